@@ -1,0 +1,77 @@
+"""The error taxonomy.
+
+::
+
+    NelError
+    ├── ConfigError       the user can mend it; raised before anything runs; exit 2
+    ├── ModelError        belongs to the model; scored by the benchmark's rule and counted
+    ├── InfraError        never a score; retried, then recorded as errored
+    │   └── PermanentError    no retry can help (401, 403, 404, quota): stops the run
+    └── BudgetExceeded    a graceful end of a rollout or a run
+
+Anything else that escapes a plug-in is a bug: the rollout is errored, the others go on.
+"""
+
+from __future__ import annotations
+
+from .types import ErrorInfo, Failure, Phase
+
+
+class NelError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigError(NelError):
+    """What the user wrote cannot be run. Says where, what, and how to mend it."""
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        self.what, self.where, self.hint = what, where, hint
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text} — {self.hint}" if self.hint else text
+
+
+class _Attributed(NelError):
+    """An error that carries its journal record."""
+
+    default_kind = Failure.BUG
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: Failure | None = None,
+        phase: Phase = Phase.SOLVE,
+        peer: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.info = ErrorInfo(
+            kind=kind or self.default_kind, message=message, phase=phase, peer=peer, status=status
+        )
+
+
+class ModelError(_Attributed):
+    """The model could not or would not answer (4xx, context overflow, content filter)."""
+
+    default_kind = Failure.BAD_REQUEST
+
+
+class InfraError(_Attributed):
+    """Endpoint, sandbox, judge or verifier failed; nothing is known about the answer."""
+
+    default_kind = Failure.INFRA_ERROR
+
+
+class PermanentError(InfraError):
+    """The same request will fail for every rollout (credentials, model name, quota)."""
+
+    default_kind = Failure.AUTH
+
+
+class BudgetExceeded(_Attributed):
+    """A limit on turns, tokens, cost or time was reached."""
+
+    default_kind = Failure.BUDGET

@@ -1,0 +1,164 @@
+"""The journal: the only truth about a benchmark of a run, append-only JSON lines.
+
+Invariants: an event is one line, written whole; a problem's texts are stored once, a response once
+per attempt; the solution of an attempt is journaled before its verification starts; the last
+event of a rollout decides its state. A torn last line (the process was killed while writing) is
+set aside, never parsed and never fatal. Everything else on disk is derived from this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ..types import ErrorInfo, Json, Message, Outcome, Problem, Record, RolloutKey, Score, Solution
+
+FORMAT = 1
+
+
+class Header(Record, tag_field="event", tag="header"):
+    """First line: what the journal belongs to."""
+
+    format: int = FORMAT
+    benchmark: str
+    plan_digest: str
+    run_id: str
+
+
+class ProblemSeeded(Record, tag_field="event", tag="problem"):
+    """A problem, written once, before the first rollout of it is solved."""
+
+    problem_idx: int
+    digest: str
+    prompt: str = ""
+    messages: tuple[Message, ...] = ()
+    system: str | None = None
+    target: Json = None
+    metadata: Mapping[str, Json] = {}
+    cluster: str | None = None
+
+    def problem(self) -> Problem:
+        """The problem as it can be verified again (images are not kept)."""
+        return Problem(
+            idx=self.problem_idx,
+            prompt=self.prompt,
+            messages=self.messages,
+            system=self.system,
+            target=self.target,
+            metadata=self.metadata,
+            cluster=self.cluster,
+        )
+
+
+class Solved(Record, tag_field="event", tag="solved"):
+    """An attempt was answered (and paid for)."""
+
+    problem_idx: int
+    repeat: int
+    attempt: int
+    at: float
+    """Unix time in seconds."""
+    solution: Solution
+
+
+class Scored(Record, tag_field="event", tag="scored"):
+    """An attempt was verified. ``outcome`` is ``scored`` or ``model_error``."""
+
+    problem_idx: int
+    repeat: int
+    attempt: int
+    at: float
+    outcome: Outcome
+    score: Score
+    verify_ms: float = 0.0
+
+
+class Errored(Record, tag_field="event", tag="errored"):
+    """An attempt ended without a verdict."""
+
+    problem_idx: int
+    repeat: int
+    attempt: int
+    at: float
+    outcome: Outcome
+    error: ErrorInfo
+
+
+Event = Header | ProblemSeeded | Solved | Scored | Errored
+
+
+@dataclass(slots=True)
+class RolloutState:
+    """Where the events of one rollout are; offsets into the journal, -1 for none."""
+
+    attempts: int = 0
+    solved_at: int = -1
+    """The solution of the last attempt, if it was solved."""
+    ended_at: int = -1
+    """The scored or errored event of the last attempt, if it ended."""
+    scored: bool = False
+    """Whether the event at ``ended_at`` is a verdict."""
+
+
+@dataclass(slots=True)
+class JournalIndex:
+    """What a scan of a journal found. Small: offsets only, no texts."""
+
+    header: Header | None = None
+    problems: dict[int, int] = field(default_factory=dict)
+    """problem_idx → offset of its ProblemSeeded event."""
+    rollouts: dict[RolloutKey, RolloutState] = field(default_factory=dict)
+    good_bytes: int = 0
+    """Length of the journal up to its last whole line."""
+    torn_bytes: int = 0
+    bad_lines: list[int] = field(default_factory=list)
+    """Offsets of whole lines that are not events; skipped and reported."""
+
+
+def scan(path: Path) -> JournalIndex:
+    """Index a journal in one pass. A missing file is an empty journal."""
+    raise NotImplementedError
+
+
+class JournalReader:
+    """Random access to the events of a scanned journal."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+
+    def at(self, offset: int) -> Event:
+        """The event that starts at an offset of the index."""
+        self._file.seek(offset)
+        return decode(self._file.readline())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def decode(line: bytes) -> Event:
+    """Parse one line. Raises msgspec.DecodeError."""
+    return _decoder.decode(line)
+
+
+def encode(event: Event) -> bytes:
+    """One line, newline included."""
+    return _encoder.encode(event) + b"\n"
+
+
+def events(path: Path) -> Iterator[Event]:
+    """Every event in file order (all attempts), skipping what cannot be parsed."""
+    raise NotImplementedError

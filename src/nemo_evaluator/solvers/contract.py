@@ -1,0 +1,36 @@
+"""The contract between the engine and whatever turns a problem into a solution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from ..traffic.client import Model
+from ..traffic.types import CallContext
+from ..types import Json, Problem, Solution
+
+
+@dataclass(frozen=True, slots=True)
+class SolveTools:
+    """What a solver may use for one rollout."""
+
+    model: Model | None
+    """The service's client; ``None`` for solvers without a service."""
+    context: CallContext
+    """Session, rollout key and deadline: handed on with every model call."""
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """Turns a problem into a solution."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        """Solve one problem. A failure of the model is a solution with ``error`` set; a failure
+        of infrastructure raises InfraError; running out of budget raises BudgetExceeded."""
+
+    def identity(self) -> Mapping[str, Json]:
+        """What changes the meaning of the solutions (prompts, generation parameters)."""
+
+    async def close(self) -> None:
+        """Release resources; safe to call twice."""

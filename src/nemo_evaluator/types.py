@@ -1,0 +1,245 @@
+"""The vocabulary of the evaluator as plain, frozen records.
+
+Every record here is data: no I/O, no behaviour beyond a derived property. It imports nothing
+of ours, so every room may import it. Records are msgspec structs: they encode straight to JSON,
+defaults are left out of the encoding, and an unknown field read from disk is ignored.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+Json = Any
+"""A JSON value; the one place where we accept not knowing the type."""
+
+Message = dict[str, Any]
+"""One chat message in OpenAI form: ``{"role": ..., "content": str | list[part]}``."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all records."""
+
+
+class Outcome(enum.StrEnum):
+    """How a rollout ended."""
+
+    SCORED = "scored"
+    UNSCORED = "unscored"
+    """No verdict could be had (e.g. an unreadable judge); never a score."""
+    MODEL_ERROR = "model_error"
+    """The model's own failure (4xx refusal, context overflow): scored by the benchmark's rule."""
+    INFRA_ERROR = "infra_error"
+    """Not the model's fault: never a score, retried on resume."""
+    BUDGET_STOP = "budget_stop"
+
+    @property
+    def has_reward(self) -> bool:
+        """Whether a rollout that ended so counts in a score."""
+        return self in (Outcome.SCORED, Outcome.MODEL_ERROR)
+
+
+class Phase(enum.StrEnum):
+    """What a rollout is doing; named in errors and by the watchdog."""
+
+    SEED = "seed"
+    SOLVE = "solve"
+    VERIFY = "verify"
+
+
+class Failure(enum.StrEnum):
+    """Why a rollout has no good answer; the keys of ``failure_analysis.json``."""
+
+    INFRA_ERROR = "infra_error"
+    SOLVE_TIMEOUT = "solve_timeout"
+    TIMEOUT = "timeout"
+    RATE_LIMIT = "rate_limit"
+    SERVER_ERROR = "server_error"
+    CONNECTION = "connection"
+    AUTH = "auth"
+    NOT_FOUND = "not_found"
+    QUOTA = "quota"
+    INVALID_RESPONSE = "invalid_response"
+    BAD_REQUEST = "bad_request"
+    CONTEXT_WINDOW = "context_window_exceeded"
+    CONTENT_FILTER = "content_filter"
+    VERIFIER = "verifier_error"
+    SEED = "seed_error"
+    BUG = "bug"
+    REFUSAL = "refusal"
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    FORMAT = "format_error"
+    BUDGET = "budget_exceeded"
+
+
+class RolloutKey(NamedTuple):
+    """Identity of one rollout inside a benchmark of a run."""
+
+    problem_idx: int
+    repeat: int
+
+    def __str__(self) -> str:
+        return f"{self.problem_idx}/{self.repeat}"
+
+
+class ErrorInfo(Record):
+    """An error as it is journaled: typed, attributed, without secrets."""
+
+    kind: Failure
+    message: str
+    phase: Phase = Phase.SOLVE
+    peer: str | None = None
+    """What was talked to (a URL without credentials, or a scorer's name)."""
+    status: int | None = None
+    traceback: str | None = None
+
+
+class Usage(Record):
+    """Tokens as the provider reported them; ``None`` means it did not say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Prompt plus completion where at least one is known."""
+        if self.prompt_tokens is None and self.completion_tokens is None:
+            return None
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
+    def __add__(self, other: Usage) -> Usage:
+        def plus(a: int | None, b: int | None) -> int | None:
+            return b if a is None else a if b is None else a + b
+
+        return Usage(
+            prompt_tokens=plus(self.prompt_tokens, other.prompt_tokens),
+            completion_tokens=plus(self.completion_tokens, other.completion_tokens),
+            reasoning_tokens=plus(self.reasoning_tokens, other.reasoning_tokens),
+            cached_tokens=plus(self.cached_tokens, other.cached_tokens),
+        )
+
+
+class Image(Record):
+    """One image of a problem: exactly one of ``url``, ``path`` or ``data`` is set."""
+
+    url: str | None = None
+    path: str | None = None
+    data: bytes | None = None
+    media_type: str | None = None
+
+
+class Problem(Record):
+    """One seeded task."""
+
+    idx: int
+    """Index in the unshuffled dataset."""
+    prompt: str = ""
+    messages: tuple[Message, ...] = ()
+    """Chat messages where the environment supplies them; otherwise ``prompt`` is the user turn."""
+    system: str | None = None
+    target: Json = None
+    metadata: Mapping[str, Json] = {}
+    images: tuple[Image, ...] = ()
+    cluster: str | None = None
+    """Problems of one cluster (a shared passage, say) are not independent; intervals respect it."""
+
+    @property
+    def category(self) -> str | None:
+        """The group the problem is reported under."""
+        value = self.metadata.get("category")
+        return None if value is None else str(value)
+
+
+class Generation(Record):
+    """The answer to one model call, free of any wire dialect."""
+
+    text: str
+    reasoning: str | None = None
+    finish_reason: str | None = None
+    usage: Usage = Usage()
+    model: str | None = None
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    latency_ms: float = 0.0
+    ttft_ms: float | None = None
+    """Milliseconds to the first content token; known for streamed answers only."""
+    tries: int = 1
+    cost_usd: float | None = None
+
+
+class Solution(Record):
+    """What a solver made of a problem."""
+
+    response: str
+    """The raw final text. Where it came from is in ``response_source``."""
+    reasoning: str | None = None
+    finish_reason: str | None = None
+    usage: Usage = Usage()
+    model: str | None = None
+    latency_ms: float = 0.0
+    ttft_ms: float | None = None
+    tries: int = 1
+    """Requests it took, retries included."""
+    cost_usd: float | None = None
+    trajectory: tuple[dict[str, Any], ...] = ()
+    """Steps of an agent. Empty for a single turn: problem and response already say it all."""
+    error: ErrorInfo | None = None
+    """Set when the model itself failed; the solution is still verified by the benchmark's rule."""
+    reward: float | None = None
+    details: Mapping[str, Json] = {}
+    response_source: str = "content"
+    """``content``, or ``reasoning_content`` where the server put a finished answer there."""
+
+
+class Extraction(Record):
+    """An answer found in a text: what, by which rule, and where (character offsets)."""
+
+    value: str
+    rule: str
+    span: tuple[int, int]
+
+
+class Score(Record):
+    """The verdict on one solution."""
+
+    reward: float
+    correct: bool | None = None
+    """Set when the verdict is yes or no; what pass@k is computed from."""
+    extracted: Json = None
+    details: Mapping[str, Json] = {}
+    failure: Failure | None = None
+    """Why there was nothing to grade (``format_error``, ``empty``, ``refusal``, ``truncated``)."""
+    metadata: Mapping[str, Json] = {}
+
+
+class BenchmarkPlan(Record):
+    """What a run is going to do with one benchmark; written to ``plan.lock``.
+
+    ``identity`` holds, under readable keys, everything that changes the meaning of the results;
+    two runs are comparable and a run may be resumed only if it is equal. ``settings`` holds what
+    may change freely between two invocations of one run.
+    """
+
+    name: str
+    slug: str
+    """Folder of the benchmark in the run directory; unique in a run."""
+    service: str | None
+    model: str | None
+    simulated: bool
+    solver: str
+    dataset_size: int
+    n_problems: int
+    repeats: int
+    identity: Mapping[str, Json]
+    settings: Mapping[str, Json] = {}
+    digest: str = ""
+
+    @property
+    def n_rollouts(self) -> int:
+        """Rollouts to be done: problems times repeats."""
+        return self.n_problems * self.repeats
