@@ -86,7 +86,7 @@ class RolloutKey(NamedTuple):
         return f"{self.problem_idx}/{self.repeat}"
 
 
-class ErrorInfo(Record):
+class ErrorInfo(Record, frozen=True, kw_only=True):
     """An error as it is journaled: typed, attributed, without secrets."""
 
     kind: Failure
@@ -98,7 +98,7 @@ class ErrorInfo(Record):
     traceback: str | None = None
 
 
-class Usage(Record):
+class Usage(Record, frozen=True, kw_only=True):
     """Tokens as the provider reported them; ``None`` means it did not say."""
 
     prompt_tokens: int | None = None
@@ -125,7 +125,7 @@ class Usage(Record):
         )
 
 
-class Image(Record):
+class Image(Record, frozen=True, kw_only=True):
     """One image of a problem: exactly one of ``url``, ``path`` or ``data`` is set."""
 
     url: str | None = None
@@ -134,7 +134,7 @@ class Image(Record):
     media_type: str | None = None
 
 
-class Problem(Record):
+class Problem(Record, frozen=True, kw_only=True):
     """One seeded task."""
 
     idx: int
@@ -156,7 +156,7 @@ class Problem(Record):
         return None if value is None else str(value)
 
 
-class Generation(Record):
+class Generation(Record, frozen=True, kw_only=True):
     """The answer to one model call, free of any wire dialect."""
 
     text: str
@@ -172,7 +172,7 @@ class Generation(Record):
     cost_usd: float | None = None
 
 
-class Solution(Record):
+class Solution(Record, frozen=True, kw_only=True):
     """What a solver made of a problem."""
 
     response: str
@@ -196,7 +196,7 @@ class Solution(Record):
     """``content``, or ``reasoning_content`` where the server put a finished answer there."""
 
 
-class Extraction(Record):
+class Extraction(Record, frozen=True, kw_only=True):
     """An answer found in a text: what, by which rule, and where (character offsets)."""
 
     value: str
@@ -204,7 +204,7 @@ class Extraction(Record):
     span: tuple[int, int]
 
 
-class Score(Record):
+class Score(Record, frozen=True, kw_only=True):
     """The verdict on one solution."""
 
     reward: float
@@ -217,7 +217,7 @@ class Score(Record):
     metadata: Mapping[str, Json] = {}
 
 
-class BenchmarkPlan(Record):
+class BenchmarkPlan(Record, frozen=True, kw_only=True):
     """What a run is going to do with one benchmark; written to ``plan.lock``.
 
     ``identity`` holds, under readable keys, everything that changes the meaning of the results;

@@ -19,7 +19,7 @@ from ..types import ErrorInfo, Json, Message, Outcome, Problem, Record, RolloutK
 FORMAT = 1
 
 
-class Header(Record, tag_field="event", tag="header"):
+class Header(Record, frozen=True, kw_only=True, tag_field="event", tag="header"):
     """First line: what the journal belongs to."""
 
     format: int = FORMAT
@@ -28,7 +28,7 @@ class Header(Record, tag_field="event", tag="header"):
     run_id: str
 
 
-class ProblemSeeded(Record, tag_field="event", tag="problem"):
+class ProblemSeeded(Record, frozen=True, kw_only=True, tag_field="event", tag="problem"):
     """A problem, written once, before the first rollout of it is solved."""
 
     problem_idx: int
@@ -53,7 +53,7 @@ class ProblemSeeded(Record, tag_field="event", tag="problem"):
         )
 
 
-class Solved(Record, tag_field="event", tag="solved"):
+class Solved(Record, frozen=True, kw_only=True, tag_field="event", tag="solved"):
     """An attempt was answered (and paid for)."""
 
     problem_idx: int
@@ -64,7 +64,7 @@ class Solved(Record, tag_field="event", tag="solved"):
     solution: Solution
 
 
-class Scored(Record, tag_field="event", tag="scored"):
+class Scored(Record, frozen=True, kw_only=True, tag_field="event", tag="scored"):
     """An attempt was verified. ``outcome`` is ``scored`` or ``model_error``."""
 
     problem_idx: int
@@ -76,7 +76,7 @@ class Scored(Record, tag_field="event", tag="scored"):
     verify_ms: float = 0.0
 
 
-class Errored(Record, tag_field="event", tag="errored"):
+class Errored(Record, frozen=True, kw_only=True, tag_field="event", tag="errored"):
     """An attempt ended without a verdict."""
 
     problem_idx: int
