@@ -1,0 +1,20 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with offline datasets and recorded outputs; skips where it is absent."""
+    default = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("NEL_SHARED", default))
+    if not (folder / "data").is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"{folder} is missing: CI runs with the shared data")
+        pytest.skip("shared test data not available")
+    return folder
