@@ -118,9 +118,59 @@ class JournalIndex:
     """Offsets of whole lines that are not events; skipped and reported."""
 
 
+class _Line(msgspec.Struct):
+    """The few fields a scan needs; everything else on the line is skipped, not parsed."""
+
+    event: str
+    problem_idx: int = -1
+    repeat: int = 0
+    attempt: int = 0
+
+
+_line_decoder = msgspec.json.Decoder(_Line)
+
+
 def scan(path: Path) -> JournalIndex:
     """Index a journal in one pass. A missing file is an empty journal."""
-    raise NotImplementedError
+    index = JournalIndex()
+    if not path.exists():
+        return index
+    offset = 0
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                index.torn_bytes = len(line)
+                break
+            try:
+                _index_line(index, line, _line_decoder.decode(line), offset)
+            except msgspec.DecodeError:
+                index.bad_lines.append(offset)
+            offset += len(line)
+    index.good_bytes = offset
+    return index
+
+
+def _index_line(index: JournalIndex, line: bytes, head: _Line, offset: int) -> None:
+    if head.event == "problem":
+        index.problems.setdefault(head.problem_idx, offset)
+        return
+    if head.event == "header":
+        header = decode(line)
+        if index.header is None and isinstance(header, Header):
+            index.header = header
+        return
+    key = RolloutKey(head.problem_idx, head.repeat)
+    state = index.rollouts.get(key)
+    if state is None:
+        state = index.rollouts[key] = RolloutState()
+    if head.attempt > state.attempts:
+        state.attempts, state.solved_at, state.ended_at = head.attempt, -1, -1
+    if head.event == "solved":
+        state.solved_at = offset
+    elif head.event in ("scored", "errored"):
+        state.ended_at, state.scored = offset, head.event == "scored"
+    else:
+        index.bad_lines.append(offset)
 
 
 class JournalReader:
@@ -161,4 +211,11 @@ def encode(event: Event) -> bytes:
 
 def events(path: Path) -> Iterator[Event]:
     """Every event in file order (all attempts), skipping what cannot be parsed."""
-    raise NotImplementedError
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                yield decode(line)
+            except msgspec.DecodeError:
+                continue

@@ -1,0 +1,123 @@
+"""What is left to do of a benchmark: the plan's rollouts minus what the journal already holds.
+
+Problems are seeded one by one, in order, when a worker needs the next rollout; a seeded problem is
+shared by all its repeats. What was solved but never verified is only verified, from the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..environments.contract import Environment
+from ..errors import ConfigError
+from ..results.journal import Errored, JournalIndex, JournalReader, ProblemSeeded, Solved
+from ..types import Phase, Problem, RolloutKey, Solution
+from .plan import problem_digest
+
+
+@dataclass(slots=True)
+class Work:
+    """One rollout to be done."""
+
+    key: RolloutKey
+    problem: Problem
+    attempt: int
+    solution: Solution | None = None
+    """A journaled answer that only lacks its verdict."""
+
+
+class Backlog:
+    """Hands out the open rollouts of one benchmark, each once."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        order: Sequence[int],
+        repeats: int,
+        index: JournalIndex,
+        journal: Path,
+    ) -> None:
+        self._environment, self._repeats = environment, repeats
+        self._index = index
+        self._reader = JournalReader(journal) if index.problems or index.rollouts else None
+        self._order: Iterator[int] = iter(order)
+        self._ready: deque[Work] = deque()
+        self._feeding = asyncio.Lock()
+
+    async def next(self) -> tuple[Work, ProblemSeeded | None] | None:
+        """The next open rollout, with the event to journal if its problem is new; None at the end.
+
+        Raises ConfigError when the dataset no longer holds what the journal says it held.
+        """
+        async with self._feeding:
+            seeded = None
+            while not self._ready:
+                idx = next(self._order, None)
+                if idx is None:
+                    return None
+                seeded = await self._open_problem(idx)
+            return self._ready.popleft(), seeded
+
+    def close(self) -> None:
+        """Close the journal that answers are re-read from."""
+        if self._reader is not None:
+            self._reader.close()
+
+    async def _open_problem(self, idx: int) -> ProblemSeeded | None:
+        keys = [RolloutKey(idx, repeat) for repeat in range(self._repeats)]
+        states = {key: self._index.rollouts.get(key) for key in keys}
+        open_keys = [key for key, state in states.items() if state is None or not state.scored]
+        if not open_keys:
+            return None
+        problem = await self._environment.seed(idx)
+        known = self._index.problems.get(idx)
+        seeded = None
+        if known is None:
+            seeded = journal_form(problem)
+        else:
+            self._check_unchanged(known, problem)
+        for key in open_keys:
+            state = states[key]
+            attempt = state.attempts if state else 0
+            solution = self._unverified(key) if state else None
+            self._ready.append(Work(key, problem, attempt + (solution is None), solution))
+        return seeded
+
+    def _unverified(self, key: RolloutKey) -> Solution | None:
+        """The answer of the last attempt, if it was paid for and only its verdict is missing."""
+        state = self._index.rollouts[key]
+        if state.solved_at < 0 or self._reader is None:
+            return None
+        if state.ended_at >= 0:
+            ended = self._reader.at(state.ended_at)
+            if not (isinstance(ended, Errored) and ended.error.phase is Phase.VERIFY):
+                return None
+        solved = self._reader.at(state.solved_at)
+        return solved.solution if isinstance(solved, Solved) else None
+
+    def _check_unchanged(self, offset: int, problem: Problem) -> None:
+        event = self._reader.at(offset) if self._reader else None
+        if isinstance(event, ProblemSeeded) and event.digest != problem_digest(problem):
+            raise ConfigError(
+                f"problem {problem.idx} is not the one this run was started with",
+                where=self._environment.name,
+                hint="the dataset or the prompt has changed: run into another directory (-o)",
+            )
+
+
+def journal_form(problem: Problem) -> ProblemSeeded:
+    """The event that stores a problem's texts, once."""
+    return ProblemSeeded(
+        problem_idx=problem.idx,
+        digest=problem_digest(problem),
+        prompt="" if problem.messages else problem.prompt,
+        messages=problem.messages,
+        system=problem.system,
+        target=problem.target,
+        metadata=problem.metadata,
+        cluster=problem.cluster,
+    )

@@ -1,0 +1,68 @@
+"""Whether a run goes on: interrupts and failures that no retry can help.
+
+One ``Control`` per run. Nothing here ends a rollout that is in flight; it only decides whether
+another one starts, and keeps the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..errors import ConfigError, PermanentError
+
+PERMANENT_LIMIT = 3
+REFUSAL_LIMIT = 5
+
+
+class Control:
+    """The brake of a run."""
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self.fatal: ConfigError | None = None
+        """The whole run cannot go on (the disk is full, say)."""
+        self._stop = asyncio.Event()
+
+    @property
+    def stopping(self) -> bool:
+        """True once no further rollout may start."""
+        return self._stop.is_set()
+
+    def interrupt(self) -> None:
+        """The user asked to stop: finish what is in flight, start nothing."""
+        self.interrupted = True
+        self._stop.set()
+
+    def fail(self, error: ConfigError) -> None:
+        """Stop the whole run for a reason the user must mend."""
+        self.fatal = self.fatal or error
+        self._stop.set()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, but wake at once when the run stops."""
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+class ServiceHealth:
+    """Whether a service has ever answered, and whether asking on makes sense."""
+
+    def __init__(self, *, answered: bool = False) -> None:
+        self.answered = answered
+        self.down: PermanentError | None = None
+        self.last_permanent: PermanentError | None = None
+        self._in_a_row = 0
+
+    def note_answer(self) -> None:
+        """A real answer came: whatever failed before was not the whole service."""
+        self.answered = True
+        self._in_a_row = 0
+
+    def note_permanent(self, error: PermanentError) -> None:
+        """Credentials, model name or quota failed; after a few in a row the service is down."""
+        self.last_permanent = error
+        self._in_a_row += 1
+        if self._in_a_row >= PERMANENT_LIMIT:
+            self.down = self.down or error

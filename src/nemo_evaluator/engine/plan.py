@@ -1,0 +1,161 @@
+"""The plan of a run: which rollouts, in which order, and the digests that say whether two runs
+mean the same.
+
+``plan.lock`` holds it. Resume refuses when an ``identity`` differs and names the difference;
+``settings`` (concurrency, timeouts) may change freely.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..config.benchmark import BenchmarkConfig
+from ..environments.contract import Environment
+from ..errors import ConfigError
+from ..solvers.contract import Solver
+from ..types import BenchmarkPlan, Json, Problem, Record
+
+FORMAT = 1
+
+
+class PlanLock(Record, frozen=True, kw_only=True):
+    """The document in ``plan.lock``."""
+
+    format: int = FORMAT
+    run_id: str
+    benchmarks: tuple[BenchmarkPlan, ...]
+
+
+def problem_order(size: int, *, shuffle_seed: int | None, max_problems: int | None) -> list[int]:
+    """Dataset indices in the order of execution.
+
+    The order is Python's ``random.Random(seed).shuffle`` of ``range(size)``; ``max_problems`` cuts
+    after the shuffle. ``None`` keeps the dataset's order.
+    """
+    order = list(range(size))
+    if shuffle_seed is not None:
+        random.Random(shuffle_seed).shuffle(order)
+    return order if max_problems is None else order[:max_problems]
+
+
+def plan_benchmark(
+    benchmark: BenchmarkConfig,
+    *,
+    slug: str,
+    environment: Environment,
+    size: int,
+    solver: Solver,
+    service: str | None,
+    model: str | None,
+    model_identity: Mapping[str, Json],
+    simulated: bool,
+) -> BenchmarkPlan:
+    """The plan of one benchmark whose environment is prepared. Raises ConfigError for no problems."""
+    n_problems = size if benchmark.max_problems is None else min(size, benchmark.max_problems)
+    if n_problems == 0:
+        raise ConfigError(
+            "the dataset has no problems", where=benchmark.name, hint="check its split or filter"
+        )
+    identity = {
+        "benchmark": benchmark.name,
+        "model": model,
+        **_prefixed("model", model_identity),
+        **_prefixed("solver", solver.identity()),
+        **_prefixed("environment", environment.identity()),
+        "repeats": benchmark.repeats,
+        "n_problems": n_problems,
+        # The seed decides which problems are in only where some are left out.
+        "shuffle_seed": benchmark.shuffle_seed if n_problems < size else None,
+        "scorers": [metric.name for metric in benchmark.scoring.metrics],
+    }
+    settings = {
+        "max_concurrent": benchmark.max_concurrent,
+        "timeout": benchmark.timeout,
+        "verify_timeout": benchmark.verify_timeout,
+        "max_system_retries": benchmark.max_system_retries,
+        "skip_failed": benchmark.skip_failed,
+        "min_coverage": benchmark.min_coverage,
+        "shuffle_seed": benchmark.shuffle_seed,
+    }
+    return BenchmarkPlan(
+        name=benchmark.label or environment.name,
+        slug=slug,
+        service=service,
+        model=model,
+        simulated=simulated,
+        solver=benchmark.solver.type if benchmark.solver else "simple",
+        dataset_size=size,
+        n_problems=n_problems,
+        repeats=benchmark.repeats,
+        identity=identity,
+        settings=settings,
+        digest=digest(identity),
+    )
+
+
+def digest(value: Json) -> str:
+    """``sha256:…`` over the canonical JSON of a value (keys sorted)."""
+    text = msgspec.json.encode(value, order="sorted", enc_hook=str) if value else b""
+    return "sha256:" + hashlib.sha256(text).hexdigest()
+
+
+def problem_digest(problem: Problem) -> str:
+    """Short digest of what a problem asks and expects; journaled to notice a changed dataset."""
+    parts = (problem.prompt, problem.messages, problem.system, problem.target, problem.images)
+    return hashlib.sha256(msgspec.json.encode(parts, enc_hook=str)).hexdigest()[:16]
+
+
+def differences(old: BenchmarkPlan, new: BenchmarkPlan) -> list[str]:
+    """``key: old → new`` for every part of the identity that differs."""
+    keys = sorted({*old.identity, *new.identity})
+    pairs = [(key, old.identity.get(key), new.identity.get(key)) for key in keys]
+    return [f"{key}: {_short(a)} → {_short(b)}" for key, a, b in pairs if a != b]
+
+
+def check_resumable(old: PlanLock, new: Sequence[BenchmarkPlan], *, where: Path) -> None:
+    """Raise ConfigError, listing every difference, unless the plans mean the same."""
+    before = {plan.slug: plan for plan in old.benchmarks}
+    lines = []
+    for plan in new:
+        if (previous := before.pop(plan.slug, None)) is None:
+            continue  # a benchmark added to a run changes nothing that is there
+        lines += [f"  {plan.slug}: {line}" for line in differences(previous, plan)]
+    lines += [f"  {slug}: no longer in the configuration" for slug in before]
+    if lines:
+        raise ConfigError(
+            "--resume would mix results that do not mean the same:\n" + "\n".join(lines) + "\n",
+            where=str(where),
+            hint="run into another directory (-o), or restore what differs",
+        )
+
+
+def write_lock(path: Path, lock: PlanLock) -> None:
+    """Write ``plan.lock`` (readable JSON), atomically."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(lock, enc_hook=str), indent=1))
+    partial.replace(path)
+
+
+def read_lock(path: Path) -> PlanLock | None:
+    """The plan of an earlier invocation, or None. Raises ConfigError if it cannot be read."""
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=PlanLock)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"not a plan: {error}", where=str(path), hint="use another -o") from None
+
+
+def _prefixed(prefix: str, values: Mapping[str, Json]) -> dict[str, Json]:
+    plain = msgspec.json.decode(msgspec.json.encode(dict(values), enc_hook=str))
+    return {f"{prefix}.{key}": value for key, value in plain.items()}
+
+
+def _short(value: Json) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,107 @@
+"""Deadlines and stall reports for everything in flight, by one sweep instead of a timer each.
+
+An activity's clock starts when its request leaves (waiting for a free slot is not its fault) or at
+once where no model is asked. One that overruns its limit is cancelled; its owner learns why from
+``overrun``. One that is merely slow is named in ``stalled``: key, phase, seconds, peer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from ..errors import InfraError
+from ..types import Failure, Phase, RolloutKey
+
+STALL_SECONDS = 60.0
+
+
+class Activity:
+    """One rollout in one phase."""
+
+    __slots__ = ("_started", "key", "limit", "overrun", "peer", "phase", "task")
+
+    def __init__(self, key: RolloutKey, phase: Phase, limit: float, *, started: bool) -> None:
+        self.key, self.phase, self.limit = key, phase, limit
+        self.peer: str | None = None
+        self.task = asyncio.current_task()
+        self.overrun = False
+        self._started = time.monotonic() if started else None
+
+    def on_wait(self, peer: str | None) -> None:
+        """Note whom the rollout waits for; the first call starts the clock."""
+        self.peer = peer
+        if self._started is None and peer is not None:
+            self._started = time.monotonic()
+
+    def seconds(self, now: float) -> float:
+        """How long the clock has run."""
+        return 0.0 if self._started is None else now - self._started
+
+    def timeout_error(self) -> InfraError:
+        """What an overrun is recorded as."""
+        kind = Failure.SOLVE_TIMEOUT if self.phase is Phase.SOLVE else Failure.TIMEOUT
+        waiting = f" waiting for {self.peer}" if self.peer else ""
+        return InfraError(
+            f"{self.phase} of {self.key} took longer than {self.limit:g} s{waiting}",
+            kind=kind,
+            phase=self.phase,
+            peer=self.peer,
+        )
+
+
+class Watchdog:
+    """Watches the activities of one benchmark while its ``async with`` block lasts."""
+
+    def __init__(self, *, interval: float) -> None:
+        self._interval = interval
+        self._active: dict[int, Activity] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def begin(self, key: RolloutKey, phase: Phase, limit: float, *, started: bool) -> Activity:
+        """Watch the current task until ``end``."""
+        activity = Activity(key, phase, limit, started=started)
+        self._active[id(activity)] = activity
+        return activity
+
+    def end(self, activity: Activity) -> None:
+        """Stop watching."""
+        self._active.pop(id(activity), None)
+
+    @property
+    def in_flight(self) -> int:
+        """How many activities are watched."""
+        return len(self._active)
+
+    def stalled(self) -> list[str]:
+        """Those running for more than a minute (or half their limit), slowest first."""
+        now = time.monotonic()
+        slow = [
+            (activity.seconds(now), activity)
+            for activity in self._active.values()
+            if activity.seconds(now) > min(STALL_SECONDS, activity.limit / 2)
+        ]
+        slow.sort(key=lambda pair: -pair[0])
+        return [
+            f"{a.key} in {a.phase} for {s:.0f} s" + (f" ({a.peer})" if a.peer else "")
+            for s, a in slow
+        ]
+
+    async def __aenter__(self) -> Watchdog:
+        self._sweeper = asyncio.create_task(self._sweep())
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            now = time.monotonic()
+            for activity in list(self._active.values()):
+                if activity.seconds(now) > activity.limit and not activity.overrun:
+                    activity.overrun = True
+                    if activity.task is not None:
+                        activity.task.cancel()
