@@ -51,6 +51,9 @@ class ServiceHealth:
 
     def __init__(self, *, answered: bool = False) -> None:
         self.answered = answered
+        self.checked = False
+        self.unusable: ConfigError | None = None
+        """What the pre-flight check found wrong."""
         self.down: PermanentError | None = None
         self.last_permanent: PermanentError | None = None
         self._in_a_row = 0

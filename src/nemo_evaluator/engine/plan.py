@@ -46,6 +46,7 @@ def problem_order(size: int, *, shuffle_seed: int | None, max_problems: int | No
 def plan_benchmark(
     benchmark: BenchmarkConfig,
     *,
+    name: str,
     slug: str,
     environment: Environment,
     size: int,
@@ -83,7 +84,7 @@ def plan_benchmark(
         "shuffle_seed": benchmark.shuffle_seed,
     }
     return BenchmarkPlan(
-        name=benchmark.label or environment.name,
+        name=name,
         slug=slug,
         service=service,
         model=model,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,17 +28,30 @@ class BenchmarkEnd:
 
 
 async def run_jobs(
-    jobs: Iterable[tuple[Job, Tally]], *, run_id: str, control: Control
-) -> list[BenchmarkEnd]:
-    """Run every job that is not done. Never raises for a benchmark's own failure."""
+    jobs: Iterable[tuple[Job, Tally]],
+    ends: list[BenchmarkEnd],
+    *,
+    run_id: str,
+    control: Control,
+    warn: Callable[[str], None],
+) -> None:
+    """Run every job that is not done, adding to ``ends`` how each ended.
+
+    One benchmark's failure does not stop the next. Raises ConfigError if the journal cannot be
+    written.
+    """
     health: dict[str | None, ServiceHealth] = {}
-    ends = []
     for job, tally in jobs:
         if control.stopping:
             break
         service = health.setdefault(job.plan.service, ServiceHealth())
+        if service.down is not None:
+            ends.append(_ended(job, None, service))
+            continue
+        if error := await _check_service(job, service, warn):
+            ends.append(BenchmarkEnd(job.plan.slug, failure=error))
+            continue
         ends.append(await _run_job(job, tally, run_id=run_id, control=control, health=service))
-    return ends
 
 
 async def _run_job(
@@ -66,6 +79,22 @@ async def _run_job(
     return _ended(job, rollouts, health)
 
 
+async def _check_service(
+    job: Job, health: ServiceHealth, warn: Callable[[str], None]
+) -> ConfigError | None:
+    """Once per service, before the first paid request: what the user must mend, if anything."""
+    if job.model is not None and not health.checked:
+        health.checked = True
+        try:
+            warning = await job.model.check()
+        except ConfigError as error:
+            health.unusable = error
+        else:
+            if warning:
+                warn(f"warning: {warning}")
+    return health.unusable
+
+
 def _restore(tally: Tally, path: Path, index: JournalIndex) -> None:
     offsets = [state.ended_at for state in index.rollouts.values() if state.scored]
     if not offsets:
@@ -77,8 +106,8 @@ def _restore(tally: Tally, path: Path, index: JournalIndex) -> None:
                 tally.restore(event.score)
 
 
-def _ended(job: Job, rollouts: Rollouts, health: ServiceHealth) -> BenchmarkEnd:
-    end = BenchmarkEnd(job.plan.slug, failure=rollouts.failure)
+def _ended(job: Job, rollouts: Rollouts | None, health: ServiceHealth) -> BenchmarkEnd:
+    end = BenchmarkEnd(job.plan.slug, failure=rollouts.failure if rollouts else None)
     error = health.down or (None if health.answered else health.last_permanent)
     if error is None or end.failure is not None:
         return end

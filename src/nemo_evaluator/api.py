@@ -1,0 +1,115 @@
+"""Evaluate from Python: the same run as `nel eval run`, with a typed result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config.load import Loaded
+    from .executors.local import RunResult
+    from .results.summary import RunSummary
+
+Source = str | PathLike[str] | Mapping[str, Any]
+
+
+def evaluate(
+    config: Source | None = None,
+    *,
+    bench: str | Sequence[str] | None = None,
+    model_url: str | None = None,
+    model_id: str | None = None,
+    output_dir: str | PathLike[str] | None = None,
+    resume: bool = False,
+    overrides: Sequence[str] = (),
+    **settings: Any,
+) -> RunResult:
+    """Run an evaluation and wait for it. See `evaluate_async` for the arguments.
+
+    Inside a running event loop (a notebook) use ``await evaluate_async(...)``.
+    """
+    from .runtime import run_blocking
+
+    return run_blocking(
+        evaluate_async(
+            config,
+            bench=bench,
+            model_url=model_url,
+            model_id=model_id,
+            output_dir=output_dir,
+            resume=resume,
+            overrides=overrides,
+            **settings,
+        )
+    )
+
+
+async def evaluate_async(
+    config: Source | None = None,
+    *,
+    bench: str | Sequence[str] | None = None,
+    model_url: str | None = None,
+    model_id: str | None = None,
+    output_dir: str | PathLike[str] | None = None,
+    resume: bool = False,
+    overrides: Sequence[str] = (),
+    **settings: Any,
+) -> RunResult:
+    """Run an evaluation.
+
+    ``config`` is a YAML file or the same document as a mapping; without it, ``bench`` names the
+    benchmarks (a name, ``FILE.py`` or ``FILE.py:NAME``) and ``model_url`` and ``model_id`` the
+    model. ``settings`` are those of the command line: ``repeats``, ``max_problems``,
+    ``system_prompt``, ``temperature``, ``top_p``, ``max_tokens``, ``seed``, ``max_concurrent``,
+    ``timeout``, ``api_key``, ``api_key_env``. They apply to every benchmark.
+
+    Returns the summaries, the exit code and the messages a terminal would show. Raises ConfigError
+    for what must be mended before the run can start.
+    """
+    from .executors.local import Options, run
+
+    if output_dir is not None:
+        settings["output_dir"] = str(output_dir)
+    loaded = _loaded(config, bench, model_url, model_id, overrides, settings)
+    aside = config is None and output_dir is None
+    return await run(loaded, Options(resume=resume, set_aside=aside, command="evaluate()"))
+
+
+def _loaded(
+    config: Source | None,
+    bench: str | Sequence[str] | None,
+    model_url: str | None,
+    model_id: str | None,
+    overrides: Sequence[str],
+    settings: dict[str, Any],
+) -> Loaded:
+    from .config.load import load, parse
+    from .config.quick import apply_flags, quick_config
+    from .errors import ConfigError
+
+    if config is None:
+        if bench is None:
+            raise ConfigError("nothing to evaluate", hint="give a config, or bench and model_url")
+        names = [bench] if isinstance(bench, str) else list(bench)
+        return quick_config(
+            names, model_url=model_url, model_id=model_id, overrides=overrides, **settings
+        )
+    if bench is not None:
+        raise ConfigError("both a config and bench were given", hint="name it in the config")
+    if isinstance(config, Mapping):
+        loaded = parse(config, overrides=overrides)
+    else:
+        loaded = load(Path(config), overrides=overrides)
+    for name, value in (("model_url", model_url), ("model_id", model_id)):
+        if value is not None:
+            settings[name] = value
+    return apply_flags(loaded, **settings)
+
+
+def load_run(directory: str | PathLike[str]) -> RunSummary:
+    """The results of a run directory, derived afresh from its journals. Raises ConfigError."""
+    from .executors.reporting import refresh
+
+    return refresh(Path(directory))

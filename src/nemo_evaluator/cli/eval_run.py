@@ -1,0 +1,113 @@
+"""`nel eval run`: a configuration file, or a benchmark and a model by flags."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..config.load import Loaded
+
+DEFAULT_DIR = "./eval_results"
+
+
+@click.command(
+    epilog="Exit codes: 0 done, 1 failed a check, 2 user error, 3 incomplete, 130 interrupted."
+)
+@click.argument("config_file", required=False, type=click.Path(path_type=Path))
+@click.option("-b", "--bench", multiple=True, help="Benchmark name or FILE.py[:NAME]; repeatable.")
+@click.option("--model-url", envvar="NEMO_MODEL_URL", help="Endpoint, or 'simulated'.")
+@click.option("--model-id", envvar="NEMO_MODEL_ID", help="Model name sent to the endpoint.")
+@click.option("--api-key", help="API key (prefer --api-key-env: it stays out of your history).")
+@click.option("--api-key-env", help="Name of the environment variable that holds the API key.")
+@click.option("-n", "--repeats", type=click.IntRange(1), help="Rollouts per problem.  [1]")
+@click.option("--max-problems", type=click.IntRange(1), help="Use only so many problems.")
+@click.option("--system-prompt", help="System prompt; replaces the benchmark's own.")
+@click.option("--temperature", type=click.FloatRange(0), help="Sampling temperature.")
+@click.option("--top-p", type=click.FloatRange(0, 1), help="Nucleus sampling.")
+@click.option("--max-tokens", type=click.IntRange(1), help="Limit on completion tokens.")
+@click.option("--seed", type=int, help="Sampling seed; repeat r sends seed + r.")
+@click.option("--max-concurrent", type=click.IntRange(1), help="Most requests in flight.  [32]")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds per rollout.")
+@click.option("-o", "--output-dir", help=f"Run directory.  [{DEFAULT_DIR}]")
+@click.option("-O", "--override", multiple=True, help="Set a field: key.path[0]=value.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the directory.")
+@click.option("--dry-run", is_flag=True, help="Print the plan; call no model.")
+@click.option("--no-progress", is_flag=True, help="No live display.")
+@click.option("-v", "--verbose", is_flag=True, help="Log to stderr.")
+def command(config_file: Path | None, **flags: Any) -> None:
+    """Evaluate a model: CONFIG_FILE, or --bench with --model-url and --model-id."""
+    from ..runtime import run_blocking
+
+    if flags["verbose"]:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(message)s")
+    loaded = _load(config_file, flags)
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if flags["dry_run"]:
+        from ..executors.dry_run import describe_plan
+
+        click.echo(run_blocking(describe_plan(loaded)))
+        return
+    sys.exit(_run(loaded, config_file, flags))
+
+
+def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
+    from ..config.load import load
+    from ..config.quick import apply_flags, quick_config
+
+    settings = {
+        name: flags[name]
+        for name in (
+            "repeats max_problems system_prompt temperature top_p max_tokens seed "
+            "max_concurrent timeout api_key api_key_env output_dir"
+        ).split()
+        if flags[name] is not None
+    }
+    if config_file is None:
+        if not flags["bench"]:
+            raise click.UsageError("give a CONFIG_FILE, or --bench with --model-url and --model-id")
+        return quick_config(
+            list(flags["bench"]),
+            model_url=flags["model_url"],
+            model_id=flags["model_id"],
+            overrides=flags["override"],
+            **settings,
+        )
+    if flags["bench"]:
+        raise click.UsageError("--bench and a CONFIG_FILE do not go together: name it in the file")
+    # An exported NEMO_MODEL_URL is a default for quick runs; it does not overrule a file.
+    context = click.get_current_context()
+    for name in ("model_url", "model_id"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            settings[name] = flags[name]
+    return apply_flags(load(config_file, overrides=flags["override"]), **settings)
+
+
+def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int:
+    from ..executors.local import Options, run
+    from ..reports.console import print_summary
+    from ..runtime import run_blocking
+    from .live import watcher
+    from .redact import command_line
+
+    options = Options(
+        resume=flags["resume"],
+        set_aside=config_file is None and flags["output_dir"] is None,
+        command=command_line(sys.argv),
+        handle_signals=True,
+        watch=None if flags["no_progress"] else watcher(loaded.config.output.progress_interval),
+        say=lambda text: click.echo(text, err=True),
+    )
+    result = run_blocking(run(loaded, options))
+    print_summary(result.summary)
+    for path in result.reports:
+        click.echo(f"report: {path}")
+    for message in result.messages:
+        click.echo(message, err=True)
+    return result.exit_code

@@ -1,0 +1,157 @@
+"""From configuration to jobs: everything is opened, loaded and checked before anything is paid.
+
+A ConfigError here costs nothing. Datasets are loaded one after the other, in the configured order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config.benchmark import BenchmarkConfig
+from ..config.root import EvalConfig
+from ..config.services import ApiService, SimulatedService
+from ..environments.contract import Environment
+from ..environments.registry import resolve
+from ..results.layout import slug
+from ..services.open import open_model
+from ..solvers.contract import Solver
+from ..solvers.registry import open_solver
+from ..traffic.client import ModelClient
+from ..types import BenchmarkPlan, Json
+from .plan import plan_benchmark, problem_order
+from .rollouts import Job
+from .scorers import with_scorers
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The jobs of a run and the open services they share."""
+
+    jobs: list[Job]
+    models: Mapping[str, ModelClient]
+    skip_failed: Mapping[str, bool]
+    min_coverage: Mapping[str, float | None]
+
+    @property
+    def plans(self) -> list[BenchmarkPlan]:
+        """What goes into ``plan.lock``."""
+        return [job.plan for job in self.jobs]
+
+
+async def prepare(config: EvalConfig, directory: Path, stack: AsyncExitStack) -> Prepared:
+    """Open services, environments and solvers, and plan every benchmark.
+
+    What is opened is closed by ``stack``. Raises ConfigError.
+    """
+    models = _open_models(config, stack)
+    jobs: list[Job] = []
+    settings: dict[str, BenchmarkConfig] = {}
+    for benchmark in config.benchmarks:
+        for environment in resolve(
+            benchmark.name, params=benchmark.params, fewshot=benchmark.fewshot
+        ):
+            job = await _open_job(benchmark, environment, config, models, directory, jobs, stack)
+            jobs.append(job)
+            settings[job.plan.slug] = benchmark
+    return Prepared(
+        jobs=jobs,
+        models=models,
+        skip_failed={name: b.skip_failed for name, b in settings.items()},
+        min_coverage={name: b.min_coverage for name, b in settings.items()},
+    )
+
+
+def _open_models(config: EvalConfig, stack: AsyncExitStack) -> dict[str, ModelClient]:
+    caps: dict[str, int] = {}
+    for benchmark in config.benchmarks:
+        name = _service_name(benchmark)
+        if name is not None:
+            caps[name] = max(caps.get(name, 1), benchmark.max_concurrent)
+    models = {}
+    for name, cap in caps.items():
+        models[name] = open_model(name, config.services[name], max_concurrent=cap)
+        stack.push_async_callback(models[name].close)
+    return models
+
+
+async def _open_job(
+    benchmark: BenchmarkConfig,
+    environment: Environment,
+    config: EvalConfig,
+    models: Mapping[str, ModelClient],
+    directory: Path,
+    jobs: list[Job],
+    stack: AsyncExitStack,
+) -> Job:
+    environment = with_scorers(environment, benchmark.scoring)
+    stack.push_async_callback(environment.close)
+    await environment.prepare()
+    assert benchmark.solver is not None
+    solver: Solver = open_solver(benchmark.solver)
+    stack.push_async_callback(solver.close)
+    service = _service_name(benchmark)
+    model = models[service] if service else None
+    name = benchmark.label or environment.name
+    size = await environment.size()
+    plan = plan_benchmark(
+        benchmark,
+        name=name,
+        slug=_unique(slug(name), {job.plan.slug for job in jobs}),
+        environment=environment,
+        size=size,
+        solver=solver,
+        service=service,
+        model=model.name if model else None,
+        model_identity=_model_identity(config.services[service]) if service else {},
+        simulated=bool(service) and config.services[service].type == "simulated",
+    )
+    return Job(
+        plan=plan,
+        environment=environment,
+        solver=solver,
+        model=model,
+        order=problem_order(
+            size, shuffle_seed=benchmark.shuffle_seed, max_problems=benchmark.max_problems
+        ),
+        folder=directory / plan.slug,
+        max_concurrent=benchmark.max_concurrent,
+        timeout=benchmark.timeout,
+        verify_timeout=benchmark.verify_timeout,
+        max_system_retries=max(1, benchmark.max_system_retries),
+    )
+
+
+def _model_identity(service: ApiService | SimulatedService) -> dict[str, Json]:
+    """What changes a model's answers. Its address, limits and timeouts do not."""
+    identity: dict[str, Json] = {
+        "protocol": service.protocol,
+        "generation": service.generation.model_dump(exclude_none=True),
+        "extra_body": dict(service.proxy.extra_body) if service.proxy else {},
+    }
+    if isinstance(service, SimulatedService):
+        faults = service.faults
+        identity["simulated"] = {
+            "seed": service.seed,
+            "accuracy": service.accuracy,
+            "reasoning": service.reasoning,
+            "empty": faults.empty,
+            "length": faults.length,
+        }
+    return identity
+
+
+def _service_name(benchmark: BenchmarkConfig) -> str | None:
+    return getattr(benchmark.solver, "service", None)
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The same benchmark twice in one run gets ``name``, ``name-2``, …"""
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name}-{number}" in taken:
+        number += 1
+    return f"{name}-{number}"

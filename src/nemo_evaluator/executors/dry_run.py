@@ -1,0 +1,94 @@
+"""The resolved plan as text: what a run would do and roughly cost. Calls no model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from ..config.load import Loaded
+from ..config.runnable import check_runnable
+from ..config.services import ApiService, SimulatedService
+from ..engine.prepare import Prepared, prepare
+from ..engine.rollouts import Job
+from ..types import Problem
+
+SAMPLE = 50
+CHARS_PER_TOKEN = 4.0
+"""A rule of thumb for English; tokenizers are the models' own and are not fetched for a plan."""
+
+
+async def describe_plan(loaded: Loaded) -> str:
+    """Problems, rollouts, services, and an estimate of tokens and cost. Raises ConfigError."""
+    check_runnable(loaded)
+    async with AsyncExitStack() as stack:
+        prepared = await prepare(loaded.config, Path(loaded.config.output.dir), stack)
+        lines = ["Plan (nothing is called):", ""]
+        lines += _service_lines(loaded, prepared)
+        for job in prepared.jobs:
+            lines += await _job_lines(job, loaded)
+        total = sum(job.plan.n_rollouts for job in prepared.jobs)
+        lines += ["", f"{total} rollouts in all; results go to {loaded.config.output.dir}"]
+    return "\n".join(lines)
+
+
+def _service_lines(loaded: Loaded, prepared: Prepared) -> list[str]:
+    lines = []
+    for name, model in prepared.models.items():
+        service = loaded.config.services[name]
+        where = service.url if isinstance(service, ApiService) else "in this process (simulated)"
+        lines.append(f"service {name}: {model.name} at {where}, {service.protocol}")
+    return lines
+
+
+async def _job_lines(job: Job, loaded: Loaded) -> list[str]:
+    plan = job.plan
+    sample = [await job.environment.seed(idx) for idx in job.order[:SAMPLE]]
+    chars = sum(_prompt_chars(problem) for problem in sample) / max(1, len(sample))
+    prompt_tokens = round(chars / CHARS_PER_TOKEN * plan.n_rollouts)
+    lines = [
+        "",
+        f"benchmark {plan.name} → {job.folder}",
+        f"  {plan.n_problems} of {plan.dataset_size} problems × {plan.repeats} repeats"
+        f" = {plan.n_rollouts} rollouts, solver {plan.solver}, service {plan.service}",
+        f"  about {prompt_tokens:,} prompt tokens ({chars / CHARS_PER_TOKEN:.0f} each)",
+    ]
+    service = loaded.config.services.get(plan.service or "")
+    if isinstance(service, ApiService | SimulatedService):
+        lines += _completion_lines(job, service, prompt_tokens)
+    revision = plan.identity.get("environment.dataset_revision")
+    dataset = plan.identity.get("environment.dataset")
+    if dataset:
+        lines.append(f"  dataset {dataset}" + (f" at {revision}" if revision else ""))
+    return [*lines, f"  identity {plan.digest[:19]}"]
+
+
+def _completion_lines(
+    job: Job, service: ApiService | SimulatedService, prompt_tokens: int
+) -> list[str]:
+    identity: Mapping[str, object] = job.plan.identity
+    solver_params = identity.get("solver.generation")
+    params = {
+        **service.generation.model_dump(exclude_none=True),
+        **(solver_params if isinstance(solver_params, dict) else {}),
+    }
+    limit = params.get("max_tokens")
+    lines = [
+        f"  at most {limit * job.plan.n_rollouts:,} completion tokens (max_tokens {limit})"
+        if limit
+        else "  completion tokens: no limit set (max_tokens)"
+    ]
+    if service.price is not None:
+        cost = prompt_tokens * service.price.prompt / 1e6
+        most = (limit or 0) * job.plan.n_rollouts * service.price.completion / 1e6
+        upper = f", at most {cost + most:.2f} USD in all" if limit else ""
+        lines.append(f"  about {cost:.2f} USD for the prompts{upper}")
+    else:
+        lines.append("  cost unknown: set services.<name>.price")
+    return lines
+
+
+def _prompt_chars(problem: Problem) -> int:
+    if not problem.messages:
+        return len(problem.prompt) + len(problem.system or "")
+    return sum(len(str(message.get("content") or "")) for message in problem.messages)

@@ -1,0 +1,235 @@
+"""Runs an evaluation in this process: directory, lock, plan, engine, derived files, reports.
+
+The order is what makes a run safe: everything that can be refused is refused before the first
+model call; the journal is closed before anything is derived from it; a report never fails a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..config.load import Loaded
+from ..config.runnable import check_runnable
+from ..engine.control import Control
+from ..engine.lock import directory_lock
+from ..engine.plan import PlanLock, check_resumable, read_lock, write_lock
+from ..engine.prepare import Prepared, prepare
+from ..engine.progress import Tally
+from ..engine.run import JOURNAL, BenchmarkEnd, run_jobs
+from ..errors import ConfigError
+from ..results.derive import derive
+from ..results.journal import Errored, Solved, events
+from ..results.run_info import RunInfo, RunStatus, new_run_info, write_run_info
+from ..results.summary import BenchmarkSummary, RunSummary
+from ..reports.render import write_reports
+
+PLAN_LOCK = "plan.lock"
+CONFIG = "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run, as opposed to what."""
+
+    resume: bool = False
+    set_aside: bool = False
+    """Rename an earlier run found in the directory instead of refusing (the default directory)."""
+    command: str = ""
+    """The command line as it may be recorded: without secrets."""
+    handle_signals: bool = False
+    watch: Callable[[Sequence[Tally]], contextlib.AbstractAsyncContextManager[None]] | None = None
+    """Called with the tallies; entered while the run lasts."""
+    say: Callable[[str], None] = field(default=lambda _: None)
+    """Told what a user should read now (warnings, interrupts)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What came of a run: the summary, the exit code and what to tell the user."""
+
+    summary: RunSummary
+    exit_code: int
+    """0 done, 1 failed a check, 2 to be mended by the user, 3 incomplete, 130 interrupted."""
+    messages: tuple[str, ...]
+    reports: tuple[Path, ...] = ()
+
+
+async def run(loaded: Loaded, options: Options) -> RunResult:
+    """Run, or resume, an evaluation. Raises ConfigError for what stops it before it starts."""
+    check_runnable(loaded)
+    directory = Path(loaded.config.output.dir)
+    if options.set_aside and not options.resume:
+        _set_aside(directory, options.say)
+    with directory_lock(directory):
+        async with AsyncExitStack() as stack:
+            prepared = await prepare(loaded.config, directory, stack)
+            info = _open_run(directory, prepared, loaded, options)
+            control = Control()
+            ends = await _engine(prepared, info, control, options)
+        return _finish(directory, loaded, prepared, info, control, ends)
+
+
+async def _engine(
+    prepared: Prepared, info: RunInfo, control: Control, options: Options
+) -> list[BenchmarkEnd]:
+    tallies = [
+        Tally(label=job.plan.name, total=job.plan.n_rollouts, simulated=job.plan.simulated)
+        for job in prepared.jobs
+    ]
+    for job, tally in zip(prepared.jobs, tallies, strict=True):
+        tally.traffic = job.model.load if job.model is not None else None
+    watch = options.watch(tallies) if options.watch else contextlib.nullcontext()
+    ends: list[BenchmarkEnd] = []
+    main = asyncio.current_task()
+    assert main is not None
+    with _signals(control, main, options) if options.handle_signals else contextlib.nullcontext():
+        async with watch:
+            try:
+                await run_jobs(
+                    list(zip(prepared.jobs, tallies, strict=True)),
+                    ends,
+                    run_id=info.run_id,
+                    control=control,
+                    warn=options.say,
+                )
+            except asyncio.CancelledError:
+                if not control.interrupted:
+                    raise
+                main.uncancel()
+            except ConfigError as error:
+                control.fail(error)
+    return ends
+
+
+@contextlib.contextmanager
+def _signals(control: Control, main: asyncio.Task[Any], options: Options) -> Iterator[None]:
+    """First signal: finish what is in flight. Second: stop now."""
+
+    def interrupted() -> None:
+        if control.interrupted:
+            main.cancel()
+            return
+        control.interrupt()
+        options.say("stopping: finishing what is in flight; interrupt again to stop now")
+
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, interrupted)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _set_aside(directory: Path, say: Callable[[str], None]) -> None:
+    """Move an earlier run out of the default directory: never mixed with, never overwritten."""
+    earlier = read_lock(directory / PLAN_LOCK)
+    if earlier is None or not _has_rollouts(directory, earlier):
+        return
+    with directory_lock(directory):
+        aside = directory.with_name(f"{directory.name}-{earlier.run_id}")
+        directory.rename(aside)
+    say(f"the earlier run in {directory} is now {aside}")
+
+
+def _has_rollouts(directory: Path, lock: PlanLock) -> bool:
+    return any(_any_rollout(directory / plan.slug / JOURNAL) for plan in lock.benchmarks)
+
+
+def _any_rollout(journal: Path) -> bool:
+    return any(isinstance(event, Solved | Errored) for event in events(journal))
+
+
+def _open_run(
+    directory: Path, prepared: Prepared, loaded: Loaded, options: Options
+) -> RunInfo:
+    """Claim the directory for this plan, or refuse. Writes the documents of the run."""
+    earlier = read_lock(directory / PLAN_LOCK)
+    info = new_run_info(command=options.command)
+    if earlier is not None and _has_rollouts(directory, earlier):
+        if not options.resume:
+            raise ConfigError(
+                f"already holds the run {earlier.run_id}",
+                where=str(directory),
+                hint="add --resume to go on with it, or choose another directory (-o)",
+            )
+        check_resumable(earlier, prepared.plans, where=directory / PLAN_LOCK)
+        info = msgspec.structs.replace(info, run_id=earlier.run_id)
+    elif earlier is not None:
+        for plan in earlier.benchmarks:
+            (directory / plan.slug / JOURNAL).unlink(missing_ok=True)
+    for job in prepared.jobs:
+        job.folder.mkdir(exist_ok=True)
+    info = msgspec.structs.replace(
+        info, status=RunStatus.RUNNING, benchmarks=tuple(plan.slug for plan in prepared.plans)
+    )
+    write_lock(
+        directory / PLAN_LOCK, PlanLock(run_id=info.run_id, benchmarks=tuple(prepared.plans))
+    )
+    (directory / CONFIG).write_text(loaded.snapshot(), encoding="utf-8")
+    write_run_info(directory, info)
+    return info
+
+
+def _finish(
+    directory: Path,
+    loaded: Loaded,
+    prepared: Prepared,
+    info: RunInfo,
+    control: Control,
+    ends: Sequence[BenchmarkEnd],
+) -> RunResult:
+    """Derive everything from the journals, decide the exit code, write the reports."""
+    summaries = [
+        derive(job.folder, job.plan, info)
+        for job in prepared.jobs
+        if (job.folder / JOURNAL).exists()
+    ]
+    code, messages = _verdict(prepared, summaries, control, ends)
+    status = {0: RunStatus.DONE, 1: RunStatus.DONE, 130: RunStatus.INTERRUPTED}.get(
+        code, RunStatus.INCOMPLETE
+    )
+    info = msgspec.structs.replace(info, status=status)
+    write_run_info(directory, info)
+    summary = RunSummary(run=info, benchmarks=tuple(summaries), directory=str(directory))
+    reports = write_reports(summary, directory, loaded.config.output.report)
+    return RunResult(summary, code, tuple(messages), tuple(reports))
+
+
+def _verdict(
+    prepared: Prepared,
+    summaries: Sequence[BenchmarkSummary],
+    control: Control,
+    ends: Sequence[BenchmarkEnd],
+) -> tuple[int, list[str]]:
+    mend = [error for error in (control.fatal, *(end.failure for end in ends)) if error]
+    if mend:
+        return 2, [f"error: {error}" for error in mend]
+    down = [f"error: {end.slug}: {end.service_down}" for end in ends if end.service_down]
+    if control.interrupted:
+        return 130, [*down, "interrupted: the same command with --resume goes on from here"]
+    incomplete = [
+        f"incomplete: {s.slug}: {s.n_rollouts - s.n_scored} of {s.n_rollouts} rollouts have no "
+        f"verdict; the same command with --resume tries them again"
+        for s in summaries
+        if s.n_scored < s.n_rollouts and not prepared.skip_failed[s.slug]
+    ]
+    if down or incomplete:
+        return 3, down + incomplete
+    thin = [
+        f"failed: {s.slug}: coverage {s.coverage:.1%} is below min_coverage {floor:.1%}"
+        for s in summaries
+        if (floor := prepared.min_coverage[s.slug]) is not None and s.coverage < floor
+    ]
+    return (1, thin) if thin else (0, [])
