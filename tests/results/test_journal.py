@@ -86,7 +86,9 @@ def test_scan_tells_what_is_open(tmp_path: Path) -> None:
 
 
 @given(cut=st.integers(min_value=0, max_value=10_000))
-def test_any_cut_loses_only_the_torn_line(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+def test_any_cut_loses_only_the_torn_line(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
     data = b"".join(map(encode, EVENTS))
     cut %= len(data) + 1
     path = write(tmp_path_factory.mktemp("j") / "journal.jsonl", data[:cut])

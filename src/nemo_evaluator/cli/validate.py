@@ -63,5 +63,7 @@ def _print_rows(rows: list[dict[str, object]], *, verbose: bool) -> int:
             f"  {row.get('tokens') or 0} tokens"
         )
         if verbose:
-            click.echo(f"    prompt: {row.get('prompt')}\n    response: {row.get('model_response')}")
+            click.echo(
+                f"    prompt: {row.get('prompt')}\n    response: {row.get('model_response')}"
+            )
     return verified

@@ -17,7 +17,9 @@ class ConfigRecord(BaseModel):
     def changed(self) -> set[str]:
         """Names of the fields that were set to something other than their default."""
         fields = type(self).model_fields
-        return {name for name in self.model_fields_set if getattr(self, name) != default(fields[name])}
+        return {
+            name for name in self.model_fields_set if getattr(self, name) != default(fields[name])
+        }
 
 
 def default(field: Any) -> Any:

@@ -98,5 +98,7 @@ def expand(document: Document, env: Mapping[str, str]) -> Expansion:
 
     result.data = walk(document.data, ())
     if unset:
-        raise ConfigError("\n".join(unset), hint="set it, put it in .env, or write ${NAME:-default}")
+        raise ConfigError(
+            "\n".join(unset), hint="set it, put it in .env, or write ${NAME:-default}"
+        )
     return result

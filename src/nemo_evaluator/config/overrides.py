@@ -80,5 +80,7 @@ def _key(container: Any, part: str | int, text: str) -> str | int:
             )
         return index
     if not isinstance(container, dict):
-        raise ConfigError(f"nothing can be set below a {type(container).__name__}", where=f"-O {text}")
+        raise ConfigError(
+            f"nothing can be set below a {type(container).__name__}", where=f"-O {text}"
+        )
     return str(part)

@@ -109,7 +109,12 @@ def _service(
     if model is None:
         raise ConfigError("no model id", hint="give --model-id (or NEMO_MODEL_ID)")
     protocol = next((p for end, p in SUFFIXES.items() if url.rstrip("/").endswith(end)), None)
-    service = {"type": "api", "url": url, "protocol": protocol or "chat_completions", "model": model}
+    service = {
+        "type": "api",
+        "url": url,
+        "protocol": protocol or "chat_completions",
+        "model": model,
+    }
     if api_key is not None:
         service["api_key"] = api_key.replace("${", "$${")
     elif name := api_key_env or _key_variable():

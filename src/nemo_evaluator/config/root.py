@@ -49,9 +49,7 @@ class EvalConfig(ConfigRecord):
 
     @model_validator(mode="after")
     def _cross_checks(self) -> EvalConfig:
-        problems = [
-            f"services.{name}: Reserved name" for name in self.services if name in RESERVED
-        ]
+        problems = [f"services.{name}: Reserved name" for name in self.services if name in RESERVED]
         for index, benchmark in enumerate(self.benchmarks):
             where = f"benchmarks[{index}]"
             problems += [f"{where}.{text}" for text in self._benchmark_problems(benchmark)]

@@ -151,9 +151,7 @@ def _any_rollout(journal: Path) -> bool:
     return any(isinstance(event, Solved | Errored) for event in events(journal))
 
 
-def _open_run(
-    directory: Path, prepared: Prepared, loaded: Loaded, options: Options
-) -> RunInfo:
+def _open_run(directory: Path, prepared: Prepared, loaded: Loaded, options: Options) -> RunInfo:
     """Claim the directory for this plan, or refuse. Writes the documents of the run."""
     earlier = read_lock(directory / PLAN_LOCK)
     info = new_run_info(command=options.command)

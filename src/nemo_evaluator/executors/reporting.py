@@ -21,7 +21,9 @@ def refresh(directory: Path) -> RunSummary:
     lock = read_lock(directory / PLAN_LOCK)
     if lock is None:
         raise ConfigError(
-            "holds no run", where=str(directory), hint="give the directory `nel eval run` wrote (-o)"
+            "holds no run",
+            where=str(directory),
+            hint="give the directory `nel eval run` wrote (-o)",
         )
     info = read_run_info(directory)
     summaries = [
