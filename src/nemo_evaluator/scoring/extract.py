@@ -1,8 +1,9 @@
-"""Finds the answer in a response: what, by which rule, and where. The last answer wins.
+"""Finding the answer a response ends on.
 
-Rules whose name starts with ``stated`` or ``boxed`` are explicit statements of an answer; the
-others are guesses from position, allowed in lenient reading only. Every search is linear in the
-length of the text.
+Each extractor returns an ``Extraction`` (value, rule, span) or None. The last answer wins:
+models reconsider. Rules in ``STRICT`` saw the answer announced; the others are lenient readings
+and say so. Every pattern is linear and the end of a text is looked at first, so a megabyte of rambling
+costs milliseconds.
 """
 
 from __future__ import annotations
@@ -13,181 +14,230 @@ from functools import lru_cache
 from ..types import Extraction
 from . import numbers
 
-REFUSAL = re.compile(
-    r"\b(?:I\s+(?:cannot|can['’]t|can\s+not|am\s+(?:unable|not\s+able)|won['’]t)|I['’]m\s+(?:sorry|"
-    r"unable|not\s+able)|as\s+an\s+AI|I\s+(?:do\s+not|don['’]t)\s+know)\b",
+STRICT = frozenset(
+    {"answer_line", "answer_is", "boxed", "hashes", "answer_tag", "pattern", "whole"}
+)
+"""Rules under which the answer was announced as such."""
+
+PREFIXES = ("Answer", "Final Answer")
+TAIL = 2_000
+"""Characters looked at first; only if nothing is announced there is the rest searched."""
+MAX_LINE = 600
+"""An answer is taken from at most this much text after its announcement."""
+
+_MARKUP = r"[ \t*_`#>\"“'(\[]{0,8}"
+_WRAPPED = re.compile(
+    r"\$\$?(.*?)\$?\$$|\\\((.*)\\\)$|\\\[(.*)\\\]$|\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}$",
+    re.DOTALL,
+)
+# A full stop ends the answer unless it belongs to a number or an abbreviation (St. J. Dr.).
+_STOP = re.compile(r"(?:(?<=[^\W\d_]{3})|(?<=[\d)\]}$%*°\"”]))[.!?。](?=[\s*]|$)|[。]")
+
+
+def span_of(match: re.Match[str], group: int | str = 0) -> tuple[int, int]:
+    """The span of a group as journaled."""
+    return match.start(group), match.end(group)
+
+
+def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match, looking at the end of the text first."""
+    found = None
+    if len(text) > 2 * TAIL:
+        for found in pattern.finditer(text, text.rfind("\n", 0, -TAIL) + 1 or len(text) - TAIL):
+            pass
+    if found is None:
+        for found in pattern.finditer(text):
+            pass
+    return found
+
+
+def clean(value: str) -> str:
+    """An answer without markdown, quotes, math delimiters and a closing full stop.
+
+    >>> clean("**$42$**."), clean(r"\\\\(\\\\boxed{x+1}\\\\)."), clean("St. John's")
+    ('42', 'x+1', "St. John's")
+    """
+    while True:
+        before = value
+        value = value.strip().strip("*`").strip()
+        if value.endswith((".", "。", ",", ";")) and not value.endswith(("...", "\\,", "\\;")):
+            value = value[:-1].rstrip()
+        if len(value) > 1 and value[0] + value[-1] in ('""', "''", "“”", "‘’", "__"):
+            value = value[1:-1]
+        if value[:1] in ("$", "\\") and (wrapped := _WRAPPED.match(value)):
+            inner = next(group for group in wrapped.groups() if group is not None)
+            value = inner if inner.count("$") % 2 == 0 and inner.strip() else value
+        if value == before:
+            return value
+
+
+def _extraction(text: str, start: int, stop: int, rule: str) -> Extraction | None:
+    raw = text[start:stop]
+    value = clean(raw)
+    if not value:
+        return None
+    at = raw.find(value)
+    if at >= 0:
+        start, stop = start + at, start + at + len(value)
+    return Extraction(value=value, rule=rule, span=(start, stop))
+
+
+@lru_cache(maxsize=64)
+def _line_pattern(prefixes: tuple[str, ...]) -> re.Pattern[str]:
+    words = "|".join(re.escape(word) for word in sorted(prefixes, key=len, reverse=True))
+    return re.compile(
+        rf"(?<!\w)(?:{words})[ \t]{{0,3}}[*_`\"]{{0,3}}[ \t]{{0,3}}[:：=][ \t]{{0,3}}[*_]{{0,3}}[ \t]{{0,9}}"
+        rf"(?:\n[ \t\n]{{0,9}})?(?P<value>[^\n]{{1,{MAX_LINE}}})",
+        re.IGNORECASE,
+    )
+
+
+def answer_line(
+    text: str, pattern: str | None = None, prefixes: tuple[str, ...] = PREFIXES
+) -> Extraction | None:
+    """What the last ``Answer: ...`` line says, or the last match of your own pattern.
+
+    A pattern's first group is the value (the whole match without groups). The value may stand on the next line.
+
+    >>> answer_line("Answer: 3\\\\n**Final Answer:** 42").value
+    '42'
+    """
+    if pattern is not None:
+        match = last_match(_compiled(pattern), text)
+        group = 1 if match is not None and match.re.groups else 0
+        if match is None or match[group] is None:
+            return None
+        return _extraction(text, match.start(group), match.end(group), "pattern")
+    match = last_match(_line_pattern(prefixes), text)
+    if match is None:
+        return None
+    return _extraction(text, match.start("value"), match.end("value"), "answer_line")
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+_ANSWER_IS = re.compile(
+    r"\b(?:answer|result|solution)s?(?:[ \t](?:to|of|for)[ \t][^\n.:]{1,80}?)?[ \t](?:is|are|would be|will be|must be|should be)"
+    rf"\b(?:[ \t](?:therefore|thus|then|simply|indeed|equal to))?[ \t]?(?:[:：][ \t*]{{0,4}}(?:\n[ \t\n]{{0,9}})?)?[ \t]{{0,4}}(?P<value>[^\n]{{1,{MAX_LINE}}})",
     re.IGNORECASE,
 )
-STATED = re.compile(
-    r"(?P<marker>####"
-    r"|(?i:\b(?:final[ \t*_]{1,4})?(?:answer|antwort|réponse|respuesta|ответ|jibu)"
-    r"(?:[ \t]{1,3}(?:choice|option|to[ \t]the[ \t]\w{1,20}))?[ \t*_`]{0,6}"
-    r"(?:is|are|ist|est|es|:|：|=)(?:[ \t]{0,2}[:：])?)"
-    r"|(?i:(?:答案|答え|คำตอบ|సమాధానం|উত্তর)[^\n:：]{0,12}[:：是は])"
-    r"|(?m:^[ \t*_]{0,4}A[*_]{0,2}:))"
+_HASHES = re.compile(rf"####[ \t]{{0,9}}(?P<value>[^\n]{{1,{MAX_LINE}}})")
+_ANSWER_TAG = re.compile(r"<answer>(?P<value>[^<]{0,2000})</answer>", re.IGNORECASE)
+_A_LINE = re.compile(
+    rf"^[ \t*]{{0,4}}A[ \t]?:[ \t]{{0,4}}(?P<value>[^\n]{{1,{MAX_LINE}}})", re.MULTILINE
 )
-BOXED = re.compile(r"\\(?:boxed|fbox)\s{0,3}(?:\{|(?=[^\s{]))")
-ANSWER_TAG = re.compile(r"<answer>(.{0,2000}?)</answer>", re.IGNORECASE | re.DOTALL)
-OPENING = " \t*_`\"'“‘:：$("
-CLOSING = " \t*_`\"'”’.$,;"
-MAX_LINE = 2000
-TAIL = 20_000
-"""Only the end of a very long text is searched for guesses."""
 
 
-def is_refusal(text: str) -> bool:
-    """Whether a text declines to answer. Looked at only where no answer was found."""
-    return bool(REFUSAL.search(text[:2000]))
+def boxed(text: str) -> Extraction | None:
+    r"""Content of the last ``\\boxed{...}`` with balanced braces.
 
-
-def statements(text: str) -> list[tuple[int, int, str]]:
-    """Explicit answers in order: (start, end, rule) of the stretch after the marker."""
-    found = []
-    for match in STATED.finditer(text):
-        end = text.find("\n", match.end())
-        end = min(len(text) if end < 0 else end, match.end() + MAX_LINE)
-        stretch = text[match.end() : end]
-        if not stretch.strip(OPENING + CLOSING + "\\[]"):
-            end = _next_line_end(text, match.end())
-        found.append((match.end(), end, "stated"))
-    for start, end in boxes(text):
-        found.append((start, end, "boxed"))
-    found += [(m.start(1), m.end(1), "stated_tag") for m in ANSWER_TAG.finditer(text)]
-    found.sort()
-    return found
-
-
-def boxes(text: str) -> list[tuple[int, int]]:
-    r"""Contents of ``\boxed{…}``, braces balanced; an unclosed one is left out."""
-    found = []
-    for match in BOXED.finditer(text):
-        start = match.end()
-        if text[start - 1] != "{":
-            found.append((start, min(start + 1, len(text))))
+    >>> boxed(r"\\boxed{1} then \\boxed{\\frac{1}{2}}").value
+    '\\frac{1}{2}'
+    """
+    end = len(text)
+    while (at := max(text.rfind("\\boxed", 0, end), text.rfind("\\fbox", 0, end))) >= 0:
+        end = at
+        start = at + (6 if text.startswith("\\boxed", at) else 5)
+        while text.startswith(" ", start):
+            start += 1
+        if not text.startswith("{", start):
+            if short := re.compile(r"-?\w").match(text, start):
+                return Extraction(value=short[0], rule="boxed", span=span_of(short))
             continue
-        depth = 1
-        for position in range(start, min(len(text), start + MAX_LINE)):
-            depth += {"{": 1, "}": -1}.get(text[position], 0)
+        stop = _closing_brace(text, start)
+        value = text[start + 1 : stop].strip() if stop else ""
+        if stop and value:
+            return Extraction(value=value, rule="boxed", span=(start + 1, stop))
+    return None
+
+
+def _closing_brace(text: str, start: int) -> int | None:
+    depth = 0
+    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, start + 20_000):
+        if match[0] == "{":
+            depth += 1
+        elif match[0] == "}":
+            depth -= 1
             if depth == 0:
-                found.append((start, position))
-                break
-    return found
+                return match.start()
+    return None
 
 
-def final_answer(text: str, *, whole: bool = True) -> Extraction | None:
-    """The last explicit answer as text; else the whole text if that is one short line."""
-    for start, end, rule in reversed(statements(text)):
-        value, span = trimmed(text, start, end)
-        if value:
-            return Extraction(value=value, rule=rule, span=span)
-    if not whole:
+def _sentence(text: str, start: int, stop: int) -> int:
+    found = _STOP.search(text, start, stop)
+    return found.start() if found and found.start() > start else stop
+
+
+def final_answer(
+    text: str, prefixes: tuple[str, ...] = PREFIXES, *, a_line: bool = False
+) -> Extraction | None:
+    """The answer announced last, by whichever rule: ``Answer:``, ``the answer is``, ``####``,
+    ``\\\\boxed{}``, ``<answer>``; with ``a_line`` also a line ``A: ...`` (lenient).
+
+    >>> final_answer("The answer is 5. No: the answer is 6.").value
+    '6'
+    """
+    found: list[tuple[int, Extraction | None]] = []
+    box = boxed(text) if "\\boxed" in text or "\\fbox" in text else None
+    if box:
+        found.append((box.span[0], box))
+    if match := last_match(_line_pattern(prefixes), text):
+        line = _extraction(text, match.start("value"), match.end("value"), "answer_line")
+        found.append((match.start("value"), line))
+    if match := last_match(_ANSWER_IS, text):
+        stop = _sentence(text, match.start("value"), match.end("value"))
+        said = _extraction(text, match.start("value"), stop, "answer_is")
+        found.append((match.start("value"), said))
+    if "####" in text and (match := last_match(_HASHES, text)):
+        hashes = _extraction(text, match.start("value"), match.end("value"), "hashes")
+        found.append((match.start("value"), hashes))
+    if "nswer>" in text and (match := last_match(_ANSWER_TAG, text)):
+        tag = _extraction(text, match.start("value"), match.end("value"), "answer_tag")
+        found.append((match.start("value"), tag))
+    if a_line and (match := last_match(_A_LINE, text)):
+        found.append((match.start("value"), _extraction(text, *span_of(match, "value"), "a_line")))
+    return max((f for f in found if f[1]), key=lambda f: f[0], default=(0, None))[1]
+
+
+def last_number(text: str, locale: str | None = None) -> Extraction | None:
+    """The last number in a text (lenient), as it is written.
+
+    >>> last_number("first 5, then 7, so 12 apples in total").value
+    '12'
+    """
+    return _number_near_end(text, 0, len(text), "last_number")
+
+
+def _number_near_end(text: str, start: int, stop: int, rule: str) -> Extraction | None:
+    found = None
+    for window in (200, TAIL, stop - start):
+        for found in numbers.PATTERN.finditer(text, max(start, stop - window), stop):
+            pass
+        if found or window >= stop - start:
+            break
+    if found is None:
         return None
-    lines = [line for line in text[-TAIL:].splitlines() if line.strip()]
-    if not lines:
-        return None
-    rule = "whole" if len(lines) == 1 else "last_line"
-    start = text.rindex(lines[-1])
-    value, span = trimmed(text, start, start + len(lines[-1]))
-    return Extraction(value=value, rule=rule, span=span) if value else None
+    return Extraction(value=found[0].strip(), rule=rule, span=span_of(found))
 
 
-def number(text: str, *, language: str | None = None) -> tuple[Extraction, numbers.Number] | None:
-    """The answer as a number: from the last explicit statement that holds one, else the last
-    number of the text (rule ``last_number``)."""
-    for start, end, rule in reversed(statements(text)):
-        stretch = text[start:end]
-        equals = stretch.rfind("=")
-        found = numbers.first(stretch[equals + 1 :], language=language) if equals >= 0 else None
-        shift = start + equals + 1 if found else start
-        found = found or numbers.first(stretch, language=language)
-        if found:
-            return _as_extraction(text, found, shift, rule)
-    tail = max(0, len(text) - TAIL)
-    every = numbers.find_all(text[tail:], language=language)
-    return _as_extraction(text, every[-1], tail, "last_number") if every else None
+def number(
+    text: str, prefixes: tuple[str, ...] = PREFIXES, *, lenient: bool = True
+) -> Extraction | None:
+    """The number a response ends on: announced, else (lenient) the last one in the text.
 
+    In an announcement such as ``5 + 7 = 12 apples`` the first number after the last ``=`` counts.
 
-def choice(text: str, n_options: int = 4) -> Extraction | None:
-    """The letter of a multiple-choice answer, upper case; letters beyond the options are none."""
-    stated, lone, leading, last = _choice_patterns(n_options)
-    best: Extraction | None = None
-    for match in stated.finditer(text):
-        best = _letter(match, "stated")
-    for start, end in boxes(text):
-        inner = text[start:end]
-        match = lone.fullmatch(inner.strip())
-        if match and (best is None or start > best.span[0]):
-            best = Extraction(value=match[1].upper(), rule="boxed", span=(start, end))
-    if best is not None:
-        return best
-    short = text.strip()
-    if match := lone.fullmatch(short):
-        at = text.index(short) + match.start(1)
-        return Extraction(value=match[1].upper(), rule="whole", span=(at, at + 1))
-    tail = max(0, len(text) - TAIL)
-    rows = list(leading.finditer(text, tail))
-    if len(rows) == 1:
-        return _letter(rows[0], "leading")
-    for match in last.finditer(text, tail):
-        best = _letter(match, "last_letter")
-    return best
-
-
-def trimmed(text: str, start: int, end: int) -> tuple[str, tuple[int, int]]:
-    """A stretch without the markdown, quotes and punctuation around it."""
-    while start < end and text[start] in OPENING:
-        if text[start] == "(" and ")" in text[start:end]:
-            break
-        if text[start] == "$" and text.count("$", start, end) >= 2:
-            break
-        start += 1
-    while end > start and text[end - 1] in CLOSING:
-        if text[end - 1] == "$" and text.count("$", start, end) >= 2:
-            break
-        end -= 1
-    return text[start:end].strip(), (start, end)
-
-
-@lru_cache(maxsize=32)
-def _choice_patterns(n: int) -> tuple[re.Pattern[str], ...]:
-    upper = f"[A-{chr(64 + n)}]"
-    either = f"[A-{chr(64 + n)}a-{chr(96 + n)}]"
-    wrap = r"[\s*_`$\"'“‘(\[{]{0,8}(?:\\(?:boxed|text|textbf|mathrm|mathbf)\s{0,2}\{\s{0,2}){0,3}"
-    not_pronoun = r"(?!I[ ](?:think|am|believe|would|cannot|can|do|don|have|will)\b)"
-    after = r"(?![\w'’])(?![ ]?/[ ]?\w)"
-    stated = re.compile(
-        r"(?i:\b(?:answer|antwort|réponse|respuesta)s?\b(?:[ \t]{1,3}(?:choice|option|letter))?)"
-        r"[ \t*_`]{0,6}(?i:\b(?:is|would[ ]be|must[ ]be|should[ ]be)\b|[:：=])"
-        rf"(?i:[ \t]{{0,3}}:)?{wrap}[(\[*]{{0,3}}(?i:(?:option|choice)[ ])?{wrap}"
-        rf"{not_pronoun}(?:({upper}){after}|\(({either})\))"
-    )
-    lone = re.compile(
-        rf"[\s*_`$\"'(\[]{{0,6}}(?:\\(?:text|textbf|mathrm|mathbf)\{{\s{{0,2}})?[(\[]?"
-        rf"({either})[)\]]?[\s*_`$\"')\]}}.:]{{0,6}}"
-    )
-    leading = re.compile(
-        rf"^[ \t*_`>-]{{0,6}}[(\[]?({upper})[)\].:][*_ \t]{{0,4}}(?=\S|$)", re.MULTILINE
-    )
-    last = re.compile(rf"(?<![\w\\'’])({upper})(?![\w'’])(?![ ](?:is|was|and|or|are)\b)")
-    return stated, lone, leading, last
-
-
-def _letter(match: re.Match[str], rule: str) -> Extraction:
-    group = next(i for i in range(1, (match.lastindex or 1) + 1) if match[i])
-    return Extraction(value=match[group].upper(), rule=rule, span=match.span(group))
-
-
-def _as_extraction(
-    text: str, found: numbers.Number, shift: int, rule: str
-) -> tuple[Extraction, numbers.Number]:
-    start, end = found.span[0] + shift, found.span[1] + shift
-    return Extraction(value=text[start:end].strip(), rule=rule, span=(start, end)), found
-
-
-def _next_line_end(text: str, start: int) -> int:
-    """End of the first line with something on it: the answer stands below its marker."""
-    position = start
-    while position < len(text) and text[position] in " \t\r\n*_`":
-        position += 1
-    end = text.find("\n", position)
-    return min(len(text) if end < 0 else end, start + MAX_LINE)
+    >>> number("#### 1,200 dollars").value, number("the answer is 5 + 7 = 12 of 20").value
+    ('1,200', '12')
+    """
+    said = final_answer(text, prefixes, a_line=lenient)
+    if said is not None:
+        start, stop = said.span
+        stop = _sentence(text, start, stop)
+        start = max(start, text.rfind("=", start, stop) + 1)
+        if first := numbers.PATTERN.search(text, start, stop):
+            return Extraction(value=first[0].strip(), rule=said.rule, span=span_of(first))
+    return last_number(text) if lenient else None

@@ -1,4 +1,4 @@
-"""What a scorer is given."""
+"""What a scorer is given: the response, the target and what surrounds them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..types import Json
 
 @dataclass(frozen=True, slots=True)
 class ScorerInput:
-    """One answer to be scored."""
+    """One answer to grade.
+
+    ``metadata`` is the dataset row without the target, ``config`` the benchmark's ``extra``.
+    """
 
     response: str
-    """The answer, with the model's reasoning already removed."""
-    target: Json
+    target: Json = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
-    """The dataset row without its target."""
     config: Mapping[str, Json] = field(default_factory=dict)
-    """The benchmark's ``extra``."""
     sandbox: Any = None

@@ -1,126 +1,198 @@
-"""Numbers as people and models write them, compared exactly: 10 is not 100, 1/3 is not 0.333.
+"""Numbers as people write them, compared exactly.
 
-Digits of any script, thousands separators of any habit, Unicode minus, fractions, mixed numbers,
-percent, scientific notation. Everything becomes a ``Fraction``.
+Digits of any script, thousands separators, decimal commas, U+2212, fractions, mixed numbers,
+percent, scientific notation. Values are ``int`` or ``Fraction``: 10 is not 100, and 1/3 is not 0.333
+unless a tolerance is asked for. Pure functions on short strings; ``extract`` finds them in texts.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from fractions import Fraction
 from typing import NamedTuple
 
-COMMA_DECIMAL = {"de", "fr", "es", "ru", "it", "pt", "nl", "pl", "cs", "da", "fi", "sv", "no", "tr"}
-"""Languages whose decimal separator is the comma."""
-
-_SAME_LENGTH = str.maketrans(
-    {
-        "\u2212": "-", "\u2013": "-", "\u2010": "-", "\u2011": "-", "\ufe63": "-", "\uff0d": "-",
-        "\uff0c": ",", "\u066c": ",", "\u066b": ".", "\uff0e": ".", "\uff0f": "/", "\u2044": "/",
-        "\uff05": "%", "\u066a": "%", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "\uff0b": "+",
-    }
-)  # fmt: skip
-TOKEN = re.compile(
-    r"(?<![\w.])(?P<sign>[-+]?)[ ]?(?:[$€£¥₹]|\\\$)?[ ]?"
-    r"(?P<body>\d{1,3}(?:[,'’]\d{2,3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?"
-    r"|\d{1,3}(?:\.\d{3})+,\d+|\d+(?:[.,]\d+)?|\.\d+)"
-    r"(?P<exp>[eE][-+]?\d{1,4})?(?P<over>[ ]?/[ ]?\d+(?:\.\d+)?)?(?P<percent>[ ]?\\?%)?"
+_SPACES = "\u00a0\u202f\u2009"
+_SIGN = "[-+−－]"
+# One separator of thousands: plain, or as LaTeX writes it (1{,}234  1,\!234  1\,234).
+_GROUP = rf"(?:,\\!|\{{,\}}|\\[,;]|[,.'’٬，{_SPACES}])"
+_INTEGER = rf"\d{{1,3}}(?:{_GROUP}\d{{2,3}})+(?!\d)|\d+"
+_POWER = r"[eE][-+−]?\d{1,4}(?!\w)|\s?(?:×|\\times|\\cdot|[*x])\s?10\s?\^\s?\{?[-−]?\d{1,4}\}?"
+NUMBER = (
+    rf"(?:(?:{_INTEGER})(?:[.,٫．]\d+)?|[.٫．]\d+)(?:{_POWER})?"
+    r"(?:\s?/\s?\d+(?![\d/]|[.,]\d))?"
 )
-WHOLE_SPACED = re.compile(r"[-+]?\d{1,3}(?: \d{3})+(?:[.,]\d+)?")
-MIXED = re.compile(r"([-+]?)(\d+)\s+(\d+)\s*/\s*(\d+)")
-MAX_DIGITS = 400
-"""Beyond this a run of digits is noise, not an answer."""
+FRACTION = r"\\[dtc]?frac\s?(?:\{\s?(-?\d+)\s?\}|(\d))\s?(?:\{\s?(\d+)\s?\}|(\d))"
+CURRENCY = r"(?:\\?\$|[€£¥₹₽₩฿]|US\$|USD|EUR|Rs\.?)"
+
+PATTERN = re.compile(
+    rf"(?<![\w^_.])(?<!\^\{{)(?P<body>(?:(?<![\w)\]}}$])(?P<sign>{_SIGN})\s?)?"
+    rf"(?:{CURRENCY}\s?(?P<inner>{_SIGN})?)?(?:(?P<mixed>\d+)\s?(?={FRACTION}))?"
+    rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^|(?:st|nd|rd|th)\b)\s?(?P<percent>\\?%|٪|％)?"
+)
+_WHOLE = re.compile(
+    rf"\s*(?P<sign>{_SIGN})?\s*(?:{CURRENCY})?\s*(?P<inner>{_SIGN})?(?:(?P<mixed>\d+)\s*"
+    rf"(?={FRACTION}|\d+/))?(?:{FRACTION}|(?P<plain>(?:\d{{1,3}}(?: \d{{3}})+(?:[.,]\d+)?)|{NUMBER}))"
+    r"\s*(?P<percent>\\?%|٪|％|percent\b|pct\b)?"
+)
+_UNIT = re.compile(
+    rf"\s*\.?\s*(?:{CURRENCY}|[°º]|\\?\^?\{{?\\circ\}}?|\\text\w*\s?\{{[^{{}}]*\}}|\\mbox\s?\{{[^{{}}]*\}}"
+    r"|[^\W\d_]+\.?[²³]?(?:\^\{?[-−]?\d\}?)?|/|\s|\\[ ,;!]|[,;!?。]|\$)*\s*"
+)
+MAX_DIGITS = 1000
+"""Longer digit strings are not answers; the bound keeps arithmetic cheap."""
+COMMA_LOCALES = frozenset(
+    "de fr es it pt nl pl ru uk cs sk sv da nb no fi tr id vi el ro hu bg".split()
+)
+_COMMA_ONLY_DECIMAL = re.compile(r"\d+,\d+")
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3}")
+_DOT_GROUPED = re.compile(r"\d{1,3}(?:\.\d{3})+")
+_POWER_SPLIT = re.compile(r"[eE]|\s?(?:×|\\times|\\cdot|[*x])\s?10\s?\^\s?")
 
 
 class Number(NamedTuple):
-    """A number found in a text."""
+    """A value and whether it was written with a percent sign."""
 
-    value: Fraction
-    percent: bool
-    span: tuple[int, int]
+    value: int | Fraction
+    percent: bool = False
 
-
-def fold(text: str) -> str:
-    """The text with ASCII digits, signs and separators; every offset stays what it was."""
-    if text.isascii():
-        return text
-    text = text.translate(_SAME_LENGTH)
-    if not any(ord(c) > 127 and c.isdecimal() for c in text):
-        return text
-    return "".join(
-        str(unicodedata.decimal(c)) if ord(c) > 127 and c.isdecimal() else c for c in text
-    )
+    @property
+    def is_share(self) -> bool:
+        """Whether it may be read as a part of a whole."""
+        return not self.percent and 0 < self.value < 1
 
 
-def find_all(text: str, *, language: str | None = None) -> list[Number]:
-    """All numbers of a text, in order."""
-    return [n for match in TOKEN.finditer(fold(text)) if (n := _number(match, language))]
+def parse(
+    text: str | int | float, locale: str | None = None, *, units: bool = True
+) -> Number | None:
+    """The number a whole string stands for, or None.
 
+    ``locale`` (a language code) settles what ``1.234`` and ``1,234`` mean; without it the reading
+    is English unless the shape itself says otherwise (``1.234,5``, ``12,5``). ``units`` allows
+    trailing units and currencies.
 
-def first(text: str, *, language: str | None = None) -> Number | None:
-    """The first number of a text."""
-    for match in TOKEN.finditer(fold(text)):
-        if number := _number(match, language):
-            return number
-    return None
-
-
-def parse(text: str, *, language: str | None = None) -> Number | None:
-    """The number a short text is, units and currency around it ignored; None if there is none, or
-    if there are several different ones."""
-    folded = fold(text).strip()
-    if match := MIXED.fullmatch(folded):
-        sign, whole, over, under = match.groups()
-        if int(under):
-            value = int(whole) + Fraction(int(over), int(under))
-            return Number(-value if sign == "-" else value, False, (0, len(text)))
-    if WHOLE_SPACED.fullmatch(folded):
-        folded = folded.replace(" ", "")
-    numbers = find_all(folded, language=language)
-    values = {number.value for number in numbers}
-    return numbers[0] if len(values) == 1 else None
-
-
-def equal(answer: Number, target: Fraction, *, tolerance: float = 0.0) -> bool:
-    """Exact equality (or within an absolute tolerance). ``75%`` equals 0.75 where the target is a
-    share, that is strictly between -1 and 1 and not 0."""
-    if abs(answer.value - target) <= Fraction(tolerance):
-        return True
-    is_share = target != 0 and abs(target) < 1
-    return answer.percent and is_share and abs(answer.value / 100 - target) <= Fraction(tolerance)
-
-
-def _number(match: re.Match[str], language: str | None) -> Number | None:
-    body = match["body"]
-    if len(body) > MAX_DIGITS:
+    >>> parse("$1,234.50").value
+    Fraction(2469, 2)
+    >>> parse("1.234,5", "de").value
+    Fraction(2469, 2)
+    >>> parse("3/4").value
+    Fraction(3, 4)
+    >>> parse("abc") is None
+    True
+    """
+    if not isinstance(text, str):
+        return None if isinstance(text, bool) else _from_json(text)
+    text = text.strip()
+    if text.isdecimal() and len(text) <= MAX_DIGITS:
+        return Number(int(text))
+    match = _WHOLE.match(text)
+    if match is None:
         return None
-    value = Fraction(_plain(body, language) + (match["exp"] or ""))
-    if match["over"]:
-        under = Fraction(match["over"].strip(" /"))
-        if under == 0:
+    rest = text[match.end() :]
+    if rest and not (units and _UNIT.fullmatch(rest)) and rest.strip() != ".":
+        return None
+    return from_match(match, locale)
+
+
+def _from_json(value: int | float) -> Number | None:
+    if isinstance(value, int):
+        return Number(value)
+    if value != value or value in (float("inf"), float("-inf")):
+        return None
+    return Number(Fraction(repr(value)))
+
+
+def from_match(match: re.Match[str], locale: str | None = None) -> Number | None:
+    """The value of a match of this module's patterns; None if it is no sound number."""
+    value: int | Fraction | None
+    if (plain := match["plain"]) is not None:
+        value = plain_value(plain, locale)
+    else:
+        groups = match.groups()
+        at = match.re.groupindex["plain"] - 5
+        top, bottom = groups[at] or groups[at + 1], groups[at + 2] or groups[at + 3]
+        value = _ratio(top, bottom)
+    if value is None:
+        return None
+    if match["mixed"]:
+        value += int(match["mixed"])
+    negative = sum(1 for name in ("sign", "inner") if match[name] and match[name] not in "+")
+    return Number(-value if negative % 2 else value, bool(match["percent"]))
+
+
+def _ratio(top: str, bottom: str) -> Fraction | None:
+    if len(top) + len(bottom) > MAX_DIGITS or int(bottom) == 0:
+        return None
+    return Fraction(int(top), int(bottom))
+
+
+def plain_value(text: str, locale: str | None = None) -> int | Fraction | None:
+    """Value of an unsigned number: groups, decimals, a power of ten, a fraction bar."""
+    if text.isdecimal():
+        return int(text) if len(text) <= MAX_DIGITS else None
+    if len(text) > MAX_DIGITS:
+        return None
+    if "/" in text:
+        top, bottom = text.split("/", 1)
+        above, below = plain_value(top.strip(), locale), plain_value(bottom.strip(), locale)
+        return None if above is None or not below else Fraction(above) / below
+    base, *power = _POWER_SPLIT.split(text, maxsplit=1)
+    value = _decimal(base, locale)
+    if value is None or not power:
+        return value
+    exponent = int(power[0].strip("{} ").replace("−", "-"))
+    return None if abs(exponent) > MAX_DIGITS else Fraction(value) * Fraction(10) ** exponent
+
+
+def _decimal(text: str, locale: str | None) -> int | Fraction | None:
+    digits = re.sub(rf",\\!|\{{,\}}|\\[,;]|[٬，'’ {_SPACES}]", "", text)
+    digits = digits.replace("٫", ".").replace("．", ".") if "," not in digits else digits
+    if "," in digits and "." in digits:
+        # both separators: the last one is the decimal mark
+        group, mark = (",", ".") if digits.rfind(".") > digits.rfind(",") else (".", ",")
+        digits = digits.replace(group, "").replace(mark, ".", 1)
+    elif "," in digits:
+        comma_decimal = locale in COMMA_LOCALES or not _GROUPED.fullmatch(digits)
+        if comma_decimal and _COMMA_ONLY_DECIMAL.fullmatch(digits):
+            digits = digits.replace(",", ".")
+        else:
+            digits = digits.replace(",", "")
+    elif locale in COMMA_LOCALES and _DOT_GROUPED.fullmatch(digits):
+        digits = digits.replace(".", "")
+    elif digits.count(".") > 1:
+        if not _DOT_GROUPED.fullmatch(digits):
             return None
-        value /= under
-    if match["sign"] == "-":
-        value = -value
-    start = match.start("sign")
-    return Number(value, bool(match["percent"]), (start, match.end()))
+        digits = digits.replace(".", "")
+    whole, _, part = digits.partition(".")
+    try:
+        return Fraction(int((whole + part) or "0"), 10 ** len(part)) if part else int(whole or "0")
+    except ValueError:
+        return None
 
 
-def _plain(body: str, language: str | None) -> str:
-    """Digits with at most one decimal point."""
-    body = body.replace("'", "").replace("’", "")
-    commas, points = body.count(","), body.count(".")
-    if commas and points:
-        if body.rindex(",") > body.rindex("."):
-            return body.replace(".", "").replace(",", ".")
-        return body.replace(",", "")
-    if commas:
-        head, _, tail = body.rpartition(",")
-        grouped = len(tail) == 3 and head.lstrip("0") and len(head.split(",")[0]) <= 3
-        return body.replace(",", "") if commas > 1 or grouped else f"{head}.{tail}"
-    if points > 1:
-        return body.replace(".", "")
-    if points and language in COMMA_DECIMAL and re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", body):
-        return body.replace(".", "")
-    return body if not body.startswith(".") else f"0{body}"
+def same(a: Number, b: Number, tolerance: float = 0) -> bool:
+    """Whether two numbers are equal; ``75%`` equals ``75``, and ``0.75`` as a share."""
+    if a.value == b.value or (tolerance and abs(a.value - b.value) <= tolerance):
+        return True
+    if a.percent and b.is_share:
+        return _close(Fraction(a.value) / 100, b.value, tolerance)
+    if b.percent and a.is_share:
+        return _close(Fraction(b.value) / 100, a.value, tolerance)
+    return False
+
+
+def _close(a: int | Fraction, b: int | Fraction, tolerance: float) -> bool:
+    return abs(a - b) <= tolerance if tolerance else a == b
+
+
+def equal(
+    a: str | int | float, b: str | int | float, *, tolerance: float = 0, locale: str | None = None
+) -> bool:
+    """Whether two written numbers are equal. Anything that is not a number equals nothing.
+
+    >>> equal("10", "100"), equal("1,234", 1234), equal("75%", "0.75"), equal("1/3", "0.333")
+    (False, True, True, False)
+    """
+    if a == b and isinstance(a, str) and a.isdecimal():
+        return True
+    first, second = parse(a, locale), parse(b, locale)
+    return first is not None and second is not None and same(first, second, tolerance)
