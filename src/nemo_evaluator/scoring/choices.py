@@ -96,7 +96,7 @@ def _is_choice(letter: str, after: str, before: str) -> bool:
     """Whether a letter stands for an option and is not a word of the sentence."""
     if letter.islower():
         # lower case counts only where brackets or the end of the line set it apart
-        return before in "([{*" and after[:1] in (")", "]", "}", "*") or not after.strip(" .)*$}")
+        return (before in "([{*" and after[:1] in (")", "]", "}", "*")) or not after.strip(" .)*$}")
     if letter in "AI" and _WORD_FOLLOWS.match(after):
         return _GOES_ON.match(after) is not None
     return True
@@ -151,10 +151,7 @@ def choice(text: str, options: str | int = "ABCD", pattern: str | None = None) -
 
 def _lenient(text: str, letters: str) -> Extraction | None:
     for rule, regex in _LENIENT_RULES:
-        if rule == "option_line":
-            match = _only_option_line(regex, text)
-        else:
-            match = last_match(regex, text)
+        match = _only_option_line(regex, text) if rule == "option_line" else last_match(regex, text)
         if match is not None:
             return _chosen(match, rule, letters)
     return None

@@ -41,7 +41,31 @@ _UNIT = re.compile(
 MAX_DIGITS = 1000
 """Longer digit strings are not answers; the bound keeps arithmetic cheap."""
 COMMA_LOCALES = frozenset(
-    "de fr es it pt nl pl ru uk cs sk sv da nb no fi tr id vi el ro hu bg".split()
+    [
+        "de",
+        "fr",
+        "es",
+        "it",
+        "pt",
+        "nl",
+        "pl",
+        "ru",
+        "uk",
+        "cs",
+        "sk",
+        "sv",
+        "da",
+        "nb",
+        "no",
+        "fi",
+        "tr",
+        "id",
+        "vi",
+        "el",
+        "ro",
+        "hu",
+        "bg",
+    ]
 )
 _COMMA_ONLY_DECIMAL = re.compile(r"\d+,\d+")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3}")
@@ -171,7 +195,7 @@ def _decimal(text: str, locale: str | None) -> int | Fraction | None:
 
 def same(a: Number, b: Number, tolerance: float = 0) -> bool:
     """Whether two numbers are equal; ``75%`` equals ``75``, and ``0.75`` as a share."""
-    if a.value == b.value or (tolerance and abs(a.value - b.value) <= tolerance):
+    if a.value == b.value or (tolerance and abs(Fraction(a.value) - b.value) <= tolerance):
         return True
     if a.percent and b.is_share:
         return _close(Fraction(a.value) / 100, b.value, tolerance)
@@ -181,7 +205,7 @@ def same(a: Number, b: Number, tolerance: float = 0) -> bool:
 
 
 def _close(a: int | Fraction, b: int | Fraction, tolerance: float) -> bool:
-    return abs(a - b) <= tolerance if tolerance else a == b
+    return abs(Fraction(a) - b) <= tolerance if tolerance else a == b
 
 
 def equal(

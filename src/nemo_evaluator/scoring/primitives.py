@@ -7,6 +7,7 @@ and ``failure`` when nothing could be extracted. An empty answer is never correc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,9 +15,10 @@ from ..types import Extraction, Json
 from . import numbers
 from .choices import choice
 from .drop import best_em_and_f1
-from .extract import PREFIXES, STRICT, clean, final_answer, number
+from .extract import PREFIXES, STRICT, clean, final_answer, last_match, last_number, number
 from .extract import answer_line as find_answer_line
 from .input import ScorerInput
+from .mathematics import DEFAULT_TIMEOUT, MathVerdict, math_equal, math_equal_async
 from .reasoning import Visible, visible
 from .refusals import why_nothing
 from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
@@ -95,9 +97,23 @@ def fuzzy_match(sample: ScorerInput) -> Verdict:
     return verdict(seen, whole, False)
 
 
-_COPULAS = frozenset("is was are were be called named".split())
+_COPULAS = frozenset(["is", "was", "are", "were", "be", "called", "named"])
 _DENIALS = frozenset(
-    "not no never neither nor isnt wasnt arent werent cannot cant dont doesnt".split()
+    [
+        "not",
+        "no",
+        "never",
+        "neither",
+        "nor",
+        "isnt",
+        "wasnt",
+        "arent",
+        "werent",
+        "cannot",
+        "cant",
+        "dont",
+        "doesnt",
+    ]
 )
 
 
@@ -233,12 +249,67 @@ def drop_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> Ver
     return verdict(seen, found, em == 1.0, em=em, f1=f1)
 
 
+def find_math(text: str) -> Extraction | None:
+    """The mathematical answer: announced, a short response as a whole, or (lenient) the last
+    formula, then the last number."""
+    if (said := final_answer(text)) is not None:
+        return said
+    whole = whole_text(text)
+    if whole is not None and len(whole.value) <= SHORT and "\n" not in whole.value:
+        return whole
+    if (formula := last_match(_FORMULA, text)) is not None:
+        group = formula.lastindex or 0
+        return Extraction(
+            value=formula[group].strip(), rule="last_formula", span=formula.span(group)
+        )
+    return last_number(text)
+
+
+SHORT = 120
+_FORMULA = re.compile(
+    r"\$\$([^$]{1,400})\$\$|\$([^$\n]{1,400})\$|\\\(([^\n]{1,400}?)\\\)|\\\[([^$]{1,400}?)\\\]"
+)
+
+
+def math_match(sample: ScorerInput) -> Verdict:
+    """The final answer equals the target as mathematics; ``decided_by`` says who judged.
+
+    Common forms cost microseconds; hard ones wait for a worker process (at most ``config["timeout"]``
+    seconds, 5 by default). In a coroutine use :func:`math_match_async`.
+    """
+    seen = visible(sample.response)
+    found = find_math(seen.text)
+    if found is None:
+        return nothing(seen)
+    return _math_verdict(seen, found, math_equal(found.value, str(sample.target), _timeout(sample)))
+
+
+async def math_match_async(sample: ScorerInput) -> Verdict:
+    """As :func:`math_match`, without blocking the event loop."""
+    seen = visible(sample.response)
+    found = find_math(seen.text)
+    if found is None:
+        return nothing(seen)
+    judged = await math_equal_async(found.value, str(sample.target), _timeout(sample))
+    return _math_verdict(seen, found, judged)
+
+
+def _timeout(sample: ScorerInput) -> float:
+    return float(sample.config.get("timeout") or DEFAULT_TIMEOUT)
+
+
+def _math_verdict(seen: Visible, found: Extraction, judged: MathVerdict) -> Verdict:
+    details = {"timed_out": True} if judged.decided_by == "timeout" else {}
+    return verdict(seen, found, judged.equal, decided_by=judged.decided_by, **details)
+
+
 Scorer = Callable[..., Verdict]
 PRIMITIVES: Mapping[str, Scorer] = {
     "answer_line": answer_line,
     "drop_match": drop_match,
     "exact_match": exact_match,
     "fuzzy_match": fuzzy_match,
+    "math_match": math_match,
     "mcq_extract": multichoice_regex,
     "multichoice_regex": multichoice_regex,
     "numeric_match": numeric_match,

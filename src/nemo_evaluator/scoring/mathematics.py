@@ -1,0 +1,299 @@
+r"""Whether two mathematical answers are the same.
+
+A built-in normaliser decides what it can read (numbers, fractions, formulas, tuples, sets, intervals,
+relations, matrices); only what it cannot goes to math-verify (extra ``[scoring]``) in a worker
+process that is killed at its time limit. A timeout is "not equal" and says so. The verdict names who decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
+
+from . import numbers
+from .expression import Unreadable, Value, read, same_value, values
+from .latex import Structure, normal, split, structure
+
+DEFAULT_TIMEOUT = 5.0
+"""Seconds the symbolic comparison of one answer may take."""
+MAX_ANSWER = 4_000
+ROUNDED_PLACES = 6
+"""A decimal with at least this many places equals what it is the rounding of."""
+
+_RELATION = re.compile(r"(<=|>=|!=|<|>)")
+_SIMPLE_NAME = re.compile(r"[^\d+\-*/^=<>][^+\-*/^=<>]{0,60}")
+_WORDS = re.compile(r"[^\W\d_][^\d+*/=<>\\]*")
+_DECIMAL = re.compile(r"-?\d*\.(\d+)")
+_FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
+_TWO_SIDED = 5
+
+
+class MathVerdict(NamedTuple):
+    """``decided_by``: ``builtin``, ``math-verify``, ``timeout``, or ``undecided`` (neither could
+    read it and math-verify is not installed; taken as not equal)."""
+
+    equal: bool
+    decided_by: str
+
+
+def decide(a: str, b: str) -> bool | None:
+    r"""The built-in verdict: True, False, or None where it cannot tell.
+
+    >>> decide(r"\frac{1}{2}", "0.5"), decide("(1,2)", "(2,1)"), decide("x^2-1", "(x-1)(x+1)")
+    (True, False, True)
+    """
+    a, b = a.strip(), b.strip()
+    if not a or not b:
+        return False
+    if a == b:
+        return True
+    if len(a) > MAX_ANSWER or len(b) > MAX_ANSWER:
+        return False
+    first, second = normal(a), normal(b)
+    if not first or not second:
+        return False
+    return _decide(first, second, 0)
+
+
+def _decide(a: str, b: str, depth: int) -> bool | None:
+    if a == b or a.replace(" ", "") == b.replace(" ", ""):
+        return True
+    if depth > 4:
+        return None
+    mine, gold = _plain(a), _plain(b)
+    if mine is not None and gold is not None:
+        return numbers.same(mine, gold) or _rounds_to(a, mine, gold) or _rounds_to(b, gold, mine)
+    if (by_words := _by_words(a, b)) is not None:
+        return by_words
+    if (by_relation := _by_relation(a, b, depth)) is not None:
+        return by_relation
+    first, second = structure(a), structure(b)
+    if first.kind != "value" or second.kind != "value":
+        return _by_structure(first, second, depth)
+    return _by_value(a, b)
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> numbers.Number | None:
+    return numbers.parse(text, units=False)
+
+
+def _rounds_to(text: str, mine: numbers.Number, gold: numbers.Number) -> bool:
+    """Whether a long decimal is the rounding of a value that has no such decimal."""
+    match = _DECIMAL.fullmatch(text)
+    if match is None or len(match[1]) < ROUNDED_PLACES or gold.percent != mine.percent:
+        return False
+    if 10 ** len(match[1]) % Fraction(gold.value).denominator == 0:
+        return False
+    return abs(Fraction(mine.value) - gold.value) < Fraction(1, 10 ** len(match[1]))
+
+
+def _by_words(a: str, b: str) -> bool | None:
+    """Answers that are words: ``\text{Even}`` and ``even``; a choice ``(C)`` and ``C``."""
+    if not (_WORDS.fullmatch(a) and _WORDS.fullmatch(b)):
+        return None
+    first, second = ("".join(t.casefold().split()).strip("()") for t in (a, b))
+    if len(first) == 1 and len(second) == 1:
+        return a.strip("() ") == b.strip("() ")
+    if first == second:
+        return True
+    return (
+        False if first.isalpha() and second.isalpha() and min(len(first), len(second)) > 3 else None
+    )
+
+
+def _by_relation(a: str, b: str, depth: int) -> bool | None:
+    first, second = _RELATION.split(a), _RELATION.split(b)
+    if len(first) > 1 and len(second) > 1:
+        if first[1][0] == ">":
+            first = [_FLIP.get(part, part) for part in reversed(first)]
+        if second[1][0] == ">":
+            second = [_FLIP.get(part, part) for part in reversed(second)]
+        return _same_chain(first, second, depth)
+    if len(first) > 1 or len(second) > 1:
+        left = _interval(first) if len(first) > 1 else a
+        right = _interval(second) if len(second) > 1 else b
+        left, right = (_after_name(x, "∈") if x else None for x in (left, right))
+        return _decide(left, right, depth + 1) if left and right else None
+    if "=" in a or "=" in b:
+        return _by_equation(a, b, depth)
+    if "∈" in a or "∈" in b:
+        left, right = _after_name(a, "∈"), _after_name(b, "∈")
+        return _decide(left, right, depth + 1) if left and right else None
+    return None
+
+
+def _same_chain(first: list[str], second: list[str], depth: int) -> bool | None:
+    if len(first) != len(second) or first[1::2] != second[1::2]:
+        return None
+    return (
+        _all(
+            _decide(x.strip(), y.strip(), depth + 1)
+            for x, y in zip(first[::2], second[::2], strict=True)
+        )
+        or None
+    )
+
+
+def _interval(chain: list[str]) -> str | None:
+    """The interval a relation on one name describes: ``-2 <= x < 7`` is ``[-2, 7)``."""
+    if chain[1][0] == ">":
+        chain = [_FLIP.get(part, part) for part in reversed(chain)]
+    parts = [part.strip() for part in chain]
+    if "!=" in parts or "=" in "".join(parts[::2]):
+        return None
+    if len(parts) == _TWO_SIDED and _SIMPLE_NAME.fullmatch(parts[2]):
+        left, right = ("[" if parts[1] == "<=" else "("), ("]" if parts[3] == "<=" else ")")
+        return f"{left}{parts[0]}, {parts[4]}{right}"
+    if len(parts) == 3 and _SIMPLE_NAME.fullmatch(parts[0]):
+        return f"(-∞, {parts[2]}{']' if parts[1] == '<=' else ')'}"
+    if len(parts) == 3 and _SIMPLE_NAME.fullmatch(parts[2]):
+        return f"{'[' if parts[1] == '<=' else '('}{parts[0]}, ∞)"
+    return None
+
+
+def _after_name(text: str, sign: str) -> str | None:
+    name, found, rest = text.partition(sign)
+    if not found:
+        return text
+    return rest.strip() if _SIMPLE_NAME.fullmatch(name.strip()) else None
+
+
+def _by_equation(a: str, b: str, depth: int) -> bool | None:
+    if len(split(a)) > 1 or len(split(b)) > 1:
+        return None  # a list of equations: by structure
+    if "=" in a and "=" in b:
+        left, right = (text.split("=") for text in (a, b))
+        if len(left) == len(right) == 2 and (same := _same_equation(left, right)) is not None:
+            return same
+        if left[0].strip() != right[0].strip():
+            return None
+        return _decide(left[-1].strip(), right[-1].strip(), depth + 1)
+    equation, other = (a, b) if "=" in a else (b, a)
+    name, _, value = equation.partition("=")
+    if not _SIMPLE_NAME.fullmatch(name.strip()):
+        return None
+    return _decide(value.rpartition("=")[2].strip(), other, depth + 1)
+
+
+def _same_equation(left: list[str], right: list[str]) -> bool | None:
+    """Equal up to a constant factor, at every point: ``2x + 4y = 3`` and ``y = 3/4 - x/2``."""
+    try:
+        first, names = read(f"({left[0]})-({left[1]})")
+        second, others = read(f"({right[0]})-({right[1]})")
+        both = names | others
+        pairs = list(zip(values(first, both), values(second, both), strict=True))
+    except Unreadable:
+        return None
+    exact = [
+        Fraction(x) / y
+        for x, y in pairs
+        if x is not None and y and not isinstance(x, complex) and not isinstance(y, complex)
+    ]
+    if len(exact) < 3:
+        return None
+    return len(set(exact)) == 1 and exact[0] != 0
+
+
+def _by_structure(first: Structure, second: Structure, depth: int) -> bool | None:
+    kinds = {first.kind, second.kind}
+    if "value" in kinds or len(first.parts) != len(second.parts):
+        return None if "value" in kinds or "union" in kinds else False
+    if kinds == {"tuple"}:
+        if first.brackets != second.brackets:
+            # parentheses and brackets differ for two numbers only: more are a point or a list
+            return False if len(first.parts) == 2 else None
+        return _in_order(first, second, depth)
+    if kinds == {"matrix"}:
+        return False if first.brackets != second.brackets else _in_order(first, second, depth)
+    if kinds == {"list", "tuple"}:
+        return _in_order(first, second, depth)
+    if kinds <= {"list", "set"} or kinds == {"union"}:
+        return _in_any_order(first.parts, second.parts, depth)
+    return None
+
+
+def _all(verdicts: Iterable[bool | None]) -> bool | None:
+    unknown = False
+    for verdict in verdicts:
+        if verdict is False:
+            return False
+        unknown = unknown or verdict is None
+    return None if unknown else True
+
+
+def _in_order(first: Structure, second: Structure, depth: int) -> bool | None:
+    pairs = zip(first.parts, second.parts, strict=True)
+    return _all(_decide(x, y, depth + 1) for x, y in pairs)
+
+
+def _in_any_order(first: list[str], second: list[str], depth: int) -> bool | None:
+    if len(first) > 30:
+        return None
+    left, unknown = list(second), False
+    for part in first:
+        verdicts = [_decide(part, other, depth + 1) for other in left]
+        if True in verdicts:
+            del left[verdicts.index(True)]
+        elif None in verdicts:
+            unknown = True
+        else:
+            return False
+    return None if unknown else True
+
+
+def _by_value(a: str, b: str) -> bool | None:
+    try:
+        first, names = read(a)
+        second, others = read(b)
+        both = names | others
+        pairs = list(zip(values(first, both), values(second, both), strict=True))
+    except Unreadable:
+        return None
+    verdicts: list[bool | None] = [_same(x, y) for x, y in pairs if x is not None or y is not None]
+    if not both:
+        return verdicts[0] or (_long_decimal(a, b, pairs[0]) if verdicts[0] is False else None)
+    if False in verdicts:
+        # a name on one side only may be a unit, or cancel: leave that to the symbolic reader
+        return False if names == others else None
+    return True if None not in verdicts and len(verdicts) > 2 else None
+
+
+def _same(x: Value | None, y: Value | None) -> bool | None:
+    return None if x is None or y is None else same_value(x, y)
+
+
+def _long_decimal(a: str, b: str, pair: tuple[Value | None, Value | None]) -> bool:
+    places = max(len(m[1]) if (m := _DECIMAL.fullmatch(t)) else 0 for t in (a, b))
+    if places < ROUNDED_PLACES or pair[0] is None or pair[1] is None:
+        return False
+    return abs(complex(pair[0]) - complex(pair[1])) < 10.0**-places
+
+
+def math_equal(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathVerdict:
+    """Whether answer ``a`` equals ``b`` (the target). Blocks up to ``timeout`` seconds.
+
+    >>> math_equal("10", "100")
+    MathVerdict(equal=False, decided_by='builtin')
+    """
+    verdict = decide(a, b)
+    if verdict is not None:
+        return MathVerdict(verdict, "builtin")
+    from .symbolic import compare
+
+    return MathVerdict(*compare(a, b, timeout))
+
+
+async def math_equal_async(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathVerdict:
+    """As :func:`math_equal`, without blocking the event loop."""
+    verdict = decide(a, b)
+    if verdict is not None:
+        return MathVerdict(verdict, "builtin")
+    from .symbolic import compare, executor
+
+    loop = asyncio.get_running_loop()
+    return MathVerdict(*await loop.run_in_executor(executor(), compare, a, b, timeout))
