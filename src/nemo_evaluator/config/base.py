@@ -1,27 +1,96 @@
-"""What every configuration record has in common: unknown fields are errors."""
+"""What every configuration record has in common.
+
+Unknown fields are errors. A null stands for the default, except where the field itself may be null.
+What is shown of a record (repr, dump) never holds a secret; attributes do.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from .secrecy import MASK, masked, redact, secret_field
+
+KEEPS_NULLS = {"params"}
+"""Free-form mappings in which a null is a value like any other."""
 
 
 class ConfigRecord(BaseModel):
     """A mapping a user writes. Fields are checked, unknown ones refused."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, protected_namespaces=(), use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
+    _secrets: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def model_post_init(self, context: Any) -> None:
+        """Remember the secrets known to the loader; they arrive as the validation context."""
+        if context:
+            self._secrets = context
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_the_default(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        nullable, mappings = _kinds(cls)
+        kept = {}
+        for name, value in data.items():
+            if value is None and name in cls.model_fields and name not in nullable:
+                continue
+            if name in mappings and isinstance(value, Mapping):
+                value = {key: child for key, child in value.items() if child is not None}
+            kept[name] = value
+        return kept
+
+    @model_serializer(mode="wrap")
+    def _without_secrets(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return masked(handler(self), self._secrets)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            if isinstance(value, str) and value and secret_field(str(name)):
+                value = MASK
+            yield name, masked(value) if isinstance(value, dict) else value
+
+    def __repr__(self) -> str:
+        return redact(super().__repr__(), self._secrets)
+
+    __str__ = __repr__
 
     def changed(self) -> set[str]:
         """Names of the fields that were set to something other than their default."""
-        fields = type(self).model_fields
         return {
-            name for name in self.model_fields_set if getattr(self, name) != default(fields[name])
+            name
+            for name in self.model_fields_set
+            if getattr(self, name)
+            != type(self).model_fields[name].get_default(call_default_factory=True)
         }
 
 
-def default(field: Any) -> Any:
-    """The default of a pydantic field."""
-    return field.get_default(call_default_factory=True)
+@cache
+def _kinds(record: type[ConfigRecord]) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of the fields that may be null, and of those that are mappings."""
+    nullable, mappings = set(), set()
+    for name, field in record.model_fields.items():
+        if NoneType in get_args(field.annotation):
+            nullable.add(name)
+        if get_origin(field.annotation) is dict and name not in KEEPS_NULLS:
+            mappings.add(name)
+    return frozenset(nullable), frozenset(mappings)

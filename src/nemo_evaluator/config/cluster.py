@@ -5,82 +5,130 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from .base import ConfigRecord
 
-Flag = str | int | float | bool
-WALLTIME = re.compile(r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")
-FLAG = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]*$")
+WALLTIME = re.compile(r"^(?:(\d+)-)?(\d{1,2}):([0-5]\d):([0-5]\d)$")
+_FLAG = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]*$")
+
+
+def _checked_flags(
+    flags: dict[str, str | int | float | bool],
+) -> dict[str, str | int | float | bool]:
+    for name, value in flags.items():
+        if not _FLAG.match(name):
+            raise ValueError(f"{name!r} is not the name of a flag (letters, digits, _ and -)")
+        if isinstance(value, str) and "\n" in value:
+            raise ValueError(f"the value of {name} must be one line")
+    return flags
+
+
+Flags = Annotated[dict[str, str | int | float | bool], AfterValidator(_checked_flags)]
+
+
+def walltime_seconds(text: str) -> int:
+    """Seconds of ``HH:MM:SS`` or ``D-HH:MM:SS``. Raises ValueError for anything else."""
+    match = WALLTIME.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not HH:MM:SS or D-HH:MM:SS")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 class LocalCluster(ConfigRecord):
     """This machine, in the foreground."""
 
     type: Literal["local"] = "local"
+    """Kind of cluster."""
     gpus: list[int] | None = None
+    """GPUs that may be used."""
     max_memory: str | None = None
+    """Memory that may be used."""
     container_env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the run."""
 
 
 class DockerCluster(ConfigRecord):
     """A container on this machine."""
 
-    type: Literal["docker"]
+    type: Literal["docker"] = "docker"
+    """Kind of cluster."""
     image: str | None = None
+    """Image with this tool in it."""
     container_mounts: list[str] = Field(default_factory=list)
+    """Mounts, ``host:container``."""
     container_env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the container."""
     mount_home: bool = True
+    """Mount the home directory."""
     shm_size: str | None = None
+    """Shared memory of the container."""
 
 
 class NodePool(ConfigRecord):
     """Nodes of one kind."""
 
     partition: str
+    """Slurm partition."""
     nodes: int = Field(1, ge=1)
+    """Nodes of the pool."""
     ntasks_per_node: int = Field(1, ge=1)
+    """Tasks per node."""
     gres: str | None = None
-    gpus_per_node: int | None = None
-    sbatch_extra_flags: dict[str, Flag] = Field(default_factory=dict)
+    """Generic resources per node, e.g. ``gpu:8``."""
+    gpus_per_node: int | None = Field(None, ge=0)
+    """GPUs per node."""
+    sbatch_extra_flags: Flags = Field(default_factory=dict)
+    """Further sbatch flags of the pool."""
 
 
 class SlurmCluster(ConfigRecord):
     """A Slurm cluster."""
 
-    type: Literal["slurm"]
+    type: Literal["slurm"] = "slurm"
+    """Kind of cluster."""
     account: str | None = None
+    """Account that pays."""
     walltime: str = "04:00:00"
+    """Time limit of a job, ``HH:MM:SS`` or ``D-HH:MM:SS``."""
     node_pools: dict[str, NodePool] = Field(min_length=1)
+    """Nodes by pool."""
     conda_env: str | None = None
+    """Conda environment of the run."""
     eval_image: str | None = None
+    """Container image of the run."""
     container_mounts: list[str] = Field(default_factory=list)
+    """Mounts, ``host:container``."""
     container_env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the run."""
     shm_size: str | None = None
+    """Shared memory of containers."""
     mount_home: bool = True
+    """Mount the home directory."""
     auto_resume: bool = True
+    """Submit a follow-up job that resumes when the time limit is reached."""
     max_retries: int = Field(3, ge=0)
+    """Most follow-up jobs."""
     max_walltime: str | None = None
+    """Limit on the time of all jobs together."""
     shards: int | None = Field(None, ge=1)
+    """Jobs the problems are split over."""
     sbatch_comment: str | None = None
-    sbatch_extra_flags: dict[str, Flag] = Field(default_factory=dict)
+    """Comment of the job."""
+    sbatch_extra_flags: Flags = Field(default_factory=dict)
+    """Further sbatch flags."""
     hostname: str | None = None
+    """Login node, reached over ssh; null: this machine."""
     username: str | None = None
+    """User on the login node."""
 
     @field_validator("walltime", "max_walltime")
     @classmethod
     def _is_walltime(cls, value: str | None) -> str | None:
-        if value is not None and not WALLTIME.match(value):
-            raise ValueError(f"{value!r} is not HH:MM:SS or D-HH:MM:SS")
+        if value is not None:
+            walltime_seconds(value)
         return value
-
-    @field_validator("sbatch_extra_flags")
-    @classmethod
-    def _are_flags(cls, flags: dict[str, Flag]) -> dict[str, Flag]:
-        for name, value in flags.items():
-            if not FLAG.match(name) or (isinstance(value, str) and "\n" in value):
-                raise ValueError(f"{name!r} is not a flag with a one-line value")
-        return flags
 
 
 Cluster = Annotated[LocalCluster | DockerCluster | SlurmCluster, Field(discriminator="type")]

@@ -1,104 +1,97 @@
-"""``${NAME}`` and ``${NAME:-default}`` from the environment and `.env` files.
+"""``${NAME}`` and ``${NAME:-default}`` in the values of a document.
 
-``$${`` stands for a literal ``${``. An unset name without a default is an error that names file and
-line. Values of secret-looking names are remembered, so that nobody writes them to disk.
+``$${`` stands for a literal ``${``. A set but empty variable is empty; an unset one without default
+is a problem with file and line. Secrets met on the way are remembered, so that nobody writes them.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
-from .yaml_file import Document, KeyPath
+from .problems import Problem
+from .secrecy import MIN_LENGTH, secret_field, secret_variable, url_password
+from .tree import KeyPath, Node
 
-REFERENCE = re.compile(r"\$\$\{|\$\{(\w+)(?::-(.*?))?\}", re.DOTALL)
-SECRET_NAME = re.compile(r"key|token|secret|password|credential|authorization", re.IGNORECASE)
-NOT_SECRET = re.compile(r"tokens|tokenizer|_env$", re.IGNORECASE)
-MIN_SECRET = 6
+REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 
 
 @dataclass(slots=True)
 class Expansion:
-    """The expanded data and the secrets met on the way."""
+    """The expanded data, the secrets in it, and what could not be expanded."""
 
-    data: Any
+    env: Mapping[str, str]
+    data: Any = None
     secrets: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+
+    def keep_secret(self, value: str) -> None:
+        """Remember a value, unless it is too short to be told from ordinary text."""
+        if len(value) >= MIN_LENGTH:
+            self.secrets.add(value)
 
 
-def looks_secret(name: str) -> bool:
-    """Whether a field or variable of this name holds a secret."""
-    return bool(SECRET_NAME.search(name)) and not NOT_SECRET.search(name)
+def expand(root: Node, env: Mapping[str, str]) -> Expansion:
+    """Expand every text of a tree, and look up the keys that are named by ``api_key_env``."""
+    result = Expansion(env)
+    result.data = _expand(root, (), result)
+    services = result.data.get("services") if isinstance(result.data, dict) else None
+    if isinstance(services, dict):
+        for name, service in services.items():
+            if isinstance(service, dict) and service.get("type") == "api":
+                _look_up_key(service, ("services", name), result)
+    return result
 
 
-def environment(folders: Iterable[Path]) -> dict[str, str]:
-    """The process environment over the `.env` files of some folders (the first folder wins)."""
-    values: dict[str, str] = {}
-    for folder in folders:
-        for name, value in read_dotenv(folder / ".env").items():
-            values.setdefault(name, value)
-    return {**values, **os.environ}
+def _expand(node: Node, path: KeyPath, result: Expansion) -> Any:
+    if isinstance(node.value, dict):
+        return {key: _expand(child, (*path, key), result) for key, child in node.value.items()}
+    if isinstance(node.value, list):
+        return [_expand(child, (*path, i), result) for i, child in enumerate(node.value)]
+    if not isinstance(node.value, str):
+        return node.value
 
-
-def read_dotenv(path: Path) -> dict[str, str]:
-    """``NAME=value`` lines; comments, ``export`` and quotes are understood. No file, no values."""
-    values = {}
-    if not path.is_file():
-        return {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        match = re.match(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$", line)
-        if match is None:
-            continue
-        value = match[2]
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
-            value = value[1:-1]
-        else:
-            value = re.split(r"\s#", value, maxsplit=1)[0].rstrip()
-        values[match[1]] = value
-    return values
-
-
-def expand(document: Document, env: Mapping[str, str]) -> Expansion:
-    """Expand every string. Raises ConfigError listing every unset variable."""
-    result = Expansion(None)
-    unset: list[str] = []
-
-    def replace(match: re.Match[str], path: KeyPath) -> str:
-        name, default = match[1], match[2]
+    def value_of(match: re.Match[str]) -> str:
+        name: str | None = match[1]
         if name is None:
             return "${"
-        value = env.get(name, default)
+        default: str | None = match[2]
+        value = result.env.get(name, default)
         if value is None:
-            where = document.marks.get(path, ".".join(map(str, path)))
-            unset.append(f"{where}: environment variable {name} is not set")
+            result.problems.append(_unset(name, path))
             return ""
-        if looks_secret(name):
-            note(value)
-        return str(value)
-
-    def note(value: str) -> None:
-        if len(value) >= MIN_SECRET:
-            result.secrets.add(value)
-
-    def walk(value: Any, path: KeyPath) -> Any:
-        if isinstance(value, dict):
-            return {key: walk(child, (*path, key)) for key, child in value.items()}
-        if isinstance(value, list):
-            return [walk(child, (*path, index)) for index, child in enumerate(value)]
-        if isinstance(value, str):
-            expanded = REFERENCE.sub(lambda match: replace(match, path), value)
-            if path and looks_secret(str(path[-1])):
-                note(expanded)
-            return expanded
+        if secret_variable(name):
+            result.keep_secret(value)
         return value
 
-    result.data = walk(document.data, ())
-    if unset:
-        raise ConfigError(
-            "\n".join(unset), hint="set it, put it in .env, or write ${NAME:-default}"
-        )
-    return result
+    text = REFERENCE.sub(value_of, node.value)
+    names = [str(part) for part in path[-2:]]
+    if names and secret_field(names[-1], names[0] if len(names) == 2 else ""):
+        result.keep_secret(text)
+        # "Bearer abc" is as telling without its scheme.
+        result.keep_secret(text.removeprefix("Bearer ").removeprefix("Basic ").strip())
+    if password := url_password(text):
+        result.keep_secret(password)
+    return text
+
+
+def _look_up_key(service: dict[str, Any], path: KeyPath, result: Expansion) -> None:
+    name = service.get("api_key_env")
+    if not isinstance(name, str):
+        return
+    if service.get("api_key"):
+        hint = "remove one of them"
+        result.problems.append(Problem(path, "api_key and api_key_env are both set", hint))
+    elif not result.env.get(name):
+        result.problems.append(_unset(name, (*path, "api_key_env"), "set it, or put it in .env"))
+    else:
+        service["api_key"] = result.env[name]
+        result.keep_secret(result.env[name])
+
+
+def _unset(
+    name: str, path: KeyPath, hint: str = "set it, put it in .env, or write ${NAME:-default}"
+) -> Problem:
+    return Problem(path, f"environment variable {name} is not set", hint.replace("NAME", name))

@@ -1,26 +1,32 @@
 """From a file (or a mapping) to a checked configuration.
 
-Order: compose, apply overrides, expand ``${ENV}``, validate, cross-check. What is remembered for the
-snapshot is the document before expansion: it holds references, never values.
+Order: compose, apply overrides, resolve self references, drop private keys, expand ``${ENV}``,
+validate, cross-check. The snapshot is made from the tree before expansion: it holds references,
+never values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from .compose import compose, prune
-from .expand import Expansion, environment, expand
-from .overrides import apply_overrides
-from .problems import as_config_error
+from ..errors import ConfigError
+from .compose import compose
+from .environment import environment
+from .expand import expand
+from .explain import explain
+from .overrides import apply_overrides, parse_key
+from .problems import Problem, as_error
+from .references import resolve_references
 from .root import EvalConfig
 from .services import ApiService
+from .slurm_checks import slurm_warnings
 from .snapshot import snapshot
-from .yaml_file import Document
+from .tree import KeyPath, Node, from_plain, locate, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,79 +34,126 @@ class Loaded:
     """A checked configuration and where it came from."""
 
     config: EvalConfig
-    document: Document
+    tree: Node = field(repr=False)
     """Composed and overridden, with ``${ENV}`` references unexpanded."""
-    source: str
-    overrides: tuple[str, ...]
-    env: Mapping[str, str]
-    secrets: frozenset[str]
+    sources: tuple[str, ...]
+    """The files it was made of, the main one first."""
+    overrides: tuple[str, ...] = field(repr=False)
+    env: Mapping[str, str] = field(repr=False)
+    secrets: frozenset[str] = field(repr=False)
     """Values that must not be written anywhere."""
     warnings: tuple[str, ...] = ()
 
-    def snapshot(self) -> str:
-        """The configuration as YAML that can be run again; holds no secret."""
-        return snapshot(self.document.data, self.source, self.overrides, self.secrets)
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The document as plain data, references unexpanded. May hold literal secrets."""
+        data: dict[str, Any] = plain(self.tree)
+        return data
 
-    def with_overrides(self, overrides: Sequence[str]) -> Loaded:
-        """The same with more fields set. Raises ConfigError."""
-        document = Document(_copied(self.document.data), dict(self.document.marks))
-        apply_overrides(document, overrides)
-        checked = _checked(document, self.source, self.env)
-        return replace(checked, overrides=(*self.overrides, *overrides))
+    def locate(self, path: str | KeyPath) -> str:
+        """``file:line`` of a path (``benchmarks[0].solver``), or of what is above it; or ``""``."""
+        return locate(self.tree, parse_key(path) if isinstance(path, str) else path)
+
+    def snapshot(self, command: str | None = None) -> str:
+        """The configuration as YAML that can be run again; holds no secret."""
+        return snapshot(
+            self.raw,
+            sources=self.sources,
+            overrides=self.overrides,
+            secrets=self.secrets,
+            command=command,
+        )
 
 
 def load(
     path: str | Path, overrides: Sequence[str] = (), env: Mapping[str, str] | None = None
 ) -> Loaded:
-    """Load a YAML file. Raises ConfigError naming file and line of every problem."""
+    """Load a YAML file. Raises ConfigError naming file and line of every problem.
+
+    ``env`` are the variables for ``${NAME}``; by default the environment over the `.env` files of
+    the current directory and of the file's.
+    """
     path = Path(path)
-    document = compose(path)
+    tree, sources = compose(path)
     if env is None:
-        env = environment([Path.cwd(), path.resolve().parent])
-    return _load(document, str(path), overrides, env)
+        env = environment(dict.fromkeys([Path.cwd(), path.resolve().parent]))
+    return _load(tree, sources, overrides, env)
 
 
 def parse(
     data: Mapping[str, Any], overrides: Sequence[str] = (), env: Mapping[str, str] | None = None
 ) -> Loaded:
-    """Check a document given as a mapping. Raises ConfigError."""
+    """Check a document given as a mapping; `defaults` need a file. Raises ConfigError."""
     if env is None:
         env = environment([Path.cwd()])
-    return _load(Document(prune(_copied(dict(data)))), "", overrides, env)
+    return _load(from_plain(data), (), overrides, env)
+
+
+def check(
+    tree: Node, sources: tuple[str, ...], overrides: Sequence[str], env: Mapping[str, str]
+) -> Loaded:
+    """Expand, validate and cross-check a composed tree. Raises ConfigError with every problem."""
+    expansion = expand(tree, env)
+    problems = list(expansion.problems)
+    secrets = frozenset(expansion.secrets)
+    config = None
+    try:
+        config = EvalConfig.model_validate(expansion.data, context=secrets)
+    except ValidationError as error:
+        # A value that could not be expanded has been complained of once.
+        unset = {problem.path for problem in problems}
+        problems += [p for p in explain(error, secrets) if p.path not in unset]
+    failure = as_error(problems, lambda path: locate(tree, path))
+    if failure is not None:
+        raise failure
+    assert config is not None
+    return Loaded(
+        config=config,
+        tree=tree,
+        sources=sources,
+        overrides=tuple(overrides),
+        env=env,
+        secrets=secrets,
+        warnings=tuple(_warnings(config)),
+    )
+
+
+def secrets(loaded: Loaded) -> frozenset[str]:
+    """Secret values the configuration holds, for redaction by whoever writes text."""
+    return loaded.secrets
 
 
 def _load(
-    document: Document, source: str, overrides: Sequence[str], env: Mapping[str, str]
+    tree: Node, sources: tuple[str, ...], overrides: Sequence[str], env: Mapping[str, str]
 ) -> Loaded:
-    apply_overrides(document, overrides)
-    return replace(_checked(document, source, env), overrides=tuple(overrides))
+    tree = resolve_references(apply_overrides(tree, overrides))
+    if not isinstance(tree.value, dict):
+        raise ConfigError(f"must be a mapping, not {tree.value!r}", where=tree.mark or None)
+    public = {key: child for key, child in tree.value.items() if not key.startswith("_")}
+    return check(Node(public, tree.mark), sources, overrides, env)
 
 
-def _checked(document: Document, source: str, env: Mapping[str, str]) -> Loaded:
-    expansion: Expansion = expand(document, env)
-    try:
-        config = EvalConfig.model_validate(expansion.data)
-    except ValidationError as error:
-        raise as_config_error(error, expansion.data, document.marks) from None
-    warnings = [
+def _warnings(config: EvalConfig) -> list[str]:
+    """What is odd but can be run."""
+    found = [
         f"services.{name}: {service.suffix_mismatch}"
         for name, service in config.services.items()
         if isinstance(service, ApiService) and service.suffix_mismatch
     ]
-    return Loaded(
-        config=config,
-        document=document,
-        source=source,
-        overrides=(),
-        env=env,
-        secrets=frozenset(expansion.secrets),
-        warnings=tuple(warnings),
-    )
+    sandboxes = {
+        **{f"sandboxes.{name}": sandbox for name, sandbox in config.sandboxes.items()},
+        **{f"benchmarks[{i}].sandbox": b.sandbox for i, b in enumerate(config.benchmarks)},
+    }
+    seen: list[object] = []
+    for where, sandbox in sandboxes.items():
+        if getattr(sandbox, "stateful", False) and not any(sandbox is other for other in seen):
+            seen.append(sandbox)
+            found += [
+                f"{where}: {name} has no effect with stateful"
+                for name in ("capture_cmd", "scrub_git_history")
+                if getattr(sandbox, name)
+            ]
+    return [*found, *slurm_warnings(config)]
 
 
-def _copied(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _copied(child) for key, child in value.items()}
-    if isinstance(value, list | tuple):
-        return [_copied(child) for child in value]
-    return value
+__all__ = ["Loaded", "Problem", "check", "load", "parse", "secrets"]

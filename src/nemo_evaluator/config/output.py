@@ -1,30 +1,47 @@
-"""Output: where results go."""
+"""Output: where results go and what is written besides them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .base import ConfigRecord
+
+REPORT_FORMATS = ("markdown", "html", "json", "csv", "latex")
 
 
 class TrajectoriesConfig(ConfigRecord):
     """What is added to trajectories."""
 
     enrich: bool = True
+    """Add what the model traffic tells about each step."""
 
 
 class OutputConfig(ConfigRecord):
     """The run directory and what is written besides the results."""
 
-    dir: str = "./eval_results"
-    timestamped: bool = True
-    """Only of use on a cluster; a local run writes into ``dir`` itself."""
+    dir: str = Field("./eval_results", min_length=1)
+    """The run directory."""
+    timestamped: bool | None = None
+    """Write into a subdirectory per run; null: on Slurm only. Local runs never do."""
     progress_interval: float = Field(60.0, gt=0)
     """Seconds between progress lines where the output is not a terminal."""
     report: list[str] = Field(default_factory=lambda: ["markdown"])
     """Formats of the report written at the end."""
     export: list[str] = Field(default_factory=list)
+    """Exporters the results are handed to."""
     export_config: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the exporters, by name."""
     trajectories: TrajectoriesConfig = Field(default_factory=TrajectoriesConfig)
+    """What is added to trajectories."""
+
+    @field_validator("report")
+    @classmethod
+    def _are_formats(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in REPORT_FORMATS:
+                raise ValueError(
+                    f"there is no format {name!r} (formats: {', '.join(REPORT_FORMATS)})"
+                )
+        return names

@@ -1,4 +1,8 @@
-"""`-O key.path[0]=value`: one field of the document set from the command line."""
+"""`-O key.path[0]=value`: one field of the document set from the command line.
+
+The value is read as YAML writes it on one line: a number, ``true``, ``null`` (the field's default),
+quoted text, ``[a, b]``, ``{a: 1}``, or else the text itself.
+"""
 
 from __future__ import annotations
 
@@ -7,80 +11,52 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigError
-from .yaml_file import Document, parse_yaml
+from .tree import KeyPath, Node, from_plain, plain, set_at
+from .yaml_file import parse_yaml, scalar
 
-SEGMENT = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+_SEGMENT = re.compile(r"""\.?([^.\[\]"']+)|\[(\d+)\]|\.?\[?"([^"]+)"\]?|\.?\[?'([^']+)'\]?""")
+FORM = "write key.path[0]=value"
 
 
-def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
-    """Set every override in order, in place. Raises ConfigError."""
+def apply_overrides(root: Node, overrides: Sequence[str]) -> Node:
+    """The tree with every override set, in order. Raises ConfigError."""
     for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise ConfigError(
-                f"Invalid override format {text!r}", where="-O", hint="write key.path[0]=value"
-            )
-        _set(document, parse_key(key), parse_value(value), text)
+        path, value = parse_override(text)
+        mark = f"-O {'.'.join(map(str, path))}"
+        try:
+            root = set_at(root, path, from_plain(value, mark))
+        except LookupError as error:
+            raise ConfigError(str(error.args[0]), where=mark) from None
+    return root
 
 
-def parse_key(key: str) -> list[str | int]:
-    """``a.b[0].c`` or ``a.b.0.c`` as its parts."""
+def parse_override(text: str) -> tuple[KeyPath, Any]:
+    """Path and value of one override. Raises ConfigError."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"Invalid override format {key!r}", where="-O", hint=FORM)
+    return parse_key(key.strip()), parse_value(value)
+
+
+def parse_key(key: str) -> KeyPath:
+    """``a.b[0].c``, ``a.b.0.c`` and ``a["b.c"]`` as their parts. Raises ConfigError."""
     parts: list[str | int] = []
     position = 0
     while position < len(key):
-        match = SEGMENT.match(key, position)
-        if match is None:
-            raise ConfigError(f"Invalid override key {key!r}", where="-O", hint="like a.b[0].c")
-        parts.append(int(match[2]) if match[2] is not None else match[1])
+        match = _SEGMENT.match(key, position)
+        if match is None or (position == 0 and key[0] == "."):
+            raise ConfigError(f"Invalid override key {key!r}", where="-O", hint=FORM)
+        name = match[1] or match[3] or match[4]
+        parts.append(int(match[2]) if match[2] is not None else name)
         position = match.end()
-    return parts
+    return tuple(parts)
 
 
 def parse_value(text: str) -> Any:
-    """A YAML value (number, true, null, quoted text, list, mapping); else the text itself."""
-    try:
-        value = parse_yaml(text, "-O").data
-    except ConfigError:
-        return text
-    if isinstance(value, str | int | float | bool | list | dict | None):
-        number = re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", text.strip())
-        return float(text) if number else value
-    return text
-
-
-def _set(document: Document, parts: list[str | int], value: Any, text: str) -> None:
-    container = document.data
-    path: tuple[str | int, ...] = ()
-    for position, part in enumerate(parts):
-        last = position == len(parts) - 1
-        key = _key(container, part, text)
-        path = (*path, key)
-        if last:
-            if isinstance(container, dict) and value is None:
-                container.pop(key, None)
-            elif isinstance(container, list) and key == len(container):
-                container.append(value)
-            else:
-                container[key] = value
-            document.marks[path] = f"-O {text}"
-        else:
-            if isinstance(container, dict) and container.get(key) is None:
-                container[key] = {}
-            container = container[key]
-
-
-def _key(container: Any, part: str | int, text: str) -> str | int:
-    if isinstance(container, list):
-        if not str(part).isdigit():
-            raise ConfigError(f"Cannot index list with {str(part)!r}", where=f"-O {text}")
-        index = int(part)
-        if index > len(container):
-            raise ConfigError(
-                f"index {index} is beyond the {len(container)} entries", where=f"-O {text}"
-            )
-        return index
-    if not isinstance(container, dict):
-        raise ConfigError(
-            f"nothing can be set below a {type(container).__name__}", where=f"-O {text}"
-        )
-    return str(part)
+    """The value of an override. Raises ConfigError for a list or quotes that do not close."""
+    stripped = text.strip()
+    if not stripped:
+        return ""
+    if stripped[0] not in "[{\"'":
+        return scalar(stripped)
+    return plain(parse_yaml(stripped, "-O"))

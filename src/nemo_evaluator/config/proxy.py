@@ -4,45 +4,64 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from .base import ConfigRecord
+
+RETRY_ON_STATUS = (408, 409, 429, 500, 502, 503, 504)
 
 
 class InterceptorConfig(ConfigRecord):
     """One step of the pipeline."""
 
-    name: str
+    name: str = Field(min_length=1)
+    """Name of the interceptor; `nel list interceptors` shows them."""
     config: dict[str, Any] = Field(default_factory=dict)
+    """Its options."""
 
 
 class ModelTrafficCaptureConfig(ConfigRecord):
     """What is kept of the traffic."""
 
     capture_tool_calls: bool = True
+    """Keep tool calls."""
     capture_reasoning: bool = True
+    """Keep reasoning texts."""
     capture_messages: bool = True
+    """Keep messages."""
     capture_request_body: bool = False
+    """Keep whole request bodies."""
     max_content_chars: int = Field(0, ge=0)
+    """Longest text kept, in characters; 0 is unlimited."""
 
 
 class ProxyConfig(ConfigRecord):
     """Request handling of one service."""
 
     interceptors: list[InterceptorConfig] = Field(default_factory=list)
+    """Steps of the pipeline, in order."""
     verbose: bool = False
+    """Log every request."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Fields added to every request body; what a request sets itself wins."""
     extra_headers: dict[str, str] = Field(default_factory=dict)
     """Headers added to every request."""
     request_timeout: float | None = Field(None, gt=0)
-    """Seconds for one try; null leaves only the rollout's timeout."""
+    """Seconds for one try; null leaves only the benchmark's ``timeout``."""
     max_retries: int = Field(6, ge=0)
     """Tries after the first, for one request."""
-    retry_on_status: list[int] = Field(
-        default_factory=lambda: [408, 409, 425, 429, 500, 502, 503, 504]
-    )
+    retry_on_status: list[int] = Field(default_factory=lambda: list(RETRY_ON_STATUS))
+    """HTTP statuses that are tried again; failed connections always are."""
     max_concurrent_upstream: int = Field(64, ge=1)
     """Most requests in flight to the service, whatever the benchmarks allow."""
     model_traffic: ModelTrafficCaptureConfig = Field(default_factory=ModelTrafficCaptureConfig)
+    """What is kept of the traffic."""
     finish_reason_fixup: bool = True
+    """Mend finish reasons that contradict the answer."""
+
+    @field_validator("retry_on_status")
+    @classmethod
+    def _are_failures(cls, statuses: list[int]) -> list[int]:
+        if wrong := [status for status in statuses if not 400 <= status <= 599]:
+            raise ValueError(f"{wrong[0]} is not an HTTP error status (400 to 599)")
+        return statuses

@@ -1,23 +1,28 @@
 """Configurations from flags: a benchmark and a model named on the command line, or flags that
-change a file's settings. A flag given always has effect, or is refused."""
+change a file's settings. A flag that is given has effect, or is refused."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from .expand import environment
-from .load import Loaded, parse
-from .services import SUFFIXES, ApiService
+from .endpoints import ApiService, SimulatedService, check_url, url_protocol
+from .environment import environment
+from .load import Loaded, check
+from .overrides import apply_overrides
+from .problems import suggest
+from .references import resolve_references
+from .solvers import SimpleSolver, ToolCallingSolverConfig
+from .tree import KeyPath, Node, from_plain, set_at, step
 
 KEY_VARIABLES = ("NEMO_API_KEY", "NVIDIA_API_KEY")
-SIMULATED = "simulated"
+SIMULATED = ("simulated", "simulated:")
 BENCHMARK_FLAGS = ("repeats", "max_problems", "max_concurrent", "timeout")
 GENERATION_FLAGS = ("temperature", "top_p", "max_tokens", "seed")
-MODEL_FLAGS = {"model_url": "url", "model_id": "model"}
+MODEL_FLAGS = ("model_url", "model_id", "api_key", "api_key_env")
+SERVICE = "model"
 
 
 def quick_config(
@@ -25,33 +30,51 @@ def quick_config(
     *,
     model_url: str | None,
     model_id: str | None,
-    api_key: str | None = None,
-    api_key_env: str | None = None,
     overrides: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
     system_prompt: str | None = None,
     output_dir: str | None = None,
+    api_key: str | None = None,
+    api_key_env: str | None = None,
     **settings: Any,
 ) -> Loaded:
-    """A run of some benchmarks against one model. Raises ConfigError.
+    """A run of some benchmarks against one model, the service ``model``. Raises ConfigError.
 
-    The key is ``api_key``, or the variable ``api_key_env`` names, or NEMO_API_KEY or
-    NVIDIA_API_KEY where one of them is set. Temperature is 0 unless given.
+    ``model_url`` is a bare host, ends in ``/v1``, or is the full path of a protocol; ``simulated``
+    is the model inside the process. The key is ``api_key``, or in the variable ``api_key_env``
+    names, or in NEMO_API_KEY or NVIDIA_API_KEY where one of them is set. Temperature is 0 unless
+    given. ``settings`` are repeats, max_problems, max_concurrent, timeout, temperature, top_p,
+    max_tokens and seed; one that is None counts as not given.
     """
-    _refuse_unknown(settings, BENCHMARK_FLAGS + GENERATION_FLAGS)
-    generation = {name: settings[name] for name in GENERATION_FLAGS if name in settings}
-    solver: dict[str, Any] = {"type": "simple", "service": "model"}
-    if system_prompt is not None:
-        solver["system_prompt"] = system_prompt
-    shared = {name: settings[name] for name in BENCHMARK_FLAGS if name in settings}
-    service = _service(model_url, model_id, api_key, api_key_env)
-    service["generation"] = {"temperature": 0.0, **generation}
-    document: dict[str, Any] = {
-        "services": {"model": service},
-        "benchmarks": [{"name": name, "solver": solver, **shared} for name in benches],
-    }
+    settings = _given(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS))
+    if env is None:
+        env = environment([Path.cwd()])
+    if not benches:
+        raise ConfigError("no benchmark", hint="give --bench NAME; `nel list` shows the names")
+    tree = from_plain({"services": {}, "benchmarks": [{"name": name} for name in benches]})
+    service = _service(model_url, model_id)
+    for name, value in service.items():
+        flag = {"url": "model_url", "model": "model_id"}.get(name, "")
+        tree = _set(tree, ("services", SERVICE, name), value, flag)
+    if service["type"] == "api":
+        tree = _with_key(tree, SERVICE, api_key, api_key_env or _key_variable(env, api_key))
+    else:
+        _refuse_key(api_key, api_key_env)
+    generation = ("services", SERVICE, "generation")
+    tree = set_at(tree, (*generation, "temperature"), Node(0.0))
+    for name in _in(settings, GENERATION_FLAGS):
+        tree = _set(tree, (*generation, name), settings[name], name)
+    for index in range(len(benches)):
+        path: KeyPath = ("benchmarks", index)
+        tree = set_at(tree, (*path, "solver"), from_plain({"type": "simple", "service": SERVICE}))
+        if system_prompt is not None:
+            tree = _set(tree, (*path, "solver", "system_prompt"), system_prompt, "system_prompt")
+        for name in _in(settings, BENCHMARK_FLAGS):
+            tree = _set(tree, (*path, name), settings[name], name)
     if output_dir is not None:
-        document["output"] = {"dir": output_dir}
-    return parse(document, overrides=overrides)
+        tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
+    tree = resolve_references(apply_overrides(tree, overrides))
+    return check(tree, (), overrides, env)
 
 
 def apply_flags(
@@ -61,103 +84,168 @@ def apply_flags(
     output_dir: str | None = None,
     api_key: str | None = None,
     api_key_env: str | None = None,
+    model_url: str | None = None,
+    model_id: str | None = None,
     **settings: Any,
 ) -> Loaded:
-    """A loaded configuration with flags applied to every benchmark. Raises ConfigError."""
-    _refuse_unknown(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *MODEL_FLAGS))
-    changes: dict[str, Any] = {}
+    """A loaded configuration with flags applied to every benchmark. Raises ConfigError.
+
+    ``model_url``, ``model_id`` and the key change the api service, if there is exactly one.
+    """
+    settings = _given(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS))
+    tree = loaded.tree
     if output_dir is not None:
-        changes["output.dir"] = output_dir
-    for index, benchmark in enumerate(loaded.config.benchmarks):
-        where = f"benchmarks[{index}]"
-        for name in BENCHMARK_FLAGS:
-            if name in settings:
-                changes[f"{where}.{name}"] = settings[name]
-        solver = {name: settings[name] for name in GENERATION_FLAGS if name in settings}
-        if solver or system_prompt is not None:
-            _need_simple(loaded, index)
-            service = getattr(benchmark.solver, "service", None)
-            changes[f"{where}.solver.type"] = "simple"
-            changes[f"{where}.solver.service"] = service
-        for name, value in solver.items():
-            changes[f"{where}.solver.generation.{name}"] = value
+        tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
+    for index in range(len(loaded.config.benchmarks)):
+        for name in _in(settings, BENCHMARK_FLAGS):
+            tree = _set(tree, ("benchmarks", index, name), settings[name], name)
+        solver: dict[tuple[str, ...], Any] = {
+            ("generation", name): settings[name] for name in _in(settings, GENERATION_FLAGS)
+        }
         if system_prompt is not None:
-            changes[f"{where}.solver.system_prompt"] = system_prompt
-    changes |= _model_changes(loaded, settings, api_key, api_key_env)
-    if not changes:
+            solver[("system_prompt",)] = system_prompt
+        if solver:
+            tree = _with_solver(tree, loaded, index, next(iter(solver))[-1])
+        for key, value in solver.items():
+            tree = _set(tree, ("benchmarks", index, "solver", *key), value, key[-1])
+    tree = _with_model(tree, loaded, model_url, model_id, api_key, api_key_env)
+    if tree is loaded.tree:
         return loaded
-    return loaded.with_overrides([f"{key}={json.dumps(value)}" for key, value in changes.items()])
+    return check(tree, loaded.sources, loaded.overrides, loaded.env)
 
 
-def _service(
-    url: str | None, model: str | None, api_key: str | None, api_key_env: str | None
-) -> dict[str, Any]:
-    if url is None:
+def _with_solver(tree: Node, loaded: Loaded, index: int, flag: str) -> Node:
+    """With the benchmark's solver written out, so that its fields can be set."""
+    solver = loaded.config.benchmarks[index].solver
+    path = ("benchmarks", index)
+    if not isinstance(solver, SimpleSolver | ToolCallingSolverConfig):
+        kind = solver.type if solver is not None else "none"
         raise ConfigError(
-            "no model endpoint", hint="give --model-url (or NEMO_MODEL_URL), or 'simulated'"
+            f"{_name(flag)} cannot be applied to the solver {kind!r}",
+            where=loaded.locate((*path, "solver")) or None,
+            hint="set what it supports in the file",
         )
-    if url == SIMULATED:
-        return {"type": SIMULATED, **({"model": model} if model else {})}
-    if "://" in url and not url.startswith(("http://", "https://")):
-        raise ConfigError(
-            f"{url!r} is not an http address", where="--model-url", hint="use http:// or https://"
-        )
-    if not url.startswith(("http://", "https://")):
-        raise ConfigError(
-            f"{url!r} has no scheme", where="--model-url", hint=f"did you mean http://{url} ?"
-        )
-    if model is None:
-        raise ConfigError("no model id", hint="give --model-id (or NEMO_MODEL_ID)")
-    protocol = next((p for end, p in SUFFIXES.items() if url.rstrip("/").endswith(end)), None)
-    service = {
-        "type": "api",
-        "url": url,
-        "protocol": protocol or "chat_completions",
-        "model": model,
-    }
-    if api_key is not None:
-        service["api_key"] = api_key.replace("${", "$${")
-    elif name := api_key_env or _key_variable():
-        service["api_key"] = f"${{{name}}}"
-    return service
+    entry = step(step(tree, "benchmarks") or tree, index)
+    if entry is not None and step(entry, "solver") is not None:
+        return tree
+    shared = step(tree, "solver") or from_plain({"type": "simple", "service": solver.service})
+    return set_at(tree, (*path, "solver"), shared)
 
 
-def _key_variable() -> str | None:
-    env = environment([Path.cwd()])
-    return next((name for name in KEY_VARIABLES if env.get(name)), None)
-
-
-def _model_changes(
-    loaded: Loaded, settings: dict[str, Any], api_key: str | None, api_key_env: str | None
-) -> dict[str, Any]:
-    flags = {MODEL_FLAGS[name]: settings[name] for name in MODEL_FLAGS if name in settings}
-    if api_key is not None:
-        flags["api_key"] = api_key.replace("${", "$${")
-    elif api_key_env is not None:
-        flags["api_key"] = f"${{{api_key_env}}}"
+def _with_model(
+    tree: Node,
+    loaded: Loaded,
+    url: str | None,
+    model: str | None,
+    api_key: str | None,
+    api_key_env: str | None,
+) -> Node:
+    given = dict(zip(MODEL_FLAGS, (url, model, api_key, api_key_env), strict=True))
+    flags = [_name(name) for name, value in given.items() if value is not None]
     if not flags:
-        return {}
+        return tree
     services = loaded.config.services
     names = [name for name, service in services.items() if isinstance(service, ApiService)]
     if len(names) != 1:
         raise ConfigError(
-            f"--model-url, --model-id and --api-key need exactly one api service, there are {len(names)}",
-            hint="set the field with -O services.<name>.<field>=...",
+            f"{', '.join(flags)} needs exactly one api service in the configuration,"
+            f" there are {len(names)}",
+            hint="set the field with -O services.NAME.FIELD=VALUE",
         )
-    return {f"services.{names[0]}.{field}": value for field, value in flags.items()}
+    path = ("services", names[0])
+    if url in SIMULATED:
+        _refuse_key(api_key, api_key_env)
+        return set_at(tree, path, _simulated(tree, names[0], model))
+    if url is not None:
+        _check(url)
+        tree = _set(tree, (*path, "url"), url, "model_url")
+        if protocol := url_protocol(url):
+            tree = _set(tree, (*path, "protocol"), protocol, "model_url")
+    if model is not None:
+        tree = _set(tree, (*path, "model"), model, "model_id")
+    return _with_key(tree, names[0], api_key, api_key_env)
 
 
-def _need_simple(loaded: Loaded, index: int) -> None:
-    benchmark = loaded.config.benchmarks[index]
-    if benchmark.solver is None or benchmark.solver.type != "simple":
+def _simulated(tree: Node, name: str, model: str | None) -> Node:
+    """The simulated model in the place of an endpoint, with the settings both have."""
+    services = step(tree, "services")
+    endpoint = step(services, name) if services else None
+    children = dict(endpoint.value) if endpoint and isinstance(endpoint.value, dict) else {}
+    kept = {key: node for key, node in children.items() if key in SimulatedService.model_fields}
+    kept |= {"type": Node(SIMULATED[0], _name("model_url"))}
+    kept.pop("model", None)
+    if model is not None:
+        kept["model"] = Node(model, _name("model_id"))
+    return Node(kept, _name("model_url"))
+
+
+def _with_key(tree: Node, service: str, api_key: str | None, variable: str | None) -> Node:
+    """The service with the key of the flags, which takes the place of the one it has."""
+    if api_key is None and variable is None:
+        return tree
+    if api_key is not None and variable is not None:
+        raise ConfigError("--api-key and --api-key-env are both set", hint="give one of them")
+    flag = "api_key" if api_key is not None else "api_key_env"
+    other = "api_key_env" if api_key is not None else "api_key"
+    value = api_key.replace("${", "$${") if api_key is not None else variable
+    path = ("services", service)
+    return _set(set_at(tree, (*path, other), Node(None)), (*path, flag), value, flag)
+
+
+def _service(url: str | None, model: str | None) -> dict[str, str]:
+    if url is None:
         raise ConfigError(
-            "--temperature, --max-tokens, --system-prompt and the like need the simple solver",
-            where=f"benchmarks[{index}]",
+            "no model endpoint",
+            hint="give --model-url or set NEMO_MODEL_URL; 'simulated' needs none",
         )
+    if url in SIMULATED:
+        return {"type": SIMULATED[0], **({"model": model} if model else {})}
+    _check(url)
+    if not model:
+        raise ConfigError("no model id", hint="give --model-id or set NEMO_MODEL_ID")
+    protocol = url_protocol(url) or "chat_completions"
+    return {"type": "api", "url": url, "protocol": protocol, "model": model}
 
 
-def _refuse_unknown(settings: dict[str, Any], known: Sequence[str]) -> None:
-    if unknown := sorted(set(settings) - set(known)):
-        raise ConfigError(
-            f"unknown setting {', '.join(unknown)}", hint=f"settings: {', '.join(sorted(known))}"
-        )
+def _check(url: str) -> None:
+    try:
+        check_url(url)
+    except ValueError as error:
+        raise ConfigError(str(error), where="--model-url") from None
+
+
+def _key_variable(env: Mapping[str, str], api_key: str | None) -> str | None:
+    if api_key is not None:
+        return None
+    return next((name for name in KEY_VARIABLES if env.get(name)), None)
+
+
+def _refuse_key(api_key: str | None, api_key_env: str | None) -> None:
+    if api_key is not None or api_key_env is not None:
+        raise ConfigError("the simulated model takes no key", hint="leave the key out")
+
+
+def _set(tree: Node, path: KeyPath, value: Any, flag: str) -> Node:
+    # A flag's text is taken as it is: a reference in it would be expanded, "$${" is not.
+    text = isinstance(value, str) and flag != "api_key"
+    value = value.replace("${", "$${") if text else value
+    try:
+        return set_at(tree, path, Node(value, _name(flag) if flag else ""))
+    except LookupError as error:
+        raise ConfigError(str(error.args[0]), where=_name(flag)) from None
+
+
+def _name(flag: str) -> str:
+    return f"--{flag.replace('_', '-')}"
+
+
+def _in(settings: Collection[str], flags: Sequence[str]) -> list[str]:
+    return [name for name in flags if name in settings]
+
+
+def _given(settings: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+    for name in settings:
+        if name not in known:
+            more = (*known, *MODEL_FLAGS, "system_prompt", "output_dir")
+            raise ConfigError(f"unknown setting {name!r}", hint=suggest(name, more))
+    return {name: value for name, value in settings.items() if value is not None}

@@ -5,85 +5,121 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..errors import ConfigError
 from .base import ConfigRecord
 from .benchmark import BenchmarkConfig
+from .cluster import LocalCluster
 from .load import Loaded
-from .problems import locate
+from .output import OutputConfig
+from .problems import Problem, as_error, format_path
+from .proxy import ProxyConfig
+from .root import EvalConfig
+from .sandboxes import NoSandbox
+from .scoring import ScorerMetric, ScoringConfig
 from .services import ApiService, SimulatedService
-from .yaml_file import KeyPath
+from .solvers import SimpleSolver
+from .tree import KeyPath
 
-Problem = tuple[KeyPath, str]
-
-INERT_SERVICE = ("max_input_tokens", "max_output_tokens", "tokenizer", "health_path")
-INERT_PROXY = ("verbose", "model_traffic", "finish_reason_fixup")
-INERT_BENCHMARK = ("context_window", "verifier", "instruction_template")
 INTERCEPTORS = ("endpoint",)
+REPORTS = ("markdown", "json", "csv")
+NO_TEMPLATE = ("off", "none", "")
+LATER = "not supported by this version"
+REMOVE = "remove it"
 
 
 def check_runnable(loaded: Loaded) -> None:
     """Raise ConfigError naming everything that this version cannot run, with file and line."""
-    lines = []
-    for path, text in _problems(loaded):
-        where = locate(path, loaded.document.marks)
-        dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
-        lines.append(f"{where + ': ' if where else ''}{dotted}: {text}")
-    if lines:
-        raise ConfigError("\n".join(lines))
+    failure = as_error(_problems(loaded.config), loaded.locate)
+    if failure is not None:
+        raise failure
 
 
-def _problems(loaded: Loaded) -> Iterator[Problem]:
-    config = loaded.config
-    used = {getattr(benchmark.solver, "service", None) for benchmark in config.benchmarks}
+def unsupported(config: EvalConfig) -> list[str]:
+    """``path: what`` for everything that this version cannot run."""
+    return [f"{format_path(problem.path)}: {problem.what}" for problem in _problems(config)]
+
+
+def _problems(config: EvalConfig) -> Iterator[Problem]:
     for name, service in config.services.items():
+        path: KeyPath = ("services", name)
         if isinstance(service, ApiService | SimulatedService):
-            yield from _service_problems(("services", name), service)
-        elif name in used:
-            yield (
-                ("services", name, "type"),
-                f"{service.type!r} cannot be run by this version (api, simulated)",
-            )
+            yield from _inert(path, service, "max_input_tokens", "max_output_tokens", "tokenizer")
+            yield from _inert(path, service, "health_path")
+            if service.proxy is not None:
+                yield from _proxy((*path, "proxy"), service.proxy)
+        else:
+            yield _kind((*path, "type"), service.type, "api, simulated")
+    for name, sandbox in config.sandboxes.items():
+        yield from _sandbox(("sandboxes", name), sandbox)
+    if config.scoring is not None:
+        yield from _scoring(("scoring",), config.scoring)
     for index, benchmark in enumerate(config.benchmarks):
-        yield from _benchmark_problems(("benchmarks", index), benchmark)
-    if config.cluster.type != "local":
-        yield ("cluster", "type"), f"{config.cluster.type!r} cannot be run by this version (local)"
+        yield from _benchmark(("benchmarks", index), benchmark, config)
+    if isinstance(config.cluster, LocalCluster):
+        yield from _inert(("cluster",), config.cluster, "gpus", "max_memory", "container_env")
     else:
-        yield from _inert(("cluster",), config.cluster, ("gpus", "max_memory", "container_env"))
-    yield from _inert(("output",), config.output, ("export", "export_config", "trajectories"))
+        yield _kind(("cluster", "type"), config.cluster.type, "local")
+    yield from _output(("output",), config.output)
 
 
-def _service_problems(path: KeyPath, service: ApiService | SimulatedService) -> Iterator[Problem]:
-    yield from _inert(path, service, INERT_SERVICE)
-    if service.proxy is None:
-        return
-    yield from _inert((*path, "proxy"), service.proxy, INERT_PROXY)
-    for index, interceptor in enumerate(service.proxy.interceptors):
+def _proxy(path: KeyPath, proxy: ProxyConfig) -> Iterator[Problem]:
+    yield from _inert(path, proxy, "verbose", "model_traffic", "finish_reason_fixup")
+    for index, interceptor in enumerate(proxy.interceptors):
+        where = (*path, "interceptors", index)
         if interceptor.name not in INTERCEPTORS:
-            where = (*path, "proxy", "interceptors", index)
-            yield where, f"interceptor {interceptor.name!r} is not available ({INTERCEPTORS[0]})"
+            available = f"available: {', '.join(INTERCEPTORS)}"
+            what = f"interceptor {interceptor.name!r} is not available in this version"
+            yield Problem((*where, "name"), what, available)
         elif interceptor.config:
-            where = (*path, "proxy", "interceptors", index, "config")
-            yield where, "endpoint takes no config here: use the fields of proxy"
+            what = f"the options of {interceptor.name!r} are {LATER}"
+            yield Problem((*where, "config"), what, "use the fields of proxy")
 
 
-def _benchmark_problems(path: KeyPath, benchmark: BenchmarkConfig) -> Iterator[Problem]:
-    yield from _inert(path, benchmark, INERT_BENCHMARK)
-    if benchmark.solver is not None and benchmark.solver.type != "simple":
-        where = (*path, "solver", "type")
-        yield where, f"{benchmark.solver.type!r} cannot be run by this version (simple)"
-    if benchmark.sandbox.type != "none":
-        where = (*path, "sandbox")
-        yield where, f"{benchmark.sandbox.type!r} cannot be run by this version (none)"
+def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) -> Iterator[Problem]:
+    yield from _inert(path, benchmark, "context_window", "verifier")
+    if (benchmark.instruction_template or "") not in NO_TEMPLATE:
+        yield Problem((*path, "instruction_template"), LATER, REMOVE)
+    if benchmark.solver is not None and not isinstance(benchmark.solver, SimpleSolver):
+        inherited = benchmark.solver is config.solver
+        where: KeyPath = ("solver",) if inherited else (*path, "solver")
+        yield _kind((*where, "type"), benchmark.solver.type, "simple")
+    if not any(benchmark.sandbox is named for named in config.sandboxes.values()):
+        yield from _sandbox((*path, "sandbox"), benchmark.sandbox)
+    if benchmark.scoring is not config.scoring:
+        yield from _scoring((*path, "scoring"), benchmark.scoring)
+
+
+def _sandbox(path: KeyPath, sandbox: object) -> Iterator[Problem]:
+    if isinstance(sandbox, NoSandbox):
+        yield from _inert(path, sandbox, "capture_cmd", "verify_timeout")
+        yield from _inert(path, sandbox, "stateful", "scrub_git_history")
     else:
-        fields = ("capture_cmd", "verify_timeout", "stateful", "scrub_git_history")
-        yield from _inert((*path, "sandbox"), benchmark.sandbox, fields)
-    yield from _inert((*path, "scoring"), benchmark.scoring, ("include_defaults", "primary"))
-    for index, metric in enumerate(benchmark.scoring.metrics):
-        if metric.type != "scorer":
-            where = (*path, "scoring", "metrics", index)
-            yield where, f"{metric.type!r} cannot be run by this version (scorer)"
+        yield _kind((*path, "type"), getattr(sandbox, "type", ""), "none")
 
 
-def _inert(path: KeyPath, record: ConfigRecord, names: tuple[str, ...]) -> Iterator[Problem]:
-    for name in sorted(record.changed() & set(names)):
-        yield (*path, name), "has no effect in this version; remove it"
+def _scoring(path: KeyPath, scoring: ScoringConfig) -> Iterator[Problem]:
+    yield from _inert(path, scoring, "include_defaults", "primary")
+    for index, metric in enumerate(scoring.metrics):
+        if not isinstance(metric, ScorerMetric):
+            yield _kind((*path, "metrics", index, "type"), metric.type, "scorer")
+
+
+def _output(path: KeyPath, output: OutputConfig) -> Iterator[Problem]:
+    yield from _inert(path, output, "export", "export_config", "trajectories")
+    if output.timestamped:
+        what = "a local run writes into output.dir itself"
+        yield Problem((*path, "timestamped"), what, "remove it, or set it to false")
+    for index, name in enumerate(output.report):
+        if name not in REPORTS:
+            available = f"available: {', '.join(REPORTS)}"
+            yield Problem((*path, "report", index), f"{name!r} is {LATER}", available)
+
+
+def _kind(path: KeyPath, kind: str, runnable: str) -> Problem:
+    return Problem(path, f"{kind!r} is {LATER}", f"runnable now: {runnable}")
+
+
+def _inert(path: KeyPath, record: ConfigRecord, *names: str) -> Iterator[Problem]:
+    changed = record.changed()
+    for name in names:
+        if name in changed:
+            yield Problem((*path, name), LATER, REMOVE)

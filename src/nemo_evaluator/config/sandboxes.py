@@ -4,60 +4,86 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from .base import ConfigRecord
 
 
-class _Lifecycle(ConfigRecord):
+class LifecycleFields(ConfigRecord):
+    """Fields of every built-in sandbox."""
+
     capture_cmd: str | None = None
-    verify_timeout: float = 600.0
+    """Command that saves the state of a sandbox for later verification."""
+    verify_timeout: float = Field(600.0, gt=0)
+    """Seconds for verification in the sandbox."""
     stateful: bool = False
+    """Verify in the sandbox the solver used."""
     scrub_git_history: bool = False
+    """Remove the history of repositories before the solver starts."""
 
 
-class _Container(_Lifecycle):
+class ContainerFields(LifecycleFields):
+    """Fields of every sandbox that is a container."""
+
     image: str | None = None
+    """Image of every problem."""
     image_template: str | None = None
-    timeout: float = 1800.0
+    """Image per problem, with fields of its metadata."""
+    timeout: float = Field(1800.0, gt=0)
+    """Seconds a sandbox lives."""
     concurrency: int = Field(4, ge=1)
+    """Most sandboxes at a time."""
     container_env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the container."""
 
 
-class NoSandbox(_Lifecycle):
+class NoSandbox(LifecycleFields):
     """No sandbox."""
 
     type: Literal["none"] = "none"
+    """Kind of sandbox."""
 
 
-class DockerSandbox(_Container):
+class DockerSandbox(ContainerFields):
     """A Docker container per problem."""
 
-    type: Literal["docker"]
+    type: Literal["docker"] = "docker"
+    """Kind of sandbox."""
     memory: str = "4g"
-    cpus: float = 2.0
+    """Memory limit."""
+    cpus: float = Field(2.0, gt=0)
+    """CPU limit."""
     network: Literal["bridge", "host", "none"] = "bridge"
+    """Network of the container."""
 
 
-class SlurmSandbox(_Container):
+class NodeFields(ContainerFields):
+    """Fields of the sandboxes on nodes of a Slurm cluster."""
+
+    memory: str = "4g"
+    """Memory limit."""
+    cpus: float = Field(2.0, gt=0)
+    """CPU limit."""
+    node_pool: str | None = None
+    """Node pool the sandboxes run in."""
+    slots_per_node: int = Field(4, ge=1)
+    """Sandboxes per node."""
+
+
+class SlurmSandbox(NodeFields):
     """A step on a Slurm node."""
 
-    type: Literal["slurm"]
-    memory: str = "4g"
-    cpus: float = 2.0
-    node_pool: str | None = None
-    slots_per_node: int = Field(4, ge=1)
+    type: Literal["slurm"] = "slurm"
+    """Kind of sandbox."""
 
 
-class ApptainerSandbox(_Container):
+class ApptainerSandbox(NodeFields):
     """An Apptainer instance."""
 
-    type: Literal["apptainer"]
-    memory: str = "4g"
-    cpus: float = 2.0
-    node_pool: str | None = None
-    slots_per_node: int = Field(4, ge=1)
+    type: Literal["apptainer"] = "apptainer"
+    """Kind of sandbox."""
     sif_cache_dir: str | None = None
+    """Folder for converted images; all nodes of the pool must see it."""
 
     @model_validator(mode="after")
     def _cache_for_a_pool(self) -> ApptainerSandbox:
@@ -69,55 +95,112 @@ class ApptainerSandbox(_Container):
 class SshSidecarConfig(ConfigRecord):
     """The SSH sidecar of an ECS task."""
 
-    sshd_port: int = 52222
-    ssh_ready_timeout_sec: float = 300.0
+    sshd_port: int = Field(52222, ge=1, le=65535)
+    """Port of the SSH server."""
+    ssh_ready_timeout_sec: float = Field(300.0, gt=0)
+    """Seconds until the SSH server must answer."""
     public_key_secret_arn: str
+    """Secret that holds the public key."""
     private_key_secret_arn: str
+    """Secret that holds the private key."""
     image: str | None = None
-    exec_server_port: int | None = 19542
+    """Image of the sidecar."""
+    exec_server_port: int | None = Field(19542, ge=1, le=65535)
+    """Port of the exec server; null: none."""
 
 
-class EcsFargateSandbox(_Container):
-    """An AWS Fargate task per problem."""
+class EcsFargateSandbox(ContainerFields):
+    """An AWS Fargate task per problem; what is null is looked up in SSM."""
 
-    type: Literal["ecs_fargate"]
+    type: Literal["ecs_fargate"] = "ecs_fargate"
+    """Kind of sandbox."""
     container_port: int | None = None
+    """Port the container listens on."""
     region: str | None = None
+    """AWS region."""
     cluster: str | None = None
+    """ECS cluster."""
     subnets: list[str] = Field(default_factory=list)
+    """Subnets of the tasks."""
     security_groups: list[str] = Field(default_factory=list)
+    """Security groups of the tasks."""
     assign_public_ip: bool | None = None
+    """Give tasks a public address."""
     cpu: str = "4096"
+    """CPU units of a task."""
     memory: str = "8192"
+    """Memory of a task in MiB."""
     ephemeral_storage_gib: int | None = None
+    """Disk of a task in GiB."""
     execution_role_arn: str | None = None
+    """Role that starts tasks."""
     task_role_arn: str | None = None
+    """Role of the tasks."""
     log_group: str | None = None
+    """CloudWatch log group."""
     log_stream_prefix: str | None = None
+    """Prefix of log streams."""
     max_task_lifetime_sec: int | None = None
+    """Seconds after which a task is stopped whatever it does."""
     ssh_sidecar: SshSidecarConfig | None = None
+    """SSH access to the tasks."""
     s3_bucket: str | None = None
+    """Bucket for file transfer."""
     s3_prefix: str | None = None
+    """Prefix in the bucket."""
     ecr_repository: str | None = None
+    """Repository for built images."""
     codebuild_project: str | None = None
+    """Project that builds images."""
     codebuild_service_role: str | None = None
+    """Role of the builds."""
     codebuild_build_timeout: int | None = None
+    """Minutes for a build."""
     codebuild_compute_type: str | None = None
+    """Machine of a build."""
     dockerhub_secret_arn: str | None = None
+    """Secret with Docker Hub credentials."""
     efs_filesystem_id: str | None = None
+    """Shared file system."""
     efs_access_point_id: str | None = None
+    """Access point of the file system."""
     ssm_project: str = "harbor"
+    """Project whose settings are looked up."""
 
 
 class CustomSandbox(ConfigRecord):
     """A sandbox of your own class."""
 
-    type: Literal["custom"]
+    type: Literal["custom"] = "custom"
+    """Kind of sandbox."""
     class_path: str
+    """The class, as ``module:Class``."""
     config: dict[str, Any] = Field(default_factory=dict)
+    """Its arguments."""
 
 
-Sandbox = Annotated[
-    NoSandbox | DockerSandbox | SlurmSandbox | ApptainerSandbox | EcsFargateSandbox | CustomSandbox,
-    Field(discriminator="type"),
+AnySandbox = (
+    NoSandbox | DockerSandbox | SlurmSandbox | ApptainerSandbox | EcsFargateSandbox | CustomSandbox
+)
+Sandbox = Annotated[AnySandbox, Field(discriminator="type")]
+
+NAME = "name"
+
+
+def _tag(value: Any) -> str | None:
+    if isinstance(value, str):
+        return NAME
+    tag = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return None if tag is None else str(tag)
+
+
+SandboxOrName = Annotated[
+    Annotated[NoSandbox, Tag("none")]
+    | Annotated[DockerSandbox, Tag("docker")]
+    | Annotated[SlurmSandbox, Tag("slurm")]
+    | Annotated[ApptainerSandbox, Tag("apptainer")]
+    | Annotated[EcsFargateSandbox, Tag("ecs_fargate")]
+    | Annotated[CustomSandbox, Tag("custom")]
+    | Annotated[str, Tag(NAME)],
+    Discriminator(_tag),
 ]

@@ -3,57 +3,101 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Sequence
+import re
+import shlex
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from ..version import __version__
-from .expand import REFERENCE, looks_secret
+from .expand import REFERENCE
+from .secrecy import MIN_LENGTH, redact, secret_field, secret_variable
 
 REDACTED = "${REDACTED}"
+_NAMED = re.compile(r"^(--?(?:[\w-]*-)?(?:key|token|secret|password))(=.+)?$", re.IGNORECASE)
 
 
-def snapshot(data: Any, source: str, overrides: Sequence[str], secrets: Collection[str]) -> str:
-    """YAML with a header that says where it came from."""
+def snapshot(
+    data: Mapping[str, Any],
+    *,
+    sources: Sequence[str],
+    overrides: Sequence[str],
+    secrets: Collection[str],
+    command: str | None,
+) -> str:
+    """YAML with a header that says where it came from. It loads back as it stands."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    header = [
-        "# The resolved configuration of this run; run it again with: nel eval run config.yaml -o DIR",
-        f"# nemo-evaluator: {__version__}",
-        f"# created: {now}",
-        f"# source config: {source or 'command line'}",
+    if command is None:
+        command = safe_command(sys.argv)
+    lines = [
+        "The configuration of this run. Run it again: nel eval run config.yaml -o DIR",
+        f"nemo-evaluator version: {__version__}",
+        f"created: {now}",
+        f"command: {redact(command, secrets, '***')}",
+        *(f"source config: {source}" for source in sources),
+        *(f"override: {safe_override(text, secrets)}" for text in overrides),
     ]
-    header += [f"# override: {_hide(text.splitlines()[0], secrets)}" for text in overrides if text]
-    body = yaml.safe_dump(_cleaned(data, "", secrets), sort_keys=False, allow_unicode=True)
-    return "\n".join(header) + "\n" + body
-
-
-def _cleaned(value: Any, name: str, secrets: Collection[str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _cleaned(child, str(key), secrets) for key, child in value.items()}
-    if isinstance(value, list):
-        return [_cleaned(child, name, secrets) for child in value]
-    if isinstance(value, str):
-        if looks_secret(name) and not _is_reference(value):
-            return REDACTED
-        return _hide(value, secrets)
-    return value
-
-
-def _is_reference(value: str) -> bool:
-    """Whether nothing of a secret stands in the text itself, only references without defaults."""
-    if not REFERENCE.search(value):
-        return not value
-    rest = REFERENCE.sub("", value)
-    return all(match[2] in (None, "", "none") for match in REFERENCE.finditer(value)) and (
-        rest.strip() in ("", "Bearer", "Basic")
+    header = "".join(f"# {' '.join(line.split())}\n" for line in lines)
+    body = yaml.safe_dump(
+        _cleaned(dict(data), secrets, "", ""), sort_keys=False, allow_unicode=True, width=100
     )
+    return header + body
 
 
-def _hide(text: str, secrets: Collection[str]) -> str:
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, REDACTED)
-    name, equals, _ = text.partition("=")
-    if equals and looks_secret(name.rpartition(".")[2]) and "${" not in text:
-        return f"{name}={REDACTED}"
-    return text
+def safe_override(text: str, secrets: Collection[str] = ()) -> str:
+    """An override as it may be written: the values of secret fields replaced."""
+    key, equals, value = text.partition("=")
+    names = re.findall(r"[^.\[\]\"']+", key)
+    if equals and names and _is_literal_secret(value, names[-1], names[-2] if names[1:] else ""):
+        return f"{key}={REDACTED}"
+    return redact(text, secrets, REDACTED)
+
+
+def safe_command(argv: Sequence[str]) -> str:
+    """A command line as it may be written: the values of secret options replaced."""
+    shown: list[str] = []
+    hide_next = False
+    for word in argv:
+        match = _NAMED.match(word)
+        if hide_next:
+            word = "***"
+        elif match and match[2]:
+            word = f"{match[1]}=***"
+        elif "=" in word:
+            prefix = next((p for p in ("--override=", "-O") if word.startswith(p)), "")
+            word = prefix + safe_override(word.removeprefix(prefix))
+        hide_next = bool(match and not match[2] and not hide_next)
+        shown.append(word)
+    return shlex.join(shown)
+
+
+def _cleaned(value: Any, secrets: Collection[str], name: str, parent: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _cleaned(child, secrets, str(key), name) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(child, secrets, name, parent) for child in value]
+    if not isinstance(value, str):
+        return value
+    if _is_literal_secret(value, name, parent):
+        return REDACTED
+    value = REFERENCE.sub(_without_default, value)
+    # A name may equal a secret by chance ("simulated"): what says the kind of a record stays.
+    return value if name in ("type", "protocol") else redact(value, secrets, REDACTED)
+
+
+def _is_literal_secret(value: str, name: str, parent: str) -> bool:
+    """Whether text in a secret place holds more than references and a scheme."""
+    if not secret_field(name, parent):
+        return False
+    rest = REFERENCE.sub("", value).strip()
+    return rest not in ("", "Bearer", "Basic", "null", "~")
+
+
+def _without_default(match: re.Match[str]) -> str:
+    """A reference without the default that may be a secret; short ones (``none``) are not."""
+    name, default = match[1], match[2]
+    if name is None or default is None or len(default) < MIN_LENGTH or not secret_variable(name):
+        return match[0]
+    return f"${{{name}}}"

@@ -1,4 +1,4 @@
-"""Solvers: what turns a problem into an answer."""
+"""Solvers: what turns a problem into an answer. This version runs `simple`."""
 
 from __future__ import annotations
 
@@ -15,118 +15,181 @@ TimeoutStrategy = Literal["override", "task", "max"]
 class SimpleSolver(ConfigRecord):
     """One request, one answer."""
 
-    type: Literal["simple"]
+    type: Literal["simple"] = "simple"
+    """Kind of solver."""
     service: str
+    """The model that answers."""
     system_prompt: str | None = None
     """Replaces the benchmark's system prompt."""
     generation: GenerationConfig | None = None
     """Wins, field by field, over the service's generation."""
-    image_detail: str = "auto"
+    image_detail: str = Field("auto", min_length=1)
+    """Detail images are sent with: ``auto``, ``low``, ``high``."""
 
 
 class HarborSolverConfig(ConfigRecord):
     """An agent of the harbor package."""
 
-    type: Literal["harbor"]
+    type: Literal["harbor"] = "harbor"
+    """Kind of solver."""
     service: str
+    """The model the agent uses."""
     agent: str
+    """Name of the agent."""
     agent_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the agent."""
     container_env: dict[str, str] = Field(default_factory=dict)
-    run_timeout: float | None = None
-    cmd_timeout: float | None = None
+    """Environment variables of the agent."""
+    run_timeout: float | None = Field(None, gt=0)
+    """Seconds for a whole run of the agent."""
+    cmd_timeout: float | None = Field(None, gt=0)
+    """Seconds for one command of the agent."""
     timeout_strategy: TimeoutStrategy = "override"
-    max_agent_timeout: float | None = None
+    """Whose timeout counts: the configured one, the task's, or the larger."""
+    max_agent_timeout: float | None = Field(None, gt=0)
+    """Upper limit on the result of ``timeout_strategy``."""
     skill: str | None = None
+    """Skill given to the agent."""
     skill_dir: str | None = None
+    """Folder of the skill."""
 
 
 class AgentSolverConfig(ConfigRecord):
     """An agent of a framework."""
 
-    type: Literal["agent"]
+    type: Literal["agent"] = "agent"
+    """Kind of solver."""
     service: str
+    """The model the agent uses."""
     framework: str = "harbor"
+    """Framework of the agent."""
     agent: str
+    """Name of the agent."""
     agent_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the agent."""
 
 
 class ToolCallingSolverConfig(ConfigRecord):
-    """A loop of tool calls."""
+    """A loop of model calls and tool calls."""
 
-    type: Literal["tool_calling"]
+    type: Literal["tool_calling"] = "tool_calling"
+    """Kind of solver."""
     service: str
+    """The model that answers."""
     resource_service: str | None = None
+    """Gym service whose tools are offered."""
     sandbox_tools: bool = False
+    """Offer tools of the sandbox."""
     max_turns: int = Field(50, ge=1)
+    """Most model calls per rollout."""
     system_prompt: str | None = None
+    """Replaces the benchmark's system prompt."""
     generation: GenerationConfig | None = None
+    """Wins, field by field, over the service's generation."""
     tool_timeout: float = Field(180.0, gt=0)
+    """Seconds for one tool call."""
     max_output_chars: int = Field(16384, ge=1)
+    """Longest tool result passed on, in characters."""
     response_mode: Literal["last_message", "sandbox_artifact"] = "last_message"
+    """What is verified."""
 
 
 class GymDelegationSolverConfig(ConfigRecord):
     """A gym server's own agent."""
 
-    type: Literal["gym_delegation"]
+    type: Literal["gym_delegation"] = "gym_delegation"
+    """Kind of solver."""
     service: str
+    """The model the agent uses."""
     gym_service: str
+    """The gym service that runs the agent."""
     gym_agent: str | None = None
+    """Name of the agent there."""
     trust_reward: bool = False
+    """Take the reward of the server instead of verifying here."""
 
 
 class NatSolverConfig(ConfigRecord):
     """A NeMo Agent Toolkit agent."""
 
-    type: Literal["nat"]
+    type: Literal["nat"] = "nat"
+    """Kind of solver."""
     service: str
+    """The nat service."""
 
 
 class OpenClawSolverConfig(ConfigRecord):
     """The OpenClaw agent."""
 
-    type: Literal["openclaw"]
+    type: Literal["openclaw"] = "openclaw"
+    """Kind of solver."""
     service: str
+    """The model the agent uses."""
     thinking: str = "high"
-    context_window: int | None = None
+    """How long the agent may think."""
+    context_window: int | None = Field(None, ge=1)
+    """Context of the model in tokens."""
     max_concurrent: int = Field(4, ge=1)
-    idle_timeout_seconds: int = 600
-    run_timeout: float | None = None
+    """Most agents at a time."""
+    idle_timeout_seconds: int = Field(600, ge=1)
+    """Seconds without a sign of life after which the agent is stopped."""
+    run_timeout: float | None = Field(None, gt=0)
+    """Seconds for a whole run of the agent."""
     timeout_strategy: TimeoutStrategy = "task"
-    max_agent_timeout: float | None = None
+    """Whose timeout counts: the configured one, the smaller, or the larger."""
+    max_agent_timeout: float | None = Field(None, gt=0)
+    """Upper limit on the result of ``timeout_strategy``."""
     web_search_provider: Literal["tavily"] | None = None
+    """Web search offered to the agent."""
     config_path: str | None = None
+    """Configuration file of the agent."""
     skip_preflight: bool = False
+    """Do not check the agent before the run."""
     openclaw_bin: str = "openclaw"
+    """The command of the agent."""
 
 
 class ContainerSolverConfig(ConfigRecord):
     """A legacy harness container."""
 
-    type: Literal["container"]
+    type: Literal["container"] = "container"
+    """Kind of solver."""
     service: str
+    """The model the harness calls."""
     endpoint_type: str | None = None
+    """Endpoint type the harness is told."""
     adapter_config: dict[str, Any] | None = None
+    """Adapter configuration the harness is told."""
     env_vars: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the container."""
     mounts: dict[str, str] = Field(default_factory=dict)
+    """Mounts of the container, host path to container path."""
 
 
 class OracleSolverConfig(ConfigRecord):
     """The gold solution of each problem."""
 
-    type: Literal["oracle"]
-    run_timeout: float | None = None
+    type: Literal["oracle"] = "oracle"
+    """Kind of solver."""
+    run_timeout: float | None = Field(None, gt=0)
+    """Seconds for a whole run."""
     timeout_strategy: TimeoutStrategy = "override"
-    max_agent_timeout: float | None = None
+    """Whose timeout counts: the configured one, the task's, or the larger."""
+    max_agent_timeout: float | None = Field(None, gt=0)
+    """Upper limit on the result of ``timeout_strategy``."""
 
 
 class CustomSolverConfig(ConfigRecord):
     """A solver of your own class."""
 
-    type: Literal["custom"]
+    type: Literal["custom"] = "custom"
+    """Kind of solver."""
     service: str | None = None
+    """The model it uses."""
     class_path: str
+    """The class, as ``module:Class``."""
     config: dict[str, Any] = Field(default_factory=dict)
+    """Its arguments."""
 
 
 Solver = Annotated[

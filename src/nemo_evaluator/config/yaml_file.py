@@ -1,85 +1,135 @@
-"""YAML with line numbers: a document is plain data plus where each of its paths was written."""
+"""YAML to a tree with file and line.
+
+Duplicate keys and keys that are not text are refused. Three readings of YAML 1.1 that surprise are
+left out: ``12:30:00`` and ``2025-01-01`` stay text, and ``1e3`` is a number.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..errors import ConfigError
+from .tree import Node
 
-KeyPath = tuple[str | int, ...]
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PREFIX = "tag:yaml.org,2002:"
+_EXPONENT = re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+")
+_MERGE = _PREFIX + "merge"
 
 
-@dataclass(slots=True)
-class Document:
-    """Data and, per path, ``file:line``."""
-
-    data: Any
-    marks: dict[KeyPath, str] = field(default_factory=dict)
-
-
-def read_yaml(path: Path) -> Document:
-    """Read one mapping. Raises ConfigError with file and line."""
+def read_yaml(path: Path) -> Node:
+    """The tree of a file; its value is None where the file is empty. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError("there is no such file", where=str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
-    document = parse_yaml(text, str(path))
-    if document.data is None:
-        raise ConfigError("is empty", where=str(path), hint="it needs services and benchmarks")
-    if not isinstance(document.data, dict):
-        kind = type(document.data).__name__
-        raise ConfigError(f"must be a mapping, not a {kind}", where=f"{path}:1")
-    return document
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not UTF-8 text: {error.reason}", where=str(path)) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    node = parse_yaml(text, str(path))
+    if node.value is not None and not isinstance(node.value, dict):
+        kind = "a list" if isinstance(node.value, list) else f"the value {node.value!r}"
+        raise ConfigError(f"must be a mapping, not {kind}", where=node.mark)
+    return node
 
 
-def parse_yaml(text: str, name: str) -> Document:
-    """Parse text. Duplicate keys are refused. Raises ConfigError with name and line."""
+def parse_yaml(text: str, name: str) -> Node:
+    """The tree of a text. Raises ConfigError with name and line."""
+    loader = None
     try:
         loader = _Loader(text)
-        try:
-            node = loader.get_single_node()
-            document = Document(None)
-            document.data = _build(loader, node, (), document.marks, name)
-        finally:
-            loader.dispose()
+        root = loader.get_single_node()
+        return Node(None, name) if root is None else _Builder(loader, name).build(root, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        problem = error.problem or error.context or "is not YAML"
-        hint = "indent with spaces, not tabs" if "'\\t'" in problem else None
-        raise ConfigError(problem, where=f"{name}{line}", hint=hint) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"is not YAML: {error}", where=name) from None
-    return document
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise ConfigError(_syntax(error), where=where, hint=_syntax_hint(error)) from None
+    except yaml.reader.ReaderError as error:
+        raise ConfigError(f"holds a character YAML forbids: {error.reason}", where=name) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
 
 
-def _build(loader: Any, node: Any, path: KeyPath, marks: dict[KeyPath, str], name: str) -> Any:
-    if node is None:
-        return None
-    marks.setdefault(path, f"{name}:{node.start_mark.line + 1}")
-    if isinstance(node, yaml.MappingNode):
-        loader.flatten_mapping(node) if hasattr(loader, "flatten_mapping") else None
-        result: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
-            where = f"{name}:{key_node.start_mark.line + 1}"
-            if not isinstance(key, str | int | float | bool):
-                raise ConfigError(f"{key!r} cannot be a key", where=where)
-            if key in result and key_node.start_mark.line >= node.start_mark.line:
-                raise ConfigError(f"{key!r} stands twice", where=where, hint="remove one")
-            marks[(*path, key)] = where
-            result[key] = _build(loader, value_node, (*path, key), marks, name)
-        return result
-    if isinstance(node, yaml.SequenceNode):
-        return [
-            _build(loader, child, (*path, index), marks, name)
-            for index, child in enumerate(node.value)
-        ]
-    return loader.construct_object(node, deep=True)
+def scalar(text: str) -> Any:
+    """The value of an unquoted YAML scalar: number, true, null, or the text itself."""
+    loader: Any = yaml.SafeLoader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))
+    return _value(loader, yaml.ScalarNode(tag, text))
+
+
+class _Builder:
+    """Turns the nodes of one text into ours."""
+
+    def __init__(self, loader: Any, name: str) -> None:
+        self._loader, self._name = loader, name
+
+    def build(self, node: Any, open_nodes: tuple[int, ...], mark: str | None = None) -> Node:
+        mark = mark or self._mark(node)
+        if id(node) in open_nodes:
+            raise ConfigError("an anchor holds itself", where=mark)
+        inside = (*open_nodes, id(node))
+        if isinstance(node, yaml.MappingNode):
+            return Node(self._mapping(node, inside), mark)
+        if isinstance(node, yaml.SequenceNode):
+            return Node([self.build(child, inside) for child in node.value], mark)
+        return Node(_value(self._loader, node), mark)
+
+    def _mapping(self, node: Any, inside: tuple[int, ...]) -> dict[str, Node]:
+        own: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue
+            key = self._key(key_node)
+            if key in own:
+                raise ConfigError(
+                    f"the key {key!r} stands twice", where=self._mark(key_node), hint="remove one"
+                )
+            own.add(key)
+        self._loader.flatten_mapping(node)
+        # Merged keys (<<) come first, so that a mapping's own keys win.
+        return {
+            self._key(key_node): self.build(child, inside, self._mark(key_node))
+            for key_node, child in node.value
+        }
+
+    def _key(self, node: Any) -> str:
+        key = _value(self._loader, node) if isinstance(node, yaml.ScalarNode) else None
+        if not isinstance(key, str):
+            shown = getattr(node, "value", "")
+            hint = f'quote it: "{shown}"' if isinstance(shown, str) else "use text"
+            raise ConfigError("keys must be text", where=self._mark(node), hint=hint)
+        return key
+
+    def _mark(self, node: Any) -> str:
+        return f"{self._name}:{node.start_mark.line + 1}"
+
+
+def _value(loader: Any, node: Any) -> Any:
+    kind = node.tag.removeprefix(_PREFIX)
+    if kind == "timestamp" or (kind in ("int", "float") and ":" in node.value):
+        return node.value
+    if kind == "str" and not node.style and _EXPONENT.fullmatch(node.value):
+        return float(node.value.replace("_", ""))
+    try:
+        return loader.construct_object(node, deep=True)
+    except ValueError:
+        return node.value
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> str:
+    return f"not valid YAML: {error.problem or error.context}"
+
+
+def _syntax_hint(error: yaml.MarkedYAMLError) -> str | None:
+    problem = error.problem or ""
+    if "'\\t'" in problem or "tab" in problem:
+        return "indent with spaces, not tabs"
+    if "could not determine a constructor" in problem:
+        return "tags (!name) are not supported"
+    return None

@@ -1,0 +1,144 @@
+"""Checks that span the parts of a document: who refers to whom, and whether that can work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from .benchmark import BenchmarkConfig
+from .problems import Problem, suggest
+from .sandboxes import NoSandbox
+from .scoring import (
+    EnsembleJudgeMetric,
+    JudgeMetric,
+    PairwiseJudgeMetric,
+    RewardModelMetric,
+)
+from .services import GymResourceService, ModelFields, NatAgentService
+from .solvers import GymDelegationSolverConfig, NatSolverConfig, ToolCallingSolverConfig
+from .tree import KeyPath
+
+if TYPE_CHECKING:
+    from .root import EvalConfig
+
+RESERVED = {"default", "none", ""}
+_KINDS: dict[type[Any], str] = {
+    ModelFields: "a model",
+    GymResourceService: "a gym server",
+    NatAgentService: "an agent server",
+}
+NEEDS_SANDBOX = {"harbor", "agent", "openclaw"}
+
+
+def cross_checks(config: EvalConfig) -> Iterator[Problem]:
+    """Every problem of a document whose parts are valid one by one."""
+    for name in config.services:
+        if name in RESERVED:
+            yield Problem(("services", name), f"Reserved service name {name!r}", "choose another")
+    yield from _dependencies(config)
+    labels: dict[str, int] = {}
+    for index, benchmark in enumerate(config.benchmarks):
+        path = ("benchmarks", index)
+        yield from _solver(config, benchmark, path)
+        yield from _sandbox(benchmark, path)
+        yield from _metrics(config, benchmark, path)
+        if benchmark.verifier is not None and benchmark.verifier not in config.services:
+            yield _unknown(config, benchmark.verifier, (*path, "verifier"))
+        if benchmark.label is not None and labels.setdefault(benchmark.label, index) != index:
+            first = labels[benchmark.label]
+            what = f"the label {benchmark.label!r} is that of benchmarks[{first}] too"
+            yield Problem((*path, "label"), what, "labels name folders: choose another")
+
+
+def _solver(config: EvalConfig, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
+    solver = benchmark.solver
+    if solver is None:
+        models = [name for name, s in config.services.items() if isinstance(s, ModelFields)]
+        found = f"services: {', '.join(models)}" if models else "there is none"
+        what = f"needs a solver: it can be left out only with exactly one model service ({found})"
+        yield Problem(path, what, "solver: {type: simple, service: NAME}")
+        return
+    service = getattr(solver, "service", None)
+    path = (*path, "solver")
+    if service is not None:
+        wanted = NatAgentService if isinstance(solver, NatSolverConfig) else ModelFields
+        yield from _refers(config, service, (*path, "service"), wanted)
+    if isinstance(solver, ToolCallingSolverConfig):
+        if solver.resource_service is not None:
+            gym = solver.resource_service
+            yield from _refers(config, gym, (*path, "resource_service"), GymResourceService)
+        elif not solver.sandbox_tools:
+            yield Problem(path, "tool_calling needs resource_service or sandbox_tools")
+    if isinstance(solver, GymDelegationSolverConfig):
+        yield from _refers(config, solver.gym_service, (*path, "gym_service"), GymResourceService)
+
+
+def _sandbox(benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
+    solver = benchmark.solver
+    if not isinstance(benchmark.sandbox, NoSandbox) or solver is None:
+        return
+    if solver.type in NEEDS_SANDBOX:
+        yield Problem(path, f"solver {solver.type} requires a sandbox", "set sandbox")
+    if isinstance(solver, ToolCallingSolverConfig) and solver.sandbox_tools:
+        yield Problem(path, "sandbox_tools requires a sandbox", "set sandbox")
+
+
+def _metrics(config: EvalConfig, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
+    asked = getattr(benchmark.solver, "service", None)
+    for index, metric in enumerate(benchmark.scoring.metrics):
+        where = (*path, "scoring", "metrics", index)
+        if isinstance(metric, JudgeMetric | RewardModelMetric):
+            yield from _refers(config, metric.service, (*where, "service"), ModelFields)
+        elif isinstance(metric, PairwiseJudgeMetric):
+            for name in ("judge_service", "baseline_service"):
+                yield from _refers(config, getattr(metric, name), (*where, name), ModelFields)
+        elif isinstance(metric, EnsembleJudgeMetric):
+            for i, service in enumerate(metric.services):
+                yield from _refers(config, service, (*where, "services", i), ModelFields)
+        if (
+            isinstance(metric, JudgeMetric)
+            and metric.service == asked
+            and not metric.allow_self_judge
+        ):
+            what = f"the judge {asked!r} is the same as the solver's model"
+            yield Problem((*where, "service"), what, "allow_self_judge: true permits it")
+
+
+def _dependencies(config: EvalConfig) -> Iterator[Problem]:
+    after = {name: getattr(s, "depends_on", []) for name, s in config.services.items()}
+    for name, needed in after.items():
+        path = ("services", name, "depends_on")
+        for index, other in enumerate(needed):
+            if other == name:
+                yield Problem((*path, index), f"{name!r} depends on itself")
+            elif other not in after:
+                yield _unknown(config, other, (*path, index))
+        if name not in needed and (cycle := _cycle(name, after)):
+            yield Problem(path, f"circular dependency: {' → '.join(cycle)}")
+
+
+def _cycle(start: str, after: dict[str, list[str]]) -> list[str] | None:
+    """A way from a service back to itself; only for the first service of the cycle by name."""
+    ways = [[start]]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop()
+        for other in after.get(way[-1], []):
+            if other == start:
+                return [*way, start] if start == min(way) else None
+            if other not in seen:
+                seen.add(other)
+                ways.append([*way, other])
+    return None
+
+
+def _refers(config: EvalConfig, name: str, path: KeyPath, wanted: type[Any]) -> Iterator[Problem]:
+    service = config.services.get(name)
+    if service is None:
+        yield _unknown(config, name, path)
+    elif not isinstance(service, wanted):
+        yield Problem(path, f"service {name!r} is of type {service.type}, not {_KINDS[wanted]}")
+
+
+def _unknown(config: EvalConfig, name: str, path: KeyPath) -> Problem:
+    return Problem(path, f"there is no service {name!r}", suggest(name, config.services))

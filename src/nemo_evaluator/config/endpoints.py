@@ -1,0 +1,148 @@
+"""Services with a model behind an address: `api`, and the `simulated` one that needs none."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+
+from .base import ConfigRecord
+from .generation import GenerationConfig
+from .proxy import ProxyConfig
+from .simulated import FaultsConfig, LatencyConfig, TokensConfig
+
+ApiProtocol = Literal["chat_completions", "completions", "responses"]
+SUFFIXES = {
+    "/chat/completions": "chat_completions",
+    "/completions": "completions",
+    "/responses": "responses",
+}
+"""Path of each protocol; the first one that matches counts."""
+
+
+def url_protocol(url: str) -> str | None:
+    """The protocol a URL's path belongs to, or None (``.../v1``, a bare host)."""
+    path = urlsplit(url).path.rstrip("/")
+    return next((protocol for end, protocol in SUFFIXES.items() if path.endswith(end)), None)
+
+
+def check_url(url: str) -> str:
+    """The URL without trailing slash. Raises ValueError unless it is http(s) with a host."""
+    if not url.startswith(("http://", "https://")):
+        hint = f"; did you mean http://{url}?" if "://" not in url else ""
+        raise ValueError(f"{url!r} must start with http:// or https://{hint}")
+    if not urlsplit(url).hostname:
+        raise ValueError(f"{url!r} names no host")
+    return url.rstrip("/")
+
+
+class TimeoutsConfig(ConfigRecord):
+    """Seconds for the parts of one request; null leaves only the benchmark's ``timeout``."""
+
+    connect: float | None = Field(10.0, gt=0)
+    """Seconds until the connection stands."""
+    first_byte: float | None = Field(None, gt=0)
+    """Seconds until the first byte of the answer."""
+    total: float | None = Field(None, gt=0)
+    """Seconds for one try, from connecting to the last byte."""
+
+
+class PriceConfig(ConfigRecord):
+    """US dollars per million tokens."""
+
+    prompt: float = Field(ge=0)
+    """Price of prompt tokens."""
+    completion: float = Field(ge=0)
+    """Price of completion tokens."""
+    cached: float | None = Field(None, ge=0)
+    """Price of cached prompt tokens; null: the prompt price."""
+
+
+class ModelFields(ConfigRecord):
+    """Fields of every service that is a model."""
+
+    max_input_tokens: int | None = Field(None, ge=1)
+    """Longest prompt the model takes."""
+    max_output_tokens: int | None = Field(None, ge=1)
+    """Longest answer the model gives."""
+    tokenizer: str | None = None
+    """Tokenizer used to count tokens."""
+    generation: GenerationConfig = Field(default_factory=GenerationConfig)
+    """Sampling parameters sent with every request."""
+    proxy: ProxyConfig | None = None
+    """How requests are handled on their way."""
+
+
+class ApiService(ModelFields):
+    """A model endpoint that is already running."""
+
+    type: Literal["api"] = "api"
+    """Kind of service."""
+    url: str
+    """Base URL (``.../v1``), bare host, or the full path of the protocol."""
+    protocol: ApiProtocol
+    """Which API of the endpoint is spoken."""
+    model: str | None = None
+    """Model id sent to the endpoint; null: the service's name."""
+    api_key: SecretStr | None = None
+    """Key of the endpoint, best written as ``${VARIABLE}``."""
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_]\w*$")
+    """Name of the environment variable that holds the key, instead of ``api_key``."""
+    health_path: str | None = None
+    """Path asked to see whether the endpoint is up."""
+    stream: bool = False
+    """Ask for server-sent events, and record the time to the first token."""
+    timeouts: TimeoutsConfig = Field(default_factory=TimeoutsConfig)
+    """Limits on the parts of one request."""
+    price: PriceConfig | None = None
+    """Price per million tokens; null: the cost is not known and not shown."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        return check_url(url)
+
+    @field_validator("api_key")
+    @classmethod
+    def _empty_is_none(cls, key: SecretStr | None) -> SecretStr | None:
+        return key if key and key.get_secret_value() else None
+
+    @property
+    def suffix_mismatch(self) -> str | None:
+        """A warning where the URL's path belongs to another protocol."""
+        protocol = url_protocol(self.url)
+        if protocol is None or protocol == self.protocol:
+            return None
+        return f"the path of {self.url} belongs to {protocol}, but protocol is {self.protocol}"
+
+
+class SimulatedService(ModelFields):
+    """A model without a model, inside this process: for trying things out and for drills."""
+
+    type: Literal["simulated"] = "simulated"
+    """Kind of service."""
+    model: str = "simulated"
+    """Model id shown in results."""
+    protocol: ApiProtocol = "chat_completions"
+    """Which API is spoken."""
+    seed: int = 0
+    """Everything random follows from it."""
+    accuracy: float = Field(0.7, ge=0, le=1)
+    """Share of problems answered right."""
+    latency: LatencyConfig = Field(default_factory=LatencyConfig)
+    """How long an answer takes."""
+    completion_tokens: TokensConfig = Field(default_factory=TokensConfig)
+    """How long an answer is."""
+    reasoning: bool = False
+    """Answer with a reasoning text too."""
+    tool_call_rate: float = Field(0.0, ge=0, le=1)
+    """Share of requests with tools that are answered by a tool call."""
+    faults: FaultsConfig = Field(default_factory=FaultsConfig)
+    """What goes wrong, and how often."""
+    stream: bool = False
+    """Answer as server-sent events."""
+    timeouts: TimeoutsConfig = Field(default_factory=TimeoutsConfig)
+    """Limits on the parts of one request."""
+    price: PriceConfig | None = None
+    """Price per million tokens, for drills of the cost display."""

@@ -1,0 +1,170 @@
+"""The JSON Schema of the document, for editors, and the reference table of the docs.
+
+Descriptions are the texts under the fields. They are read from the sources on demand, so that they
+cost nothing when a configuration is loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from functools import cache
+from types import ModuleType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from . import (
+    agents,
+    benchmark,
+    cluster,
+    endpoints,
+    generation,
+    output,
+    proxy,
+    root,
+    sandboxes,
+    scoring,
+    servers,
+    simulated,
+    solvers,
+)
+from .base import ConfigRecord
+
+MODULES: tuple[ModuleType, ...] = (
+    root,
+    benchmark,
+    solvers,
+    endpoints,
+    generation,
+    proxy,
+    simulated,
+    servers,
+    agents,
+    scoring,
+    sandboxes,
+    cluster,
+    output,
+)
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a configuration file before composition and ``${ENV}`` expansion."""
+    schema: dict[str, Any] = root.EvalConfig.model_json_schema()
+    for record in records():
+        name = record.__name__
+        part = schema if record is root.EvalConfig else schema["$defs"].get(name)
+        if part is None:
+            continue
+        for field, description in descriptions(record).items():
+            part["properties"][field]["description"] = description
+    composition = {"description": "Configurations this one is made of.", "type": "array"}
+    schema["properties"] = {"defaults": composition, **schema["properties"]}
+    return {"$schema": DIALECT, **schema, "title": "nel configuration"}
+
+
+def records() -> list[type[ConfigRecord]]:
+    """Every record a user can write, in the order of the reference."""
+    return [
+        value
+        for module in MODULES
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, ConfigRecord)
+        and value.__module__ == module.__name__
+        and not value.__name__.endswith("Fields")
+    ]
+
+
+def descriptions(record: type[ConfigRecord]) -> dict[str, str]:
+    """The text under each field, those of inherited fields included."""
+    found: dict[str, str] = {}
+    for base in reversed(record.__mro__):
+        if issubclass(base, ConfigRecord):
+            found |= _docs(inspect.getmodule(base)).get(base.__name__, {})
+    return {name: found[name] for name in record.model_fields if name in found}
+
+
+def reference() -> str:
+    """Markdown tables of every record: field, type, default, meaning."""
+    parts = []
+    for record in records():
+        texts = descriptions(record)
+        rows = [
+            f"| `{name}` | {_cell(_type(field))} | {_default(field)} | {_cell(texts[name])} |"
+            for name, field in record.model_fields.items()
+        ]
+        head = "| field | type | default | meaning |\n|---|---|---|---|"
+        summary = inspect.getdoc(record)
+        parts.append(f"### {record.__name__}\n{summary}\n\n{head}\n" + "\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+@cache
+def _docs(module: ModuleType | None) -> dict[str, dict[str, str]]:
+    assert module is not None
+    found: dict[str, dict[str, str]] = {}
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.ClassDef):
+            fields = found.setdefault(node.name, {})
+            for field, text in zip(node.body, node.body[1:], strict=False):
+                if (
+                    isinstance(field, ast.AnnAssign)
+                    and isinstance(field.target, ast.Name)
+                    and isinstance(text, ast.Expr)
+                    and isinstance(text.value, ast.Constant)
+                ):
+                    fields[field.target.id] = " ".join(str(text.value.value).split())
+    return found
+
+
+def _type(field: FieldInfo) -> str:
+    text = _type_name(field.annotation)
+    limits = [
+        f"{sign} {getattr(limit, name):g}"
+        for limit in field.metadata
+        for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+        if getattr(limit, name, None) is not None
+    ]
+    return ", ".join([text, *limits])
+
+
+def _type_name(kind: Any) -> str:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return "anything"
+    if kind is NoneType:
+        return "null"
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(_type_name(argument) for argument in arguments))
+    if origin is list:
+        return f"list of {_type_name(arguments[0])}"
+    if origin is dict:
+        return f"mapping of text to {_type_name(arguments[1])}"
+    if origin is tuple:
+        return " and ".join(_type_name(argument) for argument in arguments)
+    plain = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    name = getattr(kind, "__name__", str(kind))
+    if isinstance(kind, type) and issubclass(kind, ConfigRecord):
+        return f"[{name}](#{name.lower()})"
+    return plain.get(kind, "text" if name == "SecretStr" else name)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**required**"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, ConfigRecord):
+        return f"`{getattr(value, 'type', '{}')}`"
+    if value is None or isinstance(value, bool):
+        return f"`{str(value).lower().replace('none', 'null')}`"
+    return f"`{str(list(value)) if isinstance(value, tuple) else value}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("``", "`")

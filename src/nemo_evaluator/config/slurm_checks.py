@@ -1,0 +1,96 @@
+"""Checks of a document that is to run on Slurm: pools exist, are large enough, and shards fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .cluster import SlurmCluster, walltime_seconds
+from .problems import Problem, suggest
+from .services import DynamoService, ManagedModelFields
+from .tree import KeyPath
+
+if TYPE_CHECKING:
+    from .root import EvalConfig
+
+
+def slurm_checks(config: EvalConfig) -> Iterator[Problem]:
+    """Every problem with node pools; nothing where the cluster is another one."""
+    cluster = config.cluster
+    if not isinstance(cluster, SlurmCluster):
+        return
+    used = list(_pools(config))
+    for path, pool in used:
+        if pool not in cluster.node_pools:
+            yield Problem(
+                path, f"there is no node pool {pool!r}", suggest(pool, cluster.node_pools)
+            )
+    yield from _sizes(config, cluster)
+    if cluster.shards is not None and len({pool for _, pool in used}) > 1:
+        what = "shards are incompatible with heterogeneous jobs (several node pools are used)"
+        yield Problem(("cluster", "shards"), what, "use one pool, or no shards")
+    if cluster.hostname is not None and not Path(config.output.dir).is_absolute():
+        what = f"must be absolute with cluster.hostname (got {config.output.dir!r})"
+        yield Problem(("output", "dir"), what)
+
+
+def slurm_warnings(config: EvalConfig) -> Iterator[str]:
+    """What may not fit into the time limit of a job."""
+    if not isinstance(config.cluster, SlurmCluster):
+        return
+    starts = [getattr(service, "startup_timeout", 0.0) for service in config.services.values()]
+    longest = max((benchmark.timeout for benchmark in config.benchmarks), default=0.0)
+    needed = max(starts, default=0.0) + longest
+    if needed > walltime_seconds(config.cluster.walltime):
+        yield (
+            f"cluster.walltime {config.cluster.walltime} is shorter than the start of the services "
+            f"and one rollout may take ({needed:g} s)"
+        )
+
+
+def _pools(config: EvalConfig) -> Iterator[tuple[KeyPath, str]]:
+    for name, service in config.services.items():
+        path: KeyPath = ("services", name)
+        records: list[tuple[KeyPath, object]] = [(path, service)]
+        if isinstance(service, DynamoService):
+            records += [((*path, role), getattr(service, role)) for role in ("prefill", "decode")]
+        for where, record in records:
+            if pool := getattr(record, "node_pool", None):
+                yield (*where, "node_pool"), pool
+    for name, sandbox in config.sandboxes.items():
+        if pool := getattr(sandbox, "node_pool", None):
+            yield ("sandboxes", name, "node_pool"), pool
+    for index, benchmark in enumerate(config.benchmarks):
+        if pool := getattr(benchmark.sandbox, "node_pool", None):
+            yield ("benchmarks", index, "sandbox", "node_pool"), pool
+
+
+def _sizes(config: EvalConfig, cluster: SlurmCluster) -> Iterator[Problem]:
+    wide: dict[str, str] = {}
+    for name, service in config.services.items():
+        if not isinstance(service, ManagedModelFields) or service.node_pool is None:
+            continue
+        pool = cluster.node_pools.get(service.node_pool)
+        if pool is None:
+            continue
+        path = ("services", name)
+        gpus = _gpus(pool.gres) if pool.gpus_per_node is None else pool.gpus_per_node
+        if gpus is not None and gpus < (service.tensor_parallel_size or 1):
+            what = f"needs {service.tensor_parallel_size} GPUs, a node of {service.node_pool!r} has"
+            yield Problem((*path, "tensor_parallel_size"), f"{what} {gpus}")
+        if service.num_nodes > pool.nodes:
+            what = f"needs {service.num_nodes} nodes, the pool {service.node_pool!r} has"
+            yield Problem((*path, "num_nodes"), f"{what} {pool.nodes}")
+        if service.num_nodes > 1:
+            first = wide.setdefault(service.node_pool, name)
+            if first != name:
+                what = f"{first!r} takes several nodes of the pool {service.node_pool!r} already"
+                yield Problem((*path, "node_pool"), what, "give each its own pool")
+
+
+def _gpus(gres: str | None) -> int | None:
+    """GPUs in ``gpu:8`` or ``gpu:h100:8``; None where it does not say."""
+    match = re.fullmatch(r"gpu(?::[^:]+)?:(\d+)", gres or "")
+    return int(match[1]) if match else None
