@@ -19,11 +19,16 @@ from .tree import KeyPath
 
 def explain(error: ValidationError, secrets: Collection[str]) -> Iterator[Problem]:
     """Every problem of a document. Values in secret places are not repeated."""
-    for detail in error.errors(include_url=False):
+    seen: list[KeyPath] = []
+    # Deepest first: of the members of a union, the one that fits best says what is wrong.
+    for detail in sorted(error.errors(include_url=False), key=lambda d: -len(d["loc"])):
         if detail["type"] == "cross_check":
             yield from detail["ctx"]["problems"]
             continue
-        path, record = _walk(detail["loc"])
+        path, record, in_union = _walk(detail["loc"])
+        if in_union and any(other[: len(path)] == path for other in seen):
+            continue
+        seen.append(path)
         got = _shown(detail.get("input"), path, secrets)
         what, hint = _words(detail, path, record, got)
         yield Problem(path, what, hint)
@@ -96,10 +101,12 @@ _PHRASES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def _walk(loc: tuple[int | str, ...]) -> tuple[KeyPath, type[BaseModel] | None]:
-    """The path as written (pydantic's names of union members left out), and the record it is in."""
+def _walk(loc: tuple[int | str, ...]) -> tuple[KeyPath, type[BaseModel] | None, bool]:
+    """The path as written (pydantic's names of union members left out), the record it is in, and
+    whether it is one of several readings of a union without tags."""
     from .root import EvalConfig
 
+    in_union = False
     path: list[int | str] = []
     options: list[Any] = [EvalConfig]
     record: type[BaseModel] | None = None
@@ -107,13 +114,14 @@ def _walk(loc: tuple[int | str, ...]) -> tuple[KeyPath, type[BaseModel] | None]:
         chosen = [option for option in options if _label(option) == part]
         if len(options) > 1 and chosen:
             options = chosen
+            in_union = in_union or not _is_record(chosen[0])
             continue
         if part == "[key]":
             continue
         path.append(part)
         record = next((option for option in options if _is_record(option)), None)
         options = _below(options, part)
-    return tuple(path), record
+    return tuple(path), record, in_union
 
 
 def _below(options: list[Any], part: int | str) -> list[Any]:

@@ -22,11 +22,11 @@ def apply_overrides(root: Node, overrides: Sequence[str]) -> Node:
     """The tree with every override set, in order. Raises ConfigError."""
     for text in overrides:
         path, value = parse_override(text)
-        mark = f"-O {'.'.join(map(str, path))}"
         try:
-            root = set_at(root, path, from_plain(value, mark))
+            root = set_at(root, path, from_plain(value, "-O"))
         except LookupError as error:
-            raise ConfigError(str(error.args[0]), where=mark) from None
+            key = text.partition("=")[0]
+            raise ConfigError(str(error.args[0]), where=f"-O {key}") from None
     return root
 
 
@@ -35,7 +35,12 @@ def parse_override(text: str) -> tuple[KeyPath, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"Invalid override format {key!r}", where="-O", hint=FORM)
-    return parse_key(key.strip()), parse_value(value)
+    path = parse_key(key.strip())
+    try:
+        return path, parse_value(value)
+    except ConfigError as error:
+        hint = "close the bracket or quote, or quote the whole value"
+        raise ConfigError(error.what, where=f"-O {key}", hint=hint) from None
 
 
 def parse_key(key: str) -> KeyPath:

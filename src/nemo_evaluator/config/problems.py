@@ -37,7 +37,7 @@ def format_path(path: KeyPath) -> str:
 
 def as_error(problems: Iterable[Problem], locate: Callable[[KeyPath], str]) -> ConfigError | None:
     """One error for all problems (each said once), or None where there is none."""
-    found = list(dict.fromkeys(problems))
+    found = sorted(dict.fromkeys(problems), key=lambda problem: _order(locate(problem.path)))
     if not found:
         return None
     errors = [
@@ -52,6 +52,12 @@ def as_error(problems: Iterable[Problem], locate: Callable[[KeyPath], str]) -> C
         return errors[0]
     lines = "\n".join(f"  {error}" for error in errors)
     return ConfigError(f"{len(errors)} problems in the configuration:\n{lines}")
+
+
+def _order(mark: str) -> tuple[str, int]:
+    """By file and line; what was written nowhere comes first."""
+    file, _, line = mark.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (mark, 0)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

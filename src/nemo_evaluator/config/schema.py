@@ -50,7 +50,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a configuration file before composition and ``${ENV}`` expansion."""
+    """The JSON Schema of a configuration file (numbers written as ``${NAME}`` are not covered)."""
     schema: dict[str, Any] = root.EvalConfig.model_json_schema()
     for record in records():
         name = record.__name__
@@ -61,6 +61,9 @@ def json_schema() -> dict[str, Any]:
             part["properties"][field]["description"] = description
     composition = {"description": "Configurations this one is made of.", "type": "array"}
     schema["properties"] = {"defaults": composition, **schema["properties"]}
+    schema["patternProperties"] = {"^_": {"description": "A value to refer to: ${._name}."}}
+    # A base or a fragment may hold what this file leaves out.
+    schema.pop("required")
     return {"$schema": DIALECT, **schema, "title": "nel configuration"}
 
 

@@ -48,7 +48,12 @@ def parse_yaml(text: str, name: str) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
-        raise ConfigError(_syntax(error), where=where, hint=_syntax_hint(error)) from None
+        line = text.splitlines()[mark.line : mark.line + 1] if mark else []
+        raise ConfigError(
+            f"not valid YAML: {error.problem or error.context}",
+            where=where,
+            hint=_syntax_hint(error, "".join(line)),
+        ) from None
     except yaml.reader.ReaderError as error:
         raise ConfigError(f"holds a character YAML forbids: {error.reason}", where=name) from None
     finally:
@@ -122,14 +127,11 @@ def _value(loader: Any, node: Any) -> Any:
         return node.value
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> str:
-    return f"not valid YAML: {error.problem or error.context}"
-
-
-def _syntax_hint(error: yaml.MarkedYAMLError) -> str | None:
-    problem = error.problem or ""
-    if "'\\t'" in problem or "tab" in problem:
+def _syntax_hint(error: yaml.MarkedYAMLError, line: str) -> str | None:
+    if "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent with spaces, not tabs"
-    if "could not determine a constructor" in problem:
+    if "could not determine a constructor" in (error.problem or ""):
         return "tags (!name) are not supported"
+    if "${" in line and ("{" in line.replace("${", "") or "[" in line):
+        return 'quote references inside { } and [ ]: "${NAME}"'
     return None
