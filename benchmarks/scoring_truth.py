@@ -2,8 +2,8 @@
 
     python benchmarks/scoring_truth.py [--shared ../shared] [--list] [SET ...]
 
-Every set is graded through the public primitives. Prints one line per set: n, agreements and the share;
-with --list each disagreement by id.
+Every set is graded through the public primitives. Prints one line per set: n, agreements and
+their share; with --list each disagreement by id.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nemo_evaluator.scoring.input import ScorerInput
 from nemo_evaluator.scoring.mathematics import math_equal
 from nemo_evaluator.scoring.primitives import (
     answer_line,
+    find_math,
     math_match,
     multichoice_regex,
     numeric_match,
@@ -58,9 +59,14 @@ def _number(row: Row) -> Case:
 
 
 def _choice(row: Row) -> Case:
-    options = row.get("n_options") or "ABCDE"
-    verdict = multichoice_regex(ScorerInput(row["response"], row["target"]), options=options)
-    return _case(row, verdict, float(verdict["correct"]), float(row["score"]))
+    verdict = multichoice_regex(ScorerInput(row["response"], row["target"]), options="ABCDE")
+    return _case(row, verdict, float(verdict["correct"]), row["score"])
+
+
+def _mmlu_pro(row: Row) -> Case:
+    sample = ScorerInput(row["response"], row["target"])
+    verdict = multichoice_regex(sample, options=row["n_options"], order="first")
+    return _case(row, verdict, float(verdict["correct"]), row["score"])
 
 
 def _math(row: Row) -> Case:
@@ -74,9 +80,16 @@ def _math_case(row: Row) -> Case:
 
 
 def _pair(row: Row) -> Case:
-    judged = math_equal(row["pred"], row["gold"])
-    found = {"extracted": row["pred"], "rule": judged.decided_by}
+    pred, gold = (_answer_in(row[key]) for key in ("pred", "gold"))
+    judged = math_equal(pred, gold)
+    found = {"extracted": pred, "rule": judged.decided_by}
     return _case(row, found, int(judged.equal), row["expected"])
+
+
+def _answer_in(text: str) -> str:
+    """Some cases are whole solutions; those are read as a response is."""
+    found = find_math(text) if len(text) > 100 else None
+    return found.value if found else text
 
 
 def _bbh(row: Row) -> Case:
@@ -101,7 +114,7 @@ SETS: dict[str, Callable[[Row], Case]] = {
     "gsm8k_openai_2021": _number,
     "gsm8k_abel": _number,
     "mcq_mathgpt_abel": _choice,
-    "mmlu_pro_outputs": _choice,
+    "mmlu_pro_outputs": _mmlu_pro,
     "math_qwen_8samples": _math,
     "bbh_codex_cot": _bbh,
     "triviaqa_search_r1": _trivia,
@@ -129,10 +142,12 @@ def main() -> int:
         cases = agreement(args.shared / "data" / "recorded", name)
         micros = (time.perf_counter() - start) / len(cases) * 1e6
         good = sum(case.agrees for case in cases)
-        print(f"{name:<22} n={len(cases):>5}  agree={good:>5}  {good / len(cases):7.2%}  {micros:8.0f} µs/row")
+        share = f"{good / len(cases):7.2%}"
+        print(f"{name:<22} n={len(cases):>5}  agree={good:>5}  {share}  {micros:8.0f} µs/row")
         for case in cases if args.list else ():
             if not case.agrees:
-                print(f"    {case.id}: ours={case.ours} theirs={case.theirs} {case.extracted!r} ({case.rule})")
+                verdicts = f"ours={case.ours} theirs={case.theirs}"
+                print(f"    {case.id}: {verdicts} {case.extracted!r} ({case.rule})")
     return 0
 
 

@@ -8,80 +8,74 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Literal
 
 from ..types import Extraction
-from .extract import last_match, span_of
+from .extract import compiled, last_after, last_match, lowered
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+Order = Literal["last", "first"]
 
 _WRAP = (
-    r"(?:[ \t*_`\"“'(\[{$<]|\\[()\[]|\\?\\(?:boxed|fbox|text(?:bf)?|mathrm|mathbf)[ ]?\{|"
-    r"(?:option|choice|letter|answer|the|indeed|therefore|probably|likely|definitely|clearly)[ \t:])"
+    r"(?:[ \t*_`\"“'(\[{$<]|\\[()\[]|\\(?:boxed|fbox|text(?:bf)?|mathrm|mathbf)[ ]?\{|"
+    r"(?:option|choice|letter|answer|the|indeed|therefore|probably|likely|clearly)[ \t:])"
 )
 _LETTER = r"(?P<letter>[A-Za-z])(?![\w'’])(?=(?P<after>[^\n]{0,24}))"
 _IS = r"(?:is|are|would be|will be|must be|should be|was|[:：=])"
+_WORDS = ("answer", "option", "choice", "selection", "response")
 _ANNOUNCED = re.compile(
-    rf"\b(?:answer|option|choice|selection|response)s?\b(?:[ \t](?:choice|option|letter))?"
-    rf"(?:[ \t](?:to|for|that|which|corresponding)\b[^\n.:]{{0,120}}?)?"
+    rf"(?<![^\W_])(?:{'|'.join(_WORDS)})s?\b(?:[ \t](?:choice|option|letter))?"
+    r"(?:[ \t](?:to|for|that|which|corresponding)\b[^\n.:]{0,120}?)?"
     rf"[ \t*_`\"]{{0,5}}{_IS}[*_]{{0,3}}(?:[ \t]{{0,4}}\n[ \t\n]{{0,6}})?{_WRAP}{{0,8}}{_LETTER}",
     re.IGNORECASE,
 )
-_HASHES = re.compile(rf"####{_WRAP}{{0,8}}{_LETTER}")
-_BOXED = re.compile(rf"\\(?:boxed|fbox)[ ]?\{{{_WRAP}{{0,8}}{_LETTER}")
-_TAG = re.compile(rf"<answer>\s{{0,9}}{_WRAP}{{0,8}}{_LETTER}", re.IGNORECASE)
 _STRICT_RULES = (
-    ("answer_line", _ANNOUNCED, "nswer"),
-    ("hashes", _HASHES, "####"),
-    ("boxed", _BOXED, "box"),
-    ("answer_tag", _TAG, "nswer>"),
+    ("answer_line", _WORDS, _ANNOUNCED),
+    ("hashes", ("####",), re.compile(rf"####{_WRAP}{{0,8}}{_LETTER}")),
+    ("boxed", ("\\boxed", "\\fbox"), re.compile(rf"\\f?box(?:ed)?[ ]?\{{{_WRAP}{{0,8}}{_LETTER}")),
+    ("answer_tag", ("<answer>",), re.compile(rf"(?i:<answer>)\s{{0,9}}{_WRAP}{{0,8}}{_LETTER}")),
 )
+_BARE = r"(?P<letter>[A-Z])"
+_BEST = r"(?:correct|right|best|true|accurate|appropriate)"
 _LENIENT_RULES = (
     (
         "choose",
         re.compile(
-            rf"\b(?:option|choice|choose|select|pick|(?:going|go) with)[ \t:]{_WRAP}{{0,6}}"
+            rf"\b(?:choose|select|pick|(?:going|go) with|making)[ \t](?:option[ \t])?{_WRAP}{{0,6}}"
             r"(?P<letter>[A-Z])(?![\w'’])(?=(?P<after>[^\n]{0,24}))"
         ),
     ),
     (
         "is_correct",
         re.compile(
-            r"(?<![\w'’])[*(\[]{0,3}(?P<letter>[A-Z])[*)\].]{0,3}(?P<after>)[ \t](?:is|would be|seems)[ \t]"
-            r"(?:the[ \t])?(?:most[ \t])?(?:likely[ \t])?(?:correct|right|best|true|accurate|appropriate)"
+            rf"(?<![\w'’])[*(\[]{{0,3}}{_BARE}[*)\].]{{0,3}}(?P<after>)"
+            rf"[ \t](?:is|would be|seems)[ \t](?:the[ \t])?(?:most[ \t])?(?:likely[ \t])?{_BEST}"
         ),
     ),
-    (
-        "bold",
-        re.compile(
-            r"\*\*[(\[]?(?P<letter>[A-Z])(?:[)\].:](?P<after>[^*\n]{0,200})|(?P<none>))\*\*"
-        ),
-    ),
+    ("bold", re.compile(rf"\*\*[(\[]?{_BARE}(?:[)\].:](?P<after>[^*\n]{{0,200}}))?\*\*")),
     (
         "lone_line",
         re.compile(
-            r"^[ \t*_`>$(\[]{0,6}(?P<letter>[A-Z])(?P<after>[)\].:*_`$]{0,6})[ \t]{0,4}$",
-            re.MULTILINE,
-        ),
-    ),
-    (
-        "option_line",
-        re.compile(
-            r"^[ \t*_`>]{0,6}(?:[(\[](?P<letter>[A-Z])[)\]]|(?P<bare>[A-Z])[).:])(?P<after>[ \t][^\n]{0,400})$",
-            re.MULTILINE,
+            rf"(?m:^)[ \t*_`>$(\[]{{0,6}}{_BARE}(?P<after>[)\].:*_`$]{{0,6}})[ \t]{{0,4}}(?m:$)"
         ),
     ),
     (
         "last_bracket",
-        re.compile(r"\b(?:is|are|be)\b[^\n.]{0,80}\((?P<letter>[A-Z])\)(?P<after>)[.*\s]{0,9}\Z"),
+        re.compile(rf"\b(?:is|are|be)\b[^\n.]{{0,80}}\({_BARE}\)(?P<after>)[.*\s]{{0,9}}\Z"),
     ),
+)
+_OPTION_LINE = re.compile(
+    rf"(?m:^)[ \t*_`>]{{0,6}}(?P<open>[(\[])?{_BARE}(?(open)[)\]]|[).:])[ \t][^\n]{{0,400}}(?m:$)"
 )
 _WHOLE = re.compile(
     r"\s*(?:[*_`\"'$]|\\[(\[]|\\(?:text|mathrm|mathbf)\{){0,6}[(\[]?(?P<letter>[A-Za-z])[)\]]?"
     r"(?:[.:*_`\"'$}]|\\[)\]]){0,6}\s*"
 )
+# What our prompts ask the last line to be.
+_ASKED = re.compile(r"Answer:[ \t]*\**\(?(?P<letter>[A-Za-z])\)?[.*]{0,3}\s*\Z")
 # Words that may follow a bare letter that is a choice, not an article or a pronoun.
 _GOES_ON = re.compile(
-    r"[ \t]+(?:is|was|because|since|as|and|or|due|for|with|which|based|given|if|but|by|from|according)\b"
+    r"[ \t]+(?:is|was|because|since|as|and|or|due|for|with|which|based|given|if|but|by|from)\b"
 )
 _WORD_FOLLOWS = re.compile(r"[ \t]+[a-z]")
 
@@ -92,39 +86,44 @@ def option_letters(options: str | int) -> str:
     return LETTERS[:options] if isinstance(options, int) else options.upper()
 
 
-def _is_choice(letter: str, after: str, before: str) -> bool:
+def _accepts(match: re.Match[str]) -> bool:
     """Whether a letter stands for an option and is not a word of the sentence."""
+    letter, after = match["letter"], match["after"] or ""
+    if "\n" in match[0] and match[0][0] in "oO" and after.strip(" .)]*"):
+        return False  # "each option:" and then a list of them
     if letter.islower():
         # lower case counts only where brackets or the end of the line set it apart
-        return (before in "([{*" and after[:1] in (")", "]", "}", "*")) or not after.strip(" .)*$}")
+        before = match.string[match.start("letter") - 1 : match.start("letter")]
+        bracketed = before in ("(", "[", "{", "*") and after[:1] in (")", "]", "}", "*")
+        return bracketed or not after.strip(" .)*$}")
     if letter in "AI" and _WORD_FOLLOWS.match(after):
         return _GOES_ON.match(after) is not None
     return True
 
 
-def _last_choice(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    found = last_match(pattern, text)
-    if found is None or _accepts(found):
-        return found
-    accepted = None
-    for match in pattern.finditer(text):
-        if _accepts(match):
-            accepted = match
-    return accepted
+def _last_accepted(
+    words: tuple[str, ...], pattern: re.Pattern[str], text: str, lower: str
+) -> re.Match[str] | None:
+    while (match := last_after(words, pattern, text, lower)) is not None and not _accepts(match):
+        lower = lower[: match.start()]
+    return match
 
 
-def _accepts(match: re.Match[str]) -> bool:
-    at = match.start("letter")
-    before = match.string[at - 1] if at else ""
-    return _is_choice(match["letter"], match["after"], before)
+def choice(
+    text: str,
+    options: str | int = "ABCD",
+    pattern: str | None = None,
+    *,
+    order: Order = "last",
+    lenient: bool = True,
+) -> Extraction | None:
+    r"""The letter chosen, in upper case; None if there is none or it is not an option.
 
-
-def choice(text: str, options: str | int = "ABCD", pattern: str | None = None) -> Extraction | None:
-    """The letter chosen last, in upper case; None if there is none or it is not an option.
-
-    Announced choices (``Answer: B``, ``the answer is (B)``, ``#### B``, ``\\\\boxed{B}``) come before lenient
-    readings (``option B``, ``**B**``, a line of its own). A user's ``pattern`` replaces all rules; its
-    first group (or whole match) is the letter.
+    Announced choices (``Answer: B``, ``the answer is (B)``, ``#### B``, ``\boxed{B}``) come before
+    lenient readings (``I pick B``, ``**B**``, a line of its own). A user's ``pattern`` replaces all
+    rules; its first group (or whole match) is the letter. ``order="first"`` is how MMLU-Pro's own
+    script reads: the first ``answer is X`` counts, for models that run on into further questions
+    (unless the text ends with the line ``Answer: X`` that was asked for).
 
     >>> choice("Answer: A is tempting. Final Answer: B").value
     'B'
@@ -134,63 +133,76 @@ def choice(text: str, options: str | int = "ABCD", pattern: str | None = None) -
     letters = option_letters(options)
     if pattern is not None:
         return _by_pattern(text, letters, pattern)
-    whole = _WHOLE.fullmatch(text, 0, len(text)) if len(text) < 60 else None
-    if whole is not None:
+    if len(text) < 60 and (whole := _WHOLE.fullmatch(text)):
         return _chosen(whole, "whole", letters)
-    found: list[tuple[int, str, re.Match[str]]] = []
-    for rule, regex, needle in _STRICT_RULES:
-        if rule == "answer_line" or needle in text:
-            match = _last_choice(regex, text)
-            if match is not None:
-                found.append((match.start("letter"), rule, match))
-    if found:
-        _, rule, match = max(found, key=lambda item: item[0])
-        return _chosen(match, rule, letters)
-    return _lenient(text, letters)
+    found = _first_announced(text) if order == "first" else _last_announced(text)
+    if found is not None:
+        return _chosen(found[1], found[0], letters)
+    return _lenient(text, letters) if lenient else None
+
+
+_Found = tuple[str, re.Match[str]]
+
+
+def _last_announced(text: str) -> _Found | None:
+    lower = lowered(text)
+    found: list[_Found] = []
+    for rule, words, pattern in _STRICT_RULES:
+        if (match := _last_accepted(words, pattern, text, lower)) is not None:
+            found.append((rule, match))
+    return max(found, key=lambda item: item[1].start("letter"), default=None)
+
+
+def _first_announced(text: str) -> _Found | None:
+    asked = _ASKED.search(text, max(0, len(text) - 40))
+    if asked is not None:
+        return "answer_line", asked
+    for rule, pattern in (("answer_is", _REFERENCE_IS), ("answer_line", _REFERENCE_COLON)):
+        if (match := pattern.search(text)) is not None:
+            return rule, match
+    return _last_announced(text)
+
+
+# TIGER-AI-Lab/MMLU-Pro, evaluate_from_local.py: the first match of each, in this order.
+_REFERENCE_IS = re.compile(r"answer is \(?(?P<letter>[A-J])\)?")
+_REFERENCE_COLON = re.compile(r"[aA]nswer:\s{0,20}(?P<letter>[A-J])(?![\w'’])")
 
 
 def _lenient(text: str, letters: str) -> Extraction | None:
-    for rule, regex in _LENIENT_RULES:
-        match = _only_option_line(regex, text) if rule == "option_line" else last_match(regex, text)
-        if match is not None:
+    for rule, pattern in _LENIENT_RULES:
+        match = last_match(pattern, text)
+        if match is not None and _accepts(match):
             return _chosen(match, rule, letters)
-    return None
+    match = _only_option_line(text)
+    return None if match is None else _chosen(match, "option_line", letters)
 
 
-def _only_option_line(regex: re.Pattern[str], text: str) -> re.Match[str] | None:
+def _only_option_line(text: str) -> re.Match[str] | None:
     """``B) because ...`` as first or last line, unless several options are gone through."""
-    matches = []
-    for match in regex.finditer(text, max(0, len(text) - 20_000)):
-        matches.append(match)
-        if len(matches) > 1:
+    found = None
+    for match in _OPTION_LINE.finditer(text):
+        if found is not None:
             return None
-    if not matches:
+        found = match
+    if found is None:
         return None
-    found = matches[0]
     edge = not text[: found.start()].strip() or not text[found.end() :].strip()
     return found if edge else None
 
 
 def _chosen(match: re.Match[str], rule: str, letters: str) -> Extraction | None:
-    groups = match.groupdict()
-    group = "letter" if groups["letter"] else "bare"
-    letter = match[group].upper()
+    letter = match["letter"].upper()
     if letter not in letters:
         return None
-    return Extraction(value=letter, rule=rule, span=span_of(match, group))
+    return Extraction(value=letter, rule=rule, span=match.span("letter"))
 
 
 def _by_pattern(text: str, letters: str, pattern: str) -> Extraction | None:
-    match = last_match(_compiled(pattern), text)
+    match = last_match(compiled(pattern), text)
     if match is None:
         return None
     group = 1 if match.re.groups else 0
     value = (match[group] or "").strip("()[]*. ").upper()
     if len(value) != 1 or value not in letters:
         return None
-    return Extraction(value=value, rule="pattern", span=span_of(match, group))
-
-
-@lru_cache(maxsize=64)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+    return Extraction(value=value, rule="pattern", span=match.span(group))

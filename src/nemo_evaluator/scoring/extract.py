@@ -1,9 +1,9 @@
 """Finding the answer a response ends on.
 
-Each extractor returns an ``Extraction`` (value, rule, span) or None. The last answer wins:
-models reconsider. Rules in ``STRICT`` saw the answer announced; the others are lenient readings
-and say so. Every pattern is linear and the end of a text is looked at first, so a megabyte of rambling
-costs milliseconds.
+Each extractor returns an ``Extraction`` (value, rule, span) or None. The last answer wins: models
+reconsider. Rules in ``STRICT`` saw the answer announced; the others are lenient readings and say
+so. Texts are searched from the end by plain substring search, and a pattern only ever looks at a
+bounded stretch, so a megabyte of rambling costs milliseconds.
 """
 
 from __future__ import annotations
@@ -20,41 +20,73 @@ STRICT = frozenset(
 """Rules under which the answer was announced as such."""
 
 PREFIXES = ("Answer", "Final Answer")
-TAIL = 2_000
-"""Characters looked at first; only if nothing is announced there is the rest searched."""
 MAX_LINE = 600
 """An answer is taken from at most this much text after its announcement."""
+TAIL = 2_000
+"""Characters a whole-text pattern looks at first."""
 
-_MARKUP = r"[ \t*_`#>\"“'(\[]{0,8}"
 _WRAPPED = re.compile(
-    r"\$\$?(.*?)\$?\$$|\\\((.*)\\\)$|\\\[(.*)\\\]$|\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}$",
+    r"\$\$?(.*?)\$?\$$|\\\((.*)\\\)$|\\\[(.*)\\\]$"
+    r"|\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}$",
     re.DOTALL,
 )
 # A full stop ends the answer unless it belongs to a number or an abbreviation (St. J. Dr.).
-_STOP = re.compile(r"(?:(?<=[^\W\d_]{3})|(?<=[\d)\]}$%*°\"”]))[.!?。](?=[\s*]|$)|[。]")
-
-
-def span_of(match: re.Match[str], group: int | str = 0) -> tuple[int, int]:
-    """The span of a group as journaled."""
-    return match.start(group), match.end(group)
+_STOP = re.compile(r"(?:(?<=[^\W\d_]{3})|(?<=[\d)\]}$%*°\"”]))[.!?](?=[\s*]|$)|。")
+_VALUE = rf"(?P<value>[^\n]{{1,{MAX_LINE}}})"
+_NEXT_LINE = r"(?:\n[ \t\n]{0,9})?"
+_IS = r"(?:is|are|would be|will be|must be|should be)"
+_ANSWER_IS = re.compile(
+    r"(?<![^\W_])(?:answer|result|solution)s?(?:[ \t](?:to|of|for)[ \t][^\n.:]{1,80}?)?"
+    rf"[ \t]{_IS}\b(?:[ \t](?:therefore|thus|then|simply|indeed|equal to))?"
+    rf"[ \t]?(?:[:：][ \t*]{{0,4}}{_NEXT_LINE})?[ \t]{{0,4}}{_VALUE}",
+    re.IGNORECASE,
+)
+_ANSWER_WORDS = ("answer", "result", "solution")
+_HASHES = re.compile(rf"####[ \t]{{0,9}}{_VALUE}")
+_ANSWER_TAG = re.compile(r"<answer>(?P<value>[^<]{0,2000})</answer>", re.IGNORECASE)
+_A_LINE = re.compile(rf"(?m:^)[ \t*]{{0,4}}A[ \t]?:[ \t]{{0,4}}{_VALUE}")
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_BARE_BOX = re.compile(r"-?\w")
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    """The last match, looking at the end of the text first."""
+    """The last match of a whole-text pattern, looking at the end of the text first."""
     found = None
     if len(text) > 2 * TAIL:
-        for found in pattern.finditer(text, text.rfind("\n", 0, -TAIL) + 1 or len(text) - TAIL):
+        start = text.rfind("\n", 0, -TAIL) + 1 or len(text) - TAIL
+        for found in pattern.finditer(text, start):  # noqa: B007
             pass
     if found is None:
-        for found in pattern.finditer(text):
+        for found in pattern.finditer(text):  # noqa: B007
             pass
     return found
 
 
-def clean(value: str) -> str:
-    """An answer without markdown, quotes, math delimiters and a closing full stop.
+def lowered(text: str) -> str:
+    """Lower case with unchanged offsets (a few letters grow when lowered: those texts stay)."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else text
 
-    >>> clean("**$42$**."), clean(r"\\\\(\\\\boxed{x+1}\\\\)."), clean("St. John's")
+
+def last_after(
+    words: tuple[str, ...], pattern: re.Pattern[str], text: str, lower: str
+) -> re.Match[str] | None:
+    """The last match of a pattern that starts at one of ``words`` (in lower case)."""
+    best, floor = None, 0
+    for word in words:
+        end = len(lower)
+        while (at := lower.rfind(word, floor, end)) >= 0:
+            if match := pattern.match(text, at):
+                best, floor = match, at
+                break
+            end = at + len(word) - 1
+    return best
+
+
+def clean(value: str) -> str:
+    r"""An answer without markdown, quotes, math delimiters and a closing full stop.
+
+    >>> clean("**$42$**."), clean(r"\(\boxed{x+1}\)."), clean("St. John's")
     ('42', 'x+1', "St. John's")
     """
     while True:
@@ -86,55 +118,54 @@ def _extraction(text: str, start: int, stop: int, rule: str) -> Extraction | Non
 def _line_pattern(prefixes: tuple[str, ...]) -> re.Pattern[str]:
     words = "|".join(re.escape(word) for word in sorted(prefixes, key=len, reverse=True))
     return re.compile(
-        rf"(?<!\w)(?:{words})[ \t]{{0,3}}[*_`\"]{{0,3}}[ \t]{{0,3}}[:：=][ \t]{{0,3}}[*_]{{0,3}}[ \t]{{0,9}}"
-        rf"(?:\n[ \t\n]{{0,9}})?(?P<value>[^\n]{{1,{MAX_LINE}}})",
+        rf"(?<![^\W_])(?:{words})[ \t]{{0,3}}[*_`\"]{{0,3}}[ \t]{{0,3}}[:：=]"
+        rf"[ \t]{{0,3}}[*_]{{0,3}}[ \t]{{0,9}}{_NEXT_LINE}{_VALUE}",
         re.IGNORECASE,
     )
+
+
+@lru_cache(maxsize=64)
+def _line_words(prefixes: tuple[str, ...]) -> tuple[str, ...]:
+    lower = {prefix.lower() for prefix in prefixes}
+    # "final answer" ends in "answer": one search finds both
+    return tuple(w for w in lower if not any(w != v and w.endswith(v) for v in lower))
+
+
+def _line(text: str, prefixes: tuple[str, ...], lower: str) -> Extraction | None:
+    match = last_after(_line_words(prefixes), _line_pattern(prefixes), text, lower)
+    return match and _extraction(text, *match.span("value"), "answer_line")
+
+
+@lru_cache(maxsize=64)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """A user's pattern, compiled once."""
+    return re.compile(pattern)
 
 
 def answer_line(
     text: str, pattern: str | None = None, prefixes: tuple[str, ...] = PREFIXES
 ) -> Extraction | None:
-    """What the last ``Answer: ...`` line says, or the last match of your own pattern.
+    r"""What the last ``Answer: ...`` line says, or the last match of your own pattern.
 
-    A pattern's first group is the value (the whole match without groups). The value may stand on the next line.
+    A pattern's first group is the value (the whole match without groups). The value may stand on
+    the next line.
 
-    >>> answer_line("Answer: 3\\\\n**Final Answer:** 42").value
+    >>> answer_line("Answer: 3\n**Final Answer:** 42").value
     '42'
     """
-    if pattern is not None:
-        match = last_match(_compiled(pattern), text)
-        group = 1 if match is not None and match.re.groups else 0
-        if match is None or match[group] is None:
-            return None
-        return _extraction(text, match.start(group), match.end(group), "pattern")
-    match = last_match(_line_pattern(prefixes), text)
-    if match is None:
+    if pattern is None:
+        return _line(text, prefixes, lowered(text))
+    match = last_match(compiled(pattern), text)
+    group = 1 if match is not None and match.re.groups else 0
+    if match is None or match[group] is None:
         return None
-    return _extraction(text, match.start("value"), match.end("value"), "answer_line")
-
-
-@lru_cache(maxsize=64)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
-
-
-_ANSWER_IS = re.compile(
-    r"\b(?:answer|result|solution)s?(?:[ \t](?:to|of|for)[ \t][^\n.:]{1,80}?)?[ \t](?:is|are|would be|will be|must be|should be)"
-    rf"\b(?:[ \t](?:therefore|thus|then|simply|indeed|equal to))?[ \t]?(?:[:：][ \t*]{{0,4}}(?:\n[ \t\n]{{0,9}})?)?[ \t]{{0,4}}(?P<value>[^\n]{{1,{MAX_LINE}}})",
-    re.IGNORECASE,
-)
-_HASHES = re.compile(rf"####[ \t]{{0,9}}(?P<value>[^\n]{{1,{MAX_LINE}}})")
-_ANSWER_TAG = re.compile(r"<answer>(?P<value>[^<]{0,2000})</answer>", re.IGNORECASE)
-_A_LINE = re.compile(
-    rf"^[ \t*]{{0,4}}A[ \t]?:[ \t]{{0,4}}(?P<value>[^\n]{{1,{MAX_LINE}}})", re.MULTILINE
-)
+    return _extraction(text, *match.span(group), "pattern")
 
 
 def boxed(text: str) -> Extraction | None:
-    r"""Content of the last ``\\boxed{...}`` with balanced braces.
+    r"""Content of the last ``\boxed{...}`` with balanced braces.
 
-    >>> boxed(r"\\boxed{1} then \\boxed{\\frac{1}{2}}").value
+    >>> boxed(r"\boxed{1} then \boxed{\frac{1}{2}}").value
     '\\frac{1}{2}'
     """
     end = len(text)
@@ -144,19 +175,18 @@ def boxed(text: str) -> Extraction | None:
         while text.startswith(" ", start):
             start += 1
         if not text.startswith("{", start):
-            if short := re.compile(r"-?\w").match(text, start):
-                return Extraction(value=short[0], rule="boxed", span=span_of(short))
+            if short := _BARE_BOX.match(text, start):
+                return Extraction(value=short[0], rule="boxed", span=short.span())
             continue
         stop = _closing_brace(text, start)
-        value = text[start + 1 : stop].strip() if stop else ""
-        if stop and value:
+        if stop and (value := text[start + 1 : stop].strip()):
             return Extraction(value=value, rule="boxed", span=(start + 1, stop))
     return None
 
 
 def _closing_brace(text: str, start: int) -> int | None:
     depth = 0
-    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start, start + 20_000):
+    for match in _BRACES.finditer(text, start, start + 4_000):
         if match[0] == "{":
             depth += 1
         elif match[0] == "}":
@@ -174,53 +204,50 @@ def _sentence(text: str, start: int, stop: int) -> int:
 def final_answer(
     text: str, prefixes: tuple[str, ...] = PREFIXES, *, a_line: bool = False
 ) -> Extraction | None:
-    """The answer announced last, by whichever rule: ``Answer:``, ``the answer is``, ``####``,
-    ``\\\\boxed{}``, ``<answer>``; with ``a_line`` also a line ``A: ...`` (lenient).
+    r"""The answer announced last, by whichever rule.
+
+    ``Answer:``, ``the answer is``, ``####``, ``\boxed{}``, ``<answer>``; with ``a_line`` also a line
+    ``A: ...`` (lenient).
 
     >>> final_answer("The answer is 5. No: the answer is 6.").value
     '6'
     """
-    found: list[tuple[int, Extraction | None]] = []
-    box = boxed(text) if "\\boxed" in text or "\\fbox" in text else None
-    if box:
-        found.append((box.span[0], box))
-    if match := last_match(_line_pattern(prefixes), text):
-        line = _extraction(text, match.start("value"), match.end("value"), "answer_line")
-        found.append((match.start("value"), line))
-    if match := last_match(_ANSWER_IS, text):
-        stop = _sentence(text, match.start("value"), match.end("value"))
-        said = _extraction(text, match.start("value"), stop, "answer_is")
-        found.append((match.start("value"), said))
-    if "####" in text and (match := last_match(_HASHES, text)):
-        hashes = _extraction(text, match.start("value"), match.end("value"), "hashes")
-        found.append((match.start("value"), hashes))
-    if "nswer>" in text and (match := last_match(_ANSWER_TAG, text)):
-        tag = _extraction(text, match.start("value"), match.end("value"), "answer_tag")
-        found.append((match.start("value"), tag))
-    if a_line and (match := last_match(_A_LINE, text)):
-        found.append((match.start("value"), _extraction(text, *span_of(match, "value"), "a_line")))
-    return max((f for f in found if f[1]), key=lambda f: f[0], default=(0, None))[1]
+    lower = lowered(text)
+    found = [_line(text, prefixes, lower), _said(text, lower)]
+    if "\\boxed" in text or "\\fbox" in text:
+        found.append(boxed(text))
+    for needle, pattern, rule in (
+        ("####", _HASHES, "hashes"),
+        ("<answer>", _ANSWER_TAG, "answer_tag"),
+    ):
+        if needle in lower and (match := last_after((needle,), pattern, text, lower)):
+            found.append(_extraction(text, *match.span("value"), rule))
+    if a_line and "A" in text and (match := last_after(("a:", "a :"), _A_LINE, text, lower)):
+        found.append(_extraction(text, *match.span("value"), "a_line"))
+    return max((f for f in found if f), key=lambda f: f.span, default=None)
 
 
-def last_number(text: str, locale: str | None = None) -> Extraction | None:
+def _said(text: str, lower: str) -> Extraction | None:
+    match = last_after(_ANSWER_WORDS, _ANSWER_IS, text, lower)
+    if match is None:
+        return None
+    start, stop = match.span("value")
+    return _extraction(text, start, _sentence(text, start, stop), "answer_is")
+
+
+def last_number(text: str) -> Extraction | None:
     """The last number in a text (lenient), as it is written.
 
     >>> last_number("first 5, then 7, so 12 apples in total").value
     '12'
     """
-    return _number_near_end(text, 0, len(text), "last_number")
-
-
-def _number_near_end(text: str, start: int, stop: int, rule: str) -> Extraction | None:
-    found = None
-    for window in (200, TAIL, stop - start):
-        for found in numbers.PATTERN.finditer(text, max(start, stop - window), stop):
+    found, length = None, len(text)
+    for window in (200, TAIL, length):
+        for found in numbers.PATTERN.finditer(text, max(0, length - window)):  # noqa: B007
             pass
-        if found or window >= stop - start:
+        if found or window >= length:
             break
-    if found is None:
-        return None
-    return Extraction(value=found[0].strip(), rule=rule, span=span_of(found))
+    return found and Extraction(value=found[0].strip(), rule="last_number", span=found.span())
 
 
 def number(
@@ -239,5 +266,5 @@ def number(
         stop = _sentence(text, start, stop)
         start = max(start, text.rfind("=", start, stop) + 1)
         if first := numbers.PATTERN.search(text, start, stop):
-            return Extraction(value=first[0].strip(), rule=said.rule, span=span_of(first))
+            return Extraction(value=first[0].strip(), rule=said.rule, span=first.span())
     return last_number(text) if lenient else None

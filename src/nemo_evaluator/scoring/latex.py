@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .extract import clean
+from .extract import boxed, clean
 
 _DROP = re.compile(
-    r"\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|quad|qquad|[,;:! ])(?![a-zA-Z])"
+    r"(?<!\\)\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|quad|qquad|[,;:! ])(?![a-zA-Z])"
     r"|(?<!\\)\\(?=[,;:!\s])|~|\^\s*\{?\s*\\circ\s*\}?|\^\s*\{?\s*°\s*\}?|°|\\degrees?\b|\\\$|€|£|\\hline"
 )
 _SPELLING = {
@@ -71,6 +71,7 @@ _SPELL = re.compile(
 _TEXT = re.compile(
     r"\\(?:text(?:bf|it|rm|normal)?|mbox|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}"
 )
+_LAST_UNIT_POWER = re.compile(rf"({_TEXT.pattern})\s*\^\s*\{{?[23]\}}?\s*\.?$")
 _CONNECTIVE = re.compile(r"(?<=[\d)}\]\w$])\s*,?\s+(?:or|and)\s+(?=\S)", re.IGNORECASE)
 _UNIT = re.compile(
     r"(?<=[\d)}\]])\s*(?:(?!(?:or|and|pi|sqrt|sin|cos|tan|log|ln|if|for)\b)"
@@ -92,6 +93,12 @@ def normal(text: str) -> str:
     ('\\frac{1}{2}', '( 3, \\frac{\\pi }{2} )')
     """
     text = clean(text)
+    if (
+        text.startswith("\\boxed")
+        and (box := boxed(text))
+        and not text[box.span[1] + 1 :].strip(" .")
+    ):
+        text = box.value
     text = _GROUP_BRACES.sub(",", text)
     text = _STRAY_BOX.sub("", text)
     text = _DROP.sub(" ", text)
@@ -107,42 +114,20 @@ def normal(text: str) -> str:
 
 def _without_text(text: str) -> str:
     """Words inside a formula: connectives become commas, units go, a pure text stays."""
-    outside = _TEXT.sub("", text).strip(" .$")
-    if not outside:
-        return " ".join(match[1].strip() for match in _TEXT.finditer(text))
-
-    def replace(match: re.Match[str]) -> str:
-        word = match[1].strip().lower()
-        if word in ("or", "and", ",", "and/or"):
-            return ", "
-        before = text[: match.start()].rstrip()
-        follows_value = bool(before) and (before[-1].isalnum() or before[-1] in ")}]°%|")
-        return " " if follows_value or len(word) != 1 else match[1]
-
-    return (
-        re.sub(r"\s*\^\s*\{?[23]\}?\s*$", "", text)
-        if False
-        else _unit_power(_TEXT.sub(replace, text), text)
-    )
+    if not _TEXT.sub("", text).strip(" .$"):
+        words = " ".join(match[1].strip() for match in _TEXT.finditer(text))
+        return words.strip("()") if len(words) <= len("(C)") else words
+    # a unit goes together with its power: 15 \mbox{ cm}^2
+    return _TEXT.sub(_kept_word, _LAST_UNIT_POWER.sub(r"\1", text))
 
 
-def _unit_power(stripped: str, original: str) -> str:
-    """Drop the exponent a removed unit leaves behind: ``15 \\mbox{ cm}^2``."""
-    last = None
-    for last in _TEXT.finditer(original):
-        pass
-    if last is not None and re.fullmatch(r"\s*\^\s*\{?[23]\}?\s*\.?", original[last.end() :]):
-        return _unit_power(_TEXT.sub(replace, text), text)
-
-
-def _unit_power(stripped: str, original: str) -> str:
-    """Drop the exponent a removed unit leaves behind: ``15 \\mbox{ cm}^2``."""
-    last = None
-    for last in _TEXT.finditer(original):
-        pass
-    if last is not None and re.fullmatch(r"\s*\^\s*\{?[23]\}?\s*\.?", original[last.end() :]):
-        return re.sub(r"\s*\^\s*\{?[23]\}?\s*\.?$", "", stripped)
-    return stripped
+def _kept_word(match: re.Match[str]) -> str:
+    word = match[1].strip()
+    if word.lower() in ("or", "and", ",", "and/or"):
+        return ", "
+    before = match.string[: match.start()].rstrip()
+    follows_value = bool(before) and (before[-1].isalnum() or before[-1] in ")}]|%")
+    return word if len(word) == 1 and not follows_value else " "
 
 
 def _unwrapped(text: str) -> str:

@@ -1,8 +1,9 @@
 r"""Whether two mathematical answers are the same.
 
-A built-in normaliser decides what it can read (numbers, fractions, formulas, tuples, sets, intervals,
-relations, matrices); only what it cannot goes to math-verify (extra ``[scoring]``) in a worker
-process that is killed at its time limit. A timeout is "not equal" and says so. The verdict names who decided.
+A built-in normaliser decides what it can read (numbers, fractions, formulas, tuples, sets,
+intervals, relations, matrices); only what it cannot goes to math-verify (extra ``[scoring]``) in
+a worker process that is killed at its time limit. A timeout is "not equal" and says so. The
+verdict names who decided.
 """
 
 from __future__ import annotations
@@ -96,9 +97,9 @@ def _by_words(a: str, b: str) -> bool | None:
     """Answers that are words: ``\text{Even}`` and ``even``; a choice ``(C)`` and ``C``."""
     if not (_WORDS.fullmatch(a) and _WORDS.fullmatch(b)):
         return None
-    first, second = ("".join(t.casefold().split()).strip("()") for t in (a, b))
+    first, second = ("".join(t.casefold().split()) for t in (a, b))
     if len(first) == 1 and len(second) == 1:
-        return a.strip("() ") == b.strip("() ")
+        return a == b
     if first == second:
         return True
     return (
@@ -201,8 +202,13 @@ def _same_equation(left: list[str], right: list[str]) -> bool | None:
 
 def _by_structure(first: Structure, second: Structure, depth: int) -> bool | None:
     kinds = {first.kind, second.kind}
+    if kinds <= {"list", "set"}:  # said twice is said once
+        first, second = (s._replace(parts=_distinct(s.parts)) for s in (first, second))
     if "value" in kinds or len(first.parts) != len(second.parts):
-        return None if "value" in kinds or "union" in kinds else False
+        readable = kinds.isdisjoint(("value", "union")) and "=" not in "".join(
+            first.parts + second.parts
+        )
+        return False if readable else None
     if kinds == {"tuple"}:
         if first.brackets != second.brackets:
             # parentheses and brackets differ for two numbers only: more are a point or a list
@@ -215,6 +221,10 @@ def _by_structure(first: Structure, second: Structure, depth: int) -> bool | Non
     if kinds <= {"list", "set"} or kinds == {"union"}:
         return _in_any_order(first.parts, second.parts, depth)
     return None
+
+
+def _distinct(parts: list[str]) -> list[str]:
+    return list({part.replace(" ", ""): part for part in parts}.values())
 
 
 def _all(verdicts: Iterable[bool | None]) -> bool | None:

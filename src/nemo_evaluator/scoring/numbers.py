@@ -1,8 +1,8 @@
 """Numbers as people write them, compared exactly.
 
 Digits of any script, thousands separators, decimal commas, U+2212, fractions, mixed numbers,
-percent, scientific notation. Values are ``int`` or ``Fraction``: 10 is not 100, and 1/3 is not 0.333
-unless a tolerance is asked for. Pure functions on short strings; ``extract`` finds them in texts.
+percent, scientific notation. Values are ``int`` or ``Fraction``: 10 is not 100, and 1/3 is not
+0.333 unless a tolerance is asked for. ``extract`` finds numbers in texts with this ``PATTERN``.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ PATTERN = re.compile(
     rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^|(?:st|nd|rd|th)\b)\s?(?P<percent>\\?%|٪|％)?"
 )
 _WHOLE = re.compile(
-    rf"\s*(?P<sign>{_SIGN})?\s*(?:{CURRENCY})?\s*(?P<inner>{_SIGN})?(?:(?P<mixed>\d+)\s*"
-    rf"(?={FRACTION}|\d+/))?(?:{FRACTION}|(?P<plain>(?:\d{{1,3}}(?: \d{{3}})+(?:[.,]\d+)?)|{NUMBER}))"
+    rf"\s*(?P<sign>{_SIGN})?\s*(?:{CURRENCY})?\s*(?P<inner>{_SIGN})?"
+    rf"(?:(?P<mixed>\d+)(?:\s*(?={FRACTION})|\s+(?=\d+/)))?"
+    rf"(?:{FRACTION}|(?P<plain>(?:\d{{1,3}}(?: \d{{3}})+(?:[.,]\d+)?)|{NUMBER}))"
     r"\s*(?P<percent>\\?%|٪|％|percent\b|pct\b)?"
 )
 _UNIT = re.compile(
-    rf"\s*\.?\s*(?:{CURRENCY}|[°º]|\\?\^?\{{?\\circ\}}?|\\text\w*\s?\{{[^{{}}]*\}}|\\mbox\s?\{{[^{{}}]*\}}"
+    rf"\s*\.?\s*(?:{CURRENCY}|[°º]|\\?\^?\{{?\\circ\}}?|\\text\w*\s?\{{[^{{}}]*\}}"
+    r"|\\mbox\s?\{[^{}]*\}"
     r"|[^\W\d_]+\.?[²³]?(?:\^\{?[-−]?\d\}?)?|/|\s|\\[ ,;!]|[,;!?。]|\$)*\s*"
 )
 MAX_DIGITS = 1000

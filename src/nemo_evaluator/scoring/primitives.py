@@ -1,8 +1,8 @@
 """The scorers a benchmark is made of: one call grades one response.
 
-Each takes a ``ScorerInput``, strips reasoning itself and returns a dict: ``correct``, ``extracted``,
-``rule``, ``span`` (offsets in the response), ``strict`` (whether the answer was announced as asked),
-and ``failure`` when nothing could be extracted. An empty answer is never correct.
+Each takes a ``ScorerInput``, strips reasoning itself and returns a dict: ``correct``,
+``extracted``, ``rule``, ``span`` (offsets in the response), ``strict`` (whether the answer was
+announced), and ``failure`` when nothing could be extracted. An empty answer is never correct.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from ..types import Extraction, Json
 from . import numbers
-from .choices import choice
+from .choices import Order, choice
 from .drop import best_em_and_f1
 from .extract import PREFIXES, STRICT, clean, final_answer, last_match, last_number, number
 from .extract import answer_line as find_answer_line
@@ -134,17 +134,25 @@ def _stated(text: str, wanted: set[str]) -> Extraction | None:
 
 
 def multichoice_regex(
-    sample: ScorerInput, pattern: str | None = None, options: str | int | None = None
+    sample: ScorerInput,
+    pattern: str | None = None,
+    options: str | int | None = None,
+    *,
+    order: Order = "last",
+    lenient: bool = True,
 ) -> Verdict:
     """The letter chosen last equals the target letter.
 
     ``options`` (letters or their number) defaults to ``config["options"]``, then to the length of
-    ``metadata["choices"]``/``["options"]``, then ``ABCD`` (widened to hold the target). A ``pattern``
-    replaces the built-in rules; its first group is the letter. An integer target is an index.
+    ``metadata["choices"]`` or ``["options"]``, then ``ABCD`` (widened to hold the target). A
+    ``pattern`` replaces the built-in rules; its first group is the letter. An integer target is an
+    index. ``order`` and ``lenient`` as in :func:`choices.choice`.
     """
     seen = visible(sample.response)
     target = _letter(sample.target)
-    found = choice(seen.text, _options(sample, options, target), pattern)
+    found = choice(
+        seen.text, _options(sample, options, target), pattern, order=order, lenient=lenient
+    )
     if found is None:
         return nothing(seen)
     return verdict(seen, found, found.value == target)
@@ -200,9 +208,9 @@ def numeric_match(
 ) -> Verdict:
     """The number a response ends on equals the target exactly (or within ``tolerance``).
 
-    Announced answers first (``Answer:``, ``the answer is``, ``####``, boxed, ``A:``), then (lenient) the
-    last number. ``config`` may give ``locale`` and ``tolerance``; ``prefixes`` are announcements of other
-    languages.
+    Announced answers first (``Answer:``, ``the answer is``, ``####``, boxed, ``A:``), then, if
+    ``lenient``, the last number. ``config`` may give ``locale`` and ``tolerance``; ``prefixes`` are
+    announcements in other languages.
     """
     seen = visible(sample.response)
     locale = locale or sample.config.get("locale")
@@ -220,8 +228,7 @@ def numeric_match(
 def trivia_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> Verdict:
     """Short answers by the official TriviaQA metric: ``em`` and ``f1`` over all aliases.
 
-    The answer is what the response announces, else its first non-empty line if it has only one
-    paragraph, else the whole text.
+    The answer is what the response announces, else the whole visible text.
     """
     seen = visible(sample.response)
     found = final_answer(seen.text, prefixes) or whole_text(seen.text)
@@ -274,8 +281,8 @@ _FORMULA = re.compile(
 def math_match(sample: ScorerInput) -> Verdict:
     """The final answer equals the target as mathematics; ``decided_by`` says who judged.
 
-    Common forms cost microseconds; hard ones wait for a worker process (at most ``config["timeout"]``
-    seconds, 5 by default). In a coroutine use :func:`math_match_async`.
+    Common forms cost microseconds; hard ones wait for a worker process (at most
+    ``config["timeout"]`` seconds, 5 by default). In a coroutine use :func:`math_match_async`.
     """
     seen = visible(sample.response)
     found = find_math(seen.text)
@@ -315,7 +322,7 @@ PRIMITIVES: Mapping[str, Scorer] = {
     "numeric_match": numeric_match,
     "trivia_match": trivia_match,
 }
-"""Scorers by the name ``scoring.metrics`` uses; ``mcq_extract`` is another name of ``multichoice_regex``."""
+"""Scorers by their name in ``scoring.metrics``; ``mcq_extract`` is ``multichoice_regex``."""
 
 
 def list_scorers() -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 TAGS = ("think", "thinking", "thought", "reasoning")
+_TAGGED_ANSWER = re.compile(r"<answer>[^<]{0,2000}</answer>\s{0,50}\Z", re.IGNORECASE)
 
 
 class Visible(NamedTuple):
@@ -57,6 +58,10 @@ def visible(text: str, tags: tuple[str, ...] = TAGS) -> Visible:
     # only balanced tags are read as nested.
     nested = _balanced(marks)
     kept, hidden, open_at = _walk(text, marks, nested=nested)
+    if open_at is not None and (tagged := _TAGGED_ANSWER.search(text, open_at)) is not None:
+        # an answer in its own tags ends the reasoning even if nobody closed it
+        hidden.append(text[open_at : tagged.start()])
+        kept, open_at = [*kept, tagged.span()], None
     if open_at is not None:
         return Visible("", "".join([*hidden, text[open_at:]]).strip(), True)
     pieces, parts, length = [], [], 0

@@ -10,12 +10,19 @@ import re
 from ..types import Failure
 from .reasoning import Visible
 
-_CANNOT = r"(?:can(?:no|['’]?)t|can not|could ?n['’]?t|won['’]?t|will not|am (?:not able|unable)|['’]m (?:not able|unable)|must (?:decline|refuse)|decline|refuse|do not|don['’]t)"
+_CANNOT = (
+    r"(?:can(?:no|['’])?t|can not|could ?n['’]?t|won['’]?t|will not|do not|don['’]t|decline|refuse"
+    r"|(?:am|['’]m) (?:not able|unable)|must (?:decline|refuse))"
+)
+_ACT = (
+    r"(?:answer|help|assist|provide|determine|respond|comply|fulfil|complete|discuss|solve|give"
+    r"|do that|know|have (?:enough|sufficient))"
+)
 _REFUSAL = re.compile(
-    rf"\bI\s?(?:{_CANNOT})\s?(?:to\s|in good conscience\s|really\s)?(?:answer|help|assist|provide|"
-    r"determine|respond|comply|fulfil|complete|discuss|solve|give|do that|know|have (?:enough|sufficient))"
-    r"|\bI['’]?\s?(?:am|m)\s(?:very\s|so\s)?(?:sorry|afraid)\b|\bas an AI\b|\bunable to (?:answer|assist|help|provide)\b"
-    r"|\bI (?:must|have to|need to) (?:decline|refuse)\b|\bI (?:refuse|decline)\b|\bnot comfortable\b",
+    rf"\bI\s?{_CANNOT}\s?(?:to\s|in good conscience\s|really\s)?{_ACT}"
+    r"|\bI['’]?\s?(?:am|m)\s(?:very\s|so\s)?(?:sorry|afraid)\b|\bas an AI\b"
+    r"|\bunable to (?:answer|assist|help|provide)\b|\bnot comfortable\b"
+    r"|\bI (?:must|have to|need to) (?:decline|refuse)\b|\bI (?:refuse|decline)\b",
     re.IGNORECASE,
 )
 _WINDOW = 1000

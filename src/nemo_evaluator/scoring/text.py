@@ -1,4 +1,4 @@
-"""Text comparison: normalisation, exact match over aliases, and the official SQuAD and TriviaQA metrics.
+"""Text comparison: normalisation, exact match over aliases, the SQuAD and TriviaQA metrics.
 
 Equality is on whole normalised strings, never substrings. An empty answer matches nothing.
 """
@@ -15,7 +15,6 @@ _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 # Quotes the TriviaQA script removes beside ASCII punctuation.
 _TRIVIA_PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation + "‘’´`", " "))
-_UNICODE_PUNCTUATION = re.compile(r"[^\w\s]")
 
 
 def normalize(text: str) -> str:
@@ -64,9 +63,6 @@ def em_over_aliases(
 
 def token_f1(prediction: str, target: str, normalizer: Normalizer = normalize_squad) -> float:
     """SQuAD token F1 in 0..1: overlap of the two bags of normalised tokens.
-
-    As in the official script, ``yes``, ``no`` and ``noanswer`` share credit with nothing else only
-    in HotpotQA; plain SQuAD has no such rule.
 
     >>> round(token_f1("Barack Obama", "Obama"), 3)
     0.667
