@@ -63,10 +63,7 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
 
     settings = {
         name: flags[name]
-        for name in (
-            "repeats max_problems system_prompt temperature top_p max_tokens seed "
-            "max_concurrent timeout api_key api_key_env output_dir"
-        ).split()
+        for name in ["repeats", "max_problems", "system_prompt", "temperature", "top_p", "max_tokens", "seed", "max_concurrent", "timeout", "api_key", "api_key_env", "output_dir"]
         if flags[name] is not None
     }
     if config_file is None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
+import sys
 from functools import cache
+from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -46,6 +49,11 @@ MODULES: tuple[ModuleType, ...] = (
     cluster,
     output,
 )
+REFERENCE_START = (
+    "<!-- reference: made by `python -m nemo_evaluator.config.schema --docs"
+    " docs/configuration.md` -->\n"
+)
+REFERENCE_END = "<!-- end of reference -->"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -102,6 +110,13 @@ def reference() -> str:
         summary = inspect.getdoc(record)
         parts.append(f"### {record.__name__}\n{summary}\n\n{head}\n" + "\n".join(rows))
     return "\n\n".join(parts) + "\n"
+
+
+def with_reference(page: str) -> str:
+    """A page of the docs with its reference section brought up to date."""
+    before, start, rest = page.partition(REFERENCE_START)
+    _, end, after = rest.partition(REFERENCE_END)
+    return f"{before}{start}{reference()}{end}{after}"
 
 
 @cache
@@ -171,3 +186,15 @@ def _default(field: FieldInfo) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("``", "`")
+
+
+def _main(arguments: list[str]) -> None:
+    if arguments[:1] == ["--docs"]:
+        page = Path(arguments[1])
+        page.write_text(with_reference(page.read_text(encoding="utf-8")), encoding="utf-8")
+    else:
+        sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

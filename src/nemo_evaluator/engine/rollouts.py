@@ -22,6 +22,7 @@ from ..environments.contract import Environment, VerifyTools
 from ..errors import ConfigError, InfraError, NelError, PermanentError
 from ..results.journal import Errored, JournalIndex, Scored, Solved
 from ..results.journal_writer import JournalWriter
+from ..results.layout import JOURNAL
 from ..solvers.contract import Solver, SolveTools
 from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
@@ -78,7 +79,7 @@ class Rollouts:
         self._job, self._journal = job, journal
         self._control, self._health, self._tally = control, health, tally
         self._backlog = Backlog(
-            job.environment, job.order, job.plan.repeats, index, job.folder / "journal.jsonl"
+            job.environment, job.order, job.plan.repeats, index, job.folder / JOURNAL
         )
         self._watchdog = Watchdog(interval=min(1.0, job.timeout / 4, job.verify_timeout / 4))
         tally.stalled = self._watchdog.stalled

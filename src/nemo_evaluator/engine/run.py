@@ -9,11 +9,10 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..results.journal import Header, JournalIndex, JournalReader, Scored, scan
 from ..results.journal_writer import JournalWriter
+from ..results.layout import JOURNAL
 from .control import Control, ServiceHealth
 from .progress import Tally
 from .rollouts import Job, Rollouts
-
-JOURNAL = "journal.jsonl"
 
 
 @dataclass(slots=True)

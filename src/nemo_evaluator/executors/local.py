@@ -24,16 +24,14 @@ from ..engine.lock import directory_lock
 from ..engine.plan import PlanLock, check_resumable, read_lock, write_lock
 from ..engine.prepare import Prepared, prepare
 from ..engine.progress import Tally
-from ..engine.run import JOURNAL, BenchmarkEnd, run_jobs
+from ..engine.run import BenchmarkEnd, run_jobs
 from ..errors import ConfigError
+from ..reports.render import write_reports
 from ..results.derive import derive
 from ..results.journal import Errored, Solved, events
+from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
 from ..results.run_info import RunInfo, RunStatus, new_run_info, write_run_info
 from ..results.summary import BenchmarkSummary, RunSummary
-from ..reports.render import write_reports
-
-PLAN_LOCK = "plan.lock"
-CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..engine.plan import read_lock
-from ..engine.run import JOURNAL
 from ..errors import ConfigError
 from ..results.derive import derive
+from ..results.layout import JOURNAL, PLAN_LOCK
 from ..results.run_info import read_run_info
 from ..results.summary import RunSummary
-from .local import PLAN_LOCK
 
 
 def refresh(directory: Path) -> RunSummary:

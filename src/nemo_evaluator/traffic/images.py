@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import base64
+import mimetypes
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..types import Image
 
 SIGNATURES = (
-    (b"\x89PNG", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"RIFF", "image/webp"),
-    (b"BM", "image/bmp"),
+    (0, b"\x89PNG\r\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF8", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (0, b"BM", "image/bmp"),
+    (0, b"II*\x00", "image/tiff"),
+    (0, b"MM\x00*", "image/tiff"),
+    (4, b"ftypavif", "image/avif"),
 )
 
 
 def image_url(image: Image) -> str:
-    """The URL of an image. Raises ConfigError if its file cannot be read."""
+    """The URL of an image. Reads its file: call it off the event loop.
+
+    Raises ConfigError if the file cannot be read or its kind is not known.
+    """
     if image.url is not None:
         return image.url
     data = image.data
@@ -31,10 +38,14 @@ def image_url(image: Image) -> str:
             raise ConfigError(
                 f"cannot read the image: {error.strerror}", where=image.path
             ) from None
-    media_type = image.media_type or sniff(data)
+    media_type = image.media_type or sniff(data) or mimetypes.guess_type(image.path or "")[0]
+    if media_type is None:
+        raise ConfigError(
+            "the kind of this image is not known", where=image.path, hint="set its media_type"
+        )
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-def sniff(data: bytes) -> str:
-    """The media type by the first bytes; PNG where they say nothing."""
-    return next((kind for start, kind in SIGNATURES if data.startswith(start)), "image/png")
+def sniff(data: bytes) -> str | None:
+    """The media type by the first bytes."""
+    return next((kind for at, mark, kind in SIGNATURES if data.startswith(mark, at)), None)

@@ -1,9 +1,11 @@
 """Adaptive concurrency of one service, so that nobody has to tune it.
 
-Additive increase, multiplicative decrease: the limit doubles per round trip until the first sign of
-overload, then grows by one per round trip; a 429 or a timeout halves it, at most once per
-``COOLDOWN``. ``Retry-After`` pauses admission. Every success can raise the limit again, so it never
-sticks; waiters are served in order.
+Answers are judged in windows of as many as were in flight when the window began, about one round
+trip. The limit grows by one per answer at first (it doubles per round trip), later by one per round
+trip. A window with overloads cuts it by half their share: by half where all were refused, by little
+where few were, so that sporadic refusals do not pin it down. After an outage it doubles again up to
+half of what it was. ``Retry-After`` pauses admission for everybody; waiters are served in order.
+Invariants: 1 <= limit <= cap, and whoever waits is admitted in the end.
 """
 
 from __future__ import annotations
@@ -13,27 +15,30 @@ import time
 from collections import deque
 
 START = 8
-COOLDOWN_SECONDS = 1.0
 MAX_PAUSE_SECONDS = 120.0
 
 
 class Limiter:
-    """Admits calls. ``acquire`` before a request, ``release`` after it, whatever its end."""
+    """Admits calls. ``acquire`` before a request, ``release`` after it, whatever its end; then
+    ``succeeded`` or ``overloaded`` where the answer says something about the load."""
 
     def __init__(self, cap: int, *, start: int = START) -> None:
         self.cap = cap
-        self._limit = float(min(cap, start))
         self.in_flight = 0
+        self.paused_until = 0.0
+        """``time.monotonic()`` value before which nobody is admitted."""
+        self._limit = float(min(cap, start))
+        self._fast_below = float(cap)
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._slow_start = True
-        self._last_cut = -COOLDOWN_SECONDS
-        self._paused_until = 0.0
         self._wake: asyncio.TimerHandle | None = None
+        self._window = 1
+        self._answers = self._overloads = 0
+        self._last_window_bad = False
 
     @property
     def limit(self) -> int:
         """Requests that may be in flight now."""
-        return max(1, min(self.cap, int(self._limit)))
+        return int(self._limit)
 
     @property
     def waiting(self) -> int:
@@ -47,14 +52,16 @@ class Limiter:
             return
         future = asyncio.get_running_loop().create_future()
         self._waiters.append(future)
-        self._schedule_wake()
+        self._admit()
         try:
             await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self.release()  # admitted and cancelled at once: give the slot back
+            if future.cancelled():
+                if future in self._waiters:
+                    self._waiters.remove(future)
+                self._admit()
             else:
-                self._waiters.remove(future)
+                self.release()  # admitted and cancelled at once: give the slot back
             raise
 
     def release(self) -> None:
@@ -65,26 +72,38 @@ class Limiter:
 
     def succeeded(self) -> None:
         """A request was answered: raise the limit if it was what held us back."""
-        if self._limit < self.cap and self.in_flight + 1 >= int(self._limit):
-            self._limit += 1.0 if self._slow_start else 1.0 / self._limit
-            self._limit = min(self._limit, float(self.cap))
+        limit = self._limit
+        if limit < self.cap and self.in_flight + 1 >= int(limit):
+            limit += 1.0 if limit < self._fast_below else 1.0 / limit
+            self._limit = min(limit, float(self.cap))
             if self._waiters:
                 self._admit()
+        self._answered()
 
     def overloaded(self, pause: float | None = None) -> None:
         """The service asked for less, or for a pause of some seconds."""
-        now = time.monotonic()
-        self._slow_start = False
-        if now - self._last_cut >= COOLDOWN_SECONDS:
-            self._last_cut = now
-            self._limit = max(1.0, min(self._limit, max(self.in_flight, 1)) / 2)
+        self._overloads += 1
+        self._answered()
         if pause is not None:
-            self._paused_until = max(self._paused_until, now + min(pause, MAX_PAUSE_SECONDS))
-            self._schedule_wake()
+            until = time.monotonic() + min(pause, MAX_PAUSE_SECONDS)
+            self.paused_until = max(self.paused_until, until)
+
+    def _answered(self) -> None:
+        self._answers += 1
+        if self._answers < self._window:
+            return
+        if self._overloads:
+            if not self._last_window_bad:
+                self._fast_below = max(1.0, self._limit / 2)
+            share = self._overloads / self._answers
+            self._limit = max(1.0, min(self._limit, max(self._window, 1)) * (1 - share / 2))
+        self._last_window_bad = self._overloads > 0
+        self._answers = self._overloads = 0
+        self._window = max(1, self.in_flight)
 
     def _open(self) -> bool:
-        return self.in_flight < self.limit and (
-            not self._paused_until or time.monotonic() >= self._paused_until
+        return self.in_flight < int(self._limit) and (
+            not self.paused_until or time.monotonic() >= self.paused_until
         )
 
     def _admit(self) -> None:
@@ -93,14 +112,10 @@ class Limiter:
             if not future.done():
                 self.in_flight += 1
                 future.set_result(None)
-        if self._waiters:
-            self._schedule_wake()
-
-    def _schedule_wake(self) -> None:
-        """Someone waits during a pause: look again when it is over."""
-        delay = self._paused_until - time.monotonic()
-        if delay > 0 and self._wake is None:
-            self._wake = asyncio.get_running_loop().call_later(delay, self._woken)
+        if self._waiters and self._wake is None:
+            delay = self.paused_until - time.monotonic()
+            if delay > 0:
+                self._wake = asyncio.get_running_loop().call_later(delay, self._woken)
 
     def _woken(self) -> None:
         self._wake = None

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 PATHS = {
     "chat_completions": "/chat/completions",
     "completions": "/completions",
     "responses": "/responses",
 }
+_SUFFIXES = sorted(PATHS.values(), key=len, reverse=True)
 
 
 def endpoint_url(url: str, protocol: str) -> str:
     """The URL to post to: a full path stays, a base (``.../v1``) gets the protocol's path, a bare
-    host gets ``/v1`` too. Idempotent; a query is kept."""
-    base = base_url(url)
-    parts = urlsplit(base)
-    return urlunsplit(parts._replace(path=parts.path + PATHS[protocol]))
+    host gets ``/v1`` too. Idempotent; a query is kept, a fragment is not."""
+    return _with_path(url, PATHS[protocol])
 
 
-def base_url(url: str) -> str:
-    """The part before the protocol's path."""
-    parts = urlsplit(url)
-    path = parts.path.rstrip("/")
-    for suffix in sorted(PATHS.values(), key=len, reverse=True):
-        if path.endswith(suffix):
-            return urlunsplit(parts._replace(path=path.removesuffix(suffix)))
-    return urlunsplit(parts._replace(path=path or "/v1"))
+def models_url(url: str) -> str:
+    """Where the same endpoint lists its models."""
+    return _with_path(url, "/models")
 
 
 def peer_name(url: str) -> str:
     """Scheme, host and port: what may be shown, without credentials, path or query."""
     parts = urlsplit(url)
+    return f"{parts.scheme}://{_host(parts)}"
+
+
+def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
+    """The URL without ``user:password@``, and the two (decoded) where they were there."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url, None
+    clean = urlunsplit(parts._replace(netloc=_host(parts)))
+    return clean, (unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def _with_path(url: str, end: str) -> str:
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    suffix = next((suffix for suffix in _SUFFIXES if path.endswith(suffix)), None)
+    base = path.removesuffix(suffix).rstrip("/") if suffix else path or "/v1"
+    return urlunsplit(parts._replace(path=base + end, fragment=""))
+
+
+def _host(parts: SplitResult) -> str:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+    return f"{host}:{parts.port}" if parts.port else host

@@ -1,0 +1,47 @@
+"""What a terminal shows when a run has ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..results.summary import BenchmarkSummary, RunSummary, headline_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_summary(run: RunSummary, console: Console | None = None) -> None:
+    """A line per benchmark with everything that bears on its score, and what went wrong."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = console or Console(highlight=False, soft_wrap=True)
+    width = max((len(b.slug) for b in run.benchmarks), default=0)
+    for benchmark in run.benchmarks:
+        line = Text(f"{benchmark.slug:<{width}}  ", style="bold")
+        line.append(f"{benchmark.headline or ''} ", style="dim")
+        line.append(headline_line(benchmark), style="" if benchmark.score else "red")
+        console.print(line)
+        for note in _notes(benchmark):
+            console.print(Text(f"{'':<{width}}  {note}", style="dim"))
+    console.print(f"results: {run.directory}")
+
+
+def _notes(benchmark: BenchmarkSummary) -> list[str]:
+    notes = []
+    groups = benchmark.categories.get("category", {})
+    if 1 < len(groups) <= 12:
+        shown = ", ".join(f"{name} {value.value:.3f}" for name, value in groups.items())
+        notes.append(f"by category: {shown}")
+    if benchmark.failures:
+        kinds = sorted(benchmark.failures.items(), key=lambda item: -item[1].count)
+        notes.append("failures: " + ", ".join(f"{kind} {f.count}" for kind, f in kinds))
+    runtime = benchmark.runtime
+    parts = [f"{runtime.total_tokens:,} tokens"]
+    if runtime.cost_usd is not None:
+        parts.append(f"{runtime.cost_usd:.4f} USD")
+    if runtime.latency_percentiles_ms:
+        parts.append(f"p50 {runtime.latency_percentiles_ms['p50']:.0f} ms")
+    if runtime.total_retries:
+        parts.append(f"{runtime.total_retries} retries")
+    return [*notes, ", ".join(parts)]

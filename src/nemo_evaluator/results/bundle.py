@@ -1,0 +1,107 @@
+"""The bundle: ``eval-<run id>.json``, the published summary of one benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..types import BenchmarkPlan
+from .files import write_json
+from .run_info import RunInfo
+from .summary import BenchmarkSummary, Estimate
+
+DIGITS = 6
+
+
+def write_bundle(
+    folder: Path, summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo
+) -> Path:
+    """Write the bundle; exactly one stands in a folder."""
+    path = folder / f"eval-{run.run_id}.json"
+    write_json(path, bundle(summary, plan, run))
+    for other in folder.glob("eval-*.json"):
+        if other != path:
+            other.unlink()
+    return path
+
+
+def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict[str, Any]:
+    """The document, in the published format and with what makes it comparable."""
+    runtime = msgspec.to_builtins(summary.runtime)
+    scores: dict[str, Any] = {name: _entry(value) for name, value in summary.metrics.items()}
+    if summary.summary is not None:
+        scores["summary"] = msgspec.to_builtins(summary.summary)
+    failures = {
+        "total_steps": summary.runtime.total_steps,
+        "total_failures": sum(kind.count for kind in summary.failures.values()),
+        "categories": msgspec.to_builtins(dict(summary.failures)),
+    }
+    scores |= {"runtime": runtime, "failures": failures}
+    return {
+        "run_id": run.run_id,
+        "config_hash": plan.digest,
+        "sdk_version": run.version,
+        "timestamp": run.created,
+        "config": _config(plan),
+        "benchmark": {
+            "name": summary.name,
+            "samples": summary.n_problems,
+            "repeats": summary.repeats,
+            "headline": summary.headline,
+            "simulated": summary.simulated,
+            "coverage": {
+                "planned": summary.n_rollouts,
+                "scored": summary.n_scored,
+                "share": round(summary.coverage, DIGITS),
+                "score_if_rest_wrong": summary.bound_if_rest_wrong,
+                "score_if_rest_right": summary.bound_if_rest_right,
+            },
+            "truncated": summary.truncated,
+            "no_answer": summary.no_answer,
+            "outcomes": summary.outcomes,
+            "retried": summary.retried,
+            "scores": scores,
+            "categories": {
+                group: {"mean_reward": round(value.value, DIGITS), **_entry(value)}
+                for group, value in summary.categories.get("category", {}).items()
+            },
+            "breakdowns": {
+                name: {group: _entry(value) for group, value in groups.items()}
+                for name, groups in summary.categories.items()
+            },
+        },
+        "n_results": summary.runtime.total_steps,
+    }
+
+
+def _config(plan: BenchmarkPlan) -> dict[str, Any]:
+    generation = plan.identity.get("model.generation")
+    return {
+        "benchmark": plan.name,
+        "model": plan.model,
+        "repeats": plan.repeats,
+        "max_problems": plan.n_problems if plan.n_problems < plan.dataset_size else None,
+        "system_prompt": plan.identity.get("solver.system_prompt"),
+        **(generation if isinstance(generation, dict) else {}),
+        "shuffle_seed": plan.settings.get("shuffle_seed"),
+        "service": plan.service,
+        "solver": plan.solver,
+        "simulated": plan.simulated,
+        "dataset_size": plan.dataset_size,
+        "identity": plan.identity,
+    }
+
+
+def _entry(estimate: Estimate) -> dict[str, Any]:
+    entry = {
+        "value": round(estimate.value, DIGITS),
+        "ci_lower": round(estimate.ci_lower, DIGITS),
+        "ci_upper": round(estimate.ci_upper, DIGITS),
+        "n": estimate.n,
+        "method": estimate.method,
+    }
+    if estimate.total is not None:
+        entry |= {"correct": estimate.correct, "total": estimate.total}
+    return entry

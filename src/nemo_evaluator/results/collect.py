@@ -1,0 +1,333 @@
+"""Sums up rollouts one by one: numbers in flat arrays, never texts.
+
+What is kept per rollout is a few machine words, so a hundred thousand rollouts fit in some tens of
+megabytes. ``finish`` turns it into a ``BenchmarkSummary``.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from ..stats.intervals import mean_interval
+from ..stats.passk import pass_at_k, pass_hat_k, reported_k
+from ..types import BenchmarkPlan, Failure, Solution
+from .rows import RolloutRecord, preview, scorer_rewards
+from .summary import (
+    BenchmarkSummary,
+    Estimate,
+    FailureExample,
+    FailureKind,
+    Runtime,
+    Summary,
+)
+
+EXAMPLES_PER_KIND = 3
+IDLE_SECONDS = 300.0
+"""A longer gap between two events is a pause between invocations, not running time."""
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+NO_ANSWER = {Failure.FORMAT, Failure.EMPTY, Failure.REFUSAL, Failure.TRUNCATED}
+
+Floats = npt.NDArray[np.float64]
+
+
+class Collector:
+    """Add every rollout once, in (problem_idx, repeat) order; then ``finish``."""
+
+    def __init__(self, plan: BenchmarkPlan) -> None:
+        self._plan = plan
+        self._problems = array("q")
+        self._rewards = array("d")
+        self._retried = array("b")
+        self._groups: dict[str, list[str]] = {}
+        self._clusters: list[str | None] = []
+        self._extra: dict[str, array[float]] = {}
+        self._all_binary = True
+        self._correct = array("b")
+        self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
+        self._tokens = [0, 0, 0, 0]
+        self._cost: float | None = None
+        self._outcomes: Counter[str] = Counter()
+        self._failures: Counter[Failure] = Counter()
+        self._finish: Counter[str] = Counter()
+        self._examples: list[FailureExample] = []
+        self._example_counts: Counter[Failure] = Counter()
+        self._truncated = self._no_answer = self._retries = self._model_errors = 0
+
+    def add(self, record: RolloutRecord) -> None:
+        """One rollout."""
+        self._outcomes[record.outcome.value] += 1
+        self._retries += record.attempts - 1
+        if record.solved is not None:
+            self._times.append(record.solved.at)
+            self._add_solution(record.solved.solution)
+        if record.ended is not None:
+            self._times.append(record.ended.at)
+        if (failure := record.failure) is not None:
+            self._failures[failure] += 1
+            self._add_example(record, failure)
+        if record.scored is not None:
+            self._add_score(record)
+
+    def add_attempt(self, solution: Solution) -> None:
+        """An earlier attempt: it counts for cost and time, not for the score."""
+        self._add_solution(solution)
+
+    def finish(self) -> BenchmarkSummary:
+        """The summary of everything added."""
+        plan = self._plan
+        rewards = np.frombuffer(self._rewards) if self._rewards else np.zeros(0)
+        metrics = self._metrics(rewards)
+        missing = plan.n_rollouts - len(rewards)
+        wrong, right = self._bounds(rewards, missing)
+        headline = next((m for m in ("pass@1", "mean_reward") if m in metrics), None)
+        return BenchmarkSummary(
+            name=plan.name,
+            slug=plan.slug,
+            service=plan.service,
+            model=plan.model,
+            simulated=plan.simulated,
+            n_problems=plan.n_problems,
+            repeats=plan.repeats,
+            n_rollouts=plan.n_rollouts,
+            n_scored=len(rewards),
+            headline=headline,
+            metrics=metrics,
+            categories=self._breakdowns(rewards),
+            bound_if_rest_wrong=wrong,
+            bound_if_rest_right=right,
+            truncated=self._truncated,
+            no_answer=self._no_answer,
+            outcomes=dict(sorted(self._outcomes.items())),
+            failures={
+                kind.value: FailureKind(count=count, rate=count / plan.n_rollouts)
+                for kind, count in sorted(self._failures.items())
+            },
+            examples=tuple(self._examples),
+            retried=self._retried_split(rewards),
+            runtime=self._runtime(),
+            summary=_spread(rewards),
+            identity=plan.identity,
+            plan_digest=plan.digest,
+        )
+
+    def _add_solution(self, solution: Solution) -> None:
+        usage = solution.usage
+        for position, count in enumerate(
+            (
+                usage.total_tokens,
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.reasoning_tokens,
+            )
+        ):
+            self._tokens[position] += count or 0
+        self._retries += solution.tries - 1
+        self._model_errors += solution.error is not None
+        if solution.error is None:
+            self._latency.append(solution.latency_ms)
+            self._finish[solution.finish_reason or "unknown"] += 1
+        if solution.ttft_ms is not None:
+            self._ttft.append(solution.ttft_ms)
+        if solution.cost_usd is not None:
+            self._cost = (self._cost or 0.0) + solution.cost_usd
+
+    def _add_score(self, record: RolloutRecord) -> None:
+        assert record.scored is not None
+        score = record.scored.score
+        self._problems.append(record.key.problem_idx)
+        self._rewards.append(score.reward)
+        self._retried.append(record.attempts > 1)
+        self._all_binary = self._all_binary and score.correct is not None
+        self._correct.append(bool(score.correct))
+        self._truncated += record.truncated
+        self._no_answer += score.failure in NO_ANSWER
+        self._clusters.append(record.problem.cluster if record.problem else None)
+        metadata = record.problem.metadata if record.problem else {}
+        groups = dict(metadata.get("breakdowns") or {})
+        if metadata.get("category") is not None:
+            groups["category"] = metadata["category"]
+        for name, group in groups.items():
+            column = self._groups.setdefault(str(name), [""] * (len(self._rewards) - 1))
+            column += [""] * (len(self._rewards) - 1 - len(column))
+            column.append(str(group))
+        for name, reward in scorer_rewards(record.scored).items():
+            extra = self._extra.setdefault(name, array("d"))
+            extra.extend([0.0] * (len(self._rewards) - 1 - len(extra)))
+            extra.append(reward)
+
+    def _add_example(self, record: RolloutRecord, failure: Failure) -> None:
+        self._example_counts[failure] += 1
+        if self._example_counts[failure] > EXAMPLES_PER_KIND:
+            return
+        solution = record.solved.solution if record.solved else None
+        error = getattr(record.ended, "error", None) or (solution.error if solution else None)
+        self._examples.append(
+            FailureExample(
+                category=failure.value,
+                problem_idx=record.key.problem_idx,
+                repeat=record.key.repeat,
+                response_preview=preview(solution.response if solution else None),
+                error=preview(error.message) if error else "",
+            )
+        )
+
+    def _metrics(self, rewards: Floats) -> dict[str, Estimate]:
+        if not len(rewards):
+            return {}
+        per_problem = _PerProblem(self._problems, self._clusters)
+        metrics: dict[str, Estimate] = {}
+        if self._all_binary:
+            right = np.frombuffer(self._correct, dtype=np.int8).astype(float)
+            metrics |= per_problem.pass_metrics(right, self._plan.repeats)
+        metrics["mean_reward"] = per_problem.mean(rewards)
+        for name, values in self._extra.items():
+            padded = np.zeros(len(rewards))
+            padded[: len(values)] = np.frombuffer(values)
+            estimate = per_problem.mean(padded)
+            metrics[name] = Estimate(
+                value=estimate.value,
+                ci_lower=estimate.ci_lower,
+                ci_upper=estimate.ci_upper,
+                n=estimate.n,
+                method=estimate.method,
+                correct=int((padded > 0).sum()),
+                total=len(padded),
+            )
+        return metrics
+
+    def _bounds(self, rewards: Floats, missing: int) -> tuple[float | None, float | None]:
+        """The mean over all planned rollouts if the missing ones were all 0, or all the best."""
+        if not len(rewards):
+            return None, None
+        total = float(rewards.sum())
+        best = max(1.0, float(rewards.max()))
+        n = self._plan.n_rollouts
+        return total / n, (total + missing * best) / n
+
+    def _breakdowns(self, rewards: Floats) -> dict[str, dict[str, Estimate]]:
+        result = {}
+        problems = np.frombuffer(self._problems, dtype=np.int64) if self._problems else np.zeros(0)
+        for name, column in sorted(self._groups.items()):
+            labels = np.array(column + [""] * (len(rewards) - len(column)), dtype=object)
+            groups = {}
+            for group in sorted(set(column) - {""}):
+                chosen = labels == group
+                clusters = [c for c, keep in zip(self._clusters, chosen, strict=True) if keep]
+                per_problem = _PerProblem(problems[chosen], clusters)
+                groups[group] = per_problem.mean(rewards[chosen])
+            result[name] = groups
+        return result
+
+    def _retried_split(self, rewards: Floats) -> dict[str, float | int | None]:
+        retried = np.frombuffer(self._retried, dtype=np.int8).astype(bool)
+        again = rewards[retried] if len(rewards) else rewards
+        once = rewards[~retried] if len(rewards) else rewards
+        return {
+            "rollouts": len(again),
+            "mean_reward_retried": float(again.mean()) if len(again) else None,
+            "mean_reward_never_retried": float(once.mean()) if len(once) else None,
+        }
+
+    def _runtime(self) -> Runtime:
+        elapsed = _busy_seconds(self._times)
+        steps = self._outcomes.total()
+        total, prompt, completion, reasoning = self._tokens
+        return Runtime(
+            total_steps=steps,
+            total_tokens=total,
+            total_prompt_tokens=prompt,
+            total_completion_tokens=completion,
+            total_reasoning_tokens=reasoning,
+            elapsed_seconds=round(elapsed, 3),
+            latency_percentiles_ms=_percentiles(self._latency),
+            ttft_percentiles_ms=_percentiles(self._ttft),
+            tokens_per_second=round(total / elapsed, 3) if elapsed else 0.0,
+            steps_per_second=round(steps / elapsed, 3) if elapsed else 0.0,
+            model_errors=self._model_errors,
+            total_retries=self._retries,
+            finish_reason_counts=dict(sorted(self._finish.items())),
+            cost_usd=None if self._cost is None else round(self._cost, 6),
+        )
+
+
+class _PerProblem:
+    """Values of rollouts averaged per problem; intervals over problems or their clusters."""
+
+    def __init__(
+        self, problems: array[int] | npt.NDArray[np.int64], clusters: list[str | None]
+    ) -> None:
+        ids, first, self._codes, self._counts = np.unique(
+            np.asarray(problems), return_index=True, return_inverse=True, return_counts=True
+        )
+        named = [clusters[i] for i in first]
+        self._clusters = (
+            [name if name is not None else f"#{i}" for name, i in zip(named, ids, strict=True)]
+            if any(name is not None for name in named)
+            else None
+        )
+
+    def mean(self, values: Floats) -> Estimate:
+        return self._estimate(self._sums(values) / self._counts)
+
+    def pass_metrics(self, right: Floats, repeats: int) -> dict[str, Estimate]:
+        correct = self._sums(right)
+        metrics = {}
+        for k in reported_k(repeats):
+            enough = self._counts >= k
+            if not enough.any():
+                continue
+            pairs = list(zip(self._counts[enough], correct[enough], strict=True))
+            at = np.array([pass_at_k(int(n), int(c), k) for n, c in pairs])
+            metrics[f"pass@{k}"] = self._estimate(at, enough)
+            if k == repeats and k > 1:
+                all_k = np.array([pass_hat_k(int(n), int(c), k) for n, c in pairs])
+                metrics[f"pass^{k}"] = self._estimate(all_k, enough)
+        return metrics
+
+    def _sums(self, values: Floats) -> Floats:
+        sums = np.bincount(self._codes, weights=values, minlength=len(self._counts))
+        return sums.astype(np.float64, copy=False)
+
+    def _estimate(self, values: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Estimate:
+        clusters = self._clusters
+        if clusters is not None and chosen is not None:
+            clusters = [name for name, keep in zip(clusters, chosen, strict=True) if keep]
+        interval = mean_interval(values, clusters)
+        return Estimate(
+            value=interval.value,
+            ci_lower=interval.lower,
+            ci_upper=interval.upper,
+            n=interval.n,
+            method=interval.method,
+        )
+
+
+def _spread(rewards: Floats) -> Summary | None:
+    if not len(rewards):
+        return None
+    return Summary(
+        mean=float(rewards.mean()),
+        std=float(rewards.std(ddof=1)) if len(rewards) > 1 else 0.0,
+        min=float(rewards.min()),
+        max=float(rewards.max()),
+        median=float(np.median(rewards)),
+        n=len(rewards),
+    )
+
+
+def _percentiles(values: array[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    found = np.quantile(np.frombuffer(values), list(QUANTILES.values()))
+    return {name: round(float(value), 3) for name, value in zip(QUANTILES, found, strict=True)}
+
+
+def _busy_seconds(times: array[float]) -> float:
+    if len(times) < 2:
+        return 0.0
+    gaps = np.diff(np.sort(np.frombuffer(times)))
+    return float(gaps[gaps <= IDLE_SECONDS].sum())

@@ -1,0 +1,73 @@
+"""Everything that follows from a journal: results, trajectories, bundle, statistics, failures.
+
+Reads ``journal.jsonl`` and nothing else; can be repeated at any time and gives the same bytes.
+Rollouts stream through; only numbers are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..types import BenchmarkPlan
+from .bundle import write_bundle
+from .collect import Collector
+from .files import line_writer, write_json
+from .journal import JournalIndex, Solved, events, scan
+from .layout import FAILURES, JOURNAL, RESULTS, RUNTIME, TRAJECTORIES
+from .rows import RolloutRecord, read_rollouts, result_row, trajectory_row
+from .run_info import RunInfo
+from .summary import BenchmarkSummary
+
+
+def derive(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary:
+    """Write all derived files of a benchmark's folder and return its summary."""
+    journal = folder / JOURNAL
+    index = scan(journal)
+    collector = Collector(plan)
+
+    with line_writer(folder / RESULTS) as result, line_writer(folder / TRAJECTORIES) as trajectory:
+        for record in _planned(journal, index, plan):
+            collector.add(record)
+            result(result_row(record))
+            trajectory(trajectory_row(record))
+    _add_earlier_attempts(collector, journal, index)
+    summary = collector.finish()
+    write_bundle(folder, summary, plan, run)
+    write_json(folder / RUNTIME, summary.runtime)
+    write_json(folder / FAILURES, failure_analysis(summary))
+    return summary
+
+
+def failure_analysis(summary: BenchmarkSummary) -> dict[str, Any]:
+    """The document ``failure_analysis.json``."""
+    total = sum(kind.count for kind in summary.failures.values())
+    return {
+        "total_steps": summary.runtime.total_steps,
+        "total_failures": total,
+        "failure_rate": total / summary.n_rollouts if summary.n_rollouts else 0.0,
+        "categories": msgspec.to_builtins(dict(summary.failures)),
+        "exemplars": [msgspec.to_builtins(example) for example in summary.examples],
+    }
+
+
+def _planned(journal: Path, index: JournalIndex, plan: BenchmarkPlan) -> Iterator[RolloutRecord]:
+    """Rollouts with an answer or an end; an attempt that was only begun leaves no trace."""
+    for record in read_rollouts(journal, index):
+        if record.key.repeat < plan.repeats:
+            yield record
+
+
+def _add_earlier_attempts(collector: Collector, journal: Path, index: JournalIndex) -> None:
+    """Answers of attempts that do not count were paid for all the same."""
+    if not any(state.attempts > 1 for state in index.rollouts.values()):
+        return
+    last = {(key, state.attempts) for key, state in index.rollouts.items()}
+    for event in events(journal):
+        if isinstance(event, Solved):
+            key = (event.problem_idx, event.repeat)
+            if (key, event.attempt) not in last:
+                collector.add_attempt(event.solution)

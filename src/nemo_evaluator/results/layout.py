@@ -1,0 +1,21 @@
+"""Names of files in a run directory."""
+
+from __future__ import annotations
+
+import re
+
+JOURNAL = "journal.jsonl"
+RESULTS = "results.jsonl"
+TRAJECTORIES = "trajectories.jsonl"
+RUNTIME = "runtime_stats.json"
+FAILURES = "failure_analysis.json"
+RUN_INFO = "run.json"
+PLAN_LOCK = "plan.lock"
+CONFIG = "config.yaml"
+
+
+def slug(name: str) -> str:
+    """A name as a folder: ``lm-eval://gsm8k`` becomes ``lm-eval__gsm8k``; never empty or hidden."""
+    stem = re.sub(r".*/(?=[^/]+\.py(:|$))", "", name).replace(".py:", "_").removesuffix(".py")
+    safe = re.sub(r"[^a-zA-Z0-9_.-]+", "_", stem.replace("://", "__")).strip(".")
+    return safe or "benchmark"

@@ -1,0 +1,92 @@
+"""``run.json``: which run this is, made by what, and how it ended."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import os
+import platform
+import secrets
+import socket
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from ..errors import ConfigError
+from ..types import Record
+from ..version import __version__
+from .files import write_json
+from .layout import RUN_INFO
+
+
+class RunStatus(enum.StrEnum):
+    """How a run ended, or that it has not."""
+
+    RUNNING = "running"
+    DONE = "done"
+    INCOMPLETE = "incomplete"
+    INTERRUPTED = "interrupted"
+
+
+class RunInfo(Record, frozen=True, kw_only=True):
+    """Provenance of a run."""
+
+    run_id: str
+    created: str
+    """ISO 8601, UTC; of the first invocation."""
+    version: str
+    python: str
+    host: str
+    status: RunStatus
+    git: str | None = None
+    """Commit of the working directory, ``+`` where it has changes."""
+    command: str = ""
+    """The command line without secrets."""
+    benchmarks: tuple[str, ...] = ()
+    """Folders of the benchmarks, in plan order."""
+
+
+def new_run_info(*, command: str = "") -> RunInfo:
+    """A run that starts now. The id is unique even for runs started in the same second."""
+    now = datetime.datetime.now(datetime.UTC)
+    return RunInfo(
+        run_id=f"{now:%Y%m%d_%H%M%S}_{secrets.token_hex(4)}",
+        created=now.isoformat(timespec="seconds"),
+        version=__version__,
+        python=platform.python_version(),
+        host=socket.gethostname(),
+        status=RunStatus.RUNNING,
+        git=_git_state(),
+        command=command,
+    )
+
+
+def write_run_info(directory: Path, info: RunInfo) -> None:
+    """Write ``run.json``."""
+    write_json(directory / RUN_INFO, info)
+
+
+def read_run_info(directory: Path) -> RunInfo:
+    """Read ``run.json``. Raises ConfigError if the directory holds none."""
+    path = directory / RUN_INFO
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunInfo)
+    except FileNotFoundError:
+        raise ConfigError("holds no run", where=str(directory)) from None
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+
+
+def _git_state() -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=2,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,0 +1,155 @@
+"""What came of a benchmark and of a run, as records: the one source of bundles and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..types import Json, Record
+from .run_info import RunInfo
+
+
+class Estimate(Record, frozen=True, kw_only=True):
+    """A number with its 95 % interval."""
+
+    value: float
+    ci_lower: float
+    ci_upper: float
+    n: int
+    """Problems it is a mean over."""
+    method: str
+    correct: int | None = None
+    total: int | None = None
+
+
+class FailureKind(Record, frozen=True, kw_only=True):
+    """One kind of failure."""
+
+    count: int
+    rate: float
+    """Share of all planned rollouts."""
+
+
+class FailureExample(Record, frozen=True, kw_only=True):
+    """One failed rollout, shortened."""
+
+    category: str
+    problem_idx: int
+    repeat: int
+    response_preview: str = ""
+    error: str = ""
+
+
+class Runtime(Record, frozen=True, kw_only=True):
+    """Cost and speed, over every attempt."""
+
+    total_steps: int
+    """Rollouts that ended, with or without a verdict."""
+    total_tokens: int
+    total_prompt_tokens: int
+    total_completion_tokens: int
+    total_reasoning_tokens: int
+    elapsed_seconds: float
+    latency_percentiles_ms: Mapping[str, float]
+    ttft_percentiles_ms: Mapping[str, float]
+    tokens_per_second: float
+    steps_per_second: float
+    model_errors: int
+    total_retries: int
+    """Attempts beyond the first, and requests beyond the first of an attempt."""
+    finish_reason_counts: Mapping[str, int]
+    cost_usd: float | None = None
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """Spread of the rewards of all scored rollouts."""
+
+    mean: float
+    std: float
+    min: float
+    max: float
+    median: float
+    n: int
+
+
+class BenchmarkSummary(Record, frozen=True, kw_only=True):
+    """One benchmark of a run."""
+
+    name: str
+    slug: str
+    service: str | None
+    model: str | None
+    simulated: bool
+    n_problems: int
+    repeats: int
+    n_rollouts: int
+    n_scored: int
+    headline: str | None
+    """Name of the metric to look at first; None if nothing was scored."""
+    metrics: Mapping[str, Estimate]
+    categories: Mapping[str, Mapping[str, Estimate]]
+    """Breakdown (``category``, ``level`` …) → group → mean reward."""
+    bound_if_rest_wrong: float | None
+    bound_if_rest_right: float | None
+    truncated: int
+    no_answer: int
+    """Scored rollouts in which no answer was found."""
+    outcomes: Mapping[str, int]
+    failures: Mapping[str, FailureKind]
+    examples: tuple[FailureExample, ...]
+    retried: Mapping[str, Json]
+    """Rollouts that needed more than one attempt, and the scores with and without them."""
+    runtime: Runtime
+    summary: Summary | None
+    identity: Mapping[str, Json]
+    plan_digest: str
+
+    @property
+    def coverage(self) -> float:
+        """Share of the planned rollouts that got a verdict."""
+        return self.n_scored / self.n_rollouts if self.n_rollouts else 0.0
+
+    @property
+    def score(self) -> Estimate | None:
+        """The headline metric."""
+        return self.metrics[self.headline] if self.headline else None
+
+
+class RunSummary(Record, frozen=True, kw_only=True):
+    """A whole run."""
+
+    run: RunInfo
+    benchmarks: tuple[BenchmarkSummary, ...]
+    directory: str = ""
+
+    @property
+    def n_rollouts(self) -> int:
+        """Rollouts of all benchmarks."""
+        return sum(benchmark.n_rollouts for benchmark in self.benchmarks)
+
+
+def headline_line(summary: BenchmarkSummary) -> str:
+    """The score as it must be read: with interval, n, coverage and what else bears on it.
+
+    ``0.642 [0.618, 0.665] n=1319, scored 97.4 %; 0.625 if the rest is wrong, 0.651 if right``
+    """
+    score = summary.score
+    if score is None:
+        return f"no score: 0 of {summary.n_rollouts} scored{_marks(summary)}"
+    line = f"{score.value:.3f} [{score.ci_lower:.3f}, {score.ci_upper:.3f}] n={score.n}"
+    if summary.repeats > 1:
+        line += f" × {summary.repeats}"
+    if summary.n_scored < summary.n_rollouts:
+        line += f", scored {summary.coverage * 100:.1f} %; {summary.bound_if_rest_wrong:.3f} if the"
+        line += f" rest is wrong, {summary.bound_if_rest_right:.3f} if right"
+    return line + _marks(summary)
+
+
+def _marks(summary: BenchmarkSummary) -> str:
+    text = ""
+    for count, words in (
+        (summary.truncated, "truncated"),
+        (summary.no_answer, "no answer found"),
+    ):
+        if count and summary.n_scored:
+            text += f", {words} {count / summary.n_scored * 100:.1f} %"
+    return text + (" (simulated)" if summary.simulated else "")

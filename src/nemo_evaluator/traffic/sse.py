@@ -1,0 +1,67 @@
+"""Server-sent events: bytes in any chunks, events out. No I/O, linear in the number of bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .wire import decode
+
+DONE = b"[DONE]"
+
+
+class SseParser:
+    """Collects lines into events; however the stream is cut into chunks, the events are the same.
+
+    Lines end in LF or CRLF. An event that is not a JSON object is an error, but for ``[DONE]``.
+    """
+
+    def __init__(self) -> None:
+        self._pending: list[bytes] = []
+        self._data: list[bytes] = []
+        self.done = False
+        """``[DONE]`` was read."""
+
+    def feed(self, chunk: bytes) -> list[dict[str, Any]]:
+        """The events that are complete now. Raises ValueError."""
+        if b"\n" not in chunk:
+            self._pending.append(chunk)
+            return []
+        first, *lines = chunk.split(b"\n")
+        lines.insert(0, b"".join((*self._pending, first)))
+        self._pending = [lines.pop()]
+        events = []
+        for line in lines:
+            line = line.removesuffix(b"\r")
+            if line:
+                self._take(line)
+            elif (event := self._event()) is not None:
+                events.append(event)
+        return events
+
+    def close(self) -> list[dict[str, Any]]:
+        """The last event, where the stream ended without its empty line. Raises ValueError if it
+        was cut in the middle."""
+        if line := b"".join(self._pending).removesuffix(b"\r"):
+            self._take(line)
+        self._pending = []
+        event = self._event()
+        return [] if event is None else [event]
+
+    def _take(self, line: bytes) -> None:
+        if line.startswith(b"data:"):
+            self._data.append(line[5:].strip())
+
+    def _event(self) -> dict[str, Any] | None:
+        if not self._data:
+            return None
+        data = b"\n".join(self._data) if len(self._data) > 1 else self._data[0]
+        self._data = []
+        if data == DONE:
+            self.done = True
+            return None
+        if not data:
+            return None
+        event = decode(data)
+        if not isinstance(event, dict):
+            raise ValueError("an event is not a JSON object")
+        return event
