@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .benchmark import BenchmarkConfig
 from .problems import Problem, suggest
+from .proxy import ProxyConfig
 from .sandboxes import NoSandbox
 from .scoring import (
     EnsembleJudgeMetric,
@@ -14,7 +15,7 @@ from .scoring import (
     PairwiseJudgeMetric,
     RewardModelMetric,
 )
-from .services import GymResourceService, ModelFields, NatAgentService
+from .services import ApiService, GymResourceService, ModelFields, NatAgentService, TimeoutsConfig
 from .solvers import GymDelegationSolverConfig, NatSolverConfig, ToolCallingSolverConfig
 from .tree import KeyPath
 
@@ -32,9 +33,11 @@ NEEDS_SANDBOX = {"harbor", "agent", "openclaw"}
 
 def cross_checks(config: EvalConfig) -> Iterator[Problem]:
     """Every problem of a document whose parts are valid one by one."""
-    for name in config.services:
+    for name, service in config.services.items():
         if name in RESERVED:
             yield Problem(("services", name), f"Reserved service name {name!r}", "choose another")
+        if isinstance(service, ApiService) and service.proxy is not None:
+            yield from _one_limit(service.timeouts, service.proxy, ("services", name, "proxy"))
     yield from _dependencies(config)
     labels: dict[str, int] = {}
     for index, benchmark in enumerate(config.benchmarks):
@@ -48,6 +51,12 @@ def cross_checks(config: EvalConfig) -> Iterator[Problem]:
             first = labels[benchmark.label]
             what = f"the label {benchmark.label!r} is that of benchmarks[{first}] too"
             yield Problem((*path, "label"), what, "labels name folders: choose another")
+
+
+def _one_limit(timeouts: TimeoutsConfig, proxy: ProxyConfig, path: KeyPath) -> Iterator[Problem]:
+    if timeouts.total is not None and proxy.request_timeout is not None:
+        what = "means the same as timeouts.total, and both are set"
+        yield Problem((*path, "request_timeout"), what, "remove one")
 
 
 def _solver(config: EvalConfig, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:

@@ -142,7 +142,5 @@ class SimulatedService(ModelFields):
     """What goes wrong, and how often."""
     stream: bool = False
     """Answer as server-sent events."""
-    timeouts: TimeoutsConfig = Field(default_factory=TimeoutsConfig)
-    """Limits on the parts of one request."""
     price: PriceConfig | None = None
     """Price per million tokens, for drills of the cost display."""

@@ -46,6 +46,11 @@ def _problems(config: EvalConfig) -> Iterator[Problem]:
             yield from _inert(path, service, "health_path")
             if service.proxy is not None:
                 yield from _proxy((*path, "proxy"), service.proxy)
+            if service.proxy is not None and isinstance(service, SimulatedService):
+                # There is no connection that could take them.
+                yield from _inert(
+                    (*path, "proxy"), service.proxy, "request_timeout", "extra_headers"
+                )
         else:
             yield _kind((*path, "type"), service.type, "api, simulated")
     for name, sandbox in config.sandboxes.items():
