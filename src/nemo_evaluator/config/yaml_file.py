@@ -19,6 +19,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PREFIX = "tag:yaml.org,2002:"
 _EXPONENT = re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+")
 _MERGE = _PREFIX + "merge"
+_PLAIN = (_PREFIX + "map", _PREFIX + "seq")
 
 
 def read_yaml(path: Path) -> Node:
@@ -78,6 +79,9 @@ class _Builder:
         mark = mark or self._mark(node)
         if id(node) in open_nodes:
             raise ConfigError("an anchor holds itself", where=mark)
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN:
+            tag = node.tag.removeprefix(_PREFIX)
+            raise ConfigError(f"the tag {tag} is not supported", where=mark, hint="leave it out")
         inside = (*open_nodes, id(node))
         if isinstance(node, yaml.MappingNode):
             return Node(self._mapping(node, inside), mark)
