@@ -1,13 +1,23 @@
-"""Solvers by type."""
+"""Solvers by type: built in, or a class of one's own (``type: custom``).
+
+``class_path`` is ``module:Class``, or a name from the entry points of an installed package. The
+class is called with ``config`` as keyword arguments and fulfils ``solvers.contract.Solver``.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from ..config.solvers import CustomSolverConfig
 from ..config.solvers import SimpleSolver as SimpleSolverConfig
 from ..config.solvers import Solver as SolverConfig
 from ..errors import ConfigError
 from .contract import Solver
 
 BUILT_IN = [("simple", "one request, one answer")]
+GROUP = "nemo_evaluator.solvers"
 
 
 def open_solver(config: SolverConfig) -> Solver:
@@ -16,9 +26,34 @@ def open_solver(config: SolverConfig) -> Solver:
         from .simple import SimpleSolver
 
         return SimpleSolver(config)
+    if isinstance(config, CustomSolverConfig):
+        return _open_custom(config)
     raise ConfigError(f"solver {config.type!r} cannot be run by this version", hint="use simple")
 
 
 def list_solvers() -> list[tuple[str, str]]:
-    """Name and one line about each."""
-    return BUILT_IN
+    """Name and one line about each, without importing any."""
+    return BUILT_IN + [(entry.name, entry.value) for entry in entry_points(group=GROUP)]
+
+
+def _open_custom(config: CustomSolverConfig) -> Solver:
+    where = f"solver {config.class_path!r}"
+    try:
+        solver = _load(config.class_path)(**config.config)
+    except ConfigError:
+        raise
+    except Exception as error:  # foreign code
+        raise ConfigError(f"{type(error).__name__}: {error}", where=where) from error
+    if not isinstance(solver, Solver):
+        raise ConfigError("is not a solver", where=where, hint="it needs solve, identity and close")
+    return solver
+
+
+def _load(class_path: str) -> Any:
+    found = [entry for entry in entry_points(group=GROUP) if entry.name == class_path]
+    if found:
+        return found[0].load()
+    module, colon, attribute = class_path.partition(":")
+    if not colon:
+        raise ConfigError(f"no solver {class_path!r}", hint="write it as module:Class")
+    return getattr(import_module(module), attribute)

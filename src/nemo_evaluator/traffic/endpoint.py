@@ -16,10 +16,21 @@ from ..types import Failure
 from .dialects import DIALECTS
 from .http import TransportError
 from .limiter import Limiter
-from .retry import MAX_RETRY_AFTER, Action, Verdict, backoff, classify, retry_after
+from .retry import (
+    ACCEPTED,
+    MAX_RETRY_AFTER,
+    NAMED,
+    Action,
+    Verdict,
+    backoff,
+    classify,
+    error_in_body,
+)
 from .types import CallContext, Forward, ModelRequest, ModelResponse
 
-OVERLOAD = {Failure.RATE_LIMIT, Failure.TIMEOUT}
+MESSAGE_CHARS = 300
+OVERLOAD_STATUS = frozenset((429, 503, 504, 529))
+OVERLOAD_KINDS = frozenset((Failure.RATE_LIMIT, Failure.TIMEOUT))
 
 
 class Endpoint:
@@ -31,71 +42,79 @@ class Endpoint:
         limiter: Limiter,
         *,
         max_retries: int = 6,
-        retry_on_status: Collection[int] = (408, 409, 425, 429, 500, 502, 503, 504),
+        retry_on_status: Collection[int] = NAMED,
         redact: Callable[[str], str] = str,
     ) -> None:
         self.peer, self.limiter = peer, limiter
         self._max_tries = max_retries + 1
         self._retry_on = frozenset(retry_on_status)
         self._redact = redact
-        self.retries: Counter[Failure] = Counter()
-        """Failed tries by kind, for the live display."""
+        self.failed_tries: Counter[Failure] = Counter()
+        """Tries that got no answer, by kind, for the live display."""
 
     async def __call__(self, request: ModelRequest, forward: Forward) -> ModelResponse:
         """One answered call. Raises ModelError, PermanentError or InfraError."""
         tries = 0
         while True:
             tries += 1
-            verdict, response, wait = await self._try(request, forward)
-            if response is not None and verdict.action is Action.ACCEPT:
+            verdict, response = await self._try(request, forward)
+            if response is not None:
                 response.tries = tries
                 return response
-            status = response.status if response is not None else None
-            message = self._redact(verdict.message)
-            if verdict.action is Action.MODEL:
-                raise ModelError(message, kind=verdict.kind, peer=self.peer, status=status)
-            if verdict.action is Action.PERMANENT:
-                raise PermanentError(message, kind=verdict.kind, peer=self.peer, status=status)
-            self.retries[verdict.kind] += 1
-            delay = max(wait or 0.0, backoff(tries))
-            if reason := self._no_further(tries, delay, request.context):
-                text = f"{message} ({reason}; tries: {tries})"
-                raise InfraError(text, kind=verdict.kind, peer=self.peer, status=status)
+            self.failed_tries[verdict.kind] += 1
+            delay = backoff(tries, verdict.wait)
+            if verdict.action is not Action.RETRY:
+                raise self._error(verdict)
+            if reason := self._no_further(tries, delay, verdict, request.context):
+                raise self._error(verdict, f" ({reason}; tries: {tries})")
             await asyncio.sleep(delay)
 
     async def _try(
         self, request: ModelRequest, forward: Forward
-    ) -> tuple[Verdict, ModelResponse | None, float | None]:
-        """One request: the verdict, the response if there was one, and the wait it asked for."""
-        limiter = self.limiter
+    ) -> tuple[Verdict, ModelResponse | None]:
+        """One request: the verdict, and the response if it is an answer."""
+        limiter, on_wait = self.limiter, request.context.on_wait
         await limiter.acquire()
-        if request.context.on_wait is not None:
-            request.context.on_wait(self.peer)
         try:
-            response = await forward(request)
-        except TransportError as error:
-            if error.kind in OVERLOAD:
-                limiter.overloaded()
-            return Verdict(Action.RETRY, error.kind, str(error)), None, None
+            if on_wait is not None:
+                on_wait(self.peer)
+            try:
+                response = await forward(request)
+            except TransportError as error:
+                verdict = Verdict(Action.RETRY, error.kind, str(error))
+            else:
+                verdict = self._judge(request, response)
+            if verdict is ACCEPTED:
+                limiter.succeeded()
+                if on_wait is not None:
+                    on_wait(None)
+                return verdict, response
+            if verdict.kind in OVERLOAD_KINDS or verdict.status in OVERLOAD_STATUS:
+                limiter.overloaded(verdict.wait)
+            return verdict, None
         finally:
             limiter.release()
-        verdict = classify(response.status, response.body, self._retry_on)
-        if verdict.action is Action.ACCEPT:
-            if DIALECTS[request.protocol].parse(response.body) is None:
-                text = "the answer has no choices in it"
-                return Verdict(Action.RETRY, Failure.INVALID_RESPONSE, text), response, None
-            limiter.succeeded()
-            return verdict, response, None
-        wait = retry_after(response.headers) if verdict.action is Action.RETRY else None
-        if verdict.kind is Failure.RATE_LIMIT or response.status == 503:
-            limiter.overloaded(wait)
-        return verdict, response, wait
 
-    def _no_further(self, tries: int, delay: float, context: CallContext) -> str | None:
+    def _judge(self, request: ModelRequest, response: ModelResponse) -> Verdict:
+        verdict = classify(response.status, response.body, response.headers, self._retry_on)
+        if verdict is ACCEPTED and not DIALECTS[request.protocol].has_answer(response.body):
+            return error_in_body(response.body, self._retry_on)
+        return verdict
+
+    def _no_further(
+        self, tries: int, delay: float, verdict: Verdict, context: CallContext
+    ) -> str | None:
         if tries >= self._max_tries:
             return "gave up"
-        if delay > MAX_RETRY_AFTER:
-            return f"asked to wait {delay:.0f} s"
+        if verdict.wait is not None and verdict.wait > MAX_RETRY_AFTER:
+            return f"asked to wait {verdict.wait:.0f} s"
         if context.deadline is not None and time.monotonic() + delay > context.deadline:
             return "no time left for another try"
         return None
+
+    def _error(self, verdict: Verdict, more: str = "") -> ModelError | InfraError:
+        message = self._redact(verdict.message)[:MESSAGE_CHARS] + more
+        if verdict.action is Action.MODEL:
+            return ModelError(message, kind=verdict.kind, peer=self.peer, status=verdict.status)
+        kind = PermanentError if verdict.action is Action.PERMANENT else InfraError
+        return kind(message, kind=verdict.kind, peer=self.peer, status=verdict.status)

@@ -1,30 +1,32 @@
 """The HTTP transport: one pooled session per service, bytes in and a parsed body out.
 
 It knows sockets, timeouts and server-sent events; it does not retry, count or judge a status.
-Whatever goes wrong below the status line is a ``TransportError``.
+Whatever goes wrong below the status line is a ``TransportError``, whose text never holds a URL's
+path, query or credentials.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import Mapping
 
 import aiohttp
-import msgspec
+from multidict import CIMultiDict
+from yarl import URL
 
 from ..errors import ConfigError
 from ..types import Failure
 from .dialects import DIALECTS
+from .sse import SseParser
 from .types import ModelRequest, ModelResponse
-from .urls import base_url, endpoint_url, peer_name
+from .urls import endpoint_url, models_url, peer_name, split_credentials
+from .wire import decode, encode
 
 CHECK_SECONDS = 10.0
-STREAM_OPTIONS = ("chat_completions", "completions")
-
-_decode = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder(enc_hook=str).encode
+SHOWN_CHARS = 80
+EVENT_STREAM = "text/event-stream"
 
 
 class TransportError(Exception):
@@ -36,7 +38,7 @@ class TransportError(Exception):
 
 
 class HttpTransport:
-    """Sends requests of one service."""
+    """Sends requests of one service. Raises ConfigError for a URL, key or header that cannot be."""
 
     def __init__(
         self,
@@ -44,50 +46,41 @@ class HttpTransport:
         protocol: str,
         *,
         api_key: str | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         max_connections: int = 64,
         connect_timeout: float | None = 10.0,
         first_byte_timeout: float | None = None,
         total_timeout: float | None = None,
     ) -> None:
-        self.url = endpoint_url(url, protocol)
-        self.peer = peer_name(self.url)
+        url, credentials = split_credentials(endpoint_url(url, protocol))
+        self.url = url
+        self.peer = peer_name(url)
         self._dialect = DIALECTS[protocol]
-        self._api_key = api_key
+        self._has_key = bool(api_key or credentials)
+        self._target = URL(url)
+        self._headers = _headers(api_key, credentials, headers or {}, self.peer)
         self._max_connections = max_connections
-        self._first_byte = first_byte_timeout
-        self._timeout = aiohttp.ClientTimeout(
-            total=total_timeout, sock_connect=connect_timeout, connect=None
+        self._connect, self._first_byte, self._total = (
+            connect_timeout,
+            first_byte_timeout,
+            total_timeout,
         )
-        self._headers = {"Content-Type": "application/json", **(headers or {})}
-        if api_key:
-            self._headers.setdefault("Authorization", f"Bearer {api_key}")
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, request: ModelRequest) -> ModelResponse:
         """One try. Raises TransportError."""
-        started = time.perf_counter()
+        first_byte = asyncio.timeout(self._first_byte)
         try:
-            async with asyncio.timeout(self._first_byte) as first_byte:
-                response = await self._open(request)
-                first_byte.reschedule(None)
-            async with response:
-                if request.stream and response.status == 200:
-                    return await self._read_stream(response, started)
-                data = await response.read()
+            return await self._send(request, first_byte)
         except TimeoutError as error:
-            raise TransportError(Failure.TIMEOUT, f"timeout: {error or 'no answer'}") from None
+            message = self._timeout_text(error, first_byte)
+            raise TransportError(Failure.TIMEOUT, message) from None
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
-            message = f"the response broke off: {error}"
+            text = getattr(error, "message", "") or type(error).__name__
+            message = f"the response broke off or is no HTTP: {' '.join(text.split())}"
             raise TransportError(Failure.CONNECTION, message) from None
         except (aiohttp.ClientError, OSError) as error:
             raise TransportError(Failure.CONNECTION, _connection_text(error)) from None
-        return ModelResponse(
-            status=response.status,
-            body=_parse(data, response.status),
-            headers=response.headers,
-            latency_ms=(time.perf_counter() - started) * 1000,
-        )
 
     async def check(self, model: str) -> str | None:
         """Pre-flight: is anybody there, and does the key open the door?
@@ -97,7 +90,7 @@ class HttpTransport:
         """
         try:
             async with self._client().get(
-                f"{base_url(self.url)}/models",
+                models_url(self.url),
                 headers=self._headers,
                 timeout=aiohttp.ClientTimeout(total=CHECK_SECONDS),
                 allow_redirects=False,
@@ -112,48 +105,73 @@ class HttpTransport:
         except (TimeoutError, aiohttp.ClientError, OSError):
             return None
         if status in (401, 403):
-            given = "the api_key was refused" if self._api_key else "it wants an api_key"
+            given = "the api_key was refused" if self._has_key else "it wants an api_key"
             raise ConfigError(
                 f"{given} (HTTP {status})",
                 where=self.peer,
-                hint="set api_key: ${VARIABLE}, --api-key-env or NEMO_API_KEY",
+                hint="set api_key: ${VARIABLE} of the service, --api-key-env or NEMO_API_KEY",
             )
         return _unknown_model_warning(data, model) if status == 200 else None
 
     async def close(self) -> None:
         """Close all connections."""
         if self._session is not None:
-            await self._session.close()
-            self._session = None
+            session, self._session = self._session, None
+            await session.close()
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._max_connections),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=self._timeout,
+                timeout=aiohttp.ClientTimeout(total=self._total, sock_connect=self._connect),
                 read_bufsize=2**18,
             )
         return self._session
 
-    async def _open(self, request: ModelRequest) -> aiohttp.ClientResponse:
-        body = request.body
+    async def _send(self, request: ModelRequest, first_byte: asyncio.Timeout) -> ModelResponse:
+        body, headers = request.body, self._headers
         if request.stream:
-            body = {**body, "stream": True}
-            if request.protocol in STREAM_OPTIONS:
-                body["stream_options"] = {"include_usage": True}
-        headers = {**self._headers, **request.headers} if request.headers else self._headers
-        return await self._client().post(self.url, data=_encode(body), headers=headers)
+            body = {**body, "stream": True, **(self._dialect.stream_options or {})}
+        if request.headers:
+            headers = headers.copy()
+            headers.update(request.headers)
+        started = time.perf_counter()
+        sent = self._client().post(
+            self._target, data=encode(body), headers=headers, allow_redirects=False
+        )
+        if self._first_byte is None:
+            response = await sent
+        else:
+            async with first_byte:
+                response = await sent
+        async with response:
+            if request.stream and response.status == 200 and _is_event_stream(response):
+                return await self._read_stream(response, started)
+            data = await response.read()
+        return ModelResponse(
+            status=response.status,
+            body=_parse(data, response.status),
+            headers=response.headers,
+            latency_ms=(time.perf_counter() - started) * 1000,
+        )
 
     async def _read_stream(self, response: aiohttp.ClientResponse, started: float) -> ModelResponse:
-        accumulator = self._dialect.accumulator()
+        accumulator, parser = self._dialect.accumulator(), SseParser()
         first_token = None
-        async for event in sse_events(response.content.iter_any()):
-            if "error" in event and "choices" not in event and event["error"]:
-                return ModelResponse(status=502, body=event, headers=response.headers)
-            if accumulator.add(event) and first_token is None:
-                first_token = (time.perf_counter() - started) * 1000
-        body = accumulator.body()
+        try:
+            async for chunk in response.content.iter_any():
+                for event in parser.feed(chunk):
+                    if event.get("error") and not event.get("choices"):
+                        return ModelResponse(200, event, response.headers)
+                    if accumulator.add(event) and first_token is None:
+                        first_token = (time.perf_counter() - started) * 1000
+            for event in parser.close():
+                accumulator.add(event)
+        except ValueError:
+            message = "the stream broke off, or an event of it is not JSON"
+            raise TransportError(Failure.INVALID_RESPONSE, message) from None
+        body = accumulator.body(parser.done)
         if body is None:
             raise TransportError(Failure.CONNECTION, "the stream ended before the answer did")
         return ModelResponse(
@@ -164,62 +182,65 @@ class HttpTransport:
             ttft_ms=first_token,
         )
 
-
-async def sse_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:
-    """The JSON events of a server-sent event stream, however it is cut into chunks.
-
-    Raises TransportError for an event that is not JSON.
-    """
-    buffer = b""
-    data: list[bytes] = []
-    async for chunk in chunks:
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        for line in lines:
-            line = line.rstrip(b"\r")
-            if line.startswith(b"data:"):
-                data.append(line[5:].strip())
-            elif not line and data:
-                if (event := _event(b"\n".join(data))) is not None:
-                    yield event
-                data = []
-    if buffer.startswith(b"data:"):
-        data.append(buffer[5:].strip())
-    if data and (event := _event(b"\n".join(data))) is not None:
-        yield event
+    def _timeout_text(self, error: TimeoutError, first_byte: asyncio.Timeout) -> str:
+        if isinstance(error, aiohttp.ConnectionTimeoutError) and self._connect is not None:
+            return f"timeout: no connection within {self._connect:g} s (timeouts.connect)"
+        if self._first_byte is not None and first_byte.expired():
+            return f"timeout: no answer within {self._first_byte:g} s (timeouts.first_byte)"
+        if self._total is not None:
+            return f"timeout: not finished within {self._total:g} s (timeouts.total)"
+        return "timeout of the connection"
 
 
-def _event(data: bytes) -> dict[str, Any] | None:
-    if data == b"[DONE]":
-        return None
+def _headers(
+    api_key: str | None,
+    credentials: tuple[str, str] | None,
+    extra: Mapping[str, str],
+    peer: str,
+) -> CIMultiDict[str]:
+    headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity"})
+    if api_key and (key := api_key.strip()):
+        headers["Authorization"] = f"Bearer {key}"
+    elif credentials:
+        pair = base64.b64encode(":".join(credentials).encode()).decode()
+        headers["Authorization"] = f"Basic {pair}"
+    headers.update(extra)
+    for name, value in headers.items():
+        if any(ord(char) < 32 or ord(char) == 127 for char in name + value):
+            what = "the api_key" if name == "Authorization" else f"the header {name!r}"
+            raise ConfigError(f"{what} has a line break or control character in it", where=peer)
+    return headers
+
+
+def _is_event_stream(response: aiohttp.ClientResponse) -> bool:
+    return response.headers.get("Content-Type", EVENT_STREAM).startswith(EVENT_STREAM)
+
+
+def _parse(data: bytes, status: int) -> dict[str, object]:
     try:
-        event = _decode(data)
-    except msgspec.DecodeError:
-        raise TransportError(Failure.INVALID_RESPONSE, "an event is not JSON") from None
-    return event if isinstance(event, dict) else None
-
-
-def _parse(data: bytes, status: int) -> dict[str, Any]:
-    try:
-        body = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = decode(data)
+    except ValueError:
         body = None
     if isinstance(body, dict):
         return body
-    text = data[:300].decode(errors="replace")
+    text = data[:2000].decode(errors="replace")
     if 200 <= status < 300:
-        raise TransportError(Failure.INVALID_RESPONSE, f"the response is not JSON: {text[:80]!r}")
+        message = f"the response is not a JSON object: {text[:SHOWN_CHARS]!r}"
+        raise TransportError(Failure.INVALID_RESPONSE, message)
     return {"error": {"message": text}}
 
 
 def _connection_text(error: BaseException) -> str:
+    if isinstance(error, aiohttp.InvalidURL):
+        return "the URL is not valid"
     text = str(error) or type(error).__name__
-    return text.replace("ssl:default ", "").replace(" [None]", "")
+    return text.replace(" ssl:default", "").replace(" [None]", "")
 
 
 def _unknown_model_warning(data: bytes, model: str) -> str | None:
     try:
-        listed = [entry["id"] for entry in _decode(data)["data"]]
-    except (msgspec.DecodeError, KeyError, TypeError):
+        listed = [str(entry["id"]) for entry in decode(data)["data"]]
+    except (ValueError, KeyError, TypeError):
         return None
     if not listed or model in listed:
         return None

@@ -19,8 +19,8 @@ MAX_PAUSE_SECONDS = 120.0
 
 
 class Limiter:
-    """Admits calls. ``acquire`` before a request, ``release`` after it, whatever its end; then
-    ``succeeded`` or ``overloaded`` where the answer says something about the load."""
+    """Admits calls. ``acquire`` before a request; ``succeeded`` or ``overloaded`` where its answer
+    says something about the load; ``release`` after that, whatever the end."""
 
     def __init__(self, cap: int, *, start: int = START) -> None:
         self.cap = cap
@@ -73,11 +73,9 @@ class Limiter:
     def succeeded(self) -> None:
         """A request was answered: raise the limit if it was what held us back."""
         limit = self._limit
-        if limit < self.cap and self.in_flight + 1 >= int(limit):
+        if limit < self.cap and self.in_flight >= int(limit):
             limit += 1.0 if limit < self._fast_below else 1.0 / limit
             self._limit = min(limit, float(self.cap))
-            if self._waiters:
-                self._admit()
         self._answered()
 
     def overloaded(self, pause: float | None = None) -> None:
@@ -96,7 +94,7 @@ class Limiter:
             if not self._last_window_bad:
                 self._fast_below = max(1.0, self._limit / 2)
             share = self._overloads / self._answers
-            self._limit = max(1.0, min(self._limit, max(self._window, 1)) * (1 - share / 2))
+            self._limit = max(1.0, self._limit * (1 - share / 2))
         self._last_window_bad = self._overloads > 0
         self._answers = self._overloads = 0
         self._window = max(1, self.in_flight)

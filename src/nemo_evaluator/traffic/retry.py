@@ -1,7 +1,8 @@
 """What to do about a failed try: pure decisions, no I/O.
 
-401, 403, 404 and used-up quotas are permanent; 408, 409, 425, 429, 5xx and broken connections are
-tried again; every other 4xx is the model's answer, classified by what its message says.
+401, 403, 404, 405, redirects and used-up quotas are permanent. 408, 409, 425, 429, 5xx and broken
+connections are tried again (which statuses is configurable; the others fail at once, but never as a
+model's answer). Every other 4xx is the model's answer, classified by what its message says.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import datetime
 import email.utils
 import enum
+import math
 import random
 import re
 from collections.abc import Collection, Mapping
@@ -21,16 +23,31 @@ BASE_SECONDS = 0.5
 MAX_SECONDS = 60.0
 MAX_RETRY_AFTER = 600.0
 """An endpoint that asks for a longer wait has effectively refused."""
-MESSAGE_CHARS = 300
+TRANSIENT = frozenset((408, 409, 425, 429))
+"""4xx statuses that say nothing about the model's answer."""
+TIMEOUTS = frozenset((408, 504))
+NAMED = frozenset((408, 409, 429, 500, 502, 503, 504))
+READ_CHARS = 4000
+"""How much of an error text is looked at."""
 
 CONTEXT = re.compile(
-    r"context[ _](window|length)|maximum context|too many (input )?tokens|max_model_len"
-    r"|prompt is too long|reduce the length",
+    r"context[ _-]?(window|length|size)|maximum (context|model) length|too many (input )?tokens"
+    r"|max_model_len|(prompt|input) is too long|(prompt|input) (is )?longer than"
+    r"|reduce the length|exceeds? the (maximum|available) (number of )?(input )?(tokens|context)",
     re.IGNORECASE,
 )
-FILTER = re.compile(r"content[ _-]?(filter|policy)|guardrail|safety system", re.IGNORECASE)
-QUOTA = re.compile(r"insufficient_quota|quota|billing|credit balance|payment", re.IGNORECASE)
-RATE = re.compile(r"per (minute|second|hour|day)|rate.?limit|rpm|tpm", re.IGNORECASE)
+FILTER = re.compile(
+    r"content[ _-]?(filter|policy|management)|guardrail|safety system|responsible ai"
+    r"|moderation|\bflagged\b",
+    re.IGNORECASE,
+)
+QUOTA = re.compile(
+    r"insufficient_quota|quota|billing|credit balance|insufficient (credits|funds|balance)"
+    r"|payment|per day\b|daily|\brpd\b",
+    re.IGNORECASE,
+)
+RATE = re.compile(r"per[ _]?(minute|second|hour)|rate.?limit|\b[rt]p[ms]\b", re.IGNORECASE)
+USED_UP = re.compile(r"insufficient_quota|billing_not_active|credit balance", re.IGNORECASE)
 
 
 class Action(enum.Enum):
@@ -38,92 +55,157 @@ class Action(enum.Enum):
 
     ACCEPT = enum.auto()
     RETRY = enum.auto()
+    FAIL = enum.auto()
+    """Infrastructure failed, and the user does not want another try."""
     MODEL = enum.auto()
     PERMANENT = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A decision about one response."""
+    """A decision about one try."""
 
     action: Action
     kind: Failure = Failure.BUG
     message: str = ""
+    status: int | None = None
+    wait: float | None = None
+    """Seconds the endpoint asked to wait for."""
 
 
 ACCEPTED = Verdict(Action.ACCEPT)
 
 
-def classify(status: int, body: Any, retry_on: Collection[int]) -> Verdict:
-    """The decision about a status and a parsed body."""
+def classify(
+    status: int, body: Any, headers: Mapping[str, str], retry_on: Collection[int]
+) -> Verdict:
+    """The decision about a status, a parsed body and the headers."""
     if 200 <= status < 300:
         return ACCEPTED
-    message = error_message(body)[:MESSAGE_CHARS]
-    if status == 402 or (status == 429 and is_quota(body)):
-        return Verdict(Action.PERMANENT, Failure.QUOTA, f"quota exhausted: {message}")
-    if status in (401, 403):
-        return Verdict(Action.PERMANENT, Failure.AUTH, f"HTTP {status}: {message}")
-    if status == 404:
-        return Verdict(Action.PERMANENT, Failure.NOT_FOUND, f"HTTP 404: {message}")
-    if status in retry_on:
-        return Verdict(Action.RETRY, _transient_kind(status), f"HTTP {status}: {message}")
-    if status >= 500:
-        return Verdict(Action.RETRY, Failure.SERVER_ERROR, f"HTTP {status}: {message}")
-    return Verdict(Action.MODEL, _model_kind(message), f"HTTP {status}: {message}")
-
-
-def is_quota(body: Any) -> bool:
-    """Whether a 429 says that waiting will not help: a quota, not a rate."""
-    error = body.get("error") if isinstance(body, dict) else None
-    code = str(error.get("code") or error.get("type") or "") if isinstance(error, dict) else ""
-    if "insufficient_quota" in code:
-        return True
     message = error_message(body)
-    return bool(QUOTA.search(message)) and not RATE.search(f"{message} {code}")
+    text = f"HTTP {status}: {message}"
+    if status < 400:
+        where = _lowered(headers).get("location", "elsewhere").split("?")[0]
+        text = f"HTTP {status}: redirected to {where}; set the service's url to that"
+        return Verdict(Action.PERMANENT, Failure.NOT_FOUND, text, status)
+    if status in (401, 403):
+        if status == 403 and FILTER.search(message):
+            return Verdict(Action.MODEL, Failure.CONTENT_FILTER, text, status)
+        return Verdict(Action.PERMANENT, Failure.AUTH, text, status)
+    if status in (404, 405):
+        return Verdict(Action.PERMANENT, Failure.NOT_FOUND, text, status)
+    wait = retry_after(headers)
+    if status == 402 or (status == 429 and is_used_up(body, wait)):
+        return Verdict(Action.PERMANENT, Failure.QUOTA, f"quota used up: {text}", status)
+    if status in TRANSIENT or status >= 500 or status in retry_on:
+        action = Action.RETRY if _wanted(status, retry_on) else Action.FAIL
+        return Verdict(action, _transient_kind(status), text, status, wait)
+    return Verdict(Action.MODEL, _model_kind(message, body), text, status)
+
+
+def error_in_body(body: Mapping[str, Any], retry_on: Collection[int]) -> Verdict:
+    """The decision about a 200 whose body has no answer: what its ``error`` says, if it has one."""
+    error = body.get("error")
+    if not error:
+        text = f"the response has no answer in it: {str(dict(body))[:80]}"
+        return Verdict(Action.RETRY, Failure.INVALID_RESPONSE, text, 200)
+    code = error.get("code", error.get("status")) if isinstance(error, dict) else None
+    if isinstance(code, str) and code.isdecimal():
+        code = int(code)
+    if isinstance(code, int) and 400 <= code <= 599:
+        return classify(code, body, {}, retry_on)
+    message = f"HTTP 200 with an error: {error_message(body)}"
+    text = f"{_code(body)} {message}"
+    if CONTEXT.search(text):
+        return Verdict(Action.MODEL, Failure.CONTEXT_WINDOW, message, 200)
+    if FILTER.search(text):
+        return Verdict(Action.MODEL, Failure.CONTENT_FILTER, message, 200)
+    kind = Failure.RATE_LIMIT if RATE.search(text) else Failure.SERVER_ERROR
+    return Verdict(Action.RETRY, kind, message, 200)
+
+
+def is_used_up(body: Any, wait: float | None = None) -> bool:
+    """Whether a 429 says that waiting will not help: a quota, not a rate.
+
+    A wait the endpoint asks for itself, and that we are ready to wait, speaks for a rate.
+    """
+    code, message = _code(body), error_message(body)
+    if USED_UP.search(f"{code} {message}"):
+        return True
+    if wait is not None and wait <= MAX_RETRY_AFTER:
+        return False
+    return bool(QUOTA.search(f"{code} {message}")) and not RATE.search(f"{code} {message}")
 
 
 def error_message(body: Any) -> str:
-    """The text of an error body in any of the common shapes."""
+    """The text of an error body in any of the common shapes, on one line."""
     if isinstance(body, dict):
-        error = body.get("error", body.get("detail", body.get("message")))
+        error = next(
+            (body[name] for name in ("error", "detail", "message") if body.get(name)), body
+        )
         if isinstance(error, dict):
             error = error.get("message") or error
-        return " ".join(str(error if error is not None else body).split())
-    return " ".join(str(body).split())
+        return " ".join(str(error)[:READ_CHARS].split())
+    return " ".join(str(body)[:READ_CHARS].split())
 
 
 def retry_after(headers: Mapping[str, str], now: datetime.datetime | None = None) -> float | None:
     """Seconds from ``retry-after-ms`` or ``Retry-After`` (seconds or an HTTP date); else None."""
-    lowered = {name.lower(): value.strip() for name, value in headers.items()}
+    headers = _lowered(headers)
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(lowered[name]) / unit)
+            seconds = float(headers[name]) / unit
         except (KeyError, ValueError):
             continue
-    if text := lowered.get("retry-after"):
-        try:
-            date = email.utils.parsedate_to_datetime(text)
-        except (TypeError, ValueError, IndexError, OverflowError):
-            return None
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
+    try:
+        date = email.utils.parsedate_to_datetime(headers["retry-after"])
         if date.tzinfo is None:
             date = date.replace(tzinfo=datetime.UTC)
         return max(0.0, (date - (now or datetime.datetime.now(datetime.UTC))).total_seconds())
-    return None
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
+        return None
 
 
-def backoff(tries: int, rng: random.Random | None = None) -> float:
-    """Seconds before the next try: doubling from half a second to a minute, times 0.5 to 1.5."""
-    factor = (rng or random).uniform(0.5, 1.5)
-    return min(MAX_SECONDS, BASE_SECONDS * 2.0 ** min(tries - 1, 20)) * factor
+def backoff(tries: int, wait: float | None = None, rng: random.Random | None = None) -> float:
+    """Seconds before the next try: half a second doubling to a minute, times 0.5 to 1.5.
+
+    Never less than the wait asked for, and then spread over a tenth of it (at most five seconds),
+    lest all come back at once.
+    """
+    source = rng or random
+    own = min(MAX_SECONDS, BASE_SECONDS * 2.0 ** min(tries - 1, 20)) * source.uniform(0.5, 1.5)
+    if wait is None:
+        return own
+    return max(own, wait + min(5.0, wait / 10) * source.random())
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _wanted(status: int, retry_on: Collection[int]) -> bool:
+    """Statuses nobody lists (425, 520, 529, ...) follow their common relatives."""
+    relative = status if status in NAMED else 429 if status < 500 else 503
+    return status in retry_on or relative in retry_on
+
+
+def _code(body: Any) -> str:
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        return ""
+    return " ".join(str(error[name]) for name in ("code", "type", "status") if error.get(name))
 
 
 def _transient_kind(status: int) -> Failure:
     if status == 429:
         return Failure.RATE_LIMIT
-    return Failure.TIMEOUT if status == 408 else Failure.SERVER_ERROR
+    return Failure.TIMEOUT if status in TIMEOUTS else Failure.SERVER_ERROR
 
 
-def _model_kind(message: str) -> Failure:
-    if CONTEXT.search(message):
+def _model_kind(message: str, body: Any) -> Failure:
+    text = f"{_code(body)} {message}"
+    if CONTEXT.search(text):
         return Failure.CONTEXT_WINDOW
-    return Failure.CONTENT_FILTER if FILTER.search(message) else Failure.BAD_REQUEST
+    return Failure.CONTENT_FILTER if FILTER.search(text) else Failure.BAD_REQUEST

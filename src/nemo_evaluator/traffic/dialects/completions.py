@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import ConfigError
-from .contract import Question, Reply, parse_usage, text_of, with_system
+from .contract import (
+    Question,
+    Reply,
+    as_str,
+    dicts,
+    first_choice,
+    parse_usage,
+    text_of,
+    with_system,
+)
+
+STREAM_OPTIONS = {"stream_options": {"include_usage": True}}
 
 
 def build(question: Question) -> dict[str, Any]:
@@ -15,22 +26,28 @@ def build(question: Question) -> dict[str, Any]:
     if question.messages:
         messages = with_system(question.messages, question.system)
         prompt = "\n\n".join(text_of(message.get("content")) for message in messages)
+    elif question.system:
+        prompt = f"{question.system}\n\n{question.prompt}"
     else:
-        prompt = "\n\n".join(filter(None, (question.system, question.prompt)))
+        prompt = question.prompt
     return {"model": question.model, "prompt": prompt, **question.params}
 
 
-def parse(body: dict[str, Any]) -> Reply | None:
+def has_answer(body: dict[str, Any]) -> bool:
+    """Whether there is a first choice with a text (which may be null or empty)."""
+    choice = first_choice(body)
+    return choice is not None and "text" in choice
+
+
+def parse(body: dict[str, Any]) -> Reply:
     """The first choice."""
-    choices = body.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return None
+    choice = body["choices"][0]
     return Reply(
-        text=choices[0].get("text") or "",
-        reasoning=None,
-        finish_reason=choices[0].get("finish_reason"),
+        text=as_str(choice.get("text")) or "",
+        reasoning=as_str(choice.get("reasoning_content")) or as_str(choice.get("reasoning")),
+        finish_reason=as_str(choice.get("finish_reason")),
         usage=parse_usage(body.get("usage")),
-        model=body.get("model"),
+        model=as_str(body.get("model")),
     )
 
 
@@ -42,22 +59,25 @@ class Accumulator:
         self._finish: str | None = None
         self._usage: Any = None
         self._model: str | None = None
+        self._begun = False
 
     def add(self, event: dict[str, Any]) -> bool:
         """Take one chunk."""
         self._usage = event.get("usage") or self._usage
-        self._model = event.get("model") or self._model
+        self._model = as_str(event.get("model")) or self._model
         has_content = False
-        for choice in event.get("choices") or ():
-            self._finish = choice.get("finish_reason") or self._finish
-            if text := choice.get("text"):
-                self._text.append(text)
-                has_content = True
+        for choice in dicts(event.get("choices")):
+            if choice.get("index", 0) == 0:
+                self._begun = True
+                self._finish = as_str(choice.get("finish_reason")) or self._finish
+                if text := as_str(choice.get("text")):
+                    self._text.append(text)
+                    has_content = True
         return has_content
 
-    def body(self) -> dict[str, Any] | None:
-        """The unstreamed equivalent, once a finish reason came."""
-        if self._finish is None:
+    def body(self, done: bool) -> dict[str, Any] | None:
+        """The unstreamed equivalent, once a finish reason or the end mark came."""
+        if self._finish is None and not (done and self._begun):
             return None
-        choice = {"text": "".join(self._text), "finish_reason": self._finish}
+        choice = {"index": 0, "text": "".join(self._text), "finish_reason": self._finish}
         return {"model": self._model, "choices": [choice], "usage": self._usage}

@@ -1,12 +1,18 @@
-"""What a dialect takes and gives."""
+"""What a dialect takes and gives, and the readers the dialects share.
+
+Servers are sloppy: a reader never raises, whatever the type of a field; what it cannot read is
+absent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ...types import Image, Json, Message, Usage
+
+SYSTEM_ROLES = ("system", "developer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,9 @@ class Accumulator(Protocol):
     def add(self, event: dict[str, Any]) -> bool:
         """Take one event; True if it carried content (the first one is the first token)."""
 
-    def body(self) -> dict[str, Any] | None:
-        """The body so far; None if the stream has not come to its end."""
+    def body(self, done: bool) -> dict[str, Any] | None:
+        """The body; None if the stream broke off. ``done`` tells that its end mark came, where the
+        dialect has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +56,14 @@ class Dialect:
     """One wire dialect."""
 
     build: Callable[[Question], dict[str, Any]]
-    parse: Callable[[dict[str, Any]], Reply | None]
-    """None if the body has no answer in it (no choices)."""
+    """The request body. Raises ConfigError for what the dialect cannot carry."""
+    has_answer: Callable[[dict[str, Any]], bool]
+    """Whether a body of a 200 is an answer; if not, the request is tried again."""
+    parse: Callable[[dict[str, Any]], Reply]
+    """Reads a body that has an answer."""
     accumulator: Callable[[], Accumulator]
+    stream_options: Mapping[str, Json] | None = None
+    """What a streamed request must ask for to be told its usage."""
 
 
 def as_int(value: Any) -> int | None:
@@ -59,16 +71,44 @@ def as_int(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def as_str(value: Any) -> str | None:
+    """A text that is not empty, if it is one."""
+    return value if isinstance(value, str) and value else None
+
+
+def as_dict(value: Any) -> dict[str, Any]:
+    """A mapping; empty if it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def dicts(value: Any) -> Iterator[dict[str, Any]]:
+    """The mappings of a list; none if it is no list."""
+    return (
+        (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+    )
+
+
+def first_choice(body: dict[str, Any]) -> dict[str, Any] | None:
+    """The first of ``choices``, if there is one and it is no error."""
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        return None
+    choice = choices[0]
+    return None if choice.get("finish_reason") == "error" else choice
+
+
 def parse_usage(usage: Any) -> Usage:
     """Token counts in chat or responses spelling, with cached and reasoning details."""
     if not isinstance(usage, dict):
         return Usage()
-    prompt_details = usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or {}
-    output_details = (
-        usage.get("completion_tokens_details") or usage.get("output_tokens_details") or {}
-    )
     prompt = as_int(usage.get("prompt_tokens"))
     completion = as_int(usage.get("completion_tokens"))
+    prompt_details = as_dict(
+        usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
+    )
+    output_details = as_dict(
+        usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+    )
     return Usage(
         prompt_tokens=as_int(usage.get("input_tokens")) if prompt is None else prompt,
         completion_tokens=as_int(usage.get("output_tokens")) if completion is None else completion,
@@ -84,7 +124,7 @@ def text_of(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        parts = (part.get("text") for part in content if isinstance(part, dict))
+        parts = (part.get("text") if isinstance(part, dict) else part for part in content)
         return "".join(part for part in parts if isinstance(part, str))
     return ""
 
@@ -93,5 +133,20 @@ def with_system(messages: Sequence[Message], system: str | None) -> list[Message
     """The messages led by a system message; it replaces one that leads already."""
     if system is None:
         return list(messages)
-    rest = messages[1:] if messages and messages[0].get("role") == "system" else messages
-    return [{"role": "system", "content": system}, *rest]
+    leads = bool(messages) and messages[0].get("role") in SYSTEM_ROLES
+    return [{"role": "system", "content": system}, *(messages[1:] if leads else messages)]
+
+
+def with_images(
+    messages: list[Message], parts: list[dict[str, Any]], text_type: str, prompt: str
+) -> list[Message]:
+    """The image parts put before the text of the last user message (which is added if missing)."""
+    roles = [message.get("role") for message in messages]
+    if "user" not in roles:
+        messages = [*messages, {"role": "user", "content": prompt}]
+        roles.append("user")
+    last = len(roles) - 1 - roles[::-1].index("user")
+    content = messages[last].get("content")
+    text = [{"type": text_type, "text": content}] if isinstance(content, str) else content or []
+    changed = {**messages[last], "content": [*parts, *text]}
+    return [*messages[:last], changed, *messages[last + 1 :]]

@@ -6,47 +6,63 @@ from typing import Any
 
 from ...types import Message
 from ..images import image_url
-from .contract import Question, Reply, parse_usage, with_system
+from .contract import (
+    Question,
+    Reply,
+    as_dict,
+    as_str,
+    dicts,
+    parse_usage,
+    text_of,
+    with_images,
+    with_system,
+)
 
 RENAMED = {"max_tokens": "max_output_tokens"}
 INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
+FINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
+ANSWERED = ("completed", "incomplete", None)
 
 
 def build(question: Question) -> dict[str, Any]:
-    """The request body."""
+    """The request body. Chat parameters and content parts are translated."""
     params = {RENAMED.get(name, name): value for name, value in question.params.items()}
     if effort := params.pop("reasoning_effort", None):
-        params["reasoning"] = {"effort": effort}
+        params["reasoning"] = {**as_dict(params.get("reasoning")), "effort": effort}
     messages = list(question.messages) or [{"role": "user", "content": question.prompt}]
     items = [_item(message) for message in with_system(messages, question.system)]
     if question.images:
-        items[-1]["content"] = [
-            *(
-                {
-                    "type": "input_image",
-                    "image_url": image_url(image),
-                    "detail": question.image_detail,
-                }
-                for image in question.images
-            ),
-            *_parts(items[-1]["content"]),
+        parts = [
+            {
+                "type": "input_image",
+                "image_url": image_url(image),
+                "detail": question.image_detail,
+            }
+            for image in question.images
         ]
+        items = with_images(items, parts, "input_text", question.prompt)
     return {"model": question.model, "input": items, **params}
 
 
-def parse(body: dict[str, Any]) -> Reply | None:
+def has_answer(body: dict[str, Any]) -> bool:
+    """Whether the response came to its end (a failed one has an ``error`` instead)."""
+    if body.get("status") not in ANSWERED or not isinstance(body.get("output"), list):
+        return False
+    return bool(body["output"]) or body.get("status") == "incomplete"
+
+
+def parse(body: dict[str, Any]) -> Reply:
     """All output items of the response."""
-    output = body.get("output")
-    if not isinstance(output, list) or (not output and body.get("status") != "incomplete"):
-        return None
     texts, reasoning, calls = [], [], []
-    for item in output:
+    for item in dicts(body.get("output")):
         kind = item.get("type")
         if kind == "message":
-            texts += [part.get("text") or "" for part in item.get("content") or ()]
+            texts += [
+                as_str(part.get("text")) or as_str(part.get("refusal")) or ""
+                for part in dicts(item.get("content"))
+            ]
         elif kind == "reasoning":
-            parts = item.get("content") or item.get("summary") or ()
-            reasoning += [part.get("text") or "" for part in parts]
+            reasoning.append(text_of(item.get("content") or item.get("summary")))
         elif kind == "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments")}
             calls.append({"id": item.get("call_id"), "type": "function", "function": function})
@@ -55,7 +71,7 @@ def parse(body: dict[str, Any]) -> Reply | None:
         reasoning="".join(reasoning) or None,
         finish_reason=_finish_reason(body, bool(calls)),
         usage=parse_usage(body.get("usage")),
-        model=body.get("model"),
+        model=as_str(body.get("model")),
         tool_calls=tuple(calls),
     )
 
@@ -69,25 +85,39 @@ class Accumulator:
     def add(self, event: dict[str, Any]) -> bool:
         """Take one event."""
         kind = str(event.get("type", ""))
-        if kind in ("response.completed", "response.incomplete", "response.failed"):
-            self._response = event.get("response")
+        if kind in FINAL_EVENTS:
+            self._response = as_dict(event.get("response"))
         return kind.endswith(".delta")
 
-    def body(self) -> dict[str, Any] | None:
-        """The response, once its final event came."""
+    def body(self, done: bool) -> dict[str, Any] | None:
+        """The response, once its final event came; there is no other end mark."""
         return self._response
 
 
 def _finish_reason(body: dict[str, Any], has_calls: bool) -> str:
     if body.get("status") == "incomplete":
-        reason = (body.get("incomplete_details") or {}).get("reason")
+        reason = as_str(as_dict(body.get("incomplete_details")).get("reason")) or ""
         return INCOMPLETE.get(reason, "length")
     return "tool_calls" if has_calls else "stop"
 
 
 def _item(message: Message) -> dict[str, Any]:
-    return {"role": message.get("role", "user"), "content": message.get("content") or ""}
+    role = message.get("role", "user")
+    content = message.get("content")
+    if isinstance(content, list):
+        own = "output_text" if role == "assistant" else "input_text"
+        content = [_part(part, own) for part in content]
+    return {"role": role, "content": content or ""}
 
 
-def _parts(content: Any) -> list[Any]:
-    return [{"type": "input_text", "text": content}] if isinstance(content, str) else list(content)
+def _part(part: Any, text_type: str) -> Any:
+    if not isinstance(part, dict):
+        return part
+    if part.get("type") == "text":
+        return {"type": text_type, "text": part.get("text")}
+    if part.get("type") == "image_url":
+        image = part.get("image_url")
+        image = image if isinstance(image, dict) else {"url": image}
+        detail = image.get("detail", "auto")
+        return {"type": "input_image", "image_url": image.get("url"), "detail": detail}
+    return part
