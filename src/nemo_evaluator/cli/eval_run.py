@@ -12,6 +12,20 @@ if TYPE_CHECKING:
     from ..config.load import Loaded
 
 DEFAULT_DIR = "./eval_results"
+SETTINGS = (
+    "repeats",
+    "max_problems",
+    "max_concurrent",
+    "timeout",
+    "system_prompt",
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "seed",
+    "api_key",
+    "api_key_env",
+    "output_dir",
+)
 
 
 @click.command(
@@ -61,11 +75,7 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
     from ..config.load import load
     from ..config.quick import apply_flags, quick_config
 
-    settings = {
-        name: flags[name]
-        for name in ["repeats", "max_problems", "system_prompt", "temperature", "top_p", "max_tokens", "seed", "max_concurrent", "timeout", "api_key", "api_key_env", "output_dir"]
-        if flags[name] is not None
-    }
+    settings = {name: flags[name] for name in SETTINGS if flags[name] is not None}
     if config_file is None:
         if not flags["bench"]:
             raise click.UsageError("give a CONFIG_FILE, or --bench with --model-url and --model-id")
@@ -87,16 +97,16 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
 
 
 def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int:
+    from ..config.snapshot import safe_command
     from ..executors.local import Options, run
     from ..reports.console import print_summary
     from ..runtime import run_blocking
     from .live import watcher
-    from .redact import command_line
 
     options = Options(
         resume=flags["resume"],
         set_aside=config_file is None and flags["output_dir"] is None,
-        command=command_line(sys.argv),
+        command=safe_command(["nel", *sys.argv[1:]]),
         handle_signals=True,
         watch=None if flags["no_progress"] else watcher(loaded.config.output.progress_interval),
         say=lambda text: click.echo(text, err=True),

@@ -38,7 +38,9 @@ class LazyGroup(click.Group):
             from difflib import get_close_matches
 
             if args and (close := get_close_matches(args[0], self._lazy, n=1)):
-                error.message += f" Did you mean {close[0]!r}?"
+                raise click.UsageError(
+                    f"{error.message.rstrip('.')}. Did you mean {close[0]!r}?", ctx
+                ) from None
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

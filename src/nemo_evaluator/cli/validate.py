@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,7 +31,7 @@ def command(
     """Try the first problems of a benchmark, and exit 1 unless every one could be verified."""
     from ..api import evaluate
 
-    keys = {"api_key": api_key, "api_key_env": api_key_env}
+    keys: dict[str, Any] = {"api_key": api_key, "api_key_env": api_key_env}
     with tempfile.TemporaryDirectory(prefix="nel-validate-") as folder:
         result = evaluate(
             bench=bench,
@@ -58,7 +59,8 @@ def _print_rows(rows: list[dict[str, object]], *, verbose: bool) -> int:
         verified += reward is not None
         verdict = "ERROR" if reward is None else "PASS" if reward == 1 else f"FAIL ({reward:g})"
         click.echo(
-            f"{verdict:<8} {row['problem_idx']}/{row['repeat']}  expected={row.get('expected_answer')!s:.40}"
+            f"{verdict:<8} {row['problem_idx']}/{row['repeat']}"
+            f"  expected={row.get('expected_answer')!s:.40}"
             f"  got={row.get('extracted_answer')!s:.40}  {row.get('latency_ms') or 0:.0f} ms"
             f"  {row.get('tokens') or 0} tokens"
         )

@@ -15,6 +15,7 @@ from ..config.root import EvalConfig
 from ..config.services import ApiService, SimulatedService
 from ..environments.contract import Environment
 from ..environments.registry import resolve
+from ..errors import ConfigError
 from ..results.layout import slug
 from ..services.open import open_model
 from ..solvers.contract import Solver
@@ -93,7 +94,13 @@ async def _open_job(
     solver: Solver = open_solver(benchmark.solver)
     stack.push_async_callback(solver.close)
     service = _service_name(benchmark)
-    model = models[service] if service else None
+    model = models[service] if service is not None else None
+    served = config.services[service] if service is not None else None
+    if not isinstance(served, ApiService | SimulatedService | None):
+        raise ConfigError(
+            f"{served.type!r} cannot be run by this version", where=f"services.{service}"
+        )
+    _check_endpoint_type(environment, served)
     name = benchmark.label or environment.name
     size = await environment.size()
     plan = plan_benchmark(
@@ -105,8 +112,8 @@ async def _open_job(
         solver=solver,
         service=service,
         model=model.name if model else None,
-        model_identity=_model_identity(config.services[service]) if service else {},
-        simulated=bool(service) and config.services[service].type == "simulated",
+        model_identity=_model_identity(served) if served is not None else {},
+        simulated=isinstance(served, SimulatedService),
     )
     return Job(
         plan=plan,
@@ -122,6 +129,18 @@ async def _open_job(
         verify_timeout=benchmark.verify_timeout,
         max_system_retries=max(1, benchmark.max_system_retries),
     )
+
+
+def _check_endpoint_type(
+    environment: Environment, service: ApiService | SimulatedService | None
+) -> None:
+    wanted = getattr(environment, "endpoint_type", "chat")
+    if wanted == "completion" and service is not None and service.protocol != "completions":
+        raise ConfigError(
+            "the benchmark is made for a completion endpoint",
+            where=environment.name,
+            hint=f"use a service with protocol: completions, not {service.protocol}",
+        )
 
 
 def _model_identity(service: ApiService | SimulatedService) -> dict[str, Json]:

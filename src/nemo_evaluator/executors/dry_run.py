@@ -36,8 +36,10 @@ def _service_lines(loaded: Loaded, prepared: Prepared) -> list[str]:
     lines = []
     for name, model in prepared.models.items():
         service = loaded.config.services[name]
-        where = service.url if isinstance(service, ApiService) else "in this process (simulated)"
-        lines.append(f"service {name}: {model.name} at {where}, {service.protocol}")
+        if isinstance(service, ApiService):
+            lines.append(f"service {name}: {model.name} at {service.url}, {service.protocol}")
+        else:
+            lines.append(f"service {name}: {model.name}, in this process (simulated)")
     return lines
 
 

@@ -91,7 +91,22 @@ def to_csv(run: RunSummary) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
-        ["benchmark", "samples", "repeats", "metric", "score", "ci_lower", "ci_upper", "method", "model", "scored", "planned", "truncated", "no_answer", "simulated"]
+        [
+            "benchmark",
+            "samples",
+            "repeats",
+            "metric",
+            "score",
+            "ci_lower",
+            "ci_upper",
+            "method",
+            "model",
+            "scored",
+            "planned",
+            "truncated",
+            "no_answer",
+            "simulated",
+        ]
     )
     for b in run.benchmarks:
         for metric, value in b.metrics.items():

@@ -100,35 +100,35 @@ def _ordered(benchmark: BenchmarkSummary) -> list[tuple[str, Estimate]]:
 
 
 def _details(benchmark: BenchmarkSummary) -> list[Table]:
-    tables = []
-    for breakdown, groups in benchmark.categories.items():
-        rows = tuple(
-            (group, *_cells(estimate), str(estimate.n)) for group, estimate in groups.items()
+    tables = [
+        Table(
+            f"{benchmark.slug}: by {breakdown}",
+            (breakdown.capitalize(), "Mean reward", "95 % CI", "Interval", "n"),
+            tuple((group, *_cells(value), str(value.n)) for group, value in groups.items()),
         )
-        columns = (breakdown.capitalize(), "Mean reward", "95 % CI", "Interval", "n")
-        tables.append(Table(f"{benchmark.slug}: by {breakdown}", columns, rows))
+        for breakdown, groups in benchmark.categories.items()
+    ]
     if benchmark.failures:
-        rows = tuple(
+        kinds = tuple(
             (kind, str(failure.count), f"{failure.rate * 100:.1f} %")
             for kind, failure in benchmark.failures.items()
         )
-        tables.append(Table(f"{benchmark.slug}: failures", ("Kind", "Rollouts", "Share"), rows))
-        rows = tuple(
+        tables.append(Table(f"{benchmark.slug}: failures", ("Kind", "Rollouts", "Share"), kinds))
+        examples = tuple(
             (e.category, f"{e.problem_idx}/{e.repeat}", e.error or e.response_preview)
             for e in benchmark.examples
         )
         columns = ("Kind", "Rollout", "Error or response")
-        tables.append(Table(f"{benchmark.slug}: examples of failures", columns, rows))
-    if benchmark.retried.get("rollouts"):
-        rows = (
-            (
-                str(benchmark.retried["rollouts"]),
-                _number(benchmark.retried["mean_reward_retried"]),
-                _number(benchmark.retried["mean_reward_never_retried"]),
-            ),
+        tables.append(Table(f"{benchmark.slug}: examples of failures", columns, examples))
+    retried = benchmark.retried
+    if retried.get("rollouts"):
+        row = (
+            str(retried["rollouts"]),
+            _number(retried["mean_reward_retried"]),
+            _number(retried["mean_reward_never_retried"]),
         )
         columns = ("Retried rollouts", "Score of retried", "Score of never retried")
-        tables.append(Table(f"{benchmark.slug}: retries", columns, rows))
+        tables.append(Table(f"{benchmark.slug}: retries", columns, (row,)))
     return tables
 
 

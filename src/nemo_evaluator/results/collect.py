@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..stats.intervals import mean_interval
 from ..stats.passk import pass_at_k, pass_hat_k, reported_k
 from ..types import BenchmarkPlan, Failure, Solution
-from .rows import RolloutRecord, preview, scorer_rewards
+from .rows import RolloutRecord, extra_metrics, preview
 from .summary import (
     BenchmarkSummary,
     Estimate,
@@ -154,7 +154,7 @@ class Collector:
             column = self._groups.setdefault(str(name), [""] * (len(self._rewards) - 1))
             column += [""] * (len(self._rewards) - 1 - len(column))
             column.append(str(group))
-        for name, reward in scorer_rewards(record.scored).items():
+        for name, reward in extra_metrics(record.scored).items():
             extra = self._extra.setdefault(name, array("d"))
             extra.extend([0.0] * (len(self._rewards) - 1 - len(extra)))
             extra.append(reward)
@@ -188,6 +188,9 @@ class Collector:
             padded = np.zeros(len(rewards))
             padded[: len(values)] = np.frombuffer(values)
             estimate = per_problem.mean(padded)
+            if not name.startswith("scorer:"):
+                metrics[name] = estimate
+                continue
             metrics[name] = Estimate(
                 value=estimate.value,
                 ci_lower=estimate.ci_lower,

@@ -152,6 +152,12 @@ def trajectory_row(record: RolloutRecord) -> dict[str, Any]:
     }
 
 
+def extra_metrics(scored: Scored) -> dict[str, float]:
+    """Further numbers of a verdict: what its scorer put under ``metrics``, and extra scorers."""
+    own = scored.score.details.get("metrics")
+    return {**(own if isinstance(own, dict) else {}), **scorer_rewards(scored)}
+
+
 def scorer_rewards(scored: Scored) -> dict[str, float]:
     """Rewards of the extra scorers by ``scorer:<name>``."""
     return {

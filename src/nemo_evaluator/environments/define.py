@@ -1,0 +1,179 @@
+"""``@benchmark`` and ``@scorer``: a benchmark is a dataset, a prompt and a function that grades.
+
+::
+
+    @benchmark(name="capitals", dataset="capitals.jsonl", prompt="Capital of {country}?")
+    @scorer
+    def capitals(sample: ScorerInput) -> dict:
+        return exact_match(sample)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+from ..errors import ConfigError
+from ..scoring.input import ScorerInput
+from ..types import Image, Json, Message
+from .rows import Source
+
+F = TypeVar("F", bound=Callable[..., Any])
+ScorerFunction = Callable[[ScorerInput], Any]
+PrepareRow = Callable[[dict[str, Any], int, Random], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedResult:
+    """One problem as a ``seed_fn`` or ``EvalEnvironment.seed`` poses it."""
+
+    prompt: str = ""
+    expected_answer: Json = None
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    messages: Sequence[Message] | None = None
+    system: str | None = None
+    images: Sequence[Image | str | bytes] | None = None
+    """URLs (``http…``, ``data:…``), paths, bytes or ``Image`` records."""
+    sandbox_spec: Any = None
+    verify_sandbox_spec: Any = None
+    capture_cmd: str | None = None
+    apply_cmd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """Everything ``@benchmark`` was given."""
+
+    name: str
+    dataset: Source
+    prompt: str
+    scorer: ScorerFunction
+    target_field: str = "target"
+    endpoint_type: str = "chat"
+    """``chat``, or ``completion`` for a bare text prompt."""
+    system_prompt: str | None = None
+    field_mapping: Mapping[str, str] = field(default_factory=dict)
+    """Name in the dataset → name in the prompt."""
+    prepare_row: PrepareRow | None = None
+    seed_fn: Callable[[dict[str, Any], int], SeedResult] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Handed to the scorer as ``sample.config``."""
+    requirements: Sequence[str] = ()
+    num_fewshot: int = 0
+    fewshot_dataset: Source | None = None
+    fewshot_format: str | None = None
+    """Template of one example; the prompt followed by the target unless given."""
+    category_field: str | None = None
+    cluster_field: str | None = None
+    """Problems with the same value are not independent; intervals respect it."""
+    params: Callable[..., Mapping[str, Any]] | None = None
+    """Takes the configuration's ``params``; returns fields of the definition to replace."""
+    inline: bool = False
+    """The scorer is quick and may run on the event loop."""
+    description: str = ""
+    folder: Path | None = None
+    """Where relative dataset paths start."""
+
+    def with_params(self, given: Mapping[str, Any]) -> Definition:
+        """The definition for some ``params``. Raises ConfigError naming the accepted ones."""
+        import inspect
+
+        accepted = list(inspect.signature(self.params).parameters) if self.params else []
+        unknown = [name for name in given if name not in accepted]
+        if unknown:
+            raise ConfigError(
+                f"unknown params {', '.join(unknown)}",
+                where=self.name,
+                hint=f"it accepts {', '.join(accepted) or 'none'}",
+            )
+        if self.params is None or not given:
+            return self
+        return replace(self, **self.params(**given))
+
+
+def scorer(function: F) -> F:
+    """Mark a function (sync or async) as a scorer: it takes a ``ScorerInput`` and returns a dict
+    with ``correct`` or ``reward`` (and ``extracted``, further details), a bool, or a number."""
+    function.__nel_scorer__ = True  # type: ignore[attr-defined]
+    return function
+
+
+def benchmark(
+    name: str,
+    dataset: Source,
+    prompt: str = "",
+    target_field: str = "target",
+    endpoint_type: str = "chat",
+    system_prompt: str | None = None,
+    field_mapping: Mapping[str, str] | None = None,
+    prepare_row: PrepareRow | None = None,
+    seed_fn: Callable[[dict[str, Any], int], SeedResult] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    requirements: Sequence[str] = (),
+    **more: Any,
+) -> Callable[[F], F]:
+    """Make a scorer a benchmark.
+
+    ``dataset``: ``hf://id?config=&split=&revision=``, a .jsonl, .json, .csv, .tsv or .parquet file, a
+    list of rows, or a callable (that may take ``num_examples``). ``prompt``: a template over the row's
+    fields. ``prepare_row(row, idx, rng)`` returns the row to use; ``rng`` is seeded with the index.
+    ``seed_fn(row, idx)`` returns a ``SeedResult`` and replaces the prompt. ``more``: ``num_fewshot``,
+    ``fewshot_dataset``, ``fewshot_format``, ``category_field``, ``cluster_field``, ``params``,
+    ``description``, ``inline``.
+    """
+    if endpoint_type not in ("chat", "completion"):
+        raise ConfigError(
+            f"unknown endpoint_type {endpoint_type!r}", where=name, hint="chat or completion"
+        )
+
+    def decorate(function: F) -> F:
+        definition = Definition(
+            name=name,
+            dataset=dataset,
+            prompt=prompt,
+            scorer=function,
+            target_field=target_field,
+            endpoint_type=endpoint_type,
+            system_prompt=system_prompt,
+            field_mapping=field_mapping or {},
+            prepare_row=prepare_row,
+            seed_fn=seed_fn,
+            extra=extra or {},
+            requirements=requirements,
+            folder=_folder_of(function),
+            **_checked(name, more),
+        )
+        function.__nel_benchmark__ = definition  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def _checked(name: str, more: Mapping[str, Any]) -> Mapping[str, Any]:
+    known = {
+        "num_fewshot",
+        "fewshot_dataset",
+        "fewshot_format",
+        "category_field",
+        "cluster_field",
+        "params",
+        "description",
+        "inline",
+    }
+    if unknown := sorted(set(more) - known):
+        raise ConfigError(
+            f"@benchmark does not take {', '.join(unknown)}",
+            where=name,
+            hint=f"further arguments: {', '.join(sorted(known))}",
+        )
+    return more
+
+
+def _folder_of(function: Callable[..., Any]) -> Path | None:
+    module = sys.modules.get(function.__module__)
+    path = getattr(module, "__file__", None)
+    return Path(path).resolve().parent if path else None

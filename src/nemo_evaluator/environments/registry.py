@@ -1,0 +1,170 @@
+"""Benchmarks by name: built in, from entry points, from a file, or ``module:attribute``.
+
+Listing names imports nothing; a benchmark is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..errors import ConfigError
+from .contract import Environment
+from .define import Definition
+from .defined import DefinedEnvironment
+from .subclass import REGISTERED, EvalEnvironment, construct
+
+GROUP = "nemo_evaluator.benchmarks"
+SCHEMES = ("lm-eval", "skills", "vlmevalkit", "gym", "harbor", "container")
+BUILT_IN = {
+    "drop": "reading comprehension with arithmetic, 3-shot; official EM and F1",
+    "gpqa": "graduate-level science, multiple choice (diamond)",
+    "gsm8k": "grade-school mathematics, exact number",
+    "math500": "competition mathematics, equality by mathematics",
+    "mgsm": "grade-school mathematics in eleven languages",
+    "mmlu": "57 subjects, multiple choice",
+    "mmlu_pro": "harder MMLU with up to ten options",
+    "sample": "120 mixed problems of our own, for trying things out",
+    "triviaqa": "trivia without context; official EM and F1 over aliases",
+}
+"""Name → one line; the module is ``nemo_evaluator.benchmarks.<name>``."""
+
+Found = Definition | type[EvalEnvironment]
+
+
+def list_benchmarks() -> list[tuple[str, str]]:
+    """Name and one line about each."""
+    rows = list(BUILT_IN.items())
+    rows += [(entry.name, f"from {entry.value}") for entry in entry_points(group=GROUP)]
+    return sorted(rows)
+
+
+def resolve(
+    name: str, *, params: Mapping[str, Any], fewshot: int | None = None
+) -> list[Environment]:
+    """The environments a name stands for (a file may define several). Raises ConfigError."""
+    return [_open(found, params, fewshot) for found in _find(name)]
+
+
+def _find(name: str) -> list[Found]:
+    scheme, separator, _ = name.partition("://")
+    if separator:
+        raise ConfigError(
+            f"{scheme}:// benchmarks cannot be run by this version"
+            if scheme in SCHEMES
+            else f"unknown scheme {scheme}://",
+            where=name,
+        )
+    if match := re.fullmatch(r"(.+\.py)(?::(\w[\w.-]*))?", name):
+        return _from_file(Path(match[1]), match[2] or "")
+    if name in BUILT_IN:
+        return _in_module(import_module(f"nemo_evaluator.benchmarks.{name}"), name, name)
+    for entry in entry_points(group=GROUP, name=name):
+        return _as_found(_loaded(entry.load, name, entry.value), name)
+    if name in REGISTERED:
+        return [REGISTERED[name]]
+    module, separator, attribute = name.partition(":")
+    if separator and module and attribute:
+        loaded = _loaded(lambda: getattr(import_module(module), attribute), name, name)
+        return _as_found(loaded, name)
+    known = [row[0] for row in list_benchmarks()]
+    close = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    suggestion = f"did you mean {' or '.join(close)}? " if close else ""
+    raise ConfigError(
+        f"unknown benchmark {name!r}",
+        hint=f"{suggestion}`nel list benchmarks` shows all; a file is given as ./my_bench.py",
+    )
+
+
+def _from_file(path: Path, attribute: str) -> list[Found]:
+    if not path.is_file():
+        raise ConfigError("there is no such file", where=str(path))
+    module_name = f"nel_benchmark_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        _loaded(lambda: spec.loader.exec_module(module), path.name, str(path))  # type: ignore[union-attr]
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    return _in_module(module, attribute, str(path))
+
+
+def _in_module(module: ModuleType, wanted: str, where: str) -> list[Found]:
+    """All benchmarks of a module, or the one of a given name."""
+    found: dict[str, Found] = {}
+    for value in list(vars(module).values()):
+        definition = getattr(value, "__nel_benchmark__", None)
+        if isinstance(definition, Definition):
+            found[definition.name] = definition
+        elif isinstance(value, type) and "__nel_registered__" in vars(value):
+            found[vars(value)["__nel_registered__"]] = value
+    if wanted:
+        if wanted not in found:
+            raise ConfigError(
+                f"defines no benchmark {wanted!r}",
+                where=where,
+                hint=f"it defines {', '.join(found) or 'none'}",
+            )
+        return [found[wanted]]
+    if not found:
+        raise ConfigError(
+            "defines no benchmark", where=where, hint="decorate a scorer with @benchmark(...)"
+        )
+    return list(found.values())
+
+
+def _as_found(value: Any, name: str) -> list[Found]:
+    definition = getattr(value, "__nel_benchmark__", value)
+    if isinstance(definition, Definition):
+        return [definition]
+    if isinstance(value, type) and issubclass(value, EvalEnvironment):
+        return [value]
+    raise ConfigError(f"is not a benchmark but a {type(value).__name__}", where=name)
+
+
+def _loaded(load: Any, name: str, where: str) -> Any:
+    try:
+        return load()
+    except ConfigError:
+        raise
+    except Exception as error:
+        line = _line_in(error, where)
+        raise ConfigError(
+            f"the benchmark cannot be loaded: {type(error).__name__}: {error}",
+            where=f"{where}:{line}" if line else where,
+        ) from error
+
+
+def _line_in(error: BaseException, path: str) -> int | None:
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    line, frame = None, error.__traceback__
+    while frame is not None:
+        if Path(frame.tb_frame.f_code.co_filename).name == Path(path).name:
+            line = frame.tb_lineno
+        frame = frame.tb_next
+    return line
+
+
+def _open(found: Found, params: Mapping[str, Any], fewshot: int | None) -> Environment:
+    if isinstance(found, Definition):
+        definition = found.with_params(params)
+        if fewshot is not None:
+            definition = replace(definition, num_fewshot=fewshot)
+        return DefinedEnvironment(definition)
+    if fewshot is not None:
+        raise ConfigError("fewshot has no effect on this benchmark", where=found.name)
+    return construct(found, params)

@@ -1,0 +1,171 @@
+"""Rows of a dataset, wherever they come from: a list, a callable, a file, or the hub."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import ConfigError
+from ..types import Json
+
+Row = Mapping[str, Any]
+Source = str | Path | Sequence[Row] | Callable[..., Any]
+"""An ``hf://`` address, a file, rows, or a function that gives rows (or a ``Dataset``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Loaded rows and what identifies them."""
+
+    rows: Sequence[Row]
+    name: str
+    revision: str | None = None
+    """Resolved commit of a hub dataset."""
+    digest: str = ""
+    """sha256 over the rows."""
+
+
+def load(source: Source, *, folder: Path | None = None) -> Dataset:
+    """Load a dataset. Relative paths are looked up beside the defining file, then in the current
+    directory. Blocks; call it in a thread. Raises ConfigError saying what to do."""
+    if callable(source):
+        return _called(source)
+    if isinstance(source, str) and source.startswith("hf://"):
+        from .hub import load_hub
+
+        rows, name, revision = load_hub(source)
+        return Dataset(rows=rows, name=name, revision=revision, digest=digest_rows(rows))
+    if isinstance(source, str | Path):
+        path = _find(Path(source), folder)
+        rows = read_file(path)
+        return Dataset(rows=rows, name=path.name, digest=digest_rows(rows))
+    return Dataset(rows=list(source), name="rows", digest=digest_rows(source))
+
+
+def read_file(path: Path) -> list[Row]:
+    """Rows of a .jsonl, .json, .csv, .tsv or .parquet file. Raises ConfigError with file:line."""
+    readers = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise ConfigError(
+            f"cannot read {path.suffix or 'a file without ending'}",
+            where=str(path),
+            hint=f"one of {', '.join(readers)}",
+        )
+    try:
+        return list(reader(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+
+
+def digest_rows(rows: Sequence[Row]) -> str:
+    """sha256 over the rows' JSON, in order."""
+    digest = hashlib.sha256()
+    encoder = msgspec.json.Encoder(enc_hook=_plain)
+    for row in rows:
+        digest.update(encoder.encode(row))
+        digest.update(b"\n")
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _plain(value: Any) -> Json:
+    """What JSON lacks: an image or an object by its bytes or its text."""
+    data = value.get("bytes") if isinstance(value, dict) else None
+    return hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else str(value)
+
+
+def _called(source: Callable[..., Any]) -> Dataset:
+    name = getattr(source, "__name__", "callable")
+    takes = inspect.signature(source).parameters
+    try:
+        rows = source(num_examples=None) if "num_examples" in takes else source()
+        if isinstance(rows, Dataset):
+            return rows
+        rows = list(rows)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"the dataset function {name}() failed: {type(error).__name__}: {error}"
+        ) from error
+    return Dataset(rows=rows, name=name, digest=digest_rows(rows))
+
+
+def _find(path: Path, folder: Path | None) -> Path:
+    tried = [folder / path, path] if folder is not None and not path.is_absolute() else [path]
+    for candidate in tried:
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(
+        "dataset not found",
+        where=str(path),
+        hint=f"looked for {', '.join(str(candidate) for candidate in tried)}",
+    )
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = msgspec.json.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ConfigError(
+                    f"not JSON: {error}", where=f"{path}:{number}", hint="mend or remove the line"
+                ) from None
+            yield _mapping(row, f"{path}:{number}")
+
+
+def _json(path: Path) -> Iterator[Row]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"not JSON: {error.msg}", where=f"{path}:{error.lineno}") from None
+    if isinstance(data, dict):
+        lists = [value for value in data.values() if isinstance(value, list)]
+        data = lists[0] if len(lists) == 1 else data
+    if not isinstance(data, list):
+        raise ConfigError("must be a list of rows", where=str(path))
+    for position, row in enumerate(data):
+        yield _mapping(row, f"{path} [{position}]")
+
+
+def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, delimiter=delimiter)
+        for row in reader:
+            if None in row or None in row.values():
+                raise ConfigError(
+                    f"has not as many cells as the header ({len(reader.fieldnames or ())})",
+                    where=f"{path}:{reader.line_num}",
+                )
+            yield row
+
+
+def _tsv(path: Path) -> Iterator[Row]:
+    return _csv(path, delimiter="\t")
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"not a parquet file: {error}", where=str(path)) from None
+    yield from table.to_pylist()
+
+
+def _mapping(row: Any, where: str) -> Row:
+    if not isinstance(row, dict):
+        raise ConfigError(f"a row must be an object, not {type(row).__name__}", where=where)
+    return row

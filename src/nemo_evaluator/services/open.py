@@ -1,0 +1,36 @@
+"""Opens the model behind a service."""
+
+from __future__ import annotations
+
+from ..config.services import ApiService, Service, SimulatedService
+from ..errors import ConfigError
+from ..traffic.client import ModelClient, open_http_model
+
+SERVICES = [
+    ("api", "an endpoint that is already running"),
+    ("simulated", "a model without a model, in this process"),
+]
+
+
+def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
+    """The client of a service. Raises ConfigError for a type this version cannot run."""
+    if isinstance(service, ApiService):
+        return open_http_model(name, service, max_concurrent=max_concurrent)
+    if isinstance(service, SimulatedService):
+        from .simulated.model import SimulatedModel
+        from .simulated.transport import SimulatedTransport
+
+        transport = SimulatedTransport(SimulatedModel(service))
+        return ModelClient(
+            service.model, service, transport, peer="simulated", max_concurrent=max_concurrent
+        )
+    raise ConfigError(
+        f"{service.type!r} cannot be run by this version",
+        where=f"services.{name}",
+        hint="types that can: api, simulated",
+    )
+
+
+def list_services() -> list[tuple[str, str]]:
+    """Type and one line about each."""
+    return SERVICES
