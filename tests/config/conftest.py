@@ -40,7 +40,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     def write_file(content: str | Mapping[str, Any], name: str = "c.yaml") -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = content if isinstance(content, str) else yaml.safe_dump(dict(content))
+        text = (
+            content if isinstance(content, str) else yaml.safe_dump(dict(content), sort_keys=False)
+        )
         path.write_text(text, encoding="utf-8")
         return path
 

@@ -74,6 +74,12 @@ class ConfigRecord(BaseModel):
 
     __str__ = __repr__
 
+    def __eq__(self, other: object) -> bool:
+        """Equal in what was written; what is known of secrets does not count."""
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
     def changed(self) -> set[str]:
         """Names of the fields that were set to something other than their default."""
         return {
@@ -91,6 +97,7 @@ def _kinds(record: type[ConfigRecord]) -> tuple[frozenset[str], frozenset[str]]:
     for name, field in record.model_fields.items():
         if NoneType in get_args(field.annotation):
             nullable.add(name)
-        if get_origin(field.annotation) is dict and name not in KEEPS_NULLS:
+        kinds = (field.annotation, *get_args(field.annotation))
+        if any(get_origin(kind) is dict for kind in kinds) and name not in KEEPS_NULLS:
             mappings.add(name)
     return frozenset(nullable), frozenset(mappings)

@@ -79,7 +79,7 @@ def _expand(node: Node, path: KeyPath, result: Expansion) -> Any:
 
 def _look_up_key(service: dict[str, Any], path: KeyPath, result: Expansion) -> None:
     name = service.get("api_key_env")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name.isidentifier():
         return
     if service.get("api_key"):
         hint = "remove one of them"

@@ -63,6 +63,9 @@ def _words(
         return str(ctx["error"]), None
     if kind == "string_type" and got:
         return f"must be text{got}", "put it in quotes"
+    if kind == "string_pattern_mismatch":
+        # Who writes a key where its variable belongs must not find it in a log.
+        return "must be the name of a variable (letters, digits and _)", None
     if kind in _PHRASES:
         return _PHRASES[kind](ctx) + got, None
     message = detail["msg"]
@@ -87,7 +90,6 @@ _PHRASES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "too_short": _entries,
     "string_too_short": partial(_fixed, "must not be empty"),
     "string_type": partial(_fixed, "must be text"),
-    "string_pattern_mismatch": partial(_fixed, "must be a name of letters, digits and _"),
     "finite_number": partial(_fixed, "must be a finite number"),
     **dict.fromkeys(
         ("int_type", "int_parsing", "int_from_float"), partial(_fixed, "must be a whole number")

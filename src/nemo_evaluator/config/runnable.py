@@ -20,7 +20,6 @@ from .solvers import SimpleSolver
 from .tree import KeyPath
 
 INTERCEPTORS = ("endpoint",)
-REPORTS = ("markdown", "json", "csv")
 NO_TEMPLATE = ("off", "none", "")
 LATER = "not supported by this version"
 REMOVE = "remove it"
@@ -113,10 +112,6 @@ def _output(path: KeyPath, output: OutputConfig) -> Iterator[Problem]:
     if output.timestamped:
         what = "a local run writes into output.dir itself"
         yield Problem((*path, "timestamped"), what, "remove it, or set it to false")
-    for index, name in enumerate(output.report):
-        if name not in REPORTS:
-            available = f"available: {', '.join(REPORTS)}"
-            yield Problem((*path, "report", index), f"{name!r} is {LATER}", available)
 
 
 def _kind(path: KeyPath, kind: str, runnable: str) -> Problem:
