@@ -39,7 +39,7 @@ class Outcome(enum.StrEnum):
     @property
     def has_reward(self) -> bool:
         """Whether a rollout that ended so counts in a score."""
-        return self in (Outcome.SCORED, Outcome.MODEL_ERROR)
+        return self is Outcome.SCORED or self is Outcome.MODEL_ERROR
 
 
 class Phase(enum.StrEnum):

@@ -228,6 +228,9 @@ class Rollouts:
         )
 
     async def _start_verification(self, work: Work, solution: Solution) -> None:
+        if getattr(self._job.environment, "inline", False):
+            await self._verify(work, solution)
+            return
         await self._verify_slots.acquire()
         task = asyncio.create_task(self._verify(work, solution))
         self._verifying.add(task)

@@ -11,7 +11,6 @@ from ..config.scoring import ScorerMetric, ScoringConfig
 from ..environments.contract import Environment, VerifyTools
 from ..errors import ConfigError
 from ..scoring.input import ScorerInput
-from ..scoring.primitives import PRIMITIVES
 from ..types import Json, Problem, Score, Solution
 
 Scorer = Callable[[ScorerInput], Mapping[str, Json]]
@@ -22,6 +21,8 @@ def with_scorers(environment: Environment, scoring: ScoringConfig) -> Environmen
     names = [metric.name for metric in scoring.metrics if isinstance(metric, ScorerMetric)]
     if not names:
         return environment
+    from ..scoring.primitives import PRIMITIVES
+
     for name in names:
         if name not in PRIMITIVES:
             known = ", ".join(sorted(PRIMITIVES))

@@ -17,6 +17,7 @@ from ..scoring.reasoning import visible
 from ..types import Failure, Image, Json, Phase, Problem, Score, Solution
 from .contract import VerifyTools
 from .define import Definition, SeedResult
+from .pace import Pace
 from .rows import Dataset, load
 from .templates import compile_template
 
@@ -34,6 +35,12 @@ class DefinedEnvironment:
         self._render = compile_template(definition.prompt)
         self._examples = ""
         self._is_async = inspect.iscoroutinefunction(definition.scorer)
+        self._pace = Pace(quick=definition.inline)
+
+    @property
+    def inline(self) -> bool:
+        """Whether verification is now so quick that it needs no task of its own."""
+        return not self._is_async and self._pace.quick
 
     async def prepare(self) -> None:
         """Load the dataset and the few-shot examples."""
@@ -91,10 +98,8 @@ class DefinedEnvironment:
         try:
             if self._is_async:
                 verdict = await self._d.scorer(sample)
-            elif self._d.inline:
-                verdict = self._d.scorer(sample)
             else:
-                verdict = await asyncio.to_thread(self._d.scorer, sample)
+                verdict = await self._pace.run(self._d.scorer, sample)
                 if inspect.isawaitable(verdict):
                     verdict = await verdict
             score = to_score(verdict)

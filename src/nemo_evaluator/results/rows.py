@@ -23,17 +23,13 @@ class RolloutRecord:
     problem: ProblemSeeded | None
     solved: Solved | None
     ended: Scored | Errored | None
+    scored: Scored | None
+    """The verdict, if there is one."""
 
     @property
     def outcome(self) -> Outcome:
         """How it ended; what was solved and never verified counts as unscored."""
         return self.ended.outcome if self.ended is not None else Outcome.UNSCORED
-
-    @property
-    def scored(self) -> Scored | None:
-        """The verdict, if there is one."""
-        ended = self.ended
-        return ended if isinstance(ended, Scored) and ended.outcome.has_reward else None
 
     @property
     def truncated(self) -> bool:
@@ -69,12 +65,14 @@ def read_rollouts(path: Path, index: JournalIndex) -> Iterator[RolloutRecord]:
                 problem = found if isinstance(found, ProblemSeeded) else None
             solved = reader.at(state.solved_at) if state.solved_at >= 0 else None
             ended = reader.at(state.ended_at) if state.ended_at >= 0 else None
+            verdict = isinstance(ended, Scored) and ended.outcome.has_reward
             yield RolloutRecord(
                 key=key,
                 attempts=state.attempts,
                 problem=problem,
                 solved=solved if isinstance(solved, Solved) else None,
-                ended=ended if isinstance(ended, Scored | Errored) else None,
+                ended=ended if isinstance(ended, (Scored, Errored)) else None,
+                scored=ended if verdict else None,  # type: ignore[arg-type]
             )
 
 
