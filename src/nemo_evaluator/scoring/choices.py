@@ -26,7 +26,8 @@ _WORDS = ("answer", "option", "choice", "selection", "response")
 _ANNOUNCED = re.compile(
     rf"(?<![^\W_])(?:{'|'.join(_WORDS)})s?\b(?:[ \t](?:choice|option|letter))?"
     r"(?:[ \t](?:to|for|that|which|corresponding)\b[^\n.:]{0,120}?)?"
-    rf"[ \t*_`\"]{{0,5}}{_IS}[*_]{{0,3}}(?:[ \t]{{0,4}}\n[ \t\n]{{0,6}})?{_WRAP}{{0,8}}{_LETTER}",
+    rf"[ \t*_`\"]{{0,5}}{_IS}[ \t]?[:：]?[*_]{{0,3}}"
+    rf"(?:[ \t]{{0,4}}\n[ \t\n]{{0,6}})?{_WRAP}{{0,8}}{_LETTER}",
     re.IGNORECASE,
 )
 _STRICT_RULES = (

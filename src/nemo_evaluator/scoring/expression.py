@@ -18,7 +18,7 @@ Env = Mapping[str, Fraction]
 Formula = Callable[[Env], Value]
 
 MAX_LENGTH = 600
-_MAX_BITS = 4_000
+_MAX_BITS = 60_000
 
 
 class Unreadable(ValueError):

@@ -45,6 +45,8 @@ _ANSWER_WORDS = ("answer", "result", "solution")
 _HASHES = re.compile(rf"####[ \t]{{0,9}}{_VALUE}")
 _ANSWER_TAG = re.compile(r"<answer>(?P<value>[^<]{0,2000})</answer>", re.IGNORECASE)
 _A_LINE = re.compile(rf"(?m:^)[ \t*]{{0,4}}A[ \t]?:[ \t]{{0,4}}{_VALUE}")
+_WRAPPERS = 8  # layers of markup around one answer
+_BOXES = 8  # unreadable boxes to pass over before giving up
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _BARE_BOX = re.compile(r"-?\w")
 
@@ -89,9 +91,12 @@ def clean(value: str) -> str:
     >>> clean("**$42$**."), clean(r"\(\boxed{x+1}\)."), clean("St. John's")
     ('42', 'x+1', "St. John's")
     """
-    while True:
+    before = None
+    for _ in range(_WRAPPERS):
+        if value == before:
+            break
         before = value
-        value = value.strip().strip("*`").strip()
+        value = value.strip(" \t\r\n\u00a0*`")
         if value.endswith((".", "。", ",", ";")) and not value.endswith(("...", "\\,", "\\;")):
             value = value[:-1].rstrip()
         if len(value) > 1 and value[0] + value[-1] in ('""', "''", "“”", "‘’", "__"):
@@ -99,8 +104,7 @@ def clean(value: str) -> str:
         if value[:1] in ("$", "\\") and (wrapped := _WRAPPED.match(value)):
             inner = next(group for group in wrapped.groups() if group is not None)
             value = inner if inner.count("$") % 2 == 0 and inner.strip() else value
-        if value == before:
-            return value
+    return value
 
 
 def _extraction(text: str, start: int, stop: int, rule: str) -> Extraction | None:
@@ -169,17 +173,17 @@ def boxed(text: str) -> Extraction | None:
     '\\frac{1}{2}'
     """
     end = len(text)
-    while (at := max(text.rfind("\\boxed", 0, end), text.rfind("\\fbox", 0, end))) >= 0:
-        end = at
-        start = at + (6 if text.startswith("\\boxed", at) else 5)
+    for _ in range(_BOXES):
+        at = max(text.rfind("\\boxed", 0, end), text.rfind("\\fbox", 0, end))
+        if at < 0:
+            return None
+        end, start = at, text.find("x", at) + (3 if text.startswith("\\boxed", at) else 1)
         while text.startswith(" ", start):
             start += 1
         if not text.startswith("{", start):
             if short := _BARE_BOX.match(text, start):
                 return Extraction(value=short[0], rule="boxed", span=short.span())
-            continue
-        stop = _closing_brace(text, start)
-        if stop and (value := text[start + 1 : stop].strip()):
+        elif (stop := _closing_brace(text, start)) and (value := text[start + 1 : stop].strip()):
             return Extraction(value=value, rule="boxed", span=(start + 1, stop))
     return None
 
@@ -206,8 +210,8 @@ def final_answer(
 ) -> Extraction | None:
     r"""The answer announced last, by whichever rule.
 
-    ``Answer:``, ``the answer is``, ``####``, ``\boxed{}``, ``<answer>``; with ``a_line`` also a line
-    ``A: ...`` (lenient).
+    ``Answer:``, ``the answer is``, ``####``, ``\boxed{}``, ``<answer>``; with ``a_line`` also
+    (lenient) a line ``A: ...``.
 
     >>> final_answer("The answer is 5. No: the answer is 6.").value
     '6'

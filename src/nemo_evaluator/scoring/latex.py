@@ -12,8 +12,8 @@ from typing import NamedTuple
 from .extract import boxed, clean
 
 _DROP = re.compile(
-    r"(?<!\\)\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|quad|qquad|[,;:! ])(?![a-zA-Z])"
-    r"|(?<!\\)\\(?=[,;:!\s])|~|\^\s*\{?\s*\\circ\s*\}?|\^\s*\{?\s*°\s*\}?|°|\\degrees?\b|\\\$|€|£|\\hline"
+    r"(?<!\\)\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|q?quad)(?![a-zA-Z])"
+    r"|(?<!\\)\\[,;:!\s]|~|\^\s*\{?\s*(?:\\circ|°)\s*\}?|°|\\degrees?\b|\\\$|€|£|\\hline"
 )
 _SPELLING = {
     "\\dfrac": "\\frac",
@@ -93,12 +93,8 @@ def normal(text: str) -> str:
     ('\\frac{1}{2}', '( 3, \\frac{\\pi }{2} )')
     """
     text = clean(text)
-    if (
-        text.startswith("\\boxed")
-        and (box := boxed(text))
-        and not text[box.span[1] + 1 :].strip(" .")
-    ):
-        text = box.value
+    if text.startswith("\\boxed{") and (box := boxed(text)) and box.span[0] == len("\\boxed{"):
+        text = box.value if not text[box.span[1] + 1 :].strip(" .") else text
     text = _GROUP_BRACES.sub(",", text)
     text = _STRAY_BOX.sub("", text)
     text = _DROP.sub(" ", text)

@@ -27,7 +27,7 @@ CURRENCY = r"(?:\\?\$|[€£¥₹₽₩฿]|US\$|USD|EUR|Rs\.?)"
 PATTERN = re.compile(
     rf"(?<![\w^_.])(?<!\^\{{)(?P<body>(?:(?<![\w)\]}}$])(?P<sign>{_SIGN})\s?)?"
     rf"(?:{CURRENCY}\s?(?P<inner>{_SIGN})?)?(?:(?P<mixed>\d+)\s?(?={FRACTION}))?"
-    rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^|(?:st|nd|rd|th)\b)\s?(?P<percent>\\?%|٪|％)?"
+    rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^|(?:st|nd|rd|th)\b)(?:\s?(?P<percent>\\?%|٪|％))?"
 )
 _WHOLE = re.compile(
     rf"\s*(?P<sign>{_SIGN})?\s*(?:{CURRENCY})?\s*(?P<inner>{_SIGN})?"

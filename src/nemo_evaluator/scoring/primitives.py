@@ -97,6 +97,8 @@ def fuzzy_match(sample: ScorerInput) -> Verdict:
     return verdict(seen, whole, False)
 
 
+SENTENCE = 400
+"""Characters of a last sentence that are looked at."""
 _COPULAS = frozenset(["is", "was", "are", "were", "be", "called", "named"])
 _DENIALS = frozenset(
     [
@@ -120,7 +122,11 @@ _DENIALS = frozenset(
 def _stated(text: str, wanted: set[str]) -> Extraction | None:
     """The alias a last clause ends on: ``The capital of France is Paris.``"""
     stop = len(text.rstrip(" \n.!*_\"'"))
-    start = max(text.rfind(mark, 0, stop) for mark in (". ", "\n", "; ", ", ", "? ", "! ")) + 1
+    earliest = max(0, stop - SENTENCE)
+    start = (
+        max(text.rfind(mark, earliest, stop) for mark in (". ", "\n", "; ", ", ", "? ", "! ")) + 1
+        or earliest
+    )
     clause = text[start:stop]
     words = normalize(clause).split()
     for at, word in enumerate(words):
@@ -236,7 +242,7 @@ def trivia_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> V
         return nothing(seen)
     value, wanted = clean(found.value), aliases_of(sample)
     em = em_over_aliases(value, wanted, normalize_trivia)
-    f1 = f1_over_aliases(value, wanted, normalize_trivia)
+    f1 = 1.0 if em else f1_over_aliases(value, wanted, normalize_trivia)
     return verdict(seen, found, em, em=float(em), f1=f1)
 
 

@@ -67,10 +67,13 @@ def token_f1(prediction: str, target: str, normalizer: Normalizer = normalize_sq
     >>> round(token_f1("Barack Obama", "Obama"), 3)
     0.667
     """
-    answer, gold = normalizer(prediction).split(), normalizer(target).split()
-    overlap = sum((Counter(answer) & Counter(gold)).values())
-    if not overlap:
+    return _bag_f1(normalizer(prediction).split(), normalizer(target).split())
+
+
+def _bag_f1(answer: list[str], gold: list[str]) -> float:
+    if set(answer).isdisjoint(gold):
         return 0.0
+    overlap = sum((Counter(answer) & Counter(gold)).values())
     precision, recall = overlap / len(answer), overlap / len(gold)
     return 2 * precision * recall / (precision + recall)
 
@@ -79,4 +82,5 @@ def f1_over_aliases(
     prediction: str, aliases: Iterable[str], normalizer: Normalizer = normalize_squad
 ) -> float:
     """The best token F1 over the aliases."""
-    return max((token_f1(prediction, alias, normalizer) for alias in aliases), default=0.0)
+    answer = normalizer(prediction).split()
+    return max((_bag_f1(answer, normalizer(alias).split()) for alias in aliases), default=0.0)

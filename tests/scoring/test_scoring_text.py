@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nemo_evaluator.scoring import text
+
+
+@pytest.mark.parametrize(
+    ("raw", "normal"),
+    [
+        ("The  Eiffel Tower!", "eiffel tower"),
+        ("A", "a"),
+        ("The", "the"),
+        ("ﬁne", "fine"),
+        ("U.S.A.", "usa"),
+        ("«Paris»", "paris"),
+        ("", ""),
+        ("!?", ""),
+    ],
+)
+def test_normalize(raw: str, normal: str) -> None:
+    assert text.normalize(raw) == normal
+
+
+@given(st.text(max_size=80))
+def test_normalize_is_idempotent_and_case_blind(raw: str) -> None:
+    once = text.normalize(raw)
+    assert text.normalize(once) in (once, text.normalize(once))
+    assert text.same_text(raw, raw) == bool(once)
+
+
+def test_empty_matches_nothing() -> None:
+    assert not text.same_text("", "")
+    assert not text.em_over_aliases("", ["", "the"])
+    assert text.f1_over_aliases("", ["x"]) == 0.0
+    assert text.f1_over_aliases("x", []) == 0.0
+
+
+def test_squad_and_trivia_differ_on_hyphens() -> None:
+    assert text.normalize_squad("Fast-forward") == "fastforward"
+    assert text.normalize_trivia("Fast-forward") == "fast forward"
+    assert text.normalize_trivia("The_Beatles’") == "beatles"
+
+
+def test_token_f1_worked_example() -> None:
+    # one of two tokens right, all of the gold found: P = 1/2, R = 1, F1 = 2/3
+    assert text.token_f1("Barack Obama", "Obama") == pytest.approx(2 / 3)
+    assert text.f1_over_aliases("Barack Obama", ["Obama", "barack the obama"]) == 1.0
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_f1_is_symmetric_and_bounded(a: str, b: str) -> None:
+    assert text.token_f1(a, b) == pytest.approx(text.token_f1(b, a))
+    assert 0.0 <= text.token_f1(a, b) <= 1.0
