@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import MutableSequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +34,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 NO_ANSWER = {Failure.FORMAT, Failure.EMPTY, Failure.REFUSAL, Failure.TRUNCATED}
 
 Floats = npt.NDArray[np.float64]
+V = TypeVar("V")
 
 
 class Collector:
@@ -151,13 +154,11 @@ class Collector:
         if metadata.get("category") is not None:
             groups["category"] = metadata["category"]
         for name, group in groups.items():
-            column = self._groups.setdefault(str(name), [""] * (len(self._rewards) - 1))
-            column += [""] * (len(self._rewards) - 1 - len(column))
-            column.append(str(group))
+            _append(self._groups.setdefault(str(name), []), str(group), "", len(self._rewards))
         for name, reward in extra_metrics(record.scored).items():
-            extra = self._extra.setdefault(name, array("d"))
-            extra.extend([0.0] * (len(self._rewards) - 1 - len(extra)))
-            extra.append(reward)
+            if name not in self._extra:
+                self._extra[name] = array("d")
+            _append(self._extra[name], float(reward), 0.0, len(self._rewards))
 
     def _add_example(self, record: RolloutRecord, failure: Failure) -> None:
         self._example_counts[failure] += 1
@@ -255,6 +256,13 @@ class Collector:
             finish_reason_counts=dict(sorted(self._finish.items())),
             cost_usd=None if self._cost is None else round(self._cost, 6),
         )
+
+
+def _append(column: MutableSequence[V], value: V, filler: V, length: int) -> None:
+    """Make ``value`` the last of ``length`` entries, with fillers for rollouts that had none."""
+    while len(column) < length - 1:
+        column.append(filler)
+    column.append(value)
 
 
 class _PerProblem:
