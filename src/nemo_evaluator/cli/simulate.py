@@ -2,76 +2,99 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 
 @click.command()
-@click.option("--port", default=0, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0: any.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--model-id", default="simulated", show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--accuracy", default=0.7, show_default=True, type=click.FloatRange(0, 1))
-@click.option("--latency-ms", default=0.0, show_default=True, type=click.FloatRange(0))
+@click.option("--model-id", default="simulated", show_default=True, help="Listed in /v1/models.")
+@click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+@click.option(
+    "--accuracy",
+    default=0.7,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of right answers, where --bench tells them.",
+)
+@click.option("-b", "--bench", multiple=True, help="Benchmark it knows the answers of; repeatable.")
+@click.option(
+    "--latency-ms", default=0.0, show_default=True, type=click.FloatRange(0), help="Mean."
+)
+@click.option(
+    "--latency",
+    default="constant",
+    show_default=True,
+    type=click.Choice(["constant", "uniform", "lognormal"]),
+    help="Distribution of the latency.",
+)
 @click.option("--completion-tokens", default=64, show_default=True, type=click.IntRange(1))
-@click.option("--reasoning", is_flag=True, help="Answer with reasoning_content too.")
+@click.option("--reasoning", is_flag=True, help="Answer with a reasoning text too.")
 @click.option("--tool-call-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1))
-@click.option("--faults", default="", help="Like rate_limit=0.1,drop=0.03,hang=0.01,hang_s=5")
-@click.option("--bench", help="Benchmark whose right answers it shall know.")
-def command(
-    port: int,
-    host: str,
-    model_id: str,
-    seed: int,
-    accuracy: float,
-    latency_ms: float,
-    completion_tokens: int,
-    reasoning: bool,
-    tool_call_rate: float,
-    faults: str,
-    bench: str | None,
-) -> None:
+@click.option("--faults", default="", help="Like rate_limit=0.1,drop=0.03,hang=0.01,hang_s=5.")
+@click.option(
+    "--vary-repeats",
+    is_flag=True,
+    help="Answer the same request differently each time (default: always the same).",
+)
+def command(**flags: Any) -> None:
     """Serve a simulated OpenAI-compatible model until interrupted.
 
     The first line on stdout is `listening on http://HOST:PORT/v1`.
     """
-    from pydantic import ValidationError
-
-    from ..config.services import SimulatedService
-    from ..errors import ConfigError
     from ..executors.simulate import serve_simulated
     from ..runtime import run_blocking
 
-    try:
-        service = SimulatedService.model_validate(
-            {
-                "type": "simulated",
-                "model": model_id,
-                "seed": seed,
-                "accuracy": accuracy,
-                "latency": {"mean_ms": latency_ms},
-                "completion_tokens": {"mean": completion_tokens},
-                "reasoning": reasoning,
-                "tool_call_rate": tool_call_rate,
-                "faults": _faults(faults),
-            }
+    run_blocking(
+        serve_simulated(
+            _service(flags),
+            benches=flags["bench"],
+            host=flags["host"],
+            port=flags["port"],
+            vary_repeats=flags["vary_repeats"],
+            announce=lambda url: click.echo(f"listening on {url}"),
         )
+    )
+
+
+def _service(flags: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
+    from ..config.services import FaultsConfig, LatencyConfig, SimulatedService, TokensConfig
+    from ..errors import ConfigError
+
+    try:
+        faults = FaultsConfig.model_validate(_pairs(flags["faults"]))
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
-        raise ConfigError(f"{where}: {problem['msg']}", where="--faults") from None
-    run_blocking(serve_simulated(service, bench=bench, host=host, port=port))
+        name = ".".join(map(str, problem["loc"]))
+        raise ConfigError(
+            f"{name}: {problem['msg']}" if name else problem["msg"],
+            where="--faults",
+            hint=f"known: {', '.join(FaultsConfig.model_fields)}",
+        ) from None
+    return SimulatedService(
+        model=flags["model_id"],
+        seed=flags["seed"],
+        accuracy=flags["accuracy"],
+        latency=LatencyConfig(distribution=flags["latency"], mean_ms=flags["latency_ms"]),
+        completion_tokens=TokensConfig(mean=flags["completion_tokens"]),
+        reasoning=flags["reasoning"],
+        tool_call_rate=flags["tool_call_rate"],
+        faults=faults,
+    )
 
 
-def _faults(text: str) -> dict[str, float]:
-    faults = {}
+def _pairs(text: str) -> dict[str, float]:
+    pairs = {}
     for part in filter(None, text.split(",")):
-        name, equals, value = part.partition("=")
+        name, _, value = part.partition("=")
         try:
-            faults[name.strip()] = float(value)
+            pairs[name.strip()] = float(value)
         except ValueError:
             raise click.BadParameter(
                 f"{part!r} is not name=number", param_hint="--faults"
             ) from None
-        if not equals:
-            raise click.BadParameter(f"{part!r} is not name=number", param_hint="--faults")
-    return faults
+    return pairs

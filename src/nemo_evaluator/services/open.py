@@ -17,17 +17,19 @@ def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClie
     if isinstance(service, ApiService):
         return open_http_model(name, service, max_concurrent=max_concurrent)
     if isinstance(service, SimulatedService):
-        from .simulated.model import SimulatedModel
         from .simulated.transport import SimulatedTransport
 
-        transport = SimulatedTransport(SimulatedModel(service))
         return ModelClient(
-            service.model, service, transport, peer="simulated", max_concurrent=max_concurrent
+            service.model,
+            service,
+            SimulatedTransport(service),
+            peer="simulated",
+            max_concurrent=max_concurrent,
         )
     raise ConfigError(
-        f"{service.type!r} cannot be run by this version",
-        where=f"services.{name}",
-        hint="types that can: api, simulated",
+        f"{service.type!r} is not supported by this version",
+        where=f"services.{name}.type",
+        hint="runnable now: api, simulated",
     )
 
 

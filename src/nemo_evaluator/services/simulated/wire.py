@@ -1,0 +1,183 @@
+"""A simulated answer in each protocol's shape, whole or as the events of a stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from .model import Answer
+
+FINGERPRINT = "simulated"
+PIECE = 16
+"""Characters per streamed event."""
+
+
+def response(answer: Answer, protocol: str, model: str) -> dict[str, Any]:
+    """The response body."""
+    if protocol == "responses":
+        return _responses(answer, model)
+    if protocol == "completions":
+        choice = {
+            "index": 0,
+            "text": _with_thoughts(answer),
+            "logprobs": None,
+            "finish_reason": answer.finish_reason,
+        }
+        return {**_head(answer, "cmpl", "text_completion", model), **_body(choice, answer)}
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text}
+    if answer.reasoning is not None:
+        message["reasoning_content"] = answer.reasoning
+    if answer.tool_call is not None:
+        message["content"], message["tool_calls"] = None, [answer.tool_call]
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": answer.finish_reason,
+    }
+    return {**_head(answer, "chatcmpl", "chat.completion", model), **_body(choice, answer)}
+
+
+def events(
+    answer: Answer, protocol: str, model: str, *, usage: bool = True
+) -> Iterator[dict[str, Any]]:
+    """The events of a stream, each one ``data:`` line. ``usage``: one more with token counts."""
+    if protocol == "responses":
+        yield from _responses_events(answer, model)
+        return
+    if protocol == "completions":
+        head = _head(answer, "cmpl", "text_completion", model)
+        parts: list[dict[str, Any]] = [{"text": piece} for piece in _pieces(_with_thoughts(answer))]
+        last: dict[str, Any] = {"text": "", "finish_reason": answer.finish_reason}
+    else:
+        head = _head(answer, "chatcmpl", "chat.completion.chunk", model)
+        parts = [{"delta": delta} for delta in _deltas(answer)]
+        last = {"delta": {}, "finish_reason": answer.finish_reason}
+    for part in parts:
+        yield {**head, "choices": [{"index": 0, **part, "finish_reason": None}]}
+    yield {**head, "choices": [{"index": 0, **last}]}
+    if usage:
+        yield {**head, "choices": [], "usage": _usage(answer)}
+
+
+def _deltas(answer: Answer) -> Iterator[dict[str, Any]]:
+    yield {"role": "assistant", "content": ""}
+    for piece in _pieces(answer.reasoning or ""):
+        yield {"reasoning_content": piece}
+    if (call := answer.tool_call) is not None:
+        function = call["function"]
+        yield {
+            "tool_calls": [
+                {
+                    "index": 0,
+                    "id": call["id"],
+                    "type": "function",
+                    "function": {"name": function["name"], "arguments": ""},
+                }
+            ]
+        }
+        for piece in _pieces(function["arguments"]):
+            yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+    for piece in _pieces(answer.text):
+        yield {"content": piece}
+
+
+def _responses_events(answer: Answer, model: str) -> Iterator[dict[str, Any]]:
+    final = _responses(answer, model)
+    started = {**final, "status": "in_progress", "output": [], "usage": None}
+    yield {"type": "response.created", "response": started}
+    for piece in _pieces(answer.reasoning or ""):
+        yield {"type": "response.reasoning_summary_text.delta", "delta": piece}
+    for piece in _pieces(answer.text):
+        yield {"type": "response.output_text.delta", "delta": piece}
+    if answer.tool_call is not None:
+        arguments = answer.tool_call["function"]["arguments"]
+        yield {"type": "response.function_call_arguments.delta", "delta": arguments}
+    yield {"type": f"response.{final['status']}", "response": final}
+
+
+def _head(answer: Answer, prefix: str, kind: str, model: str) -> dict[str, Any]:
+    return {
+        "id": f"{prefix}-{answer.id}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": model,
+        "system_fingerprint": FINGERPRINT,
+    }
+
+
+def _body(choice: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    return {"choices": [choice], "usage": _usage(answer)}
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    return {
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "total_tokens": answer.prompt_tokens + answer.completion_tokens,
+        "completion_tokens_details": {"reasoning_tokens": answer.reasoning_tokens},
+    }
+
+
+def _responses(answer: Answer, model: str) -> dict[str, Any]:
+    cut = answer.finish_reason == "length"
+    return {
+        "id": f"resp_{answer.id}",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": "incomplete" if cut else "completed",
+        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "error": None,
+        "model": model,
+        "system_fingerprint": FINGERPRINT,
+        "output": _output(answer),
+        "usage": {
+            "input_tokens": answer.prompt_tokens,
+            "output_tokens": answer.completion_tokens,
+            "total_tokens": answer.prompt_tokens + answer.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": answer.reasoning_tokens},
+        },
+    }
+
+
+def _output(answer: Answer) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    if answer.reasoning is not None:
+        summary = [{"type": "summary_text", "text": answer.reasoning}]
+        items.append({"id": f"rs_{answer.id}", "type": "reasoning", "summary": summary})
+    if (call := answer.tool_call) is not None:
+        items.append(
+            {
+                "id": f"fc_{answer.id}",
+                "type": "function_call",
+                "call_id": call["id"],
+                "status": "completed",
+                **call["function"],
+            }
+        )
+        return items
+    part = {"type": "output_text", "text": answer.text, "annotations": []}
+    items.append(
+        {
+            "id": f"msg_{answer.id}",
+            "type": "message",
+            "role": "assistant",
+            "status": "incomplete" if answer.finish_reason == "length" else "completed",
+            "content": [part],
+        }
+    )
+    return items
+
+
+def _with_thoughts(answer: Answer) -> str:
+    """Text completions have no field for reasoning: it stands before the answer, in a tag."""
+    if answer.reasoning is None:
+        return answer.text
+    closed = answer.text or answer.finish_reason != "length"
+    return f"<think>\n{answer.reasoning}" + (f"\n</think>\n\n{answer.text}" if closed else "")
+
+
+def _pieces(text: str) -> Iterator[str]:
+    for start in range(0, len(text), PIECE):
+        yield text[start : start + PIECE]

@@ -1,0 +1,27 @@
+"""Which services can be opened."""
+
+from __future__ import annotations
+
+import pytest
+
+from nemo_evaluator.config.services import ApiService, SimulatedService, VllmService
+from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.services.open import list_services, open_model
+
+
+async def test_api_and_simulated_services_open() -> None:
+    api = ApiService(url="http://127.0.0.1:1/v1", protocol="completions", model="x")
+    for service, name in ((api, "x"), (SimulatedService(model="y"), "y")):
+        model = open_model("svc", service, max_concurrent=3)
+        assert model.name == name and model.limiter.cap == 3
+        await model.close()
+    assert [name for name, _ in list_services()] == ["api", "simulated"]
+
+
+def test_other_services_are_refused_by_name() -> None:
+    service = VllmService(model="x", protocol="chat_completions")
+    with pytest.raises(ConfigError) as caught:
+        open_model("svc", service, max_concurrent=3)
+    assert str(caught.value) == (
+        "services.svc.type: 'vllm' is not supported by this version — runnable now: api, simulated"
+    )
