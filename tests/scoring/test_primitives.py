@@ -114,6 +114,18 @@ def test_drop_match() -> None:
     assert (verdict["correct"], verdict["em"], verdict["f1"]) == (False, 0.0, 0.67)
 
 
+def test_drop_answers_with_several_spans() -> None:
+    target = [["Smith", "Jones"], "Brown"]
+    for response in ("Answer: Jones and Smith", "Answer: Smith, Jones", "Answer: Brown"):
+        assert p.drop_match(ScorerInput(response, target))["correct"]
+    assert p.drop_match(ScorerInput("Answer: Smith", target))["f1"] == 0.5
+
+
+@pytest.mark.parametrize("target", [None, [], {}, True, "abc", float("nan")])
+def test_a_target_that_is_no_number_equals_no_number(target: Any) -> None:
+    assert p.numeric_match(ScorerInput("Answer: 1", target))["correct"] is False
+
+
 @pytest.mark.parametrize("name", sorted(p.PRIMITIVES))
 @pytest.mark.parametrize("response", ["", "  \n", "<think>Answer: 3", "<think>x</think>"])
 @pytest.mark.parametrize("target", ["", "3", "A", "the"])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from nemo_evaluator.scoring.drop import best_em_and_f1
+from nemo_evaluator.scoring.text import same_text
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = {
@@ -50,9 +54,26 @@ def test_agreement_with_recorded_labels(name: str, truth: ModuleType, shared_dir
 
 
 @pytest.mark.shared
-def test_bbh_accuracy_is_reproduced_to_the_digit(truth: ModuleType, shared_dir: Path) -> None:
-    import json
+def test_lighteval_cases_that_apply(truth: ModuleType, shared_dir: Path) -> None:
+    checked = 0
+    for row in truth.rows(shared_dir / "data" / "recorded", "lighteval_metric_cases"):
+        if row["metric_class"] == "drop":
+            golds = row["doc"]["specific"]["golds_no_preprocessing"]
+            em, f1 = best_em_and_f1(row["model_response"]["text"], golds)
+            assert {"em": em, "f1": f1} == row["expected_output"]
+        elif row["metric_class"] == "exact_match":
+            doc, said = row["doc"], row["model_response"]["text"][0]
+            assert (
+                same_text(said, doc["choices"][doc["gold_index"]]) == row["expected_output"]["em"]
+            )
+        else:
+            continue
+        checked += 1
+    assert checked >= 3
 
+
+@pytest.mark.shared
+def test_bbh_accuracy_is_reproduced_to_the_digit(truth: ModuleType, shared_dir: Path) -> None:
     folder = shared_dir / "data" / "recorded"
     published = json.loads((folder / "bbh_codex_cot_accuracy.json").read_text())
     cases = truth.agreement(folder, "bbh_codex_cot")

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from math import isfinite
 from typing import NamedTuple
+
+from ..types import Json
 
 _SPACES = "\u00a0\u202f\u2009"
 _SIGN = "[-+−－]"
@@ -87,9 +90,7 @@ class Number(NamedTuple):
         return not self.percent and 0 < self.value < 1
 
 
-def parse(
-    text: str | int | float, locale: str | None = None, *, units: bool = True
-) -> Number | None:
+def parse(text: Json, locale: str | None = None, *, units: bool = True) -> Number | None:
     """The number a whole string stands for, or None.
 
     ``locale`` (a language code) settles what ``1.234`` and ``1,234`` mean; without it the reading
@@ -106,7 +107,7 @@ def parse(
     True
     """
     if not isinstance(text, str):
-        return None if isinstance(text, bool) else _from_json(text)
+        return _from_json(text)
     text = text.strip()
     if text.isdecimal() and len(text) <= MAX_DIGITS:
         return Number(int(text))
@@ -119,12 +120,12 @@ def parse(
     return from_match(match, locale)
 
 
-def _from_json(value: int | float) -> Number | None:
+def _from_json(value: Json) -> Number | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
     if isinstance(value, int):
         return Number(value)
-    if value != value or value in (float("inf"), float("-inf")):
-        return None
-    return Number(Fraction(repr(value)))
+    return Number(Fraction(repr(value))) if isfinite(value) else None
 
 
 def from_match(match: re.Match[str], locale: str | None = None) -> Number | None:
@@ -210,9 +211,7 @@ def _close(a: int | Fraction, b: int | Fraction, tolerance: float) -> bool:
     return abs(Fraction(a) - b) <= tolerance if tolerance else a == b
 
 
-def equal(
-    a: str | int | float, b: str | int | float, *, tolerance: float = 0, locale: str | None = None
-) -> bool:
+def equal(a: Json, b: Json, *, tolerance: float = 0, locale: str | None = None) -> bool:
     """Whether two written numbers are equal. Anything that is not a number equals nothing.
 
     >>> equal("10", "100"), equal("1,234", 1234), equal("75%", "0.75"), equal("1/3", "0.333")

@@ -246,11 +246,14 @@ def trivia_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> V
     return verdict(seen, found, em, em=float(em), f1=f1)
 
 
+_BETWEEN_SPANS = re.compile(r"[,;]|\band\b")
+
+
 def drop_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> Verdict:
     """The official DROP metric on the final answer: ``em`` and ``f1``; ``correct`` is ``em``.
 
-    The target is a list of accepted answers; each is a string or, with several spans, a list. A
-    multi-span answer is split at commas, semicolons and ``and``.
+    The target is a list of accepted answers; each is a string or, with several spans, a list.
+    Against several spans the answer is also read as a list: split at commas, semicolons, ``and``.
     """
     seen = visible(sample.response)
     found = final_answer(seen.text, prefixes) or whole_text(seen.text)
@@ -258,7 +261,12 @@ def drop_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> Ver
         return nothing(seen)
     target = sample.target if isinstance(sample.target, list | tuple) else [sample.target]
     golds = [g if isinstance(g, list | tuple) else str(g) for g in target]
-    em, f1 = best_em_and_f1(clean(found.value), golds)
+    value = clean(found.value)
+    em, f1 = best_em_and_f1(value, golds)
+    several = [gold for gold in golds if not isinstance(gold, str) and len(gold) > 1]
+    if several and len(spans := [part for part in _BETWEEN_SPANS.split(value) if part.strip()]) > 1:
+        as_list = best_em_and_f1(spans, several)
+        em, f1 = max(em, as_list[0]), max(f1, as_list[1])
     return verdict(seen, found, em == 1.0, em=em, f1=f1)
 
 
