@@ -71,6 +71,8 @@ class Reply:
     delay: float = 0.0
     interval: float = 1.0
     content_type: str = "application/json"
+    good: bool = False
+    """Whether this is an answer, and arrives."""
 
 
 @dataclass(slots=True)
@@ -168,8 +170,10 @@ def text_reply(call: Call, text: str) -> Reply:
     body = body_for(call.path, call.prompt, text)
     if call.body.get("stream"):
         pieces = stream_of(call.path, body)
-        return Reply(manner=Manner.CHUNKS, pieces=pieces, content_type="text/event-stream")
-    return Reply(msgspec.json.encode(body))
+        return Reply(
+            manner=Manner.CHUNKS, pieces=pieces, content_type="text/event-stream", good=True
+        )
+    return Reply(msgspec.json.encode(body), good=True)
 
 
 def answer(call: Call) -> Reply:
@@ -192,7 +196,7 @@ def in_http_date(seconds: float) -> str:
 def broken(manner: Manner) -> Script:
     def script(call: Call) -> Reply:
         reply = answer(call)
-        reply.manner = manner
+        reply.manner, reply.good = manner, False
         if reply.pieces:
             reply.body, reply.pieces = b"".join(reply.pieces), []
         return reply
@@ -311,6 +315,7 @@ class Loopback:
         self.calls: list[Call] = []
         self.counts: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
+        """How often each prompt got an answer that arrives."""
         self.in_flight = 0
         self.peak = 0
         """Most requests ever in flight at once."""
@@ -353,7 +358,7 @@ class Loopback:
             self.calls.append(call)
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
         reply = script(call)
-        if reply.status == 200 and reply.manner in (Manner.WHOLE, Manner.CHUNKS):
+        if reply.good:
             self.answered[call.prompt] += 1
         return reply
 
@@ -389,6 +394,9 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
+        if not self._buffer[:1].isalpha():  # a TLS handshake, say
+            self.abort()
+            return
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
             return

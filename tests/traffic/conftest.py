@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nemo_evaluator.config.services import ApiService
+from nemo_evaluator.traffic import retry
+from nemo_evaluator.traffic.client import ModelClient, open_http_model
 
 SUPPORT = str(Path(__file__).resolve().parents[1] / "support")
 if SUPPORT not in sys.path:
@@ -12,3 +20,25 @@ if SUPPORT not in sys.path:
 from loopback import loopback  # noqa: E402
 
 __all__ = ["loopback"]
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backoff in milliseconds instead of half seconds."""
+    monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
+
+
+@pytest.fixture
+async def open_model(quick_retries: None) -> AsyncIterator[Callable[..., ModelClient]]:
+    """Opens clients of ``ApiService(url, **fields)`` and closes them in the end."""
+    models: list[ModelClient] = []
+
+    def open_one(url: str, *, max_concurrent: int = 32, **fields: Any) -> ModelClient:
+        fields = {"protocol": "chat_completions", "model": "m", **fields}
+        service = ApiService.model_validate({"url": url, **fields})
+        models.append(open_http_model("service", service, max_concurrent=max_concurrent))
+        return models[-1]
+
+    yield open_one
+    for model in models:
+        await model.close()

@@ -75,9 +75,11 @@ class HttpTransport:
         except TimeoutError as error:
             message = self._timeout_text(error, first_byte)
             raise TransportError(Failure.TIMEOUT, message) from None
-        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as error:
-            text = getattr(error, "message", "") or type(error).__name__
-            message = f"the response broke off or is no HTTP: {' '.join(text.split())}"
+        except aiohttp.ClientPayloadError as error:
+            message = f"the response broke off: {_one_line(error)}"
+            raise TransportError(Failure.CONNECTION, message) from None
+        except aiohttp.ClientResponseError as error:  # its text holds the URL, its message not
+            message = f"the response is no HTTP: {_one_line(error.message)}"
             raise TransportError(Failure.CONNECTION, message) from None
         except (aiohttp.ClientError, OSError) as error:
             raise TransportError(Failure.CONNECTION, _connection_text(error)) from None
@@ -233,8 +235,12 @@ def _parse(data: bytes, status: int) -> dict[str, object]:
 def _connection_text(error: BaseException) -> str:
     if isinstance(error, aiohttp.InvalidURL):
         return "the URL is not valid"
-    text = str(error) or type(error).__name__
+    text = _one_line(error) or type(error).__name__
     return text.replace(" ssl:default", "").replace(" [None]", "")
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
 
 
 def _unknown_model_warning(data: bytes, model: str) -> str | None:

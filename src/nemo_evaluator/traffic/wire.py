@@ -27,11 +27,10 @@ def encode(body: Json) -> bytes:
 def decode(data: bytes | bytearray) -> Json:
     """The JSON value. Raises ValueError if it is none."""
     try:
-        return _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    try:
-        value = json.loads(data.decode("utf-8", "replace"))
+        try:
+            return _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            value = json.loads(data.decode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     text = json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,74 @@
+"""Solvers are opened by type, or by the path of a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from nemo_evaluator.config.solvers import Solver as SolverConfig
+from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.solvers.contract import Solver, SolveTools
+from nemo_evaluator.solvers.registry import list_solvers, open_solver
+from nemo_evaluator.solvers.simple import SimpleSolver
+from nemo_evaluator.types import Json, Problem, Solution
+
+
+class Echo:
+    """A solver of one's own: says what it was told."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        return Solution(response=self.text)
+
+    def identity(self) -> Mapping[str, Json]:
+        return {"text": self.text}
+
+    async def close(self) -> None: ...
+
+
+class NoSolver:
+    pass
+
+
+def opened(**fields: Any) -> Solver:
+    return open_solver(TypeAdapter[Any](SolverConfig).validate_python(fields))
+
+
+def test_simple() -> None:
+    assert isinstance(opened(type="simple", service="s"), SimpleSolver)
+
+
+def test_a_solver_of_ones_own() -> None:
+    solver = opened(type="custom", class_path=f"{__name__}:Echo", config={"text": "hi"})
+    assert solver.identity() == {"text": "hi"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"class_path": "echo"}, "no solver 'echo' — write it as module:Class"),
+        ({"class_path": "no_such_module:X"}, "solver 'no_such_module:X': ModuleNotFoundError"),
+        ({"class_path": f"{__name__}:Missing"}, "AttributeError"),
+        ({"class_path": f"{__name__}:Echo"}, "missing 1 required positional argument: 'text'"),
+        ({"class_path": f"{__name__}:NoSolver"}, "is not a solver — it needs solve, identity"),
+    ],
+)
+def test_errors_name_the_solver(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        opened(type="custom", **fields)
+    assert message in str(caught.value)
+
+
+def test_a_solver_this_version_cannot_run() -> None:
+    with pytest.raises(ConfigError) as caught:
+        opened(type="harbor", service="s", agent="a")
+    assert str(caught.value) == "solver 'harbor' cannot be run by this version — use simple"
+
+
+def test_listing() -> None:
+    assert list_solvers() == [("simple", "one request, one answer")]

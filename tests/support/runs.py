@@ -1,0 +1,27 @@
+"""What tests of whole runs share: the command, a benchmark of sums, reading results back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+NEL = [sys.executable, "-m", "nemo_evaluator.cli"]
+BENCH = """
+from nemo_evaluator import ScorerInput, benchmark, numeric_match, scorer
+
+ROWS = [{"a": i, "target": i %% 50} for i in range(%(size)d)]
+
+
+@benchmark(name="sums", dataset=ROWS, prompt="How much is {a} modulo 50?")
+@scorer
+def sums(sample: ScorerInput) -> dict:
+    return numeric_match(sample)
+"""
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """The published results of a benchmark's folder."""
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]

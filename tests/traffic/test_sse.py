@@ -1,0 +1,48 @@
+"""A stream says the same however the network cuts it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nemo_evaluator.traffic.sse import SseParser
+
+STREAM = (
+    ': comment\r\n\r\nevent: x\nid: 1\ndata: {"n": 1, "text": "zwölf 🐬"}\n\n'
+    'data: {"n": 2,\ndata: "b": [1, 2]}\r\n\r\ndata:{"n": 3}\n\n\ndata: [DONE]\n\n'
+).encode()
+EVENTS = [{"n": 1, "text": "zwölf 🐬"}, {"n": 2, "b": [1, 2]}, {"n": 3}]
+
+
+def parse(chunks: list[bytes]) -> tuple[list[dict[str, Any]], bool]:
+    parser = SseParser()
+    events = [event for chunk in chunks for event in parser.feed(chunk)]
+    return events + parser.close(), parser.done
+
+
+@given(st.sets(st.integers(0, len(STREAM))))
+def test_every_chunking_gives_the_same_events(cuts: set[int]) -> None:
+    points = [0, *sorted(cuts), len(STREAM)]
+    chunks = [STREAM[a:b] for a, b in pairwise(points)]
+    assert parse(chunks) == (EVENTS, True)
+
+
+def test_a_last_event_without_its_empty_line_counts() -> None:
+    assert parse([b'data: {"n": 1}\n\ndata: {"n": 2}']) == ([{"n": 1}, {"n": 2}], False)
+
+
+@pytest.mark.parametrize("data", [b'data: {"n": \n\n', b"data: 12\n\n", b'data: {"n": 1'])
+def test_a_torn_event_is_an_error(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        parse([data])
+
+
+def test_a_long_event_in_tiny_chunks_is_not_copied_again_and_again() -> None:
+    # Quadratic copying would move 125 GB here and run into the time limit of every test.
+    line = b'data: {"text": "' + b"x" * 2_000_000 + b'"}\n\n'
+    events, _ = parse([line[i : i + 16] for i in range(0, len(line), 16)])
+    assert len(events[0]["text"]) == 2_000_000
