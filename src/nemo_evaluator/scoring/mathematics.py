@@ -25,12 +25,14 @@ MAX_ANSWER = 4_000
 ROUNDED_PLACES = 6
 """A decimal with at least this many places equals what it is the rounding of."""
 
+_RELATES = re.compile(r"[<=>∈:]")
 _RELATION = re.compile(r"(<=|>=|!=|<|>)")
 _SIMPLE_NAME = re.compile(r"[^\d+\-*/^=<>][^+\-*/^=<>]{0,60}")
 _WORDS = re.compile(r"[^\W\d_][^\d+*/=<>\\]*")
 _DECIMAL = re.compile(r"-?\d*\.(\d+)")
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
 _TWO_SIDED = 5
+_UNIT_LETTERS = frozenset("ACFGHJKLMNTVWcdghlmst")
 
 
 class MathVerdict(NamedTuple):
@@ -67,7 +69,13 @@ def _decide(a: str, b: str, depth: int) -> bool | None:
         return None
     mine, gold = _plain(a), _plain(b)
     if mine is not None and gold is not None:
-        return numbers.same(mine, gold) or _rounds_to(a, mine, gold) or _rounds_to(b, gold, mine)
+        same = numbers.same(mine, gold) or _rounds_to(a, mine, gold) or _rounds_to(b, gold, mine)
+        if same or "," not in a + b:  # "1,2" may be a decimal or two numbers
+            return same
+    elif mine is not None or gold is not None:
+        number, other = (a, b) if gold is None else (b, a)
+        if "," not in number and _no_number(other):
+            return False
     if (by_words := _by_words(a, b)) is not None:
         return by_words
     if (by_relation := _by_relation(a, b, depth)) is not None:
@@ -91,6 +99,14 @@ def _rounds_to(text: str, mine: numbers.Number, gold: numbers.Number) -> bool:
     if 10 ** len(match[1]) % Fraction(gold.value).denominator == 0:
         return False
     return abs(Fraction(mine.value) - gold.value) < Fraction(1, 10 ** len(match[1]))
+
+
+def _no_number(text: str) -> bool:
+    """Whether a text is plainly something else than one number: a word, or several values."""
+    if text.isalpha():
+        return len(text) > 3
+    form = structure(text)
+    return form.kind != "union" and len(form.parts) > 1 and not _RELATES.search(text)
 
 
 def _by_words(a: str, b: str) -> bool | None:
@@ -145,7 +161,7 @@ def _interval(chain: list[str]) -> str | None:
     if chain[1][0] == ">":
         chain = [_FLIP.get(part, part) for part in reversed(chain)]
     parts = [part.strip() for part in chain]
-    if "!=" in parts or "=" in "".join(parts[::2]):
+    if any(sign[0] != "<" for sign in parts[1::2]) or "=" in "".join(parts[::2]):
         return None
     if len(parts) == _TWO_SIDED and _SIMPLE_NAME.fullmatch(parts[2]):
         left, right = ("[" if parts[1] == "<=" else "("), ("]" if parts[3] == "<=" else ")")
@@ -268,8 +284,8 @@ def _by_value(a: str, b: str) -> bool | None:
     if not both:
         return verdicts[0] or (_long_decimal(a, b, pairs[0]) if verdicts[0] is False else None)
     if False in verdicts:
-        # a name on one side only may be a unit, or cancel: leave that to the symbolic reader
-        return False if names == others else None
+        # a name on one side only may be a unit: leave that to the symbolic reader
+        return False if (names ^ others).isdisjoint(_UNIT_LETTERS) else None
     return True if None not in verdicts and len(verdicts) > 2 else None
 
 
