@@ -23,6 +23,8 @@ NUMBERS = [
     ("The answer is 5. Wait. The answer is 6.", "6", "answer_is"),
     ("\\boxed{1} or rather \\boxed{2}", "2", "boxed"),
     ("<answer> 8 </answer> done", "8", "answer_tag"),
+    ("一共有5个苹果，还剩3个", "3", "last_number"),
+    ("温度是-5度", "-5", "last_number"),
     ("Antwort: १२३", "१२३", "last_number"),
 ]
 
@@ -43,6 +45,22 @@ def test_texts_without_a_number(text: str) -> None:
 def test_lenient_can_be_switched_off() -> None:
     assert extract.number("so 12 apples", lenient=False) is None
     assert extract.number("Answer: 12 apples", lenient=False) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "prefix"),
+    [
+        ("最终答案：7个，不是8个", "答案"),
+        ("คำตอบ: 7 (8)", "คำตอบ"),
+        ("উত্তর: ৭ (৮)", "উত্তর"),
+        ("**答え**: 7 8", "答え"),
+    ],
+)
+def test_prefixes_in_other_scripts(text: str, prefix: str) -> None:
+    found = extract.number(text, prefixes=(prefix,))
+    assert found is not None
+    assert found.rule == "answer_line"
+    assert int(found.value) == 7
 
 
 def test_prefixes_of_other_languages() -> None:

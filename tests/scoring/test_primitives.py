@@ -31,8 +31,11 @@ def test_numeric_match(response: str, target: Any, correct: bool) -> None:
 
 
 def test_locale_and_tolerance_come_from_the_config() -> None:
-    german = ScorerInput("Antwort: 1.234,5", "1234,5", config={"locale": "de"})
-    assert p.numeric_match(german)["correct"]
+    for said, target in (("1.234,5", "1234.5"), ("1.234", "1,234"), ("1,234", 1234)):
+        german = ScorerInput(f"Antwort: {said}", target, config={"locale": "de"})
+        assert p.numeric_match(german)["correct"]
+    decimal = ScorerInput("Antwort: 1.234", "1.234", config={"locale": "de"})
+    assert not p.numeric_match(decimal)["correct"]
     assert p.numeric_match(ScorerInput("0.333", "1/3", config={"tolerance": 0.001}))["correct"]
 
 

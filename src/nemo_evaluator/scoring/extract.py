@@ -120,9 +120,13 @@ def _extraction(text: str, start: int, stop: int, rule: str) -> Extraction | Non
 
 @lru_cache(maxsize=64)
 def _line_pattern(prefixes: tuple[str, ...]) -> re.Pattern[str]:
-    words = "|".join(re.escape(word) for word in sorted(prefixes, key=len, reverse=True))
+    words = "|".join(
+        # scripts from Thai on write words without spaces between them
+        (r"(?<![^\W_])" if word[:1] < "\u0e00" else "") + re.escape(word)
+        for word in sorted(prefixes, key=len, reverse=True)
+    )
     return re.compile(
-        rf"(?<![^\W_])(?:{words})[ \t]{{0,3}}[*_`\"]{{0,3}}[ \t]{{0,3}}[:：=]"
+        rf"(?:{words})[ \t]{{0,3}}[*_`\"]{{0,3}}[ \t]{{0,3}}[:：=]"
         rf"[ \t]{{0,3}}[*_]{{0,3}}[ \t]{{0,9}}{_NEXT_LINE}{_VALUE}",
         re.IGNORECASE,
     )

@@ -28,7 +28,7 @@ FRACTION = r"\\[dtc]?frac\s?(?:\{\s?(-?\d+)\s?\}|(\d))\s?(?:\{\s?(\d+)\s?\}|(\d)
 CURRENCY = r"(?:\\?\$|[€£¥₹₽₩฿]|US\$|USD|EUR|Rs\.?)"
 
 PATTERN = re.compile(
-    rf"(?<![\w^_.])(?<!\^\{{)(?P<body>(?:(?<![\w)\]}}$])(?P<sign>{_SIGN})\s?)?"
+    rf"(?<![\dA-Za-z^_.])(?<!\^\{{)(?P<body>(?:(?<![\dA-Za-z)\]}}$])(?P<sign>{_SIGN})\s?)?"
     rf"(?:{CURRENCY}\s?(?P<inner>{_SIGN})?)?(?:(?P<mixed>\d+)\s?(?={FRACTION}))?"
     rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^|(?:st|nd|rd|th)\b)(?:\s?(?P<percent>\\?%|٪|％))?"
 )

@@ -215,8 +215,8 @@ def numeric_match(
     """The number a response ends on equals the target exactly (or within ``tolerance``).
 
     Announced answers first (``Answer:``, ``the answer is``, ``####``, boxed, ``A:``), then, if
-    ``lenient``, the last number. ``config`` may give ``locale`` and ``tolerance``; ``prefixes`` are
-    announcements in other languages.
+    ``lenient``, the last number. ``config`` may give ``tolerance`` and ``locale`` (of the response:
+    the target is read the English way); ``prefixes`` are announcements in other languages.
     """
     seen = visible(sample.response)
     locale = locale or sample.config.get("locale")
@@ -224,11 +224,17 @@ def numeric_match(
     mine = None if found is None else numbers.parse(found.value, locale)
     if found is None or mine is None:
         return nothing(seen)
-    gold = numbers.parse(sample.target, locale)
+    gold = numbers.parse(sample.target)
     if gold is None and isinstance(sample.target, str):
         gold = numbers.parse(sample.target.rpartition("####")[2])
     tolerance = tolerance or float(sample.config.get("tolerance") or 0)
-    return verdict(seen, found, gold is not None and numbers.same(mine, gold, tolerance))
+    correct = gold is not None and numbers.same(mine, gold, tolerance)
+    if locale and gold is not None and not correct:
+        # models write 1,000 in German too: an integer may be read the English way
+        english = numbers.parse(found.value)
+        whole = gold.value == int(gold.value)
+        correct = whole and english is not None and numbers.same(english, gold, tolerance)
+    return verdict(seen, found, correct)
 
 
 def trivia_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> Verdict:
