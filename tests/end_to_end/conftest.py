@@ -69,3 +69,30 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
         server.wait()
         assert server.stdout is not None
         server.stdout.close()
+
+
+@pytest.fixture
+def refusing(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """Starts an endpoint that gives one refusal to every question."""
+    import asyncio
+    import threading
+
+    from loopback import FAULTS, Loopback
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    servers: list[Loopback] = []
+
+    def start(fault: str) -> str:
+        server = Loopback(FAULTS[fault])
+        asyncio.run_coroutine_threadsafe(server.start(0), loop).result(10)
+        servers.append(server)
+        return server.url
+
+    yield start
+    for server in servers:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nemo_evaluator.traffic.retry import (
@@ -159,6 +159,7 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers, NOW) == seconds
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # first use of text()
 @given(st.text(max_size=60))
 def test_no_retry_after_breaks_the_reader(text: str) -> None:
     seconds = retry_after({"Retry-After": text}, NOW)

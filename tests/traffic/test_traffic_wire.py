@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nemo_evaluator.traffic.wire import decode, encode
@@ -17,6 +17,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # first use of text()
 @given(VALUES)
 def test_round_trip(value: object) -> None:
     assert decode(encode(value)) == value

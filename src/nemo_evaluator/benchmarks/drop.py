@@ -1,8 +1,8 @@
 """DROP: discrete reasoning over paragraphs (Dua et al. 2019, arXiv 1903.00161), 3-shot.
 
-Examples from the training split show passage, question and answer. Metrics: the authors' exact match
-(``pass@1``) and F1 (``mean_reward``), the best over the accepted answers. Questions on one passage
-are one cluster.
+Examples from the training split show passage, question and answer. Metrics: the authors' exact
+match (``pass@1``) and F1 (``mean_reward``), the best over the accepted answers. Questions on one
+passage are one cluster.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """GPQA diamond: graduate-level science, four options (Rein et al. 2023, arXiv 2311.12022).
 
-The dataset is gated and asks not to be published: accept its conditions and set HF_TOKEN. Options are
-shuffled by a generator seeded with the row's index, so a problem is the same in every run. Prompt:
-simple-evals' multiple-choice instruction. Metric: accuracy, by domain.
+The dataset is gated and asks not to be published: accept its conditions and set HF_TOKEN. Options
+are shuffled by a generator seeded with the row's index, so a problem is the same in every run.
+Prompt: simple-evals' multiple-choice instruction. Metric: accuracy, by domain.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """MATH-500: 500 competition problems (Hendrycks et al. 2021; the split of Lightman et al. 2023).
 
-Prompt: the MATH instruction of openai/simple-evals. Metric: equality of mathematics (1/2 is 0.5, a set
-has no order), decided by our normaliser or, in doubt, by math-verify. By subject and level.
+Prompt: the MATH instruction of openai/simple-evals. Metric: equality of mathematics (1/2 is 0.5, a
+set has no order), decided by our normaliser or, in doubt, by math-verify. By subject and level.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ..scoring.input import ScorerInput
 from ..scoring.primitives import math_match_async
 
 INSTRUCTION = (
-    "Solve the following math problem step by step. The last line of your response should be of the "
-    "form Answer: $ANSWER (without quotes) where $ANSWER is the answer to the problem.\n\n"
+    "Solve the following math problem step by step. The last line of your response should be of "
+    "the form Answer: $ANSWER (without quotes) where $ANSWER is the answer to the problem.\n\n"
     "{problem}\n\n"
     'Remember to put your answer on its own line after "Answer:", and you do not need to use a '
     "\\boxed command."

@@ -16,8 +16,8 @@ from ..scoring.primitives import multichoice_regex
 
 DATASET = "hf://cais/mmlu?config=all&split=test"
 INSTRUCTION = (
-    "Answer the following multiple choice question. The last line of your response should be of the "
-    "following format: 'Answer: $LETTER' (without quotes) where LETTER is one of {letters}. Think "
+    "Answer the following multiple choice question. The last line of your response should be of "
+    "the following format: 'Answer: $LETTER' (without quotes) where LETTER is one of {letters}. Think "
     "step by step before answering.\n\n{question}\n\n{options}"
 )
 LETTERS = "ABCDEFGHIJ"

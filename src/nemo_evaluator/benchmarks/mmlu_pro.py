@@ -1,7 +1,7 @@
 """MMLU-Pro: fourteen fields, up to ten options (Wang et al. 2024, arXiv 2406.01574).
 
-Prompt: simple-evals' multiple-choice instruction with as many letters as there are options. Metric:
-accuracy, by field. Extraction follows the authors' order: a stated answer, then the last lone letter.
+Prompt: simple-evals' multiple-choice instruction with as many letters as there are options.
+Metric: accuracy, by field.
 """
 
 from __future__ import annotations
@@ -33,5 +33,5 @@ def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
 )
 @scorer
 def mmlu_pro(sample: ScorerInput) -> dict[str, Any]:
-    """The stated letter."""
-    return multichoice_regex(sample, options=len(sample.metadata["choices"]))
+    """The stated letter, in the reading order of the authors' script."""
+    return multichoice_regex(sample, options=len(sample.metadata["choices"]), order="first")

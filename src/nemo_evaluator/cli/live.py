@@ -1,175 +1,215 @@
-"""The live display of a run: a table on a terminal, plain lines elsewhere. It only reads snapshots."""
+"""The live display of a run: a table on a terminal, plain lines elsewhere.
+
+A pure consumer of snapshots, on stderr, so that stdout stays the result. It has no threads, costs
+nothing per rollout, and whatever becomes of the terminal, the run goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
+import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from ..engine.progress import BenchmarkProgress, Tally
+from . import progress_text as say
+from .progress_text import Pace, PaceMeter
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
     from rich.table import Table
 
 REFRESH_SECONDS = 0.25
-Z = 1.96
+WIDE = 120
+"""Columns a terminal must have for a bar."""
+NARROW = 100
+"""With fewer columns the percentage goes, and the cost moves below the table."""
+STALLED_SHOWN = 3
 
 Watch = Callable[[Sequence[Tally]], contextlib.AbstractAsyncContextManager[None]]
+Row = tuple[BenchmarkProgress, Pace]
 
 
-def watcher(line_interval: float) -> Watch:
-    """What shows the tallies of a run while it lasts: on stderr, so that stdout stays the result."""
+def watcher(interval: float) -> Watch:
+    """Makes the display of a run; entered while the run lasts. ``interval``: seconds per line."""
 
     def watch(tallies: Sequence[Tally]) -> contextlib.AbstractAsyncContextManager[None]:
-        return _on_terminal(tallies) if sys.stderr.isatty() else _as_lines(tallies, line_interval)
+        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+            return LiveDisplay(tallies, Lines(_to_stderr), interval)
+        from rich.console import Console
+
+        return LiveDisplay(tallies, TableScreen(Console(stderr=True)), REFRESH_SECONDS)
 
     return watch
 
 
-@contextlib.asynccontextmanager
-async def _on_terminal(tallies: Sequence[Tally]) -> AsyncIterator[None]:
-    from rich.console import Console
-    from rich.live import Live
+class Screen(Protocol):
+    """Where rows are shown."""
 
-    with Live(
-        _table(tallies), console=Console(stderr=True), auto_refresh=False, transient=True
-    ) as live:
+    def open(self) -> None:
+        """Before the first rows."""
 
-        async def refresh() -> None:
-            while True:
-                await asyncio.sleep(REFRESH_SECONDS)
-                live.update(_table(tallies), refresh=True)
+    def show(self, rows: Sequence[Row]) -> None:
+        """The rows as they are now."""
 
-        async with _background(refresh()):
-            yield
+    def close(self, rows: Sequence[Row]) -> None:
+        """The rows as they stayed."""
 
 
-@contextlib.asynccontextmanager
-async def _as_lines(tallies: Sequence[Tally], interval: float) -> AsyncIterator[None]:
-    async def report() -> None:
+class LiveDisplay(contextlib.AbstractAsyncContextManager[None]):
+    """Shows tallies every ``interval`` seconds while the context lasts, and once at its end."""
+
+    def __init__(self, tallies: Sequence[Tally], screen: Screen, interval: float) -> None:
+        self._tallies = [(tally, PaceMeter()) for tally in tallies]
+        self._screen, self._interval = screen, interval
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        with contextlib.suppress(OSError):  # a terminal that went away
+            self._screen.open()
+            self._task = asyncio.create_task(self._refresh())
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        with contextlib.suppress(OSError):
+            self._screen.close(self._rows())
+
+    async def _refresh(self) -> None:
         while True:
-            await asyncio.sleep(interval)
-            for tally in tallies:
-                progress = tally.snapshot()
-                if progress.started_at is not None and not progress.finished:
-                    print(line(progress), file=sys.stderr, flush=True)
+            await asyncio.sleep(self._interval)
+            self._screen.show(self._rows())
 
-    async with _background(report()):
-        yield
-    for tally in tallies:
-        print(line(tally.snapshot()), file=sys.stderr, flush=True)
+    def _rows(self) -> list[Row]:
+        now = time.monotonic()
+        snapshots = [(tally.snapshot(), meter) for tally, meter in self._tallies]
+        return [(progress, meter.measure(progress, now)) for progress, meter in snapshots]
 
 
-@contextlib.asynccontextmanager
-async def _background(work: object) -> AsyncIterator[None]:
-    task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+class Lines:
+    """A line per running benchmark each time; the last one of a benchmark when it has finished."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._ended: set[int] = set()
+
+    def open(self) -> None:
+        """Nothing yet."""
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Those that have started and have not had their last line."""
+        for index, (progress, pace) in enumerate(rows):
+            if progress.started_at is None or index in self._ended:
+                continue
+            if progress.finished:
+                self._ended.add(index)
+            self._write(say.line(progress, pace))
+
+    def close(self, rows: Sequence[Row]) -> None:
+        """The last line of everybody who has not had it."""
+        for index, (progress, pace) in enumerate(rows):
+            if index not in self._ended:
+                self._write(say.line(progress, pace))
 
 
-def line(progress: BenchmarkProgress) -> str:
-    """One plain line: ``gsm8k 640/1319 (48.5 %) score 0.642 [0.605, 0.678] …``."""
-    share = progress.done / progress.total * 100 if progress.total else 100.0
-    parts = [f"{progress.label} {progress.done}/{progress.total} ({share:.1f} %)"]
-    if text := score_text(progress):
-        parts.append(f"score {text}")
-    if speed := tokens_per_second(progress):
-        parts.append(f"{speed:.0f} tok/s")
-    if not progress.finished:
-        parts.append(f"{progress.in_flight} in flight")
-    if progress.errored:
-        parts.append(f"errors: {errors_text(progress)}")
-    if progress.cost_usd is not None:
-        parts.append(f"{progress.cost_usd:.4f} USD")
-    if (left := eta(progress)) is not None and not progress.finished:
-        parts.append(f"eta {duration(left)}")
-    parts += [f"stalled: {text}" for text in progress.stalled[:1]]
-    return " ".join(parts) + (" (simulated)" if progress.simulated else "")
+class TableScreen:
+    """A table that is drawn anew in place, and gives way to the summary at the end."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+
+    def open(self) -> None:
+        """Take the lower end of the terminal. What others print appears above."""
+        from rich.live import Live
+
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Draw."""
+        if self._live is not None:
+            width, height = self._console.size
+            self._live.update(table(rows, width=width, height=height), refresh=True)
+
+    def close(self, rows: Sequence[Row]) -> None:
+        """Give the terminal back."""
+        if self._live is not None:
+            self._live.stop()
 
 
-def score_text(progress: BenchmarkProgress) -> str:
-    """The score so far with a 95 % interval (normal, or Wilson's where all verdicts are yes/no)."""
-    n = progress.scored
-    if not n:
-        return ""
-    mean = progress.score_sum / n
-    if progress.binary:
-        centre = (mean + Z * Z / (2 * n)) / (1 + Z * Z / n)
-        spread = Z * math.sqrt(mean * (1 - mean) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
-        return f"{mean:.3f} [{max(0.0, centre - spread):.3f}, {min(1.0, centre + spread):.3f}]"
-    variance = max(0.0, progress.score_sq_sum / n - mean * mean)
-    spread = Z * math.sqrt(variance / max(1, n - 1))
-    return f"{mean:.3f} [{mean - spread:.3f}, {mean + spread:.3f}]"
-
-
-def errors_text(progress: BenchmarkProgress) -> str:
-    """Errors by kind."""
-    return ", ".join(f"{kind} {count}" for kind, count in sorted(progress.errored.items()))
-
-
-def tokens_per_second(progress: BenchmarkProgress) -> float:
-    """Tokens of this invocation per second."""
-    if progress.started_at is None or not progress.tokens:
-        return 0.0
-    return progress.tokens / max(1e-3, time.monotonic() - progress.started_at)
-
-
-def eta(progress: BenchmarkProgress) -> float | None:
-    """Seconds left at the pace of this invocation."""
-    new = progress.done - progress.restored
-    if progress.started_at is None or new <= 0:
-        return None
-    return (progress.total - progress.done) * (time.monotonic() - progress.started_at) / new
-
-
-def duration(seconds: float) -> str:
-    """``1h23m``, ``45m12s`` or ``12s``."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 60}m{whole % 60:02d}s" if whole >= 60 else f"{whole}s"
-
-
-def _table(tallies: Sequence[Tally]) -> Table:
+def table(rows: Sequence[Row], *, width: int, height: int) -> Table:
+    """One row per benchmark, as far as the terminal has room: those running first of all."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    columns = (
-        "benchmark",
-        "",
-        "done",
-        "score so far",
-        "tok/s",
-        "in flight",
-        "errors",
-        "cost",
-        "eta",
-    )
-    for name in columns:
-        table.add_column(name, no_wrap=name != "errors")
-    for tally in tallies:
-        p = tally.snapshot()
-        left = eta(p)
-        table.add_row(
-            Text(p.label + (" (simulated)" if p.simulated else ""), style="bold"),
-            ProgressBar(total=max(1, p.total), completed=p.done, width=20),
-            f"{p.done}/{p.total}",
-            score_text(p),
-            f"{tokens_per_second(p):.0f}" if not p.finished and p.started_at else "",
-            f"{p.in_flight}/{p.limit}" if p.limit is not None else "",
-            Text(errors_text(p), style="red"),
-            "" if p.cost_usd is None else f"{p.cost_usd:.4f} USD",
-            duration(left) if left is not None and not p.finished else "",
+    shown = _fitting(rows, max(1, height - 4))
+    bar, narrow = width >= WIDE, width < NARROW
+    price = not narrow and any(progress.cost_usd is not None for progress, _ in rows)
+    grid = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), header_style="dim")
+    grid.add_column("benchmark")
+    names = [*([""] if bar else []), "done", "score so far", "tok/s", "flight"]
+    for name in [*names, *(["cost"] if price else []), "eta"]:
+        grid.add_column(name, no_wrap=True, justify="left" if name == "" else "right")
+    for progress, pace in shown:
+        style = "dim" if progress.started_at is None else "bold"
+        share, usd = say.share(progress), progress.cost_usd
+        grid.add_row(
+            Text(say.label(progress), style=style, no_wrap=True, overflow="ellipsis"),
+            *([ProgressBar(max(1, progress.total), progress.done, width=20)] if bar else []),
+            share.partition(" ")[0] if narrow else share,
+            say.score(progress),
+            "" if pace.tokens_per_s is None else f"{pace.tokens_per_s:.0f}",
+            say.in_flight(progress),
+            *(["" if usd is None else say.cost(usd)] if price else []),
+            "done" if progress.finished else _eta(pace),
         )
-        for text in p.stalled[:3]:
-            table.add_row("", "", Text(f"stalled: {text}", style="yellow"))
-    return table
+    outer = Table.grid()
+    outer.add_row(grid)
+    for progress, _ in shown:
+        for text, style in _notes(progress, with_cost=narrow):
+            outer.add_row(Text(f"  {progress.label}: {text}", style=style, overflow="ellipsis"))
+    if hidden := len(rows) - len(shown):
+        outer.add_row(Text(f"  and {hidden} more", style="dim"))
+    return outer
+
+
+def _fitting(rows: Sequence[Row], room: int) -> list[Row]:
+    """At most ``room`` rows in their order: the running ones, then what finished, then the rest."""
+    if len(rows) <= room:
+        return list(rows)
+
+    def rank(index: int) -> tuple[int, int]:
+        progress = rows[index][0]
+        if progress.finished:
+            return 1, -index
+        return (0 if progress.started_at is not None else 2), index
+
+    chosen = sorted(range(len(rows)), key=rank)[:room]
+    return [rows[index] for index in sorted(chosen)]
+
+
+def _notes(progress: BenchmarkProgress, *, with_cost: bool) -> list[tuple[str, str]]:
+    """What is said below the table, with its style."""
+    notes = [(progress.status, "dim")] if progress.status else []
+    if with_cost and progress.cost_usd is not None:
+        notes.append((f"cost: {say.cost(progress.cost_usd)}", "dim"))
+    if text := say.errors(progress):
+        notes.append((f"errors: {text}", "red"))
+    if text := say.truncated(progress):
+        notes.append((f"truncated: {text} of the answers", "yellow"))
+    return notes + [(f"waiting: {text}", "yellow") for text in progress.stalled[:STALLED_SHOWN]]
+
+
+def _eta(pace: Pace) -> str:
+    return "" if pace.eta_s is None else say.duration(pace.eta_s)
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ from ..solvers.contract import Solver
 from ..types import BenchmarkPlan, Json, Problem, Record
 
 FORMAT = 1
+SCORER_KEYS = ("environment.scorer", "scorers")
 
 
 class PlanLock(Record, frozen=True, kw_only=True):
@@ -56,7 +57,7 @@ def plan_benchmark(
     model_identity: Mapping[str, Json],
     simulated: bool,
 ) -> BenchmarkPlan:
-    """The plan of one benchmark whose environment is prepared. Raises ConfigError for no problems."""
+    """The plan of one prepared benchmark. Raises ConfigError if it has no problems."""
     n_problems = size if benchmark.max_problems is None else min(size, benchmark.max_problems)
     if n_problems == 0:
         raise ConfigError(
@@ -111,21 +112,35 @@ def problem_digest(problem: Problem) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, enc_hook=str)).hexdigest()[:16]
 
 
-def differences(old: BenchmarkPlan, new: BenchmarkPlan) -> list[str]:
+def differences(
+    old: BenchmarkPlan, new: BenchmarkPlan, *, ignored: Collection[str] = ()
+) -> list[str]:
     """``key: old → new`` for every part of the identity that differs."""
-    keys = sorted({*old.identity, *new.identity})
+    keys = sorted({*old.identity, *new.identity} - set(ignored))
     pairs = [(key, old.identity.get(key), new.identity.get(key)) for key in keys]
     return [f"{key}: {_short(a)} → {_short(b)}" for key, a, b in pairs if a != b]
 
 
-def check_resumable(old: PlanLock, new: Sequence[BenchmarkPlan], *, where: Path) -> None:
-    """Raise ConfigError, listing every difference, unless the plans mean the same."""
+def check_resumable(
+    old: PlanLock,
+    new: Sequence[BenchmarkPlan],
+    *,
+    where: Path,
+    unscored: Collection[str] = (),
+) -> None:
+    """Raise ConfigError, listing every difference, unless the plans mean the same.
+
+    The scorer may be another one where nothing was scored yet (``unscored``, by slug): that is
+    how a broken scorer is mended without asking anything again.
+    """
     before = {plan.slug: plan for plan in old.benchmarks}
     lines = []
     for plan in new:
         if (previous := before.pop(plan.slug, None)) is None:
             continue  # a benchmark added to a run changes nothing that is there
-        lines += [f"  {plan.slug}: {line}" for line in differences(previous, plan)]
+        ignored = SCORER_KEYS if plan.slug in unscored else ()
+        found = differences(previous, plan, ignored=ignored)
+        lines += [f"  {plan.slug}: {line}" for line in found]
     lines += [f"  {slug}: no longer in the configuration" for slug in before]
     if lines:
         raise ConfigError(

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..results.rows import TRUNCATING
 from ..types import Failure, Score, Solution
 
 
@@ -28,12 +29,13 @@ class BenchmarkProgress:
     scored: int
     score_sum: float
     score_sq_sum: float
-    """Sums over scored rollouts, for mean and standard error."""
+    """Sums of rewards over scored rollouts, for mean and standard error."""
     binary: bool
-    """Every verdict so far was yes or no."""
+    """Every verdict so far was yes or no: then the score is the share of ``correct``."""
     errored: Mapping[str, int]
     """Final errors by kind."""
     truncated: int
+    """Answers of this invocation that a token limit cut."""
     in_flight: int
     limit: int | None
     """Requests the adaptive limiter allows now."""
@@ -46,6 +48,12 @@ class BenchmarkProgress:
     simulated: bool
     stalled: Sequence[str] = ()
     status: str = ""
+    correct: int = 0
+    """Verdicts of yes."""
+    repeats: int = 1
+    """Rollouts per problem; those of one problem are not independent."""
+    finished_at: float | None = None
+    """``time.monotonic()`` when it finished."""
 
 
 @dataclass(slots=True)
@@ -55,17 +63,20 @@ class Tally:
     label: str
     total: int
     simulated: bool = False
+    repeats: int = 1
     restored: int = 0
     scored_count: int = 0
     score_sum: float = 0.0
     score_sq_sum: float = 0.0
     binary: bool = True
+    correct: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
     tokens: int = 0
     cost_usd: float | None = None
     started_at: float | None = None
     finished: bool = False
+    finished_at: float | None = None
     status: str = ""
     traffic: Callable[[], tuple[int, int | None]] | None = None
     """Gives (requests in flight, current limit) of the benchmark's service."""
@@ -78,6 +89,9 @@ class Tally:
     def scored(self, score: Score, solution: Solution) -> None:
         """A rollout got its verdict."""
         self._add(score)
+        self.truncated += solution.finish_reason in TRUNCATING or bool(
+            score.details.get("truncated")
+        )
         self.tokens += solution.usage.total_tokens or 0
         if solution.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + solution.cost_usd
@@ -94,6 +108,7 @@ class Tally:
     def finish(self) -> None:
         """No further rollout of this benchmark in this invocation."""
         self.finished = True
+        self.finished_at = time.monotonic()
 
     def snapshot(self) -> BenchmarkProgress:
         """The numbers now."""
@@ -118,6 +133,9 @@ class Tally:
             simulated=self.simulated,
             stalled=tuple(self.stalled()) if self.stalled and not self.finished else (),
             status=self.status,
+            correct=self.correct,
+            repeats=self.repeats,
+            finished_at=self.finished_at,
         )
 
     def _add(self, score: Score) -> None:
@@ -125,4 +143,4 @@ class Tally:
         self.score_sum += score.reward
         self.score_sq_sum += score.reward * score.reward
         self.binary = self.binary and score.correct is not None
-        self.truncated += bool(score.details.get("truncated"))
+        self.correct += bool(score.correct)

@@ -47,6 +47,10 @@ SCORER_PATIENCE = 3
 _T = TypeVar("_T")
 
 
+class NeverAskedError(Exception):
+    """The rollout was dropped before anything was sent; it stays open for a later run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is needed to run one benchmark."""
@@ -128,12 +132,16 @@ class Rollouts:
         while solution is None:
             try:
                 solution = await self._solve(work)
+            except NeverAskedError:
+                return
             except NelError as error:
                 retry = isinstance(error, InfraError) and not isinstance(error, PermanentError)
                 final = not retry or work.attempt >= last or self._over
                 self._errored(work, _info(error), final=final)
                 if isinstance(error, PermanentError):
                     self._health.note_permanent(error)
+                    if self._health.down is not None:
+                        self._watchdog.abandon_waiting()
                 if final:
                     return
                 work.attempt += 1
@@ -175,10 +183,12 @@ class Rollouts:
         try:
             return await start(activity)
         except asyncio.CancelledError:
-            if not activity.overrun:
+            if not (activity.overrun or activity.abandoned):
                 raise
             if activity.task is not None:
                 activity.task.uncancel()
+            if activity.abandoned:
+                raise NeverAskedError from None
             raise activity.timeout_error() from None
         finally:
             self._watchdog.end(activity)
@@ -301,6 +311,7 @@ class Rollouts:
 
     def _give_up(self, error: ConfigError) -> None:
         self.failure = self.failure or error
+        self._watchdog.abandon_waiting()
 
 
 def _info(error: NelError, phase: Phase | None = None) -> ErrorInfo:

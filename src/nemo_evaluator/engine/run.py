@@ -116,7 +116,7 @@ def _ended(job: Job, rollouts: Rollouts | None, health: ServiceHealth) -> Benchm
         end.failure = ConfigError(
             str(error),
             where=f"service {job.plan.service}",
-            hint="nothing was answered; mend the service's url, key or model and run again",
+            hint="nothing was answered: check the service's url, api_key and model",
         )
     return end
 

@@ -5,6 +5,7 @@ They add to the score's details under ``scorer:<name>`` and never change the rew
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from ..config.scoring import ScorerMetric, ScoringConfig
@@ -51,7 +52,8 @@ class _WithScorers:
         )
         extra = {}
         for name, scorer in self._scorers.items():
-            verdict = dict(scorer(sample))
+            # Off the loop: mathematics may take seconds.
+            verdict = dict(await asyncio.to_thread(scorer, sample))
             verdict["reward"] = float(bool(verdict.get("correct")))
             extra[f"scorer:{name}"] = verdict
         return Score(

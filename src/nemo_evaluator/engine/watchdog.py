@@ -19,13 +19,13 @@ STALL_SECONDS = 60.0
 class Activity:
     """One rollout in one phase."""
 
-    __slots__ = ("_started", "key", "limit", "overrun", "peer", "phase", "task")
+    __slots__ = ("_started", "abandoned", "key", "limit", "overrun", "peer", "phase", "task")
 
     def __init__(self, key: RolloutKey, phase: Phase, limit: float, *, started: bool) -> None:
         self.key, self.phase, self.limit = key, phase, limit
         self.peer: str | None = None
         self.task = asyncio.current_task()
-        self.overrun = False
+        self.overrun = self.abandoned = False
         self._started = time.monotonic() if started else None
 
     def on_wait(self, peer: str | None) -> None:
@@ -33,6 +33,11 @@ class Activity:
         self.peer = peer
         if self._started is None and peer is not None:
             self._started = time.monotonic()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether nothing has been sent yet."""
+        return self._started is None
 
     def seconds(self, now: float) -> float:
         """How long the clock has run."""
@@ -67,6 +72,13 @@ class Watchdog:
     def end(self, activity: Activity) -> None:
         """Stop watching."""
         self._active.pop(id(activity), None)
+
+    def abandon_waiting(self) -> None:
+        """Cancel what has sent nothing yet: there is no use in asking any more."""
+        for activity in self._active.values():
+            if activity.waiting and activity.task is not None and not activity.abandoned:
+                activity.abandoned = True
+                activity.task.cancel()
 
     @property
     def in_flight(self) -> int:

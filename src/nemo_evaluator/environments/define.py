@@ -118,12 +118,12 @@ def benchmark(
 ) -> Callable[[F], F]:
     """Make a scorer a benchmark.
 
-    ``dataset``: ``hf://id?config=&split=&revision=``, a .jsonl, .json, .csv, .tsv or .parquet file, a
-    list of rows, or a callable (that may take ``num_examples``). ``prompt``: a template over the row's
-    fields. ``prepare_row(row, idx, rng)`` returns the row to use; ``rng`` is seeded with the index.
-    ``seed_fn(row, idx)`` returns a ``SeedResult`` and replaces the prompt. ``more``: ``num_fewshot``,
-    ``fewshot_dataset``, ``fewshot_format``, ``category_field``, ``cluster_field``, ``params``,
-    ``description``, ``inline``.
+    ``dataset``: ``hf://id?config=&split=&revision=``, a .jsonl, .json, .csv, .tsv or .parquet
+    file, a list of rows, or a callable (that may take ``num_examples``). ``prompt``: a template over
+    the row's fields. ``prepare_row(row, idx, rng)`` returns the row to use; ``rng`` is seeded with
+    the index. ``seed_fn(row, idx)`` returns a ``SeedResult`` and replaces the prompt. ``more``:
+    ``num_fewshot``, ``fewshot_dataset``, ``fewshot_format``, ``category_field``,
+    ``cluster_field``, ``params``, ``description``, ``inline``.
     """
     if endpoint_type not in ("chat", "completion"):
         raise ConfigError(

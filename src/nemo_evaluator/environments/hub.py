@@ -1,8 +1,8 @@
 """Datasets of the Hugging Face hub: ``hf://org/name?config=…&split=…&revision=…``.
 
-Loaded by the ``datasets`` library, with the commit that was really used. Passing failures are tried
-again; without a network the local cache serves. The library is imported on first use, since it reads
-``HF_ENDPOINT`` at import.
+Loaded by the ``datasets`` library, with the commit that was really used. Passing failures are
+tried again; without a network the local cache serves. The library is imported on first use, since
+it reads ``HF_ENDPOINT`` at import.
 """
 
 from __future__ import annotations

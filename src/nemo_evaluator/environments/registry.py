@@ -96,7 +96,7 @@ def _from_file(path: Path, attribute: str) -> list[Found]:
     sys.modules[module_name] = module
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        _loaded(lambda: spec.loader.exec_module(module), path.name, str(path))  # type: ignore[union-attr]
+        _loaded(lambda: spec.loader.exec_module(module), path.name, str(path))
     finally:
         sys.path.remove(str(path.resolve().parent))
     return _in_module(module, attribute, str(path))

@@ -69,7 +69,7 @@ def register(name: str) -> Callable[[E], E]:
 
 
 def construct(cls: type[EvalEnvironment], params: Mapping[str, Any]) -> SubclassEnvironment:
-    """An instance with ``params`` as constructor arguments. Raises ConfigError naming the accepted."""
+    """An instance made with ``params``. Raises ConfigError naming the accepted ones."""
     parameters = inspect.signature(cls).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     accepted = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]

@@ -28,9 +28,15 @@ from ..engine.run import BenchmarkEnd, run_jobs
 from ..errors import ConfigError
 from ..reports.render import write_reports
 from ..results.derive import derive
-from ..results.journal import Errored, Solved, events
+from ..results.journal import Solved, events, scan
 from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
-from ..results.run_info import RunInfo, RunStatus, new_run_info, write_run_info
+from ..results.run_info import (
+    RunInfo,
+    RunStatus,
+    new_run_info,
+    read_run_info,
+    write_run_info,
+)
 from ..results.summary import BenchmarkSummary, RunSummary
 
 
@@ -146,7 +152,8 @@ def _has_rollouts(directory: Path, lock: PlanLock) -> bool:
 
 
 def _any_rollout(journal: Path) -> bool:
-    return any(isinstance(event, Solved | Errored) for event in events(journal))
+    """Whether anything in it was paid for."""
+    return any(isinstance(event, Solved) for event in events(journal))
 
 
 def _open_run(directory: Path, prepared: Prepared, loaded: Loaded, options: Options) -> RunInfo:
@@ -160,8 +167,14 @@ def _open_run(directory: Path, prepared: Prepared, loaded: Loaded, options: Opti
                 where=str(directory),
                 hint="add --resume to go on with it, or choose another directory (-o)",
             )
-        check_resumable(earlier, prepared.plans, where=directory / PLAN_LOCK)
-        info = msgspec.structs.replace(info, run_id=earlier.run_id)
+        unscored = [
+            plan.slug
+            for plan in earlier.benchmarks
+            if not any(s.scored for s in scan(directory / plan.slug / JOURNAL).rollouts.values())
+        ]
+        check_resumable(earlier, prepared.plans, where=directory / PLAN_LOCK, unscored=unscored)
+        first = read_run_info(directory)
+        info = msgspec.structs.replace(info, run_id=first.run_id, created=first.created)
     elif earlier is not None:
         for plan in earlier.benchmarks:
             (directory / plan.slug / JOURNAL).unlink(missing_ok=True)
@@ -173,7 +186,7 @@ def _open_run(directory: Path, prepared: Prepared, loaded: Loaded, options: Opti
     write_lock(
         directory / PLAN_LOCK, PlanLock(run_id=info.run_id, benchmarks=tuple(prepared.plans))
     )
-    (directory / CONFIG).write_text(loaded.snapshot(), encoding="utf-8")
+    (directory / CONFIG).write_text(loaded.snapshot(options.command), encoding="utf-8")
     write_run_info(directory, info)
     return info
 

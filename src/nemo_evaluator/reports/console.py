@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def print_summary(run: RunSummary, console: Console | None = None) -> None:
     """A line per benchmark with everything that bears on its score, and what went wrong."""
     if console is None and not sys.stdout.isatty():
-        for line in summary_lines(run):
-            print(line)
+        for text in summary_lines(run):
+            print(text)
         return
     from rich.console import Console
     from rich.text import Text

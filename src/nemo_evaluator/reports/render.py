@@ -110,12 +110,11 @@ def to_csv(run: RunSummary) -> str:
     )
     for b in run.benchmarks:
         for metric, value in b.metrics.items():
-            numbers = (value.value, value.ci_lower, value.ci_upper)
-            writer.writerow(
-                [b.slug, b.n_problems, b.repeats, metric, *(f"{number:.6f}" for number in numbers)]
-                + [value.method, b.model or "", b.n_scored, b.n_rollouts, b.truncated]
-                + [b.no_answer, str(b.simulated).lower()]
-            )
+            row: list[object] = [b.slug, b.n_problems, b.repeats, metric]
+            row += [f"{x:.6f}" for x in (value.value, value.ci_lower, value.ci_upper)]
+            row += [value.method, b.model or "", b.n_scored, b.n_rollouts, b.truncated]
+            row += [b.no_answer, str(b.simulated).lower()]
+            writer.writerow(row)
     return out.getvalue()
 
 
@@ -197,7 +196,8 @@ def _html_table(table: Table) -> str:
         for row in table.rows
     )
     return (
-        f"<h2>{html.escape(table.title)}</h2>\n<div class=wide><table><thead><tr>{head}</tr></thead>"
+        f"<h2>{html.escape(table.title)}</h2>\n<div class=wide><table>"
+        f"<thead><tr>{head}</tr></thead>"
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 
