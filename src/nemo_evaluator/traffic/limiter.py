@@ -59,7 +59,6 @@ class Limiter:
             if future.cancelled():
                 if future in self._waiters:
                     self._waiters.remove(future)
-                self._admit()
             else:
                 self.release()  # admitted and cancelled at once: give the slot back
             raise
