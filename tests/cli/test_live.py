@@ -109,6 +109,13 @@ def test_costs(usd: float, text: str) -> None:
     assert say.cost(usd) == text
 
 
+def test_requests_in_flight_belong_to_what_is_running() -> None:
+    at = progress(in_flight=3, limit=8)
+    assert say.in_flight(at) == "3/8"
+    assert say.in_flight(replace(at, started_at=None)) == ""  # its service serves another one
+    assert say.in_flight(replace(at, finished=True)) == ""
+
+
 def test_truncated_answers_are_counted_of_this_invocation() -> None:
     made = Tally(label="b", total=10)
     made.restore(Score(reward=1, correct=True))
@@ -212,6 +219,20 @@ async def test_a_terminal_that_goes_away_does_not_stop_a_run() -> None:
         terminal.gone = True
         await asyncio.sleep(0.05)
     terminal.gone = False
+
+
+async def test_a_display_that_fails_says_so_and_does_not_stop_a_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Broken(Lines):
+        def show(self, rows: object) -> None:
+            raise ZeroDivisionError("oh")
+
+    written: list[str] = []
+    async with LiveDisplay([tally(1, 0, total=2)], Broken(written.append), 0.01):
+        await asyncio.sleep(0.05)
+    assert capsys.readouterr().err == "the live display failed: ZeroDivisionError: oh\n"
+    assert len(written) == 1
 
 
 def drawn(rows: list[BenchmarkProgress], width: int, height: int = 24) -> list[str]:

@@ -74,11 +74,14 @@ class LiveDisplay(contextlib.AbstractAsyncContextManager[None]):
             self._task = asyncio.create_task(self._refresh())
 
     async def __aexit__(self, *_exc: object) -> None:
+        failure: BaseException | None = None
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            (failure,) = await asyncio.gather(self._task, return_exceptions=True)
         with contextlib.suppress(OSError):
             self._screen.close(self._rows())
+            if not isinstance(failure, OSError | asyncio.CancelledError | None):
+                _to_stderr(f"the live display failed: {type(failure).__name__}: {failure}")
 
     async def _refresh(self) -> None:
         while True:

@@ -62,8 +62,8 @@ def score(progress: BenchmarkProgress) -> str:
     """The score so far with its 95 % interval; empty without one.
 
     Wilson's interval where every verdict is yes or no, else a normal one. The repeats of a problem
-    count as one observation: never too narrow, and at most a little too wide. The final report
-    knows the clusters and uses them.
+    count as one observation: too wide where they vary, never too narrow. The final report knows
+    which rollouts belong together and is exact.
 
     Example: 411 of 640 right: ``0.642 [0.604, 0.678]``.
     """
@@ -126,7 +126,7 @@ def duration(seconds: float) -> str:
 
 def in_flight(progress: BenchmarkProgress) -> str:
     """Requests in flight and how many may be: ``32/64``; empty where nothing is running."""
-    if progress.finished or progress.limit is None:
+    if progress.finished or progress.started_at is None or progress.limit is None:
         return ""
     return f"{progress.in_flight}/{progress.limit}"
 
