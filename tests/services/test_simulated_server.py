@@ -13,13 +13,15 @@ import aiohttp
 import pytest
 
 from nemo_evaluator.config.services import ApiService, SimulatedService
+from nemo_evaluator.environments.contract import VerifyTools
+from nemo_evaluator.environments.registry import resolve
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.services.open import open_model
 from nemo_evaluator.services.simulated.model import SimulatedModel
 from nemo_evaluator.services.simulated.server import serving
 from nemo_evaluator.traffic.http import HttpTransport, TransportError
 from nemo_evaluator.traffic.types import CallContext, ModelRequest
-from nemo_evaluator.types import Failure
+from nemo_evaluator.types import Failure, Solution
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "What is 2+3?"}]}
 BODIES = {
@@ -191,6 +193,28 @@ async def test_the_command_says_where_it_listens_and_ends_cleanly() -> None:
         assert body["choices"][0]["message"]["content"] == ""
         server.terminate()
         assert server.wait(10) == 0
+
+
+async def test_the_command_knows_the_answers_of_a_benchmark_it_is_told() -> None:
+    (environment,) = resolve("sample", params={})
+    await environment.prepare()
+    with simulate("--bench", "sample", "--accuracy", "1") as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[-1]
+        for idx in range(0, await environment.size(), 6):
+            problem = await environment.seed(idx)
+            messages = [{"role": "system", "content": "Think."}]
+            messages.append({"role": "user", "content": problem.prompt})
+            _, chat = await post(url, {"messages": messages})
+            text = {"prompt": f"Think.\n\n{problem.prompt}"}
+            _, completion = await post(url, text, "/completions")
+            answers = chat["choices"][0]["message"]["content"], completion["choices"][0]["text"]
+            for answer in answers:
+                solution = Solution(response=answer)
+                score = await environment.verify(problem, solution, VerifyTools())
+                assert score.correct, f"{problem.prompt} {answer}"
+        server.terminate()
+    await environment.close()
 
 
 @pytest.mark.parametrize(
