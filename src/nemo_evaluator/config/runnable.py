@@ -16,7 +16,7 @@ from .root import EvalConfig
 from .sandboxes import NoSandbox
 from .scoring import ScorerMetric, ScoringConfig
 from .services import ApiService, SimulatedService
-from .solvers import SimpleSolver
+from .solvers import CustomSolverConfig, SimpleSolver
 from .tree import KeyPath
 
 INTERCEPTORS = ("endpoint",)
@@ -82,7 +82,9 @@ def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) ->
     yield from _inert(path, benchmark, "context_window", "verifier")
     if (benchmark.instruction_template or "") not in NO_TEMPLATE:
         yield Problem((*path, "instruction_template"), LATER, REMOVE)
-    if benchmark.solver is not None and not isinstance(benchmark.solver, SimpleSolver):
+    if benchmark.solver is not None and not isinstance(
+        benchmark.solver, SimpleSolver | CustomSolverConfig
+    ):
         inherited = benchmark.solver is config.solver
         where: KeyPath = ("solver",) if inherited else (*path, "solver")
         yield _kind((*where, "type"), benchmark.solver.type, "simple")

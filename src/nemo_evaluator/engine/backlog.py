@@ -69,23 +69,22 @@ class Backlog:
 
     async def _open_problem(self, idx: int) -> ProblemSeeded | None:
         keys = [RolloutKey(idx, repeat) for repeat in range(self._repeats)]
+        if idx not in self._index.problems:  # nothing of it was ever begun
+            problem = await self._environment.seed(idx)
+            self._ready.extend(Work(key, problem, 1) for key in keys)
+            return journal_form(problem)
         states = {key: self._index.rollouts.get(key) for key in keys}
         open_keys = [key for key, state in states.items() if state is None or not state.scored]
         if not open_keys:
             return None
         problem = await self._environment.seed(idx)
-        known = self._index.problems.get(idx)
-        seeded = None
-        if known is None:
-            seeded = journal_form(problem)
-        else:
-            self._check_unchanged(known, problem)
+        self._check_unchanged(self._index.problems[idx], problem)
         for key in open_keys:
             state = states[key]
             attempt = state.attempts if state else 0
             solution = self._unverified(key) if state else None
             self._ready.append(Work(key, problem, attempt + (solution is None), solution))
-        return seeded
+        return None
 
     def _unverified(self, key: RolloutKey) -> Solution | None:
         """The answer of the last attempt, if it was paid for and only its verdict is missing."""

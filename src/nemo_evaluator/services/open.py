@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from ..config.services import ApiService, Service, SimulatedService
+from typing import TYPE_CHECKING
+
 from ..errors import ConfigError
-from ..traffic.client import ModelClient, open_http_model
+
+if TYPE_CHECKING:
+    from ..config.services import Service
+    from ..traffic.client import ModelClient
 
 SERVICES = [
     ("api", "an endpoint that is already running"),
@@ -14,6 +18,9 @@ SERVICES = [
 
 def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
     """The client of a service. Raises ConfigError for a type this version cannot run."""
+    from ..config.services import ApiService, SimulatedService
+    from ..traffic.client import ModelClient, open_http_model
+
     if isinstance(service, ApiService):
         return open_http_model(name, service, max_concurrent=max_concurrent)
     if isinstance(service, SimulatedService):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ..traffic.client import Model
 from ..traffic.types import CallContext
 from ..types import Json, Problem, Solution
+
+if TYPE_CHECKING:
+    from ..traffic.client import Model
 
 
 @dataclass(frozen=True, slots=True)

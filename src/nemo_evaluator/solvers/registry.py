@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..config.solvers import CustomSolverConfig
-from ..config.solvers import SimpleSolver as SimpleSolverConfig
-from ..config.solvers import Solver as SolverConfig
 from ..errors import ConfigError
 from .contract import Solver
+
+if TYPE_CHECKING:
+    from ..config.solvers import CustomSolverConfig
+    from ..config.solvers import Solver as SolverConfig
 
 BUILT_IN = [("simple", "one request, one answer")]
 GROUP = "nemo_evaluator.solvers"
@@ -22,6 +23,9 @@ GROUP = "nemo_evaluator.solvers"
 
 def open_solver(config: SolverConfig) -> Solver:
     """The solver of a configuration. Raises ConfigError for one this version cannot run."""
+    from ..config.solvers import CustomSolverConfig
+    from ..config.solvers import SimpleSolver as SimpleSolverConfig
+
     if isinstance(config, SimpleSolverConfig):
         from .simple import SimpleSolver
 
