@@ -6,6 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from loopback import loopback
+
+__all__ = ["loopback"]
+
+# The machine may be shared: slowness of a generator is no failure of what is tested.
+settings.register_profile("nel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nel")
 
 
 @pytest.fixture(scope="session")

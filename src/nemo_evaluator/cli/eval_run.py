@@ -109,7 +109,7 @@ def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int
         command=safe_command(["nel", *sys.argv[1:]]),
         handle_signals=True,
         watch=None if flags["no_progress"] else watcher(loaded.config.output.progress_interval),
-        say=lambda text: click.echo(text, err=True),
+        say=_say,
     )
     result = run_blocking(run(loaded, options))
     print_summary(result.summary)
@@ -118,3 +118,8 @@ def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int
     for message in result.messages:
         click.echo(message, err=True)
     return result.exit_code
+
+
+def _say(text: str) -> None:
+    # Not click.echo: it writes past the live display, which would draw over it.
+    print(text, file=sys.stderr, flush=True)

@@ -156,6 +156,8 @@ def _model_identity(service: ApiService | SimulatedService) -> dict[str, Json]:
             "seed": service.seed,
             "accuracy": service.accuracy,
             "reasoning": service.reasoning,
+            "completion_tokens": service.completion_tokens.model_dump(),
+            "tool_call_rate": service.tool_call_rate,
             "empty": faults.empty,
             "length": faults.length,
         }

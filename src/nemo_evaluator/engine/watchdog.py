@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from ..errors import InfraError
 from ..types import Failure, Phase, RolloutKey
@@ -21,10 +22,18 @@ class Activity:
 
     __slots__ = ("_started", "abandoned", "key", "limit", "overrun", "peer", "phase", "task")
 
-    def __init__(self, key: RolloutKey, phase: Phase, limit: float, *, started: bool) -> None:
+    def __init__(
+        self,
+        key: RolloutKey,
+        phase: Phase,
+        limit: float,
+        task: asyncio.Task[Any] | None,
+        *,
+        started: bool,
+    ) -> None:
         self.key, self.phase, self.limit = key, phase, limit
         self.peer: str | None = None
-        self.task = asyncio.current_task()
+        self.task = task
         self.overrun = self.abandoned = False
         self._started = time.monotonic() if started else None
 
@@ -65,7 +74,7 @@ class Watchdog:
 
     def begin(self, key: RolloutKey, phase: Phase, limit: float, *, started: bool) -> Activity:
         """Watch the current task until ``end``."""
-        activity = Activity(key, phase, limit, started=started)
+        activity = Activity(key, phase, limit, asyncio.current_task(), started=started)
         self._active[id(activity)] = activity
         return activity
 

@@ -86,7 +86,12 @@ async def _engine(
     prepared: Prepared, info: RunInfo, control: Control, options: Options
 ) -> list[BenchmarkEnd]:
     tallies = [
-        Tally(label=job.plan.name, total=job.plan.n_rollouts, simulated=job.plan.simulated)
+        Tally(
+            label=job.plan.name,
+            total=job.plan.n_rollouts,
+            repeats=job.plan.repeats,
+            simulated=job.plan.simulated,
+        )
         for job in prepared.jobs
     ]
     for job, tally in zip(prepared.jobs, tallies, strict=True):
