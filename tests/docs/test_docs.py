@@ -33,10 +33,27 @@ def endpoint() -> Iterator[str]:
         server.terminate()
 
 
+@pytest.fixture(scope="module")
+def hub(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Where datasets come from: a loopback hub with the shared data."""
+    shared: Path = request.getfixturevalue("shared_dir")
+    sys.path.insert(0, str(shared / "tools"))
+    from hub import LocalHub
+
+    with LocalHub(shared / "data" / "hf") as server:
+        yield server.env(tmp_path_factory.mktemp("hf"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_blocks_of_a_page_run(page: Path, endpoint: str, tmp_path: Path) -> None:
+def test_blocks_of_a_page_run(
+    page: Path, endpoint: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    text = "".join(text for language, text in blocks(page) if language == "bash")
+    needs_hub = re.search(r"--bench (?!sample|\.|simulated)\w", text)
     env = {
-        **os.environ,
+        **(request.getfixturevalue("hub") if needs_hub else os.environ),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "NEMO_MODEL_URL": endpoint,
         "NEMO_MODEL_ID": "simulated",

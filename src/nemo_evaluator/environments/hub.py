@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from ..errors import ConfigError
 
 TRIES = 5
+PATIENCE_SECONDS = 20.0
 DEFAULT_SPLIT = "test"
 
 T = TypeVar("T")
@@ -33,10 +34,12 @@ def load_hub(uri: str) -> tuple[Sequence[Any], str, str | None]:
 
         commit = _commit(name, revision)
         try:
+            # Where nobody could be asked for the commit, only the cache is worth a try.
             loaded = _retried(
                 lambda: datasets.load_dataset(
                     name, config, split=split, revision=commit or revision
-                )
+                ),
+                tries=TRIES if commit else 1,
             )
         except (GatedRepoError, datasets.exceptions.DatasetNotFoundError) as error:
             raise _access_error(name, revision, error) from None
@@ -85,13 +88,15 @@ def _commit(name: str, revision: str | None) -> str | None:
     return info.sha
 
 
-def _retried(call: Callable[[], T]) -> T:
-    """Call, again after passing failures (5xx, 429, broken connections)."""
-    for attempt in range(1, TRIES + 1):
+def _retried(call: Callable[[], T], tries: int = TRIES) -> T:
+    """Call, again after passing failures (5xx, 429, broken connections), not for ever."""
+    started = time.monotonic()
+    for attempt in range(1, tries + 1):
         try:
             return call()
         except Exception as error:
-            if attempt == TRIES or not _passing(error):
+            late = time.monotonic() - started > PATIENCE_SECONDS
+            if attempt == tries or late or not _passing(error):
                 raise
             time.sleep(min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.5))
     raise AssertionError("unreachable")
