@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,29 +20,13 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError
 from ..scoring.input import ScorerInput
-from ..types import Image, Json, Message
 from .rows import Source
+from .seeds import SeedResult as SeedResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 ScorerFunction = Callable[[ScorerInput], Any]
 PrepareRow = Callable[[dict[str, Any], int, Random], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class SeedResult:
-    """One problem as a ``seed_fn`` or ``EvalEnvironment.seed`` poses it."""
-
-    prompt: str = ""
-    expected_answer: Json = None
-    metadata: Mapping[str, Json] = field(default_factory=dict)
-    messages: Sequence[Message] | None = None
-    system: str | None = None
-    images: Sequence[Image | str | bytes] | None = None
-    """URLs (``http…``, ``data:…``), paths, bytes or ``Image`` records."""
-    sandbox_spec: Any = None
-    verify_sandbox_spec: Any = None
-    capture_cmd: str | None = None
-    apply_cmd: str | None = None
+SeedFunction = Callable[[dict[str, Any], int], SeedResult]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +44,7 @@ class Definition:
     field_mapping: Mapping[str, str] = field(default_factory=dict)
     """Name in the dataset → name in the prompt."""
     prepare_row: PrepareRow | None = None
-    seed_fn: Callable[[dict[str, Any], int], SeedResult] | None = None
+    seed_fn: SeedFunction | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Handed to the scorer as ``sample.config``."""
     requirements: Sequence[str] = ()
@@ -72,16 +57,17 @@ class Definition:
     """Problems with the same value are not independent; intervals respect it."""
     params: Callable[..., Mapping[str, Any]] | None = None
     """Takes the configuration's ``params``; returns fields of the definition to replace."""
+    keep_reasoning: bool = False
+    """The scorer sees ``<think>`` blocks too."""
     inline: bool = False
     """The scorer is quick and may run on the event loop."""
-    description: str = ""
     folder: Path | None = None
     """Where relative dataset paths start."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """The configuration's ``params``."""
 
     def with_params(self, given: Mapping[str, Any]) -> Definition:
         """The definition for some ``params``. Raises ConfigError naming the accepted ones."""
-        import inspect
-
         accepted = list(inspect.signature(self.params).parameters) if self.params else []
         unknown = [name for name in given if name not in accepted]
         if unknown:
@@ -92,7 +78,11 @@ class Definition:
             )
         if self.params is None or not given:
             return self
-        return replace(self, **self.params(**given))
+        return replace(self, given=dict(given), **self.params(**given))
+
+
+DEFINED: dict[str, list[Definition]] = {}
+"""Benchmarks by the module that defines them."""
 
 
 def scorer(function: F) -> F:
@@ -111,24 +101,34 @@ def benchmark(
     system_prompt: str | None = None,
     field_mapping: Mapping[str, str] | None = None,
     prepare_row: PrepareRow | None = None,
-    seed_fn: Callable[[dict[str, Any], int], SeedResult] | None = None,
+    seed_fn: SeedFunction | None = None,
     extra: Mapping[str, Any] | None = None,
     requirements: Sequence[str] = (),
-    **more: Any,
+    *,
+    num_fewshot: int = 0,
+    fewshot_dataset: Source | None = None,
+    fewshot_format: str | None = None,
+    category_field: str | None = None,
+    cluster_field: str | None = None,
+    params: Callable[..., Mapping[str, Any]] | None = None,
+    keep_reasoning: bool = False,
+    inline: bool = False,
 ) -> Callable[[F], F]:
-    """Make a scorer a benchmark.
+    """Make a scorer a benchmark. May be stacked: one scorer, several benchmarks.
 
     ``dataset``: ``hf://id?config=&split=&revision=``, a .jsonl, .json, .csv, .tsv or .parquet
-    file, a list of rows, or a callable (that may take ``num_examples``). ``prompt``: a template over
-    the row's fields. ``prepare_row(row, idx, rng)`` returns the row to use; ``rng`` is seeded with
-    the index. ``seed_fn(row, idx)`` returns a ``SeedResult`` and replaces the prompt. ``more``:
-    ``num_fewshot``, ``fewshot_dataset``, ``fewshot_format``, ``category_field``,
-    ``cluster_field``, ``params``, ``description``, ``inline``.
+    file, a list of rows, or a callable (that may take ``num_examples``). ``prompt``: a template
+    over the row's fields. ``prepare_row(row, idx, rng)`` returns the row to use; ``rng`` is seeded
+    with the index. ``seed_fn(row, idx)`` returns a ``SeedResult`` and replaces prompt, target and
+    examples. The other arguments are explained at ``Definition``. Raises ConfigError.
     """
+    caller = sys._getframe(1).f_globals
     if endpoint_type not in ("chat", "completion"):
         raise ConfigError(
             f"unknown endpoint_type {endpoint_type!r}", where=name, hint="chat or completion"
         )
+    if not prompt and seed_fn is None:
+        raise ConfigError("needs a prompt or a seed_fn", where=name)
 
     def decorate(function: F) -> F:
         definition = Definition(
@@ -144,36 +144,22 @@ def benchmark(
             seed_fn=seed_fn,
             extra=extra or {},
             requirements=requirements,
-            folder=_folder_of(function),
-            **_checked(name, more),
+            num_fewshot=num_fewshot,
+            fewshot_dataset=fewshot_dataset,
+            fewshot_format=fewshot_format,
+            category_field=category_field,
+            cluster_field=cluster_field,
+            params=params,
+            keep_reasoning=keep_reasoning,
+            inline=inline,
+            folder=_folder_of(caller.get("__file__")),
         )
         function.__nel_benchmark__ = definition  # type: ignore[attr-defined]
+        DEFINED.setdefault(caller["__name__"], []).append(definition)
         return function
 
     return decorate
 
 
-def _checked(name: str, more: Mapping[str, Any]) -> Mapping[str, Any]:
-    known = {
-        "num_fewshot",
-        "fewshot_dataset",
-        "fewshot_format",
-        "category_field",
-        "cluster_field",
-        "params",
-        "description",
-        "inline",
-    }
-    if unknown := sorted(set(more) - known):
-        raise ConfigError(
-            f"@benchmark does not take {', '.join(unknown)}",
-            where=name,
-            hint=f"further arguments: {', '.join(sorted(known))}",
-        )
-    return more
-
-
-def _folder_of(function: Callable[..., Any]) -> Path | None:
-    module = sys.modules.get(function.__module__)
-    path = getattr(module, "__file__", None)
-    return Path(path).resolve().parent if path else None
+def _folder_of(file: str | None) -> Path | None:
+    return Path(file).resolve().parent if file else None

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .contract import Environment
-from .define import Definition
+from .define import DEFINED, Definition
 from .defined import DefinedEnvironment
 from .subclass import REGISTERED, EvalEnvironment, construct
 
@@ -94,23 +94,31 @@ def _from_file(path: Path, attribute: str) -> list[Found]:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    sys.path.insert(0, str(path.resolve().parent))
+    DEFINED.pop(module_name, None)
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)  # a file beside it wins while it loads, ...
     try:
         _loaded(lambda: spec.loader.exec_module(module), path.name, str(path))
     finally:
-        sys.path.remove(str(path.resolve().parent))
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)  # ... and can be imported by a scorer later, shadowing nothing
     return _in_module(module, attribute, str(path))
 
 
 def _in_module(module: ModuleType, wanted: str, where: str) -> list[Found]:
-    """All benchmarks of a module, or the one of a given name."""
+    """All benchmarks a module defines (not those it imports), or the one of a given name."""
     found: dict[str, Found] = {}
-    for value in list(vars(module).values()):
-        definition = getattr(value, "__nel_benchmark__", None)
-        if isinstance(definition, Definition):
-            found[definition.name] = definition
-        elif isinstance(value, type) and "__nel_registered__" in vars(value):
-            found[vars(value)["__nel_registered__"]] = value
+    classes = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__
+        if "__nel_registered__" in vars(value)
+    ]
+    for definition in DEFINED.get(module.__name__, ()):
+        _add(found, definition.name, definition, where)
+    for cls in dict.fromkeys(classes):
+        _add(found, vars(cls)["__nel_registered__"], cls, where)
     if wanted:
         if wanted not in found:
             raise ConfigError(
@@ -124,6 +132,12 @@ def _in_module(module: ModuleType, wanted: str, where: str) -> list[Found]:
             "defines no benchmark", where=where, hint="decorate a scorer with @benchmark(...)"
         )
     return list(found.values())
+
+
+def _add(found: dict[str, Found], name: str, value: Found, where: str) -> None:
+    if name in found:
+        raise ConfigError(f"defines two benchmarks called {name!r}", where=where)
+    found[name] = value
 
 
 def _as_found(value: Any, name: str) -> list[Found]:

@@ -6,7 +6,8 @@ import csv
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ import msgspec
 
 from ..errors import ConfigError
 from ..types import Json
+
+BOM = b"\xef\xbb\xbf"
+LARGEST_CELL = 2**31 - 1
+"""Bytes of a cell; tables of images hold them in base64."""
 
 Row = Mapping[str, Any]
 Source = str | Path | Sequence[Row] | Callable[..., Any]
@@ -47,7 +52,8 @@ def load(source: Source, *, folder: Path | None = None) -> Dataset:
         path = _find(Path(source), folder)
         rows = read_file(path)
         return Dataset(rows=rows, name=path.name, digest=digest_rows(rows))
-    return Dataset(rows=list(source), name="rows", digest=digest_rows(source))
+    rows = _checked(source, "rows")
+    return Dataset(rows=rows, name="rows", digest=digest_rows(rows))
 
 
 def read_file(path: Path) -> list[Row]:
@@ -77,9 +83,14 @@ def digest_rows(rows: Sequence[Row]) -> str:
 
 
 def _plain(value: Any) -> Json:
-    """What JSON lacks: an image or an object by its bytes or its text."""
-    data = value.get("bytes") if isinstance(value, dict) else None
-    return hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else str(value)
+    """What JSON lacks, by its text; an address in memory is not part of it."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))
+
+
+def _checked(rows: Any, where: str) -> list[Row]:
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        raise ConfigError(f"a dataset is a list of rows, not {type(rows).__name__}", where=where)
+    return [_mapping(row, f"{where}[{position}]") for position, row in enumerate(rows)]
 
 
 def _called(source: Callable[..., Any]) -> Dataset:
@@ -89,7 +100,7 @@ def _called(source: Callable[..., Any]) -> Dataset:
         rows = source(num_examples=None) if "num_examples" in takes else source()
         if isinstance(rows, Dataset):
             return rows
-        rows = list(rows)
+        rows = _checked(rows, f"{name}()")
     except ConfigError:
         raise
     except Exception as error:
@@ -117,7 +128,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                row = msgspec.json.decode(line)
+                row = msgspec.json.decode(line.removeprefix(BOM))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise ConfigError(
                     f"not JSON: {error}", where=f"{path}:{number}", hint="mend or remove the line"
@@ -140,15 +151,22 @@ def _json(path: Path) -> Iterator[Row]:
 
 
 def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
+    csv.field_size_limit(LARGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, delimiter=delimiter)
-        for row in reader:
-            if None in row or None in row.values():
-                raise ConfigError(
-                    f"has not as many cells as the header ({len(reader.fieldnames or ())})",
-                    where=f"{path}:{reader.line_num}",
-                )
-            yield row
+        names = reader.fieldnames or ()
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigError(f"two columns are called {twice.pop()!r}", where=f"{path}:1")
+        try:
+            for row in reader:
+                if None in row or None in row.values():
+                    raise ConfigError(
+                        f"has not as many cells as the header ({len(names)})",
+                        where=f"{path}:{reader.line_num}",
+                    )
+                yield row
+        except csv.Error as error:
+            raise ConfigError(f"not a table: {error}", where=f"{path}:{reader.line_num}") from None
 
 
 def _tsv(path: Path) -> Iterator[Row]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ..errors import ConfigError, InfraError, NelError
+from ..errors import ConfigError, NelError
 from ..scoring.reasoning import visible
-from ..types import Failure, Json, Phase, Problem, Score, Solution
+from ..types import Failure, Json, Problem, Score, Solution
 from .contract import VerifyTools
-from .define import SeedResult
-from .defined import TRUNCATING, _digest, _reward, _source, from_seed
+from .fingerprint import digest, source_of
+from .seeds import SeedResult, from_seed
+from .verdicts import in_view_of, scorer_failed, to_reward
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,9 @@ class EvalEnvironment:
 
     async def dataset_size(self) -> int:
         """Number of problems."""
-        return len(self)  # type: ignore[arg-type]
+        if not isinstance(self, Sized):
+            raise TypeError(f"{type(self).__name__} must implement dataset_size() or __len__()")
+        return len(self)
 
     async def seed(self, idx: int) -> SeedResult:
         """The problem at an index."""
@@ -46,6 +49,11 @@ class EvalEnvironment:
     ) -> VerifyResult:
         """The verdict on a response (its reasoning removed)."""
         raise TypeError(f"{type(self).__name__} must implement verify()")
+
+    def identity(self) -> Mapping[str, Json]:
+        """What a score depends on besides the class and its params: the digest of its data, say.
+        A run is resumed, and two runs are compared, only if it is equal."""
+        return {}
 
     async def close(self) -> None:
         """Release what prepare acquired."""
@@ -60,7 +68,8 @@ def register(name: str) -> Callable[[E], E]:
     """Register an environment class under a name usable as ``--bench`` and in `benchmarks`."""
 
     def decorate(cls: E) -> E:
-        cls.name = cls.name or name
+        if "name" not in vars(cls):  # one inherited from a registered class is not its own
+            cls.name = name
         cls.__nel_registered__ = name  # type: ignore[attr-defined]
         REGISTERED[name] = cls
         return cls
@@ -88,7 +97,16 @@ def construct(cls: type[EvalEnvironment], params: Mapping[str, Any]) -> Subclass
         raise ConfigError(
             what, where=cls.name or cls.__name__, hint=f"it accepts {', '.join(accepted) or 'none'}"
         )
-    return SubclassEnvironment(cls(**params), params)
+    try:
+        return SubclassEnvironment(cls(**params), params)
+    except Exception as error:
+        raise _failed(cls.name or cls.__name__, "__init__", error) from error
+
+
+def _failed(name: str, method: str, error: Exception) -> NelError:
+    if isinstance(error, NelError):
+        return error
+    return ConfigError(f"{method} failed: {type(error).__name__}: {error}", where=name)
 
 
 class SubclassEnvironment:
@@ -101,10 +119,13 @@ class SubclassEnvironment:
 
     async def prepare(self) -> None:
         """Let the environment load."""
-        await self._inner.prepare()
-        self._size = await self._inner.dataset_size()
-        if self._size < 0:
-            raise ConfigError(f"dataset_size() is {self._size}", where=self.name)
+        try:
+            await self._inner.prepare()
+            self._size = await self._inner.dataset_size()
+        except Exception as error:
+            raise _failed(self.name, "loading", error) from error
+        if not isinstance(self._size, int) or self._size < 0:
+            raise ConfigError(f"dataset_size() is {self._size!r}", where=self.name)
 
     async def size(self) -> int:
         """Number of problems."""
@@ -112,7 +133,12 @@ class SubclassEnvironment:
 
     async def seed(self, idx: int) -> Problem:
         """The problem at an index."""
-        return from_seed(await self._inner.seed(idx), idx, None, f"{self.name}, problem {idx}")
+        where = f"{self.name}, problem {idx}"
+        try:
+            seed = await self._inner.seed(idx)
+        except Exception as error:
+            raise _failed(where, "seed", error) from error
+        return from_seed(seed, idx, None, where)
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The verdict; what verify() raises is an InfraError."""
@@ -121,39 +147,37 @@ class SubclassEnvironment:
             result = await self._inner.verify(
                 shown.text, problem.target, sandbox=None, **problem.metadata
             )
-            reward = _reward(result.reward)
+            score = _to_score(result)
         except NelError:
             raise
         except Exception as error:
-            raise InfraError(
-                f"{self.name}.verify failed on problem {problem.idx}: "
-                f"{type(error).__name__}: {error}",
-                kind=Failure.VERIFIER,
-                phase=Phase.VERIFY,
-                peer=self.name,
-            ) from error
-        details = dict(result.scoring_details)
-        truncated = shown.unclosed or solution.finish_reason in TRUNCATING
-        if truncated:
-            details["truncated"] = True
-        correct = details.get("correct")
-        return Score(
-            reward=reward,
-            correct=correct if isinstance(correct, bool) else None,
-            extracted=result.extracted_answer,
-            details=details,
-            failure=Failure.TRUNCATED if truncated and result.extracted_answer is None else None,
-            metadata=result.metadata,
-        )
+            raise scorer_failed(f"{self.name}.verify", problem.idx, error) from error
+        return in_view_of(shown, solution, score)
 
     def identity(self) -> Mapping[str, Json]:
-        """The class's source and its parameters; its data is its own affair."""
+        """The class's source, its parameters, and what it tells of its data."""
         return {
-            "class": f"{type(self._inner).__name__}:{_digest(_source(type(self._inner)))}",
+            "class": f"{type(self._inner).__name__}:{digest(source_of(type(self._inner)))}",
             "params": {key: str(value) for key, value in self._params.items()},
             "dataset_rows": self._size,
+            **self._inner.identity(),
         }
 
     async def close(self) -> None:
         """Let the environment release what it has."""
         await self._inner.close()
+
+
+def _to_score(result: VerifyResult) -> Score:
+    if not isinstance(result, VerifyResult):
+        raise TypeError(f"verify returned {type(result).__name__}, not a VerifyResult")
+    details = dict(result.scoring_details)
+    correct, failure = details.get("correct"), details.pop("failure", None)
+    return Score(
+        reward=to_reward(result.reward),
+        correct=correct if isinstance(correct, bool) else None,
+        extracted=result.extracted_answer,
+        details=details,
+        failure=Failure(failure) if failure else None,
+        metadata=result.metadata,
+    )

@@ -19,7 +19,7 @@ Render = Callable[[Mapping[str, Any], str], str]
 
 def compile_template(template: str) -> Render:
     """Compile once, render per row. Raises ConfigError for a template that is not valid."""
-    if "{{" in template or "{%" in template:
+    if is_jinja(template):
         return _jinja(template)
     parts = FIELD.split(template)
     texts, names = parts[0::2], parts[1::2]
@@ -36,16 +36,18 @@ def compile_template(template: str) -> Render:
     return render
 
 
-def fields(template: str) -> list[str]:
-    """Names a plain template asks for."""
-    return [] if "{{" in template or "{%" in template else FIELD.findall(template)
+def is_jinja(template: str) -> bool:
+    """Whether a template is written in Jinja."""
+    return "{{" in template or "{%" in template
 
 
 def _jinja(template: str) -> Render:
     from jinja2 import StrictUndefined, TemplateError, UndefinedError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
+    )
     try:
         compiled = environment.from_string(template)
     except TemplateError as error:
@@ -53,11 +55,11 @@ def _jinja(template: str) -> Render:
 
     def render(row: Mapping[str, Any], where: str) -> str:
         try:
-            return compiled.render(**row)
+            return compiled.render(row)
         except UndefinedError as error:
             match = re.search(r"'([^']+)' is undefined", str(error))
             raise _missing(match[1] if match else str(error), row, where) from None
-        except TemplateError as error:
+        except Exception as error:  # a template is code of the user's
             raise ConfigError(f"the prompt cannot be filled in: {error}", where=where) from None
 
     return render

@@ -1,0 +1,58 @@
+"""``SeedResult``: a problem as a ``seed_fn`` or ``EvalEnvironment.seed`` poses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ConfigError
+from ..types import Image, Json, Message, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class SeedResult:
+    """One problem: a ``prompt`` (the user's turn) or whole ``messages``, and what is expected."""
+
+    prompt: str = ""
+    expected_answer: Json = None
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    """Handed to the scorer; ``category`` and ``cluster`` group the results."""
+    messages: Sequence[Message] | None = None
+    system: str | None = None
+    images: Sequence[Image | str | bytes] | None = None
+    """URLs (``http…``, ``data:…``), paths, bytes or ``Image`` records."""
+    sandbox_spec: Any = None
+    verify_sandbox_spec: Any = None
+    capture_cmd: str | None = None
+    apply_cmd: str | None = None
+
+
+def from_seed(seed: SeedResult, idx: int, system: str | None, where: str) -> Problem:
+    """A ``SeedResult`` as a problem. Raises ConfigError for what this version cannot do."""
+    if not isinstance(seed, SeedResult):
+        raise ConfigError(f"seeding returned {type(seed).__name__}, not a SeedResult", where=where)
+    if any((seed.sandbox_spec, seed.verify_sandbox_spec, seed.capture_cmd, seed.apply_cmd)):
+        raise ConfigError("the problem needs a sandbox; this version runs none", where=where)
+    if not (seed.prompt or seed.messages or seed.images):
+        raise ConfigError("the problem has neither prompt nor messages", where=where)
+    cluster = seed.metadata.get("cluster")
+    return Problem(
+        idx=idx,
+        prompt=seed.prompt,
+        messages=tuple(seed.messages or ()),
+        system=seed.system if seed.system is not None else system,
+        target=seed.expected_answer,
+        metadata=dict(seed.metadata),
+        images=tuple(_image(image) for image in seed.images or ()),
+        cluster=None if cluster is None else str(cluster),
+    )
+
+
+def _image(image: Image | str | bytes) -> Image:
+    if isinstance(image, Image):
+        return image
+    if isinstance(image, bytes):
+        return Image(data=image)
+    is_url = image.startswith(("http://", "https://", "data:"))
+    return Image(url=image) if is_url else Image(path=image)

@@ -1,0 +1,112 @@
+"""From what a scorer returned to a ``Score``.
+
+Invariant: nonsense raises here and becomes an error; it never becomes a reward.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InfraError
+from ..scoring.reasoning import Visible
+from ..types import Failure, Json, Phase, Score, Solution
+
+TRUNCATING = ("length", "max_tokens")
+
+
+def to_score(verdict: Any) -> Score:
+    """A bool, a number, or a dict with ``correct`` or ``reward`` as a score.
+
+    >>> to_score({"correct": True, "extracted": "7", "rule": "boxed"}).reward
+    1.0
+
+    Raises TypeError or ValueError for anything else.
+    """
+    verdict = _plain(verdict)
+    if isinstance(verdict, bool):
+        return Score(reward=float(verdict), correct=verdict)
+    if isinstance(verdict, int | float):
+        return Score(reward=to_reward(verdict))
+    if not isinstance(verdict, Mapping):
+        raise TypeError(f"a scorer returns a dict, a bool or a number, not {verdict!r:.80}")
+    details = dict(verdict)
+    correct, reward = _plain(details.pop("correct", None)), details.pop("reward", None)
+    if correct is None and reward is None:
+        raise ValueError(f"a scorer's dict needs 'correct' or 'reward'; it has {list(details)}")
+    if correct is not None and (
+        not isinstance(correct, bool | int | float) or correct not in (0, 1)
+    ):
+        raise ValueError(f"'correct' must be true or false, not {correct!r:.80}")
+    failure = details.pop("failure", None)
+    return Score(
+        reward=to_reward(correct if reward is None else reward),
+        correct=None if correct is None else bool(correct),
+        extracted=details.pop("extracted", None),
+        details=details,
+        failure=Failure(failure) if failure else None,
+    )
+
+
+def to_reward(value: Any) -> float:
+    """A finite number. Raises TypeError or ValueError."""
+    value = _plain(value)
+    if not isinstance(value, int | float):
+        raise TypeError(f"a reward is a number, not {value!r:.80}")
+    if not math.isfinite(value):
+        raise ValueError(f"the reward is {value}")
+    return float(value)
+
+
+def in_view_of(shown: Visible, solution: Solution, score: Score) -> Score:
+    """The score with what the response's form adds.
+
+    ``span`` becomes offsets in the raw response; ``truncated`` is set where the model was cut off,
+    by ``finish_reason`` or in the midst of its reasoning.
+    """
+    truncated = shown.unclosed or solution.finish_reason in TRUNCATING
+    moved = shown.reasoning and "span" in score.details
+    if not truncated and not moved:
+        return score
+    details = dict(score.details)
+    if moved:
+        details["span"] = _raw_span(shown, details["span"])
+    failure = score.failure
+    if truncated:
+        details["truncated"] = True
+        failure = Failure.TRUNCATED if score.extracted is None else failure
+    return Score(
+        reward=score.reward,
+        correct=score.correct,
+        extracted=score.extracted,
+        details=details,
+        failure=failure,
+        metadata=score.metadata,
+    )
+
+
+def scorer_failed(name: str, idx: int, error: Exception) -> InfraError:
+    """The error of a scorer, attributed: its name, the problem, and the line that raised."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    at = f" ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})" if frame else ""
+    return InfraError(
+        f"scorer {name} failed on problem {idx}: {type(error).__name__}: {error}{at}",
+        kind=Failure.VERIFIER,
+        phase=Phase.VERIFY,
+        peer=name,
+    )
+
+
+def _raw_span(shown: Visible, span: Json) -> Json:
+    match span:
+        case [int(start), int(stop)]:
+            return list(shown.raw_span((start, stop)))
+    return span
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar as Python's own."""
+    return value.item() if hasattr(value, "dtype") and hasattr(value, "item") else value
