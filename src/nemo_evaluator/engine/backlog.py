@@ -18,6 +18,9 @@ from ..results.journal import Errored, JournalIndex, JournalReader, ProblemSeede
 from ..types import Phase, Problem, RolloutKey, Solution
 from .plan import problem_digest
 
+QUOTE_CHARS = 40
+"""Shorter metadata is simply repeated."""
+
 
 @dataclass(slots=True)
 class Work:
@@ -109,14 +112,26 @@ class Backlog:
 
 
 def journal_form(problem: Problem) -> ProblemSeeded:
-    """The event that stores a problem's texts, once."""
+    """The event that stores a problem's texts, each once."""
+    prompt = "" if problem.messages else problem.prompt
+    quoted = {
+        key: (start, start + len(value))
+        for key, value in problem.metadata.items()
+        if isinstance(value, str)
+        and len(value) >= QUOTE_CHARS
+        and (start := prompt.find(value)) >= 0
+    }
+    metadata = problem.metadata
+    if quoted:
+        metadata = {key: value for key, value in metadata.items() if key not in quoted}
     return ProblemSeeded(
         problem_idx=problem.idx,
         digest=problem_digest(problem),
-        prompt="" if problem.messages else problem.prompt,
+        prompt=prompt,
         messages=problem.messages,
         system=problem.system,
         target=problem.target,
-        metadata=problem.metadata,
+        metadata=metadata,
+        quoted=quoted,
         cluster=problem.cluster,
     )

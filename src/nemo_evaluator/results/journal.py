@@ -39,17 +39,20 @@ class ProblemSeeded(Record, frozen=True, kw_only=True, tag_field="event", tag="p
     system: str | None = None
     target: Json = None
     metadata: Mapping[str, Json] = {}
+    quoted: Mapping[str, tuple[int, int]] = {}
+    """Metadata that stands in the prompt word for word: key → offsets there. Not repeated."""
     cluster: str | None = None
 
     def problem(self) -> Problem:
         """The problem as it can be verified again (images are not kept)."""
+        quotes = {key: self.prompt[start:end] for key, (start, end) in self.quoted.items()}
         return Problem(
             idx=self.problem_idx,
             prompt=self.prompt,
             messages=self.messages,
             system=self.system,
             target=self.target,
-            metadata=self.metadata,
+            metadata={**self.metadata, **quotes},
             cluster=self.cluster,
         )
 
