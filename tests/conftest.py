@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,19 @@ __all__ = ["loopback"]
 # The machine may be shared: slowness of a generator is no failure of what is tested.
 settings.register_profile("nel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nel")
+
+
+OFFLINE = Path(__file__).resolve().parent / "support" / "offline"
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+sys.path.insert(0, str(OFFLINE))
+import sitecustomize  # noqa: E402  (the guard of this process, and by PYTHONPATH of its children)
+
+if not hasattr(sitecustomize, "BeyondLoopbackError"):
+    import importlib
+
+    importlib.reload(sitecustomize)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,69 @@
+"""The public surface: its names, its laziness, and the Python door."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nemo_evaluator
+from nemo_evaluator import ConfigError, evaluate, evaluate_async, load_run
+
+NAMES = ["ConfigError", "EvalEnvironment", "InfraError", "ModelError", "ScorerInput", "SeedResult", "VerifyResult", "__version__", "answer_line", "benchmark", "evaluate", "evaluate_async", "exact_match", "fuzzy_match", "load_run", "math_match", "multichoice_regex", "numeric_match", "register", "scorer"]
+
+
+def test_names_are_pinned_and_resolve() -> None:
+    assert sorted(nemo_evaluator.__all__) == sorted(NAMES)
+    for name in NAMES:
+        assert getattr(nemo_evaluator, name) is not None
+
+
+def test_importing_costs_next_to_nothing() -> None:
+    heavy = "aiohttp pydantic numpy datasets rich jinja2 sympy yaml"
+    code = f"import sys, nemo_evaluator; print([m for m in {heavy.split()} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['nel', '--help']\n"
+        "from nemo_evaluator.cli.main import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = 'aiohttp pydantic numpy datasets rich jinja2 sympy yaml'.split()\n"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_evaluate_returns_the_typed_result(tmp_path: Path) -> None:
+    result = evaluate(
+        bench="sample", model_url="simulated", max_problems=10, repeats=2, output_dir=tmp_path / "r"
+    )
+    assert result.exit_code == 0 and result.messages == ()
+    (summary,) = result.summary.benchmarks
+    assert summary.name == "sample" and summary.simulated and summary.n_scored == 20
+    assert summary.metrics["mean_reward"].ci_lower <= summary.score.value
+    assert load_run(tmp_path / "r").benchmarks[0].metrics == summary.metrics
+
+
+async def test_evaluate_async_takes_a_mapping(tmp_path: Path) -> None:
+    document = {
+        "services": {"m": {"type": "simulated", "accuracy": 1.0}},
+        "benchmarks": [{"name": "sample", "max_problems": 5}],
+        "output": {"dir": str(tmp_path / "r")},
+    }
+    result = await evaluate_async(document)
+    assert result.summary.benchmarks[0].score.value == 1.0
+
+
+def test_what_cannot_start_raises(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to evaluate"):
+        evaluate()
+    with pytest.raises(ConfigError, match="unknown setting"):
+        evaluate(bench="sample", model_url="simulated", repeets=2)
+    with pytest.raises(ConfigError, match="holds no run"):
+        load_run(tmp_path)
