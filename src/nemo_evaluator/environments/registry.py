@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ..errors import ConfigError
+from ..plugins import installed
 from .contract import Environment
 from .define import DEFINED, Definition
 from .defined import DefinedEnvironment
@@ -45,7 +45,7 @@ Found = Definition | type[EvalEnvironment]
 def list_benchmarks() -> list[tuple[str, str]]:
     """Name and one line about each."""
     rows = list(BUILT_IN.items())
-    rows += [(entry.name, f"from {entry.value}") for entry in entry_points(group=GROUP)]
+    rows += [(entry.name, f"from {entry.value}") for entry in installed(GROUP)]
     return sorted(rows)
 
 
@@ -69,7 +69,7 @@ def _find(name: str) -> list[Found]:
         return _from_file(Path(match[1]), match[2] or "")
     if name in BUILT_IN:
         return _in_module(import_module(f"nemo_evaluator.benchmarks.{name}"), name, name)
-    for entry in entry_points(group=GROUP, name=name):
+    for entry in installed(GROUP, name):
         return _as_found(_loaded(entry.load, name, entry.value), name)
     if name in REGISTERED:
         return [REGISTERED[name]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..types import Extraction, Json
 from . import numbers
@@ -18,12 +18,15 @@ from .drop import best_em_and_f1
 from .extract import PREFIXES, STRICT, clean, final_answer, last_match, last_number, number
 from .extract import answer_line as find_answer_line
 from .input import ScorerInput
-from .mathematics import DEFAULT_TIMEOUT, MathVerdict, math_equal, math_equal_async
 from .reasoning import Visible, visible
 from .refusals import why_nothing
 from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
 
+if TYPE_CHECKING:
+    from .mathematics import MathVerdict
+
 Verdict = dict[str, Any]
+MATH_SECONDS = 5.0
 
 
 def nothing(seen: Visible) -> Verdict:
@@ -304,6 +307,8 @@ def math_match(sample: ScorerInput) -> Verdict:
     Common forms cost microseconds; hard ones wait for a worker process (at most
     ``config["timeout"]`` seconds, 5 by default). In a coroutine use :func:`math_match_async`.
     """
+    from .mathematics import math_equal
+
     seen = visible(sample.response)
     found = find_math(seen.text)
     if found is None:
@@ -313,6 +318,8 @@ def math_match(sample: ScorerInput) -> Verdict:
 
 async def math_match_async(sample: ScorerInput) -> Verdict:
     """As :func:`math_match`, without blocking the event loop."""
+    from .mathematics import math_equal_async
+
     seen = visible(sample.response)
     found = find_math(seen.text)
     if found is None:
@@ -322,7 +329,7 @@ async def math_match_async(sample: ScorerInput) -> Verdict:
 
 
 def _timeout(sample: ScorerInput) -> float:
-    return float(sample.config.get("timeout") or DEFAULT_TIMEOUT)
+    return float(sample.config.get("timeout") or MATH_SECONDS)
 
 
 def _math_verdict(seen: Visible, found: Extraction, judged: MathVerdict) -> Verdict:

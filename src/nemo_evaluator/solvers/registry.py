@@ -7,10 +7,10 @@ class is called with ``config`` as keyword arguments and fulfils ``solvers.contr
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..plugins import installed
 from .contract import Solver
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def open_solver(config: SolverConfig) -> Solver:
 
 def list_solvers() -> list[tuple[str, str]]:
     """Name and one line about each, without importing any."""
-    return BUILT_IN + [(entry.name, entry.value) for entry in entry_points(group=GROUP)]
+    return BUILT_IN + [(entry.name, entry.value) for entry in installed(GROUP)]
 
 
 def _open_custom(config: CustomSolverConfig) -> Solver:
@@ -54,7 +54,7 @@ def _open_custom(config: CustomSolverConfig) -> Solver:
 
 
 def _load(class_path: str) -> Any:
-    found = [entry for entry in entry_points(group=GROUP) if entry.name == class_path]
+    found = [entry for entry in installed(GROUP) if entry.name == class_path]
     if found:
         return found[0].load()
     module, colon, attribute = class_path.partition(":")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from ...config.proxy import InterceptorConfig
 from ...errors import ConfigError
+from ...plugins import installed
 from ..types import Interceptor
 
 ENDPOINT = "endpoint"
@@ -25,7 +25,7 @@ GROUP = "nemo_evaluator.interceptors"
 def list_interceptors() -> list[tuple[str, str]]:
     """Name and one line about each, without importing any."""
     rows = [(name, text) for name, (_, text) in BUILT_IN.items()]
-    return rows + [(entry.name, entry.value) for entry in entry_points(group=GROUP)]
+    return rows + [(entry.name, entry.value) for entry in installed(GROUP)]
 
 
 def open_interceptors(configs: Sequence[InterceptorConfig]) -> list[Interceptor]:
@@ -47,7 +47,7 @@ def _open(config: InterceptorConfig) -> Interceptor:
 def _load(name: str) -> Any:
     if name in BUILT_IN:
         name = BUILT_IN[name][0]
-    elif found := [entry for entry in entry_points(group=GROUP) if entry.name == name]:
+    elif found := [entry for entry in installed(GROUP) if entry.name == name]:
         return found[0].load()
     if ":" not in name:
         names = ", ".join(row[0] for row in list_interceptors())
