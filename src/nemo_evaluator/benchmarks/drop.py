@@ -16,13 +16,14 @@ from ..scoring.primitives import drop_match
 
 
 def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
-    """All accepted answers as target."""
+    """All accepted answers as target. In the training split, which has one annotator, several
+    spans are one answer."""
     answers = list(row["answers_spans"]["spans"])
     return {
         "passage": row["passage"],
         "question": row["question"],
         "target": answers,
-        "first_answer": answers[0] if answers else "",
+        "example_answer": ", ".join(answers),
         "section_id": row["section_id"],
         "query_id": row["query_id"],
     }
@@ -40,7 +41,7 @@ def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
     num_fewshot=3,
     fewshot_dataset="hf://ucinlp/drop?split=train",
     fewshot_format=(
-        "# Example\n\nPassage: {passage}\nQuestion: {question}\nAnswer: {first_answer}"
+        "# Example\n\nPassage: {passage}\nQuestion: {question}\nAnswer: {example_answer}"
     ),
     cluster_field="section_id",
     inline=True,

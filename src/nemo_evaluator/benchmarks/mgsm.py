@@ -88,7 +88,7 @@ def params(languages: list[str] | str | None = None) -> Mapping[str, Any]:
     if unknown := [code for code in chosen if code not in INSTRUCTIONS]:
         known = ", ".join(sorted(INSTRUCTIONS))
         raise ConfigError(f"unknown language {unknown[0]!r}", where="mgsm", hint=known)
-    return {"dataset": lambda: rows_of(chosen), "extra": {"languages": chosen}}
+    return {"dataset": lambda: rows_of(chosen)}
 
 
 def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:

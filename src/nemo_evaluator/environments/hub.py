@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigError
+from .hub_retry import TRIES, retried, unreached
 
-TRIES = 5
 PATIENCE_SECONDS = 20.0
 DEFAULT_SPLIT = "test"
-
-T = TypeVar("T")
 
 
 def load_hub(uri: str) -> tuple[Sequence[Any], str, str | None]:
@@ -32,28 +29,60 @@ def load_hub(uri: str) -> tuple[Sequence[Any], str, str | None]:
         import datasets
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-        commit = _commit(name, revision)
+        commit, reached = _resolve(name, revision)
         try:
-            # Where nobody could be asked for the commit, only the cache is worth a try.
-            loaded = _retried(
-                lambda: datasets.load_dataset(
-                    name, config, split=split, revision=commit or revision
-                ),
-                tries=TRIES if commit else 1,
-            )
-        except (GatedRepoError, datasets.exceptions.DatasetNotFoundError) as error:
-            raise _access_error(name, revision, error) from None
-        except RepositoryNotFoundError as error:
+            with _from_cache(not reached):
+                loaded = retried(
+                    lambda: datasets.load_dataset(
+                        name, config, split=split, revision=commit or revision
+                    ),
+                    tries=TRIES if reached else 1,
+                )
+        except (
+            GatedRepoError,
+            RepositoryNotFoundError,
+            datasets.exceptions.DatasetNotFoundError,
+        ) as error:
             raise _access_error(name, revision, error) from None
         except ValueError as error:
             raise _choice_error(name, config, split, error) from None
         except Exception as error:
             raise ConfigError(
-                f"cannot load the dataset: {_first_line(error)}",
+                f"cannot load the dataset: {_first_line(error)}"
+                if reached
+                else "the hub cannot be reached, and the dataset is not in the cache",
                 where=uri,
-                hint="check the network and HF_ENDPOINT; a dataset loaded before works offline",
+                hint="check the network, HF_ENDPOINT and HF_HOME; what was loaded before is cached",
             ) from None
-    return loaded.to_list(), name, commit
+        rows = loaded.cast(_undecoded(loaded.features, datasets)).to_list()
+    return rows, name, _used_commit(loaded) or commit
+
+
+def _undecoded(features: Any, datasets: Any) -> Any:
+    """The features with images and the like as ``{"bytes": …, "path": …}``: the file as it is,
+    neither held decoded in memory nor decoded differently by another version."""
+
+    def leave(feature: Any) -> Any:
+        if isinstance(feature, dict):
+            return {key: leave(value) for key, value in feature.items()}
+        if isinstance(feature, list):
+            return [leave(value) for value in feature]
+        if hasattr(feature, "decode") and hasattr(feature, "decode_example"):
+            return type(feature)(decode=False)
+        if hasattr(feature, "feature"):
+            return type(feature)(leave(feature.feature))
+        return feature
+
+    return datasets.Features(leave(dict(features)))
+
+
+def _used_commit(loaded: Any) -> str | None:
+    """The commit in the path of the cache: what was really read, also without a network."""
+    for file in loaded.cache_files:
+        folder = Path(file["filename"]).parent.name
+        if re.fullmatch(r"[0-9a-f]{40}", folder):
+            return folder
+    return None
 
 
 def parse_uri(uri: str) -> tuple[str, str | None, str, str | None]:
@@ -72,53 +101,42 @@ def parse_uri(uri: str) -> tuple[str, str | None, str, str | None]:
     return name, values.get("config"), values.get("split") or DEFAULT_SPLIT, values.get("revision")
 
 
-def _commit(name: str, revision: str | None) -> str | None:
-    """The commit a revision stands for; None where the hub cannot be reached."""
-    from huggingface_hub import HfApi
+def _resolve(name: str, revision: str | None) -> tuple[str | None, bool]:
+    """The commit a revision stands for, and whether the hub could be reached."""
+    from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    if os.environ.get("HF_HUB_OFFLINE") == "1":
-        return None
+    if constants.HF_HUB_OFFLINE:
+        return None, False
     try:
-        info = _retried(lambda: HfApi().dataset_info(name, revision=revision, timeout=20))
+        info = retried(lambda: HfApi().dataset_info(name, revision=revision, timeout=20))
     except (GatedRepoError, RepositoryNotFoundError) as error:
         raise _access_error(name, revision, error) from None
-    except Exception:
-        return None
-    return info.sha
+    except Exception as error:
+        return None, not unreached(error)
+    return info.sha, True
 
 
-def _retried(call: Callable[[], T], tries: int = TRIES) -> T:
-    """Call, again after passing failures (5xx, 429, broken connections), not for ever."""
-    started = time.monotonic()
-    for attempt in range(1, tries + 1):
-        try:
-            return call()
-        except Exception as error:
-            late = time.monotonic() - started > PATIENCE_SECONDS
-            if attempt == tries or late or not _passing(error):
-                raise
-            time.sleep(min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.5))
-    raise AssertionError("unreachable")
+@contextlib.contextmanager
+def _from_cache(wanted: bool) -> Iterator[None]:
+    """Make the libraries read their cache at once, instead of trying for two minutes."""
+    import datasets
+    from huggingface_hub import constants
 
-
-def _passing(error: BaseException) -> bool:
-    """Whether waiting may help."""
-    seen: BaseException | None = error
-    while seen is not None:
-        status = getattr(getattr(seen, "response", None), "status_code", None)
-        if status is not None:
-            return status in (408, 425, 429) or status >= 500
-        if type(seen).__name__ in {"DatasetNotFoundError", "RepositoryNotFoundError"}:
-            return False
-        seen = seen.__cause__ or seen.__context__
-    return not isinstance(error, ValueError) and isinstance(error, OSError | RuntimeError)
+    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
+    if wanted:
+        constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def _access_error(name: str, revision: str | None, error: Exception) -> ConfigError:
+    # The hub's words for a missing dataset speak of gated ones too: only the whole phrases tell.
     text = f"{type(error).__name__} {error}".lower()
     where = f"hf://{name}"
-    if "gated" in text:
+    if "gatedrepo" in text or "is a gated dataset" in text:
         return ConfigError(
             "the dataset is gated",
             where=where,
@@ -138,7 +156,10 @@ def _choice_error(name: str, config: str | None, split: str, error: ValueError) 
     text = " ".join(str(error).split())
     found = re.search(r"\[(.*?)\]", text)
     there_is = f"there are {found[1]}" if found else text[:200]
-    what = f"split {split!r}" if "split" in text.lower() else f"config {config!r}"
+    if "split" in text.lower():
+        what = f"split {split!r}"
+    else:
+        what = f"config {config!r}" if config else "config given, and there are several"
     return ConfigError(f"no {what}", where=f"hf://{name}", hint=there_is)
 
 
