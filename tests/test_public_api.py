@@ -11,7 +11,28 @@ import pytest
 import nemo_evaluator
 from nemo_evaluator import ConfigError, evaluate, evaluate_async, load_run
 
-NAMES = ["ConfigError", "EvalEnvironment", "InfraError", "ModelError", "ScorerInput", "SeedResult", "VerifyResult", "__version__", "answer_line", "benchmark", "evaluate", "evaluate_async", "exact_match", "fuzzy_match", "load_run", "math_match", "multichoice_regex", "numeric_match", "register", "scorer"]
+NAMES = [
+    "ConfigError",
+    "EvalEnvironment",
+    "InfraError",
+    "ModelError",
+    "ScorerInput",
+    "SeedResult",
+    "VerifyResult",
+    "__version__",
+    "answer_line",
+    "benchmark",
+    "evaluate",
+    "evaluate_async",
+    "exact_match",
+    "fuzzy_match",
+    "load_run",
+    "math_match",
+    "multichoice_regex",
+    "numeric_match",
+    "register",
+    "scorer",
+]
 
 
 def test_names_are_pinned_and_resolve() -> None:

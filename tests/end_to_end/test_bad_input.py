@@ -41,7 +41,8 @@ def test_unknown_field_with_file_and_line(nel: Nel, tmp_path: Path) -> None:
 def test_missing_key(nel: Nel, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(
         "services:\n  m:\n    type: api\n    url: http://127.0.0.1:9/v1\n"
-        "    protocol: chat_completions\n    api_key: ${NO_SUCH_KEY}\nbenchmarks: [{name: sample}]\n"
+        "    protocol: chat_completions\n    api_key: ${NO_SUCH_KEY}\n"
+        "benchmarks: [{name: sample}]\n"
     )
     refused(nel("eval", "run", "c.yaml"), "c.yaml:6", "NO_SUCH_KEY", "not set")
 
