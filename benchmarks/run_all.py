@@ -98,7 +98,9 @@ def throughput(url: str, size: int, rounds: int, concurrency: int, folder: Path)
 def large(url: str, size: int, concurrency: int, folder: Path) -> None:
     seconds = run_nel(url, size, concurrency, folder / "large")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{size} rollouts: {seconds:.0f} s, peak memory of any process {peak:.0f} MB (budget 500)")
+    print(
+        f"{size} rollouts: {seconds:.0f} s, peak memory of any process {peak:.0f} MB (budget 500)"
+    )
     bare = run_nel(url, 1, 1, folder / "one")
     resumed = run_nel(url, size, concurrency, folder / "large", "--resume")
     print(f"resume of {size} finished rollouts: {resumed - bare:.1f} s beyond a run of one rollout")

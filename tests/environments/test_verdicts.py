@@ -1,0 +1,103 @@
+"""What a scorer may return, and what never becomes a reward."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from nemo_evaluator.environments.verdicts import in_view_of, to_score
+from nemo_evaluator.scoring.reasoning import visible
+from nemo_evaluator.types import Failure, Score, Solution
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reward", "correct"),
+    [
+        (True, 1.0, True),
+        (False, 0.0, False),
+        (0.25, 0.25, None),
+        (-2, -2.0, None),
+        ({"correct": True}, 1.0, True),
+        ({"correct": 0}, 0.0, False),
+        ({"reward": 0.5}, 0.5, None),
+        ({"reward": 0.5, "correct": False}, 0.5, False),
+        (np.bool_(True), 1.0, True),
+        (np.float32(0.5), 0.5, None),
+        ({"correct": np.bool_(False), "reward": np.int64(3)}, 3.0, False),
+    ],
+)
+def test_verdicts(verdict: Any, reward: float, correct: bool | None) -> None:
+    score = to_score(verdict)
+    assert (score.reward, score.correct) == (reward, correct)
+    assert type(score.reward) is float
+
+
+def test_the_rest_of_a_dict_is_details() -> None:
+    score = to_score(
+        {"correct": False, "extracted": None, "failure": "format_error", "rule": None, "why": "x"}
+    )
+    assert score.details == {"rule": None, "why": "x"}
+    assert (score.extracted, score.failure) == (None, Failure.FORMAT)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        None,
+        "1",
+        [1],
+        {},
+        {"score": 1},
+        {"reward": "1"},
+        {"reward": None},
+        {"reward": math.nan},
+        {"reward": math.inf},
+        math.nan,
+        {"correct": "yes"},
+        {"correct": 0.7},
+        {"correct": math.nan},
+        {"correct": True, "failure": "no such failure"},
+    ],
+)
+def test_nonsense_raises(nonsense: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        to_score(nonsense)
+
+
+def test_spans_point_into_the_raw_response() -> None:
+    raw = "<think>the answer is 5</think>So the answer is 7."
+    shown = visible(raw)
+    start = shown.text.index("7")
+    score = Score(reward=1.0, extracted="7", details={"span": [start, start + 1]})
+    begin, stop = in_view_of(shown, Solution(response=raw), score).details["span"]
+    assert raw[begin:stop] == "7"
+
+
+def test_a_span_of_nothing_stays() -> None:
+    raw = "<think>5</think>"
+    score = Score(reward=0.0, details={"span": None})
+    assert in_view_of(visible(raw), Solution(response=raw), score).details["span"] is None
+
+
+@pytest.mark.parametrize(
+    ("response", "finish", "extracted", "failure"),
+    [
+        ("I would say", "length", None, Failure.TRUNCATED),
+        ("Answer: 4. Further", "length", "4", None),
+        ("<think>never ending", "stop", None, Failure.TRUNCATED),
+    ],
+)
+def test_a_response_cut_off_is_marked(
+    response: str, finish: str, extracted: str | None, failure: Failure | None
+) -> None:
+    score = Score(reward=0.0, extracted=extracted)
+    seen = in_view_of(visible(response), Solution(response=response, finish_reason=finish), score)
+    assert seen.details == {"truncated": True}
+    assert seen.failure is failure
+
+
+def test_a_whole_response_is_not_touched() -> None:
+    score = Score(reward=1.0)
+    assert in_view_of(visible("4"), Solution(response="4", finish_reason="stop"), score) is score

@@ -1,0 +1,253 @@
+"""What follows from a journal, and from nothing else."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nemo_evaluator.results.derive import derive
+from nemo_evaluator.results.journal import Errored, Event, ProblemSeeded, Scored, Solved, encode
+from nemo_evaluator.results.layout import slug
+from nemo_evaluator.results.run_info import RunInfo, RunStatus
+from nemo_evaluator.results.summary import BenchmarkSummary, headline_line
+from nemo_evaluator.types import (
+    BenchmarkPlan,
+    ErrorInfo,
+    Failure,
+    Outcome,
+    Score,
+    Solution,
+    Usage,
+)
+
+RUN = RunInfo(
+    run_id="20300101_000000_abcdef01",
+    created="2030-01-01T00:00:00+00:00",
+    version="0",
+    python="3",
+    host="h",
+    status=RunStatus.DONE,
+)
+
+
+def plan(problems: int, repeats: int = 1, **more: Any) -> BenchmarkPlan:
+    fields: dict[str, Any] = {
+        "name": "b",
+        "slug": "b",
+        "service": "model",
+        "model": "m",
+        "simulated": False,
+        "solver": "simple",
+        "dataset_size": problems,
+        "n_problems": problems,
+        "repeats": repeats,
+        "identity": {"model": "m"},
+        "digest": "sha256:x",
+    }
+    return BenchmarkPlan(**{**fields, **more})
+
+
+def problem(idx: int, prompt: str = "What?", **more: Any) -> ProblemSeeded:
+    return ProblemSeeded(problem_idx=idx, digest="d", prompt=prompt, target="t", **more)
+
+
+def solved(idx: int, repeat: int = 0, attempt: int = 1, **more: Any) -> Solved:
+    fields = {"response": f"r{idx}", "usage": Usage(prompt_tokens=3, completion_tokens=2)}
+    solution = Solution(**{**fields, "finish_reason": "stop", "latency_ms": 10.0, **more})
+    return Solved(
+        problem_idx=idx, repeat=repeat, attempt=attempt, at=100.0 + idx, solution=solution
+    )
+
+
+def scored(idx: int, right: bool, repeat: int = 0, attempt: int = 1, **more: Any) -> Scored:
+    score = Score(**{"reward": float(right), "correct": right, "extracted": "x", **more})
+    return Scored(
+        problem_idx=idx,
+        repeat=repeat,
+        attempt=attempt,
+        at=101.0 + idx,
+        outcome=Outcome.SCORED,
+        score=score,
+    )
+
+
+def errored(idx: int, repeat: int = 0, attempt: int = 1) -> Errored:
+    return Errored(
+        problem_idx=idx,
+        repeat=repeat,
+        attempt=attempt,
+        at=101.0,
+        outcome=Outcome.INFRA_ERROR,
+        error=ErrorInfo(kind=Failure.CONNECTION, message="reset by peer"),
+    )
+
+
+def write(folder: Path, events: list[Event], the_plan: BenchmarkPlan) -> BenchmarkSummary:
+    folder.mkdir(exist_ok=True)
+    (folder / "journal.jsonl").write_bytes(b"".join(map(encode, events)))
+    return derive(folder, the_plan, RUN)
+
+
+def results(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def test_the_headline_carries_coverage_and_both_bounds(tmp_path: Path) -> None:
+    events: list[Event] = []
+    for idx in range(8):
+        events += [problem(idx), solved(idx), scored(idx, idx < 4)]
+    events += [problem(8), errored(8), problem(9), solved(9)]
+    summary = write(tmp_path, events, plan(10))
+    assert summary.n_scored == 8 and summary.coverage == 0.8
+    assert summary.bound_if_rest_wrong == 0.4 and summary.bound_if_rest_right == 0.6
+    assert headline_line(summary) == (
+        "0.500 [0.215, 0.785] n=8, scored 80.0 %; 0.400 if the rest is wrong, 0.600 if right"
+    )
+    assert summary.outcomes == {"infra_error": 1, "scored": 8, "unscored": 1}
+    rows = results(tmp_path)
+    assert [row["reward"] for row in rows[8:]] == [None, None]
+    assert rows[8]["scoring_details"]["error_category"] == "connection"
+    assert rows[9]["model_response"] == "r9"
+
+
+def test_marks_beside_the_score(tmp_path: Path) -> None:
+    events = [
+        problem(0), solved(0, finish_reason="length"), scored(0, False),
+        problem(1), solved(1), scored(1, False, extracted=None, failure=Failure.FORMAT),
+        problem(2), solved(2), scored(2, True), problem(3), solved(3), scored(3, True),
+    ]  # fmt: skip
+    summary = write(tmp_path, events, plan(4, simulated=True))
+    line = headline_line(summary)
+    assert line.endswith("n=4, truncated 25.0 %, no answer found 25.0 % (simulated)")
+    assert summary.failures["format_error"].count == 1 and summary.failures["truncated"].count == 1
+
+
+def test_nothing_scored_is_no_score(tmp_path: Path) -> None:
+    summary = write(tmp_path, [problem(0), errored(0)], plan(3))
+    assert summary.score is None and headline_line(summary) == "no score: 0 of 3 scored"
+
+
+def test_one_fractional_reward_does_not_take_the_mean_away(tmp_path: Path) -> None:
+    binary = [e for i in range(6) for e in (problem(i), solved(i), scored(i, i % 2 == 0))]
+    first = write(tmp_path / "a", binary, plan(6))
+    assert {"pass@1", "mean_reward"} <= set(first.metrics)
+    mixed = [*binary[:-1], scored(5, False, reward=0.5, correct=None)]
+    second = write(tmp_path / "b", mixed, plan(6))
+    assert set(second.metrics) == {"mean_reward"}
+    assert first.metrics["mean_reward"].value == 0.5
+
+
+def test_repeats_give_pass_at_k_and_are_not_independent(tmp_path: Path) -> None:
+    events: list[Event] = []
+    verdicts = {0: [1, 1], 1: [1, 0], 2: [0, 0], 3: [1, 1]}
+    for idx, found in verdicts.items():
+        events.append(problem(idx))
+        for repeat, right in enumerate(found):
+            events += [solved(idx, repeat), scored(idx, bool(right), repeat)]
+    summary = write(tmp_path, events, plan(4, repeats=2))
+    assert summary.metrics["pass@1"].value == 0.625
+    assert summary.metrics["pass@2"].value == 0.75
+    assert summary.metrics["pass^2"].value == 0.5
+    assert summary.metrics["pass@1"].n == 4
+
+
+def test_every_attempt_counts_for_cost_the_last_for_the_score(tmp_path: Path) -> None:
+    events = [
+        problem(0), solved(0, attempt=1), errored(0, attempt=1), solved(0, attempt=2),
+        scored(0, True, attempt=2), problem(1), solved(1), scored(1, False),
+    ]  # fmt: skip
+    summary = write(tmp_path, events, plan(2))
+    assert summary.runtime.total_tokens == 15 and summary.n_scored == 2
+    assert summary.retried == {
+        "rollouts": 1,
+        "mean_reward_retried": 1.0,
+        "mean_reward_never_retried": 0.0,
+    }
+
+
+def test_breakdowns_and_further_metrics(tmp_path: Path) -> None:
+    events: list[Event] = []
+    for idx in range(6):
+        metadata = {"category": "xy"[idx % 2], "breakdowns": {"level": f"Level {idx % 3}"}}
+        details = {"metrics": {"f1": idx / 10}, "scorer:exact_match": {"reward": 1.0}}
+        events += [problem(idx, metadata=metadata), solved(idx)]
+        events.append(scored(idx, True, details=details))
+    summary = write(tmp_path, events, plan(6))
+    assert summary.categories["category"]["x"].n == 3
+    assert set(summary.categories["level"]) == {"Level 0", "Level 1", "Level 2"}
+    assert summary.metrics["f1"].value == 0.25
+    assert summary.metrics["scorer:exact_match"].correct == 6
+    assert results(tmp_path)[0]["scorer_rewards"] == {"scorer:exact_match": 1.0}
+
+
+def test_exactly_one_bundle_in_the_published_shape(tmp_path: Path) -> None:
+    (tmp_path / "eval-old.json").write_text("{}")
+    events = [e for i in range(3) for e in (problem(i), solved(i), scored(i, True))]
+    write(tmp_path, events, plan(3))
+    (path,) = tmp_path.glob("eval-*.json")
+    bundle = json.loads(path.read_text())
+    assert bundle["run_id"] == RUN.run_id == path.stem.removeprefix("eval-")
+    assert bundle["benchmark"]["samples"] == 3 and bundle["n_results"] == 3
+    entry = bundle["benchmark"]["scores"]["pass@1"]
+    assert entry["value"] == 1.0 and entry["ci_lower"] < 1.0
+    stats = json.loads((tmp_path / "runtime_stats.json").read_text())
+    assert {"total_tokens", "latency_percentiles_ms", "tokens_per_second"} <= set(stats)
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10_000))
+def test_the_order_of_events_between_rollouts_does_not_matter(
+    tmp_path_factory: Any, seed: int
+) -> None:
+    rng = random.Random(seed)
+    chains = [[problem(i), solved(i), scored(i, rng.random() < 0.5)] for i in range(6)]
+    straight = [event for chain in chains for event in chain]
+    mixed: list[Event] = []
+    left = [list(chain) for chain in chains]
+    while any(left):
+        chain = rng.choice([c for c in left if c])
+        mixed.append(chain.pop(0))
+    folder = tmp_path_factory.mktemp("d")
+    write(folder / "a", straight, plan(6))
+    write(folder / "b", mixed, plan(6))
+    for name in ("results.jsonl", "trajectories.jsonl"):
+        assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
+
+
+def test_deriving_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    events = [e for i in range(5) for e in (problem(i), solved(i), scored(i, i < 2))]
+    write(tmp_path, events, plan(5))
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    derive(tmp_path, plan(5), RUN)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_texts_are_not_multiplied(tmp_path: Path) -> None:
+    """The journal holds a prompt and each answer once; what is derived does not repeat them."""
+    prompt, events = "p" * 20_000, []
+    events.append(problem(0, prompt=prompt))
+    for repeat in range(8):
+        events += [solved(0, repeat, response="a" * 5_000), scored(0, True, repeat)]
+    write(tmp_path, events, plan(1, repeats=8))
+    assert (tmp_path / "journal.jsonl").read_text().count(prompt) == 1
+    assert (tmp_path / "journal.jsonl").stat().st_size < 20_000 + 8 * 5_000 + 8 * 600
+    for name in ("trajectories.jsonl", "runtime_stats.json", "failure_analysis.json"):
+        assert "a" * 300 not in (tmp_path / name).read_text()
+
+
+def test_slugs_are_safe_folders() -> None:
+    assert slug("lm-eval://gsm8k") == "lm-eval__gsm8k"
+    assert slug("./my_bench.py:x") == "my_bench_x"
+    for name in ("..", "", "a b/c", "ü"):
+        assert slug(name) and "/" not in slug(name) and not slug(name).startswith(".")
+
+
+def test_records_round_trip() -> None:
+    event = solved(1)
+    assert msgspec.json.decode(encode(event), type=Solved) == event
