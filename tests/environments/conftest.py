@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from nemo_evaluator.environments.define import DEFINED, Definition, benchmark, scorer
 from nemo_evaluator.environments.defined import DefinedEnvironment
 

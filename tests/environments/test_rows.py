@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from nemo_evaluator.environments.rows import Dataset, digest_rows, load, read_file
 from nemo_evaluator.errors import ConfigError
 

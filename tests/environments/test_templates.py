@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nemo_evaluator.environments.templates import FIELD, compile_template
 from nemo_evaluator.errors import ConfigError
 
@@ -24,7 +25,7 @@ def test_fields_are_replaced_by_their_values(parts: list[tuple[str, str, str]], 
 
 @given(st.text("{}ab .:\"'\\$0!", max_size=40).filter(lambda t: "{{" not in t and "{%" not in t))
 def test_braces_around_no_name_stay(text: str) -> None:
-    row = {name: "V" for name in FIELD.findall(text)}
+    row = dict.fromkeys(FIELD.findall(text), "V")
     filled = compile_template(text)(row, "here")
     assert filled == re.sub(r"\{[A-Za-z_]\w*\}", "V", text)
 
