@@ -24,4 +24,6 @@ def sums(sample: ScorerInput) -> dict:
 
 def rows(folder: Path) -> list[dict[str, Any]]:
     """The published results of a benchmark's folder."""
-    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    # Not splitlines(): it also splits at U+2028, which JSON leaves as it is.
+    with (folder / "results.jsonl").open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]

@@ -43,7 +43,8 @@ def command(
         )
         verified = 0
         for path in sorted(Path(folder).glob("*/results.jsonl")):
-            rows = [json.loads(line) for line in path.read_text().splitlines()]
+            with path.open(encoding="utf-8") as file:
+                rows = [json.loads(line) for line in file]
             verified += _print_rows(rows, verbose=verbose)
     simulated = " against the simulated model" if not model_url else ""
     click.echo(f"{verified} of {result.summary.n_rollouts} verified{simulated}")
