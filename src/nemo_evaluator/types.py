@@ -170,6 +170,8 @@ class Generation(Record, frozen=True, kw_only=True):
     """Milliseconds to the first content token; known for streamed answers only."""
     tries: int = 1
     cost_usd: float | None = None
+    simulated: bool = False
+    """The endpoint says that it only simulates a model."""
 
 
 class Solution(Record, frozen=True, kw_only=True):
@@ -192,6 +194,7 @@ class Solution(Record, frozen=True, kw_only=True):
     """Set when the model itself failed; the solution is still verified by the benchmark's rule."""
     reward: float | None = None
     details: Mapping[str, Json] = {}
+    simulated: bool = False
     response_source: str = "content"
     """``content``, or ``reasoning_content`` where the server put a finished answer there."""
 

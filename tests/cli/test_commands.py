@@ -154,3 +154,17 @@ def test_api_key_on_the_command_line_is_not_recorded(tmp_path: Path) -> None:
     )
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or b"sk-command-line-secret" not in path.read_bytes(), path
+
+
+def test_a_simulated_endpoint_is_labelled_over_http_too(tmp_path: Path) -> None:
+    with subprocess.Popen([*NEL, "simulate"], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[-1]
+        for protocol in ("chat/completions", "completions", "responses"):
+            words = ("--bench", "sample", "--max-problems", 3, "--model-id", "m")
+            out = tmp_path / protocol.replace("/", "_")
+            done = nel("eval", "run", *words, "--model-url", f"{url}/{protocol}", "-o", out)
+            assert done.returncode == 0, done.stderr
+            assert "(simulated)" in done.stdout, protocol
+            assert "simulated" in (out / "report.md").read_text()
+        server.terminate()

@@ -93,6 +93,7 @@ class Tally:
             score.details.get("truncated")
         )
         self.tokens += solution.usage.total_tokens or 0
+        self.simulated |= solution.simulated
         if solution.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + solution.cost_usd
 

@@ -49,6 +49,7 @@ class Collector:
         self._clusters: list[str | None] = []
         self._extra: dict[str, array[float]] = {}
         self._all_binary = True
+        self._simulated = plan.simulated
         self._correct = array("b")
         self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
         self._tokens = [0, 0, 0, 0]
@@ -92,7 +93,7 @@ class Collector:
             slug=plan.slug,
             service=plan.service,
             model=plan.model,
-            simulated=plan.simulated,
+            simulated=self._simulated,
             n_problems=plan.n_problems,
             repeats=plan.repeats,
             n_rollouts=plan.n_rollouts,
@@ -119,6 +120,7 @@ class Collector:
 
     def _add_solution(self, solution: Solution) -> None:
         usage = solution.usage
+        self._simulated |= solution.simulated
         for position, count in enumerate(
             (
                 usage.total_tokens,

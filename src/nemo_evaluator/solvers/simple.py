@@ -72,5 +72,6 @@ def to_solution(generation: Generation) -> Solution:
         ttft_ms=generation.ttft_ms,
         tries=generation.tries,
         cost_usd=generation.cost_usd,
+        simulated=generation.simulated,
         response_source=source,
     )

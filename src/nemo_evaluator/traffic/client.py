@@ -19,6 +19,9 @@ from .limiter import Limiter
 from .pipeline import compose
 from .types import CallContext, Forward, ModelRequest
 
+SIMULATED = "simulated"
+"""The ``system_fingerprint`` by which a simulated endpoint gives itself away."""
+
 
 class Model(Protocol):
     """A model endpoint as a solver sees it."""
@@ -140,6 +143,7 @@ class ModelClient:
             ttft_ms=None if response.ttft_ms is None else round(response.ttft_ms, 3),
             tries=response.tries,
             cost_usd=cost(reply.usage, self._price),
+            simulated=response.body.get("system_fingerprint") == SIMULATED,
         )
 
     def load(self) -> tuple[int, int | None]:
