@@ -67,7 +67,7 @@ def made_up(number: int) -> dict[str, str]:
 def ask(env: dict[str, str]) -> Any:
     """Seeds the first problems of a benchmark and verifies answers to them."""
 
-    def run(name: str, answers: Sequence[tuple[int, str]] = (), **params: Any) -> dict[str, Any]:  # noqa: B006
+    def run(name: str, answers: Sequence[tuple[int, str]] = (), **params: Any) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-c", ASK, json.dumps([name, params, answers])],
             env=env,
