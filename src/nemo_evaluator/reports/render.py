@@ -42,12 +42,6 @@ def write_reports(run: RunSummary, directory: Path, names: Sequence[str]) -> lis
     return paths
 
 
-def check_formats(names: Sequence[str]) -> None:
-    """Raise ConfigError for a format that does not exist, before a run is paid for."""
-    for name in names:
-        _format(name)
-
-
 def list_formats() -> list[tuple[str, str]]:
     """Name and one line about each format."""
     return [(name, chosen.about) for name, chosen in FORMATS.items()]
@@ -147,11 +141,12 @@ def to_latex(run: RunSummary) -> str:
     ]
     for b in run.benchmarks:
         score = b.score
+        name = _tex(b.slug) + (" (simulated)" if b.simulated else "")
         if score is None:
-            cells = [_tex(b.slug), "--", "", "", "0"]
+            cells = [name, "--", "", "", "0"]
         else:
             interval = f"[{score.ci_lower:.3f}, {score.ci_upper:.3f}]"
-            cells = [_tex(b.slug), f"{score.value:.3f}", _tex(b.headline or ""), interval]
+            cells = [name, f"{score.value:.3f}", _tex(b.headline or ""), interval]
             cells.append(str(score.n))
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
