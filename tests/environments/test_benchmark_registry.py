@@ -140,6 +140,31 @@ def test_an_unknown_name_says_what_there_is(name: str, message: str) -> None:
         resolve(name, params={})
 
 
+def test_installed_packages_offer_benchmarks_by_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "offering_of_test.py").write_text(
+        "from nemo_evaluator import benchmark, exact_match, scorer\n"
+        "@benchmark(name='offered', dataset=[{'target': 1}], prompt='?')\n"
+        "@scorer\n"
+        "def offered(sample):\n"
+        "    return exact_match(sample)\n"
+    )
+    info = tmp_path / "offering-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: offering\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[nemo_evaluator.benchmarks]\n"
+        "offered = offering_of_test:offered\n"
+        "broken = offering_of_test:missing\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert ("offered", "from offering_of_test:offered") in list_benchmarks()
+    assert names(resolve("offered", params={})) == ["offered"]
+    with pytest.raises(ConfigError, match=r"offering_of_test:missing: .*cannot be loaded"):
+        resolve("broken", params={})
+
+
 def test_fewshot_has_an_effect_or_is_refused(file: Callable[[str], str]) -> None:
     [three_shot] = resolve("drop", params={})
     [one_shot] = resolve("drop", params={}, fewshot=1)

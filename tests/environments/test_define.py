@@ -190,6 +190,19 @@ async def test_params_replace_arguments(environment: Any) -> None:
         environment()._d.with_params({"level": 3})
 
 
+def test_params_that_do_not_work_are_user_errors(environment: Any) -> None:
+    def needs(level: int) -> dict[str, Any]:
+        return {"no such argument": 1 // level}
+
+    definition = environment(params=needs)._d
+    with pytest.raises(ConfigError, match="missing params level — it accepts level"):
+        definition.with_params({})
+    with pytest.raises(ConfigError, match="tried: params cannot be applied: ZeroDivisionError"):
+        definition.with_params({"level": 0})
+    with pytest.raises(ConfigError, match="tried: params cannot be applied: TypeError"):
+        definition.with_params({"level": 1})
+
+
 async def test_the_scorer_sees_target_metadata_and_extra(environment: Any) -> None:
     seen: list[Any] = []
 

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError
 from ..scoring.input import ScorerInput
+from .params import check_params
 from .rows import Source
 from .seeds import SeedResult as SeedResult
 
@@ -68,17 +68,17 @@ class Definition:
 
     def with_params(self, given: Mapping[str, Any]) -> Definition:
         """The definition for some ``params``. Raises ConfigError naming the accepted ones."""
-        accepted = list(inspect.signature(self.params).parameters) if self.params else []
-        unknown = [name for name in given if name not in accepted]
-        if unknown:
-            raise ConfigError(
-                f"unknown params {', '.join(unknown)}",
-                where=self.name,
-                hint=f"it accepts {', '.join(accepted) or 'none'}",
-            )
+        check_params(self.params, given, where=self.name)
         if self.params is None or not given:
             return self
-        return replace(self, given=dict(given), **self.params(**given))
+        try:
+            return replace(self, **{**self.params(**given), "given": dict(given)})
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"params cannot be applied: {type(error).__name__}: {error}", where=self.name
+            ) from error
 
 
 DEFINED: dict[str, list[Definition]] = {}

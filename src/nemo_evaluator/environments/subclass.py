@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
 from .contract import VerifyTools
 from .fingerprint import digest, source_of
+from .params import check_params
 from .seeds import SeedResult, from_seed
 from .verdicts import in_view_of, scorer_failed, to_reward
 
@@ -79,24 +79,7 @@ def register(name: str) -> Callable[[E], E]:
 
 def construct(cls: type[EvalEnvironment], params: Mapping[str, Any]) -> SubclassEnvironment:
     """An instance made with ``params``. Raises ConfigError naming the accepted ones."""
-    parameters = inspect.signature(cls).parameters
-    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    accepted = [name for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
-    unknown = [name for name in params if name not in accepted and not takes_any]
-    missing = [
-        name
-        for name, p in parameters.items()
-        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        if name not in params
-    ]
-    if unknown or missing:
-        what = f"unknown params {', '.join(unknown)}" if unknown else ""
-        what += f"{'; ' if what and missing else ''}" + (
-            f"missing params {', '.join(missing)}" if missing else ""
-        )
-        raise ConfigError(
-            what, where=cls.name or cls.__name__, hint=f"it accepts {', '.join(accepted) or 'none'}"
-        )
+    check_params(cls, params, where=cls.name or cls.__name__)
     try:
         return SubclassEnvironment(cls(**params), params)
     except Exception as error:
