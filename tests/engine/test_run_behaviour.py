@@ -17,7 +17,7 @@ import pytest
 from loopback import FAULTS, Loopback, answer
 from runs import BENCH, NEL, rows
 
-from nemo_evaluator import evaluate_async
+from nemo_evaluator import ConfigError, evaluate_async
 from nemo_evaluator.executors.local import RunResult
 from nemo_evaluator.results.journal import Errored, ProblemSeeded, Solved, events
 from nemo_evaluator.traffic import retry
@@ -327,3 +327,18 @@ async def test_a_synchronous_scorer_does_not_stop_the_others(run: Run) -> None:
     elapsed = time.monotonic() - started
     assert elapsed < 16 * 0.2, "scorers ran one after the other"
     assert ticks > elapsed * 30, "the event loop stood still"
+
+
+async def test_resuming_a_finished_run_talks_to_nobody(run: Run, loopback: Loopback) -> None:
+    assert (await run(5)).exit_code == 0
+    await loopback.stop()
+    again = await run(5, resume=True)
+    assert again.exit_code == 0 and again.summary.benchmarks[0].n_scored == 5
+
+
+async def test_derived_files_that_cannot_be_written_lose_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "run" / "sums" / "results.jsonl").mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"cannot write: Is a directory.*journal is intact"):
+        await run(5)
+    (tmp_path / "run" / "sums" / "results.jsonl").rmdir()
+    assert (await run(5, resume=True)).exit_code == 0

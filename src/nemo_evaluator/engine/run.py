@@ -44,24 +44,29 @@ async def run_jobs(
         if control.stopping:
             break
         service = health.setdefault(job.plan.service, ServiceHealth())
-        if service.down is not None:
-            ends.append(_ended(job, None, service))
-            continue
-        if error := await _check_service(job, service, warn):
-            ends.append(BenchmarkEnd(job.plan.slug, failure=error))
-            continue
-        ends.append(await _run_job(job, tally, run_id=run_id, control=control, health=service))
+        index = scan(job.folder / JOURNAL)
+        _restore(tally, job.folder / JOURNAL, index)
+        if sum(state.scored for state in index.rollouts.values()) == job.plan.n_rollouts:
+            tally.finish()
+            end = BenchmarkEnd(job.plan.slug)
+        elif service.down is not None:
+            end = _ended(job, None, service)
+        elif error := await _check_service(job, service, warn):
+            end = BenchmarkEnd(job.plan.slug, failure=error)
+        else:
+            end = await _run_job(job, tally, index, run_id, control, service)
+        ends.append(end)
 
 
 async def _run_job(
-    job: Job, tally: Tally, *, run_id: str, control: Control, health: ServiceHealth
+    job: Job,
+    tally: Tally,
+    index: JournalIndex,
+    run_id: str,
+    control: Control,
+    health: ServiceHealth,
 ) -> BenchmarkEnd:
     path = job.folder / JOURNAL
-    index = scan(path)
-    _restore(tally, path, index)
-    if sum(state.scored for state in index.rollouts.values()) == job.plan.n_rollouts:
-        tally.finish()
-        return BenchmarkEnd(job.plan.slug)
     health.answered |= any(state.solved_at >= 0 for state in index.rollouts.values())
     journal = JournalWriter(path, index, on_failure=lambda error: control.fail(_disk(error, path)))
     if index.header is None:

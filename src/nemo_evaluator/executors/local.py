@@ -76,10 +76,25 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
     with directory_lock(directory):
         async with AsyncExitStack() as stack:
             prepared = await prepare(loaded.config, directory, stack)
-            info = _open_run(directory, prepared, loaded, options)
+            with _writing(directory):
+                info = _open_run(directory, prepared, loaded, options)
             control = Control()
             ends = await _engine(prepared, info, control, options)
-        return _finish(directory, loaded, prepared, info, control, ends)
+        with _writing(directory):
+            return _finish(directory, loaded, prepared, info, control, ends)
+
+
+@contextlib.contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Around files that are derived, or written before anything was paid for."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write: {error.strerror or error}",
+            where=str(error.filename or directory),
+            hint="make room and repeat the command with --resume; the journal is intact",
+        ) from None
 
 
 async def _engine(
