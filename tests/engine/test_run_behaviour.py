@@ -291,7 +291,11 @@ async def test_no_secret_reaches_the_run_directory(
     loopback.script(answer, answer, FAULTS["server_error"])
     service = {
         "api_key": "${MY_API_KEY}",
-        "proxy": {"extra_headers": {"X-Auth-Token": "${MY_HEADER_TOKEN}"}, "max_retries": 0},
+        "proxy": {
+            "extra_headers": {"X-Auth-Token": "${MY_HEADER_TOKEN}"},
+            "extra_body": {"tenant": "t-${MY_HEADER_TOKEN}"},
+            "max_retries": 0,
+        },
     }
     await run(10, service=service, benchmark={"max_system_retries": 1})
     assert any(call.headers.get("x-auth-token") for call in loopback.calls)

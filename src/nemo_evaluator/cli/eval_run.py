@@ -112,9 +112,10 @@ def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int
         say=_say,
     )
     result = run_blocking(run(loaded, options))
-    print_summary(result.summary)
-    for path in result.reports:
-        click.echo(f"report: {path}")
+    if result.summary.benchmarks:
+        print_summary(result.summary)
+        for path in result.reports:
+            click.echo(f"report: {path}")
     for message in result.messages:
         click.echo(message, err=True)
     return result.exit_code

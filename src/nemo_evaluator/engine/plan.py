@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ..config.benchmark import BenchmarkConfig
+from ..config.secrecy import redact
 from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..solvers.contract import Solver
@@ -56,6 +57,7 @@ def plan_benchmark(
     model: str | None,
     model_identity: Mapping[str, Json],
     simulated: bool,
+    secrets: Collection[str] = (),
 ) -> BenchmarkPlan:
     """The plan of one prepared benchmark. Raises ConfigError if it has no problems."""
     n_problems = size if benchmark.max_problems is None else min(size, benchmark.max_problems)
@@ -63,12 +65,12 @@ def plan_benchmark(
         raise ConfigError(
             "the dataset has no problems", where=benchmark.name, hint="check its split or filter"
         )
-    identity = {
+    identity: dict[str, Json] = {
         "benchmark": benchmark.name,
         "model": model,
-        **_prefixed("model", model_identity),
-        **_prefixed("solver", solver.identity()),
-        **_prefixed("environment", environment.identity()),
+        **_prefixed("model", model_identity, secrets),
+        **_prefixed("solver", solver.identity(), secrets),
+        **_prefixed("environment", environment.identity(), secrets),
         "repeats": benchmark.repeats,
         "n_problems": n_problems,
         # The seed decides which problems are in only where some are left out.
@@ -167,8 +169,10 @@ def read_lock(path: Path) -> PlanLock | None:
         raise ConfigError(f"not a plan: {error}", where=str(path), hint="use another -o") from None
 
 
-def _prefixed(prefix: str, values: Mapping[str, Json]) -> dict[str, Json]:
-    plain = msgspec.json.decode(msgspec.json.encode(dict(values), enc_hook=str))
+def _prefixed(prefix: str, values: Mapping[str, Json], secrets: Collection[str]) -> dict[str, Json]:
+    """Plain JSON values under prefixed keys. The plan is written down, so secrets are masked."""
+    text = msgspec.json.encode(dict(values), enc_hook=str).decode()
+    plain = msgspec.json.decode(redact(text, secrets))
     return {f"{prefix}.{key}": value for key, value in plain.items()}
 
 

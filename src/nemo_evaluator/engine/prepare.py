@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.benchmark import BenchmarkConfig
+from ..config.load import Loaded
 from ..config.root import EvalConfig
 from ..config.services import ApiService, SimulatedService
 from ..environments.contract import Environment
@@ -42,11 +43,12 @@ class Prepared:
         return [job.plan for job in self.jobs]
 
 
-async def prepare(config: EvalConfig, directory: Path, stack: AsyncExitStack) -> Prepared:
+async def prepare(loaded: Loaded, directory: Path, stack: AsyncExitStack) -> Prepared:
     """Open services, environments and solvers, and plan every benchmark.
 
     What is opened is closed by ``stack``. Raises ConfigError.
     """
+    config = loaded.config
     models = _open_models(config, stack)
     jobs: list[Job] = []
     settings: dict[str, BenchmarkConfig] = {}
@@ -54,7 +56,7 @@ async def prepare(config: EvalConfig, directory: Path, stack: AsyncExitStack) ->
         for environment in resolve(
             benchmark.name, params=benchmark.params, fewshot=benchmark.fewshot
         ):
-            job = await _open_job(benchmark, environment, config, models, directory, jobs, stack)
+            job = await _open_job(benchmark, environment, loaded, models, directory, jobs, stack)
             jobs.append(job)
             settings[job.plan.slug] = benchmark
     return Prepared(
@@ -81,7 +83,7 @@ def _open_models(config: EvalConfig, stack: AsyncExitStack) -> dict[str, ModelCl
 async def _open_job(
     benchmark: BenchmarkConfig,
     environment: Environment,
-    config: EvalConfig,
+    loaded: Loaded,
     models: Mapping[str, ModelClient],
     directory: Path,
     jobs: list[Job],
@@ -95,7 +97,7 @@ async def _open_job(
     stack.push_async_callback(solver.close)
     service = _service_name(benchmark)
     model = models[service] if service is not None else None
-    served = config.services[service] if service is not None else None
+    served = loaded.config.services[service] if service is not None else None
     if not isinstance(served, ApiService | SimulatedService | None):
         raise ConfigError(
             f"{served.type!r} cannot be run by this version", where=f"services.{service}"
@@ -114,6 +116,7 @@ async def _open_job(
         model=model.name if model else None,
         model_identity=_model_identity(served) if served is not None else {},
         simulated=isinstance(served, SimulatedService),
+        secrets=loaded.secrets,
     )
     return Job(
         plan=plan,

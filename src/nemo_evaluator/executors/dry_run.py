@@ -22,7 +22,7 @@ async def describe_plan(loaded: Loaded) -> str:
     """Problems, rollouts, services, and an estimate of tokens and cost. Raises ConfigError."""
     check_runnable(loaded)
     async with AsyncExitStack() as stack:
-        prepared = await prepare(loaded.config, Path(loaded.config.output.dir), stack)
+        prepared = await prepare(loaded, Path(loaded.config.output.dir), stack)
         lines = ["Plan (nothing is called):", ""]
         lines += _service_lines(loaded, prepared)
         for job in prepared.jobs:

@@ -75,7 +75,7 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
         _set_aside(directory, options.say)
     with directory_lock(directory):
         async with AsyncExitStack() as stack:
-            prepared = await prepare(loaded.config, directory, stack)
+            prepared = await prepare(loaded, directory, stack)
             with _writing(directory):
                 info = _open_run(directory, prepared, loaded, options)
             control = Control()
