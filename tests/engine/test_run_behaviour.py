@@ -346,3 +346,28 @@ async def test_derived_files_that_cannot_be_written_lose_nothing(run: Run, tmp_p
         await run(5)
     (tmp_path / "run" / "sums" / "results.jsonl").rmdir()
     assert (await run(5, resume=True)).exit_code == 0
+
+
+async def test_a_parameter_refused_for_one_benchmark_is_no_score_of_zero(
+    run: Run, tmp_path: Path, loopback: Loopback
+) -> None:
+    """Even though the same service has answered another benchmark."""
+
+    def script(call: Any) -> Any:
+        return FAULTS["bad_request"](call) if "foo" in (call.body or {}) else answer(call)
+
+    loopback.script(script)
+    name = str(tmp_path / "sums.py")
+    generation = {"extra_body": {"foo": 1}}
+    odd = {"type": "simple", "service": "model", "generation": generation}
+    result = await run(6, benchmarks=[{"name": name}, {"name": name, "solver": odd}])
+    assert result.exit_code == 2 and "refuses every request" in result.messages[0]
+    first, second = result.summary.benchmarks
+    assert first.n_scored == 6 and second.n_scored == 0 and second.score is None
+
+
+async def test_a_single_refusal_among_answers_is_the_models(run: Run, loopback: Loopback) -> None:
+    loopback.script(FAULTS["bad_request"], answer)
+    result = await run(6)
+    summary = result.summary.benchmarks[0]
+    assert result.exit_code == 0 and summary.outcomes == {"model_error": 1, "scored": 5}

@@ -90,6 +90,7 @@ class Rollouts:
         self._verifying: set[asyncio.Task[None]] = set()
         self._verify_slots = asyncio.Semaphore(2 * job.max_concurrent)
         self._refused: list[tuple[Work, Solution]] = []
+        self._answered = any(state.solved_at >= 0 for state in index.rollouts.values())
         self._verified = self._scorer_failures = 0
         self.failure: ConfigError | None = None
         """Why the benchmark was given up, if the user must mend something."""
@@ -194,23 +195,24 @@ class Rollouts:
             self._watchdog.end(activity)
 
     async def _admit(self, work: Work, solution: Solution) -> bool:
-        """Journal an answer. While the endpoint has only ever refused, refusals are held back:
-        they may be ours (a parameter it does not take), and then none of them is an answer."""
+        """Journal an answer. While this benchmark has only been refused, refusals are held back:
+        they may be ours (a parameter the endpoint does not take), and then none is an answer."""
         refused = solution.error is not None and solution.error.kind is Failure.BAD_REQUEST
-        if refused and not self._health.answered:
+        if refused and not self._answered:
             self._refused.append((work, solution))
             if len(self._refused) >= REFUSAL_LIMIT:
                 self._give_up_refused()
             return False
         if not refused:
+            self._answered = True
             self._health.note_answer()
         self._journal_solution(work, solution)
         return True
 
     async def _settle_refusals(self) -> None:
-        if self._refused and not self._health.answered and not self._control.stopping:
+        if self._refused and not self._answered and not self._control.stopping:
             self._give_up_refused()
-        if self.failure is None and self._health.answered:
+        if self.failure is None and self._answered:
             for work, solution in self._refused:
                 self._journal_solution(work, solution)
                 await self._start_verification(work, solution)
