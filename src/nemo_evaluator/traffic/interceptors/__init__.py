@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...config.proxy import InterceptorConfig
 from ...errors import ConfigError
 from ...plugins import installed
 from ..types import Interceptor
+
+if TYPE_CHECKING:
+    from ...config.proxy import InterceptorConfig
 
 ENDPOINT = "endpoint"
 BUILT_IN = {
