@@ -46,8 +46,11 @@ class _Attributed(NelError):
         phase: Phase = Phase.SOLVE,
         peer: str | None = None,
         status: int | None = None,
+        upstream: object = None,
     ) -> None:
         super().__init__(message)
+        self.upstream = upstream
+        """The response that said so, where there was one, for whoever relays it."""
         self.info = ErrorInfo(
             kind=kind or self.default_kind, message=message, phase=phase, peer=peer, status=status
         )

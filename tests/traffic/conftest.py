@@ -11,7 +11,8 @@ import pytest
 
 from nemo_evaluator.config.services import ApiService
 from nemo_evaluator.traffic import retry
-from nemo_evaluator.traffic.client import ModelClient, open_http_model
+from nemo_evaluator.traffic.client import ModelClient
+from nemo_evaluator.traffic.open import open_http_model
 
 SUPPORT = str(Path(__file__).resolve().parents[1] / "support")
 if SUPPORT not in sys.path:

@@ -17,15 +17,18 @@ from .secrecy import secret_field
 from .tree import KeyPath
 
 
-def explain(error: ValidationError, secrets: Collection[str]) -> Iterator[Problem]:
-    """Every problem of a document. Values in secret places are not repeated."""
+def explain(
+    error: ValidationError, secrets: Collection[str], root: type[ConfigRecord] | None = None
+) -> Iterator[Problem]:
+    """Every problem of a document, which is an EvalConfig or a ``root``. Values in secret places
+    are not repeated."""
     seen: list[KeyPath] = []
     # Deepest first: of the members of a union, the one that fits best says what is wrong.
     for detail in sorted(error.errors(include_url=False), key=lambda d: -len(d["loc"])):
         if detail["type"] == "cross_check":
             yield from detail["ctx"]["problems"]
             continue
-        path, record, in_union = _walk(detail["loc"])
+        path, record, in_union = _walk(detail["loc"], root)
         if in_union and any(other[: len(path)] == path for other in seen):
             continue
         seen.append(path)
@@ -103,14 +106,16 @@ _PHRASES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def _walk(loc: tuple[int | str, ...]) -> tuple[KeyPath, type[BaseModel] | None, bool]:
+def _walk(
+    loc: tuple[int | str, ...], root: type[ConfigRecord] | None
+) -> tuple[KeyPath, type[BaseModel] | None, bool]:
     """The path as written (pydantic's names of union members left out), the record it is in, and
     whether it is one of several readings of a union without tags."""
     from .root import EvalConfig
 
     in_union = False
     path: list[int | str] = []
-    options: list[Any] = [EvalConfig]
+    options: list[Any] = [root or EvalConfig]
     record: type[BaseModel] | None = None
     for part in loc:
         chosen = [option for option in options if _label(option) == part]

@@ -11,6 +11,13 @@ from .base import ConfigRecord
 RETRY_ON_STATUS = (408, 409, 429, 500, 502, 503, 504)
 
 
+def check_statuses(statuses: list[int]) -> list[int]:
+    """The statuses. Raises ValueError unless all are HTTP errors."""
+    if wrong := [status for status in statuses if not 400 <= status <= 599]:
+        raise ValueError(f"{wrong[0]} is not an HTTP error status (400 to 599)")
+    return statuses
+
+
 class InterceptorConfig(ConfigRecord):
     """One step of the pipeline."""
 
@@ -62,6 +69,4 @@ class ProxyConfig(ConfigRecord):
     @field_validator("retry_on_status")
     @classmethod
     def _are_failures(cls, statuses: list[int]) -> list[int]:
-        if wrong := [status for status in statuses if not 400 <= status <= 599]:
-            raise ValueError(f"{wrong[0]} is not an HTTP error status (400 to 599)")
-        return statuses
+        return check_statuses(statuses)

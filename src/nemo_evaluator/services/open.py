@@ -19,7 +19,8 @@ SERVICES = [
 def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
     """The client of a service. Raises ConfigError for a type this version cannot run."""
     from ..config.services import ApiService, SimulatedService
-    from ..traffic.client import ModelClient, open_http_model
+    from ..traffic.client import ModelClient
+    from ..traffic.open import open_http_model
 
     if isinstance(service, ApiService):
         return open_http_model(name, service, max_concurrent=max_concurrent)
@@ -32,6 +33,7 @@ def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClie
             SimulatedTransport(service),
             peer="simulated",
             max_concurrent=max_concurrent,
+            service_name=name,
         )
     raise ConfigError(
         f"{service.type!r} is not supported by this version",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import aclosing
 
 from ..errors import InfraError, ModelError, PermanentError
 from ..types import Failure
@@ -58,22 +59,24 @@ class Endpoint:
         while True:
             tries += 1
             verdict, response = await self._try(request, forward)
-            if response is not None:
+            if response is not None and verdict is ACCEPTED:
                 response.tries = tries
                 return response
             self.failed_tries[verdict.kind] += 1
             delay = backoff(tries, verdict.wait)
             if verdict.action is not Action.RETRY:
-                raise self._error(verdict)
+                raise self._error(verdict, response)
             if reason := self._no_further(tries, delay, verdict, request.context):
-                raise self._error(verdict, f" ({reason}; tries: {tries})")
+                raise self._error(verdict, response, f" ({reason}; tries: {tries})")
             await asyncio.sleep(delay)
 
     async def _try(
         self, request: ModelRequest, forward: Forward
     ) -> tuple[Verdict, ModelResponse | None]:
-        """One request: the verdict, and the response if it is an answer."""
+        """One request: the verdict, and the response if there was one."""
         limiter, on_wait = self.limiter, request.context.on_wait
+        response: ModelResponse | None = None
+        streaming = False
         await limiter.acquire()
         try:
             if on_wait is not None:
@@ -88,15 +91,29 @@ class Endpoint:
                 limiter.succeeded()
                 if on_wait is not None:
                     on_wait(None)
-                return verdict, response
-            if verdict.kind in OVERLOAD_KINDS or verdict.status in OVERLOAD_STATUS:
+                if response is not None and response.chunks is not None:
+                    response.chunks = self._until_done(response.chunks)
+                    streaming = True
+            elif verdict.kind in OVERLOAD_KINDS or verdict.status in OVERLOAD_STATUS:
                 limiter.overloaded(verdict.wait)
-            return verdict, None
+            return verdict, response
         finally:
-            limiter.release()
+            if not streaming:
+                limiter.release()
+
+    async def _until_done(self, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """A stream keeps its slot to its end."""
+        try:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            self.limiter.release()
 
     def _judge(self, request: ModelRequest, response: ModelResponse) -> Verdict:
         verdict = classify(response.status, response.body, response.headers, self._retry_on)
+        if response.chunks is not None:
+            return verdict  # its first event is no error
         if verdict is ACCEPTED and not DIALECTS[request.protocol].has_answer(response.body):
             return error_in_body(response.body, self._retry_on)
         return verdict
@@ -112,9 +129,15 @@ class Endpoint:
             return "no time left for another try"
         return None
 
-    def _error(self, verdict: Verdict, more: str = "") -> ModelError | InfraError:
+    def _error(
+        self, verdict: Verdict, response: ModelResponse | None, more: str = ""
+    ) -> ModelError | InfraError:
         message = self._redact(verdict.message)[:MESSAGE_CHARS] + more
+        kind: type[ModelError | InfraError] = InfraError
         if verdict.action is Action.MODEL:
-            return ModelError(message, kind=verdict.kind, peer=self.peer, status=verdict.status)
-        kind = PermanentError if verdict.action is Action.PERMANENT else InfraError
-        return kind(message, kind=verdict.kind, peer=self.peer, status=verdict.status)
+            kind = ModelError
+        elif verdict.action is Action.PERMANENT:
+            kind = PermanentError
+        return kind(
+            message, kind=verdict.kind, peer=self.peer, status=verdict.status, upstream=response
+        )

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import time
-from collections.abc import Mapping
+import urllib.request
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from multidict import CIMultiDict
@@ -19,9 +23,10 @@ from yarl import URL
 from ..errors import ConfigError
 from ..types import Failure
 from .dialects import DIALECTS
+from .dialects.contract import as_dict
 from .sse import SseParser
 from .types import ModelRequest, ModelResponse
-from .urls import endpoint_url, models_url, peer_name, split_credentials
+from .urls import PATHS, base_url, endpoint_url, models_url, peer_name, split_credentials
 from .wire import decode, encode
 
 CHECK_SECONDS = 10.0
@@ -55,10 +60,12 @@ class HttpTransport:
         url, credentials = split_credentials(endpoint_url(url, protocol))
         self.url = url
         self.peer = peer_name(url)
-        self._dialect = DIALECTS[protocol]
         self._has_key = bool(api_key or credentials)
-        self._target = URL(url)
-        self._headers = _headers(api_key, credentials, headers or {}, self.peer)
+        self._targets = {name: URL(endpoint_url(url, name)) for name in PATHS}
+        self._targets[protocol] = URL(url)
+        self._proxy = _http_proxy(url)
+        self.headers = _headers(api_key, credentials, headers or {}, self.peer)
+        """Sent with every request; a request's own headers of the same name win."""
         self._max_connections = max_connections
         self._connect, self._first_byte, self._total = (
             connect_timeout,
@@ -70,8 +77,30 @@ class HttpTransport:
     async def __call__(self, request: ModelRequest) -> ModelResponse:
         """One try. Raises TransportError."""
         first_byte = asyncio.timeout(self._first_byte)
-        try:
+        with self._translated(first_byte):
             return await self._send(request, first_byte)
+
+    @contextlib.asynccontextmanager
+    async def passed_through(
+        self, method: str, path_and_query: str, headers: Mapping[str, str], data: bytes
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A request nobody here understands, and its response as it is. ``path_and_query`` are
+        relative to the service's base URL. Raises TransportError."""
+        target = URL(base_url(self.url) + path_and_query, encoded=True)
+        sent = self.headers.copy()
+        sent.pop("Content-Type", None)
+        sent.update(headers)
+        with self._translated(None):
+            async with self._client().request(
+                method, target, headers=sent, data=data or None, allow_redirects=False
+            ) as response:
+                yield response
+
+    @contextlib.contextmanager
+    def _translated(self, first_byte: asyncio.Timeout | None) -> Iterator[None]:
+        """Whatever goes wrong below the status line becomes a TransportError."""
+        try:
+            yield
         except TimeoutError as error:
             message = self._timeout_text(error, first_byte)
             raise TransportError(Failure.TIMEOUT, message) from None
@@ -93,7 +122,7 @@ class HttpTransport:
         try:
             async with self._client().get(
                 models_url(self.url),
-                headers=self._headers,
+                headers=self.headers,
                 timeout=aiohttp.ClientTimeout(total=CHECK_SECONDS),
                 allow_redirects=False,
             ) as response:
@@ -128,28 +157,35 @@ class HttpTransport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=self._total, sock_connect=self._connect),
                 read_bufsize=2**18,
+                proxy=self._proxy,
             )
         return self._session
 
     async def _send(self, request: ModelRequest, first_byte: asyncio.Timeout) -> ModelResponse:
-        body, headers = request.body, self._headers
+        body, headers = request.body, self.headers
         if request.stream:
-            body = {**body, "stream": True, **(self._dialect.stream_options or {})}
+            body = _streamed(body, request.protocol)
         if request.headers:
             headers = headers.copy()
             headers.update(request.headers)
         started = time.perf_counter()
         sent = self._client().post(
-            self._target, data=encode(body), headers=headers, allow_redirects=False
+            self._targets[request.protocol],
+            data=encode(body),
+            headers=headers,
+            allow_redirects=False,
         )
         if self._first_byte is None:
             response = await sent
         else:
             async with first_byte:
                 response = await sent
+        streamed = request.stream and response.status == 200 and _is_event_stream(response)
+        if streamed and request.live:
+            return await self._begin_stream(response)
         async with response:
-            if request.stream and response.status == 200 and _is_event_stream(response):
-                return await self._read_stream(response, started)
+            if streamed:
+                return await self._read_stream(response, request.protocol, started)
             data = await response.read()
         return ModelResponse(
             status=response.status,
@@ -158,8 +194,49 @@ class HttpTransport:
             latency_ms=(time.perf_counter() - started) * 1000,
         )
 
-    async def _read_stream(self, response: aiohttp.ClientResponse, started: float) -> ModelResponse:
-        accumulator, parser = self._dialect.accumulator(), SseParser()
+    async def _begin_stream(self, response: aiohttp.ClientResponse) -> ModelResponse:
+        """A stream from its first event on: until then it can still fail and be tried again."""
+        parser, begun = SseParser(), bytearray()
+        events: list[dict[str, Any]] = []
+        try:
+            async for chunk in response.content.iter_any():
+                begun += chunk
+                events = parser.feed(chunk)
+                if events or parser.done:
+                    break
+        except ValueError:
+            response.close()
+            message = "the first event of the stream is not JSON"
+            raise TransportError(Failure.INVALID_RESPONSE, message) from None
+        except BaseException:
+            response.close()
+            raise
+        if not events:
+            response.close()
+            raise TransportError(Failure.CONNECTION, "the stream ended before the answer did")
+        if events[0].get("error") and not events[0].get("choices"):
+            response.close()
+            return ModelResponse(200, events[0], response.headers)
+        chunks = self._chunks(bytes(begun), response)
+        return ModelResponse(200, {}, response.headers, chunks=chunks)
+
+    async def _chunks(
+        self, begun: bytes, response: aiohttp.ClientResponse
+    ) -> AsyncGenerator[bytes]:
+        """The stream, from what has come already; closing it closes the connection."""
+        with self._translated(None):
+            try:
+                yield begun
+                async for chunk in response.content.iter_any():
+                    yield chunk
+                response.release()
+            finally:
+                response.close()
+
+    async def _read_stream(
+        self, response: aiohttp.ClientResponse, protocol: str, started: float
+    ) -> ModelResponse:
+        accumulator, parser = DIALECTS[protocol].accumulator(), SseParser()
         first_token = None
         try:
             async for chunk in response.content.iter_any():
@@ -184,10 +261,10 @@ class HttpTransport:
             ttft_ms=first_token,
         )
 
-    def _timeout_text(self, error: TimeoutError, first_byte: asyncio.Timeout) -> str:
+    def _timeout_text(self, error: TimeoutError, first_byte: asyncio.Timeout | None) -> str:
         if isinstance(error, aiohttp.ConnectionTimeoutError) and self._connect is not None:
             return f"timeout: no connection within {self._connect:g} s (timeouts.connect)"
-        if self._first_byte is not None and first_byte.expired():
+        if first_byte is not None and self._first_byte is not None and first_byte.expired():
             return f"timeout: no answer within {self._first_byte:g} s (timeouts.first_byte)"
         if self._total is not None:
             return f"timeout: not finished within {self._total:g} s (timeouts.total)"
@@ -212,6 +289,21 @@ def _headers(
             what = "the api_key" if name == "Authorization" else f"the header {name!r}"
             raise ConfigError(f"{what} has a line break or control character in it", where=peer)
     return headers
+
+
+def _streamed(body: dict[str, Any], protocol: str) -> dict[str, Any]:
+    """The body of a request for a stream that tells its usage, whatever else it asks for."""
+    asked = DIALECTS[protocol].stream_options or {}
+    merged = {name: {**as_dict(body.get(name)), **wanted} for name, wanted in asked.items()}
+    return {**body, "stream": True, **merged}
+
+
+def _http_proxy(url: str) -> str | None:
+    """The proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, ...) names for a URL."""
+    parts = urlsplit(url)
+    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
 
 
 def _is_event_stream(response: aiohttp.ClientResponse) -> bool:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from .wire import decode
+from .wire import decode, encode
 
 DONE = b"[DONE]"
+
+
+def encode_event(event: dict[str, Any], *, named: bool = False) -> bytes:
+    """One event; ``named`` puts its ``type`` into an ``event:`` line too."""
+    name = b"event: " + str(event.get("type")).encode() + b"\n" if named else b""
+    return name + b"data: " + encode(event) + b"\n\n"
 
 
 class SseParser:

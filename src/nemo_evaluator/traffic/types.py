@@ -5,11 +5,12 @@ A request keeps the body in its wire dialect, so an interceptor sees what the se
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from ..types import Json
+from ..types import Json, Usage
+from .scrub import Scrubber
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +30,135 @@ class CallContext:
     on_wait: Callable[[str | None], None] | None = None
     """Told the peer a call is waiting for, and ``None`` when it is not (used by the watchdog)."""
 
+    @property
+    def scope(self) -> tuple[str, int]:
+        """What limits and counts of a session belong to: every attempt begins anew."""
+        return self.session, self.attempt
+
 
 @dataclass(slots=True)
 class ModelRequest:
-    """One call to a model."""
+    """One call to a model.
+
+    The top level of ``body`` and ``headers`` belong to the request and may be changed in place;
+    what lies below (messages, tools) may be shared with others: replace it, never change it.
+    """
 
     protocol: str
-    """``chat_completions``, ``completions`` or ``responses``."""
+    """``chat_completions``, ``completions``, ``responses`` or ``embeddings``."""
     body: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
+    """Headers to send besides those of the service, by lower-case name."""
     stream: bool = False
+    """Ask the upstream for a stream."""
+    live: bool = False
+    """The caller takes a stream as it comes (``ModelResponse.chunks``)."""
     context: CallContext = CallContext()
 
 
 @dataclass(slots=True)
 class ModelResponse:
     """The answer to one call. ``body`` is the parsed JSON (for a stream: the accumulated equivalent
-    of the unstreamed body, complete once ``chunks`` is exhausted)."""
+    of the unstreamed body). Where ``chunks`` is set the stream is still to come, and ``body`` is
+    empty until it is exhausted."""
 
     status: int
     body: dict[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
-    chunks: AsyncIterator[bytes] | None = None
+    chunks: AsyncGenerator[bytes] | None = None
     latency_ms: float = 0.0
     ttft_ms: float | None = None
     tries: int = 1
+    source: str = "endpoint"
+    """Who answered: ``endpoint``, ``cache`` or ``replay``."""
+    usage: Usage | None = None
+    """Tokens as the body tells them, once the ledger has read them."""
+    watchers: list[Callable[[Ended], None]] = field(default_factory=list)
+    """Told how a stream that is still to come ended (see ``when_ended``)."""
 
 
+Ended = ModelResponse | BaseException
+"""How a call ended: with a whole answer, or with what kept it from one."""
 Forward = Callable[[ModelRequest], Awaitable[ModelResponse]]
 """The rest of the pipeline."""
 
 
-class Interceptor(Protocol):
-    """One step of the pipeline (middleware): not calling ``forward`` short-circuits."""
+def when_ended(response: ModelResponse, tell: Callable[[Ended], None]) -> None:
+    """Tell how a call ended: at once for a whole answer, at its end for a stream."""
+    if response.chunks is None:
+        tell(response)
+    else:
+        response.watchers.append(tell)
 
-    async def __call__(self, request: ModelRequest, forward: Forward) -> ModelResponse:
-        """Handle one call."""
+
+class EventFilter(Protocol):
+    """Changes the events of one stream on their way to the caller."""
+
+    def feed(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+        """The events that take the place of this one; it may hold back what it must."""
+
+    def close(self) -> list[dict[str, Any]]:
+        """What is still held back when the stream ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a pipeline is: what its steps may need to know."""
+
+    service: str
+    """Name of the service in the configuration."""
+    model: str
+    peer: str
+    """The upstream as it may be shown."""
+    protocol: str
+    scrub: Scrubber = field(default_factory=Scrubber)
+    """Cleans whatever is written: known secrets, and the patterns of `redact`."""
+    cost: Callable[[Usage], float | None] = lambda _: None
+    """US dollars of one call; None where the price is not known."""
+
+
+class Interceptor:
+    """One step of the pipeline. A subclass overrides what it touches.
+
+    Order: all ``on_request`` as listed; then the ``around`` of those that have one, the first
+    listed outermost, around the endpoint; then all ``on_response`` as listed, wherever the answer
+    came from; at last all ``on_end`` as listed, exactly once for each call, failed ones included.
+    Hooks other than ``around`` and ``close`` must not block: the event loop is everybody's.
+
+    A class attribute ``Options`` (a ConfigRecord) is what ``config:`` is validated against; the
+    step is then made with that record as its only argument, otherwise with ``**config``.
+    """
+
+    best_effort: ClassVar[bool] = False
+    """A failure of ``on_response`` is logged and does not fail the call."""
+
+    def open(self, place: Place) -> None:
+        """Called once, before the first request."""
+
+    def on_request(self, request: ModelRequest) -> None:
+        """Change the request, or raise to refuse it."""
+
+    async def around(self, request: ModelRequest, forward: Forward) -> ModelResponse:
+        """Decide where the answer comes from: call ``forward`` once, many times or not at all."""
+        return await forward(request)
+
+    def on_response(self, request: ModelRequest, response: ModelResponse) -> None:
+        """Change or note a whole answer. For a live stream it sees the accumulated body at the end;
+        what the caller shall see changed must be changed by ``event_filter`` too."""
+
+    def event_filter(self, request: ModelRequest) -> EventFilter | None:
+        """A filter for the events of one live stream, or None to leave them alone."""
+        return None
+
+    def on_end(self, request: ModelRequest, ended: Ended) -> None:
+        """The call is over. For notes only: whatever is raised here is logged and ignored."""
+
+    def end_session(self, context: CallContext) -> None:
+        """No more calls of this session and attempt will come: forget it."""
+
+    async def close(self) -> None:
+        """The run is over: write what is left, close what is open. Safe to call twice."""
+
+
+Step = Interceptor | Callable[[ModelRequest, Forward], Awaitable[ModelResponse]]
+"""What a pipeline is made of; a plain ``async (request, forward)`` is only an ``around``."""

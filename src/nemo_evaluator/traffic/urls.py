@@ -8,6 +8,7 @@ PATHS = {
     "chat_completions": "/chat/completions",
     "completions": "/completions",
     "responses": "/responses",
+    "embeddings": "/embeddings",
 }
 _SUFFIXES = sorted(PATHS.values(), key=len, reverse=True)
 
@@ -21,6 +22,12 @@ def endpoint_url(url: str, protocol: str) -> str:
 def models_url(url: str) -> str:
     """Where the same endpoint lists its models."""
     return _with_path(url, "/models")
+
+
+def base_url(url: str) -> str:
+    """What all paths of the endpoint begin with, e.g. ``https://host/v1``; without a query."""
+    parts = urlsplit(_with_path(url, ""))
+    return urlunsplit(parts._replace(query=""))
 
 
 def peer_name(url: str) -> str:

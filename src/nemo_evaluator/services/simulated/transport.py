@@ -59,3 +59,10 @@ class SimulatedTransport:
             latency_ms=(time.perf_counter() - started) * 1000,
             ttft_ms=first_token,
         )
+
+    async def check(self, model: str) -> str | None:
+        """Always there."""
+        return None
+
+    async def close(self) -> None:
+        """Nothing is open."""

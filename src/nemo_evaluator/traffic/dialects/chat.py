@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..images import image_url
@@ -61,41 +62,85 @@ def parse(body: dict[str, Any]) -> Reply:
     )
 
 
+def events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The body as a stream: one chunk with the content of each choice, one with its end, usage."""
+    head = {name: value for name, value in body.items() if name not in ("choices", "usage")}
+    head["object"] = "chat.completion.chunk"
+    for position, choice in enumerate(dicts(body.get("choices"))):
+        index = choice.get("index", position)
+        delta = dict(as_dict(choice.get("message")))
+        if calls := list(dicts(delta.get("tool_calls"))):
+            delta["tool_calls"] = [{"index": n, **call} for n, call in enumerate(calls)]
+        content = {"index": index, "delta": delta, "finish_reason": None}
+        if choice.get("logprobs") is not None:
+            content["logprobs"] = choice["logprobs"]
+        yield {**head, "choices": [content]}
+        end = {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")}
+        yield {**head, "choices": [end]}
+    if body.get("usage") is not None:
+        yield {**head, "choices": [], "usage": body["usage"]}
+
+
 class Accumulator:
-    """Builds the body of a streamed chat completion."""
+    """Builds the body of a streamed chat completion; what it does not know of a chunk's top level
+    (``id``, ``system_fingerprint``, a server's own fields) is kept as first seen."""
 
     def __init__(self) -> None:
-        self._texts: dict[str, list[str]] = {}
-        self._tools: dict[int, dict[str, Any]] = {}
-        self._finish: str | None = None
+        self._choices: dict[int, _Choice] = {}
+        self._head: dict[str, Any] = {}
         self._usage: Any = None
-        self._model: str | None = None
-        self._begun = False
 
     def add(self, event: dict[str, Any]) -> bool:
         """Take one chunk."""
         self._usage = event.get("usage") or self._usage
-        self._model = as_str(event.get("model")) or self._model
+        if not self._head.get("id"):
+            known = ((name, value) for name, value in event.items() if value is not None)
+            self._head = {**self._head, **dict(known)}
         has_content = False
         for choice in dicts(event.get("choices")):
-            if choice.get("index", 0) == 0:
-                self._begun = True
-                self._finish = as_str(choice.get("finish_reason")) or self._finish
-                has_content |= self._add_delta(as_dict(choice.get("delta")))
+            index = as_int(choice.get("index")) or 0
+            known_choice = self._choices.get(index)
+            if known_choice is None:
+                known_choice = self._choices[index] = _Choice()
+            has_content |= known_choice.add(choice)
         return has_content
 
     def body(self, done: bool) -> dict[str, Any] | None:
-        """The unstreamed equivalent, once a finish reason or the end mark came."""
-        if self._finish is None and not (done and self._begun):
+        """The unstreamed equivalent, once every choice has a finish reason or the end mark came."""
+        choices = [self._choices[index].body(index) for index in sorted(self._choices)]
+        if not choices or not (done or all(choice["finish_reason"] for choice in choices)):
             return None
-        message: dict[str, Any] = {"role": "assistant", "content": None}
+        head = {"model": None, **self._head, "object": "chat.completion"}
+        return {**head, "choices": choices, "usage": self._usage}
+
+
+class _Choice:
+    """One choice of a stream."""
+
+    def __init__(self) -> None:
+        self._role = "assistant"
+        self._texts: dict[str, list[str]] = {}
+        self._tools: dict[int, dict[str, Any]] = {}
+        self._finish: str | None = None
+        self._logprobs: dict[str, list[Any]] = {}
+
+    def add(self, choice: dict[str, Any]) -> bool:
+        self._finish = as_str(choice.get("finish_reason")) or self._finish
+        for name, entries in as_dict(choice.get("logprobs")).items():
+            if isinstance(entries, list):
+                self._logprobs.setdefault(name, []).extend(entries)
+        return self._add_delta(as_dict(choice.get("delta")))
+
+    def body(self, index: int) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": self._role, "content": None}
         message |= {name: "".join(pieces) for name, pieces in self._texts.items()}
         if self._tools:
-            message["tool_calls"] = [self._tools[index] for index in sorted(self._tools)]
-        choice = {"index": 0, "message": message, "finish_reason": self._finish}
-        return {"model": self._model, "choices": [choice], "usage": self._usage}
+            message["tool_calls"] = [self._tools[number] for number in sorted(self._tools)]
+        choice = {"index": index, "message": message, "finish_reason": self._finish}
+        return {**choice, "logprobs": self._logprobs} if self._logprobs else choice
 
     def _add_delta(self, delta: dict[str, Any]) -> bool:
+        self._role = as_str(delta.get("role")) or self._role
         pieces = {
             "content": text_of(delta.get("content")),
             "reasoning_content": as_str(delta.get("reasoning_content"))
@@ -118,6 +163,7 @@ class Accumulator:
             {"id": None, "type": "function", "function": {"name": "", "arguments": ""}},
         )
         known["id"] = as_str(call.get("id")) or known["id"]
+        known["type"] = as_str(call.get("type")) or known["type"]
         function = as_dict(call.get("function"))
         known["function"]["name"] += as_str(function.get("name")) or ""
         known["function"]["arguments"] += as_str(function.get("arguments")) or ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ...errors import ConfigError
 from .contract import (
     Question,
     Reply,
+    as_int,
     as_str,
     dicts,
     first_choice,
@@ -51,33 +53,45 @@ def parse(body: dict[str, Any]) -> Reply:
     )
 
 
+def events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The body as a stream: one chunk for each choice, and one with the usage."""
+    head = {name: value for name, value in body.items() if name not in ("choices", "usage")}
+    for choice in dicts(body.get("choices")):
+        yield {**head, "choices": [choice]}
+    if body.get("usage") is not None:
+        yield {**head, "choices": [], "usage": body["usage"]}
+
+
 class Accumulator:
-    """Builds the body of a streamed completion."""
+    """Builds the body of a streamed completion; the rest of a chunk's top level is kept as first
+    seen."""
 
     def __init__(self) -> None:
-        self._text: list[str] = []
-        self._finish: str | None = None
+        self._choices: dict[int, tuple[list[str], dict[str, Any]]] = {}
         self._usage: Any = None
-        self._model: str | None = None
-        self._begun = False
+        self._head: dict[str, Any] = {}
 
     def add(self, event: dict[str, Any]) -> bool:
         """Take one chunk."""
         self._usage = event.get("usage") or self._usage
-        self._model = as_str(event.get("model")) or self._model
+        if not self._head.get("id"):
+            known = ((name, value) for name, value in event.items() if value is not None)
+            self._head = {**self._head, **dict(known)}
         has_content = False
         for choice in dicts(event.get("choices")):
-            if choice.get("index", 0) == 0:
-                self._begun = True
-                self._finish = as_str(choice.get("finish_reason")) or self._finish
-                if text := as_str(choice.get("text")):
-                    self._text.append(text)
-                    has_content = True
+            texts, end = self._choices.setdefault(as_int(choice.get("index")) or 0, ([], {}))
+            end["finish_reason"] = as_str(choice.get("finish_reason")) or end.get("finish_reason")
+            if text := as_str(choice.get("text")):
+                texts.append(text)
+                has_content = True
         return has_content
 
     def body(self, done: bool) -> dict[str, Any] | None:
-        """The unstreamed equivalent, once a finish reason or the end mark came."""
-        if self._finish is None and not (done and self._begun):
+        """The unstreamed equivalent, once every choice has a finish reason or the end mark came."""
+        choices = [
+            {"index": index, "text": "".join(self._choices[index][0]), **self._choices[index][1]}
+            for index in sorted(self._choices)
+        ]
+        if not choices or not (done or all(choice["finish_reason"] for choice in choices)):
             return None
-        choice = {"index": 0, "text": "".join(self._text), "finish_reason": self._finish}
-        return {"model": self._model, "choices": [choice], "usage": self._usage}
+        return {"model": None, **self._head, "choices": choices, "usage": self._usage}

@@ -62,8 +62,12 @@ class Dialect:
     parse: Callable[[dict[str, Any]], Reply]
     """Reads a body that has an answer."""
     accumulator: Callable[[], Accumulator]
+    events: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+    """A body as the events of a stream, for a caller who asked for one."""
     stream_options: Mapping[str, Json] | None = None
     """What a streamed request must ask for to be told its usage."""
+    named_events: bool = False
+    """Events carry their type in an ``event:`` line too, and there is no ``[DONE]``."""
 
 
 def as_int(value: Any) -> int | None:

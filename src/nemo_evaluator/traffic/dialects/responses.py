@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from ...types import Message
@@ -74,6 +76,41 @@ def parse(body: dict[str, Any]) -> Reply:
         model=as_str(body.get("model")),
         tool_calls=tuple(calls),
     )
+
+
+def events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The body as the events of a stream, each output item whole."""
+    number = itertools.count()
+
+    def event(kind: str, **fields: Any) -> dict[str, Any]:
+        return {"type": f"response.{kind}", "sequence_number": next(number), **fields}
+
+    yield event("created", response={**body, "status": "in_progress", "output": []})
+    for index, item in enumerate(dicts(body.get("output"))):
+        yield event("output_item.added", output_index=index, item=_begun(item))
+        at = {"item_id": item.get("id"), "output_index": index}
+        for part_index, part in enumerate(dicts(item.get("content"))):
+            if part.get("type") == "output_text":
+                place = {**at, "content_index": part_index}
+                text = part.get("text", "")
+                empty = {**part, "text": ""}
+                yield event("content_part.added", **place, part=empty)
+                yield event("output_text.delta", **place, delta=text, logprobs=[])
+                yield event("output_text.done", **place, text=text, logprobs=[])
+                yield event("content_part.done", **place, part=part)
+        if item.get("type") == "function_call":
+            arguments = item.get("arguments", "")
+            yield event("function_call_arguments.delta", **at, delta=arguments)
+            yield event("function_call_arguments.done", **at, arguments=arguments)
+        yield event("output_item.done", output_index=index, item=item)
+    status = body.get("status")
+    yield event("incomplete" if status == "incomplete" else "completed", response=body)
+
+
+def _begun(item: dict[str, Any]) -> dict[str, Any]:
+    empty: dict[str, Any] = {"content": []} if item.get("type") == "message" else {}
+    empty |= {"arguments": ""} if item.get("type") == "function_call" else {}
+    return {**item, **empty}
 
 
 class Accumulator:

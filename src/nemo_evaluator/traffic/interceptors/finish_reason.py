@@ -1,0 +1,85 @@
+"""`finish_reason`: an answer that used up its token limit was cut off, whatever the server says.
+
+Some servers say ``stop`` where the limit ended the answer. The original is kept beside it, as
+``original_finish_reason`` of the choice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...config.base import ConfigRecord
+from ..dialects.contract import as_dict, as_int, dicts
+from ..types import EventFilter, Interceptor, ModelRequest, ModelResponse
+
+CAPS = ("max_completion_tokens", "max_tokens")
+
+
+class FinishReason(Interceptor):
+    """Mends ``stop`` to ``length``."""
+
+    best_effort = True
+
+    class Options(ConfigRecord):
+        """It has no options."""
+
+    def __init__(self, options: Options) -> None:
+        pass
+
+    def on_response(self, request: ModelRequest, response: ModelResponse) -> None:
+        """Mend the choices of a whole answer."""
+        cap = token_cap(request.body)
+        choices = response.body.get("choices")
+        if cap is None or not isinstance(choices, list):
+            return
+        alone = as_dict(response.body.get("usage")) if len(choices) == 1 else {}
+        for choice in dicts(choices):
+            own = as_dict(choice.get("usage")) or (choice if "completion_tokens" in choice else {})
+            _mend(choice, cap, own or alone)
+
+    def event_filter(self, request: ModelRequest) -> EventFilter | None:
+        """Mend the last chunk, which waits for the usage behind it."""
+        cap = token_cap(request.body)
+        return None if cap is None or request.body.get("n", 1) != 1 else _HoldEnd(cap)
+
+
+class _HoldEnd:
+    """Holds back a chunk that says ``stop`` until the usage, or the end, has come."""
+
+    def __init__(self, cap: int) -> None:
+        self._cap = cap
+        self._held: list[dict[str, Any]] = []
+
+    def feed(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+        ends = any(choice.get("finish_reason") == "stop" for choice in dicts(event.get("choices")))
+        usage = as_dict(event.get("usage"))
+        if ends and not usage:
+            self._held.append(event)
+            return []
+        if not usage:
+            return [event]
+        passing = [*self._held, event]
+        self._held = []
+        for held in passing:
+            for choice in dicts(held.get("choices")):
+                _mend(choice, self._cap, usage)
+        return passing
+
+    def close(self) -> list[dict[str, Any]]:
+        held, self._held = self._held, []
+        return held
+
+
+def token_cap(body: dict[str, Any]) -> int | None:
+    """The limit a request sets: the first of its two names that is a positive whole number."""
+    caps = (as_int(body.get(name)) for name in CAPS)
+    return next((cap for cap in caps if cap is not None and cap > 0), None)
+
+
+def _mend(choice: dict[str, Any], cap: int, usage: dict[str, Any]) -> None:
+    details = as_dict(usage.get("completion_tokens_details"))
+    counts = (as_int(usage.get("completion_tokens")), as_int(details.get("reasoning_tokens")))
+    generated = max((count for count in counts if count is not None), default=0)
+    if generated >= cap and choice.get("finish_reason") == "stop":
+        choice["finish_reason"] = "length"
+        choice["original_finish_reason"] = "stop"

@@ -1,0 +1,83 @@
+"""A stream on its way to the caller: passed on as it comes, and accumulated beside it.
+
+Chunks go through untouched unless a filter wants to change events. An ``error`` event and a stream
+that breaks off are failures, never answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from ..types import Failure
+from .dialects import DIALECTS
+from .http import TransportError
+from .retry import error_message
+from .sse import SseParser, encode_event
+from .types import EventFilter, ModelRequest, ModelResponse
+
+DONE = b"data: [DONE]\n\n"
+
+
+async def relay(
+    chunks: AsyncGenerator[bytes],
+    request: ModelRequest,
+    response: ModelResponse,
+    filters: Sequence[EventFilter],
+    started: float,
+) -> AsyncGenerator[bytes]:
+    """The chunks for the caller; fills ``response.body`` and ``ttft_ms`` once exhausted.
+
+    ``started`` is a ``time.perf_counter()`` value. Raises TransportError for a broken stream.
+    """
+    dialect = DIALECTS[request.protocol]
+    accumulator, parser = dialect.accumulator(), SseParser()
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            events = _parsed(parser, chunk)
+            for event in events:
+                if event.get("error") and not event.get("choices"):
+                    raise TransportError(Failure.SERVER_ERROR, error_message(event))
+                if accumulator.add(event) and response.ttft_ms is None:
+                    response.ttft_ms = (time.perf_counter() - started) * 1000
+            if not filters:
+                yield chunk
+            elif data := _encoded(_filtered(events, filters), dialect.named_events):
+                yield data
+    body = accumulator.body(parser.done)
+    if body is None:
+        raise TransportError(Failure.CONNECTION, "the stream ended before the answer did")
+    response.body = body
+    if filters:
+        yield _encoded(_closed(filters), dialect.named_events) + (DONE if parser.done else b"")
+
+
+def _parsed(parser: SseParser, chunk: bytes) -> list[dict[str, Any]]:
+    try:
+        return parser.feed(chunk)
+    except ValueError:
+        message = "an event of the stream is not JSON"
+        raise TransportError(Failure.INVALID_RESPONSE, message) from None
+
+
+def _filtered(
+    events: Iterable[dict[str, Any]], filters: Sequence[EventFilter]
+) -> list[dict[str, Any]]:
+    passing = list(events)
+    for step in filters:
+        passing = [changed for event in passing for changed in step.feed(event)]
+    return passing
+
+
+def _closed(filters: Sequence[EventFilter]) -> list[dict[str, Any]]:
+    """What the filters still hold, each through those after it."""
+    left: list[dict[str, Any]] = []
+    for index, step in enumerate(filters):
+        left += _filtered(step.close(), filters[index + 1 :])
+    return left
+
+
+def _encoded(events: Iterable[dict[str, Any]], named: bool) -> bytes:
+    return b"".join(encode_event(event, named=named) for event in events)
