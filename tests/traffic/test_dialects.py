@@ -240,7 +240,7 @@ CHAT_EVENTS = [
     delta(reasoning_content="2 and "),
     delta(reasoning_content="2"),
     delta(content="The "),
-    delta(index=1, content="other choice"),
+    delta(index=1, content="other choice", finish="stop"),
     delta(content="answer"),
     delta(tool_calls=[{"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x"'}}]),
     delta(tool_calls=[{"index": 0, "function": {"arguments": ": 1}"}}]),

@@ -16,7 +16,9 @@ from loopback import FAULTS, Loopback, answer, drawn, error, number_of
 from nemo_evaluator.config.services import ApiService, PriceConfig
 from nemo_evaluator.errors import ConfigError, InfraError, ModelError, PermanentError
 from nemo_evaluator.traffic import retry
-from nemo_evaluator.traffic.client import ModelClient, cost, open_http_model
+from nemo_evaluator.traffic.client import ModelClient
+from nemo_evaluator.traffic.open import open_http_model
+from nemo_evaluator.traffic.price import cost
 from nemo_evaluator.traffic.types import CallContext, ModelRequest, ModelResponse
 from nemo_evaluator.types import Failure, Generation, Image, Usage
 
@@ -335,16 +337,27 @@ async def test_all_answers_come_through_a_bad_endpoint(open_model: Open) -> None
 # -- other doors ----------------------------------------------------------------------------------
 
 
-async def test_any_callable_is_a_transport(quick_retries: None) -> None:
-    statuses = iter([503, 200])
+class Recovering:
+    """A transport of its own kind: fails once, then answers with the target."""
 
-    async def transport(request: ModelRequest) -> ModelResponse:
+    def __init__(self) -> None:
+        self.statuses = iter([503, 200])
+
+    async def __call__(self, request: ModelRequest) -> ModelResponse:
         message = {"content": request.context.target}
         body = {"choices": [{"message": message, "finish_reason": "stop"}]}
-        return ModelResponse(next(statuses), body, {"Retry-After": "0.001"})
+        return ModelResponse(next(self.statuses), body, {"Retry-After": "0.001"})
 
+    async def check(self, model: str) -> str | None:
+        return None
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_any_transport_will_do(quick_retries: None) -> None:
     service = ApiService(url="http://unused/v1", protocol="chat_completions")
-    model = ModelClient("m", service, transport, peer="here", max_concurrent=4)
+    model = ModelClient("m", service, Recovering(), peer="here", max_concurrent=4)
     generation = await ask(model, context=CallContext(target="42"))
     assert (generation.text, generation.tries) == ("42", 2)
     assert await model.check() is None

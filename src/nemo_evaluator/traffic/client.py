@@ -118,7 +118,7 @@ class ModelClient:
             redact=self.scrub,
         )
         steps = [*open_interceptors(default_interceptors(proxy)), ("ledger", self.ledger)]
-        self.pipeline = Pipeline(steps, partial(self.endpoint, forward=transport))
+        self.pipeline = Pipeline(steps, transport, self.endpoint)
         self.pipeline.open(
             Place(
                 service=self.service_name,

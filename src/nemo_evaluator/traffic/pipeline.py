@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -33,9 +33,17 @@ log = logging.getLogger(__name__)
 
 
 class Pipeline:
-    """A ``Forward`` through all steps. ``steps`` are (name, step); the name stands in errors."""
+    """A ``Forward`` through all steps. ``steps`` are (name, step); the name stands in errors.
 
-    def __init__(self, steps: Sequence[tuple[str, Step]], terminal: Forward) -> None:
+    ``terminal`` is the transport, or what ``endpoint`` makes of it.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[tuple[str, Step]],
+        terminal: Forward,
+        endpoint: Callable[[ModelRequest, Forward], Awaitable[ModelResponse]] | None = None,
+    ) -> None:
         named = [(name, step) for name, step in steps if isinstance(step, Interceptor)]
         self._interceptors = [step for _, step in named]
         self._requests = _overridden(named, "on_request")
@@ -45,6 +53,10 @@ class Pipeline:
         self._sessions = _overridden(named, "end_session")
         self._best_effort = {name for name, step in named if step.best_effort}
         source = terminal
+        for _, interceptor in reversed(named):
+            source = interceptor.wrap_transport(source)
+        if endpoint is not None:
+            source = _bound("endpoint", endpoint, source)
         for name, step in reversed(steps):
             if not isinstance(step, Interceptor) or _overrides(step, "around"):
                 around = step.around if isinstance(step, Interceptor) else step

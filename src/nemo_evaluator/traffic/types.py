@@ -150,6 +150,10 @@ class Interceptor:
         """A filter for the events of one live stream, or None to leave them alone."""
         return None
 
+    def wrap_transport(self, transport: Forward) -> Forward:
+        """What the endpoint sends its tries over: below its retries and limits."""
+        return transport
+
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """The call is over. For notes only: whatever is raised here is logged and ignored."""
 

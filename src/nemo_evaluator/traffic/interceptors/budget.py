@@ -1,0 +1,93 @@
+"""`budget`: stops at a number of tokens or dollars, of the whole run or of one session.
+
+A call is admitted while less than the limit is used; what is in flight is finished, so a limit can
+be passed by as much as is on its way. A run that reaches its limit ends gracefully: what was paid
+for is kept, and the same command with a higher limit and `--resume` goes on.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from ...config.base import ConfigRecord
+from ...errors import BudgetExceeded, ConfigError
+from ..dialects.contract import parse_usage
+from ..ledger import Totals
+from ..types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse, Place
+
+
+class LimitConfig(ConfigRecord):
+    """Null is unlimited."""
+
+    tokens: int | None = Field(None, ge=1)
+    """Prompt and completion tokens."""
+    usd: float | None = Field(None, gt=0)
+    """US dollars, by the service's `price`."""
+
+
+class RunBudgetExceeded(BudgetExceeded):
+    """The budget of the whole run is used up: no further call will be admitted."""
+
+
+class Budget(Interceptor):
+    """Refuses calls once a limit is reached."""
+
+    class Options(ConfigRecord):
+        """At least one limit."""
+
+        run: LimitConfig = Field(default_factory=LimitConfig)
+        """All calls of the service in this run."""
+        session: LimitConfig = Field(default_factory=LimitConfig)
+        """The calls of one session."""
+
+        @model_validator(mode="after")
+        def _has_a_limit(self) -> Budget.Options:
+            limits = (self.run.tokens, self.run.usd, self.session.tokens, self.session.usd)
+            if all(limit is None for limit in limits):
+                raise ValueError("needs a limit: run or session, each with tokens or usd")
+            return self
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._run = Totals()
+        self._sessions: dict[tuple[str, int], Totals] = {}
+
+    def open(self, place: Place) -> None:
+        """Raises ConfigError where dollars are limited and no price is known."""
+        self._cost = place.cost
+        priced = place.cost(parse_usage({"prompt_tokens": 1, "completion_tokens": 1}))
+        if priced is None and (self._options.run.usd or self._options.session.usd):
+            raise ConfigError(
+                "a limit in usd needs prices",
+                where=f"services.{place.service}: interceptor 'budget'",
+                hint="give the service a price: {prompt: ..., completion: ...} per million tokens",
+            )
+
+    def on_request(self, request: ModelRequest) -> None:
+        """Admit the call, or raise BudgetExceeded."""
+        if reason := _used_up(self._options.run, self._run):
+            raise RunBudgetExceeded(f"budget of the run used up: {reason}")
+        session = self._sessions.get(request.context.scope)
+        if session and (reason := _used_up(self._options.session, session)):
+            raise BudgetExceeded(f"budget of the session used up: {reason}")
+
+    def on_end(self, request: ModelRequest, ended: Ended) -> None:
+        """Count what was used."""
+        if isinstance(ended, ModelResponse):
+            if ended.usage is None:
+                ended.usage = parse_usage(ended.body.get("usage"))
+            cost = self._cost(ended.usage)
+            self._run.note(ended, cost)
+            self._sessions.setdefault(request.context.scope, Totals()).note(ended, cost)
+
+    def end_session(self, context: CallContext) -> None:
+        """Forget the session; the run has counted it."""
+        self._sessions.pop(context.scope, None)
+
+
+def _used_up(limit: LimitConfig, used: Totals) -> str | None:
+    if limit.tokens is not None and used.total_tokens >= limit.tokens:
+        return f"{used.total_tokens:,} of {limit.tokens:,} tokens"
+    if limit.usd is not None and (used.cost_usd or 0.0) >= limit.usd:
+        return f"{used.cost_usd:.2f} of {limit.usd:.2f} US dollars"
+    return None

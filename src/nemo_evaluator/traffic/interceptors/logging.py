@@ -1,0 +1,55 @@
+"""`logging`: one line of the log for every request, and one for how it ended."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pydantic import Field
+
+from ...config.base import ConfigRecord
+from ..scrub import Scrubber
+from ..types import Ended, Interceptor, ModelRequest, ModelResponse, Place
+from ..wire import encode
+
+log = logging.getLogger("nemo_evaluator.traffic")
+
+
+class Logging(Interceptor):
+    """Logs previews, cleaned of secrets."""
+
+    best_effort = True
+
+    class Options(ConfigRecord):
+        """How much."""
+
+        preview_chars: int = Field(512, ge=0)
+        """Characters of each body that are shown."""
+
+    def __init__(self, options: Options) -> None:
+        self._chars = options.preview_chars
+        self._scrub = Scrubber()
+
+    def open(self, place: Place) -> None:
+        """Take what cleans."""
+        self._scrub = place.scrub
+
+    def on_request(self, request: ModelRequest) -> None:
+        """Log the request."""
+        session = request.context.session or "-"
+        log.info("→ %s %s %s", session, request.protocol, self._preview(request.body))
+
+    def on_end(self, request: ModelRequest, ended: Ended) -> None:
+        """Log how it ended."""
+        session = request.context.session or "-"
+        if isinstance(ended, ModelResponse):
+            text = f"{ended.status} from {ended.source}, {ended.latency_ms:.0f} ms"
+            log.info("← %s %s %s", session, text, self._preview(ended.body))
+        elif isinstance(ended, Exception):
+            log.info("← %s failed: %s", session, self._scrub(str(ended)))
+        else:
+            log.info("← %s abandoned by the caller", session)
+
+    def _preview(self, body: dict[str, Any]) -> str:
+        text = self._scrub(encode(body).decode())
+        return text if len(text) <= self._chars else text[: self._chars] + "..."

@@ -1,0 +1,83 @@
+"""`progress_tracking`: counts answers; every so many, a line of the log and a call of a webhook.
+
+The webhook is called beside the traffic: it delays no answer, and its failure is only logged. Calls
+do not pile up: while one is on its way, later counts wait and the newest is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from pydantic import Field, field_validator
+
+from ...config.base import ConfigRecord
+from ...config.endpoints import check_url
+from ..types import Ended, Interceptor, ModelRequest, ModelResponse
+
+log = logging.getLogger("nemo_evaluator.traffic")
+WEBHOOK_SECONDS = 30.0
+
+
+class ProgressTracking(Interceptor):
+    """``POST {"completed": n}`` to the webhook."""
+
+    best_effort = True
+
+    class Options(ConfigRecord):
+        """Where to and how often."""
+
+        webhook_url: str | None = None
+        """Address that is told; null: only the log."""
+        every: int = Field(10, ge=1)
+        """Answers between two calls."""
+
+        @field_validator("webhook_url")
+        @classmethod
+        def _is_url(cls, url: str | None) -> str | None:
+            return check_url(url) if url is not None else None
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._completed = self._told = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def on_end(self, request: ModelRequest, ended: Ended) -> None:
+        """Count an answer."""
+        if not isinstance(ended, ModelResponse):
+            return
+        self._completed += 1
+        if self._completed % self._options.every == 0:
+            log.info("%d answers", self._completed)
+            self._told = self._completed
+            if self._options.webhook_url and (self._task is None or self._task.done()):
+                self._task = asyncio.get_running_loop().create_task(self._post())
+
+    async def close(self) -> None:
+        """Tell the last count."""
+        if not self._options.webhook_url:
+            return
+        if self._task is not None:
+            await self._task
+        if self._completed != self._told or self._task is None:
+            self._told = self._completed
+            await self._post()
+
+    async def _post(self) -> None:
+        import aiohttp
+
+        assert self._options.webhook_url is not None
+        sent = -1
+        timeout = aiohttp.ClientTimeout(total=WEBHOOK_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            while sent != self._told:
+                sent = self._told
+                try:
+                    async with session.post(
+                        self._options.webhook_url, json={"completed": sent}
+                    ) as response:
+                        response.raise_for_status()
+                except (aiohttp.ClientError, OSError) as error:
+                    kind = type(error).__name__
+                    log.warning("progress webhook failed: %s", kind)
+                    return
