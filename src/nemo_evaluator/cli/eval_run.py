@@ -55,11 +55,9 @@ SETTINGS = (
 def command(config_file: Path | None, **flags: Any) -> None:
     """Evaluate a model: CONFIG_FILE, or --bench with --model-url and --model-id."""
     from ..runtime import run_blocking
+    from .log import show_log
 
-    if flags["verbose"]:
-        import logging
-
-        logging.basicConfig(level=logging.DEBUG, format="%(asctime)s %(levelname)s %(message)s")
+    show_log(verbose=flags["verbose"])
     loaded = _load(config_file, flags)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -16,6 +16,7 @@ COMMANDS = {
     "list": ("nemo_evaluator.cli.list_plugins:command", "Show benchmarks, solvers and the like."),
     "validate": ("nemo_evaluator.cli.validate:command", "Try a few problems of a benchmark."),
     "simulate": ("nemo_evaluator.cli.simulate:command", "Serve a simulated model endpoint."),
+    "proxy": ("nemo_evaluator.cli.proxy:command", "Serve a model through interceptors."),
     "completion": ("nemo_evaluator.cli.completion:command", "Print a shell completion script."),
 }
 

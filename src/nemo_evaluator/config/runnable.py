@@ -11,7 +11,6 @@ from .cluster import LocalCluster
 from .load import Loaded
 from .output import OutputConfig
 from .problems import Problem, as_error, format_path
-from .proxy import ProxyConfig
 from .root import EvalConfig
 from .sandboxes import NoSandbox
 from .scoring import ScorerMetric, ScoringConfig
@@ -19,7 +18,6 @@ from .services import ApiService, SimulatedService
 from .solvers import CustomSolverConfig, SimpleSolver
 from .tree import KeyPath
 
-INTERCEPTORS = ("endpoint",)
 NO_TEMPLATE = ("off", "none", "")
 LATER = "not supported by this version"
 REMOVE = "remove it"
@@ -43,8 +41,6 @@ def _problems(config: EvalConfig) -> Iterator[Problem]:
         if isinstance(service, ApiService | SimulatedService):
             yield from _inert(path, service, "max_input_tokens", "max_output_tokens", "tokenizer")
             yield from _inert(path, service, "health_path")
-            if service.proxy is not None:
-                yield from _proxy((*path, "proxy"), service.proxy)
             if service.proxy is not None and isinstance(service, SimulatedService):
                 # There is no connection that could take them.
                 yield from _inert(
@@ -63,19 +59,6 @@ def _problems(config: EvalConfig) -> Iterator[Problem]:
     else:
         yield _kind(("cluster", "type"), config.cluster.type, "local")
     yield from _output(("output",), config.output)
-
-
-def _proxy(path: KeyPath, proxy: ProxyConfig) -> Iterator[Problem]:
-    yield from _inert(path, proxy, "verbose", "model_traffic", "finish_reason_fixup")
-    for index, interceptor in enumerate(proxy.interceptors):
-        where = (*path, "interceptors", index)
-        if interceptor.name not in INTERCEPTORS:
-            available = f"available: {', '.join(INTERCEPTORS)}"
-            what = f"interceptor {interceptor.name!r} is not available in this version"
-            yield Problem((*where, "name"), what, available)
-        elif interceptor.config:
-            what = f"the options of {interceptor.name!r} are {LATER}"
-            yield Problem((*where, "config"), what, "use the fields of proxy")
 
 
 def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) -> Iterator[Problem]:

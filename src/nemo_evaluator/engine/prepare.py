@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
+from ..config.problems import as_error
 from ..config.root import EvalConfig
 from ..config.services import ApiService, SimulatedService
 from ..environments.contract import Environment
@@ -49,6 +50,7 @@ async def prepare(loaded: Loaded, directory: Path, stack: AsyncExitStack) -> Pre
     What is opened is closed by ``stack``. Raises ConfigError.
     """
     config = loaded.config
+    _check_interceptors(loaded)
     models = _open_models(config, stack)
     jobs: list[Job] = []
     settings: dict[str, BenchmarkConfig] = {}
@@ -65,6 +67,20 @@ async def prepare(loaded: Loaded, directory: Path, stack: AsyncExitStack) -> Pre
         skip_failed={name: b.skip_failed for name, b in settings.items()},
         min_coverage={name: b.min_coverage for name, b in settings.items()},
     )
+
+
+def _check_interceptors(loaded: Loaded) -> None:
+    """Before any model is opened: every interceptor is known and its options are right."""
+    from ..traffic.interceptors.opening import check_interceptors
+
+    problems = [
+        problem
+        for name, service in loaded.config.services.items()
+        if isinstance(service, ApiService | SimulatedService) and service.proxy is not None
+        for problem in check_interceptors(service.proxy.interceptors, ("services", name, "proxy"))
+    ]
+    if (failure := as_error(problems, loaded.locate)) is not None:
+        raise failure
 
 
 def _open_models(config: EvalConfig, stack: AsyncExitStack) -> dict[str, ModelClient]:

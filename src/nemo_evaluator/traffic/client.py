@@ -13,7 +13,7 @@ from ..config.services import ApiService, SimulatedService
 from ..types import Failure, Generation, Image, Json, Message
 from .dialects import DIALECTS, Question
 from .endpoint import Endpoint
-from .interceptors import default_interceptors, open_interceptors
+from .interceptors.opening import default_interceptors, open_interceptors
 from .ledger import Ledger
 from .limiter import Limiter
 from .pipeline import Pipeline
@@ -97,11 +97,14 @@ class ModelClient:
         max_concurrent: int,
         secrets: Sequence[str] = (),
         service_name: str = "",
+        pinned: bool = True,
     ) -> None:
         proxy = service.proxy or ProxyConfig()
         self.name = name
         self.service_name = service_name or name
         self.protocol = service.protocol
+        self.pinned = pinned
+        """The configuration says which model this is; else its ``name`` is only a guess."""
         self.transport = transport
         self.ledger = Ledger()
         self.scrub = Scrubber(secrets)

@@ -26,7 +26,7 @@ from .dialects import DIALECTS
 from .dialects.contract import as_dict
 from .sse import SseParser
 from .types import ModelRequest, ModelResponse
-from .urls import PATHS, base_url, endpoint_url, models_url, peer_name, split_credentials
+from .urls import PATHS, api_root, base_url, endpoint_url, models_url, peer_name, split_credentials
 from .wire import decode, encode
 
 CHECK_SECONDS = 10.0
@@ -82,11 +82,18 @@ class HttpTransport:
 
     @contextlib.asynccontextmanager
     async def passed_through(
-        self, method: str, path_and_query: str, headers: Mapping[str, str], data: bytes
+        self,
+        method: str,
+        path_and_query: str,
+        headers: Mapping[str, str],
+        data: bytes,
+        *,
+        below_api: bool = True,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A request nobody here understands, and its response as it is. ``path_and_query`` are
-        relative to the service's base URL. Raises TransportError."""
-        target = URL(base_url(self.url) + path_and_query, encoded=True)
+        """A request nobody here understands, and its response as it is. The path is relative to
+        the service's API (``.../v1``), or to what that stands on. Raises TransportError."""
+        base = base_url(self.url)
+        target = URL((base if below_api else api_root(base)) + path_and_query, encoded=True)
         sent = self.headers.copy()
         sent.pop("Content-Type", None)
         sent.update(headers)

@@ -39,6 +39,7 @@ def open_http_model(name: str, service: ApiService, *, max_concurrent: int) -> M
         max_concurrent=max_concurrent,
         secrets=_secrets(api_key, service.url, proxy.extra_headers),
         service_name=name,
+        pinned=service.model is not None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 PATHS = {
@@ -28,6 +29,11 @@ def base_url(url: str) -> str:
     """What all paths of the endpoint begin with, e.g. ``https://host/v1``; without a query."""
     parts = urlsplit(_with_path(url, ""))
     return urlunsplit(parts._replace(query=""))
+
+
+def api_root(base: str) -> str:
+    """What a base URL stands on: without a ``/v1`` at its end."""
+    return re.sub(r"/v\d+$", "", base)
 
 
 def peer_name(url: str) -> str:

@@ -1,0 +1,93 @@
+"""Runs the proxy alone, for any client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config.problems import as_error
+from ..config.proxy_file import load_proxy_file
+from ..errors import ConfigError
+from ..traffic.interceptors.opening import check_interceptors
+from ..traffic.open import open_http_model
+from ..traffic.proxy.server import ProxyServer, is_loopback
+
+PREFERRED_PORT = 4000
+TOKEN = "NEL_PROXY_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where and how to listen."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    """None: 4000 if it is free, else any."""
+    max_body_mb: int = 64
+    drain_seconds: float = 30.0
+
+
+async def serve_proxy(
+    path: Path | None,
+    flags: Mapping[str, Any],
+    door: Door,
+    announce: Callable[[str, str | None], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM; a second one does not wait for what is in flight.
+
+    ``announce`` is told the URL, and the token where one is asked for. Raises ConfigError.
+    """
+    file = load_proxy_file(path, flags)
+    service = file.service
+    if service.proxy is not None:
+        problems = check_interceptors(service.proxy.interceptors, ("proxy",))
+        if (failure := as_error(problems, file.locate)) is not None:
+            raise failure
+    limit = service.proxy.max_concurrent_upstream if service.proxy else 64
+    async with AsyncExitStack() as stack:
+        model = open_http_model("", service, max_concurrent=limit)
+        stack.push_async_callback(model.close)
+        token = None if is_loopback(door.host) else os.environ.get(TOKEN) or secrets.token_hex(16)
+        server = await _started(
+            lambda port: ProxyServer(
+                model,
+                host=door.host,
+                port=port,
+                token=token,
+                max_body_mb=door.max_body_mb,
+                drain_seconds=door.drain_seconds,
+            ),
+            door.port,
+        )
+        stack.push_async_callback(server.stop)
+        stop, main = asyncio.Event(), asyncio.current_task()
+        assert main is not None
+
+        def stopped() -> None:
+            if stop.is_set():
+                main.cancel()
+            stop.set()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopped)
+        announce(server.url, token)
+        await stop.wait()
+
+
+async def _started(make: Callable[[int], ProxyServer], port: int | None) -> ProxyServer:
+    if port is None:
+        try:
+            return await _started(make, PREFERRED_PORT)
+        except ConfigError:
+            port = 0
+    server = make(port)
+    await server.start()
+    return server

@@ -1,0 +1,252 @@
+"""Calls of a client, through the pipeline and back in the client's own protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from aiohttp import web
+
+from ...errors import NelError
+from ...types import Failure
+from ..client import ModelClient
+from ..dialects import DIALECTS, anthropic
+from ..http import HttpTransport, TransportError
+from ..sse import SseParser, encode_event
+from ..types import CallContext, ModelRequest, ModelResponse
+from ..wire import decode, encode
+from .failures import STATUS, Told, error_body, told
+from .routes import SESSION_HEADER, Kind, Route, upstream_path
+
+HOP_BY_HOP = frozenset(
+    (
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te"),
+        *("trailers", "transfer-encoding", "upgrade"),
+    )
+)
+NOT_SENT = HOP_BY_HOP | {
+    *("host", "content-length", "content-type", "content-encoding", "accept-encoding", "expect"),
+    *("x-api-key", "x-nel-token", SESSION_HEADER),
+}
+NOT_RETURNED = HOP_BY_HOP | {"content-length", "content-encoding", "content-type", "server", "date"}
+EVENT_STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+DONE = b"data: [DONE]\n\n"
+
+
+class Calls:
+    """Answers what `routes` has sorted."""
+
+    def __init__(self, model: ModelClient) -> None:
+        self._model = model
+        self._transport = model.transport if isinstance(model.transport, HttpTransport) else None
+        own = self._transport.headers if self._transport else {}
+        self._not_sent = NOT_SENT | {name.lower() for name in own}
+
+    async def answer(
+        self,
+        request: web.BaseRequest,
+        where: Route,
+        data: bytes,
+        context: CallContext,
+        guarded: bool,
+    ) -> web.StreamResponse | Told:
+        """One request. ``guarded``: its Authorization is our token, not the upstream's key."""
+        if where.kind is Kind.MODELS and (self._model.pinned or self._transport is None):
+            return _models(self._model.name, where)
+        if where.kind in (Kind.OTHER, Kind.MODELS):
+            return await self._pass_through(request, where, data, guarded)
+        body = _object(data)
+        if isinstance(body, Told):
+            return body
+        headers = self._headers(request, guarded)
+        if where.kind is Kind.CALL:
+            return await self._call(request, where.protocol, body, headers, context)
+        try:
+            if where.kind is Kind.COUNT_TOKENS:
+                count = {"input_tokens": anthropic.count_tokens(body)}
+                return web.Response(body=encode(count), content_type="application/json")
+            chat = anthropic.to_chat(body)
+        except ValueError as error:
+            return Told(400, error_body(400, str(error)))
+        headers = {name: text for name, text in headers.items() if "anthropic" not in name}
+        return await self._messages(request, chat, headers, context)
+
+    async def _call(
+        self,
+        request: web.BaseRequest,
+        protocol: str,
+        body: dict[str, Any],
+        headers: dict[str, str],
+        context: CallContext,
+    ) -> web.StreamResponse | Told:
+        stream = bool(body.pop("stream", False))
+        try:
+            response = await self._forward(protocol, body, headers, context, stream)
+        except NelError as error:
+            return told(error)
+        if not stream:
+            return _whole(response, response.body)
+        return await _send(request, response, _as_stream(response, protocol), _openai_error)
+
+    async def _messages(
+        self,
+        request: web.BaseRequest,
+        body: dict[str, Any],
+        headers: dict[str, str],
+        context: CallContext,
+    ) -> web.StreamResponse | Told:
+        stream, name = bool(body.pop("stream", False)), str(body.get("model") or self._model.name)
+        try:
+            response = await self._forward("chat_completions", body, headers, context, stream)
+        except NelError as error:
+            return told(error)
+        if not stream:
+            return _whole(response, anthropic.from_chat(response.body, model=name))
+        translator = anthropic.EventTranslator(name, anthropic.count_tokens(body))
+
+        def failed(status: int, message: str) -> bytes:
+            return encode_event(translator.error(status, message), named=True)
+
+        chunks = _translated(_as_stream(response, "chat_completions"), translator)
+        return await _send(request, response, chunks, failed)
+
+    async def _forward(
+        self,
+        protocol: str,
+        body: dict[str, Any],
+        headers: dict[str, str],
+        context: CallContext,
+        stream: bool,
+    ) -> ModelResponse:
+        if self._model.pinned and not body.get("model"):
+            body["model"] = self._model.name
+        return await self._model.pipeline(
+            ModelRequest(protocol, body, headers, stream=stream, live=stream, context=context)
+        )
+
+    async def _pass_through(
+        self, request: web.BaseRequest, where: Route, data: bytes, guarded: bool
+    ) -> web.StreamResponse | Told:
+        if self._transport is None:
+            message = f"there is no {request.method} {where.path}"
+            return Told(404, error_body(404, message))
+        below_api, path = upstream_path(where.path)
+        if query := request.rel_url.raw_query_string:
+            path += f"?{query}"
+        headers = self._headers(request, guarded)
+        if kind := request.headers.get("Content-Type"):
+            headers["content-type"] = kind
+        try:
+            async with self._transport.passed_through(
+                request.method, path, headers, data, below_api=below_api
+            ) as upstream:
+                answer = web.StreamResponse(
+                    status=upstream.status, headers=_returned(upstream.headers)
+                )
+                answer.headers["Content-Type"] = upstream.headers.get(
+                    "Content-Type", "application/octet-stream"
+                )
+                await answer.prepare(request)
+                async for chunk in upstream.content.iter_any():
+                    await answer.write(chunk)
+                return answer
+        except TransportError as error:
+            status = STATUS.get(error.kind, 502)
+            return Told(status, error_body(status, str(error), error.kind.value))
+
+    def _headers(self, request: web.BaseRequest, guarded: bool) -> dict[str, str]:
+        """A client's headers as they go upstream: not the connection's, nor what the service sets
+        itself. An Anthropic client's key stands where others put theirs."""
+        sent = {
+            name.lower(): text
+            for name, text in request.headers.items()
+            if name.lower() not in self._not_sent
+        }
+        if guarded:
+            sent.pop("authorization", None)
+        elif "authorization" not in self._not_sent and (key := request.headers.get("x-api-key")):
+            sent.setdefault("authorization", f"Bearer {key}")
+        return sent
+
+
+def _object(data: bytes) -> dict[str, Any] | Told:
+    try:
+        body = decode(data)
+    except ValueError as error:
+        return Told(400, error_body(400, f"the body is not JSON: {error}"))
+    if not isinstance(body, dict):
+        return Told(400, error_body(400, "the body is not a JSON object"))
+    return body
+
+
+def _models(name: str, where: Route) -> web.Response | Told:
+    listed = {"id": name, "object": "model", "created": 0, "owned_by": "nel"}
+    asked = where.path.partition("/models/")[2]
+    if asked and asked != name:
+        return Told(404, error_body(404, f"there is no model {asked!r}", "model_not_found"))
+    body = listed if asked else {"object": "list", "data": [listed]}
+    return web.Response(body=encode(body), content_type="application/json")
+
+
+def _whole(response: ModelResponse, body: dict[str, Any]) -> web.Response:
+    return web.Response(
+        body=encode(body),
+        status=response.status,
+        headers=_returned(response.headers),
+        content_type="application/json",
+    )
+
+
+def _returned(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in headers.items() if name.lower() not in NOT_RETURNED}
+
+
+async def _as_stream(response: ModelResponse, protocol: str) -> AsyncGenerator[bytes]:
+    """The chunks; of an answer that came whole, its equivalent as a stream."""
+    if response.chunks is not None:
+        async with aclosing(response.chunks) as chunks:
+            async for chunk in chunks:
+                yield chunk
+        return
+    dialect = DIALECTS[protocol]
+    events = dialect.events(response.body)
+    data = b"".join(encode_event(event, named=dialect.named_events) for event in events)
+    yield data if dialect.named_events else data + DONE
+
+
+async def _translated(
+    chunks: AsyncGenerator[bytes], translator: anthropic.EventTranslator
+) -> AsyncGenerator[bytes]:
+    parser = SseParser()
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            events = [told for event in parser.feed(chunk) for told in translator.feed(event)]
+            if events:
+                yield b"".join(encode_event(event, named=True) for event in events)
+    yield b"".join(encode_event(event, named=True) for event in translator.close())
+
+
+async def _send(
+    request: web.BaseRequest,
+    response: ModelResponse,
+    chunks: AsyncGenerator[bytes],
+    failed: Any,
+) -> web.StreamResponse:
+    """Write a stream as fast as the client takes it; a failure amid it is its last event."""
+    answer = web.StreamResponse(headers={**_returned(response.headers), **EVENT_STREAM})
+    async with aclosing(chunks):
+        first = await anext(chunks, b"")  # at once: an unstarted stream could not be closed
+        await answer.prepare(request)
+        try:
+            await answer.write(first)
+            async for chunk in chunks:
+                await answer.write(chunk)
+        except NelError as error:
+            what = told(error)
+            await answer.write(failed(what.status, what.message))
+    return answer
+
+
+def _openai_error(status: int, message: str) -> bytes:
+    return encode_event(error_body(status, message, Failure.CONNECTION.value, "upstream_error"))
