@@ -40,11 +40,13 @@ class FinishReason(Interceptor):
     def event_filter(self, request: ModelRequest) -> EventFilter | None:
         """Mend the last chunk, which waits for the usage behind it."""
         cap = token_cap(request.body)
-        return None if cap is None or request.body.get("n", 1) != 1 else _HoldEnd(cap)
+        several = (as_int(request.body.get("n")) or 1) > 1
+        return None if cap is None or several else _HoldEnd(cap)
 
 
 class _HoldEnd:
-    """Holds back a chunk that says ``stop`` until the usage, or the end, has come."""
+    """Holds back a chunk that says ``stop``, and all behind it, until the usage has come, or the
+    end."""
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
@@ -53,11 +55,11 @@ class _HoldEnd:
     def feed(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         ends = any(choice.get("finish_reason") == "stop" for choice in dicts(event.get("choices")))
         usage = as_dict(event.get("usage"))
-        if ends and not usage:
+        if not usage:
+            if not ends and not self._held:
+                return [event]
             self._held.append(event)
             return []
-        if not usage:
-            return [event]
         passing = [*self._held, event]
         self._held = []
         for held in passing:
