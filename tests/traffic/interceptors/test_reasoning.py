@@ -213,6 +213,7 @@ def stays_open(config: Body, text: str, finish: str | None) -> bool:
 @given(configs, chunked(pieces), finishes, st.booleans())
 @example({}, ["<thi", "nk>a</t", "hink>b"], "stop", True)
 @example({}, ["<think>a </thin"], "length", False)
+@example({"implicit_open": True}, ["<th"], "length", True)
 def test_a_stream_adds_up_to_the_whole(
     config: Body, parts: list[str], finish: str | None, own_end: bool
 ) -> None:

@@ -72,16 +72,17 @@ async def test_what_is_shared_below_the_top_is_never_changed(name: str, protocol
     assert original == REQUEST
 
 
+KEYS = [
+    *("choices", "message", "delta", "content", "text", "reasoning", "tool_calls", "id", "n"),
+    *("finish_reason", "index", "usage", "messages", "role", "tools", "function", "parameters"),
+    *("properties", "required", "arguments"),
+]
 nothing_good = st.recursive(
     st.none() | st.booleans() | st.integers(-1, 9) | st.text("<think/>", max_size=9),
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
-            st.sampled_from(
-                ["choices", "message", "delta", "content", "text", "reasoning", "tool_calls"]
-                + ["finish_reason", "index", "usage", "messages", "role", "tools", "function"]
-                + ["parameters", "properties", "required", "id", "n"]
-            ),
+            st.sampled_from(KEYS),
             inner,
             max_size=4,
         )
