@@ -555,18 +555,6 @@ LATER = "not supported by this version"
             ],
         ),
         (
-            service(proxy={"verbose": True, "interceptors": [{"name": "caching"}]}),
-            [
-                f"services.m.proxy.verbose: {LATER}",
-                "services.m.proxy.interceptors[0].name:"
-                " interceptor 'caching' is not available in this version",
-            ],
-        ),
-        (
-            service(proxy={"interceptors": [{"name": "endpoint", "config": {"a": 1}}]}),
-            [f"services.m.proxy.interceptors[0].config: the options of 'endpoint' are {LATER}"],
-        ),
-        (
             document(services={"m": {"type": "simulated", "proxy": {"request_timeout": 5}}}),
             [f"services.m.proxy.request_timeout: {LATER}"],
         ),

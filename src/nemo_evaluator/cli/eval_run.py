@@ -25,6 +25,9 @@ SETTINGS = (
     "api_key",
     "api_key_env",
     "output_dir",
+    "budget_usd",
+    "budget_tokens",
+    "budget_hours",
 )
 
 
@@ -46,6 +49,9 @@ SETTINGS = (
 @click.option("--seed", type=int, help="Sampling seed; repeat r sends seed + r.")
 @click.option("--max-concurrent", type=click.IntRange(1), help="Most requests in flight.  [32]")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds per rollout.")
+@click.option("--budget-usd", type=click.FloatRange(0, min_open=True), help="Stop at this cost.")
+@click.option("--budget-tokens", type=click.IntRange(1), help="Stop at so many tokens.")
+@click.option("--budget-hours", type=click.FloatRange(0, min_open=True), help="Stop after this.")
 @click.option("-o", "--output-dir", help=f"Run directory.  [{DEFAULT_DIR}]")
 @click.option("-O", "--override", multiple=True, help="Set a field: key.path[0]=value.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the directory.")

@@ -17,6 +17,7 @@ COMMANDS = {
     "validate": ("nemo_evaluator.cli.validate:command", "Try a few problems of a benchmark."),
     "simulate": ("nemo_evaluator.cli.simulate:command", "Serve a simulated model endpoint."),
     "proxy": ("nemo_evaluator.cli.proxy:command", "Serve a model through interceptors."),
+    "traffic": ("nemo_evaluator.cli.traffic:command", "Show the model traffic of a run."),
     "completion": ("nemo_evaluator.cli.completion:command", "Print a shell completion script."),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -28,18 +28,35 @@ class InterceptorConfig(ConfigRecord):
 
 
 class ModelTrafficCaptureConfig(ConfigRecord):
-    """What is kept of the traffic."""
+    """What is kept of the traffic, in `model_traffic.jsonl` of each benchmark."""
 
+    level: Literal["off", "summary", "full"] | None = None
+    """`summary`: a line per call without texts; `full`: with them, as the `capture_` fields say;
+    null: `full` where `capture_request_body` is set, else `summary`."""
     capture_tool_calls: bool = True
-    """Keep tool calls."""
+    """Keep the arguments of tool calls."""
     capture_reasoning: bool = True
     """Keep reasoning texts."""
     capture_messages: bool = True
-    """Keep messages."""
+    """Keep messages: the answer's, and those of the request that the session had not sent yet."""
     capture_request_body: bool = False
     """Keep whole request bodies."""
     max_content_chars: int = Field(0, ge=0)
     """Longest text kept, in characters; 0 is unlimited."""
+    max_mb: int = Field(512, ge=1)
+    """Size of the file from which on only summaries are written; at twice the size nothing is."""
+    path: str | None = None
+    """File for the traffic of a bare `nel proxy`; null: none."""
+
+    @field_validator("level", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, level: Any) -> Any:
+        return "off" if level is False else level  # what YAML 1.1 makes of it
+
+    @property
+    def kept(self) -> str:
+        """The level that holds."""
+        return self.level or ("full" if self.capture_request_body else "summary")
 
 
 class ProxyConfig(ConfigRecord):

@@ -20,6 +20,7 @@ from .tree import KeyPath, Node, from_plain, set_at, step
 KEY_VARIABLES = ("NEMO_API_KEY", "NVIDIA_API_KEY")
 SIMULATED = ("simulated", "simulated:")
 BENCHMARK_FLAGS = ("repeats", "max_problems", "max_concurrent", "timeout")
+BUDGET_FLAGS = ("budget_usd", "budget_tokens", "budget_hours")
 GENERATION_FLAGS = ("temperature", "top_p", "max_tokens", "seed")
 MODEL_FLAGS = ("model_url", "model_id", "api_key", "api_key_env")
 SERVICE = "model"
@@ -44,9 +45,10 @@ def quick_config(
     is the model inside the process. The key is ``api_key``, or in the variable ``api_key_env``
     names, or in NEMO_API_KEY or NVIDIA_API_KEY where one of them is set. Temperature is 0 unless
     given. ``settings`` are repeats, max_problems, max_concurrent, timeout, temperature, top_p,
-    max_tokens and seed; one that is None counts as not given.
+    max_tokens, seed, budget_usd, budget_tokens and budget_hours; one that is None counts as not
+    given.
     """
-    settings = _given(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS))
+    settings = _given(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS))
     if env is None:
         env = environment([Path.cwd()])
     if not benches:
@@ -71,6 +73,7 @@ def quick_config(
             tree = _set(tree, (*path, "solver", "system_prompt"), system_prompt, "system_prompt")
         for name in _in(settings, BENCHMARK_FLAGS):
             tree = _set(tree, (*path, name), settings[name], name)
+    tree = _with_budget(tree, settings)
     if output_dir is not None:
         tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
     tree = resolve_references(apply_overrides(tree, overrides))
@@ -92,7 +95,7 @@ def apply_flags(
 
     ``model_url``, ``model_id`` and the key change the api service, if there is exactly one.
     """
-    settings = _given(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS))
+    settings = _given(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS))
     tree = loaded.tree
     if output_dir is not None:
         tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
@@ -108,10 +111,17 @@ def apply_flags(
             tree = _with_solver(tree, loaded, index, next(iter(solver))[-1])
         for key, value in solver.items():
             tree = _set(tree, ("benchmarks", index, "solver", *key), value, key[-1])
+    tree = _with_budget(tree, settings)
     tree = _with_model(tree, loaded, model_url, model_id, api_key, api_key_env)
     if tree is loaded.tree:
         return loaded
     return check(tree, loaded.sources, loaded.overrides, loaded.env)
+
+
+def _with_budget(tree: Node, settings: Mapping[str, Any]) -> Node:
+    for flag in _in(settings, BUDGET_FLAGS):
+        tree = _set(tree, ("budget", flag.removeprefix("budget_")), settings[flag], flag)
+    return tree
 
 
 def _with_solver(tree: Node, loaded: Loaded, index: int, flag: str) -> Node:

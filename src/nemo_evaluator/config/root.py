@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from .base import ConfigRecord
 from .benchmark import BenchmarkConfig
+from .budget import BudgetConfig
 from .checks import cross_checks
 from .cluster import Cluster, LocalCluster
 from .output import OutputConfig
@@ -34,6 +35,8 @@ class EvalConfig(ConfigRecord):
     """Scoring of every benchmark that does not set its own."""
     benchmarks: list[BenchmarkConfig] = Field(min_length=1)
     """What is run, in order."""
+    budget: BudgetConfig = Field(default_factory=BudgetConfig)
+    """What the run may use."""
     cluster: Cluster = Field(default_factory=LocalCluster)
     """Where the run is executed."""
     output: OutputConfig = Field(default_factory=OutputConfig)

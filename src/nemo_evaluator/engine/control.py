@@ -19,6 +19,8 @@ class Control:
 
     def __init__(self) -> None:
         self.interrupted = False
+        self.stopped: str | None = None
+        """Why the run ends early without anybody's fault (its budget is used up)."""
         self.fatal: ConfigError | None = None
         """The whole run cannot go on (the disk is full, say)."""
         self._stop = asyncio.Event()
@@ -31,6 +33,11 @@ class Control:
     def interrupt(self) -> None:
         """The user asked to stop: finish what is in flight, start nothing."""
         self.interrupted = True
+        self._stop.set()
+
+    def stop(self, reason: str) -> None:
+        """End gracefully: finish what is in flight, start nothing."""
+        self.stopped = self.stopped or reason
         self._stop.set()
 
     def fail(self, error: ConfigError) -> None:

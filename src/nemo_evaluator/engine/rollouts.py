@@ -19,12 +19,13 @@ from typing import TypeVar
 import msgspec
 
 from ..environments.contract import Environment, VerifyTools
-from ..errors import ConfigError, InfraError, NelError, PermanentError
+from ..errors import ConfigError, InfraError, NelError, PermanentError, RunBudgetExceeded
 from ..results.journal import Errored, JournalIndex, Scored, Solved
 from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL
 from ..solvers.contract import Solver, SolveTools
 from ..traffic.client import ModelClient
+from ..traffic.ledger import Totals
 from ..traffic.types import CallContext
 from ..types import (
     BenchmarkPlan,
@@ -35,14 +36,18 @@ from ..types import (
     RolloutKey,
     Score,
     Solution,
+    Usage,
 )
 from .backlog import Backlog, Work
+from .budget import RunBudget
 from .control import REFUSAL_LIMIT, Control, ServiceHealth
 from .progress import Tally
 from .watchdog import Activity, Watchdog
 
 MAX_BACKOFF_SECONDS = 30.0
 SCORER_PATIENCE = 3
+WHOLE_SERVICE = (Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA)
+"""Permanent failures that are the service's, not one request's."""
 
 _T = TypeVar("_T")
 
@@ -79,8 +84,12 @@ class Rollouts:
         control: Control,
         health: ServiceHealth,
         tally: Tally,
+        budget: RunBudget,
     ) -> None:
         self._job, self._journal = job, journal
+        self._budget = budget
+        open_rollouts = job.plan.n_rollouts - sum(s.scored for s in index.rollouts.values())
+        self._pilot = budget.pilot(job.plan.name, open_rollouts)
         self._control, self._health, self._tally = control, health, tally
         self._backlog = Backlog(
             job.environment, job.order, job.plan.repeats, index, job.folder / JOURNAL
@@ -139,7 +148,7 @@ class Rollouts:
                 retry = isinstance(error, InfraError) and not isinstance(error, PermanentError)
                 final = not retry or work.attempt >= last or self._over
                 self._errored(work, _info(error), final=final)
-                if isinstance(error, PermanentError):
+                if isinstance(error, PermanentError) and error.info.kind in WHOLE_SERVICE:
                     self._health.note_permanent(error)
                     if self._health.down is not None:
                         self._watchdog.abandon_waiting()
@@ -156,21 +165,35 @@ class Rollouts:
         await self._start_verification(work, solution)
 
     async def _solve(self, work: Work) -> Solution:
-        job = self._job
+        job, key = self._job, work.key
+        if self._pilot is not None:
+            self._pilot.begin(key)
+        session = CallContext(
+            session=f"{job.plan.slug}/{key.problem_idx}/{key.repeat}", attempt=work.attempt
+        )
 
         def solve(activity: Activity) -> Awaitable[Solution]:
             context = CallContext(
-                session=f"{job.plan.slug}/{work.key.problem_idx}/{work.key.repeat}",
+                session=session.session,
                 benchmark=job.plan.slug,
-                problem_idx=work.key.problem_idx,
-                repeat=work.key.repeat,
+                problem_idx=key.problem_idx,
+                repeat=key.repeat,
                 attempt=work.attempt,
                 target=work.problem.target,
                 on_wait=activity.on_wait,
             )
             return job.solver.solve(work.problem, SolveTools(job.model, context))
 
-        return await self._watched(work.key, Phase.SOLVE, job.timeout, solve)
+        if job.model is None:
+            return await self._watched(key, Phase.SOLVE, job.timeout, solve)
+        try:
+            solution = await self._watched(key, Phase.SOLVE, job.timeout, solve)
+            return _accounted(solution, job.model.ledger.session(session))
+        except RunBudgetExceeded as error:
+            self._stop(str(error))
+            raise NeverAskedError from None
+        finally:
+            job.model.end_session(session)
 
     async def _watched(
         self,
@@ -228,7 +251,17 @@ class Rollouts:
             )
         )
 
+    def _stop(self, reason: str) -> None:
+        self._control.stop(reason)
+        self._watchdog.abandon_waiting()
+
     def _journal_solution(self, work: Work, solution: Solution) -> None:
+        self._budget.add(solution)
+        if self._pilot is not None:
+            self._pilot.end(work.key, solution)
+        in_flight = self._job.model.load()[0] if self._job.model is not None else 0
+        if not self._over and (reason := self._budget.exceeded(in_flight)) is not None:
+            self._stop(reason)
         self._journal.append(
             Solved(
                 problem_idx=work.key.problem_idx,
@@ -298,6 +331,8 @@ class Rollouts:
         )
 
     def _errored(self, work: Work, error: ErrorInfo, *, final: bool) -> None:
+        if final and self._pilot is not None:
+            self._pilot.end(work.key, None)
         stopped = error.kind is Failure.BUDGET
         self._journal.append(
             Errored(
@@ -314,6 +349,21 @@ class Rollouts:
     def _give_up(self, error: ConfigError) -> None:
         self.failure = self.failure or error
         self._watchdog.abandon_waiting()
+
+
+def _accounted(solution: Solution, used: Totals) -> Solution:
+    """With the session's own accounts, where the solver could not tell what an agent used."""
+    if solution.usage.total_tokens is not None or not used.answers:
+        return solution
+    usage = Usage(
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        reasoning_tokens=used.reasoning_tokens or None,
+        cached_tokens=used.cached_tokens or None,
+    )
+    return msgspec.structs.replace(
+        solution, usage=usage, cost_usd=used.cost_usd, tries=max(solution.tries, used.tries)
+    )
 
 
 def _info(error: NelError, phase: Phase | None = None) -> ErrorInfo:

@@ -9,7 +9,8 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..results.journal import Header, JournalIndex, JournalReader, Scored, scan
 from ..results.journal_writer import JournalWriter
-from ..results.layout import JOURNAL
+from ..results.layout import JOURNAL, TRAFFIC
+from .budget import RunBudget
 from .control import Control, ServiceHealth
 from .progress import Tally
 from .rollouts import Job, Rollouts
@@ -32,6 +33,7 @@ async def run_jobs(
     *,
     run_id: str,
     control: Control,
+    budget: RunBudget,
     warn: Callable[[str], None],
 ) -> None:
     """Run every job that is not done, adding to ``ends`` how each ended.
@@ -54,7 +56,7 @@ async def run_jobs(
         elif error := await _check_service(job, service, warn):
             end = BenchmarkEnd(job.plan.slug, failure=error)
         else:
-            end = await _run_job(job, tally, index, run_id, control, service)
+            end = await _run_job(job, tally, index, run_id, control, budget, service)
         ends.append(end)
 
 
@@ -64,6 +66,7 @@ async def _run_job(
     index: JournalIndex,
     run_id: str,
     control: Control,
+    budget: RunBudget,
     health: ServiceHealth,
 ) -> BenchmarkEnd:
     path = job.folder / JOURNAL
@@ -71,8 +74,16 @@ async def _run_job(
     journal = JournalWriter(path, index, on_failure=lambda error: control.fail(_disk(error, path)))
     if index.header is None:
         journal.append(Header(benchmark=job.plan.name, plan_digest=job.plan.digest, run_id=run_id))
+    if job.model is not None and job.model.traffic is not None:
+        job.model.traffic.keep(job.plan.slug, job.folder / TRAFFIC)
     rollouts = Rollouts(
-        job, index=index, journal=journal, control=control, health=health, tally=tally
+        job,
+        index=index,
+        journal=journal,
+        control=control,
+        health=health,
+        tally=tally,
+        budget=budget,
     )
     tally.start()
     try:

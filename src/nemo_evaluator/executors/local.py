@@ -19,6 +19,7 @@ import msgspec
 
 from ..config.load import Loaded
 from ..config.runnable import check_runnable
+from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.lock import directory_lock
 from ..engine.plan import PlanLock, check_resumable, read_lock, write_lock
@@ -79,7 +80,9 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
             with _writing(directory):
                 info = _open_run(directory, prepared, loaded, options)
             control = Control()
-            ends = await _engine(prepared, info, control, options)
+            budget = RunBudget(loaded.config.budget, control, options.say)
+            _spent_before(prepared, budget)
+            ends = await _engine(prepared, info, control, budget, options)
         with _writing(directory):
             return _finish(directory, loaded, prepared, info, control, ends)
 
@@ -98,7 +101,7 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 async def _engine(
-    prepared: Prepared, info: RunInfo, control: Control, options: Options
+    prepared: Prepared, info: RunInfo, control: Control, budget: RunBudget, options: Options
 ) -> list[BenchmarkEnd]:
     tallies = [
         Tally(
@@ -118,11 +121,13 @@ async def _engine(
     with _signals(control, main, options) if options.handle_signals else contextlib.nullcontext():
         async with watch:
             try:
+                budget.start()
                 await run_jobs(
                     list(zip(prepared.jobs, tallies, strict=True)),
                     ends,
                     run_id=info.run_id,
                     control=control,
+                    budget=budget,
                     warn=options.say,
                 )
             except asyncio.CancelledError:
@@ -131,7 +136,21 @@ async def _engine(
                 main.uncancel()
             except ConfigError as error:
                 control.fail(error)
+            finally:
+                budget.stop()
+                if control.stopped:
+                    control.stopped += f" (used: {budget.used()})"
     return ends
+
+
+def _spent_before(prepared: Prepared, budget: RunBudget) -> None:
+    """What earlier invocations of the run used counts too."""
+    if budget.config.unlimited:
+        return
+    for job in prepared.jobs:
+        for event in events(job.folder / JOURNAL):
+            if isinstance(event, Solved):
+                budget.add(event.solution)
 
 
 @contextlib.contextmanager
@@ -246,6 +265,9 @@ def _verdict(
     if mend:
         return 2, [f"error: {error}" for error in mend]
     down = [f"error: {end.slug}: {end.service_down}" for end in ends if end.service_down]
+    if control.stopped and any(s.n_scored < s.n_rollouts for s in summaries):
+        hint = "raise it and repeat the command with --resume to go on"
+        down.append(f"stopped: {control.stopped}; {hint}")
     if control.interrupted:
         return 130, [*down, "interrupted: the same command with --resume goes on from here"]
     incomplete = [

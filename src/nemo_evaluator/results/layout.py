@@ -7,6 +7,7 @@ import re
 JOURNAL = "journal.jsonl"
 RESULTS = "results.jsonl"
 TRAJECTORIES = "trajectories.jsonl"
+TRAFFIC = "model_traffic.jsonl"
 RUNTIME = "runtime_stats.json"
 FAILURES = "failure_analysis.json"
 RUN_INFO = "run.json"

@@ -16,6 +16,7 @@ from .endpoint import Endpoint
 from .interceptors.opening import default_interceptors, open_interceptors
 from .ledger import Ledger
 from .limiter import Limiter
+from .log import TrafficLog
 from .pipeline import Pipeline
 from .price import cost
 from .scrub import Scrubber
@@ -120,7 +121,13 @@ class ModelClient:
             retry_on_status=proxy.retry_on_status,
             redact=self.scrub,
         )
-        steps = [*open_interceptors(default_interceptors(proxy)), ("ledger", self.ledger)]
+        self.traffic = (
+            TrafficLog(proxy.model_traffic) if proxy.model_traffic.kept != "off" else None
+        )
+        steps = open_interceptors(default_interceptors(proxy))
+        if self.traffic is not None:
+            steps.append(("traffic log", self.traffic))
+        steps.append(("ledger", self.ledger))
         self.pipeline = Pipeline(steps, transport, self.endpoint)
         self.pipeline.open(
             Place(

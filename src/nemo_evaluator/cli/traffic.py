@@ -1,0 +1,50 @@
+"""`nel traffic`: what was said between a run and its models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..types import RolloutKey
+
+
+@click.command()
+@click.argument("directory", type=click.Path(exists=True, path_type=Path))
+@click.option("-r", "--rollout", metavar="IDX/REPEAT", help="Print this conversation, e.g. 12/0.")
+@click.option("-b", "--bench", help="Folder of one benchmark of the run.")
+@click.option("--attempt", type=click.IntRange(1), help="Only this attempt.  [all]")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Sessions.")
+def command(
+    directory: Path, rollout: str | None, bench: str | None, attempt: int | None, limit: int
+) -> None:
+    """Show the model traffic of a run DIRECTORY: its sessions, or one conversation."""
+    from ..errors import ConfigError
+    from ..reports.traffic import conversation_lines, session_lines
+    from ..results.traffic import conversations, sessions, traffic_files
+
+    files = traffic_files(directory, bench)
+    if rollout is None:
+        for path in files:
+            click.echo(f"{path.parent.name}: ", nl=False)
+            click.echo("\n".join(session_lines(sessions(path), limit)))
+        return
+    key = _key(rollout)
+    found = [talk for path in files for talk in conversations(path, key)]
+    shown = [talk for talk in found if attempt in (None, talk.attempt)]
+    if not shown:
+        attempts = ", ".join(str(talk.attempt) for talk in found)
+        hint = f"its attempts: {attempts}" if found else "`nel traffic DIRECTORY` lists some"
+        raise ConfigError(f"no call of rollout {rollout}", where=str(directory), hint=hint)
+    click.echo("\n\n".join("\n".join(conversation_lines(talk)) for talk in shown))
+
+
+def _key(text: str) -> RolloutKey:
+    from ..types import RolloutKey
+
+    idx, _, repeat = text.partition("/")
+    if not idx.isdecimal() or not (repeat or "0").isdecimal():
+        raise click.BadParameter(f"{text!r} is not IDX/REPEAT", param_hint="--rollout")
+    return RolloutKey(int(idx), int(repeat or 0))

@@ -1,0 +1,159 @@
+"""What a run has used, against what it may use, and a forecast from its first rollouts.
+
+The brake is pulled when what is used and what is on its way together reach a limit, so that the
+limit is met and not overrun by all that is in flight. The forecast takes the first rollouts that
+were *begun*, not the first that came back: those are the short ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..config.budget import BudgetConfig
+from ..stats.student import t_quantile
+from ..types import RolloutKey, Solution
+from .control import Control
+
+PILOT = 20
+"""Rollouts a forecast is made from."""
+
+
+class Spend(NamedTuple):
+    """Tokens and US dollars."""
+
+    tokens: float
+    usd: float | None
+
+    def of(self, kind: str) -> float | None:
+        """One of the two."""
+        return self.tokens if kind == "tokens" else self.usd
+
+
+@dataclass(slots=True)
+class RunBudget:
+    """One per run. ``say`` is told the forecasts."""
+
+    config: BudgetConfig
+    control: Control
+    say: Callable[[str], None]
+    tokens: int = 0
+    usd: float | None = None
+    answers: int = 0
+    """Answers that ``tokens`` and ``usd`` are sums over."""
+    _timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """The clock of ``hours`` runs from here."""
+        if self.config.hours is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.config.hours * 3600, self._time_is_up)
+
+    def stop(self) -> None:
+        """The run is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def add(self, solution: Solution) -> None:
+        """Count an answer that was paid for, of this invocation or an earlier one."""
+        self.answers += 1
+        self.tokens += solution.usage.total_tokens or 0
+        if solution.cost_usd is not None:
+            self.usd = (self.usd or 0.0) + solution.cost_usd
+
+    def exceeded(self, in_flight: int) -> str | None:
+        """Why no further rollout may begin, if so."""
+        for kind, limit in self._limits():
+            used = (self.tokens if kind == "tokens" else self.usd) or 0
+            expected = used + in_flight * used / self.answers if self.answers else used
+            if expected >= limit:
+                return f"the budget of {_shown(limit, kind)} is used up"
+        return None
+
+    def used(self) -> str:
+        """What was used, for people."""
+        parts = [_shown(self.tokens, "tokens")]
+        return ", ".join(parts if self.usd is None else [_shown(self.usd, "usd"), *parts])
+
+    def pilot(self, label: str, open_rollouts: int) -> Pilot | None:
+        """The forecast of a benchmark, if it is large enough for one and anything is limited."""
+        if self.config.unlimited or open_rollouts <= PILOT:
+            return None
+        return Pilot(self, label, open_rollouts)
+
+    def _limits(self) -> list[tuple[str, float]]:
+        limits = [("usd", self.config.usd), ("tokens", self.config.tokens)]
+        return [(kind, limit) for kind, limit in limits if limit is not None]
+
+    def _time_is_up(self) -> None:
+        self.control.stop(f"the budget of {self.config.hours:g} hours is used up")
+
+
+@dataclass(slots=True)
+class Pilot:
+    """The first rollouts of a benchmark."""
+
+    budget: RunBudget
+    label: str
+    open_rollouts: int
+    _waiting: set[RolloutKey] = field(default_factory=set)
+    _begun: int = 0
+    _spent: list[Spend] = field(default_factory=list)
+    _started: float = field(default_factory=time.monotonic)
+
+    def begin(self, key: RolloutKey) -> None:
+        """A rollout is begun."""
+        if self._begun < PILOT:
+            self._begun += 1
+            self._waiting.add(key)
+
+    def end(self, key: RolloutKey, solution: Solution | None) -> None:
+        """A rollout came back, or failed (None). The last one of the pilot makes the forecast."""
+        if key not in self._waiting:
+            return
+        self._waiting.discard(key)
+        if solution is not None:
+            tokens = solution.usage.total_tokens or 0
+            self._spent.append(Spend(tokens, solution.cost_usd))
+        if self._begun == PILOT and not self._waiting and len(self._spent) > 1:
+            self.budget.say(self._forecast())
+
+    def _forecast(self) -> str:
+        parts, warnings = [], []
+        for kind, limit in (("tokens", self.budget.config.tokens), ("usd", self.budget.config.usd)):
+            spent = [spend.of(kind) for spend in self._spent]
+            known = [value for value in spent if value is not None]
+            if len(known) < 2:
+                continue
+            low, mean, high = total_interval(known, self.open_rollouts)
+            interval = f"[{_shown(low, kind)}, {_shown(high, kind)}]"
+            parts.append(f"about {_shown(mean, kind)} {interval}")
+            used = (self.budget.tokens if kind == "tokens" else self.budget.usd or 0) - sum(known)
+            if limit is not None and used + mean > limit:
+                share = max(0.0, (limit - used) / mean)
+                warnings.append(f"the budget of {_shown(limit, kind)} lasts for about {share:.0%}")
+        text = f"forecast for {self.label}, from {len(self._spent)} rollouts: {', '.join(parts)}"
+        return "; ".join([text, *warnings])
+
+
+def total_interval(values: list[float], count: int) -> tuple[float, float, float]:
+    """Low, mean and high of a total over ``count`` items, from a sample of them: a 95 % t-interval
+    of the mean with finite population correction, times ``count``. Needs two values.
+
+    Example: values 10, 12, 14 of 30 items: mean 12·30 = 360, s = 2, t(0.975, 2) = 4.303,
+    half = 30·4.303·2/√3·√(27/29) = 143.8.
+    """
+    n = len(values)
+    mean = sum(values) / n
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1))
+    correction = math.sqrt(max(0, count - n) / max(1, count - 1))
+    half = t_quantile(0.975, n - 1) * deviation / math.sqrt(n) * correction
+    return count * max(0.0, mean - half), count * mean, count * (mean + half)
+
+
+def _shown(value: float, kind: str) -> str:
+    return f"{value:,.0f} tokens" if kind == "tokens" else f"{value:.2f} USD"

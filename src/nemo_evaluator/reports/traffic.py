@@ -1,0 +1,117 @@
+"""The traffic of a run as text: totals by session, or one conversation turn by turn."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..results.traffic import Conversation, SessionTotals
+
+WIDTH = 100
+
+
+def session_lines(sessions: Sequence[SessionTotals], limit: int) -> Iterator[str]:
+    """A table of the sessions with most tokens."""
+    total = sum(session.tokens for session in sessions)
+    errors = sum(session.errors for session in sessions)
+    costs = [session.cost_usd for session in sessions if session.cost_usd is not None]
+    text = f"{len(sessions):,} sessions, {sum(s.calls for s in sessions):,} calls"
+    yield f"{text}, {errors:,} failed, {total:,} tokens{_usd(sum(costs) if costs else None)}"
+    yield f"{'rollout':>12}  {'attempt':>7}  {'calls':>6}  {'failed':>6}  {'tokens':>9}  {'s':>8}"
+    for session in sorted(sessions, key=lambda session: -session.tokens)[:limit]:
+        rollout = f"{session.problem_idx}/{session.repeat}"
+        yield (
+            f"{rollout:>12}  {session.attempt:>7}  {session.calls:>6}  {session.errors:>6}"
+            f"  {session.tokens:>9,}  {session.latency_ms / 1000:>8.1f}"
+        )
+    if len(sessions) > limit:
+        yield f"{'...':>12}  ({len(sessions) - limit:,} more)"
+
+
+def conversation_lines(conversation: Conversation) -> Iterator[str]:
+    """One attempt at one rollout."""
+    totals = SessionTotals(conversation.benchmark, *conversation.key, conversation.attempt)
+    for row in conversation.calls:
+        totals.add(row)
+    yield (
+        f"{conversation.benchmark} {conversation.key}, attempt {conversation.attempt}:"
+        f" {totals.calls} calls, {totals.errors} failed, {totals.tokens:,} tokens"
+        f"{_usd(totals.cost_usd)}"
+    )
+    for number, row in enumerate(conversation.calls, 1):
+        yield ""
+        yield f"── call {number}: {_head(row)}"
+        for message in row.get("request_messages") or ():
+            yield from _message(message)
+        if text := row.get("reasoning_content"):
+            yield from _said("reasoning", text)
+        if text := row.get("message_content"):
+            yield from _said("assistant", text)
+        for call in row.get("tool_calls_full") or ():
+            yield from _said("tool call", f"{call.get('name')}({call.get('arguments')})")
+    if (result := conversation.result) is not None:
+        yield ""
+        yield "── texts from results.jsonl (the log holds summaries; model_traffic.level: full)"
+        yield from _said("prompt", str(result.get("prompt")))
+        if result.get("reasoning"):
+            yield from _said("reasoning", result["reasoning"])
+        yield from _said("assistant", str(result.get("model_response")))
+
+
+def _head(row: dict[str, Any]) -> str:
+    usage = row.get("usage") or {}
+    if "error_type" in row:
+        status = f" (HTTP {row['status_code']})" if row.get("status_code") else ""
+        return f"{row['error_type']}{status}: {row.get('error_message')}"
+    parts = [
+        f"{usage.get('prompt_tokens', '?')} + {usage.get('completion_tokens', '?')} tokens",
+        f"{row.get('latency_ms') or 0:.0f} ms",
+        row.get("finish_reason") or "no finish reason",
+    ]
+    if row.get("source") not in (None, "endpoint"):
+        parts.append(f"from {row['source']}")
+    if (tries := row.get("tries") or 1) > 1:
+        parts.append(f"{tries} tries")
+    return ", ".join(parts)
+
+
+def _message(message: Any) -> Iterator[str]:
+    if not isinstance(message, dict):
+        yield from _said("?", str(message))
+        return
+    content = message.get("content")
+    role = str(message.get("role") or message.get("type") or "?")
+    if isinstance(content, list):
+        content = "\n".join(_part(part) for part in content)
+    if content:
+        yield from _said(role, str(content))
+    for call in message.get("tool_calls") or ():
+        function = call.get("function") or {} if isinstance(call, dict) else {}
+        yield from _said("tool call", f"{function.get('name')}({function.get('arguments')})")
+    if "output" in message:
+        yield from _said(role, str(message["output"]))
+
+
+def _part(part: Any) -> str:
+    if isinstance(part, dict):
+        return str(part["text"]) if "text" in part else f"[{part.get('type')}]"
+    return str(part)
+
+
+def _said(who: str, text: str) -> Iterator[str]:
+    yield f"{who}:"
+    for line in text.splitlines() or [""]:
+        yield from textwrap.wrap(
+            line,
+            WIDTH,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            replace_whitespace=False,
+            drop_whitespace=False,
+            break_long_words=False,
+        ) or [""]
+
+
+def _usd(cost: float | None) -> str:
+    return "" if cost is None else f", {cost:.4f} USD"

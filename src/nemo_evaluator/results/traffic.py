@@ -1,0 +1,117 @@
+"""Reads the traffic log: calls by session, and what was said in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import ConfigError
+from ..types import RolloutKey
+from .layout import RESULTS, TRAFFIC
+
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(slots=True)
+class SessionTotals:
+    """The calls of one session, summed up."""
+
+    benchmark: str
+    problem_idx: int
+    repeat: int
+    attempt: int
+    calls: int = 0
+    errors: int = 0
+    tokens: int = 0
+    latency_ms: float = 0.0
+    cost_usd: float | None = None
+
+    def add(self, row: dict[str, Any]) -> None:
+        """One call."""
+        self.calls += 1
+        self.errors += "error_type" in row
+        self.tokens += (row.get("usage") or {}).get("total_tokens") or 0
+        self.latency_ms += row.get("latency_ms") or 0.0
+        if (cost := row.get("cost_usd")) is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + cost
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One attempt at one rollout."""
+
+    benchmark: str
+    key: RolloutKey
+    attempt: int
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    result: dict[str, Any] | None = None
+    """Its line of ``results.jsonl``: the texts, where the log holds only summaries."""
+
+
+def traffic_files(directory: Path, benchmark: str | None = None) -> list[Path]:
+    """The logs of a run or of one benchmark's folder. Raises ConfigError if there are none."""
+    if directory.is_file():
+        return [directory]
+    found = sorted([*directory.glob(f"*/{TRAFFIC}"), *directory.glob(TRAFFIC)])
+    if benchmark is not None:
+        found = [path for path in found if path.parent.name == benchmark]
+    if not found:
+        where = str(directory / benchmark if benchmark else directory)
+        hint = "give a run directory; proxy.model_traffic.level must not be off"
+        raise ConfigError(f"no {TRAFFIC} here", where=where, hint=hint)
+    return found
+
+
+def calls(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a log; a torn last line is left out."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                row = _decode(line)
+            except msgspec.DecodeError:
+                continue
+            if isinstance(row, dict):
+                yield row
+
+
+def sessions(path: Path) -> list[SessionTotals]:
+    """All sessions of a log, in the order of their first call."""
+    found: dict[tuple[Any, ...], SessionTotals] = {}
+    for row in calls(path):
+        known = (row.get("benchmark") or "", row.get("problem_idx", -1), row.get("repeat", 0))
+        key = (*known, row.get("attempt", 1), row.get("session_id"))
+        totals = found.get(key)
+        if totals is None:
+            totals = found[key] = SessionTotals(*known, row.get("attempt", 1))
+        totals.add(row)
+    return list(found.values())
+
+
+def conversations(path: Path, key: RolloutKey) -> list[Conversation]:
+    """Every attempt at a rollout, the first one first."""
+    found: dict[int, Conversation] = {}
+    for row in calls(path):
+        if row.get("problem_idx") == key.problem_idx and row.get("repeat") == key.repeat:
+            attempt = row.get("attempt", 1)
+            if attempt not in found:
+                found[attempt] = Conversation(path.parent.name, key, attempt)
+            found[attempt].calls.append(row)
+    ordered = [found[attempt] for attempt in sorted(found)]
+    if ordered and not any("message_content" in row for row in ordered[-1].calls):
+        ordered[-1].result = _result(path.with_name(RESULTS), key)
+    return ordered
+
+
+def _result(path: Path, key: RolloutKey) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    rows = (
+        row
+        for row in calls(path)
+        if row.get("problem_idx") == key.problem_idx and row.get("repeat") == key.repeat
+    )
+    return next(rows, None)
