@@ -1,8 +1,9 @@
 """What a run has used, against what it may use, and a forecast from its first rollouts.
 
-The brake is pulled when what is used and what is on its way together reach a limit, so that the
-limit is met and not overrun by all that is in flight. The forecast takes the first rollouts that
-were *begun*, not the first that came back: those are the short ones.
+A rollout is begun only where what is used, what is on its way and what it will use itself, each at
+the mean so far, stay within the limits; otherwise it waits for one that is on its way. So a limit
+is met, not overrun by all that is in flight. The forecast takes the first rollouts that were
+*begun*, not the first that came back: those are the short ones.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class RunBudget:
     usd: float | None = None
     answers: int = 0
     """Answers that ``tokens`` and ``usd`` are sums over."""
+    on_their_way: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -65,14 +68,24 @@ class RunBudget:
         if solution.cost_usd is not None:
             self.usd = (self.usd or 0.0) + solution.cost_usd
 
-    def exceeded(self, in_flight: int) -> str | None:
-        """Why no further rollout may begin, if so."""
-        for kind, limit in self._limits():
-            used = (self.tokens if kind == "tokens" else self.usd) or 0
-            expected = used + in_flight * used / self.answers if self.answers else used
-            if expected >= limit:
-                return f"the budget of {_shown(limit, kind)} is used up"
-        return None
+    async def admit(self) -> bool:
+        """Wait until a rollout may begin; False if none may any more. Pair with ``release``."""
+        while not self.control.stopping:
+            limit = self._in_the_way()
+            if limit is None:
+                self.on_their_way += 1
+                return True
+            if self.on_their_way == 0:
+                self.control.stop(f"the budget of {limit} is used up")
+                return False
+            self._changed.clear()
+            await self._changed.wait()
+        return False
+
+    def release(self) -> None:
+        """A rollout that was admitted is over."""
+        self.on_their_way -= 1
+        self._changed.set()
 
     def used(self) -> str:
         """What was used, for people."""
@@ -85,9 +98,18 @@ class RunBudget:
             return None
         return Pilot(self, label, open_rollouts)
 
-    def _limits(self) -> list[tuple[str, float]]:
-        limits = [("usd", self.config.usd), ("tokens", self.config.tokens)]
-        return [(kind, limit) for kind, limit in limits if limit is not None]
+    def _in_the_way(self) -> str | None:
+        """The limit that one more rollout would pass. Before anything is known, a few may begin."""
+        for kind, limit in (("usd", self.config.usd), ("tokens", self.config.tokens)):
+            if limit is None:
+                continue
+            used = (self.tokens if kind == "tokens" else self.usd) or 0.0
+            mean = used / self.answers if self.answers else 0.0
+            if used + (self.on_their_way + 1) * mean > limit:
+                return _shown(limit, kind)
+            if not self.answers and self.on_their_way >= PILOT:
+                return _shown(limit, kind)
+        return None
 
     def _time_is_up(self) -> None:
         self.control.stop(f"the budget of {self.config.hours:g} hours is used up")

@@ -134,7 +134,13 @@ class Rollouts:
             work, seeded = found
             if seeded is not None:
                 self._journal.append(seeded)
-            await self._rollout(work)
+            if work.solution is not None:
+                await self._rollout(work)  # paid for already
+            elif await self._budget.admit():
+                try:
+                    await self._rollout(work)
+                finally:
+                    self._budget.release()
 
     async def _rollout(self, work: Work) -> None:
         solution = work.solution
@@ -259,9 +265,6 @@ class Rollouts:
         self._budget.add(solution)
         if self._pilot is not None:
             self._pilot.end(work.key, solution)
-        in_flight = self._job.model.load()[0] if self._job.model is not None else 0
-        if not self._over and (reason := self._budget.exceeded(in_flight)) is not None:
-            self._stop(reason)
         self._journal.append(
             Solved(
                 problem_idx=work.key.problem_idx,

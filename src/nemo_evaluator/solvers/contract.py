@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from ..errors import ConfigError
 from ..traffic.types import CallContext
 from ..types import Json, Problem, Solution
 
@@ -21,6 +22,16 @@ class SolveTools:
     """The service's client; ``None`` for solvers without a service."""
     context: CallContext
     """Session, rollout key and deadline: handed on with every model call."""
+
+    async def base_url(self) -> str:
+        """Where a foreign agent reaches the same model over HTTP, through the same interceptors,
+        until this solve ends: a base URL for OpenAI (and, less its ``/v1``, for Anthropic) clients.
+
+        Raises ConfigError where the solver has no service.
+        """
+        if self.model is None:
+            raise ConfigError("the solver has no service", hint="give it a `service`")
+        return await self.model.base_url(self.context)
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..config.proxy import ProxyConfig
 from ..config.services import ApiService, SimulatedService
@@ -22,6 +22,9 @@ from .price import cost
 from .scrub import Scrubber
 from .types import CallContext, ModelRequest, ModelResponse, Place
 
+if TYPE_CHECKING:
+    from .proxy.server import ProxyServer
+
 SIMULATED = "simulated"
 """The ``system_fingerprint`` by which a simulated endpoint gives itself away."""
 
@@ -31,6 +34,9 @@ class Model(Protocol):
 
     name: str
     """The model id sent to the endpoint."""
+
+    async def base_url(self, context: CallContext) -> str:
+        """Where a foreign client reaches it over HTTP, for one session."""
 
     async def generate(
         self,
@@ -107,6 +113,8 @@ class ModelClient:
         self.pinned = pinned
         """The configuration says which model this is; else its ``name`` is only a guess."""
         self.transport = transport
+        self._door: ProxyServer | None = None
+        self._opening = asyncio.Lock()
         self.ledger = Ledger()
         self.scrub = Scrubber(secrets)
         self._dialect = DIALECTS[service.protocol]
@@ -199,8 +207,22 @@ class ModelClient:
             completion_tokens=self.ledger.total.completion_tokens,
         )
 
+    async def base_url(self, context: CallContext) -> str:
+        """The base URL of an HTTP door to this client for one session; the door is opened when it
+        is first asked for."""
+        from .proxy.server import ProxyServer
+
+        async with self._opening:
+            if self._door is None:
+                door = ProxyServer(self)
+                await door.start()
+                self._door = door
+        return self._door.open_session(context)
+
     def end_session(self, context: CallContext) -> None:
-        """No more calls of this session and attempt will come."""
+        """No more calls of this session and attempt will come; what comes is refused."""
+        if self._door is not None:
+            self._door.close_session(context)
         self.pipeline.end_session(context)
 
     async def check(self) -> str | None:
@@ -209,5 +231,7 @@ class ModelClient:
 
     async def close(self) -> None:
         """Write what is left of the traffic, close all connections. Safe to call twice."""
+        if self._door is not None:
+            await self._door.stop()
         await self.pipeline.close()
         await self.transport.close()

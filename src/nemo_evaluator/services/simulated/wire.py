@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from ...traffic.dialects import responses
 from .model import Answer
 
 FINGERPRINT = "simulated"
@@ -44,7 +45,7 @@ def events(
 ) -> Iterator[dict[str, Any]]:
     """The events of a stream, each one ``data:`` line. ``usage``: one more with token counts."""
     if protocol == "responses":
-        yield from _responses_events(answer, model)
+        yield from responses.events(_responses(answer, model), _pieces)
         return
     if protocol == "completions":
         head = _head(answer, "cmpl", "text_completion", model)
@@ -81,20 +82,6 @@ def _deltas(answer: Answer) -> Iterator[dict[str, Any]]:
             yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
     for piece in _pieces(answer.text):
         yield {"content": piece}
-
-
-def _responses_events(answer: Answer, model: str) -> Iterator[dict[str, Any]]:
-    final = _responses(answer, model)
-    started = {**final, "status": "in_progress", "output": [], "usage": None}
-    yield {"type": "response.created", "response": started}
-    for piece in _pieces(answer.reasoning or ""):
-        yield {"type": "response.reasoning_summary_text.delta", "delta": piece}
-    for piece in _pieces(answer.text):
-        yield {"type": "response.output_text.delta", "delta": piece}
-    if answer.tool_call is not None:
-        arguments = answer.tool_call["function"]["arguments"]
-        yield {"type": "response.function_call_arguments.delta", "delta": arguments}
-    yield {"type": f"response.{final['status']}", "response": final}
 
 
 def _head(answer: Answer, prefix: str, kind: str, model: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ...types import Message
@@ -78,8 +78,10 @@ def parse(body: dict[str, Any]) -> Reply:
     )
 
 
-def events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The body as the events of a stream, each output item whole."""
+def events(
+    body: dict[str, Any], pieces: Callable[[str], Iterable[str]] = lambda text: (text,)
+) -> Iterator[dict[str, Any]]:
+    """The body as the events of a stream; ``pieces`` cuts its texts into deltas."""
     number = itertools.count()
 
     def event(kind: str, **fields: Any) -> dict[str, Any]:
@@ -89,18 +91,27 @@ def events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for index, item in enumerate(dicts(body.get("output"))):
         yield event("output_item.added", output_index=index, item=_begun(item))
         at = {"item_id": item.get("id"), "output_index": index}
+        for part_index, part in enumerate(dicts(item.get("summary"))):
+            place = {**at, "summary_index": part_index}
+            yield event("reasoning_summary_part.added", **place, part={**part, "text": ""})
+            for piece in pieces(part.get("text", "")):
+                yield event("reasoning_summary_text.delta", **place, delta=piece)
+            yield event("reasoning_summary_text.done", **place, text=part.get("text", ""))
+            yield event("reasoning_summary_part.done", **place, part=part)
         for part_index, part in enumerate(dicts(item.get("content"))):
             if part.get("type") == "output_text":
                 place = {**at, "content_index": part_index}
                 text = part.get("text", "")
                 empty = {**part, "text": ""}
                 yield event("content_part.added", **place, part=empty)
-                yield event("output_text.delta", **place, delta=text, logprobs=[])
+                for piece in pieces(text):
+                    yield event("output_text.delta", **place, delta=piece, logprobs=[])
                 yield event("output_text.done", **place, text=text, logprobs=[])
                 yield event("content_part.done", **place, part=part)
         if item.get("type") == "function_call":
             arguments = item.get("arguments", "")
-            yield event("function_call_arguments.delta", **at, delta=arguments)
+            for piece in pieces(arguments):
+                yield event("function_call_arguments.delta", **at, delta=piece)
             yield event("function_call_arguments.done", **at, arguments=arguments)
         yield event("output_item.done", output_index=index, item=item)
     status = body.get("status")
@@ -110,6 +121,7 @@ def events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _begun(item: dict[str, Any]) -> dict[str, Any]:
     empty: dict[str, Any] = {"content": []} if item.get("type") == "message" else {}
     empty |= {"arguments": ""} if item.get("type") == "function_call" else {}
+    empty |= {"summary": []} if item.get("type") == "reasoning" else {}
     return {**item, **empty}
 
 
