@@ -1,0 +1,86 @@
+"""A foreign agent (the openai SDK in a custom solver) reaches the model through the run's own
+pipeline: counted, limited and logged like any other call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from loopback import Loopback
+from openai import AsyncOpenAI, RateLimitError
+from runs import BENCH, rows
+
+from nemo_evaluator import evaluate_async
+from nemo_evaluator.solvers.contract import SolveTools
+from nemo_evaluator.types import Json, Problem, Solution
+
+
+class Agent:
+    """Asks three times over HTTP; is content with what it has when it is told to stop."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        answer = ""
+        url = await tools.base_url()
+        async with AsyncOpenAI(base_url=url, api_key="none") as client:
+            for _ in range(3):
+                try:
+                    reply = await client.chat.completions.create(
+                        model="m", messages=[{"role": "user", "content": problem.prompt}]
+                    )
+                except RateLimitError as error:
+                    assert error.code == "session_budget_exhausted"
+                    break
+                answer = reply.choices[0].message.content or ""
+        return Solution(response=answer)
+
+    def identity(self) -> Mapping[str, Json]:
+        return {"type": "agent"}
+
+    async def close(self) -> None:
+        pass
+
+
+def document(tmp_path: Path, url: str, turns: int) -> dict[str, Any]:
+    path = tmp_path / "sums.py"
+    path.write_text(BENCH % {"size": 4})
+    return {
+        "services": {
+            "model": {
+                "type": "api",
+                "url": url,
+                "protocol": "chat_completions",
+                "model": "m",
+                "price": {"prompt": 1, "completion": 1},
+                "proxy": {
+                    "interceptors": [{"name": "turn_counter", "config": {"max_turns": turns}}]
+                },
+            }
+        },
+        "solver": {"type": "custom", "service": "model", "class_path": f"{__name__}:Agent"},
+        "benchmarks": [{"name": str(path)}],
+        "output": {"dir": str(tmp_path / "run"), "report": []},
+    }
+
+
+async def test_all_its_calls_are_the_rollouts(tmp_path: Path, loopback: Loopback) -> None:
+    result = await evaluate_async(document(tmp_path, loopback.url, turns=10))
+    assert result.exit_code == 0
+    summary = result.summary.benchmarks[0]
+    assert len(loopback.calls) == 12
+    log = (tmp_path / "run/sums/model_traffic.jsonl").read_text().splitlines()
+    calls = [json.loads(line) for line in log]
+    assert sorted((call["problem_idx"], call["repeat"]) for call in calls) == sorted(
+        (idx, 0) for idx in range(4) for _ in range(3)
+    )
+    tokens = sum(call["usage"]["total_tokens"] for call in calls)
+    assert summary.runtime.total_tokens == tokens > 0
+    assert summary.runtime.cost_usd is not None
+
+
+async def test_out_of_turns_is_a_graceful_end(tmp_path: Path, loopback: Loopback) -> None:
+    result = await evaluate_async(document(tmp_path, loopback.url, turns=2))
+    assert result.exit_code == 0
+    assert len(loopback.calls) == 8  # the refused third turns never went upstream, once or more
+    assert all(row["outcome"] == "scored" for row in rows(tmp_path / "run/sums"))
