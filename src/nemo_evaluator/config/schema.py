@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from . import (
     agents,
     benchmark,
+    budget,
     cluster,
     endpoints,
     generation,
@@ -46,6 +47,7 @@ MODULES: tuple[ModuleType, ...] = (
     agents,
     scoring,
     sandboxes,
+    budget,
     cluster,
     output,
 )
@@ -93,23 +95,27 @@ def descriptions(record: type[ConfigRecord]) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(record.__mro__):
         if issubclass(base, ConfigRecord):
-            found |= _docs(inspect.getmodule(base)).get(base.__name__, {})
+            found |= _docs(inspect.getmodule(base)).get(base.__qualname__, {})
     return {name: found[name] for name in record.model_fields if name in found}
 
 
 def reference() -> str:
     """Markdown tables of every record: field, type, default, meaning."""
-    parts = []
-    for record in records():
-        texts = descriptions(record)
-        rows = [
-            f"| `{name}` | {_cell(_type(field))} | {_default(field)} | {_cell(texts[name])} |"
-            for name, field in record.model_fields.items()
-        ]
-        head = "| field | type | default | meaning |\n|---|---|---|---|"
-        summary = inspect.getdoc(record)
-        parts.append(f"### {record.__name__}\n{summary}\n\n{head}\n" + "\n".join(rows))
+    parts = [
+        f"### {record.__name__}\n{inspect.getdoc(record)}\n\n{table(record)}"
+        for record in records()
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def table(record: type[ConfigRecord]) -> str:
+    """A Markdown table of the fields of one record."""
+    texts = descriptions(record)
+    rows = [
+        f"| `{name}` | {_cell(_type(field))} | {_default(field)} | {_cell(texts[name])} |"
+        for name, field in record.model_fields.items()
+    ]
+    return "\n".join(["| field | type | default | meaning |\n|---|---|---|---|", *rows])
 
 
 def with_reference(page: str) -> str:
@@ -123,9 +129,12 @@ def with_reference(page: str) -> str:
 def _docs(module: ModuleType | None) -> dict[str, dict[str, str]]:
     assert module is not None
     found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(module)).body:
+    pending = [("", node) for node in ast.parse(inspect.getsource(module)).body]
+    while pending:
+        prefix, node = pending.pop()
         if isinstance(node, ast.ClassDef):
-            fields = found.setdefault(node.name, {})
+            fields = found.setdefault(prefix + node.name, {})
+            pending += [(f"{prefix}{node.name}.", child) for child in node.body]
             for field, text in zip(node.body, node.body[1:], strict=False):
                 if (
                     isinstance(field, ast.AnnAssign)

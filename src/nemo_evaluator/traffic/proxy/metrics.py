@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,8 @@ class Metrics:
         total = model.ledger.total
         lines = [*self._requests(), *self._durations()]
         lines += _metric("nel_proxy_in_flight", "gauge", "Requests now.", {"": self.in_flight})
+        tasks = len(asyncio.all_tasks())
+        lines += _metric("nel_proxy_tasks", "gauge", "Tasks of the event loop.", {"": tasks})
         tokens = {
             "prompt": total.prompt_tokens,
             "completion": total.completion_tokens,
