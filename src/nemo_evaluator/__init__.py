@@ -24,12 +24,17 @@ if TYPE_CHECKING:
         multichoice_regex,
         numeric_match,
     )
+    from .traffic.types import Forward, Interceptor, ModelRequest, ModelResponse
 
 _PUBLIC = {
     "ConfigError": "errors",
     "EvalEnvironment": "environments.subclass",
+    "Forward": "traffic.types",
     "InfraError": "errors",
+    "Interceptor": "traffic.types",
     "ModelError": "errors",
+    "ModelRequest": "traffic.types",
+    "ModelResponse": "traffic.types",
     "ScorerInput": "scoring.input",
     "SeedResult": "environments.define",
     "VerifyResult": "environments.subclass",
@@ -50,8 +55,12 @@ _PUBLIC = {
 __all__ = [
     "ConfigError",
     "EvalEnvironment",
+    "Forward",
     "InfraError",
+    "Interceptor",
     "ModelError",
+    "ModelRequest",
+    "ModelResponse",
     "ScorerInput",
     "SeedResult",
     "VerifyResult",

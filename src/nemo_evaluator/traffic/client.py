@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ..config.proxy import ProxyConfig
 from ..config.services import ApiService, SimulatedService
 from ..types import Failure, Generation, Image, Json, Message
+from .defaults import Defaults
 from .dialects import DIALECTS, Question
 from .endpoint import Endpoint
 from .interceptors.opening import default_interceptors, open_interceptors
@@ -20,7 +21,7 @@ from .log import TrafficLog
 from .pipeline import Pipeline
 from .price import cost
 from .scrub import Scrubber
-from .types import CallContext, ModelRequest, ModelResponse, Place
+from .types import CallContext, ModelRequest, ModelResponse, Place, Step
 
 if TYPE_CHECKING:
     from .proxy.server import ProxyServer
@@ -132,7 +133,8 @@ class ModelClient:
         self.traffic = (
             TrafficLog(proxy.model_traffic) if proxy.model_traffic.kept != "off" else None
         )
-        steps = open_interceptors(default_interceptors(proxy))
+        steps: list[tuple[str, Step]] = [("defaults", Defaults(self._dialect, self._params))]
+        steps += open_interceptors(default_interceptors(proxy))
         if self.traffic is not None:
             steps.append(("traffic log", self.traffic))
         steps.append(("ledger", self.ledger))
