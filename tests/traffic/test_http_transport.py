@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from loopback import FAULTS, Call, Loopback, Manner, Reply, Script, answer, drip, error, json_reply
 
-from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.errors import ConfigError, PermanentError
 from nemo_evaluator.traffic.http import HttpTransport, TransportError
 from nemo_evaluator.traffic.types import ModelRequest
 from nemo_evaluator.types import Failure
@@ -210,6 +212,72 @@ def test_a_key_with_a_line_break_in_it_is_refused_without_showing_it() -> None:
         HttpTransport("http://h/v1", "chat_completions", api_key="sec\nret")
     expected = "http://h: the api_key has a line break or control character in it"
     assert str(caught.value) == expected
+
+
+async def test_a_header_that_would_be_two_is_not_sent(loopback: Loopback, connect: Open) -> None:
+    with pytest.raises(PermanentError, match="the header 'x-a' has a line break") as caught:
+        await connect(loopback.url)(request(headers={"x-a": "1\r\nx-b: hush"}))
+    assert caught.value.info.kind is Failure.BAD_REQUEST
+    assert "hush" not in str(caught.value)
+    assert loopback.calls == []
+
+
+@pytest.mark.parametrize("name", ["content-length", "Transfer-Encoding", "X A"])
+def test_headers_nobody_can_set_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^http://h: the header '{name}' "):
+        HttpTransport("http://h/v1", "chat_completions", headers={name: "1"})
+
+
+# -- requests of other kinds ----------------------------------------------------------------------
+
+
+async def test_a_request_that_is_passed_through(loopback: Loopback, connect: Open) -> None:
+    loopback.script(lambda call: json_reply({"path": call.path}, 201, {"X-Id": "7"}))
+    transport = connect(loopback.url, api_key="key")
+    sent = {"content-type": "application/x-ndjson", "x-org": "we"}
+    async with transport.passed_through("POST", "/files?a=b", sent, b"{}") as response:
+        assert (response.status, response.headers.get("x-id")) == (201, "7")
+        data = b"".join([chunk async for chunk in response.content.iter_any()])
+    assert data == b'{"path":"/v1/files"}'
+    async with transport.passed_through("POST", "/x", {}, b"", below_api=False) as response:
+        pass
+    first, second = loopback.calls
+    assert first.headers["content-type"] == "application/x-ndjson"
+    assert first.headers["authorization"] == second.headers["authorization"] == "Bearer key"
+    assert (first.headers["x-org"], second.path) == ("we", "/x")
+
+
+async def test_a_failure_of_what_is_passed_through(loopback: Loopback, connect: Open) -> None:
+    loopback.script(FAULTS["cut"])
+    with pytest.raises(TransportError, match=r"^the response broke off"):
+        async with connect(loopback.url).passed_through("POST", "/x", {}, b"{}") as response:
+            async for _ in response.content.iter_any():
+                pass
+    with pytest.raises(TransportError, match="the header 'x-a' has a line break"):
+        async with connect(loopback.url).passed_through("GET", "/x", {"x-a": "\n"}, b""):
+            pass
+
+
+async def test_a_live_stream_ends_with_its_limit(loopback: Loopback, connect: Open) -> None:
+    pieces = [b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'] * 2
+
+    def endless(call: Call) -> Reply:
+        data = b"".join(pieces)
+        kind = "text/event-stream"
+        return Reply(data, manner=Manner.DRIP, interval=0.01, content_type=kind)
+
+    loopback.script(endless)
+    response = await connect(loopback.url, total_timeout=0.8)(request(stream=True, live=True))
+    assert response.chunks is not None
+    with pytest.raises(TransportError, match=r"^timeout: not finished within 0\.8 s"):
+        async for _ in response.chunks:
+            pass
+
+
+def test_an_http_endpoint_needs_no_aiohttp() -> None:
+    code = "import sys, nemo_evaluator.traffic.http; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"aiohttp", "multidict", "yarl"} & set(done.stdout.split())
 
 
 # -- pre-flight -----------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""The HTTP transport: one pooled session per service, bytes in and a parsed body out.
+"""The HTTP transport: one pool of connections per service, bytes in and a parsed body out.
 
-It knows sockets, timeouts and server-sent events; it does not retry, count or judge a status.
-Whatever goes wrong below the status line is a ``TransportError``, whose text never holds a URL's
-path, query or credentials.
+It knows bodies, keys, timeouts and server-sent events; sockets and HTTP itself are in ``net``. It
+does not retry, count or judge a status. Whatever goes wrong below the status line is a
+``TransportError``, whose text never holds a URL's path, query or credentials.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import asyncio
 import base64
 import contextlib
 import time
-import urllib.request
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
-
-from ..errors import ConfigError
+from ..errors import ConfigError, PermanentError
 from ..types import Failure
+from ..version import __version__
 from .dialects import DIALECTS
 from .dialects.contract import as_dict
+from .net.clock import Clock
+from .net.errors import CannotConnect, Late, Limit, NetError
+from .net.headers import Headers, RequestHead, problem, request_target
+from .net.origin import Origin
+from .net.pool import Pool
+from .net.response import Response
 from .sse import SseParser
 from .types import ModelRequest, ModelResponse
 from .urls import PATHS, api_root, base_url, endpoint_url, models_url, peer_name, split_credentials
@@ -32,6 +34,7 @@ from .wire import decode, encode
 CHECK_SECONDS = 10.0
 SHOWN_CHARS = 80
 EVENT_STREAM = "text/event-stream"
+USER_AGENT = f"nemo-evaluator/{__version__}"
 
 
 class TransportError(Exception):
@@ -61,24 +64,46 @@ class HttpTransport:
         self.url = url
         self.peer = peer_name(url)
         self._has_key = bool(api_key or credentials)
-        self._targets = {name: URL(endpoint_url(url, name)) for name in PATHS}
-        self._targets[protocol] = URL(url)
-        self._proxy = _http_proxy(url)
+        self._origin = Origin.of(url)
         self.headers = _headers(api_key, credentials, headers or {}, self.peer)
         """Sent with every request; a request's own headers of the same name win."""
+        self._json = Headers.of({"Content-Type": "application/json"}, self.headers)
+        targets = {name: endpoint_url(url, name) for name in PATHS} | {protocol: url}
+        self._heads = {name: self._head("POST", to, self._json) for name, to in targets.items()}
         self._max_connections = max_connections
-        self._connect, self._first_byte, self._total = (
-            connect_timeout,
-            first_byte_timeout,
-            total_timeout,
-        )
-        self._session: aiohttp.ClientSession | None = None
+        self._seconds = {
+            Limit.CONNECT: connect_timeout,
+            Limit.FIRST_BYTE: first_byte_timeout,
+            Limit.TOTAL: total_timeout,
+        }
+        self._pool: Pool | None = None
+        self._clocks: list[Clock] = []
 
     async def __call__(self, request: ModelRequest) -> ModelResponse:
-        """One try. Raises TransportError."""
-        first_byte = asyncio.timeout(self._first_byte)
-        with self._translated(first_byte):
-            return await self._send(request, first_byte)
+        """One try. Raises TransportError, and PermanentError for a header that cannot be sent."""
+        started = time.perf_counter()
+        stream, body = request.stream, request.body
+        data = encode(_streamed(body, request.protocol) if stream else body)
+        try:
+            head = self._heads[request.protocol](len(data), request.headers)
+        except ValueError as error:
+            raise PermanentError(str(error), kind=Failure.BAD_REQUEST, peer=self.peer) from None
+        pool = self._pool or self._opened()
+        try:
+            response = await pool.request(head, data, whole=not stream, clocks=self._clocks)
+            if stream and response.status == 200 and _is_event_stream(response):
+                if request.live:
+                    return await self._begin_stream(response)
+                return await self._read_stream(response, request.protocol, started)
+            data = await response.read()
+        except NetError as error:
+            raise self._translated(error) from None
+        return ModelResponse(
+            status=response.status,
+            body=_parse(data, response.status),
+            headers=response.headers,
+            latency_ms=(time.perf_counter() - started) * 1000,
+        )
 
     @contextlib.asynccontextmanager
     async def passed_through(
@@ -89,36 +114,25 @@ class HttpTransport:
         data: bytes,
         *,
         below_api: bool = True,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[Response]:
         """A request nobody here understands, and its response as it is. The path is relative to
         the service's API (``.../v1``), or to what that stands on. Raises TransportError."""
         base = base_url(self.url)
-        target = URL((base if below_api else api_root(base)) + path_and_query, encoded=True)
-        sent = self.headers.copy()
-        sent.pop("Content-Type", None)
-        sent.update(headers)
-        with self._translated(None):
-            async with self._client().request(
-                method, target, headers=sent, data=data or None, allow_redirects=False
-            ) as response:
-                yield response
-
-    @contextlib.contextmanager
-    def _translated(self, first_byte: asyncio.Timeout | None) -> Iterator[None]:
-        """Whatever goes wrong below the status line becomes a TransportError."""
+        url = (base if below_api else api_root(base)) + path_and_query
         try:
-            yield
-        except TimeoutError as error:
-            message = self._timeout_text(error, first_byte)
-            raise TransportError(Failure.TIMEOUT, message) from None
-        except aiohttp.ClientPayloadError as error:
-            message = f"the response broke off: {_one_line(error)}"
-            raise TransportError(Failure.CONNECTION, message) from None
-        except aiohttp.ClientResponseError as error:  # its text holds the URL, its message not
-            message = f"the response is no HTTP: {_one_line(error.message)}"
-            raise TransportError(Failure.CONNECTION, message) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise TransportError(Failure.CONNECTION, _connection_text(error)) from None
+            head = self._head(method, url, self.headers)(len(data), headers)
+        except ValueError as error:
+            raise TransportError(Failure.BAD_REQUEST, str(error)) from None
+        pool = self._pool or self._opened()
+        clocks = [clock for clock in self._clocks if clock.limit is Limit.TOTAL]
+        try:
+            response = await pool.request(
+                head, data, whole=False, bodiless=method == "HEAD", clocks=clocks
+            )
+            with contextlib.closing(response):
+                yield response
+        except NetError as error:
+            raise self._translated(error) from None
 
     async def check(self, model: str) -> str | None:
         """Pre-flight: is anybody there, and does the key open the door?
@@ -126,21 +140,19 @@ class HttpTransport:
         Returns a warning or None. Raises ConfigError for an unreachable host or a refused key; any
         other answer decides nothing.
         """
+        head = self._head("GET", models_url(self.url), self.headers)(0)
+        pool = self._pool or self._opened()
         try:
-            async with self._client().get(
-                models_url(self.url),
-                headers=self.headers,
-                timeout=aiohttp.ClientTimeout(total=CHECK_SECONDS),
-                allow_redirects=False,
-            ) as response:
+            async with asyncio.timeout(CHECK_SECONDS):
+                response = await pool.request(head)
                 status, data = response.status, await response.read()
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+        except CannotConnect as error:
             raise ConfigError(
-                f"unreachable: {_connection_text(error)}",
+                f"unreachable: {error}",
                 where=self.peer,
                 hint="check the service's url, and that the server is running",
             ) from None
-        except (TimeoutError, aiohttp.ClientError, OSError):
+        except (NetError, TimeoutError):
             return None
         if status in (401, 403):
             given = "the api_key was refused" if self._has_key else "it wants an api_key"
@@ -153,71 +165,44 @@ class HttpTransport:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+        for clock in self._clocks:
+            clock.close()
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.close()
 
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._max_connections),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=self._total, sock_connect=self._connect),
-                read_bufsize=2**18,
-                proxy=self._proxy,
-            )
-        return self._session
+    def _opened(self) -> Pool:
+        loop = asyncio.get_running_loop()
+        self._clocks = [
+            Clock(loop, limit, seconds)
+            for limit, seconds in self._seconds.items()
+            if seconds is not None and limit is not Limit.CONNECT
+        ]
+        connect = self._seconds[Limit.CONNECT]
+        self._pool = Pool(self._origin, self._max_connections, connect)
+        return self._pool
 
-    async def _send(self, request: ModelRequest, first_byte: asyncio.Timeout) -> ModelResponse:
-        body, headers = request.body, self.headers
-        if request.stream:
-            body = _streamed(body, request.protocol)
-        if request.headers:
-            headers = headers.copy()
-            headers.update(request.headers)
-        started = time.perf_counter()
-        sent = self._client().post(
-            self._targets[request.protocol],
-            data=encode(body),
-            headers=headers,
-            allow_redirects=False,
-        )
-        if self._first_byte is None:
-            response = await sent
-        else:
-            async with first_byte:
-                response = await sent
-        streamed = request.stream and response.status == 200 and _is_event_stream(response)
-        if streamed and request.live:
-            return await self._begin_stream(response)
-        async with response:
-            if streamed:
-                return await self._read_stream(response, request.protocol, started)
-            data = await response.read()
-        return ModelResponse(
-            status=response.status,
-            body=_parse(data, response.status),
-            headers=response.headers,
-            latency_ms=(time.perf_counter() - started) * 1000,
-        )
+    def _head(self, method: str, url: str, headers: Mapping[str, str]) -> RequestHead:
+        parts, origin = urlsplit(url), self._origin
+        target = request_target((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        own = {"Host": origin.authority, "User-Agent": USER_AGENT, "Accept": "*/*"}
+        proxy = origin.proxy if origin.scheme == "http" else None
+        if proxy is not None and proxy.authorization:
+            own["Proxy-Authorization"] = proxy.authorization
+        return RequestHead(method, origin.form(target), Headers.of(own, headers))
 
-    async def _begin_stream(self, response: aiohttp.ClientResponse) -> ModelResponse:
+    async def _begin_stream(self, response: Response) -> ModelResponse:
         """A stream from its first event on: until then it can still fail and be tried again."""
         parser, begun = SseParser(), bytearray()
         events: list[dict[str, Any]] = []
         try:
-            async for chunk in response.content.iter_any():
+            while not (events or parser.done) and (chunk := await response.read_some()):
                 begun += chunk
                 events = parser.feed(chunk)
-                if events or parser.done:
-                    break
         except ValueError:
             response.close()
             message = "the first event of the stream is not JSON"
             raise TransportError(Failure.INVALID_RESPONSE, message) from None
-        except BaseException:
-            response.close()
-            raise
         if not events:
             response.close()
             raise TransportError(Failure.CONNECTION, "the stream ended before the answer did")
@@ -227,26 +212,24 @@ class HttpTransport:
         chunks = self._chunks(bytes(begun), response)
         return ModelResponse(200, {}, response.headers, chunks=chunks)
 
-    async def _chunks(
-        self, begun: bytes, response: aiohttp.ClientResponse
-    ) -> AsyncGenerator[bytes]:
+    async def _chunks(self, begun: bytes, response: Response) -> AsyncGenerator[bytes]:
         """The stream, from what has come already; closing it closes the connection."""
-        with self._translated(None):
-            try:
-                yield begun
-                async for chunk in response.content.iter_any():
-                    yield chunk
-                response.release()
-            finally:
-                response.close()
+        try:
+            yield begun
+            while chunk := await response.read_some():
+                yield chunk
+        except NetError as error:
+            raise self._translated(error) from None
+        finally:
+            response.close()
 
     async def _read_stream(
-        self, response: aiohttp.ClientResponse, protocol: str, started: float
+        self, response: Response, protocol: str, started: float
     ) -> ModelResponse:
         accumulator, parser = DIALECTS[protocol].accumulator(), SseParser()
         first_token = None
         try:
-            async for chunk in response.content.iter_any():
+            while chunk := await response.read_some():
                 for event in parser.feed(chunk):
                     if event.get("error") and not event.get("choices"):
                         return ModelResponse(200, event, response.headers)
@@ -257,6 +240,8 @@ class HttpTransport:
         except ValueError:
             message = "the stream broke off, or an event of it is not JSON"
             raise TransportError(Failure.INVALID_RESPONSE, message) from None
+        finally:
+            response.close()
         body = accumulator.body(parser.done)
         if body is None:
             raise TransportError(Failure.CONNECTION, "the stream ended before the answer did")
@@ -268,14 +253,20 @@ class HttpTransport:
             ttft_ms=first_token,
         )
 
-    def _timeout_text(self, error: TimeoutError, first_byte: asyncio.Timeout | None) -> str:
-        if isinstance(error, aiohttp.ConnectionTimeoutError) and self._connect is not None:
-            return f"timeout: no connection within {self._connect:g} s (timeouts.connect)"
-        if first_byte is not None and self._first_byte is not None and first_byte.expired():
-            return f"timeout: no answer within {self._first_byte:g} s (timeouts.first_byte)"
-        if self._total is not None:
-            return f"timeout: not finished within {self._total:g} s (timeouts.total)"
-        return "timeout of the connection"
+    def _translated(self, error: NetError) -> TransportError:
+        if not isinstance(error, Late):
+            return TransportError(Failure.CONNECTION, str(error))
+        what, name = TIMEOUTS[error.limit]
+        seconds = self._seconds[error.limit]
+        message = f"timeout: {what} within {seconds:g} s (timeouts.{name})"
+        return TransportError(Failure.TIMEOUT, message)
+
+
+TIMEOUTS = {
+    Limit.CONNECT: ("no connection", "connect"),
+    Limit.FIRST_BYTE: ("no answer", "first_byte"),
+    Limit.TOTAL: ("not finished", "total"),
+}
 
 
 def _headers(
@@ -283,18 +274,18 @@ def _headers(
     credentials: tuple[str, str] | None,
     extra: Mapping[str, str],
     peer: str,
-) -> CIMultiDict[str]:
-    headers = CIMultiDict({"Content-Type": "application/json", "Accept-Encoding": "identity"})
+) -> Headers:
+    own = {"Accept-Encoding": "identity"}
     if api_key and (key := api_key.strip()):
-        headers["Authorization"] = f"Bearer {key}"
+        own["Authorization"] = f"Bearer {key}"
     elif credentials:
         pair = base64.b64encode(":".join(credentials).encode()).decode()
-        headers["Authorization"] = f"Basic {pair}"
-    headers.update(extra)
+        own["Authorization"] = f"Basic {pair}"
+    headers = Headers.of(own, extra)
     for name, value in headers.items():
-        if any(ord(char) < 32 or ord(char) == 127 for char in name + value):
+        if why := problem(name, value):
             what = "the api_key" if name == "Authorization" else f"the header {name!r}"
-            raise ConfigError(f"{what} has a line break or control character in it", where=peer)
+            raise ConfigError(f"{what} {why}", where=peer)
     return headers
 
 
@@ -305,15 +296,7 @@ def _streamed(body: dict[str, Any], protocol: str) -> dict[str, Any]:
     return {**body, "stream": True, **merged}
 
 
-def _http_proxy(url: str) -> str | None:
-    """The proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, ...) names for a URL."""
-    parts = urlsplit(url)
-    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)
-
-
-def _is_event_stream(response: aiohttp.ClientResponse) -> bool:
+def _is_event_stream(response: Response) -> bool:
     return response.headers.get("Content-Type", EVENT_STREAM).startswith(EVENT_STREAM)
 
 
@@ -329,17 +312,6 @@ def _parse(data: bytes, status: int) -> dict[str, object]:
         message = f"the response is not a JSON object: {text[:SHOWN_CHARS]!r}"
         raise TransportError(Failure.INVALID_RESPONSE, message)
     return {"error": {"message": text}}
-
-
-def _connection_text(error: BaseException) -> str:
-    if isinstance(error, aiohttp.InvalidURL):
-        return "the URL is not valid"
-    text = _one_line(error) or type(error).__name__
-    return text.replace(" ssl:default", "").replace(" [None]", "")
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
 
 
 def _unknown_model_warning(data: bytes, model: str) -> str | None:

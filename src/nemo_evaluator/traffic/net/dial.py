@@ -1,0 +1,144 @@
+"""Opens connections: names, sockets, the proxy's tunnel, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import CannotConnect, Late, Limit, cause
+from .origin import Origin, Proxy
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+HEAD_START = 0.25
+"""Seconds an address has before the next is tried beside it (RFC 8305 section 5)."""
+PROBE_SECONDS = 60
+"""A silent peer is asked for a sign of life so often: a model may think for minutes, and what lies
+between forgets connections."""
+MAX_ANSWER = 2**14
+"""Bytes a proxy may say before its tunnel is open."""
+
+AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
+Address = tuple[int, int, int, str, Any]
+"""As ``getaddrinfo`` gives them."""
+
+
+async def dial(
+    origin: Origin,
+    factory: Callable[[], AnyProtocol],
+    context: SSLContext | None,
+    seconds: float | None,
+) -> AnyProtocol:
+    """A connection to the origin. Raises CannotConnect, or Late after so many seconds."""
+    end = origin.proxy or origin
+    timer = asyncio.timeout(seconds)
+    try:
+        async with timer:
+            return await _dial(origin, factory, context)
+    except OSError as error:  # also of names and TLS; a TimeoutError is either of two
+        if timer.expired():
+            raise Late(Limit.CONNECT) from None
+        via = f" over the proxy {end.host}:{end.port}" if isinstance(end, Proxy) else ""
+        message = f"Cannot connect to host {origin.shown}{via} [{cause(error)}]"
+        raise CannotConnect(message) from None
+
+
+async def _dial(
+    origin: Origin, factory: Callable[[], AnyProtocol], context: SSLContext | None
+) -> AnyProtocol:
+    loop = asyncio.get_running_loop()
+    end = origin.proxy or origin
+    found = await loop.getaddrinfo(end.host, end.port, type=socket.SOCK_STREAM)
+    sock = await first_connected(_alternating(found))
+    try:
+        if origin.proxy is not None and context is not None:
+            await _tunnel(loop, sock, origin, origin.proxy)
+    except BaseException:
+        sock.close()
+        raise
+    name = origin.host if context is not None else None
+    _, protocol = await loop.create_connection(
+        factory, sock=sock, ssl=context, server_hostname=name
+    )
+    return protocol
+
+
+async def first_connected(addresses: Sequence[Address]) -> socket.socket:
+    """A socket of the first address that answers. Raises OSError, the last one's."""
+    loop = asyncio.get_running_loop()
+    if len(addresses) == 1:
+        return await _connected(loop, addresses[0])
+    left = list(reversed(addresses))
+    running: set[asyncio.Task[socket.socket]] = set()
+    error: BaseException = OSError("no address")
+    try:
+        while left or running:
+            if left:
+                running.add(loop.create_task(_connected(loop, left.pop())))
+            done, _ = await asyncio.wait(
+                running,
+                timeout=HEAD_START if left else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for task in done:
+                running.discard(task)
+                failed = task.exception()
+                if failed is None:
+                    return task.result()
+                error = failed
+        raise error
+    finally:
+        for task in running:
+            task.cancel()
+            task.add_done_callback(_close_late)
+
+
+def _close_late(task: asyncio.Task[socket.socket]) -> None:
+    """An address that answered after another one, or after nobody wanted it any more."""
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+async def _connected(loop: asyncio.AbstractEventLoop, address: Address) -> socket.socket:
+    family, kind, protocol, _, where = address
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_SECONDS)
+        await loop.sock_connect(sock, where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _alternating(addresses: Sequence[Address]) -> list[Address]:
+    """The families in turns, the resolver's favourite first."""
+    first = [address for address in addresses if address[0] == addresses[0][0]]
+    others = [address for address in addresses if address[0] != addresses[0][0]]
+    return [address for address in chain(*zip_longest(first, others)) if address is not None]
+
+
+async def _tunnel(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, origin: Origin, proxy: Proxy
+) -> None:
+    key = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+    ask = f"CONNECT {origin.shown} HTTP/1.1\r\nHost: {origin.shown}\r\n{key}\r\n"
+    await loop.sock_sendall(sock, ask.encode())
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        data = await loop.sock_recv(sock, 4096)
+        answer += data
+        if not data or len(answer) > MAX_ANSWER:
+            raise OSError("the proxy does not open a tunnel")
+    version, status, *_ = *answer.split(None, 2), b"", b""
+    if not version.startswith(b"HTTP/1.") or not status.startswith(b"2"):
+        said = status[:3].decode("latin-1")
+        raise OSError(f"the proxy does not open a tunnel: HTTP {said}")

@@ -1,0 +1,117 @@
+"""Header fields, and the head of a request. Nothing with a line break in it gets through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from string import punctuation
+from urllib.parse import quote
+
+Raw = Sequence[tuple[bytes, bytes]]
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OURS = frozenset(("content-length", "transfer-encoding"))
+_KEPT = "".join(set(punctuation) - set('"#<>\\^`{|}'))
+
+
+class Headers(Mapping[str, str]):
+    """Header fields by name, whatever its case. Parsed when first looked at.
+
+    Repeated fields are one, joined by commas (RFC 9110 section 5.3); of ``Set-Cookie`` the last.
+    """
+
+    __slots__ = ("_fields", "_raw")
+
+    def __init__(self, raw: Raw = ()) -> None:
+        self._raw = raw
+        self._fields: dict[str, tuple[str, str]] | None = None
+
+    @classmethod
+    def of(cls, *groups: Mapping[str, str]) -> Headers:
+        """The fields of all groups; a later one replaces an earlier one of the same name."""
+        headers = cls()
+        pairs = (pair for group in groups for pair in group.items())
+        headers._fields = {name.lower(): (name, value) for name, value in pairs}
+        return headers
+
+    def __getitem__(self, name: str) -> str:
+        return self._parsed()[name.lower()][1]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._parsed()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, _ in self._parsed().values()])
+
+    def __len__(self) -> int:
+        return len(self._parsed())
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self)})"  # values may be secret
+
+    def _parsed(self) -> dict[str, tuple[str, str]]:
+        if self._fields is None:
+            self._fields = _joined(self._raw)
+        return self._fields
+
+
+def _joined(raw: Raw) -> dict[str, tuple[str, str]]:
+    fields: dict[str, tuple[str, str]] = {}
+    for raw_name, raw_value in raw:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("utf-8", "replace")
+        key = name.lower()
+        if key in fields and key != "set-cookie":
+            value = f"{fields[key][1]}, {value}"
+        fields[key] = (name, value)
+    return fields
+
+
+def problem(name: str, value: str) -> str | None:
+    """Why a header cannot be sent; None if it can."""
+    if _UNSENDABLE.search(name) or _UNSENDABLE.search(value):
+        return "has a line break or control character in it"
+    if not _NAME.fullmatch(name):
+        return "has no name that HTTP allows"
+    if name.lower() in _OURS:
+        return "is set by the length of the request, not by hand"
+    return None
+
+
+def request_target(path_and_query: str) -> str:
+    """A path and query as they may stand in a request line; what is quoted stays as it is."""
+    return quote(path_and_query, safe=_KEPT)
+
+
+class RequestHead:
+    """Request line and headers of one target, made once; a request adds what is its own.
+
+    The headers must have passed ``problem``.
+    """
+
+    __slots__ = ("_fields", "_line", "_sized", "_whole")
+
+    def __init__(self, method: str, target: str, headers: Mapping[str, str]) -> None:
+        self._line = f"{method} {target} HTTP/1.1\r\n".encode()
+        self._sized = method not in ("GET", "HEAD")
+        self._fields = [(name.lower(), _line(name, value)) for name, value in headers.items()]
+        self._whole = self._line + b"".join(line for _, line in self._fields)
+
+    def __call__(self, length: int, more: Mapping[str, str] | None = None) -> bytes:
+        """The head of a request with a body of so many bytes; ``more`` replaces headers of the
+        same name. Raises ValueError for what cannot be sent."""
+        whole = self._with(more) if more else self._whole
+        if length or self._sized:
+            return b"%bContent-Length: %d\r\n\r\n" % (whole, length)
+        return whole + b"\r\n"
+
+    def _with(self, more: Mapping[str, str]) -> bytes:
+        for name, value in more.items():
+            if why := problem(name, value):
+                raise ValueError(f"the header {name!r} {why}")
+        names = {name.lower() for name in more}
+        kept = (line for name, line in self._fields if name not in names)
+        return self._line + b"".join((*kept, *(_line(name, more[name]) for name in more)))
+
+
+def _line(name: str, value: str) -> bytes:
+    return f"{name}: {value}\r\n".encode("utf-8", "surrogateescape")

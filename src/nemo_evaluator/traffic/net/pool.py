@@ -1,0 +1,189 @@
+"""The connections to one origin: at most so many, kept for the next request.
+
+A connection counts from its first packet until it is lost, so cancelling a call at any moment can
+leave no place taken. Who finds no place waits, first come, first served.
+
+A request is sent once. Only one that provably did not leave, on a kept connection that was closed
+meanwhile, goes out again on another, POST or not: anything else could be billed twice, and is for
+the layers above to decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from .clock import Clock
+from .connection import Connection
+from .dial import dial
+from .errors import BrokenOff, Late, Unsent
+from .origin import Origin
+from .response import Response
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+KEEP_SECONDS = 4.0
+"""A connection idle for longer is not used again: common servers (uvicorn, node) close theirs after
+5 s, and a request that crosses the close on its way is lost."""
+
+
+class Pool:
+    """Connections to one origin. Belongs to the event loop it was made in."""
+
+    def __init__(self, origin: Origin, limit: int, connect_timeout: float | None) -> None:
+        self._origin = origin
+        self._limit = limit
+        self._connect_timeout = connect_timeout
+        self._loop = asyncio.get_running_loop()
+        self._context: SSLContext | None = None
+        self._open: set[Connection] = set()
+        self._dialling = 0
+        self._idle: list[Connection] = []
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._closed = False
+
+    async def request(
+        self,
+        head: bytes,
+        body: bytes = b"",
+        *,
+        whole: bool = True,
+        bodiless: bool = False,
+        clocks: Sequence[Clock] = (),
+    ) -> Response:
+        """Send a request; the response once its head is there, or all of it where ``whole``.
+
+        ``bodiless``: the response will have no body whatever it says (to a HEAD). The clocks begin
+        now and end with the response. Raises NetError.
+        """
+        response = Response(whole=whole, clocks=clocks)
+        ends = [clock.start(response) for clock in clocks]
+        try:
+            while True:
+                connection = self._kept() or await self._another(clocks, ends)
+                try:
+                    await connection.exchange(response, head, body, bodiless=bodiless)
+                except Unsent:
+                    response.error = None
+                else:
+                    return response
+        except BaseException:
+            response.close()
+            raise
+
+    async def close(self) -> None:
+        """Close all connections, also those in use."""
+        self._closed = True
+        while (waiter := self._next_waiter()) is not None:
+            waiter.set_exception(BrokenOff("the connection was closed on our side"))
+        for connection in list(self._open):
+            connection.close()
+        for _ in range(2):  # until the event loop has closed the sockets
+            await asyncio.sleep(0)
+
+    # -- what connections tell --------------------------------------------------------------------
+
+    def idle(self, connection: Connection) -> None:
+        """It can take the next request."""
+        if (waiter := self._next_waiter()) is not None:
+            waiter.set_result(connection)
+        else:
+            connection.idle_since = self._loop.time()
+            self._idle.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """Its place is free."""
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._pass_on()
+
+    # -- places -----------------------------------------------------------------------------------
+
+    def _kept(self) -> Connection | None:
+        """A connection that waits for a request, the last used first."""
+        if not self._idle:
+            return None
+        oldest = self._loop.time() - KEEP_SECONDS
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_since >= oldest:
+                return connection
+            connection.abort()
+        return None
+
+    async def _another(self, clocks: Sequence[Clock], ends: Sequence[float]) -> Connection:
+        """A connection that is made or becomes free for us. Raises NetError."""
+        end, clock = min(zip(ends, clocks, strict=True), key=itemgetter(0), default=(None, None))
+        timer = asyncio.timeout_at(end)
+        try:
+            async with timer:
+                connection = await self._place()
+                return await self._connected() if connection is None else connection
+        except TimeoutError:
+            if clock is None or not timer.expired():
+                raise
+            raise Late(clock.limit) from None
+
+    async def _place(self) -> Connection | None:
+        """A connection, or None for the right to make one (then ``_dialling`` counts us)."""
+        if len(self._open) + self._dialling < self._limit:
+            self._dialling += 1
+            return None
+        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
+        self._waiting.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self._give_back(waiter.result())
+            raise
+
+    def _give_back(self, connection: Connection | None) -> None:
+        """What came too late is for the next one."""
+        if connection is None:
+            self._dialling -= 1
+            self._pass_on()
+        elif not connection.is_lost:
+            self.idle(connection)
+
+    async def _connected(self) -> Connection:
+        try:
+            connection = await dial(
+                self._origin, lambda: Connection(self), self._tls(), self._connect_timeout
+            )
+            if self._closed:
+                connection.abort()
+            if not connection.is_lost:
+                self._open.add(connection)
+            return connection
+        finally:
+            self._dialling -= 1
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Free places are for those who wait."""
+        while self._waiting and len(self._open) + self._dialling < self._limit:
+            if (waiter := self._next_waiter()) is not None:
+                self._dialling += 1
+                waiter.set_result(None)
+
+    def _next_waiter(self) -> asyncio.Future[Connection | None] | None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                return waiter
+        return None
+
+    def _tls(self) -> SSLContext | None:
+        """The system's certificates, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
+        if self._origin.scheme == "https" and self._context is None:
+            import ssl
+
+            self._context = ssl.create_default_context()
+            self._context.set_alpn_protocols(["http/1.1"])
+        return self._context

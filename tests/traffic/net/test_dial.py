@@ -1,0 +1,362 @@
+"""Names, addresses, certificates and proxies: what connects, and what is said when it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.traffic.http import HttpTransport, TransportError
+from nemo_evaluator.traffic.net import dial as dial_module
+from nemo_evaluator.traffic.net.dial import Address, first_connected
+from nemo_evaluator.traffic.net.errors import CannotConnect, Late, Limit
+from nemo_evaluator.traffic.net.origin import Origin, Proxy
+from nemo_evaluator.traffic.net.pool import Pool
+from nemo_evaluator.traffic.types import ModelRequest
+
+from .conftest import MakePool, Peer, Serve, answers, ask
+
+JSON = b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"a": 1}'
+REQUEST = ModelRequest("chat_completions", {"model": "m"})
+
+
+# -- addresses ------------------------------------------------------------------------------------
+
+
+def address(port: int) -> Address:
+    return (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that neither takes nor refuses connections: its queue is full."""
+    with socket.socket() as listening, contextlib.ExitStack() as stack:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(3):
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+async def test_the_next_address_has_its_turn_while_the_first_is_silent(
+    serve: Serve, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial_module, "HEAD_START", 0.05)
+    server = await serve(answers)
+    started = time.perf_counter()
+    sock = await first_connected([address(silent_port), address(server.port)])
+    assert sock.getpeername()[1] == server.port
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert 0.04 < time.perf_counter() - started < 1
+    sock.close()
+
+
+async def test_the_next_address_has_its_turn_when_the_first_refuses(
+    serve: Serve, closed_port: int
+) -> None:
+    server = await serve(answers)
+    started = time.perf_counter()
+    sock = await first_connected([address(closed_port), address(server.port)])
+    assert sock.getpeername()[1] == server.port
+    assert time.perf_counter() - started < 0.2
+    sock.close()
+
+
+async def test_all_addresses_refuse(closed_port: int) -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await first_connected([address(closed_port)] * 2)
+
+
+async def test_cancelling_leaves_no_socket(silent_port: int) -> None:
+    call = asyncio.create_task(first_connected([address(silent_port)] * 2))
+    await asyncio.sleep(0.01)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await asyncio.sleep(0.01)  # a socket left open would be a ResourceWarning
+
+
+async def test_a_connection_that_does_not_come(silent_port: int) -> None:
+    pool = Pool(Origin("http", "127.0.0.1", silent_port), 1, 0.05)
+    for _ in range(2):
+        with pytest.raises(Late) as caught:
+            await ask(pool)
+        assert caught.value.limit is Limit.CONNECT
+    await pool.close()
+
+
+async def test_the_text_of_a_connect_timeout(silent_port: int) -> None:
+    url = f"http://127.0.0.1:{silent_port}"
+    transport = HttpTransport(url, "chat_completions", connect_timeout=0.05)
+    with pytest.raises(TransportError) as caught:
+        await transport(REQUEST)
+    assert str(caught.value) == "timeout: no connection within 0.05 s (timeouts.connect)"
+    await transport.close()
+
+
+async def test_ipv6(serve: Serve) -> None:
+    try:
+        server = await serve(answers, host="::1")
+    except OSError:
+        pytest.skip("no IPv6 here")
+    origin = Origin.of(f"http://[::1]:{server.port}/v1")
+    assert (origin.authority, origin.shown) == (f"[::1]:{server.port}",) * 2
+    pool = Pool(origin, 1, 5.0)
+    assert await (await ask(pool)).read() == b"ok"
+    await pool.close()
+
+
+async def test_a_name_with_several_addresses(serve: Serve, make_pool: MakePool) -> None:
+    server = await serve(answers)  # on 127.0.0.1 only; localhost may also be ::1
+    assert await (await ask(make_pool(server, host="localhost"))).read() == b"ok"
+
+
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # its look-ups are blocked by the tests' guard
+async def test_a_name_nobody_knows(make_pool: MakePool) -> None:
+    with pytest.raises(CannotConnect) as caught:
+        await ask(make_pool(80, host="no-such-host.invalid"))
+    start = "Cannot connect to host no-such-host.invalid:80 ["
+    assert str(caught.value).startswith(start)
+    assert len(str(caught.value)) > len(start) + 5
+
+
+# -- TLS ------------------------------------------------------------------------------------------
+
+
+async def test_tls_with_a_certificate_of_the_environment(
+    serve: Serve,
+    make_pool: MakePool,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names: list[str | None] = []
+    tls.sni_callback = lambda connection, name, context: names.append(name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server = await serve(answers, context=tls)
+    pool = make_pool(server, host="localhost", scheme="https")
+    for size in (0, 10, 2**21):
+        assert await (await ask(pool, b"x" * size)).read() == b"ok"
+    assert names == ["localhost"]
+    assert server.connections == 1
+
+
+async def test_a_tls_stream_with_a_slow_reader(
+    serve: Serve,
+    make_pool: MakePool,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = 8 * 2**20
+
+    async def handler(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.send(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode())
+            await peer.send(b"x" * size)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server = await serve(handler, context=tls)
+    pool = make_pool(server, host="localhost", scheme="https")
+    for _ in range(2):
+        response = await ask(pool, whole=False)
+        await asyncio.sleep(0.1)
+        assert sum([len(chunk) async for chunk in response.iter_any()]) == size
+    assert server.connections == 1
+
+
+async def test_a_certificate_nobody_vouches_for(
+    serve: Serve, make_pool: MakePool, tls: ssl.SSLContext
+) -> None:
+    server = await serve(answers, context=tls)
+    with pytest.raises(CannotConnect, match=r"\[certificate verify failed: self.signed cert"):
+        await ask(make_pool(server, host="localhost", scheme="https"))
+
+
+async def test_a_certificate_of_another_host(
+    serve: Serve,
+    make_pool: MakePool,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server = await serve(answers, context=tls)
+    with pytest.raises(CannotConnect, match=r"\[certificate verify failed: .*127\.0\.0\.1"):
+        await ask(make_pool(server, scheme="https"))
+
+
+async def test_tls_to_a_server_that_speaks_plainly(serve: Serve, make_pool: MakePool) -> None:
+    async def plain(peer: Peer) -> None:
+        await peer.reader.read(10)
+        await peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    server = await serve(plain)
+    with pytest.raises(CannotConnect, match=r"\[TLS failed: "):
+        await ask(make_pool(server, scheme="https"))
+
+
+# -- proxies of the environment -------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+async def test_a_proxy_is_asked_for_the_whole_url(
+    serve: Serve, no_proxies: pytest.MonkeyPatch
+) -> None:
+    heads: list[str] = []
+
+    async def proxy(peer: Peer) -> None:
+        while True:
+            heads.append((await peer.request())[0])
+            await peer.send(JSON)
+
+    server = await serve(proxy)
+    no_proxies.setenv("HTTP_PROXY", f"http://me:pa%20ss@127.0.0.1:{server.port}")
+    transport = HttpTransport("http://model.test:8000/v1", "chat_completions")
+    assert (await transport(REQUEST)).body == {"a": 1}
+    await transport.close()
+    assert heads[0].startswith("POST http://model.test:8000/v1/chat/completions HTTP/1.1\r\n")
+    assert "Host: model.test:8000\r\n" in heads[0]
+    assert "Proxy-Authorization: Basic bWU6cGEgc3M=\r\n" in heads[0]
+
+
+async def test_hosts_of_no_proxy_are_asked_directly(
+    serve: Serve, no_proxies: pytest.MonkeyPatch, closed_port: int
+) -> None:
+    async def direct(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(JSON)
+
+    server = await serve(direct)
+    no_proxies.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port}")
+    no_proxies.setenv("NO_PROXY", "127.0.0.1")
+    transport = HttpTransport(f"http://127.0.0.1:{server.port}", "chat_completions")
+    assert (await transport(REQUEST)).body == {"a": 1}
+    await transport.close()
+
+
+async def test_tls_through_a_proxy(
+    serve: Serve,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    no_proxies: pytest.MonkeyPatch,
+) -> None:
+    heads: list[str] = []
+
+    async def model(peer: Peer) -> None:
+        heads.append((await peer.request())[0])
+        await peer.send(JSON)
+
+    behind = await serve(model, context=tls)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(2**16):
+            writer.write(data)
+
+    async def proxy(peer: Peer) -> None:
+        heads.append((await peer.reader.readuntil(b"\r\n\r\n")).decode())
+        reader, writer = await asyncio.open_connection("127.0.0.1", behind.port)
+        await peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        try:
+            await asyncio.gather(copy(peer.reader, writer), copy(reader, peer.writer))
+        finally:
+            writer.transport.abort()
+
+    server = await serve(proxy)
+    no_proxies.setenv("SSL_CERT_FILE", str(certificate))
+    no_proxies.setenv("HTTPS_PROXY", f"http://me:key@127.0.0.1:{server.port}")
+    transport = HttpTransport(f"https://localhost:{behind.port}/v1", "chat_completions")
+    assert (await transport(REQUEST)).body == {"a": 1}
+    await transport.close()
+    assert heads[0].startswith(f"CONNECT localhost:{behind.port} HTTP/1.1\r\n")
+    assert "Proxy-Authorization: Basic bWU6a2V5\r\n" in heads[0]
+    assert heads[1].startswith("POST /v1/chat/completions HTTP/1.1\r\n")
+    assert "Proxy-Authorization" not in heads[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (b"HTTP/1.1 407 Who are you\r\n\r\n", "does not open a tunnel: HTTP 407"),
+        (b"", "does not open a tunnel"),
+        (b"x" * 20000, "does not open a tunnel"),
+    ],
+)
+async def test_a_proxy_that_opens_no_tunnel(
+    serve: Serve, no_proxies: pytest.MonkeyPatch, said: bytes, text: str
+) -> None:
+    async def proxy(peer: Peer) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.send(said)
+
+    server = await serve(proxy)
+    no_proxies.setenv("HTTPS_PROXY", f"127.0.0.1:{server.port}")
+    transport = HttpTransport("https://model.test/v1", "chat_completions")
+    with pytest.raises(TransportError) as caught:
+        await transport(REQUEST)
+    host = "Cannot connect to host model.test:443 over the proxy"
+    assert str(caught.value) == f"{host} 127.0.0.1:{server.port} [the proxy {text}]"
+    await transport.close()
+
+
+@pytest.mark.parametrize("address", ["socks5://127.0.0.1:1080", "https://h:1", "http://h:x"])
+def test_other_proxies_are_refused(no_proxies: pytest.MonkeyPatch, address: str) -> None:
+    no_proxies.setenv("HTTPS_PROXY", address)
+    with pytest.raises(ConfigError, match=r"^HTTPS_PROXY: only http:// proxies are supported"):
+        HttpTransport("https://model.test/v1", "chat_completions")
+
+
+# -- origins --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "authority", "shown"),
+    [
+        ("http://Host/v1", "host", "host:80"),
+        ("http://host:80", "host", "host:80"),
+        ("http://host:8000", "host:8000", "host:8000"),
+        ("https://host", "host", "host:443"),
+        ("https://[2001:db8::1]:8443/x", "[2001:db8::1]:8443", "[2001:db8::1]:8443"),
+        ("https://bücher.example/x", "xn--bcher-kva.example", "xn--bcher-kva.example:443"),
+    ],
+)
+def test_origins(no_proxies: pytest.MonkeyPatch, url: str, authority: str, shown: str) -> None:
+    origin = Origin.of(url)
+    assert (origin.authority, origin.shown) == (authority, shown)
+
+
+@pytest.mark.parametrize("url", ["http:///v1", "http://" + "ü" * 70, "http://a..ü/"])
+def test_hosts_that_cannot_be(url: str) -> None:
+    with pytest.raises(ConfigError, match="the URL is not valid"):
+        Origin.of(url)
+
+
+def test_a_proxy_wants_the_whole_url_only_of_plain_requests() -> None:
+    proxy = Proxy("p", 1)
+    assert Origin("http", "h", 80, proxy).form("/x") == "http://h/x"
+    assert Origin("https", "h", 443, proxy).form("/x") == "/x"
+    assert Origin("http", "h", 80).form("/x") == "/x"
