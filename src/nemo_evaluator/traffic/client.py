@@ -176,7 +176,7 @@ class ModelClient:
             body = self._dialect.build(question)
         request = ModelRequest(self.protocol, body, stream=self._stream, context=context)
         response = await self.pipeline(request)
-        reply = self._dialect.parse(response.body)
+        reply = response.reply or self._dialect.parse(response.body)
         return Generation(
             text=reply.text,
             reasoning=reply.reasoning,

@@ -6,17 +6,18 @@ cache costs nothing; a failed call has no usage anybody knows.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..types import Failure, Usage
-from .dialects.contract import parse_usage
+from .dialects import DIALECTS
 from .types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse, Place
 
+MAX_SESSIONS = 100_000
 
-@dataclass(slots=True)
-class Totals:
+
+class Totals(msgspec.Struct):
     """Sums over calls. Times are in milliseconds, costs in US dollars."""
 
     calls: int = 0
@@ -25,7 +26,7 @@ class Totals:
     """Answers that came from the cache; also among ``answers``."""
     abandoned: int = 0
     """Calls the caller gave up."""
-    errors: Counter[Failure] = field(default_factory=Counter)
+    errors: dict[Failure, int] = msgspec.field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
@@ -40,7 +41,7 @@ class Totals:
         """Prompt and completion."""
         return self.prompt_tokens + self.completion_tokens
 
-    def note(self, response: ModelResponse, cost: float | None) -> None:
+    def note(self, response: ModelResponse, usage: Usage, cost: float | None) -> None:
         """Add an answer."""
         self.answers += 1
         self.latency_ms += response.latency_ms
@@ -48,13 +49,36 @@ class Totals:
         if response.source == "cache":
             self.cached_answers += 1
             return
-        if usage := response.usage:
-            self.prompt_tokens += usage.prompt_tokens or 0
-            self.completion_tokens += usage.completion_tokens or 0
-            self.reasoning_tokens += usage.reasoning_tokens or 0
-            self.cached_tokens += usage.cached_tokens or 0
+        self.prompt_tokens += usage.prompt_tokens or 0
+        self.completion_tokens += usage.completion_tokens or 0
+        self.reasoning_tokens += usage.reasoning_tokens or 0
+        self.cached_tokens += usage.cached_tokens or 0
         if cost is not None:
             self.cost_usd = (self.cost_usd or 0.0) + cost
+
+
+class Sessions:
+    """Totals by session. Where nobody ends sessions (a bare `nel proxy`) the oldest are dropped."""
+
+    def __init__(self) -> None:
+        self._totals: dict[tuple[str, int], Totals] = {}
+
+    def get(self, context: CallContext) -> Totals | None:
+        """Those of a session, if it has had a call."""
+        return self._totals.get(context.scope)
+
+    def of(self, context: CallContext) -> Totals:
+        """Those of a session, begun where it is new."""
+        totals = self._totals.get(context.scope)
+        if totals is None:
+            if len(self._totals) >= MAX_SESSIONS:
+                del self._totals[next(iter(self._totals))]
+            totals = self._totals[context.scope] = Totals()
+        return totals
+
+    def end(self, context: CallContext) -> None:
+        """Forget a session."""
+        self._totals.pop(context.scope, None)
 
 
 class Ledger(Interceptor):
@@ -63,7 +87,7 @@ class Ledger(Interceptor):
     def __init__(self) -> None:
         self.total = Totals()
         self.in_progress = 0
-        self._sessions: dict[tuple[str, int], Totals] = {}
+        self._sessions = Sessions()
         self._cost: Callable[[Usage], float | None] = lambda _: None
 
     def open(self, place: Place) -> None:
@@ -71,27 +95,32 @@ class Ledger(Interceptor):
         self._cost = place.cost
 
     def on_response(self, request: ModelRequest, response: ModelResponse) -> None:
-        """Read the usage once for everybody."""
-        response.usage = parse_usage(response.body.get("usage"))
+        """Read the answer, once for everybody."""
+        response.reply = DIALECTS[request.protocol].parse(response.body)
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """Account for the call."""
-        session = self._sessions.setdefault(request.context.scope, Totals())
+        session = self._sessions.of(request.context)
         for totals in (self.total, session):
             totals.calls += 1
-            if isinstance(ended, ModelResponse):
-                usage = ended.usage
-                totals.note(ended, self._cost(usage) if usage else None)
-            elif isinstance(ended, Exception):
-                info = getattr(ended, "info", None)
-                totals.errors[info.kind if info else Failure.BUG] += 1
-            else:
-                totals.abandoned += 1
+        if isinstance(ended, ModelResponse):
+            usage = ended.reply.usage if ended.reply else Usage()
+            cost = self._cost(usage)
+            self.total.note(ended, usage, cost)
+            session.note(ended, usage, cost)
+        elif isinstance(ended, Exception):
+            info = getattr(ended, "info", None)
+            kind = info.kind if info else Failure.BUG
+            for totals in (self.total, session):
+                totals.errors[kind] = totals.errors.get(kind, 0) + 1
+        else:
+            self.total.abandoned += 1
+            session.abandoned += 1
 
     def session(self, context: CallContext) -> Totals:
         """What a session has used so far."""
-        return self._sessions.get(context.scope) or Totals()
+        return self._sessions.get(context) or Totals()
 
     def end_session(self, context: CallContext) -> None:
         """Forget a session; it stays in the total."""
-        self._sessions.pop(context.scope, None)
+        self._sessions.end(context)

@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,8 @@ class TrafficLog(Interceptor):
     def _add_answer(
         self, row: dict[str, Any], request: ModelRequest, response: ModelResponse, *, full: bool
     ) -> None:
-        reply = DIALECTS[request.protocol].parse(response.body)
-        usage = response.usage or reply.usage
+        reply = response.reply or DIALECTS[request.protocol].parse(response.body)
+        usage = reply.usage
         names: dict[str, int] = {}
         for call in reply.tool_calls:
             name = str((call.get("function") or {}).get("name"))
@@ -287,4 +288,10 @@ def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _now() -> str:
-    return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    seconds, fraction = divmod(time.time(), 1)
+    return f"{_to_the_second(int(seconds))}.{int(fraction * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -9,12 +9,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+import msgspec
+
 from ..types import Json, Usage
+from .dialects.contract import Reply
 from .scrub import Scrubber
 
 
-@dataclass(frozen=True, slots=True)
-class CallContext:
+class CallContext(msgspec.Struct, frozen=True):
     """Who is calling and why. Never sent over the wire."""
 
     session: str = ""
@@ -36,8 +38,7 @@ class CallContext:
         return self.session, self.attempt
 
 
-@dataclass(slots=True)
-class ModelRequest:
+class ModelRequest(msgspec.Struct):
     """One call to a model.
 
     The top level of ``body`` and ``headers`` belong to the request and may be changed in place;
@@ -47,7 +48,7 @@ class ModelRequest:
     protocol: str
     """``chat_completions``, ``completions``, ``responses`` or ``embeddings``."""
     body: dict[str, Any]
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
     """Headers to send besides those of the service, by lower-case name."""
     stream: bool = False
     """Ask the upstream for a stream."""
@@ -56,24 +57,23 @@ class ModelRequest:
     context: CallContext = CallContext()
 
 
-@dataclass(slots=True)
-class ModelResponse:
+class ModelResponse(msgspec.Struct):
     """The answer to one call. ``body`` is the parsed JSON (for a stream: the accumulated equivalent
     of the unstreamed body). Where ``chunks`` is set the stream is still to come, and ``body`` is
     empty until it is exhausted."""
 
     status: int
     body: dict[str, Any]
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     chunks: AsyncGenerator[bytes] | None = None
     latency_ms: float = 0.0
     ttft_ms: float | None = None
     tries: int = 1
     source: str = "endpoint"
     """Who answered: ``endpoint``, ``cache`` or ``replay``."""
-    usage: Usage | None = None
-    """Tokens as the body tells them, once the ledger has read them."""
-    watchers: list[Callable[[Ended], None]] = field(default_factory=list)
+    reply: Reply | None = None
+    """What the body says, once the ledger, the last step of all, has read it."""
+    watchers: list[Callable[[Ended], None]] = msgspec.field(default_factory=list)
     """Told how a stream that is still to come ended (see ``when_ended``)."""
 
 

@@ -7,16 +7,17 @@ absent.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from ...types import Image, Json, Message, Usage
 
 SYSTEM_ROLES = ("system", "developer")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """One question, free of any dialect."""
 
     model: str
@@ -25,11 +26,10 @@ class Question:
     system: str | None = None
     images: Sequence[Image] = ()
     image_detail: str = "auto"
-    params: Mapping[str, Json] = field(default_factory=dict)
+    params: Mapping[str, Json] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What a response body says."""
 
     text: str

@@ -10,9 +10,9 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from ...config.base import ConfigRecord
-from ...errors import BudgetExceeded, ConfigError
+from ...errors import BudgetExceeded, ConfigError, RunBudgetExceeded
 from ..dialects.contract import parse_usage
-from ..ledger import Totals
+from ..ledger import Sessions, Totals
 from ..types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse, Place
 
 
@@ -23,10 +23,6 @@ class LimitConfig(ConfigRecord):
     """Prompt and completion tokens."""
     usd: float | None = Field(None, gt=0)
     """US dollars, by the service's `price`."""
-
-
-class RunBudgetExceeded(BudgetExceeded):
-    """The budget of the whole run is used up: no further call will be admitted."""
 
 
 class Budget(Interceptor):
@@ -50,7 +46,7 @@ class Budget(Interceptor):
     def __init__(self, options: Options) -> None:
         self._options = options
         self._run = Totals()
-        self._sessions: dict[tuple[str, int], Totals] = {}
+        self._sessions = Sessions()
 
     def open(self, place: Place) -> None:
         """Raises ConfigError where dollars are limited and no price is known."""
@@ -66,23 +62,22 @@ class Budget(Interceptor):
     def on_request(self, request: ModelRequest) -> None:
         """Admit the call, or raise BudgetExceeded."""
         if reason := _used_up(self._options.run, self._run):
-            raise RunBudgetExceeded(f"budget of the run used up: {reason}")
-        session = self._sessions.get(request.context.scope)
+            raise RunBudgetExceeded(f"the budget of the run is used up: {reason}")
+        session = self._sessions.get(request.context)
         if session and (reason := _used_up(self._options.session, session)):
-            raise BudgetExceeded(f"budget of the session used up: {reason}")
+            raise BudgetExceeded(f"the budget of the session is used up: {reason}")
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """Count what was used."""
         if isinstance(ended, ModelResponse):
-            if ended.usage is None:
-                ended.usage = parse_usage(ended.body.get("usage"))
-            cost = self._cost(ended.usage)
-            self._run.note(ended, cost)
-            self._sessions.setdefault(request.context.scope, Totals()).note(ended, cost)
+            usage = parse_usage(ended.body.get("usage"))
+            cost = self._cost(usage)
+            self._run.note(ended, usage, cost)
+            self._sessions.of(request.context).note(ended, usage, cost)
 
     def end_session(self, context: CallContext) -> None:
         """Forget the session; the run has counted it."""
-        self._sessions.pop(context.scope, None)
+        self._sessions.end(context)
 
 
 def _used_up(limit: LimitConfig, used: Totals) -> str | None:

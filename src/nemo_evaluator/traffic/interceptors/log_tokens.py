@@ -26,7 +26,7 @@ class LogTokens(Interceptor):
         """Log one answer."""
         if not isinstance(response.body.get("usage"), dict):
             return
-        usage = response.usage = parse_usage(response.body["usage"])
+        usage = parse_usage(response.body["usage"])
         log.info(
             "tokens: prompt %s, completion %s, total %s, %.0f ms, %s",
             usage.prompt_tokens,

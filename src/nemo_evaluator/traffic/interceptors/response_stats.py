@@ -35,7 +35,7 @@ class ResponseStats(Interceptor):
         """Count one call."""
         self._calls += 1
         if isinstance(ended, ModelResponse):
-            usage = ended.usage or parse_usage(ended.body.get("usage"))
+            usage = parse_usage(ended.body.get("usage"))
             self._answers += 1
             self._tokens += usage.total_tokens or 0
             self._latency_ms += ended.latency_ms
