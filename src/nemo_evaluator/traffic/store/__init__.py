@@ -1,0 +1,1 @@
+"""What the interceptors that keep traffic share: request keys, the answer cache, recordings."""

@@ -1,0 +1,58 @@
+"""Which answers are worth keeping: whole ones that say something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..dialects import DIALECTS
+from ..dialects.contract import as_dict, as_int, dicts
+from ..interceptors.finish_reason import token_cap
+from ..types import ModelRequest, ModelResponse
+
+
+def worth_keeping(request: ModelRequest, response: ModelResponse, *, truncated: bool) -> bool:
+    """Whether to answer the same request with it again. Failures, filtered and empty answers are
+    not worth it, cut-off ones only if ``truncated``; of several choices every one must be."""
+    body = response.body
+    if not 200 <= response.status < 300 or not DIALECTS[request.protocol].has_answer(body):
+        return False
+    if request.protocol == "embeddings":
+        return bool(body["data"])
+    if not truncated and _reached_cap(request.body, body):
+        return False
+    return all(_is_good(request.protocol, alone, truncated) for alone in _alone(body))
+
+
+def _alone(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The body with each choice as its only one."""
+    choices = body.get("choices")
+    if not isinstance(choices, list):
+        yield body
+        return
+    for choice in choices:
+        yield {**body, "choices": [choice]}
+
+
+def _is_good(protocol: str, body: dict[str, Any], truncated: bool) -> bool:
+    dialect = DIALECTS[protocol]
+    if not dialect.has_answer(body):
+        return False
+    reply = dialect.parse(body)
+    if reply.finish_reason == "content_filter":
+        return False
+    if reply.finish_reason == "length" and not truncated:
+        return False
+    if reply.text.strip() or reply.tool_calls:
+        return True
+    choice = next(dicts(body.get("choices")), {})
+    message = as_dict(choice.get("message"))
+    return bool(message.get("function_call") or message.get("audio"))
+
+
+def _reached_cap(asked: dict[str, Any], body: dict[str, Any]) -> bool:
+    """Whether the only choice used all tokens it might, whatever its finish reason says."""
+    cap, choices = token_cap(asked), body.get("choices")
+    used = as_int(as_dict(body.get("usage")).get("completion_tokens"))
+    alone = isinstance(choices, list) and len(choices) == 1
+    return alone and cap is not None and used is not None and used >= cap
