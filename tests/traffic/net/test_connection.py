@@ -287,6 +287,7 @@ def encoded(coding: str, data: bytes) -> bytes:
         ("deflate", zlib.compress(b"hello " * 1000)),
         ("deflate", deflate_bare(b"hello " * 1000)),
         ("identity", b"hello " * 1000),
+        ("UTF-8", b"hello " * 1000),
     ],
 )
 async def test_compressed_bodies(
@@ -302,6 +303,7 @@ async def test_compressed_bodies(
     ("coding", "data", "text"),
     [
         ("br", b"x", "encoded as 'br', which nobody asked for"),
+        ("gzip, br", b"x", "encoded as 'gzip, br'"),
         ("gzip", b"plain text", "is not valid gzip"),
         ("gzip", gzip.compress(b"hello" * 100)[:-9], "its gzip body has no end"),
     ],
@@ -365,6 +367,8 @@ async def test_a_refusal_before_the_request_is_read(serve: Serve, make_pool: Mak
     pool = make_pool(server)
     response = await ask(pool, b"x" * (64 * MEGABYTE))
     assert (response.status, await response.read()) == (413, b"no!")
+    assert (await ask(pool)).status == 413  # not as the rest of a body
+    assert server.connections == 2
 
 
 # -- streams --------------------------------------------------------------------------------------

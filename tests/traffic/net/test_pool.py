@@ -80,7 +80,6 @@ async def test_a_request_that_may_have_arrived_is_not_sent_twice(
     assert asked == 2
 
 
-@pytest.mark.asyncio(loop_factories=["asyncio"])  # uvloop does not tell a failed write from a read
 async def test_a_request_that_could_not_be_written_is_sent_again(make_pool: MakePool) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     reset, requests = threading.Event(), []
@@ -199,6 +198,31 @@ async def test_no_place_is_lost_whoever_is_cancelled_when(
     assert server.peak <= 3 + 3  # the server may notice an abort late
     calm = True
     await alive(pool, server, 3)
+
+
+@pytest.mark.parametrize("message", [OK, OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)])
+async def test_what_a_cancelled_call_was_just_given_goes_to_the_next(
+    serve: Serve, make_pool: MakePool, message: bytes
+) -> None:
+    async def slow(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await asyncio.sleep(0.03)
+            await peer.send(message)
+
+    async def first() -> None:
+        await ask(pool)
+        second.cancel()  # its turn has come in this very step of the event loop
+
+    pool = make_pool(await serve(slow), limit=1)
+    calls = [asyncio.create_task(first())]
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(ask(pool))
+    calls += [second, asyncio.create_task(ask(pool))]
+    async with asyncio.timeout(2):
+        results = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(results[1], asyncio.CancelledError)
+    assert not isinstance(results[2], BaseException)
 
 
 async def test_cancelling_a_call_closes_its_connection(serve: Serve, make_pool: MakePool) -> None:

@@ -6,6 +6,9 @@ import zlib
 
 from .errors import NotHttp
 
+READABLE = frozenset(("gzip", "x-gzip", "deflate"))
+UNREADABLE = frozenset(("br", "zstd", "compress", "x-compress", "dcb", "dcz"))
+
 
 class Inflate:
     """Decompresses one body, piece by piece. Raises NotHttp for what is not so encoded."""
@@ -13,17 +16,17 @@ class Inflate:
     def __init__(self, encoding: str) -> None:
         self._encoding = encoding
         self._stream: zlib._Decompress | None = None
-        self._begun = False
 
     @classmethod
     def of(cls, value: bytes) -> Inflate | None:
-        """What a ``Content-Encoding`` asks for; None for a plain body."""
+        """What a ``Content-Encoding`` asks for; None for a plain body, also where a server names
+        there what is no compression (``utf-8``)."""
         encoding = value.decode("latin-1").strip().lower()
-        if encoding in ("", "identity"):
-            return None
-        if encoding not in ("gzip", "x-gzip", "deflate"):
+        if encoding in READABLE:
+            return cls(encoding)
+        if "," in encoding or encoding in UNREADABLE:
             raise NotHttp(f"the response is encoded as {encoding[:40]!r}, which nobody asked for")
-        return cls(encoding)
+        return None
 
     def __call__(self, chunk: bytes) -> bytes:
         """The plain bytes of a piece."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-import urllib.request
+import os
+import sys
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -37,7 +38,9 @@ class Origin:
         """The origin of a URL. Raises ConfigError for a host or proxy that cannot be."""
         parts = urlsplit(url)
         try:
-            host = (parts.hostname or "").encode("ascii" if _is_ascii(parts) else "idna").decode()
+            host = parts.hostname or ""
+            if ":" not in host:
+                host = host.encode("idna").decode()
             port = parts.port or PORTS[parts.scheme]
         except (ValueError, KeyError):
             host, port = "", 0
@@ -66,6 +69,11 @@ class Origin:
 def environment_proxy(url: str) -> Proxy | None:
     """The proxy that ``HTTPS_PROXY``, ``NO_PROXY``, ... name for a URL. Raises ConfigError for one
     that is no plain HTTP proxy."""
+    named_by_system = sys.platform in ("darwin", "win32")
+    if not named_by_system and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    import urllib.request  # 15 ms, and hardly ever needed
+
     parts = urlsplit(url)
     if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
         return None
@@ -89,7 +97,3 @@ def _authorization(parts: SplitResult) -> str | None:
         return None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return f"Basic {base64.b64encode(pair.encode()).decode()}"
-
-
-def _is_ascii(parts: SplitResult) -> bool:
-    return (parts.hostname or "").isascii()
