@@ -1,0 +1,211 @@
+"""A recording: one line of JSON for each call, in one file that only grows.
+
+Lines are written whole and in batches, by any number of processes. What a killed process left of
+its last line is skipped on reading. Where a call was recorded twice (its rollout was broken off and
+begun again), the later one counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from array import array
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ...errors import ConfigError
+from ...types import Record
+from ..types import CallContext
+from ..wire import decode
+
+log = logging.getLogger("nemo_evaluator.traffic")
+
+FLUSH_SECONDS = 0.25
+FLUSH_BYTES = 1 << 18
+
+
+class Scope(NamedTuple):
+    """Whose call it is: one attempt of a rollout."""
+
+    benchmark: str
+    problem_idx: int
+    repeat: int
+    attempt: int
+
+    @classmethod
+    def of(cls, context: CallContext) -> Scope:
+        """That of a call."""
+        return cls(context.benchmark, context.problem_idx, context.repeat, context.attempt)
+
+
+class Head(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """What tells a recorded call from others."""
+
+    key: str
+    """Of the request, in hexadecimal digits."""
+    scope: Scope
+    n: int
+    """Of the equal requests of one scope this is the n-th, from 0."""
+    service: str
+    protocol: str
+    fields: dict[str, str]
+    """A digest of each top-level field of the request."""
+
+
+class Occurrences:
+    """Counts equal requests of a scope."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Scope, dict[bytes, int]] = {}
+
+    def next(self, scope: Scope, key: bytes) -> int:
+        """How many there were before this one."""
+        seen = self._seen.setdefault(scope, {})
+        number = seen.get(key, 0)
+        seen[key] = number + 1
+        return number
+
+    def forget(self, context: CallContext) -> None:
+        """No more calls of this scope will come; calls outside of rollouts have no end."""
+        if context.problem_idx >= 0:
+            self._seen.pop(Scope.of(context), None)
+
+
+class RecordingWriter:
+    """Appends lines. Raises ConfigError for a path that cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines: list[bytes] = []
+        self._pending = 0
+        self._timer: asyncio.TimerHandle | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            size = os.fstat(self._fd).st_size
+            if size and os.pread(self._fd, 1, size - 1) != b"\n":
+                os.write(self._fd, b"\n")  # ends what a killed process began
+        except OSError as error:
+            where = f"recording {path}"
+            raise ConfigError(f"cannot write there: {error.strerror}", where=where) from None
+
+    def add(self, line: bytes) -> None:
+        """One line, without its end."""
+        if self._fd is None:
+            return
+        self._lines.append(line)
+        self._pending += len(line)
+        if self._pending > FLUSH_BYTES:
+            self._flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def close(self) -> None:
+        """Write what is left. Safe to call twice."""
+        self._flush()
+        self._end()
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lines, self._lines, self._pending = self._lines, [], 0
+        if not lines or self._fd is None:
+            return
+        data = memoryview(b"\n".join([*lines, b""]))
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError as error:
+            log.error("%s: the recording ends here: %s", self.path, error.strerror)
+            self._end()
+
+    def _end(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+class Recording:
+    """The index of a recording: where each call stands. The calls themselves stay on disk."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ConfigError if there is nothing to read."""
+        self.path = path
+        self.calls = 0
+        self._places: dict[bytes, int] = {}
+        self._rollouts: dict[tuple[str, int, int], array[int]] = {}
+        try:
+            self._fd: int | None = os.open(path, os.O_RDONLY)
+            self._load()
+        except OSError as error:
+            where = f"recording {path}"
+            hint = "make one with the interceptor `record`"
+            raise ConfigError(f"cannot read it: {error.strerror}", where=where, hint=hint) from None
+
+    def find(self, key: str, scope: Scope, n: int) -> dict[str, Any] | None:
+        """The line of a call."""
+        place = self._places.get(_name(key, scope, n))
+        return None if place is None else self._line(place)
+
+    def heads(self, scope: Scope, most: int = 500) -> Iterator[Head]:
+        """The last calls of a rollout, whatever the attempt."""
+        for place in self._rollouts.get(scope[:3], array("Q"))[-most:]:
+            yield msgspec.convert(self._line(place), Head)
+
+    def close(self) -> None:
+        """Close the file. Safe to call twice."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _load(self) -> None:
+        read_head = msgspec.json.Decoder(Head).decode
+        bad = place = 0
+        with self.path.open("rb") as file:
+            for line in file:
+                if line.strip():
+                    try:
+                        head = _lenient_head(line, read_head)
+                    except (ValueError, msgspec.ValidationError):
+                        bad += 1
+                    else:
+                        self._note(head, place)
+                place += len(line)
+        if bad:
+            log.warning("%s: %d broken lines are left out", self.path, bad)
+
+    def _note(self, head: Head, place: int) -> None:
+        self.calls += 1
+        self._places[_name(head.key, head.scope, head.n)] = place
+        self._rollouts.setdefault(head.scope[:3], array("Q")).append(place)
+
+    def _line(self, place: int) -> dict[str, Any]:
+        assert self._fd is not None, "closed"
+        data, size = b"", 1 << 13
+        while b"\n" not in data:
+            more = os.pread(self._fd, size, place + len(data))
+            if not more:
+                break
+            data, size = data + more, size * 2
+        line: dict[str, Any] = decode(data.partition(b"\n")[0])
+        return line
+
+
+def _lenient_head(line: bytes, read: Any) -> Head:
+    try:
+        head: Head = read(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        head = msgspec.convert(decode(line), Head)  # half a pair in some text
+    return head
+
+
+def _name(key: str, scope: Scope, n: int) -> bytes:
+    """16 bytes that stand for a call in the index, which may hold millions."""
+    text = "\0".join(map(str, (key, *scope, n)))
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
