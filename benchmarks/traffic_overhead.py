@@ -20,7 +20,7 @@ from bare_client import FILLER
 
 from nemo_evaluator.config.services import ApiService
 from nemo_evaluator.runtime import run_blocking
-from nemo_evaluator.traffic.client import open_http_model
+from nemo_evaluator.traffic.open import open_http_model
 from nemo_evaluator.traffic.types import CallContext
 
 LOOPBACK = Path(__file__).resolve().parents[1] / "tests/support/loopback.py"

@@ -7,7 +7,8 @@
     ├── ModelError        belongs to the model; scored by the benchmark's rule and counted
     ├── InfraError        never a score; retried, then recorded as errored
     │   └── PermanentError    no retry can help (401, 403, 404, quota): stops the run
-    └── BudgetExceeded    a graceful end of a rollout or a run
+    └── BudgetExceeded    a graceful end of a rollout
+        └── RunBudgetExceeded and of the run
 
 Anything else that escapes a plug-in is a bug: the rollout is errored, the others go on.
 """
@@ -78,3 +79,7 @@ class BudgetExceeded(_Attributed):
     """A limit on turns, tokens, cost or time was reached."""
 
     default_kind = Failure.BUDGET
+
+
+class RunBudgetExceeded(BudgetExceeded):
+    """The budget of the whole run is used up: no further call will be admitted."""
