@@ -229,6 +229,8 @@ class ModelClient:
 
     async def check(self) -> str | None:
         """Pre-flight check: a warning or None. Raises ConfigError if nobody can be reached."""
+        if self.pipeline.offline:
+            return None
         return await self.transport.check(self.name)
 
     async def close(self) -> None:

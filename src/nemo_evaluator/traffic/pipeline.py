@@ -63,6 +63,11 @@ class Pipeline:
                 source = _bound(name, around, source)
         self._source = source
 
+    @property
+    def offline(self) -> bool:
+        """Whether no call will reach the endpoint."""
+        return any(step.offline for step in self._interceptors)
+
     def open(self, place: Place) -> None:
         """Call once, before the first request."""
         for step in self._interceptors:

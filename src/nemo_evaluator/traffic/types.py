@@ -131,6 +131,8 @@ class Interceptor:
 
     best_effort: ClassVar[bool] = False
     """A failure of ``on_response`` is logged and does not fail the call."""
+    offline: bool = False
+    """It answers every call by itself: nobody needs to be at the endpoint."""
 
     def open(self, place: Place) -> None:
         """Called once, before the first request."""

@@ -78,6 +78,7 @@ class Caching(Interceptor):
     def __init__(self, options: Options) -> None:
         self.stats = CacheStats()
         self._mode = "off" if options.bypass else options.mode
+        self.offline = self._mode == "replay_only"
         self._directory = Path(options.cache_dir)
         self._per_repeat, self._truncated = options.per_repeat, options.store_truncated
         hours = options.max_age_hours

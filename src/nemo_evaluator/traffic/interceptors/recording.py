@@ -142,6 +142,7 @@ class Replay(Interceptor):
     def __init__(self, options: Options) -> None:
         self.path = Path(options.path)
         self._forward = options.on_missing == "forward"
+        self.offline = not self._forward
         self._seen = Occurrences()
         self._recording: Recording | None = None
 
