@@ -14,8 +14,12 @@ from nemo_evaluator import ConfigError, evaluate, evaluate_async, load_run
 NAMES = [
     "ConfigError",
     "EvalEnvironment",
+    "Forward",
     "InfraError",
+    "Interceptor",
     "ModelError",
+    "ModelRequest",
+    "ModelResponse",
     "ScorerInput",
     "SeedResult",
     "VerifyResult",

@@ -38,7 +38,7 @@ from ..results.run_info import (
     read_run_info,
     write_run_info,
 )
-from ..results.summary import BenchmarkSummary, RunSummary
+from ..results.summary import BenchmarkSummary, RunSummary, accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,8 @@ def _finish(
     status = {0: RunStatus.DONE, 1: RunStatus.DONE, 130: RunStatus.INTERRUPTED}.get(
         code, RunStatus.INCOMPLETE
     )
-    info = msgspec.structs.replace(info, status=status)
+    used = msgspec.to_builtins(accounts(summaries))
+    info = msgspec.structs.replace(info, status=status, accounts=used)
     write_run_info(directory, info)
     summary = RunSummary(run=info, benchmarks=tuple(summaries), directory=str(directory))
     reports = write_reports(summary, directory, loaded.config.output.report)

@@ -29,6 +29,8 @@ def print_summary(run: RunSummary, console: Console | None = None) -> None:
         console.print(line)
         for note in _notes(benchmark):
             console.print(Text(f"{'':<{width}}  {note}", style="dim"))
+    for text in _total(run):
+        console.print(text)
     console.print(f"results: {run.directory}")
 
 
@@ -40,7 +42,16 @@ def summary_lines(run: RunSummary) -> list[str]:
         name = f"{benchmark.slug:<{width}}  {benchmark.headline or ''}".rstrip()
         lines.append(f"{name} {headline_line(benchmark)}")
         lines += [f"{'':<{width}}  {note}" for note in _notes(benchmark)]
-    return [*lines, f"results: {run.directory}"]
+    return [*lines, *_total(run), f"results: {run.directory}"]
+
+
+def _total(run: RunSummary) -> list[str]:
+    """What the whole run used, where its benchmarks do not say so already."""
+    if len(run.benchmarks) < 2:
+        return []
+    used = run.accounts
+    cost = "" if used.cost_usd is None else f", {used.cost_usd:.4f} USD"
+    return [f"in all: {used.prompt_tokens + used.completion_tokens:,} tokens{cost}"]
 
 
 def _notes(benchmark: BenchmarkSummary) -> list[str]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..results.summary import BenchmarkSummary, Estimate, RunSummary, headline_line
+from ..results.summary import (
+    Accounts,
+    BenchmarkSummary,
+    Estimate,
+    RunSummary,
+    accounts,
+    headline_line,
+)
 
 COLUMNS = (
     "Benchmark",
@@ -48,6 +55,7 @@ def build_view(run: RunSummary) -> ReportView:
     """The view of a run."""
     info = run.run
     tables = [Table("Scores", COLUMNS, tuple(row for b in run.benchmarks for row in _rows(b)))]
+    tables.append(_traffic(run))
     for benchmark in run.benchmarks:
         tables += _details(benchmark)
     models = sorted({b.model or "?" for b in run.benchmarks})
@@ -88,6 +96,36 @@ def _rows(benchmark: BenchmarkSummary) -> list[tuple[str, ...]]:
         rest = tail if position == 0 else ("",) * len(tail)
         rows.append((*head, metric, *_cells(estimate), str(estimate.n), *rest))
     return rows
+
+
+def _traffic(run: RunSummary) -> Table:
+    """Tokens, cost and times of every benchmark and of the run."""
+    columns = ("Benchmark", "Prompt tokens", "Completion", "Reasoning", "Cached", "Cost")
+    times = ("Latency p50", "p90", "p99", "First token p50", "Retries")
+    rows = []
+    for benchmark in run.benchmarks:
+        runtime = benchmark.runtime
+        latency = runtime.latency_percentiles_ms
+        quantiles = [f"{latency[name]:.0f} ms" if latency else "" for name in ("p50", "p90", "p99")]
+        first = runtime.ttft_percentiles_ms
+        rows.append(
+            (
+                *_used(benchmark.slug, accounts([benchmark])),
+                *quantiles,
+                f"{first['p50']:.0f} ms" if first else "",
+                str(runtime.total_retries),
+            )
+        )
+    if len(run.benchmarks) > 1:
+        total = run.accounts
+        rows.append((*_used("all", total), "", "", "", "", str(total.retries)))
+    return Table("Traffic", (*columns, *times), tuple(rows))
+
+
+def _used(name: str, used: Accounts) -> tuple[str, ...]:
+    counts = (used.prompt_tokens, used.completion_tokens, used.reasoning_tokens, used.cached_tokens)
+    cost = "unknown" if used.cost_usd is None else f"{used.cost_usd:.4f} USD"
+    return (name, *(f"{count:,}" for count in counts), cost)
 
 
 def _ordered(benchmark: BenchmarkSummary) -> list[tuple[str, Estimate]]:

@@ -52,7 +52,7 @@ class Collector:
         self._simulated = plan.simulated
         self._correct = array("b")
         self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
-        self._tokens = [0, 0, 0, 0]
+        self._tokens = [0, 0, 0, 0, 0]
         self._cost: float | None = None
         self._outcomes: Counter[str] = Counter()
         self._failures: Counter[Failure] = Counter()
@@ -127,6 +127,7 @@ class Collector:
                 usage.prompt_tokens,
                 usage.completion_tokens,
                 usage.reasoning_tokens,
+                usage.cached_tokens,
             )
         ):
             self._tokens[position] += count or 0
@@ -241,7 +242,7 @@ class Collector:
     def _runtime(self) -> Runtime:
         elapsed = _busy_seconds(self._times)
         steps = self._outcomes.total()
-        total, prompt, completion, reasoning = self._tokens
+        total, prompt, completion, reasoning, cached = self._tokens
         return Runtime(
             total_steps=steps,
             total_tokens=total,
@@ -257,6 +258,7 @@ class Collector:
             total_retries=self._retries,
             finish_reason_counts=dict(sorted(self._finish.items())),
             cost_usd=None if self._cost is None else round(self._cost, 6),
+            total_cached_tokens=cached,
         )
 
 

@@ -9,12 +9,13 @@ import platform
 import secrets
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from ..errors import ConfigError
-from ..types import Record
+from ..types import Json, Record
 from ..version import __version__
 from .files import write_json
 from .layout import RUN_INFO
@@ -45,6 +46,8 @@ class RunInfo(Record, frozen=True, kw_only=True):
     """The command line without secrets."""
     benchmarks: tuple[str, ...] = ()
     """Folders of the benchmarks, in plan order."""
+    accounts: Mapping[str, Json] | None = None
+    """Tokens, cost and retries of the whole run, once it has ended."""
 
 
 def new_run_info(*, command: str = "") -> RunInfo:

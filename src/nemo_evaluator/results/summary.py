@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..types import Json, Record
 from .run_info import RunInfo
@@ -58,6 +58,20 @@ class Runtime(Record, frozen=True, kw_only=True):
     """Attempts beyond the first, and requests beyond the first of an attempt."""
     finish_reason_counts: Mapping[str, int]
     cost_usd: float | None = None
+    total_cached_tokens: int = 0
+    """Prompt tokens the provider had in its own cache."""
+
+
+class Accounts(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """What all benchmarks of a run used, every attempt included."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+    cached_tokens: int
+    cost_usd: float | None
+    """US dollars, where a price is known."""
+    retries: int
 
 
 class Summary(Record, frozen=True, kw_only=True):
@@ -125,6 +139,25 @@ class RunSummary(Record, frozen=True, kw_only=True):
     def n_rollouts(self) -> int:
         """Rollouts of all benchmarks."""
         return sum(benchmark.n_rollouts for benchmark in self.benchmarks)
+
+    @property
+    def accounts(self) -> Accounts:
+        """What the run used."""
+        return accounts(self.benchmarks)
+
+
+def accounts(benchmarks: Sequence[BenchmarkSummary]) -> Accounts:
+    """What some benchmarks used together."""
+    runtimes = [benchmark.runtime for benchmark in benchmarks]
+    costs = [runtime.cost_usd for runtime in runtimes if runtime.cost_usd is not None]
+    return Accounts(
+        prompt_tokens=sum(runtime.total_prompt_tokens for runtime in runtimes),
+        completion_tokens=sum(runtime.total_completion_tokens for runtime in runtimes),
+        reasoning_tokens=sum(runtime.total_reasoning_tokens for runtime in runtimes),
+        cached_tokens=sum(runtime.total_cached_tokens for runtime in runtimes),
+        cost_usd=round(sum(costs), 6) if costs else None,
+        retries=sum(runtime.total_retries for runtime in runtimes),
+    )
 
 
 def headline_line(summary: BenchmarkSummary) -> str:
