@@ -1,9 +1,10 @@
 """`caching`: equal requests are answered once, from a file on disk ever after.
 
-What is equal, `store.keys` tells; the upstream and its model belong to it. Sessions and attempts do
-not, so that a resumed run, and the next one, find what was paid for. Errors, filtered, empty and
-cut-off answers are never kept. What is kept is cleaned like everything that is written. Equal
-requests at one time wait for one answer.
+Equal are requests to the same model at the same upstream that a server cannot tell apart: the whole
+body counts, less what does not change an answer (``stream``, ``user``, ``metadata`` and the like).
+Sessions and attempts do not count, so that a resumed run, and the next one, find what was paid for.
+Errors, filtered, empty and cut-off answers are never kept. What is kept is cleaned like everything
+that is written. Equal requests at one time wait for one answer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from ...errors import ConfigError, InfraError
 from ...types import Failure
 from ..store.flight import Flight, Flights
 from ..store.keys import Keys
-from ..store.sqlite_cache import FILE, Answer, AnswerStore, Limits, close_store, open_store
+from ..store.sqlite_cache import Answer, AnswerStore, Limits, close_store, open_store
+from ..store.sqlite_file import FILE
 from ..store.worth import worth_keeping
 from ..types import (
     CallContext,
