@@ -140,7 +140,6 @@ async def test_the_file_is_not_written_for_every_answer(
 ) -> None:
     monkeypatch.setattr(http_pairs_dump, "WRITE_SECONDS", 0.05)
     dumped = Dumped(tmp_path / "d", *answers(*[500] * 300))
-    dumped.pipeline._interceptors[0]._pause = 0.05  # type: ignore[attr-defined]
     for _ in range(150):
         await dumped.ask()
     assert writes == []

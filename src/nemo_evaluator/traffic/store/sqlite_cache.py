@@ -8,7 +8,6 @@ can be written, the cache says so once and stops.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import math
 import os
@@ -16,40 +15,29 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .sqlite_file import (
+    BUSY_SECONDS,
+    FILE,
+    SELECT,
+    close,
+    connected,
+    is_busy,
+    is_corrupt,
+    prepared,
+    read_only,
+)
+
 log = logging.getLogger("nemo_evaluator.traffic")
 
-FILE = "adapter_cache.db"
-LOCK_FILE = "adapter_cache.lock"
 FLUSH_SECONDS = 0.5
 TOUCH_SECONDS = 600.0
 """So exactly is it known when an answer was last read: noting every hit would cost more than it."""
 BATCH = 256
 """Waiting answers, or hits to be noted, that are written without waiting any longer."""
 MAX_WAITING_BYTES = 64 << 20
-BUSY_SECONDS = 15.0
-READ_BUSY_SECONDS = 0.02
-SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS answers_1 (
-        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, body BLOB NOT NULL,
-        status INTEGER NOT NULL, latency_ms REAL NOT NULL, ttft_ms REAL, tries INTEGER NOT NULL,
-        created REAL NOT NULL, used REAL NOT NULL)""",
-    "CREATE INDEX IF NOT EXISTS answers_1_used ON answers_1 (used)",
-    "CREATE TABLE IF NOT EXISTS answers_1_total (entries INTEGER NOT NULL, bytes INTEGER NOT NULL)",
-    """INSERT INTO answers_1_total SELECT 0, 0
-        WHERE NOT EXISTS (SELECT 1 FROM answers_1_total)""",
-    """CREATE TRIGGER IF NOT EXISTS answers_1_added AFTER INSERT ON answers_1 BEGIN
-        UPDATE answers_1_total SET entries = entries + 1, bytes = bytes + length(new.body); END""",
-    """CREATE TRIGGER IF NOT EXISTS answers_1_changed AFTER UPDATE OF body ON answers_1 BEGIN
-        UPDATE answers_1_total SET bytes = bytes + length(new.body) - length(old.body); END""",
-    """CREATE TRIGGER IF NOT EXISTS answers_1_gone AFTER DELETE ON answers_1 BEGIN
-        UPDATE answers_1_total SET entries = entries - 1, bytes = bytes - length(old.body); END""",
-)
-SELECT = """SELECT body, status, latency_ms, ttft_ms, tries, created, used FROM answers_1
-    WHERE key = ?"""
 TOUCH = "UPDATE answers_1 SET used = ? WHERE key = ?"
 UPSERT = """INSERT INTO answers_1 (key, body, status, latency_ms, ttft_ms, tries, created, used)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body,
@@ -214,13 +202,13 @@ class AnswerStore:
         """The connection that reads; None, with a warning, if there can be none."""
         try:
             if not self._writes:
-                return _read_only(self.path)
-            return self._prepared()
+                return read_only(self.path)
+            return prepared(self.path)
         except (OSError, sqlite3.Error) as error:
             reason = error
         if self._writes:
             try:
-                reader = _read_only(self.path)
+                reader = read_only(self.path)
                 self._stop(str(reason))
                 return reader
             except (OSError, sqlite3.Error):
@@ -228,21 +216,8 @@ class AnswerStore:
         log.warning("%s: the cache is off: %s", self.path, reason)
         return None
 
-    def _prepared(self) -> sqlite3.Connection:
-        """The file as it must be: a broken one is moved aside. One process at a time."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with _locked(self.directory / LOCK_FILE):
-            try:
-                return _created(self.path, check=self._corrupt)
-            except sqlite3.DatabaseError as error:
-                if not _is_corrupt(error):
-                    raise
-                aside = _move_aside(self.path)
-                log.warning("%s: is broken (%s); moved to %s", self.path, error, aside.name)
-            return _created(self.path)
-
     def _mend(self) -> None:
-        reader = self._prepared()
+        reader = prepared(self.path, check=True)
         with self._reading:
             if self._reader is not None:
                 self._reader.close()
@@ -269,7 +244,7 @@ class AnswerStore:
                 self._changed.notify_all()
                 if self._closing:
                     break
-        _close(writer)
+        close(writer)
 
     def _has_work(self) -> bool:
         return bool(self._waiting) or self._is_urgent()
@@ -288,19 +263,19 @@ class AnswerStore:
         for last in (False, True):
             try:
                 if self._corrupt:
-                    _close(writer)
+                    close(writer)
                     writer = None
                     self._mend()
-                writer = writer or _connected(self.path)
+                writer = writer or connected(self.path)
                 self._write(writer, batch, touched)
                 return writer
             except (OSError, sqlite3.Error) as error:
-                _close(writer)
+                close(writer)
                 writer = None
-                if _is_corrupt(error) and not last:
+                if is_corrupt(error) and not last:
                     self._corrupt = True
                     continue
-                if not _is_busy(error):
+                if not is_busy(error):
                     with self._changed:
                         self._stop(str(error))
                 return None
@@ -312,7 +287,8 @@ class AnswerStore:
         db.execute("BEGIN IMMEDIATE")
         try:
             db.executemany(UPSERT, _rows(batch))
-            db.executemany(TOUCH, ((used, key) for key, used in touched.items()))
+            hits = list(touched.items())  # a reader may just be adding one more
+            db.executemany(TOUCH, ((used, key) for key, used in hits))
             self._evict(db)
             db.execute("COMMIT")
         finally:
@@ -368,90 +344,3 @@ def close_store(store: AnswerStore) -> None:
 def _rows(batch: dict[bytes, Waiting]) -> Iterator[tuple[object, ...]]:
     for key, (answer, replaces_before) in batch.items():
         yield (key, *answer, answer.created, replaces_before)
-
-
-def _connected(path: Path, busy: float = BUSY_SECONDS) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA synchronous = NORMAL")
-    return db
-
-
-def _created(path: Path, *, check: bool = False) -> sqlite3.Connection:
-    db = _connected(path)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        for statement in SCHEMA:
-            db.execute(statement)
-        if check and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            broken = sqlite3.DatabaseError(str(found))
-            broken.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise broken
-        db.execute(SELECT, (b"",)).fetchone()
-        db.execute(f"PRAGMA busy_timeout = {READ_BUSY_SECONDS * 1000:.0f}")
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    """Raises sqlite3.Error if there is nothing to read."""
-    try:
-        return _read_as(path, "mode=ro")
-    except sqlite3.OperationalError:  # a read-only folder has no place for the -shm file
-        return _read_as(path, "mode=ro&immutable=1")
-
-
-def _read_as(path: Path, how: str) -> sqlite3.Connection:
-    db = sqlite3.connect(
-        f"{path.as_uri()}?{how}",
-        uri=True,
-        timeout=READ_BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        db.execute(SELECT, (b"",)).fetchone()
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _close(db: sqlite3.Connection | None) -> None:
-    if db is not None:
-        db.close()
-
-
-def _code(error: Exception) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _is_corrupt(error: Exception) -> bool:
-    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def _is_busy(error: Exception) -> bool:
-    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _move_aside(path: Path) -> Path:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.corrupt-{number}")).exists():
-        number += 1
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        beside = path.with_name(path.name + suffix)
-        if beside.exists():
-            beside.rename(aside.with_name(aside.name + suffix))
-    return aside
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
