@@ -172,6 +172,8 @@ class Generation(Record, frozen=True, kw_only=True):
     cost_usd: float | None = None
     simulated: bool = False
     """The endpoint says that it only simulates a model."""
+    cached: bool = False
+    """From our cache: the tokens and times are those of the first call, and nothing was paid."""
 
 
 class Solution(Record, frozen=True, kw_only=True):
@@ -195,6 +197,8 @@ class Solution(Record, frozen=True, kw_only=True):
     reward: float | None = None
     details: Mapping[str, Json] = {}
     simulated: bool = False
+    cached: bool = False
+    """From our cache: nothing was paid."""
     response_source: str = "content"
     """``content``, or ``reasoning_content`` where the server put a finished answer there."""
 

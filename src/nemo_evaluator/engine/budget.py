@@ -63,6 +63,8 @@ class RunBudget:
 
     def add(self, solution: Solution) -> None:
         """Count an answer that was paid for, of this invocation or an earlier one."""
+        if solution.cached:
+            return
         self.answers += 1
         self.tokens += solution.usage.total_tokens or 0
         if solution.cost_usd is not None:

@@ -69,6 +69,8 @@ def _notes(benchmark: BenchmarkSummary) -> list[str]:
         parts.append(f"{runtime.cost_usd:.4f} USD")
     if runtime.latency_percentiles_ms:
         parts.append(f"p50 {runtime.latency_percentiles_ms['p50']:.0f} ms")
+    if runtime.cached_answers:
+        parts.append(f"{runtime.cached_answers} from the cache")
     if runtime.total_retries:
         parts.append(f"{runtime.total_retries} retries")
     return [*notes, ", ".join(parts)]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..stats.intervals import mean_interval
 from ..stats.passk import pass_at_k, pass_hat_k, reported_k
-from ..types import BenchmarkPlan, Failure, Solution
+from ..types import BenchmarkPlan, Failure, Solution, Usage
 from .rows import RolloutRecord, extra_metrics, preview
 from .summary import (
     BenchmarkSummary,
@@ -53,6 +53,7 @@ class Collector:
         self._correct = array("b")
         self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
         self._tokens = [0, 0, 0, 0, 0]
+        self._cached = 0
         self._cost: float | None = None
         self._outcomes: Counter[str] = Counter()
         self._failures: Counter[Failure] = Counter()
@@ -119,7 +120,8 @@ class Collector:
         )
 
     def _add_solution(self, solution: Solution) -> None:
-        usage = solution.usage
+        usage = Usage() if solution.cached else solution.usage
+        self._cached += solution.cached
         self._simulated |= solution.simulated
         for position, count in enumerate(
             (
@@ -259,6 +261,7 @@ class Collector:
             finish_reason_counts=dict(sorted(self._finish.items())),
             cost_usd=None if self._cost is None else round(self._cost, 6),
             total_cached_tokens=cached,
+            cached_answers=self._cached,
         )
 
 

@@ -60,6 +60,8 @@ class Runtime(Record, frozen=True, kw_only=True):
     cost_usd: float | None = None
     total_cached_tokens: int = 0
     """Prompt tokens the provider had in its own cache."""
+    cached_answers: int = 0
+    """Answers from our cache: they used no tokens and cost nothing."""
 
 
 class Accounts(Record, frozen=True, kw_only=True, omit_defaults=False):

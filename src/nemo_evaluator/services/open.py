@@ -34,6 +34,8 @@ def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClie
             peer="simulated",
             max_concurrent=max_concurrent,
             service_name=name,
+            # Another seed or accuracy is another model: what was cached of this one is not its.
+            upstream=f"simulated:{service.model_dump_json(exclude={'proxy', 'price'})}",
         )
     raise ConfigError(
         f"{service.type!r} is not supported by this version",

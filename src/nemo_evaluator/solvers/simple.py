@@ -73,5 +73,6 @@ def to_solution(generation: Generation) -> Solution:
         tries=generation.tries,
         cost_usd=generation.cost_usd,
         simulated=generation.simulated,
+        cached=generation.cached,
         response_source=source,
     )

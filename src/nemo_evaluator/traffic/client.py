@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..config.proxy import ProxyConfig
 from ..config.services import ApiService, SimulatedService
+from ..errors import ConfigError, PermanentError
 from ..types import Failure, Generation, Image, Json, Message
 from .defaults import Defaults
 from .dialects import DIALECTS, Question
 from .endpoint import Endpoint
+from .guard import CompletionsGuard, guarded
 from .interceptors.opening import default_interceptors, open_interceptors
 from .ledger import Ledger
 from .limiter import Limiter
@@ -106,6 +108,7 @@ class ModelClient:
         secrets: Sequence[str] = (),
         service_name: str = "",
         pinned: bool = True,
+        upstream: str = "",
     ) -> None:
         proxy = service.proxy or ProxyConfig()
         self.name = name
@@ -120,6 +123,11 @@ class ModelClient:
         self.scrub = Scrubber(secrets)
         self._dialect = DIALECTS[service.protocol]
         self._params = {**proxy.extra_body, **service.generation.params()}
+        if service.protocol == "completions":
+            try:
+                self._params = guarded(self._params)
+            except PermanentError as error:
+                raise ConfigError(str(error), where=f"services.{self.service_name}") from None
         self._price = service.price
         self._stream = service.stream
         self.limiter = Limiter(min(max_concurrent, proxy.max_concurrent_upstream))
@@ -135,6 +143,7 @@ class ModelClient:
         )
         steps: list[tuple[str, Step]] = [("defaults", Defaults(self._dialect, self._params))]
         steps += open_interceptors(default_interceptors(proxy))
+        steps.append(("completions guard", CompletionsGuard()))
         if self.traffic is not None:
             steps.append(("traffic log", self.traffic))
         steps.append(("ledger", self.ledger))
@@ -144,6 +153,7 @@ class ModelClient:
                 service=self.service_name,
                 model=name,
                 peer=peer,
+                upstream=upstream or peer,
                 protocol=service.protocol,
                 scrub=self.scrub,
                 cost=partial(cost, price=service.price),
@@ -177,6 +187,7 @@ class ModelClient:
         request = ModelRequest(self.protocol, body, stream=self._stream, context=context)
         response = await self.pipeline(request)
         reply = response.reply or self._dialect.parse(response.body)
+        cached = response.source == "cache"
         return Generation(
             text=reply.text,
             reasoning=reply.reasoning,
@@ -187,7 +198,8 @@ class ModelClient:
             latency_ms=round(response.latency_ms, 3),
             ttft_ms=None if response.ttft_ms is None else round(response.ttft_ms, 3),
             tries=response.tries,
-            cost_usd=None if response.source == "cache" else cost(reply.usage, self._price),
+            cost_usd=0.0 if cached and self._price else cost(reply.usage, self._price),
+            cached=cached,
             simulated=response.body.get("system_fingerprint") == SIMULATED,
         )
 

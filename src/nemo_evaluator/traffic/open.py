@@ -11,6 +11,7 @@ from ..config.services import ApiService
 from .client import ModelClient
 from .http import HttpTransport
 from .interceptors.endpoint import EndpointOptions
+from .urls import base_url
 
 
 def open_http_model(name: str, service: ApiService, *, max_concurrent: int) -> ModelClient:
@@ -40,6 +41,7 @@ def open_http_model(name: str, service: ApiService, *, max_concurrent: int) -> M
         secrets=_secrets(api_key, service.url, proxy.extra_headers),
         service_name=name,
         pinned=service.model is not None,
+        upstream=base_url(transport.url),
     )
 
 

@@ -111,6 +111,8 @@ class Place:
     peer: str
     """The upstream as it may be shown."""
     protocol: str
+    upstream: str = ""
+    """What tells this upstream from others: its base URL without credentials and query."""
     scrub: Scrubber = field(default_factory=Scrubber)
     """Cleans whatever is written: known secrets, and the patterns of `redact`."""
     cost: Callable[[Usage], float | None] = lambda _: None

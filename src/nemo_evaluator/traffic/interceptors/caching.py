@@ -98,7 +98,7 @@ class Caching(Interceptor):
     def open(self, place: Place) -> None:
         """Take the place. Raises ConfigError for a folder that cannot be one, and for a replay of
         nothing."""
-        self._place, self._keys = place, Keys("cache", place.peer, place.model)
+        self._place, self._keys = place, Keys("cache", place.upstream or place.peer, place.model)
         if self._directory.exists() and not self._directory.is_dir():
             raise ConfigError("is not a folder", where=f"cache_dir {self._directory}")
         if self._mode == "replay_only" and not (self._directory / FILE).exists():
