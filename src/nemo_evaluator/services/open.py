@@ -8,7 +8,7 @@ from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from ..config.services import Service
-    from ..traffic.client import ModelClient
+    from ..traffic.client import Door, ModelClient
 
 SERVICES = [
     ("api", "an endpoint that is already running"),
@@ -17,7 +17,20 @@ SERVICES = [
 
 
 def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
-    """The client of a service. Raises ConfigError for a type this version cannot run."""
+    """The client of a service, with a door for foreign agents. Raises ConfigError for a type this
+    version cannot run."""
+    model = _open(name, service, max_concurrent=max_concurrent)
+    model.make_door = _door
+    return model
+
+
+def _door(model: ModelClient) -> Door:
+    from ..traffic.proxy.server import ProxyServer
+
+    return ProxyServer(model)
+
+
+def _open(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
     from ..config.services import ApiService, SimulatedService
     from ..traffic.client import ModelClient
     from ..traffic.open import open_http_model

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ..config.proxy import ProxyConfig
 from ..config.services import ApiService, SimulatedService
@@ -24,9 +24,6 @@ from .pipeline import Pipeline
 from .price import cost
 from .scrub import Scrubber
 from .types import CallContext, ModelRequest, ModelResponse, Place, Step
-
-if TYPE_CHECKING:
-    from .proxy.server import ProxyServer
 
 SIMULATED = "simulated"
 """The ``system_fingerprint`` by which a simulated endpoint gives itself away."""
@@ -73,6 +70,22 @@ class Transport(Protocol):
         """Close all connections."""
 
 
+class Door(Protocol):
+    """A way to a client over HTTP."""
+
+    async def start(self) -> str:
+        """Listen; the URL."""
+
+    async def stop(self) -> None:
+        """Finish what is in flight, and close."""
+
+    def open_session(self, context: CallContext) -> str:
+        """The base URL of a session."""
+
+    def close_session(self, context: CallContext) -> None:
+        """Refuse further calls of a session."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrafficStats:
     """What a service's client is doing, and has done, at one moment."""
@@ -117,7 +130,9 @@ class ModelClient:
         self.pinned = pinned
         """The configuration says which model this is; else its ``name`` is only a guess."""
         self.transport = transport
-        self._door: ProxyServer | None = None
+        self.make_door: Callable[[ModelClient], Door] | None = None
+        """Makes the HTTP door when it is first asked for."""
+        self._door: Door | None = None
         self._opening = asyncio.Lock()
         self.ledger = Ledger()
         self.scrub = Scrubber(secrets)
@@ -224,11 +239,11 @@ class ModelClient:
     async def base_url(self, context: CallContext) -> str:
         """The base URL of an HTTP door to this client for one session; the door is opened when it
         is first asked for."""
-        from .proxy.server import ProxyServer
-
+        if self.make_door is None:
+            raise ConfigError("has no HTTP door", where=f"services.{self.service_name}")
         async with self._opening:
             if self._door is None:
-                door = ProxyServer(self)
+                door = self.make_door(self)
                 await door.start()
                 self._door = door
         return self._door.open_session(context)
