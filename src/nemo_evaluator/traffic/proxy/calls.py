@@ -6,13 +6,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from aiohttp import web
-
 from ...errors import NelError
 from ...types import Failure
 from ..client import ModelClient
 from ..dialects import DIALECTS, anthropic
 from ..http import HttpTransport, TransportError
+from ..serving.messages import Request, Response, Stream
 from ..sse import SseParser, encode_event
 from ..types import CallContext, ModelRequest, ModelResponse
 from ..wire import decode, encode
@@ -30,7 +29,8 @@ NOT_SENT = HOP_BY_HOP | {
     *("x-api-key", "x-nel-token", SESSION_HEADER),
 }
 NOT_RETURNED = HOP_BY_HOP | {"content-length", "content-encoding", "content-type", "server", "date"}
-EVENT_STREAM = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+EVENT_STREAM = "text/event-stream"
+NO_CACHE = {"Cache-Control": "no-cache"}
 DONE = b"data: [DONE]\n\n"
 
 
@@ -45,18 +45,17 @@ class Calls:
 
     async def answer(
         self,
-        request: web.BaseRequest,
+        request: Request,
         where: Route,
-        data: bytes,
         context: CallContext,
         guarded: bool,
-    ) -> web.StreamResponse | Told:
+    ) -> Response | Stream | Told:
         """One request. ``guarded``: its Authorization is our token, not the upstream's key."""
         if where.kind is Kind.MODELS and (self._model.pinned or self._transport is None):
             return _models(self._model.name, where)
         if where.kind in (Kind.OTHER, Kind.MODELS):
-            return await self._pass_through(request, where, data, guarded)
-        body = _object(data)
+            return await self._pass_through(request, where, guarded)
+        body = _object(request.body)
         if isinstance(body, Told):
             return body
         headers = self._headers(request, guarded)
@@ -65,7 +64,7 @@ class Calls:
         try:
             if where.kind is Kind.COUNT_TOKENS:
                 count = {"input_tokens": anthropic.count_tokens(body)}
-                return web.Response(body=encode(count), content_type="application/json")
+                return Response(200, encode(count))
             chat = anthropic.to_chat(body)
         except ValueError as error:
             return Told(400, error_body(400, str(error)))
@@ -74,12 +73,12 @@ class Calls:
 
     async def _call(
         self,
-        request: web.BaseRequest,
+        request: Request,
         protocol: str,
         body: dict[str, Any],
         headers: dict[str, str],
         context: CallContext,
-    ) -> web.StreamResponse | Told:
+    ) -> Response | Stream | Told:
         stream = bool(body.pop("stream", False))
         try:
             response = await self._forward(protocol, body, headers, context, stream)
@@ -91,11 +90,11 @@ class Calls:
 
     async def _messages(
         self,
-        request: web.BaseRequest,
+        request: Request,
         body: dict[str, Any],
         headers: dict[str, str],
         context: CallContext,
-    ) -> web.StreamResponse | Told:
+    ) -> Response | Stream | Told:
         stream, name = bool(body.pop("stream", False)), str(body.get("model") or self._model.name)
         try:
             response = await self._forward("chat_completions", body, headers, context, stream)
@@ -126,43 +125,39 @@ class Calls:
         )
 
     async def _pass_through(
-        self, request: web.BaseRequest, where: Route, data: bytes, guarded: bool
-    ) -> web.StreamResponse | Told:
+        self, request: Request, where: Route, guarded: bool
+    ) -> Response | Stream | Told:
         if self._transport is None:
             message = f"there is no {request.method} {where.path}"
             return Told(404, error_body(404, message))
         below_api, path = upstream_path(where.path)
-        if query := request.rel_url.raw_query_string:
+        if query := request.query:
             path += f"?{query}"
         headers = self._headers(request, guarded)
-        if kind := request.headers.get("Content-Type"):
+        if kind := request.headers.get("content-type"):
             headers["content-type"] = kind
+        answer = None
         try:
             async with self._transport.passed_through(
-                request.method, path, headers, data, below_api=below_api
+                request.method, path, headers, request.body, below_api=below_api
             ) as upstream:
-                answer = web.StreamResponse(
-                    status=upstream.status, headers=_returned(upstream.headers)
-                )
-                answer.headers["Content-Type"] = upstream.headers.get(
-                    "Content-Type", "application/octet-stream"
-                )
-                await answer.prepare(request)
+                kind = upstream.headers.get("Content-Type", "application/octet-stream")
+                answer = request.begin(upstream.status, _returned(upstream.headers), kind)
                 async for chunk in upstream.content.iter_any():
                     await answer.write(chunk)
                 return answer
         except TransportError as error:
+            if answer is not None:
+                answer.is_broken = True
+                return answer
             status = STATUS.get(error.kind, 502)
             return Told(status, error_body(status, str(error), error.kind.value))
 
-    def _headers(self, request: web.BaseRequest, guarded: bool) -> dict[str, str]:
+    def _headers(self, request: Request, guarded: bool) -> dict[str, str]:
         """A client's headers as they go upstream: not the connection's, nor what the service sets
         itself. An Anthropic client's key stands where others put theirs."""
-        sent = {
-            name.lower(): text
-            for name, text in request.headers.items()
-            if name.lower() not in self._not_sent
-        }
+        not_sent = self._not_sent
+        sent = {name: text for name, text in request.headers.items() if name not in not_sent}
         if guarded:
             sent.pop("authorization", None)
         elif "authorization" not in self._not_sent and (key := request.headers.get("x-api-key")):
@@ -180,22 +175,17 @@ def _object(data: bytes) -> dict[str, Any] | Told:
     return body
 
 
-def _models(name: str, where: Route) -> web.Response | Told:
+def _models(name: str, where: Route) -> Response | Told:
     listed = {"id": name, "object": "model", "created": 0, "owned_by": "nel"}
     asked = where.path.partition("/models/")[2]
     if asked and asked != name:
         return Told(404, error_body(404, f"there is no model {asked!r}", "model_not_found"))
     body = listed if asked else {"object": "list", "data": [listed]}
-    return web.Response(body=encode(body), content_type="application/json")
+    return Response(200, encode(body))
 
 
-def _whole(response: ModelResponse, body: dict[str, Any]) -> web.Response:
-    return web.Response(
-        body=encode(body),
-        status=response.status,
-        headers=_returned(response.headers),
-        content_type="application/json",
-    )
+def _whole(response: ModelResponse, body: dict[str, Any]) -> Response:
+    return Response(response.status, encode(body), _returned(response.headers))
 
 
 def _returned(headers: Mapping[str, str]) -> dict[str, str]:
@@ -228,16 +218,15 @@ async def _translated(
 
 
 async def _send(
-    request: web.BaseRequest,
+    request: Request,
     response: ModelResponse,
     chunks: AsyncGenerator[bytes],
     failed: Any,
-) -> web.StreamResponse:
+) -> Stream:
     """Write a stream as fast as the client takes it; a failure amid it is its last event."""
-    answer = web.StreamResponse(headers={**_returned(response.headers), **EVENT_STREAM})
     async with aclosing(chunks):
         first = await anext(chunks, b"")  # at once: an unstarted stream could not be closed
-        await answer.prepare(request)
+        answer = request.begin(200, {**_returned(response.headers), **NO_CACHE}, EVENT_STREAM)
         try:
             await answer.write(first)
             async for chunk in chunks:

@@ -1,0 +1,245 @@
+"""Bytes of a connection to requests; llhttp reads. No I/O.
+
+Whole requests wait in ``requests``. A ``refusal`` (too large, not HTTP, not admitted) is the last
+word: it is to be sent once they are answered, and nothing is read any more.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import deque
+
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+
+from .contract import App, Limits
+from .inflate import TooLargeError, inflated
+from .messages import Request, Response
+
+log = logging.getLogger("nemo_evaluator.traffic")
+
+_UNKNOWN_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ ]+ HTTP/1\.[01]\r\n")
+_UPGRADING = frozenset(("upgrade", "connection", "http2-settings"))
+
+
+class Reader:
+    """Reads one connection."""
+
+    __slots__ = (
+        "_app",
+        "_body",
+        "_chunk",
+        "_headers",
+        "_is_last",
+        "_limits",
+        "_parser",
+        "_received",
+        "_size",
+        "_url",
+        "refusal",
+        "request",
+        "requests",
+    )
+
+    def __init__(self, app: App, limits: Limits) -> None:
+        self.requests: deque[Request] = deque()
+        self.request: Request | None = None
+        """The one whose body is still coming."""
+        self.refusal: tuple[Request | None, Response] | None = None
+        self._app, self._limits = app, limits
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._is_last = False
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._body: bytes | bytearray = b""
+        self._size = 0
+        self._chunk = self._received = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more is wanted."""
+        return self._parser is not None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is something of a request."""
+        return self._received > 0
+
+    @property
+    def has_body(self) -> bool:
+        """Whether there is something of the body that is still coming."""
+        return self._size > 0
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes."""
+        parser = self._parser
+        if parser is None:
+            return
+        self._chunk = len(data)
+        self._received += self._chunk
+        before = len(self.requests)
+        try:
+            parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+        except HttpParserError as error:
+            self._broken(error, data if len(self.requests) == before else b"")
+        else:
+            if self._url:
+                self._received = max(self._received, len(self._url))  # after another's end
+            if self._received:
+                self._check_room()
+
+    def fail(self, status: int, message: str) -> None:
+        """Refuse what is coming."""
+        self.refuse(self._app.failure(self.request, status, message))
+
+    def refuse(self, response: Response) -> None:
+        """Refuse what is coming."""
+        if self.refusal is None:
+            self.refusal = self.request, response
+        self.close()
+
+    def close(self) -> None:
+        """Read no more."""
+        self._parser, self.request, self._body = None, None, b""
+
+    # -- httptools --------------------------------------------------------------------------------
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request's target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header field, or a trailer field, which is nobody's."""
+        if self.request is None:
+            headers, key = self._headers, name.decode("latin-1").lower()
+            text = value.decode("utf-8", "surrogateescape")
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+    def on_headers_complete(self) -> None:
+        """The end of a head. Raises _Refused."""
+        parser, headers, limits = self._parser, self._headers, self._limits
+        if parser is None:
+            raise _Refused
+        request = self.request = Request(
+            parser.get_method().decode(),
+            self._url.decode("utf-8", "replace"),
+            headers,
+            keep=parser.should_keep_alive(),
+            is_old=parser.get_http_version() == "1.0",
+        )
+        if max(self._received, self._chunk) > limits.head_bytes:  # else it cannot be too large
+            size = sum(len(name) + len(text) + 4 for name, text in headers.items())
+            if size + len(self._url) > limits.head_bytes:
+                self._head_is_too_large()
+                raise _Refused
+        self._url, self._headers = b"", {}
+        if (response := self._app.admit(request)) is not None:
+            self.refuse(response)
+            raise _Refused
+        if int(headers.get("content-length", 0)) > limits.body_bytes:
+            self._body_is_too_large()
+            raise _Refused
+        if request.method == "CONNECT":
+            self.fail(501, "this is no forward proxy")
+            raise _Refused
+
+    def on_body(self, chunk: bytes) -> None:
+        """A piece of a body. Raises _Refused."""
+        self._size += len(chunk)
+        if self._size > self._limits.body_bytes:
+            self._body_is_too_large()
+            raise _Refused
+        if not self._body:
+            self._body = chunk
+        elif isinstance(self._body, bytearray):
+            self._body += chunk
+        else:
+            self._body = bytearray(self._body) + chunk
+
+    def on_message_complete(self) -> None:
+        """The end of a request. Raises _Refused."""
+        request, parser = self.request, self._parser
+        if request is None or parser is None:
+            raise _Refused
+        if parser.should_upgrade():
+            return
+        request.body = bytes(self._body)
+        if "content-encoding" in request.headers:
+            self._inflate(request)
+        self._is_last = not request.keep
+        self.request, self._body = None, b""
+        self._size = self._received = 0
+        self.requests.append(request)
+
+    # -- requests that are none -------------------------------------------------------------------
+
+    def _check_room(self) -> None:
+        """The read ended within a request: what of it is neither headers nor body so far?"""
+        limits = self._limits
+        if self.request is None:
+            if self._received > limits.head_bytes:
+                self._head_is_too_large()
+        elif self._received - self._size > limits.head_bytes + limits.body_bytes:
+            self._body_is_too_large()  # of chunks' heads, or trailers
+
+    def _inflate(self, request: Request) -> None:
+        limit = self._limits.body_bytes
+        try:
+            request.body = inflated(request.body, request.headers["content-encoding"], limit)
+            return
+        except TooLargeError:
+            self._body_is_too_large()
+        except ValueError as error:
+            self.fail(400, str(error))
+        except LookupError as error:
+            self.fail(415, f"Content-Encoding {error} is not known here")
+        raise _Refused
+
+    def _stay(self, rest: bytes) -> None:
+        """A request that offers to change the protocol (Java's clients do) is one like any other,
+        but llhttp takes what follows its head for the other protocol."""
+        request = self.request
+        if request is None:
+            return
+        lines = [f"{request.method} {request.target} HTTP/1.1"]
+        kept = (pair for pair in request.headers.items() if pair[0] not in _UPGRADING)
+        lines += [f"{name}: {text}" for name, text in kept]
+        head = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+        self._parser, self.request, self._received = HttpRequestParser(self), None, 0
+        self.feed(head + rest)
+
+    def _broken(self, error: HttpParserError, data: bytes) -> None:
+        """``data``: what the request begins with, where that is known."""
+        if isinstance(error.__context__, _Refused):
+            return
+        if error.__context__ is not None:
+            log.error("a request could not be read", exc_info=error.__context__)
+            self.fail(500, "the request could not be read")
+        elif self._is_last and self.request is None:
+            self.close()  # it said that there would be no more
+        elif isinstance(error, HttpParserInvalidMethodError) and _UNKNOWN_METHOD.match(data):
+            self.fail(501, "this method is not known here")
+        else:
+            self.fail(400, f"this is not HTTP: {' '.join(str(error).split())}")
+
+    def _head_is_too_large(self) -> None:
+        self.fail(431, f"the request line and headers are over {self._limits.head_bytes} bytes")
+
+    def _body_is_too_large(self) -> None:
+        self.fail(413, f"the request is larger than {shown(self._limits.body_bytes)}")
+
+
+class _Refused(Exception):
+    """Stops the parser."""
+
+
+def shown(size: int) -> str:
+    """A number of bytes, for people."""
+    return f"{size >> 20} MB" if size >= 2**20 else f"{size} bytes"

@@ -1,0 +1,106 @@
+"""A server: listens, holds its connections, and lets them finish when it stops."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from .connection import Connection
+from .contract import App, Limits
+
+BACKLOG = 1024
+SWEEP_SECONDS = 1.0
+"""How often connections are looked over for late ones; one timer for all costs a request nothing,
+where a timer of its own costs 2 us."""
+
+
+class Server:
+    """Serves an app. ``await start()``, then ``await stop()``."""
+
+    def __init__(self, app: App, limits: Limits | None = None) -> None:
+        self.app = app
+        self.limits = limits = limits or Limits()
+        self.is_draining = False
+        self.connections: set[Connection] = set()
+        """All that are open, or still have a task."""
+        self._sweep_seconds = min(
+            SWEEP_SECONDS,
+            *(limits.head_seconds / 4, limits.body_seconds / 4),
+            *(limits.idle_seconds / 4, limits.linger_seconds / 4),
+        )
+        self._listener: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._stopped: asyncio.Event | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port. Raises OSError."""
+        self.loop = asyncio.get_running_loop()
+        self._listener = await self.loop.create_server(
+            partial(Connection, self), host, port, backlog=BACKLOG
+        )
+        found: int = self._listener.sockets[0].getsockname()[1]
+        return found
+
+    async def stop(self, seconds: float) -> None:
+        """Accept nothing more, answer what is in flight, and cancel what is left after ``seconds``.
+        Safe to call twice."""
+        if self._listener is None:
+            return
+        if self._stopped is not None:
+            await self._stopped.wait()
+            return
+        self._stopped = asyncio.Event()
+        self._listener.close()
+        self.is_draining = True
+        for connection in list(self.connections):
+            connection.drain()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._emptied()
+        except TimeoutError:
+            pass
+        finally:
+            await self._abort()
+            await self._listener.wait_closed()
+            self._stopped.set()
+
+    def opened(self, connection: Connection) -> None:
+        """There is a connection."""
+        self.connections.add(connection)
+        if self.is_draining:
+            connection.abort()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(self._sweep_seconds, self._sweep)
+
+    def ended(self, connection: Connection) -> None:
+        """It is closed, and its task is over."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._empty.set()
+
+    async def _emptied(self) -> None:
+        while self.connections:
+            self._empty.clear()
+            await self._empty.wait()
+
+    async def _abort(self) -> None:
+        """Whatever is left."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        tasks = [connection.task for connection in self.connections if connection.task is not None]
+        for connection in list(self.connections):
+            connection.abort()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._emptied()
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in list(self.connections):
+            connection.check(now)
+        self._timer = None
+        if self.connections:
+            self._timer = self.loop.call_later(self._sweep_seconds, self._sweep)
