@@ -12,6 +12,7 @@ from ..scrub import Scrubber
 from ..types import Ended, Interceptor, ModelRequest, ModelResponse, Place
 from ..wire import encode
 
+MARGIN = 1000
 log = logging.getLogger("nemo_evaluator.traffic")
 
 
@@ -51,5 +52,9 @@ class Logging(Interceptor):
             log.info("← %s abandoned by the caller", session)
 
     def _preview(self, body: dict[str, Any]) -> str:
-        text = self._scrub(encode(body).decode())
-        return text if len(text) <= self._chars else text[: self._chars] + "..."
+        whole = encode(body).decode()
+        # What reaches into the preview from behind it must be seen whole to be cleaned.
+        text = self._scrub(whole[: self._chars + MARGIN])
+        if len(whole) <= self._chars + MARGIN and len(text) <= self._chars:
+            return text
+        return text[: self._chars] + "..."

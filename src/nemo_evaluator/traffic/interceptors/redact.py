@@ -36,6 +36,8 @@ PRESETS = {
     "ipv4": rf"(?<![\w.])(?:{OCTET}\.){{3}}{OCTET}(?!\w|\.\d)",
 }
 """Every run of characters they try is bounded: a long text costs linear time."""
+NEEDS = {PRESETS["email"]: "@", PRESETS["ipv4"]: "."}
+"""What a text must hold for a pattern to match: far quicker to see than the pattern."""
 STRUCTURE = frozenset(
     (
         *("id", "type", "role", "name", "index", "object", "status", "finish_reason"),
@@ -88,7 +90,7 @@ class Redact(Interceptor):
     def open(self, place: Place) -> None:
         """Let all who write traffic clean with these patterns."""
         for pattern in self._patterns:
-            place.scrub.add(pattern, self._template)
+            place.scrub.add(pattern, self._template, NEEDS.get(pattern.pattern, ""))
 
     def on_response(self, request: ModelRequest, response: ModelResponse) -> None:
         """Clean the model's texts in a whole answer, or in the copy of a stream."""
@@ -142,5 +144,6 @@ class Redact(Interceptor):
 
     def _text(self, text: str) -> str:
         for pattern in self._patterns:
-            text = pattern.sub(self._template, text)
+            if NEEDS.get(pattern.pattern, "") in text:
+                text = pattern.sub(self._template, text)
         return text
