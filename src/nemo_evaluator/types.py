@@ -67,6 +67,7 @@ class Failure(enum.StrEnum):
     CONTEXT_WINDOW = "context_window_exceeded"
     CONTENT_FILTER = "content_filter"
     VERIFIER = "verifier_error"
+    SANDBOX = "sandbox_error"
     SEED = "seed_error"
     BUG = "bug"
     REFUSAL = "refusal"

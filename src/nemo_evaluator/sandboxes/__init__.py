@@ -1,0 +1,1 @@
+"""Sandboxes: isolated places where untrusted code or an agent runs."""

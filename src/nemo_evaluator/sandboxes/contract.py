@@ -1,0 +1,170 @@
+"""The contract between whoever runs untrusted code and the places it may run in.
+
+A sandbox is a fresh, isolated place with a working directory, no network unless asked for, and
+hard limits. What the code inside does is always a *result* (`ExecResult`: an exit code, a
+time-out, an out-of-memory kill); only what the engine fails to do is an error, and that error is
+an `InfraError`, so that a broken sandbox never becomes a score. Nothing here runs anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ..errors import InfraError
+from ..types import Failure, Phase, Record
+
+Network = Literal["none", "bridge", "host"]
+Command = str | Sequence[str]
+"""An argument vector, run as it is; or one text for the shell (bash where there is one)."""
+
+NOBODY = 65534
+MAX_TRANSFER = 64 << 20
+"""Bytes one upload or download may have unless the caller says otherwise."""
+
+
+class SandboxLost(InfraError):
+    """The engine failed, or the sandbox is gone; nothing is known about the code."""
+
+    default_kind = Failure.SANDBOX
+
+    def __init__(self, message: str, *, peer: str | None = None) -> None:
+        super().__init__(message, phase=Phase.VERIFY, peer=peer)
+
+
+class Limits(Record, frozen=True, kw_only=True):
+    """What one sandbox may use."""
+
+    timeout: float = 60.0
+    """Seconds of wall clock for one ``exec`` that names no other."""
+    lifetime: float = 1800.0
+    """Seconds after which the engine itself ends a sandbox, whatever became of its owner."""
+    memory_mb: int = 1024
+    pids: int = 128
+    cpus: float = 1.0
+    disk_mb: int = 256
+    """All that can be written: working directory, /tmp and /dev/shm together (kept in memory)."""
+    output_bytes: int = 1 << 20
+    """Bytes kept of stdout, and of stderr; the rest is read and dropped."""
+
+
+class SandboxSpec(Record, frozen=True, kw_only=True):
+    """What a problem needs of its sandbox. A backend refuses (ConfigError) what it cannot do."""
+
+    image: str | None = None
+    """Container image; None: the backend's default. ``local`` has no images and refuses one."""
+    cwd: str = "/workspace"
+    """Working directory: absolute, empty at the start, writable."""
+    env: Mapping[str, str] = {}
+    """Added to PATH, HOME (= cwd), LANG and TMPDIR; nothing comes from the host."""
+    files: Mapping[str, bytes] = {}
+    """Files there from the start; relative paths are below ``cwd``."""
+    limits: Limits = Limits()
+    network: Network = "none"
+    user: int = NOBODY
+    """User and group id inside."""
+    read_only: bool = True
+    """False: the whole file system of the image is writable (docker only), and ``cwd`` is the
+    image's own folder. Then ``disk_mb`` bounds only /tmp and /dev/shm."""
+
+
+class ExecResult(Record, frozen=True, kw_only=True):
+    """What became of one command."""
+
+    exit_code: int
+    """As the shell says it: 128 + n for a death by signal n; 124 where it ran out of time."""
+    stdout: str = ""
+    stderr: str = ""
+    """UTF-8 with replacement characters; at most ``output_bytes`` each, the beginning is kept."""
+    stdout_truncated: bool = False
+    stderr_truncated: bool = False
+    timed_out: bool = False
+    oom: bool = False
+    """The kernel killed something inside for want of memory (known where cgroups count it)."""
+    duration: float = 0.0
+    """Seconds of wall clock."""
+
+    @property
+    def ok(self) -> bool:
+        """Ended by itself, in time, with exit code 0."""
+        return self.exit_code == 0 and not self.timed_out
+
+    @property
+    def killed_by(self) -> str | None:
+        """``timeout``, ``memory`` or ``signal N``; None when it ended by itself."""
+        if self.timed_out:
+            return "timeout"
+        if self.oom:
+            return "memory"
+        return f"signal {self.exit_code - 128}" if 128 < self.exit_code <= 192 else None
+
+
+class Sandbox(Protocol):
+    """One isolated place. Files live until ``close``; processes die with the ``exec`` they came of.
+
+    Every method raises SandboxLost when the engine fails or the sandbox is gone.
+    """
+
+    spec: SandboxSpec
+
+    async def exec(
+        self,
+        command: Command,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        output_bytes: int | None = None,
+    ) -> ExecResult:
+        """Run a command to its end or to its time limit; nothing it started survives.
+
+        ``env`` is added to the spec's. Without ``stdin`` the command reads an empty one. One
+        argument may have 128 KiB (a limit of Linux; ValueError beyond): long programs go in as
+        ``stdin`` or as a file.
+        """
+
+    async def upload(self, path: str, data: bytes | Path) -> None:
+        """Write a file inside, making its folders. ValueError beyond `MAX_TRANSFER` bytes."""
+
+    async def download(self, path: str, *, max_bytes: int = MAX_TRANSFER) -> bytes:
+        """A file's bytes. FileNotFoundError if it is none; ValueError if it is larger."""
+
+    async def upload_folder(self, path: str, folder: Path) -> None:
+        """Copy a folder of the host to ``path`` inside."""
+
+    async def download_folder(
+        self, path: str, folder: Path, *, max_bytes: int = MAX_TRANSFER
+    ) -> None:
+        """Copy a folder to the host: regular files and folders only, nothing outside ``folder``."""
+
+    async def close(self) -> None:
+        """End it and remove everything it left; safe to call twice."""
+
+
+class Backend(Protocol):
+    """One way to make sandboxes. Used through a `SandboxPool`, which bounds and reaps."""
+
+    name: str
+
+    async def preflight(self) -> Mapping[str, str]:
+        """What the engine is and which limits it enforces, under readable keys.
+
+        Raises ConfigError, with the way to mend it, when it cannot run a sandbox here.
+        """
+
+    def check(self, spec: SandboxSpec) -> None:
+        """Raise ConfigError for a spec this backend cannot honour."""
+
+    async def pull(self, image: str | None) -> None:
+        """Have an image at hand (None: the default one). ConfigError when there is none."""
+
+    async def create(self, spec: SandboxSpec) -> Sandbox:
+        """A fresh sandbox with the spec's files in it."""
+
+    async def reap(self) -> list[str]:
+        """Remove what dead owners on this host left behind; the names of what was removed."""
+
+    async def close(self) -> None:
+        """Release what the backend itself holds; safe to call twice."""
