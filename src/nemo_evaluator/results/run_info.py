@@ -46,6 +46,8 @@ class RunInfo(Record, frozen=True, kw_only=True):
     """The command line without secrets."""
     benchmarks: tuple[str, ...] = ()
     """Folders of the benchmarks, in plan order."""
+    rescored_from: str | None = None
+    """The run whose answers these are, where they were only verified again."""
     accounts: Mapping[str, Json] | None = None
     """Tokens, cost and retries of the whole run, once it has ended."""
 

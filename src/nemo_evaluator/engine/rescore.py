@@ -1,0 +1,98 @@
+"""What a rescoring puts in the place of asking: answers come from an earlier journal, verdicts from
+a scorer of the user's choice."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..environments.contract import Environment, VerifyTools
+from ..environments.fingerprint import digest, source_of
+from ..environments.verdicts import in_view_of, scorer_failed, to_score
+from ..results.journal import Header, ProblemSeeded, Solved, encode, events, scan
+from ..scoring.input import ScorerInput
+from ..scoring.reasoning import visible
+from ..solvers.contract import SolveTools
+from ..types import Json, Problem, Score, Solution
+from .rollouts import NeverAskedError
+
+
+class Unasked:
+    """A solver that asks nobody: what was not answered stays open."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        """Never."""
+        raise NeverAskedError
+
+    def identity(self) -> Mapping[str, Json]:
+        """Nothing of its own."""
+        return {}
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+class OtherScorer:
+    """An environment whose answers are verified by another scorer."""
+
+    def __init__(self, environment: Environment, scorer: Callable[[ScorerInput], Any]) -> None:
+        self._inner, self._scorer = environment, scorer
+        self._scorer_name = getattr(scorer, "__name__", "scorer")
+        self.name = environment.name
+
+    async def prepare(self) -> None:
+        """Prepared already."""
+
+    async def size(self) -> int:
+        """Problems of the benchmark."""
+        return await self._inner.size()
+
+    async def seed(self, idx: int) -> Problem:
+        """A problem of the benchmark."""
+        return await self._inner.seed(idx)
+
+    async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
+        """The other scorer's verdict. A scorer that fails is an InfraError, never a reward."""
+        shown = visible(solution.response)
+        sample = ScorerInput(
+            response=shown.text, target=problem.target, metadata=problem.metadata, config={}
+        )
+        try:
+            if inspect.iscoroutinefunction(self._scorer):
+                verdict = await self._scorer(sample)
+            else:
+                verdict = await asyncio.to_thread(self._scorer, sample)
+            score = to_score(verdict)
+        except Exception as error:
+            raise scorer_failed(self._scorer_name, problem.idx, error) from error
+        return in_view_of(shown, solution, score)
+
+    def identity(self) -> Mapping[str, Json]:
+        """That of the benchmark, with the other scorer."""
+        scorer = f"{self._scorer_name}:{digest(source_of(self._scorer))}"
+        return {**self._inner.identity(), "scorer": scorer}
+
+    async def close(self) -> None:
+        """The benchmark's own closing closes it."""
+
+
+def copy_answers(old: Path, new: Path, header: Header) -> int:
+    """A journal with the problems and the last answers of another, without its verdicts; how many
+    answers it holds."""
+    index = scan(old)
+    last = {key: state.attempts for key, state in index.rollouts.items() if state.solved_at >= 0}
+    count = 0
+    with new.open("wb") as file:
+        file.write(encode(header))
+        for event in events(old):
+            if isinstance(event, Solved):
+                if last.get((event.problem_idx, event.repeat)) != event.attempt:  # type: ignore[call-overload]
+                    continue
+                count += 1
+            elif not isinstance(event, ProblemSeeded):
+                continue
+            file.write(encode(event))
+    return count

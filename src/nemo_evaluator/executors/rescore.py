@@ -1,0 +1,211 @@
+"""Verifies the journaled answers of a run again, without asking the model.
+
+The result is a run directory of its own, with the answers, the new verdicts and where they came
+from; the old one is only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..config.environment import environment
+from ..config.load import Loaded, load
+from ..engine.budget import RunBudget
+from ..engine.control import Control
+from ..engine.plan import PlanLock, digest, read_lock, write_lock
+from ..engine.prepare import prepare
+from ..engine.progress import Tally
+from ..engine.rescore import OtherScorer, Unasked, copy_answers
+from ..engine.rollouts import Job
+from ..engine.run import BenchmarkEnd, run_jobs
+from ..errors import ConfigError
+from ..reports.render import write_reports
+from ..results.derive import derive
+from ..results.files import write_json
+from ..results.flips import Flips, compare_verdicts
+from ..results.journal import Header
+from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
+from ..results.run_info import RunStatus, new_run_info, read_run_info, write_run_info
+from ..results.summary import RunSummary
+from ..types import BenchmarkPlan
+
+FLIPS = "flips.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """What came of it."""
+
+    directory: Path
+    before: RunSummary
+    after: RunSummary
+    flips: tuple[Flips, ...]
+    failures: tuple[str, ...]
+    """Benchmarks that could not be verified, and why."""
+
+
+async def rescore(
+    directory: Path,
+    *,
+    scorer: str | None = None,
+    overrides: Sequence[str] = (),
+    output: Path | None = None,
+    command: str = "",
+    say: Callable[[str], None] = lambda _: None,
+) -> Rescored:
+    """Rescore a run. ``scorer`` is ``module:function`` or ``file.py:function``.
+
+    Raises ConfigError for what is no run, a scorer that cannot be had, a dataset or prompt that is
+    no longer the run's, and an output directory that is taken.
+    """
+    lock = read_lock(directory / PLAN_LOCK)
+    if lock is None:
+        raise ConfigError("holds no run", where=str(directory), hint="give a run directory")
+    function = _function(scorer) if scorer else None
+    loaded = _loaded(directory, overrides)
+    target = _free(directory, output)
+    async with AsyncExitStack() as stack:
+        prepared = await prepare(loaded, target, stack)
+        jobs = [_job(job, lock, function) for job in prepared.jobs]
+        info = new_run_info(command=command)
+        old = read_run_info(directory)
+        info = msgspec.structs.replace(
+            info, rescored_from=old.run_id, benchmarks=tuple(job.plan.slug for job in jobs)
+        )
+        target.mkdir(parents=True)
+        for job in jobs:
+            job.folder.mkdir()
+            header = Header(
+                benchmark=job.plan.name, plan_digest=job.plan.digest, run_id=info.run_id
+            )
+            copy_answers(directory / job.plan.slug / JOURNAL, job.folder / JOURNAL, header)
+        write_lock(
+            target / PLAN_LOCK,
+            PlanLock(run_id=info.run_id, benchmarks=tuple(job.plan for job in jobs)),
+        )
+        (target / CONFIG).write_text(loaded.snapshot(command), encoding="utf-8")
+        write_run_info(target, info)
+        ends = await _verify(jobs, info.run_id, say)
+    summaries = tuple(derive(job.folder, job.plan, info) for job in jobs)
+    info = msgspec.structs.replace(info, status=RunStatus.DONE)
+    write_run_info(target, info)
+    before = tuple(
+        derive(directory / plan.slug, plan, old)
+        for plan in lock.benchmarks
+        if (directory / plan.slug / JOURNAL).exists()
+    )
+    flips = tuple(
+        compare_verdicts(directory / job.plan.slug, job.folder)
+        for job in jobs
+        if (directory / job.plan.slug / JOURNAL).exists()
+    )
+    after = RunSummary(run=info, benchmarks=summaries, directory=str(target))
+    write_json(target / FLIPS, flips)
+    write_reports(after, target, loaded.config.output.report)
+    return Rescored(
+        directory=target,
+        before=RunSummary(run=old, benchmarks=before, directory=str(directory)),
+        after=after,
+        flips=flips,
+        failures=tuple(f"{end.slug}: {end.failure}" for end in ends if end.failure),
+    )
+
+
+async def _verify(
+    jobs: Sequence[Job], run_id: str, say: Callable[[str], None]
+) -> list[BenchmarkEnd]:
+    ends: list[BenchmarkEnd] = []
+    tallies = [Tally(label=job.plan.name, total=job.plan.n_rollouts) for job in jobs]
+    control = Control()
+    await run_jobs(
+        list(zip(jobs, tallies, strict=True)),
+        ends,
+        run_id=run_id,
+        control=control,
+        budget=RunBudget(_no_budget(), control, say),
+        warn=say,
+    )
+    if control.fatal is not None:
+        raise control.fatal
+    return ends
+
+
+def _no_budget() -> Any:
+    from ..config.budget import BudgetConfig
+
+    return BudgetConfig()
+
+
+def _job(job: Job, lock: PlanLock, scorer: Callable[..., Any] | None) -> Job:
+    """The job as one that asks nobody. Its plan keeps who answered."""
+    old = next((plan for plan in lock.benchmarks if plan.slug == job.plan.slug), None)
+    if old is None:
+        raise ConfigError(f"the run has no benchmark {job.plan.slug}", where=str(job.folder))
+    environment = job.environment if scorer is None else OtherScorer(job.environment, scorer)
+    plan = _plan(job.plan, old, environment.identity())
+    return replace(job, environment=environment, solver=Unasked(), model=None, plan=plan)
+
+
+def _plan(new: BenchmarkPlan, old: BenchmarkPlan, environment: Mapping[str, Any]) -> BenchmarkPlan:
+    """The old plan, with what now verifies."""
+    kept = {
+        name: value for name, value in old.identity.items() if not name.startswith("environment.")
+    }
+    identity = {**kept, "scorers": new.identity.get("scorers")}
+    identity |= {f"environment.{name}": value for name, value in environment.items()}
+    return msgspec.structs.replace(old, identity=identity, digest=digest(identity))
+
+
+def _loaded(directory: Path, overrides: Sequence[str]) -> Loaded:
+    """The configuration of the run. Keys of endpoints are not needed: nobody is asked."""
+    return load(directory / CONFIG, overrides=overrides, env=_Lenient(environment([Path.cwd()])))
+
+
+class _Lenient(dict[str, str]):
+    """Variables of which those that are not set have a stand-in."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name, "not-needed" if default is None else default)
+
+
+def _free(directory: Path, output: Path | None) -> Path:
+    """Where to write: the given directory, or ``<run>-rescored`` with the first free number."""
+    if output is not None:
+        if output.exists() and any(output.iterdir()):
+            raise ConfigError("is not empty", where=str(output), hint="choose another (-o)")
+        return output
+    base = directory.resolve()
+    candidate, number = base.with_name(f"{base.name}-rescored"), 1
+    while candidate.exists():
+        number += 1
+        candidate = base.with_name(f"{base.name}-rescored-{number}")
+    return candidate
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """The scorer. Raises ConfigError."""
+    where, _, attribute = name.rpartition(":")
+    try:
+        if where.endswith(".py"):
+            spec = spec_from_file_location("nel_rescorer", where)
+            assert spec is not None and spec.loader is not None
+            module = module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = import_module(where)
+        function: Callable[..., Any] = getattr(module, attribute)
+    except Exception as error:  # foreign code
+        hint = "give module:function or file.py:function"
+        what = f"cannot be loaded: {type(error).__name__}: {error}"
+        raise ConfigError(what, where=f"--scorer {name}", hint=hint) from error
+    if not callable(function):
+        raise ConfigError("is not a function", where=f"--scorer {name}")
+    return getattr(function, "scorer", function)
