@@ -13,7 +13,8 @@ from nemo_evaluator.config.solvers import SimpleSolver as SimpleSolverConfig
 from nemo_evaluator.errors import ConfigError, InfraError, PermanentError
 from nemo_evaluator.solvers.contract import Solver, SolveTools
 from nemo_evaluator.solvers.simple import SimpleSolver, to_solution
-from nemo_evaluator.traffic.client import ModelClient, open_http_model
+from nemo_evaluator.traffic.client import ModelClient
+from nemo_evaluator.traffic.open import open_http_model
 from nemo_evaluator.traffic.types import CallContext
 from nemo_evaluator.types import Failure, Generation, Image, Problem, Solution
 
