@@ -28,6 +28,7 @@ from ..engine.progress import Tally
 from ..engine.run import BenchmarkEnd, run_jobs
 from ..errors import ConfigError
 from ..reports.render import write_reports
+from ..results.audit import FLAGGED
 from ..results.derive import derive
 from ..results.journal import Solved, events, scan
 from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
@@ -253,7 +254,18 @@ def _finish(
     write_run_info(directory, info)
     summary = RunSummary(run=info, benchmarks=tuple(summaries), directory=str(directory))
     reports = write_reports(summary, directory, loaded.config.output.report)
+    messages += _flags(summaries, directory)
     return RunResult(summary, code, tuple(messages), tuple(reports))
+
+
+def _flags(summaries: Sequence[BenchmarkSummary], directory: Path) -> list[str]:
+    """Scores that may say more about formatting than about the model."""
+    return [
+        f"warning: {s.slug}: no answer found in {s.no_answer / s.n_scored:.0%} of the responses;"
+        f" look at `nel audit {directory}` before believing the score"
+        for s in summaries
+        if s.n_scored and s.no_answer / s.n_scored > FLAGGED
+    ]
 
 
 def _verdict(

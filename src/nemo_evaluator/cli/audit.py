@@ -1,0 +1,30 @@
+"""`nel audit`: where a score may be wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--examples", default=3, show_default=True, type=click.IntRange(0, 10))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(directory: Path, examples: int, as_json: bool) -> None:
+    """Look through the results of the run in DIRECTORY: answers that were not found, verdicts that
+    hang on formatting, cut-off and empty answers, duplicate problems, disagreeing judges.
+
+    Asks nobody; derived files are brought up to date first.
+    """
+    from ..executors.reporting import refresh
+    from ..reports.audit import audit_json, audit_lines
+    from ..results.audit import audit
+
+    run = refresh(directory)
+    audits = [audit(directory / benchmark.slug) for benchmark in run.benchmarks]
+    if as_json:
+        click.echo(audit_json(audits))
+        return
+    for one in audits:
+        click.echo("\n".join(audit_lines(one, examples)))
