@@ -18,6 +18,10 @@ from .reader import Reader
 
 log = logging.getLogger("nemo_evaluator.traffic")
 
+HELD_BYTES = 2**16
+"""So much of a stream is held back at most until the event loop's turn is over: a system call
+costs more than the events of a stream do."""
+
 
 class Phase(Enum):
     """What a connection waits for."""
@@ -52,6 +56,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_discarded",
+        "_held",
+        "_held_bytes",
         "_host",
         "_is_lost",
         "_is_paused",
@@ -72,7 +78,8 @@ class Connection(asyncio.Protocol):
         self.task: asyncio.Task[None] | None = None
         """Answers."""
         self._waiter: asyncio.Future[None] | None = None
-        self._discarded = 0
+        self._held: list[bytes] = []
+        self._held_bytes = self._discarded = 0
         self._is_writable = True
         self._is_paused = self._is_lost = False
 
@@ -106,14 +113,19 @@ class Connection(asyncio.Protocol):
     # -- for streams ------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Send, without waiting."""
-        self._transport.write(data)
+        """Send soon, without waiting."""
+        if not self._held:
+            self._host.loop.call_soon(self._flush)
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES:
+            self._flush()
 
     async def write(self, data: bytes) -> None:
-        """Send, as fast as the client reads. Raises ConnectionResetError if it is gone."""
+        """Send soon, as fast as the client reads. Raises ConnectionResetError if it is gone."""
         if self._is_lost:
             raise ConnectionResetError("the client has left")
-        self._transport.write(data)
+        self.send(data)
         if not self._is_writable:
             await self._writable()
 
@@ -218,6 +230,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(self._encoded(request, answer, keep))
         elif stream is answer and not stream.is_broken:
             stream.end()
+            self._flush()
             keep = keep and stream.keep
         else:  # half an answer; nothing that could follow would be understood
             self.abort()
@@ -225,6 +238,11 @@ class Connection(asyncio.Protocol):
         if not keep:
             self._close()
         return keep
+
+    def _flush(self) -> None:
+        held, self._held, self._held_bytes = self._held, [], 0
+        if held and not self._is_lost:
+            self._transport.write(b"".join(held))
 
     def _encoded(self, request: Request, answer: Response, keep: bool) -> bytes:
         try:
@@ -247,7 +265,7 @@ class Connection(asyncio.Protocol):
             if self._phase is not Phase.BODY:
                 self._enter(Phase.BODY)
                 if not reader.has_body and request.expects_continue:
-                    self.send(CONTINUE)
+                    self._transport.write(CONTINUE)
         elif self._host.is_draining:
             self._close()
         elif not reader.has_begun:

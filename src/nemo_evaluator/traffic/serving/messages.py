@@ -20,10 +20,10 @@ class Wire(Protocol):
     """What a stream needs of its connection."""
 
     async def write(self, data: bytes) -> None:
-        """Send, as fast as the client reads. Raises ConnectionResetError if it is gone."""
+        """Send soon, as fast as the client reads. Raises ConnectionResetError if it is gone."""
 
     def send(self, data: bytes) -> None:
-        """Send, without waiting."""
+        """Send soon, without waiting."""
 
     def keeps(self, request: Request) -> bool:
         """Whether the connection stays open after the answer to a request."""
