@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ..environments.contract import Environment, VerifyTools
+from ..environments.contract import Environment, Sandboxes, VerifyTools
 from ..errors import ConfigError, InfraError, NelError, PermanentError, RunBudgetExceeded
 from ..results.journal import Errored, JournalIndex, Scored, Solved
 from ..results.journal_writer import JournalWriter
@@ -70,6 +70,7 @@ class Job:
     timeout: float
     verify_timeout: float
     max_system_retries: int
+    sandboxes: Sandboxes | None = None
 
 
 class Rollouts:
@@ -290,7 +291,7 @@ class Rollouts:
 
     async def _verify(self, work: Work, solution: Solution) -> None:
         started = time.perf_counter()
-        tools = VerifyTools(repeat=work.key.repeat)
+        tools = VerifyTools(repeat=work.key.repeat, sandboxes=self._job.sandboxes)
 
         def verify(_: Activity) -> Awaitable[Score]:
             return self._job.environment.verify(work.problem, solution, tools)

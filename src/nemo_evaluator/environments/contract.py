@@ -7,10 +7,19 @@ concurrency: the engine may call ``seed`` and ``verify`` for many problems at on
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from ..sandboxes.contract import Sandbox, SandboxSpec
 from ..types import Json, Problem, Score, Solution
+
+
+class Sandboxes(Protocol):
+    """Lends sandboxes."""
+
+    def acquire(self, spec: SandboxSpec) -> AbstractAsyncContextManager[Sandbox]:
+        """A fresh sandbox for the time of the block; waits until one may be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,8 @@ class VerifyTools:
     """What a verifier may use besides the solution itself."""
 
     repeat: int = 0
+    sandboxes: Sandboxes | None = None
+    """Where untrusted code may run; None where the benchmark needs none."""
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from ..errors import ConfigError
+from ..sandboxes.contract import SandboxSpec
 from ..scoring.input import ScorerInput
 from .params import check_params
 from .rows import Source
@@ -61,6 +62,8 @@ class Definition:
     """The scorer sees ``<think>`` blocks too."""
     inline: bool = False
     """The scorer is quick and may run on the event loop."""
+    sandbox: SandboxSpec | None = None
+    """The scorer runs untrusted code: it gets a fresh sandbox of this kind (``sample.sandbox``)."""
     folder: Path | None = None
     """Where relative dataset paths start."""
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -113,6 +116,7 @@ def benchmark(
     params: Callable[..., Mapping[str, Any]] | None = None,
     keep_reasoning: bool = False,
     inline: bool = False,
+    sandbox: SandboxSpec | None = None,
 ) -> Callable[[F], F]:
     """Make a scorer a benchmark. May be stacked: one scorer, several benchmarks.
 
@@ -152,6 +156,7 @@ def benchmark(
             params=params,
             keep_reasoning=keep_reasoning,
             inline=inline,
+            sandbox=sandbox,
             folder=_folder_of(caller.get("__file__")),
         )
         function.__nel_benchmark__ = definition  # type: ignore[attr-defined]

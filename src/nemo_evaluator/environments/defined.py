@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import msgspec
 
 from ..errors import ConfigError, NelError
+from ..sandboxes.contract import SandboxLost, SandboxSpec
 from ..scoring.input import ScorerInput
 from ..scoring.reasoning import visible
 from ..types import Json, Problem, Score, Solution
@@ -43,6 +45,11 @@ class DefinedEnvironment:
     def inline(self) -> bool:
         """Whether verification is now so quick that it needs no task of its own."""
         return not self._is_async and self._pace.quick
+
+    @property
+    def sandbox(self) -> SandboxSpec | None:
+        """What kind of sandbox verification needs."""
+        return self._d.sandbox
 
     async def prepare(self) -> None:
         """Load the dataset and the few-shot examples."""
@@ -89,18 +96,28 @@ class DefinedEnvironment:
             config=self._d.extra,
         )
         try:
-            if self._is_async:
-                verdict = await self._d.scorer(sample)
-            else:
-                verdict = await self._pace.run(self._d.scorer, sample)
-                if inspect.isawaitable(verdict):
-                    verdict = await verdict
-            score = to_score(verdict)
+            score = to_score(await self._verdict(sample, tools))
+        except SandboxLost:
+            raise
         except Exception as error:
             raise scorer_failed(self._scorer_name, problem.idx, error) from error
         if self._d.keep_reasoning:
             shown = shown._replace(reasoning="")  # spans are offsets in the raw response already
         return in_view_of(shown, solution, score)
+
+    async def _verdict(self, sample: ScorerInput, tools: VerifyTools) -> Any:
+        if self._d.sandbox is None:
+            return await self._run(sample)
+        if tools.sandboxes is None:
+            raise ConfigError("needs a sandbox", where=self.name, hint="set sandbox: {type: local}")
+        async with tools.sandboxes.acquire(self._d.sandbox) as sandbox:
+            return await self._run(replace(sample, sandbox=sandbox))
+
+    async def _run(self, sample: ScorerInput) -> Any:
+        if self._is_async:
+            return await self._d.scorer(sample)
+        verdict = await self._pace.run(self._d.scorer, sample)
+        return await verdict if inspect.isawaitable(verdict) else verdict
 
     def identity(self) -> Mapping[str, Json]:
         """What a score of this benchmark depends on."""

@@ -30,6 +30,7 @@ BUILT_IN = {
     "drop": "reading comprehension with arithmetic, 3-shot; official EM and F1",
     "gpqa": "graduate-level science, multiple choice (diamond)",
     "gsm8k": "grade-school mathematics, exact number",
+    "humaneval": "164 Python functions to complete; the official tests, in a sandbox",
     "math500": "competition mathematics, equality by mathematics",
     "mgsm": "grade-school mathematics in eleven languages",
     "mmlu": "57 subjects, multiple choice",
