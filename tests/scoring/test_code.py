@@ -71,7 +71,7 @@ def works(response: str) -> bool:
         "```pycon\n>>> def add(a, b):\n...     return a + b\n```",
         f"Text with `inline` code.\n\n```Python\n{SOLUTION}\n```",
         "```python\n@staticmethod\ndef other():\n    pass\n\ndef add(a, b):\n    return a + b\n```",
-        "```python\nasync def no(): ...\n\ndef add(a, b):\n    s = '''```'''\n    return a + b\n```",
+        "```python\nasync def n(): 0\n\ndef add(a, b):\n    s = '''```'''\n    return a + b\n```",
         f"Here's the code\n{SOLUTION}\n# that's it",
     ],
 )  # fmt: skip

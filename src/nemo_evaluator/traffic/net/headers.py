@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from functools import lru_cache
 from string import punctuation
 from urllib.parse import quote
 
@@ -46,6 +47,10 @@ class Headers(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._parsed())
 
+    def items(self) -> ItemsView[str, str]:
+        """All fields; what a Mapping does by itself looks each of them up again."""
+        return dict(self._parsed().values()).items()
+
     def __repr__(self) -> str:
         return f"Headers({', '.join(self)})"  # values may be secret
 
@@ -66,6 +71,7 @@ def _joined(raw: Raw) -> dict[str, tuple[str, str]]:
     return fields
 
 
+@lru_cache(maxsize=1024)
 def problem(name: str, value: str) -> str | None:
     """Why a header cannot be sent; None if it can."""
     if _UNSENDABLE.search(name) or _UNSENDABLE.search(value):
