@@ -1,0 +1,171 @@
+"""What a local sandbox sees: the arguments of its two bubblewrap calls.
+
+The *holder* owns the files: a mount namespace with one size-limited tmpfs (``/box``), in which
+no untrusted program ever runs; it waits for its owner and ends with it. Every command then
+runs in a second, inner bubblewrap entered from there, with namespaces of its own: processes,
+network, ipc, host name, users. The inner one sees the programs of the host (/usr, read-only), a
+synthetic /etc, and its parts of the box: the working directory, /tmp and /dev/shm. Nothing else
+can be written: / and /dev are remounted read-only.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from ..errors import ConfigError
+from .contract import Limits, SandboxSpec
+from .transfer import pack
+
+_SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives")
+_ETC_NETWORK = ("/etc/resolv.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates")
+_RESERVED = ("/usr", "/etc", "/proc", "/dev", "/sys", *_SYSTEM)
+_ENTRIES_PER_MB = 64
+"""Files and folders for each MB of disk; each costs the kernel about 1 KB."""
+
+HOLDER_SCRIPT = """\
+set -e
+mount -t tmpfs -o "size=$1,nr_inodes=$2,mode=755,nosuid,nodev" tmpfs /box
+tar -x -p -C /box -f - < "/proc/self/fd/$5"
+printf 'sandbox:x:%s:%s::%s:/bin/sh\\n' "$3" "$3" "$4" > /etc/passwd
+printf 'sandbox:x:%s:\\n' "$3" > /etc/group
+printf '127.0.0.1 localhost\\n' > /etc/hosts
+echo ready
+read -r forever
+"""
+READY = b"ready\n"
+
+
+def check(spec: SandboxSpec) -> None:
+    """Raise ConfigError for what has no meaning without a container."""
+    if spec.image is not None:
+        raise ConfigError(
+            f"the local sandbox has no images, and {spec.image!r} is asked for",
+            hint="use `sandbox: {type: docker}`",
+        )
+    if spec.network == "bridge":
+        raise ConfigError("the local sandbox has no bridge network", hint="use none or host")
+    if not spec.read_only:
+        raise ConfigError(
+            "the local sandbox cannot make the whole file system writable",
+            hint="use `sandbox: {type: docker}`",
+        )
+    cwd = posixpath.normpath(spec.cwd)
+    if not cwd.startswith("/") or cwd == "/" or cwd.startswith(tuple(f"{r}/" for r in _RESERVED)):
+        raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
+    if cwd in _RESERVED:
+        raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
+
+
+def holder_options(spec: SandboxSpec) -> list[str]:
+    """Options of the outer bubblewrap; its command is `holder_command`."""
+    etc = _ETC + (_ETC_NETWORK if spec.network == "host" else ())
+    return [
+        *("--unshare-user", "--uid", "0", "--gid", "0", "--die-with-parent", "--new-session"),
+        *("--cap-add", "CAP_SYS_ADMIN", "--clearenv", "--setenv", "PATH", _path()),
+        *_programs(),
+        *("--perms", "0755", "--dir", "/etc"),
+        *(word for file in etc for word in ("--ro-bind-try", os.path.realpath(file), file)),
+        # bubblewrap itself builds its view in /tmp, and binds device nodes from /dev.
+        *("--dir", "/box", "--dir", "/tmp", "--dev-bind", "/dev", "/dev", "--proc", "/proc"),
+    ]
+
+
+def holder_command(spec: SandboxSpec, archive_fd: int) -> list[str]:
+    """The trusted command that lays out the box, says READY, and waits for its owner to go."""
+    disk = spec.limits.disk_mb
+    entries = max(1024, disk * _ENTRIES_PER_MB)
+    values = [f"{disk}m", str(entries), str(spec.user), spec.cwd, str(archive_fd)]
+    return ["/bin/sh", "-c", HOLDER_SCRIPT, "sh", *values]
+
+
+def box(files: Mapping[str, bytes], cwd: str) -> bytes:
+    """What the box holds at the start, as a tar archive. ``files`` by their path inside."""
+    folders = ("work", "tmp", "shm")
+    return pack({_box_path(path, cwd): data for path, data in files.items()}, shared=folders)
+
+
+def _box_path(path: str, cwd: str) -> str:
+    """Where a path of the inside (below ``cwd`` or /tmp) lies in the box, relative to it."""
+    inside = path.removeprefix(cwd.rstrip("/") + "/")
+    return f"work/{inside}" if inside != path else f"tmp/{path.removeprefix('/tmp/')}"
+
+
+def inner_options(
+    spec: SandboxSpec, cwd: str, env: Mapping[str, str], flags: frozenset[str]
+) -> list[str]:
+    """Options of the inner bubblewrap. ``flags``: what this bubblewrap knows."""
+    options = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
+    if spec.network == "host":
+        options.append("--share-net")
+    if "--disable-userns" in flags:
+        options.append("--disable-userns")
+    user = str(spec.user)
+    return [
+        *options,
+        *("--uid", user, "--gid", user, "--cap-drop", "ALL", "--hostname", "sandbox"),
+        *_programs(),
+        *("--ro-bind", "/etc", "/etc", "--proc", "/proc", "--dev", "/dev"),
+        *("--bind", "/box/shm", "/dev/shm", "--bind", "/box/tmp", "/tmp"),
+        *("--bind", "/box/work", spec.cwd, "--remount-ro", "/dev", "--remount-ro", "/"),
+        *("--chdir", cwd, "--clearenv"),
+        *(word for key, value in env.items() for word in ("--setenv", key, value)),
+    ]
+
+
+def limited(command: Sequence[str], limits: Limits, timeout: float, counted: bool) -> list[str]:
+    """A command under rlimits. ``counted``: a cgroup counts memory, so the address space, which
+    programs reserve far beyond what they use, gets a wide limit only."""
+    memory = limits.memory_mb << 20
+    space = max(4 * memory, memory + (8 << 30)) if counted else memory
+    cpu = int(timeout * max(1.0, limits.cpus)) + 2
+    return [
+        "prlimit",
+        f"--as={space}",
+        f"--cpu={cpu}:{cpu + 1}",
+        f"--nproc={limits.pids + 4}",
+        f"--fsize={limits.disk_mb << 20}",
+        *("--core=0", "--nofile=1024", "--memlock=65536", "--msgqueue=65536"),
+        *("--", *command),
+    ]
+
+
+def environment(spec: SandboxSpec, extra: Mapping[str, str] | None) -> dict[str, str]:
+    """The whole environment of a command."""
+    base = {"PATH": _path(), "HOME": spec.cwd, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
+    return base | dict(spec.env) | dict(extra or {})
+
+
+@cache
+def _programs() -> tuple[str, ...]:
+    """Binds of the host's programs, read-only; /bin and the like as the links they mostly are."""
+    words = ["--ro-bind", "/usr", "/usr"]
+    for name in _SYSTEM:
+        path = Path(name)
+        if path.is_symlink():
+            words += ["--symlink", str(path.readlink()), name]
+        elif path.is_dir():
+            words += ["--ro-bind", name, name]
+    if (prefix := _interpreter()) is not None:
+        words += ["--ro-bind", str(prefix), str(prefix)]
+    return tuple(words)
+
+
+@cache
+def _interpreter() -> Path | None:
+    """The folder of our own Python, where /usr has none."""
+    if any(Path(folder, "python3").exists() for folder in ("/usr/bin", "/usr/local/bin")):
+        return None
+    return Path(sys.base_prefix)
+
+
+@cache
+def _path() -> str:
+    own = _interpreter()
+    folders = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+    return ":".join(folders if own is None else [*folders, str(own / "bin")])

@@ -1,0 +1,193 @@
+"""A small client of the Docker Engine API over its unix socket (Podman's speaks the same).
+
+The command line costs 25 ms of CPU per call and cannot tell a failed engine from a failed
+command; the socket costs under 1 ms and says both apart. One connection per request: that is
+cheap on a unix socket and leaves no state to go wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+
+from ..errors import ConfigError
+from ..types import Json
+from .contract import SandboxLost
+from .streams import CHUNK, Kept
+
+_VERSION = "v1.41"
+_HEADER = 8
+"""Bytes before each piece of a multiplexed stream: stream number, three zeros, length."""
+_DEFAULT = "/var/run/docker.sock"
+
+
+class Response(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Json:
+        """The body as JSON; None for an empty one."""
+        return json.loads(self.body) if self.body else None
+
+    @property
+    def message(self) -> str:
+        """What the engine says went wrong."""
+        try:
+            return str(self.json()["message"])
+        except (ValueError, KeyError, TypeError):
+            return self.body[:300].decode(errors="replace").strip()
+
+
+class Attached(NamedTuple):
+    """The two directions of a running command."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+class Engine:
+    """Requests to one engine. OSError is raised as SandboxLost: the engine did not answer."""
+
+    def __init__(self, socket: str | None = None) -> None:
+        self.socket = socket or find_socket()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Json = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+    ) -> Response:
+        """One request; any status is returned, silence is SandboxLost."""
+        try:
+            async with asyncio.timeout(timeout):
+                attached, status, headers = await self._send(method, path, body, query)
+                try:
+                    return Response(status, await _body(attached.reader, headers))
+                finally:
+                    attached.writer.close()
+        except (OSError, EOFError, ValueError, TimeoutError) as error:
+            raise SandboxLost(
+                f"the Docker engine does not answer: {error!r}", peer=self.socket
+            ) from None
+
+    async def expect(
+        self,
+        method: str,
+        path: str,
+        body: Json = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+    ) -> Json:
+        """One request that must succeed; SandboxLost with the engine's words if not."""
+        got = await self.request(method, path, body, query=query, timeout=timeout)
+        if got.status >= 400:
+            raise SandboxLost(f"the Docker engine refused: {got.message}", peer=self.socket)
+        return got.json()
+
+    async def attach(self, path: str, body: Json) -> Attached:
+        """Start a command and take over its connection."""
+        try:
+            async with asyncio.timeout(60):
+                attached, status, headers = await self._send("POST", path, body, None, upgrade=True)
+                if status not in (101, 200):
+                    said = Response(status, await _body(attached.reader, headers)).message
+                    attached.writer.close()
+                    raise SandboxLost(f"the Docker engine refused: {said}", peer=self.socket)
+                return attached
+        except (OSError, EOFError, ValueError, TimeoutError) as error:
+            raise SandboxLost(
+                f"the Docker engine does not answer: {error!r}", peer=self.socket
+            ) from None
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Json,
+        query: Mapping[str, str] | None,
+        *,
+        upgrade: bool = False,
+    ) -> tuple[Attached, int, dict[str, str]]:
+        data = b"" if body is None else json.dumps(body).encode()
+        target = f"/{_VERSION}{quote(path)}" + (f"?{urlencode(query)}" if query else "")
+        connection = "Connection: Upgrade\r\nUpgrade: tcp" if upgrade else "Connection: close"
+        head = f"{method} {target} HTTP/1.1\r\nHost: docker\r\n{connection}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        reader, writer = await asyncio.open_unix_connection(self.socket, limit=1 << 20)
+        try:
+            writer.write(head.encode() + data)
+            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        except BaseException:
+            writer.close()
+            raise
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        return Attached(reader, writer), int(lines[0].split(" ", 2)[1]), headers
+
+
+async def demultiplex(reader: asyncio.StreamReader, out: Kept, err: Kept) -> None:
+    """Take the output of a command without a terminal apart, to its end."""
+    while True:
+        try:
+            header = await reader.readexactly(_HEADER)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        kept, left = (err if header[0] == 2 else out), int.from_bytes(header[4:], "big")
+        while left:
+            if not (chunk := await reader.read(min(left, CHUNK))):
+                return
+            left -= len(chunk)
+            await kept.take(chunk)
+
+
+async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
+    if headers.get("transfer-encoding") == "chunked":
+        parts = []
+        while size := int((await reader.readline()).split(b";")[0] or b"0", 16):
+            parts.append(await reader.readexactly(size))
+            await reader.readexactly(2)
+        return b"".join(parts)
+    if "content-length" in headers:
+        return await reader.readexactly(int(headers["content-length"]))
+    return await reader.read()
+
+
+def find_socket() -> str:
+    """The engine's socket: DOCKER_HOST, else the context in use, else the usual place."""
+    host = os.environ.get("DOCKER_HOST") or _context_host() or f"unix://{_DEFAULT}"
+    if not host.startswith("unix://"):
+        raise ConfigError(
+            f"the docker sandbox speaks to a local engine only, not to {host.partition(':')[0]}://",
+            where="DOCKER_HOST",
+            hint="unset it, or point it to a unix:// socket",
+        )
+    return host.removeprefix("unix://")
+
+
+def _context_host() -> str | None:
+    """The address in the Docker context that ``docker context use`` chose."""
+    home = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    try:
+        name = os.environ.get("DOCKER_CONTEXT")
+        name = name or json.loads((home / "config.json").read_text()).get("currentContext")
+        if not name or name == "default":
+            return None
+        folder = home / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+        meta = json.loads((folder / "meta.json").read_text())
+        return str(meta["Endpoints"]["docker"]["Host"])
+    except (OSError, ValueError, KeyError):
+        return None

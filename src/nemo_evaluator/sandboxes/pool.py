@@ -1,0 +1,108 @@
+"""A bounded number of sandboxes, each handed out fresh and removed whatever happens.
+
+The pool counts, pulls images once each, and cleans: a sandbox is closed after its block, also when
+the block is cancelled or fails; what a killed process left is removed when the next pool opens
+on that host (by the owner named on it). Nothing is handed out twice: with bubblewrap a new
+sandbox costs some milliseconds, and a container whose state is as good as new is a new container.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+from .contract import Backend, Sandbox, SandboxLost, SandboxSpec
+from .finishing import finish
+
+_PULLS = 2
+"""Images pulled at a time; more only share the same line."""
+
+
+class SandboxPool:
+    """Sandboxes of one backend, at most ``limit`` alive at a time. An async context manager."""
+
+    def __init__(self, backend: Backend, *, limit: int = 4) -> None:
+        if limit < 1:
+            raise ValueError("a pool needs room for one sandbox")
+        self.backend = backend
+        self.limit = limit
+        self.removed: list[str] = []
+        """What dead owners had left here when the pool opened."""
+        self._room = asyncio.Semaphore(limit)
+        self._pulling = asyncio.Semaphore(_PULLS)
+        self._images: dict[str | None, asyncio.Task[None]] = {}
+        self._opened: asyncio.Task[Mapping[str, str]] | None = None
+
+    async def open(self) -> Mapping[str, str]:
+        """Check the engine and clean up after the dead, once; what the engine is.
+
+        Raises ConfigError, with the way to mend it, when no sandbox can be made here.
+        """
+        if self._opened is None:
+            self._opened = asyncio.create_task(self._open())
+        return await asyncio.shield(self._opened)
+
+    preflight = open
+
+    async def prepull(self, specs: Iterable[SandboxSpec]) -> None:
+        """Check all specs and have all their images at hand. ConfigError for what cannot be."""
+        every = list(specs)
+        for spec in every:
+            self.backend.check(spec)
+        await self.open()
+        async with asyncio.TaskGroup() as tasks:
+            for image in dict.fromkeys(spec.image for spec in every):
+                tasks.create_task(self._have(image))
+
+    @asynccontextmanager
+    async def acquire(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
+        """A fresh sandbox for the block. SandboxLost when the engine fails to give one."""
+        self.backend.check(spec)
+        await self.open()
+        async with self._room:
+            await self._have(spec.image)
+            sandbox = await self.backend.create(spec)
+            try:
+                yield sandbox
+            finally:
+                # What is known by now is not lost to a failing removal: `close` tries again.
+                with suppress(SandboxLost):
+                    await finish(sandbox.close())
+
+    async def close(self) -> None:
+        """Remove every sandbox that is still there; safe to call twice."""
+        pending = [task for task in self._images.values() if not task.done()]
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        await finish(self.backend.close())
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _open(self) -> Mapping[str, str]:
+        found = await self.backend.preflight()
+        self.removed = await self.backend.reap()
+        return found
+
+    async def _have(self, image: str | None) -> None:
+        """Pull an image unless that was done; who waits for a failing pull fails with it."""
+        if (task := self._images.get(image)) is None:
+            task = self._images[image] = asyncio.create_task(self._pull(image))
+        await asyncio.shield(task)
+
+    async def _pull(self, image: str | None) -> None:
+        async with self._pulling:
+            await self.backend.pull(image)
