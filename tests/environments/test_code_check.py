@@ -7,6 +7,9 @@ back is tested with the sandboxes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -54,7 +57,11 @@ class ThisMachine:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        out, err = await process.communicate(stdin)
+        try:
+            out, err = await process.communicate(stdin)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it left behind
         return ExecResult(
             exit_code=process.returncode or 0,
             stdout=out.decode(errors="replace"),

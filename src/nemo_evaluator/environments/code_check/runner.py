@@ -88,14 +88,13 @@ class OutOfTime(BaseException):
 class Program:
     """The model's program in its own process."""
 
-    def __init__(self, source: Any, runner: str) -> None:
+    def __init__(self, runner: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-c", runner, "program"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self.ask("load", source)
 
     def ask(self, *message: Any) -> Any:
         """Send a message; the value that comes back. Raises ProgramError."""
@@ -158,10 +157,11 @@ def out_of_time(*_: object) -> None:
 def check(task: dict[str, Any]) -> str | None:
     """Run the tests; None if they pass, else why not."""
     entry_point = task["entry_point"]
+    program = Program(task["runner"])
     signal.signal(signal.SIGALRM, out_of_time)
     signal.setitimer(signal.ITIMER_REAL, task["timeout"])
     try:
-        program = Program((entry_point, task["source"]), task["runner"])
+        program.ask("load", (entry_point, task["source"]))
         namespace: dict[str, Any] = {"__name__": "tests"}
         exec(compile(task["prelude"], "prelude.py", "exec"), namespace)
         namespace[entry_point] = program.call
@@ -177,6 +177,7 @@ def check(task: dict[str, Any]) -> str | None:
         return f"error: {type(error).__name__}: {error}"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        program.process.kill()
     return None
 
 
