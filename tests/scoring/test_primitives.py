@@ -68,6 +68,7 @@ def test_aliases_count() -> None:
         "rule": "whole",
         "span": None,
         "strict": True,
+        "strict_correct": True,
         "em": 1.0,
         "f1": 1.0,
     }

@@ -49,6 +49,6 @@ def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
 @scorer
 def drop(sample: ScorerInput) -> dict[str, Any]:
     """Official exact match and F1; the reward is F1, as in simple-evals."""
-    verdict = drop_match(sample)
+    verdict = drop_match(sample, asked=("answer_line",))
     f1 = verdict.get("f1", 0.0)
     return {**verdict, "reward": f1, "metrics": {"f1": f1}}

@@ -42,4 +42,4 @@ def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
 @scorer
 def gpqa(sample: ScorerInput) -> dict[str, Any]:
     """The last stated letter."""
-    return multichoice_regex(sample, options=4)
+    return multichoice_regex(sample, options=4, asked=("answer_line",))

@@ -33,4 +33,4 @@ def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
 @scorer
 def gsm8k(sample: ScorerInput) -> dict[str, Any]:
     """The last stated number, else the last number."""
-    return numeric_match(sample)
+    return numeric_match(sample, asked=("answer_is",))

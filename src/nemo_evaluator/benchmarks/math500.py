@@ -43,4 +43,4 @@ def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
 @scorer
 async def math500(sample: ScorerInput) -> dict[str, Any]:
     """The last stated or boxed answer."""
-    return await math_match_async(sample)
+    return await math_match_async(sample, asked=("answer_line",))

@@ -116,4 +116,6 @@ def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
 def mgsm(sample: ScorerInput) -> dict[str, Any]:
     """The number after the language's answer prefix, else the last number."""
     language = sample.metadata["language"]
-    return numeric_match(sample, locale=language, prefixes=(PREFIXES[language], "Answer"))
+    return numeric_match(
+        sample, locale=language, prefixes=(PREFIXES[language], "Answer"), asked=("answer_line",)
+    )

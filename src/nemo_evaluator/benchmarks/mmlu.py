@@ -77,4 +77,6 @@ def rows_of(subjects: list[str]) -> Dataset:
 @scorer
 def mmlu(sample: ScorerInput) -> dict[str, Any]:
     """The last stated letter."""
-    return multichoice_regex(sample, options=len(sample.metadata["choices"]))
+    return multichoice_regex(
+        sample, options=len(sample.metadata["choices"]), asked=("answer_line",)
+    )

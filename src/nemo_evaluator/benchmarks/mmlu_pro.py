@@ -34,4 +34,9 @@ def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
 @scorer
 def mmlu_pro(sample: ScorerInput) -> dict[str, Any]:
     """The stated letter, in the reading order of the authors' script."""
-    return multichoice_regex(sample, options=len(sample.metadata["choices"]), order="first")
+    return multichoice_regex(
+        sample,
+        options=len(sample.metadata["choices"]),
+        order="first",
+        asked=("answer_line",),
+    )

@@ -13,6 +13,7 @@ from ..scoring.input import ScorerInput
 from ..scoring.primitives import fuzzy_match, multichoice_regex, numeric_match
 
 PROMPT = "{question}\n\nEnd your response with a line of the form 'Answer: ...'{form}."
+ASKED = ("answer_line",)
 
 
 @benchmark(
@@ -27,7 +28,7 @@ def sample(sample: ScorerInput) -> dict[str, Any]:
     """By kind of problem."""
     kind = sample.metadata["kind"]
     if kind == "number":
-        return numeric_match(sample)
+        return numeric_match(sample, asked=ASKED)
     if kind == "choice":
-        return multichoice_regex(sample, options=4)
-    return fuzzy_match(sample)
+        return multichoice_regex(sample, options=4, asked=ASKED)
+    return fuzzy_match(sample, asked=ASKED)

@@ -42,5 +42,5 @@ def _normalized(answer: dict[str, Any]) -> list[str]:
 @scorer
 def triviaqa(sample: ScorerInput) -> dict[str, Any]:
     """Exact match over aliases; F1 beside it."""
-    verdict = trivia_match(sample)
+    verdict = trivia_match(sample, asked=("whole",))
     return {**verdict, "metrics": {"f1": verdict.get("f1", 0.0)}}

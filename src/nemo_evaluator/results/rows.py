@@ -151,9 +151,15 @@ def trajectory_row(record: RolloutRecord) -> dict[str, Any]:
 
 
 def extra_metrics(scored: Scored) -> dict[str, float]:
-    """Further numbers of a verdict: what its scorer put under ``metrics``, and extra scorers."""
-    own = scored.score.details.get("metrics")
-    return {**(own if isinstance(own, dict) else {}), **scorer_rewards(scored)}
+    """Further numbers of a verdict: ``strict`` (whether it is right with only the format that was
+    asked for), what its scorer put under ``metrics``, and extra scorers."""
+    details = scored.score.details
+    own, strict = details.get("metrics"), details.get("strict_correct")
+    return {
+        **({"strict": float(strict)} if isinstance(strict, bool) else {}),
+        **(own if isinstance(own, dict) else {}),
+        **scorer_rewards(scored),
+    }
 
 
 def scorer_rewards(scored: Scored) -> dict[str, float]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal
 
 from ..types import Extraction
-from .extract import compiled, last_after, last_match, lowered
+from .extract import STRICT, compiled, last_after, last_match, lowered
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 Order = Literal["last", "first"]
@@ -21,7 +21,7 @@ _WRAP = (
     r"(?:option|choice|letter|answer|the|indeed|therefore|probably|likely|clearly)[ \t:])"
 )
 _LETTER = r"(?P<letter>[A-Za-z])(?![\w'’])(?=(?P<after>[^\n]{0,24}))"
-_IS = r"(?:is|are|would be|will be|must be|should be|was|[:：=])"
+_IS = r"(?:(?P<is>is|are|would be|will be|must be|should be|was)|[:：=])"
 _WORDS = ("answer", "option", "choice", "selection", "response")
 _ANNOUNCED = re.compile(
     rf"(?<![^\W_])(?:{'|'.join(_WORDS)})s?\b(?:[ \t](?:choice|option|letter))?"
@@ -36,6 +36,7 @@ _STRICT_RULES = (
     ("boxed", ("\\boxed", "\\fbox"), re.compile(rf"\\f?box(?:ed)?[ ]?\{{{_WRAP}{{0,8}}{_LETTER}")),
     ("answer_tag", ("<answer>",), re.compile(rf"(?i:<answer>)\s{{0,9}}{_WRAP}{{0,8}}{_LETTER}")),
 )
+_ANNOUNCEMENTS = ("answer_line", "answer_is")
 _BARE = r"(?P<letter>[A-Z])"
 _BEST = r"(?:correct|right|best|true|accurate|appropriate)"
 _LENIENT_RULES = (
@@ -102,12 +103,27 @@ def _accepts(match: re.Match[str]) -> bool:
     return True
 
 
+def _rule_of(rule: str, match: re.Match[str]) -> str:
+    """``Answer: B`` is an answer line; ``the answer is B``, ``Option: B`` say it in words."""
+    if rule != "answer_line" or (match["is"] is None and match[0][:6].lower() == "answer"):
+        return rule
+    return "answer_is"
+
+
 def _last_accepted(
-    words: tuple[str, ...], pattern: re.Pattern[str], text: str, lower: str
+    words: tuple[str, ...],
+    pattern: re.Pattern[str],
+    text: str,
+    lower: str,
+    rules: frozenset[str],
 ) -> re.Match[str] | None:
-    while (match := last_after(words, pattern, text, lower)) is not None and not _accepts(match):
+    while (match := last_after(words, pattern, text, lower)) is not None:
+        if _accepts(match) and (
+            pattern is not _ANNOUNCED or _rule_of("answer_line", match) in rules
+        ):
+            return match
         lower = lower[: match.start()]
-    return match
+    return None
 
 
 def choice(
@@ -117,6 +133,7 @@ def choice(
     *,
     order: Order = "last",
     lenient: bool = True,
+    rules: frozenset[str] = STRICT,
 ) -> Extraction | None:
     r"""The letter chosen, in upper case; None if there is none or it is not an option.
 
@@ -124,7 +141,8 @@ def choice(
     lenient readings (``I pick B``, ``**B**``, a line of its own). A user's ``pattern`` replaces all
     rules; its first group (or whole match) is the letter. ``order="first"`` is how MMLU-Pro's own
     script reads: the first ``answer is X`` counts, for models that run on into further questions
-    (unless the text ends with the line ``Answer: X`` that was asked for).
+    (unless the text ends with the line ``Answer: X`` that was asked for). Announcements by other
+    than ``rules`` are passed over.
 
     >>> choice("Answer: A is tempting. Final Answer: B").value
     'B'
@@ -134,9 +152,9 @@ def choice(
     letters = option_letters(options)
     if pattern is not None:
         return _by_pattern(text, letters, pattern)
-    if len(text) < 60 and (whole := _WHOLE.fullmatch(text)):
+    if "whole" in rules and len(text) < 60 and (whole := _WHOLE.fullmatch(text)):
         return _chosen(whole, "whole", letters)
-    found = _first_announced(text) if order == "first" else _last_announced(text)
+    found = _first_announced(text, rules) if order == "first" else _last_announced(text, rules)
     if found is not None:
         return _chosen(found[1], found[0], letters)
     return _lenient(text, letters) if lenient else None
@@ -145,23 +163,25 @@ def choice(
 _Found = tuple[str, re.Match[str]]
 
 
-def _last_announced(text: str) -> _Found | None:
+def _last_announced(text: str, rules: frozenset[str]) -> _Found | None:
     lower = lowered(text)
     found: list[_Found] = []
     for rule, words, pattern in _STRICT_RULES:
-        if (match := _last_accepted(words, pattern, text, lower)) is not None:
-            found.append((rule, match))
+        if rules.isdisjoint(_ANNOUNCEMENTS) if rule == "answer_line" else rule not in rules:
+            continue
+        match = _last_accepted(words, pattern, text, lower, rules)
+        if match is not None:
+            found.append((_rule_of(rule, match), match))
     return max(found, key=lambda item: item[1].start("letter"), default=None)
 
 
-def _first_announced(text: str) -> _Found | None:
-    asked = _ASKED.search(text, max(0, len(text) - 40))
-    if asked is not None:
+def _first_announced(text: str, rules: frozenset[str]) -> _Found | None:
+    if "answer_line" in rules and (asked := _ASKED.search(text, max(0, len(text) - 40))):
         return "answer_line", asked
     for rule, pattern in (("answer_is", _REFERENCE_IS), ("answer_line", _REFERENCE_COLON)):
-        if (match := pattern.search(text)) is not None:
+        if rule in rules and (match := pattern.search(text)) is not None:
             return rule, match
-    return _last_announced(text)
+    return _last_announced(text, rules)
 
 
 # TIGER-AI-Lab/MMLU-Pro, evaluate_from_local.py: the first match of each, in this order.

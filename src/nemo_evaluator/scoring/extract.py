@@ -9,6 +9,7 @@ bounded stretch, so a megabyte of rambling costs milliseconds.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 
 from ..types import Extraction
@@ -20,6 +21,8 @@ STRICT = frozenset(
 """Rules under which the answer was announced as such."""
 
 PREFIXES = ("Answer", "Final Answer")
+SHORT = 60
+"""A longer text is not one number."""
 MAX_LINE = 600
 """An answer is taken from at most this much text after its announcement."""
 TAIL = 2_000
@@ -210,9 +213,13 @@ def _sentence(text: str, start: int, stop: int) -> int:
 
 
 def final_answer(
-    text: str, prefixes: tuple[str, ...] = PREFIXES, *, a_line: bool = False
+    text: str,
+    prefixes: tuple[str, ...] = PREFIXES,
+    *,
+    a_line: bool = False,
+    rules: Collection[str] = STRICT,
 ) -> Extraction | None:
-    r"""The answer announced last, by whichever rule.
+    r"""The answer announced last, by whichever of ``rules``.
 
     ``Answer:``, ``the answer is``, ``####``, ``\boxed{}``, ``<answer>``; with ``a_line`` also
     (lenient) a line ``A: ...``.
@@ -221,14 +228,22 @@ def final_answer(
     '6'
     """
     lower = lowered(text)
-    found = [_line(text, prefixes, lower), _said(text, lower)]
-    if "\\boxed" in text or "\\fbox" in text:
+    found = []
+    if "answer_line" in rules:
+        found.append(_line(text, prefixes, lower))
+    if "answer_is" in rules:
+        found.append(_said(text, lower))
+    if "boxed" in rules and ("\\boxed" in text or "\\fbox" in text):
         found.append(boxed(text))
     for needle, pattern, rule in (
         ("####", _HASHES, "hashes"),
         ("<answer>", _ANSWER_TAG, "answer_tag"),
     ):
-        if needle in lower and (match := last_after((needle,), pattern, text, lower)):
+        if (
+            rule in rules
+            and needle in lower
+            and (match := last_after((needle,), pattern, text, lower))
+        ):
             found.append(_extraction(text, *match.span("value"), rule))
     if a_line and "A" in text and (match := last_after(("a:", "a :"), _A_LINE, text, lower)):
         found.append(_extraction(text, *match.span("value"), "a_line"))
@@ -268,11 +283,19 @@ def number(
     >>> number("#### 1,200 dollars").value, number("the answer is 5 + 7 = 12 of 20").value
     ('1,200', '12')
     """
-    said = final_answer(text, prefixes, a_line=lenient)
+    return number_of(text, final_answer(text, prefixes, a_line=lenient), lenient=lenient)
+
+
+def number_of(text: str, said: Extraction | None, *, lenient: bool = True) -> Extraction | None:
+    """The number in what was announced, else a number that is all there is, else (lenient) the
+    last one in the text."""
     if said is not None:
         start, stop = said.span
         stop = _sentence(text, start, stop)
         start = max(start, text.rfind("=", start, stop) + 1)
         if first := numbers.PATTERN.search(text, start, stop):
             return Extraction(value=first[0].strip(), rule=said.rule, span=first.span())
+    if len(text) < SHORT and numbers.is_bare(value := text.strip()):
+        start = text.find(value)
+        return Extraction(value=value, rule="whole", span=(start, start + len(value)))
     return last_number(text) if lenient else None

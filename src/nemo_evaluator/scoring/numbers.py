@@ -120,6 +120,18 @@ def parse(text: Json, locale: str | None = None, *, units: bool = True) -> Numbe
     return from_match(match, locale)
 
 
+_BARE = re.compile(rf"{_SIGN}?\s?(?:{FRACTION}|{NUMBER})\.?")
+
+
+def is_bare(text: str) -> bool:
+    """Whether a text is a number and nothing else: no unit, currency or percent sign.
+
+    >>> is_bare("1,234.5"), is_bare("$72"), is_bare("72%"), is_bare("72 apples")
+    (True, False, False, False)
+    """
+    return text.isdecimal() or _BARE.fullmatch(text) is not None
+
+
 def _from_json(value: Json) -> Number | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

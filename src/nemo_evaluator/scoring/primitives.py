@@ -1,72 +1,41 @@
 """The scorers a benchmark is made of: one call grades one response.
 
-Each takes a ``ScorerInput``, strips reasoning itself and returns a dict: ``correct``,
-``extracted``, ``rule``, ``span`` (offsets in the response), ``strict`` (whether the answer was
-announced), and ``failure`` when nothing could be extracted. An empty answer is never correct.
+Each takes a ``ScorerInput``, strips reasoning itself and returns a dict: ``correct`` (lenient),
+``extracted``, ``rule``, ``span`` (offsets in the response), ``strict`` (whether the format asked
+for was followed), ``strict_correct`` (the verdict if only that format counted), and ``failure``
+when nothing could be extracted. ``asked`` names the rules that are the format asked for. An empty
+answer is never correct.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ..types import Extraction, Json
 from . import numbers
 from .choices import Order, choice
-from .drop import best_em_and_f1
-from .extract import PREFIXES, STRICT, clean, final_answer, last_match, last_number, number
+from .drop import Answer, best_em_and_f1
+from .extract import PREFIXES, clean, final_answer, last_match, last_number, number_of
 from .extract import answer_line as find_answer_line
 from .input import ScorerInput
 from .reasoning import Visible, visible
-from .refusals import why_nothing
 from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
+from .verdict import (
+    Verdict,
+    aliases_of,
+    asked_rules,
+    nothing,
+    strict_verdict,
+    verdict,
+    whole_text,
+)
 
 if TYPE_CHECKING:
     from .mathematics import MathVerdict
 
-Verdict = dict[str, Any]
 MATH_SECONDS = 5.0
-
-
-def nothing(seen: Visible) -> Verdict:
-    """The verdict when no answer could be extracted, with the reason."""
-    return {
-        "correct": False,
-        "extracted": None,
-        "rule": None,
-        "span": None,
-        "failure": why_nothing(seen).value,
-    }
-
-
-def verdict(seen: Visible, found: Extraction, correct: bool, **details: Json) -> Verdict:
-    """The verdict on an extracted answer."""
-    return {
-        "correct": correct,
-        "extracted": found.value,
-        "rule": found.rule,
-        "span": list(seen.raw_span(found.span)),
-        "strict": found.rule in STRICT,
-        **details,
-    }
-
-
-def whole_text(text: str) -> Extraction | None:
-    """The whole response as the answer."""
-    value = text.strip()
-    if not value:
-        return None
-    start = text.find(value)
-    return Extraction(value=value, rule="whole", span=(start, start + len(value)))
-
-
-def aliases_of(sample: ScorerInput) -> list[str]:
-    """Every accepted answer: the target (or list of them) and ``metadata["correct_answers"]``."""
-    more = sample.metadata.get("correct_answers") or ()
-    more = [more] if isinstance(more, str) else list(more)
-    target = sample.target if isinstance(sample.target, list | tuple) else [sample.target]
-    return [str(alias) for alias in [*target, *more] if alias is not None and str(alias).strip()]
 
 
 def exact_match(sample: ScorerInput) -> Verdict:
@@ -79,7 +48,7 @@ def exact_match(sample: ScorerInput) -> Verdict:
     return verdict(seen, found, any(same_text(found.value, str(t)) for t in target))
 
 
-def fuzzy_match(sample: ScorerInput) -> Verdict:
+def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Verdict:
     """The response or the answer it announces equals the target or an alias.
 
     Equality of whole normalised strings, never substrings. Where nothing is announced, a last
@@ -89,15 +58,33 @@ def fuzzy_match(sample: ScorerInput) -> Verdict:
     whole = whole_text(seen.text)
     if whole is None:
         return nothing(seen)
+    rules = asked_rules(sample, asked)
     wanted = {normalize(alias) for alias in aliases_of(sample)} - {""}
     found = final_answer(seen.text)
     if normalize(whole.value) in wanted:
-        return verdict(seen, whole, True)
-    if found is not None:
-        return verdict(seen, found, normalize(found.value) in wanted)
-    if (said := _stated(seen.text, wanted)) is not None:
-        return verdict(seen, said, True)
-    return verdict(seen, whole, False)
+        found, correct = whole, True
+    elif found is not None:
+        correct = normalize(found.value) in wanted
+    elif (said := _stated(seen.text, wanted)) is not None:
+        found, correct = said, True
+    else:
+        found, correct = whole, False
+    strict = strict_verdict(
+        found,
+        correct,
+        rules,
+        lambda: announced(seen.text, rules),
+        lambda value: normalize(value) in wanted,
+    )
+    return verdict(seen, found, correct, asked=rules, strict_correct=strict)
+
+
+def announced(
+    text: str, rules: Collection[str], prefixes: tuple[str, ...] = PREFIXES
+) -> Extraction | None:
+    """What the rules asked for find: an announcement, else (where asked for) the whole text."""
+    found = final_answer(text, prefixes, rules=rules)
+    return whole_text(text) if found is None and "whole" in rules else found
 
 
 SENTENCE = 400
@@ -149,6 +136,7 @@ def multichoice_regex(
     *,
     order: Order = "last",
     lenient: bool = True,
+    asked: Collection[str] | None = None,
 ) -> Verdict:
     """The letter chosen last equals the target letter.
 
@@ -159,12 +147,19 @@ def multichoice_regex(
     """
     seen = visible(sample.response)
     target = _letter(sample.target)
-    found = choice(
-        seen.text, _options(sample, options, target), pattern, order=order, lenient=lenient
-    )
+    letters = _options(sample, options, target)
+    found = choice(seen.text, letters, pattern, order=order, lenient=lenient)
     if found is None:
         return nothing(seen)
-    return verdict(seen, found, found.value == target)
+    rules = asked_rules(sample, asked) | {"pattern"}
+    strict = strict_verdict(
+        found,
+        found.value == target,
+        rules,
+        lambda: choice(seen.text, letters, order=order, lenient=False, rules=rules),
+        lambda value: value == target,
+    )
+    return verdict(seen, found, found.value == target, asked=rules, strict_correct=strict)
 
 
 def _letter(target: Json) -> str:
@@ -214,6 +209,7 @@ def numeric_match(
     prefixes: tuple[str, ...] = PREFIXES,
     tolerance: float = 0,
     lenient: bool = True,
+    asked: Collection[str] | None = None,
 ) -> Verdict:
     """The number a response ends on equals the target exactly (or within ``tolerance``).
 
@@ -223,7 +219,8 @@ def numeric_match(
     """
     seen = visible(sample.response)
     locale = locale or sample.config.get("locale")
-    found = number(seen.text, prefixes, lenient=lenient)
+    said = final_answer(seen.text, prefixes, a_line=lenient)
+    found = number_of(seen.text, said, lenient=lenient)
     mine = None if found is None else numbers.parse(found.value, locale)
     if found is None or mine is None:
         return nothing(seen)
@@ -231,16 +228,43 @@ def numeric_match(
     if gold is None and isinstance(sample.target, str):
         gold = numbers.parse(sample.target.rpartition("####")[2])
     tolerance = tolerance or float(sample.config.get("tolerance") or 0)
-    correct = gold is not None and numbers.same(mine, gold, tolerance)
-    if locale and gold is not None and not correct:
-        # models write 1,000 in German too: an integer may be read the English way
-        english = numbers.parse(found.value)
-        whole = gold.value == int(gold.value)
-        correct = whole and english is not None and numbers.same(english, gold, tolerance)
-    return verdict(seen, found, correct)
+
+    def judge(value: str) -> bool:
+        return _is_number(value, gold, locale, tolerance)
+
+    correct = judge(found.value)
+    rules = asked_rules(sample, asked)
+    strict = False
+    if correct or found.rule not in rules:
+        alone = (
+            said
+            if said is not None and said.rule in rules
+            else announced(seen.text, rules, prefixes)
+        )
+        # in the format asked for, a number stands alone: no unit, no sentence around it
+        strict = alone is not None and numbers.is_bare(alone.value) and judge(alone.value)
+    return verdict(seen, found, correct, asked=rules, strict_correct=strict)
 
 
-def trivia_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> Verdict:
+def _is_number(
+    value: str, gold: numbers.Number | None, locale: str | None, tolerance: float
+) -> bool:
+    mine = numbers.parse(value, locale)
+    if gold is None or mine is None:
+        return False
+    if numbers.same(mine, gold, tolerance):
+        return True
+    # models write 1,000 in German too: an integer may be read the English way
+    english = numbers.parse(value) if locale and gold.value == int(gold.value) else None
+    return english is not None and numbers.same(english, gold, tolerance)
+
+
+def trivia_match(
+    sample: ScorerInput,
+    prefixes: tuple[str, ...] = PREFIXES,
+    *,
+    asked: Collection[str] | None = None,
+) -> Verdict:
     """Short answers by the official TriviaQA metric: ``em`` and ``f1`` over all aliases.
 
     The answer is what the response announces, else the whole visible text.
@@ -249,16 +273,27 @@ def trivia_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> V
     found = final_answer(seen.text, prefixes) or whole_text(seen.text)
     if found is None:
         return nothing(seen)
-    value, wanted = clean(found.value), aliases_of(sample)
-    em = em_over_aliases(value, wanted, normalize_trivia)
-    f1 = 1.0 if em else f1_over_aliases(value, wanted, normalize_trivia)
-    return verdict(seen, found, em, em=float(em), f1=f1)
+    wanted = aliases_of(sample)
+
+    def judge(value: str) -> bool:
+        return em_over_aliases(clean(value), wanted, normalize_trivia)
+
+    em = judge(found.value)
+    f1 = 1.0 if em else f1_over_aliases(clean(found.value), wanted, normalize_trivia)
+    rules = asked_rules(sample, asked)
+    strict = strict_verdict(found, em, rules, lambda: announced(seen.text, rules, prefixes), judge)
+    return verdict(seen, found, em, asked=rules, strict_correct=strict, em=float(em), f1=f1)
 
 
 _BETWEEN_SPANS = re.compile(r"[,;]|\band\b")
 
 
-def drop_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> Verdict:
+def drop_match(
+    sample: ScorerInput,
+    prefixes: tuple[str, ...] = PREFIXES,
+    *,
+    asked: Collection[str] | None = None,
+) -> Verdict:
     """The official DROP metric on the final answer: ``em`` and ``f1``; ``correct`` is ``em``.
 
     The target is a list of accepted answers; each is a string or, with several spans, a list.
@@ -270,13 +305,26 @@ def drop_match(sample: ScorerInput, prefixes: tuple[str, ...] = PREFIXES) -> Ver
         return nothing(seen)
     target = sample.target if isinstance(sample.target, list | tuple) else [sample.target]
     golds = [g if isinstance(g, list | tuple) else str(g) for g in target]
-    value = clean(found.value)
+    em, f1 = _drop_scores(found.value, golds)
+    rules = asked_rules(sample, asked)
+    strict = strict_verdict(
+        found,
+        em == 1.0,
+        rules,
+        lambda: announced(seen.text, rules, prefixes),
+        lambda value: _drop_scores(value, golds)[0] == 1.0,
+    )
+    return verdict(seen, found, em == 1.0, asked=rules, strict_correct=strict, em=em, f1=f1)
+
+
+def _drop_scores(value: str, golds: Sequence[Answer]) -> tuple[float, float]:
+    value = clean(value)
     em, f1 = best_em_and_f1(value, golds)
     several = [gold for gold in golds if not isinstance(gold, str) and len(gold) > 1]
     if several and len(spans := [part for part in _BETWEEN_SPANS.split(value) if part.strip()]) > 1:
         as_list = best_em_and_f1(spans, several)
         em, f1 = max(em, as_list[0]), max(f1, as_list[1])
-    return verdict(seen, found, em == 1.0, em=em, f1=f1)
+    return em, f1
 
 
 def find_math(text: str) -> Extraction | None:
@@ -301,7 +349,7 @@ _FORMULA = re.compile(
 )
 
 
-def math_match(sample: ScorerInput) -> Verdict:
+def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Verdict:
     """The final answer equals the target as mathematics; ``decided_by`` says who judged.
 
     Common forms cost microseconds; hard ones wait for a worker process (at most
@@ -313,10 +361,20 @@ def math_match(sample: ScorerInput) -> Verdict:
     found = find_math(seen.text)
     if found is None:
         return nothing(seen)
-    return _math_verdict(seen, found, math_equal(found.value, str(sample.target), _timeout(sample)))
+    target, timeout = str(sample.target), _timeout(sample)
+    judged = math_equal(found.value, target, timeout)
+    rules = asked_rules(sample, asked)
+    strict = strict_verdict(
+        found,
+        judged.equal,
+        rules,
+        lambda: _announced_math(seen.text, rules),
+        lambda value: math_equal(value, target, timeout).equal,
+    )
+    return _math_verdict(seen, found, judged, rules, strict)
 
 
-async def math_match_async(sample: ScorerInput) -> Verdict:
+async def math_match_async(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Verdict:
     """As :func:`math_match`, without blocking the event loop."""
     from .mathematics import math_equal_async
 
@@ -324,17 +382,38 @@ async def math_match_async(sample: ScorerInput) -> Verdict:
     found = find_math(seen.text)
     if found is None:
         return nothing(seen)
-    judged = await math_equal_async(found.value, str(sample.target), _timeout(sample))
-    return _math_verdict(seen, found, judged)
+    target, timeout = str(sample.target), _timeout(sample)
+    judged = await math_equal_async(found.value, target, timeout)
+    rules, strict = asked_rules(sample, asked), judged.equal
+    if found.rule not in rules:
+        other = _announced_math(seen.text, rules)
+        strict = other is not None and (await math_equal_async(other.value, target, timeout)).equal
+    return _math_verdict(seen, found, judged, rules, strict)
+
+
+def _announced_math(text: str, rules: frozenset[str]) -> Extraction | None:
+    found = announced(text, rules)
+    essay = found is not None and found.rule == "whole" and len(found.value) > SHORT
+    return None if essay else found
 
 
 def _timeout(sample: ScorerInput) -> float:
     return float(sample.config.get("timeout") or MATH_SECONDS)
 
 
-def _math_verdict(seen: Visible, found: Extraction, judged: MathVerdict) -> Verdict:
+def _math_verdict(
+    seen: Visible, found: Extraction, judged: MathVerdict, asked: frozenset[str], strict: bool
+) -> Verdict:
     details = {"timed_out": True} if judged.decided_by == "timeout" else {}
-    return verdict(seen, found, judged.equal, decided_by=judged.decided_by, **details)
+    return verdict(
+        seen,
+        found,
+        judged.equal,
+        asked=asked,
+        strict_correct=strict,
+        decided_by=judged.decided_by,
+        **details,
+    )
 
 
 Scorer = Callable[..., Verdict]
