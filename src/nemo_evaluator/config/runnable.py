@@ -12,7 +12,7 @@ from .load import Loaded
 from .output import OutputConfig
 from .problems import Problem, as_error, format_path
 from .root import EvalConfig
-from .sandboxes import NoSandbox
+from .sandboxes import DockerSandbox, LocalSandbox, NoSandbox
 from .scoring import ScorerMetric, ScoringConfig
 from .services import ApiService, SimulatedService
 from .solvers import CustomSolverConfig, SimpleSolver
@@ -81,8 +81,13 @@ def _sandbox(path: KeyPath, sandbox: object) -> Iterator[Problem]:
     if isinstance(sandbox, NoSandbox):
         yield from _inert(path, sandbox, "capture_cmd", "verify_timeout")
         yield from _inert(path, sandbox, "stateful", "scrub_git_history")
+    elif isinstance(sandbox, LocalSandbox | DockerSandbox):
+        yield from _inert(path, sandbox, "capture_cmd", "verify_timeout")
+        yield from _inert(path, sandbox, "stateful", "scrub_git_history")
+        if isinstance(sandbox, DockerSandbox):
+            yield from _inert(path, sandbox, "image_template")
     else:
-        yield _kind((*path, "type"), getattr(sandbox, "type", ""), "none")
+        yield _kind((*path, "type"), getattr(sandbox, "type", ""), "none, local, docker")
 
 
 def _scoring(path: KeyPath, scoring: ScoringConfig) -> Iterator[Problem]:

@@ -1,4 +1,5 @@
-"""Sandboxes: where untrusted code or an agent runs. Declared here; none runs in this version."""
+"""Sandboxes: where untrusted code or an agent runs. This version runs `local` and
+`docker`."""
 
 from __future__ import annotations
 
@@ -55,6 +56,23 @@ class DockerSandbox(ContainerFields):
     """CPU limit."""
     network: Literal["bridge", "host", "none"] = "bridge"
     """Network of the container."""
+
+
+class LocalSandbox(LifecycleFields):
+    """Bubblewrap on this machine: own namespaces, no network, nothing of the host to write."""
+
+    type: Literal["local"] = "local"
+    """Kind of sandbox."""
+    timeout: float = Field(1800.0, gt=0)
+    """Seconds a sandbox lives."""
+    concurrency: int = Field(4, ge=1)
+    """Most sandboxes at a time."""
+    memory: str = "1g"
+    """Memory limit."""
+    cpus: float = Field(1.0, gt=0)
+    """CPU limit."""
+    container_env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables inside."""
 
 
 class NodeFields(ContainerFields):
@@ -180,7 +198,13 @@ class CustomSandbox(ConfigRecord):
 
 
 AnySandbox = (
-    NoSandbox | DockerSandbox | SlurmSandbox | ApptainerSandbox | EcsFargateSandbox | CustomSandbox
+    NoSandbox
+    | LocalSandbox
+    | DockerSandbox
+    | SlurmSandbox
+    | ApptainerSandbox
+    | EcsFargateSandbox
+    | CustomSandbox
 )
 Sandbox = Annotated[AnySandbox, Field(discriminator="type")]
 
@@ -196,6 +220,7 @@ def _tag(value: Any) -> str | None:
 
 SandboxOrName = Annotated[
     Annotated[NoSandbox, Tag("none")]
+    | Annotated[LocalSandbox, Tag("local")]
     | Annotated[DockerSandbox, Tag("docker")]
     | Annotated[SlurmSandbox, Tag("slurm")]
     | Annotated[ApptainerSandbox, Tag("apptainer")]

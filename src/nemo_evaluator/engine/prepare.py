@@ -26,6 +26,7 @@ from ..traffic.client import ModelClient
 from ..types import BenchmarkPlan, Json
 from .plan import plan_benchmark, problem_order
 from .rollouts import Job
+from .sandboxing import open_sandboxes
 from .scorers import with_scorers
 
 
@@ -134,7 +135,9 @@ async def _open_job(
         simulated=isinstance(served, SimulatedService),
         secrets=loaded.secrets,
     )
+    sandboxes = await open_sandboxes(benchmark, environment, stack)
     return Job(
+        sandboxes=sandboxes,
         plan=plan,
         environment=environment,
         solver=solver,

@@ -42,6 +42,7 @@ class OtherScorer:
         self._inner, self._scorer = environment, scorer
         self._scorer_name = getattr(scorer, "__name__", "scorer")
         self.name = environment.name
+        self.sandbox = getattr(environment, "sandbox", None)
 
     async def prepare(self) -> None:
         """Prepared already."""

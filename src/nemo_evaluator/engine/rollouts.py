@@ -8,6 +8,7 @@ error of infrastructure is an attempt in the journal, never a reward.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,6 +24,7 @@ from ..errors import ConfigError, InfraError, NelError, PermanentError, RunBudge
 from ..results.journal import Errored, JournalIndex, Scored, Solved
 from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL
+from ..sandboxes.contract import SandboxLost
 from ..solvers.contract import Solver, SolveTools
 from ..traffic.client import ModelClient
 from ..traffic.ledger import Totals
@@ -46,6 +48,8 @@ from .watchdog import Activity, Watchdog
 
 MAX_BACKOFF_SECONDS = 30.0
 SCORER_PATIENCE = 3
+SANDBOX_TRIES = 3
+"""A sandbox that is lost says nothing about the answer: another one is taken."""
 WHOLE_SERVICE = (Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA)
 """Permanent failures that are the service's, not one request's."""
 
@@ -293,8 +297,11 @@ class Rollouts:
         started = time.perf_counter()
         tools = VerifyTools(repeat=work.key.repeat, sandboxes=self._job.sandboxes)
 
-        def verify(_: Activity) -> Awaitable[Score]:
-            return self._job.environment.verify(work.problem, solution, tools)
+        async def verify(_: Activity) -> Score:
+            for _ in range(SANDBOX_TRIES - 1):
+                with contextlib.suppress(SandboxLost):
+                    return await self._job.environment.verify(work.problem, solution, tools)
+            return await self._job.environment.verify(work.problem, solution, tools)
 
         try:
             score = await self._watched(work.key, Phase.VERIFY, self._job.verify_timeout, verify)

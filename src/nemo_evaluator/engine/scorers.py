@@ -35,6 +35,7 @@ class _WithScorers:
     def __init__(self, environment: Environment, scorers: Mapping[str, Scorer]) -> None:
         self._inner, self._scorers = environment, scorers
         self.name = environment.name
+        self.sandbox = getattr(environment, "sandbox", None)
 
     async def prepare(self) -> None:
         await self._inner.prepare()

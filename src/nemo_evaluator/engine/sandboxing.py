@@ -1,0 +1,116 @@
+"""The sandboxes a benchmark's verification may use, as its configuration and its own needs say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from ..config.benchmark import BenchmarkConfig
+from ..config.sandboxes import DockerSandbox, LocalSandbox, NoSandbox
+from ..environments.contract import Environment, Sandboxes
+from ..errors import ConfigError
+from ..sandboxes import Backend, DockerBackend, LocalBackend, Sandbox, SandboxPool, SandboxSpec
+
+UNITS = {"": 2**-20, "b": 2**-20, "k": 2**-10, "m": 1, "g": 2**10, "t": 2**20}
+
+
+async def open_sandboxes(
+    benchmark: BenchmarkConfig, environment: Environment, stack: AsyncExitStack
+) -> Sandboxes | None:
+    """Check the engine and have images at hand, before anything is paid for. None where no
+    sandbox is needed. Raises ConfigError, with the way to mend it.
+
+    Where the benchmark needs a sandbox and the configuration names none, it is ``local`` if that
+    works here, else ``docker``; never this machine itself.
+    """
+    needed: SandboxSpec | None = getattr(environment, "sandbox", None)
+    config = benchmark.sandbox
+    if needed is None or isinstance(config, str):
+        return None
+    if isinstance(config, NoSandbox):
+        return _Configured(await _any(needed, environment.name, stack), {}, {})
+    if not isinstance(config, LocalSandbox | DockerSandbox):
+        raise ConfigError(f"{config.type!r} cannot be run by this version", where=environment.name)
+    backend: Backend = LocalBackend()
+    if isinstance(config, DockerSandbox):
+        backend = DockerBackend(image=config.image)
+    pool = await _opened(backend, config.concurrency, stack)
+    configured = _Configured(pool, *_settings(config))
+    await pool.prepull([configured.spec(needed)])
+    return configured
+
+
+def _settings(config: LocalSandbox | DockerSandbox) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fields of the spec, and of its limits, that the user has set."""
+    changed = config.changed()
+    limits: dict[str, Any] = {}
+    if "memory" in changed:
+        limits["memory_mb"] = megabytes(config.memory)
+    if "cpus" in changed:
+        limits["cpus"] = config.cpus
+    if "timeout" in changed:
+        limits["lifetime"] = config.timeout
+    fields: dict[str, Any] = {}
+    if config.container_env:
+        fields["env"] = dict(config.container_env)
+    if isinstance(config, DockerSandbox) and "network" in config.model_fields_set:
+        fields["network"] = config.network
+    return fields, limits
+
+
+def megabytes(text: str) -> int:
+    """``512m`` or ``4g`` as Docker reads it. Raises ConfigError.
+
+    >>> megabytes("4g")
+    4096
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", text.strip().lower())
+    if match is None or (size := int(float(match[1]) * UNITS[match[2]])) < 1:
+        raise ConfigError(
+            f"{text!r} is no amount of memory", where="sandbox.memory", hint="e.g. 4g"
+        )
+    return size
+
+
+async def _any(needed: SandboxSpec, name: str, stack: AsyncExitStack) -> SandboxPool:
+    problems = []
+    for backend in (LocalBackend(), DockerBackend()):
+        try:
+            pool = await _opened(backend, 4, stack)
+            await pool.prepull([needed])
+        except ConfigError as error:
+            problems.append(f"{backend.name}: {error}")
+        else:
+            return pool
+    raise ConfigError(
+        "runs untrusted code and finds no sandbox", where=name, hint="; ".join(problems)
+    )
+
+
+async def _opened(backend: Backend, limit: int, stack: AsyncExitStack) -> SandboxPool:
+    pool = SandboxPool(backend, limit=limit)
+    stack.push_async_callback(pool.close)
+    await pool.open()
+    return pool
+
+
+class _Configured:
+    """A pool whose specs follow the configuration."""
+
+    def __init__(self, pool: SandboxPool, fields: dict[str, Any], limits: dict[str, Any]) -> None:
+        self._pool, self._fields, self._limits = pool, fields, limits
+
+    def spec(self, needed: SandboxSpec) -> SandboxSpec:
+        """What the benchmark needs, with what the user has set."""
+        limits = msgspec.structs.replace(needed.limits, **self._limits)
+        return msgspec.structs.replace(needed, limits=limits, **self._fields)
+
+    @asynccontextmanager
+    async def acquire(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
+        """See ``Sandboxes.acquire``."""
+        async with self._pool.acquire(self.spec(spec)) as sandbox:
+            yield sandbox
