@@ -1,11 +1,11 @@
 """What a local sandbox sees: the arguments of its two bubblewrap calls.
 
-The *holder* owns the files: a mount namespace with one size-limited tmpfs (``/box``), in which
-no untrusted program ever runs; it waits for its owner and ends with it. Every command then
-runs in a second, inner bubblewrap entered from there, with namespaces of its own: processes,
-network, ipc, host name, users. The inner one sees the programs of the host (/usr, read-only), a
-synthetic /etc, and its parts of the box: the working directory, /tmp and /dev/shm. Nothing else
-can be written: / and /dev are remounted read-only.
+The *holder* owns the files, in a mount namespace with one size-limited tmpfs (``/box``), and a
+pid namespace that the kernel ends with it; it waits for its owner and dies with it. No untrusted
+program runs there: every command runs in a second, inner bubblewrap entered from it, with
+namespaces of its own for processes, network, ipc, host name and users. The inner one sees the
+programs of the host (/usr, read-only), a synthetic /etc, and its parts of the box: the working
+directory, /tmp and /dev/shm. Nothing else can be written: / and /dev are remounted read-only.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def holder_options(spec: SandboxSpec) -> list[str]:
     """Options of the outer bubblewrap; its command is `holder_command`."""
     etc = _ETC + (_ETC_NETWORK if spec.network == "host" else ())
     return [
-        *("--unshare-user", "--uid", "0", "--gid", "0", "--die-with-parent", "--new-session"),
+        *("--unshare-user", "--uid", "0", "--gid", "0", "--unshare-pid"),
+        *("--die-with-parent", "--new-session"),
         *("--cap-add", "CAP_SYS_ADMIN", "--clearenv", "--setenv", "PATH", _path()),
         *_programs(),
         *("--perms", "0755", "--dir", "/etc"),

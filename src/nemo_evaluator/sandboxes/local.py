@@ -1,10 +1,10 @@
 """The ``local`` backend: bubblewrap, rlimits, seccomp, and cgroups where they can be written.
 
 A command is a fresh process tree in fresh namespaces; it is gone, with all it started, before
-``exec`` returns: bubblewrap dies with its group or with its owner, its child is the init of a pid
-namespace, and the kernel ends the namespace with its init. No file is ever written to the host's
-disk. A root owner gives every sandbox a host user of its own, since root is exempt from the limit
-on processes; what it sees inside is ``spec.user`` in either case.
+``exec`` returns: its init is the first process of a pid namespace, which the kernel ends with it;
+and that namespace lies in the holder's, which ends with the owner, however the owner ends. No
+file is ever written to the host's disk. A root owner gives every sandbox a host user of its own,
+since root is exempt from the limit on processes; the user inside is ``spec.user`` in either case.
 """
 
 from __future__ import annotations
@@ -287,7 +287,16 @@ class LocalSandbox:
             options += ["--seccomp", str(fds[0])]
         fds += [status, _options(options)]
         counted = self._group is not None
-        words = ["nsenter", "--preserve-credentials", "-U", "-m", "-t", str(self._inside), "--"]
+        words = [
+            "nsenter",
+            "--preserve-credentials",
+            "-U",
+            "-m",
+            "-p",
+            "-t",
+            str(self._inside),
+            "--",
+        ]
         words += ["bwrap", "--setenv", "NEL_SANDBOX", str(backend.owner)]
         words += ["--json-status-fd", str(status), "--args", str(fds[-1]), "--"]
         words += bwrap.limited(argv, spec.limits, timeout, counted)
@@ -342,12 +351,19 @@ class LocalSandbox:
                 await asyncio.gather(
                     out.drain(process.stdout), err.drain(process.stderr), process.wait()
                 )
-                init = _status(status).get("child-pid")
+                patience = time.monotonic() + 1.0
                 # The init of a pid namespace ends only after all in the namespace did.
-                while init is not None and _alive(init):  # noqa: ASYNC110
+                while self._has_init(_status(status).get("child-pid")):
+                    # Killed while it was being set up, it may not have learnt of it.
+                    if time.monotonic() > patience and self._holder is not None:
+                        _kill_group(self._holder.pid)
                     await asyncio.sleep(0.001)
         except TimeoutError:
             raise SandboxLost("a killed program does not end", peer="local") from None
+
+    def _has_init(self, pid: int | None) -> bool:
+        """Whether a command's init still runs; its pid is one of the holder's namespace."""
+        return pid is not None and _alive(pid, Path(f"/proc/{self._inside}/root/proc"))
 
     async def _greet(self, holder: asyncio.subprocess.Process) -> None:
         """Wait until the holder says that everything is laid out."""
@@ -465,10 +481,10 @@ async def _reaped(process: asyncio.subprocess.Process) -> None:
         raise SandboxLost("a killed program does not end", peer="local") from None
 
 
-def _alive(pid: int) -> bool:
+def _alive(pid: int, processes: Path = Path("/proc")) -> bool:
     """Whether that is a bubblewrap, and no zombie that somebody has yet to collect."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = (processes / str(pid) / "stat").read_text()
     except OSError:
         return False
     return "(bwrap)" in stat and stat.rpartition(")")[2].split()[0] != "Z"
