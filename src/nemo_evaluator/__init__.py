@@ -12,9 +12,11 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .api import evaluate, evaluate_async, load_run
+    from .environments.code_check import code_sandbox
     from .environments.define import SeedResult, benchmark, scorer
     from .environments.subclass import EvalEnvironment, VerifyResult, register
     from .errors import ConfigError, InfraError, ModelError
+    from .sandboxes.contract import SandboxSpec
     from .scoring.input import ScorerInput
     from .scoring.primitives import (
         answer_line,
@@ -35,11 +37,13 @@ _PUBLIC = {
     "ModelError": "errors",
     "ModelRequest": "traffic.types",
     "ModelResponse": "traffic.types",
+    "SandboxSpec": "sandboxes.contract",
     "ScorerInput": "scoring.input",
     "SeedResult": "environments.define",
     "VerifyResult": "environments.subclass",
     "answer_line": "scoring.primitives",
     "benchmark": "environments.define",
+    "code_sandbox": "environments.code_check",
     "evaluate": "api",
     "evaluate_async": "api",
     "exact_match": "scoring.primitives",
@@ -61,12 +65,14 @@ __all__ = [
     "ModelError",
     "ModelRequest",
     "ModelResponse",
+    "SandboxSpec",
     "ScorerInput",
     "SeedResult",
     "VerifyResult",
     "__version__",
     "answer_line",
     "benchmark",
+    "code_sandbox",
     "evaluate",
     "evaluate_async",
     "exact_match",

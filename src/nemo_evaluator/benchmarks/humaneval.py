@@ -10,10 +10,9 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from ..environments.code_check import CodeProblem, check_code
+from ..environments.code_check import code_sandbox
 from ..environments.define import benchmark, scorer
 from ..sandboxes.contract import Limits, SandboxSpec
-from ..scoring.code import complete, extract_code, prelude
 from ..scoring.input import ScorerInput
 
 INSTRUCTION = (
@@ -21,13 +20,14 @@ INSTRUCTION = (
     "described. Your response should only contain the code for this function.\n"
 )
 SECONDS = 3.0
+"""For all tests of a problem, as in the official harness."""
 
 
 def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
     """The tests as target; the reference solution is not kept."""
     return {
         "task_id": row["task_id"],
-        "code": row["prompt"],
+        "code_prompt": row["prompt"],
         "entry_point": row["entry_point"],
         "target": row["test"],
     }
@@ -36,28 +36,12 @@ def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
 @benchmark(
     name="humaneval",
     dataset="hf://openai/openai_humaneval?split=test",
-    prompt=INSTRUCTION + "{code}",
+    prompt=INSTRUCTION + "{code_prompt}",
     prepare_row=prepare,
+    extra={"timeout": SECONDS},
     sandbox=SandboxSpec(limits=Limits(timeout=30, memory_mb=1024, pids=64)),
 )
 @scorer
 async def humaneval(sample: ScorerInput) -> dict[str, Any]:
     """Whether the program passes the tests."""
-    prompt, entry_point = str(sample.metadata["code"]), str(sample.metadata["entry_point"])
-    code = extract_code(sample.response, entry_point)
-    if code is None:
-        return {"correct": False, "extracted": None, "failure": "format_error"}
-    problem = CodeProblem(
-        source=complete(prompt, code.source, entry_point),
-        entry_point=entry_point,
-        test=str(sample.target),
-        prelude=prelude(prompt, entry_point),
-        timeout=SECONDS,
-    )
-    result = await check_code(sample.sandbox, problem)
-    return {
-        "correct": result.passed,
-        "extracted": code.source,
-        "rule": code.rule,
-        "reason": result.reason,
-    }
+    return await code_sandbox(sample)

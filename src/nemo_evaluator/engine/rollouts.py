@@ -297,7 +297,7 @@ class Rollouts:
         started = time.perf_counter()
         tools = VerifyTools(repeat=work.key.repeat, sandboxes=self._job.sandboxes)
 
-        async def verify(_: Activity) -> Score:
+        async def verify(_activity: Activity) -> Score:
             for _ in range(SANDBOX_TRIES - 1):
                 with contextlib.suppress(SandboxLost):
                     return await self._job.environment.verify(work.problem, solution, tools)

@@ -13,8 +13,11 @@ from typing import Any
 
 import msgspec
 
+from ...errors import ConfigError
 from ...sandboxes.contract import ExecResult, Sandbox
-from ...types import Record
+from ...scoring.code import complete, extract_code, prelude
+from ...scoring.input import ScorerInput
+from ...types import Failure, Record
 
 GRACE_SECONDS = 5.0
 """What a sandbox gets beyond the tests' own limit, to start two interpreters and to report."""
@@ -61,6 +64,40 @@ async def check_code(sandbox: Sandbox, problem: CodeProblem) -> CheckResult:
         timeout=problem.timeout + GRACE_SECONDS,
     )
     return verdict(result, word)
+
+
+async def code_sandbox(sample: ScorerInput) -> dict[str, Any]:
+    """A scorer for benchmarks whose answers are Python: passes where the tests pass.
+
+    ``sample.target`` (or ``metadata["test"]``) holds the tests, which define ``check(candidate)``;
+    ``metadata["entry_point"]`` the name of the function; ``metadata["code_prompt"]``, if there is
+    one, what stands before a body that is answered alone. ``config["timeout"]``: seconds for all
+    tests (3). The benchmark must ask for a sandbox: ``@benchmark(..., sandbox=SandboxSpec())``.
+    Raises ConfigError where it did not, SandboxLost where the sandbox fails.
+    """
+    if sample.sandbox is None:
+        raise ConfigError(
+            "code_sandbox needs a sandbox", hint="@benchmark(..., sandbox=SandboxSpec())"
+        )
+    metadata = sample.metadata
+    prompt, entry_point = str(metadata.get("code_prompt") or ""), str(metadata["entry_point"])
+    code = extract_code(sample.response, entry_point)
+    if code is None:
+        return {"correct": False, "extracted": None, "failure": Failure.FORMAT.value}
+    problem = CodeProblem(
+        source=complete(prompt, code.source, entry_point),
+        entry_point=entry_point,
+        test=str(metadata.get("test") or sample.target),
+        prelude=prelude(prompt, entry_point),
+        timeout=float(sample.config.get("timeout", 3.0)),
+    )
+    result = await check_code(sample.sandbox, problem)
+    return {
+        "correct": result.passed,
+        "extracted": code.source,
+        "rule": code.rule,
+        "reason": result.reason,
+    }
 
 
 def verdict(result: ExecResult, word: str) -> CheckResult:
