@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import click
 
-KINDS = ("benchmarks", "solvers", "services", "interceptors", "scorers", "reports")
+KINDS = (*("benchmarks", "solvers", "services", "interceptors", "sandboxes", "scorers", "reports"),)
+SANDBOXES = [
+    ("local", "bubblewrap on this machine"),
+    ("docker", "a container per problem"),
+]
 
 
 @click.command()
@@ -33,6 +37,8 @@ def _rows(kind: str) -> list[tuple[str, str]]:
         from ..traffic.interceptors import list_interceptors
 
         return list_interceptors()
+    if kind == "sandboxes":
+        return SANDBOXES
     if kind == "services":
         from ..services.open import list_services
 
