@@ -18,14 +18,22 @@ if TYPE_CHECKING:
     from .errors import ConfigError, InfraError, ModelError
     from .sandboxes.contract import SandboxSpec
     from .scoring.input import ScorerInput
+    from .scoring.instructions.ifeval import check_instructions, ifeval
+    from .scoring.instructions.registry import instruction
+    from .scoring.measures import bleu, chrf, edit_distance, f1, rouge_l
+    from .scoring.patterns import includes, regex
     from .scoring.primitives import (
         answer_line,
+        drop_match,
         exact_match,
         fuzzy_match,
         math_match,
+        math_match_async,
         multichoice_regex,
         numeric_match,
+        trivia_match,
     )
+    from .scoring.structured import extract_json, json_match, json_schema, validate_json_schema
     from .traffic.types import Forward, Interceptor, ModelRequest, ModelResponse
 
 _PUBLIC = {
@@ -43,17 +51,34 @@ _PUBLIC = {
     "VerifyResult": "environments.subclass",
     "answer_line": "scoring.primitives",
     "benchmark": "environments.define",
+    "bleu": "scoring.measures",
+    "check_instructions": "scoring.instructions.ifeval",
+    "chrf": "scoring.measures",
     "code_sandbox": "environments.code_check",
+    "drop_match": "scoring.primitives",
+    "edit_distance": "scoring.measures",
     "evaluate": "api",
     "evaluate_async": "api",
     "exact_match": "scoring.primitives",
+    "extract_json": "scoring.structured",
+    "f1": "scoring.measures",
     "fuzzy_match": "scoring.primitives",
+    "ifeval": "scoring.instructions.ifeval",
+    "includes": "scoring.patterns",
+    "instruction": "scoring.instructions.registry",
+    "json_match": "scoring.structured",
+    "json_schema": "scoring.structured",
     "load_run": "api",
     "math_match": "scoring.primitives",
+    "math_match_async": "scoring.primitives",
     "multichoice_regex": "scoring.primitives",
     "numeric_match": "scoring.primitives",
+    "regex": "scoring.patterns",
     "register": "environments.subclass",
+    "rouge_l": "scoring.measures",
     "scorer": "environments.define",
+    "trivia_match": "scoring.primitives",
+    "validate_json_schema": "scoring.structured",
 }
 
 __all__ = [
@@ -72,17 +97,34 @@ __all__ = [
     "__version__",
     "answer_line",
     "benchmark",
+    "bleu",
+    "check_instructions",
+    "chrf",
     "code_sandbox",
+    "drop_match",
+    "edit_distance",
     "evaluate",
     "evaluate_async",
     "exact_match",
+    "extract_json",
+    "f1",
     "fuzzy_match",
+    "ifeval",
+    "includes",
+    "instruction",
+    "json_match",
+    "json_schema",
     "load_run",
     "math_match",
+    "math_match_async",
     "multichoice_regex",
     "numeric_match",
+    "regex",
     "register",
+    "rouge_l",
     "scorer",
+    "trivia_match",
+    "validate_json_schema",
 ]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from nemo_evaluator.environments.verdicts import to_score
 from nemo_evaluator.scoring import primitives as p
 from nemo_evaluator.scoring.input import ScorerInput
 from nemo_evaluator.types import Failure
@@ -130,15 +131,30 @@ def test_a_target_that_is_no_number_equals_no_number(target: Any) -> None:
     assert p.numeric_match(ScorerInput("Answer: 1", target))["correct"] is False
 
 
+CONFIG = {"pattern": r".*", "schema": {}}
+IFEVAL = {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+
+
 @pytest.mark.parametrize("name", sorted(p.PRIMITIVES))
 @pytest.mark.parametrize("response", ["", "  \n", "<think>Answer: 3", "<think>x</think>"])
-@pytest.mark.parametrize("target", ["", "3", "A", "the"])
-def test_no_answer_is_never_correct(name: str, response: str, target: str) -> None:
-    verdict = p.PRIMITIVES[name](ScorerInput(response, target))
-    assert verdict["correct"] is False
-    assert verdict["extracted"] is None
+@pytest.mark.parametrize("target", ["", "3", "A", "the", None, []])
+def test_no_answer_is_never_correct(name: str, response: str, target: Any) -> None:
+    verdict = p.PRIMITIVES[name](ScorerInput(response, target, IFEVAL, CONFIG))
+    score = to_score(verdict)
+    assert (score.reward, bool(score.correct), score.extracted) == (0.0, False, None)
+    assert not score.details.get("strict_correct")
     expected = Failure.TRUNCATED if response == "<think>Answer: 3" else Failure.EMPTY
-    assert verdict["failure"] == expected
+    assert score.failure == expected
+
+
+@pytest.mark.parametrize("name", sorted(set(p.PRIMITIVES) - {"ifeval", "json_schema"}))
+@pytest.mark.parametrize("response", [".", "!?", "the", "Answer:", "\\boxed{}", "$$", "{}"])
+@pytest.mark.parametrize("target", ["", "  ", [], [""]])
+def test_no_target_is_never_met(name: str, response: str, target: Any) -> None:
+    if name == "json_match" and target == []:
+        return  # an empty list is JSON, and a target
+    score = to_score(p.PRIMITIVES[name](ScorerInput(response, target, config=CONFIG)))
+    assert (score.reward, bool(score.correct)) == (0.0, False)
 
 
 @pytest.mark.parametrize(

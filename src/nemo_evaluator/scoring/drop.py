@@ -46,6 +46,10 @@ def _spans(answer: Answer) -> list[str]:
     return [normalize_span(part) for part in ([answer] if isinstance(answer, str) else answer)]
 
 
+def _folded(answer: Answer) -> list[str]:
+    return [part.strip().lower() for part in ([answer] if isinstance(answer, str) else answer)]
+
+
 def _bag_f1(predicted: set[str], gold: set[str]) -> float:
     gold_numbers = {word for word in gold if _is_number(word)}
     if gold_numbers and gold_numbers.isdisjoint(w for w in predicted if _is_number(w)):
@@ -106,6 +110,8 @@ def em_and_f1(predicted: Answer, gold: Answer) -> tuple[float, float]:
     (0.0, 0.67)
     """
     said, right = _spans(predicted), _spans(gold)
+    if not any(said) or not any(right):  # articles alone: "an" is not "the"
+        said, right = _folded(predicted), _folded(gold)
     if not (predicted if isinstance(predicted, str) else "".join(predicted)).strip():
         return 0.0, 0.0
     exact = float(set(said) == set(right) and len(said) == len(right))

@@ -293,6 +293,8 @@ def number_of(text: str, said: Extraction | None, *, lenient: bool = True) -> Ex
         start, stop = said.span
         stop = _sentence(text, start, stop)
         start = max(start, text.rfind("=", start, stop) + 1)
+        if " " in said.value and numbers.is_bare(said.value):  # 1 1/2, 1 234,50
+            return said
         if first := numbers.PATTERN.search(text, start, stop):
             return Extraction(value=first[0].strip(), rule=said.rule, span=first.span())
     if len(text) < SHORT and numbers.is_bare(value := text.strip()):

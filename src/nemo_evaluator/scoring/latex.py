@@ -80,6 +80,8 @@ _UNIT = re.compile(
 )
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _GROUP_BRACES = re.compile(r"(?<=\d)(?:\{,\}|,\\!)\s?(?=\d{3})")
+# \\le as it comes out of a text that was escaped twice; a line break is followed by no letter
+_DOUBLED = re.compile(r"\\\\(?=[a-zA-Z]{2})")
 _STRAY_BOX = re.compile(r"\\?(?:begin)?boxed\s*(?=\{)")
 _ENVIRONMENT = re.compile(
     r"\\begin\s*\{([a-z]*matrix|array)\}(?:\{[a-z|]*\})?(.*)\\end\s*\{\1\}", re.DOTALL
@@ -95,6 +97,8 @@ def normal(text: str) -> str:
     text = clean(text)
     if text.startswith("\\boxed{") and (box := boxed(text)) and box.span[0] == len("\\boxed{"):
         text = box.value if not text[box.span[1] + 1 :].strip(" .") else text
+    if "\\\\" in text and "\\begin" not in text:
+        text = _DOUBLED.sub(r"\\", text)
     text = _GROUP_BRACES.sub(",", text)
     text = _STRAY_BOX.sub("", text)
     text = _DROP.sub(" ", text)
@@ -178,7 +182,8 @@ def structure(text: str) -> Structure:
     >>> structure("[0, 1)")
     Structure(kind='tuple', parts=['0', '1'], brackets='[)')
     """
-    if match := _ENVIRONMENT.fullmatch(text.strip()):
+    match = _ENVIRONMENT.fullmatch(text.strip())
+    if match is not None and "\\begin" not in match[2]:  # one matrix, not a product of two
         rows = [row for row in re.split(r"\\\\", match[2]) if row.strip()]
         shape = ",".join(str(row.count("&") + 1) for row in rows)
         return Structure("matrix", [cell.strip() for row in rows for cell in row.split("&")], shape)

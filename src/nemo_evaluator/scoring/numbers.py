@@ -120,7 +120,7 @@ def parse(text: Json, locale: str | None = None, *, units: bool = True) -> Numbe
     return from_match(match, locale)
 
 
-_BARE = re.compile(rf"{_SIGN}?\s?(?:{FRACTION}|{NUMBER})\.?")
+_CURRENCY = re.compile(CURRENCY)
 
 
 def is_bare(text: str) -> bool:
@@ -129,7 +129,10 @@ def is_bare(text: str) -> bool:
     >>> is_bare("1,234.5"), is_bare("$72"), is_bare("72%"), is_bare("72 apples")
     (True, False, False, False)
     """
-    return text.isdecimal() or _BARE.fullmatch(text) is not None
+    if text.isdecimal():
+        return True
+    number = parse(text, units=False)
+    return number is not None and not number.percent and _CURRENCY.search(text) is None
 
 
 def _from_json(value: Json) -> Number | None:

@@ -20,7 +20,11 @@ from .drop import Answer, best_em_and_f1
 from .extract import PREFIXES, clean, final_answer, last_match, last_number, number_of
 from .extract import answer_line as find_answer_line
 from .input import ScorerInput
+from .instructions.ifeval import ifeval
+from .measures import bleu, chrf, edit_distance, f1, rouge_l
+from .patterns import includes, regex
 from .reasoning import Visible, visible
+from .structured import json_match, json_schema
 from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
 from .verdict import (
     Verdict,
@@ -329,21 +333,42 @@ def _drop_scores(value: str, golds: Sequence[Answer]) -> tuple[float, float]:
 
 def find_math(text: str) -> Extraction | None:
     """The mathematical answer: announced, a short response as a whole, or (lenient) the last
-    formula, then the last number."""
+    formula, then the last number. A sentence is not an answer as a whole if there is a formula or
+    number in it."""
     if (said := final_answer(text)) is not None:
         return said
-    whole = whole_text(text)
-    if whole is not None and len(whole.value) <= SHORT and "\n" not in whole.value:
+    whole = _short_whole(text)
+    if whole is not None and _PROSE.search(whole.value) is None:
         return whole
-    if (formula := last_match(_FORMULA, text)) is not None:
-        group = formula.lastindex or 0
-        return Extraction(
-            value=formula[group].strip(), rule="last_formula", span=formula.span(group)
-        )
-    return last_number(text)
+    formula = last_match(_FORMULA, text)
+    if formula is None:
+        return last_number(text) or whole
+    if (number := _concluded(text, formula.end())) is not None:
+        return number
+    group = formula.lastindex or 0
+    return Extraction(value=formula[group].strip(), rule="last_formula", span=formula.span(group))
+
+
+def _concluded(text: str, after: int) -> Extraction | None:
+    """The number of a sentence that concludes, if it stands after the last formula."""
+    match = last_match(_CONCLUSION, text[after:])
+    number = None if match is None else last_number(match[0])
+    if match is None or number is None:
+        return None
+    start, stop = (after + match.start() + at for at in number.span)
+    return Extraction(value=number.value, rule="last_number", span=(start, stop))
+
+
+def _short_whole(text: str) -> Extraction | None:
+    whole = whole_text(text)
+    short = whole is not None and len(whole.value) <= SHORT and "\n" not in whole.value
+    return whole if short else None
 
 
 SHORT = 120
+_PROSE = re.compile(r"(?<![\\{\w])[A-Za-z]{2,}[ \t]+[A-Za-z]{2,}")
+# A last sentence that concludes: its number is the answer even after a formula.
+_CONCLUSION = re.compile(r"\b(?:Therefore|Thus|Hence|So|In total)\b[^.\n$\\]{1,300}")
 _FORMULA = re.compile(
     r"\$\$([^$]{1,400})\$\$|\$([^$\n]{1,400})\$|\\\(([^\n]{1,400}?)\\\)|\\\[([^$]{1,400}?)\\\]"
 )
@@ -392,9 +417,11 @@ async def math_match_async(sample: ScorerInput, *, asked: Collection[str] | None
 
 
 def _announced_math(text: str, rules: frozenset[str]) -> Extraction | None:
-    found = announced(text, rules)
-    essay = found is not None and found.rule == "whole" and len(found.value) > SHORT
-    return None if essay else found
+    found = final_answer(text, rules=rules)
+    if found is not None or "whole" not in rules:
+        return found
+    whole = _short_whole(text)
+    return whole if whole is not None and _PROSE.search(whole.value) is None else None
 
 
 def _timeout(sample: ScorerInput) -> float:
@@ -419,13 +446,23 @@ def _math_verdict(
 Scorer = Callable[..., Verdict]
 PRIMITIVES: Mapping[str, Scorer] = {
     "answer_line": answer_line,
+    "bleu": bleu,
+    "chrf": chrf,
     "drop_match": drop_match,
+    "edit_distance": edit_distance,
     "exact_match": exact_match,
+    "f1": f1,
     "fuzzy_match": fuzzy_match,
+    "ifeval": ifeval,
+    "includes": includes,
+    "json_match": json_match,
+    "json_schema": json_schema,
     "math_match": math_match,
     "mcq_extract": multichoice_regex,
     "multichoice_regex": multichoice_regex,
     "numeric_match": numeric_match,
+    "regex": regex,
+    "rouge_l": rouge_l,
     "trivia_match": trivia_match,
 }
 """Scorers by their name in ``scoring.metrics``; ``mcq_extract`` is ``multichoice_regex``."""

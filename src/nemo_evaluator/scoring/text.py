@@ -56,9 +56,10 @@ Normalizer = Callable[[str], str]
 def em_over_aliases(
     prediction: str, aliases: Iterable[str], normalizer: Normalizer = normalize_squad
 ) -> bool:
-    """Exact match with any alias after normalisation."""
-    answer = normalizer(prediction)
-    return bool(answer) and any(answer == normalizer(alias) for alias in aliases)
+    """Exact match with any alias after normalisation. Where that leaves nothing (``The The``,
+    vitamin ``A``), articles stay, so that ``an`` is not ``the``."""
+    answer = normalizer(prediction) or normalize(prediction)
+    return bool(answer) and any(answer == (normalizer(a) or normalize(a)) for a in aliases)
 
 
 def token_f1(prediction: str, target: str, normalizer: Normalizer = normalize_squad) -> float:

@@ -1,0 +1,122 @@
+"""Scorers that look for something in a response: a user's regular expression, or the target.
+
+A user's expression runs in a process that is killed at its time limit, because Python's cannot be
+interrupted: one that overruns says so and is not a match.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from ..errors import ConfigError
+from ..types import Extraction, Json
+from .input import ScorerInput
+from .reasoning import visible
+from .text import same_text
+from .verdict import Verdict, aliases_of, nothing, verdict
+from .workers import Pool
+
+SECONDS = 2.0
+# 5 is not in 15, 1.5, 1,500 or -5, but it is in 4-5
+_NOT_IN_NUMBER = r"(?<!\w)(?<!\d[.,])(?<!(?<!\w)[-−])"
+_NO_SPACES = "\u0e00"
+"""Scripts from Thai on write words without spaces between them."""
+
+
+def regex(sample: ScorerInput) -> Verdict:
+    """The last match of ``config["pattern"]`` equals the target; without a target, is there.
+
+    The first group that took part is what is compared (the whole match without groups), after
+    normalisation. ``config["timeout"]`` seconds, 2 by default. Flags stand in the pattern:
+    ``(?i)``. Raises ConfigError for a pattern that is missing or does not compile.
+    """
+    seen = visible(sample.response)
+    pattern = _checked(sample.config.get("pattern"))
+    if not seen.text.strip():
+        return nothing(seen)
+    answer = pool().ask([pattern, seen.text], float(sample.config.get("timeout") or SECONDS))
+    if answer is None:
+        return {**nothing(seen), "timed_out": True}
+    if answer[0] is None:
+        return nothing(seen)
+    start, stop = answer[0][1]
+    value = seen.text[start:stop].strip()
+    if not value:
+        return nothing(seen)
+    found = Extraction(value=value, rule="pattern", span=(start, stop))
+    wanted = aliases_of(sample)
+    correct = any(same_text(value, alias) for alias in wanted) if wanted else _aimless(sample)
+    return verdict(seen, found, correct)
+
+
+def _aimless(sample: ScorerInput) -> bool:
+    """Without a target at all a match is what was wanted; an empty one is a broken row."""
+    return sample.target is None
+
+
+@lru_cache(maxsize=64)
+def _checked(pattern: Json) -> str:
+    if not isinstance(pattern, str) or not pattern:
+        raise ConfigError("regex needs a pattern", where="config", hint="pattern: 'Total: (.*)'")
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"pattern does not compile: {error}", where="config") from None
+    return pattern
+
+
+@lru_cache(maxsize=1)
+def pool() -> Pool:
+    """The processes that search."""
+    return Pool("nemo_evaluator.scoring.regex_worker")
+
+
+def includes(sample: ScorerInput) -> Verdict:
+    """The response contains the target or an alias as whole words, whatever the case."""
+    seen = visible(sample.response)
+    if not seen.text.strip():
+        return nothing(seen)
+    for alias in aliases_of(sample):
+        if (match := contained(alias, seen.text)) is not None:
+            found = Extraction(value=match[0], rule="includes", span=match.span())
+            return verdict(seen, found, True, asked=("includes",))
+    return {
+        "correct": False,
+        "extracted": None,
+        "rule": None,
+        "span": None,
+        "failure": None,
+        "strict_correct": False,
+    }
+
+
+def contained(needle: str, text: str) -> re.Match[str] | None:
+    """The first place where ``needle`` stands as whole words: ``the`` is not in ``Theseus``.
+
+    >>> contained("paris", "It is Paris.")[0], contained("1", "10"), contained("", "x")
+    ('Paris', None, None)
+    """
+    pattern = _word_pattern(needle)
+    return None if pattern is None else pattern.search(text)
+
+
+@lru_cache(maxsize=1024)
+def _word_pattern(needle: str) -> re.Pattern[str] | None:
+    parts = unicodedata.normalize("NFC", needle).split()
+    if not any(char.isalnum() for part in parts for char in part):
+        return None
+    first, last = parts[0][0], parts[-1][-1]
+    before = _NOT_IN_NUMBER if first.isdigit() else r"(?<!\w)"
+    after = r"(?!\w)(?![.,]\d)" if last.isdigit() else r"(?!\w)"
+    return re.compile(
+        (before if _spaced(first) else "")
+        + r"\s+".join(map(re.escape, parts))
+        + (after if _spaced(last) else ""),
+        re.IGNORECASE,
+    )
+
+
+def _spaced(char: str) -> bool:
+    return char.isalnum() and char < _NO_SPACES
