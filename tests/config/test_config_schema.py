@@ -561,10 +561,14 @@ LATER = "not supported by this version"
         (one(context_window=5), [f"benchmarks[0].context_window: {LATER}"]),
         (one(instruction_template="x.j2"), [f"benchmarks[0].instruction_template: {LATER}"]),
         (one(verifier="m"), [f"benchmarks[0].verifier: {LATER}"]),
-        (one(sandbox={"type": "docker"}), [f"benchmarks[0].sandbox.type: 'docker' is {LATER}"]),
+        (one(sandbox={"type": "slurm"}), [f"benchmarks[0].sandbox.type: 'slurm' is {LATER}"]),
         (
-            one(sandbox="box") | {"sandboxes": {"box": {"type": "docker"}}},
-            [f"sandboxes.box.type: 'docker' is {LATER}"],
+            one(sandbox="box") | {"sandboxes": {"box": {"type": "apptainer"}}},
+            [f"sandboxes.box.type: 'apptainer' is {LATER}"],
+        ),
+        (
+            one(sandbox={"type": "docker", "image_template": "x:{id}"}),
+            [f"benchmarks[0].sandbox.image_template: {LATER}"],
         ),
         (
             one(sandbox={"type": "none", "stateful": True}),
