@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+import nemo_evaluator
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.sandboxes import Limits, Sandbox, SandboxLost, SandboxPool, SandboxSpec
 from nemo_evaluator.types import Failure
@@ -240,3 +245,53 @@ async def test_local_refuses_what_only_containers_can(local_engine: None) -> Non
             LocalBackend().check(spec)
     with pytest.raises(ConfigError, match="no image"):
         await LocalBackend().pull("python:3.11")
+
+
+AS_ANOTHER_USER = """
+import asyncio, sys
+sys.path[:0] = sys.argv[1].split(":")
+from nemo_evaluator.sandboxes import *
+async def main():
+    async with SandboxPool(LocalBackend(run_id="user")) as pool:
+        spec = SandboxSpec(limits=Limits(memory_mb=256, pids=16), files={"f": b"in"})
+        async with pool.acquire(spec) as box:
+            r = await box.exec(["python3", "-c", "import os; print(open('f').read(), os.getuid())"])
+            assert r.stdout == "in 65534\\n", r
+            r = await box.exec(["python3", "-c", "bytearray(1 << 30)"])
+            assert "MemoryError" in r.stderr, r
+            r = await box.exec("for i in $(seq 100); do sleep 9 & done", timeout=3)
+            assert "fork" in r.stderr, r
+asyncio.run(main())
+print("fine")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_local_works_for_a_user_without_any_rights(local_engine: None) -> None:
+    """Plain user, no cgroups: rlimits alone."""
+    if not Path("/usr/bin/python3").exists():
+        pytest.skip("needs the system's Python, which other users may run")
+    paths = ":".join(path for path in sys.path if path)
+    source = Path(nemo_evaluator.__file__).parents[1]
+    argv = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups"]
+    argv += ["/usr/bin/python3", "-B", "-c", AS_ANOTHER_USER, f"{source}:{paths}"]
+    done = subprocess.run(
+        argv, capture_output=True, text=True, cwd="/", env={"PATH": "/usr/bin:/bin"}, check=False
+    )
+    if "ModuleNotFoundError" in done.stderr or "ImportError" in done.stderr:
+        pytest.skip("the packages are not readable by another user or made for another Python")
+    assert done.stdout == "fine\n", done.stderr
+
+
+async def test_nothing_secret_is_on_a_command_line(local_engine: None) -> None:
+    from nemo_evaluator.sandboxes import LocalBackend
+
+    spec = SandboxSpec(limits=FAST, env={"TOKEN": "s3cret-of-a-spec"})
+    async with SandboxPool(LocalBackend()) as pool, pool.acquire(spec) as box:
+        running = asyncio.create_task(box.exec("echo $TOKEN; sleep 1", env={"A": "s3cret-too"}))
+        await asyncio.sleep(0.4)
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    assert b"s3cret" not in (entry / "cmdline").read_bytes()
+        assert (await running).stdout == "s3cret-of-a-spec\n"

@@ -136,10 +136,10 @@ def limited(command: Sequence[str], limits: Limits, timeout: float, counted: boo
     ]
 
 
-def environment(spec: SandboxSpec, extra: Mapping[str, str] | None) -> dict[str, str]:
+def environment(cwd: str, extra: Mapping[str, str] | None) -> dict[str, str]:
     """The whole environment of a command."""
-    base = {"PATH": _path(), "HOME": spec.cwd, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
-    return base | dict(spec.env) | dict(extra or {})
+    base = {"PATH": _path(), "HOME": cwd, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
+    return base | dict(extra or {})
 
 
 @cache

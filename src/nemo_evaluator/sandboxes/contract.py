@@ -44,7 +44,8 @@ class Limits(Record, frozen=True, kw_only=True):
     pids: int = 128
     cpus: float = 1.0
     disk_mb: int = 256
-    """All that can be written: working directory, /tmp and /dev/shm together (kept in memory)."""
+    """What can be written, kept in memory: in the working directory, /tmp and /dev/shm together
+    (``local``), or in each of them (``docker``, which cannot bound them together)."""
     output_bytes: int = 1 << 20
     """Bytes kept of stdout, and of stderr; the rest is read and dropped."""
 

@@ -13,17 +13,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from ..errors import ConfigError
 from ..types import Json
-from . import transfer
-from .contract import MAX_TRANSFER, Command, ExecResult, SandboxLost, SandboxSpec
+from . import seccomp, transfer
+from .commands import CommandSandbox, Job
+from .contract import SandboxLost, SandboxSpec
 from .docker_api import Attached, Engine, demultiplex
 from .finishing import finish
-from .local import shell
 from .owner import LABEL, Owner, find_owner, this_process
 from .streams import Kept
 
@@ -48,6 +48,7 @@ class DockerBackend:
         self.owner: Owner = this_process(run_id)
         self._socket = socket
         self._engine: Engine | None = None
+        self._security = ["no-new-privileges"]
         self._volumes: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -81,7 +82,15 @@ class DockerBackend:
                 hint="enable the cgroup controllers (a rootless engine needs cgroup v2 with "
                 "delegation), or use `sandbox: {type: local}`",
             )
-        return {"engine": f"Docker {version['Version']}", "runtime": str(info["DefaultRuntime"])}
+        ours = not _confines_vsock(version)
+        self._security = ["no-new-privileges"]
+        if ours:
+            self._security.append(f"seccomp={json.dumps(seccomp.profile())}")
+        return {
+            "engine": f"Docker {version['Version']}",
+            "runtime": str(info["DefaultRuntime"]),
+            "seccomp": "the evaluator's profile" if ours else "the engine's profile",
+        }
 
     def check(self, spec: SandboxSpec) -> None:
         """See `Backend.check`."""
@@ -107,7 +116,7 @@ class DockerBackend:
         name = self._image(spec.image)
         if name not in self._volumes:
             await self.pull(name)
-        body = _container(spec, name, str(self.owner), self._volumes[name])
+        body = _container(spec, name, str(self.owner), self._volumes[name], self._security)
         box = DockerSandbox(self.engine, spec)
         try:
             # A cancelled request may still make a container: wait for its id.
@@ -158,16 +167,18 @@ class DockerBackend:
         return name
 
 
-class DockerSandbox:
+class DockerSandbox(CommandSandbox):
     """See `Sandbox`."""
 
+    engine = "docker"
+
     def __init__(self, engine: Engine, spec: SandboxSpec) -> None:
-        self.spec = spec
+        super().__init__(spec)
         self.id = ""
         self._engine = engine
         self._dirty = False
-        self._lost: str | None = None
-        self._ends = time.monotonic() + spec.limits.lifetime
+        self._kills = 0
+        self._gone: str | None = None
 
     async def make(self, container: Json) -> None:
         """Create the container."""
@@ -179,118 +190,54 @@ class DockerSandbox:
         argv = ["tar", "-x", "--no-same-owner", "-C", "/", "-f", "-"]
         got = await self._trusted(argv, timeout=120, stdin=archive, limit=1 << 12)
         if got.code != 0:
-            raise SandboxLost(
-                f"the files did not get into the sandbox: {got.error.strip()[:300]}",
-                peer="docker",
-            )
-
-    async def exec(
-        self,
-        command: Command,
-        *,
-        timeout: float | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-        output_bytes: int | None = None,
-    ) -> ExecResult:
-        """See `Sandbox.exec`."""
-        limits = self.spec.limits
-        kept = limits.output_bytes if output_bytes is None else output_bytes
-        out, err = Kept(kept), Kept(kept)
-        begin = time.monotonic()
-        wanted = limits.timeout if timeout is None else timeout
-        code = await self._run(shell(command), wanted, cwd, env, stdin, out, err)
-        duration = time.monotonic() - begin
-        self._dirty = True
-        return ExecResult(
-            exit_code=124 if code is None else code,
-            stdout=out.text,
-            stderr=err.text,
-            stdout_truncated=out.truncated,
-            stderr_truncated=err.truncated,
-            timed_out=code is None,
-            oom=code == 137 and await self._out_of_memory(),
-            duration=duration,
-        )
-
-    async def upload(self, path: str, data: bytes | Path) -> None:
-        """See `Sandbox.upload`."""
-        await transfer.upload(self._trusted, path, await transfer.content(data))
-
-    async def download(self, path: str, *, max_bytes: int = MAX_TRANSFER) -> bytes:
-        """See `Sandbox.download`."""
-        return await transfer.download(self._trusted, path, max_bytes)
-
-    async def upload_folder(self, path: str, folder: Path) -> None:
-        """See `Sandbox.upload_folder`."""
-        await transfer.upload_folder(self._trusted, path, folder)
-
-    async def download_folder(
-        self, path: str, folder: Path, *, max_bytes: int = MAX_TRANSFER
-    ) -> None:
-        """See `Sandbox.download_folder`."""
-        await transfer.download_folder(self._trusted, path, folder, max_bytes)
+            raise self._lost(f"the files did not get in: {got.error.strip()[:300]}")
 
     async def close(self) -> None:
         """See `Sandbox.close`."""
-        self._lost = self._lost or "closed"
+        self._gone = self._gone or "closed"
         if self.id:
             await _delete(self._engine, self.id)
             self.id = ""
 
-    async def _trusted(
-        self, argv: list[str], *, timeout: float, stdin: bytes | None, limit: int
-    ) -> transfer.Output:
-        out, err = Kept(limit), Kept(1 << 12)
-        code = await self._run(argv, timeout, None, None, stdin, out, err)
-        if code is None:
-            raise SandboxLost("a transfer did not end in time", peer="docker")
-        return transfer.Output(code, bytes(out.data), out.truncated, err.text)
-
-    async def _run(
-        self,
-        argv: Sequence[str],
-        timeout: float,
-        cwd: str | None,
-        env: Mapping[str, str] | None,
-        stdin: bytes | None,
-        out: Kept,
-        err: Kept,
-    ) -> int | None:
-        """Exit code of a command; None when its time ran out."""
-        if self._lost is not None:
-            raise SandboxLost(f"the sandbox is gone: {self._lost}", peer="docker")
-        if max(map(len, argv)) >= 1 << 17:
-            raise ValueError("an argument is longer than 128 KiB: use stdin or a file")
-        if self._dirty:
-            argv = ["sh", "-c", f'{_KILL}; exec "$@"', "sh", *argv]
-        timeout = max(0.0, min(timeout, self._ends - time.monotonic()))
-        number, attached = await self._start(argv, cwd, env, stdin is not None)
-        work = asyncio.create_task(_converse(attached, stdin, out, err))
+    async def _run(self, job: Job) -> int | None:
+        if self._gone is not None:
+            raise self._lost(f"the sandbox is gone: {self._gone}")
+        argv = ["sh", "-c", f'{_KILL}; exec "$@"', "sh", *job.argv] if self._dirty else job.argv
+        # Whatever ran last may have left processes.
+        self._dirty = True
+        number, attached = await self._start(argv, job)
+        work = asyncio.create_task(_converse(attached, job))
         try:
-            in_time = await self._attend(work, number, timeout)
+            in_time = await self._attend(work, number, job.timeout)
             return await self._exit_code(number) if in_time else None
         except asyncio.CancelledError:
-            self._lost = "interrupted"
+            self._gone = "interrupted"
             raise
         finally:
             work.cancel()
             attached.writer.close()
 
-    async def _start(
-        self,
-        argv: Sequence[str],
-        cwd: str | None,
-        env: Mapping[str, str] | None,
-        has_input: bool,
-    ) -> tuple[str, Attached]:
+    async def _starved(self, code: int | None) -> bool:
+        """By the container's own cgroup, which counts over its whole life."""
+        if code != 137 or self._gone is not None:
+            return False
+        files = "/sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control"
+        argv = ["sh", "-c", f"cat {files} 2>/dev/null | sed -n 's/^oom_kill //p'"]
+        try:
+            told = await self._trusted(argv, timeout=10, stdin=None, limit=100)
+        except SandboxLost:
+            return False
+        before = self._kills
+        self._kills = int(told.data or b"0") if told.code == 0 else before
+        return self._kills > before
+
+    async def _start(self, argv: Sequence[str], job: Job | None = None) -> tuple[str, Attached]:
         body = {
             "Cmd": list(argv),
             "User": f"{self.spec.user}:{self.spec.user}",
-            "WorkingDir": str(Path(self.spec.cwd) / (cwd or "")),
-            "Env": [f"{key}={value}" for key, value in (env or {}).items()],
-            "AttachStdin": has_input,
+            "WorkingDir": posixpath.join(self.spec.cwd, job.cwd if job else ""),
+            "Env": [f"{key}={value}" for key, value in job.env.items()] if job else [],
+            "AttachStdin": job is not None and job.stdin is not None,
             "AttachStdout": True,
             "AttachStderr": True,
         }
@@ -304,7 +251,8 @@ class DockerSandbox:
         while not work.done():
             left = end - time.monotonic()
             if left <= 0:
-                await self._end(work)
+                await self._end(number)
+                await asyncio.wait({work}, timeout=0.1)
                 return False
             await asyncio.wait({work}, timeout=min(left, patience))
             patience = min(2 * patience, 2.0)
@@ -314,47 +262,54 @@ class DockerSandbox:
                 return True
         return True
 
-    async def _end(self, work: asyncio.Task[None]) -> None:
+    async def _end(self, number: str) -> None:
         """End all untrusted processes; with the whole container if they do not."""
         with contextlib.suppress(SandboxLost, TimeoutError):
             async with asyncio.timeout(_ANSWER):
-                _, attached = await self._start(["sh", "-c", _KILL], None, None, False)
+                _, attached = await self._start(["sh", "-c", _KILL])
                 nothing = Kept(0)
                 await demultiplex(attached.reader, nothing, nothing)
                 attached.writer.close()
-                await asyncio.wait({work})
+                while await self._running(number):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
                 return
-        self._lost = "its processes had to be killed with it"
+        self._gone = "its processes had to be killed with it"
         await self._engine.request("POST", f"/containers/{self.id}/kill")
 
     async def _running(self, number: str) -> bool:
         return bool((await self._engine.expect("GET", f"/exec/{number}/json"))["Running"])
 
     async def _exit_code(self, number: str) -> int:
-        state = await self._engine.expect("GET", f"/exec/{number}/json")
-        if (code := state.get("ExitCode")) is None:
-            raise SandboxLost("the container ended under its command", peer="docker")
-        return int(code)
+        code = (await self._engine.expect("GET", f"/exec/{number}/json")).get("ExitCode")
+        # A container that ends takes its commands along, which then look like failed ones.
+        if code != 0 and not await self._stands():
+            raise self._lost("the container ended under its command")
+        return int(code or 0)
 
-    async def _out_of_memory(self) -> bool:
-        """Whether the kernel has killed in this container, by its cgroup's own count."""
-        files = "/sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control"
-        argv = ["sh", "-c", f"cat {files} 2>/dev/null | grep '^oom_kill [1-9]'"]
-        try:
-            return (await self._trusted(argv, timeout=10, stdin=None, limit=100)).code == 0
-        except SandboxLost:
-            return False
+    async def _stands(self) -> bool:
+        got = await self._engine.request("GET", f"/containers/{self.id}/json")
+        return got.status == 200 and bool(got.json()["State"]["Running"])
 
 
-async def _converse(attached: Attached, stdin: bytes | None, out: Kept, err: Kept) -> None:
+async def _converse(attached: Attached, job: Job) -> None:
     async def feed() -> None:
         # A program need not read what it is given.
         with contextlib.suppress(ConnectionError):
-            attached.writer.write(stdin or b"")
+            attached.writer.write(job.stdin or b"")
             await attached.writer.drain()
             attached.writer.write_eof()
 
-    await asyncio.gather(feed(), demultiplex(attached.reader, out, err))
+    await asyncio.gather(feed(), demultiplex(attached.reader, job.out, job.err))
+
+
+def _confines_vsock(version: Json) -> bool:
+    """Whether the engine's own seccomp profile keeps programs from the hypervisor's sockets.
+
+    Docker's does since 23.0 (moby pull request 44562); of others that is not known.
+    """
+    names = [part.get("Name", "") for part in version.get("Components") or ()]
+    major = str(version["Version"]).partition(".")[0]
+    return "Engine" in names and major.isdigit() and int(major) >= 23
 
 
 async def _delete(engine: Engine, container: str) -> None:
@@ -366,11 +321,13 @@ async def _delete(engine: Engine, container: str) -> None:
 
 
 def _container(
-    spec: SandboxSpec, image: str, owner: str, volumes: Sequence[str]
+    spec: SandboxSpec, image: str, owner: str, volumes: Sequence[str], security: list[str]
 ) -> dict[str, Json]:
     limits = spec.limits
     memory = limits.memory_mb << 20
-    env = {"HOME": spec.cwd, "LANG": "C.UTF-8", "TMPDIR": "/tmp"} | dict(spec.env)
+    # The spec's own variables may be secrets: they go with each command, never where
+    # `docker inspect` shows them.
+    env = {"HOME": spec.cwd, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
     return {
         "Image": image,
         "Entrypoint": ["sleep", str(int(limits.lifetime) + 1)],
@@ -395,7 +352,7 @@ def _container(
             "PidsLimit": limits.pids + _OVERHEAD,
             "NanoCpus": int(limits.cpus * 1e9),
             "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
+            "SecurityOpt": security,
             "IpcMode": "private",
             "OomScoreAdj": 1000,
             "Ulimits": [

@@ -10,13 +10,10 @@ since root is exempt from the limit on processes; the user inside is ``spec.user
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import json
 import os
 import posixpath
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -24,11 +21,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
-from . import bwrap, cgroups, seccomp, transfer
-from .contract import MAX_TRANSFER, Command, ExecResult, Limits, SandboxLost, SandboxSpec
+from . import bwrap, cgroups, processes, seccomp, transfer
+from .commands import CommandSandbox, Job
+from .contract import Limits, SandboxLost, SandboxSpec
 from .finishing import finish
-from .owner import Owner, find_owner, this_process
-from .streams import Kept
+from .owner import Owner, this_process
 
 _TOOLS = {
     "bwrap": "bubblewrap",
@@ -39,8 +36,6 @@ _TOOLS = {
 }
 _FIRST_USER, _USERS = 61_184, 4_000
 """Host users of root's sandboxes; within what a rootless container maps."""
-_GONE = 10.0
-"""Seconds the kernel gets to end what was killed."""
 _ENTER = """\
 for f in $1; do echo $$ > "$f" || exit 70; done
 echo 1000 > /proc/self/oom_score_adj 2>/dev/null
@@ -94,7 +89,7 @@ class LocalBackend:
         """See `Backend.reap`: processes and cgroups of dead owners."""
         if not sys.platform.startswith("linux"):
             return []
-        return await asyncio.to_thread(_reap)
+        return await asyncio.to_thread(processes.reap)
 
     async def close(self) -> None:
         """End every sandbox that is still open."""
@@ -147,8 +142,10 @@ class LocalBackend:
         self._open.pop(id(box), None)
 
 
-class LocalSandbox:
+class LocalSandbox(CommandSandbox):
     """See `Sandbox`."""
+
+    engine = "local"
 
     def __init__(
         self,
@@ -157,18 +154,18 @@ class LocalSandbox:
         group: cgroups.Group | None,
         user: int | None,
     ) -> None:
-        self.spec = spec
+        super().__init__(spec)
         self._backend, self._group, self._user = backend, group, user
         self._holder: asyncio.subprocess.Process | None = None
         self._inside = 0
         self._running: set[int] = set()
-        self._ends = time.monotonic() + spec.limits.lifetime
+        self._kills = 0
 
     async def start(self) -> None:
         """Start the holder and lay out the files. Raises SandboxLost."""
         spec = self.spec
-        archive = _memory_file(bwrap.box(transfer.rooted(spec), spec.cwd))
-        status, options = _memory_file(b""), _options(bwrap.holder_options(spec))
+        archive = processes.memory_file(bwrap.box(transfer.rooted(spec), spec.cwd))
+        status, options = processes.memory_file(b""), processes.options(bwrap.holder_options(spec))
         fds = [archive, status, options]
         words = ["bwrap", "--setenv", "NEL_SANDBOX", str(self._backend.owner)]
         words += ["--json-status-fd", str(status), "--args", str(options), "--"]
@@ -177,193 +174,118 @@ class LocalSandbox:
                 [*words, *bwrap.holder_command(spec, archive)], fds, stdin=True
             )
             await self._greet(self._holder)
-            self._inside = int(_status(status)["child-pid"])
+            self._inside = int(processes.status(status)["child-pid"])
         except (KeyError, TimeoutError, OSError) as error:
             raise SandboxLost(f"bubblewrap did not start: {error!r}", peer="local") from None
         finally:
             for fd in fds:
                 os.close(fd)
 
-    async def exec(
-        self,
-        command: Command,
-        *,
-        timeout: float | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-        output_bytes: int | None = None,
-    ) -> ExecResult:
-        """See `Sandbox.exec`."""
-        limits = self.spec.limits
-        kept = limits.output_bytes if output_bytes is None else output_bytes
-        out, err = Kept(kept), Kept(kept)
-        kills = 0 if self._group is None else self._group.oom_kills()
-        begin = time.monotonic()
-        code = await self._run(
-            shell(command),
-            limits.timeout if timeout is None else timeout,
-            cwd,
-            env,
-            stdin,
-            out,
-            err,
-        )
-        return ExecResult(
-            exit_code=124 if code is None else code,
-            stdout=out.text,
-            stderr=err.text,
-            stdout_truncated=out.truncated,
-            stderr_truncated=err.truncated,
-            timed_out=code is None,
-            oom=self._group is not None and self._group.oom_kills() > kills,
-            duration=time.monotonic() - begin,
-        )
-
-    async def upload(self, path: str, data: bytes | Path) -> None:
-        """See `Sandbox.upload`."""
-        await transfer.upload(self._trusted, path, await transfer.content(data))
-
-    async def download(self, path: str, *, max_bytes: int = MAX_TRANSFER) -> bytes:
-        """See `Sandbox.download`."""
-        return await transfer.download(self._trusted, path, max_bytes)
-
-    async def upload_folder(self, path: str, folder: Path) -> None:
-        """See `Sandbox.upload_folder`."""
-        await transfer.upload_folder(self._trusted, path, folder)
-
-    async def download_folder(
-        self, path: str, folder: Path, *, max_bytes: int = MAX_TRANSFER
-    ) -> None:
-        """See `Sandbox.download_folder`."""
-        await transfer.download_folder(self._trusted, path, folder, max_bytes)
-
     async def close(self) -> None:
         """See `Sandbox.close`."""
         self._ends = 0.0
         for pid in list(self._running):
-            _kill_group(pid)
+            processes.kill_group(pid)
         if (holder := self._holder) is not None:
             self._holder = None
-            _kill_group(holder.pid)
-            await _reaped(holder)
+            processes.kill_group(holder.pid)
+            await processes.reaped(holder)
         if self._group is not None:
-            end = time.monotonic() + _GONE
+            end = time.monotonic() + processes.GONE
             while not (self._group.kill() and self._group.remove()):
                 if time.monotonic() > end:
-                    raise SandboxLost("a killed sandbox does not end", peer="local")
+                    raise self._lost("a killed sandbox does not end")
                 await asyncio.sleep(0.002)
         self._backend.forget(self)
 
-    async def _trusted(
-        self, argv: list[str], *, timeout: float, stdin: bytes | None, limit: int
-    ) -> transfer.Output:
-        out, err = Kept(limit), Kept(1 << 12)
-        code = await self._run(argv, timeout, None, None, stdin, out, err)
-        if code is None:
-            raise SandboxLost("a transfer did not end in time", peer="local")
-        return transfer.Output(code, bytes(out.data), out.truncated, err.text)
-
-    async def _run(
-        self,
-        argv: Sequence[str],
-        timeout: float,
-        cwd: str | None,
-        env: Mapping[str, str] | None,
-        stdin: bytes | None,
-        out: Kept,
-        err: Kept,
-    ) -> int | None:
-        """Exit code of a command; None when its time ran out."""
-        spec, backend = self.spec, self._backend
+    async def _run(self, job: Job) -> int | None:
         if self._holder is None or self._holder.returncode is not None:
-            raise SandboxLost("the sandbox is gone", peer="local")
-        timeout = max(0.0, min(timeout, self._ends - time.monotonic()))
-        where = posixpath.normpath(posixpath.join(spec.cwd, cwd or ""))
-        options = bwrap.inner_options(spec, where, bwrap.environment(spec, env), backend.flags)
-        status, fds = _memory_file(b""), []
-        if backend.filter is not None:
-            fds.append(_memory_file(backend.filter))
-            options += ["--seccomp", str(fds[0])]
-        fds += [status, _options(options)]
-        counted = self._group is not None
+            raise self._lost("the sandbox is gone")
+        status = processes.memory_file(b"")
+        fds = [status, *self._inner_files(job)]
         words = [
             "nsenter",
             "--preserve-credentials",
+            "-t",
+            str(self._inside),
             "-U",
             "-m",
             "-p",
-            "-t",
-            str(self._inside),
             "--",
         ]
-        words += ["bwrap", "--setenv", "NEL_SANDBOX", str(backend.owner)]
+        words += ["bwrap", "--setenv", "NEL_SANDBOX", str(self._backend.owner)]
         words += ["--json-status-fd", str(status), "--args", str(fds[-1]), "--"]
-        words += bwrap.limited(argv, spec.limits, timeout, counted)
+        counted = self._group is not None
+        words += bwrap.limited(job.argv, self.spec.limits, job.timeout, counted)
         try:
-            process = await self._spawn(words, fds, stdin=stdin is not None)
-            in_time = await self._attend(process, timeout, stdin, out, err, status)
-            if not in_time:
+            process = await self._spawn(words, fds, stdin=job.stdin is not None)
+            if not await self._attend(process, job, status):
                 return None
-            if (code := _status(status).get("exit-code")) is None:
-                raise SandboxLost(f"bubblewrap failed: {err.text.strip()[:300]}", peer="local")
+            if (code := processes.status(status).get("exit-code")) is None:
+                raise self._lost(f"bubblewrap failed: {job.err.text.strip()[:300]}")
             return code
         finally:
             for fd in fds:
                 os.close(fd)
 
-    async def _attend(
-        self,
-        process: asyncio.subprocess.Process,
-        timeout: float,
-        stdin: bytes | None,
-        out: Kept,
-        err: Kept,
-        status: int,
-    ) -> bool:
+    async def _starved(self, code: int | None) -> bool:
+        before = self._kills
+        self._kills = 0 if self._group is None else self._group.oom_kills()
+        return self._kills > before
+
+    def _inner_files(self, job: Job) -> list[int]:
+        """The seccomp filter, where there is one, and last the options of the inner bubblewrap."""
+        spec, backend, files = self.spec, self._backend, []
+        where = posixpath.normpath(posixpath.join(spec.cwd, job.cwd))
+        env = bwrap.environment(spec.cwd, job.env)
+        options = bwrap.inner_options(spec, where, env, backend.flags)
+        if backend.filter is not None:
+            files.append(processes.memory_file(backend.filter))
+            options += ["--seccomp", str(files[0])]
+        return [*files, processes.options(options)]
+
+    async def _attend(self, process: asyncio.subprocess.Process, job: Job, status: int) -> bool:
         """See a command to its end; False when it had to be ended. Leaves nothing running."""
         assert process.stdout is not None and process.stderr is not None
         self._running.add(process.pid)
         work = asyncio.gather(
-            out.drain(process.stdout),
-            err.drain(process.stderr),
-            _feed(process.stdin, stdin),
+            job.out.drain(process.stdout),
+            job.err.drain(process.stderr),
+            processes.feed(process.stdin, job.stdin),
             process.wait(),
         )
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(job.timeout):
                 await work
             return True
         except TimeoutError:
             return False
         finally:
-            _kill_group(process.pid)
-            await finish(self._ended(process, status, out, err))
+            processes.kill_group(process.pid)
+            await finish(self._ended(process, job, status))
             self._running.discard(process.pid)
 
-    async def _ended(
-        self, process: asyncio.subprocess.Process, status: int, out: Kept, err: Kept
-    ) -> None:
+    async def _ended(self, process: asyncio.subprocess.Process, job: Job, status: int) -> None:
         """Wait until nothing of a killed command is left. SandboxLost if the kernel will not."""
         assert process.stdout is not None and process.stderr is not None
         try:
-            async with asyncio.timeout(_GONE):
+            async with asyncio.timeout(processes.GONE):
                 await asyncio.gather(
-                    out.drain(process.stdout), err.drain(process.stderr), process.wait()
+                    job.out.drain(process.stdout), job.err.drain(process.stderr), process.wait()
                 )
                 patience = time.monotonic() + 1.0
                 # The init of a pid namespace ends only after all in the namespace did.
-                while self._has_init(_status(status).get("child-pid")):
+                while self._has_init(processes.status(status).get("child-pid")):
                     # Killed while it was being set up, it may not have learnt of it.
                     if time.monotonic() > patience and self._holder is not None:
-                        _kill_group(self._holder.pid)
+                        processes.kill_group(self._holder.pid)
                     await asyncio.sleep(0.001)
         except TimeoutError:
-            raise SandboxLost("a killed program does not end", peer="local") from None
+            raise self._lost("a killed program does not end") from None
 
     def _has_init(self, pid: int | None) -> bool:
         """Whether a command's init still runs; its pid is one of the holder's namespace."""
-        return pid is not None and _alive(pid, Path(f"/proc/{self._inside}/root/proc"))
+        return pid is not None and processes.alive(pid, Path(f"/proc/{self._inside}/root/proc"))
 
     async def _greet(self, holder: asyncio.subprocess.Process) -> None:
         """Wait until the holder says that everything is laid out."""
@@ -381,8 +303,6 @@ class LocalSandbox:
         if self._user is not None:
             user = str(self._user)
             argv += ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
-        if max(map(len, words)) >= 1 << 17:
-            raise ValueError("an argument is longer than 128 KiB: use stdin or a file")
         return await asyncio.create_subprocess_exec(
             *argv,
             *words,
@@ -394,14 +314,6 @@ class LocalSandbox:
             env=_ENV,
             cwd="/",
         )
-
-
-def shell(command: Command) -> list[str]:
-    """The argument vector of a command; a text is run by bash where there is one."""
-    if not isinstance(command, str):
-        return list(command)
-    script = 'if command -v bash >/dev/null 2>&1; then exec bash -c "$1"; fi; exec sh -c "$1"'
-    return ["sh", "-c", script, "sh", command]
 
 
 def _require_tools() -> None:
@@ -436,71 +348,3 @@ def _unusable(why: str) -> ConfigError:
 def _output(argv: list[str]) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, env=_ENV, timeout=20, check=False)
     return done.stdout + done.stderr
-
-
-def _memory_file(data: bytes) -> int:
-    """A file without a name, read from its start by whoever inherits it."""
-    fd = os.memfd_create("nel")
-    os.write(fd, data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
-
-
-def _options(words: Sequence[str]) -> int:
-    """Options for ``--args``: in no command line, where any user of the host could read them."""
-    return _memory_file(b"".join(word.encode() + b"\0" for word in words))
-
-
-def _status(fd: int) -> dict[str, int]:
-    """What bubblewrap told of itself: one JSON object per line."""
-    told: dict[str, int] = {}
-    for line in os.pread(fd, 1 << 14, 0).splitlines():
-        told.update(json.loads(line))
-    return told
-
-
-async def _feed(pipe: asyncio.StreamWriter | None, data: bytes | None) -> None:
-    if pipe is None or data is None:
-        return
-    # A program need not read what it is given.
-    with contextlib.suppress(ConnectionError):
-        pipe.write(data)
-        await pipe.drain()
-        pipe.close()
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-async def _reaped(process: asyncio.subprocess.Process) -> None:
-    try:
-        await asyncio.wait_for(process.wait(), _GONE)
-    except TimeoutError:
-        raise SandboxLost("a killed program does not end", peer="local") from None
-
-
-def _alive(pid: int, processes: Path = Path("/proc")) -> bool:
-    """Whether that is a bubblewrap, and no zombie that somebody has yet to collect."""
-    try:
-        stat = (processes / str(pid) / "stat").read_text()
-    except OSError:
-        return False
-    return "(bwrap)" in stat and stat.rpartition(")")[2].split()[0] != "Z"
-
-
-def _reap() -> list[str]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _alive(int(entry.name)):
-            with contextlib.suppress(OSError):
-                owner = find_owner((entry / "cmdline").read_bytes().decode(errors="replace"))
-                if owner is not None and owner.abandoned:
-                    os.kill(int(entry.name), signal.SIGKILL)
-                    found.append(f"process {entry.name}")
-    where = cgroups.find()
-    for group in where.abandoned() if where is not None else []:
-        if cgroups.settle(group):
-            found.append(f"cgroup {group.places[0].name}")
-    return found

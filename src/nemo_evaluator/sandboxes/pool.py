@@ -53,9 +53,10 @@ class SandboxPool:
         for spec in every:
             self.backend.check(spec)
         await self.open()
-        async with asyncio.TaskGroup() as tasks:
-            for image in dict.fromkeys(spec.image for spec in every):
-                tasks.create_task(self._have(image))
+        images = dict.fromkeys(spec.image for spec in every)
+        done = await asyncio.gather(*map(self._have, images), return_exceptions=True)
+        for failure in filter(None, done):
+            raise failure
 
     @asynccontextmanager
     async def acquire(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:

@@ -1,4 +1,4 @@
-"""A seccomp filter for untrusted programs, as the raw BPF program that bubblewrap loads.
+"""A seccomp filter for untrusted programs: raw BPF for bubblewrap, a profile for Docker.
 
 Namespaces, dropped capabilities and no_new_privs already forbid most of this; the filter is the
 second wall: it keeps programs away from the kernel's wide interfaces (mounting, tracing, keys,
@@ -16,6 +16,8 @@ import platform
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from ..types import Json
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -102,6 +104,37 @@ def build(*, memory_counted: bool, machine: str | None = None) -> bytes | None:
     program += _on(table.socket, _ARG0, [*allowed, *deny])
     program.append(_op(_RETURN, _ALLOW))
     return b"".join(program)
+
+
+def profile() -> dict[str, Json]:
+    """The same rules as a Docker profile, for engines whose own lets programs reach a hypervisor.
+
+    It is for every architecture; runc skips the names that a kernel does not know.
+    """
+
+    def refuse(names: list[str], *args: Json, errno_ret: int = errno.EPERM) -> Json:
+        return {
+            "names": names,
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": errno_ret,
+            "args": list(args),
+        }
+
+    bits = [1 << n for n in range(32) if _NEW_NAMESPACES >> n & 1]
+    masked = [{"index": 0, "value": b, "valueTwo": b, "op": "SCMP_CMP_MASKED_EQ"} for b in bits]
+    equal = [{"index": 0, "value": n, "op": "SCMP_CMP_EQ"} for n in range(46) if n not in _FAMILIES]
+    beyond = {"index": 0, "value": 46, "op": "SCMP_CMP_GE"}
+    typed = [{"index": 1, "value": n, "op": "SCMP_CMP_EQ"} for n in (_TIOCSTI, _TIOCLINUX)]
+    return {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [
+            refuse(sorted({*_SHARED, *_X86, *_ARM})),
+            refuse(["clone3"], errno_ret=errno.ENOSYS),
+            *(refuse(["clone"], arg) for arg in masked),
+            *(refuse(["socket"], arg) for arg in (*equal, beyond)),
+            *(refuse(["ioctl"], arg) for arg in typed),
+        ],
+    }
 
 
 def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

@@ -11,7 +11,8 @@ from typing import Protocol
 
 CHUNK = 1 << 16
 PAUSE = 0.002
-"""Seconds between dropped chunks: at most 32 MB/s, a few percent of a core."""
+"""Seconds to rest after dropping a chunk, or so many pieces: at most 32 MB/s, and little CPU."""
+PIECES = 256
 
 
 class Reader(Protocol):
@@ -23,19 +24,24 @@ class Reader(Protocol):
 class Kept:
     """The first ``limit`` bytes of a stream, and whether there were more."""
 
-    __slots__ = ("data", "limit", "truncated")
+    __slots__ = ("_burden", "data", "limit", "truncated")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.data = bytearray()
         self.truncated = False
+        self._burden = 0.0
 
     async def take(self, chunk: bytes) -> None:
         """Keep what still fits; dwell on what does not."""
         room = self.limit - len(self.data)
         self.data += chunk[:room]
-        if len(chunk) > room:
-            self.truncated = True
+        if len(chunk) <= room:
+            return
+        self.truncated = True
+        self._burden += max(len(chunk) / CHUNK, 1 / PIECES)
+        if self._burden >= 1:
+            self._burden = 0.0
             await asyncio.sleep(PAUSE)
 
     async def drain(self, reader: Reader) -> None:

@@ -1,0 +1,133 @@
+"""What all sandboxes share once an engine can run one command: results, limits and transfers.
+
+An engine says how a command runs (`_run`) and whether memory was its end (`_starved`); the rest of
+the contract follows from these two.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import transfer
+from .contract import MAX_TRANSFER, Command, ExecResult, SandboxLost, SandboxSpec
+from .streams import Kept
+
+_ARGUMENT = 1 << 17
+"""Bytes the kernel takes in one argument, its terminating zero included."""
+_TIMED_OUT = 124
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One command on its way: what to run, how long, and where its output goes."""
+
+    argv: list[str]
+    timeout: float
+    out: Kept
+    err: Kept
+    cwd: str = ""
+    """Relative to the working directory of the sandbox, or absolute."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | None = None
+
+
+class CommandSandbox(ABC):
+    """A `Sandbox` over an engine that runs one command at a time."""
+
+    engine: str
+
+    def __init__(self, spec: SandboxSpec) -> None:
+        self.spec = spec
+        self._ends = time.monotonic() + spec.limits.lifetime
+
+    @abstractmethod
+    async def _run(self, job: Job) -> int | None:
+        """Exit code of a command; None when it had to be ended, its time being over."""
+
+    @abstractmethod
+    async def _starved(self, code: int | None) -> bool:
+        """Whether the kernel killed for want of memory since the last time this was asked."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """See `Sandbox.close`."""
+
+    def _lost(self, why: str) -> SandboxLost:
+        return SandboxLost(why, peer=self.engine)
+
+    async def exec(
+        self,
+        command: Command,
+        *,
+        timeout: float | None = None,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        output_bytes: int | None = None,
+    ) -> ExecResult:
+        """See `Sandbox.exec`."""
+        limits = self.spec.limits
+        wanted = limits.timeout if timeout is None else timeout
+        kept = limits.output_bytes if output_bytes is None else output_bytes
+        job = Job(
+            argv=_argv(command),
+            timeout=max(0.0, min(wanted, self._ends - time.monotonic())),
+            out=Kept(kept),
+            err=Kept(kept),
+            cwd=cwd or "",
+            env={**self.spec.env, **(env or {})},
+            stdin=stdin,
+        )
+        begin = time.monotonic()
+        code = await self._run(job)
+        return ExecResult(
+            exit_code=_TIMED_OUT if code is None else code,
+            stdout=job.out.text,
+            stderr=job.err.text,
+            stdout_truncated=job.out.truncated,
+            stderr_truncated=job.err.truncated,
+            timed_out=code is None,
+            duration=time.monotonic() - begin,
+            oom=await self._starved(code),
+        )
+
+    async def upload(self, path: str, data: bytes | Path) -> None:
+        """See `Sandbox.upload`."""
+        await transfer.upload(self._trusted, path, await transfer.content(data))
+
+    async def download(self, path: str, *, max_bytes: int = MAX_TRANSFER) -> bytes:
+        """See `Sandbox.download`."""
+        return await transfer.download(self._trusted, path, max_bytes)
+
+    async def upload_folder(self, path: str, folder: Path) -> None:
+        """See `Sandbox.upload_folder`."""
+        await transfer.upload_folder(self._trusted, path, folder)
+
+    async def download_folder(
+        self, path: str, folder: Path, *, max_bytes: int = MAX_TRANSFER
+    ) -> None:
+        """See `Sandbox.download_folder`."""
+        await transfer.download_folder(self._trusted, path, folder, max_bytes)
+
+    async def _trusted(
+        self, argv: list[str], *, timeout: float, stdin: bytes | None, limit: int
+    ) -> transfer.Output:
+        job = Job(argv=argv, timeout=timeout, out=Kept(limit), err=Kept(1 << 12), stdin=stdin)
+        if (code := await self._run(job)) is None:
+            raise self._lost("a transfer did not end in time")
+        return transfer.Output(code, bytes(job.out.data), job.out.truncated, job.err.text)
+
+
+def _argv(command: Command) -> list[str]:
+    """The argument vector of a command; a text is run by bash where there is one."""
+    argv = list(command)
+    if isinstance(command, str):
+        script = 'if command -v bash >/dev/null 2>&1; then exec bash -c "$1"; fi; exec sh -c "$1"'
+        argv = ["sh", "-c", script, "sh", command]
+    if any(len(word.encode()) >= _ARGUMENT for word in argv):
+        raise ValueError("an argument is longer than 128 KiB: use stdin or a file")
+    return argv

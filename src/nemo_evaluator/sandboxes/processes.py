@@ -1,0 +1,94 @@
+"""Processes of local sandboxes: files without a name handed to them, their end, and the orphans.
+
+Every bubblewrap of ours names its owner on its command line, which is how a later run finds what
+a killed one left. Only processes called ``bwrap`` are ever looked at or killed there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import cgroups
+from .contract import SandboxLost
+from .owner import find_owner
+
+GONE = 10.0
+"""Seconds the kernel gets to end what was killed."""
+
+
+def memory_file(data: bytes) -> int:
+    """A file without a name, read from its start by whoever inherits it."""
+    fd = os.memfd_create("nel")
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def options(words: Sequence[str]) -> int:
+    """Options for ``--args``: in no command line, where any user of the host could read them."""
+    return memory_file(b"".join(word.encode() + b"\0" for word in words))
+
+
+def status(fd: int) -> dict[str, int]:
+    """What bubblewrap told of itself: one JSON object per line."""
+    told: dict[str, int] = {}
+    for line in os.pread(fd, 1 << 14, 0).splitlines():
+        told.update(json.loads(line))
+    return told
+
+
+async def feed(pipe: asyncio.StreamWriter | None, data: bytes | None) -> None:
+    """Write all of a command's input."""
+    if pipe is None or data is None:
+        return
+    # A program need not read what it is given.
+    with contextlib.suppress(ConnectionError):
+        pipe.write(data)
+        await pipe.drain()
+        pipe.close()
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process group, if there still is one."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+async def reaped(process: asyncio.subprocess.Process) -> None:
+    """Wait for a killed process to be gone. SandboxLost if the kernel will not."""
+    try:
+        await asyncio.wait_for(process.wait(), GONE)
+    except TimeoutError:
+        raise SandboxLost("a killed program does not end", peer="local") from None
+
+
+def alive(pid: int, processes: Path = Path("/proc")) -> bool:
+    """Whether that is a bubblewrap, and no zombie that somebody has yet to collect."""
+    try:
+        stat = (processes / str(pid) / "stat").read_text()
+    except OSError:
+        return False
+    return "(bwrap)" in stat and stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def reap() -> list[str]:
+    """Kill and remove what dead owners of this host left; what that was. Blocks."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and alive(int(entry.name)):
+            with contextlib.suppress(OSError):
+                owner = find_owner((entry / "cmdline").read_bytes().decode(errors="replace"))
+                if owner is not None and owner.abandoned:
+                    os.kill(int(entry.name), signal.SIGKILL)
+                    found.append(f"process {entry.name}")
+    where = cgroups.find()
+    for group in where.abandoned() if where is not None else []:
+        if cgroups.settle(group):
+            found.append(f"cgroup {group.places[0].name}")
+    return found
