@@ -62,11 +62,19 @@ async def test_broken_answers_are_a_lost_sandbox(tmp_path: Path, answer: bytes) 
     async with engine_that_says(tmp_path, answer) as engine:
         with pytest.raises(SandboxLost):
             await engine.expect("GET", "/x")
-        with pytest.raises(SandboxLost):
-            await engine.attach("/x", {})
         with pytest.raises(ConfigError, match="bubblewrap"):
             async with SandboxPool(DockerBackend(image="x", socket=engine.socket)):
                 pass
+
+
+async def test_a_command_that_does_not_start(tmp_path: Path) -> None:
+    for answer in (
+        b"",
+        b"HTTP/1.1 409 No\r\nContent-Length: 21\r\n\r\n" + b'{"message": "paused"}',
+    ):
+        async with engine_that_says(tmp_path, answer) as engine:
+            with pytest.raises(SandboxLost, match=r"does not answer|paused"):
+                await engine.attach("/x", {})
 
 
 async def test_a_silent_engine_is_given_up(tmp_path: Path) -> None:

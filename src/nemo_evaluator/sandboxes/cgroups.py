@@ -67,8 +67,9 @@ class Group:
         """Kill all that is in; True when nothing was. May be called again and again."""
         empty = True
         for place in self.places:
-            with contextlib.suppress(OSError):
-                (place / "cgroup.kill").write_text("1")
+            if self.version == 2:
+                with contextlib.suppress(OSError):
+                    (place / "cgroup.kill").write_text("1")
             for pid in _pids(place):
                 empty = False
                 with contextlib.suppress(OSError):

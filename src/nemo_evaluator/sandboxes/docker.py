@@ -31,6 +31,7 @@ _KILL = "kill -9 -1 2>/dev/null"
 """Ends every process of the user; the shell itself and init (pid 1) are exempt by POSIX."""
 _ANSWER = 5.0
 """Seconds a killed command gets to end before its container is killed."""
+_KILLED = 128 + 9
 _PULL = 3600.0
 _OVERHEAD = 8
 """Processes of our own in a container: init, the sleep, and those of a transfer."""
@@ -218,18 +219,31 @@ class DockerSandbox(CommandSandbox):
             attached.writer.close()
 
     async def _starved(self, code: int | None) -> bool:
-        """By the container's own cgroup, which counts over its whole life."""
-        if code != 137 or self._gone is not None:
+        """By the container's own cgroup, which counts over its whole life.
+
+        Raises SandboxLost when the container was killed, which takes its commands along so.
+        """
+        if code != _KILLED or self._gone is not None:
             return False
         files = "/sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control"
         argv = ["sh", "-c", f"cat {files} 2>/dev/null | sed -n 's/^oom_kill //p'"]
-        try:
+        told = None
+        with contextlib.suppress(SandboxLost):
             told = await self._trusted(argv, timeout=10, stdin=None, limit=100)
-        except SandboxLost:
+        if told is None or told.code != 0:
+            await self._must_stand()
             return False
         before = self._kills
-        self._kills = int(told.data or b"0") if told.code == 0 else before
+        self._kills = int(told.data or b"0")
         return self._kills > before
+
+    async def _must_stand(self) -> None:
+        """SandboxLost if the container has ended, of which the engine learns a little late."""
+        for _ in range(10):
+            got = await self._engine.request("GET", f"/containers/{self.id}/json")
+            if got.status != 200 or not got.json()["State"]["Running"]:
+                raise self._lost("the container ended under its command")
+            await asyncio.sleep(0.1)
 
     async def _start(self, argv: Sequence[str], job: Job | None = None) -> tuple[str, Attached]:
         body = {
@@ -280,15 +294,10 @@ class DockerSandbox(CommandSandbox):
         return bool((await self._engine.expect("GET", f"/exec/{number}/json"))["Running"])
 
     async def _exit_code(self, number: str) -> int:
-        code = (await self._engine.expect("GET", f"/exec/{number}/json")).get("ExitCode")
-        # A container that ends takes its commands along, which then look like failed ones.
-        if code != 0 and not await self._stands():
+        state = await self._engine.expect("GET", f"/exec/{number}/json")
+        if (code := state.get("ExitCode")) is None:
             raise self._lost("the container ended under its command")
-        return int(code or 0)
-
-    async def _stands(self) -> bool:
-        got = await self._engine.request("GET", f"/containers/{self.id}/json")
-        return got.status == 200 and bool(got.json()["State"]["Running"])
+        return int(code)
 
 
 async def _converse(attached: Attached, job: Job) -> None:

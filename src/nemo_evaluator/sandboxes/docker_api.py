@@ -76,7 +76,7 @@ class Engine:
                     return Response(status, await _body(attached.reader, headers))
                 finally:
                     attached.writer.close()
-        except (OSError, EOFError, ValueError, TimeoutError) as error:
+        except (OSError, EOFError, ValueError, LookupError, TimeoutError) as error:
             raise SandboxLost(
                 f"the Docker engine does not answer: {error!r}", peer=self.socket
             ) from None
@@ -106,7 +106,7 @@ class Engine:
                     attached.writer.close()
                     raise SandboxLost(f"the Docker engine refused: {said}", peer=self.socket)
                 return attached
-        except (OSError, EOFError, ValueError, TimeoutError) as error:
+        except (OSError, EOFError, ValueError, LookupError, TimeoutError) as error:
             raise SandboxLost(
                 f"the Docker engine does not answer: {error!r}", peer=self.socket
             ) from None
@@ -128,15 +128,14 @@ class Engine:
         reader, writer = await asyncio.open_unix_connection(self.socket, limit=1 << 20)
         try:
             writer.write(head.encode() + data)
-            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            head_lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            status = int(head_lines[0].split(" ", 2)[1])
         except BaseException:
             writer.close()
             raise
-        headers = {}
-        for line in lines[1:]:
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        return Attached(reader, writer), int(lines[0].split(" ", 2)[1]), headers
+        fields = (line.partition(":") for line in head_lines[1:])
+        headers = {name.lower(): value.strip() for name, _, value in fields}
+        return Attached(reader, writer), status, headers
 
 
 async def demultiplex(reader: asyncio.StreamReader, out: Kept, err: Kept) -> None:
