@@ -290,11 +290,11 @@ def number_of(text: str, said: Extraction | None, *, lenient: bool = True) -> Ex
     """The number in what was announced, else a number that is all there is, else (lenient) the
     last one in the text."""
     if said is not None:
+        if numbers.is_bare(said.value):
+            return said
         start, stop = said.span
         stop = _sentence(text, start, stop)
         start = max(start, text.rfind("=", start, stop) + 1)
-        if " " in said.value and numbers.is_bare(said.value):  # 1 1/2, 1 234,50
-            return said
         if first := numbers.PATTERN.search(text, start, stop):
             return Extraction(value=first[0].strip(), rule=said.rule, span=first.span())
     if len(text) < SHORT and numbers.is_bare(value := text.strip()):
