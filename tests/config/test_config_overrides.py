@@ -126,6 +126,12 @@ def test_what_cannot_be_set(override: str, message: str) -> None:
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("text", ["=", "<<", "12:30:00", "2025-01-01"])
+def test_yaml_1_1_oddities_stay_text(text: str) -> None:
+    assert parse_override(f"a={text}") == (("a",), text)
+    assert parse_override(f"a=[{text}]") == (("a",), [text])
+
+
 @given(st.text(alphabet="ab.[]='\"{}0 :", max_size=30))
 def test_any_override_is_read_or_refused(text: str) -> None:
     try:

@@ -1,7 +1,7 @@
 """YAML to a tree with file and line.
 
-Duplicate keys and keys that are not text are refused. Three readings of YAML 1.1 that surprise are
-left out: ``12:30:00`` and ``2025-01-01`` stay text, and ``1e3`` is a number.
+Duplicate keys and keys that are not text are refused. Readings of YAML 1.1 that surprise are left
+out: ``12:30:00``, ``2025-01-01``, ``=`` and ``<<`` stay text, and ``1e3`` is a number.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _PREFIX = "tag:yaml.org,2002:"
 _EXPONENT = re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+")
 _MERGE = _PREFIX + "merge"
 _PLAIN = (_PREFIX + "map", _PREFIX + "seq")
+_AS_TEXT = ("timestamp", "value", "merge")
+"""Kinds that YAML 1.1 gives to dates, a lone ``=`` and a lone ``<<``."""
 
 
 def read_yaml(path: Path) -> Node:
@@ -121,7 +123,7 @@ class _Builder:
 
 def _value(loader: Any, node: Any) -> Any:
     kind = node.tag.removeprefix(_PREFIX)
-    if kind == "timestamp" or (kind in ("int", "float") and ":" in node.value):
+    if kind in _AS_TEXT or (kind in ("int", "float") and ":" in node.value):
         return node.value
     if kind == "str" and not node.style and _EXPONENT.fullmatch(node.value):
         return float(node.value.replace("_", ""))
