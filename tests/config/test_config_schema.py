@@ -299,7 +299,14 @@ SLURM = {
         (
             one(
                 scoring={
-                    "metrics": [{"type": "ensemble_judge", "name": "e", "services": ["m", "x"]}]
+                    "metrics": [
+                        {
+                            "type": "ensemble_judge",
+                            "name": "e",
+                            "services": ["m", "x"],
+                            "allow_self_judge": True,
+                        }
+                    ]
                 }
             ),
             "benchmarks[0].scoring.metrics[0].services[1]: there is no service 'x' — known: m",
@@ -580,8 +587,8 @@ LATER = "not supported by this version"
             [f"solver.type: 'oracle' is {LATER}"],
         ),
         (
-            one(scoring={"include_defaults": False}),
-            [f"benchmarks[0].scoring.include_defaults: {LATER}"],
+            one(scoring={"metrics": [{"type": "custom", "name": "c", "class_path": "m:C"}]}),
+            [f"benchmarks[0].scoring.metrics[0].type: 'custom' is {LATER}"],
         ),
         (
             document(scoring={"metrics": [{"type": "sandbox", "name": "s"}]}),

@@ -488,6 +488,7 @@ def _marked(mark: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
 async def test_hostile(hostile_pool: SandboxPool, host: Host, name: str) -> None:
     hostile = PROGRAMS[name]

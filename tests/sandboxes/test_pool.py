@@ -264,15 +264,13 @@ async def test_after_kill_9_the_next_pool_removes_all(
     run = f"killed-{os.getpid()}"
     async with _owner(engine, image, run, 20) as process:
         assert len(await _left(engine, run)) >= 20
-        async with SandboxPool(backend_of(engine, "beside")) as pool:
-            assert pool.removed == [], "the owner lives"
+        async with SandboxPool(backend_of(engine, "beside")):
             assert len(await _left(engine, run)) >= 20
         process.send_signal(signal.SIGKILL)
         process.wait()
     begin = time.monotonic()
-    async with SandboxPool(backend_of(engine, "next")) as pool:
+    async with SandboxPool(backend_of(engine, "next")):
         assert await _left(engine, run) == []
-        assert pool.removed
     assert time.monotonic() - begin < 30
 
 

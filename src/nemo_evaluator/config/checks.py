@@ -12,6 +12,7 @@ from .sandboxes import NoSandbox
 from .scoring import (
     EnsembleJudgeMetric,
     JudgeMetric,
+    Metric,
     PairwiseJudgeMetric,
     RewardModelMetric,
 )
@@ -104,13 +105,43 @@ def _metrics(config: EvalConfig, benchmark: BenchmarkConfig, path: KeyPath) -> I
         elif isinstance(metric, EnsembleJudgeMetric):
             for i, service in enumerate(metric.services):
                 yield from _refers(config, service, (*where, "services", i), ModelFields)
-        if (
-            isinstance(metric, JudgeMetric)
-            and metric.service == asked
-            and not metric.allow_self_judge
-        ):
-            what = f"the judge {asked!r} is the same as the solver's model"
-            yield Problem((*where, "service"), what, "allow_self_judge: true permits it")
+        yield from _self_judging(config, metric, asked, where)
+
+
+def _self_judging(
+    config: EvalConfig, metric: Metric, asked: str | None, path: KeyPath
+) -> Iterator[Problem]:
+    """Nobody judges what it wrote, under whatever name of a service, unless that is allowed."""
+    if isinstance(metric, JudgeMetric):
+        judges: list[tuple[str, KeyPath]] = [(metric.service, (*path, "service"))]
+    elif isinstance(metric, PairwiseJudgeMetric):
+        judges = [(metric.judge_service, (*path, "judge_service"))]
+        if asked is not None and _same_model(config, metric.baseline_service, asked):
+            what = f"the baseline {metric.baseline_service!r} is the same as the solver's model"
+            yield Problem((*path, "baseline_service"), what, "compare with another")
+    elif isinstance(metric, EnsembleJudgeMetric):
+        judges = [(name, (*path, "services", i)) for i, name in enumerate(metric.services)]
+    else:
+        return
+    if metric.allow_self_judge:
+        return
+    authors = {asked: "the solver's model"} if asked is not None else {}
+    if isinstance(metric, PairwiseJudgeMetric):
+        authors[metric.baseline_service] = "the baseline"
+    for judge, where in judges:
+        for author, whose in authors.items():
+            if _same_model(config, judge, author):
+                what = f"the judge {judge!r} is the same as {whose}"
+                yield Problem(where, what, "allow_self_judge: true permits it")
+
+
+def _same_model(config: EvalConfig, one: str, other: str) -> bool:
+    if one == other:
+        return True
+    a, b = config.services.get(one), config.services.get(other)
+    if not isinstance(a, ApiService) or not isinstance(b, ApiService) or a.model is None:
+        return False
+    return (a.url.rstrip("/"), a.model) == (b.url.rstrip("/"), b.model)
 
 
 def _dependencies(config: EvalConfig) -> Iterator[Problem]:

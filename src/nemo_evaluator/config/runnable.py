@@ -13,12 +13,19 @@ from .output import OutputConfig
 from .problems import Problem, as_error, format_path
 from .root import EvalConfig
 from .sandboxes import DockerSandbox, LocalSandbox, NoSandbox
-from .scoring import ScorerMetric, ScoringConfig
+from .scoring import (
+    CustomMetric,
+    PairwiseJudgeMetric,
+    RewardModelMetric,
+    SandboxMetric,
+    ScoringConfig,
+)
 from .services import ApiService, SimulatedService
 from .solvers import CustomSolverConfig, SimpleSolver
 from .tree import KeyPath
 
 NO_TEMPLATE = ("off", "none", "")
+METRICS = "scorer, judge, pairwise_judge, ensemble_judge, reward_model"
 LATER = "not supported by this version"
 REMOVE = "remove it"
 
@@ -91,10 +98,26 @@ def _sandbox(path: KeyPath, sandbox: object) -> Iterator[Problem]:
 
 
 def _scoring(path: KeyPath, scoring: ScoringConfig) -> Iterator[Problem]:
-    yield from _inert(path, scoring, "include_defaults", "primary")
     for index, metric in enumerate(scoring.metrics):
-        if not isinstance(metric, ScorerMetric):
-            yield _kind((*path, "metrics", index, "type"), metric.type, "scorer")
+        where: KeyPath = (*path, "metrics", index)
+        if isinstance(metric, SandboxMetric | CustomMetric):
+            yield _kind((*where, "type"), metric.type, METRICS)
+        elif isinstance(metric, PairwiseJudgeMetric):
+            if "max_score" in metric.changed():
+                what = "has no effect on a comparison"
+                yield Problem((*where, "max_score"), what, REMOVE)
+        elif isinstance(metric, RewardModelMetric):
+            yield from _reward_mode(where, metric)
+
+
+def _reward_mode(path: KeyPath, metric: RewardModelMetric) -> Iterator[Problem]:
+    if metric.mode == "pairwise":
+        what = f"'pairwise' is {LATER}"
+        yield Problem((*path, "mode"), what, "single, multi_aspect, or a pairwise_judge")
+    elif metric.mode == "multi_aspect" and not metric.aspect:
+        yield Problem(path, "multi_aspect needs an aspect", "aspect: helpfulness")
+    elif metric.mode == "single" and metric.aspect:
+        yield Problem((*path, "aspect"), "has no effect in mode single", "mode: multi_aspect")
 
 
 def _output(path: KeyPath, output: OutputConfig) -> Iterator[Problem]:

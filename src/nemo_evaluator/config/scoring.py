@@ -1,4 +1,4 @@
-"""Scoring: metrics beside a benchmark's own verdict. This version runs those of type `scorer`."""
+"""Scoring: metrics beside a benchmark's own verdict, or in its place."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class ScorerMetric(ConfigRecord):
     """Kind of metric."""
     name: str
     """Name of the primitive; `nel list scorers` shows them."""
+    config: dict[str, Any] = Field(default_factory=dict)
+    """What the primitive reads as ``config``: a ``pattern``, a ``schema``, a ``tolerance``."""
 
 
 class RubricFields(ConfigRecord):
@@ -35,6 +37,8 @@ class RubricFields(ConfigRecord):
     """Seconds for one judgement."""
     max_retries: int = Field(2, ge=0)
     """Tries after the first."""
+    allow_self_judge: bool = False
+    """Allow the model to grade itself."""
 
     @model_validator(mode="after")
     def _one_rubric(self) -> RubricFields:
@@ -56,8 +60,6 @@ class JudgeMetric(RubricFields):
     """Judge twice with the order swapped."""
     reference_free: bool = False
     """Judge without the reference answer."""
-    allow_self_judge: bool = False
-    """Allow the model to grade itself."""
 
 
 class PairwiseJudgeMetric(RubricFields):

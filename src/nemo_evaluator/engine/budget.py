@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ..config.budget import BudgetConfig
 from ..stats.student import t_quantile
-from ..types import RolloutKey, Solution
+from ..types import RolloutKey, Solution, Usage
 from .control import Control
 
 PILOT = 20
@@ -69,6 +69,12 @@ class RunBudget:
         self.tokens += solution.usage.total_tokens or 0
         if solution.cost_usd is not None:
             self.usd = (self.usd or 0.0) + solution.cost_usd
+
+    def spend(self, usage: Usage, usd: float | None) -> None:
+        """Count what was paid for besides answers: what judges used."""
+        self.tokens += usage.total_tokens or 0
+        if usd is not None:
+            self.usd = (self.usd or 0.0) + usd
 
     async def admit(self) -> bool:
         """Wait until a rollout may begin; False if none may any more. Pair with ``release``."""

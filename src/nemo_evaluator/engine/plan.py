@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ..config.benchmark import BenchmarkConfig
+from ..config.scoring import Metric, ScorerMetric
 from ..config.secrecy import redact
 from ..environments.contract import Environment
 from ..errors import ConfigError
@@ -22,7 +23,7 @@ from ..solvers.contract import Solver
 from ..types import BenchmarkPlan, Json, Problem, Record
 
 FORMAT = 1
-SCORER_KEYS = ("environment.scorer", "scorers")
+SCORER_KEYS = ("environment.scorer", "environment.judges", "environment.primary", "scorers")
 
 
 class PlanLock(Record, frozen=True, kw_only=True):
@@ -75,7 +76,7 @@ def plan_benchmark(
         "n_problems": n_problems,
         # The seed decides which problems are in only where some are left out.
         "shuffle_seed": benchmark.shuffle_seed if n_problems < size else None,
-        "scorers": [metric.name for metric in benchmark.scoring.metrics],
+        "scorers": [_named(metric) for metric in benchmark.scoring.metrics],
     }
     settings = {
         "max_concurrent": benchmark.max_concurrent,
@@ -100,6 +101,12 @@ def plan_benchmark(
         settings=settings,
         digest=digest(identity),
     )
+
+
+def _named(metric: Metric) -> Json:
+    """A metric as it identifies a run: its name, with its configuration where it has one."""
+    own = metric.config if isinstance(metric, ScorerMetric) else {}
+    return {"name": metric.name, "config": own} if own else metric.name
 
 
 def digest(value: Json) -> str:

@@ -18,16 +18,20 @@ from ..config.services import ApiService, SimulatedService
 from ..environments.contract import Environment
 from ..environments.registry import resolve
 from ..errors import ConfigError
+from ..judging.opening import Bench, Served, open_metrics, services_of
+from ..judging.sitting import Court
 from ..results.layout import slug
 from ..services.open import open_model
-from ..solvers.contract import Solver
+from ..solvers.contract import Solver, SolveTools
 from ..solvers.registry import open_solver
 from ..traffic.client import ModelClient
-from ..types import BenchmarkPlan, Json
+from ..traffic.types import CallContext
+from ..traffic.urls import is_reward_url
+from ..types import BenchmarkPlan, Json, Problem, Solution
 from .plan import plan_benchmark, problem_order
 from .rollouts import Job
 from .sandboxing import open_sandboxes
-from .scorers import with_scorers
+from .scorers import with_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,15 @@ def _check_interceptors(loaded: Loaded) -> None:
 def _open_models(config: EvalConfig, stack: AsyncExitStack) -> dict[str, ModelClient]:
     caps: dict[str, int] = {}
     for benchmark in config.benchmarks:
-        name = _service_name(benchmark)
-        if name is not None:
+        solving = _service_name(benchmark)
+        for name in {*services_of(benchmark.scoring), *([solving] if solving else [])}:
             caps[name] = max(caps.get(name, 1), benchmark.max_concurrent)
     models = {}
     for name, cap in caps.items():
-        models[name] = open_model(name, config.services[name], max_concurrent=cap)
+        service = config.services[name]
+        if isinstance(service, ApiService) and is_reward_url(service.url):
+            service = service.model_copy(update={"protocol": "rewards"})
+        models[name] = open_model(name, service, max_concurrent=cap)
         stack.push_async_callback(models[name].close)
     return models
 
@@ -106,12 +113,16 @@ async def _open_job(
     jobs: list[Job],
     stack: AsyncExitStack,
 ) -> Job:
-    environment = with_scorers(environment, benchmark.scoring)
-    stack.push_async_callback(environment.close)
-    await environment.prepare()
     assert benchmark.solver is not None
     solver: Solver = open_solver(benchmark.solver)
     stack.push_async_callback(solver.close)
+    name = benchmark.label or environment.name
+    unique = _unique(slug(name), {job.plan.slug for job in jobs})
+    bench = _open_bench(benchmark, environment, loaded.config, models, solver)
+    court = Court(directory / unique) if bench.services else None
+    environment = with_metrics(environment, benchmark.scoring, bench, court)
+    stack.push_async_callback(environment.close)
+    await environment.prepare()
     service = _service_name(benchmark)
     model = models[service] if service is not None else None
     served = loaded.config.services[service] if service is not None else None
@@ -120,12 +131,11 @@ async def _open_job(
             f"{served.type!r} cannot be run by this version", where=f"services.{service}"
         )
     _check_endpoint_type(environment, served)
-    name = benchmark.label or environment.name
     size = await environment.size()
     plan = plan_benchmark(
         benchmark,
         name=name,
-        slug=_unique(slug(name), {job.plan.slug for job in jobs}),
+        slug=unique,
         environment=environment,
         size=size,
         solver=solver,
@@ -138,6 +148,8 @@ async def _open_job(
     sandboxes = await open_sandboxes(benchmark, environment, stack)
     return Job(
         sandboxes=sandboxes,
+        court=court,
+        judges=tuple(models[name] for name in sorted(bench.services)),
         plan=plan,
         environment=environment,
         solver=solver,
@@ -150,6 +162,42 @@ async def _open_job(
         timeout=benchmark.timeout,
         verify_timeout=benchmark.verify_timeout,
         max_system_retries=max(1, benchmark.max_system_retries),
+    )
+
+
+def _open_bench(
+    benchmark: BenchmarkConfig,
+    environment: Environment,
+    config: EvalConfig,
+    models: Mapping[str, ModelClient],
+    solver: Solver,
+) -> Bench:
+    """The judges of a benchmark. Raises ConfigError."""
+
+    def serve(name: str) -> Served:
+        service = config.services[name]
+        if not isinstance(service, ApiService | SimulatedService):
+            raise ConfigError(
+                f"{service.type!r} cannot be run by this version", where=f"services.{name}"
+            )
+        url = service.url if isinstance(service, ApiService) else ""
+        return Served(
+            client=models[name],
+            identity={"model": models[name].name, **_model_identity(service)},
+            temperature=service.generation.temperature,
+            pair=url.rstrip("/").endswith("/score"),
+        )
+
+    async def answer(problem: Problem, service: str, context: CallContext) -> Solution:
+        return await solver.solve(problem, SolveTools(models[service], context))
+
+    return open_metrics(
+        benchmark.scoring,
+        serve,
+        answer,
+        name=environment.name,
+        needs_judge=getattr(environment, "needs_judge", False),
+        own_rubric=getattr(environment, "own_rubric", False),
     )
 
 

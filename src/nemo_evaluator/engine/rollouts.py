@@ -21,6 +21,7 @@ import msgspec
 
 from ..environments.contract import Environment, Sandboxes, VerifyTools
 from ..errors import ConfigError, InfraError, NelError, PermanentError, RunBudgetExceeded
+from ..judging.sitting import Court
 from ..results.journal import Errored, JournalIndex, Scored, Solved
 from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL
@@ -75,6 +76,10 @@ class Job:
     verify_timeout: float
     max_system_retries: int
     sandboxes: Sandboxes | None = None
+    court: Court | None = None
+    """Where judges are asked, if the benchmark has any."""
+    judges: Sequence[ModelClient] = ()
+    """What verification asks."""
 
 
 class Rollouts:

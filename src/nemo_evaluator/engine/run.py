@@ -76,6 +76,11 @@ async def _run_job(
         journal.append(Header(benchmark=job.plan.name, plan_digest=job.plan.digest, run_id=run_id))
     if job.model is not None and job.model.traffic is not None:
         job.model.traffic.keep(job.plan.slug, job.folder / TRAFFIC)
+    for judge in job.judges:
+        if judge is not job.model and judge.traffic is not None:
+            judge.traffic.keep(job.plan.slug, job.folder / TRAFFIC)
+    if job.court is not None:
+        job.court.spend = budget.spend
     rollouts = Rollouts(
         job,
         index=index,
@@ -107,7 +112,23 @@ async def _check_service(
         else:
             if warning:
                 warn(f"warning: {warning}")
+    if health.unusable is None:
+        return await _check_judges(job, warn)
     return health.unusable
+
+
+async def _check_judges(job: Job, warn: Callable[[str], None]) -> ConfigError | None:
+    """Before anything is paid: an answer that nobody can judge is not worth asking for."""
+    for judge in job.judges:
+        if judge is job.model:
+            continue
+        try:
+            warning = await judge.check()
+        except ConfigError as error:
+            return ConfigError(f"judge {judge.service_name}: {error}", where=job.plan.name)
+        if warning:
+            warn(f"warning: judge {judge.service_name}: {warning}")
+    return None
 
 
 def _restore(tally: Tally, path: Path, index: JournalIndex) -> None:

@@ -1,41 +1,93 @@
-"""Extra scorers (`scoring.metrics`, type `scorer`) beside a benchmark's own verdict.
+"""The metrics of `scoring.metrics` beside, or in the place of, a benchmark's own verdict.
 
-They add to the score's details under ``scorer:<name>`` and never change the reward.
+Extra scorers add to the score's details under ``scorer:<name>``, judges under ``judge:<name>`` and
+``metrics``. ``primary`` makes one of them the reward; ``include_defaults: false`` leaves the
+benchmark's own verdict out. Where a judge has no verdict the whole verification has none.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from ..config.scoring import ScorerMetric, ScoringConfig
 from ..environments.contract import Environment, VerifyTools
 from ..errors import ConfigError
+from ..judging.metrics import BenchmarkJudge
+from ..judging.opening import Bench
+from ..judging.sitting import Court, Sitting
 from ..scoring.input import ScorerInput
-from ..types import Json, Problem, Score, Solution
+from ..scoring.judged import Graded
+from ..scoring.reasoning import visible
+from ..types import Failure, Json, Problem, Score, Solution
 
 Scorer = Callable[[ScorerInput], Mapping[str, Json]]
+OWN = "benchmark"
+"""Name of the benchmark's own reward where another metric is the headline."""
 
 
-def with_scorers(environment: Environment, scoring: ScoringConfig) -> Environment:
-    """The environment, scoring with the configured extra scorers too. Raises ConfigError."""
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What is scored besides, and which of it is the headline."""
+
+    scorers: Mapping[str, Scorer] = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
+    """What each scorer reads as its ``config``."""
+    bench: Bench = field(default_factory=Bench)
+    court: Court | None = None
+    own: bool = True
+    """Keep the benchmark's own verdict."""
+    primary: str | None = None
+    """The metric that is the reward; None: the benchmark's own verdict is."""
+
+
+def with_metrics(
+    environment: Environment, scoring: ScoringConfig, bench: Bench, court: Court | None
+) -> Environment:
+    """The environment, scoring with the configured metrics too. Raises ConfigError."""
+    scorers = _scorers(scoring)
+    primary = scoring.primary
+    if not scoring.include_defaults and primary is None and not bench.lent_only:
+        names = [*scorers, *(metric.name for metric in bench.metrics)]
+        if len(names) != 1:
+            what = "include_defaults: false leaves no metric to report"
+            raise ConfigError(
+                what if not names else "include_defaults: false needs a primary metric",
+                where=f"{environment.name}: scoring",
+                hint="add metrics, and primary where there are several",
+            )
+        primary = names[0]
+    if bench.lent_only and bench.lent is not None and primary == bench.lent.name:
+        primary = None  # that judge's verdict is the benchmark's own
+    if not scorers and court is None:
+        return environment
+    own = scoring.include_defaults or bench.lent_only
+    configs = {m.name: m.config for m in scoring.metrics if isinstance(m, ScorerMetric)}
+    return _WithMetrics(environment, Extras(scorers, configs, bench, court, own, primary))
+
+
+def _scorers(scoring: ScoringConfig) -> dict[str, Scorer]:
     names = [metric.name for metric in scoring.metrics if isinstance(metric, ScorerMetric)]
     if not names:
-        return environment
+        return {}
     from ..scoring.primitives import PRIMITIVES
 
     for name in names:
         if name not in PRIMITIVES:
             known = ", ".join(sorted(PRIMITIVES))
             raise ConfigError(f"unknown scorer {name!r}", where="scoring.metrics", hint=known)
-    return _WithScorers(environment, {name: PRIMITIVES[name] for name in names})
+    return {name: PRIMITIVES[name] for name in names}
 
 
-class _WithScorers:
-    def __init__(self, environment: Environment, scorers: Mapping[str, Scorer]) -> None:
-        self._inner, self._scorers = environment, scorers
+class _WithMetrics:
+    def __init__(self, environment: Environment, extras: Extras) -> None:
+        self._inner, self._extras = environment, extras
         self.name = environment.name
-        self.sandbox = getattr(environment, "sandbox", None)
+        self.sandbox = getattr(environment, "sandbox", None) if extras.own else None
+        self.endpoint_type = getattr(environment, "endpoint_type", "chat")
 
     async def prepare(self) -> None:
         await self._inner.prepare()
@@ -47,27 +99,89 @@ class _WithScorers:
         return await self._inner.seed(idx)
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
-        score = await self._inner.verify(problem, solution, tools)
-        sample = ScorerInput(
-            response=solution.response, target=problem.target, metadata=problem.metadata, config={}
-        )
-        extra = {}
-        for name, scorer in self._scorers.items():
-            # Off the loop: mathematics may take seconds.
-            verdict = dict(await asyncio.to_thread(scorer, sample))
-            verdict["reward"] = float(bool(verdict.get("correct")))
-            extra[f"scorer:{name}"] = verdict
-        return Score(
-            reward=score.reward,
-            correct=score.correct,
-            extracted=score.extracted,
-            details={**score.details, **extra},
-            failure=score.failure,
-            metadata=score.metadata,
-        )
+        court = self._extras.court
+        if court is None:
+            return await self._verdict(problem, solution, tools, None)
+        sitting = court.sit(problem.idx, tools.repeat)
+        try:
+            return await self._verdict(problem, solution, tools, sitting)
+        finally:
+            sitting.close()
 
     def identity(self) -> Mapping[str, Json]:
-        return self._inner.identity()
+        extras = self._extras
+        identity = dict(self._inner.identity())
+        if judges := extras.bench.identity():
+            identity["judges"] = judges
+        if extras.primary is not None:
+            identity["primary"] = extras.primary
+        return identity
 
     async def close(self) -> None:
+        if self._extras.court is not None:
+            self._extras.court.close()
         await self._inner.close()
+
+    async def _verdict(
+        self, problem: Problem, solution: Solution, tools: VerifyTools, sitting: Sitting | None
+    ) -> Score:
+        extras = self._extras
+        if sitting is not None and extras.bench.lent is not None:
+            tools = replace(tools, judge=BenchmarkJudge(extras.bench.lent, sitting))
+        score = Score(reward=0.0)
+        if extras.own:
+            score = await self._inner.verify(problem, solution, tools)
+        shown = visible(solution.response).text
+        found = {f"scorer:{name}": verdict for name, verdict in await self._scored(problem, shown)}
+        graded: dict[str, Graded] = {}
+        if sitting is not None:
+            for metric in extras.bench.metrics:
+                graded[metric.name] = await metric.grade(problem, shown, sitting)
+        return self._combined(score, found, graded, sitting)
+
+    async def _scored(self, problem: Problem, response: str) -> list[tuple[str, dict[str, Json]]]:
+        found = []
+        for name, scorer in self._extras.scorers.items():
+            sample = ScorerInput(
+                response=response,
+                target=problem.target,
+                metadata=problem.metadata,
+                config=self._extras.configs.get(name, {}),
+            )
+            # Off the loop: mathematics may take seconds.
+            verdict = dict(await asyncio.to_thread(scorer, sample))
+            verdict["reward"] = float(verdict.get("reward", bool(verdict.get("correct"))))
+            found.append((name, verdict))
+        return found
+
+    def _combined(
+        self,
+        score: Score,
+        scored: Mapping[str, Mapping[str, Json]],
+        graded: Mapping[str, Graded],
+        sitting: Sitting | None,
+    ) -> Score:
+        primary = self._extras.primary
+        details = {**score.details, **scored}
+        metrics = {**(details.get("metrics") or {})}
+        for name, grade in graded.items():
+            details[f"judge:{name}"] = {"value": grade.value, **grade.details}
+            metrics[name] = grade.value
+        if primary is not None:
+            if self._extras.own:
+                metrics[OWN] = score.reward
+            verdict = scored.get(f"scorer:{primary}")
+            chosen = graded.get(primary) or Graded(0.0, dict(verdict or {}))
+            correct = chosen.details.get("correct")
+            score = msgspec.structs.replace(
+                score,
+                reward=float(verdict["reward"]) if verdict else chosen.value,
+                correct=correct if isinstance(correct, bool) else None,
+                extracted=verdict.get("extracted") if verdict else score.extracted,
+                failure=Failure.EMPTY if chosen.details.get("empty") else score.failure,
+            )
+        if metrics:
+            details["metrics"] = metrics
+        if sitting is not None and (account := sitting.account()):
+            details["judge"] = account
+        return msgspec.structs.replace(score, details=details)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from ..sandboxes.contract import Sandbox, SandboxSpec
+from ..scoring.judged import Form, Graded, JudgeRequest, Ruling
 from ..types import Json, Problem, Score, Solution
 
 
@@ -22,6 +23,16 @@ class Sandboxes(Protocol):
         """A fresh sandbox for the time of the block; waits until one may be had."""
 
 
+class Judge(Protocol):
+    """The benchmark's judge during one verification."""
+
+    async def ask(self, prompt: str, form: Form, *, system: str | None = None) -> Ruling:
+        """The verdict on what the prompt shows. Raises InfraError if none can be had."""
+
+    async def grade(self, problem: Problem, answer: str, request: JudgeRequest) -> Graded:
+        """An answer's grade by the configured rubric, or the request's. Raises InfraError."""
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyTools:
     """What a verifier may use besides the solution itself."""
@@ -29,6 +40,8 @@ class VerifyTools:
     repeat: int = 0
     sandboxes: Sandboxes | None = None
     """Where untrusted code may run; None where the benchmark needs none."""
+    judge: Judge | None = None
+    """None where no judge is configured."""
 
 
 @runtime_checkable

@@ -49,6 +49,7 @@ class Definition:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Handed to the scorer as ``sample.config``."""
     requirements: Sequence[str] = ()
+    """Packages; ``judge`` if the benchmark cannot be scored without one."""
     num_fewshot: int = 0
     fewshot_dataset: Source | None = None
     fewshot_format: str | None = None
@@ -64,6 +65,10 @@ class Definition:
     """The scorer is quick and may run on the event loop."""
     sandbox: SandboxSpec | None = None
     """The scorer runs untrusted code: it gets a fresh sandbox of this kind (``sample.sandbox``)."""
+    own_rubric: bool = False
+    """The scorer asks ``sample.judge`` by prompts of its own; a configured rubric is not its."""
+    mean_range: tuple[float, float] | None = None
+    """Means are clipped to this range, as the benchmark's authors do; single scores are not."""
     folder: Path | None = None
     """Where relative dataset paths start."""
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -117,6 +122,8 @@ def benchmark(
     keep_reasoning: bool = False,
     inline: bool = False,
     sandbox: SandboxSpec | None = None,
+    own_rubric: bool = False,
+    mean_range: tuple[float, float] | None = None,
 ) -> Callable[[F], F]:
     """Make a scorer a benchmark. May be stacked: one scorer, several benchmarks.
 
@@ -157,6 +164,8 @@ def benchmark(
             keep_reasoning=keep_reasoning,
             inline=inline,
             sandbox=sandbox,
+            own_rubric=own_rubric,
+            mean_range=mean_range,
             folder=_folder_of(caller.get("__file__")),
         )
         function.__nel_benchmark__ = definition  # type: ignore[attr-defined]

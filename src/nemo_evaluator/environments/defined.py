@@ -11,14 +11,15 @@ from typing import Any
 
 import msgspec
 
-from ..errors import ConfigError, NelError
-from ..sandboxes.contract import SandboxLost, SandboxSpec
+from ..errors import BudgetExceeded, ConfigError, InfraError, NelError
+from ..sandboxes.contract import SandboxSpec
 from ..scoring.input import ScorerInput
 from ..scoring.reasoning import visible
 from ..types import Json, Problem, Score, Solution
 from .contract import VerifyTools
 from .define import Definition
 from .fingerprint import digest, source_of
+from .judged import REQUIREMENT, settled
 from .pace import Pace
 from .requirements import check_requirements
 from .rows import Dataset, Row, load
@@ -50,6 +51,16 @@ class DefinedEnvironment:
     def sandbox(self) -> SandboxSpec | None:
         """What kind of sandbox verification needs."""
         return self._d.sandbox
+
+    @property
+    def needs_judge(self) -> bool:
+        """Whether it cannot be scored without a judge."""
+        return REQUIREMENT in self._d.requirements
+
+    @property
+    def own_rubric(self) -> bool:
+        """Whether its scorer asks the judge by prompts of its own."""
+        return self._d.own_rubric
 
     async def prepare(self) -> None:
         """Load the dataset and the few-shot examples."""
@@ -94,10 +105,12 @@ class DefinedEnvironment:
             target=problem.target,
             metadata=problem.metadata,
             config=self._d.extra,
+            judge=tools.judge,
         )
         try:
-            score = to_score(await self._verdict(sample, tools))
-        except SandboxLost:
+            verdict = await self._verdict(sample, tools)
+            score = to_score(await settled(verdict, problem, shown.text, tools))
+        except (InfraError, BudgetExceeded):
             raise
         except Exception as error:
             raise scorer_failed(self._scorer_name, problem.idx, error) from error
@@ -141,6 +154,7 @@ class DefinedEnvironment:
             "scorer": f"{self._scorer_name}:{digest(source_of(d.scorer), d.keep_reasoning)}",
             "extra": {key: str(value) for key, value in d.extra.items()},
             "params": {key: str(value) for key, value in d.given.items()},
+            **({"mean_range": list(d.mean_range)} if d.mean_range else {}),
         }
 
     async def close(self) -> None:

@@ -30,13 +30,16 @@ BUILT_IN = {
     "drop": "reading comprehension with arithmetic, 3-shot; official EM and F1",
     "gpqa": "graduate-level science, multiple choice (diamond)",
     "gsm8k": "grade-school mathematics, exact number",
+    "healthbench": "medical conversations, graded by physicians' rubrics; needs a judge",
     "humaneval": "164 Python functions to complete; the official tests, in a sandbox",
     "math500": "competition mathematics, equality by mathematics",
     "mgsm": "grade-school mathematics in eleven languages",
     "mmlu": "57 subjects, multiple choice",
     "mmlu_pro": "harder MMLU with up to ten options",
     "sample": "120 mixed problems of our own, for trying things out",
+    "simpleqa": "short factual questions: correct, incorrect or not attempted; needs a judge",
     "triviaqa": "trivia without context; official EM and F1 over aliases",
+    "xstest": "refusals of safe and of unsafe prompts; needs a judge, or grader: string",
 }
 """Name → one line; the module is ``nemo_evaluator.benchmarks.<name>``."""
 

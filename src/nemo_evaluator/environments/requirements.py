@@ -6,15 +6,19 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from ..errors import ConfigError
+from .judged import REQUIREMENT
 
 
 def check_requirements(requirements: Sequence[str], *, where: str) -> None:
-    """Raise ConfigError unless each requirement (``name``, ``name>=2``) is installed."""
-    if not requirements:
+    """Raise ConfigError unless each requirement (``name``, ``name>=2``) is installed. ``judge`` is
+    no package; who opens the run's judges looks after it."""
+    texts = [requirements] if isinstance(requirements, str) else requirements
+    packages = [text for text in texts if text != REQUIREMENT]
+    if not packages:
         return
     from packaging.requirements import InvalidRequirement, Requirement
 
-    for text in [requirements] if isinstance(requirements, str) else requirements:
+    for text in packages:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sized
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, NelError
@@ -11,6 +11,7 @@ from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
 from .contract import VerifyTools
 from .fingerprint import digest, source_of
+from .judged import REQUIREMENT, settled
 from .params import check_params
 from .seeds import SeedResult, from_seed
 from .verdicts import in_view_of, scorer_failed, to_reward
@@ -30,6 +31,9 @@ class EvalEnvironment:
     """Subclass, implement ``seed`` and ``verify`` and either ``dataset_size`` or ``__len__``."""
 
     name: str = ""
+    requirements: Sequence[str] = ()
+    """``judge`` if answers cannot be verified without one: ``verify`` returns a ``VerifyResult``
+    whose ``scoring_details`` are those of ``needs_judge``."""
 
     async def prepare(self) -> None:
         """Load what is needed."""
@@ -110,6 +114,11 @@ class SubclassEnvironment:
         if not isinstance(self._size, int) or self._size < 0:
             raise ConfigError(f"dataset_size() is {self._size!r}", where=self.name)
 
+    @property
+    def needs_judge(self) -> bool:
+        """Whether it cannot be scored without a judge."""
+        return REQUIREMENT in self._inner.requirements
+
     async def size(self) -> int:
         """Number of problems."""
         return self._size
@@ -130,7 +139,7 @@ class SubclassEnvironment:
             result = await self._inner.verify(
                 shown.text, problem.target, sandbox=None, **problem.metadata
             )
-            score = _to_score(result)
+            score = _to_score(await _judged(result, problem, shown.text, tools))
         except NelError:
             raise
         except Exception as error:
@@ -149,6 +158,18 @@ class SubclassEnvironment:
     async def close(self) -> None:
         """Let the environment release what it has."""
         await self._inner.close()
+
+
+async def _judged(
+    result: VerifyResult, problem: Problem, answer: str, tools: VerifyTools
+) -> VerifyResult:
+    """The result, with the judge's grade as its reward where the environment asked for one."""
+    details = getattr(result, "scoring_details", None)
+    verdict = await settled(details, problem, answer, tools)
+    if verdict is details:
+        return result
+    reward = verdict.pop("reward")
+    return replace(result, reward=reward, scoring_details=verdict)
 
 
 def _to_score(result: VerifyResult) -> Score:

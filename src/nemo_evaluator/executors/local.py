@@ -31,7 +31,8 @@ from ..reports.render import write_reports
 from ..results.audit import FLAGGED
 from ..results.derive import derive
 from ..results.journal import Solved, events, scan
-from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
+from ..results.judgements import judge_totals
+from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK
 from ..results.run_info import (
     RunInfo,
     RunStatus,
@@ -152,6 +153,9 @@ def _spent_before(prepared: Prepared, budget: RunBudget) -> None:
         for event in events(job.folder / JOURNAL):
             if isinstance(event, Solved):
                 budget.add(event.solution)
+        if job.court is not None:
+            paid = judge_totals(job.folder / JUDGEMENTS)
+            budget.spend(paid.usage, paid.cost_usd)
 
 
 @contextlib.contextmanager

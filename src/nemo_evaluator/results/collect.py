@@ -6,17 +6,20 @@ megabytes. ``finish`` turns it into a ``BenchmarkSummary``.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
-from collections.abc import MutableSequence
+from collections.abc import MutableSequence, Sequence
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from ..stats.intervals import mean_interval
 from ..stats.passk import pass_at_k, pass_hat_k, reported_k
 from ..types import BenchmarkPlan, Failure, Solution, Usage
+from .judgements import JudgeTotals
 from .rows import RolloutRecord, extra_metrics, preview
 from .summary import (
     BenchmarkSummary,
@@ -48,7 +51,11 @@ class Collector:
         self._groups: dict[str, list[str]] = {}
         self._clusters: list[str | None] = []
         self._extra: dict[str, array[float]] = {}
+        self._rates: dict[str, tuple[array[float], array[float]]] = {}
         self._all_binary = True
+        self._range: tuple[float, float] | None = plan.identity.get("environment.mean_range")
+        """What means are clipped to, where the benchmark says so."""
+        self._judges = JudgeTotals()
         self._simulated = plan.simulated
         self._correct = array("b")
         self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
@@ -80,6 +87,10 @@ class Collector:
     def add_attempt(self, solution: Solution) -> None:
         """An earlier attempt: it counts for cost and time, not for the score."""
         self._add_solution(solution)
+
+    def add_judges(self, totals: JudgeTotals) -> None:
+        """What judges were paid; call once."""
+        self._judges = totals
 
     def finish(self) -> BenchmarkSummary:
         """The summary of everything added."""
@@ -161,6 +172,11 @@ class Collector:
         for name, group in groups.items():
             _append(self._groups.setdefault(str(name), []), str(group), "", len(self._rewards))
         for name, reward in extra_metrics(record.scored).items():
+            if isinstance(reward, list):
+                parts = self._rates.setdefault(name, (array("d"), array("d")))
+                for column, value in zip(parts, reward, strict=True):
+                    _append(column, float(value), 0.0, len(self._rewards))
+                continue
             if name not in self._extra:
                 self._extra[name] = array("d")
             _append(self._extra[name], float(reward), 0.0, len(self._rewards))
@@ -191,8 +207,7 @@ class Collector:
             metrics |= per_problem.pass_metrics(right, self._plan.repeats)
         metrics["mean_reward"] = per_problem.mean(rewards)
         for name, values in self._extra.items():
-            padded = np.zeros(len(rewards))
-            padded[: len(values)] = np.frombuffer(values)
+            padded = _padded(values, rewards)
             estimate = per_problem.mean(padded)
             if not name.startswith("scorer:"):
                 metrics[name] = estimate
@@ -206,7 +221,11 @@ class Collector:
                 correct=int((padded > 0).sum()),
                 total=len(padded),
             )
-        return metrics
+        for name, (above, below) in self._rates.items():
+            rate = per_problem.rate(_padded(above, rewards), _padded(below, rewards))
+            if rate is not None:
+                metrics[name] = rate
+        return {name: _clipped(metric, self._range) for name, metric in metrics.items()}
 
     def _bounds(self, rewards: Floats, missing: int) -> tuple[float | None, float | None]:
         """The mean over all planned rollouts if the missing ones were all 0, or all the best."""
@@ -215,7 +234,9 @@ class Collector:
         total = float(rewards.sum())
         best = max(1.0, float(rewards.max()))
         n = self._plan.n_rollouts
-        return total / n, (total + missing * best) / n
+        low, high = self._range or (-math.inf, math.inf)
+        wrong, right = total / n, (total + missing * best) / n
+        return min(max(wrong, low), high), min(max(right, low), high)
 
     def _breakdowns(self, rewards: Floats) -> dict[str, dict[str, Estimate]]:
         result = {}
@@ -227,7 +248,7 @@ class Collector:
                 chosen = labels == group
                 clusters = [c for c, keep in zip(self._clusters, chosen, strict=True) if keep]
                 per_problem = _PerProblem(problems[chosen], clusters)
-                groups[group] = per_problem.mean(rewards[chosen])
+                groups[group] = _clipped(per_problem.mean(rewards[chosen]), self._range)
             result[name] = groups
         return result
 
@@ -259,10 +280,37 @@ class Collector:
             model_errors=self._model_errors,
             total_retries=self._retries,
             finish_reason_counts=dict(sorted(self._finish.items())),
-            cost_usd=None if self._cost is None else round(self._cost, 6),
+            cost_usd=_rounded(self._cost),
             total_cached_tokens=cached,
             cached_answers=self._cached,
+            judge_calls=self._judges.calls,
+            judge_prompt_tokens=self._judges.prompt_tokens,
+            judge_completion_tokens=self._judges.completion_tokens,
+            judge_cost_usd=_rounded(self._judges.cost_usd),
         )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+def _padded(values: array[float], rewards: Floats) -> Floats:
+    """One value for each reward; 0 for the last ones that have none."""
+    padded = np.zeros(len(rewards))
+    padded[: len(values)] = np.frombuffer(values)
+    return padded
+
+
+def _clipped(estimate: Estimate, within: Sequence[float] | None) -> Estimate:
+    """The estimate with its value and interval clipped to a range."""
+    if within is None:
+        return estimate
+    low, high = within
+    value, lower, upper = (
+        min(max(number, low), high)
+        for number in (estimate.value, estimate.ci_lower, estimate.ci_upper)
+    )
+    return msgspec.structs.replace(estimate, value=value, ci_lower=lower, ci_upper=upper)
 
 
 def _append(column: MutableSequence[V], value: V, filler: V, length: int) -> None:
@@ -290,6 +338,35 @@ class _PerProblem:
 
     def mean(self, values: Floats) -> Estimate:
         return self._estimate(self._sums(values) / self._counts)
+
+    def rate(self, above: Floats, below: Floats) -> Estimate | None:
+        """Sum of ``above`` over sum of ``below``; None if nothing bears on it.
+
+        The interval is that of the linearised values R + (a - R·b) / mean(b), whose mean is R
+        (Taylor linearisation of a ratio; Cochran, Sampling Techniques, 1977, 6.3). Problems on
+        which it does not bear are left out. Example: a = 1, 0, 0 and b = 1, 1, 0: 0.5 of n = 2.
+        """
+        a, b = self._sums(above) / self._counts, self._sums(below) / self._counts
+        bears = (a != 0) | (b != 0)
+        if not bears.any() or b.sum() <= 0:
+            return None
+        ratio = float(a.sum() / b.sum())
+        values = ratio + (a[bears] - ratio * b[bears]) / b[bears].mean()
+        if bool((b[bears] == 1.0).all()):
+            values = a[bears]  # a plain share: exact, so that all-or-nothing is seen as such
+        clusters = self._clusters
+        if clusters is not None:
+            clusters = [name for name, keep in zip(clusters, bears, strict=True) if keep]
+        interval = mean_interval(values, clusters)
+        share = bool((above >= 0).all() and (above <= below).all())
+        low, high = (0.0, 1.0) if share else (-math.inf, math.inf)
+        return Estimate(
+            value=ratio,
+            ci_lower=max(low, interval.lower),
+            ci_upper=min(high, interval.upper),
+            n=interval.n,
+            method=interval.method,
+        )
 
     def pass_metrics(self, right: Floats, repeats: int) -> dict[str, Estimate]:
         correct = self._sums(right)

@@ -1,7 +1,7 @@
 """Everything that follows from a journal: results, trajectories, bundle, statistics, failures.
 
-Reads ``journal.jsonl`` and nothing else; can be repeated at any time and gives the same bytes.
-Rollouts stream through; only numbers are kept.
+Reads ``journal.jsonl`` (and ``judgements.jsonl`` for what judges cost); can be repeated at any time
+and gives the same bytes. Rollouts stream through; only numbers are kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from .bundle import write_bundle
 from .collect import Collector
 from .files import line_writer, write_json
 from .journal import JournalIndex, Solved, events, scan
-from .layout import FAILURES, JOURNAL, RESULTS, RUNTIME, TRAJECTORIES
+from .judgements import judge_totals
+from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES
 from .rows import RolloutRecord, read_rollouts, result_row, trajectory_row
 from .run_info import RunInfo
 from .summary import BenchmarkSummary
@@ -35,6 +36,7 @@ def derive(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary:
             result(result_row(record))
             trajectory(trajectory_row(record))
     _add_earlier_attempts(collector, journal, index)
+    collector.add_judges(judge_totals(folder / JUDGEMENTS))
     summary = collector.finish()
     write_bundle(folder, summary, plan, run)
     write_json(folder / RUNTIME, summary.runtime)

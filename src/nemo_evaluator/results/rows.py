@@ -150,9 +150,13 @@ def trajectory_row(record: RolloutRecord) -> dict[str, Any]:
     }
 
 
-def extra_metrics(scored: Scored) -> dict[str, float]:
+def extra_metrics(scored: Scored) -> dict[str, float | list[float]]:
     """Further numbers of a verdict: ``strict`` (whether it is right with only the format that was
-    asked for), what its scorer put under ``metrics``, and extra scorers."""
+    asked for), what its scorer put under ``metrics``, and extra scorers.
+
+    A pair ``[numerator, denominator]`` is a share in a rate: the metric is the sum of the
+    numerators over that of the denominators, so ``[0, 0]`` is a rollout that does not bear on it.
+    """
     details = scored.score.details
     own, strict = details.get("metrics"), details.get("strict_correct")
     return {

@@ -62,10 +62,15 @@ class Runtime(Record, frozen=True, kw_only=True):
     """Prompt tokens the provider had in its own cache."""
     cached_answers: int = 0
     """Answers from our cache: they used no tokens and cost nothing."""
+    judge_calls: int = 0
+    """Replies of judges, failed verifications included; their tokens are not among the totals."""
+    judge_prompt_tokens: int = 0
+    judge_completion_tokens: int = 0
+    judge_cost_usd: float | None = None
 
 
 class Accounts(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """What all benchmarks of a run used, every attempt included."""
+    """What all benchmarks of a run used, every attempt and every judge included."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -151,10 +156,13 @@ class RunSummary(Record, frozen=True, kw_only=True):
 def accounts(benchmarks: Sequence[BenchmarkSummary]) -> Accounts:
     """What some benchmarks used together."""
     runtimes = [benchmark.runtime for benchmark in benchmarks]
-    costs = [runtime.cost_usd for runtime in runtimes if runtime.cost_usd is not None]
+    known = [cost for runtime in runtimes for cost in (runtime.cost_usd, runtime.judge_cost_usd)]
+    costs = [cost for cost in known if cost is not None]
     return Accounts(
-        prompt_tokens=sum(runtime.total_prompt_tokens for runtime in runtimes),
-        completion_tokens=sum(runtime.total_completion_tokens for runtime in runtimes),
+        prompt_tokens=sum(r.total_prompt_tokens + r.judge_prompt_tokens for r in runtimes),
+        completion_tokens=sum(
+            r.total_completion_tokens + r.judge_completion_tokens for r in runtimes
+        ),
         reasoning_tokens=sum(runtime.total_reasoning_tokens for runtime in runtimes),
         cached_tokens=sum(runtime.total_cached_tokens for runtime in runtimes),
         cost_usd=round(sum(costs), 6) if costs else None,

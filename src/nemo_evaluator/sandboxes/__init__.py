@@ -1,4 +1,12 @@
-"""Sandboxes: isolated places where untrusted code or an agent runs."""
+"""Sandboxes: isolated places where untrusted code or an agent runs.
+
+The engines are imported when they are first named: whoever only declares needs pays for nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .contract import (
     Backend,
@@ -8,9 +16,11 @@ from .contract import (
     SandboxLost,
     SandboxSpec,
 )
-from .docker import DockerBackend
-from .local import LocalBackend
-from .pool import SandboxPool
+
+if TYPE_CHECKING:
+    from .docker import DockerBackend
+    from .local import LocalBackend
+    from .pool import SandboxPool
 
 __all__ = [
     "Backend",
@@ -23,3 +33,11 @@ __all__ = [
     "SandboxPool",
     "SandboxSpec",
 ]
+
+_LAZY = {"DockerBackend": "docker", "LocalBackend": "local", "SandboxPool": "pool"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LAZY[name]}", __name__), name)

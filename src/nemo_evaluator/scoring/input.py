@@ -21,3 +21,6 @@ class ScorerInput:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     config: Mapping[str, Json] = field(default_factory=dict)
     sandbox: Any = None
+    judge: Any = None
+    """Asks the benchmark's judge (``Judge`` of the environments' contract); None where none is
+    configured. Only an ``async`` scorer can ask."""

@@ -11,7 +11,7 @@ from typing import Protocol
 from ..config.proxy import ProxyConfig
 from ..config.services import ApiService, SimulatedService
 from ..errors import ConfigError, PermanentError
-from ..types import Failure, Generation, Image, Json, Message
+from ..types import Failure, Generation, Image, Json, Message, Usage
 from .defaults import Defaults
 from .dialects import DIALECTS, Question
 from .endpoint import Endpoint
@@ -217,6 +217,10 @@ class ModelClient:
             cached=cached,
             simulated=response.body.get("system_fingerprint") == SIMULATED,
         )
+
+    def cost(self, usage: Usage) -> float | None:
+        """US dollars of some tokens; None where the price is not known."""
+        return cost(usage, self._price)
 
     def load(self) -> tuple[int, int | None]:
         """Requests in flight, and how many may be."""

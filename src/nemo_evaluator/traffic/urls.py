@@ -10,14 +10,24 @@ PATHS = {
     "completions": "/completions",
     "responses": "/responses",
     "embeddings": "/embeddings",
+    "rewards": "/pooling",
 }
+REWARD_PATHS = ("/pooling", "/score", "/classify", "/reward")
+"""Ends of the URLs at which reward models are served."""
 _SUFFIXES = sorted(PATHS.values(), key=len, reverse=True)
 
 
 def endpoint_url(url: str, protocol: str) -> str:
     """The URL to post to: a full path stays, a base (``.../v1``) gets the protocol's path, a bare
     host gets ``/v1`` too. Idempotent; a query is kept, a fragment is not."""
+    if protocol == "rewards" and is_reward_url(url):
+        return urlunsplit(urlsplit(url)._replace(fragment=""))
     return _with_path(url, PATHS[protocol])
+
+
+def is_reward_url(url: str) -> bool:
+    """Whether the path is that of a reward model."""
+    return urlsplit(url).path.rstrip("/").endswith(REWARD_PATHS)
 
 
 def models_url(url: str) -> str:

@@ -6,7 +6,7 @@ Each dialect is a few pure functions; ``DIALECTS`` maps the configuration's ``pr
 
 from __future__ import annotations
 
-from . import chat, completions, embeddings, responses
+from . import chat, completions, embeddings, responses, rewards
 from .contract import Dialect, Question, Reply
 
 DIALECTS: dict[str, Dialect] = {
@@ -38,6 +38,13 @@ DIALECTS: dict[str, Dialect] = {
         embeddings.build,
         embeddings.has_answer,
         embeddings.parse,
+        embeddings.Accumulator,
+        embeddings.events,
+    ),
+    "rewards": Dialect(
+        rewards.build,
+        rewards.has_answer,
+        rewards.parse,
         embeddings.Accumulator,
         embeddings.events,
     ),

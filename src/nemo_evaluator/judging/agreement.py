@@ -1,0 +1,186 @@
+"""How far a judge agrees with people: pure functions of verdicts and labels.
+
+Verdicts that could not be had are counted beside, never as agreement nor as disagreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..stats.intervals import wilson
+from ..types import Record
+
+RESAMPLES = 2000
+SEED = 42
+
+
+class Share(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """A number with its 95 % interval; None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+class Agreement(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """Verdicts against labels."""
+
+    n: int
+    unjudged: int
+    """Rows for which no verdict could be had."""
+    accuracy: Share
+    kappa: Share
+    """Cohen's kappa: agreement beyond what chance would give."""
+    labels: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows: what people say; columns: what the judge says."""
+    base_rate: dict[str, float]
+    """Share of each label among what people say."""
+    position: Share | None = None
+    """Pairs: share of verdicts that change when the answers change places."""
+    first_preferred: Share | None = None
+    """Pairs: of those, the share in which the answer shown first won."""
+    length: Share | None = None
+    """How much likelier the judge is to prefer the longer (pairs), or approve of a longer answer
+    (grades: rank correlation), than people are; 0 where it shares their taste."""
+
+
+def agreement(
+    said: Sequence[str | None], human: Sequence[str], *, labels: Sequence[str] = ()
+) -> Agreement:
+    """Accuracy (Wilson), kappa (percentile bootstrap over rows) and the confusion matrix.
+
+    Example: said a a b b, human a b b b: accuracy 0.75, kappa (0.75 - 0.5) / (1 - 0.5) = 0.5.
+    """
+    pairs = [(one, other) for one, other in zip(said, human, strict=True) if one is not None]
+    names = tuple(labels) or tuple(sorted({name for pair in pairs for name in pair}))
+    index = {name: i for i, name in enumerate(names)}
+    codes = np.array([[index[one], index[other]] for one, other in pairs], dtype=np.int64)
+    codes = codes.reshape(-1, 2)
+    matrix = _matrix(codes, len(names))
+    n = len(pairs)
+    right = int(np.trace(matrix))
+    low, high = wilson(right / n, n) if n else (None, None)
+    counts = matrix.sum(axis=1)
+    return Agreement(
+        n=n,
+        unjudged=len(said) - n,
+        accuracy=Share(value=right / n if n else None, low=low, high=high, n=n),
+        kappa=_bootstrapped(codes, len(names)),
+        labels=names,
+        confusion=tuple(tuple(int(cell) for cell in row) for row in matrix),
+        base_rate={name: float(counts[i] / n) for name, i in index.items()} if n else {},
+    )
+
+
+def kappa(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float | None:
+    """Cohen's kappa (1960): (p_o - p_e) / (1 - p_e); None where chance alone would always agree."""
+    total = matrix.sum()
+    if not total:
+        return None
+    observed = float(np.trace(matrix) / total)
+    chance = float((matrix.sum(axis=0) * matrix.sum(axis=1)).sum() / total**2)
+    return None if chance >= 1.0 else (observed - chance) / (1.0 - chance)
+
+
+def share(count: int, n: int) -> Share:
+    """A share with Wilson's interval."""
+    if not n:
+        return Share(value=None, low=None, high=None, n=0)
+    low, high = wilson(count / n, n)
+    return Share(value=count / n, low=low, high=high, n=n)
+
+
+def length_bias_of_pairs(
+    said: Sequence[str | None], human: Sequence[str], longer: Sequence[str]
+) -> Share:
+    """How much oftener the judge prefers the longer answer than people do, over pairs on which
+    both prefer one and lengths differ: the mean difference, with a bootstrap interval."""
+    gaps = [
+        float(one == long) - float(other == long)
+        for one, other, long in zip(said, human, longer, strict=True)
+        if one in ("A", "B") and other in ("A", "B") and long in ("A", "B")
+    ]
+    return _mean(np.array(gaps))
+
+
+def length_bias_of_grades(
+    judged: Sequence[float | None], human: Sequence[float], lengths: Sequence[int]
+) -> Share:
+    """Rank correlation of what the judge gives above people with the answer's length (Spearman),
+    with a bootstrap interval. None where nothing varies."""
+    rows = [
+        (one - other, length)
+        for one, other, length in zip(judged, human, lengths, strict=True)
+        if one is not None
+    ]
+    gaps = np.array([gap for gap, _ in rows])
+    sizes = np.array([float(length) for _, length in rows])
+    value = _spearman(gaps, sizes)
+    if value is None:
+        return Share(value=None, low=None, high=None, n=len(rows))
+    generator = np.random.default_rng(SEED)
+    found = []
+    for _ in range(RESAMPLES):
+        chosen = generator.integers(0, len(rows), len(rows))
+        drawn = _spearman(gaps[chosen], sizes[chosen])
+        if drawn is not None:
+            found.append(drawn)
+    low, high = np.quantile(found, [0.025, 0.975])
+    return Share(value=value, low=float(low), high=float(high), n=len(rows))
+
+
+def _matrix(
+    codes: np.ndarray[tuple[int, int], np.dtype[np.int64]], size: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    flat = np.bincount(codes[:, 1] * size + codes[:, 0], minlength=size * size)
+    return flat.reshape(size, size).astype(np.float64)
+
+
+def _bootstrapped(codes: np.ndarray[tuple[int, int], np.dtype[np.int64]], size: int) -> Share:
+    n = len(codes)
+    value = kappa(_matrix(codes, size)) if n else None
+    if value is None:
+        return Share(value=None, low=None, high=None, n=n)
+    generator = np.random.default_rng(SEED)
+    drawn = [
+        found
+        for _ in range(RESAMPLES)
+        if (found := kappa(_matrix(codes[generator.integers(0, n, n)], size))) is not None
+    ]
+    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (value, value)
+    return Share(value=value, low=float(low), high=float(high), n=n)
+
+
+def _mean(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Share:
+    n = len(values)
+    if not n:
+        return Share(value=None, low=None, high=None, n=0)
+    generator = np.random.default_rng(SEED)
+    means = values[generator.integers(0, n, size=(RESAMPLES, n))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Share(value=float(values.mean()), low=float(low), high=float(high), n=n)
+
+
+def _spearman(
+    a: np.ndarray[tuple[int], np.dtype[np.float64]], b: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> float | None:
+    if len(a) < 3:
+        return None
+    one, other = _ranks(a), _ranks(b)
+    if float(one.std()) == 0.0 or float(other.std()) == 0.0:
+        return None
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _ranks(
+    values: np.ndarray[tuple[int], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Ranks, ties at their mean."""
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks: np.ndarray[tuple[int], np.dtype[np.float64]] = (ends - (counts - 1) / 2)[codes]
+    return ranks

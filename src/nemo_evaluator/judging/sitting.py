@@ -1,0 +1,152 @@
+"""One verification's dealings with judges: who was asked, what it cost, what is kept.
+
+Every reply is written to the benchmark's file of judgements and counted against the run's budget
+as it comes, whatever becomes of the verification.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import InfraError
+from ..results.judgements import Judgement, JudgementFile, JudgeTotals
+from ..results.layout import JUDGEMENTS
+from ..traffic.client import ModelClient
+from ..traffic.types import CallContext
+from ..types import Failure, Generation, Json, Phase, Usage
+
+T = TypeVar("T")
+Spend = Callable[[Usage, float | None], None]
+
+
+def _no_budget(_usage: Usage, _cost: float | None) -> None:
+    """Nobody counts."""
+
+
+class Court:
+    """What the sittings of one benchmark share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.slug = folder.name
+        self.file = JudgementFile(folder / JUDGEMENTS)
+        self.spend: Spend = _no_budget
+        """Told the tokens and US dollars of every reply that was paid for."""
+        self.locks: dict[str, asyncio.Lock] = {}
+
+    def sit(self, problem_idx: int, repeat: int) -> Sitting:
+        """The sitting of one verification. Close it."""
+        return Sitting(self, problem_idx, repeat)
+
+    def close(self) -> None:
+        """Close the file. Safe to call twice."""
+        self.file.close()
+
+
+class Sitting:
+    """The judges of one verification are asked through it."""
+
+    def __init__(self, court: Court, problem_idx: int, repeat: int) -> None:
+        self._court = court
+        self.problem_idx, self.repeat = problem_idx, repeat
+        self.totals = JudgeTotals()
+        self.disagreement: bool | None = None
+        """Whether judges, or one judge in two orders, contradicted each other; None: never asked
+        twice."""
+        self._models: dict[str, None] = {}
+        self._clients: dict[int, ModelClient] = {}
+        self._latency_ms = 0.0
+
+    def context(self, client: ModelClient, kind: str = "judge") -> CallContext:
+        """Whose session a call belongs to."""
+        self._clients[id(client)] = client
+        return CallContext(
+            session=f"{self._court.slug}/{self.problem_idx}/{self.repeat}/{kind}",
+            benchmark=self._court.slug,
+            problem_idx=self.problem_idx,
+            repeat=self.repeat,
+        )
+
+    def find(self, key: str) -> Generation | None:
+        """A reply that was paid for earlier."""
+        return self._court.file.find(key)
+
+    def unreadable(self, key: str) -> int:
+        """How many replies to this could not be read, ever."""
+        return self._court.file.unreadable(key)
+
+    @asynccontextmanager
+    async def alone(self, key: str) -> AsyncIterator[None]:
+        """For what only one verification at a time shall ask, and the others find."""
+        lock = self._court.locks.setdefault(key, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._court.locks.pop(key, None)
+
+    def note(self, key: str, client: ModelClient, reply: Generation, *, readable: bool) -> None:
+        """Keep a new reply, and count it. Raises InfraError if it cannot be written."""
+        session = f"{self._court.slug}/{self.problem_idx}/{self.repeat}"
+        judgement = Judgement(
+            key=key, session=session, service=client.service_name, readable=readable, reply=reply
+        )
+        if not reply.cached:
+            self._court.spend(reply.usage, reply.cost_usd)
+        try:
+            self._court.file.append(judgement)
+        except OSError as error:
+            raise InfraError(
+                f"a judgement cannot be written: {error.strerror or error}",
+                kind=Failure.INFRA_ERROR,
+                phase=Phase.VERIFY,
+            ) from error
+        self.used(client, reply, readable=readable)
+
+    def used(self, client: ModelClient, reply: Generation, *, readable: bool = True) -> None:
+        """A reply the verdict rests on, new or kept."""
+        self._models[reply.model or client.name] = None
+        self.totals.add(reply, readable=readable)
+        self._latency_ms += reply.latency_ms
+
+    def disagreed(self, differ: bool) -> None:
+        """Note that two judgements of the same were compared."""
+        self.disagreement = bool(self.disagreement) or differ
+
+    def account(self) -> dict[str, Json]:
+        """The ``judge`` entry of the score's details; empty where nobody was asked."""
+        totals = self.totals
+        if not totals.calls:
+            return {}
+        models = list(self._models)
+        return {
+            "model": models[0] if len(models) == 1 else models,
+            "calls": totals.calls,
+            "tokens": totals.prompt_tokens + totals.completion_tokens,
+            "cost_usd": totals.cost_usd,
+            "latency_ms": round(self._latency_ms, 3),
+            **({"unreadable": totals.unreadable} if totals.unreadable else {}),
+            **({} if self.disagreement is None else {"disagreement": self.disagreement}),
+        }
+
+    def close(self) -> None:
+        """No more calls will come."""
+        for client in self._clients.values():
+            for kind in ("judge", "baseline"):
+                client.end_session(self.context(client, kind))
+
+
+async def together(parts: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all; where one fails the others are stopped, and its error is raised."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
