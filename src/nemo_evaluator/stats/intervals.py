@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .student import t_quantile
+from .units import cluster_sums
 
 Array = npt.NDArray[np.float64]
 
@@ -52,11 +53,7 @@ def clustered_error(values: Array, clusters: Sequence[object] | None) -> tuple[f
     """
     n = len(values)
     residuals = values - values.mean()
-    if clusters is None:
-        sums = residuals
-    else:
-        _, codes = np.unique(np.asarray(clusters, dtype=object).astype(str), return_inverse=True)
-        sums = np.bincount(codes, weights=residuals)
+    sums = residuals if clusters is None else cluster_sums(residuals, clusters)
     groups = len(sums)
     if groups < 2:
         return math.nan, groups

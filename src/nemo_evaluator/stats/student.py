@@ -54,6 +54,16 @@ def beta_cdf(a: float, b: float, x: float) -> float:
     return math.exp(log_front) / a * _continued_fraction(a, b, x)
 
 
+@lru_cache(maxsize=65536)
+def beta_quantile(p: float, a: float, b: float) -> float:
+    """The x with I_x(a, b) = p, by bisection to 1e-15. Example: beta_quantile(0.5, 2, 2) = 0.5."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if beta_cdf(a, b, middle) < p else (low, middle)
+    return (low + high) / 2
+
+
 def _continued_fraction(a: float, b: float, x: float) -> float:
     """Lentz's method."""
     c, d = 1.0, 1 / _off_zero(1 - (a + b) * x / (a + 1))

@@ -1,0 +1,32 @@
+"""What counts as one independent observation: a problem, or a cluster of problems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def cluster_codes(clusters: Sequence[object], n: int) -> npt.NDArray[np.intp]:
+    """A number from 0 for the cluster of each of ``n`` problems, in the order of appearance.
+
+    Raises ValueError unless there is one label per problem.
+    """
+    if len(clusters) != n:
+        raise ValueError(f"{len(clusters)} cluster labels for {n} problems; same length needed")
+    known: dict[object, int] = {}
+    return np.array([known.setdefault(label, len(known)) for label in clusters], dtype=np.intp)
+
+
+def cluster_sums(values: Array, clusters: Sequence[object]) -> Array:
+    """Sum of the values of each cluster. Example: [1, 2, 3] in a, a, b: [3, 3]."""
+    sums = np.bincount(cluster_codes(clusters, len(values)), weights=values)
+    return sums.astype(np.float64)
+
+
+def cluster_sizes(clusters: Sequence[object], n: int) -> Array:
+    """Number of problems in each cluster. Example: a, a, b: [2, 1]."""
+    return np.bincount(cluster_codes(clusters, n)).astype(np.float64)
