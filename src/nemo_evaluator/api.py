@@ -23,6 +23,7 @@ def evaluate(
     model_id: str | None = None,
     output_dir: str | PathLike[str] | None = None,
     resume: bool = False,
+    shard: str | None = None,
     overrides: Sequence[str] = (),
     **settings: Any,
 ) -> RunResult:
@@ -40,6 +41,7 @@ def evaluate(
             model_id=model_id,
             output_dir=output_dir,
             resume=resume,
+            shard=shard,
             overrides=overrides,
             **settings,
         )
@@ -54,6 +56,7 @@ async def evaluate_async(
     model_id: str | None = None,
     output_dir: str | PathLike[str] | None = None,
     resume: bool = False,
+    shard: str | None = None,
     overrides: Sequence[str] = (),
     **settings: Any,
 ) -> RunResult:
@@ -63,18 +66,22 @@ async def evaluate_async(
     benchmarks (a name, ``FILE.py`` or ``FILE.py:NAME``) and ``model_url`` and ``model_id`` the
     model. ``settings`` are those of the command line: ``repeats``, ``max_problems``,
     ``system_prompt``, ``temperature``, ``top_p``, ``max_tokens``, ``seed``, ``max_concurrent``,
-    ``timeout``, ``api_key``, ``api_key_env``. They apply to every benchmark.
+    ``timeout``, ``api_key``, ``api_key_env``. They apply to every benchmark. ``shard`` (``"2/8"``) does a
+    part only, in a folder of its own below ``output_dir``; `nel eval merge` joins the parts.
 
     Returns the summaries, the exit code and the messages a terminal would show. Raises ConfigError
     for what must be mended before the run can start.
     """
+    from .engine.shards import parse_shard
     from .executors.local import Options, run
 
     if output_dir is not None:
         settings["output_dir"] = str(output_dir)
     loaded = _loaded(config, bench, model_url, model_id, overrides, settings)
     aside = config is None and output_dir is None
-    return await run(loaded, Options(resume=resume, set_aside=aside, command="evaluate()"))
+    part = parse_shard(shard) if shard is not None else None
+    options = Options(resume=resume, shard=part, set_aside=aside, command="evaluate()")
+    return await run(loaded, options)
 
 
 def _loaded(

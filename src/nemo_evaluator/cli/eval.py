@@ -8,6 +8,7 @@ from .lazy import LazyGroup
 
 COMMANDS = {
     "run": ("nemo_evaluator.cli.eval_run:command", "Run benchmarks against a model."),
+    "merge": ("nemo_evaluator.cli.eval_merge:command", "Make one run of its shards."),
     "rescore": ("nemo_evaluator.cli.eval_rescore:command", "Verify a run's answers again."),
     "report": ("nemo_evaluator.cli.eval_report:command", "Report on a finished or stopped run."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from ..config.load import Loaded
+    from ..engine.shards import Shard
 
 DEFAULT_DIR = "./eval_results"
 SETTINGS = (
@@ -54,6 +56,7 @@ SETTINGS = (
 @click.option("--budget-hours", type=click.FloatRange(0, min_open=True), help="Stop after this.")
 @click.option("-o", "--output-dir", help=f"Run directory.  [{DEFAULT_DIR}]")
 @click.option("-O", "--override", multiple=True, help="Set a field: key.path[0]=value.")
+@click.option("--shard", metavar="I/N", help="Do part I of N only, counted from 0.")
 @click.option("--resume", is_flag=True, help="Go on with the run in the directory.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; call no model.")
 @click.option("--no-progress", is_flag=True, help="No live display.")
@@ -73,6 +76,16 @@ def command(config_file: Path | None, **flags: Any) -> None:
         click.echo(run_blocking(describe_plan(loaded)))
         return
     sys.exit(_run(loaded, config_file, flags))
+
+
+def _shard(text: str | None) -> Shard | None:
+    """What the flag says, else the environment."""
+    from ..engine.shards import parse_shard, shard_from_env
+
+    shard = parse_shard(text) if text is not None else shard_from_env(os.environ)
+    if shard is not None:
+        _say(f"shard {shard.index} of {shard.total}")
+    return shard
 
 
 def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
@@ -109,6 +122,7 @@ def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int
 
     options = Options(
         resume=flags["resume"],
+        shard=_shard(flags["shard"]),
         set_aside=config_file is None and flags["output_dir"] is None,
         command=safe_command(["nel", *sys.argv[1:]]),
         handle_signals=True,

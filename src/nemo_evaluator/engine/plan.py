@@ -144,6 +144,11 @@ def check_resumable(
     """
     before = {plan.slug: plan for plan in old.benchmarks}
     lines = []
+    parts = [
+        {str(plan.settings.get("shard", "whole")) for plan in p} for p in (old.benchmarks, new)
+    ]
+    if parts[0] != parts[1]:
+        lines.append(f"  shard: {_listed(parts[0])} → {_listed(parts[1])}")
     for plan in new:
         if (previous := before.pop(plan.slug, None)) is None:
             continue  # a benchmark added to a run changes nothing that is there
@@ -181,6 +186,10 @@ def _prefixed(prefix: str, values: Mapping[str, Json], secrets: Collection[str])
     text = msgspec.json.encode(dict(values), enc_hook=str).decode()
     plain = msgspec.json.decode(redact(text, secrets))
     return {f"{prefix}.{key}": value for key, value in plain.items()}
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _short(value: Json) -> str:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
@@ -32,6 +34,8 @@ from .plan import plan_benchmark, problem_order
 from .rollouts import Job
 from .sandboxing import open_sandboxes
 from .scorers import with_metrics
+from .shards import KEY as SHARD
+from .shards import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +53,13 @@ class Prepared:
         return [job.plan for job in self.jobs]
 
 
-async def prepare(loaded: Loaded, directory: Path, stack: AsyncExitStack) -> Prepared:
+async def prepare(
+    loaded: Loaded, directory: Path, stack: AsyncExitStack, shard: Shard | None = None
+) -> Prepared:
     """Open services, environments and solvers, and plan every benchmark.
 
-    What is opened is closed by ``stack``. Raises ConfigError.
+    What is opened is closed by ``stack``; with a ``shard`` only its part is planned. Raises
+    ConfigError.
     """
     config = loaded.config
     _check_interceptors(loaded)
@@ -64,7 +71,7 @@ async def prepare(loaded: Loaded, directory: Path, stack: AsyncExitStack) -> Pre
             benchmark.name, params=benchmark.params, fewshot=benchmark.fewshot
         ):
             job = await _open_job(benchmark, environment, loaded, models, directory, jobs, stack)
-            jobs.append(job)
+            jobs.append(job if shard is None else _part(job, shard))
             settings[job.plan.slug] = benchmark
     return Prepared(
         jobs=jobs,
@@ -72,6 +79,17 @@ async def prepare(loaded: Loaded, directory: Path, stack: AsyncExitStack) -> Pre
         skip_failed={name: b.skip_failed for name, b in settings.items()},
         min_coverage={name: b.min_coverage for name, b in settings.items()},
     )
+
+
+def _part(job: Job, shard: Shard) -> Job:
+    """The same benchmark, of which only a part is done."""
+    order = shard.part(job.order)
+    plan = msgspec.structs.replace(
+        job.plan,
+        n_problems=len(order),
+        settings={**job.plan.settings, SHARD: [shard.index, shard.total]},
+    )
+    return replace(job, plan=plan, order=order)
 
 
 def _check_interceptors(loaded: Loaded) -> None:

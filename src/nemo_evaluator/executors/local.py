@@ -26,6 +26,7 @@ from ..engine.plan import PlanLock, check_resumable, read_lock, write_lock
 from ..engine.prepare import Prepared, prepare
 from ..engine.progress import Tally
 from ..engine.run import BenchmarkEnd, run_jobs
+from ..engine.shards import Shard
 from ..errors import ConfigError
 from ..reports.render import write_reports
 from ..results.audit import FLAGGED
@@ -48,6 +49,8 @@ class Options:
     """How to run, as opposed to what."""
 
     resume: bool = False
+    shard: Shard | None = None
+    """Do only this part, in a folder of its own below the directory."""
     set_aside: bool = False
     """Rename an earlier run found in the directory instead of refusing (the default directory)."""
     command: str = ""
@@ -74,11 +77,13 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
     """Run, or resume, an evaluation. Raises ConfigError for what stops it before it starts."""
     check_runnable(loaded)
     directory = Path(loaded.config.output.dir)
+    if options.shard is not None:
+        directory = options.shard.directory(directory)
     if options.set_aside and not options.resume:
         _set_aside(directory, options.say)
     with directory_lock(directory):
         async with AsyncExitStack() as stack:
-            prepared = await prepare(loaded, directory, stack)
+            prepared = await prepare(loaded, directory, stack, options.shard)
             with _writing(directory):
                 info = _open_run(directory, prepared, loaded, options)
             control = Control()

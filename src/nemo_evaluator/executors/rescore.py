@@ -26,6 +26,7 @@ from ..engine.progress import Tally
 from ..engine.rescore import OtherScorer, Unasked, copy_answers
 from ..engine.rollouts import Job
 from ..engine.run import BenchmarkEnd, run_jobs
+from ..engine.shards import shard_of
 from ..errors import ConfigError
 from ..reports.render import write_reports
 from ..results.derive import derive
@@ -73,7 +74,8 @@ async def rescore(
     loaded = _loaded(directory, overrides)
     target = _free(directory, output)
     async with AsyncExitStack() as stack:
-        prepared = await prepare(loaded, target, stack)
+        part = shard_of(lock.benchmarks[0]) if lock.benchmarks else None
+        prepared = await prepare(loaded, target, stack, part)
         jobs = [_job(job, lock, function) for job in prepared.jobs]
         info = new_run_info(command=command)
         old = read_run_info(directory)

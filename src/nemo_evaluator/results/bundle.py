@@ -55,6 +55,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
                 "planned": summary.n_rollouts,
                 "scored": summary.n_scored,
                 "share": round(summary.coverage, DIGITS),
+                "floor": plan.settings.get("min_coverage"),
                 "score_if_rest_wrong": summary.bound_if_rest_wrong,
                 "score_if_rest_right": summary.bound_if_rest_right,
             },
@@ -77,12 +78,14 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
 
 
 def _config(plan: BenchmarkPlan) -> dict[str, Any]:
+    whole = plan.identity.get("n_problems", plan.n_problems)
+    shard = plan.settings.get("shard")
     generation = plan.identity.get("model.generation")
     return {
         "benchmark": plan.name,
         "model": plan.model,
         "repeats": plan.repeats,
-        "max_problems": plan.n_problems if plan.n_problems < plan.dataset_size else None,
+        "max_problems": whole if whole < plan.dataset_size else None,
         "system_prompt": plan.identity.get("solver.system_prompt"),
         **(generation if isinstance(generation, dict) else {}),
         "shuffle_seed": plan.settings.get("shuffle_seed"),
@@ -91,6 +94,7 @@ def _config(plan: BenchmarkPlan) -> dict[str, Any]:
         "simulated": plan.simulated,
         "dataset_size": plan.dataset_size,
         "identity": plan.identity,
+        **({"shard": {"idx": shard[0], "total": shard[1]}} if shard else {}),
     }
 
 

@@ -103,6 +103,8 @@ def result_row(record: RolloutRecord) -> dict[str, Any]:
             row["reasoning"] = solution.reasoning
         if solution.response_source != "content":
             row["response_source"] = solution.response_source
+    if problem is not None and problem.cluster is not None:
+        row["cluster"] = problem.cluster
     if scored and (extra := scorer_rewards(scored)):
         row["scorer_rewards"] = extra
     return row

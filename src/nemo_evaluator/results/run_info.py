@@ -48,6 +48,8 @@ class RunInfo(Record, frozen=True, kw_only=True):
     """Folders of the benchmarks, in plan order."""
     rescored_from: str | None = None
     """The run whose answers these are, where they were only verified again."""
+    merged_from: tuple[str, ...] = ()
+    """The runs of the shards it was put together from."""
     accounts: Mapping[str, Json] | None = None
     """Tokens, cost and retries of the whole run, once it has ended."""
 

@@ -1,0 +1,34 @@
+"""`nel eval merge`: the shards of a run become one run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument(
+    "directory", default="./eval_results", type=click.Path(path_type=Path, file_okay=False)
+)
+@click.option("-n", "--repeats", type=click.IntRange(1), help="Repeats to expect; else refused.")
+@click.option("--partial", is_flag=True, help="Merge what is there although shards are missing.")
+def command(directory: Path, repeats: int | None, partial: bool) -> None:
+    """Merge the shards in DIRECTORY (shard_0, shard_1, ...) into DIRECTORY.
+
+    The result is what the unsharded run would have written. Shards are only read.
+    """
+    from ..config.snapshot import safe_command
+    from ..executors.merge import merge
+    from ..reports.console import print_summary
+
+    done = merge(
+        directory, partial=partial, repeats=repeats, command=safe_command(["nel", *sys.argv[1:]])
+    )
+    for benchmark in done.summary.benchmarks:
+        click.echo(f"Merging {benchmark.slug}: {done.shards} shards -> {directory}")
+    print_summary(done.summary)
+    for message in done.messages:
+        click.echo(message, err=True)
+    sys.exit(done.exit_code)

@@ -1,0 +1,94 @@
+"""One run split over several invocations, each of which does a contiguous part of the order.
+
+A shard has the same identity as the whole run, so shards can be merged; only its part is planned.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import ConfigError
+from ..types import BenchmarkPlan, Record
+
+NEL = ("NEL_SHARD_IDX", "NEL_TOTAL_SHARDS")
+SLURM = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
+FOLDER = "shard_"
+KEY = "shard"
+"""Where a plan's settings say that it is of a shard: ``[index, total]``."""
+
+T = TypeVar("T")
+
+
+class Shard(Record, frozen=True, kw_only=True):
+    """Part ``index`` (from 0) of ``total``."""
+
+    index: int
+    total: int
+
+    def range(self, size: int) -> tuple[int, int]:
+        """Start and end of the part; the first ``size % total`` parts have one more.
+
+        Example: 10 in 3 parts: (0, 4), (4, 7), (7, 10).
+        """
+        quotient, rest = divmod(size, self.total)
+        start = self.index * quotient + min(self.index, rest)
+        return start, start + quotient + (self.index < rest)
+
+    def part(self, order: Sequence[T]) -> Sequence[T]:
+        """The part of an order."""
+        start, end = self.range(len(order))
+        return order[start:end]
+
+    def directory(self, parent: Path) -> Path:
+        """``shard_<index>`` below the run's directory."""
+        name = f"{FOLDER}{self.index}"
+        return parent if parent.name == name else parent / name
+
+
+def parse_shard(text: str) -> Shard:
+    """``2/8``: the third of eight. Raises ConfigError."""
+    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
+    if match is None:
+        raise ConfigError(f"{text!r} is no shard", where="--shard", hint="INDEX/TOTAL, from 0: 2/8")
+    return _checked(int(match[1]), int(match[2]), "--shard")
+
+
+def shard_from_env(env: Mapping[str, str]) -> Shard | None:
+    """The shard that ``NEL_SHARD_IDX`` and ``NEL_TOTAL_SHARDS`` name, else a Slurm array's task.
+
+    The names of one family only are read together. Raises ConfigError for half a pair of ours,
+    and for what is no part of a whole.
+    """
+    if any(name in env for name in NEL):
+        missing = [name for name in NEL if name not in env]
+        if missing:
+            raise ConfigError(f"{missing[0]} is not set", where="sharding", hint="set both")
+        return _of(env, *NEL)
+    if all(env.get(name) for name in SLURM):
+        lowest = int(env.get("SLURM_ARRAY_TASK_MIN") or 0)
+        return _of({**env, SLURM[0]: str(int(env[SLURM[0]]) - lowest)}, *SLURM)
+    return None
+
+
+def shard_of(plan: BenchmarkPlan) -> Shard | None:
+    """The shard a plan is of."""
+    found = plan.settings.get(KEY)
+    return Shard(index=found[0], total=found[1]) if isinstance(found, list | tuple) else None
+
+
+def _of(env: Mapping[str, str], index: str, total: str) -> Shard:
+    try:
+        return _checked(int(env[index]), int(env[total]), f"{index}, {total}")
+    except ValueError:
+        what = f"{env[index]!r} of {env[total]!r} are not whole numbers"
+        raise ConfigError(what, where=f"{index}, {total}") from None
+
+
+def _checked(index: int, total: int, where: str) -> Shard:
+    if not 0 <= index < total:
+        hint = "the index counts from 0"
+        raise ConfigError(f"there is no shard {index} of {total}", where=where, hint=hint)
+    return Shard(index=index, total=total)

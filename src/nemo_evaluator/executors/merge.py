@@ -1,0 +1,260 @@
+"""Merges the shards of one run into one run directory, as if it had never been split.
+
+Journals are put together, and everything is derived from them: scores, intervals and percentiles
+are of all raw values, never averages of averages. The shards are only read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..config.load import load
+from ..engine.lock import directory_lock
+from ..engine.plan import PlanLock, differences, problem_order, read_lock, write_lock
+from ..engine.shards import FOLDER, KEY, Shard, shard_of
+from ..errors import ConfigError
+from ..reports.render import write_reports
+from ..results.derive import derive
+from ..results.journal import Header, encode, scan
+from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, RUN_INFO, TRAFFIC
+from ..results.run_info import (
+    RunInfo,
+    RunStatus,
+    new_run_info,
+    read_run_info,
+    write_run_info,
+)
+from ..results.summary import RunSummary, accounts
+from ..types import BenchmarkPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What came of it."""
+
+    summary: RunSummary
+    shards: int
+    messages: tuple[str, ...]
+    """What is not complete, and how to go on."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete, 3 not."""
+        return 3 if self.messages else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    folder: Path
+    shard: Shard
+    plans: Mapping[str, BenchmarkPlan]
+    info: RunInfo
+
+
+def merge(
+    directory: Path, *, partial: bool = False, repeats: int | None = None, command: str = ""
+) -> Merged:
+    """Merge ``shard_*`` of a directory into it. ``partial``: what missing shards would have done
+    counts as not scored. ``repeats``: what is expected, to be checked.
+
+    Raises ConfigError for shards that are missing, duplicate, in use, or of another run.
+    """
+    folders = sorted(
+        (path for path in directory.glob(f"{FOLDER}*") if path.is_dir()), key=_by_number
+    )
+    if not folders:
+        hint = f"run each with --shard INDEX/TOTAL -o {directory}"
+        raise ConfigError(f"holds no shards ({FOLDER}*)", where=str(directory), hint=hint)
+    parts = [_read(folder) for folder in folders]
+    _check(parts, partial, directory)
+    plans = [_whole(plan) for plan in parts[0].plans.values()]
+    _check_repeats(plans, repeats)
+    with ExitStack() as stack:
+        for folder in (directory, *folders):
+            stack.enter_context(directory_lock(folder))
+        _check_free(directory)
+        info = _info(parts, plans, command)
+        for plan in plans:
+            _check_contents(parts, plan)
+        for plan in plans:
+            _join(directory / plan.slug, parts, plan, info)
+        return _finish(directory, parts, plans, info)
+
+
+def _by_number(path: Path) -> tuple[int, str]:
+    match = re.fullmatch(rf"{FOLDER}(\d+)", path.name)
+    return (int(match[1]) if match else 1 << 62, path.name)
+
+
+def _read(folder: Path) -> _Part:
+    lock = read_lock(folder / PLAN_LOCK)
+    if lock is None:
+        hint = "a shard is a directory that `nel eval run --shard` wrote"
+        raise ConfigError("holds no run", where=str(folder), hint=hint)
+    shards = {shard_of(plan) for plan in lock.benchmarks}
+    shard = shards.pop() if len(shards) == 1 else None
+    if shard is None:
+        raise ConfigError("holds a run that is no shard", where=str(folder), hint="move it away")
+    plans = {plan.slug: plan for plan in lock.benchmarks}
+    return _Part(folder, shard, plans, read_run_info(folder))
+
+
+def _check(parts: Sequence[_Part], partial: bool, directory: Path) -> None:
+    """One run, each shard once, none missing."""
+    first = parts[0]
+    seen: dict[int, Path] = {}
+    for part in parts:
+        lines = [f"{slug}: not in both" for slug in sorted(first.plans.keys() ^ part.plans.keys())]
+        for slug in first.plans.keys() & part.plans.keys():
+            found = differences(first.plans[slug], part.plans[slug])
+            lines += [f"{slug}: {line}" for line in found]
+        if part.shard.total != first.shard.total:
+            lines.append(f"shards in all: {first.shard.total} → {part.shard.total}")
+        if lines:
+            text = "".join(f"\n  {line}" for line in lines)
+            raise ConfigError(
+                f"is a shard of another run than {first.folder}:{text}",
+                where=str(part.folder),
+                hint="move it away, or run it again with the same configuration",
+            )
+        if part.shard.index in seen:
+            raise ConfigError(
+                f"is shard {part.shard.index} like {seen[part.shard.index]}",
+                where=str(part.folder),
+                hint="move one of them away",
+            )
+        seen[part.shard.index] = part.folder
+    missing = [i for i in range(first.shard.total) if i not in seen]
+    if missing and not partial:
+        shown = ", ".join(str(i) for i in missing)
+        raise ConfigError(
+            f"shard{'s' * (len(missing) > 1)} {shown} of {first.shard.total} missing",
+            where=str(directory),
+            hint=f"run it with --shard {missing[0]}/{first.shard.total}, or merge with --partial",
+        )
+
+
+def _whole(plan: BenchmarkPlan) -> BenchmarkPlan:
+    """The plan of the run that was split."""
+    settings = {key: value for key, value in plan.settings.items() if key != KEY}
+    size = plan.identity["n_problems"]
+    return msgspec.structs.replace(plan, n_problems=size, settings=settings)
+
+
+def _check_repeats(plans: Sequence[BenchmarkPlan], repeats: int | None) -> None:
+    for plan in plans:
+        if repeats is not None and plan.repeats != repeats:
+            what = f"the shards did {plan.repeats} repeats of {plan.name}, not {repeats}"
+            raise ConfigError(what, where="--repeats")
+
+
+def _check_free(directory: Path) -> None:
+    """A merge may be repeated; an ordinary run is never overwritten."""
+    if (directory / RUN_INFO).exists() and not read_run_info(directory).merged_from:
+        raise ConfigError("holds a run of its own beside the shards", where=str(directory))
+
+
+def _check_contents(parts: Sequence[_Part], plan: BenchmarkPlan) -> None:
+    """Every shard did problems of its own part only."""
+    order = problem_order(
+        plan.dataset_size,
+        shuffle_seed=plan.settings.get("shuffle_seed"),
+        max_problems=plan.n_problems,
+    )
+    for part in parts:
+        done = {key.problem_idx for key in scan(part.folder / plan.slug / JOURNAL).rollouts}
+        foreign = sorted(done - set(part.shard.part(order)))
+        if foreign:
+            raise ConfigError(
+                f"holds problem {foreign[0]}, which is not of shard {part.shard.index}",
+                where=str(part.folder / plan.slug / JOURNAL),
+                hint="run the shard again into an empty directory",
+            )
+
+
+def _join(folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunInfo) -> None:
+    """The journal and what else is appended to, one shard after the other."""
+    folder.mkdir(exist_ok=True)
+    header = Header(benchmark=plan.name, plan_digest=plan.digest, run_id=info.run_id)
+    journal = folder / f"{JOURNAL}.partial"
+    with journal.open("wb") as out:
+        out.write(encode(header))
+        for part in parts:
+            source = part.folder / plan.slug / JOURNAL
+            if source.exists():
+                _copy_lines(source, out.write, scan(source).good_bytes)
+    journal.replace(folder / JOURNAL)
+    for name in (JUDGEMENTS, TRAFFIC):
+        sources = [part.folder / plan.slug / name for part in parts]
+        if not any(source.exists() for source in sources):
+            continue
+        with (folder / name).open("wb") as out:
+            for source in sources:
+                if source.exists():
+                    _copy_lines(source, out.write, None)
+
+
+def _copy_lines(source: Path, write: Callable[[bytes], object], good_bytes: int | None) -> None:
+    """Whole lines; a torn last one stays behind."""
+    done = 0
+    with source.open("rb") as file:
+        for line in file:
+            done += len(line)
+            if not line.endswith(b"\n") or (good_bytes is not None and done > good_bytes):
+                break
+            if not line.startswith(b'{"event":"header"'):
+                write(line)
+
+
+def _info(parts: Sequence[_Part], plans: Sequence[BenchmarkPlan], command: str) -> RunInfo:
+    """The merged run: made of these shards, begun with the first. The same shards merged again
+    have the same id."""
+    ids = [part.info.run_id for part in parts]
+    mark = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:8]
+    created = min(part.info.created for part in parts)
+    return msgspec.structs.replace(
+        new_run_info(command=command),
+        run_id=f"{min(ids).rpartition('_')[0]}_{mark}",
+        created=created,
+        benchmarks=tuple(plan.slug for plan in plans),
+        merged_from=tuple(ids),
+    )
+
+
+def _finish(
+    directory: Path, parts: Sequence[_Part], plans: Sequence[BenchmarkPlan], info: RunInfo
+) -> Merged:
+    write_lock(directory / PLAN_LOCK, PlanLock(run_id=info.run_id, benchmarks=tuple(plans)))
+    config = parts[0].folder / CONFIG
+    (directory / CONFIG).write_bytes(config.read_bytes())
+    summaries = tuple(derive(directory / plan.slug, plan, info) for plan in plans)
+    open_ = [s for s in summaries if s.n_scored < s.n_rollouts]
+    info = msgspec.structs.replace(
+        info,
+        status=RunStatus.INCOMPLETE if open_ else RunStatus.DONE,
+        accounts=msgspec.to_builtins(accounts(summaries)),
+    )
+    write_run_info(directory, info)
+    summary = RunSummary(run=info, benchmarks=summaries, directory=str(directory))
+    write_reports(summary, directory, _formats(config))
+    messages = tuple(
+        f"incomplete: {s.slug}: {s.n_rollouts - s.n_scored} of {s.n_rollouts} rollouts have no "
+        "verdict; resume the shards and merge again"
+        for s in open_
+    )
+    return Merged(summary, len(parts), messages)
+
+
+def _formats(config: Path) -> Sequence[str]:
+    """The reports the run was to write; its variables need not be set any more."""
+    try:
+        return load(config).config.output.report
+    except ConfigError:
+        return ("markdown",)
