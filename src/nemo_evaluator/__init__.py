@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .environments.define import SeedResult, benchmark, scorer
     from .environments.subclass import EvalEnvironment, VerifyResult, register
     from .errors import ConfigError, InfraError, ModelError
+    from .executors.decide import compare_results, compare_runs, gate_runs
     from .sandboxes.contract import SandboxSpec
     from .scoring.input import ScorerInput
     from .scoring.instructions.ifeval import check_instructions, ifeval
@@ -55,6 +56,8 @@ _PUBLIC = {
     "check_instructions": "scoring.instructions.ifeval",
     "chrf": "scoring.measures",
     "code_sandbox": "environments.code_check",
+    "compare_results": "executors.decide",
+    "compare_runs": "executors.decide",
     "drop_match": "scoring.primitives",
     "edit_distance": "scoring.measures",
     "evaluate": "api",
@@ -64,6 +67,7 @@ _PUBLIC = {
     "f1": "scoring.measures",
     "fuzzy_match": "scoring.primitives",
     "ifeval": "scoring.instructions.ifeval",
+    "gate_runs": "executors.decide",
     "includes": "scoring.patterns",
     "instruction": "scoring.instructions.registry",
     "json_match": "scoring.structured",
@@ -101,6 +105,8 @@ __all__ = [
     "check_instructions",
     "chrf",
     "code_sandbox",
+    "compare_results",
+    "compare_runs",
     "drop_match",
     "edit_distance",
     "evaluate",
@@ -110,6 +116,7 @@ __all__ = [
     "f1",
     "fuzzy_match",
     "ifeval",
+    "gate_runs",
     "includes",
     "instruction",
     "json_match",

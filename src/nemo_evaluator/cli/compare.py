@@ -1,0 +1,236 @@
+"""`nel compare`: is the difference between two runs real?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..decisions.compare import CompareOptions, Comparison
+    from ..reports.pages import Page
+
+FORMATS = ("text", "json", "markdown", "html")
+LISTED = 500
+"""Flips of one kind that a written report lists."""
+
+
+@click.command()
+@click.argument("baseline", type=click.Path(path_type=Path))
+@click.argument("candidates", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the JSON report."
+)
+@click.option(
+    "-t",
+    "--max-drop",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Largest drop that is allowed, in units of the score.",
+)
+@click.option(
+    "--strict/--no-strict",
+    default=True,
+    show_default=True,
+    help="Exit with 1 on BLOCK, 2 on WARN or INCONCLUSIVE.",
+)
+@click.option(
+    "--correct-above",
+    default=0.0,
+    show_default=True,
+    help="A reward above this is a right answer.",
+)
+@click.option("--show-flips", is_flag=True, help="List the problems that changed sides.")
+@click.option("--compact", is_flag=True, help="Only the verdict and what speaks for it.")
+@click.option("--format", "fmt", default="text", show_default=True, type=click.Choice(FORMATS))
+@click.option("--verbose", is_flag=True, help="Metrics and cost beside the verdict; all flips.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the markdown report goes; by default beside the candidate's bundle.",
+)
+@click.option("--no-report", is_flag=True, help="Write no markdown report.")
+@click.option(
+    "--test",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "mcnemar", "sign", "permutation"]),
+)
+@click.option(
+    "--alpha", default=0.05, show_default=True, type=click.FloatRange(0, 1, True, True),
+    help="One-sided level of the test.",
+)  # fmt: skip
+@click.option(
+    "--min-coverage", type=click.FloatRange(0, 1),
+    help="Share of the planned problems that must be paired.",
+)  # fmt: skip
+@click.option(
+    "--correction",
+    default="holm",
+    show_default=True,
+    type=click.Choice(["holm", "bh", "none"]),
+    help="Of the p-values, where there are several candidates.",
+)
+@click.option("--force", is_flag=True, help="Compare results that are not of the same thing.")
+def command(
+    baseline: Path,
+    candidates: tuple[Path, ...],
+    output: Path | None,
+    fmt: str,
+    strict: bool,
+    show_flips: bool,
+    compact: bool,
+    verbose: bool,
+    report: Path | None,
+    no_report: bool,
+    correction: Any,
+    **chosen: Any,
+) -> int:
+    """Compare CANDIDATES with BASELINE: run directories, benchmark folders, or bundles.
+
+    Pairs the problems, tests the difference, and says PASS, WARN, BLOCK or INCONCLUSIVE.
+    """
+    from ..decisions.compare import CompareOptions
+
+    options = CompareOptions(**chosen)
+    if len(candidates) > 1:
+        return _several(baseline, candidates, options, correction, fmt, output, report, strict)
+    return _pair(
+        baseline,
+        candidates[0],
+        options,
+        _Style(fmt, show_flips, compact, verbose),
+        output,
+        None if no_report else report or "beside",
+        strict,
+    )
+
+
+class _Style:
+    """How the verdict is shown."""
+
+    def __init__(self, fmt: str, show_flips: bool, compact: bool, verbose: bool) -> None:
+        self.fmt, self.details = fmt, verbose or (fmt != "text" and not compact)
+        self.compact = compact
+        self.flips = (None if verbose else 20) if show_flips or verbose or fmt == "html" else 0
+        if fmt in ("markdown", "html"):
+            self.flips = LISTED
+
+    def page(self, comparison: Comparison) -> Page:
+        from ..reports.comparison import comparison_page
+
+        return comparison_page(
+            comparison, flips=0 if self.compact else self.flips, details=self.details
+        )
+
+
+def _pair(
+    baseline: Path,
+    candidate: Path,
+    options: CompareOptions,
+    style: _Style,
+    output: Path | None,
+    report: Path | str | None,
+    strict: bool,
+) -> int:
+    from ..decisions.documents import comparison_document, comparisons_document
+    from ..decisions.verdicts import worst
+    from ..executors.decide import compare_directories
+    from ..reports.comparison import overview_page
+
+    found, unmatched = compare_directories(baseline, candidate, options)
+    for name, where in unmatched.items():
+        click.echo(f"warning: {name} is not in {where}", err=True)
+    several = len(found) > 1 or bool(unmatched)
+    first = next(iter(found.values()))
+    document = comparisons_document(found) if several else comparison_document(first)
+    pages = [style.page(c) for c in found.values()]
+    if several:
+        pages.insert(0, overview_page(found, unmatched))
+    _write(output, document)
+    _show(style.fmt, document, pages)
+    _reports(found, pages, report)
+    return worst(c.verdict for c in found.values()).exit_code if strict else 0
+
+
+def _several(
+    baseline: Path,
+    candidates: tuple[Path, ...],
+    options: CompareOptions,
+    correction: Any,
+    fmt: str,
+    output: Path | None,
+    report: Path | None,
+    strict: bool,
+) -> int:
+    from ..decisions.documents import field_document
+    from ..decisions.verdicts import worst
+    from ..executors.decide import compare_many
+    from ..reports.comparison import field_page
+    from ..reports.pages import to_markdown
+
+    field = compare_many(baseline, candidates, options, correction)
+    document = field_document(field)
+    page = field_page(field)
+    _write(output, document)
+    _show(fmt, document, [page])
+    if report is not None:
+        _save(report, to_markdown(page))
+    return worst(entry.verdict for entry in field.entries).exit_code if strict else 0
+
+
+def _show(fmt: str, document: dict[str, Any], pages: list[Page]) -> None:
+    """Nothing but the report goes to the output, so that it can be piped."""
+    from ..reports import pages as form
+
+    if fmt == "json":
+        click.echo(_json(document), nl=False)
+    elif fmt == "html":
+        click.echo(form.html_document(pages[0].title, [form.to_html(page) for page in pages]))
+    else:
+        render = form.to_markdown if fmt == "markdown" else form.to_text
+        click.echo("\n".join(render(page) for page in pages), nl=False)
+
+
+def _reports(found: dict[str, Comparison], pages: list[Page], report: Path | str | None) -> None:
+    from ..reports.comparison import comparison_page
+    from ..reports.pages import to_markdown
+
+    if report is None:
+        return
+    written = {
+        name: to_markdown(comparison_page(c, flips=LISTED), 1 if len(found) == 1 else 2)
+        for name, c in found.items()
+    }
+    if isinstance(report, Path):
+        head = [to_markdown(pages[0])] if len(found) > 1 else []
+        _save(report, "\n".join([*head, *written.values()]))
+        return
+    for name, c in found.items():
+        path = Path(c.candidate["path"])
+        folder = path if path.is_dir() else path.parent
+        _save(folder / "regression_report.md", written[name])
+
+
+def _save(path: Path, text: str) -> None:
+    """A report that cannot be written is no reason to lose the verdict."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        click.echo(f"warning: no report: {error.strerror}: {path}", err=True)
+    else:
+        click.echo(f"report: {path}", err=True)
+
+
+def _write(output: Path | None, document: dict[str, Any]) -> None:
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(_json(document), encoding="utf-8")
+
+
+def _json(document: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

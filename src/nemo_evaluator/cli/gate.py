@@ -1,0 +1,87 @@
+"""`nel gate`: may the candidate ship?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("baseline", type=click.Path(path_type=Path))
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option(
+    "-p",
+    "--policy",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="YAML file with the rules.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the JSON report."
+)
+@click.option(
+    "--format",
+    "fmt",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", "json", "markdown", "html"]),
+)
+@click.option(
+    "--strict/--no-strict",
+    default=True,
+    show_default=True,
+    help="Exit with 1 on NO-GO, 2 on INCONCLUSIVE.",
+)
+@click.option("--explain", "--verbose", is_flag=True, help="Every rule with its numbers.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a markdown report; with -o by default beside it.",
+)
+@click.option("--no-report", is_flag=True, help="Write no markdown report.")
+@click.option(
+    "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML for a CI."
+)
+@click.option("--force", is_flag=True, help="Compare results that are not of the same thing.")
+def command(
+    baseline: Path,
+    candidate: Path,
+    policy: Path,
+    output: Path | None,
+    fmt: str,
+    strict: bool,
+    explain: bool,
+    report: Path | None,
+    no_report: bool,
+    junit: Path | None,
+    force: bool,
+) -> int:
+    """Hold CANDIDATE against BASELINE by the rules of a policy: GO, NO-GO or INCONCLUSIVE."""
+    import json
+
+    from ..decisions.documents import gate_document
+    from ..executors.decide import gate_directories
+    from ..reports import gate as pages
+    from ..reports.pages import html_document, to_html, to_markdown, to_text
+
+    decision = gate_directories(baseline, candidate, policy, force=force)
+    document = json.dumps(gate_document(decision), indent=2, ensure_ascii=False) + "\n"
+    page = pages.gate_page(decision, explain=explain)
+    if report is None and output is not None and not no_report and fmt != "json":
+        report = output.with_suffix(".md")
+    for path, text in (
+        (output, document),
+        (None if no_report else report, to_markdown(page)),
+        (junit, pages.junit(decision)),
+    ):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    if fmt == "json":
+        click.echo(document, nl=False)
+    elif fmt == "html":
+        click.echo(html_document(page.title, [to_html(page)]))
+    else:
+        click.echo(to_text(page) if fmt == "text" else to_markdown(page), nl=False)
+    return decision.verdict.exit_code if strict else 0

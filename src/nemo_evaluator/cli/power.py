@@ -1,0 +1,104 @@
+"""`nel power`: how many problems and repeats show a drop?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+
+@click.command()
+@click.argument("baseline", required=False, type=click.Path(path_type=Path))
+@click.argument("candidate", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--drop",
+    required=True,
+    type=click.FloatRange(0, min_open=True),
+    help="The drop to see, in units of the score.",
+)
+@click.option("--score", type=UNIT, help="Assume this score, without a past run.")
+@click.option(
+    "--problems", type=click.IntRange(2), help="Problems there are; by default the run's."
+)
+@click.option(
+    "--repeats",
+    default="1,2,4,8",
+    show_default=True,
+    help="Numbers of repeats to plan for.",
+)
+@click.option("--power", default=0.8, show_default=True, type=UNIT, help="Chance to see it.")
+@click.option("--alpha", default=0.05, show_default=True, type=UNIT, help="Level of the test.")
+@click.option(
+    "--correlation",
+    default=0.95,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Of the true scores of the two models over problems.",
+)
+@click.option(
+    "--icc",
+    default=0.7,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the variance between problems, where no repeats tell.",
+)
+@click.option("--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown"]))
+def command(
+    baseline: Path | None,
+    candidate: Path | None,
+    drop: float,
+    score: float | None,
+    problems: int | None,
+    repeats: str,
+    power: float,
+    alpha: float,
+    correlation: float,
+    icc: float,
+    fmt: str,
+) -> None:
+    """How many problems × repeats show a drop, before they are paid for.
+
+    The variance comes from a past run (BASELINE), from two (BASELINE and CANDIDATE), or from an
+    assumed --score.
+    """
+    import json
+
+    import msgspec
+
+    from ..decisions.planning import plan_power, spread_assumed
+    from ..executors.decide import spreads
+    from ..reports.pages import to_markdown, to_text
+    from ..reports.power import power_page
+
+    if (baseline is None) == (score is None):
+        raise click.UsageError("give a past run, or --score")
+    if score is not None:
+        found = {"": spread_assumed(score, correlation=correlation, icc=icc)}
+    else:
+        assert baseline is not None
+        found = spreads(baseline, candidate, correlation=correlation, icc=icc)
+    counts = _counts(repeats)
+    plans = {
+        name: plan_power(spread, drop, problems=problems, repeats=counts, alpha=alpha, power=power)
+        for name, spread in found.items()
+    }
+    if fmt == "json":
+        documents = {name: msgspec.to_builtins(plan) for name, plan in plans.items()}
+        shown = documents[""] if score is not None else documents
+        click.echo(json.dumps(shown, indent=2))
+        return
+    render = to_text if fmt == "text" else to_markdown
+    pages = [render(power_page(plan, name)) for name, plan in plans.items()]
+    click.echo("\n".join(pages), nl=False)
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 1:
+        raise click.BadParameter(f"{text!r}; whole numbers like 1,4,8", param_hint="--repeats")
+    return counts

@@ -1,0 +1,417 @@
+"""Compares one benchmark of two runs: paired by problem, tested, and judged.
+
+The test is McNemar's where every paired score is 0 or 1 and the problems are independent, else a
+permutation of signs over problems (or over the clusters of problems that the benchmark declares).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from ..errors import ConfigError
+from ..stats.effects import cohens_dz
+from ..stats.paired import PairedDifference, paired_difference
+from ..stats.power import minimum_detectable_effect, problems_needed
+from ..stats.significance import mcnemar, permutation, sign_test
+from ..types import Record
+from .comparability import Difference, differences
+from .flips import FlipReport, flip_report
+from .pairing import Pairs, PerProblem, pair
+from .rollouts import Floats
+from .sources import Source
+from .verdicts import MIN_COVERAGE, Evidence, Verdict, judge
+
+TestName = Literal["auto", "mcnemar", "sign", "permutation"]
+
+
+class CompareOptions(Record, frozen=True, kw_only=True):
+    """How to compare."""
+
+    max_drop: float = 0.05
+    """Largest drop that is allowed, in units of the score."""
+    alpha: float = 0.05
+    """One-sided level of the test."""
+    test: TestName = "auto"
+    correct_above: float = 0.0
+    """A reward above this is a right answer, in flips and for McNemar's test."""
+    min_coverage: float | None = None
+    """Share of the planned problems that must be paired; by default what the runs demanded of
+    themselves, else 0.9."""
+    force: bool = False
+    """Compare what is not comparable, and say so."""
+    resamples: int = 10_000
+    seed: int = 42
+
+
+class TestResult(Record, frozen=True, kw_only=True):
+    """One test of "the candidate is not worse"."""
+
+    name: str
+    reason: str
+    """Why this one."""
+    p_worse: float
+    """One-sided: how likely a drop like this is if there is none."""
+    p_better: float
+    effect: float | None
+    """McNemar and sign: (regressions - improvements) / n; permutation: mean/sd of the drops."""
+    details: Mapping[str, Any]
+
+
+class SideCoverage(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """What of one side is evidence."""
+
+    planned: int | None
+    """Problems."""
+    problems: int
+    """Problems with a verdict."""
+    rollouts: int
+    scored: int
+    truncated: int
+    only_here: int
+    """Problems with a verdict on this side alone."""
+
+
+class CategoryDelta(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """One category, over its paired problems."""
+
+    baseline: float
+    candidate: float
+    delta: float
+    n: int
+    ci_lower: float
+    ci_upper: float
+
+
+class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """Everything that is known of the difference. Scores are over the paired problems."""
+
+    benchmark: str
+    baseline: Mapping[str, Any]
+    """``run_id``, ``model``, ``path`` and ``config``."""
+    candidate: Mapping[str, Any]
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    options: CompareOptions
+    baseline_score: float | None = None
+    candidate_score: float | None = None
+    difference: PairedDifference | None = None
+    test: TestResult | None = None
+    detectable: float | None = None
+    """Smallest drop that a comparison of this size finds in four of five cases."""
+    needed: int | None = None
+    """Paired problems that would rule out a drop of ``max_drop`` where there is none."""
+    n_paired: int = 0
+    coverage: float = 0.0
+    """Share of the planned problems that are paired."""
+    coverage_floor: float = MIN_COVERAGE
+    sides: Mapping[str, SideCoverage] = {}
+    score_deltas: Mapping[str, Mapping[str, Any]] = {}
+    runtime_deltas: Mapping[str, Mapping[str, Any]] = {}
+    categories: Mapping[str, CategoryDelta] = {}
+    flips: FlipReport | None = None
+    worse: int = 0
+    """Problems whose score fell, whether or not they changed sides."""
+    better: int = 0
+    differs: tuple[Difference, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Comparison:
+    """Compare. Raises ConfigError if the two are not of the same thing, unless forced."""
+    pairs = None
+    if baseline.rollouts is not None and candidate.rollouts is not None:
+        pairs = pair(baseline.rollouts, candidate.rollouts)
+    differs = differences(baseline, candidate, pairs)
+    if differs and not options.force:
+        raise _incomparable(baseline, candidate, differs)
+    head = Comparison(
+        benchmark=baseline.name,
+        baseline=_run(baseline),
+        candidate=_run(candidate),
+        verdict=Verdict.INCONCLUSIVE,
+        reasons=(),
+        options=options,
+        coverage_floor=_floor(baseline, candidate, options),
+        score_deltas=_score_deltas(baseline, candidate),
+        runtime_deltas=_runtime_deltas(baseline, candidate),
+        differs=tuple(differs),
+        warnings=tuple(_warnings(baseline, candidate, differs)),
+    )
+    if pairs is None or not pairs.n:
+        return msgspec.structs.replace(head, reasons=(_nothing(baseline, candidate, pairs),))
+    return _judged(head, baseline, candidate, pairs)
+
+
+def _judged(head: Comparison, baseline: Source, candidate: Source, pairs: Pairs) -> Comparison:
+    assert baseline.rollouts is not None and candidate.rollouts is not None
+    options = head.options
+    difference = paired_difference(pairs.baseline, pairs.candidate, pairs.clusters)
+    test = run_test(pairs, options)
+    coverage, sides = _coverage(baseline, candidate, pairs)
+    spread = difference.error * math.sqrt(difference.n)
+    known = math.isfinite(spread) and spread > 0
+    needed = problems_needed(spread, options.max_drop, sides=2) if known else None
+    evidence = Evidence(
+        n=pairs.n,
+        coverage=coverage,
+        floor=head.coverage_floor,
+        changed=int((pairs.baseline != pairs.candidate).sum()),
+        delta=difference.delta,
+        lower=difference.lower,
+        p_worse=test.p_worse,
+        p_better=test.p_better,
+        needed=needed,
+    )
+    verdict, reasons = judge(evidence, max_drop=options.max_drop, alpha=options.alpha)
+    return msgspec.structs.replace(
+        head,
+        verdict=verdict,
+        reasons=tuple(reasons),
+        baseline_score=float(pairs.baseline.mean()),
+        candidate_score=float(pairs.candidate.mean()),
+        difference=difference,
+        test=test,
+        detectable=minimum_detectable_effect(spread, pairs.n) if known else None,
+        needed=needed,
+        n_paired=pairs.n,
+        coverage=coverage,
+        sides=sides,
+        categories=_categories(pairs),
+        worse=int((pairs.differences < 0).sum()),
+        better=int((pairs.differences > 0).sum()),
+        flips=flip_report(
+            pairs,
+            baseline.rollouts,
+            candidate.rollouts,
+            correct_above=options.correct_above,
+        ),
+    )
+
+
+def run_test(pairs: Pairs, options: CompareOptions) -> TestResult:
+    """The test asked for, or the one that fits. Raises ConfigError if it does not fit."""
+    above = options.correct_above
+    binary = bool(np.isin(pairs.baseline, (0, 1)).all() and np.isin(pairs.candidate, (0, 1)).all())
+    if options.test == "mcnemar" or (options.test == "auto" and binary and pairs.clusters is None):
+        if options.test == "mcnemar" and pairs.clusters is not None:
+            raise ConfigError(
+                "McNemar's test takes every problem as independent, these are clustered",
+                where="--test",
+                hint="permutation",
+            )
+        reason = "every paired score is 0 or 1" if binary else "asked for"
+        return _mcnemar(pairs.baseline > above, pairs.candidate > above, reason)
+    if options.test == "sign":
+        return _sign(pairs.differences)
+    if options.test == "permutation":
+        reason = "asked for"
+    elif pairs.clusters is not None:
+        reason = "problems are clustered"
+    else:
+        reason = "scores are graded or averaged over repeats"
+    return _permutation(pairs, options, reason)
+
+
+def _mcnemar(baseline: Any, candidate: Any, reason: str) -> TestResult:
+    lost, won = int((baseline & ~candidate).sum()), int((~baseline & candidate).sum())
+    n = len(baseline)
+    effect = (lost - won) / n
+    variance = (lost / n + won / n - effect**2) / n
+    half = 1.96 * math.sqrt(max(0.0, variance))
+    wald = (effect - half, effect + half) if n > 1 and lost + won and variance > 0 else (None, None)
+    return TestResult(
+        name="mcnemar",
+        reason=reason,
+        p_worse=mcnemar(lost, won),
+        p_better=mcnemar(won, lost),
+        effect=effect,
+        details={
+            "method": "exact_binomial" if lost + won else "exact",
+            "n_discordant": lost + won,
+            "ci_lower": wald[0],
+            "ci_upper": wald[1],
+        },
+    )
+
+
+def _sign(differences: Floats) -> TestResult:
+    lost, won = int((differences < 0).sum()), int((differences > 0).sum())
+    return TestResult(
+        name="sign",
+        reason="asked for",
+        p_worse=sign_test(differences, alternative="worse"),
+        p_better=sign_test(differences, alternative="better"),
+        effect=(lost - won) / len(differences),
+        details={
+            "n_positive": lost,
+            "n_negative": won,
+            "n_ties": len(differences) - lost - won,
+        },
+    )
+
+
+def _permutation(pairs: Pairs, options: CompareOptions, reason: str) -> TestResult:
+    drops = -pairs.differences
+
+    def p(alternative: Literal["worse", "better"]) -> float:
+        return permutation(
+            pairs.differences,
+            pairs.clusters,
+            resamples=options.resamples,
+            seed=options.seed,
+            alternative=alternative,
+        )
+
+    return TestResult(
+        name="permutation",
+        reason=reason,
+        p_worse=p("worse"),
+        # The draws cost seconds where there are many problems: only what can be significant.
+        p_better=p("better") if drops.mean() < 0 else 1.0,
+        effect=cohens_dz(drops),
+        details={
+            "observed_mean_diff": float(drops.mean()),
+            "n_permutations": options.resamples,
+            "seed": options.seed,
+        },
+    )
+
+
+def _coverage(
+    baseline: Source, candidate: Source, pairs: Pairs
+) -> tuple[float, dict[str, SideCoverage]]:
+    """Of all problems that either side planned or shows, the share that is paired."""
+    planned = [p for p in (baseline.planned(), candidate.planned()) if p is not None]
+    whole = max([pairs.union, *planned])
+    sides = {
+        name: _side(source, side, pairs.n)
+        for name, source, side in (
+            ("baseline", baseline, pairs.baseline_side),
+            ("candidate", candidate, pairs.candidate_side),
+        )
+    }
+    return pairs.n / whole, sides
+
+
+def _side(source: Source, side: PerProblem, n: int) -> SideCoverage:
+    return SideCoverage(
+        planned=source.planned(),
+        problems=len(side.problems),
+        rollouts=side.rollouts,
+        scored=side.scored,
+        truncated=side.truncated,
+        only_here=len(side.problems) - n,
+    )
+
+
+def _floor(baseline: Source, candidate: Source, options: CompareOptions) -> float:
+    if options.min_coverage is not None:
+        return options.min_coverage
+    own = [floor for floor in (baseline.floor(), candidate.floor()) if floor is not None]
+    return max(own) if own else MIN_COVERAGE
+
+
+def _categories(pairs: Pairs) -> dict[str, CategoryDelta]:
+    found = {}
+    labels = np.array([name or "" for name in pairs.categories], dtype=object)
+    for name in sorted({name for name in pairs.categories if name}):
+        mask = labels == name
+        one, other = pairs.chosen(mask)
+        clusters = None
+        if pairs.clusters is not None:
+            clusters = [c for c, keep in zip(pairs.clusters, mask, strict=True) if keep]
+        difference = paired_difference(one, other, clusters)
+        found[name] = CategoryDelta(
+            baseline=float(one.mean()),
+            candidate=float(other.mean()),
+            delta=difference.delta,
+            n=difference.n,
+            ci_lower=difference.lower,
+            ci_upper=difference.upper,
+        )
+    return found
+
+
+def _run(source: Source) -> dict[str, Any]:
+    return {
+        "run_id": source.run_id,
+        "model": source.model,
+        "path": str(source.path),
+        "config": dict(source.config),
+    }
+
+
+def _score_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any]]:
+    """Every metric both bundles have, as they stand there."""
+    found = {}
+    for metric in baseline.scores:
+        one, other = baseline.value(metric), candidate.value(metric)
+        if one is None or other is None:
+            continue
+        bounds = (one[1], one[2], other[1], other[2])
+        overlap = None in bounds or not (other[2] < one[1] or one[2] < other[1])  # type: ignore[operator]
+        found[metric] = {**_delta(one[0], other[0]), "ci_overlap": overlap}
+    return found
+
+
+def _runtime_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any]]:
+    one, other = baseline.scores.get("runtime"), candidate.scores.get("runtime")
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return {}
+    return {
+        name: _delta(float(one[name]), float(other[name]))
+        for name in ("total_tokens", "steps_per_second", "tokens_per_second")
+        if isinstance(one.get(name), int | float) and isinstance(other.get(name), int | float)
+    }
+
+
+def _delta(one: float, other: float) -> dict[str, float]:
+    return {
+        "baseline": one,
+        "candidate": other,
+        "delta": other - one,
+        "relative_pct": (other - one) / one * 100 if one else 0.0,
+    }
+
+
+def _warnings(baseline: Source, candidate: Source, differs: list[Difference]) -> list[str]:
+    found = [f"compared by force although they differ in {item}" for item in differs]
+    for side, source in (("baseline", baseline), ("candidate", candidate)):
+        rollouts = source.rollouts
+        if rollouts is None:
+            found.append(f"{side}: no results.jsonl with rollouts in {source.folder}")
+            continue
+        found += [f"{side}: {count} × {why}" for why, count in rollouts.ignored.items()]
+        missing = int(np.isnan(rollouts.rewards).sum())
+        if missing:
+            text = f"{side}: {missing} of {len(rollouts)} rollouts have no verdict"
+            found.append(f"{text}; they count as missing, not as wrong")
+        if source.benchmark.get("simulated") is True:
+            found.append(f"{side}: the model is simulated")
+    return found
+
+
+def _nothing(baseline: Source, candidate: Source, pairs: Pairs | None) -> str:
+    if pairs is not None:
+        return "no problem has a verdict on both sides"
+    without = [
+        side
+        for side, source in (("baseline", baseline), ("candidate", candidate))
+        if source.rollouts is None
+    ]
+    return f"no results.jsonl of the {' nor of the '.join(without)}: problems cannot be paired"
+
+
+def _incomparable(baseline: Source, candidate: Source, differs: list[Difference]) -> ConfigError:
+    lines = "".join(f"\n  {item}" for item in differs)
+    return ConfigError(
+        f"the results are not of the same thing; they differ in{lines}",
+        where=f"{Path(baseline.path)} and {Path(candidate.path)}",
+        hint="--force compares them all the same",
+    )

@@ -1,0 +1,138 @@
+"""Pairs the problems of two runs. The unit is the problem: its mean over the repeats that have a
+verdict. What stands on one side only, or has no verdict, is counted and never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .rollouts import Bools, Floats, Ints, Rollouts
+
+
+@dataclass(frozen=True, slots=True)
+class PerProblem:
+    """One side, a row per problem that has a verdict."""
+
+    problems: Ints
+    means: Floats
+    repeats: Ints
+    """Repeats with a verdict."""
+    within: Floats
+    """Variance of the rewards of one problem (n-1); 0 where there is one."""
+    first: Ints
+    """Position of its first rollout with a verdict."""
+    seen: int
+    """Problems with a line, with or without a verdict."""
+    rollouts: int
+    scored: int
+    truncated: int
+    """Scored rollouts that were cut off."""
+
+
+def per_problem(rollouts: Rollouts, *, correct_above: float | None = None) -> PerProblem:
+    """Means of the rewards; with ``correct_above`` shares of rewards above it instead."""
+    kept = np.flatnonzero(~np.isnan(rollouts.rewards))
+    values = rollouts.rewards[kept]
+    if correct_above is not None:
+        values = (values > correct_above).astype(np.float64)
+    problems, first, codes = np.unique(
+        rollouts.problems[kept], return_index=True, return_inverse=True
+    )
+    counts = np.bincount(codes, minlength=len(problems)).astype(np.int64)
+    sums = np.bincount(codes, weights=values, minlength=len(problems))
+    means = sums / counts
+    squares = np.bincount(codes, weights=(values - means[codes]) ** 2, minlength=len(problems))
+    return PerProblem(
+        problems=problems,
+        means=_exact(means, counts),
+        repeats=counts,
+        within=np.divide(squares, counts - 1, out=np.zeros_like(squares), where=counts > 1),
+        first=kept[first].astype(np.int64),
+        seen=len(np.unique(rollouts.problems)),
+        rollouts=len(rollouts),
+        scored=len(kept),
+        truncated=int(rollouts.truncated[kept].sum()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The problems with a verdict on both sides, by index in the dataset."""
+
+    problems: Ints
+    baseline: Floats
+    candidate: Floats
+    baseline_rows: Ints
+    """Position of the first scored rollout of each, in the side's rollouts."""
+    candidate_rows: Ints
+    categories: Sequence[str | None]
+    clusters: Sequence[str] | None
+    """One per problem, where the benchmark has clusters; a problem without is its own."""
+    union: int
+    """Problems seen on either side."""
+    baseline_side: PerProblem
+    candidate_side: PerProblem
+
+    @property
+    def n(self) -> int:
+        """Number of pairs."""
+        return len(self.problems)
+
+    @property
+    def differences(self) -> Floats:
+        """Candidate less baseline, per problem."""
+        return self.candidate - self.baseline
+
+    def chosen(self, mask: Bools) -> tuple[Floats, Floats]:
+        """Both sides of some of the pairs."""
+        return self.baseline[mask], self.candidate[mask]
+
+
+def pair(baseline: Rollouts, candidate: Rollouts, *, correct_above: float | None = None) -> Pairs:
+    """Pair by problem. Repeats need not be as many on both sides."""
+    one = per_problem(baseline, correct_above=correct_above)
+    other = per_problem(candidate, correct_above=correct_above)
+    problems, i, j = np.intersect1d(
+        one.problems, other.problems, assume_unique=True, return_indices=True
+    )
+    rows = one.first[i]
+    return Pairs(
+        problems=problems,
+        baseline=one.means[i],
+        candidate=other.means[j],
+        baseline_rows=rows,
+        candidate_rows=other.first[j],
+        categories=_categories(baseline, rows, candidate, other.first[j]),
+        clusters=_clusters(baseline, rows, problems),
+        union=len(np.union1d(baseline.problems, candidate.problems)),
+        baseline_side=one,
+        candidate_side=other,
+    )
+
+
+def _exact(means: Floats, counts: Ints) -> Floats:
+    """Means of several rewards without the noise of adding them: 3 × 0.1 has the mean 0.1, and is
+    no change against 0.1."""
+    return np.where(counts > 1, np.round(means, 12), means)
+
+
+def _categories(
+    baseline: Rollouts, rows: Ints, candidate: Rollouts, others: Ints
+) -> list[str | None]:
+    return [
+        baseline.categories[i] if baseline.categories[i] is not None else candidate.categories[j]
+        for i, j in zip(rows.tolist(), others.tolist(), strict=True)
+    ]
+
+
+def _clusters(rollouts: Rollouts, rows: Ints, problems: Ints) -> list[str] | None:
+    named = [rollouts.clusters[i] for i in rows.tolist()]
+    if all(name is None for name in named):
+        return None
+    return [
+        f"problem {problem}" if name is None else f"cluster {name}"
+        for name, problem in zip(named, problems.tolist(), strict=True)
+    ]

@@ -1,0 +1,64 @@
+"""Reads a gate policy: every problem with file and line, in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..config.explain import explain
+from ..config.gate_policy import SUPPORTED, GatePolicy
+from ..config.problems import Problem, as_error
+from ..config.tree import Node, from_plain, locate, plain
+from ..config.yaml_file import read_yaml
+from ..errors import ConfigError
+
+
+def load_policy(path: str | Path) -> GatePolicy:
+    """The policy of a YAML file. Raises ConfigError."""
+    node = read_yaml(Path(path))
+    if node.value is None:
+        raise ConfigError("is empty; a policy is a YAML mapping", where=str(path))
+    return _checked(node)
+
+
+def parse_policy(data: Mapping[str, Any]) -> GatePolicy:
+    """The policy of a mapping. Raises ConfigError."""
+    return _checked(from_plain(dict(data)))
+
+
+def _checked(node: Node) -> GatePolicy:
+    data = plain(node)
+    problems: list[Problem] = []
+    version = data.get("version", 1)
+    if version != 1 or isinstance(version, bool):
+        what = f"Unsupported gate policy version {version!r}"
+        problems.append(Problem(("version",), what, "version: 1"))
+        data = {**data, "version": 1}
+    policy = None
+    try:
+        policy = GatePolicy.model_validate(data)
+        problems += _metrics(policy)
+    except ValidationError as error:
+        problems += explain(error, frozenset(), GatePolicy)
+    failure = as_error(problems, lambda path: locate(node, path))
+    if failure is not None:
+        raise failure
+    assert policy is not None
+    return policy
+
+
+def _metrics(policy: GatePolicy) -> Iterator[Problem]:
+    """A benchmark that decides is judged by a metric that can be paired problem by problem."""
+    for name in policy.required():
+        metric = policy.rules(name).metric
+        path = ("benchmarks", name)
+        if metric is None:
+            what = "a benchmark that decides needs an explicit metric"
+            yield Problem(path, what, f"metric: {SUPPORTED[0]}, or {SUPPORTED[1]}")
+        elif metric not in SUPPORTED:
+            where = (*path, "metric") if policy.benchmarks[name].metric else ("defaults", "metric")
+            what = f"unsupported metric {metric!r} for {name}, which decides"
+            yield Problem(where, what, f"{SUPPORTED[0]} or {SUPPORTED[1]}, or tier: advisory")

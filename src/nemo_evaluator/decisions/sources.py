@@ -1,0 +1,176 @@
+"""Finds the benchmarks of a run: by bundles (``eval-*.json``), flat or one folder each.
+
+One rule for every command: a file is itself; a folder is its own bundle and those one level down.
+Two bundles of one benchmark are an error, never a silent choice.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from ..results.layout import RESULTS
+from .rollouts import Rollouts, read_rollouts
+
+BUNDLES = "eval-*.json"
+MAKE = "`nel eval report DIR` makes the bundles of a run that was cut short"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One benchmark of one run, read when it is needed."""
+
+    name: str
+    path: Path
+    """The bundle, or the folder of results that have none."""
+    bundle: Mapping[str, Any]
+    """Empty where there is none."""
+    given: Rollouts | None = None
+    """Rollouts held in memory, in the place of a file's."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the files stand."""
+        return self.path if self.path.is_dir() else self.path.parent
+
+    @cached_property
+    def rollouts(self) -> Rollouts | None:
+        """The rollouts; None where there is no results file, or an empty one."""
+        if self.given is not None:
+            return self.given
+        path = self.folder / RESULTS
+        found = read_rollouts(path) if path.is_file() else None
+        return found if found is not None and len(found) else None
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        found = self.bundle.get("run_id")
+        return found if isinstance(found, str) else self.folder.name
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """How the run was made."""
+        return _mapping(self.bundle.get("config"))
+
+    @property
+    def model(self) -> str:
+        """The model, or an empty text."""
+        found = self.config.get("model")
+        return found if isinstance(found, str) else ""
+
+    @property
+    def benchmark(self) -> Mapping[str, Any]:
+        """The benchmark's part of the bundle."""
+        return _mapping(self.bundle.get("benchmark"))
+
+    @property
+    def scores(self) -> Mapping[str, Any]:
+        """Metric → entry."""
+        return _mapping(self.benchmark.get("scores"))
+
+    def planned(self) -> int | None:
+        """Problems that were to be evaluated, as far as the bundle tells."""
+        coverage = _mapping(self.benchmark.get("coverage"))
+        repeats = self.benchmark.get("repeats")
+        planned = coverage.get("planned")
+        if isinstance(planned, int) and isinstance(repeats, int) and repeats > 0:
+            return planned // repeats
+        shuffled = _mapping(self.config.get("shuffle")).get("ds_effective_size")
+        samples = shuffled if isinstance(shuffled, int) else self.benchmark.get("samples")
+        return samples if isinstance(samples, int) else None
+
+    def floor(self) -> float | None:
+        """The coverage below which the run itself said that its score says nothing."""
+        return _number(_mapping(self.benchmark.get("coverage")).get("floor"))
+
+    def value(self, metric: str) -> tuple[float, float | None, float | None] | None:
+        """A metric of the bundle with its bounds, if it is a finite number."""
+        entry = self.scores.get(metric)
+        if not isinstance(entry, Mapping) or (value := _number(entry.get("value"))) is None:
+            return None
+        return value, _number(entry.get("ci_lower")), _number(entry.get("ci_upper"))
+
+
+def find(path: Path) -> dict[str, Source]:
+    """Benchmark name → its source; empty if there is none. Raises ConfigError."""
+    if not path.exists():
+        raise ConfigError("there is no such file or folder", where=str(path))
+    if path.is_file():
+        source = _of_file(path)
+        return {source.name: source}
+    folders = [path, *sorted(child for child in path.iterdir() if child.is_dir())]
+    if any(child.name.startswith("shard_") for child in folders[1:]) and not _bundles(folders):
+        hint = f"nel eval merge {path}"
+        raise ConfigError("holds shards that are not merged", where=str(path), hint=hint)
+    found: dict[str, Source] = {}
+    for folder in folders:
+        if folder.name.startswith("shard_") and folder is not path:
+            continue
+        for source in _of_folder(folder):
+            if source.name in found:
+                raise ConfigError(
+                    f"Duplicate benchmark {source.name!r}: {found[source.name].path} and "
+                    f"{source.path}",
+                    where=str(path),
+                    hint="name the one that is meant, or remove the other",
+                )
+            found[source.name] = source
+    return found
+
+
+def read_bundle(path: Path) -> dict[str, Any]:
+    """A bundle. Raises ConfigError if it is none."""
+    try:
+        bundle = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except ValueError as error:
+        raise ConfigError(f"Invalid JSON: {error}", where=str(path)) from None
+    if not isinstance(bundle, dict) or not isinstance(bundle.get("benchmark"), dict):
+        raise ConfigError("is no bundle: it has no benchmark", where=str(path))
+    return bundle
+
+
+def _of_file(path: Path) -> Source:
+    if path.name.endswith(".jsonl"):
+        if path.name != RESULTS:
+            raise ConfigError(f"only {RESULTS} can be compared", where=str(path))
+        return Source(path.parent.name, path.parent, {})
+    bundle = read_bundle(path)
+    return Source(_name(bundle, path), path, bundle)
+
+
+def _of_folder(folder: Path) -> list[Source]:
+    bundles = sorted(folder.glob(BUNDLES))
+    if not bundles and (folder / RESULTS).is_file():
+        return [Source(folder.name, folder, {})]
+    return [_of_file(bundle) for bundle in bundles]
+
+
+def _bundles(folders: list[Path]) -> bool:
+    own = [folder for folder in folders if not folder.name.startswith("shard_")]
+    return any(next(folder.glob(BUNDLES), None) is not None for folder in own)
+
+
+def _name(bundle: Mapping[str, Any], path: Path) -> str:
+    name = bundle["benchmark"].get("name")
+    if not isinstance(name, str) or not name:
+        raise ConfigError("is no bundle: its benchmark has no name", where=str(path))
+    return name
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)

@@ -1,0 +1,189 @@
+"""Comparisons and gates over run directories: finds what is there, decides, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..decisions.compare import CompareOptions, Comparison, TestName, compare
+from ..decisions.documents import comparison_document, gate_document
+from ..decisions.gate import GateReport, gate
+from ..decisions.multiple import Correction, Field, compare_all
+from ..decisions.planning import Spread, spread_of_pair, spread_of_run
+from ..decisions.policy import load_policy, parse_policy
+from ..decisions.rollouts import rollouts_of
+from ..decisions.sources import Source, find
+from ..errors import ConfigError
+from ..results.layout import PLAN_LOCK
+from .reporting import refresh
+
+Paths = str | Path
+Rows = Iterable[Mapping[str, Any]] | Mapping[tuple[int, int], Mapping[str, Any]]
+
+
+def sources(path: Path) -> dict[str, Source]:
+    """Benchmark → source of a run, a benchmark or a bundle; what a run that was cut short has not
+    derived yet is derived first. Raises ConfigError."""
+    found = find(path)
+    if path.is_dir() and (path / PLAN_LOCK).is_file() and not any(s.bundle for s in found.values()):
+        refresh(path)
+        found = find(path)
+    return found
+
+
+def compare_directories(
+    baseline: Path, candidate: Path, options: CompareOptions
+) -> tuple[dict[str, Comparison], dict[str, str]]:
+    """Every benchmark both have, and those that only one has (with the one that lacks it).
+
+    A pair of single benchmarks is compared even if their names differ, if that is forced.
+    Raises ConfigError where there is nothing to compare.
+    """
+    one, other = _some(baseline), _some(candidate)
+    unmatched = {name: str(candidate) for name in one if name not in other}
+    unmatched |= {name: str(baseline) for name in other if name not in one}
+    shared = [name for name in one if name in other]
+    if not shared and len(one) == len(other) == 1:
+        (a,), (b,) = one.values(), other.values()
+        return {a.name: compare(a, b, options)}, {}
+    if not shared:
+        raise ConfigError(
+            f"No matching benchmarks: {', '.join(one)} there, {', '.join(other)} here",
+            where=f"{baseline} and {candidate}",
+        )
+    return {name: compare(one[name], other[name], options) for name in shared}, unmatched
+
+
+def compare_many(
+    baseline: Path, candidates: Sequence[Path], options: CompareOptions, correction: Correction
+) -> Field:
+    """Several candidates against one baseline. Raises ConfigError."""
+    runs = [_some(path) for path in (baseline, *candidates)]
+    labels = _labels([baseline, *candidates])
+    first, *rest = zip(labels, runs, strict=True)
+    for label, others in rest:
+        if not set(others) & set(first[1]):
+            raise ConfigError("No matching benchmarks", where=f"{baseline} and {label}")
+    return compare_all(first, rest, options, correction=correction)
+
+
+def gate_directories(
+    baseline: Path, candidate: Path, policy: Path, *, force: bool = False
+) -> GateReport:
+    """Apply a policy file. Raises ConfigError for a policy or files that cannot be read."""
+    rules = load_policy(policy)
+    names = (str(baseline), str(candidate))
+    return gate(sources(baseline), sources(candidate), rules, names=names, force=force)
+
+
+def compare_runs(
+    baseline: Paths,
+    candidate: Paths,
+    *,
+    reward_threshold: float = 0.0,
+    alpha: float = 0.05,
+    min_effect: float = 0.005,
+    test: TestName = "auto",
+    min_coverage: float | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """The report of `nel compare --format json` on one benchmark of two runs.
+
+    ``min_effect`` is the largest drop allowed, in units of the score; a reward above
+    ``reward_threshold`` is a right answer in the flips. Raises ConfigError where there is nothing
+    to compare, several benchmarks, or results that are not of the same thing (unless ``force``).
+    """
+    options = CompareOptions(
+        max_drop=min_effect,
+        alpha=alpha,
+        test=test,
+        correct_above=reward_threshold,
+        min_coverage=min_coverage,
+        force=force,
+    )
+    found, _ = compare_directories(Path(baseline), Path(candidate), options)
+    if len(found) > 1:
+        raise ConfigError(
+            f"holds several benchmarks: {', '.join(found)}",
+            where=str(baseline),
+            hint="give the folder of one of them",
+        )
+    return comparison_document(next(iter(found.values())))
+
+
+def compare_results(
+    baseline: Rows,
+    candidate: Rows,
+    *,
+    reward_threshold: float = 0.0,
+    alpha: float = 0.05,
+    min_effect: float = 0.005,
+    test: TestName = "auto",
+    name: str = "results",
+) -> dict[str, Any]:
+    """The same for rows held in memory: objects as in ``results.jsonl``, listed or by
+    ``(problem_idx, repeat)``. Raises ConfigError for rows that cannot be read."""
+    options = CompareOptions(
+        max_drop=min_effect, alpha=alpha, test=test, correct_above=reward_threshold
+    )
+    one, other = (
+        Source(name, Path(side), {}, given=rollouts_of(_listed(rows)))
+        for side, rows in (("baseline", baseline), ("candidate", candidate))
+    )
+    return comparison_document(compare(one, other, options))
+
+
+def gate_runs(
+    baseline: Paths, candidate: Paths, policy: Paths | Mapping[str, Any], *, force: bool = False
+) -> dict[str, Any]:
+    """The report of `nel gate --format json`. ``policy``: a file, or the policy itself.
+    Raises ConfigError."""
+    rules = parse_policy(policy) if isinstance(policy, Mapping) else load_policy(policy)
+    one, other = Path(baseline), Path(candidate)
+    names = (str(one), str(other))
+    return gate_document(gate(sources(one), sources(other), rules, names=names, force=force))
+
+
+def spreads(
+    baseline: Path, candidate: Path | None, *, correlation: float, icc: float
+) -> dict[str, Spread]:
+    """How scores vary, by benchmark, on one or two past runs. Raises ConfigError."""
+    one = _some(baseline)
+    if candidate is None:
+        return {
+            name: spread_of_run(source, correlation=correlation, icc=icc)
+            for name, source in one.items()
+        }
+    other = _some(candidate)
+    shared = [name for name in one if name in other]
+    if not shared:
+        raise ConfigError("No matching benchmarks", where=f"{baseline} and {candidate}")
+    return {name: spread_of_pair(one[name], other[name], icc=icc) for name in shared}
+
+
+def _some(path: Path) -> dict[str, Source]:
+    found = sources(path)
+    if not found:
+        raise ConfigError(
+            "holds no bundle (eval-*.json) and no results.jsonl",
+            where=str(path),
+            hint="give the directory of a run, one benchmark's folder, or a bundle",
+        )
+    return found
+
+
+def _listed(rows: Rows) -> list[Mapping[str, Any]]:
+    if not isinstance(rows, Mapping):
+        return list(rows)
+    return [{"problem_idx": p, "repeat": r, **row} for (p, r), row in rows.items()]
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell them apart."""
+    resolved = [path.resolve() for path in paths]
+    for depth in range(1, max(len(path.parts) for path in resolved) + 1):
+        labels = ["/".join(path.parts[-depth:]) for path in resolved]
+        if len(set(labels)) == len(labels):
+            return labels
+    raise ConfigError("the same results are given twice", where=", ".join(map(str, paths)))

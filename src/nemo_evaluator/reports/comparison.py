@@ -1,0 +1,301 @@
+"""Comparisons as pages: of one benchmark, of several, and of several candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..decisions.compare import Comparison
+from ..decisions.flips import Flip
+from ..decisions.multiple import Field
+from ..decisions.verdicts import Verdict, p_text, worst
+from .pages import Block, Facts, Grid, Page, Plot, Points
+
+FLIP_COLUMNS = ("Problem", "Category", "Reward", "Expected", "Baseline", "Candidate")
+
+
+def comparison_page(c: Comparison, *, flips: int | None = 0, details: bool = True) -> Page:
+    """One benchmark. ``flips``: how many of each kind are listed, None for all; without
+    ``details`` only the verdict, the facts and the categories that dropped."""
+    blocks: list[Block] = [Facts(tuple(_facts(c)))]
+    if c.difference is not None:
+        blocks.append(_plot(c))
+    categories = _categories(c, all_of_them=details)
+    blocks.append(categories)
+    if details:
+        blocks += [_score_deltas(c), _runtime(c)]
+    if c.flips is not None and flips != 0:
+        blocks.append(_flips("Regressions", c.flips.regressions, flips))
+        blocks.append(_flips("Improvements", c.flips.improvements, flips))
+    blocks.append(Points("Warnings", c.warnings))
+    return Page(
+        title=f"{c.benchmark}: {_name(c.candidate)} against {_name(c.baseline)}",
+        verdict=c.verdict.value,
+        sentence="; ".join(c.reasons) + ".",
+        blocks=tuple(blocks),
+    )
+
+
+def overview_page(comparisons: Mapping[str, Comparison], unmatched: Mapping[str, str]) -> Page:
+    """Several benchmarks of two runs: the worst verdict decides."""
+    verdict = worst(c.verdict for c in comparisons.values())
+    rows = tuple(
+        (name, c.verdict.value, *_scores(c), _p(c), f"{c.n_paired:,}")
+        for name, c in comparisons.items()
+    )
+    first = next(iter(comparisons.values()))
+    deciding = [name for name, c in comparisons.items() if c.verdict is verdict]
+    sentence = (
+        f"all {len(rows)} benchmarks"
+        if verdict is Verdict.PASS
+        else f"{len(deciding)} of {len(rows)} benchmarks: {', '.join(deciding)}"
+    )
+    return Page(
+        title=f"{_name(first.candidate)} against {_name(first.baseline)}",
+        verdict=verdict.value,
+        sentence=sentence + ".",
+        blocks=(
+            Grid(
+                "Benchmarks",
+                (
+                    "Benchmark",
+                    "Verdict",
+                    "Baseline",
+                    "Candidate",
+                    "Difference",
+                    "95 % CI",
+                    "p",
+                    "n",
+                ),
+                rows,
+            ),
+            Plot(
+                "Difference of the scores",
+                tuple(
+                    (name, c.difference.lower, c.difference.delta, c.difference.upper)
+                    for name, c in comparisons.items()
+                    if c.difference is not None
+                ),
+                first.options.max_drop,
+            ),
+            Points(
+                "Not compared",
+                tuple(f"{name}: not in {where}" for name, where in unmatched.items()),
+            ),
+        ),
+    )
+
+
+def field_page(field: Field) -> Page:
+    """Several candidates against one baseline."""
+    verdict = worst(entry.verdict for entry in field.entries)
+    rows = tuple(
+        (
+            entry.candidate,
+            entry.comparison.benchmark,
+            entry.verdict.value,
+            *_scores(entry.comparison),
+            "—" if entry.p_worse is None else p_text(entry.p_worse),
+            f"{entry.comparison.n_paired:,}",
+        )
+        for entry in field.entries
+    )
+    columns = ("Candidate", "Benchmark", "Verdict", "Baseline", "Score", "Difference", "95 % CI")
+    boards = tuple(
+        Grid(
+            f"Leaderboard: {benchmark}",
+            ("Rank", "Run", "Score", "Rank between", "n"),
+            tuple(
+                (
+                    str(place.rank),
+                    place.name,
+                    f"{place.score:.4f}",
+                    f"{place.rank_low} and {place.rank_high}",
+                    f"{place.n:,}",
+                )
+                for place in places
+            ),
+        )
+        for benchmark, places in field.leaderboard.items()
+    )
+    counts = {kind: sum(e.verdict is kind for e in field.entries) for kind in Verdict}
+    said = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
+    note = {"holm": "Holm", "bh": "Benjamini-Hochberg"}.get(field.correction)
+    return Page(
+        title=f"{len({e.candidate for e in field.entries})} candidates against {field.baseline}",
+        verdict=verdict.value,
+        sentence=f"{said}.",
+        blocks=(
+            Grid(
+                "Candidates",
+                (*columns, "p", "n"),
+                rows,
+                f"p-values corrected for {len(rows)} comparisons ({note})" if note else "",
+            ),
+            *boards,
+            Points("Not in every run", tuple(f"benchmark {name}" for name in field.unmatched)),
+        ),
+    )
+
+
+def _facts(c: Comparison) -> list[tuple[str, str]]:
+    rows = []
+    for name, run, score in (
+        ("baseline", c.baseline, c.baseline_score),
+        ("candidate", c.candidate, c.candidate_score),
+    ):
+        head = f"{score:.4f}  " if score is not None else ""
+        rows.append((name, f"{head}{_name(run)}, run {run['run_id']}"))
+    d, test = c.difference, c.test
+    if d is not None:
+        units = "" if d.units == d.n else f", {d.units:,} clusters"
+        interval = f"95 % CI {_interval(d.lower, d.upper)}"
+        rows.append(("difference", f"{d.delta:+.4f}  {interval} ({d.method}{units})"))
+    if test is not None:
+        p = f"p = {p_text(test.p_worse)} that a drop like this is chance"
+        rows.append(("test", f"{p} ({test.name}: {test.reason})"))
+    if c.sides:
+        rows.append(("paired", _paired(c)))
+    if c.flips is not None:
+        table = c.flips.contingency
+        rows.append(
+            (
+                "flips",
+                f"{table.baseline_only_correct:,} regressions, "
+                f"{table.candidate_only_correct:,} improvements, {table.both_correct:,} right on "
+                f"both sides, {table.both_wrong:,} wrong on both",
+            )
+        )
+        if c.worse != table.baseline_only_correct or c.better != table.candidate_only_correct:
+            rows.append(("changes", f"{c.worse:,} problems score lower, {c.better:,} higher"))
+    if c.detectable is not None:
+        size = f"a drop of {c.detectable:.4f} would be found in four of five such comparisons"
+        rows.append(("power", size))
+    rows.append(("max drop", f"{c.options.max_drop:g}"))
+    return rows
+
+
+def _paired(c: Comparison) -> str:
+    text = f"{c.n_paired:,} problems, {c.coverage:.1%} of what was planned"
+    parts = []
+    for name, side in c.sides.items():
+        missing = side.rollouts - side.scored
+        said = [
+            f"{count:,} {what}"
+            for count, what in (
+                (side.only_here, "only here"),
+                (missing, "rollouts without a verdict"),
+                (side.truncated, "cut off"),
+            )
+            if count
+        ]
+        if said:
+            parts.append(f"{name}: {', '.join(said)}")
+    return "; ".join([text, *parts])
+
+
+def _plot(c: Comparison) -> Plot:
+    assert c.difference is not None
+    rows = [("all", c.difference.lower, c.difference.delta, c.difference.upper)]
+    rows += [(name, d.ci_lower, d.delta, d.ci_upper) for name, d in c.categories.items()]
+    return Plot("Difference of the scores", tuple(rows[:41]), c.options.max_drop)
+
+
+def _categories(c: Comparison, *, all_of_them: bool) -> Grid:
+    """BROKE where the whole interval lies below zero and the drop is larger than allowed."""
+    rows = []
+    for name, d in c.categories.items():
+        large = d.delta < -c.options.max_drop
+        label = "BROKE" if large and d.ci_upper < 0 else "WARN" if large else "HELD"
+        if all_of_them or label != "HELD":
+            rows.append(
+                (
+                    name,
+                    label,
+                    f"{d.baseline:.4f}",
+                    f"{d.candidate:.4f}",
+                    f"{d.delta:+.4f}",
+                    _interval(d.ci_lower, d.ci_upper),
+                    f"{d.n:,}",
+                )
+            )
+    note = "Not corrected for the number of categories; look here, do not decide here."
+    columns = ("Category", "Change", "Baseline", "Candidate", "Difference", "95 % CI", "n")
+    return Grid("Categories", columns, tuple(rows), note)
+
+
+def _score_deltas(c: Comparison) -> Grid:
+    rows = tuple(
+        (
+            metric,
+            f"{delta['baseline']:.4f}",
+            f"{delta['candidate']:.4f}",
+            f"{delta['delta']:+.4f}",
+            f"{delta['relative_pct']:+.1f} %",
+        )
+        for metric, delta in c.score_deltas.items()
+    )
+    columns = ("Metric", "Baseline", "Candidate", "Difference", "Relative")
+    return Grid("Metrics as reported by each run", columns, rows)
+
+
+def _runtime(c: Comparison) -> Grid:
+    rows = tuple(
+        (
+            name.replace("_", " "),
+            f"{delta['baseline']:,.1f}",
+            f"{delta['candidate']:,.1f}",
+            f"{delta['relative_pct']:+.1f} %",
+        )
+        for name, delta in c.runtime_deltas.items()
+    )
+    return Grid("Cost and speed", ("", "Baseline", "Candidate", "Relative"), rows)
+
+
+def _flips(title: str, flips: tuple[Flip, ...], limit: int | None) -> Grid:
+    shown = flips if limit is None else flips[:limit]
+    note = f"and {len(flips) - len(shown):,} more" if len(shown) < len(flips) else ""
+    return Grid(
+        f"{title} ({len(flips):,})",
+        FLIP_COLUMNS,
+        tuple(
+            (
+                str(flip.problem_idx),
+                flip.category or "",
+                f"{flip.baseline_reward:g} → {flip.candidate_reward:g}",
+                _text(flip.expected_answer),
+                _text(flip.baseline_answer or flip.baseline_response),
+                _text(flip.candidate_answer or flip.candidate_response),
+            )
+            for flip in shown
+        ),
+        note,
+    )
+
+
+def _scores(c: Comparison) -> tuple[str, str, str, str]:
+    if c.difference is None or c.baseline_score is None or c.candidate_score is None:
+        return "—", "—", "—", "—"
+    return (
+        f"{c.baseline_score:.4f}",
+        f"{c.candidate_score:.4f}",
+        f"{c.difference.delta:+.4f}",
+        _interval(c.difference.lower, c.difference.upper),
+    )
+
+
+def _interval(low: float, high: float) -> str:
+    return "unknown" if abs(low) == float("inf") else f"[{low:+.4f}, {high:+.4f}]"
+
+
+def _p(c: Comparison) -> str:
+    return "—" if c.test is None else p_text(c.test.p_worse)
+
+
+def _name(run: Mapping[str, Any]) -> str:
+    return str(run["model"] or run["run_id"])
+
+
+def _text(value: Any) -> str:
+    text = " ".join(str(value).split()) if value is not None else ""
+    return text if len(text) <= 32 else text[:31] + "…"

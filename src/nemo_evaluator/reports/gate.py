@@ -1,0 +1,123 @@
+"""A gate as a page, and as JUnit XML for a CI."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from ..decisions.gate import BenchmarkGate, GateReport, Status
+from .pages import Block, Facts, Grid, Page, Plot, Points
+
+COLUMNS = (
+    "Benchmark",
+    "Tier",
+    "Status",
+    "Metric",
+    "Baseline",
+    "Candidate",
+    "Delta",
+    "95 % CI",
+    "Allowed",
+    "n",
+)
+
+
+def gate_page(report: GateReport, *, explain: bool = False) -> Page:
+    """The decision. ``explain``: every rule with its numbers, not only what speaks against."""
+    blocks: list[Block] = [
+        Facts((("baseline", report.baseline), ("candidate", report.candidate))),
+        Grid("Benchmarks", COLUMNS, tuple(_row(item) for item in report.benchmarks), _note(report)),
+        Plot(
+            "Difference of the scores",
+            tuple(
+                (item.benchmark, item.delta_ci_lower, item.delta, item.delta_ci_upper)
+                for item in report.benchmarks
+                if item.delta is not None
+                and item.delta_ci_lower is not None
+                and item.delta_ci_upper is not None
+            ),
+        ),
+        _rules(report, explain),
+        Points("Missing", report.missing),
+        Points("Warnings", tuple(_warnings(report))),
+    ]
+    return Page(
+        title="Quality gate",
+        verdict=report.verdict.value,
+        sentence="; ".join(report.reasons) + ".",
+        blocks=tuple(blocks),
+    )
+
+
+def junit(report: GateReport) -> str:
+    """A suite with one case per benchmark: a breach fails, what is undecided is an error, and what
+    is advisory is skipped where it does not pass."""
+    suite = Element("testsuite", name="nel gate", tests=str(len(report.benchmarks) + 1))
+    counts = {"failures": 0, "errors": 0, "skipped": 0}
+    for item in report.benchmarks:
+        case = SubElement(suite, "testcase", classname=f"gate.{item.tier}", name=item.benchmark)
+        if item.status is Status.PASS:
+            continue
+        if not item.decides:
+            tag, count = "skipped", "skipped"
+        elif item.status is Status.INSUFFICIENT_EVIDENCE:
+            tag, count = "error", "errors"
+        else:
+            tag, count = "failure", "failures"
+        counts[count] += 1
+        text = "; ".join(item.reasons)
+        SubElement(case, tag, message=f"{item.status}: {text}", type=item.status.value)
+    # The verdict itself: a policy under which nothing was evaluated must not look green.
+    case = SubElement(suite, "testcase", classname="gate", name="verdict")
+    if report.verdict != "GO":
+        tag, count = ("failure", "failures") if report.verdict == "NO-GO" else ("error", "errors")
+        counts[count] += 1
+        message = f"{report.verdict}: {'; '.join(report.reasons)}"
+        SubElement(case, tag, message=message, type=report.verdict.value)
+    for name, number in counts.items():
+        suite.set(name, str(number))
+    root = Element("testsuites")
+    root.append(suite)
+    indent(root)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{tostring(root, encoding="unicode")}\n'
+
+
+def _row(item: BenchmarkGate) -> tuple[str, ...]:
+    unknown = "—"
+    interval = unknown
+    if item.delta_ci_lower is not None and item.delta_ci_upper is not None:
+        interval = f"[{item.delta_ci_lower:+.4f}, {item.delta_ci_upper:+.4f}]"
+    return (
+        item.benchmark,
+        item.tier.value,
+        item.status.value,
+        item.metric or unknown,
+        unknown if item.baseline_score is None else f"{item.baseline_score:.4f}",
+        unknown if item.candidate_score is None else f"{item.candidate_score:.4f}",
+        unknown if item.delta is None else f"{item.delta:+.4f}",
+        interval,
+        f"{item.rules.max_drop:g}",
+        f"{item.n_paired:,}",
+    )
+
+
+def _rules(report: GateReport, explain: bool) -> Grid:
+    """What was applied. A PASS is shown only where all is explained."""
+    rows = tuple(
+        (item.benchmark, rule.name, rule.status.value, rule.explanation)
+        for item in report.benchmarks
+        for rule in item.applied
+        if explain or rule.status is not Status.PASS
+    )
+    title = "Rules" if explain else "Rules that are not met"
+    return Grid(title, ("Benchmark", "Rule", "Status", "With its numbers"), rows)
+
+
+def _note(report: GateReport) -> str:
+    if report.policy.correction == "none":
+        return ""
+    return "Breaches are corrected for the number of benchmarks (Holm)."
+
+
+def _warnings(report: GateReport) -> list[str]:
+    own = [f"{item.benchmark}: {text}" for item in report.benchmarks for text in item.warnings]
+    return [*report.warnings, *own]
