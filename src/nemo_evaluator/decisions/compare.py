@@ -150,13 +150,13 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
 
 def _judged(head: Comparison, baseline: Source, candidate: Source, pairs: Pairs) -> Comparison:
     assert baseline.rollouts is not None and candidate.rollouts is not None
-    options = head.options
+    options, limit = head.options, head.options.max_drop
     difference = paired_difference(pairs.baseline, pairs.candidate, pairs.clusters)
     test = run_test(pairs, options)
     coverage, sides = _coverage(baseline, candidate, pairs)
     spread = difference.error * math.sqrt(difference.n)
     known = math.isfinite(spread) and spread > 0
-    needed = problems_needed(spread, options.max_drop, sides=2) if known else None
+    needed = problems_needed(spread, limit, sides=2) if known and limit else None
     evidence = Evidence(
         n=pairs.n,
         coverage=coverage,
@@ -168,7 +168,7 @@ def _judged(head: Comparison, baseline: Source, candidate: Source, pairs: Pairs)
         p_better=test.p_better,
         needed=needed,
     )
-    verdict, reasons = judge(evidence, max_drop=options.max_drop, alpha=options.alpha)
+    verdict, reasons = judge(evidence, max_drop=limit, alpha=options.alpha)
     return msgspec.structs.replace(
         head,
         verdict=verdict,

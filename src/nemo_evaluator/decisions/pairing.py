@@ -42,9 +42,9 @@ def per_problem(rollouts: Rollouts, *, correct_above: float | None = None) -> Pe
         rollouts.problems[kept], return_index=True, return_inverse=True
     )
     counts = np.bincount(codes, minlength=len(problems)).astype(np.int64)
-    sums = np.bincount(codes, weights=values, minlength=len(problems))
+    sums = _sums(codes, values, len(problems))
     means = sums / counts
-    squares = np.bincount(codes, weights=(values - means[codes]) ** 2, minlength=len(problems))
+    squares = _sums(codes, (values - means[codes]) ** 2, len(problems))
     return PerProblem(
         problems=problems,
         means=_exact(means, counts),
@@ -111,6 +111,10 @@ def pair(baseline: Rollouts, candidate: Rollouts, *, correct_above: float | None
         baseline_side=one,
         candidate_side=other,
     )
+
+
+def _sums(codes: Ints, values: Floats, size: int) -> Floats:
+    return np.bincount(codes, weights=values, minlength=size).astype(np.float64)
 
 
 def _exact(means: Floats, counts: Ints) -> Floats:

@@ -16,7 +16,6 @@ from ..stats.mcnemar_power import power_of_mcnemar, problems_needed_mcnemar
 from ..stats.power import (
     VarianceParts,
     difference_parts,
-    minimum_detectable_effect,
     power_of,
     problems_needed,
     variance_parts,
@@ -48,9 +47,14 @@ class Spread(Record, frozen=True, kw_only=True, omit_defaults=False):
     basis: str
     """Where it is from, in words."""
 
-    def sd(self, repeats: int) -> float:
-        """Standard deviation of a problem's difference of means over ``repeats``."""
-        return math.sqrt(self.between + self.within / repeats)
+    def sd(self, repeats: int, drop: float = 0.0) -> float:
+        """Standard deviation of a problem's difference of means over ``repeats``.
+
+        Right answers that turn wrong come on top of the flips there are anyway, each by its own
+        chance: a drop of right and wrong answers adds its own size to the variance of a repeat.
+        """
+        added = drop - drop * drop if self.binary else 0.0
+        return math.sqrt(self.between + (self.within + added) / repeats)
 
 
 class Planned(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -186,57 +190,48 @@ def plan_power(
 def _row(
     spread: Spread, drop: float, n: int | None, repeats: int, alpha: float, power: float
 ) -> Planned:
-    sd = spread.sd(repeats)
     exact = spread.binary and repeats == 1
-    # The drop itself varies over problems, beside what varies without it.
-    flips = max(sd * sd + drop * drop, drop)
-    worse, better = (flips + drop) / 2, (flips - drop) / 2
-    chance: float | None = None
-    detectable: float | None = None
-    if exact:
-        needed = _needed(worse, better, alpha, power)
-        if n is not None:
-            chance = power_of_mcnemar(worse, better, n, alpha)
-            detectable = _detectable(sd, n, alpha, power)
-    else:
-        needed = problems_needed(sd, drop, alpha=alpha, power=power) if sd else 1
-        if n is not None:
-            chance = power_of(sd, n, drop, alpha=alpha)
-            detectable = minimum_detectable_effect(sd, n, alpha=alpha, power=power)
+    needed = _needed(spread, drop, repeats, alpha, power)
     return Planned(
         repeats=repeats,
         problems_needed=needed,
-        detectable=detectable,
-        power=chance,
+        detectable=None if n is None else _detectable(spread, n, repeats, alpha, power),
+        power=None if n is None else _chance(spread, drop, n, repeats, alpha),
         rollouts_needed=needed * repeats if needed is not None else None,
         exact=exact,
     )
 
 
-def _needed(worse: float, better: float, alpha: float, power: float) -> int | None:
-    if worse > 1:
+def _flips(spread: Spread, drop: float) -> tuple[float, float]:
+    """Shares of problems that flip for the worse and for the better, of single verdicts."""
+    flips = min(1.0, spread.sd(1, drop) ** 2 + drop * drop)
+    return (flips + drop) / 2, (flips - drop) / 2
+
+
+def _chance(spread: Spread, drop: float, n: int, repeats: int, alpha: float) -> float:
+    if spread.binary and repeats == 1:
+        return power_of_mcnemar(*_flips(spread, drop), n, alpha)
+    return power_of(spread.sd(repeats, drop), n, drop, alpha=alpha)
+
+
+def _needed(spread: Spread, drop: float, repeats: int, alpha: float, power: float) -> int | None:
+    if spread.binary and drop > spread.score:
         return None
-    try:
-        return problems_needed_mcnemar(worse, better, alpha=alpha, power=power)
-    except ValueError:
-        return None
+    if spread.binary and repeats == 1:
+        return problems_needed_mcnemar(*_flips(spread, drop), alpha=alpha, power=power)
+    sd = spread.sd(repeats, drop)
+    return problems_needed(sd, drop, alpha=alpha, power=power) if sd else 1
 
 
-def _detectable(sd: float, n: int, alpha: float, power: float) -> float | None:
-    """The smallest drop the exact test finds, by bisection."""
-
-    def chance(drop: float) -> float:
-        flips = max(sd * sd + drop * drop, drop)
-        if flips > 1:
-            return 1.0
-        return power_of_mcnemar((flips + drop) / 2, (flips - drop) / 2, n, alpha)
-
-    low, high = 0.0, 1.0
-    if chance(high) < power:
+def _detectable(spread: Spread, n: int, repeats: int, alpha: float, power: float) -> float | None:
+    """The smallest drop that is found, by bisection."""
+    low, high = 0.0, spread.score if spread.binary else 10 * spread.sd(repeats)
+    if _chance(spread, high, n, repeats, alpha) < power:
         return None
     for _ in range(24):
         middle = (low + high) / 2
-        low, high = (low, middle) if chance(middle) >= power else (middle, high)
+        enough = _chance(spread, middle, n, repeats, alpha) >= power
+        low, high = (low, middle) if enough else (middle, high)
     return high
 
 

@@ -1,0 +1,192 @@
+"""How often the decisions themselves are wrong, by simulation: runs are drawn, verdicts counted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from nemo_evaluator.config.gate_policy import GatePolicy
+from nemo_evaluator.decisions.compare import CompareOptions, compare
+from nemo_evaluator.decisions.gate import GateVerdict, gate
+from nemo_evaluator.decisions.pairing import pair
+from nemo_evaluator.decisions.planning import plan_power, spread_assumed, spread_of_run
+from nemo_evaluator.decisions.rollouts import Rollouts, rollouts_of
+from nemo_evaluator.decisions.sources import Source
+from nemo_evaluator.decisions.verdicts import Verdict
+
+Floats = npt.NDArray[np.float64]
+Draw = Callable[[np.random.Generator], tuple[Floats, Floats]]
+
+
+def columns(rewards: Floats, clusters: list[str] | None = None) -> Rollouts:
+    """Rewards of n problems × k repeats."""
+    n, k = rewards.shape
+    template = rollouts_of([])
+    total = n * k
+    nothing = np.zeros(total, dtype=np.int64)
+    return Rollouts(
+        problems=np.repeat(np.arange(n), k),
+        repeats=np.tile(np.arange(k), n),
+        rewards=rewards.ravel(),
+        truncated=np.zeros(total, dtype=np.bool_),
+        categories=[None] * total,
+        clusters=[None] * total if clusters is None else [c for c in clusters for _ in range(k)],
+        expected=nothing,
+        prompts=nothing,
+        rows=[{}] * total,
+        positions=np.arange(total),
+        ignored=template.ignored,
+    )
+
+
+def source(rewards: Floats, clusters: list[str] | None = None) -> Source:
+    return Source("bench", Path("run"), {}, given=columns(rewards, clusters))
+
+
+def verdicts(
+    draw: Draw, times: int, options: CompareOptions, clusters: list[str] | None = None
+) -> Counter[Verdict]:
+    generator = np.random.default_rng(11)
+    counts: Counter[Verdict] = Counter()
+    for _ in range(times):
+        one, other = draw(generator)
+        counts[compare(source(one, clusters), source(other, clusters), options).verdict] += 1
+    return counts
+
+
+def at_most(share: float, times: int) -> float:
+    """What a share may look like in so many draws (three standard errors)."""
+    return share + 3 * math.sqrt(share * (1 - share) / times)
+
+
+def binary(n: int, k: int, drop: float = 0.0, clusters: int | None = None) -> Draw:
+    """Problems of varying difficulty; repeats by chance. Clusters are harder for one side or the
+    other, whichever."""
+
+    def draw(generator: np.random.Generator) -> tuple[Floats, Floats]:
+        p = q = generator.beta(1.4, 0.6, n)
+        if clusters is not None:
+            harder = p * generator.uniform(0.5, 1, clusters)[np.arange(n) % clusters]
+            side = generator.integers(0, 2, clusters)[np.arange(n) % clusters] == 1
+            p, q = np.where(side, harder, p), np.where(side, q, harder)
+        one = generator.uniform(size=(n, k)) < p[:, None]
+        other = generator.uniform(size=(n, k)) < (q - drop * q / q.mean())[:, None]
+        return one.astype(float), other.astype(float)
+
+    return draw
+
+
+@pytest.mark.parametrize(("n", "k"), [(60, 1), (200, 1), (60, 4)])
+def test_no_difference_is_rarely_blocked(n: int, k: int) -> None:
+    times = 1000
+    options = CompareOptions(max_drop=0.0, resamples=999)
+    counts = verdicts(binary(n, k), times, options)
+    assert counts[Verdict.BLOCK] / times <= at_most(0.05, times)
+
+
+def test_no_difference_in_clusters_is_rarely_blocked() -> None:
+    times, clusters = 600, 20
+    names = [f"c{i % clusters}" for i in range(200)]
+    options = CompareOptions(max_drop=0.0, resamples=999)
+    counts = verdicts(binary(200, 2, clusters=clusters), times, options, names)
+    assert counts[Verdict.BLOCK] / times <= at_most(0.05, times)
+    plain = verdicts(binary(200, 2, clusters=clusters), times, options)
+    assert plain[Verdict.BLOCK] > 2 * counts[Verdict.BLOCK], "clusters matter in this draw"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [1, 4])
+def test_no_difference_is_rarely_no_go(k: int) -> None:
+    times = 1000
+    generator = np.random.default_rng(12)
+    policy = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", "max_drop": 0.0}})
+    no_go = 0
+    for _ in range(times):
+        one, other = binary(120, k)(generator)
+        report = gate({"bench": source(one)}, {"bench": source(other)}, policy)
+        no_go += report.verdict is GateVerdict.NO_GO
+    assert no_go / times <= at_most(0.025, times)
+
+
+@pytest.mark.slow
+def test_holm_keeps_the_rate_over_many_benchmarks() -> None:
+    times = 200
+    generator = np.random.default_rng(13)
+    rules = {"metric": "mean_reward", "max_drop": 0.0}
+    policy = GatePolicy.model_validate({"defaults": rules, "correction": "holm"})
+    no_go = 0
+    for _ in range(times):
+        one, other = {}, {}
+        for i in range(10):
+            a, b = binary(80, 2)(generator)
+            one[f"b{i}"], other[f"b{i}"] = source(a), source(b)
+        no_go += gate(one, other, policy).verdict is GateVerdict.NO_GO
+    assert no_go / times <= at_most(0.025, times)
+
+
+@pytest.mark.slow
+def test_a_gate_rarely_passes_what_is_worse_than_allowed() -> None:
+    """True damage exactly at the limit: at most one GO in forty."""
+    times = 800
+    generator = np.random.default_rng(14)
+    policy = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", "max_drop": 0.05}})
+    go = 0
+    for _ in range(times):
+        one, other = binary(300, 2, drop=0.05)(generator)
+        go += gate({"b": source(one)}, {"b": source(other)}, policy).verdict is GateVerdict.GO
+    assert go / times <= at_most(0.025, times)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_power_as_promised(k: int) -> None:
+    """Runs of the planned size find the drop as often as was said."""
+    drop, times = 0.05, 1200
+    rows = plan_power(spread_assumed(0.7, correlation=1.0), drop, repeats=[k]).rows
+    needed = rows[0].problems_needed
+    assert needed is not None
+    generator = np.random.default_rng(15)
+    options = CompareOptions(max_drop=0.0, resamples=999)
+    found = 0
+    for _ in range(times):
+        one, other = planned(generator, needed, k, drop)
+        found += compare(source(one), source(other), options).verdict is Verdict.BLOCK
+    assert found / times == pytest.approx(0.8, abs=0.02 + 2 * math.sqrt(0.8 * 0.2 / times))
+
+
+def planned(generator: np.random.Generator, n: int, k: int, drop: float) -> tuple[Floats, Floats]:
+    """As ``spread_assumed`` has it: score 0.7, 70 % of the variance between problems, and a drop
+    that every problem shares alike (by its log-odds, so that chances stay chances)."""
+    icc, score = 0.7, 0.7
+    scale = (1 - icc) / icc
+    p = generator.beta(score * scale, (1 - score) * scale, n)
+    one = generator.uniform(size=(n, k)) < p[:, None]
+    # A regressed answer is a right one turned wrong, wherever it stands.
+    other = generator.uniform(size=(n, k)) < p[:, None]
+    lost = generator.uniform(size=(n, k)) < drop / score
+    return one.astype(float), (other & ~lost).astype(float)
+
+
+def test_a_run_tells_its_own_spread() -> None:
+    generator = np.random.default_rng(16)
+    one, _ = planned(generator, 4000, 4, 0.0)
+    measured = spread_of_run(source(one), correlation=1.0)
+    assumed = spread_assumed(0.7, correlation=1.0)
+    assert measured.within == pytest.approx(assumed.within, rel=0.1)
+    assert measured.binary and measured.problems == 4000
+
+
+def test_the_unit_is_the_problem() -> None:
+    """Twice the repeats with the same answers is no more evidence."""
+    one, other = binary(100, 1, drop=0.1)(np.random.default_rng(17))
+    single = compare(source(one), source(other), CompareOptions())
+    double = compare(source(np.repeat(one, 2, 1)), source(np.repeat(other, 2, 1)), CompareOptions())
+    assert single.difference is not None and double.difference is not None
+    assert double.difference.delta == single.difference.delta
+    assert double.n_paired == pair(columns(one), columns(other)).n
+    assert double.difference.lower == pytest.approx(single.difference.lower, abs=1e-9)
