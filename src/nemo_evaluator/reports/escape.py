@@ -1,0 +1,74 @@
+"""Texts made safe for the formats of a report: nothing in them is markup, a formula or a command.
+
+Names of models and benchmarks, error messages and answers of models all end up in reports, so every
+format escapes every text. HTML is escaped by ``markupsafe`` where it is put together.
+"""
+
+from __future__ import annotations
+
+import re
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "·": r"\textperiodcentered{}",
+    "—": "---",
+    "–": "--",
+    "−": "$-$",
+    "…": r"\ldots{}",
+    "→": r"$\rightarrow$",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+}
+_LATEX_MARKS = re.compile("|".join(map(re.escape, _LATEX)))
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def one_line(text: str) -> str:
+    """Without line breaks, runs of spaces and control characters."""
+    return " ".join(_CONTROL.sub("�", text).split())
+
+
+def markdown(text: str) -> str:
+    """One line in which nothing is markup, nor ends the cell of a table.
+
+    Brackets stay as they are unless they could make a link: intervals are easier to read so.
+    """
+    text = re.sub(r"([\\`*_|<>~$])", r"\\\1", one_line(text))
+    text = re.sub(r"&(?=#?\w+;)", r"\\&", text)
+    return re.sub(r"([\[\]])", r"\\\1", text) if re.search(r"\][(\[:]|\[\^", text) else text
+
+
+def markdown_code(text: str) -> str:
+    """One line as code, for the words of a model: no markup, no mention of a person, no link."""
+    text = one_line(text)
+    if not text:
+        return ""
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}".replace("|", r"\|")
+
+
+def latex(text: str) -> str:
+    r"""Text of a LaTeX table's cell. A cell that starts with ``[`` or ``*`` would be taken for an
+    argument of the ``\\`` before it, hence the empty group."""
+    text = _LATEX_MARKS.sub(lambda found: _LATEX[found[0]], one_line(text))
+    return "{}" + text if text.startswith(("[", "*")) else text
+
+
+def csv_text(text: str) -> str:
+    """A text that no spreadsheet takes for a formula; quotes and commas are the writer's matter."""
+    return "'" + text if text.startswith(_FORMULA) else text
+
+
+def anchor(text: str) -> str:
+    """The id of a heading: ``GSM8K: by level`` becomes ``gsm8k-by-level``; never empty."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "part"
