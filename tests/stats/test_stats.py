@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.stats.intervals import bootstrap, clustered_error, mean_interval, wilson
+from nemo_evaluator.stats.intervals import clustered_error, mean_interval, wilson
 from nemo_evaluator.stats.passk import pass_at_k, pass_hat_k, reported_k
+from nemo_evaluator.stats.resampling import bootstrap
 from nemo_evaluator.stats.student import t_cdf, t_quantile
 
 unit = st.floats(0, 1)

@@ -7,12 +7,9 @@ little as a thousand.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-
-from .student import beta_quantile
 
 Array = npt.NDArray[np.float64]
 
@@ -48,15 +45,3 @@ def binomial_tail(k: int, n: int, p: float) -> float:
     first, weights = binomial_pmf(n, p)
     start = max(0, k - first)
     return min(1.0, float(weights[start:].sum()))
-
-
-@lru_cache(maxsize=65536)
-def binomial_limits(successes: int, n: int, tail: float) -> tuple[float, float]:
-    """The shares p at which P[X ≥ successes] and P[X ≤ successes] equal ``tail`` (Clopper and
-    Pearson, 1934), from quantiles of the beta distribution.
-
-    Example: binomial_limits(0, 10, 0.025) = (0.0, 0.3085).
-    """
-    lower = beta_quantile(tail, successes, n - successes + 1) if successes else 0.0
-    upper = beta_quantile(1 - tail, successes + 1, n - successes) if successes < n else 1.0
-    return lower, upper

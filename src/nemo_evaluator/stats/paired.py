@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .intervals import clustered_error
+from .intervals import UNSEEN, clustered_error
 from .student import t_quantile
-from .units import cluster_sizes, cluster_sums
+from .units import cluster_sums, effective_units
 
 Array = npt.NDArray[np.float64]
 
@@ -67,14 +67,13 @@ def paired_difference(
         return PairedDifference(delta, error, lower, upper, n, units, "score (Tango)")
     if units < 2:
         return PairedDifference(delta, math.nan, -math.inf, math.inf, n, units, "none (one unit)")
-    sums, effective = differences, float(units)
+    sums, unseen = differences, UNSEEN
     if clusters is not None:
-        sizes = cluster_sizes(clusters, n)
-        sums = cluster_sums(differences, clusters) * (units / n)
-        effective = n * n / float(sizes @ sizes)
-    spread = t_quantile(0.5 + confidence / 2, max(1.0, effective - 1)) * error
+        sums, unseen = cluster_sums(differences, clusters) * (units / n), 0.0
+    df = max(1.0, effective_units(clusters, n) - 1)
+    spread = t_quantile(0.5 + confidence / 2, df) * error
     whole = float(np.ptp(np.concatenate([baseline, candidate, [0.0, 1.0]])))
-    lower, upper = score_limits(sums, whole, z)
+    lower, upper = score_limits(sums, whole, z, unseen)
     name = "t" if clusters is None else "t (clustered)"
     if lower < delta - spread or upper > delta + spread:
         name += ", score"
@@ -102,14 +101,17 @@ def tango(won: float, lost: float, n: float, z: float) -> tuple[float, float]:
     return -_tango_upper(lost, won, n, z), upper
 
 
-def score_limits(differences: Array, whole: float, z: float) -> tuple[float, float]:
+def score_limits(
+    differences: Array, whole: float, z: float, unseen: float = 0.0
+) -> tuple[float, float]:
     """Score interval of a mean of differences as if they were flips of one size.
 
     The size u = Σd²/Σ|d| and the numbers of flips Σd⁺/u and Σd⁻/u keep both the mean and the
-    variance (for flips of size 1 this is ``tango``). Where all differ by the same u, others may
-    yet turn up that differ by 0 or 2u: mean ± u·z²/(n + z²). No difference at all: the size is
-    ``whole``, the most that rewards can differ.
-    Example: 3 of 1000 differ by -0.25: (-0.0022, 0.0002).
+    variance (for flips of size 1 this is ``tango``). u is blended with ``unseen`` flips of size
+    ``whole``, the most that rewards can differ: where few flips were seen the next may be larger.
+    Where all differ by the same u, others may yet turn up that differ by 0 or 2u: mean ±
+    u·z²/(n + z²). Where none differs the size is ``whole``.
+    Example: 3 of 1000 differ by -0.25, nothing unseen: (-0.0022, 0.0002).
     """
     n = len(differences)
     total = float(np.abs(differences).sum())
@@ -121,6 +123,7 @@ def score_limits(differences: Array, whole: float, z: float) -> tuple[float, flo
         half = size * z * z / (n + z * z)
         mean = float(differences.mean())
         return mean - half, mean + half
+    size = (total + unseen * whole) / (total / size + unseen)
     won = float(differences[differences > 0].sum()) / size
     lost = -float(differences[differences < 0].sum()) / size
     lower, upper = tango(won, lost, n, z)

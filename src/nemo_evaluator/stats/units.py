@@ -30,3 +30,15 @@ def cluster_sums(values: Array, clusters: Sequence[object]) -> Array:
 def cluster_sizes(clusters: Sequence[object], n: int) -> Array:
     """Number of problems in each cluster. Example: a, a, b: [2, 1]."""
     return np.bincount(cluster_codes(clusters, n)).astype(np.float64)
+
+
+def effective_units(clusters: Sequence[object] | None, n: int) -> float:
+    """Kish's effective number of independent units, N²/Σm² over clusters of m problems.
+
+    As many as there are clusters if they are equally large, fewer if not; without clusters n.
+    Example: a, a, b: 9/5.
+    """
+    if clusters is None:
+        return float(n)
+    sizes = cluster_sizes(clusters, n)
+    return n * n / float(sizes @ sizes)
