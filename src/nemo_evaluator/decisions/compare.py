@@ -1,33 +1,25 @@
-"""Compares one benchmark of two runs: paired by problem, tested, and judged.
-
-The test is McNemar's where every paired score is 0 or 1 and the problems are independent, else a
-permutation of signs over problems (or over the clusters of problems that the benchmark declares).
-"""
+"""Compares one benchmark of two runs: paired by problem, tested, and judged."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from ..errors import ConfigError
-from ..stats.effects import cohens_dz
 from ..stats.paired import PairedDifference, paired_difference
 from ..stats.power import minimum_detectable_effect, problems_needed
-from ..stats.significance import mcnemar, permutation, sign_test
 from ..types import Record
 from .comparability import Difference, differences
 from .flips import FlipReport, flip_report
+from .paired_tests import TestName, TestResult, run_test
 from .pairing import Pairs, PerProblem, pair
-from .rollouts import Floats
 from .sources import Source
 from .verdicts import MIN_COVERAGE, Evidence, Verdict, judge
-
-TestName = Literal["auto", "mcnemar", "sign", "permutation"]
 
 
 class CompareOptions(Record, frozen=True, kw_only=True):
@@ -47,20 +39,6 @@ class CompareOptions(Record, frozen=True, kw_only=True):
     """Compare what is not comparable, and say so."""
     resamples: int = 10_000
     seed: int = 42
-
-
-class TestResult(Record, frozen=True, kw_only=True):
-    """One test of "the candidate is not worse"."""
-
-    name: str
-    reason: str
-    """Why this one."""
-    p_worse: float
-    """One-sided: how likely a drop like this is if there is none."""
-    p_better: float
-    effect: float | None
-    """McNemar and sign: (regressions - improvements) / n; permutation: mean/sd of the drops."""
-    details: Mapping[str, Any]
 
 
 class SideCoverage(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -152,7 +130,13 @@ def _judged(head: Comparison, baseline: Source, candidate: Source, pairs: Pairs)
     assert baseline.rollouts is not None and candidate.rollouts is not None
     options, limit = head.options, head.options.max_drop
     difference = paired_difference(pairs.baseline, pairs.candidate, pairs.clusters)
-    test = run_test(pairs, options)
+    test = run_test(
+        pairs,
+        options.test,
+        correct_above=options.correct_above,
+        resamples=options.resamples,
+        seed=options.seed,
+    )
     coverage, sides = _coverage(baseline, candidate, pairs)
     spread = difference.error * math.sqrt(difference.n)
     known = math.isfinite(spread) and spread > 0
@@ -191,95 +175,6 @@ def _judged(head: Comparison, baseline: Source, candidate: Source, pairs: Pairs)
             candidate.rollouts,
             correct_above=options.correct_above,
         ),
-    )
-
-
-def run_test(pairs: Pairs, options: CompareOptions) -> TestResult:
-    """The test asked for, or the one that fits. Raises ConfigError if it does not fit."""
-    above = options.correct_above
-    binary = bool(np.isin(pairs.baseline, (0, 1)).all() and np.isin(pairs.candidate, (0, 1)).all())
-    if options.test == "mcnemar" or (options.test == "auto" and binary and pairs.clusters is None):
-        if options.test == "mcnemar" and pairs.clusters is not None:
-            raise ConfigError(
-                "McNemar's test takes every problem as independent, these are clustered",
-                where="--test",
-                hint="permutation",
-            )
-        reason = "every paired score is 0 or 1" if binary else "asked for"
-        return _mcnemar(pairs.baseline > above, pairs.candidate > above, reason)
-    if options.test == "sign":
-        return _sign(pairs.differences)
-    if options.test == "permutation":
-        reason = "asked for"
-    elif pairs.clusters is not None:
-        reason = "problems are clustered"
-    else:
-        reason = "scores are graded or averaged over repeats"
-    return _permutation(pairs, options, reason)
-
-
-def _mcnemar(baseline: Any, candidate: Any, reason: str) -> TestResult:
-    lost, won = int((baseline & ~candidate).sum()), int((~baseline & candidate).sum())
-    n = len(baseline)
-    effect = (lost - won) / n
-    variance = (lost / n + won / n - effect**2) / n
-    half = 1.96 * math.sqrt(max(0.0, variance))
-    wald = (effect - half, effect + half) if n > 1 and lost + won and variance > 0 else (None, None)
-    return TestResult(
-        name="mcnemar",
-        reason=reason,
-        p_worse=mcnemar(lost, won),
-        p_better=mcnemar(won, lost),
-        effect=effect,
-        details={
-            "method": "exact_binomial" if lost + won else "exact",
-            "n_discordant": lost + won,
-            "ci_lower": wald[0],
-            "ci_upper": wald[1],
-        },
-    )
-
-
-def _sign(differences: Floats) -> TestResult:
-    lost, won = int((differences < 0).sum()), int((differences > 0).sum())
-    return TestResult(
-        name="sign",
-        reason="asked for",
-        p_worse=sign_test(differences, alternative="worse"),
-        p_better=sign_test(differences, alternative="better"),
-        effect=(lost - won) / len(differences),
-        details={
-            "n_positive": lost,
-            "n_negative": won,
-            "n_ties": len(differences) - lost - won,
-        },
-    )
-
-
-def _permutation(pairs: Pairs, options: CompareOptions, reason: str) -> TestResult:
-    drops = -pairs.differences
-
-    def p(alternative: Literal["worse", "better"]) -> float:
-        return permutation(
-            pairs.differences,
-            pairs.clusters,
-            resamples=options.resamples,
-            seed=options.seed,
-            alternative=alternative,
-        )
-
-    return TestResult(
-        name="permutation",
-        reason=reason,
-        p_worse=p("worse"),
-        # The draws cost seconds where there are many problems: only what can be significant.
-        p_better=p("better") if drops.mean() < 0 else 1.0,
-        effect=cohens_dz(drops),
-        details={
-            "observed_mean_diff": float(drops.mean()),
-            "n_permutations": options.resamples,
-            "seed": options.seed,
-        },
     )
 
 

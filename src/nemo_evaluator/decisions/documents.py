@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from .compare import Comparison, TestResult
+from .compare import Comparison
 from .flips import Flip, FlipReport
 from .gate import BenchmarkGate, GateReport
 from .multiple import Field
+from .paired_tests import TestResult
 from .verdicts import worst
 
 REPORT_VERSION = 1

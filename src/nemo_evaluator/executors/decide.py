@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..decisions.compare import CompareOptions, Comparison, TestName, compare
+from ..decisions.compare import CompareOptions, Comparison, compare
 from ..decisions.documents import comparison_document, gate_document
 from ..decisions.gate import GateReport, gate
 from ..decisions.multiple import Correction, Field, compare_all
+from ..decisions.paired_tests import TestName
 from ..decisions.planning import Spread, spread_of_pair, spread_of_run
 from ..decisions.policy import load_policy, parse_policy
 from ..decisions.rollouts import rollouts_of

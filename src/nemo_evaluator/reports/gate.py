@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from ..decisions.gate import BenchmarkGate, GateReport, Status
+from ..decisions.gate import BenchmarkGate, GateReport
+from ..decisions.gate_rules import Status
 from .pages import Block, Facts, Grid, Page, Plot, Points
 
 COLUMNS = (

@@ -6,6 +6,7 @@ A page is made of ready texts, so every format says the same.
 from __future__ import annotations
 
 import html
+import math
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -130,15 +131,19 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns under their heads; those of numbers to the right."""
     cells = [[" ".join(cell.split()) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    right = [
-        i > 0 and all(_is_number(row[i]) for row in cells[1:] if row[i]) for i in range(len(widths))
-    ]
+    right = _numeric(cells[1:])
     for row in cells:
         line = "  ".join(
             f"{cell:>{width}}" if flush else f"{cell:<{width}}"
             for cell, width, flush in zip(row, widths, right, strict=True)
         )
         yield f"  {line}".rstrip()
+
+
+def _numeric(rows: Sequence[Sequence[str]]) -> list[bool]:
+    """Which columns hold nothing but numbers; the first holds names."""
+    columns = range(len(rows[0])) if rows else range(0)
+    return [i > 0 and all(_is_number(row[i]) for row in rows if row[i]) for i in columns]
 
 
 def _is_number(text: str) -> bool:
@@ -189,12 +194,14 @@ def _html_block(block: Block) -> Iterator[str]:
         items = "".join(f"<li>{html.escape(item)}</li>" for item in block.items)
         yield f"<h2>{html.escape(block.title)}</h2><ul>{items}</ul>"
     elif isinstance(block, Plot) and block.rows:
-        yield f"<h2>{html.escape(block.title)}</h2>{_forest(block)}"
+        yield f"<h2>{html.escape(block.title)}</h2><div class=wide>{_forest(block)}</div>"
     elif isinstance(block, Grid) and block.rows:
-        head = "".join(f"<th>{html.escape(column)}</th>" for column in block.columns)
-        body = "\n".join(
-            "<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in block.rows
+        right = _numeric(block.rows)
+        head = "".join(
+            f"<th{_side(flush)}>{html.escape(column)}</th>"
+            for column, flush in zip(block.columns, right, strict=True)
         )
+        body = "\n".join("<tr>" + "".join(map(_cell, row, right)) + "</tr>" for row in block.rows)
         note = f"<p class=note>{html.escape(block.note)}</p>" if block.note else ""
         yield (
             f"<h2>{html.escape(block.title)}</h2><div class=wide><table><thead><tr>{head}</tr>"
@@ -202,35 +209,44 @@ def _html_block(block: Block) -> Iterator[str]:
         )
 
 
-def _cell(text: str) -> str:
+def _side(right: bool) -> str:
+    return " class=number" if right else ""
+
+
+def _cell(text: str, right: bool) -> str:
     if text in TONES or text in ("WARN", "INCONCLUSIVE", "INSUFFICIENT_EVIDENCE"):
         return f'<td><span class="verdict {tone(text)}">{html.escape(text)}</span></td>'
-    kind = " class=number" if _is_number(text) else ""
-    return f"<td{kind}>{html.escape(text)}</td>"
+    return f"<td{_side(right)}>{html.escape(text)}</td>"
 
 
 def _forest(plot: Plot) -> str:
     """Bars of intervals around their middles; what is beyond the axis ends at its edge."""
     ends = [x for _, *row in plot.rows for x in row if abs(x) != float("inf")]
     reach = max([abs(x) for x in ends] + [plot.limit or 0.0, 1e-6]) * 1.1
-    wide, left, high = 640, 180, 26
-    span = wide - left - 16
+    wide, left, top, high = 640, 180, 18, 26
+    bottom = top + high * len(plot.rows)
 
     def at(x: float) -> float:
-        return left + (min(max(x, -reach), reach) + reach) / (2 * reach) * span
+        return left + (min(max(x, -reach), reach) + reach) / (2 * reach) * (wide - left - 20)
 
-    height = high * len(plot.rows) + 30
+    def upright(kind: str, x: float) -> str:
+        return f'<line class="{kind}" x1="{at(x):.1f}" x2="{at(x):.1f}" y1="{top}" y2="{bottom}"/>'
+
+    def label(x: float, y: float, text: str, kind: str = "tick") -> str:
+        where = f'x="{at(x):.1f}" y="{y}" text-anchor="middle"'
+        return f'<text class="{kind}" {where}>{html.escape(text)}</text>'
+
     parts = [
-        f'<svg viewBox="0 0 {wide} {height}" role="img" aria-label="{html.escape(plot.title)}">',
-        f'<line class="axis" x1="{at(0):.1f}" x2="{at(0):.1f}" y1="0" y2="{height - 24}"/>',
+        f'<svg viewBox="0 0 {wide} {bottom + 22}" role="img" '
+        f'aria-label="{html.escape(plot.title)}">'
     ]
-    marks = [(0.0, "0")]
+    for x in _ticks(reach):
+        parts += [upright("axis" if x == 0 else "grid", x), label(x, bottom + 16, f"{x:g}")]
     if plot.limit:
-        x = at(-plot.limit)
-        parts.append(f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height - 24}"/>')
-        marks.append((-plot.limit, f"{-plot.limit:g}"))
+        name = f"allowed {-plot.limit:g}"
+        parts += [upright("limit", -plot.limit), label(-plot.limit, 12, name, "tick bad")]
     for i, (name, low, middle, upper) in enumerate(plot.rows):
-        y = high * i + high / 2
+        y = top + high * i + high / 2
         kind = BAD if upper < 0 else GOOD if low > 0 else UNSURE
         shown = name if len(name) <= 26 else name[:25] + "…"
         parts += [
@@ -238,11 +254,15 @@ def _forest(plot: Plot) -> str:
             f'<line class="bar {kind}" x1="{at(low):.1f}" x2="{at(upper):.1f}" y1="{y}" y2="{y}"/>',
             f'<circle class="{kind}" cx="{at(middle):.1f}" cy="{y}" r="4"/>',
         ]
-    parts += [
-        f'<text class="tick" x="{at(x):.1f}" y="{height - 8}" text-anchor="middle">{label}</text>'
-        for x, label in marks
-    ]
     return "".join([*parts, "</svg>"])
+
+
+def _ticks(reach: float) -> list[float]:
+    """Round numbers on both sides of 0, two or so on each."""
+    power = 10.0 ** math.floor(math.log10(reach))
+    step = next(m * power for m in (0.5, 1, 2.5, 5) if reach / (m * power) < 3.2)
+    count = int(reach / step)
+    return [round(i * step, 12) for i in range(-count, count + 1)]
 
 
 def html_document(title: str, bodies: Sequence[str]) -> str:
@@ -278,10 +298,12 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
 th { color: var(--soft); font-weight: 500; white-space: nowrap; }
-td.number { text-align: right; white-space: nowrap; } .note { color: var(--soft); }
-svg { width: 100%; max-width: 44rem; height: auto; }
+.number { text-align: right; white-space: nowrap; } .note { color: var(--soft); }
+svg { width: 100%; max-width: 44rem; min-width: 30rem; height: auto; display: block; }
 svg text { font: 12px system-ui, sans-serif; fill: currentColor; stroke: none; }
-svg .tick { fill: var(--soft); } .axis { stroke: var(--line); stroke-width: 1.5; }
+svg .tick { fill: var(--soft); } .grid { stroke: var(--line); }
+svg .tick.bad { fill: var(--bad); stroke: none; }
+.axis { stroke: var(--soft); }
 .limit { stroke: var(--bad); stroke-dasharray: 4 3; } .bar { stroke-width: 3; }
 @media (max-width: 30rem) { dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .5rem; } }

@@ -1,0 +1,256 @@
+"""`nel compare`, `nel gate` and `nel power` as a user types them."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner, Result
+from published import constant, share_right, write_results
+
+from nemo_evaluator.cli.main import cli
+from nemo_evaluator.decisions.policy import load_policy
+from nemo_evaluator.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_results(Path("base"), share_right(80, 100))
+    write_results(Path("same"), share_right(80, 100))
+    write_results(Path("worse"), share_right(50, 100))
+    write_results(Path("close"), share_right(79, 100))
+    Path("policy.yaml").write_text("version: 1\nbenchmarks: {bench: {metric: mean_reward}}\n")
+
+
+def nel(*arguments: str) -> Result:
+    # As `main` does it: what a command returns is its exit code.
+    result = CliRunner().invoke(cli, list(arguments), standalone_mode=False)
+    if result.exception is None and isinstance(result.return_value, int):
+        result.exit_code = result.return_value
+    return result
+
+
+@pytest.mark.parametrize(
+    ("candidate", "verdict", "code"),
+    [("same", "PASS", 0), ("worse", "BLOCK", 1), ("close", "INCONCLUSIVE", 2)],
+)
+def test_compare_decides_and_exits(candidate: str, verdict: str, code: int) -> None:
+    options = ["--max-drop", "0.02"]
+    result = nel("compare", "base", candidate, *options)
+    assert result.exit_code == code
+    assert f"\n{verdict}: " in result.stdout
+    assert nel("compare", "base", candidate, *options, "--no-strict").exit_code == 0
+
+
+def test_compare_as_json_can_be_piped() -> None:
+    result = nel("compare", "base", "worse", "--format", "json", "-o", "out/report.json")
+    report = json.loads(result.stdout)
+    assert report["verdict"] == "BLOCK" and report["threshold"] == 0.05
+    assert json.loads(Path("out/report.json").read_text()) == report
+
+
+def test_compare_writes_a_report_beside_the_candidate() -> None:
+    result = nel("compare", "base", "worse")
+    text = Path("worse/regression_report.md").read_text()
+    assert "report: worse/regression_report.md" in result.stderr
+    assert text.startswith("# bench: model of worse against model of base\n\n**BLOCK** — ")
+    assert "## Regressions (30)" in text and "| 50 |" in text
+    assert not Path("base/regression_report.md").exists()
+
+
+def test_compare_writes_it_elsewhere_or_not_at_all() -> None:
+    nel("compare", "base", "worse", "--report", "mine.md")
+    assert Path("mine.md").exists() and not Path("worse/regression_report.md").exists()
+    Path("mine.md").unlink()
+    nel("compare", "base", "worse", "--no-report")
+    assert not list(Path().glob("**/*.md"))
+
+
+def test_a_report_that_cannot_be_written_does_not_lose_the_verdict() -> None:
+    result = nel("compare", "base", "worse", "--report", "missing/dir/mine.md")
+    assert result.exit_code == 1 and "warning: no report" in result.stderr
+
+
+def test_compare_lists_flips_when_asked() -> None:
+    assert "Regressions" not in nel("compare", "base", "worse").stdout
+    shown = nel("compare", "base", "worse", "--show-flips").stdout
+    assert "Regressions (30)" in shown and "and 10 more" in shown
+    everything = nel("compare", "base", "worse", "--verbose").stdout
+    assert "and 10 more" not in everything and "Metrics as reported" in everything
+
+
+def test_compact_is_short() -> None:
+    full, compact = (
+        nel("compare", "base", "worse", *flags).stdout.count("\n") for flags in ([], ["--compact"])
+    )
+    assert compact <= full < 30
+
+
+def test_several_benchmarks(tmp_path: Path) -> None:
+    for side, right in (("a", 80), ("b", 40)):
+        write_results(Path(side) / "one", share_right(80, 100), name="one")
+        write_results(Path(side) / "two", share_right(right, 100), name="two")
+    write_results(Path("a/three"), share_right(1, 100), name="three")
+    result = nel("compare", "a", "b", "--format", "json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert {name: part["verdict"] for name, part in report.items()} == {
+        "one": "PASS",
+        "two": "BLOCK",
+    }
+    assert "warning: three is not in b" in result.stderr
+    text = nel("compare", "a", "b").stdout
+    assert "BLOCK: 1 of 2 benchmarks: two." in text
+    assert Path("b/one/regression_report.md").exists()
+
+
+def test_nothing_in_common() -> None:
+    write_results(Path("x"), share_right(1, 20), name="x")
+    write_results(Path("y/y"), share_right(1, 20), name="y")
+    write_results(Path("y/z"), share_right(1, 20), name="z")
+    result = nel("compare", "x", "y")
+    assert isinstance(result.exception, ConfigError)
+    assert "No matching benchmarks: x there, y, z here" in str(result.exception)
+
+
+def test_two_benchmarks_of_other_names_need_force() -> None:
+    write_results(Path("x"), share_right(80, 100), name="x")
+    result = nel("compare", "base", "x")
+    assert "benchmark: 'bench' and 'x'" in str(result.exception)
+    assert nel("compare", "base", "x", "--force").exit_code == 0
+
+
+def test_several_candidates() -> None:
+    result = nel("compare", "base", "same", "worse", "--report", "all.md")
+    assert result.exit_code == 1
+    assert "Leaderboard: bench" in result.stdout and "Holm" in result.stdout
+    assert "Leaderboard" in Path("all.md").read_text()
+    report = json.loads(nel("compare", "base", "same", "worse", "--format", "json").stdout)
+    assert [c["verdict"] for c in report["candidates"]] == ["PASS", "BLOCK"]
+
+
+class References(HTMLParser):
+    """Whatever a browser would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("script", "link", "img", "iframe", "object", "embed"):
+            self.found.append(tag)
+        self.found += [f"{name}={value}" for name, value in attrs if name in ("src", "srcset")]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compare", "base", "worse"],
+        ["compare", "base", "same", "worse"],
+        ["gate", "base", "worse", "-p", "policy.yaml", "--explain"],
+    ],
+)
+def test_html_is_one_file(command: list[str]) -> None:
+    page = nel(*command, "--format", "html").stdout
+    parser = References()
+    parser.feed(page)
+    assert not parser.found
+    assert "url(" not in page and "@import" not in page
+    assert page.startswith("<!doctype html>") and page.rstrip().endswith("</html>")
+
+
+def test_html_is_escaped() -> None:
+    evil = "<script>alert(1)</script>"
+    write_results(Path("a"), constant(1.0), rows={"model_response": evil}, name=evil)
+    write_results(Path("b"), constant(0.0), rows={"model_response": evil}, name=evil)
+    page = nel("compare", "a", "b", "--format", "html").stdout
+    assert evil not in page and "&lt;script&gt;" in page
+
+
+def test_markdown_cells_stay_cells() -> None:
+    rows = {"model_response": "a | b\nc *d* <e>"}
+    write_results(Path("a"), constant(1.0), rows=rows)
+    write_results(Path("b"), constant(0.0), rows=rows)
+    text = nel("compare", "a", "b", "--format", "markdown").stdout
+    assert r"a \| b c \*d\* \<e\>" in text
+
+
+def test_gate_decides_and_exits() -> None:
+    result = nel("gate", "base", "same", "-p", "policy.yaml")
+    assert result.exit_code == 0 and "GO: all 1 gated benchmark passed" in result.stdout
+    result = nel("gate", "base", "worse", "-p", "policy.yaml", "-o", "gate.json")
+    assert result.exit_code == 1 and "NO-GO: bench (supporting) BREACH" in result.stdout
+    assert json.loads(Path("gate.json").read_text())["verdict"] == "NO-GO"
+    assert Path("gate.md").read_text().startswith("# Quality gate")
+    assert nel("gate", "base", "close", "-p", "policy.yaml").exit_code == 2
+    assert nel("gate", "base", "worse", "-p", "policy.yaml", "--no-strict").exit_code == 0
+
+
+def test_gate_explains_every_rule() -> None:
+    plain = nel("gate", "base", "same", "-p", "policy.yaml").stdout
+    explained = nel("gate", "base", "same", "-p", "policy.yaml", "--explain").stdout
+    assert "min_coverage" not in plain and "min_coverage" in explained
+    assert re.search(r"max_drop +PASS +damage \+0.0000", explained)
+
+
+def test_gate_as_junit() -> None:
+    nel("gate", "base", "worse", "-p", "policy.yaml", "--junit", "gate.xml")
+    suite = ElementTree.parse("gate.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "2", "0")
+    nel("gate", "base", "same", "-p", "policy.yaml", "--junit", "gate.xml")
+    suite = ElementTree.parse("gate.xml").getroot()[0]
+    assert suite.get("failures") == "0"
+    Path("empty").mkdir()
+    Path("any.yaml").write_text("version: 1\n")
+    nel("gate", "empty", "empty", "-p", "any.yaml", "--junit", "gate.xml")
+    suite = ElementTree.parse("gate.xml").getroot()[0]
+    assert suite.get("errors") == "1", "nothing evaluated must not look green"
+
+
+def test_the_example_policy_is_valid() -> None:
+    policy = load_policy(ROOT / "examples/gate_policy.yaml")
+    assert policy.rules("gpqa").max_relative_drop == 0.10
+    assert policy.rules("mmlu_pro").metric == "mean_reward"
+
+
+def test_power_from_an_assumption() -> None:
+    result = nel("power", "--score", "0.7", "--drop", "0.02", "--format", "json")
+    plan = json.loads(result.stdout)
+    assert [row["repeats"] for row in plan["rows"]] == [1, 2, 4, 8]
+    assert plan["rows"][0]["problems_needed"] > 1000
+    assert plan["rows"][0]["power"] is None
+
+
+def test_power_from_runs() -> None:
+    text = nel("power", "base", "--drop", "0.05").stdout
+    assert "100 problems of run eval-1" in text and "Detectable on 100 problems" in text
+    pair = nel("power", "base", "worse", "--drop", "0.05", "--format", "json")
+    assert json.loads(pair.stdout)["bench"]["problems"] == 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--drop", "0.1"], "give a past run, or --score"),
+        (["base", "--score", "0.5", "--drop", "0.1"], "give a past run, or --score"),
+        (["--score", "0.5", "--drop", "0"], "is not in the range"),
+        (["--score", "0.5", "--drop", "0.1", "--repeats", "x"], "whole numbers like 1,4,8"),
+    ],
+)
+def test_power_refuses(arguments: list[str], message: str) -> None:
+    result = nel("power", *arguments)
+    assert message in str(result.exception) or message in str(
+        getattr(result.exception, "message", "")
+    )
+
+
+def test_a_drop_larger_than_the_score_cannot_be() -> None:
+    plan = json.loads(nel("power", "--score", "0.1", "--drop", "0.2", "--format", "json").stdout)
+    assert plan["rows"][0]["problems_needed"] is None
