@@ -37,6 +37,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
         "total_steps": summary.runtime.total_steps,
         "total_failures": sum(kind.count for kind in summary.failures.values()),
         "categories": msgspec.to_builtins(dict(summary.failures)),
+        "exemplars": msgspec.to_builtins(summary.examples),
     }
     scores |= {"runtime": runtime, "failures": failures}
     return {
@@ -47,6 +48,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
         "config": _config(plan),
         "benchmark": {
             "name": summary.name,
+            "slug": summary.slug,
             "samples": summary.n_problems,
             "repeats": summary.repeats,
             "headline": summary.headline,
@@ -63,6 +65,8 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
             "no_answer": summary.no_answer,
             "outcomes": summary.outcomes,
             "retried": summary.retried,
+            "agreement": msgspec.to_builtins(summary.agreement),
+            "distributions": msgspec.to_builtins(dict(summary.distributions)),
             "scores": scores,
             "categories": {
                 group: {"mean_reward": round(value.value, DIGITS), **_entry(value)}

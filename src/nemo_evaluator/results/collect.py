@@ -19,7 +19,9 @@ import numpy.typing as npt
 from ..stats.intervals import mean_interval
 from ..stats.passk import pass_at_k, pass_hat_k, reported_k
 from ..types import BenchmarkPlan, Failure, Solution, Usage
+from .distribution import Distribution, distribution
 from .judgements import JudgeTotals
+from .repeats import Agreement, agreement
 from .rows import RolloutRecord, extra_metrics, preview
 from .summary import (
     BenchmarkSummary,
@@ -59,6 +61,7 @@ class Collector:
         self._simulated = plan.simulated
         self._correct = array("b")
         self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
+        self._completions = array("d")
         self._tokens = [0, 0, 0, 0, 0]
         self._cached = 0
         self._cost: float | None = None
@@ -95,7 +98,7 @@ class Collector:
     def finish(self) -> BenchmarkSummary:
         """The summary of everything added."""
         plan = self._plan
-        rewards = np.frombuffer(self._rewards) if self._rewards else np.zeros(0)
+        rewards = _floats(self._rewards)
         metrics = self._metrics(rewards)
         missing = plan.n_rollouts - len(rewards)
         wrong, right = self._bounds(rewards, missing)
@@ -128,6 +131,8 @@ class Collector:
             summary=_spread(rewards),
             identity=plan.identity,
             plan_digest=plan.digest,
+            agreement=self._agreement(rewards),
+            distributions=self._distributions(),
         )
 
     def _add_solution(self, solution: Solution) -> None:
@@ -149,6 +154,8 @@ class Collector:
         if solution.error is None:
             self._latency.append(solution.latency_ms)
             self._finish[solution.finish_reason or "unknown"] += 1
+            if solution.usage.completion_tokens is not None:
+                self._completions.append(solution.usage.completion_tokens)
         if solution.ttft_ms is not None:
             self._ttft.append(solution.ttft_ms)
         if solution.cost_usd is not None:
@@ -262,6 +269,21 @@ class Collector:
             "mean_reward_never_retried": float(once.mean()) if len(once) else None,
         }
 
+    def _agreement(self, rewards: Floats) -> Agreement | None:
+        if self._plan.repeats < 2 or not len(rewards):
+            return None
+        problems = np.frombuffer(self._problems, dtype=np.int64)
+        right = np.frombuffer(self._correct, dtype=np.int8).astype(float)
+        return agreement(problems, rewards, right if self._all_binary else None, self._plan.repeats)
+
+    def _distributions(self) -> dict[str, Distribution]:
+        columns = {
+            "latency_ms": distribution(_floats(self._latency), "ms"),
+            "ttft_ms": distribution(_floats(self._ttft), "ms"),
+            "completion_tokens": distribution(_floats(self._completions), "", whole=True),
+        }
+        return {name: column for name, column in columns.items() if column is not None}
+
     def _runtime(self) -> Runtime:
         elapsed = _busy_seconds(self._times)
         steps = self._outcomes.total()
@@ -288,6 +310,10 @@ class Collector:
             judge_completion_tokens=self._judges.completion_tokens,
             judge_cost_usd=_rounded(self._judges.cost_usd),
         )
+
+
+def _floats(column: array[float]) -> Floats:
+    return np.frombuffer(column) if column else np.zeros(0)
 
 
 def _rounded(value: float | None) -> float | None:

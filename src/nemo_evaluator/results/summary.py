@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..types import Json, Record
+from .distribution import Distribution
+from .repeats import Agreement
 from .run_info import RunInfo
 
 
@@ -123,6 +125,10 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     summary: Summary | None
     identity: Mapping[str, Json]
     plan_digest: str
+    agreement: Agreement | None = None
+    """What repeats agree on; None without repeats."""
+    distributions: Mapping[str, Distribution] = {}
+    """Of ``latency_ms``, ``ttft_ms`` and ``completion_tokens``, over every answer."""
 
     @property
     def coverage(self) -> float:
