@@ -123,10 +123,30 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
     )
     if pairs is None or not pairs.n:
         return msgspec.structs.replace(head, reasons=(_nothing(baseline, candidate, pairs),))
-    return _judged(head, baseline, candidate, pairs)
+    measured = _measured(head, baseline, candidate, pairs)
+    assert measured.test is not None
+    return judged(measured, measured.test.p_worse, measured.test.p_better)
 
 
-def _judged(head: Comparison, baseline: Source, candidate: Source, pairs: Pairs) -> Comparison:
+def judged(c: Comparison, p_worse: float, p_better: float) -> Comparison:
+    """A measured comparison with the verdict by these p-values, its own or corrected ones."""
+    assert c.difference is not None
+    evidence = Evidence(
+        n=c.n_paired,
+        coverage=c.coverage,
+        floor=c.coverage_floor,
+        changed=c.worse + c.better,
+        delta=c.difference.delta,
+        lower=c.difference.lower,
+        p_worse=p_worse,
+        p_better=p_better,
+        needed=c.needed,
+    )
+    verdict, reasons = judge(evidence, max_drop=c.options.max_drop, alpha=c.options.alpha)
+    return msgspec.structs.replace(c, verdict=verdict, reasons=tuple(reasons))
+
+
+def _measured(head: Comparison, baseline: Source, candidate: Source, pairs: Pairs) -> Comparison:
     assert baseline.rollouts is not None and candidate.rollouts is not None
     options, limit = head.options, head.options.max_drop
     difference = paired_difference(pairs.baseline, pairs.candidate, pairs.clusters)
@@ -141,22 +161,8 @@ def _judged(head: Comparison, baseline: Source, candidate: Source, pairs: Pairs)
     spread = difference.error * math.sqrt(difference.n)
     known = math.isfinite(spread) and spread > 0
     needed = problems_needed(spread, limit, sides=2) if known and limit else None
-    evidence = Evidence(
-        n=pairs.n,
-        coverage=coverage,
-        floor=head.coverage_floor,
-        changed=int((pairs.baseline != pairs.candidate).sum()),
-        delta=difference.delta,
-        lower=difference.lower,
-        p_worse=test.p_worse,
-        p_better=test.p_better,
-        needed=needed,
-    )
-    verdict, reasons = judge(evidence, max_drop=limit, alpha=options.alpha)
     return msgspec.structs.replace(
         head,
-        verdict=verdict,
-        reasons=tuple(reasons),
         baseline_score=float(pairs.baseline.mean()),
         candidate_score=float(pairs.candidate.mean()),
         difference=difference,

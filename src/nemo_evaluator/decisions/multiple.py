@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import msgspec
 import numpy as np
 
 from ..stats.multiple import benjamini_hochberg, holm
 from ..stats.ranks import rank_intervals
 from ..types import Record
-from .compare import CompareOptions, Comparison, compare
+from .compare import CompareOptions, Comparison, compare, judged
 from .pairing import PerProblem, per_problem
 from .sources import Source
-from .verdicts import Evidence, Verdict, judge
+from .verdicts import Verdict
 
 Correction = Literal["holm", "bh", "none"]
 
@@ -100,24 +99,15 @@ def _adjusted(p_values: list[float], correction: Correction) -> list[float]:
 
 
 def _entry(label: str, c: Comparison, adjusted: tuple[float, float] | None) -> Entry:
-    if adjusted is None or c.difference is None:
+    if adjusted is None:
         return Entry(candidate=label, comparison=c, p_worse=None, p_better=None, verdict=c.verdict)
-    worse, better = adjusted
-    evidence = Evidence(
-        n=c.n_paired,
-        coverage=c.coverage,
-        floor=c.coverage_floor,
-        changed=c.worse + c.better,
-        delta=c.difference.delta,
-        lower=c.difference.lower,
-        p_worse=worse,
-        p_better=better,
-        needed=c.needed,
-    )
-    verdict, reasons = judge(evidence, max_drop=c.options.max_drop, alpha=c.options.alpha)
-    corrected = msgspec.structs.replace(c, verdict=verdict, reasons=tuple(reasons))
+    corrected = judged(c, *adjusted)
     return Entry(
-        candidate=label, comparison=corrected, p_worse=worse, p_better=better, verdict=verdict
+        candidate=label,
+        comparison=corrected,
+        p_worse=adjusted[0],
+        p_better=adjusted[1],
+        verdict=corrected.verdict,
     )
 
 
