@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ..config.gate_policy import Direction, GateRules, Tier
 from ..stats.intervals import clustered_error
 from ..stats.student import t_cdf, t_quantile
+from ..stats.units import effective_units
 from ..types import Record
 from .compare import Comparison
 from .pairing import Pairs
@@ -56,7 +57,8 @@ def measure(pairs: Pairs) -> Measured:
     delta = float(differences.mean())
     error, groups = clustered_error(differences, pairs.clusters)
     known = groups > 1
-    half = t_quantile(1 - ALPHA, groups - 1) * error if known else math.nan
+    df = max(1.0, effective_units(pairs.clusters, pairs.n) - 1)
+    half = t_quantile(1 - ALPHA, df) * error if known else math.nan
     return Measured(
         baseline=float(pairs.baseline.mean()),
         candidate=float(pairs.candidate.mean()),
@@ -64,7 +66,7 @@ def measure(pairs: Pairs) -> Measured:
         lower=delta - half if known else None,
         upper=delta + half if known else None,
         error=error,
-        df=groups - 1,
+        df=df,
     )
 
 
