@@ -126,7 +126,7 @@ def _coverage(limits: list[tuple[float, float]], truth: float) -> Coverage:
 TESTS: dict[str, Callable[[Array, Array], float]] = {
     "mcnemar": lambda a, b: mcnemar(int((b < a).sum()), int((b > a).sum())),
     "mcnemar mid-p": lambda a, b: mcnemar(int((b < a).sum()), int((b > a).sum()), mid_p=True),
-    "permutation": lambda a, b: permutation(b - a, resamples=500),
+    "permutation": lambda a, b: permutation(b - a, resamples=1000),
     "t": lambda a, b: t_p_value(
         float((b - a).mean()), float((b - a).std(ddof=1)) / math.sqrt(len(a)), len(a) - 1
     ),
@@ -149,7 +149,7 @@ def clustered_rejection_rate(population: Population, folds: int, seed: int = 1) 
     hits = 0
     for _ in range(folds):
         one, other = population.draw(rng)
-        hits += permutation(other - one, labels, resamples=500) < 0.05
+        hits += permutation(other - one, labels, resamples=1000) < 0.05
     return hits / folds
 
 
@@ -224,7 +224,8 @@ def print_power(folds: int, seed: int) -> None:
         print(f"mcnemar {worse} {better}: n={n} promised {promised:.3f} achieved {got:.3f}")
     for case in GRADED:
         n, got = graded_power_achieved(case, folds, seed)
-        print(f"permutation {case}: n={n} promised 0.800 achieved {got:.3f}", flush=True)
+        text = f"repeats={case.repeats} drop={-case.delta:.2f}"
+        print(f"permutation {text}: n={n} promised 0.800 achieved {got:.3f}", flush=True)
 
 
 GRADED = tuple(
@@ -232,9 +233,7 @@ GRADED = tuple(
 )
 
 
-def mcnemar_power_achieved(
-    worse: float, better: float, n: int, folds: int, seed: int = 1
-) -> float:
+def mcnemar_power_achieved(worse: float, better: float, n: int, folds: int, seed: int = 1) -> float:
     flips = np.random.default_rng(seed).multinomial(n, [worse, better, 1 - worse - better], folds)
     p = lru_cache(mcnemar)
     return sum(p(int(lost), int(won)) < 0.05 for lost, won, _ in flips) / folds
@@ -247,7 +246,7 @@ def graded_power_achieved(population: Population, folds: int, seed: int = 1) -> 
     within = p - p * p - spread
     kept = keep * p - keep**2 * (p * p + spread)
     sd = paired_sd(population.drop**2 * spread, within, kept, population.repeats)
-    n = problems_needed(sd, population.delta)
+    n = problems_needed(sd, population.delta, step=1 / population.repeats)
     case = Population(p, n, population.repeats, s, drop=population.drop)
     return n, rejection_rate("permutation", case, folds, seed)
 

@@ -20,10 +20,10 @@ from .units import cluster_sums, effective_units
 
 Array = npt.NDArray[np.float64]
 
-UNSEEN = 0.5
+UNSEEN = 0.75
 """Whole failures (or flips) that an estimate of the variance is blended with: where few were seen,
-their size and spread are known badly, and the next may be larger than those seen. Half a one gives
-the coverage that docs/statistics.md states, at a cost in width that fades with their number."""
+their size and spread are known badly, and the next may be larger than those seen. The least that
+gives the coverage that docs/statistics.md states; its cost in width fades with their number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,6 @@ def paired_difference(
     if clusters is None and _binary(baseline) and _binary(candidate):
         lost, won = int((differences < 0).sum()), int((differences > 0).sum())
         lower, upper = tango(won, lost, n, z)
-        error = math.sqrt((won + lost) / n - delta**2) / math.sqrt(n)
         return PairedDifference(delta, error, lower, upper, n, units, "score (Tango)")
     if units < 2:
         return PairedDifference(delta, math.nan, -math.inf, math.inf, n, units, "none (one unit)")

@@ -54,38 +54,58 @@ def minimum_detectable_effect(
     alpha: float = 0.05,
     power: float = 0.8,
     sides: int = 1,
+    step: float = 0.0,
 ) -> float:
     """(z(1 - α/sides) + z(power)) · sd / √n, sd that of the per-problem differences (Miller 2024).
 
-    The constant is 2.4865 one-sided at 5 % and 80 %, 2.8016 two-sided.
-    Example: minimum_detectable_effect(0.4, 1000) = 0.03145.
+    The constant is 2.4865 one-sided at 5 % and 80 %, 2.8016 two-sided. ``step`` is the smallest
+    difference one problem can show, 1/repeats for verdicts: a permutation or sign test counts ties
+    and so needs step/n more (the correction for continuity); 0 for graded rewards.
+    Example: minimum_detectable_effect(0.4, 1000) = 0.03145. Raises ValueError without a problem.
     """
     if n < 1:
         raise ValueError("an effect needs at least one problem")
-    return _quantiles(alpha, power, sides) * error_per_problem_sd / math.sqrt(n)
+    return _quantiles(alpha, power, sides) * error_per_problem_sd / math.sqrt(n) + step / n
 
 
 def problems_needed(
-    sd: float, effect: float, *, alpha: float = 0.05, power: float = 0.8, sides: int = 1
+    sd: float,
+    effect: float,
+    *,
+    alpha: float = 0.05,
+    power: float = 0.8,
+    sides: int = 1,
+    step: float = 0.0,
 ) -> int:
-    """Problems that find ``effect``: ((z(1 - α/sides) + z(power)) · sd / effect)², rounded up.
+    """The fewest n at which ``minimum_detectable_effect`` is at most ``effect``.
 
-    Example: problems_needed(0.4, 0.01) = 9893. Raises ValueError for an effect of 0.
+    ((z(1 - α/sides) + z(power)) · sd / effect)², rounded up; with a ``step`` the larger root of
+    n·effect - z·sd·√n - step. Raises ValueError for an effect of 0.
+    Example: problems_needed(0.4, 0.01) = 9893; with single verdicts (step 1) 10092.
     """
     if effect == 0:
         raise ValueError("no number of problems shows an effect of 0")
-    needed = (_quantiles(alpha, power, sides) * sd / abs(effect)) ** 2
-    return max(1, math.ceil(needed - 1e-9))
+    spread = _quantiles(alpha, power, sides) * sd
+    root = (spread + math.sqrt(spread**2 + 4 * abs(effect) * step)) / (2 * abs(effect))
+    return max(1, math.ceil(root**2 - 1e-9))
 
 
-def power_of(sd: float, n: int, effect: float, *, alpha: float = 0.05, sides: int = 1) -> float:
-    """Chance that n problems find ``effect``: Φ(|effect|·√n/sd - z(1 - α/sides)).
+def power_of(
+    sd: float,
+    n: int,
+    effect: float,
+    *,
+    alpha: float = 0.05,
+    sides: int = 1,
+    step: float = 0.0,
+) -> float:
+    """Chance that n problems find ``effect``: Φ((|effect|·n - step)/(sd·√n) - z(1 - α/sides)).
 
     Example: power_of(0.4, 9893, 0.01) = 0.8. Without spread any effect is found.
     """
     if sd == 0:
-        return 1.0 if effect else alpha / sides
-    shift = abs(effect) * math.sqrt(n) / sd
+        return 1.0 if effect else 0.0
+    shift = (abs(effect) * n - step) / (sd * math.sqrt(n))
     return NORMAL.cdf(shift - _critical(alpha, sides))
 
 

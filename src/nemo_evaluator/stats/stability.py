@@ -43,7 +43,7 @@ def stability(
     if not len(counts) or counts.max() < 2:
         return None
     repeated = counts >= 2
-    right = np.bincount(codes, weights=np.where(rewards > correct_above, 1.0, 0.0))
+    right = np.bincount(codes, weights=rewards > correct_above).astype(np.float64)
     means = np.bincount(codes, weights=rewards) / counts
     squares = np.bincount(codes, weights=(rewards - means[codes]) ** 2)
     right, counts, squares = right[repeated], counts[repeated], squares[repeated]
