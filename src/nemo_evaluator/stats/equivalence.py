@@ -30,7 +30,7 @@ def equivalent(
 
     The same decision as ``tost`` where that applies (Schuirmann 1987). ``math.inf`` as the upper
     margin makes it non-inferiority. Raises ValueError unless low < high.
-    Example: no flip among 50 problems does not show a difference within 2 points; among 200 it does.
+    Example: no flip in 50 problems does not show a difference within 2 points; in 200 it does.
     """
     _check(margin_low, margin_high)
     found = paired_difference(baseline, candidate, clusters, confidence=1 - 2 * alpha)

@@ -20,6 +20,9 @@ from .units import cluster_sums, effective_units
 
 Array = npt.NDArray[np.float64]
 
+LARGEST = 8.0
+"""Of eight repeats one may have flipped where it was seen, and all eight where it was not."""
+
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
@@ -106,8 +109,9 @@ def score_limits(
     """Score interval of a mean of differences as if they were flips of one size.
 
     The size u = Σd²/Σ|d| and the numbers of flips Σd⁺/u and Σd⁻/u keep both the mean and the
-    variance (for flips of size 1 this is ``tango``). u is blended with ``unseen`` flips of size
-    ``whole``, the most that rewards can differ: where few flips were seen the next may be larger.
+    variance (for flips of size 1 this is ``tango``). u is blended with ``unseen`` flips of up to
+    LARGEST times the size and at most ``whole``, the most that rewards can differ: where few flips
+    were seen the next may be larger.
     Where all differ by the same u, others may yet turn up that differ by 0 or 2u: mean ±
     u·z²/(n + z²). Where none differs the size is ``whole``.
     Example: 3 of 1000 differ by -0.25, nothing unseen: (-0.0022, 0.0002).
@@ -122,7 +126,7 @@ def score_limits(
         half = size * z * z / (n + z * z)
         mean = float(differences.mean())
         return mean - half, mean + half
-    size = (total + unseen * whole) / (total / size + unseen)
+    size = (total + unseen * min(whole, LARGEST * size)) / (total / size + unseen)
     won = float(differences[differences > 0].sum()) / size
     lost = -float(differences[differences < 0].sum()) / size
     lower, upper = tango(won, lost, n, z)
