@@ -3,36 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from ..reports.view import Report
+
 
 @click.command()
-@click.argument(
-    "results_dir", default="./eval_results", type=click.Path(path_type=Path, file_okay=False)
-)
-@click.option("-f", "--format", "fmt", default="markdown", show_default=True, help="Output format.")
+@click.argument("results_dir", default="./eval_results", type=click.Path(path_type=Path))
+@click.option("-f", "--format", "fmt", help="markdown (the default), html, csv, json or latex.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, else stdout.")
 @click.option("--all-formats", is_flag=True, help="Write every format into the directory -o.")
-def command(results_dir: Path, fmt: str, output: Path | None, all_formats: bool) -> None:
+@click.option("--model-card", is_flag=True, help="A model-index for a Hugging Face README.")
+def command(
+    results_dir: Path, fmt: str | None, output: Path | None, all_formats: bool, model_card: bool
+) -> None:
     """Report on the run in RESULTS_DIR; derived files are brought up to date first."""
-    from ..executors.reporting import refresh
-    from ..reports.render import FORMATS, render
+    from ..executors.reporting import find
+    from ..reports.render import write_all
+    from ..reports.view import build_report
 
-    run = refresh(results_dir)
+    if sum((fmt is not None, all_formats, model_card)) > 1:
+        raise click.UsageError("give one of --format, --all-formats and --model-card")
+    report = build_report(find([results_dir], anew=True))
     if all_formats:
-        folder = output or Path()
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, format_ in FORMATS.items():
-            path = folder / f"report.{format_.suffix}"
-            path.write_text(render(run, name), encoding="utf-8")
+        for path in write_all(report, output or Path()):
             click.echo(path)
         return
-    if fmt not in FORMATS:
-        raise click.BadParameter(f"{fmt!r}; there are {', '.join(FORMATS)}", param_hint="--format")
-    text = render(run, fmt)
+    emit(report, fmt, output, model_card=model_card)
+
+
+def emit(report: Report, fmt: str | None, output: Path | None, *, model_card: bool) -> None:
+    """Print a report, or write it into a file. Raises ConfigError."""
+    from ..errors import ConfigError
+    from ..reports.model_card import model_index
+    from ..reports.render import render
+
+    text = model_index(report) if model_card else render(report, fmt or "markdown")
     if output is None:
-        click.echo(text)
-    else:
+        click.echo(text, nl=False)
+        return
+    try:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", where=str(output)) from None

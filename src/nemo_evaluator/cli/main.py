@@ -15,6 +15,7 @@ COMMANDS = {
     "eval": ("nemo_evaluator.cli.eval:group", "Run evaluations and report on them."),
     "list": ("nemo_evaluator.cli.list_plugins:command", "Show benchmarks, solvers and the like."),
     "validate": ("nemo_evaluator.cli.validate:command", "Try a few problems of a benchmark."),
+    "report": ("nemo_evaluator.cli.report:command", "Report on runs, side by side."),
     "compare": ("nemo_evaluator.cli.compare:command", "Is the difference of two runs real?"),
     "gate": ("nemo_evaluator.cli.gate:command", "May a candidate ship, by a policy?"),
     "power": ("nemo_evaluator.cli.power:command", "How many problems show a drop?"),

@@ -70,24 +70,24 @@ class Interval:
     value: float
     lower: float | None
     upper: float | None
-    text: str
-    """The same as text."""
+    cells: tuple[str, ...]
+    """The same as text, for the columns of the plot after the name."""
     tone: Tone = Tone.PLAIN
 
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """Numbers with their intervals on one axis."""
+    """Numbers with their intervals on one axis; a table where nothing can be drawn."""
 
     title: str
+    columns: tuple[str, ...]
+    """Of the table: the name, then the cells."""
     rows: tuple[Interval, ...]
     within: tuple[float, float] | None = None
     """Where the axis ends at the latest: (0, 1) for shares."""
     limit: float | None = None
     """Drawn as a line."""
     note: str = ""
-    alone: bool = False
-    """Whether no table beside it shows the same numbers, so that formats of text must."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def histogram(
     most = max(counts, default=0) or 1
     base, top = height - 20, 18
     parts = []
-    for left, right, count in zip(edges, edges[1:], counts, strict=True):
+    for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True):
         if count:
             high = max(1.0, (base - top) * count / most)
             x, width = axis.at(left), axis.at(right) - axis.at(left)

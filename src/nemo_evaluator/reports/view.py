@@ -1,183 +1,150 @@
-"""The view model of a report: rows of ready texts. Every format shows the same."""
+"""The view model of a report: results with their labels, the runs they are of, and what a reader
+must know before believing them. Every format is made of it; none looks at anything else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from ..results.summary import (
-    Accounts,
-    BenchmarkSummary,
-    Estimate,
-    RunSummary,
-    accounts,
-    headline_line,
-)
+from ..errors import ConfigError
+from ..results.flips import Flips
+from ..results.read_bundle import Measure, Published
+from ..results.run_info import RunInfo
+from ..types import Record
+from .notices import Notice, notices
+from .sources import Found
 
-COLUMNS = (
-    "Benchmark",
-    "Model",
-    "Metric",
-    "Score",
-    "95 % CI",
-    "Interval",
-    "n",
-    "Scored",
-    "Truncated",
-    "No answer",
-    "Errors",
-    "Tokens",
-    "Cost",
-    "p50 latency",
-)
+REPORT_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A titled table."""
+class Result(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """One benchmark of one run."""
 
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    label: str
+    """Unique in the report."""
+    column: str
+    """Model, with what tells it from others where the same model stands more than once."""
+    path: str
+    data: Published
+    run: RunInfo | None
+    flips: Flips | None
+
+    @property
+    def score(self) -> Measure | None:
+        """The headline metric."""
+        return self.data.score
 
 
-@dataclass(frozen=True, slots=True)
-class ReportView:
+class Report(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Everything a report shows."""
 
     title: str
-    facts: tuple[tuple[str, str], ...]
-    headlines: tuple[tuple[str, str], ...]
-    simulated: bool
-    tables: tuple[Table, ...]
+    models: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    """Names, in order of appearance."""
+    columns: tuple[str, ...]
+    results: tuple[Result, ...]
+    runs: tuple[RunInfo, ...]
+    """Those that are known; a bundle on its own does not tell."""
+    notices: tuple[Notice, ...]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any score says nothing about a real model."""
+        return any(result.data.simulated for result in self.results)
+
+    def at(self, benchmark: str, column: str) -> list[Result]:
+        """The results in one cell of the table of benchmarks and models."""
+        return [
+            result
+            for result in self.results
+            if shown_name(result.data) == benchmark and result.column == column
+        ]
 
 
-def build_view(run: RunSummary) -> ReportView:
-    """The view of a run."""
-    info = run.run
-    tables = [Table("Scores", COLUMNS, tuple(row for b in run.benchmarks for row in _rows(b)))]
-    tables.append(_traffic(run))
-    for benchmark in run.benchmarks:
-        tables += _details(benchmark)
-    models = sorted({b.model or "?" for b in run.benchmarks})
-    return ReportView(
-        title=f"Evaluation report: {', '.join(models) or 'no model'}",
-        facts=(
-            ("Run", info.run_id),
-            ("Started", info.created),
-            ("Status", info.status.value),
-            ("Version", info.version),
-        ),
-        headlines=tuple((b.slug, headline_line(b)) for b in run.benchmarks),
-        simulated=any(b.simulated for b in run.benchmarks),
-        tables=tuple(tables),
-    )
-
-
-def _rows(benchmark: BenchmarkSummary) -> list[tuple[str, ...]]:
-    name = benchmark.slug + (" (simulated)" if benchmark.simulated else "")
-    runtime = benchmark.runtime
-    errors = sum(
-        count for kind, count in benchmark.outcomes.items() if kind not in ("scored", "model_error")
-    )
-    tail = (
-        f"{benchmark.coverage * 100:.1f} %",
-        _share(benchmark.truncated, benchmark.n_scored),
-        _share(benchmark.no_answer, benchmark.n_scored),
-        str(errors),
-        f"{runtime.total_tokens:,}",
-        "unknown" if runtime.cost_usd is None else f"{runtime.cost_usd:.4f} USD",
-        f"{runtime.latency_percentiles_ms['p50']:.0f} ms" if runtime.latency_percentiles_ms else "",
-    )
-    if not benchmark.metrics:
-        return [(name, benchmark.model or "", "", "no score", "", "", "0", *tail)]
-    rows = []
-    for position, (metric, estimate) in enumerate(_ordered(benchmark)):
-        head = (name, benchmark.model or "") if position == 0 else ("", "")
-        rest = tail if position == 0 else ("",) * len(tail)
-        rows.append((*head, metric, *_cells(estimate), str(estimate.n), *rest))
-    return rows
-
-
-def _traffic(run: RunSummary) -> Table:
-    """Tokens, cost and times of every benchmark and of the run."""
-    columns = ("Benchmark", "Prompt tokens", "Completion", "Reasoning", "Cached", "Cost")
-    times = ("Latency p50", "p90", "p99", "First token p50", "Retries")
-    rows = []
-    for benchmark in run.benchmarks:
-        runtime = benchmark.runtime
-        latency = runtime.latency_percentiles_ms
-        quantiles = [f"{latency[name]:.0f} ms" if latency else "" for name in ("p50", "p90", "p99")]
-        first = runtime.ttft_percentiles_ms
-        rows.append(
-            (
-                *_used(benchmark.slug, accounts([benchmark])),
-                *quantiles,
-                f"{first['p50']:.0f} ms" if first else "",
-                str(runtime.total_retries),
-            )
+def build_report(found: Sequence[Found]) -> Report:
+    """The report on some results, in their order. Raises ConfigError if there are none."""
+    runs = {item.run.run_id: item.run for item in found if item.run is not None}
+    missing = {item.run.run_id: item.missing for item in found if item.run and item.missing}
+    kept = [(item, item.result) for item in found if item.result is not None]
+    if not kept:
+        where = str(found[0].path) if found else None
+        hint = "it was stopped before its first answer; resume it: nel eval run --resume"
+        raise ConfigError("holds a run without results", where=where, hint=hint)
+    columns = _columns([result for _, result in kept])
+    labels = _labels([result for _, result in kept], columns, [str(item.path) for item, _ in kept])
+    results = tuple(
+        Result(
+            label=label,
+            column=column,
+            path=str(item.path),
+            data=result,
+            run=item.run,
+            flips=item.flips,
         )
-    if len(run.benchmarks) > 1:
-        total = run.accounts
-        rows.append((*_used("all", total), "", "", "", "", str(total.retries)))
-    return Table("Traffic", (*columns, *times), tuple(rows))
+        for (item, result), column, label in zip(kept, columns, labels, strict=True)
+    )
+    models = tuple(dict.fromkeys(result.data.model or "unknown model" for result in results))
+    benchmarks = tuple(dict.fromkeys(shown_name(result.data) for result in results))
+    return Report(
+        title=_title(models, benchmarks),
+        models=models,
+        benchmarks=benchmarks,
+        columns=tuple(dict.fromkeys(columns)),
+        results=results,
+        runs=tuple(runs.values()),
+        notices=tuple(notices([(r.label, r.data) for r in results], runs, missing)),
+    )
 
 
-def _used(name: str, used: Accounts) -> tuple[str, ...]:
-    counts = (used.prompt_tokens, used.completion_tokens, used.reasoning_tokens, used.cached_tokens)
-    cost = "unknown" if used.cost_usd is None else f"{used.cost_usd:.4f} USD"
-    return (name, *(f"{count:,}" for count in counts), cost)
+def shown_name(data: Published) -> str:
+    """What a benchmark is called; in one run, two of the same name are told apart."""
+    return data.slug
 
 
-def _ordered(benchmark: BenchmarkSummary) -> list[tuple[str, Estimate]]:
+def metrics(data: Published) -> list[tuple[str, Measure]]:
     """The headline first; mean_reward left out where it only repeats pass@1."""
-    items = [(name, value) for name, value in benchmark.metrics.items()]
-    first = benchmark.metrics.get("pass@1")
-    if first is not None:
-        items = [i for i in items if i[0] != "mean_reward" or i[1].value != first.value]
-    return items
-
-
-def _details(benchmark: BenchmarkSummary) -> list[Table]:
-    tables = [
-        Table(
-            f"{benchmark.slug}: by {breakdown}",
-            (breakdown.capitalize(), "Mean reward", "95 % CI", "Interval", "n"),
-            tuple((group, *_cells(value), str(value.n)) for group, value in groups.items()),
-        )
-        for breakdown, groups in benchmark.categories.items()
+    first = data.metrics.get("pass@1")
+    found: Mapping[str, Measure] = data.metrics
+    items = [
+        (name, value)
+        for name, value in found.items()
+        if not (name == "mean_reward" and first is not None and first.value == value.value)
     ]
-    if benchmark.failures:
-        kinds = tuple(
-            (kind, str(failure.count), f"{failure.rate * 100:.1f} %")
-            for kind, failure in benchmark.failures.items()
-        )
-        tables.append(Table(f"{benchmark.slug}: failures", ("Kind", "Rollouts", "Share"), kinds))
-        examples = tuple(
-            (e.category, f"{e.problem_idx}/{e.repeat}", e.error or e.response_preview)
-            for e in benchmark.examples
-        )
-        columns = ("Kind", "Rollout", "Error or response")
-        tables.append(Table(f"{benchmark.slug}: examples of failures", columns, examples))
-    retried = benchmark.retried
-    if retried.get("rollouts"):
-        row = (
-            str(retried["rollouts"]),
-            _number(retried["mean_reward_retried"]),
-            _number(retried["mean_reward_never_retried"]),
-        )
-        columns = ("Retried rollouts", "Score of retried", "Score of never retried")
-        tables.append(Table(f"{benchmark.slug}: retries", columns, (row,)))
-    return tables
+    return sorted(items, key=lambda item: item[0] != data.headline)
 
 
-def _cells(estimate: Estimate) -> tuple[str, str, str]:
-    interval = f"[{estimate.ci_lower:.4f}, {estimate.ci_upper:.4f}]"
-    return f"{estimate.value:.4f}", interval, estimate.method
+def _columns(results: Sequence[Published]) -> list[str]:
+    """Models; where one of them has several results of a benchmark, each with its run."""
+    models = [result.model or "unknown model" for result in results]
+    counts = Counter(
+        (model, shown_name(result)) for model, result in zip(models, results, strict=True)
+    )
+    repeated = {model for (model, _), count in counts.items() if count > 1}
+    return [
+        f"{model} ({result.run_id})" if model in repeated else model
+        for model, result in zip(models, results, strict=True)
+    ]
 
 
-def _share(count: int, n: int) -> str:
-    return f"{count / n * 100:.1f} %" if n else ""
+def _labels(
+    results: Sequence[Published], columns: Sequence[str], paths: Sequence[str]
+) -> list[str]:
+    """The benchmark's name, with as much as it takes to tell it from others."""
+    names = [shown_name(result) for result in results]
+    with_column = [f"{name} · {column}" for name, column in zip(names, columns, strict=True)]
+    with_path = [f"{name} · {path}" for name, path in zip(with_column, paths, strict=True)]
+    chosen = names
+    for longer in (with_column, with_path):
+        counts = Counter(chosen)
+        chosen = [
+            more if counts[label] > 1 else label for label, more in zip(chosen, longer, strict=True)
+        ]
+    return chosen
 
 
-def _number(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else ""
+def _title(models: Sequence[str], benchmarks: Sequence[str]) -> str:
+    if len(models) == 1:
+        return f"Evaluation report: {models[0]}"
+    on = benchmarks[0] if len(benchmarks) == 1 else f"{len(benchmarks)} benchmarks"
+    return f"Evaluation report: {len(models)} models on {on}"

@@ -118,9 +118,11 @@ def _(block: Forest) -> Markup:
     if block.limit is not None:
         ends.append(block.limit)
     axis = svg.axis_around(ends, within=block.within)
-    rows = _join(_interval(axis, row, block.limit) for row in block.rows)
-    scale = Markup('<div class="scale">{}</div>').format(svg.scale(axis))
-    return Markup('<div class="forest">{}{}</div>').format(rows, scale) + _note(block.note)
+    rows = _join(_interval(axis, row, block) for row in block.rows)
+    return (
+        Markup('<div class="wide" tabindex="0"><table class="forest"><thead><tr>{}</tr></thead>')
+        + Markup("<tbody>{}</tbody><tfoot><tr><td></td><td>{}</td></tr></tfoot></table></div>{}")
+    ).format(_forest_head(block), rows, svg.scale(axis), _note(block.note))
 
 
 @block_html.register
@@ -157,12 +159,25 @@ def _(block: Shares) -> Markup:
     )
 
 
-def _interval(axis: svg.Axis, row: Interval, limit: float | None) -> Markup:
+def _forest_head(block: Forest) -> Markup:
+    name, *others = block.columns
+    cells = _join(Markup('<th scope="col" class="number">{}</th>').format(one) for one in others)
+    return Markup('<th scope="col">{}</th><th class="plot"></th>{}').format(name, cells)
+
+
+def _interval(axis: svg.Axis, row: Interval, block: Forest) -> Markup:
     drawn = svg.interval(
-        axis, row.value, row.lower, row.upper, tone=row.tone.value, limit=limit, about=row.text
+        axis,
+        row.value,
+        row.lower,
+        row.upper,
+        tone=row.tone.value,
+        limit=block.limit,
+        about=f"{row.name}: {' '.join(row.cells[:2])}",
     )
-    return Markup('<div class="name">{}</div>{}<div class="text">{}</div>').format(
-        row.name, drawn, row.text
+    cells = _join(Markup('<td class="number">{}</td>').format(cell) for cell in row.cells)
+    return Markup('<tr><th scope="row">{}</th><td class="plot">{}</td>{}</tr>').format(
+        row.name, drawn, cells
     )
 
 

@@ -1,0 +1,149 @@
+"""A report as data: JSON, CSV and a LaTeX table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ..results.read_bundle import Measure
+from . import figures as show
+from .tables import csv_table, latex_table
+from .view import REPORT_VERSION, Report, Result, metrics
+
+CSV_COLUMNS = (
+    "benchmark",
+    "samples",
+    "repeats",
+    "metric",
+    "score",
+    "ci_lower",
+    "ci_upper",
+    "n",
+    "method",
+    "headline",
+    "model",
+    "run_id",
+    "scored",
+    "planned",
+    "coverage",
+    "truncated",
+    "no_answer",
+    "simulated",
+    "total_tokens",
+    "cost_usd",
+    "latency_p50_ms",
+)
+"""The first seven are those of the published format."""
+
+
+def to_json(report: Report) -> str:
+    """Everything, results by label; docs/reports.md describes the fields."""
+    document = {
+        "report_version": REPORT_VERSION,
+        "title": report.title,
+        "model": report.models[0],
+        "models": report.models,
+        "n_benchmarks": len(report.results),
+        "runs": report.runs,
+        "notices": report.notices,
+        "benchmarks": {result.label: _entry(result) for result in report.results},
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def to_csv(report: Report) -> str:
+    """A line per result and metric."""
+    return csv_table(CSV_COLUMNS, list(_csv_rows(report)))
+
+
+def to_latex(report: Report) -> str:
+    """A ``booktabs`` table of the headlines: of benchmarks, or of benchmarks by models."""
+    if len(report.columns) > 1:
+        columns: tuple[str, ...] = ("Benchmark", *report.columns)
+        rows = [
+            (name, *(_tex_cell(report.at(name, column)) for column in report.columns))
+            for name in report.benchmarks
+        ]
+    else:
+        columns = ("Benchmark", "Samples", "Score", "Metric", "95 % CI", "n")
+        rows = [_tex_row(result) for result in report.results]
+    head = ["% \\usepackage{booktabs}"]
+    if report.simulated:
+        head.append("% simulated: some scores say nothing about a real model")
+    return "\n".join([*head, *latex_table(columns, rows), ""])
+
+
+def _entry(result: Result) -> dict[str, Any]:
+    data: dict[str, Any] = msgspec.to_builtins(result.data)
+    known = data["runtime"]["latency_percentiles_ms"]
+    return {
+        "benchmark": data.pop("name"),
+        **data,
+        "samples": data["n_problems"],
+        "total_tokens": data["runtime"]["total_tokens"],
+        "latency_p50_ms": known.get("p50"),
+        "flips": msgspec.to_builtins(result.flips),
+        "path": result.path,
+    }
+
+
+def _csv_rows(report: Report) -> Iterator[list[Any]]:
+    for result in report.results:
+        data = result.data
+        rows: list[tuple[str, Measure | None]] = [*metrics(data)]
+        for name, measure in rows or [("", None)]:
+            yield [
+                result.data.slug,
+                data.n_problems,
+                data.repeats,
+                name,
+                measure and measure.value,
+                measure and measure.ci_lower,
+                measure and measure.ci_upper,
+                measure and measure.n,
+                measure and measure.method,
+                measure is not None and name == data.headline,
+                data.model,
+                data.run_id,
+                data.n_scored,
+                data.n_rollouts,
+                data.coverage,
+                data.truncated,
+                data.no_answer,
+                data.simulated,
+                data.runtime.total_tokens,
+                data.runtime.cost_usd,
+                data.runtime.latency_percentiles_ms.get("p50"),
+            ]
+
+
+def _tex_row(result: Result) -> tuple[str, ...]:
+    data, measure = result.data, result.score
+    name = result.label + (" (simulated)" if data.simulated else "")
+    samples = show.count(data.n_problems)
+    if measure is None:
+        return (name, samples, "no score", "", "", "0")
+    return (
+        name,
+        samples,
+        f"{measure.value:.3f}",
+        data.headline or "",
+        "" if measure.ci_lower is None else f"[{measure.ci_lower:.3f}, {measure.ci_upper:.3f}]",
+        show.count(measure.n),
+    )
+
+
+def _tex_cell(results: list[Result]) -> str:
+    texts = []
+    for result in results:
+        measure = result.score
+        if measure is None:
+            texts.append("no score")
+        elif measure.ci_lower is None:
+            texts.append(f"{measure.value:.3f}")
+        else:
+            bounds = f"[{measure.ci_lower:.3f}, {measure.ci_upper:.3f}]"
+            texts.append(f"{measure.value:.3f} {bounds}")
+    return "; ".join(texts) or show.UNKNOWN

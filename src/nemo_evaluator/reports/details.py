@@ -1,0 +1,334 @@
+"""The part of a report on one benchmark of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..results.flips import Flips
+from ..results.read_bundle import Measure, Published
+from ..results.repeats import Agreement
+from ..types import Json
+from . import figures as show
+from .blocks import (
+    Block,
+    Figure,
+    Figures,
+    Forest,
+    Histogram,
+    Interval,
+    Section,
+    Shares,
+    Table,
+    Tone,
+)
+from .view import Result, metrics
+
+GROUPS = 60
+"""Groups of a breakdown that are drawn; all are in the JSON report."""
+FLIPS = 50
+"""Flips that are listed; all are in ``flips.json``."""
+DISTRIBUTIONS = {
+    "latency_ms": "Latency of an answer",
+    "ttft_ms": "Time to the first token",
+    "completion_tokens": "Completion tokens of an answer",
+}
+IDENTITY = (
+    ("Dataset", "environment.dataset"),
+    ("Revision", "environment.dataset_revision"),
+    ("Rows", "environment.dataset_digest"),
+    ("Prompt", "environment.prompt_digest"),
+    ("Few-shot examples", "environment.num_fewshot"),
+    ("Scorer", "environment.scorer"),
+    ("Further scorers", "scorers"),
+    ("Judges", "environment.judges"),
+    ("Generation", "model.generation"),
+    ("System prompt", "solver.system_prompt"),
+)
+
+
+def result_section(result: Result) -> Section:
+    """Everything about it."""
+    data = result.data
+    blocks: list[Block] = [Figures(tuple(_figures(data)))]
+    if data.metrics:
+        blocks.append(_metrics(data))
+    blocks += _breakdowns(data)
+    blocks += _rollouts(data)
+    if data.agreement is not None:
+        blocks.append(_agreement(data, data.agreement))
+    if data.retried is not None and data.retried.rollouts:
+        blocks.append(_retried(data))
+    blocks += _distributions(data)
+    blocks += _failures(data)
+    if result.flips is not None:
+        blocks += _flips(result.flips)
+    blocks.append(Table("What was measured", ("", ""), tuple(_identity(result))))
+    return Section(result.label, tuple(blocks))
+
+
+def forest_row(name: str, measure: Measure) -> Interval:
+    """A metric as the row of a plot."""
+    return Interval(
+        name=name,
+        value=measure.value,
+        lower=measure.ci_lower,
+        upper=measure.ci_upper,
+        cells=(
+            show.score(measure.value),
+            show.interval(measure),
+            show.count(measure.n),
+            measure.method or show.UNKNOWN,
+        ),
+    )
+
+
+def is_share(measures: Sequence[Measure]) -> bool:
+    """Whether all are shares of 1."""
+    ends = [x for m in measures for x in (m.value, m.ci_lower, m.ci_upper) if x is not None]
+    return all(0 <= x <= 1 for x in ends)
+
+
+def _figures(data: Published) -> Iterator[Figure]:
+    score = data.score
+    if score is None:
+        yield Figure("Score", "none", "no rollout has a verdict", Tone.BAD)
+    else:
+        bounds = f"95 % CI {show.interval(score)}" if score.ci_lower is not None else "no interval"
+        yield Figure(data.headline or "Score", show.score(score.value), bounds)
+    rollouts = "" if data.n_rollouts is None else f"of {show.count(data.n_rollouts)} rollouts"
+    low = data.coverage is not None and data.coverage < (data.coverage_floor or 1)
+    tone = Tone.UNSURE if low else Tone.PLAIN
+    yield Figure("With a verdict", show.percent(data.coverage), rollouts, tone)
+    times = "" if not data.repeats or data.repeats == 1 else f"× {data.repeats} repeats"
+    yield Figure("Problems", show.count(data.n_problems), times)
+    if data.n_scored:
+        yield Figure("No answer found", show.part(data.no_answer, data.n_scored))
+        yield Figure("Cut off", show.part(data.truncated, data.n_scored))
+    yield from _usage(data)
+
+
+def _usage(data: Published) -> Iterator[Figure]:
+    used = data.runtime
+    latency = used.latency_percentiles_ms
+    if latency.get("p50") is not None:
+        note = f"p90 {show.milliseconds(latency.get('p90'))}, p99 "
+        note += show.milliseconds(latency.get("p99"))
+        yield Figure("Latency p50", show.milliseconds(latency["p50"]), note)
+    if used.total_tokens is not None:
+        steps = used.total_steps
+        note = f"{used.total_tokens / steps:,.0f} a rollout" if steps else ""
+        yield Figure("Tokens", show.count(used.total_tokens), note)
+    known = [usd for usd in (used.cost_usd, used.judge_cost_usd) if usd is not None]
+    if known:
+        right = _right(data)
+        note = f"{show.usd(sum(known) / right)} a right answer" if right else ""
+        yield Figure("Cost", show.usd(sum(known)), note)
+
+
+def _right(data: Published) -> float | None:
+    """Right answers, where a score is the share of them."""
+    if data.headline != "pass@1" or data.score is None or not data.n_scored:
+        return None
+    return data.score.value * data.n_scored
+
+
+def _metrics(data: Published) -> Forest:
+    items = metrics(data)
+    rows = tuple(forest_row(_metric_name(name, value), value) for name, value in items)
+    known = dict(items)
+    columns = ("Metric", "Score", "95 % CI", "n", "Interval")
+    within = (0.0, 1.0) if is_share(list(known.values())) else None
+    notes = []
+    if "strict" in known:
+        notes.append("strict: right with nothing but the format that was asked for.")
+    if any(name.startswith("pass^") for name in known):
+        notes.append("pass^k: the chance that k attempts are all right.")
+    return Forest("Metrics", columns, rows, within, note=" ".join(notes))
+
+
+def _metric_name(name: str, measure: Measure) -> str:
+    if measure.total is None:
+        return name
+    return f"{name} ({show.count(measure.correct)} of {show.count(measure.total)})"
+
+
+def _breakdowns(data: Published) -> Iterator[Forest]:
+    for name, groups in data.categories.items():
+        shown = list(groups.items())[:GROUPS]
+        more = len(groups) - len(shown)
+        yield Forest(
+            f"By {name}",
+            (name.capitalize(), "Mean reward", "95 % CI", "n", "Interval"),
+            tuple(forest_row(group, value) for group, value in shown),
+            (0.0, 1.0) if is_share([value for _, value in shown]) else None,
+            note=f"and {more:,} more in the JSON report" if more else "",
+        )
+
+
+def _rollouts(data: Published) -> Iterator[Shares]:
+    if data.n_rollouts and data.outcomes:
+        scored, no_answer = data.n_scored or 0, data.no_answer or 0
+        errors = {k: n for k, n in data.outcomes.items() if k not in ("scored", "model_error")}
+        parts = [
+            ("with an answer", scored - no_answer, Tone.PLAIN),
+            ("no answer found, scored all the same", no_answer, Tone.UNSURE),
+            *((kind.replace("_", " "), n, Tone.BAD) for kind, n in errors.items()),
+            ("not done", data.n_rollouts - sum(data.outcomes.values()), Tone.FAINT),
+        ]
+        yield Shares("How the rollouts ended", tuple(parts))
+    reasons = data.runtime.finish_reason_counts
+    if len(reasons) > 1:
+        tones = {"stop": Tone.PLAIN, "length": Tone.BAD, "max_tokens": Tone.BAD}
+        ordered = sorted(reasons.items(), key=lambda item: -item[1])
+        yield Shares(
+            "Why the model stopped",
+            tuple((name, n, tones.get(name, Tone.UNSURE)) for name, n in ordered),
+        )
+
+
+def _agreement(data: Published, found: Agreement) -> Shares:
+    if found.always_right is None or found.always_wrong is None:
+        parts: tuple[tuple[str, int, Tone], ...] = (
+            ("the same reward each time", found.same, Tone.GOOD),
+            ("rewards differ", found.problems - found.same, Tone.UNSURE),
+        )
+    else:
+        between = found.problems - found.always_right - found.always_wrong
+        parts = (
+            ("right each time", found.always_right, Tone.GOOD),
+            ("right sometimes", between, Tone.UNSURE),
+            ("wrong each time", found.always_wrong, Tone.BAD),
+        )
+    notes = [f"Problems; the reward of one varies by {found.within_std:.3f} between repeats."]
+    if found.right_counts:
+        split = ", ".join(f"{k}: {n:,}" for k, n in enumerate(found.right_counts))
+        notes.append(f"Problems by how often they were right: {split}.")
+    if found.unsteady:
+        listed = ", ".join(map(str, found.unsteady))
+        notes.append(f"Least steady, by index: {listed}.")
+    return Shares(f"What {data.repeats} repeats agree on", parts, " ".join(notes))
+
+
+def _retried(data: Published) -> Table:
+    assert data.retried is not None
+    row = (
+        show.count(data.retried.rollouts),
+        show.score(data.retried.mean_reward_retried),
+        show.score(data.retried.mean_reward_never_retried),
+    )
+    columns = ("Retried rollouts", "Mean reward of these", "Of the others")
+    return Table("Rollouts that were retried", columns, (row,))
+
+
+def _distributions(data: Published) -> Iterator[Histogram]:
+    for name, title in DISTRIBUTIONS.items():
+        found = data.distributions.get(name)
+        if found is None or found.n < 2:
+            continue
+        unit, factor = (" s", 1e-3) if found.unit == "ms" and found.p50 >= 1000 else ("", 1.0)
+        if found.unit == "ms" and not unit:
+            unit = " ms"
+        yield Histogram(
+            title,
+            tuple(edge * factor for edge in found.edges),
+            found.counts,
+            unit,
+            found.log,
+            tuple((q, getattr(found, q) * factor) for q in ("p50", "p90", "p99")),
+        )
+
+
+def _failures(data: Published) -> Iterator[Table]:
+    kinds = sorted(data.failures.items(), key=lambda item: -item[1])
+    yield Table(
+        "Failures",
+        ("Kind", "Rollouts", "Share"),
+        tuple((kind, show.count(n), show.part(n, data.n_rollouts)) for kind, n in kinds),
+    )
+    yield Table(
+        "Examples of failures",
+        ("Kind", "Rollout", "Error or response"),
+        tuple(
+            (e.category, f"{e.problem_idx}/{e.repeat}", e.error or e.response_preview or "(empty)")
+            for e in data.examples
+        ),
+        code=(2,),
+    )
+
+
+def _flips(flips: Flips) -> Iterator[Block]:
+    yield Shares(
+        "What verifying anew changed",
+        (
+            ("verdict the same", flips.same, Tone.PLAIN),
+            ("up", flips.up, Tone.GOOD),
+            ("down", flips.down, Tone.BAD),
+            ("verdict gained", flips.gained, Tone.UNSURE),
+            ("verdict lost", flips.lost, Tone.FAINT),
+        ),
+    )
+    shown = flips.flips[:FLIPS]
+    more = len(flips.flips) - len(shown)
+    yield Table(
+        "Flips",
+        ("Rollout", "Reward", "Extracted before", "Extracted after", "Expected"),
+        tuple(
+            (
+                f"{flip.problem_idx}/{flip.repeat}",
+                f"{_reward(flip.before)} → {_reward(flip.after)}",
+                flip.extracted_before,
+                flip.extracted_after,
+                flip.expected,
+            )
+            for flip in shown
+        ),
+        note=f"and {more:,} more in flips.json" if more else "",
+        code=(2, 3, 4),
+    )
+
+
+def _reward(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"
+
+
+def _identity(result: Result) -> Iterator[tuple[str, str]]:
+    data = result.data
+    yield "Benchmark", data.name
+    yield "Run", data.run_id
+    yield "Model", data.model or show.UNKNOWN
+    if data.solver:
+        yield "Solver", data.solver
+    source: Mapping[str, Any] = data.identity or _as_identity(data.config)
+    for name, key in IDENTITY:
+        if (text := _short(source.get(key))) is not None:
+            yield name, text
+    if data.digest:
+        yield "Configuration", data.digest
+    yield "File", result.path
+
+
+def _as_identity(config: Mapping[str, Json]) -> dict[str, Json]:
+    """What the published format says of it."""
+    generation = {
+        key: config[key]
+        for key in ("temperature", "top_p", "max_tokens", "seed")
+        if config.get(key) is not None
+    }
+    return {
+        "scorers": config.get("scorers"),
+        "model.generation": generation,
+        "solver.system_prompt": config.get("system_prompt"),
+    }
+
+
+def _short(value: Json) -> str | None:
+    """A value in a line; None where there is nothing to say."""
+    if value is None or value in ("", [], {}):
+        return None
+    if isinstance(value, Mapping):
+        value = ", ".join(f"{key} {item}" for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        value = ", ".join(map(str, value))
+    text = " ".join(str(value).split())
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -1,0 +1,132 @@
+"""What speaks against the numbers of a report, said before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..results.audit import FLAGGED
+from ..results.read_bundle import Published
+from ..results.run_info import RunInfo, RunStatus
+from ..types import Record
+from .blocks import Tone
+
+TRUNCATED = 0.01
+"""Share of cut-off answers from which a reader is told."""
+STRICT_GAP = 0.02
+"""Part of the score that rests on answers in another format than was asked for."""
+FREE = ("model", "service", "solver.model", "repeats", "n_problems")
+"""Identity in which results of one benchmark may differ and yet stand side by side."""
+
+ENDS = {
+    RunStatus.INCOMPLETE: "is incomplete: some rollouts have no verdict",
+    RunStatus.INTERRUPTED: "was interrupted",
+    RunStatus.RUNNING: "has not ended, or was killed",
+}
+
+Labelled = tuple[str, Published]
+
+
+class Notice(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """One thing to know."""
+
+    tone: Tone
+    about: str
+    """Label of a result, id of a run, or name of a benchmark."""
+    text: str
+
+
+def notices(
+    results: Sequence[Labelled],
+    runs: Mapping[str, RunInfo],
+    missing: Mapping[str, Sequence[str]],
+) -> Iterator[Notice]:
+    """Everything to know, what weighs most first."""
+    found = [*_of_runs(runs, missing)]
+    for label, data in results:
+        found += [Notice(tone=tone, about=label, text=text) for tone, text in _of_result(data)]
+    found += _of_pairs(results)
+    yield from sorted(found, key=lambda notice: notice.tone is not Tone.BAD)
+
+
+def _of_runs(runs: Mapping[str, RunInfo], missing: Mapping[str, Sequence[str]]) -> Iterator[Notice]:
+    for run_id, run in runs.items():
+        if run.status in ENDS:
+            yield Notice(tone=Tone.BAD, about=run_id, text=f"the run {ENDS[run.status]}")
+        if run_id in missing:
+            names = ", ".join(missing[run_id])
+            yield Notice(tone=Tone.BAD, about=run_id, text=f"no results of {names}")
+
+
+def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
+    if data.simulated:
+        yield Tone.BAD, "a simulated model: the score says nothing about a real one"
+    if data.score is None:
+        whole = "" if data.n_rollouts is None else f" of {data.n_rollouts:,}"
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in data.failures.items())
+        text = f"no score: {data.n_scored or 0:,}{whole} rollouts have a verdict"
+        yield Tone.BAD, text + (f" ({kinds})" if kinds else "")
+        return
+    yield from _coverage(data)
+    yield from _answers(data)
+    gap = _strict_gap(data)
+    if gap > STRICT_GAP:
+        text = f"{gap:.3f} of the score are answers in another format than was asked for"
+        yield Tone.UNSURE, text
+    if data.score.ci_lower is None:
+        yield Tone.UNSURE, "the bundle gives no interval for the score"
+    if data.coverage is None:
+        yield Tone.UNSURE, "the bundle does not say how many rollouts got a verdict"
+
+
+def _coverage(data: Published) -> Iterator[tuple[Tone, str]]:
+    share = data.coverage
+    if share is None or share >= 1 or data.n_rollouts is None or data.n_scored is None:
+        return
+    below = data.coverage_floor is not None and share < data.coverage_floor
+    text = f"{data.n_rollouts - data.n_scored:,} of {data.n_rollouts:,} rollouts have no verdict"
+    if below:
+        text += f", which is below the floor of {data.coverage_floor:.0%} scored"
+    low, high = data.score_if_rest_wrong, data.score_if_rest_right
+    if low is not None and high is not None:
+        text += f"; the mean reward would be {low:.3f} if they were wrong, {high:.3f} if right"
+    yield Tone.BAD if below else Tone.UNSURE, text
+
+
+def _answers(data: Published) -> Iterator[tuple[Tone, str]]:
+    scored = data.n_scored
+    if not scored:
+        return
+    if data.truncated and data.truncated / scored >= TRUNCATED:
+        share = data.truncated / scored
+        yield Tone.UNSURE, f"{share:.1%} of the scored answers were cut off by a token limit"
+    if data.no_answer and data.no_answer / scored > FLAGGED:
+        share = data.no_answer / scored
+        yield Tone.UNSURE, f"no answer was found in {share:.1%} of the responses; see nel audit"
+
+
+def _strict_gap(data: Published) -> float:
+    strict, score = data.metrics.get("strict"), data.score
+    return score.value - strict.value if strict is not None and score is not None else 0.0
+
+
+def _of_pairs(results: Sequence[Labelled]) -> Iterator[Notice]:
+    """Results of one benchmark that are not of the same thing."""
+    groups: dict[str, list[Published]] = {}
+    for _, data in results:
+        groups.setdefault(data.name, []).append(data)
+    for name, group in groups.items():
+        first, *others = group
+        differing = sorted({key for other in others for key in _differences(first, other)})
+        if differing:
+            text = f"the results differ in {', '.join(differing)}: compare with care"
+            yield Notice(tone=Tone.UNSURE, about=name, text=text)
+
+
+def _differences(one: Published, other: Published) -> Iterator[str]:
+    if one.n_problems != other.n_problems:
+        yield "number of problems"
+    if not one.identity or not other.identity:
+        return
+    for key in {*one.identity, *other.identity}:
+        if not key.startswith(FREE) and one.identity.get(key) != other.identity.get(key):
+            yield key.removeprefix("environment.").replace("_", " ").replace(".", " ")

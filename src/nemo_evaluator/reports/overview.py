@@ -1,0 +1,262 @@
+"""The first part of a report: what it is of, what speaks against it, all scores, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..results.read_bundle import Measure, Used
+from ..results.run_info import RunStatus
+from . import figures as show
+from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, Table, Tone
+from .details import forest_row, is_share, result_section
+from .view import Report, Result
+
+UNIT = (0.0, 1.0)
+SCORE_COLUMNS = ("Benchmark", "Model", "Metric", "Score", "95 % CI", "n")
+TRUST_COLUMNS = ("Scored", "No answer", "Truncated", "Errors")
+COST_COLUMNS = (
+    "Benchmark",
+    "Model",
+    "Prompt tokens",
+    "Completion",
+    "Reasoning",
+    "Cost",
+    "Latency p50",
+    "p90",
+    "p99",
+    "Retries",
+    "Duration",
+)
+MADE = (
+    "Made by nel from the files of the runs; a score stands with its 95 % interval over problems."
+)
+
+
+def document(report: Report) -> Document:
+    """The whole report."""
+    several = len(report.results) > 1
+    parts: list[Section] = []
+    if several:
+        parts.append(Section("Scores", tuple(_scores(report))))
+        parts.append(Section("Cost and speed", (cost_table(report.results),)))
+        parts += [result_section(result) for result in report.results]
+    else:
+        parts.append(Section("Scores", (score_table(report.results),)))
+        parts.append(result_section(report.results[0]))
+        parts.append(Section("Cost and speed", (cost_table(report.results),)))
+    return Document(
+        title=report.title,
+        badges=tuple(_badges(report)),
+        blocks=(Facts(tuple(_facts(report))), _notices(report)),
+        sections=tuple(parts),
+        footer=MADE,
+    )
+
+
+def score_table(results: Sequence[Result]) -> Table:
+    """A row per result: its headline, and what bears on it."""
+    return Table("", (*SCORE_COLUMNS, *TRUST_COLUMNS), tuple(_score_row(r) for r in results))
+
+
+def cost_table(results: Sequence[Result]) -> Table:
+    """Tokens, cost and times of every result, and of all."""
+    rows = [_cost_row(result) for result in results]
+    if len(results) > 1:
+        rows.append(_total([result.data.runtime for result in results]))
+    note = "Every attempt counts, also those that did not bear on the score; judges are included."
+    return Table("", COST_COLUMNS, tuple(rows), note)
+
+
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    if len(report.models) > 1:
+        yield "Models", ", ".join(report.models)
+    runs = {run.run_id: run for run in report.runs}
+    told = {result.data.run_id: result for result in report.results}
+    if len(told) > 6:
+        yield "Runs", f"{len(told):,}: {', '.join(sorted(told))}"
+        return
+    for run_id, result in told.items():
+        run = runs.get(run_id)
+        if run is None:
+            created = f", {result.data.created}" if result.data.created else ""
+            yield "Run", f"{run_id}{created}"
+            continue
+        yield "Run", f"{run_id}, {run.status.value}"
+        commit = f", git {run.git}" if run.git else ""
+        yield "Started", f"{run.created} on {run.host}, nel {run.version}{commit}"
+        if run.command:
+            yield "Command", run.command
+        if run.rescored_from:
+            yield "Answers of", run.rescored_from
+        if run.merged_from:
+            yield "Merged from", ", ".join(run.merged_from)
+
+
+def _badges(report: Report) -> Iterator[tuple[Tone, str]]:
+    ended = {run.status for run in report.runs}
+    for status in ended - {RunStatus.DONE}:
+        yield Tone.BAD, "not ended" if status is RunStatus.RUNNING else status.value
+    if report.simulated:
+        yield Tone.BAD, "simulated"
+    if ended == {RunStatus.DONE}:
+        yield Tone.GOOD, "done"
+
+
+def _notices(report: Report) -> Notices:
+    alone = len(report.results) == 1
+    items = tuple(
+        (notice.tone, notice.text if alone else f"{notice.about}: {notice.text}")
+        for notice in report.notices
+    )
+    if not items:
+        items = ((Tone.GOOD, "Every rollout has a verdict, and few answers were cut off."),)
+    return Notices(items)
+
+
+def _scores(report: Report) -> Iterator[Block]:
+    if len(report.columns) > 1:
+        yield _matrix(report)
+        yield from _by_benchmark(report)
+    else:
+        yield from _all_scores(report.results)
+    table = score_table(report.results)
+    yield Table("What the scores rest on", table.columns, table.rows)
+
+
+def _matrix(report: Report) -> Table:
+    rows = tuple(
+        (name, *(_cell(report.at(name, column)) for column in report.columns))
+        for name in report.benchmarks
+    )
+    return Table("Benchmarks and models", ("Benchmark", *report.columns), rows)
+
+
+def _cell(results: Sequence[Result]) -> str:
+    texts = []
+    for result in results:
+        measure = result.score
+        if measure is None:
+            texts.append("no score")
+            continue
+        bounds = f" {show.interval(measure)}" if measure.ci_lower is not None else ""
+        texts.append(f"{show.score(measure.value)}{bounds}")
+    return "; ".join(texts) or show.UNKNOWN
+
+
+def _by_benchmark(report: Report) -> Iterator[Forest]:
+    """Models side by side; where only one has a benchmark there is nothing to see."""
+    for name in report.benchmarks:
+        results = [r for c in report.columns for r in report.at(name, c) if r.score is not None]
+        if len(results) < 2:
+            continue
+        metrics = {result.data.headline for result in results}
+        rows = tuple(
+            forest_row(
+                result.column if len(metrics) == 1 else f"{result.column}, {result.data.headline}",
+                result.score,
+            )
+            for result in results
+            if result.score is not None
+        )
+        yield _forest(name, "Model", rows, [r.score for r in results if r.score is not None])
+
+
+def _all_scores(results: Sequence[Result]) -> Iterator[Forest]:
+    """All headlines on one axis, those that are no shares on another."""
+    scored = [(result, result.score) for result in results if result.score is not None]
+    shares = [pair for pair in scored if is_share([pair[1]])]
+    others = [pair for pair in scored if not is_share([pair[1]])]
+    for title, group in (("Scores with their intervals", shares), ("Other scales", others)):
+        if group:
+            rows = tuple(forest_row(f"{r.label} {r.data.headline}", score) for r, score in group)
+            yield _forest(title, "Benchmark", rows, [score for _, score in group])
+
+
+def _forest(
+    title: str, first: str, rows: tuple[Interval, ...], measures: Sequence[Measure]
+) -> Forest:
+    within = UNIT if is_share(measures) else None
+    return Forest(title, (first, "Score", "95 % CI", "n", "Interval"), rows, within)
+
+
+def _score_row(result: Result) -> tuple[str, ...]:
+    data, measure = result.data, result.score
+    name = result.label + (" (simulated)" if data.simulated else "")
+    head = (name, data.model or show.UNKNOWN)
+    tail = (
+        show.percent(data.coverage),
+        show.part(data.no_answer, data.n_scored),
+        show.part(data.truncated, data.n_scored),
+        show.count(_errors(result)),
+    )
+    if measure is None:
+        return (*head, "", "no score", "", "0", *tail)
+    return (
+        *head,
+        data.headline or "",
+        show.score(measure.value),
+        show.interval(measure),
+        show.count(measure.n),
+        *tail,
+    )
+
+
+def _errors(result: Result) -> int | None:
+    outcomes = result.data.outcomes
+    if not outcomes:
+        return None
+    return sum(n for kind, n in outcomes.items() if kind not in ("scored", "model_error"))
+
+
+def _cost_row(result: Result) -> tuple[str, ...]:
+    used = result.data.runtime
+    latency = used.latency_percentiles_ms
+    return (
+        result.label,
+        result.data.model or show.UNKNOWN,
+        *_tokens(used),
+        show.usd(cost(used)),
+        *(show.milliseconds(latency.get(name)) for name in ("p50", "p90", "p99")),
+        show.count(used.total_retries),
+        show.duration(used.elapsed_seconds),
+    )
+
+
+def cost(used: Used) -> float | None:
+    """US dollars, judges included; None while no price is known."""
+    known = [usd for usd in (used.cost_usd, used.judge_cost_usd) if usd is not None]
+    return sum(known) if known else None
+
+
+def _tokens(used: Used) -> tuple[str, ...]:
+    prompt, completion = used.total_prompt_tokens, used.total_completion_tokens
+    if prompt is not None:
+        prompt += used.judge_prompt_tokens or 0
+    if completion is not None:
+        completion += used.judge_completion_tokens or 0
+    return tuple(show.count(n) for n in (prompt, completion, used.total_reasoning_tokens))
+
+
+def _total(all_used: Sequence[Used]) -> tuple[str, ...]:
+    """Sums; a sum of which a part is unknown is unknown, but a cost is of what is known."""
+    costs = [usd for used in all_used if (usd := cost(used)) is not None]
+
+    def total(*names: str) -> str:
+        values = [getattr(used, names[0]) for used in all_used]
+        if any(value is None for value in values):
+            return show.UNKNOWN
+        return show.count(sum(getattr(used, name) or 0 for used in all_used for name in names))
+
+    return (
+        "all",
+        "",
+        total("total_prompt_tokens", "judge_prompt_tokens"),
+        total("total_completion_tokens", "judge_completion_tokens"),
+        total("total_reasoning_tokens"),
+        show.usd(sum(costs) if costs else None),
+        "",
+        "",
+        "",
+        total("total_retries"),
+        "",
+    )

@@ -1,0 +1,64 @@
+"""Results with what stands beside them: the bundle, and where there is one the run it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..errors import ConfigError
+from ..results.flips import Flips
+from ..results.layout import RUN_INFO
+from ..results.read_bundle import BUNDLES, Published, read_bundle
+from ..results.run_info import RunInfo, read_run_info
+
+FLIPS = "flips.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One bundle, or a benchmark of a run that has none."""
+
+    path: Path
+    """The bundle, or the run's directory."""
+    result: Published | None
+    run: RunInfo | None = None
+    missing: tuple[str, ...] = ()
+    """Benchmarks that the run was to do and that have no results."""
+    flips: Flips | None = None
+    """What changed, where answers were verified anew."""
+
+
+def run_sources(directory: Path) -> Iterator[Found]:
+    """All benchmarks of a run, in its order. Raises ConfigError."""
+    info = read_run_info(directory)
+    flips = {item.benchmark: item for item in _flips(directory / FLIPS)}
+    bundles = {folder.parent.name: folder for folder in sorted(directory.glob(f"*/{BUNDLES}"))}
+    order = [*info.benchmarks, *(slug for slug in bundles if slug not in info.benchmarks)]
+    missing = tuple(slug for slug in order if slug not in bundles)
+    shown = [slug for slug in order if slug in bundles]
+    for slug in shown:
+        yield Found(bundles[slug], read_bundle(bundles[slug]), info, missing, flips.get(slug))
+    if not shown:
+        yield Found(directory, None, info, missing)
+
+
+def bundle_source(path: Path) -> Found:
+    """A bundle, with its run where it stands in a run's directory. Raises ConfigError."""
+    result = read_bundle(path)
+    parent = path.parent.parent
+    run = read_run_info(parent) if (parent / RUN_INFO).is_file() else None
+    if run is not None and run.run_id != result.run_id:
+        run = None
+    return Found(path, result, run)
+
+
+def _flips(path: Path) -> list[Flips]:
+    if not path.is_file():
+        return []
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Flips])
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None

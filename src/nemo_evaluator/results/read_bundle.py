@@ -1,0 +1,323 @@
+"""Reads a bundle (``eval-*.json``), ours or another tool's, as far as it tells.
+
+What a bundle does not tell is None, never 0; numbers that are not finite count as not told, but a
+score that is not a number is an error: nobody may take it for one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..errors import ConfigError
+from ..types import Json, Record
+from .distribution import Distribution
+from .repeats import Agreement
+from .summary import FailureExample, Summary
+
+BUNDLES = "eval-*.json"
+NO_METRIC = ("summary", "runtime", "failures", "breakdowns")
+"""What the published format keeps among the scores without being one."""
+TIMES = ("gen_seconds", "latency", "duration", "tokens", "time_ms", "_time", "_ms")
+"""Names of numbers that are no scores contain one of these."""
+
+T = TypeVar("T")
+
+
+class Measure(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """A metric with its 95 % interval."""
+
+    value: float
+    ci_lower: float | None = None
+    ci_upper: float | None = None
+    n: int | None = None
+    method: str | None = None
+    correct: int | None = None
+    total: int | None = None
+
+
+class Used(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """Cost and speed."""
+
+    total_steps: int | None = None
+    total_tokens: int | None = None
+    total_prompt_tokens: int | None = None
+    total_completion_tokens: int | None = None
+    total_reasoning_tokens: int | None = None
+    total_cached_tokens: int | None = None
+    elapsed_seconds: float | None = None
+    latency_percentiles_ms: Mapping[str, float | None] = {}
+    ttft_percentiles_ms: Mapping[str, float | None] = {}
+    tokens_per_second: float | None = None
+    steps_per_second: float | None = None
+    model_errors: int | None = None
+    total_retries: int | None = None
+    finish_reason_counts: Mapping[str, int] = {}
+    cost_usd: float | None = None
+    cached_answers: int | None = None
+    judge_calls: int | None = None
+    judge_prompt_tokens: int | None = None
+    judge_completion_tokens: int | None = None
+    judge_cost_usd: float | None = None
+
+
+class Retried(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """Rollouts that needed more than one attempt, and the scores with and without them."""
+
+    rollouts: int = 0
+    mean_reward_retried: float | None = None
+    mean_reward_never_retried: float | None = None
+
+
+class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """One benchmark of one run as its bundle tells it; None: it does not say."""
+
+    name: str
+    slug: str
+    """What it is called in the run."""
+    run_id: str
+    created: str | None
+    version: str | None
+    model: str | None
+    service: str | None
+    solver: str | None
+    simulated: bool
+    n_problems: int | None
+    repeats: int | None
+    n_rollouts: int | None
+    """Planned."""
+    n_scored: int | None
+    coverage: float | None
+    coverage_floor: float | None
+    """Below it the run itself said that the score says nothing."""
+    score_if_rest_wrong: float | None
+    score_if_rest_right: float | None
+    truncated: int | None
+    no_answer: int | None
+    headline: str | None
+    metrics: Mapping[str, Measure]
+    categories: Mapping[str, Mapping[str, Measure]]
+    """Breakdown (``category``, ``level`` …) → group → mean reward."""
+    outcomes: Mapping[str, int]
+    failures: Mapping[str, int]
+    """Kind → rollouts."""
+    examples: tuple[FailureExample, ...]
+    retried: Retried | None
+    agreement: Agreement | None
+    distributions: Mapping[str, Distribution]
+    runtime: Used
+    summary: Summary | None
+    config: Mapping[str, Json]
+    identity: Mapping[str, Json]
+    """What makes it comparable; empty where another tool did not write it."""
+    digest: str | None
+
+    @property
+    def score(self) -> Measure | None:
+        """The headline metric."""
+        return self.metrics[self.headline] if self.headline else None
+
+
+def read_bundle(path: Path) -> Published:
+    """One bundle. Raises ConfigError naming the file and what is wrong with it."""
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"is not JSON: {error}", where=str(path)) from None
+    return published(document, where=str(path))
+
+
+def published(document: Any, *, where: str) -> Published:
+    """A bundle's document. Raises ConfigError."""
+    benchmark = document.get("benchmark") if isinstance(document, dict) else None
+    if not isinstance(benchmark, dict):
+        raise ConfigError("is no bundle: it has no benchmark", where=where)
+    name = benchmark.get("name")
+    if not isinstance(name, str) or not name:
+        raise ConfigError("is no bundle: its benchmark has no name", where=where)
+    scores = _mapping(benchmark.get("scores"))
+    metrics = dict(_metrics(scores, where))
+    known = _finite(document)
+    benchmark, config = _mapping(known["benchmark"]), _mapping(known.get("config"))
+    scores, coverage = _mapping(benchmark.get("scores")), _mapping(benchmark.get("coverage"))
+    failures = _mapping(scores.get("failures"))
+    retried = benchmark.get("retried")
+    agreed, spread = benchmark.get("agreement"), scores.get("summary")
+    return Published(
+        name=name,
+        slug=_text(benchmark.get("slug")) or name,
+        run_id=_text(known.get("run_id")) or Path(where).stem,
+        created=_text(known.get("timestamp")),
+        version=_text(known.get("sdk_version")),
+        model=_text(config.get("model")),
+        service=_text(config.get("service")),
+        solver=_text(config.get("solver")),
+        simulated=bool(benchmark.get("simulated") or config.get("simulated")),
+        n_problems=_count(benchmark.get("samples")),
+        repeats=_count(benchmark.get("repeats")),
+        n_rollouts=_planned(benchmark, config, coverage),
+        n_scored=_count(coverage.get("scored")),
+        coverage=_number(coverage.get("share")),
+        coverage_floor=_number(coverage.get("floor")),
+        score_if_rest_wrong=_number(coverage.get("score_if_rest_wrong")),
+        score_if_rest_right=_number(coverage.get("score_if_rest_right")),
+        truncated=_count(benchmark.get("truncated")),
+        no_answer=_count(benchmark.get("no_answer")),
+        headline=_headline(benchmark, metrics),
+        metrics=metrics,
+        categories=_categories(benchmark),
+        outcomes=_counts(benchmark.get("outcomes")),
+        failures={
+            str(kind): _count(_mapping(entry).get("count")) or 0
+            for kind, entry in _mapping(failures.get("categories")).items()
+        },
+        examples=tuple(_examples(failures)),
+        retried=_convert(retried, Retried, where) if isinstance(retried, dict) else None,
+        agreement=_convert(agreed, Agreement, where) if agreed else None,
+        distributions={
+            str(key): _convert(value, Distribution, where)
+            for key, value in _mapping(benchmark.get("distributions")).items()
+        },
+        runtime=_convert(_mapping(scores.get("runtime")), Used, where),
+        summary=_convert(spread, Summary, where) if isinstance(spread, dict) else None,
+        config=config,
+        identity=_mapping(config.get("identity")),
+        digest=_text(known.get("config_hash")),
+    )
+
+
+def _metrics(scores: Mapping[str, Any], where: str) -> Iterator[tuple[str, Measure]]:
+    for name, entry in scores.items():
+        if name in NO_METRIC or not isinstance(entry, Mapping) or entry.get("value") is None:
+            continue
+        value = _number(entry["value"])
+        if value is None:
+            raise ConfigError(f"the score {name} is {entry['value']!r}, not a number", where=where)
+        yield str(name), _measure(entry, value)
+
+
+def _measure(entry: Mapping[str, Any], value: float) -> Measure:
+    """Other tools give two intervals: ours is over problems, as their bootstrap is; their other
+    one is of what another run on the same problems would give."""
+    method = _text(entry.get("method"))
+    low, high = _number(entry.get("ci_lower")), _number(entry.get("ci_upper"))
+    if method is None:
+        boot = _number(entry.get("bootstrap_ci_lower")), _number(entry.get("bootstrap_ci_upper"))
+        if None not in boot:
+            (low, high), method = boot, "bootstrap"
+    if low is None or high is None:
+        low = high = method = None
+    return Measure(
+        value=value,
+        ci_lower=low,
+        ci_upper=high,
+        n=_count(entry.get("n")),
+        method=method,
+        correct=_count(entry.get("correct")),
+        total=_count(entry.get("total")),
+    )
+
+
+def _headline(benchmark: Mapping[str, Any], metrics: Mapping[str, Measure]) -> str | None:
+    told = benchmark.get("headline")
+    if isinstance(told, str) and told in metrics:
+        return told
+    others = (
+        name
+        for name in metrics
+        if not name.startswith("scorer:") and not any(t in name.rsplit("/")[-1] for t in TIMES)
+    )
+    return next((name for name in ("pass@1", "mean_reward") if name in metrics), next(others, None))
+
+
+def _planned(
+    benchmark: Mapping[str, Any], config: Mapping[str, Any], coverage: Mapping[str, Any]
+) -> int | None:
+    planned = _count(coverage.get("planned"))
+    if planned is not None:
+        return planned
+    problems = _count(_mapping(config.get("shuffle")).get("ds_effective_size"))
+    repeats = _count(benchmark.get("repeats"))
+    return problems * repeats if problems is not None and repeats is not None else None
+
+
+def _categories(benchmark: Mapping[str, Any]) -> dict[str, dict[str, Measure]]:
+    """Ours by breakdown; the published format's single one is ``category``."""
+    breakdowns = dict(_mapping(benchmark.get("breakdowns")))
+    if "category" not in breakdowns and (groups := _mapping(benchmark.get("categories"))):
+        breakdowns["category"] = groups
+    found = {}
+    for name, groups in breakdowns.items():
+        measures = {}
+        for group, entry in _mapping(groups).items():
+            entry = _mapping(entry)
+            value = _number(entry.get("value", entry.get("mean_reward")))
+            if value is not None:
+                measures[str(group)] = _measure(entry, value)
+        if measures:
+            found[str(name)] = measures
+    return found
+
+
+def _examples(failures: Mapping[str, Any]) -> Iterator[FailureExample]:
+    """Ours beside the kinds, the published format's under each."""
+    listed: list[tuple[str | None, Any]] = [(None, one) for one in failures.get("exemplars") or ()]
+    for name, group in _mapping(failures.get("categories")).items():
+        listed += [(name, one) for one in _mapping(group).get("exemplars") or ()]
+    for kind, one in listed:
+        entry = _mapping(one)
+        problem = _count(entry.get("problem_idx"))
+        if problem is not None:
+            yield FailureExample(
+                category=str(kind or entry.get("category") or "unknown"),
+                problem_idx=problem,
+                repeat=_count(entry.get("repeat")) or 0,
+                response_preview=_text(entry.get("response_preview")) or "",
+                error=_text(entry.get("error")) or "",
+            )
+
+
+def _convert(value: Any, kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{kind.__name__.lower()} cannot be read: {error}", where=where) from None
+
+
+def _counts(value: Any) -> dict[str, int]:
+    found = ((str(key), _count(count)) for key, count in _mapping(value).items())
+    return {key: count for key, count in found if count is not None}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _count(value: Any) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number >= 0 and number == int(number) else None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

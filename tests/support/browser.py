@@ -1,0 +1,129 @@
+"""A real Chromium without a window, driven over its DevTools protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",  # the tests may run as root, and open nothing but our own files
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--remote-debugging-port=0",
+)
+
+
+def chromium() -> str | None:
+    """The program, if there is one."""
+    named = os.environ.get("NEL_CHROMIUM")
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    return named or next(filter(None, found), None)
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._ids = itertools.count(1)
+        self.session = ""
+        self.requests: list[str] = []
+        """Addresses of everything it asked for."""
+        self.complaints: list[str] = []
+        """Errors of the console."""
+
+    async def send(self, method: str, **params: Any) -> dict[str, Any]:
+        number = next(self._ids)
+        message = {"id": number, "method": method, "params": params}
+        await self._socket.send_json(
+            {**message, "sessionId": self.session} if self.session else message
+        )
+        while True:
+            got = await self._socket.receive_json(timeout=30)
+            self._note(got)
+            if got.get("id") == number:
+                assert "error" not in got, got
+                return dict(got["result"])
+
+    async def open(self, path: Path, *, width: int, dark: bool = False, media: str = "") -> None:
+        """Show a file, as wide as that."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.send("Emulation.setEmulatedMedia", features=[scheme], media=media)
+        await self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        self.requests.clear()
+        await self.send("Page.navigate", url=path.as_uri())
+        while await self.value("document.readyState") != "complete":
+            await asyncio.sleep(0.02)
+
+    async def value(self, expression: str) -> Any:
+        """What a JavaScript expression gives."""
+        got = await self.send("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in got, got
+        return got["result"].get("value")
+
+    async def screenshot(self, path: Path, *, height: int | None = None) -> None:
+        """The whole page as PNG, or its upper part."""
+        size = await self.value("[innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": size[0], "height": height or size[1], "scale": 1}
+        got = await self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        path.write_bytes(base64.b64decode(got["data"]))
+
+    def _note(self, message: dict[str, Any]) -> None:
+        if message.get("method") == "Network.requestWillBeSent":
+            self.requests.append(message["params"]["request"]["url"])
+        if message.get("method") == "Log.entryAdded":
+            self.complaints.append(message["params"]["entry"]["text"])
+
+
+@asynccontextmanager
+async def browser(program: str, profile: Path) -> AsyncIterator[Page]:
+    """A tab of a Chromium of its own."""
+    process = subprocess.Popen(
+        [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        found = (line for line in process.stderr if line.startswith("DevTools listening on "))
+        address = (await asyncio.to_thread(next, found, "")).split()[-1]
+        async with (
+            aiohttp.ClientSession() as client,
+            client.ws_connect(address, max_msg_size=0) as socket,
+        ):
+            page = Page(socket)
+            target = await page.send("Target.createTarget", url="about:blank")
+            attached = await page.send(
+                "Target.attachToTarget", targetId=target["targetId"], flatten=True
+            )
+            page.session = attached["sessionId"]
+            for domain in ("Page", "Network", "Log", "Runtime"):
+                await page.send(f"{domain}.enable")
+            yield page
+            page.session = ""
+            await page.send("Browser.close")
+    finally:
+        process.terminate()
+        process.wait(10)
+        if process.stderr is not None:
+            process.stderr.close()
