@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.stats.intervals import clustered_error, mean_interval, wilson
+from nemo_evaluator.stats.intervals import (
+    clopper_pearson,
+    clt_interval,
+    clustered_error,
+    mean_interval,
+    mid_p,
+    t_interval,
+    wilson,
+    within_problem_interval,
+)
 from nemo_evaluator.stats.passk import pass_at_k, pass_hat_k, reported_k
-from nemo_evaluator.stats.resampling import bootstrap
 from nemo_evaluator.stats.student import t_cdf, t_quantile
 
 unit = st.floats(0, 1)
@@ -108,41 +116,98 @@ def test_the_edges_keep_their_width(value: float) -> None:
     assert repeats.upper - repeats.lower > mean_interval(np.full(10, value)).upper * 0.2
 
 
-def test_bootstrap_as_published() -> None:
-    assert bootstrap(np.array([1.0, 0.0] * 5)) == pytest.approx((0.2, 0.8), abs=0.01)
-    assert bootstrap(np.array([0.5, 0.7, 0.3, 0.6, 0.4])) == pytest.approx((0.38, 0.62), abs=0.01)
+@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_exact_intervals_of_a_share(case: tuple[int, int]) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    x, n = case
+    exact = stats.binomtest(x, n).proportion_ci(method="exact")
+    assert clopper_pearson(x, n) == pytest.approx((exact.low, exact.high), abs=1e-9)
+    lower, upper = mid_p(x, n)
+    assert exact.low <= lower <= x / n <= upper <= exact.high
+    if x:
+        tail = stats.binom.sf(x, n, lower) + stats.binom.pmf(x, n, lower) / 2
+        assert tail == pytest.approx(0.025, abs=1e-8)
+    if x < n:
+        tail = stats.binom.cdf(x - 1, n, upper) + stats.binom.pmf(x, n, upper) / 2
+        assert tail == pytest.approx(0.025, abs=1e-8)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [30, 100, 1000])
-@pytest.mark.parametrize("p", [0.02, 0.2, 0.5, 0.8, 0.98])
-def test_ninety_five_percent_intervals_cover(n: int, p: float) -> None:
-    rng = np.random.default_rng(n)
-    hits = rng.binomial(n, p, size=20_000) / n
-    covered = {h: _holds(wilson(h, n), p) for h in np.unique(hits)}
-    rate = np.mean([covered[h] for h in hits])
-    # Wilson's coverage oscillates with n and p where few successes are expected.
-    slack = 0.015 if n * min(p, 1 - p) >= 5 else 0.035
-    assert 0.95 - slack <= rate <= 0.95 + slack + 0.02
+def test_shares_that_cannot_be_are_refused() -> None:
+    for x, n in ((3, 2), (-1, 2), (0, 0)):
+        with pytest.raises(ValueError, match="cannot be"):
+            clopper_pearson(x, n)
+        with pytest.raises(ValueError, match="cannot be"):
+            mid_p(x, n)
 
 
-@pytest.mark.slow
-def test_intervals_of_repeats_cover() -> None:
-    """Problems of different difficulty, four repeats each: the true mean is held in 95 %."""
-    rng = np.random.default_rng(1)
-    covered = 0
-    trials = 3000
-    for _ in range(trials):
-        difficulty = rng.beta(1.2, 0.8, size=120)
-        means = rng.binomial(4, difficulty) / 4
-        covered += _holds_interval(means, 1.2 / 2.0)
-    assert 0.935 <= covered / trials <= 0.965
+@pytest.mark.parametrize(
+    ("attempts", "right", "expected"),
+    [
+        ([2, 2, 2, 2], [2, 1, 0, 2], (0.625, 0.38, 0.87)),
+        ([2, 1, 2], [1, 1, 1], (0.6667, 0.2047, 1.1286)),
+        ([3] * 500, [3] * 325 + [1] * 50 + [0] * 125, (0.6833, 0.6741, 0.6926)),
+        ([3] * 4, [1, 2, 0, 3], (0.5, 0.269016, 0.730984)),
+        ([5] * 200, [2] * 200, (0.4, 0.366052, 0.433948)),
+        ([4] * 100, [1] * 50 + [3] * 50, (0.5, 0.451001, 0.548999)),
+        ([3] * 100, [3] * 60 + [0] * 40, (0.6, 0.6, 0.6)),
+    ],
+)
+def test_noise_of_a_rerun_as_published(attempts, right, expected) -> None:
+    found = within_problem_interval(np.array(attempts), np.array(right))
+    assert found is not None
+    assert (found.value, found.lower, found.upper) == pytest.approx(expected, abs=5e-5)
 
 
-def _holds(bounds: tuple[float, float], p: float) -> bool:
-    return bounds[0] <= p <= bounds[1]
+def test_noise_of_a_rerun_scales_as_published() -> None:
+    assert within_problem_interval(np.ones(5), np.ones(5)) is None
+    assert within_problem_interval(np.array([]), np.array([])) is None
+    few = within_problem_interval(np.full(300, 3), np.full(300, 1))
+    many = within_problem_interval(np.full(300, 12), np.full(300, 4))
+    assert few is not None and many is not None
+    ratio = (few.upper - few.lower) / (many.upper - many.lower)
+    assert ratio == pytest.approx(math.sqrt(11 / 2), rel=1e-9)
 
 
-def _holds_interval(values: np.ndarray, truth: float) -> bool:
-    interval = mean_interval(values)
-    return interval.lower <= truth <= interval.upper
+def test_plain_intervals_as_published() -> None:
+    normal = clt_interval(np.array([1.0, 0, 1, 0, 1]))
+    assert (normal.lower, normal.upper) == pytest.approx((0.119909, 1.080091), abs=1e-6)
+    clustered = clt_interval(np.array([1.0, 1, 0, 0, 1, 0]), list("aabbcc"))
+    assert (clustered.lower, clustered.upper) == pytest.approx((-0.065793, 1.065793), abs=1e-6)
+    for values, expected in (
+        ([0.5, -0.5, 0.3, -0.3, 0.1], (-0.494954, 0.534954)),
+        ([-0.02] * 25 + [0.0] * 25, (-0.012871, -0.007129)),
+        ([0.1] * 100, (0.1, 0.1)),
+    ):
+        found = t_interval(np.array(values))
+        assert (found.lower, found.upper) == pytest.approx(expected, abs=1e-6)
+    alone = t_interval(np.array([0.3]))
+    assert (alone.lower, alone.upper, alone.method) == (-math.inf, math.inf, "none (one unit)")
+
+
+def test_a_label_may_be_anything_and_is_not_its_text() -> None:
+    values = np.array([1.0, 1.0, 0.0, 0.0])
+    assert clustered_error(values, [1, "1", None, (2, 3)])[1] == 4
+    with pytest.raises(ValueError, match="same length"):
+        mean_interval(values, ["a"])
+
+
+def test_all_alike_but_not_at_an_edge_is_not_certain() -> None:
+    half = mean_interval(np.full(100, 0.5))
+    assert (half.lower, half.upper) == pytest.approx((0.4815, 0.5185), abs=5e-5)
+    balanced = mean_interval(np.array([1.0, 0, 1, 0]), ["a", "a", "b", "b"])
+    assert balanced.upper - balanced.lower > 0.5
+    beyond = mean_interval(np.full(50, -2.0))
+    assert beyond.lower < -2 < beyond.upper
+
+
+def test_single_verdicts_cover_exactly() -> None:
+    """Over all shares from 2 to 98 %, by summing the binomial distribution."""
+    stats = pytest.importorskip("scipy.stats")
+    for n, least in ((30, 0.9339), (100, 0.94), (300, 0.94)):
+        limits = [mean_interval(np.array([1.0] * x + [0.0] * (n - x))) for x in range(n + 1)]
+        lower, upper = (np.array([getattr(i, side) for i in limits]) for side in ("lower", "upper"))
+        shares = np.linspace(0.02, 0.98, 193)
+        held = (lower <= shares[:, None]) & (shares[:, None] <= upper)
+        coverage = (stats.binom.pmf(np.arange(n + 1), n, shares[:, None]) * held).sum(axis=1)
+        assert coverage.min() >= least
+        assert abs(coverage[np.abs(shares - 0.5) < 0.3].mean() - 0.955) < 0.01
