@@ -25,6 +25,7 @@ class Facts:
     """Names and what they are."""
 
     rows: tuple[tuple[str, str], ...]
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,18 @@ class Histogram:
     log: bool
     marks: tuple[tuple[str, float], ...]
     """Quantiles, by name."""
+    least: float
+    most: float
+    """Of all numbers; a few may lie beyond the edges, and are counted in the outermost bins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A few counts side by side, in an order that means something."""
+
+    title: str
+    items: tuple[tuple[str, int], ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +125,7 @@ class Shares:
     note: str = ""
 
 
-Block = Facts | Figures | Notices | Table | Forest | Histogram | Shares
+Block = Facts | Figures | Notices | Table | Forest | Histogram | Columns | Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +156,17 @@ def shares_text(shares: Shares) -> str:
 
 
 def histogram_text(histogram: Histogram) -> str:
-    """The quantiles in words."""
-    marks = (f"{name} {x:,.4g}{histogram.unit}" for name, x in histogram.marks)
-    least, most = histogram.edges[0], histogram.edges[-1]
-    ends = f"from {least:,.4g} to {most:,.4g}{histogram.unit}"
-    return ", ".join((*marks, ends))
+    """Count, quantiles and ends in words: ``480 answers: p50 1.65 ms, p90 2.89 ms, …``."""
+    marks = (*histogram.marks, ("least", histogram.least), ("most", histogram.most))
+    said = ", ".join(f"{name} {rounded(x)}{histogram.unit}" for name, x in marks)
+    return f"{sum(histogram.counts):,} answers: {said}"
+
+
+def columns_text(columns: Columns) -> str:
+    """The counts in words."""
+    return ", ".join(f"{name}: {count:,}" for name, count in columns.items)
+
+
+def rounded(x: float) -> str:
+    """Three digits, and never fewer than those before the point: 1.65, 12,345."""
+    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"

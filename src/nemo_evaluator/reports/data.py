@@ -61,7 +61,7 @@ def to_csv(report: Report) -> str:
 def to_latex(report: Report) -> str:
     """A ``booktabs`` table of the headlines: of benchmarks, or of benchmarks by models."""
     if len(report.columns) > 1:
-        columns: tuple[str, ...] = ("Benchmark", *report.columns)
+        columns: tuple[str, ...] = ("Benchmark", *report.heads)
         rows = [
             (name, *(_tex_cell(report.at(name, column)) for column in report.columns))
             for name in report.benchmarks
@@ -95,7 +95,7 @@ def _csv_rows(report: Report) -> Iterator[list[Any]]:
         rows: list[tuple[str, Measure | None]] = [*metrics(data)]
         for name, measure in rows or [("", None)]:
             yield [
-                result.data.slug,
+                result.benchmark,
                 data.n_problems,
                 data.repeats,
                 name,

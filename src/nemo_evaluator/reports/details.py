@@ -12,6 +12,8 @@ from ..types import Json
 from . import figures as show
 from .blocks import (
     Block,
+    Columns,
+    Facts,
     Figure,
     Figures,
     Forest,
@@ -56,30 +58,52 @@ def result_section(result: Result) -> Section:
     blocks += _breakdowns(data)
     blocks += _rollouts(data)
     if data.agreement is not None:
-        blocks.append(_agreement(data, data.agreement))
+        blocks += _agreement(data, data.agreement)
+    blocks += _distributions(data)
     if data.retried is not None and data.retried.rollouts:
         blocks.append(_retried(data))
-    blocks += _distributions(data)
     blocks += _failures(data)
     if result.flips is not None:
         blocks += _flips(result.flips)
-    blocks.append(Table("What was measured", ("", ""), tuple(_identity(result))))
+    blocks.append(Facts(tuple(_identity(result)), "What was measured"))
     return Section(result.label, tuple(blocks))
 
 
-def forest_row(name: str, measure: Measure) -> Interval:
-    """A metric as the row of a plot."""
-    return Interval(
-        name=name,
-        value=measure.value,
-        lower=measure.ci_lower,
-        upper=measure.ci_upper,
-        cells=(
-            show.score(measure.value),
-            show.interval(measure),
-            show.count(measure.n),
-            measure.method or show.UNKNOWN,
+def forest(
+    title: str,
+    first: str,
+    measures: Sequence[tuple[str, Measure]],
+    note: str = "",
+    value: str = "Score",
+) -> Forest:
+    """Metrics with their intervals. How those were made is a column only where it differs."""
+    methods = list(dict.fromkeys(m.method for _, m in measures if m.ci_lower is not None))
+    columns: tuple[str, ...] = (first, value, "95 % CI", "n")
+    notes = [note]
+    if len(methods) > 1:
+        columns = (*columns, "Interval")
+    elif methods and methods[0] is not None:
+        notes.append(f"Intervals: {methods[0]}.")
+    return Forest(
+        title,
+        columns,
+        tuple(
+            Interval(
+                name=name,
+                value=measure.value,
+                lower=measure.ci_lower,
+                upper=measure.ci_upper,
+                cells=(
+                    show.score(measure.value),
+                    show.interval(measure),
+                    show.count(measure.n),
+                    measure.method or show.UNKNOWN,
+                )[: len(columns) - 1],
+            )
+            for name, measure in measures
         ),
+        (0.0, 1.0) if is_share([measure for _, measure in measures]) else None,
+        note=" ".join(filter(None, notes)),
     )
 
 
@@ -135,16 +159,13 @@ def _right(data: Published) -> float | None:
 
 def _metrics(data: Published) -> Forest:
     items = metrics(data)
-    rows = tuple(forest_row(_metric_name(name, value), value) for name, value in items)
-    known = dict(items)
-    columns = ("Metric", "Score", "95 % CI", "n", "Interval")
-    within = (0.0, 1.0) if is_share(list(known.values())) else None
     notes = []
-    if "strict" in known:
+    if any(name == "strict" for name, _ in items):
         notes.append("strict: right with nothing but the format that was asked for.")
-    if any(name.startswith("pass^") for name in known):
+    if any(name.startswith("pass^") for name, _ in items):
         notes.append("pass^k: the chance that k attempts are all right.")
-    return Forest("Metrics", columns, rows, within, note=" ".join(notes))
+    rows = [(_metric_name(name, measure), measure) for name, measure in items]
+    return forest("Metrics", "Metric", rows, " ".join(notes))
 
 
 def _metric_name(name: str, measure: Measure) -> str:
@@ -154,16 +175,12 @@ def _metric_name(name: str, measure: Measure) -> str:
 
 
 def _breakdowns(data: Published) -> Iterator[Forest]:
+    """Mean rewards by group."""
     for name, groups in data.categories.items():
         shown = list(groups.items())[:GROUPS]
         more = len(groups) - len(shown)
-        yield Forest(
-            f"By {name}",
-            (name.capitalize(), "Mean reward", "95 % CI", "n", "Interval"),
-            tuple(forest_row(group, value) for group, value in shown),
-            (0.0, 1.0) if is_share([value for _, value in shown]) else None,
-            note=f"and {more:,} more in the JSON report" if more else "",
-        )
+        note = f"And {more:,} more in the JSON report." if more else ""
+        yield forest(f"By {name}", name.capitalize(), shown, note, "Mean reward")
 
 
 def _rollouts(data: Published) -> Iterator[Shares]:
@@ -176,7 +193,8 @@ def _rollouts(data: Published) -> Iterator[Shares]:
             *((kind.replace("_", " "), n, Tone.BAD) for kind, n in errors.items()),
             ("not done", data.n_rollouts - sum(data.outcomes.values()), Tone.FAINT),
         ]
-        yield Shares("How the rollouts ended", tuple(parts))
+        if scored - no_answer < data.n_rollouts:
+            yield Shares("How the rollouts ended", tuple(parts))
     reasons = data.runtime.finish_reason_counts
     if len(reasons) > 1:
         tones = {"stop": Tone.PLAIN, "length": Tone.BAD, "max_tokens": Tone.BAD}
@@ -187,7 +205,7 @@ def _rollouts(data: Published) -> Iterator[Shares]:
         )
 
 
-def _agreement(data: Published, found: Agreement) -> Shares:
+def _agreement(data: Published, found: Agreement) -> Iterator[Block]:
     if found.always_right is None or found.always_wrong is None:
         parts: tuple[tuple[str, int, Tone], ...] = (
             ("the same reward each time", found.same, Tone.GOOD),
@@ -200,14 +218,15 @@ def _agreement(data: Published, found: Agreement) -> Shares:
             ("right sometimes", between, Tone.UNSURE),
             ("wrong each time", found.always_wrong, Tone.BAD),
         )
-    notes = [f"Problems; the reward of one varies by {found.within_std:.3f} between repeats."]
-    if found.right_counts:
-        split = ", ".join(f"{k}: {n:,}" for k, n in enumerate(found.right_counts))
-        notes.append(f"Problems by how often they were right: {split}.")
+    note = f"The reward of a problem varies by {found.within_std:.3f} between repeats."
     if found.unsteady:
-        listed = ", ".join(map(str, found.unsteady))
-        notes.append(f"Least steady, by index: {listed}.")
-    return Shares(f"What {data.repeats} repeats agree on", parts, " ".join(notes))
+        note += f" Least steady, by index: {', '.join(map(str, found.unsteady))}."
+    yield Shares(f"What {data.repeats} repeats agree on, by problem", parts, note)
+    if len(found.right_counts) > 3:
+        yield Columns(
+            f"Problems by how many of {data.repeats} repeats are right",
+            tuple((str(k), n) for k, n in enumerate(found.right_counts)),
+        )
 
 
 def _retried(data: Published) -> Table:
@@ -236,6 +255,8 @@ def _distributions(data: Published) -> Iterator[Histogram]:
             unit,
             found.log,
             tuple((q, getattr(found, q) * factor) for q in ("p50", "p90", "p99")),
+            found.min * factor,
+            found.max * factor,
         )
 
 

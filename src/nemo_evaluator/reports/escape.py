@@ -40,9 +40,10 @@ def one_line(text: str) -> str:
 def markdown(text: str) -> str:
     """One line in which nothing is markup, nor ends the cell of a table.
 
-    Brackets stay as they are unless they could make a link: intervals are easier to read so.
+    What cannot be markup where it stands is left as it is, which is easier to read: underscores
+    within a word, brackets that make no link.
     """
-    text = re.sub(r"([\\`*_|<>~$])", r"\\\1", one_line(text))
+    text = re.sub(r"([\\`*|<>~$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", one_line(text))
     text = re.sub(r"&(?=#?\w+;)", r"\\&", text)
     return re.sub(r"([\[\]])", r"\\\1", text) if re.search(r"\][(\[:]|\[\^", text) else text
 

@@ -7,6 +7,7 @@ from functools import singledispatch
 
 from .blocks import (
     Block,
+    Columns,
     Document,
     Facts,
     Figures,
@@ -16,6 +17,7 @@ from .blocks import (
     Shares,
     Table,
     Tone,
+    columns_text,
     histogram_text,
     shares_text,
 )
@@ -81,6 +83,12 @@ def _(block: Forest) -> Iterator[str]:
 @block_lines.register
 def _(block: Histogram) -> Iterator[str]:
     yield markdown(histogram_text(block))
+
+
+@block_lines.register
+def _(block: Columns) -> Iterator[str]:
+    yield markdown(columns_text(block))
+    yield from _note(block.note)
 
 
 @block_lines.register

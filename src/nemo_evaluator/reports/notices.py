@@ -9,6 +9,7 @@ from ..results.read_bundle import Published
 from ..results.run_info import RunInfo, RunStatus
 from ..types import Record
 from .blocks import Tone
+from .figures import percent
 
 TRUNCATED = 0.01
 """Share of cut-off answers from which a reader is told."""
@@ -85,7 +86,7 @@ def _coverage(data: Published) -> Iterator[tuple[Tone, str]]:
     below = data.coverage_floor is not None and share < data.coverage_floor
     text = f"{data.n_rollouts - data.n_scored:,} of {data.n_rollouts:,} rollouts have no verdict"
     if below:
-        text += f", which is below the floor of {data.coverage_floor:.0%} scored"
+        text += f", which is below the floor of {percent(data.coverage_floor)} scored"
     low, high = data.score_if_rest_wrong, data.score_if_rest_right
     if low is not None and high is not None:
         text += f"; the mean reward would be {low:.3f} if they were wrong, {high:.3f} if right"
@@ -98,10 +99,13 @@ def _answers(data: Published) -> Iterator[tuple[Tone, str]]:
         return
     if data.truncated and data.truncated / scored >= TRUNCATED:
         share = data.truncated / scored
-        yield Tone.UNSURE, f"{share:.1%} of the scored answers were cut off by a token limit"
+        yield Tone.UNSURE, f"{percent(share)} of the scored answers were cut off by a token limit"
     if data.no_answer and data.no_answer / scored > FLAGGED:
         share = data.no_answer / scored
-        yield Tone.UNSURE, f"no answer was found in {share:.1%} of the responses; see nel audit"
+        yield (
+            Tone.UNSURE,
+            f"no answer was found in {percent(share)} of the responses; see nel audit",
+        )
 
 
 def _strict_gap(data: Published) -> float:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..results.read_bundle import Measure, Used
+from ..results.read_bundle import Used
 from ..results.run_info import RunStatus
 from . import figures as show
-from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, Table, Tone
-from .details import forest_row, is_share, result_section
+from .blocks import Block, Document, Facts, Forest, Notices, Section, Table, Tone
+from .details import forest, is_share, result_section
 from .view import Report, Result
 
-UNIT = (0.0, 1.0)
 SCORE_COLUMNS = ("Benchmark", "Model", "Metric", "Score", "95 % CI", "n")
 TRUST_COLUMNS = ("Scored", "No answer", "Truncated", "Errors")
 COST_COLUMNS = (
@@ -40,6 +39,8 @@ def document(report: Report) -> Document:
         parts.append(Section("Scores", tuple(_scores(report))))
         parts.append(Section("Cost and speed", (cost_table(report.results),)))
         parts += [result_section(result) for result in report.results]
+        if len({result.data.run_id for result in report.results}) > 1:
+            parts.append(Section("Runs", (_runs(report),)))
     else:
         parts.append(Section("Scores", (score_table(report.results),)))
         parts.append(result_section(report.results[0]))
@@ -70,26 +71,44 @@ def cost_table(results: Sequence[Result]) -> Table:
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     if len(report.models) > 1:
         yield "Models", ", ".join(report.models)
-    runs = {run.run_id: run for run in report.runs}
     told = {result.data.run_id: result for result in report.results}
-    if len(told) > 6:
-        yield "Runs", f"{len(told):,}: {', '.join(sorted(told))}"
+    if len(told) > 1:
+        yield "Runs", f"{len(told):,}, listed at the end"
         return
-    for run_id, result in told.items():
-        run = runs.get(run_id)
-        if run is None:
-            created = f", {result.data.created}" if result.data.created else ""
-            yield "Run", f"{run_id}{created}"
-            continue
-        yield "Run", f"{run_id}, {run.status.value}"
-        commit = f", git {run.git}" if run.git else ""
-        yield "Started", f"{run.created} on {run.host}, nel {run.version}{commit}"
-        if run.command:
-            yield "Command", run.command
-        if run.rescored_from:
-            yield "Answers of", run.rescored_from
-        if run.merged_from:
-            yield "Merged from", ", ".join(run.merged_from)
+    result = report.results[0]
+    yield "Run", result.data.run_id
+    run = result.run
+    if run is None:
+        yield "Made", f"{result.data.created or 'unknown'}, version {result.data.version or '?'}"
+        return
+    commit = f", git {run.git}" if run.git else ""
+    yield "Started", f"{run.created} on {run.host}, nel {run.version}{commit}"
+    if run.command:
+        yield "Command", run.command
+    if run.rescored_from:
+        yield "Answers of", run.rescored_from
+    if run.merged_from:
+        yield "Merged from", ", ".join(run.merged_from)
+
+
+def _runs(report: Report) -> Table:
+    """Where the results come from, one row each run."""
+    known = {run.run_id: run for run in report.runs}
+    rows = []
+    for run_id, result in {r.data.run_id: r for r in report.results}.items():
+        run = known.get(run_id)
+        rows.append(
+            (
+                run_id,
+                result.data.created or show.UNKNOWN,
+                run.status.value if run else show.UNKNOWN,
+                result.data.version or show.UNKNOWN,
+                (run.git if run else None) or show.UNKNOWN,
+                run.host if run else show.UNKNOWN,
+                (run.command if run else "") or show.UNKNOWN,
+            )
+        )
+    return Table("", ("Run", "Started", "Status", "Version", "git", "Host", "Command"), tuple(rows))
 
 
 def _badges(report: Report) -> Iterator[tuple[Tone, str]]:
@@ -103,14 +122,21 @@ def _badges(report: Report) -> Iterator[tuple[Tone, str]]:
 
 
 def _notices(report: Report) -> Notices:
+    """Each thing said once, with what it is about."""
     alone = len(report.results) == 1
+    about: dict[tuple[Tone, str], list[str]] = {}
+    for notice in report.notices:
+        about.setdefault((notice.tone, notice.text), []).append(notice.about)
     items = tuple(
-        (notice.tone, notice.text if alone else f"{notice.about}: {notice.text}")
-        for notice in report.notices
+        (tone, text if alone else f"{_listed(names)}: {text}")
+        for (tone, text), names in about.items()
     )
-    if not items:
-        items = ((Tone.GOOD, "Every rollout has a verdict, and few answers were cut off."),)
-    return Notices(items)
+    return Notices(items or ((Tone.GOOD, "Every rollout has a verdict; few were cut off."),))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:4])
+    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4:,} more"
 
 
 def _scores(report: Report) -> Iterator[Block]:
@@ -128,7 +154,7 @@ def _matrix(report: Report) -> Table:
         (name, *(_cell(report.at(name, column)) for column in report.columns))
         for name in report.benchmarks
     )
-    return Table("Benchmarks and models", ("Benchmark", *report.columns), rows)
+    return Table("Benchmarks and models", ("Benchmark", *report.heads), rows)
 
 
 def _cell(results: Sequence[Result]) -> str:
@@ -146,43 +172,32 @@ def _cell(results: Sequence[Result]) -> str:
 def _by_benchmark(report: Report) -> Iterator[Forest]:
     """Models side by side; where only one has a benchmark there is nothing to see."""
     for name in report.benchmarks:
-        results = [r for c in report.columns for r in report.at(name, c) if r.score is not None]
-        if len(results) < 2:
+        found = [r for column in report.columns for r in report.at(name, column)]
+        scored = [(result, result.score) for result in found if result.score is not None]
+        if len(scored) < 2:
             continue
-        metrics = {result.data.headline for result in results}
-        rows = tuple(
-            forest_row(
-                result.column if len(metrics) == 1 else f"{result.column}, {result.data.headline}",
-                result.score,
-            )
-            for result in results
-            if result.score is not None
-        )
-        yield _forest(name, "Model", rows, [r.score for r in results if r.score is not None])
+        alike = len({result.data.headline for result, _ in scored}) == 1
+        rows = [
+            (r.column if alike else f"{r.column}, {r.data.headline}", score) for r, score in scored
+        ]
+        yield forest(name, "Model", rows)
 
 
 def _all_scores(results: Sequence[Result]) -> Iterator[Forest]:
     """All headlines on one axis, those that are no shares on another."""
     scored = [(result, result.score) for result in results if result.score is not None]
-    shares = [pair for pair in scored if is_share([pair[1]])]
-    others = [pair for pair in scored if not is_share([pair[1]])]
+    rows = [(f"{result.label} {result.data.headline}", score) for result, score in scored]
+    shares = [row for row in rows if is_share([row[1]])]
+    others = [row for row in rows if not is_share([row[1]])]
     for title, group in (("Scores with their intervals", shares), ("Other scales", others)):
         if group:
-            rows = tuple(forest_row(f"{r.label} {r.data.headline}", score) for r, score in group)
-            yield _forest(title, "Benchmark", rows, [score for _, score in group])
-
-
-def _forest(
-    title: str, first: str, rows: tuple[Interval, ...], measures: Sequence[Measure]
-) -> Forest:
-    within = UNIT if is_share(measures) else None
-    return Forest(title, (first, "Score", "95 % CI", "n", "Interval"), rows, within)
+            yield forest(title, "Benchmark", group)
 
 
 def _score_row(result: Result) -> tuple[str, ...]:
     data, measure = result.data, result.score
-    name = result.label + (" (simulated)" if data.simulated else "")
-    head = (name, data.model or show.UNKNOWN)
+    name = result.benchmark + (" (simulated)" if data.simulated else "")
+    head = (name, result.column)
     tail = (
         show.percent(data.coverage),
         show.part(data.no_answer, data.n_scored),
@@ -212,8 +227,8 @@ def _cost_row(result: Result) -> tuple[str, ...]:
     used = result.data.runtime
     latency = used.latency_percentiles_ms
     return (
-        result.label,
-        result.data.model or show.UNKNOWN,
+        result.benchmark,
+        result.column,
         *_tokens(used),
         show.usd(cost(used)),
         *(show.milliseconds(latency.get(name)) for name in ("p50", "p90", "p99")),

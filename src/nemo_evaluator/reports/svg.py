@@ -139,6 +139,25 @@ def histogram(
     return _svg(height, about, [*parts, *_labels(axis, height - 5, unit)])
 
 
+def columns(items: Sequence[tuple[str, int]], *, about: str = "", height: int = 120) -> Markup:
+    """A bar for each count, with the count above and the name below."""
+    most = max((count for _, count in items), default=0) or 1
+    base, top, step = height - 20, 18, 100 / max(len(items), 1)
+    parts = []
+    for position, (name, count) in enumerate(items):
+        high = max(1.0, (base - top) * count / most) if count else 0.0
+        middle = (position + 0.5) * step
+        parts += [
+            Markup(
+                '<rect class="column" x="{:.2f}%" width="{:.2f}%" y="{:.1f}" height="{:.1f}"/>'
+            ).format(middle - 0.4 * step, 0.8 * step, base - high, high),
+            _text(middle, base - high - 5, f"{count:,}", "tick strong"),
+            _text(middle, height - 5, name, "tick"),
+        ]
+    parts.append(Markup('<line class="zero" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(base))
+    return _svg(height, about, parts)
+
+
 def shares(parts: Sequence[tuple[float, str]], *, about: str = "", height: int = 14) -> Markup:
     """One bar in parts: shares of 1 and their classes."""
     drawn, at = [], 0.0
@@ -189,7 +208,10 @@ def _labels(axis: Axis, y: float, unit: str) -> list[Markup]:
 
 def _label(x: float, y: float, text: str, kind: str) -> Markup:
     """A text on a place; at the edges it stays within."""
-    side = "start" if x < 6 else "end" if x > 94 else "middle"
-    return Markup('<text class="{}" x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(
+    return _text(x, y, text, kind, "start" if x < 6 else "end" if x > 94 else "middle")
+
+
+def _text(x: float, y: float, text: str, kind: str, side: str = "middle") -> Markup:
+    return Markup('<text class="{}" x="{:.2f}%" y="{:.0f}" text-anchor="{}">{}</text>').format(
         kind, x, y, side, text
     )

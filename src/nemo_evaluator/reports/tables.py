@@ -13,7 +13,7 @@ from .escape import csv_text, latex, markdown, markdown_code, one_line
 
 Row = Sequence[str]
 _NUMBER = re.compile(
-    r"[-+−]?[\d,.]+( ?(%|ms|s|min|h|USD|k|M|tok/s|/s))?|\[[-+−\d., ∞]+\]|—|unknown"
+    r"[-+−]?[\d,.]+( ?(%|ms|s|min|h|USD|k|M|tok/s|/s))?|\[[-+−\d., ∞]+\]|—|no score"
 )
 
 

@@ -22,6 +22,8 @@ class Result(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     label: str
     """Unique in the report."""
+    benchmark: str
+    """Its name; in one run, two of the same name are told apart."""
     column: str
     """Model, with what tells it from others where the same model stands more than once."""
     path: str
@@ -53,12 +55,18 @@ class Report(Record, frozen=True, kw_only=True, omit_defaults=False):
         """Whether any score says nothing about a real model."""
         return any(result.data.simulated for result in self.results)
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The columns as they are shown."""
+        fake = {result.column for result in self.results if result.data.simulated}
+        return tuple(f"{name} (simulated)" if name in fake else name for name in self.columns)
+
     def at(self, benchmark: str, column: str) -> list[Result]:
         """The results in one cell of the table of benchmarks and models."""
         return [
             result
             for result in self.results
-            if shown_name(result.data) == benchmark and result.column == column
+            if result.benchmark == benchmark and result.column == column
         ]
 
 
@@ -71,21 +79,23 @@ def build_report(found: Sequence[Found]) -> Report:
         where = str(found[0].path) if found else None
         hint = "it was stopped before its first answer; resume it: nel eval run --resume"
         raise ConfigError("holds a run without results", where=where, hint=hint)
-    columns = _columns([result for _, result in kept])
-    labels = _labels([result for _, result in kept], columns, [str(item.path) for item, _ in kept])
+    data = [result for _, result in kept]
+    names = _names(data)
+    columns = _columns(data, names, [str(item.path) for item, _ in kept])
     results = tuple(
         Result(
-            label=label,
+            label=f"{name} · {column}" if names.count(name) > 1 else name,
+            benchmark=name,
             column=column,
             path=str(item.path),
             data=result,
             run=item.run,
             flips=item.flips,
         )
-        for (item, result), column, label in zip(kept, columns, labels, strict=True)
+        for (item, result), name, column in zip(kept, names, columns, strict=True)
     )
     models = tuple(dict.fromkeys(result.data.model or "unknown model" for result in results))
-    benchmarks = tuple(dict.fromkeys(shown_name(result.data) for result in results))
+    benchmarks = tuple(dict.fromkeys(names))
     return Report(
         title=_title(models, benchmarks),
         models=models,
@@ -95,11 +105,6 @@ def build_report(found: Sequence[Found]) -> Report:
         runs=tuple(runs.values()),
         notices=tuple(notices([(r.label, r.data) for r in results], runs, missing)),
     )
-
-
-def shown_name(data: Published) -> str:
-    """What a benchmark is called; in one run, two of the same name are told apart."""
-    return data.slug
 
 
 def metrics(data: Published) -> list[tuple[str, Measure]]:
@@ -114,31 +119,26 @@ def metrics(data: Published) -> list[tuple[str, Measure]]:
     return sorted(items, key=lambda item: item[0] != data.headline)
 
 
-def _columns(results: Sequence[Published]) -> list[str]:
-    """Models; where one of them has several results of a benchmark, each with its run."""
-    models = [result.model or "unknown model" for result in results]
-    counts = Counter(
-        (model, shown_name(result)) for model, result in zip(models, results, strict=True)
-    )
-    repeated = {model for (model, _), count in counts.items() if count > 1}
+def _names(results: Sequence[Published]) -> list[str]:
+    """The benchmarks' names; their folders' where a run has one twice for the same model."""
+    keys = [(result.name, result.model, result.run_id) for result in results]
+    counts = Counter(keys)
     return [
-        f"{model} ({result.run_id})" if model in repeated else model
-        for model, result in zip(models, results, strict=True)
+        result.slug if counts[key] > 1 else result.name
+        for result, key in zip(results, keys, strict=True)
     ]
 
 
-def _labels(
-    results: Sequence[Published], columns: Sequence[str], paths: Sequence[str]
-) -> list[str]:
-    """The benchmark's name, with as much as it takes to tell it from others."""
-    names = [shown_name(result) for result in results]
-    with_column = [f"{name} · {column}" for name, column in zip(names, columns, strict=True)]
-    with_path = [f"{name} · {path}" for name, path in zip(with_column, paths, strict=True)]
-    chosen = names
-    for longer in (with_column, with_path):
-        counts = Counter(chosen)
+def _columns(results: Sequence[Published], names: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """Models; where one has several results of a benchmark, each with its run, or its file."""
+    models = [result.model or "unknown model" for result in results]
+    chosen = models
+    for more in ([result.run_id for result in results], paths):
+        counts = Counter(zip(chosen, names, strict=True))
+        repeated = {column for (column, _), count in counts.items() if count > 1}
         chosen = [
-            more if counts[label] > 1 else label for label, more in zip(chosen, longer, strict=True)
+            f"{model} ({detail})" if column in repeated else column
+            for column, model, detail in zip(chosen, models, more, strict=True)
         ]
     return chosen
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from .. import svg
 from ..blocks import (
     Block,
+    Columns,
     Document,
     Facts,
     Figures,
@@ -20,13 +21,17 @@ from ..blocks import (
     Section,
     Shares,
     Table,
+    Tone,
+    columns_text,
     histogram_text,
     shares_text,
 )
 from ..escape import anchor
-from ..tables import html_table
+from ..tables import html_table, number_columns
 from .page import html_page
 
+LONG = 30
+"""A name of more characters may be broken into lines."""
 _NOTHING = Markup("")
 
 
@@ -97,10 +102,20 @@ def _(block: Figures) -> Markup:
 
 @block_html.register
 def _(block: Notices) -> Markup:
-    items = _join(
-        Markup('<li class="{}">{}</li>').format(tone.value, text) for tone, text in block.items
+    """A box for each tone, in the order in which they come."""
+    return _join(
+        Markup('<ul class="notices {}">{}</ul>').format(
+            tone.value, _join(Markup("<li>{}</li>").format(text) for text in texts)
+        )
+        for tone, texts in _by_tone(block).items()
     )
-    return Markup('<ul class="notices">{}</ul>').format(items) if block.items else _NOTHING
+
+
+def _by_tone(block: Notices) -> dict[Tone, list[str]]:
+    found: dict[Tone, list[str]] = {}
+    for tone, text in block.items:
+        found.setdefault(tone, []).append(text)
+    return found
 
 
 @block_html.register
@@ -118,11 +133,14 @@ def _(block: Forest) -> Markup:
     if block.limit is not None:
         ends.append(block.limit)
     axis = svg.axis_around(ends, within=block.within)
-    rows = _join(_interval(axis, row, block) for row in block.rows)
+    right = number_columns([(row.name, *row.cells) for row in block.rows])[1:]
+    sides = [Markup(' class="number"') if flush else _NOTHING for flush in right]
+    rows = _join(_interval(axis, row, block, sides) for row in block.rows)
     return (
         Markup('<div class="wide" tabindex="0"><table class="forest"><thead><tr>{}</tr></thead>')
-        + Markup("<tbody>{}</tbody><tfoot><tr><td></td><td>{}</td></tr></tfoot></table></div>{}")
-    ).format(_forest_head(block), rows, svg.scale(axis), _note(block.note))
+        + Markup('<tbody>{}</tbody><tfoot><tr><td></td><td class="plot">{}</td></tr></tfoot>')
+        + Markup("</table></div>{}")
+    ).format(_forest_head(block, sides), rows, svg.scale(axis), _note(block.note))
 
 
 @block_html.register
@@ -135,7 +153,17 @@ def _(block: Histogram) -> Markup:
         unit=block.unit,
         about=f"{block.title}: {histogram_text(block)}",
     )
-    return Markup("<figure><figcaption>{}</figcaption>{}</figure>").format(block.title, drawn)
+    return Markup('<figure><figcaption>{}</figcaption>{}<p class="note">{}</p></figure>').format(
+        block.title, drawn, histogram_text(block)
+    )
+
+
+@block_html.register
+def _(block: Columns) -> Markup:
+    drawn = svg.columns(block.items, about=f"{block.title}: {columns_text(block)}")
+    return Markup("<figure><figcaption>{}</figcaption>{}{}</figure>").format(
+        block.title, drawn, _note(block.note)
+    )
 
 
 @block_html.register
@@ -159,13 +187,16 @@ def _(block: Shares) -> Markup:
     )
 
 
-def _forest_head(block: Forest) -> Markup:
+def _forest_head(block: Forest, sides: list[Markup]) -> Markup:
     name, *others = block.columns
-    cells = _join(Markup('<th scope="col" class="number">{}</th>').format(one) for one in others)
+    cells = _join(
+        Markup('<th scope="col"{}>{}</th>').format(side, other)
+        for side, other in zip(sides, others, strict=True)
+    )
     return Markup('<th scope="col">{}</th><th class="plot"></th>{}').format(name, cells)
 
 
-def _interval(axis: svg.Axis, row: Interval, block: Forest) -> Markup:
+def _interval(axis: svg.Axis, row: Interval, block: Forest, sides: list[Markup]) -> Markup:
     drawn = svg.interval(
         axis,
         row.value,
@@ -175,9 +206,13 @@ def _interval(axis: svg.Axis, row: Interval, block: Forest) -> Markup:
         limit=block.limit,
         about=f"{row.name}: {' '.join(row.cells[:2])}",
     )
-    cells = _join(Markup('<td class="number">{}</td>').format(cell) for cell in row.cells)
-    return Markup('<tr><th scope="row">{}</th><td class="plot">{}</td>{}</tr>').format(
-        row.name, drawn, cells
+    cells = _join(
+        Markup('<td{} data-name="{}">{}</td>').format(side, name, cell)
+        for side, name, cell in zip(sides, block.columns[1:], row.cells, strict=True)
+    )
+    kind = "long" if len(row.name) > LONG else "short"
+    return Markup('<tr><th scope="row" class="{}">{}</th><td class="plot">{}</td>{}</tr>').format(
+        kind, row.name, drawn, cells
     )
 
 
@@ -191,7 +226,7 @@ def _blocks(blocks: tuple[Block, ...], anchors: Anchors) -> Iterator[Markup]:
     """Each with its heading; histograms side by side."""
     plots: list[Markup] = []
     for block in blocks:
-        if isinstance(block, Histogram):
+        if isinstance(block, Histogram | Columns):
             plots.append(block_html(block))
             continue
         if plots:
