@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": ("nemo_evaluator.cli.compare:command", "Is the difference of two runs real?"),
     "gate": ("nemo_evaluator.cli.gate:command", "May a candidate ship, by a policy?"),
     "power": ("nemo_evaluator.cli.power:command", "How many problems show a drop?"),
+    "judge": ("nemo_evaluator.cli.judge:group", "Examine the models that grade."),
     "simulate": ("nemo_evaluator.cli.simulate:command", "Serve a simulated model endpoint."),
     "proxy": ("nemo_evaluator.cli.proxy:command", "Serve a model through interceptors."),
     "traffic": ("nemo_evaluator.cli.traffic:command", "Show the model traffic of a run."),

@@ -21,6 +21,7 @@ from .answers import guess, right_answer, wrong_answer
 from .draws import Draws, Keys, draws, lognormal, share
 from .prose import CHARS_PER_TOKEN, filler
 from .questions import Asked, read, target_of
+from .structured import schema_of, structured
 from .tools import tool_call
 
 REASONING_SHARE = 2
@@ -116,6 +117,8 @@ class SimulatedModel:
         text = f"{filler(drawn.prose, chars)}\n\n{last}" if chars >= SHORTEST_FILLER else last
         if asked.stop:
             text = _stopped(text, last, asked.stop)
+        if (schema := schema_of(body)) is not None:
+            text = structured(schema, key)
         reasoning = filler(drawn.which, REASONING_SHARE * len(text)) if config.reasoning else None
         finish, cut = "stop", share(drawn.cut)
         if cut < config.faults.empty:

@@ -1,0 +1,109 @@
+"""`nel judge`: what concerns the models that grade."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def group() -> None:
+    """Examine the models that grade."""
+
+
+@group.command()
+@click.option(
+    "--labels",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What people said: JSON lines or CSV.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Configuration with the judge.",
+)
+@click.option("--metric", help="Which judge metric of the configuration, if there are several.")
+@click.option("--judge-url", help="Endpoint of the judge, or 'simulated'.")
+@click.option("--judge-model", help="Model id of the judge.")
+@click.option("--api-key-env", help="Variable that holds the endpoint's key.")
+@click.option("--rubric", help="What the judge grades by.")
+@click.option("--rubric-file", type=click.Path(dir_okay=False), help="File with the rubric.")
+@click.option(
+    "--max-score", default=5.0, show_default=True, type=click.FloatRange(0, min_open=True)
+)
+@click.option("--reference-free", is_flag=True, help="Do not show the judge the reference.")
+@click.option("--min-kappa", type=click.FloatRange(-1, 1), help="Floor; exit code 1 below it.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Keep replies, result."
+)
+@click.option("--max-concurrent", default=32, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown", "html"])
+)
+def calibrate(
+    labels: Path,
+    config: Path | None,
+    metric: str | None,
+    judge_url: str | None,
+    judge_model: str | None,
+    api_key_env: str | None,
+    rubric: str | None,
+    rubric_file: str | None,
+    max_score: float,
+    reference_free: bool,
+    min_kappa: float | None,
+    output: Path | None,
+    max_concurrent: int,
+    fmt: str,
+) -> None:
+    """How far a judge agrees with people: accuracy, Cohen's kappa, confusion, position and length
+    bias, each with its interval.
+
+    Exit code 1 if the lower end of kappa's interval is below --min-kappa, 3 if rows could not be
+    judged.
+    """
+    import msgspec
+
+    from ..executors.calibrate import JudgeFlags, calibrate_judge
+    from ..reports.calibration import calibration_page, passes
+    from ..reports.pages import html_document, to_html, to_markdown, to_text
+    from ..runtime import run_blocking
+
+    context = click.get_current_context()
+    given = [
+        name
+        for name in ("judge_model", "api_key_env", "rubric", "rubric_file", "max_score")
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if judge_url is None and (config is None or given or reference_free):
+        raise click.UsageError("give a --config, or --judge-url with what describes the judge")
+    if judge_url is not None and (config is not None or metric is not None):
+        raise click.UsageError("--judge-url and --config do not go together")
+    flags = None
+    if judge_url is not None:
+        flags = JudgeFlags(
+            judge_url, judge_model, api_key_env, rubric, rubric_file, max_score, reference_free
+        )
+    found = run_blocking(
+        calibrate_judge(
+            labels,
+            config=config,
+            metric=metric,
+            flags=flags,
+            output=output,
+            max_concurrent=max_concurrent,
+        )
+    )
+    page = calibration_page(found, floor=min_kappa)
+    if fmt == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    elif fmt == "html":
+        click.echo(html_document(page.title, [to_html(page)]))
+    else:
+        click.echo(to_text(page) if fmt == "text" else to_markdown(page), nl=False)
+    if not passes(found, min_kappa):
+        sys.exit(1)
+    sys.exit(3 if found.agreement.unjudged else 0)

@@ -1,0 +1,154 @@
+"""Files of what people said of answers: JSON lines or CSV, one judgement a row.
+
+A row of a grade has ``prompt``, ``response``, ``label`` and perhaps ``reference``; a row of a pair
+has ``prompt``, ``a``, ``b`` and a ``label`` of ``A``, ``B`` or ``tie``. Labels of grades are
+numbers on the judge's scale, or true and false, or words of which the judge has to choose one.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+
+PAIR_LABELS = ("A", "B", "tie")
+YES = frozenset({"true", "yes", "pass", "correct"})
+NO = frozenset({"false", "no", "fail", "incorrect"})
+MOST_WORDS = 12
+"""More different words are no set of labels but free text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One judgement by people."""
+
+    prompt: str
+    answers: tuple[str, ...]
+    """One, or the two of a pair."""
+    label: str | float | bool
+    reference: str | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFile:
+    """All rows of a file, of one kind."""
+
+    path: Path
+    kind: str
+    """``pairs``, ``numbers``, ``verdicts`` (true or false) or ``words``."""
+    rows: tuple[Row, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The labels there are, of words and pairs."""
+        if self.kind == "pairs":
+            return PAIR_LABELS
+        return tuple(sorted({str(row.label) for row in self.rows}))
+
+
+def read_labels(path: Path) -> LabelFile:
+    """Read a file. Raises ConfigError naming the line that is not as it must be."""
+    records = list(_records(path))
+    if not records:
+        raise ConfigError("holds no labels", where=str(path))
+    pairs = "a" in records[0][1] or "b" in records[0][1]
+    needed = ("prompt", "a", "b", "label") if pairs else ("prompt", "response", "label")
+    for number, record in records:
+        missing = [name for name in needed if record.get(name) is None]
+        if missing:
+            raise ConfigError(
+                f"has no {' and no '.join(missing)}",
+                where=f"{path}:{number}",
+                hint="prompt, response, label [, reference], or prompt, a, b, label",
+            )
+    values = [_plain(record["label"]) for _, record in records]
+    kind = "pairs" if pairs else _kind(values)
+    rows = tuple(
+        Row(
+            prompt=str(record["prompt"]),
+            answers=tuple(str(record[name]) for name in needed[1:-1]),
+            label=_label(value, kind, f"{path}:{number}"),
+            reference=None if record.get("reference") in (None, "") else str(record["reference"]),
+            line=number,
+        )
+        for (number, record), value in zip(records, values, strict=True)
+    )
+    if kind == "words" and len({row.label for row in rows}) > MOST_WORDS:
+        raise ConfigError(
+            f"has more than {MOST_WORDS} different labels",
+            where=str(path),
+            hint="labels are numbers, true and false, or a few words",
+        )
+    return LabelFile(path, kind, rows)
+
+
+def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                table = csv.DictReader(file)
+                for record in table:
+                    yield table.line_num, record
+                return
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, _object(line, f"{path}:{number}")
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    except UnicodeDecodeError:
+        raise ConfigError("is not UTF-8 text", where=str(path)) from None
+
+
+def _object(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise ConfigError(f"is not JSON: {error}", where=where) from None
+    if not isinstance(record, dict):
+        raise ConfigError("is no object", where=where)
+    return record
+
+
+def _plain(value: Any) -> str | float | bool:
+    """A label as JSON or CSV has it: a number, true or false, else the text."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return float(value)
+    text = str(value).strip()
+    if text.lower() in YES | NO:
+        return text.lower() in YES
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _kind(values: list[str | float | bool]) -> str:
+    if all(isinstance(value, bool) for value in values):
+        return "verdicts"
+    if all(isinstance(value, float) for value in values):
+        return "numbers"
+    return "words"
+
+
+def _label(value: str | float | bool, kind: str, where: str) -> str | float | bool:
+    if kind == "words" and not isinstance(value, str):
+        raise ConfigError(
+            f"the label {value!r} is not a word like the others",
+            where=where,
+            hint="labels are all numbers, all true or false, or all words",
+        )
+    if kind != "pairs":
+        return value
+    text = str(value)
+    known = {"a": "A", "b": "B", "tie": "tie", "1.0": "A", "2.0": "B"}
+    if text.lower() not in known:
+        raise ConfigError(f"the label is {text!r}", where=where, hint="A, B or tie")
+    return known[text.lower()]

@@ -1,0 +1,89 @@
+"""A judge's calibration as a page."""
+
+from __future__ import annotations
+
+from ..judging.agreement import Share
+from ..judging.calibration import Calibration
+from .pages import Block, Facts, Grid, Page, Points
+
+KINDS = {
+    "pairs": "which of two answers is better",
+    "numbers": "grades",
+    "verdicts": "right or wrong",
+    "words": "labels",
+}
+
+
+def calibration_page(found: Calibration, *, floor: float | None = None) -> Page:
+    """How far the judge agrees. ``floor``: what kappa's lower end must reach."""
+    agreed = found.agreement
+    passed = passes(found, floor)
+    kappa = _share(agreed.kappa)
+    sentence = f"accuracy {_share(agreed.accuracy)}, Cohen's kappa {kappa} on {agreed.n:,} rows"
+    if floor is not None:
+        sentence += f"; the lower end of kappa must reach {floor:g}"
+    facts = [
+        ("judge", str(found.judge.get("model", ""))),
+        ("labels", KINDS[found.kind]),
+        ("base rate", ", ".join(f"{k} {v:.1%}" for k, v in agreed.base_rate.items())),
+        ("without a verdict", f"{agreed.unjudged:,}"),
+        ("cost", _cost(found)),
+    ]
+    columns = ("People say \\ judge says", *agreed.labels)
+    confusion = tuple(
+        (label, *(f"{count:,}" for count in row))
+        for label, row in zip(agreed.labels, agreed.confusion, strict=True)
+    )
+    blocks: list[Block] = [
+        Facts(tuple(facts)),
+        Grid("Confusion", columns, confusion),
+        Grid("Bias", ("", "Share", "95 % CI", "n"), tuple(_biases(found))),
+        Grid(
+            "Disagreements",
+            ("Line", "People", "Judge"),
+            tuple((str(row.line), row.human, row.judge) for row in found.disagreements),
+        ),
+        Points("No verdict", found.failures),
+    ]
+    verdict = "AGREEMENT" if floor is None else "PASS" if passed else "BELOW THE FLOOR"
+    return Page("Calibration of a judge", verdict, sentence + ".", tuple(blocks))
+
+
+def passes(found: Calibration, floor: float | None) -> bool:
+    """Whether the lower end of kappa's interval reaches the floor."""
+    return floor is None or (found.agreement.kappa.low or -1.0) >= floor
+
+
+def _biases(found: Calibration) -> list[tuple[str, ...]]:
+    agreed = found.agreement
+    rows = [
+        ("verdict turns with the order", agreed.position),
+        ("of those, first answer preferred", agreed.first_preferred),
+        *(
+            (f"accuracy, {name} shown first", value)
+            for name, value in zip("AB", found.by_order, strict=False)
+        ),
+        ("leans to the longer answer, beyond people", agreed.length),
+    ]
+    return [
+        (name, _value(value.value), _interval(value), f"{value.n:,}")
+        for name, value in rows
+        if value is not None
+    ]
+
+
+def _share(value: Share) -> str:
+    return f"{_value(value.value)} {_interval(value)}".strip()
+
+
+def _value(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _interval(value: Share) -> str:
+    return "" if value.low is None or value.high is None else f"[{value.low:.3f}, {value.high:.3f}]"
+
+
+def _cost(found: Calibration) -> str:
+    price = "" if found.cost_usd is None else f", {found.cost_usd:.4f} USD"
+    return f"{found.calls:,} replies, {found.tokens:,} tokens{price}"
