@@ -29,7 +29,7 @@ _LATEX = {
 }
 _LATEX_MARKS = re.compile("|".join(map(re.escape, _LATEX)))
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def one_line(text: str) -> str:
@@ -66,7 +66,9 @@ def latex(text: str) -> str:
 
 
 def csv_text(text: str) -> str:
-    """A text that no spreadsheet takes for a formula; quotes and commas are the writer's matter."""
+    """A text that no spreadsheet takes for a formula. Quotes, commas and line feeds are the
+    writer's matter; a carriage return it would leave bare, so it becomes a line feed."""
+    text = "\n".join(re.split(r"\r\n?", text))
     return "'" + text if text.startswith(_FORMULA) else text
 
 
