@@ -51,6 +51,7 @@ NAMES = [
     "math_match",
     "math_match_async",
     "multichoice_regex",
+    "needs_judge",
     "numeric_match",
     "regex",
     "register",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .scoring.input import ScorerInput
     from .scoring.instructions.ifeval import check_instructions, ifeval
     from .scoring.instructions.registry import instruction
+    from .scoring.judged import needs_judge
     from .scoring.measures import bleu, chrf, edit_distance, f1, rouge_l
     from .scoring.patterns import includes, regex
     from .scoring.primitives import (
@@ -76,6 +77,7 @@ _PUBLIC = {
     "math_match": "scoring.primitives",
     "math_match_async": "scoring.primitives",
     "multichoice_regex": "scoring.primitives",
+    "needs_judge": "scoring.judged",
     "numeric_match": "scoring.primitives",
     "regex": "scoring.patterns",
     "register": "environments.subclass",
@@ -115,8 +117,8 @@ __all__ = [
     "extract_json",
     "f1",
     "fuzzy_match",
-    "ifeval",
     "gate_runs",
+    "ifeval",
     "includes",
     "instruction",
     "json_match",
@@ -125,6 +127,7 @@ __all__ = [
     "math_match",
     "math_match_async",
     "multichoice_regex",
+    "needs_judge",
     "numeric_match",
     "regex",
     "register",

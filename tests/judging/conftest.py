@@ -33,6 +33,13 @@ def left_to_the_judge(sample: ScorerInput) -> dict:
     return needs_judge(sample, threshold=0.6, tone="asked")
 
 
+@benchmark(name="untargeted", dataset=[{"a": i} for i in range(%(size)d)], prompt="Tell of {a}.",
+           requirements=["judge"])
+@scorer
+def without_a_target(sample: ScorerInput) -> dict:
+    return needs_judge(sample)
+
+
 @benchmark(name="undeclared", dataset=ROWS, prompt="Tell of {a}.")
 @scorer
 def undeclared(sample: ScorerInput) -> dict:

@@ -124,11 +124,11 @@ async def test_nothing_is_paid_twice(tmp_path: Path) -> None:
         first = await calibrate_judge(
             labels, flags=JudgeFlags(judge.url, "j"), output=tmp_path / "out"
         )
-        asked = judge.requests if hasattr(judge, "requests") else None
+        asked = len(judge.calls)
         again = await calibrate_judge(
             labels, flags=JudgeFlags(judge.url, "j"), output=tmp_path / "out"
         )
-        assert asked is None or judge.requests == asked
+        assert len(judge.calls) == asked
     assert first.agreement == again.agreement
     assert (tmp_path / "out/judgements.jsonl").read_text().count("\n") == 40
     assert json.loads((tmp_path / "out/calibration.json").read_text())["kind"] == "verdicts"
@@ -136,7 +136,7 @@ async def test_nothing_is_paid_twice(tmp_path: Path) -> None:
 
 async def test_an_endpoint_that_refuses_the_key(tmp_path: Path) -> None:
     async with Loopback(FAULTS["unauthorized"]) as judge:
-        with pytest.raises(ConfigError, match="no row could be judged; line 1: .*401"):
+        with pytest.raises(ConfigError, match=r"no row could be judged; line 1: .*401"):
             await calibrated(labelled(tmp_path, GRADES), judge)
 
 

@@ -328,6 +328,13 @@ async def test_a_scorer_may_leave_the_verdict_to_the_judge(
     assert "Is it kind?" in judge.calls[0].prompt and len(judge.calls) == 4
 
 
+async def test_what_is_left_to_a_judge_needs_no_target(run: Started, judge: Loopback) -> None:
+    result = await run(JUDGE, bench="untargeted")
+    assert result.exit_code == 0
+    assert result.summary.benchmarks[0].metrics["mean_reward"].value == 0.8
+    assert not any("<reference_" in call.prompt for call in judge.calls)
+
+
 async def test_without_a_judge_a_benchmark_that_needs_one_is_refused(
     run: Started, loopback: Loopback
 ) -> None:

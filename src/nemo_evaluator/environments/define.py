@@ -39,6 +39,7 @@ class Definition:
     prompt: str
     scorer: ScorerFunction
     target_field: str = "target"
+    """What is expected. Rows may lack it where the benchmark requires a judge."""
     endpoint_type: str = "chat"
     """``chat``, or ``completion`` for a bare text prompt."""
     system_prompt: str | None = None

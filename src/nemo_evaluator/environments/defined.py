@@ -81,7 +81,7 @@ class DefinedEnvironment:
         where = f"{self.name}, row {idx}"
         prompt = self._examples + self._render(row, where)
         target_field = self._d.target_field
-        if target_field not in row:
+        if target_field not in row and REQUIREMENT not in self._d.requirements:
             raise ConfigError(
                 f"the row has no target field {target_field!r}",
                 where=where,
@@ -92,7 +92,7 @@ class DefinedEnvironment:
             idx=idx,
             prompt=prompt,
             system=self._d.system_prompt,
-            target=row[target_field],
+            target=row.get(target_field),
             metadata=metadata,
             cluster=self._group(row, metadata),
         )
