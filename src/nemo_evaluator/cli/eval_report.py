@@ -37,16 +37,11 @@ def command(
 
 def emit(report: Report, fmt: str | None, output: Path | None, *, model_card: bool) -> None:
     """Print a report, or write it into a file. Raises ConfigError."""
-    from ..errors import ConfigError
     from ..reports.model_card import model_index
-    from ..reports.render import render
+    from ..reports.render import render, save
 
     text = model_index(report) if model_card else render(report, fmt or "markdown")
     if output is None:
         click.echo(text, nl=False)
-        return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", where=str(output)) from None
+    else:
+        save(text, output)

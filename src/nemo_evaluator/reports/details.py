@@ -139,7 +139,7 @@ def _usage(data: Published) -> Iterator[Figure]:
         note = f"p90 {show.milliseconds(latency.get('p90'))}, p99 "
         note += show.milliseconds(latency.get("p99"))
         yield Figure("Latency p50", show.milliseconds(latency["p50"]), note)
-    if used.total_tokens is not None:
+    if used.total_tokens:
         steps = used.total_steps
         note = f"{used.total_tokens / steps:,.0f} a rollout" if steps else ""
         yield Figure("Tokens", show.count(used.total_tokens), note)

@@ -39,9 +39,17 @@ def write_reports(run: RunSummary, directory: Path, names: Sequence[str]) -> lis
 
 
 def write_all(report: Report, directory: Path) -> list[Path]:
-    """Write ``report.<suffix>`` in every format."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write ``report.<suffix>`` in every format. Raises ConfigError if it cannot be written."""
     return [_written(report, directory, chosen) for chosen in FORMATS.values()]
+
+
+def save(text: str, path: Path) -> None:
+    """Write a report, and the folder it is to stand in. Raises ConfigError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
 def list_formats() -> list[tuple[str, str]]:
@@ -72,7 +80,7 @@ FORMATS: dict[str, Format] = {
 
 def _written(report: Report, directory: Path, chosen: Format) -> Path:
     path = directory / f"report.{chosen.suffix}"
-    path.write_text(chosen.render(report), encoding="utf-8")
+    save(chosen.render(report), path)
     return path
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from ..types import Record
 
-Floats = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
 
 BINS = 24
 """About so many; round edges decide."""
@@ -43,6 +45,8 @@ def distribution(values: Floats, unit: str, *, whole: bool = False) -> Distribut
     ``whole``: the numbers are counts, so no bin is narrower than 1.
     Example: 0, 1, …, 99 in bins of 5: 20 of 5 each.
     """
+    import numpy as np
+
     if not len(values):
         return None
     p50, p90, p99 = np.quantile(values, [0.5, 0.9, 0.99])
@@ -67,6 +71,8 @@ def distribution(values: Floats, unit: str, *, whole: bool = False) -> Distribut
 
 def _steps(low: float, high: float, whole: bool) -> Floats:
     """Equal steps of 1, 2 or 5 times a power of ten; from 0 unless all lies far above it."""
+    import numpy as np
+
     low = 0.0 if low < high / 2 else low
     least = max((high - low) / BINS, high * 1e-3, 1e-6)
     power = 10.0 ** math.floor(math.log10(least))
@@ -81,6 +87,8 @@ def _steps(low: float, high: float, whole: bool) -> Floats:
 
 
 def _factors(low: float, high: float) -> Floats:
+    import numpy as np
+
     first = math.floor(math.log10(low) * PER_DECADE + 1e-9)
     last = max(math.ceil(math.log10(high) * PER_DECADE - 1e-9), first + 1)
     return np.asarray(10.0 ** (np.arange(first, last + 1) / PER_DECADE), dtype=np.float64)

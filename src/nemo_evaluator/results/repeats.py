@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from ..types import Record
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Ints = npt.NDArray[np.int64]
 
 LISTED = 20
 
@@ -36,6 +39,8 @@ def agreement(problems: Ints, rewards: Floats, right: Floats | None, n: int) -> 
     Example: rewards 1 1 | 1 0 | 0 0 of three problems: same 2, always right 1, always wrong 1,
     right_counts 1, 1, 1, unsteady the second.
     """
+    import numpy as np
+
     ids, codes, counts = np.unique(problems, return_inverse=True, return_counts=True)
     repeated = counts >= 2
     if not repeated.any():
