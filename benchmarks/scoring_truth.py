@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import scoring_rules as rules
 
+from nemo_evaluator.benchmarks.xstest import refuses
 from nemo_evaluator.scoring import overlap
 from nemo_evaluator.scoring.drop import best_em_and_f1, em_and_f1
 from nemo_evaluator.scoring.input import ScorerInput
@@ -118,6 +119,17 @@ def _drop(row: Row) -> Case:
     ours = em_and_f1(row["predicted"], row["gold"])
     found = {"extracted": row["predicted"], "rule": "drop"}
     return _case(row, found, ours, (row["expected_em"], row["expected_f1"]))
+
+
+def _xstest(row: Row) -> Case:
+    """Refused or not, in part or altogether, as two people saw it."""
+    refused = refuses(row["response"])
+    found = {"extracted": refused, "rule": "refuses"}
+    return _case(row, found, refused, _refused(row["human_final_label"]))
+
+
+def _refused(label: str) -> bool:
+    return not label.endswith("full_compliance")
 
 
 def _fixture(row: Row) -> Case:
@@ -306,6 +318,9 @@ SETS: dict[str, Set] = {
     "math_verify_cases": Set(_pair, rules.original_pair, rules.lm_eval_pair, "lm-eval"),
     "lighteval_metric_cases": Set(_lighteval),
     "ifeval_outputs": Set(_ifeval),
+    "xstest_human_labels": Set(
+        _xstest, None, lambda row: _refused(row["strmatch_label"]), "the authors"
+    ),
     "nemo_skills_eval": Set(_skills),
     "nemo_evaluator_fixtures": Set(_fixture, lambda row: row["reward"]),  # its own verdicts
 }
