@@ -218,7 +218,7 @@ def _agreement(data: Published, found: Agreement) -> Iterator[Block]:
             ("right sometimes", between, Tone.UNSURE),
             ("wrong each time", found.always_wrong, Tone.BAD),
         )
-    note = f"The reward of a problem varies by {found.within_std:.3f} between repeats."
+    note = f"Standard deviation of a problem's reward between repeats: {found.within_std:.3f}."
     if found.unsteady:
         note += f" Least steady, by index: {', '.join(map(str, found.unsteady))}."
     yield Shares(f"What {data.repeats} repeats agree on, by problem", parts, note)

@@ -176,7 +176,7 @@ def _(block: Shares) -> Markup:
         about=f"{block.title}: {shares_text(block)}",
     )
     legend = _join(
-        Markup('<li><i class="{}"></i>{} {:,} ({:.1f} %)</li>').format(
+        Markup('<li><i class="{}"></i>{} {:,} ({:.1f}&nbsp;%)</li>').format(
             tone.value, name, count, 100 * count / whole
         )
         for name, count, tone in block.parts
