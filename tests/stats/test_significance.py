@@ -67,7 +67,7 @@ def test_mcnemar_of_a_hundred_thousand_flips_is_quick() -> None:
         mcnemar(-1, 2)
 
 
-@given(st.integers(0, 2000), st.floats(0, 1), st.integers(-3, 2003))
+@given(st.integers(0, 2000), st.floats(1e-9, 1 - 1e-9), st.integers(-3, 2003))
 def test_the_binomial_against_scipy(n: int, p: float, k: int) -> None:
     first, weights = binomial_pmf(n, p)
     expected = stats.binom.pmf(np.arange(first, first + len(weights)), n, p)
@@ -171,3 +171,10 @@ def test_t_without_evidence() -> None:
     assert t_p_value(-0.1, math.nan, 5) == t_p_value(-0.1, 0.1, 0) == 1.0
     assert t_p_value(-0.1, 0.0, 5) == 0.0 and t_p_value(0.0, 0.0, 5) == 1.0
     assert t_p_value(-0.02, 0.01, 99) == pytest.approx(0.0241, abs=5e-5)
+
+
+def test_the_binomial_at_its_edges() -> None:
+    for p, k in ((0.0, 0), (1.0, 9), (1e-310, 0)):
+        first, weights = binomial_pmf(9, p)
+        assert weights[k - first] == 1.0 and weights.sum() == 1.0
+    assert binomial_tail(1, 9, 0.0) == 0.0 and binomial_tail(9, 9, 1.0) == 1.0
