@@ -61,7 +61,7 @@ def test_compare_writes_a_report_beside_the_candidate() -> None:
     text = Path("worse/regression_report.md").read_text()
     assert "report: worse/regression_report.md" in result.stderr
     assert text.startswith("# bench: model of worse against model of base\n\n**BLOCK** — ")
-    assert "## Regressions (30)" in text and "| 50 |" in text
+    assert "### Regressions (30)" in text and "| 50 |" in text
     assert not Path("base/regression_report.md").exists()
 
 
@@ -179,7 +179,7 @@ def test_markdown_cells_stay_cells() -> None:
     write_results(Path("a"), constant(1.0), rows=rows)
     write_results(Path("b"), constant(0.0), rows=rows)
     text = nel("compare", "a", "b", "--format", "markdown").stdout
-    assert r"a \| b c \*d\* \<e\>" in text
+    assert r"`a \| b c *d* <e>`" in text
 
 
 def test_gate_decides_and_exits() -> None:

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from ..decisions.compare import CompareOptions, Comparison
-    from ..reports.pages import Page
+    from ..reports.blocks import Document
 
 FORMATS = ("text", "json", "markdown", "html")
 LISTED = 500
@@ -109,21 +109,15 @@ def command(
 
 
 class _Style:
-    """How the verdict is shown."""
+    """How much is shown."""
 
     def __init__(self, fmt: str, show_flips: bool, compact: bool, verbose: bool) -> None:
         self.fmt, self.details = fmt, verbose or (fmt != "text" and not compact)
-        self.compact = compact
-        self.flips = (None if verbose else 20) if show_flips or verbose or fmt == "html" else 0
-        if fmt in ("markdown", "html"):
-            self.flips = LISTED
-
-    def page(self, comparison: Comparison) -> Page:
-        from ..reports.comparison import comparison_page
-
-        return comparison_page(
-            comparison, flips=0 if self.compact else self.flips, details=self.details
-        )
+        self.flips: int | None = 0
+        if fmt != "text":
+            self.flips = 0 if compact else LISTED
+        elif verbose or show_flips:
+            self.flips = None if verbose else 20
 
 
 def _pair(
@@ -138,20 +132,21 @@ def _pair(
     from ..decisions.documents import comparison_document, comparisons_document
     from ..decisions.verdicts import worst
     from ..executors.decide import compare_directories
-    from ..reports.comparison import overview_page
+    from ..reports.comparison import comparison_report, overview_report
 
     found, unmatched = compare_directories(baseline, candidate, options)
     for name, where in unmatched.items():
         click.echo(f"warning: {name} is not in {where}", err=True)
-    several = len(found) > 1 or bool(unmatched)
     first = next(iter(found.values()))
-    document = comparisons_document(found) if several else comparison_document(first)
-    pages = [style.page(c) for c in found.values()]
-    if several:
-        pages.insert(0, overview_page(found, unmatched))
-    _write(output, document)
-    _show(style.fmt, document, pages)
-    _reports(found, pages, report)
+    if len(found) > 1 or unmatched:
+        data = comparisons_document(found)
+        shown = overview_report(found, unmatched, flips=style.flips, details=style.details)
+    else:
+        data = comparison_document(first)
+        shown = comparison_report(first, flips=style.flips, details=style.details)
+    _write(output, data)
+    _show(style.fmt, data, shown)
+    _reports(found, unmatched, report)
     return worst(c.verdict for c in found.values()).exit_code if strict else 0
 
 
@@ -168,50 +163,44 @@ def _several(
     from ..decisions.documents import field_document
     from ..decisions.verdicts import worst
     from ..executors.decide import compare_many
-    from ..reports.comparison import field_page
-    from ..reports.pages import to_markdown
+    from ..reports.comparison import field_report
+    from ..reports.formats import in_format
 
     field = compare_many(baseline, candidates, options, correction)
-    document = field_document(field)
-    page = field_page(field)
-    _write(output, document)
-    _show(fmt, document, [page])
+    data, shown = field_document(field), field_report(field)
+    _write(output, data)
+    _show(fmt, data, shown)
     if report is not None:
-        _save(report, to_markdown(page))
+        _save(report, in_format(shown, "markdown"))
     return worst(entry.verdict for entry in field.entries).exit_code if strict else 0
 
 
-def _show(fmt: str, document: dict[str, Any], pages: list[Page]) -> None:
+def _show(fmt: str, data: dict[str, Any], shown: Document) -> None:
     """Nothing but the report goes to the output, so that it can be piped."""
-    from ..reports import pages as form
+    from ..reports.formats import in_format
 
-    if fmt == "json":
-        click.echo(_json(document), nl=False)
-    elif fmt == "html":
-        click.echo(form.html_document(pages[0].title, [form.to_html(page) for page in pages]))
-    else:
-        render = form.to_markdown if fmt == "markdown" else form.to_text
-        click.echo("\n".join(render(page) for page in pages), nl=False)
+    click.echo(_json(data) if fmt == "json" else in_format(shown, fmt), nl=False)
 
 
-def _reports(found: dict[str, Comparison], pages: list[Page], report: Path | str | None) -> None:
-    from ..reports.comparison import comparison_page
-    from ..reports.pages import to_markdown
+def _reports(
+    found: dict[str, Comparison], unmatched: dict[str, str], report: Path | str | None
+) -> None:
+    from ..reports.comparison import comparison_report, overview_report
+    from ..reports.formats import in_format
 
-    if report is None:
-        return
-    written = {
-        name: to_markdown(comparison_page(c, flips=LISTED), 1 if len(found) == 1 else 2)
-        for name, c in found.items()
-    }
     if isinstance(report, Path):
-        head = [to_markdown(pages[0])] if len(found) > 1 else []
-        _save(report, "\n".join([*head, *written.values()]))
-        return
-    for name, c in found.items():
-        path = Path(c.candidate["path"])
-        folder = path if path.is_dir() else path.parent
-        _save(folder / "regression_report.md", written[name])
+        whole = (
+            overview_report(found, unmatched, flips=LISTED)
+            if len(found) > 1
+            else comparison_report(next(iter(found.values())), flips=LISTED)
+        )
+        _save(report, in_format(whole, "markdown"))
+    elif report is not None:
+        for c in found.values():
+            path = Path(c.candidate["path"])
+            folder = path if path.is_dir() else path.parent
+            text = in_format(comparison_report(c, flips=LISTED), "markdown")
+            _save(folder / "regression_report.md", text)
 
 
 def _save(path: Path, text: str) -> None:

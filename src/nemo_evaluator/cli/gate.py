@@ -41,7 +41,10 @@ import click
 )
 @click.option("--no-report", is_flag=True, help="Write no markdown report.")
 @click.option(
-    "--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML for a CI."
+    "--junit",
+    "junit_xml",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write JUnit XML for a CI.",
 )
 @click.option("--force", is_flag=True, help="Compare results that are not of the same thing.")
 def command(
@@ -54,7 +57,7 @@ def command(
     explain: bool,
     report: Path | None,
     no_report: bool,
-    junit: Path | None,
+    junit_xml: Path | None,
     force: bool,
 ) -> int:
     """Hold CANDIDATE against BASELINE by the rules of a policy: GO, NO-GO or INCONCLUSIVE."""
@@ -62,26 +65,21 @@ def command(
 
     from ..decisions.documents import gate_document
     from ..executors.decide import gate_directories
-    from ..reports import gate as pages
-    from ..reports.pages import html_document, to_html, to_markdown, to_text
+    from ..reports.formats import in_format
+    from ..reports.gate import gate_report, junit
 
     decision = gate_directories(baseline, candidate, policy, force=force)
     document = json.dumps(gate_document(decision), indent=2, ensure_ascii=False) + "\n"
-    page = pages.gate_page(decision, explain=explain)
+    shown = gate_report(decision, explain=explain)
     if report is None and output is not None and not no_report and fmt != "json":
         report = output.with_suffix(".md")
     for path, text in (
         (output, document),
-        (None if no_report else report, to_markdown(page)),
-        (junit, pages.junit(decision)),
+        (None if no_report else report, in_format(shown, "markdown")),
+        (junit_xml, junit(decision)),
     ):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    if fmt == "json":
-        click.echo(document, nl=False)
-    elif fmt == "html":
-        click.echo(html_document(page.title, [to_html(page)]))
-    else:
-        click.echo(to_text(page) if fmt == "text" else to_markdown(page), nl=False)
+    click.echo(document if fmt == "json" else in_format(shown, fmt), nl=False)
     return decision.verdict.exit_code if strict else 0

@@ -68,8 +68,8 @@ def calibrate(
     import msgspec
 
     from ..executors.calibrate import JudgeFlags, calibrate_judge
-    from ..reports.calibration import calibration_page, passes
-    from ..reports.pages import html_document, to_html, to_markdown, to_text
+    from ..reports.calibration import calibration_report, passes
+    from ..reports.formats import in_format
     from ..runtime import run_blocking
 
     context = click.get_current_context()
@@ -97,13 +97,10 @@ def calibrate(
             max_concurrent=max_concurrent,
         )
     )
-    page = calibration_page(found, floor=min_kappa)
     if fmt == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    elif fmt == "html":
-        click.echo(html_document(page.title, [to_html(page)]))
     else:
-        click.echo(to_text(page) if fmt == "text" else to_markdown(page), nl=False)
+        click.echo(in_format(calibration_report(found, floor=min_kappa), fmt), nl=False)
     if not passes(found, min_kappa):
         sys.exit(1)
     sys.exit(3 if found.agreement.unjudged else 0)

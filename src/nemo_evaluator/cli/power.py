@@ -69,8 +69,8 @@ def command(
 
     from ..decisions.planning import plan_power, spread_assumed
     from ..executors.decide import spreads
-    from ..reports.pages import to_markdown, to_text
-    from ..reports.power import power_page
+    from ..reports.formats import in_format
+    from ..reports.power import power_report
 
     if (baseline is None) == (score is None):
         raise click.UsageError("give a past run, or --score")
@@ -89,9 +89,8 @@ def command(
         shown = documents[""] if score is not None else documents
         click.echo(json.dumps(shown, indent=2))
         return
-    render = to_text if fmt == "text" else to_markdown
-    pages = [render(power_page(plan, name)) for name, plan in plans.items()]
-    click.echo("\n".join(pages), nl=False)
+    shown = [in_format(power_report(plan, name), fmt) for name, plan in plans.items()]
+    click.echo("\n".join(shown), nl=False)
 
 
 def _counts(text: str) -> list[int]:

@@ -89,6 +89,8 @@ class Forest:
     limit: float | None = None
     """Drawn as a line."""
     note: str = ""
+    zero: bool = False
+    """Whether the axis holds 0, as that of differences must."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,8 @@ class Document:
     blocks: tuple[Block, ...]
     sections: tuple[Section, ...]
     footer: str = ""
+    lead: str = ""
+    """What it comes to, in a sentence."""
 
 
 def shares_text(shares: Shares) -> str:

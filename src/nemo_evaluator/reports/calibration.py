@@ -1,10 +1,11 @@
-"""A judge's calibration as a page."""
+"""A judge's calibration as a report."""
 
 from __future__ import annotations
 
 from ..judging.agreement import Share
 from ..judging.calibration import Calibration
-from .pages import Block, Facts, Grid, Page, Points
+from .blocks import Document, Facts, Notices, Table, Tone
+from .verdict_words import tone
 
 KINDS = {
     "pairs": "which of two answers is better",
@@ -14,7 +15,7 @@ KINDS = {
 }
 
 
-def calibration_page(found: Calibration, *, floor: float | None = None) -> Page:
+def calibration_report(found: Calibration, *, floor: float | None = None) -> Document:
     """How far the judge agrees. ``floor``: what kappa's lower end must reach."""
     agreed = found.agreement
     passed = passes(found, floor)
@@ -34,19 +35,24 @@ def calibration_page(found: Calibration, *, floor: float | None = None) -> Page:
         (label, *(f"{count:,}" for count in row))
         for label, row in zip(agreed.labels, agreed.confusion, strict=True)
     )
-    blocks: list[Block] = [
-        Facts(tuple(facts)),
-        Grid("Confusion", columns, confusion),
-        Grid("Bias", ("", "Share", "95 % CI", "n"), tuple(_biases(found))),
-        Grid(
-            "Disagreements",
-            ("Line", "People", "Judge"),
-            tuple((str(row.line), row.human, row.judge) for row in found.disagreements),
-        ),
-        Points("No verdict", found.failures),
-    ]
     verdict = "AGREEMENT" if floor is None else "PASS" if passed else "BELOW THE FLOOR"
-    return Page("Calibration of a judge", verdict, sentence + ".", tuple(blocks))
+    return Document(
+        title="Calibration of a judge",
+        badges=((Tone.PLAIN if floor is None else tone(verdict), verdict),),
+        lead=sentence + ".",
+        blocks=(
+            Facts(tuple(facts)),
+            Notices(tuple((Tone.UNSURE, f"no verdict: {text}") for text in found.failures)),
+            Table("Confusion", columns, confusion),
+            Table("Bias", ("Measure", "Share", "95 % CI", "n"), tuple(_biases(found))),
+            Table(
+                "Disagreements",
+                ("Line", "People", "Judge"),
+                tuple((str(row.line), row.human, row.judge) for row in found.disagreements),
+            ),
+        ),
+        sections=(),
+    )
 
 
 def passes(found: Calibration, floor: float | None) -> bool:

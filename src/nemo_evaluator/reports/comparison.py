@@ -1,108 +1,97 @@
-"""Comparisons as pages: of one benchmark, of several, and of several candidates."""
+"""Comparisons as reports: of one benchmark, of several, and of several candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from ..decisions.compare import Comparison
+from ..decisions.compare import CategoryDelta, Comparison
 from ..decisions.flips import Flip
-from ..decisions.multiple import Field
+from ..decisions.multiple import Entry, Field
 from ..decisions.verdicts import Verdict, p_text, worst
-from .pages import Block, Facts, Grid, Page, Plot, Points
+from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, Table, Tone
+from .verdict_words import direction, known, tone
 
-FLIP_COLUMNS = ("Problem", "Category", "Reward", "Expected", "Baseline", "Candidate")
+NOT_CORRECTED = "Not corrected for the number of categories; look here, do not decide here."
 
 
-def comparison_page(c: Comparison, *, flips: int | None = 0, details: bool = True) -> Page:
+def comparison_report(c: Comparison, *, flips: int | None = 0, details: bool = True) -> Document:
     """One benchmark. ``flips``: how many of each kind are listed, None for all; without
     ``details`` only the verdict, the facts and the categories that dropped."""
-    blocks: list[Block] = [Facts(tuple(_facts(c)))]
-    if c.difference is not None:
-        blocks.append(_plot(c))
-    categories = _categories(c, all_of_them=details)
-    blocks.append(categories)
-    if details:
-        blocks += [_score_deltas(c), _runtime(c)]
-    if c.flips is not None and flips != 0:
-        blocks.append(_flips("Regressions", c.flips.regressions, flips))
-        blocks.append(_flips("Improvements", c.flips.improvements, flips))
-    blocks.append(Points("Warnings", c.warnings))
-    return Page(
+    return Document(
         title=f"{c.benchmark}: {_name(c.candidate)} against {_name(c.baseline)}",
-        verdict=c.verdict.value,
-        sentence="; ".join(c.reasons) + ".",
-        blocks=tuple(blocks),
+        badges=((tone(c.verdict), c.verdict.value),),
+        lead=_sentence(c),
+        blocks=tuple(_blocks(c, flips, details)),
+        sections=(),
     )
 
 
-def overview_page(comparisons: Mapping[str, Comparison], unmatched: Mapping[str, str]) -> Page:
+def overview_report(
+    comparisons: Mapping[str, Comparison],
+    unmatched: Mapping[str, str],
+    *,
+    flips: int | None = 0,
+    details: bool = True,
+) -> Document:
     """Several benchmarks of two runs: the worst verdict decides."""
     verdict = worst(c.verdict for c in comparisons.values())
-    rows = tuple(
-        (name, c.verdict.value, *_scores(c), _p(c), f"{c.n_paired:,}")
-        for name, c in comparisons.items()
-    )
-    first = next(iter(comparisons.values()))
     deciding = [name for name, c in comparisons.items() if c.verdict is verdict]
-    sentence = (
-        f"all {len(rows)} benchmarks"
+    first = next(iter(comparisons.values()))
+    lead = (
+        f"all {len(comparisons)} benchmarks"
         if verdict is Verdict.PASS
-        else f"{len(deciding)} of {len(rows)} benchmarks: {', '.join(deciding)}"
+        else f"{len(deciding)} of {len(comparisons)} benchmarks: {', '.join(deciding)}"
     )
-    return Page(
+    columns = ("Benchmark", "Verdict", "Baseline", "Candidate", "Difference", "95 % CI", "p", "n")
+    forest = Forest(
+        "Benchmarks",
+        columns,
+        tuple(_row(name, c) for name, c in comparisons.items() if c.difference is not None),
+        limit=-first.options.max_drop,
+        zero=True,
+    )
+    undecided = Table(
+        "Not paired",
+        ("Benchmark", "Verdict", "Why"),
+        tuple(
+            (name, c.verdict.value, "; ".join(c.reasons))
+            for name, c in comparisons.items()
+            if c.difference is None
+        ),
+    )
+    missing = tuple((Tone.UNSURE, f"{name} is not in {at}") for name, at in unmatched.items())
+    return Document(
         title=f"{_name(first.candidate)} against {_name(first.baseline)}",
-        verdict=verdict.value,
-        sentence=sentence + ".",
-        blocks=(
-            Grid(
-                "Benchmarks",
-                (
-                    "Benchmark",
-                    "Verdict",
-                    "Baseline",
-                    "Candidate",
-                    "Difference",
-                    "95 % CI",
-                    "p",
-                    "n",
-                ),
-                rows,
-            ),
-            Plot(
-                "Difference of the scores",
-                tuple(
-                    (name, c.difference.lower, c.difference.delta, c.difference.upper)
-                    for name, c in comparisons.items()
-                    if c.difference is not None
-                ),
-                first.options.max_drop,
-            ),
-            Points(
-                "Not compared",
-                tuple(f"{name}: not in {where}" for name, where in unmatched.items()),
-            ),
+        badges=((tone(verdict), verdict.value),),
+        lead=lead + ".",
+        blocks=(Notices(missing), forest, undecided),
+        sections=tuple(
+            Section(
+                title=name,
+                lead=f"{c.verdict.value}: {_sentence(c)}",
+                blocks=tuple(_blocks(c, flips, details)),
+            )
+            for name, c in comparisons.items()
         ),
     )
 
 
-def field_page(field: Field) -> Page:
+def field_report(field: Field) -> Document:
     """Several candidates against one baseline."""
     verdict = worst(entry.verdict for entry in field.entries)
-    rows = tuple(
-        (
-            entry.candidate,
-            entry.comparison.benchmark,
-            entry.verdict.value,
-            *_scores(entry.comparison),
-            "—" if entry.p_worse is None else p_text(entry.p_worse),
-            f"{entry.comparison.n_paired:,}",
-        )
-        for entry in field.entries
-    )
+    counts = {kind: sum(e.verdict is kind for e in field.entries) for kind in Verdict}
+    said = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
+    note = {"holm": "Holm", "bh": "Benjamini-Hochberg"}.get(field.correction)
     columns = ("Candidate", "Benchmark", "Verdict", "Baseline", "Score", "Difference", "95 % CI")
-    boards = tuple(
-        Grid(
+    candidates = Table(
+        "Candidates",
+        (*columns, "p", "n"),
+        tuple(_entry(entry) for entry in field.entries),
+        f"p-values corrected for {len(field.entries)} comparisons ({note})" if note else "",
+    )
+    boards = (
+        Table(
             f"Leaderboard: {benchmark}",
             ("Rank", "Run", "Score", "Rank between", "n"),
             tuple(
@@ -118,23 +107,54 @@ def field_page(field: Field) -> Page:
         )
         for benchmark, places in field.leaderboard.items()
     )
-    counts = {kind: sum(e.verdict is kind for e in field.entries) for kind in Verdict}
-    said = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
-    note = {"holm": "Holm", "bh": "Benjamini-Hochberg"}.get(field.correction)
-    return Page(
+    unmatched = tuple((Tone.UNSURE, f"{name} is not in every run") for name in field.unmatched)
+    return Document(
         title=f"{len({e.candidate for e in field.entries})} candidates against {field.baseline}",
-        verdict=verdict.value,
-        sentence=f"{said}.",
-        blocks=(
-            Grid(
-                "Candidates",
-                (*columns, "p", "n"),
-                rows,
-                f"p-values corrected for {len(rows)} comparisons ({note})" if note else "",
-            ),
-            *boards,
-            Points("Not in every run", tuple(f"benchmark {name}" for name in field.unmatched)),
-        ),
+        badges=((tone(verdict), verdict.value),),
+        lead=f"{said}.",
+        blocks=(Notices(unmatched), candidates, *boards),
+        sections=(),
+    )
+
+
+def _sentence(c: Comparison) -> str:
+    return "; ".join(c.reasons) + "."
+
+
+def _blocks(c: Comparison, flips: int | None, details: bool) -> list[Block]:
+    blocks: list[Block] = [Facts(tuple(_facts(c)))]
+    blocks.append(Notices(tuple((Tone.UNSURE, warning) for warning in c.warnings)))
+    if c.difference is not None:
+        blocks.append(_categories(c, all_of_them=details))
+    if details:
+        blocks += [_score_deltas(c), _runtime(c)]
+    if c.flips is not None and flips != 0:
+        blocks.append(_flips("Regressions", c.flips.regressions, flips))
+        blocks.append(_flips("Improvements", c.flips.improvements, flips))
+    return blocks
+
+
+def _row(name: str, c: Comparison) -> Interval:
+    assert c.difference is not None
+    d = c.difference
+    return Interval(
+        name=name,
+        value=d.delta,
+        lower=known(d.lower),
+        upper=known(d.upper),
+        cells=(c.verdict.value, *_scores(c), _p(c), f"{c.n_paired:,}"),
+        tone=direction(d.lower, d.upper),
+    )
+
+
+def _entry(entry: Entry) -> tuple[str, ...]:
+    return (
+        entry.candidate,
+        entry.comparison.benchmark,
+        entry.verdict.value,
+        *_scores(entry.comparison),
+        "—" if entry.p_worse is None else p_text(entry.p_worse),
+        f"{entry.comparison.n_paired:,}",
     )
 
 
@@ -176,7 +196,7 @@ def _facts(c: Comparison) -> list[tuple[str, str]]:
 
 
 def _paired(c: Comparison) -> str:
-    text = f"{c.n_paired:,} problems, {c.coverage:.1%} of what was planned"
+    text = f"{c.n_paired:,} problems, {c.coverage * 100:.1f} % of what was planned"
     parts = []
     for name, side in c.sides.items():
         missing = side.rollouts - side.scored
@@ -194,37 +214,38 @@ def _paired(c: Comparison) -> str:
     return "; ".join([text, *parts])
 
 
-def _plot(c: Comparison) -> Plot:
-    assert c.difference is not None
-    rows = [("all", c.difference.lower, c.difference.delta, c.difference.upper)]
-    rows += [(name, d.ci_lower, d.delta, d.ci_upper) for name, d in c.categories.items()]
-    return Plot("Difference of the scores", tuple(rows[:41]), c.options.max_drop)
-
-
-def _categories(c: Comparison, *, all_of_them: bool) -> Grid:
+def _categories(c: Comparison, *, all_of_them: bool) -> Forest:
     """BROKE where the whole interval lies below zero and the drop is larger than allowed."""
     rows = []
     for name, d in c.categories.items():
         large = d.delta < -c.options.max_drop
         label = "BROKE" if large and d.ci_upper < 0 else "WARN" if large else "HELD"
         if all_of_them or label != "HELD":
-            rows.append(
-                (
-                    name,
-                    label,
-                    f"{d.baseline:.4f}",
-                    f"{d.candidate:.4f}",
-                    f"{d.delta:+.4f}",
-                    _interval(d.ci_lower, d.ci_upper),
-                    f"{d.n:,}",
-                )
-            )
-    note = "Not corrected for the number of categories; look here, do not decide here."
+            rows.append(_category(name, label, d))
     columns = ("Category", "Change", "Baseline", "Candidate", "Difference", "95 % CI", "n")
-    return Grid("Categories", columns, tuple(rows), note)
+    limit = -c.options.max_drop
+    return Forest("Categories", columns, tuple(rows), limit=limit, note=NOT_CORRECTED, zero=True)
 
 
-def _score_deltas(c: Comparison) -> Grid:
+def _category(name: str, label: str, d: CategoryDelta) -> Interval:
+    return Interval(
+        name=name,
+        value=d.delta,
+        lower=known(d.ci_lower),
+        upper=known(d.ci_upper),
+        cells=(
+            label,
+            f"{d.baseline:.4f}",
+            f"{d.candidate:.4f}",
+            f"{d.delta:+.4f}",
+            _interval(d.ci_lower, d.ci_upper),
+            f"{d.n:,}",
+        ),
+        tone=direction(d.ci_lower, d.ci_upper),
+    )
+
+
+def _score_deltas(c: Comparison) -> Table:
     rows = tuple(
         (
             metric,
@@ -236,28 +257,27 @@ def _score_deltas(c: Comparison) -> Grid:
         for metric, delta in c.score_deltas.items()
     )
     columns = ("Metric", "Baseline", "Candidate", "Difference", "Relative")
-    return Grid("Metrics as reported by each run", columns, rows)
+    return Table("Metrics as reported by each run", columns, rows)
 
 
-def _runtime(c: Comparison) -> Grid:
+def _runtime(c: Comparison) -> Table:
     rows = tuple(
         (
             name.replace("_", " "),
-            f"{delta['baseline']:,.1f}",
-            f"{delta['candidate']:,.1f}",
+            f"{delta['baseline']:,.0f}",
+            f"{delta['candidate']:,.0f}",
             f"{delta['relative_pct']:+.1f} %",
         )
         for name, delta in c.runtime_deltas.items()
     )
-    return Grid("Cost and speed", ("", "Baseline", "Candidate", "Relative"), rows)
+    return Table("Cost and speed", ("Measure", "Baseline", "Candidate", "Relative"), rows)
 
 
-def _flips(title: str, flips: tuple[Flip, ...], limit: int | None) -> Grid:
+def _flips(title: str, flips: tuple[Flip, ...], limit: int | None) -> Table:
     shown = flips if limit is None else flips[:limit]
-    note = f"and {len(flips) - len(shown):,} more" if len(shown) < len(flips) else ""
-    return Grid(
+    return Table(
         f"{title} ({len(flips):,})",
-        FLIP_COLUMNS,
+        ("Problem", "Category", "Reward", "Expected", "Baseline", "Candidate"),
         tuple(
             (
                 str(flip.problem_idx),
@@ -269,7 +289,8 @@ def _flips(title: str, flips: tuple[Flip, ...], limit: int | None) -> Grid:
             )
             for flip in shown
         ),
-        note,
+        f"and {len(flips) - len(shown):,} more" if len(shown) < len(flips) else "",
+        code=(3, 4, 5),
     )
 
 
@@ -285,7 +306,7 @@ def _scores(c: Comparison) -> tuple[str, str, str, str]:
 
 
 def _interval(low: float, high: float) -> str:
-    return "unknown" if abs(low) == float("inf") else f"[{low:+.4f}, {high:+.4f}]"
+    return "unknown" if known(low) is None else f"[{low:+.4f}, {high:+.4f}]"
 
 
 def _p(c: Comparison) -> str:

@@ -1,12 +1,14 @@
-"""A gate as a page, and as JUnit XML for a CI."""
+"""A gate as a report, and as JUnit XML for a CI."""
 
 from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from ..config.gate_policy import Direction
 from ..decisions.gate import BenchmarkGate, GateReport
 from ..decisions.gate_rules import Status
-from .pages import Block, Facts, Grid, Page, Plot, Points
+from .blocks import Document, Facts, Forest, Interval, Notices, Table, Tone
+from .verdict_words import direction, tone
 
 COLUMNS = (
     "Benchmark",
@@ -22,30 +24,28 @@ COLUMNS = (
 )
 
 
-def gate_page(report: GateReport, *, explain: bool = False) -> Page:
+def gate_report(report: GateReport, *, explain: bool = False) -> Document:
     """The decision. ``explain``: every rule with its numbers, not only what speaks against."""
-    blocks: list[Block] = [
-        Facts((("baseline", report.baseline), ("candidate", report.candidate))),
-        Grid("Benchmarks", COLUMNS, tuple(_row(item) for item in report.benchmarks), _note(report)),
-        Plot(
-            "Difference of the scores",
-            tuple(
-                (item.benchmark, item.delta_ci_lower, item.delta, item.delta_ci_upper)
-                for item in report.benchmarks
-                if item.delta is not None
-                and item.delta_ci_lower is not None
-                and item.delta_ci_upper is not None
-            ),
-        ),
-        _rules(report, explain),
-        Points("Missing", report.missing),
-        Points("Warnings", tuple(_warnings(report))),
-    ]
-    return Page(
+    measured = [item for item in report.benchmarks if item.delta is not None]
+    others = [item for item in report.benchmarks if item.delta is None]
+    return Document(
         title="Quality gate",
-        verdict=report.verdict.value,
-        sentence="; ".join(report.reasons) + ".",
-        blocks=tuple(blocks),
+        badges=((tone(report.verdict), report.verdict.value),),
+        lead="; ".join(report.reasons) + ".",
+        blocks=(
+            Facts((("baseline", report.baseline), ("candidate", report.candidate))),
+            Notices(tuple((Tone.UNSURE, warning) for warning in _warnings(report))),
+            Forest(
+                "Benchmarks",
+                COLUMNS,
+                tuple(_interval(item) for item in measured),
+                note=_note(report),
+                zero=True,
+            ),
+            Table("Without a difference", COLUMNS[:4], tuple(_cells(item)[:4] for item in others)),
+            _rules(report, explain),
+        ),
+        sections=(),
     )
 
 
@@ -82,7 +82,23 @@ def junit(report: GateReport) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{tostring(root, encoding="unicode")}\n'
 
 
-def _row(item: BenchmarkGate) -> tuple[str, ...]:
+def _interval(item: BenchmarkGate) -> Interval:
+    low, high = item.delta_ci_lower, item.delta_ci_upper
+    shade = Tone.PLAIN
+    if low is not None and high is not None:
+        higher = item.rules.direction is Direction.HIGHER
+        shade = direction(low, high) if higher else direction(-high, -low)
+    return Interval(
+        name=item.benchmark,
+        value=item.delta or 0.0,
+        lower=low,
+        upper=high,
+        cells=_cells(item)[1:],
+        tone=shade,
+    )
+
+
+def _cells(item: BenchmarkGate) -> tuple[str, ...]:
     unknown = "—"
     interval = unknown
     if item.delta_ci_lower is not None and item.delta_ci_upper is not None:
@@ -101,7 +117,7 @@ def _row(item: BenchmarkGate) -> tuple[str, ...]:
     )
 
 
-def _rules(report: GateReport, explain: bool) -> Grid:
+def _rules(report: GateReport, explain: bool) -> Table:
     """What was applied. A PASS is shown only where all is explained."""
     rows = tuple(
         (item.benchmark, rule.name, rule.status.value, rule.explanation)
@@ -110,7 +126,7 @@ def _rules(report: GateReport, explain: bool) -> Grid:
         if explain or rule.status is not Status.PASS
     )
     title = "Rules" if explain else "Rules that are not met"
-    return Grid(title, ("Benchmark", "Rule", "Status", "With its numbers"), rows)
+    return Table(title, ("Benchmark", "Rule", "Status", "With its numbers"), rows)
 
 
 def _note(report: GateReport) -> str:

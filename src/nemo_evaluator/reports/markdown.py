@@ -30,8 +30,8 @@ MARKS = {Tone.BAD: "**Warning:** ", Tone.UNSURE: "**Note:** "}
 def to_markdown(document: Document) -> str:
     """The whole report."""
     parts = [f"# {markdown(document.title)}"]
-    if document.badges:
-        parts.append(" · ".join(f"**{markdown(text)}**" for _, text in document.badges))
+    badges = " · ".join(f"**{markdown(text)}**" for _, text in document.badges)
+    parts.append(" — ".join(filter(None, (badges, markdown(document.lead)))))
     parts += _blocks(document.blocks)
     for section in document.sections:
         parts.append(f"## {markdown(section.title)}")
@@ -40,7 +40,7 @@ def to_markdown(document: Document) -> str:
         parts += _blocks(section.blocks)
     if document.footer:
         parts.append(markdown(document.footer))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 @singledispatch

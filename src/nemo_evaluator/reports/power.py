@@ -1,16 +1,16 @@
-"""A power plan as a page."""
+"""A power plan as a report."""
 
 from __future__ import annotations
 
 import math
 
 from ..decisions.planning import Planned, PowerPlan
-from .pages import Facts, Grid, Page
+from .blocks import Document, Facts, Table, Tone
 
 COLUMNS = ("Repeats", "Problems needed", "Rollouts per run")
 
 
-def power_page(plan: PowerPlan, name: str = "") -> Page:
+def power_report(plan: PowerPlan, name: str = "") -> Document:
     """What it takes to see a drop."""
     rows = tuple(_row(row, plan) for row in plan.rows)
     best = min(
@@ -39,11 +39,12 @@ def power_page(plan: PowerPlan, name: str = "") -> Page:
     )
     exact = any(row.exact for row in plan.rows)
     note = "One repeat: McNemar's exact test. Several: normal approximation." if exact else ""
-    return Page(
+    return Document(
         title="Power" + (f": {name}" if name else ""),
-        verdict="PLAN",
-        sentence=sentence + ".",
-        blocks=(facts, Grid("What it takes", columns, rows, note)),
+        badges=((Tone.PLAIN, "PLAN"),),
+        lead=sentence + ".",
+        blocks=(facts, Table("What it takes", columns, rows, note)),
+        sections=(),
     )
 
 

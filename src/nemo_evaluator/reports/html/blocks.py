@@ -41,6 +41,7 @@ def to_html(document: Document) -> str:
     sections = [(section, anchors.new(section.title)) for section in document.sections]
     parts = [
         Markup("<header><h1>{}</h1>{}</header>").format(document.title, _badges(document)),
+        Markup('<p class="verdict-lead">{}</p>').format(document.lead) if document.lead else "",
         *_blocks(document.blocks, anchors),
         _contents([(section.title, name) for section, name in sections]),
         *(_section(section, name, anchors) for section, name in sections),
@@ -130,8 +131,7 @@ def _(block: Forest) -> Markup:
     if not block.rows:
         return _NOTHING
     ends = [x for row in block.rows for x in (row.lower, row.value, row.upper) if x is not None]
-    if block.limit is not None:
-        ends.append(block.limit)
+    ends += [x for x, held in ((block.limit, True), (0.0, block.zero)) if held and x is not None]
     axis = svg.axis_around(ends, within=block.within)
     right = number_columns([(row.name, *row.cells) for row in block.rows])[1:]
     sides = [Markup(' class="number"') if flush else _NOTHING for flush in right]
