@@ -167,7 +167,9 @@ def _measured(head: Comparison, baseline: Source, candidate: Source, pairs: Pair
         candidate_score=float(pairs.candidate.mean()),
         difference=difference,
         test=test,
-        detectable=minimum_detectable_effect(spread, pairs.n) if known else None,
+        detectable=minimum_detectable_effect(spread, pairs.n, step=_step(baseline, candidate))
+        if known
+        else None,
         needed=needed,
         n_paired=pairs.n,
         coverage=coverage,
@@ -182,6 +184,18 @@ def _measured(head: Comparison, baseline: Source, candidate: Source, pairs: Pair
             correct_above=options.correct_above,
         ),
     )
+
+
+def _step(*sources: Source) -> float:
+    """The smallest difference of two means of single verdicts; 0 for graded rewards."""
+    most = 1
+    for source in sources:
+        assert source.rollouts is not None
+        rewards = source.rollouts.rewards
+        if not np.isin(rewards[~np.isnan(rewards)], (0.0, 1.0)).all():
+            return 0.0
+        most = max(most, int(source.rollouts.repeats.max()) + 1)
+    return 1 / most
 
 
 def _coverage(

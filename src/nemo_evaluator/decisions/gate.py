@@ -202,7 +202,7 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
     )
     applied = [
         *preconditions(rules, comparison, truncated, one, other),
-        *thresholds(rules, measured, pairs.n),
+        *thresholds(rules, measured, pairs),
     ]
     return _with(head, applied)
 
@@ -236,7 +236,7 @@ def _by_bundles(
         df=math.inf,
     )
     head = _scored(head, measured)
-    rules = thresholds(head.rules, measured, 0)
+    rules = thresholds(head.rules, measured, None)
     if head.tier is Tier.ADVISORY:
         return _with(head, rules)
     shown = [rule for rule in rules if breach and rule.status is Status.BREACH]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from ..config.gate_policy import Direction, GateRules, Tier
 from ..stats.intervals import clustered_error
+from ..stats.paired import paired_difference
 from ..stats.student import t_cdf, t_quantile
 from ..stats.units import effective_units
 from ..types import Record
@@ -117,7 +118,7 @@ def _revisions(source: Source) -> set[str]:
     return {str(identity[key]) for key in keys if identity.get(key)}
 
 
-def thresholds(rules: GateRules, m: Measured, n: int) -> list[Rule]:
+def thresholds(rules: GateRules, m: Measured, pairs: Pairs | None) -> list[Rule]:
     """The relative rule, then the absolute one, then equivalence."""
     sign = -1.0 if rules.direction is Direction.HIGHER else 1.0
     damage = sign * m.delta + 0.0  # no change is 0, not -0
@@ -125,9 +126,9 @@ def thresholds(rules: GateRules, m: Measured, n: int) -> list[Rule]:
     found = []
     if (relative := _relative(rules, m.baseline, damage, low)) is not None:
         found.append(relative)
-    found.append(_absolute(rules, damage, low, high, m, n))
+    found.append(_absolute(rules, damage, low, high, m, pairs.n if pairs else 0))
     if rules.equivalence is not None:
-        found.append(_equivalent(rules.equivalence, m))
+        found.append(_equivalent(rules.equivalence, m, pairs))
     return found
 
 
@@ -178,14 +179,16 @@ def _settling(damage: float, limit: float, m: Measured, n: int) -> str:
     return f"; at this difference about {need:,} problems would decide" if need > n else ""
 
 
-def _equivalent(margin: float, m: Measured) -> Rule:
-    """Two one-sided tests at 2.5 %: the whole 95 % interval within the margin."""
-    if m.lower is None or m.upper is None:
+def _equivalent(margin: float, m: Measured, pairs: Pairs | None) -> Rule:
+    """Two one-sided tests at 2.5 %: the whole 95 % interval within the margin. The interval is the
+    one that keeps its width where nothing changed."""
+    if pairs is None or m.lower is None:
         return undecided("equivalence", "no interval to hold against the margin")
-    text = f"difference {m.delta:+.4f} [{m.lower:+.4f}, {m.upper:+.4f}], margin ±{margin:g}"
-    if -margin <= m.lower and m.upper <= margin:
+    d = paired_difference(pairs.baseline, pairs.candidate, pairs.clusters)
+    text = f"difference {d.delta:+.4f} [{d.lower:+.4f}, {d.upper:+.4f}], margin ±{margin:g}"
+    if -margin < d.lower and d.upper < margin:
         return Rule(name="equivalence", status=Status.PASS, explanation=text)
-    if m.lower > margin or m.upper < -margin:
+    if d.lower > margin or d.upper < -margin:
         return Rule(name="equivalence", status=Status.BREACH, explanation=text)
     return undecided("equivalence", f"{text}: the interval straddles it")
 

@@ -211,7 +211,8 @@ def _flips(spread: Spread, drop: float) -> tuple[float, float]:
 def _chance(spread: Spread, drop: float, n: int, repeats: int, alpha: float) -> float:
     if spread.binary and repeats == 1:
         return power_of_mcnemar(*_flips(spread, drop), n, alpha)
-    return power_of(spread.sd(repeats, drop), n, drop, alpha=alpha)
+    step = _step(spread, repeats)
+    return power_of(spread.sd(repeats, drop), n, drop, alpha=alpha, step=step)
 
 
 def _needed(spread: Spread, drop: float, repeats: int, alpha: float, power: float) -> int | None:
@@ -220,7 +221,13 @@ def _needed(spread: Spread, drop: float, repeats: int, alpha: float, power: floa
     if spread.binary and repeats == 1:
         return problems_needed_mcnemar(*_flips(spread, drop), alpha=alpha, power=power)
     sd = spread.sd(repeats, drop)
-    return problems_needed(sd, drop, alpha=alpha, power=power) if sd else 1
+    step = _step(spread, repeats)
+    return problems_needed(sd, drop, alpha=alpha, power=power, step=step) if sd else 1
+
+
+def _step(spread: Spread, repeats: int) -> float:
+    """The smallest difference there is between two sums of a problem's verdicts."""
+    return 1 / repeats if spread.binary else 0.0
 
 
 def _detectable(spread: Spread, n: int, repeats: int, alpha: float, power: float) -> float | None:

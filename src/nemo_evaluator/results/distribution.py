@@ -19,6 +19,9 @@ PER_DECADE = 10
 SKEWED = 8.0
 """Where the 99th percentile is more than so many times the median, bins grow by equal factors."""
 
+SPAN = 1e6
+"""Bins of equal factors begin at the largest number over this at the lowest."""
+
 
 class Distribution(Record, frozen=True, kw_only=True, omit_defaults=False):
     """How many numbers fall between each two edges."""
@@ -53,7 +56,7 @@ def distribution(values: Floats, unit: str, *, whole: bool = False) -> Distribut
     low = float(np.quantile(values, 0.002, method="lower"))
     high = float(np.quantile(values, 0.998, method="higher"))
     log = bool(low > 0 and p99 > SKEWED * p50)
-    edges = _factors(low, high) if log else _steps(low, high, whole)
+    edges = _factors(max(low, high / SPAN), high) if log else _steps(low, high, whole)
     counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)
     return Distribution(
         unit=unit,
