@@ -387,10 +387,24 @@ def test_two_bundles_of_one_benchmark(tmp_path: Path) -> None:
     assert one["verdict"] == "PASS"
 
 
+def test_a_benchmark_done_twice_in_one_run(tmp_path: Path) -> None:
+    """Folders of one run are told apart by their names in it."""
+    for side in "ab":
+        for slug in ("bench", "bench-2"):
+            folder = write_results(tmp_path / side / slug, constant(1.0))
+            bundle = json.loads((folder / "eval-1.json").read_text())
+            bundle["benchmark"]["slug"] = slug
+            (folder / "eval-1.json").write_text(json.dumps(bundle))
+    with pytest.raises(ConfigError, match="holds several benchmarks: bench, bench-2"):
+        compare_runs(tmp_path / "a", tmp_path / "b")
+    report = compare_runs(tmp_path / "a/bench-2", tmp_path / "b/bench-2")
+    assert report["verdict"] == "PASS"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "Invalid JSON"),
+        ("{", "is not JSON"),
         ("[]", "is no bundle"),
         ("{}", "is no bundle"),
         ('{"benchmark": {}}', "its benchmark has no name"),

@@ -6,20 +6,17 @@ Two bundles of one benchmark are an error, never a silent choice.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
 from ..results.layout import RESULTS
+from ..results.read_bundle import BUNDLES, read_document
 from .rollouts import Rollouts, read_rollouts
-
-BUNDLES = "eval-*.json"
-MAKE = "`nel eval report DIR` makes the bundles of a run that was cut short"
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,12 @@ class Source:
         """The run."""
         found = self.bundle.get("run_id")
         return found if isinstance(found, str) else self.folder.name
+
+    @property
+    def slug(self) -> str | None:
+        """Its folder in a run of ours, which tells benchmarks of one name apart."""
+        found = self.benchmark.get("slug")
+        return found if isinstance(found, str) else None
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -114,6 +117,9 @@ def find(path: Path) -> dict[str, Source]:
         if folder.name.startswith("shard_") and folder is not path:
             continue
         for source in _of_folder(folder):
+            if source.name in found and source.slug not in (None, *found):
+                # One run did the benchmark twice, in folders of their own.
+                source = replace(source, name=source.slug or "")
             if source.name in found:
                 raise ConfigError(
                     f"Duplicate benchmark {source.name!r}: {found[source.name].path} and "
@@ -125,26 +131,13 @@ def find(path: Path) -> dict[str, Source]:
     return found
 
 
-def read_bundle(path: Path) -> dict[str, Any]:
-    """A bundle. Raises ConfigError if it is none."""
-    try:
-        bundle = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    except ValueError as error:
-        raise ConfigError(f"Invalid JSON: {error}", where=str(path)) from None
-    if not isinstance(bundle, dict) or not isinstance(bundle.get("benchmark"), dict):
-        raise ConfigError("is no bundle: it has no benchmark", where=str(path))
-    return bundle
-
-
 def _of_file(path: Path) -> Source:
     if path.name.endswith(".jsonl"):
         if path.name != RESULTS:
             raise ConfigError(f"only {RESULTS} can be compared", where=str(path))
         return Source(path.parent.name, path.parent, {})
-    bundle = read_bundle(path)
-    return Source(_name(bundle, path), path, bundle)
+    bundle = read_document(path)
+    return Source(bundle["benchmark"]["name"], path, bundle)
 
 
 def _of_folder(folder: Path) -> list[Source]:
@@ -157,13 +150,6 @@ def _of_folder(folder: Path) -> list[Source]:
 def _bundles(folders: list[Path]) -> bool:
     own = [folder for folder in folders if not folder.name.startswith("shard_")]
     return any(next(folder.glob(BUNDLES), None) is not None for folder in own)
-
-
-def _name(bundle: Mapping[str, Any], path: Path) -> str:
-    name = bundle["benchmark"].get("name")
-    if not isinstance(name, str) or not name:
-        raise ConfigError("is no bundle: its benchmark has no name", where=str(path))
-    return name
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -16,8 +16,7 @@ from ..decisions.policy import load_policy, parse_policy
 from ..decisions.rollouts import rollouts_of
 from ..decisions.sources import Source, find
 from ..errors import ConfigError
-from ..results.layout import PLAN_LOCK
-from .reporting import refresh
+from .reporting import bring_up_to_date
 
 Paths = str | Path
 Rows = Iterable[Mapping[str, Any]] | Mapping[tuple[int, int], Mapping[str, Any]]
@@ -26,11 +25,8 @@ Rows = Iterable[Mapping[str, Any]] | Mapping[tuple[int, int], Mapping[str, Any]]
 def sources(path: Path) -> dict[str, Source]:
     """Benchmark → source of a run, a benchmark or a bundle; what a run that was cut short has not
     derived yet is derived first. Raises ConfigError."""
-    found = find(path)
-    if path.is_dir() and (path / PLAN_LOCK).is_file() and not any(s.bundle for s in found.values()):
-        refresh(path)
-        found = find(path)
-    return found
+    bring_up_to_date(path)
+    return find(path)
 
 
 def compare_directories(

@@ -86,6 +86,13 @@ def _folders(path: Path) -> list[Path]:
     ]
 
 
+def bring_up_to_date(directory: Path) -> None:
+    """Derive a run whose journals are newer than its bundles; anything else stays as it is."""
+    run = (directory / PLAN_LOCK).is_file() and (directory / RUN_INFO).is_file()
+    if run and _stale(directory):
+        refresh(directory)
+
+
 def _stale(directory: Path) -> bool:
     lock = read_lock(directory / PLAN_LOCK)
     plans = lock.benchmarks if lock is not None else ()

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -125,23 +125,34 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
 
 def read_bundle(path: Path) -> Published:
     """One bundle. Raises ConfigError naming the file and what is wrong with it."""
+    return published(read_document(path), where=str(path))
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A bundle as it is written. Raises ConfigError if it cannot be read, or is none."""
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"is not JSON: {error}", where=str(path)) from None
-    return published(document, where=str(path))
+    _check_benchmark(document, str(path))
+    return cast(dict[str, Any], document)
 
 
-def published(document: Any, *, where: str) -> Published:
-    """A bundle's document. Raises ConfigError."""
+def _check_benchmark(document: Any, where: str) -> None:
     benchmark = document.get("benchmark") if isinstance(document, dict) else None
     if not isinstance(benchmark, dict):
         raise ConfigError("is no bundle: it has no benchmark", where=where)
     name = benchmark.get("name")
     if not isinstance(name, str) or not name:
         raise ConfigError("is no bundle: its benchmark has no name", where=where)
+
+
+def published(document: Any, *, where: str) -> Published:
+    """A bundle's document. Raises ConfigError."""
+    _check_benchmark(document, where)
+    benchmark, name = document["benchmark"], document["benchmark"]["name"]
     scores = _mapping(benchmark.get("scores"))
     metrics = dict(_metrics(scores, where))
     known = _finite(document)
