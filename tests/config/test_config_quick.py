@@ -272,3 +272,52 @@ def test_flags_that_cannot_be_applied(
 ) -> None:
     lines = refused(apply_flags, from_file(**changes), **flags).splitlines()
     assert message in [line.strip() for line in lines]
+
+
+def test_a_judge_by_flags() -> None:
+    loaded = quick(
+        "simpleqa",
+        "gsm8k",
+        model_url=URL,
+        model_id="m",
+        judge_url="http://judge/v1",
+        judge_id="j",
+        judge_key_env="JUDGE_KEY",
+        env={"JUDGE_KEY": "secret", "NEMO_API_KEY": "other"},
+    )
+    judge = loaded.config.services["judge"]
+    assert (judge.url, judge.model) == ("http://judge/v1", "j")
+    assert judge.api_key.get_secret_value() == "secret"
+    for benchmark in loaded.config.benchmarks:
+        [metric] = benchmark.scoring.metrics
+        assert (metric.type, metric.service) == ("judge", "judge")
+    assert "secret" not in loaded.snapshot()
+
+
+def test_the_models_key_is_not_sent_to_the_judge() -> None:
+    loaded = quick(
+        "simpleqa",
+        model_url=URL,
+        model_id="m",
+        judge_url="http://judge/v1",
+        judge_id="j",
+        env={"NEMO_API_KEY": "key"},
+    )
+    assert loaded.config.services["model"].api_key.get_secret_value() == "key"
+    assert loaded.config.services["judge"].api_key is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"judge_id": "j"}, "--judge-id: no judge — give --judge-url too"),
+        ({"judge_url": "http://judge/v1"}, "no judge id — give --judge-id"),
+        ({"judge_url": "judge", "judge_id": "j"}, "--judge-url: "),
+        (
+            {"judge_url": URL, "judge_id": "m"},
+            "the judge 'judge' is the same as the solver's model",
+        ),
+    ],
+)
+def test_a_judge_that_cannot_be(flags: dict[str, str], message: str) -> None:
+    assert message in refused(quick, "simpleqa", model_url=URL, model_id="m", **flags)

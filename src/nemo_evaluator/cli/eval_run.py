@@ -42,6 +42,9 @@ SETTINGS = (
 @click.option("--model-id", envvar="NEMO_MODEL_ID", help="Model name sent to the endpoint.")
 @click.option("--api-key", help="API key (prefer --api-key-env: it stays out of your history).")
 @click.option("--api-key-env", help="Name of the environment variable that holds the API key.")
+@click.option("--judge-url", help="Endpoint of the model that grades, or 'simulated'.")
+@click.option("--judge-id", help="Its model name.")
+@click.option("--judge-key-env", help="Name of the variable that holds its key.")
 @click.option("-n", "--repeats", type=click.IntRange(1), help="Rollouts per problem.  [1]")
 @click.option("--max-problems", type=click.IntRange(1), help="Use only so many problems.")
 @click.option("--system-prompt", help="System prompt; replaces the benchmark's own.")
@@ -101,7 +104,12 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
             model_url=flags["model_url"],
             model_id=flags["model_id"],
             overrides=flags["override"],
+            **{name: flags[name] for name in ("judge_url", "judge_id", "judge_key_env")},
             **settings,
+        )
+    if flags["judge_url"]:
+        raise click.UsageError(
+            "--judge-url and a CONFIG_FILE do not go together: name it in the file"
         )
     if flags["bench"]:
         raise click.UsageError("--bench and a CONFIG_FILE do not go together: name it in the file")

@@ -24,6 +24,8 @@ BUDGET_FLAGS = ("budget_usd", "budget_tokens", "budget_hours")
 GENERATION_FLAGS = ("temperature", "top_p", "max_tokens", "seed")
 MODEL_FLAGS = ("model_url", "model_id", "api_key", "api_key_env")
 SERVICE = "model"
+JUDGE = "judge"
+JUDGE_FLAGS = ("judge_url", "judge_id", "judge_key_env")
 
 
 def quick_config(
@@ -37,6 +39,9 @@ def quick_config(
     output_dir: str | None = None,
     api_key: str | None = None,
     api_key_env: str | None = None,
+    judge_url: str | None = None,
+    judge_id: str | None = None,
+    judge_key_env: str | None = None,
     **settings: Any,
 ) -> Loaded:
     """A run of some benchmarks against one model, the service ``model``. Raises ConfigError.
@@ -46,7 +51,8 @@ def quick_config(
     names, or in NEMO_API_KEY or NVIDIA_API_KEY where one of them is set. Temperature is 0 unless
     given. ``settings`` are repeats, max_problems, max_concurrent, timeout, temperature, top_p,
     max_tokens, seed, budget_usd, budget_tokens and budget_hours; one that is None counts as not
-    given.
+    given. ``judge_url`` and ``judge_id`` name the model that grades, of the benchmarks that need
+    one and beside the others; its key is only what the variable ``judge_key_env`` names.
     """
     settings = _given(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS))
     if env is None:
@@ -73,6 +79,7 @@ def quick_config(
             tree = _set(tree, (*path, "solver", "system_prompt"), system_prompt, "system_prompt")
         for name in _in(settings, BENCHMARK_FLAGS):
             tree = _set(tree, (*path, name), settings[name], name)
+    tree = _with_judge(tree, len(benches), judge_url, judge_id, judge_key_env)
     tree = _with_budget(tree, settings)
     if output_dir is not None:
         tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
@@ -116,6 +123,27 @@ def apply_flags(
     if tree is loaded.tree:
         return loaded
     return check(tree, loaded.sources, loaded.overrides, loaded.env)
+
+
+def _with_judge(
+    tree: Node, benches: int, url: str | None, model: str | None, key_env: str | None
+) -> Node:
+    """With a judge for every benchmark. The model's key is never sent to it unasked."""
+    if url is None:
+        given = [_name(f) for f, v in zip(JUDGE_FLAGS, (url, model, key_env), strict=True) if v]
+        if given:
+            raise ConfigError("no judge", where=", ".join(given), hint="give --judge-url too")
+        return tree
+    flags = {"url": "judge_url", "model": "judge_id"}
+    for name, value in _service(url, model, JUDGE).items():
+        tree = _set(tree, ("services", JUDGE, name), value, flags.get(name, ""))
+    if key_env is not None:
+        tree = _set(tree, ("services", JUDGE, "api_key_env"), key_env, "judge_key_env")
+    metric = {"type": "judge", "name": "judge", "service": JUDGE}
+    for index in range(benches):
+        path = ("benchmarks", index, "scoring", "metrics")
+        tree = set_at(tree, path, from_plain([metric]))
+    return tree
 
 
 def _with_budget(tree: Node, settings: Mapping[str, Any]) -> Node:
@@ -202,7 +230,7 @@ def _with_key(tree: Node, service: str, api_key: str | None, variable: str | Non
     return _set(set_at(tree, (*path, other), Node(None)), (*path, flag), value, flag)
 
 
-def _service(url: str | None, model: str | None) -> dict[str, str]:
+def _service(url: str | None, model: str | None, who: str = SERVICE) -> dict[str, str]:
     if url is None:
         raise ConfigError(
             "no model endpoint",
@@ -210,18 +238,19 @@ def _service(url: str | None, model: str | None) -> dict[str, str]:
         )
     if url in SIMULATED:
         return {"type": SIMULATED[0], **({"model": model} if model else {})}
-    _check(url)
+    _check(url, who)
     if not model:
-        raise ConfigError("no model id", hint="give --model-id or set NEMO_MODEL_ID")
+        hint = "give --judge-id" if who == JUDGE else "give --model-id or set NEMO_MODEL_ID"
+        raise ConfigError(f"no {who} id", hint=hint)
     protocol = url_protocol(url) or "chat_completions"
     return {"type": "api", "url": url, "protocol": protocol, "model": model}
 
 
-def _check(url: str) -> None:
+def _check(url: str, who: str = SERVICE) -> None:
     try:
         check_url(url)
     except ValueError as error:
-        raise ConfigError(str(error), where="--model-url") from None
+        raise ConfigError(str(error), where=f"--{who}-url") from None
 
 
 def _key_variable(env: Mapping[str, str], api_key: str | None) -> str | None:
@@ -256,6 +285,6 @@ def _in(settings: Collection[str], flags: Sequence[str]) -> list[str]:
 def _given(settings: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
     for name in settings:
         if name not in known:
-            more = (*known, *MODEL_FLAGS, "system_prompt", "output_dir")
+            more = (*known, *MODEL_FLAGS, *JUDGE_FLAGS, "system_prompt", "output_dir")
             raise ConfigError(f"unknown setting {name!r}", hint=suggest(name, more))
     return {name: value for name, value in settings.items() if value is not None}
