@@ -50,11 +50,18 @@ class Spread(Record, frozen=True, kw_only=True, omit_defaults=False):
     def sd(self, repeats: int, drop: float = 0.0) -> float:
         """Standard deviation of a problem's difference of means over ``repeats``.
 
-        Right answers that turn wrong come on top of the flips there are anyway, each by its own
-        chance: a drop of right and wrong answers adds its own size to the variance of a repeat.
+        A drop of right and wrong answers is a share of the right ones, ``drop / score``, that turn
+        wrong, each by its own chance. So many of the flips that chance alone would make are lost,
+        and the drop itself is added: flips = within · (1 - drop / score) + drop. Problems that were
+        right more often lose more, so the drop varies over problems as their scores do.
         """
-        added = drop - drop * drop if self.binary else 0.0
-        return math.sqrt(self.between + (self.within + added) / repeats)
+        if not self.binary or not drop:
+            return math.sqrt(self.between + self.within / repeats)
+        lost = drop / self.score
+        flips = self.within * max(0.0, 1 - lost) + drop
+        scores = max(0.0, self.score * (1 - self.score) - self.within / 2)
+        between = self.between + lost * lost * scores
+        return math.sqrt(between + (flips - drop * drop - lost * lost * scores) / repeats)
 
 
 class Planned(Record, frozen=True, kw_only=True, omit_defaults=False):
