@@ -237,7 +237,8 @@ async def test_another_judge_or_rubric_is_another_run(
 ) -> None:
     await run(JUDGE)
     for changed in ({"rubric": "Other."}, {"max_score": 10}, {"swap_check": True}):
-        with pytest.raises(ConfigError, match=r"environment\.judges"):
+        [name] = changed
+        with pytest.raises(ConfigError, match=rf"environment\.judges\.quality\.{name}: "):
             await run({**JUDGE, **changed}, resume=True)
     with pytest.raises(ConfigError, match=r"environment\.judges"):
         await run(JUDGE, services={"judge": api(judge, model="other")}, resume=True)
@@ -311,6 +312,26 @@ async def test_a_judge_nobody_can_reach_stops_the_run_before_it_is_paid(
     gone = {"type": "api", "url": "http://127.0.0.1:9/v1", "protocol": "chat_completions"}
     result = await run(JUDGE, services={"judge": gone})
     assert result.exit_code == 2 and "judge judge" in result.messages[0]
+    assert not loopback.calls
+
+
+async def test_the_verdicts_of_a_simulated_judge_are_marked(
+    run: Started, tmp_path: Path, loopback: Loopback
+) -> None:
+    services = {"judge": {"type": "simulated", "model": "examiner"}}
+    output = {"dir": str(tmp_path / "run"), "report": ["markdown"]}
+    result = await run(JUDGE, scoring=ONLY, services=services, output=output)
+    assert result.exit_code == 0 and len(loopback.calls) == 4
+    assert result.summary.benchmarks[0].simulated
+    report = (tmp_path / "run/report.md").read_text()
+    assert "a simulated model or judge: the score says nothing" in report
+    assert "- Judges: quality: examiner" in report and "Judges' replies: **4**" in report
+
+
+async def test_a_simulated_model_gives_no_rewards(run: Started, loopback: Loopback) -> None:
+    metric = {"type": "reward_model", "name": "reward", "service": "judge"}
+    with pytest.raises(ConfigError, match="a simulated model gives no rewards"):
+        await run(metric, services={"judge": {"type": "simulated", "model": "examiner"}})
     assert not loopback.calls
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -126,8 +126,20 @@ def differences(
 ) -> list[str]:
     """``key: old → new`` for every part of the identity that differs."""
     keys = sorted({*old.identity, *new.identity} - set(ignored))
-    pairs = [(key, old.identity.get(key), new.identity.get(key)) for key in keys]
-    return [f"{key}: {_short(a)} → {_short(b)}" for key, a, b in pairs if a != b]
+    return [
+        line
+        for key in keys
+        for line in _differing(key, old.identity.get(key), new.identity.get(key))
+    ]
+
+
+def _differing(key: str, old: Json, new: Json) -> Iterator[str]:
+    """Of two mappings only what differs in them: a long one would hide it."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted({*old, *new}):
+            yield from _differing(f"{key}.{name}", old.get(name), new.get(name))
+    elif old != new:
+        yield f"{key}: {_short(old)} → {_short(new)}"
 
 
 def check_resumable(

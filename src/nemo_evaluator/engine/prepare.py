@@ -16,7 +16,7 @@ from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.problems import as_error
 from ..config.root import EvalConfig
-from ..config.services import ApiService, SimulatedService
+from ..config.services import ApiService, Service, SimulatedService
 from ..environments.contract import Environment
 from ..environments.registry import resolve
 from ..errors import ConfigError
@@ -114,12 +114,16 @@ def _open_models(config: EvalConfig, stack: AsyncExitStack) -> dict[str, ModelCl
             caps[name] = max(caps.get(name, 1), benchmark.max_concurrent)
     models = {}
     for name, cap in caps.items():
-        service = config.services[name]
-        if isinstance(service, ApiService) and is_reward_url(service.url):
-            service = service.model_copy(update={"protocol": "rewards"})
-        models[name] = open_model(name, service, max_concurrent=cap)
+        models[name] = open_service(name, config.services[name], max_concurrent=cap)
         stack.push_async_callback(models[name].close)
     return models
+
+
+def open_service(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
+    """The client of a service that solves or judges. Raises ConfigError."""
+    if isinstance(service, ApiService) and is_reward_url(service.url):
+        service = service.model_copy(update={"protocol": "rewards"})
+    return open_model(name, service, max_concurrent=max_concurrent)
 
 
 async def _open_job(
@@ -193,18 +197,7 @@ def _open_bench(
     """The judges of a benchmark. Raises ConfigError."""
 
     def serve(name: str) -> Served:
-        service = config.services[name]
-        if not isinstance(service, ApiService | SimulatedService):
-            raise ConfigError(
-                f"{service.type!r} cannot be run by this version", where=f"services.{name}"
-            )
-        url = service.url if isinstance(service, ApiService) else ""
-        return Served(
-            client=models[name],
-            identity={"model": models[name].name, **_model_identity(service)},
-            temperature=service.generation.temperature,
-            pair=url.rstrip("/").endswith("/score"),
-        )
+        return served(name, config.services[name], models[name])
 
     async def answer(problem: Problem, service: str, context: CallContext) -> Solution:
         return await solver.solve(problem, SolveTools(models[service], context))
@@ -216,6 +209,22 @@ def _open_bench(
         name=environment.name,
         needs_judge=getattr(environment, "needs_judge", False),
         own_rubric=getattr(environment, "own_rubric", False),
+    )
+
+
+def served(name: str, service: Service, client: ModelClient) -> Served:
+    """A service as a judge. Raises ConfigError."""
+    if not isinstance(service, ApiService | SimulatedService):
+        raise ConfigError(
+            f"{service.type!r} cannot be run by this version", where=f"services.{name}"
+        )
+    url = service.url if isinstance(service, ApiService) else ""
+    return Served(
+        client=client,
+        identity={"model": client.name, **_model_identity(service)},
+        temperature=service.generation.temperature,
+        pair=url.rstrip("/").endswith("/score"),
+        simulated=isinstance(service, SimulatedService),
     )
 
 

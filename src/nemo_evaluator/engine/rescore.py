@@ -11,13 +11,16 @@ from typing import Any
 
 from ..environments.contract import Environment, VerifyTools
 from ..environments.fingerprint import digest, source_of
+from ..environments.judged import settled
 from ..environments.verdicts import in_view_of, scorer_failed, to_score
+from ..errors import BudgetExceeded, InfraError
 from ..results.journal import Header, ProblemSeeded, Solved, encode, events, scan
 from ..scoring.input import ScorerInput
 from ..scoring.reasoning import visible
 from ..solvers.contract import SolveTools
 from ..types import Json, Problem, Score, Solution
 from .rollouts import NeverAskedError
+from .scorers import WithMetrics, with_account
 
 
 class Unasked:
@@ -56,17 +59,32 @@ class OtherScorer:
         return await self._inner.seed(idx)
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
-        """The other scorer's verdict. A scorer that fails is an InfraError, never a reward."""
+        """The other scorer's verdict, for which it may ask the benchmark's judge.
+
+        A scorer that fails is an InfraError, never a reward.
+        """
+        if not isinstance(self._inner, WithMetrics):
+            return await self._verdict(problem, solution, tools)
+        with self._inner.sitting(problem, tools) as (lent, sitting):
+            return with_account(await self._verdict(problem, solution, lent), sitting)
+
+    async def _verdict(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         shown = visible(solution.response)
         sample = ScorerInput(
-            response=shown.text, target=problem.target, metadata=problem.metadata, config={}
+            response=shown.text,
+            target=problem.target,
+            metadata=problem.metadata,
+            config={},
+            judge=tools.judge,
         )
         try:
             if inspect.iscoroutinefunction(self._scorer):
                 verdict = await self._scorer(sample)
             else:
                 verdict = await asyncio.to_thread(self._scorer, sample)
-            score = to_score(verdict)
+            score = to_score(await settled(verdict, problem, shown.text, tools))
+        except (InfraError, BudgetExceeded):
+            raise
         except Exception as error:
             raise scorer_failed(self._scorer_name, problem.idx, error) from error
         return in_view_of(shown, solution, score)

@@ -8,7 +8,8 @@ benchmark's own verdict out. Where a judge has no verdict the whole verification
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -66,7 +67,7 @@ def with_metrics(
         return environment
     own = scoring.include_defaults or bench.lent_only
     configs = {m.name: m.config for m in scoring.metrics if isinstance(m, ScorerMetric)}
-    return _WithMetrics(environment, Extras(scorers, configs, bench, court, own, primary))
+    return WithMetrics(environment, Extras(scorers, configs, bench, court, own, primary))
 
 
 def _scorers(scoring: ScoringConfig) -> dict[str, Scorer]:
@@ -82,7 +83,9 @@ def _scorers(scoring: ScoringConfig) -> dict[str, Scorer]:
     return {name: PRIMITIVES[name] for name in names}
 
 
-class _WithMetrics:
+class WithMetrics:
+    """An environment, scoring with further metrics."""
+
     def __init__(self, environment: Environment, extras: Extras) -> None:
         self._inner, self._extras = environment, extras
         self.name = environment.name
@@ -90,25 +93,41 @@ class _WithMetrics:
         self.endpoint_type = getattr(environment, "endpoint_type", "chat")
 
     async def prepare(self) -> None:
+        """Load what is needed."""
         await self._inner.prepare()
 
     async def size(self) -> int:
+        """Problems of the benchmark."""
         return await self._inner.size()
 
     async def seed(self, idx: int) -> Problem:
+        """A problem of the benchmark."""
         return await self._inner.seed(idx)
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
-        court = self._extras.court
-        if court is None:
-            return await self._verdict(problem, solution, tools, None)
-        sitting = court.sit(problem.idx, tools.repeat)
+        """The verdict of them all. Raises InfraError where one of them has none."""
+        with self.sitting(problem, tools) as (lent, sitting):
+            return await self._verdict(problem, solution, lent, sitting)
+
+    @contextmanager
+    def sitting(
+        self, problem: Problem, tools: VerifyTools
+    ) -> Iterator[tuple[VerifyTools, Sitting | None]]:
+        """The tools of one verification, with the benchmark's judge, and where it is asked."""
+        extras = self._extras
+        if extras.court is None:
+            yield tools, None
+            return
+        sitting = extras.court.sit(problem.idx, tools.repeat)
         try:
-            return await self._verdict(problem, solution, tools, sitting)
+            if extras.bench.lent is not None:
+                tools = replace(tools, judge=BenchmarkJudge(extras.bench.lent, sitting))
+            yield tools, sitting
         finally:
             sitting.close()
 
     def identity(self) -> Mapping[str, Json]:
+        """That of the benchmark, with its judges and the headline."""
         extras = self._extras
         identity = dict(self._inner.identity())
         if judges := extras.bench.identity():
@@ -118,6 +137,7 @@ class _WithMetrics:
         return identity
 
     async def close(self) -> None:
+        """Close the judges' file, and the benchmark."""
         if self._extras.court is not None:
             self._extras.court.close()
         await self._inner.close()
@@ -126,8 +146,6 @@ class _WithMetrics:
         self, problem: Problem, solution: Solution, tools: VerifyTools, sitting: Sitting | None
     ) -> Score:
         extras = self._extras
-        if sitting is not None and extras.bench.lent is not None:
-            tools = replace(tools, judge=BenchmarkJudge(extras.bench.lent, sitting))
         score = Score(reward=0.0)
         if extras.own:
             score = await self._inner.verify(problem, solution, tools)
@@ -182,6 +200,12 @@ class _WithMetrics:
             )
         if metrics:
             details["metrics"] = metrics
-        if sitting is not None and (account := sitting.account()):
-            details["judge"] = account
-        return msgspec.structs.replace(score, details=details)
+        return with_account(msgspec.structs.replace(score, details=details), sitting)
+
+
+def with_account(score: Score, sitting: Sitting | None) -> Score:
+    """The score, with what judges said and cost among its details."""
+    account = sitting.account() if sitting is not None else {}
+    if not account:
+        return score
+    return msgspec.structs.replace(score, details={**score.details, "judge": account})

@@ -18,6 +18,7 @@ import msgspec
 
 from ..config.environment import environment
 from ..config.load import Loaded, load
+from ..config.services import ApiService
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.plan import PlanLock, digest, read_lock, write_lock
@@ -28,17 +29,20 @@ from ..engine.rollouts import Job
 from ..engine.run import BenchmarkEnd, run_jobs
 from ..engine.shards import shard_of
 from ..errors import ConfigError
+from ..judging.opening import services_of
 from ..reports.render import write_reports
 from ..results.derive import derive
 from ..results.files import write_json
 from ..results.flips import Flips, compare_verdicts
 from ..results.journal import Header
-from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
+from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK
 from ..results.run_info import RunStatus, new_run_info, read_run_info, write_run_info
 from ..results.summary import RunSummary
 from ..types import BenchmarkPlan
 
 FLIPS = "flips.json"
+NOT_SET = "not-needed"
+"""Stands for variables that are not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,8 @@ async def rescore(
         raise ConfigError("holds no run", where=str(directory), hint="give a run directory")
     function = _function(scorer) if scorer else None
     loaded = _loaded(directory, overrides)
+    if function is None:
+        _check_judges(loaded)
     target = _free(directory, output)
     async with AsyncExitStack() as stack:
         part = shard_of(lock.benchmarks[0]) if lock.benchmarks else None
@@ -89,6 +95,8 @@ async def rescore(
                 benchmark=job.plan.name, plan_digest=job.plan.digest, run_id=info.run_id
             )
             copy_answers(directory / job.plan.slug / JOURNAL, job.folder / JOURNAL, header)
+            if job.court is not None:
+                job.court.remember(directory / job.plan.slug / JUDGEMENTS)
         write_lock(
             target / PLAN_LOCK,
             PlanLock(run_id=info.run_id, benchmarks=tuple(job.plan for job in jobs)),
@@ -151,9 +159,14 @@ def _job(job: Job, lock: PlanLock, scorer: Callable[..., Any] | None) -> Job:
     old = next((plan for plan in lock.benchmarks if plan.slug == job.plan.slug), None)
     if old is None:
         raise ConfigError(f"the run has no benchmark {job.plan.slug}", where=str(job.folder))
-    environment = job.environment if scorer is None else OtherScorer(job.environment, scorer)
+    environment, judges = job.environment, job.judges
+    if scorer is not None:
+        # Nobody can say whether it asks them: one that is gone is told where it is missed.
+        environment, judges = OtherScorer(environment, scorer), ()
     plan = _plan(job.plan, old, environment.identity())
-    return replace(job, environment=environment, solver=Unasked(), model=None, plan=plan)
+    return replace(
+        job, environment=environment, judges=judges, solver=Unasked(), model=None, plan=plan
+    )
 
 
 def _plan(new: BenchmarkPlan, old: BenchmarkPlan, environment: Mapping[str, Any]) -> BenchmarkPlan:
@@ -167,7 +180,7 @@ def _plan(new: BenchmarkPlan, old: BenchmarkPlan, environment: Mapping[str, Any]
 
 
 def _loaded(directory: Path, overrides: Sequence[str]) -> Loaded:
-    """The configuration of the run. Keys of endpoints are not needed: nobody is asked."""
+    """The configuration of the run. The keys of its models are not needed: they are not asked."""
     return load(directory / CONFIG, overrides=overrides, env=_Lenient(environment([Path.cwd()])))
 
 
@@ -175,7 +188,26 @@ class _Lenient(dict[str, str]):
     """Variables of which those that are not set have a stand-in."""
 
     def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name, "not-needed" if default is None else default)
+        return super().get(name, NOT_SET if default is None else default)
+
+    def __missing__(self, name: str) -> str:
+        return NOT_SET
+
+
+def _check_judges(loaded: Loaded) -> None:
+    """Judges are asked, so theirs are needed. Raises ConfigError."""
+    for benchmark in loaded.config.benchmarks:
+        for name in sorted(services_of(benchmark.scoring)):
+            service = loaded.config.services[name]
+            if not isinstance(service, ApiService):
+                continue
+            key = service.api_key.get_secret_value() if service.api_key else ""
+            if NOT_SET in (key, service.url, service.model):
+                raise ConfigError(
+                    "a variable of the judge's endpoint is not set",
+                    where=f"services.{name}",
+                    hint="set it, or put it in .env",
+                )
 
 
 def _free(directory: Path, output: Path | None) -> Path:

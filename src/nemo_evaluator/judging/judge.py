@@ -36,6 +36,8 @@ class Manner:
     params: Mapping[str, Json] | None = None
     """Generation parameters that win over the service's."""
     system: str | None = None
+    anew: bool = False
+    """It draws by chance, or is to be seen doing so: each repeat is judged on its own."""
 
 
 class Judge:
@@ -145,9 +147,8 @@ class Judge:
         return {"response_format": {"type": "json_schema", "json_schema": verdict}}
 
     def _key(self, messages: Sequence[Message], system: str | None, repeat: int) -> str:
-        """Where a judge draws by chance, each repeat is judged on its own."""
         params = dict(self.manner.params or {})
-        own = repeat if params.get("temperature") else 0
+        own = repeat if self.manner.anew else 0
         asked = (self._name, self.client.name, self._identity, system, messages, params, own)
         return hashlib.sha256(msgspec.json.encode(asked, enc_hook=str)).hexdigest()[:32]
 

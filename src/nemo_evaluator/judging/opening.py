@@ -36,6 +36,7 @@ class Served(NamedTuple):
     """The service's own, where it sets one."""
     pair: bool = False
     """A reward model that takes two texts."""
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def judge_of(config: RubricFields, served: Served, *, system: str | None = None)
     """The judge of a metric. Its temperature is sent unless only the service sets one."""
     ours = "temperature" in config.model_fields_set or served.temperature is None
     params = {"temperature": config.temperature} if ours else None
-    manner = Manner(config.timeout, config.max_retries, params, system)
+    drawn = bool(config.temperature if ours else served.temperature)
+    manner = Manner(config.timeout, config.max_retries, params, system, anew=drawn)
     return Judge(served.client, manner, identity=digest(sorted(served.identity.items(), key=str)))
 
 
@@ -195,6 +197,12 @@ def _ensemble(config: EnsembleJudgeMetric, serve: Callable[[str], Served]) -> En
 
 
 def _reward(config: RewardModelMetric, served: Served) -> RewardMetric:
+    if served.simulated:
+        raise ConfigError(
+            f"{config.service!r} is simulated, and a simulated model gives no rewards",
+            where=f"scoring.metrics: {config.name}",
+            hint="a service of type api; or a metric of type judge, which can be simulated",
+        )
     return RewardMetric(
         name=config.name,
         client=served.client,

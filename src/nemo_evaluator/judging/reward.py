@@ -20,7 +20,7 @@ import msgspec
 from ..errors import InfraError, ModelError
 from ..scoring.judged import Graded
 from ..scoring.reasoning import visible
-from ..traffic.client import ModelClient
+from ..traffic.client import SIMULATED, ModelClient
 from ..traffic.types import ModelRequest
 from ..types import Failure, Generation, Json, Message, Phase, Problem, Usage
 from .metrics import digest
@@ -104,6 +104,10 @@ class RewardMetric:
             raise self._failed(f"did not reply within {self.timeout:g} s") from None
         except ModelError as error:
             raise self._failed(f"refused: {error}") from error
+        except InfraError as error:
+            message = f"reward model {self.client.service_name}: {error}"
+            error.info = msgspec.structs.replace(error.info, phase=Phase.VERIFY, message=message)
+            raise
         reply = response.reply
         generation = Generation(
             text=reply.text if reply else "",
@@ -113,6 +117,7 @@ class RewardMetric:
             tries=response.tries,
             cost_usd=self.client.cost(reply.usage) if reply else None,
             cached=response.source == "cache",
+            simulated=response.body.get("system_fingerprint") == SIMULATED,
         )
         return response.body, generation
 

@@ -36,6 +36,33 @@ class Court:
         self.spend: Spend = _no_budget
         """Told the tokens and US dollars of every reply that was paid for."""
         self.locks: dict[str, asyncio.Lock] = {}
+        self._earlier: JudgementFile | None = None
+
+    def remember(self, path: Path) -> None:
+        """Use what was said in an earlier run; what is used becomes part of this one."""
+        self._earlier = JudgementFile(path)
+
+    def find(self, key: str) -> Generation | None:
+        """A reply that was paid for earlier. Raises InfraError if it cannot be written."""
+        kept = self.file.find(key)
+        if kept is not None or self._earlier is None:
+            return kept
+        judgement = self._earlier.judgement(key)
+        if judgement is None:
+            return None
+        self.write(judgement)
+        return judgement.reply
+
+    def write(self, judgement: Judgement) -> None:
+        """Keep a reply. Raises InfraError if it cannot be written."""
+        try:
+            self.file.append(judgement)
+        except OSError as error:
+            raise InfraError(
+                f"a judgement cannot be written: {error.strerror or error}",
+                kind=Failure.INFRA_ERROR,
+                phase=Phase.VERIFY,
+            ) from error
 
     def sit(self, problem_idx: int, repeat: int) -> Sitting:
         """The sitting of one verification. Close it."""
@@ -72,7 +99,7 @@ class Sitting:
 
     def find(self, key: str) -> Generation | None:
         """A reply that was paid for earlier."""
-        return self._court.file.find(key)
+        return self._court.find(key)
 
     def unreadable(self, key: str) -> int:
         """How many replies to this could not be read, ever."""
@@ -97,14 +124,7 @@ class Sitting:
         )
         if not reply.cached:
             self._court.spend(reply.usage, reply.cost_usd)
-        try:
-            self._court.file.append(judgement)
-        except OSError as error:
-            raise InfraError(
-                f"a judgement cannot be written: {error.strerror or error}",
-                kind=Failure.INFRA_ERROR,
-                phase=Phase.VERIFY,
-            ) from error
+        self._court.write(judgement)
         self.used(client, reply, readable=readable)
 
     def used(self, client: ModelClient, reply: Generation, *, readable: bool = True) -> None:

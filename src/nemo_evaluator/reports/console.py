@@ -73,4 +73,9 @@ def _notes(benchmark: BenchmarkSummary) -> list[str]:
         parts.append(f"{runtime.cached_answers} from the cache")
     if runtime.total_retries:
         parts.append(f"{runtime.total_retries} retries")
-    return [*notes, ", ".join(parts)]
+    notes.append(", ".join(parts))
+    if runtime.judge_calls:
+        tokens = runtime.judge_prompt_tokens + runtime.judge_completion_tokens
+        cost = "" if runtime.judge_cost_usd is None else f", {runtime.judge_cost_usd:.4f} USD"
+        notes.append(f"judges: {runtime.judge_calls:,} replies, {tokens:,} tokens{cost}")
+    return notes

@@ -43,7 +43,6 @@ IDENTITY = (
     ("Few-shot examples", "environment.num_fewshot"),
     ("Scorer", "environment.scorer"),
     ("Further scorers", "scorers"),
-    ("Judges", "environment.judges"),
     ("Generation", "model.generation"),
     ("System prompt", "solver.system_prompt"),
 )
@@ -143,6 +142,9 @@ def _usage(data: Published) -> Iterator[Figure]:
         steps = used.total_steps
         note = f"{used.total_tokens / steps:,.0f} a rollout" if steps else ""
         yield Figure("Tokens", show.count(used.total_tokens), note)
+    if used.judge_calls:
+        tokens = (used.judge_prompt_tokens or 0) + (used.judge_completion_tokens or 0)
+        yield Figure("Judges' replies", show.count(used.judge_calls), f"{tokens:,} tokens")
     known = [usd for usd in (used.cost_usd, used.judge_cost_usd) if usd is not None]
     if known:
         right = _right(data)
@@ -324,9 +326,23 @@ def _identity(result: Result) -> Iterator[tuple[str, str]]:
     for name, key in IDENTITY:
         if (text := _short(source.get(key))) is not None:
             yield name, text
+    if isinstance(judges := source.get("environment.judges"), Mapping) and judges:
+        yield "Judges", "; ".join(f"{name}: {_judge(about)}" for name, about in judges.items())
     if data.digest:
         yield "Configuration", data.digest
     yield "File", result.path
+
+
+def _judge(about: Json) -> str:
+    """Who judges, without the parameters; those are in ``plan.lock``."""
+    if not isinstance(about, Mapping):
+        return str(about)
+    if members := about.get("members"):
+        return f"{about.get('aggregation')} of {', '.join(map(_judge, members))}"
+    who = about.get("judge") or about.get("model")
+    text = str(who.get("model") if isinstance(who, Mapping) else who)
+    other = about.get("baseline")
+    return f"{text}, against {other.get('model')}" if isinstance(other, Mapping) else text
 
 
 def _as_identity(config: Mapping[str, Json]) -> dict[str, Json]:

@@ -60,7 +60,8 @@ def _of_runs(runs: Mapping[str, RunInfo], missing: Mapping[str, Sequence[str]]) 
 
 def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
     if data.simulated:
-        yield Tone.BAD, "a simulated model: the score says nothing about a real one"
+        who = "model or judge" if data.runtime.judge_calls else "model"
+        yield Tone.BAD, f"a simulated {who}: the score says nothing about a real one"
     if data.score is None:
         whole = "" if data.n_rollouts is None else f" of {data.n_rollouts:,}"
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in data.failures.items())

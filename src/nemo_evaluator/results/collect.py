@@ -94,6 +94,7 @@ class Collector:
     def add_judges(self, totals: JudgeTotals) -> None:
         """What judges were paid; call once."""
         self._judges = totals
+        self._simulated |= totals.simulated
 
     def finish(self) -> BenchmarkSummary:
         """The summary of everything added."""

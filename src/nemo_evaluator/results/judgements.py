@@ -38,11 +38,14 @@ class JudgeTotals(msgspec.Struct):
     completion_tokens: int = 0
     cost_usd: float | None = None
     """US dollars; None while no cost is known."""
+    simulated: bool = False
+    """Some verdict is of a simulated judge, and says nothing."""
 
     def add(self, reply: Generation, *, readable: bool) -> None:
         """Count a reply."""
         self.calls += 1
         self.unreadable += not readable
+        self.simulated |= reply.simulated
         if reply.cached:
             self.cached += 1
             return
@@ -68,12 +71,17 @@ class JudgementFile:
 
     def find(self, key: str) -> Generation | None:
         """The readable reply to what has this key."""
+        judgement = self.judgement(key)
+        return None if judgement is None else judgement.reply
+
+    def judgement(self, key: str) -> Judgement | None:
+        """The same, with whose it was."""
         offset = self._index().get(key)
         if offset is None:
             return None
         with self._path.open("rb") as file:
             file.seek(offset)
-            return msgspec.json.decode(file.readline(), type=Judgement).reply
+            return msgspec.json.decode(file.readline(), type=Judgement)
 
     def unreadable(self, key: str) -> int:
         """How often a reply to this could not be read."""
