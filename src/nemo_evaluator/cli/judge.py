@@ -26,15 +26,27 @@ def group() -> None:
     help="Configuration with the judge.",
 )
 @click.option("--metric", help="Which judge metric of the configuration, if there are several.")
-@click.option("--judge-url", help="Endpoint of the judge, or 'simulated'.")
-@click.option("--judge-model", help="Model id of the judge.")
-@click.option("--api-key-env", help="Variable that holds the endpoint's key.")
+@click.option("--judge-url", help="Endpoint of the model that grades, or 'simulated'.")
+@click.option(
+    "--bench", "-b", help="Judge as this benchmark does; of a configuration: whose judge."
+)
+@click.option("--judge-id", "--judge-model", "judge_id", help="Its model name.")
+@click.option(
+    "--judge-key-env", "--api-key-env", "key_env", help="Name of the variable that holds its key."
+)
 @click.option("--rubric", help="What the judge grades by.")
 @click.option("--rubric-file", type=click.Path(dir_okay=False), help="File with the rubric.")
 @click.option(
-    "--max-score", default=5.0, show_default=True, type=click.FloatRange(0, min_open=True)
+    "--max-score", type=click.FloatRange(0, min_open=True), help="Best grade.  [default: 5]"
 )
 @click.option("--reference-free", is_flag=True, help="Do not show the judge the reference.")
+@click.option(
+    "--repeats",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Judge each row so often, to see how steady the judge is.",
+)
 @click.option("--min-kappa", type=click.FloatRange(-1, 1), help="Floor; exit code 1 below it.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Keep replies, result."
@@ -48,12 +60,14 @@ def calibrate(
     config: Path | None,
     metric: str | None,
     judge_url: str | None,
-    judge_model: str | None,
-    api_key_env: str | None,
+    bench: str | None,
+    judge_id: str | None,
+    key_env: str | None,
     rubric: str | None,
     rubric_file: str | None,
-    max_score: float,
+    max_score: float | None,
     reference_free: bool,
+    repeats: int,
     min_kappa: float | None,
     output: Path | None,
     max_concurrent: int,
@@ -62,8 +76,9 @@ def calibrate(
     """How far a judge agrees with people: accuracy, Cohen's kappa, confusion, position and length
     bias, each with its interval.
 
-    Exit code 1 if the lower end of kappa's interval is below --min-kappa, 3 if rows could not be
-    judged.
+    The judge is a metric of --config, or is made of --judge-url and what goes with it. Exit code 1
+    if the lower end of kappa's interval (of grades: the weighted kappa's) is below --min-kappa, 3
+    if rows could not be judged.
     """
     import msgspec
 
@@ -75,7 +90,7 @@ def calibrate(
     context = click.get_current_context()
     given = [
         name
-        for name in ("judge_model", "api_key_env", "rubric", "rubric_file", "max_score")
+        for name in ("judge_id", "key_env", "rubric", "rubric_file", "max_score")
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     ]
     if judge_url is None and (config is None or given or reference_free):
@@ -85,22 +100,27 @@ def calibrate(
     flags = None
     if judge_url is not None:
         flags = JudgeFlags(
-            judge_url, judge_model, api_key_env, rubric, rubric_file, max_score, reference_free
+            judge_url, judge_id, key_env, rubric, rubric_file, max_score, reference_free
         )
     found = run_blocking(
         calibrate_judge(
             labels,
             config=config,
             metric=metric,
+            bench=bench,
             flags=flags,
             output=output,
+            repeats=repeats,
             max_concurrent=max_concurrent,
         )
     )
+    passed = passes(found, min_kappa)
     if fmt == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        gate = {} if min_kappa is None else {"min_kappa": min_kappa, "passed": passed}
+        document = msgspec.json.encode({**msgspec.to_builtins(found), **gate})
+        click.echo(msgspec.json.format(document, indent=2).decode())
     else:
         click.echo(in_format(calibration_report(found, floor=min_kappa), fmt), nl=False)
-    if not passes(found, min_kappa):
+    if not passed:
         sys.exit(1)
     sys.exit(3 if found.agreement.unjudged else 0)

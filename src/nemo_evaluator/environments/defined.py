@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -41,6 +41,10 @@ class DefinedEnvironment:
         self._scorer_name = getattr(definition.scorer, "__name__", "scorer")
         self._is_async = inspect.iscoroutinefunction(definition.scorer)
         self._pace = Pace(quick=definition.inline)
+
+    def over(self, rows: Sequence[Row]) -> DefinedEnvironment:
+        """The same benchmark, over other rows."""
+        return DefinedEnvironment(replace(self._d, dataset=list(rows)))
 
     @property
     def inline(self) -> bool:

@@ -1,28 +1,59 @@
-"""`nel judge calibrate`: opens the judge of a configuration, or of flags, and examines it."""
+"""`nel judge calibrate`: opens the judge of a configuration, or of flags, and examines it.
+
+Judges are opened as a run opens them, and the judge of a benchmark judges through the benchmark:
+what is examined is what would decide.
+"""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded, load
-from ..config.quick import quick_config
-from ..config.scoring import JudgeMetric, PairwiseJudgeMetric
-from ..config.services import ApiService, SimulatedService
+from ..config.quick import JUDGE, quick_config
+from ..config.scoring import (
+    EnsembleJudgeMetric,
+    JudgeMetric,
+    PairwiseJudgeMetric,
+    RewardModelMetric,
+    ScoringConfig,
+)
+from ..engine.prepare import open_service, served
+from ..environments.contract import Environment, VerifyTools
+from ..environments.defined import DefinedEnvironment
+from ..environments.registry import resolve
 from ..errors import ConfigError
 from ..judging.calibration import Calibration, Examined, calibrate
-from ..judging.labels import LabelFile, read_labels
-from ..judging.opening import Served, judge_of, rubric_text
-from ..judging.prompts import PAIR_RUBRIC, RUBRIC
-from ..judging.sitting import Court
+from ..judging.judge import Judge
+from ..judging.labels import LabelFile, Row, read_labels
+from ..judging.metrics import (
+    BenchmarkJudge,
+    EnsembleMetric,
+    Metric,
+    PairwiseMetric,
+    RubricMetric,
+)
+from ..judging.opening import Bench, Served, open_metrics, services_of
+from ..judging.sitting import Court, Sitting
 from ..results.files import write_json
-from ..services.open import open_model
-from ..types import Json
+from ..traffic.client import ModelClient
+from ..traffic.types import CallContext
+from ..types import Problem, Score, Solution
 
 RESULT = "calibration.json"
-Judging = JudgeMetric | PairwiseJudgeMetric
+Judging = JudgeMetric | PairwiseJudgeMetric | EnsembleJudgeMetric | RewardModelMetric
+ABLE: dict[str, tuple[type[Judging], ...]] = {
+    "pairs": (PairwiseJudgeMetric, RewardModelMetric),
+    "numbers": (JudgeMetric, EnsembleJudgeMetric, RewardModelMetric),
+    "verdicts": (JudgeMetric, EnsembleJudgeMetric, RewardModelMetric),
+    "words": (JudgeMetric,),
+}
+"""What may give verdicts of a kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +61,23 @@ class JudgeFlags:
     """A judge named by flags."""
 
     url: str
+    """Of the endpoint, or ``simulated``."""
     model: str | None = None
     api_key_env: str | None = None
+    """Variable that holds its key; no other key is sent."""
     rubric: str | None = None
     rubric_file: str | None = None
-    max_score: float = 5.0
+    max_score: float | None = None
+    """None: 5, and labels that could be of another scale are refused."""
     reference_free: bool = False
+
+
+class Chosen(NamedTuple):
+    """What is examined."""
+
+    metric: Judging
+    benchmark: BenchmarkConfig | None
+    """Whose judge it is, where it is a benchmark's own."""
 
 
 async def calibrate_judge(
@@ -43,30 +85,38 @@ async def calibrate_judge(
     *,
     config: Path | None = None,
     metric: str | None = None,
+    bench: str | None = None,
     flags: JudgeFlags | None = None,
     output: Path | None = None,
+    repeats: int = 1,
     max_concurrent: int = 32,
 ) -> Calibration:
     """Examine a judge against a file of labels.
 
-    The judge is the metric (``metric``, where there are several) of a configuration file, or made
-    of ``flags``. With ``output`` the replies and the result are kept there, and a repetition asks
-    for nothing again. Raises ConfigError for labels, a configuration or an endpoint to be mended.
+    The judge is the metric (``metric``, where there are several; ``bench``, where several
+    benchmarks have one) of a configuration file, or made of ``flags``. The own judge of a benchmark
+    judges through it; ``bench`` with ``flags`` makes the judge that of a benchmark. With ``output``
+    the replies and the result are kept there, and a repetition asks for nothing again. ``repeats``:
+    judge each row so often, to see how steady it is.
+
+    Raises ConfigError for labels, a configuration or an endpoint to be mended.
     """
     file = read_labels(labels)
     if (config is None) == (flags is None):
         raise ConfigError("no judge", hint="give a configuration, or the judge's url")
     if flags is not None:
-        loaded, chosen = _of_flags(flags, file)
+        loaded, chosen = _of_flags(flags, bench, file)
     else:
         assert config is not None
         loaded = load(config)
-        chosen = _of_config(loaded, metric, file)
-    _check_scale(chosen, file)
+        chosen = _of_config(loaded, metric, bench, file)
+    if chosen.benchmark is None:
+        file.check_prompts()
+        _check_scale(chosen.metric, file)
     async with AsyncExitStack() as stack:
         folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
-        examined = _open(loaded, chosen, file, max_concurrent, stack)
+        examined = await _open(loaded, chosen, file, repeats, max_concurrent, stack)
         court = Court(folder)
         stack.callback(court.close)
         found = await calibrate(examined, file, court)
@@ -75,79 +125,210 @@ async def calibrate_judge(
     return found
 
 
-def _of_flags(flags: JudgeFlags, file: LabelFile) -> tuple[Loaded, Judging]:
+def _of_flags(flags: JudgeFlags, bench: str | None, file: LabelFile) -> tuple[Loaded, Chosen]:
     loaded = quick_config(
-        ["sample"], model_url=flags.url, model_id=flags.model, api_key_env=flags.api_key_env
+        [bench or "sample"],
+        model_url="simulated",  # nobody is asked to answer
+        model_id=None,
+        judge_url=flags.url,
+        judge_id=flags.model,
+        judge_key_env=flags.api_key_env,
     )
-    service = next(iter(loaded.config.services))
-    common = {
-        "name": "judge",
+    given = {
         "rubric": flags.rubric,
         "rubric_file": flags.rubric_file,
         "max_score": flags.max_score,
+        "reference_free": flags.reference_free or None,
     }
+    common = {name: value for name, value in given.items() if value is not None}
     if file.kind == "pairs":
-        pair = {**common, "judge_service": service, "baseline_service": service}
-        return loaded, PairwiseJudgeMetric.model_validate(pair)
-    single = {**common, "service": service, "reference_free": flags.reference_free}
-    return loaded, JudgeMetric.model_validate(single)
+        if bench is not None:
+            raise ConfigError("no benchmark compares pairs", hint="leave out --bench")
+        pair = {**common, "judge_service": JUDGE, "baseline_service": JUDGE}
+        return loaded, Chosen(PairwiseJudgeMetric.model_validate({"name": JUDGE, **pair}), None)
+    judge = JudgeMetric.model_validate({"name": JUDGE, "service": JUDGE, **common})
+    if bench is None:
+        return loaded, Chosen(judge, None)
+    scoring = ScoringConfig(metrics=[judge])
+    benchmark = loaded.config.benchmarks[0].model_copy(update={"scoring": scoring})
+    return loaded, Chosen(judge, benchmark)
 
 
-def _of_config(loaded: Loaded, name: str | None, file: LabelFile) -> Judging:
-    kind = PairwiseJudgeMetric if file.kind == "pairs" else JudgeMetric
-    found: dict[str, Judging] = {}
+def _of_config(loaded: Loaded, name: str | None, bench: str | None, file: LabelFile) -> Chosen:
+    able = ABLE[file.kind]
+    found: list[Chosen] = []
     for benchmark in loaded.config.benchmarks:
+        if bench is not None and bench not in (benchmark.name, benchmark.label):
+            continue
         for metric in benchmark.scoring.metrics:
-            if isinstance(metric, kind):
-                found.setdefault(metric.name, metric)
-    wanted = "pairwise_judge" if file.kind == "pairs" else "judge"
-    where = loaded.sources[0] if loaded.sources else None
-    if name is not None and name not in found:
-        known = ", ".join(found) or "none"
-        raise ConfigError(f"has no {wanted} metric {name!r} (there are: {known})", where=where)
-    if name is None and len(found) != 1:
-        known = ", ".join(found) or "none"
-        raise ConfigError(
-            f"has {len(found)} {wanted} metrics ({known}), one is needed",
-            where=where,
-            hint="--metric NAME" if found else f"{file.path} holds {file.kind}",
-        )
-    return found[name] if name is not None else next(iter(found.values()))
+            if isinstance(metric, able) and name in (None, metric.name):
+                own = _is_own(metric, benchmark)
+                chosen = Chosen(metric, benchmark if own else None)
+                found += [] if chosen in found else [chosen]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(
+        metric.name
+        if benchmark is None
+        else f"{metric.name} of {benchmark.label or benchmark.name}"
+        for metric, benchmark in found
+    )
+    wanted = " or ".join(str(kind.model_fields["type"].default) for kind in able)
+    raise ConfigError(
+        f"{len(found)} metrics could be examined ({known or 'none'}), one is needed",
+        where=loaded.sources[0] if loaded.sources else None,
+        hint="--metric NAME, --bench NAME"
+        if found
+        else f"{file.path} holds {file.kind}: that needs a metric of type {wanted}",
+    )
+
+
+def _is_own(metric: Judging, benchmark: BenchmarkConfig) -> bool:
+    """Whether the benchmark's own verdict rests on this judge: then it decides what is asked."""
+    if not isinstance(metric, JudgeMetric):
+        return False
+    environment = _environment(benchmark)
+    if environment is None or not getattr(environment, "needs_judge", False):
+        return False
+    plain = metric.rubric is None and metric.rubric_file is None
+    return plain or not getattr(environment, "own_rubric", False)
+
+
+def _environment(benchmark: BenchmarkConfig) -> Environment | None:
+    """The benchmark, if its name stands for one only."""
+    found = resolve(benchmark.name, params=benchmark.params)
+    return found[0] if len(found) == 1 else None
 
 
 def _check_scale(metric: Judging, file: LabelFile) -> None:
     """Labels of another scale would look like a judge that never agrees."""
     if file.kind != "numbers":
         return
+    highest = _scale(metric)
     for row in file.rows:
-        if not 0 <= float(row.label) <= metric.max_score:
+        if not 0 <= float(row.label) <= highest:
             raise ConfigError(
-                f"the label {row.label:g} is not on the judge's scale, 0 to {metric.max_score:g}",
+                f"the label {row.label:g} is not on the judge's scale, 0 to {highest:g}",
                 where=f"{file.path}:{row.line}",
                 hint="--max-score, or max_score of the metric",
             )
-
-
-def _open(
-    loaded: Loaded, metric: Judging, file: LabelFile, max_concurrent: int, stack: AsyncExitStack
-) -> Examined:
-    name = metric.judge_service if isinstance(metric, PairwiseJudgeMetric) else metric.service
-    service = loaded.config.services[name]
-    if not isinstance(service, ApiService | SimulatedService):
+    given = isinstance(metric, RewardModelMetric) or "max_score" in metric.model_fields_set
+    if not given and {row.label for row in file.rows} <= {0.0, 1.0}:
         raise ConfigError(
-            f"{service.type!r} cannot be run by this version", where=f"services.{name}"
+            f"all labels are 0 or 1, and the judge's scale is 0 to {highest:g}",
+            where=str(file.path),
+            hint="write true and false for right and wrong; or give the scale: --max-score, or "
+            "max_score of the metric",
         )
-    client = open_model(name, service, max_concurrent=max_concurrent)
-    stack.push_async_callback(client.close)
-    about: dict[str, Json] = {"model": client.name}
-    served = Served(client, about, service.generation.temperature)
-    system = metric.system_prompt if isinstance(metric, JudgeMetric) else None
-    rubric = rubric_text(metric, PAIR_RUBRIC if file.kind == "pairs" else RUBRIC)
-    return Examined(
-        judge=judge_of(metric, served, system=system),
-        rubric=rubric,
-        max_score=metric.max_score,
-        reference_free=isinstance(metric, JudgeMetric) and metric.reference_free,
-        swap_check=not isinstance(metric, PairwiseJudgeMetric) or metric.swap_check,
-        identity={**about, "rubric": rubric, "temperature": metric.temperature},
+
+
+def _scale(metric: Judging) -> float:
+    """What a label of the best answer is; rewards are compared as shares of their range."""
+    return 1.0 if isinstance(metric, RewardModelMetric) else metric.max_score
+
+
+async def _open(
+    loaded: Loaded,
+    chosen: Chosen,
+    file: LabelFile,
+    repeats: int,
+    max_concurrent: int,
+    stack: AsyncExitStack,
+) -> Examined:
+    config = chosen.metric
+    if repeats > 1 and isinstance(config, RewardModelMetric):
+        what = "a reward model gives the same answer the same score"
+        raise ConfigError(what, hint="leave out --repeats")
+    clients: dict[str, ModelClient] = {}
+
+    def serve(name: str) -> Served:
+        service = loaded.config.services[name]
+        if name not in clients:
+            clients[name] = open_service(name, service, max_concurrent=max_concurrent)
+            stack.push_async_callback(clients[name].close)
+        return served(name, service, clients[name])
+
+    verify = None
+    if chosen.benchmark is None:
+        [metric] = _opened(config, serve).metrics
+    else:
+        metric, verify = await _through(chosen.benchmark, config, serve, file, stack)
+    if repeats > 1:
+        for judge in _judges(metric):
+            judge.manner = replace(judge.manner, anew=True)
+    asked = services_of(ScoringConfig(metrics=[config]))
+    if isinstance(config, PairwiseJudgeMetric):
+        asked = frozenset({config.judge_service})
+    used = [clients[name] for name in sorted(asked)]
+    about = {**metric.identity(), "model": ", ".join(client.name for client in used)}
+    if chosen.benchmark is not None:
+        about["benchmark"] = chosen.benchmark.name
+    elif isinstance(metric, RubricMetric | PairwiseMetric):
+        about["rubric"] = metric.rubric
+    return Examined(metric, used, _scale(config), repeats, about, verify)
+
+
+def _opened(
+    config: Judging, serve: Callable[[str], Served], environment: Environment | None = None
+) -> Bench:
+    return open_metrics(
+        ScoringConfig(metrics=[config]),
+        serve,
+        _no_answer,
+        name=config.name if environment is None else environment.name,
+        needs_judge=getattr(environment, "needs_judge", False),
+        own_rubric=getattr(environment, "own_rubric", False),
     )
+
+
+async def _through(
+    benchmark: BenchmarkConfig,
+    config: Judging,
+    serve: Callable[[str], Served],
+    file: LabelFile,
+    stack: AsyncExitStack,
+) -> tuple[Metric, Callable[[Row, Sitting], Awaitable[Score]]]:
+    """The judge of a benchmark, asked by the benchmark about its own rows."""
+    known = _environment(benchmark)
+    if not isinstance(known, DefinedEnvironment) or not known.needs_judge:
+        raise ConfigError(
+            f"{benchmark.name} leaves no verdict to a judge",
+            hint="leave out --bench, and label answers as the rubric grades them",
+        )
+    environment = known.over([dict(row.columns) for row in file.rows])
+    stack.push_async_callback(environment.close)
+    await environment.prepare()
+    problems = [await _seeded(environment, i, row, file) for i, row in enumerate(file.rows)]
+    judge = _opened(config, serve, environment).lent
+    assert judge is not None
+
+    async def verify(row: Row, sitting: Sitting) -> Score:
+        problem = problems[sitting.problem_idx]
+        tools = VerifyTools(repeat=sitting.repeat, judge=BenchmarkJudge(judge, sitting))
+        return await environment.verify(problem, Solution(response=row.answers[0]), tools)
+
+    return judge, verify
+
+
+async def _seeded(
+    environment: DefinedEnvironment, index: int, row: Row, file: LabelFile
+) -> Problem:
+    try:
+        return await environment.seed(index)
+    except ConfigError as error:
+        raise ConfigError(
+            f"is no row of {environment.name}: {error.what}",
+            where=f"{file.path}:{row.line}",
+            hint="rows have the columns of its dataset, and response and label",
+        ) from None
+
+
+def _judges(metric: Metric) -> list[Judge]:
+    if isinstance(metric, EnsembleMetric):
+        return [member.judge for member in metric.members]
+    return [metric.judge] if isinstance(metric, RubricMetric | PairwiseMetric) else []
+
+
+async def _no_answer(problem: Problem, service: str, context: CallContext) -> Solution:
+    """Both answers of a pair are in the file: no baseline is asked."""
+    raise AssertionError(service)

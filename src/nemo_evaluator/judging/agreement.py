@@ -1,11 +1,13 @@
 """How far a judge agrees with people: pure functions of verdicts and labels.
 
-Verdicts that could not be had are counted beside, never as agreement nor as disagreement.
+Verdicts that could not be had are counted beside, never as agreement nor as disagreement. No
+interval has no width: rows that all agree still leave room for those that were not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +41,12 @@ class Agreement(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Rows: what people say; columns: what the judge says."""
     base_rate: dict[str, float]
     """Share of each label among what people say."""
+    weighted_kappa: Share | None = None
+    """Grades: kappa with quadratic weights, by which a near miss is nearly agreement."""
+    offset: Share | None = None
+    """Grades: what the judge gives above people, on the scale; mean."""
+    consistency: Share | None = None
+    """Share of rows on which a judge that was asked several times said the same each time."""
     position: Share | None = None
     """Pairs: share of verdicts that change when the answers change places."""
     first_preferred: Share | None = None
@@ -51,7 +59,10 @@ class Agreement(Record, frozen=True, kw_only=True, omit_defaults=False):
 def agreement(
     said: Sequence[str | None], human: Sequence[str], *, labels: Sequence[str] = ()
 ) -> Agreement:
-    """Accuracy (Wilson), kappa (percentile bootstrap over rows) and the confusion matrix.
+    """Accuracy (Wilson), kappa and the confusion matrix.
+
+    Kappa's interval is the wider of the percentile bootstrap over rows and Wilson's for the share
+    of agreement, chance held fixed (the bootstrap alone has no width where all rows agree).
 
     Example: said a a b b, human a b b b: accuracy 0.75, kappa (0.75 - 0.5) / (1 - 0.5) = 0.5.
     """
@@ -84,6 +95,36 @@ def kappa(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float | 
     observed = float(np.trace(matrix) / total)
     chance = float((matrix.sum(axis=0) * matrix.sum(axis=1)).sum() / total**2)
     return None if chance >= 1.0 else (observed - chance) / (1.0 - chance)
+
+
+def weighted_kappa(judged: Sequence[float | None], human: Sequence[float]) -> Share:
+    """Cohen's kappa with quadratic weights (Cohen 1968), of numbers that need no categories: 1 -
+    E(x-y)² over its mean if every x met every y. Percentile bootstrap over rows; where not one row
+    differs, the lower end is Wilson's for the share of rows that do not. None where nothing varies.
+
+    Example: judged 0 2, human 0 1: 1 - 0.5 / ((0 + 1 + 4 + 1) / 4) = 0.6667.
+    """
+    rows = np.array([(x, y) for x, y in zip(judged, human, strict=True) if x is not None])
+    rows = rows.reshape(-1, 2)
+    value = _quadratic(rows)
+    if value is None:
+        return Share(value=None, low=None, high=None, n=len(rows))
+    share = _resampled(rows, _quadratic, value)
+    if value == 1.0:
+        low, _ = wilson(1.0, len(rows))
+        share = Share(value=value, low=low, high=1.0, n=len(rows))
+    return share
+
+
+def offset(judged: Sequence[float | None], human: Sequence[float]) -> Share:
+    """What the judge gives above people: mean, with a bootstrap interval."""
+    return _mean(np.array([x - y for x, y in zip(judged, human, strict=True) if x is not None]))
+
+
+def consistency(said: Sequence[Sequence[str | None]]) -> Share:
+    """Share of rows with the same verdict each time, of those with a verdict each time."""
+    whole = [set(row) for row in said if len(row) > 1 and None not in row]
+    return share(sum(len(labels) == 1 for labels in whole), len(whole))
 
 
 def share(count: int, n: int) -> Share:
@@ -122,15 +163,8 @@ def length_bias_of_grades(
     value = _spearman(gaps, sizes)
     if value is None:
         return Share(value=None, low=None, high=None, n=len(rows))
-    generator = np.random.default_rng(SEED)
-    found = []
-    for _ in range(RESAMPLES):
-        chosen = generator.integers(0, len(rows), len(rows))
-        drawn = _spearman(gaps[chosen], sizes[chosen])
-        if drawn is not None:
-            found.append(drawn)
-    low, high = np.quantile(found, [0.025, 0.975])
-    return Share(value=value, low=float(low), high=float(high), n=len(rows))
+    table = np.column_stack([gaps, sizes])
+    return _resampled(table, lambda drawn: _spearman(drawn[:, 0], drawn[:, 1]), value)
 
 
 def _matrix(
@@ -145,11 +179,39 @@ def _bootstrapped(codes: np.ndarray[tuple[int, int], np.dtype[np.int64]], size: 
     value = kappa(_matrix(codes, size)) if n else None
     if value is None:
         return Share(value=None, low=None, high=None, n=n)
-    generator = np.random.default_rng(SEED)
+    found = _resampled(codes, lambda drawn: kappa(_matrix(drawn, size)), value)
+    observed = float((codes[:, 0] == codes[:, 1]).mean())
+    chance = _chance(codes, size)
+    low, high = ((end - chance) / (1.0 - chance) for end in wilson(observed, n))
+    assert found.low is not None and found.high is not None
+    return Share(value=value, low=min(low, found.low), high=max(high, found.high), n=n)
+
+
+def _chance(codes: np.ndarray[tuple[int, int], np.dtype[np.int64]], size: int) -> float:
+    """How often two would agree who keep their shares of labels and know nothing."""
+    shares = [np.bincount(codes[:, i], minlength=size) / len(codes) for i in range(2)]
+    return float(shares[0] @ shares[1])
+
+
+def _quadratic(rows: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float | None:
+    if not len(rows):
+        return None
+    x, y = rows[:, 0], rows[:, 1]
+    chance = float(x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+    return None if chance == 0.0 else 1.0 - float(((x - y) ** 2).mean()) / chance
+
+
+def _resampled(
+    rows: np.ndarray[tuple[int, int], np.dtype[Any]],
+    statistic: Callable[[np.ndarray[tuple[int, int], np.dtype[Any]]], float | None],
+    value: float,
+) -> Share:
+    """A statistic's percentile bootstrap over rows; resamples without a value do not count."""
+    n, generator = len(rows), np.random.default_rng(SEED)
     drawn = [
         found
         for _ in range(RESAMPLES)
-        if (found := kappa(_matrix(codes[generator.integers(0, n, n)], size))) is not None
+        if (found := statistic(rows[generator.integers(0, n, n)])) is not None
     ]
     low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (value, value)
     return Share(value=value, low=float(low), high=float(high), n=n)

@@ -5,7 +5,7 @@ the verdicts are compared. What could not be judged is counted, never taken for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -14,19 +14,23 @@ import msgspec
 from ..errors import ConfigError, InfraError
 from ..results.judgements import JudgeTotals
 from ..scoring.judged import Labels
-from ..types import Json, Problem, Record
+from ..traffic.client import ModelClient
+from ..types import Json, Problem, Record, Score
 from .agreement import (
     Agreement,
     Share,
     agreement,
+    consistency,
     length_bias_of_grades,
     length_bias_of_pairs,
+    offset,
     share,
+    weighted_kappa,
 )
-from .judge import Judge
 from .labels import PAIR_LABELS, LabelFile, Row
-from .metrics import PAIR, PASS_SHARE, WIN, RubricMetric
+from .metrics import PAIR, PASS_SHARE, WIN, Metric, PairwiseMetric, RubricMetric
 from .prompts import SYSTEM, comparison, grading
+from .reward import RewardMetric
 from .sitting import Court, Sitting, together
 
 EXAMPLES = 10
@@ -34,15 +38,18 @@ EXAMPLES = 10
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The judge under examination."""
+    """The metric under examination."""
 
-    judge: Judge
-    rubric: str
+    metric: Metric
+    clients: Sequence[ModelClient]
+    """The models it asks."""
     max_score: float = 5.0
-    reference_free: bool = False
-    swap_check: bool = True
-    """Pairs are shown in both orders, and a verdict that turns with the order is a tie."""
+    """Its grades are shares of this."""
+    repeats: int = 1
+    """How often each row is judged."""
     identity: Mapping[str, Json] | None = None
+    verify: Callable[[Row, Sitting], Awaitable[Score]] | None = None
+    """The judge of a benchmark: its verdict on the response of a row."""
 
 
 class Disagreement(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -70,6 +77,14 @@ class Calibration(Record, frozen=True, kw_only=True, omit_defaults=False):
     judge: Mapping[str, Json] = {}
     """Model, rubric and parameters: what the numbers hold for."""
 
+    simulated: bool = False
+    """A simulated judge: the numbers say nothing about a real one."""
+
+    @property
+    def decisive(self) -> Share:
+        """What a floor is held against: kappa, of grades the weighted one."""
+        return self.agreement.weighted_kappa or self.agreement.kappa
+
 
 @dataclass(frozen=True, slots=True)
 class _Said:
@@ -88,49 +103,73 @@ class _Said:
 async def calibrate(examined: Examined, labels: LabelFile, court: Court) -> Calibration:
     """Judge every row. Replies are kept in the court's file, so a repetition pays for nothing.
 
-    Raises ConfigError if not one row could be judged.
+    Of several repeats the first is compared with people, since a run has one; all of them tell how
+    steady the judge is. Raises ConfigError if not one row could be judged.
     """
-    await examined.judge.client.check()
-    said = await asyncio.gather(
-        *(_row(examined, labels, row, i, court) for i, row in enumerate(labels.rows))
+    for client in examined.clients:
+        await client.check()
+    times = range(examined.repeats)
+    every = await asyncio.gather(
+        *(
+            _row(examined, labels, row, i, k, court)
+            for i, row in enumerate(labels.rows)
+            for k in times
+        )
     )
+    rows = [every[i : i + examined.repeats] for i in range(0, len(every), examined.repeats)]
+    said = [row[0] for row in rows]
     if all(one.label is None for one in said):
         first = f"line {labels.rows[0].line}: {said[0].failure}"
         raise ConfigError(f"no row could be judged; {first}", where=str(labels.path))
     human = [_human(row, labels.kind) for row in labels.rows]
-    known = _names(labels)
-    found = agreement([one.label for one in said], human, labels=known)
+    found = agreement([one.label for one in said], human, labels=_names(labels, said))
     found = _with_biases(found, labels, said, human, examined)
-    paid = [one.paid for one in said if one.paid is not None]
-    costs = [one.cost_usd for one in paid if one.cost_usd is not None]
-    return Calibration(
-        kind=labels.kind,
-        agreement=found,
-        by_order=_by_order(said, human),
-        disagreements=tuple(
-            Disagreement(line=row.line, human=person, judge=one.label)
-            for row, person, one in zip(labels.rows, human, said, strict=True)
-            if one.label is not None and one.label != person
-        )[:EXAMPLES],
-        failures=tuple(
-            f"line {row.line}: {one.failure}"
-            for row, one in zip(labels.rows, said, strict=True)
-            if one.failure
-        )[:EXAMPLES],
-        calls=sum(one.calls for one in paid),
-        tokens=sum(one.prompt_tokens + one.completion_tokens for one in paid),
-        cost_usd=sum(costs) if costs else None,
-        judge=examined.identity or {},
+    if examined.repeats > 1:
+        steady = consistency([[one.label for one in row] for row in rows])
+        found = msgspec.structs.replace(found, consistency=steady)
+    return _accounted(
+        Calibration(
+            kind=labels.kind,
+            agreement=found,
+            by_order=_by_order(said, human),
+            disagreements=tuple(
+                Disagreement(line=row.line, human=person, judge=one.label)
+                for row, person, one in zip(labels.rows, human, said, strict=True)
+                if one.label is not None and one.label != person
+            )[:EXAMPLES],
+            failures=tuple(
+                f"line {row.line}: {one.failure}"
+                for row, one in zip(labels.rows, said, strict=True)
+                if one.failure
+            )[:EXAMPLES],
+            judge=examined.identity or {},
+        ),
+        [one.paid for one in every if one.paid is not None],
     )
 
 
-async def _row(examined: Examined, labels: LabelFile, row: Row, number: int, court: Court) -> _Said:
-    sitting = court.sit(number, 0)
+def _accounted(found: Calibration, paid: Sequence[JudgeTotals]) -> Calibration:
+    costs = [one.cost_usd for one in paid if one.cost_usd is not None]
+    return msgspec.structs.replace(
+        found,
+        calls=sum(one.calls for one in paid),
+        tokens=sum(one.prompt_tokens + one.completion_tokens for one in paid),
+        cost_usd=sum(costs) if costs else None,
+        simulated=any(one.simulated for one in paid),
+    )
+
+
+async def _row(
+    examined: Examined, labels: LabelFile, row: Row, number: int, repeat: int, court: Court
+) -> _Said:
+    sitting = court.sit(number, repeat)
     try:
-        if labels.kind == "pairs":
-            said = await _pair(examined, row, sitting)
+        if examined.verify is not None:
+            said = _verified(await examined.verify(row, sitting), labels.kind)
+        elif labels.kind == "pairs":
+            said = await _pair(examined.metric, row, sitting)
         elif labels.kind == "words":
-            said = await _word(examined, labels, row, sitting)
+            said = await _word(examined.metric, labels, row, sitting)
         else:
             said = await _grade(examined, labels.kind, row, sitting)
     except InfraError as error:
@@ -140,45 +179,60 @@ async def _row(examined: Examined, labels: LabelFile, row: Row, number: int, cou
     return replace(said, paid=sitting.totals)
 
 
+def _verified(score: Score, kind: str) -> _Said:
+    """A benchmark's verdict, in the terms of the labels."""
+    if kind == "numbers":
+        return _Said(_number(score.reward), score.reward)
+    if kind == "verdicts":
+        right = score.reward >= PASS_SHARE if score.correct is None else score.correct
+        return _Said(str(right).lower(), score.reward)
+    if score.extracted is None:
+        return _Said(None, failure=f"the benchmark says nothing of it ({score.failure})")
+    return _Said(str(score.extracted))
+
+
 async def _grade(examined: Examined, kind: str, row: Row, sitting: Sitting) -> _Said:
-    metric = RubricMetric(
-        name="judge",
-        judge=examined.judge,
-        rubric=examined.rubric,
-        max_score=examined.max_score,
-        reference_free=examined.reference_free,
-    )
-    problem = Problem(idx=sitting.problem_idx, prompt=row.prompt, target=row.reference)
-    graded = await metric.grade(problem, row.answers[0], sitting)
+    graded = await examined.metric.grade(_problem(row, sitting), row.answers[0], sitting)
     value = graded.value * examined.max_score
     if kind == "verdicts":
-        return _Said(str(graded.value >= PASS_SHARE).lower(), value)
+        right = graded.details.get("correct", graded.value >= PASS_SHARE)
+        return _Said(str(bool(right)).lower(), value)
     return _Said(_number(value), value)
 
 
-async def _word(examined: Examined, labels: LabelFile, row: Row, sitting: Sitting) -> _Said:
-    reference = None if examined.reference_free else row.reference
-    prompt = grading(row.prompt, row.answers[0], reference, examined.rubric)
-    system = examined.judge.manner.system or SYSTEM
-    ruling = await examined.judge.ask(sitting, prompt, Labels(labels.words), system=system)
+async def _word(metric: Metric, labels: LabelFile, row: Row, sitting: Sitting) -> _Said:
+    assert isinstance(metric, RubricMetric)
+    reference = None if metric.reference_free else row.reference
+    prompt = grading(row.prompt, row.answers[0], reference, metric.rubric)
+    system = metric.judge.manner.system or SYSTEM
+    ruling = await metric.judge.ask(sitting, prompt, Labels(labels.words), system=system)
     return _Said(str(ruling.value))
 
 
-async def _pair(examined: Examined, row: Row, sitting: Sitting) -> _Said:
-    a, b = row.answers
-    shown = [(a, b), (b, a)] if examined.swap_check else [(a, b)]
-    system = examined.judge.manner.system or SYSTEM
+async def _pair(metric: Metric, row: Row, sitting: Sitting) -> _Said:
+    if isinstance(metric, RewardMetric):
+        problem = _problem(row, sitting)
+        a, b = await together(metric.grade(problem, answer, sitting) for answer in row.answers)
+        return _Said("A" if a.value > b.value else "B" if a.value < b.value else "tie")
+    assert isinstance(metric, PairwiseMetric)
+    first, second = row.answers
+    shown = [(first, second), (second, first)] if metric.swap_check else [(first, second)]
+    system = metric.judge.manner.system or SYSTEM
     rulings = await together(
-        examined.judge.ask(
-            sitting, comparison(row.prompt, first, second, examined.rubric), PAIR, system=system
+        metric.judge.ask(
+            sitting, comparison(row.prompt, one, other, metric.rubric), PAIR, system=system
         )
-        for first, second in shown
+        for one, other in shown
     )
     turned = {"A": "B", "B": "A", "tie": "tie"}
     orders = [str(rulings[0].value), *(turned[str(ruling.value)] for ruling in rulings[1:])]
     mean = fmean(WIN[verdict] for verdict in orders)
     label = "A" if mean > 0.5 else "B" if mean < 0.5 else "tie"
     return _Said(label, orders=tuple(orders))
+
+
+def _problem(row: Row, sitting: Sitting) -> Problem:
+    return Problem(idx=sitting.problem_idx, prompt=row.prompt, target=row.reference)
 
 
 def _with_biases(
@@ -202,14 +256,15 @@ def _with_biases(
         )
     if labels.kind == "words":
         return found
-    scale = 1.0 if labels.kind == "numbers" else examined.max_score
+    graded = labels.kind == "numbers"
+    given = [float(row.label) * (1.0 if graded else examined.max_score) for row in labels.rows]
+    values = [one.value for one in said]
+    lengths = [len(row.answers[0]) for row in labels.rows]
     return msgspec.structs.replace(
         found,
-        length=length_bias_of_grades(
-            [one.value for one in said],
-            [float(row.label) * scale for row in labels.rows],
-            [len(row.answers[0]) for row in labels.rows],
-        ),
+        length=length_bias_of_grades(values, given, lengths),
+        weighted_kappa=weighted_kappa(values, given) if graded else None,
+        offset=offset(values, given) if graded else None,
     )
 
 
@@ -237,13 +292,16 @@ def _human(row: Row, kind: str) -> str:
     return _number(float(row.label)) if kind == "numbers" else str(row.label)
 
 
-def _names(labels: LabelFile) -> Sequence[str]:
-    """The labels in their order; of numbers those that occur."""
+def _names(labels: LabelFile, said: Sequence[_Said]) -> Sequence[str]:
+    """The labels in their order; those that occur, where there is no end of them."""
     if labels.kind == "pairs":
         return PAIR_LABELS
     if labels.kind == "verdicts":
         return ("true", "false")
-    return labels.words if labels.kind == "words" else ()
+    numbers = labels.kind == "numbers"
+    heard = {one.label for one in said if one.label is not None}
+    named = {_human(row, labels.kind) for row in labels.rows} | heard
+    return sorted(named, key=float) if numbers else sorted(named)
 
 
 def _number(value: float) -> str:

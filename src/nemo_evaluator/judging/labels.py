@@ -3,14 +3,16 @@
 A row of a grade has ``prompt``, ``response``, ``label`` and perhaps ``reference``; a row of a pair
 has ``prompt``, ``a``, ``b`` and a ``label`` of ``A``, ``B`` or ``tie``. Labels of grades are
 numbers on the judge's scale, or true and false, or words of which the judge has to choose one.
+Where a benchmark judges, the other columns are those of its dataset.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ class Row:
     label: str | float | bool
     reference: str | None
     line: int
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """All but response and label, as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,12 @@ class LabelFile:
             return PAIR_LABELS
         return tuple(sorted({str(row.label) for row in self.rows}))
 
+    def check_prompts(self) -> None:
+        """Raise ConfigError unless every row says what was asked."""
+        for row in self.rows:
+            if row.columns.get("prompt") is None:
+                raise _incomplete(["prompt"], f"{self.path}:{row.line}")
+
 
 def read_labels(path: Path) -> LabelFile:
     """Read a file. Raises ConfigError naming the line that is not as it must be."""
@@ -58,24 +68,23 @@ def read_labels(path: Path) -> LabelFile:
     if not records:
         raise ConfigError("holds no labels", where=str(path))
     pairs = "a" in records[0][1] or "b" in records[0][1]
-    needed = ("prompt", "a", "b", "label") if pairs else ("prompt", "response", "label")
+    needed = ("a", "b", "label") if pairs else ("response", "label")
     for number, record in records:
         missing = [name for name in needed if record.get(name) is None]
+        if not missing and not str(record["label"]).strip():
+            missing = ["label"]
         if missing:
-            raise ConfigError(
-                f"has no {' and no '.join(missing)}",
-                where=f"{path}:{number}",
-                hint="prompt, response, label [, reference], or prompt, a, b, label",
-            )
+            raise _incomplete(missing, f"{path}:{number}")
     values = [_plain(record["label"]) for _, record in records]
     kind = "pairs" if pairs else _kind(values)
     rows = tuple(
         Row(
-            prompt=str(record["prompt"]),
-            answers=tuple(str(record[name]) for name in needed[1:-1]),
+            prompt=str(record.get("prompt") or ""),
+            answers=tuple(str(record[name]) for name in needed[:-1]),
             label=_label(value, kind, f"{path}:{number}"),
             reference=None if record.get("reference") in (None, "") else str(record["reference"]),
             line=number,
+            columns={name: record[name] for name in record if name not in needed},
         )
         for (number, record), value in zip(records, values, strict=True)
     )
@@ -86,6 +95,14 @@ def read_labels(path: Path) -> LabelFile:
             hint="labels are numbers, true and false, or a few words",
         )
     return LabelFile(path, kind, rows)
+
+
+def _incomplete(missing: list[str], where: str) -> ConfigError:
+    return ConfigError(
+        f"has no {' and no '.join(missing)}",
+        where=where,
+        hint="prompt, response, label [, reference], or prompt, a, b, label",
+    )
 
 
 def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -99,6 +116,9 @@ def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield number, _object(line, f"{path}:{number}")
+    except csv.Error as error:
+        hint = "JSON lines hold texts of any length"
+        raise ConfigError(f"is no CSV: {error}", where=str(path), hint=hint) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError:
@@ -116,26 +136,30 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> str | float | bool:
-    """A label as JSON or CSV has it: a number, true or false, else the text."""
+    """A label as JSON or CSV has it: a number, or true or false, else the text."""
     if isinstance(value, bool):
         return value
-    if isinstance(value, int | float):
-        return float(value)
     text = str(value).strip()
-    if text.lower() in YES | NO:
-        return text.lower() in YES
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    return number if math.isfinite(number) else text
 
 
 def _kind(values: list[str | float | bool]) -> str:
-    if all(isinstance(value, bool) for value in values):
+    if all(_verdict(value) is not None for value in values):
         return "verdicts"
     if all(isinstance(value, float) for value in values):
         return "numbers"
     return "words"
+
+
+def _verdict(value: str | float | bool) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    text = str(value).lower()
+    return text in YES if text in YES | NO else None
 
 
 def _label(value: str | float | bool, kind: str, where: str) -> str | float | bool:
@@ -145,6 +169,8 @@ def _label(value: str | float | bool, kind: str, where: str) -> str | float | bo
             where=where,
             hint="labels are all numbers, all true or false, or all words",
         )
+    if kind == "verdicts":
+        return bool(_verdict(value))
     if kind != "pairs":
         return value
     text = str(value)

@@ -13,16 +13,20 @@ KINDS = {
     "verdicts": "right or wrong",
     "words": "labels",
 }
+MEASURES = ("Measure", "Value", "95 % CI", "n")
 
 
 def calibration_report(found: Calibration, *, floor: float | None = None) -> Document:
     """How far the judge agrees. ``floor``: what kappa's lower end must reach."""
     agreed = found.agreement
     passed = passes(found, floor)
-    kappa = _share(agreed.kappa)
-    sentence = f"accuracy {_share(agreed.accuracy)}, Cohen's kappa {kappa} on {agreed.n:,} rows"
+    sentence = f"accuracy {_share(agreed.accuracy)}, Cohen's kappa {_share(agreed.kappa)}"
+    if agreed.weighted_kappa is not None:
+        sentence += f", with quadratic weights {_share(agreed.weighted_kappa)}"
+    sentence += f" on {agreed.n:,} {'row' if agreed.n == 1 else 'rows'}"
     if floor is not None:
-        sentence += f"; the lower end of kappa must reach {floor:g}"
+        which = "kappa" if agreed.weighted_kappa is None else "the weighted kappa"
+        sentence += f"; the lower end of {which} must reach {floor:g}"
     facts = [
         ("judge", str(found.judge.get("model", ""))),
         ("labels", KINDS[found.kind]),
@@ -35,16 +39,19 @@ def calibration_report(found: Calibration, *, floor: float | None = None) -> Doc
         (label, *(f"{count:,}" for count in row))
         for label, row in zip(agreed.labels, agreed.confusion, strict=True)
     )
+    badges = [(Tone.BAD, "simulated")] if found.simulated else []
     verdict = "AGREEMENT" if floor is None else "PASS" if passed else "BELOW THE FLOOR"
+    if passed and agreed.unjudged:
+        verdict = "INCOMPLETE"
     return Document(
         title="Calibration of a judge",
-        badges=((Tone.PLAIN if floor is None else tone(verdict), verdict),),
+        badges=(*badges, (Tone.PLAIN if floor is None else tone(verdict), verdict)),
         lead=sentence + ".",
         blocks=(
             Facts(tuple(facts)),
-            Notices(tuple((Tone.UNSURE, f"no verdict: {text}") for text in found.failures)),
+            Notices(tuple(_notices(found))),
             Table("Confusion", columns, confusion),
-            Table("Bias", ("Measure", "Share", "95 % CI", "n"), tuple(_biases(found))),
+            Table("Bias and steadiness", MEASURES, tuple(_biases(found))),
             Table(
                 "Disagreements",
                 ("Line", "People", "Judge"),
@@ -56,8 +63,20 @@ def calibration_report(found: Calibration, *, floor: float | None = None) -> Doc
 
 
 def passes(found: Calibration, floor: float | None) -> bool:
-    """Whether the lower end of kappa's interval reaches the floor."""
-    return floor is None or (found.agreement.kappa.low or -1.0) >= floor
+    """Whether the lower end of kappa's interval reaches the floor; an undefined one does not."""
+    low = found.decisive.low
+    return floor is None or (low is not None and low >= floor)
+
+
+def _notices(found: Calibration) -> list[tuple[Tone, str]]:
+    notices = [(Tone.UNSURE, f"no verdict: {text}") for text in found.failures]
+    if found.decisive.value is None:
+        text = "kappa is undefined: people and judge know but one label"
+        notices.insert(0, (Tone.UNSURE, text))
+    if found.simulated:
+        text = "a simulated judge: the numbers say nothing about a real one"
+        notices.insert(0, (Tone.BAD, text))
+    return notices
 
 
 def _biases(found: Calibration) -> list[tuple[str, ...]]:
@@ -70,6 +89,8 @@ def _biases(found: Calibration) -> list[tuple[str, ...]]:
             for name, value in zip("AB", found.by_order, strict=False)
         ),
         ("leans to the longer answer, beyond people", agreed.length),
+        ("gives above people, on the scale", agreed.offset),
+        ("says the same each time", agreed.consistency),
     ]
     return [
         (name, _value(value.value), _interval(value), f"{value.n:,}")
