@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from loopback import Call, Loopback, Reply, fixed_chat, text_reply
 from replaying import answering, recorded, replay, rows_of, rules, shown, write_rows
 
 from nemo_evaluator import ConfigError
-from nemo_evaluator.benchmarks.healthbench import seed, share, subset_of, verdict
+from nemo_evaluator.benchmarks.healthbench import FILES, seed, share, subset_of, verdict
 from nemo_evaluator.environments.rows import Dataset
 
 
@@ -100,6 +102,46 @@ def test_variants() -> None:
 def test_an_example_without_points_is_refused() -> None:
     with pytest.raises(ConfigError, match="no criterion gives points"):
         seed(example(0, item(-5)), 0)
+
+
+LOAD = """
+import json
+from nemo_evaluator.benchmarks.healthbench import params
+from nemo_evaluator.environments.rows import load
+for subset in (None, "hard", "consensus"):
+    data = load(params(subset)["dataset"])
+    print(json.dumps([data.name, [row["prompt_id"] for row in data.rows], len(data.revision)]))
+"""
+
+
+@pytest.mark.shared
+def test_each_variant_is_a_file_of_the_authors(
+    tmp_path: Path, shared_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Laid out as on the hub: no splits, and a file of another kind beside them."""
+    monkeypatch.syspath_prepend(str(shared_dir / "tools"))
+    from hub import LocalHub
+
+    folder = tmp_path / "root/openai/HealthBench"
+    folder.mkdir(parents=True)
+    for number, name in enumerate(FILES.values()):
+        write_rows(folder / name, [example(number, item(5))])
+    write_rows(folder / "2025-05-07-06-14-12_oss_meta_eval.jsonl", [{"completion": "x"}])
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    with LocalHub(tmp_path / "root") as hub:
+        done = subprocess.run(
+            [sys.executable, "-c", LOAD],
+            env=hub.env(tmp_path / "home"),
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found == [
+        [f"hf://openai/HealthBench?file={name}", [f"p{number}"], 40]
+        for number, name in enumerate(FILES.values())
+    ]
 
 
 @pytest.mark.shared

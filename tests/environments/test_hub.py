@@ -110,6 +110,32 @@ def test_the_cache_serves_without_a_network(load: Any) -> None:
 
 
 @pytest.mark.shared
+def test_a_file_of_a_dataset_without_splits(tmp_path: Path, local_hub: Any) -> None:
+    folder = tmp_path / "root/org/name"
+    folder.mkdir(parents=True)
+    (folder / "one_eval.jsonl").write_text('{"a": 1}\n{"a": 2}\n')
+    (folder / "other-2025.jsonl").write_text('{"b": {"c": null}}\n')
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    uri = "hf://org/name?file=other-2025.jsonl"
+    with local_hub(tmp_path / "root") as hub:
+        found, missing = loaded(hub, tmp_path / "home", uri, "hf://org/name?file=none.jsonl")
+        assert (found["rows"], found["first"]) == (1, {"b": "{'c': None}"})
+        assert len(found["revision"]) == 40
+        assert "the dataset has no file 'none.jsonl'" in missing["error"]
+        offline = {"HF_ENDPOINT": "http://127.0.0.1:9"}
+        again, other = loaded(
+            hub, tmp_path / "home", uri, "hf://org/name?file=one_eval.jsonl", **offline
+        )
+        assert again == found
+        assert "cannot be reached, and the file is not in the cache" in other["error"]
+
+
+def test_a_file_has_no_split() -> None:
+    with pytest.raises(ConfigError, match="a file has neither config nor split"):
+        parse_uri("hf://org/name?file=f.jsonl&split=test")
+
+
+@pytest.mark.shared
 def test_choices_that_do_not_exist_list_those_that_do(load: Any) -> None:
     config, none, split, revision, name = load(
         "hf://openai/gsm8k?config=mian",

@@ -4,16 +4,18 @@ arXiv 2505.08775).
 Every criterion of an example is judged on its own, met or not. The score of an example is the
 points of what is met over all positive points, so it may be negative; means are clipped to [0, 1],
 as the authors do. Axes are metrics (over the criteria of an axis), themes group the results. The
-judge's instruction is in our own words.
+judge's instruction is in our own words. The authors' dataset is one file for each variant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..environments.define import benchmark, scorer
 from ..environments.fingerprint import digest
+from ..environments.hub import NoFileError
 from ..environments.rows import Dataset, Row, digest_rows, load
 from ..environments.seeds import SeedResult
 from ..errors import ConfigError
@@ -23,7 +25,13 @@ from ..scoring.input import ScorerInput
 from ..scoring.judged import Labels
 from ..types import Failure
 
-DATASET = "hf://openai/HealthBench?split=test"
+DATASET = "hf://openai/HealthBench"
+FILES = {
+    None: "2025-05-07-06-14-12_oss_eval.jsonl",
+    "hard": "hard_2025-05-08-21-00-10.jsonl",
+    "consensus": "consensus_2025-05-09-20-00-46.jsonl",
+}
+"""Variant → file of the dataset, as on its page."""
 CONSENSUS = "level:cluster"
 """Tag of the criteria that several physicians agreed on; the consensus variant has only these."""
 FORM = Labels(("yes", "no"), {"true": "yes", "false": "no"}, field="met")
@@ -41,11 +49,23 @@ describes is so, never whether that is good.
 
 def params(subset: str | None = None, dataset: str | None = None) -> Mapping[str, Any]:
     """``subset``: ``hard`` or ``consensus``. ``dataset``: another copy, or a variant's file."""
-    if subset not in (None, "hard", "consensus"):
+    if subset not in FILES:
         hint = "hard or consensus"
         raise ConfigError(f"unknown subset {subset!r}", where="healthbench", hint=hint)
-    source = dataset or DATASET
-    return {"dataset": source if subset is None else lambda: subset_of(load(source), subset)}
+    if dataset is None:
+        return {"dataset": lambda: published(subset)}
+    return {"dataset": dataset if subset is None else lambda: subset_of(load(dataset), subset)}
+
+
+def published(subset: str | None = None) -> Dataset:
+    """The authors' examples; of a mirror without their files, those of its split ``test``."""
+    uri = f"{DATASET}?file={FILES[subset]}"
+    try:
+        return replace(load(uri), name=uri)
+    except NoFileError:
+        uri = f"{DATASET}?split=test"
+        data = replace(load(uri), name=uri)
+    return data if subset is None else subset_of(data, subset)
 
 
 def subset_of(data: Dataset, subset: str) -> Dataset:
@@ -129,7 +149,7 @@ def _tags(row: Mapping[str, Any], name: str) -> list[str]:
 
 @benchmark(
     name="healthbench",
-    dataset=DATASET,
+    dataset=published,
     seed_fn=seed,
     extra={"grader": digest(GRADER)},
     requirements=["judge"],

@@ -1,4 +1,5 @@
-"""Datasets of the Hugging Face hub: ``hf://org/name?config=…&split=…&revision=…``.
+"""Datasets of the Hugging Face hub: ``hf://org/name?config=…&split=…&revision=…``, or one file of a
+dataset that has no splits: ``hf://org/name?file=…``.
 
 Loaded by the ``datasets`` library, with the commit that was really used. Passing failures are
 tried again; without a network the local cache serves. The library is imported on first use, since
@@ -22,9 +23,15 @@ PATIENCE_SECONDS = 20.0
 DEFAULT_SPLIT = "test"
 
 
+class NoFileError(ConfigError):
+    """The dataset has no such file, or nobody can say since the hub cannot be reached."""
+
+
 def load_hub(uri: str) -> tuple[Sequence[Any], str, str | None]:
     """Rows, dataset id and resolved commit. Raises ConfigError for what a user can mend."""
     name, config, split, revision = parse_uri(uri)
+    if (file := file_of(uri)) is not None:
+        return _load_file(uri, name, file, revision)
     with _quiet():
         import datasets
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
@@ -56,6 +63,42 @@ def load_hub(uri: str) -> tuple[Sequence[Any], str, str | None]:
             ) from None
         rows = loaded.cast(_undecoded(loaded.features, datasets)).to_list()
     return rows, name, _used_commit(loaded) or commit
+
+
+def _load_file(
+    uri: str, name: str, file: str, revision: str | None
+) -> tuple[Sequence[Any], str, str | None]:
+    """Rows of one file as it lies in the dataset. Raises ConfigError, NoFileError."""
+    with _quiet():
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+        from .rows import read_file
+
+        _, reached = _resolve(name, revision)
+        try:
+            path = Path(
+                retried(
+                    lambda: hf_hub_download(
+                        name,
+                        file,
+                        repo_type="dataset",
+                        revision=revision,
+                        local_files_only=not reached,
+                    ),
+                    tries=TRIES if reached else 1,
+                )
+            )
+        except LocalEntryNotFoundError:
+            what = "the hub cannot be reached, and the file is not in the cache"
+            raise NoFileError(what, where=uri, hint="check the network and HF_ENDPOINT") from None
+        except EntryNotFoundError:
+            raise NoFileError(f"the dataset has no file {file!r}", where=uri) from None
+        except Exception as error:
+            what = f"cannot load the file: {_first_line(error)}"
+            raise ConfigError(what, where=uri, hint="check the network and HF_ENDPOINT") from None
+    commit = re.search(r"/snapshots/([0-9a-f]{40})/", path.as_posix())
+    return read_file(path), name, commit[1] if commit else None
 
 
 def _undecoded(features: Any, datasets: Any) -> Any:
@@ -90,7 +133,10 @@ def parse_uri(uri: str) -> tuple[str, str | None, str, str | None]:
     parts = urlsplit(uri)
     name = f"{parts.netloc}{parts.path}".strip("/")
     query = parse_qs(parts.query, keep_blank_values=True)
-    unknown = set(query) - {"config", "split", "revision"}
+    unknown = set(query) - {"config", "split", "revision", "file"}
+    if "file" in query and {"config", "split"} & set(query):
+        what = "a file has neither config nor split"
+        raise ConfigError(what, where=uri, hint="write hf://org/name?file=F&revision=R")
     if unknown or not name:
         raise ConfigError(
             f"unknown {', '.join(sorted(unknown))}" if unknown else "names no dataset",
@@ -99,6 +145,11 @@ def parse_uri(uri: str) -> tuple[str, str | None, str, str | None]:
         )
     values = {key: found[-1] or None for key, found in query.items()}
     return name, values.get("config"), values.get("split") or DEFAULT_SPLIT, values.get("revision")
+
+
+def file_of(uri: str) -> str | None:
+    """The file an address names, if it names one."""
+    return parse_qs(urlsplit(uri).query).get("file", [None])[-1]
 
 
 def _resolve(name: str, revision: str | None) -> tuple[str | None, bool]:
