@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .environments.define import SeedResult, benchmark, scorer
     from .environments.subclass import EvalEnvironment, VerifyResult, register
     from .errors import ConfigError, InfraError, ModelError
+    from .executors.calibrate import JudgeFlags, calibrate_judge
     from .executors.decide import compare_results, compare_runs, gate_runs
     from .sandboxes.contract import SandboxSpec
     from .scoring.input import ScorerInput
@@ -43,6 +44,7 @@ _PUBLIC = {
     "EvalEnvironment": "environments.subclass",
     "Forward": "traffic.types",
     "InfraError": "errors",
+    "JudgeFlags": "executors.calibrate",
     "Interceptor": "traffic.types",
     "ModelError": "errors",
     "ModelRequest": "traffic.types",
@@ -54,6 +56,7 @@ _PUBLIC = {
     "answer_line": "scoring.primitives",
     "benchmark": "environments.define",
     "bleu": "scoring.measures",
+    "calibrate_judge": "executors.calibrate",
     "check_instructions": "scoring.instructions.ifeval",
     "chrf": "scoring.measures",
     "code_sandbox": "environments.code_check",
@@ -93,6 +96,7 @@ __all__ = [
     "Forward",
     "InfraError",
     "Interceptor",
+    "JudgeFlags",
     "ModelError",
     "ModelRequest",
     "ModelResponse",
@@ -104,6 +108,7 @@ __all__ = [
     "answer_line",
     "benchmark",
     "bleu",
+    "calibrate_judge",
     "check_instructions",
     "chrf",
     "code_sandbox",

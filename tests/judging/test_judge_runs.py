@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import FAULTS, Call, Loopback, Reply, error, fixed_chat, text_reply
+from loopback import FAULTS, Call, Loopback, Reply, error, fixed_chat, json_reply, text_reply
 
 from nemo_evaluator import ConfigError
 
@@ -201,7 +201,8 @@ async def test_swap_check_asks_twice_and_tells_disagreement(
     from nemo_evaluator.results.audit import audit
 
     [folder] = [path for path in (tmp_path / "run").iterdir() if path.is_dir()]
-    assert "judge_disagrees" in {finding.kind for finding in audit(folder).findings}
+    [found] = [f for f in audit(folder).findings if f.kind == "judge_disagrees"]
+    assert found.examples[0].text == "quality: 5 and 3, by the order"
 
 
 async def test_rubric_scale_system_prompt_and_reference_have_effect(
@@ -333,6 +334,25 @@ async def test_a_simulated_model_gives_no_rewards(run: Started, loopback: Loopba
     with pytest.raises(ConfigError, match="a simulated model gives no rewards"):
         await run(metric, services={"judge": {"type": "simulated", "model": "examiner"}})
     assert not loopback.calls
+
+
+async def test_a_judge_is_looked_at_once_for_all_benchmarks(run: Started, judge: Loopback) -> None:
+    looks: list[Call] = []
+
+    def models(call: Call) -> Reply:
+        looks.append(call)
+        return json_reply({"object": "list", "data": [{"id": "another"}]})
+
+    judge.models_reply = models
+    entry = {
+        "name": "sample",
+        "max_problems": 1,
+        "solver": {"type": "simple", "service": "model"},
+        "scoring": {"metrics": [JUDGE]},
+    }
+    result = await run(benchmarks=[{**entry, "label": label} for label in ("one", "two")])
+    assert result.exit_code == 0 and len(result.summary.benchmarks) == 2
+    assert len(looks) == 1
 
 
 # -- scorers that leave it to the judge -----------------------------------------------------------

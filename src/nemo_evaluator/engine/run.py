@@ -42,6 +42,7 @@ async def run_jobs(
     written.
     """
     health: dict[str | None, ServiceHealth] = {}
+    judges: dict[str, ConfigError | None] = {}
     for job, tally in jobs:
         if control.stopping:
             break
@@ -53,7 +54,7 @@ async def run_jobs(
             end = BenchmarkEnd(job.plan.slug)
         elif service.down is not None:
             end = _ended(job, None, service)
-        elif error := await _check_service(job, service, warn):
+        elif error := await _check_service(job, service, judges, warn):
             end = BenchmarkEnd(job.plan.slug, failure=error)
         else:
             end = await _run_job(job, tally, index, run_id, control, budget, service)
@@ -100,7 +101,10 @@ async def _run_job(
 
 
 async def _check_service(
-    job: Job, health: ServiceHealth, warn: Callable[[str], None]
+    job: Job,
+    health: ServiceHealth,
+    judges: dict[str, ConfigError | None],
+    warn: Callable[[str], None],
 ) -> ConfigError | None:
     """Once per service, before the first paid request: what the user must mend, if anything."""
     if job.model is not None and not health.checked:
@@ -113,21 +117,27 @@ async def _check_service(
             if warning:
                 warn(f"warning: {warning}")
     if health.unusable is None:
-        return await _check_judges(job, warn)
+        return await _check_judges(job, judges, warn)
     return health.unusable
 
 
-async def _check_judges(job: Job, warn: Callable[[str], None]) -> ConfigError | None:
+async def _check_judges(
+    job: Job, known: dict[str, ConfigError | None], warn: Callable[[str], None]
+) -> ConfigError | None:
     """Before anything is paid: an answer that nobody can judge is not worth asking for."""
     for judge in job.judges:
-        if judge is job.model:
-            continue
-        try:
-            warning = await judge.check()
-        except ConfigError as error:
-            return ConfigError(f"judge {judge.service_name}: {error}", where=job.plan.name)
-        if warning:
-            warn(f"warning: judge {judge.service_name}: {warning}")
+        name = judge.service_name
+        if judge is not job.model and name not in known:
+            known[name] = None
+            try:
+                warning = await judge.check()
+            except ConfigError as error:
+                known[name] = error
+            else:
+                if warning:
+                    warn(f"warning: judge {name}: {warning}")
+        if (unusable := known.get(name)) is not None:
+            return ConfigError(f"judge {name}: {unusable}", where=job.plan.name)
     return None
 
 

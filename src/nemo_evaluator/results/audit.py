@@ -136,7 +136,7 @@ def _doubts(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
     if isinstance(strict, bool) and strict != bool(details.get("correct")):
         yield "strict_differs", f"{row.get('extracted_answer')!r} in {response[-150:]!r}"
     if _judges_disagree(details):
-        yield "judge_disagrees", details.get("judge")
+        yield "judge_disagrees", "; ".join(_contradictions(details)) or details.get("judge")
 
 
 def _of_problem(
@@ -155,6 +155,24 @@ def _of_problem(
         yield "duplicate", f"also problem {earlier[0]}: {prompt}"
         if earlier[1] != str(target):
             yield "contradiction", f"{target!r}, and {earlier[1]} for problem {earlier[0]}"
+
+
+def _contradictions(details: dict[str, Any]) -> Iterator[str]:
+    """Who said what, of the metrics whose judges disagree."""
+    for key, found in details.items():
+        if not key.startswith("judge:") or not isinstance(found, dict):
+            continue
+        if not found.get("disagreement"):
+            continue
+        name = key.removeprefix("judge:")
+        if isinstance(members := found.get("members"), dict):
+            said = ", ".join(f"{who} {value}" for who, value in members.items())
+        elif "orders" in found:
+            first, second = found["orders"]
+            said = f"{first:g} shown first, {second:g} shown second"
+        else:
+            said = f"{' and '.join(f'{x:g}' for x in found.get('scores', ()))}, by the order"
+        yield f"{name}: {said}"
 
 
 def _judges_disagree(details: dict[str, Any]) -> bool:
