@@ -329,6 +329,20 @@ async def test_the_verdicts_of_a_simulated_judge_are_marked(
     assert "- Judges: quality: examiner" in report and "Judges' replies: **4**" in report
 
 
+@pytest.mark.parametrize("protocol", ["chat_completions", "responses", "completions"])
+async def test_a_simulated_judge_gives_verdicts_or_is_refused(
+    run: Started, loopback: Loopback, protocol: str
+) -> None:
+    judge = {"type": "simulated", "model": "examiner", "protocol": protocol}
+    if protocol == "completions":
+        with pytest.raises(ConfigError, match="verdicts only by a schema"):
+            await run(JUDGE, services={"judge": judge})
+        assert not loopback.calls
+    else:
+        result = await run(JUDGE, services={"judge": judge})
+        assert result.summary.benchmarks[0].n_scored == 4
+
+
 async def test_a_simulated_model_gives_no_rewards(run: Started, loopback: Loopback) -> None:
     metric = {"type": "reward_model", "name": "reward", "service": "judge"}
     with pytest.raises(ConfigError, match="a simulated model gives no rewards"):

@@ -104,7 +104,17 @@ def services_of(scoring: ScoringConfig) -> frozenset[str]:
 
 
 def judge_of(config: RubricFields, served: Served, *, system: str | None = None) -> Judge:
-    """The judge of a metric. Its temperature is sent unless only the service sets one."""
+    """The judge of a metric. Its temperature is sent unless only the service sets one.
+
+    Raises ConfigError for a simulated one that could never give a verdict.
+    """
+    if served.simulated and served.client.protocol == "completions":
+        raise ConfigError(
+            f"the simulated judge {served.client.service_name!r} gives verdicts only by a schema, "
+            "and completions take none",
+            where=f"scoring.metrics: {config.name}",
+            hint="protocol: chat_completions",
+        )
     ours = "temperature" in config.model_fields_set or served.temperature is None
     params = {"temperature": config.temperature} if ours else None
     drawn = bool(config.temperature if ours else served.temperature)
