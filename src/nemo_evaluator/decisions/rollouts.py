@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ Bools = npt.NDArray[np.bool_]
 
 JUDGED_FAILURES = frozenset({"refusal", "empty", "format_error"})
 """Error categories of the published format that are answers all the same: bad ones."""
+MOST = 2**62
+"""No index is larger."""
 NOT_A_NUMBER = "a reward that is no number"
 
 
@@ -98,9 +101,8 @@ def read_rollouts(path: Path) -> Rollouts:
 
     A torn last line, as a kill leaves it, is left out and counted under ``ignored``.
     """
-    offsets: list[int] = []
-    lines: list[_Line] = []
-    ignored: Counter[str] = Counter()
+    offsets = array("q")
+    columns = _Columns()
     try:
         with path.open("rb") as file:
             for number, (offset, text) in enumerate(_lines(file), 1):
@@ -108,20 +110,22 @@ def read_rollouts(path: Path) -> Rollouts:
                     line = _DECODER.decode(text)
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     if not text.endswith(b"\n"):
-                        ignored["a torn last line"] += 1
+                        columns.ignored["a torn last line"] += 1
                         continue
                     line = _tolerant(text, f"{path}:{number}")
                 offsets.append(offset)
-                lines.append(line)
+                columns.add(line)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    return _columns(lines, _FileRows(path, offsets), ignored)
+    return columns.rollouts(_FileRows(path, offsets))
 
 
 def rollouts_of(rows: Sequence[Mapping[str, Any]]) -> Rollouts:
     """The columns of lines held in memory. Raises ConfigError."""
-    lines = [_checked(row, f"row {number}") for number, row in enumerate(rows)]
-    return _columns(lines, rows, Counter())
+    columns = _Columns()
+    for number, row in enumerate(rows):
+        columns.add(_checked(row, f"row {number}"))
+    return columns.rollouts(rows)
 
 
 def _lines(file: Any) -> Iterator[tuple[int, bytes]]:
@@ -151,7 +155,7 @@ def _checked(row: Any, where: str) -> _Line:
     }
     for name in ("problem_idx", "repeat"):
         value = row.get(name, 0 if name == "repeat" else None)
-        if not isinstance(value, int) or isinstance(value, bool):
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MOST:
             raise ConfigError(f"{name} is {value!r}, not a whole number", where=where)
         found[name] = value
     reward = row.get("reward")
@@ -186,31 +190,61 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _columns(lines: Sequence[_Line], rows: Rows, ignored: Counter[str]) -> Rollouts:
-    problems = np.array([line.problem_idx for line in lines], dtype=np.int64)
-    repeats = np.array([line.repeat for line in lines], dtype=np.int64)
-    order, last = _last_of_each(problems, repeats)
-    if (again := len(lines) - len(last)) > 0:
-        ignored["an earlier line of the same rollout"] += again
-    kept = order[last]
-    chosen = [lines[i] for i in kept]
-    rewards = np.array([_reward(line) for line in chosen], dtype=np.float64)
-    strange = sum(_strange(line) for line in chosen)
-    if strange:
-        ignored[NOT_A_NUMBER] += strange
-    return Rollouts(
-        problems=problems[kept],
-        repeats=repeats[kept],
-        rewards=rewards,
-        truncated=np.array([_cut(line) for line in chosen], dtype=np.bool_),
-        categories=[_category(line) for line in chosen],
-        clusters=[line.cluster for line in chosen],
-        expected=np.array([_hash(line.expected_answer) for line in chosen], dtype=np.int64),
-        prompts=np.array([_hash(line.prompt) for line in chosen], dtype=np.int64),
-        rows=rows,
-        positions=kept,
-        ignored=dict(ignored),
-    )
+class _Columns:
+    """Takes line by line what is kept of it: a line's texts are let go at once."""
+
+    def __init__(self) -> None:
+        self.ignored: Counter[str] = Counter()
+        self._integers = {
+            name: array("q") for name in ("problems", "repeats", "expected", "prompts")
+        }
+        self._rewards = array("d")
+        self._strange, self._cut = array("b"), array("b")
+        self._categories: list[str | None] = []
+        self._clusters: list[str | None] = []
+        self._names: dict[str, str] = {}
+
+    def add(self, line: _Line) -> None:
+        """One line."""
+        integers = self._integers
+        integers["problems"].append(line.problem_idx)
+        integers["repeats"].append(line.repeat)
+        integers["expected"].append(_hash(line.expected_answer))
+        integers["prompts"].append(_hash(line.prompt))
+        self._rewards.append(_reward(line))
+        self._strange.append(_strange(line))
+        self._cut.append(_cut(line))
+        self._categories.append(self._once(_category(line)))
+        self._clusters.append(self._once(line.cluster))
+
+    def rollouts(self, rows: Rows) -> Rollouts:
+        """The columns, sorted, the last line of each rollout."""
+        integers = {
+            name: np.array(column, dtype=np.int64) for name, column in self._integers.items()
+        }
+        order, last = _last_of_each(integers["problems"], integers["repeats"])
+        if (again := len(order) - len(last)) > 0:
+            self.ignored["an earlier line of the same rollout"] += again
+        kept = order[last]
+        if strange := int(np.array(self._strange, dtype=np.int64)[kept].sum()):
+            self.ignored[NOT_A_NUMBER] += strange
+        return Rollouts(
+            problems=integers["problems"][kept],
+            repeats=integers["repeats"][kept],
+            rewards=np.array(self._rewards, dtype=np.float64)[kept],
+            truncated=np.array(self._cut, dtype=np.bool_)[kept],
+            categories=[self._categories[i] for i in kept.tolist()],
+            clusters=[self._clusters[i] for i in kept.tolist()],
+            expected=integers["expected"][kept],
+            prompts=integers["prompts"][kept],
+            rows=rows,
+            positions=kept,
+            ignored=dict(self.ignored),
+        )
+
+    def _once(self, name: str | None) -> str | None:
+        """One object for equal names."""
+        return None if name is None else self._names.setdefault(name, name)
 
 
 def _last_of_each(problems: Ints, repeats: Ints) -> tuple[Ints, Ints]:
@@ -254,7 +288,7 @@ def _hash(raw: msgspec.Raw) -> int:
 @dataclass(frozen=True)
 class _FileRows:
     path: Path
-    offsets: list[int]
+    offsets: Sequence[int]
 
     @cached_property
     def _map(self) -> mmap.mmap:
