@@ -213,7 +213,16 @@ async def test_the_scorer_sees_target_metadata_and_extra(environment: Any) -> No
     await graded(environment(look, extra={"strict": True}), "<think>5</think>4")
     [sample] = seen
     assert (sample.response, sample.target) == ("4", "4")
-    assert (sample.metadata, sample.config) == ({"q": "?"}, {"strict": True})
+    assert (sample.metadata, sample.config) == ({"q": "?", "target": "4"}, {"strict": True})
+
+
+async def test_a_number_as_target_is_text_for_the_scorer(environment: Any) -> None:
+    def same(sample: Any) -> bool:
+        assert sample.target_raw == sample.metadata["target"] == 4
+        return sample.response.strip() == sample.target
+
+    tried = environment(same, dataset=[{"q": "2+2", "target": 4}])
+    assert (await graded(tried, " 4 ")).correct and not (await graded(tried, "5")).correct
 
 
 async def test_keep_reasoning(environment: Any) -> None:

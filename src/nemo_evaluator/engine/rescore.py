@@ -15,7 +15,7 @@ from ..environments.judged import settled
 from ..environments.verdicts import in_view_of, scorer_failed, to_score
 from ..errors import BudgetExceeded, InfraError
 from ..results.journal import Header, ProblemSeeded, Solved, encode, events, scan
-from ..scoring.input import ScorerInput
+from ..scoring.input import ScorerInput, target_text
 from ..scoring.reasoning import visible
 from ..solvers.contract import SolveTools
 from ..types import Json, Problem, Score, Solution
@@ -72,7 +72,8 @@ class OtherScorer:
         shown = visible(solution.response)
         sample = ScorerInput(
             response=shown.text,
-            target=problem.target,
+            target=target_text(problem.target),
+            target_raw=problem.target,
             metadata=problem.metadata,
             config={},
             judge=tools.judge,

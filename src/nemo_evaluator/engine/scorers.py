@@ -20,7 +20,7 @@ from ..errors import ConfigError
 from ..judging.metrics import BenchmarkJudge
 from ..judging.opening import Bench
 from ..judging.sitting import Court, Sitting
-from ..scoring.input import ScorerInput
+from ..scoring.input import ScorerInput, target_text
 from ..scoring.judged import Graded
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
@@ -162,7 +162,8 @@ class WithMetrics:
         for name, scorer in self._extras.scorers.items():
             sample = ScorerInput(
                 response=response,
-                target=problem.target,
+                target=target_text(problem.target),
+                target_raw=problem.target,
                 metadata=problem.metadata,
                 config=self._extras.configs.get(name, {}),
             )

@@ -13,8 +13,8 @@ import msgspec
 
 from ..errors import BudgetExceeded, ConfigError, InfraError, NelError
 from ..sandboxes.contract import SandboxSpec
-from ..scoring.input import ScorerInput
-from ..scoring.reasoning import visible
+from ..scoring.input import ScorerInput, target_text
+from ..scoring.reasoning import Visible, visible
 from ..types import Json, Problem, Score, Solution
 from .contract import VerifyTools
 from .define import Definition
@@ -104,13 +104,7 @@ class DefinedEnvironment:
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The scorer's verdict. A scorer that fails is an InfraError, never a reward."""
         shown = visible(solution.response)
-        sample = ScorerInput(
-            response=solution.response if self._d.keep_reasoning else shown.text,
-            target=problem.target,
-            metadata=problem.metadata,
-            config=self._d.extra,
-            judge=tools.judge,
-        )
+        sample = self._sample(problem, solution, shown, tools)
         try:
             verdict = await self._verdict(sample, tools)
             score = to_score(await settled(verdict, problem, shown.text, tools))
@@ -121,6 +115,22 @@ class DefinedEnvironment:
         if self._d.keep_reasoning:
             shown = shown._replace(reasoning="")  # spans are offsets in the raw response already
         return in_view_of(shown, solution, score)
+
+    def _sample(
+        self, problem: Problem, solution: Solution, shown: Visible, tools: VerifyTools
+    ) -> ScorerInput:
+        """What the scorer is given. ``metadata`` is the whole row, the target included."""
+        metadata = problem.metadata
+        if self._d.seed_fn is None:
+            metadata = {self._d.target_field: problem.target, **metadata}
+        return ScorerInput(
+            response=solution.response if self._d.keep_reasoning else shown.text,
+            target=target_text(problem.target),
+            metadata=metadata,
+            config=self._d.extra,
+            judge=tools.judge,
+            target_raw=problem.target,
+        )
 
     async def _verdict(self, sample: ScorerInput, tools: VerifyTools) -> Any:
         if self._d.sandbox is None:

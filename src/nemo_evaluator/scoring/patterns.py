@@ -53,7 +53,7 @@ def regex(sample: ScorerInput) -> Verdict:
 
 def _aimless(sample: ScorerInput) -> bool:
     """Without a target at all a match is what was wanted; an empty one is a broken row."""
-    return sample.target is None
+    return sample.target_raw is None
 
 
 @lru_cache(maxsize=64)

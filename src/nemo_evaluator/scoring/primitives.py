@@ -48,7 +48,8 @@ def exact_match(sample: ScorerInput) -> Verdict:
     found = whole_text(seen.text)
     if found is None:
         return nothing(seen)
-    target = sample.target if isinstance(sample.target, list | tuple) else [sample.target]
+    raw = sample.target_raw
+    target = raw if isinstance(raw, list | tuple) else [raw]
     return verdict(seen, found, any(same_text(found.value, str(t)) for t in target))
 
 
@@ -150,7 +151,7 @@ def multichoice_regex(
     index. ``order`` and ``lenient`` as in :func:`choices.choice`.
     """
     seen = visible(sample.response)
-    target = _letter(sample.target)
+    target = _letter(sample.target_raw)
     letters = _options(sample, options, target)
     found = choice(seen.text, letters, pattern, order=order, lenient=lenient)
     if found is None:
@@ -228,9 +229,9 @@ def numeric_match(
     mine = None if found is None else numbers.parse(found.value, locale)
     if found is None or mine is None:
         return nothing(seen)
-    gold = numbers.parse(sample.target)
-    if gold is None and isinstance(sample.target, str):
-        gold = numbers.parse(sample.target.rpartition("####")[2])
+    gold = numbers.parse(sample.target_raw)
+    if gold is None and isinstance(sample.target_raw, str):
+        gold = numbers.parse(sample.target_raw.rpartition("####")[2])
     tolerance = tolerance or float(sample.config.get("tolerance") or 0)
 
     def judge(value: str) -> bool:
@@ -307,7 +308,8 @@ def drop_match(
     found = final_answer(seen.text, prefixes) or whole_text(seen.text)
     if found is None:
         return nothing(seen)
-    target = sample.target if isinstance(sample.target, list | tuple) else [sample.target]
+    raw = sample.target_raw
+    target = raw if isinstance(raw, list | tuple) else [raw]
     golds = [g if isinstance(g, list | tuple) else str(g) for g in target]
     em, f1 = _drop_scores(found.value, golds)
     rules = asked_rules(sample, asked)
@@ -386,7 +388,7 @@ def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> 
     found = find_math(seen.text)
     if found is None:
         return nothing(seen)
-    target, timeout = str(sample.target), _timeout(sample)
+    target, timeout = str(sample.target_raw), _timeout(sample)
     judged = math_equal(found.value, target, timeout)
     rules = asked_rules(sample, asked)
     strict = strict_verdict(
@@ -407,7 +409,7 @@ async def math_match_async(sample: ScorerInput, *, asked: Collection[str] | None
     found = find_math(seen.text)
     if found is None:
         return nothing(seen)
-    target, timeout = str(sample.target), _timeout(sample)
+    target, timeout = str(sample.target_raw), _timeout(sample)
     judged = await math_equal_async(found.value, target, timeout)
     rules, strict = asked_rules(sample, asked), judged.equal
     if found.rule not in rules:

@@ -144,7 +144,7 @@ def json_match(sample: ScorerInput) -> Verdict:
     found = find_json(seen.text)
     if found is None:
         return nothing(seen)
-    target = sample.target
+    target = sample.target_raw
     if isinstance(target, str):
         parsed = _parsed(target)
         target = parsed[0] if parsed else target

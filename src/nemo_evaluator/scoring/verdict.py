@@ -107,5 +107,6 @@ def aliases_of(sample: ScorerInput) -> list[str]:
     """Every accepted answer: the target (or list of them) and ``metadata["correct_answers"]``."""
     more = sample.metadata.get("correct_answers") or ()
     more = [more] if isinstance(more, str) else list(more)
-    target = sample.target if isinstance(sample.target, list | tuple) else [sample.target]
+    raw = sample.target_raw
+    target = raw if isinstance(raw, list | tuple) else [raw]
     return [str(alias) for alias in [*target, *more] if alias is not None and str(alias).strip()]
