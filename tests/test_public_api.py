@@ -12,6 +12,7 @@ import nemo_evaluator
 from nemo_evaluator import ConfigError, evaluate, evaluate_async, load_run
 
 NAMES = [
+    "Changes",
     "ConfigError",
     "EvalEnvironment",
     "Forward",

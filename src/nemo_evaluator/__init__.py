@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         trivia_match,
     )
     from .scoring.structured import extract_json, json_match, json_schema, validate_json_schema
-    from .traffic.types import Forward, Interceptor, ModelRequest, ModelResponse
+    from .traffic.types import Changes, Forward, Interceptor, ModelRequest, ModelResponse
 
 _PUBLIC = {
     "ConfigError": "errors",
@@ -45,6 +45,7 @@ _PUBLIC = {
     "Forward": "traffic.types",
     "InfraError": "errors",
     "JudgeFlags": "executors.calibrate",
+    "Changes": "traffic.types",
     "Interceptor": "traffic.types",
     "ModelError": "errors",
     "ModelRequest": "traffic.types",
@@ -91,6 +92,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Changes",
     "ConfigError",
     "EvalEnvironment",
     "Forward",

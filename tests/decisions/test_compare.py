@@ -477,3 +477,27 @@ def test_a_side_under_its_own_floor_is_inconclusive(tmp_path: Path) -> None:
     report = compare_runs(tmp_path / "a", tmp_path / "b")
     assert report["verdict"] == "INCONCLUSIVE" and report["coverage"]["floor"] == 0.97
     assert compare_runs(tmp_path / "a", tmp_path / "b", min_coverage=0.9)["verdict"] == "PASS"
+
+
+def test_a_scorer_that_is_not_recorded_is_no_equal_scorer(tmp_path: Path) -> None:
+    """The other tool's bundle does not say which function graded: a gain may be the scorer's."""
+    write_results(tmp_path / "theirs", share_right(20, 50))
+    write_results(
+        tmp_path / "ours", share_right(45, 50), config={"identity": {"environment.scorer": "f"}}
+    )
+    with pytest.raises(ConfigError, match="scorer: 'not recorded: written by another tool' and"):
+        compare_runs(tmp_path / "theirs", tmp_path / "ours")
+    with pytest.raises(ConfigError, match="and 'not recorded: written by another tool'"):
+        compare_runs(tmp_path / "ours", tmp_path / "theirs")
+
+
+@pytest.mark.parametrize(("text", "number"), [("5", 5), ("2.5", 2.5), ("-1", -1)])
+def test_an_expected_answer_written_as_text_is_the_same_as_the_number(
+    tmp_path: Path, text: str, number: float
+) -> None:
+    write_results(tmp_path / "a", constant(1.0), rows={"expected_answer": text})
+    write_results(tmp_path / "b", constant(1.0), rows={"expected_answer": number})
+    assert compare_runs(tmp_path / "a", tmp_path / "b")["verdict"] == "PASS"
+    write_results(tmp_path / "c", constant(1.0), rows={"expected_answer": number + 1})
+    with pytest.raises(ConfigError, match="expected answer of 50 of 50"):
+        compare_runs(tmp_path / "a", tmp_path / "c")

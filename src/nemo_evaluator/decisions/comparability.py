@@ -12,40 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from ..types import Json, Record
+from ..results.identity import Difference, incomparable, served_differently, words
+from ..types import Json
 from .pairing import Pairs
 from .rollouts import Rollouts
 from .sources import Source
 
-FREE = ("model", "service", "solver.model", "repeats")
-"""Identity of what may differ; all that starts so is left out."""
 PUBLISHED = ("system_prompt", "max_problems", "scorers")
 """Fields of a published bundle's configuration that must agree; the seed of the shuffle too, where
 it decided which problems are in."""
-DIGEST = "environment.dataset_digest"
-SAME_BY_DIGEST = ("environment.dataset", "environment.dataset_revision")
-SHOWN = 60
-
-
-class Difference(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """One thing in which two results differ that must not."""
-
-    what: str
-    baseline: Json
-    candidate: Json
-
-    def __str__(self) -> str:
-        return f"{self.what}: {_shown(self.baseline)} and {_shown(self.candidate)}"
+UNKNOWN = "not recorded: written by another tool"
 
 
 def differences(baseline: Source, candidate: Source, pairs: Pairs | None) -> list[Difference]:
     """Everything that makes the two incomparable."""
     found = list(_named(baseline, candidate))
-    one, other = baseline.config.get("identity"), candidate.config.get("identity")
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        found += _identity(one, other)
+    one, other = _identity(baseline), _identity(candidate)
+    if one is not None and other is not None:
+        found += incomparable(one, other)
     elif baseline.bundle and candidate.bundle:
         found += _published(baseline.config, candidate.config)
+        found += _unknown_scorer(one, other)
     if pairs is not None and baseline.rollouts is not None and candidate.rollouts is not None:
         found += _contents(baseline.rollouts, candidate.rollouts, pairs)
     return found
@@ -56,23 +43,36 @@ def _named(baseline: Source, candidate: Source) -> Iterator[Difference]:
         yield Difference(what="benchmark", baseline=baseline.name, candidate=candidate.name)
 
 
-def _identity(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
-    same_rows = one.get(DIGEST) is not None and one.get(DIGEST) == other.get(DIGEST)
-    for key in sorted({*one, *other}):
-        if key.startswith(FREE) or key == "benchmark" or (same_rows and key in SAME_BY_DIGEST):
-            continue
-        if key == "scorers":
-            continue  # they stand beside the reward, and do not make it
-        a, b = one.get(key), other.get(key)
-        if a != b:
-            yield Difference(what=_words(key), baseline=a, candidate=b)
+def doubts(baseline: Source, candidate: Source) -> list[Difference]:
+    """What does not forbid a comparison, and can still explain its outcome."""
+    one, other = _identity(baseline), _identity(candidate)
+    return [] if one is None or other is None else list(served_differently(one, other))
+
+
+def _identity(source: Source) -> Mapping[str, Any] | None:
+    found = source.config.get("identity")
+    return found if isinstance(found, Mapping) else None
+
+
+def _unknown_scorer(
+    one: Mapping[str, Any] | None, other: Mapping[str, Any] | None
+) -> Iterator[Difference]:
+    """One side says which function graded its answers, the other cannot: a difference of the two
+    scores may be one of their scorers."""
+    if (one is None) == (other is None):
+        return
+    sides = [
+        UNKNOWN if identity is None else identity.get("environment.scorer")
+        for identity in (one, other)
+    ]
+    yield Difference(what="scorer", baseline=sides[0], candidate=sides[1])
 
 
 def _published(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
     cut = one.get("max_problems") is not None or other.get("max_problems") is not None
     for key in (*PUBLISHED, *(("shuffle_seed",) if cut else ())):
         if key in one and key in other and one[key] != other[key]:
-            yield Difference(what=_words(key), baseline=one[key], candidate=other[key])
+            yield Difference(what=words(key), baseline=one[key], candidate=other[key])
 
 
 def _contents(one: Rollouts, other: Rollouts, pairs: Pairs) -> Iterator[Difference]:
@@ -85,18 +85,16 @@ def _contents(one: Rollouts, other: Rollouts, pairs: Pairs) -> Iterator[Differen
         for i in suspects.tolist():
             mine = one.row(int(pairs.baseline_rows[i])).get(name)
             theirs = other.row(int(pairs.candidate_rows[i])).get(name)
-            if mine != theirs:
+            if not _same(mine, theirs):
                 first = (mine, theirs) if not differing else first
                 differing += 1
         if differing:
-            what = f"{_words(name)} of {differing} of {pairs.n} problems, as in the first of them"
+            what = f"{words(name)} of {differing} of {pairs.n} problems, as in the first of them"
             yield Difference(what=what, baseline=first[0], candidate=first[1])
 
 
-def _words(key: str) -> str:
-    return key.removeprefix("environment.").replace("_", " ").replace(".", " ")
-
-
-def _shown(value: Json) -> str:
-    text = " ".join(str(value).split()) if value is not None else "none"
-    return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
+def _same(one: Json, other: Json) -> bool:
+    """Equal, or the same plain value as a number and as text: other tools write targets as text."""
+    if isinstance(one, str) is isinstance(other, str):
+        return bool(one == other)
+    return not isinstance(one, dict | list) and str(one) == str(other)

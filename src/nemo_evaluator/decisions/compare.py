@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 
 from ..errors import ConfigError
+from ..results.identity import Difference
 from ..stats.paired import PairedDifference, paired_difference
 from ..stats.power import minimum_detectable_effect, problems_needed
 from ..types import Record
-from .comparability import Difference, differences
+from .comparability import differences, doubts
 from .flips import FlipReport, flip_report
 from .paired_tests import TestName, TestResult, run_test
 from .pairing import Pairs, PerProblem, pair
@@ -297,6 +298,7 @@ def _delta(one: float, other: float) -> dict[str, float]:
 
 def _warnings(baseline: Source, candidate: Source, differs: list[Difference]) -> list[str]:
     found = [f"compared by force although they differ in {item}" for item in differs]
+    found += [f"the models were served differently: {item}" for item in doubts(baseline, candidate)]
     for side, source in (("baseline", baseline), ("candidate", candidate)):
         rollouts = source.rollouts
         if rollouts is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,11 +19,11 @@ from ..config.scoring import Metric, ScorerMetric
 from ..config.secrecy import redact
 from ..environments.contract import Environment
 from ..errors import ConfigError
+from ..results.identity import SCORER_KEYS, changes
 from ..solvers.contract import Solver
 from ..types import BenchmarkPlan, Json, Problem, Record
 
 FORMAT = 1
-SCORER_KEYS = ("environment.scorer", "environment.judges", "environment.primary", "scorers")
 
 
 class PlanLock(Record, frozen=True, kw_only=True):
@@ -125,21 +125,10 @@ def differences(
     old: BenchmarkPlan, new: BenchmarkPlan, *, ignored: Collection[str] = ()
 ) -> list[str]:
     """``key: old → new`` for every part of the identity that differs."""
-    keys = sorted({*old.identity, *new.identity} - set(ignored))
     return [
-        line
-        for key in keys
-        for line in _differing(key, old.identity.get(key), new.identity.get(key))
+        f"{found.what}: {_short(found.baseline)} → {_short(found.candidate)}"
+        for found in changes(old.identity, new.identity, ignored=ignored)
     ]
-
-
-def _differing(key: str, old: Json, new: Json) -> Iterator[str]:
-    """Of two mappings only what differs in them: a long one would hide it."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in sorted({*old, *new}):
-            yield from _differing(f"{key}.{name}", old.get(name), new.get(name))
-    elif old != new:
-        yield f"{key}: {_short(old)} → {_short(new)}"
 
 
 def check_resumable(

@@ -242,10 +242,13 @@ def _check_endpoint_type(
 
 def _model_identity(service: ApiService | SimulatedService) -> dict[str, Json]:
     """What changes a model's answers. Its address, limits and timeouts do not."""
+    from ..traffic.interceptors.opening import identity as interceptor_identity
+
     identity: dict[str, Json] = {
         "protocol": service.protocol,
         "generation": service.generation.model_dump(exclude_none=True),
         "extra_body": dict(service.proxy.extra_body) if service.proxy else {},
+        "interceptors": interceptor_identity(service.proxy),
     }
     if isinstance(service, SimulatedService):
         faults = service.faults

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..results.audit import FLAGGED
+from ..results.identity import incomparable, words
 from ..results.read_bundle import Published
 from ..results.run_info import RunInfo, RunStatus
 from ..types import Record
@@ -15,8 +16,6 @@ TRUNCATED = 0.01
 """Share of cut-off answers from which a reader is told."""
 STRICT_GAP = 0.02
 """Part of the score that rests on answers in another format than was asked for."""
-FREE = ("model", "service", "solver.model", "repeats", "n_problems")
-"""Identity in which results of one benchmark may differ and yet stand side by side."""
 
 ENDS = {
     RunStatus.INCOMPLETE: "is incomplete: some rollouts have no verdict",
@@ -132,6 +131,6 @@ def _differences(one: Published, other: Published) -> Iterator[str]:
         yield "number of problems"
     if not one.identity or not other.identity:
         return
-    for key in {*one.identity, *other.identity}:
-        if not key.startswith(FREE) and one.identity.get(key) != other.identity.get(key):
-            yield key.removeprefix("environment.").replace("_", " ").replace(".", " ")
+    for found in incomparable(one.identity, other.identity):
+        if found.what != words("n_problems"):  # said above
+            yield found.what

@@ -5,6 +5,7 @@ A request keeps the body in its wire dialect, so an interceptor sees what the se
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -119,6 +120,17 @@ class Place:
     """US dollars of one call; None where the price is not known."""
 
 
+class Changes(enum.StrEnum):
+    """What an interceptor can change; whether two runs mean the same depends on it."""
+
+    NOTHING = "nothing"
+    """It watches, stores or times: with or without it, the results mean the same."""
+    ANSWERS = "answers"
+    """What the model is asked stays; which answers come back, or how they read, may differ."""
+    REQUESTS = "requests"
+    """The model is asked something else."""
+
+
 class Interceptor:
     """One step of the pipeline. A subclass overrides what it touches.
 
@@ -133,6 +145,8 @@ class Interceptor:
 
     best_effort: ClassVar[bool] = False
     """A failure of ``on_response`` is logged and does not fail the call."""
+    changes: ClassVar[Changes] = Changes.REQUESTS
+    """What it can change. All but ``NOTHING`` is part of a run's identity, with its options."""
     offline: bool = False
     """It answers every call by itself: nobody needs to be at the endpoint."""
 

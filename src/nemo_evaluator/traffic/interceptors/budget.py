@@ -13,7 +13,7 @@ from ...config.base import ConfigRecord
 from ...errors import BudgetExceeded, ConfigError, RunBudgetExceeded
 from ..dialects.contract import parse_usage
 from ..ledger import Sessions, Totals
-from ..types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse, Place
+from ..types import CallContext, Changes, Ended, Interceptor, ModelRequest, ModelResponse, Place
 
 
 class LimitConfig(ConfigRecord):
@@ -27,6 +27,8 @@ class LimitConfig(ConfigRecord):
 
 class Budget(Interceptor):
     """Refuses calls once a limit is reached."""
+
+    changes = Changes.ANSWERS
 
     class Options(ConfigRecord):
         """At least one limit."""

@@ -29,6 +29,7 @@ from ..store.sqlite_file import FILE
 from ..store.worth import worth_keeping
 from ..types import (
     CallContext,
+    Changes,
     Ended,
     Forward,
     Interceptor,
@@ -55,6 +56,8 @@ class CacheStats:
 
 class Caching(Interceptor):
     """Answers from the cache, and fills it."""
+
+    changes = Changes.NOTHING
 
     class Options(ConfigRecord):
         """Where, what and how much."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from ...config.base import ConfigRecord
-from ..types import Interceptor, ModelRequest
+from ..types import Changes, Interceptor, ModelRequest
 
 
 class DropParams(Interceptor):
     """Removes top-level fields of the body; those a request does not have are no matter."""
+
+    changes = Changes.ANSWERS
 
     class Options(ConfigRecord):
         """Which ones."""

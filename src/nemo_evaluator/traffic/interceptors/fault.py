@@ -23,7 +23,7 @@ from ..dialects.contract import as_dict, dicts, text_of
 from ..http import TransportError
 from ..store.keys import Keys
 from ..store.recording_file import Occurrences, Scope
-from ..types import CallContext, Forward, Interceptor, ModelRequest, ModelResponse, Place
+from ..types import CallContext, Changes, Forward, Interceptor, ModelRequest, ModelResponse, Place
 
 log = logging.getLogger("nemo_evaluator.traffic")
 
@@ -51,6 +51,8 @@ KINDS: tuple[Kind, ...] = (
 
 class Fault(Interceptor):
     """Lets tries fail."""
+
+    changes = Changes.ANSWERS
 
     class Options(ConfigRecord):
         """Probability of each fault per try; together at most 1."""

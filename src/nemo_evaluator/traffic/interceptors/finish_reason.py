@@ -10,13 +10,15 @@ from typing import Any
 
 from ...config.base import ConfigRecord
 from ..dialects.contract import as_dict, as_int, dicts
-from ..types import EventFilter, Interceptor, ModelRequest, ModelResponse
+from ..types import Changes, EventFilter, Interceptor, ModelRequest, ModelResponse
 
 CAPS = ("max_completion_tokens", "max_tokens")
 
 
 class FinishReason(Interceptor):
     """Mends ``stop`` to ``length``."""
+
+    changes = Changes.ANSWERS
 
     best_effort = True
 

@@ -23,7 +23,7 @@ from ...config.base import ConfigRecord
 from ...config.secrecy import MASK, secret_field
 from ...errors import ConfigError
 from ...types import ErrorInfo
-from ..types import Ended, Interceptor, ModelRequest, ModelResponse, Place
+from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse, Place
 from ..wire import encode
 
 log = logging.getLogger("nemo_evaluator.traffic")
@@ -35,6 +35,8 @@ WRITE_SHARE = 20.0
 
 class HttpPairsDump(Interceptor):
     """Keeps pairs, and writes them."""
+
+    changes = Changes.NOTHING
 
     best_effort = True
 

@@ -6,13 +6,15 @@ import logging
 
 from ...config.base import ConfigRecord
 from ..dialects.contract import parse_usage
-from ..types import Interceptor, ModelRequest, ModelResponse
+from ..types import Changes, Interceptor, ModelRequest, ModelResponse
 
 log = logging.getLogger("nemo_evaluator.traffic")
 
 
 class LogTokens(Interceptor):
     """Logs usage as the provider reports it."""
+
+    changes = Changes.NOTHING
 
     best_effort = True
 

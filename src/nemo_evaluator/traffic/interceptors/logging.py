@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ...config.base import ConfigRecord
 from ..scrub import Scrubber
-from ..types import Ended, Interceptor, ModelRequest, ModelResponse, Place
+from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse, Place
 from ..wire import encode
 
 MARGIN = 1000
@@ -18,6 +18,8 @@ log = logging.getLogger("nemo_evaluator.traffic")
 
 class Logging(Interceptor):
     """Logs previews, cleaned of secrets."""
+
+    changes = Changes.NOTHING
 
     best_effort = True
 

@@ -11,7 +11,7 @@ from ...config.problems import Problem, format_path, suggest
 from ...config.proxy import InterceptorConfig, ProxyConfig
 from ...errors import ConfigError
 from ...plugins import installed
-from ..types import Interceptor, Step
+from ..types import Changes, Interceptor, Step
 from . import BUILT_IN, ENDPOINT, GROUP, list_interceptors
 
 if TYPE_CHECKING:
@@ -39,6 +39,20 @@ def open_interceptors(configs: Sequence[InterceptorConfig]) -> list[tuple[str, S
         if config.name != ENDPOINT:
             steps.append((config.name, _open(config)))
     return steps
+
+
+def identity(proxy: ProxyConfig | None) -> list[dict[str, Any]]:
+    """Every interceptor of a `proxy` section that changes a request or an answer, in order.
+    Raises ConfigError for one that cannot be loaded."""
+    found = []
+    for config in default_interceptors(proxy) if proxy is not None else []:
+        if config.name == ENDPOINT:
+            continue
+        changes = getattr(_load(config.name), "changes", Changes.REQUESTS)
+        if changes is not Changes.NOTHING:
+            options = dict(config.config)
+            found.append({"name": config.name, "changes": str(changes), "config": options})
+    return found
 
 
 def check_interceptors(

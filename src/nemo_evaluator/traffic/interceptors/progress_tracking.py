@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from ...config.base import ConfigRecord
 from ...config.endpoints import check_url
-from ..types import Ended, Interceptor, ModelRequest, ModelResponse
+from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse
 
 log = logging.getLogger("nemo_evaluator.traffic")
 WEBHOOK_SECONDS = 30.0
@@ -21,6 +21,8 @@ WEBHOOK_SECONDS = 30.0
 
 class ProgressTracking(Interceptor):
     """``POST {"completed": n}`` to the webhook."""
+
+    changes = Changes.NOTHING
 
     best_effort = True
 

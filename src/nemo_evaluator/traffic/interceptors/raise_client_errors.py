@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ...config.base import ConfigRecord
 from ...errors import ModelError, PermanentError
 from ...types import ErrorInfo
-from ..types import CallContext, Forward, Interceptor, ModelRequest, ModelResponse
+from ..types import CallContext, Changes, Forward, Interceptor, ModelRequest, ModelResponse
 
 MAX_SESSIONS = 100_000
 """Failed sessions that nobody ends are forgotten, the oldest first."""
@@ -41,6 +41,8 @@ class _Refusal:
 
 class RaiseClientErrors(Interceptor):
     """Makes ModelErrors with a 4xx status PermanentErrors, and remembers them by session."""
+
+    changes = Changes.ANSWERS
 
     class Options(ConfigRecord):
         """It has no options."""

@@ -20,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ...config.base import ConfigRecord
 from ..dialects.contract import as_dict, as_int, as_str, text_of
-from ..types import EventFilter, Interceptor, ModelRequest, ModelResponse
+from ..types import Changes, EventFilter, Interceptor, ModelRequest, ModelResponse
 
 FIELDS = ("reasoning_content", "reasoning")
 TEXT = {"chat_completions": "content", "completions": "text"}
@@ -30,6 +30,8 @@ CUT_OFF = "length"
 
 class Reasoning(Interceptor):
     """Moves reasoning to its field, or back into the content."""
+
+    changes = Changes.ANSWERS
 
     class Options(ConfigRecord):
         """Which way, and between which tags."""

@@ -26,6 +26,7 @@ from ..store.keys import Keys, field_digests
 from ..store.recording_file import Head, Occurrences, Recording, RecordingWriter, Scope
 from ..types import (
     CallContext,
+    Changes,
     Ended,
     Forward,
     Interceptor,
@@ -47,6 +48,8 @@ _open: WeakSet[Record | Replay] = WeakSet()
 
 class Record(Interceptor):
     """Writes how every call ended."""
+
+    changes = Changes.NOTHING
 
     class Options(ConfigRecord):
         """Where to."""
@@ -130,6 +133,8 @@ class Record(Interceptor):
 
 class Replay(Interceptor):
     """Answers out of a recording."""
+
+    changes = Changes.NOTHING
 
     class Options(ConfigRecord):
         """Where from."""

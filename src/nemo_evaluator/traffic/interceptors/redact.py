@@ -17,7 +17,7 @@ import msgspec
 from pydantic import AfterValidator, Field, model_validator
 
 from ...config.base import ConfigRecord
-from ..types import Interceptor, ModelRequest, ModelResponse, Place
+from ..types import Changes, Interceptor, ModelRequest, ModelResponse, Place
 
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 PRESETS = {
@@ -59,6 +59,8 @@ def _checked(text: str) -> str:
 
 class Redact(Interceptor):
     """Replaces what matches."""
+
+    changes = Changes.ANSWERS
 
     class Options(ConfigRecord):
         """What, and by what."""

@@ -9,13 +9,15 @@ from pydantic import Field
 
 from ...config.base import ConfigRecord
 from ..dialects.contract import parse_usage
-from ..types import Ended, Interceptor, ModelRequest, ModelResponse
+from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse
 
 log = logging.getLogger("nemo_evaluator.traffic")
 
 
 class ResponseStats(Interceptor):
     """Counts answers by finish reason and failures by kind; sums tokens and latency."""
+
+    changes = Changes.NOTHING
 
     best_effort = True
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from ...config.base import ConfigRecord
 from ..dialects.contract import as_dict, dicts
-from ..types import Interceptor, ModelRequest, ModelResponse
+from ..types import Changes, Interceptor, ModelRequest, ModelResponse
 
 STREAMED = ("chat_completions", "completions", "responses")
 
 
 class Streaming(Interceptor):
     """Sets ``stream`` where the protocol has streams."""
+
+    changes = Changes.NOTHING
 
     class Options(ConfigRecord):
         """What becomes of answers."""

@@ -17,7 +17,7 @@ from pydantic import Field
 from ...config.base import ConfigRecord
 from ...errors import BudgetExceeded
 from ..dialects.contract import SYSTEM_ROLES, dicts, text_of
-from ..types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse
+from ..types import CallContext, Changes, Ended, Interceptor, ModelRequest, ModelResponse
 
 log = logging.getLogger("nemo_evaluator.traffic")
 
@@ -29,6 +29,8 @@ GENERATING = ("chat_completions", "completions", "responses")
 
 class TurnCounter(Interceptor):
     """Counts, announces, and ends a session that is out of turns with BudgetExceeded."""
+
+    changes = Changes.ANSWERS
 
     class Options(ConfigRecord):
         """Without ``max_turns`` turns are only counted and logged."""
