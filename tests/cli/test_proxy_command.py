@@ -58,6 +58,7 @@ def refused(*words: str, **env: str) -> str:
 
 def post(url: str, body: Any, **headers: str) -> Any:
     data = json.dumps(body).encode()
+    headers["Content-Type"] = "application/json"
     with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as response:
         return json.load(response)
 

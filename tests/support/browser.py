@@ -95,10 +95,10 @@ class Page:
 
 
 @asynccontextmanager
-async def browser(program: str, profile: Path) -> AsyncIterator[Page]:
+async def browser(program: str, profile: Path, *flags: str) -> AsyncIterator[Page]:
     """A tab of a Chromium of its own."""
     process = subprocess.Popen(
-        [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        [program, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

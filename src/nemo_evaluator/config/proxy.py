@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from .base import ConfigRecord
 
+_HOST_PATTERN = r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?"
+_HOST = re.compile(_HOST_PATTERN)
+_ORIGIN = re.compile(rf"[a-zA-Z][\w+.-]*://{_HOST_PATTERN}")
+_PATH = re.compile(r"/|(/(?!\.{1,2}(/|$))[\w.~%:@!$&'()+,;=-]+)+/?")
 RETRY_ON_STATUS = (408, 409, 429, 500, 502, 503, 504)
 
 
@@ -80,8 +85,39 @@ class ProxyConfig(ConfigRecord):
     """Most requests in flight to the service, whatever the benchmarks allow."""
     model_traffic: ModelTrafficCaptureConfig = Field(default_factory=ModelTrafficCaptureConfig)
     """What is kept of the traffic."""
+    pass_through: list[str] = Field(default_factory=list)
+    """Paths that the HTTP door passes on to the endpoint though they are no model calls, each with
+    all below it: `/v1/files`; `/` stands for all."""
+    allowed_origins: list[str] = Field(default_factory=list)
+    """Origins of web pages that may use the HTTP door from a browser: `https://ui.example.com`."""
+    allowed_hosts: list[str] = Field(default_factory=list)
+    """Names, `name` or `name:port`, under which a door on loopback is reached besides its own."""
     finish_reason_fixup: bool = True
     """Mend finish reasons that contradict the answer."""
+
+    @field_validator("pass_through")
+    @classmethod
+    def _are_paths(cls, paths: list[str]) -> list[str]:
+        for path in paths:
+            if not _PATH.fullmatch(path):
+                raise ValueError(f"{path!r} is no path: write it as /v1/files, without * and query")
+        return paths
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _are_origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: write scheme://host or with :port")
+        return origins
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: list[str]) -> list[str]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no host: write name or name:port")
+        return hosts
 
     @field_validator("retry_on_status")
     @classmethod

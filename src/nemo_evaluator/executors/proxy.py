@@ -17,7 +17,8 @@ from ..config.proxy_file import load_proxy_file
 from ..errors import ConfigError
 from ..traffic.interceptors.opening import check_interceptors
 from ..traffic.open import open_http_model
-from ..traffic.proxy.server import ProxyServer, is_loopback
+from ..traffic.proxy.access import is_loopback
+from ..traffic.proxy.server import ProxyServer
 
 PREFERRED_PORT = 4000
 TOKEN = "NEL_PROXY_TOKEN"

@@ -123,7 +123,7 @@ class ModelClient:
         pinned: bool = True,
         upstream: str = "",
     ) -> None:
-        proxy = service.proxy or ProxyConfig()
+        self.proxy = proxy = service.proxy or ProxyConfig()
         self.name = name
         self.service_name = service_name or name
         self.protocol = service.protocol

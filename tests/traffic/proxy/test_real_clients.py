@@ -260,9 +260,9 @@ async def test_curl(proxy: ProxyServer) -> None:
         return out.decode()
 
     body = {"messages": QUESTION}
-    whole = await curl(f"{proxy.url}/v1/chat/completions", "-d", json.dumps(body))
+    whole = await curl(f"{proxy.url}/v1/chat/completions", "--json", json.dumps(body))
     assert json.loads(whole)["choices"][0]["message"]["content"]
     body["stream"] = True  # type: ignore[assignment]
-    streamed = await curl(f"{proxy.url}/v1/chat/completions", "-d", json.dumps(body))
+    streamed = await curl(f"{proxy.url}/v1/chat/completions", "--json", json.dumps(body))
     assert streamed.startswith("data: {") and streamed.endswith("data: [DONE]\n\n")
     assert json.loads(await curl(f"{proxy.url}/healthz")) == {"status": "ok"}

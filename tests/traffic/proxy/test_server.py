@@ -21,6 +21,7 @@ from nemo_evaluator.traffic.client import ModelClient
 from nemo_evaluator.traffic.proxy.server import ProxyServer
 from nemo_evaluator.traffic.types import CallContext
 
+JSON = {"Content-Type": "application/json"}
 CHAT = {"messages": [{"role": "user", "content": "2 + 2?"}]}
 TEXT = f"The answer is {number_of('2 + 2?')}"
 Start = Callable[..., Awaitable[ProxyServer]]
@@ -216,10 +217,11 @@ async def raw_upstream(data: bytes) -> tuple[asyncio.Server, str, list[bytes]]:
     return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", seen
 
 
-async def test_unknown_paths_are_passed_through(start: Start, ask: Ask) -> None:
+async def test_listed_paths_are_passed_through(start: Start, ask: Ask) -> None:
     said = b"HTTP/1.1 202 Accepted\r\nContent-Type: text/x\r\nX-Upstream: u\r\nServer: s\r\n"
     server, url, seen = await raw_upstream(said + b"Content-Length: 4\r\n\r\nbody")
-    proxy = await start(url=url, api_key="key-1234")
+    paths = ["/v1/files", "/tokenize", "/v1/x"]
+    proxy = await start(url=url, api_key="key-1234", proxy={"pass_through": paths})
     told = await ask(
         f"{proxy.url}/s/one/v1/files/a%20b?x=1&y=%26",
         method="PUT",
@@ -243,7 +245,7 @@ async def test_unknown_paths_are_passed_through(start: Start, ask: Ask) -> None:
 
 async def test_half_of_what_is_passed_through_is_no_answer(start: Start, ask: Ask) -> None:
     server, url, _ = await raw_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-    proxy = await start(url=url)
+    proxy = await start(url=url, proxy={"pass_through": ["/v1/files"]})
     with pytest.raises(aiohttp.ClientPayloadError):
         await ask(f"{proxy.url}/v1/files", method="GET")
     server.close()
@@ -302,7 +304,7 @@ async def test_nobody_upstream(start: Start, ask: Ask) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
-        proxy = await start(url=url, proxy={"max_retries": 0})
+        proxy = await start(url=url, proxy={"max_retries": 0, "pass_through": ["/v1"]})
         for path, body in (("/v1/chat/completions", CHAT), ("/v1/files", {})):
             told = await ask(proxy.url + path, body)
             assert told.status == 502 and told.body["error"]["type"] == "upstream_error"
@@ -322,7 +324,7 @@ async def test_bodies_that_are_no_object(
     proxy: ProxyServer, loopback: Loopback, ask: Ask, data: bytes
 ) -> None:
     for path in ("/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"):
-        told = await ask(proxy.url + path, data=data)
+        told = await ask(proxy.url + path, data=data, headers=JSON)
         assert told.status == 400
         assert told.body["error"]["type"] == "invalid_request_error"
     assert not loopback.calls
@@ -348,9 +350,9 @@ async def test_an_interceptor_that_crashes(
 async def test_a_body_too_large(start: Start, loopback: Loopback, ask: Ask) -> None:
     proxy = await start(options={"max_body_mb": 1})
     data = json.dumps(CHAT | {"padding": "x" * 20_000_000}).encode()
-    told = await ask(f"{proxy.url}/v1/chat/completions", data=BytesIO(data))
+    told = await ask(f"{proxy.url}/v1/chat/completions", data=BytesIO(data), headers=JSON)
     assert told.status == 413 and "1 MB" in told.body["error"]["message"]
-    told = await ask(f"{proxy.url}/v1/messages", data=BytesIO(data))
+    told = await ask(f"{proxy.url}/v1/messages", data=BytesIO(data), headers=JSON)
     assert (told.status, told.body["type"]) == (413, "error")
     page = (await ask(f"{proxy.url}/metrics", method="GET")).data.decode()
     assert 'nel_proxy_requests_total{kind="chat_completions",status="413"} 1' in page
@@ -404,7 +406,8 @@ async def test_a_client_that_leaves_cancels_the_call_upstream(
     port = int(proxy.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = json.dumps(CHAT | {"stream": stream}).encode()
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:%d\r\n" % port
+    head += b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     writer.write(head + body)
     await until(lambda: loopback.in_flight == 1)
     if stream:

@@ -15,8 +15,8 @@ from ..serving.messages import Request, Response, Stream
 from ..sse import SseParser, encode_event
 from ..types import CallContext, ModelRequest, ModelResponse
 from ..wire import decode, encode
-from .failures import STATUS, Told, error_body, told
-from .routes import SESSION_HEADER, Kind, Route, upstream_path
+from .failures import NO_RETRY, STATUS, Told, error_body, told
+from .routes import SESSION_HEADER, Kind, PassThrough, Route, stays_below, upstream_path
 
 HOP_BY_HOP = frozenset(
     (
@@ -26,7 +26,7 @@ HOP_BY_HOP = frozenset(
 )
 NOT_SENT = HOP_BY_HOP | {
     *("host", "content-length", "content-type", "content-encoding", "accept-encoding", "expect"),
-    *("x-api-key", "x-nel-token", SESSION_HEADER),
+    *("x-api-key", "x-nel-token", "origin", "referer", "cookie", SESSION_HEADER),
 }
 NOT_RETURNED = HOP_BY_HOP | {"content-length", "content-encoding", "content-type", "server", "date"}
 EVENT_STREAM = "text/event-stream"
@@ -38,7 +38,7 @@ class Calls:
     """Answers what `routes` has sorted."""
 
     def __init__(self, model: ModelClient) -> None:
-        self._model = model
+        self._model, self._pass = model, PassThrough(model.proxy.pass_through)
         self._transport = model.transport if isinstance(model.transport, HttpTransport) else None
         own = self._transport.headers if self._transport else {}
         self._not_sent = NOT_SENT | {name.lower() for name in own}
@@ -127,9 +127,12 @@ class Calls:
     async def _pass_through(
         self, request: Request, where: Route, guarded: bool
     ) -> Response | Stream | Told:
-        if self._transport is None:
+        is_listed = self._pass.allows if where.kind is Kind.OTHER else stays_below
+        if self._transport is None or not is_listed(where.path):
             message = f"there is no {request.method} {where.path}"
-            return Told(404, error_body(404, message))
+            if self._transport is not None:
+                message += "; paths to pass on to the endpoint are listed in proxy.pass_through"
+            return Told(404, error_body(404, message), dict(NO_RETRY))
         below_api, path = upstream_path(where.path)
         if query := request.query:
             path += f"?{query}"
@@ -189,7 +192,13 @@ def _whole(response: ModelResponse, body: dict[str, Any]) -> Response:
 
 
 def _returned(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in headers.items() if name.lower() not in NOT_RETURNED}
+    """An upstream's headers as a client gets them. Which web pages may read an answer is ours to
+    say, not the upstream's (``Access-Control-Allow-Origin: *`` is common)."""
+    return {
+        name: text
+        for name, text in headers.items()
+        if (lower := name.lower()) not in NOT_RETURNED and not lower.startswith("access-control-")
+    }
 
 
 async def _as_stream(response: ModelResponse, protocol: str) -> AsyncGenerator[bytes]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from urllib.parse import unquote
 
 _SESSION = re.compile(r"/s/([^/]+)(/.*)?")
 _VERSIONED = re.compile(r"(?:/v\d+)*(/.*)?")
+_ODD = re.compile(r"[\x00-\x1f\x7f\\]")
+MAX_DECODINGS = 5
+"""A path that is still percent-encoded after so many decodings has something to hide."""
 SESSION_HEADER = "x-nel-session"
 PROTOCOLS = {
     "/chat/completions": "chat_completions",
@@ -30,7 +34,7 @@ class Kind(Enum):
     HEALTH = auto()
     METRICS = auto()
     OTHER = auto()
-    """Nothing of ours: passed through."""
+    """Nothing of ours: passed through where the path is listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +84,37 @@ def upstream_path(path: str) -> tuple[bool, str]:
     if (match := _VERSIONED.fullmatch(path)) and match[1] != path:
         return True, match[1] or ""
     return False, path
+
+
+def stays_below(path: str) -> bool:
+    """Whether an upstream reads a path as one below the base it is put after, however it decodes:
+    no ``.`` and ``..`` segments, no empty ones, no backslash, no control character."""
+    for _ in range(MAX_DECODINGS):
+        if not path.startswith("/") or _ODD.search(path):
+            return False
+        segments = path.removesuffix("/").split("/")[1:]
+        if any(segment.partition(";")[0] in ("", ".", "..") for segment in segments):
+            return False
+        if (decoded := unquote(path)) == path:
+            return True
+        path = decoded
+    return False
+
+
+class PassThrough:
+    """The paths that a client may reach upstream though nobody here understands them."""
+
+    def __init__(self, paths: Collection[str]) -> None:
+        """Each path stands for itself and all below; ``/`` for everything."""
+        self._all = "/" in paths
+        self._listed = [(below, listed.rstrip("/")) for below, listed in map(upstream_path, paths)]
+
+    def allows(self, path: str) -> bool:
+        """Whether a path (without query) is listed, or below one that is."""
+        if not stays_below(path):
+            return False
+        below_api, bare = upstream_path(path)
+        return self._all or any(
+            below_api == below and (bare == listed or bare.startswith(f"{listed}/"))
+            for below, listed in self._listed
+        )

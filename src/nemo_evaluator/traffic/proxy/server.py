@@ -1,7 +1,8 @@
 """The proxy server: any client's requests through the pipeline of one service.
 
-Loopback needs no token; anything wider asks for one. A client that leaves cancels its call
-upstream; a stop drains what is in flight. No request, however broken, takes the server down.
+Loopback needs no token; anything wider asks for one. Web pages are kept out by ``access``. A client
+that leaves cancels its call upstream; a stop drains what is in flight. No request, however broken,
+takes the server down.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hmac
 import logging
 import time
-from ipaddress import ip_address
 from urllib.parse import quote
 
 from ...errors import ConfigError
@@ -19,6 +19,7 @@ from ..serving.messages import Request, Response, Stream
 from ..serving.server import Server
 from ..types import CallContext
 from ..wire import encode
+from .access import Access, bracketed, is_loopback, is_preflight, preflight_answer
 from .calls import Calls
 from .failures import NO_RETRY, Told, error_body
 from .metrics import CONTENT_TYPE, Metrics
@@ -54,6 +55,7 @@ class ProxyServer:
         self._drain = drain_seconds
         self.metrics = Metrics()
         self._calls = Calls(model)
+        self._access = Access(host, port, model.proxy)
         self._contexts: dict[str, CallContext] = {}
         self._closed: set[str] = set()
         self._server = Server(self, Limits(body_bytes=max_body_mb * MEGABYTE))
@@ -70,8 +72,8 @@ class ProxyServer:
                 where=f"{self._host}:{self._port}",
                 hint="choose another port; 0 takes a free one",
             ) from None
-        shown = f"[{self._host}]" if ":" in self._host else self._host
-        self.url = f"http://{shown}:{port}"
+        self._access = Access(self._host, port, self._model.proxy)
+        self.url = f"http://{bracketed(self._host)}:{port}"
         return self.url
 
     async def stop(self) -> None:
@@ -94,16 +96,21 @@ class ProxyServer:
 
     def admit(self, request: Request) -> Response | None:
         """Strangers are turned away before they send megabytes."""
-        if self._token is None:
-            return None
         where = route(request.method, request.path)
-        if where.kind is Kind.HEALTH or self._is_known(request, self._token):
+        if (refused := self._access.refusal(request, where)) is not None:
+            self.metrics.note(_kind(where), refused.status, 0.0)
+            return _error(refused, where)
+        if self._token is None or where.kind is Kind.HEALTH or is_preflight(request):
+            return None
+        if self._is_known(request, self._token):
             return None
         message = "this proxy wants its token as API key"
         return _error(Told(401, error_body(401, message, "invalid_api_key"), dict(NO_RETRY)), where)
 
     async def answer(self, request: Request) -> Response | Stream:
         """Answer one request, whatever it is."""
+        if is_preflight(request):
+            return preflight_answer(request)
         where = route(request.method, request.path)
         if where.kind is Kind.HEALTH:
             return Response(200, encode({"status": "ok"}))
@@ -156,14 +163,6 @@ class ProxyServer:
         )
         wanted = token.encode()
         return any(hmac.compare_digest(_bytes(text), wanted) for text in given)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _bytes(text: str) -> bytes:

@@ -32,7 +32,10 @@ class Wire(Protocol):
 class Request:
     """One whole request."""
 
-    __slots__ = ("body", "headers", "is_old", "keep", "method", "stream", "target", "wire")
+    __slots__ = (
+        *("answer_headers", "body", "headers", "is_old", "keep"),
+        *("method", "stream", "target", "wire"),
+    )
 
     def __init__(
         self, method: str, target: str, headers: dict[str, str], *, keep: bool, is_old: bool
@@ -47,6 +50,8 @@ class Request:
         """The client wants to go on using the connection."""
         self.is_old = is_old
         """HTTP/1.0, which knows no chunks."""
+        self.answer_headers: Mapping[str, str] = NOTHING
+        """Headers that its answer gets, whatever it is."""
         self.wire: Wire | None = None
         self.stream: Stream | None = None
         """The answer, once it was begun."""
@@ -74,6 +79,8 @@ class Request:
         Raises ValueError for a header that cannot be sent.
         """
         assert self.wire is not None and self.stream is None
+        if self.answer_headers:
+            headers = {**headers, **self.answer_headers}
         self.stream = Stream(self, self.wire, status, headers, content_type)
         return self.stream
 
@@ -105,6 +112,8 @@ class Response:
         """All bytes of it. Raises ValueError for a header that cannot be sent."""
         start = _start(self.status, self.content_type, request, keep)
         fields = _fields(self.headers) if self.headers else b""
+        if request is not None and request.answer_headers:
+            fields += _fields(request.answer_headers)
         if _is_bodiless(self.status):
             return b"%b%b\r\n" % (start, fields)
         body = b"" if request is not None and request.method == "HEAD" else self.body
