@@ -188,8 +188,10 @@ class Solution(Record, frozen=True, kw_only=True):
     model: str | None = None
     latency_ms: float = 0.0
     ttft_ms: float | None = None
+    calls: int = 1
+    """Model calls that were answered: one for a single turn, several for an agent."""
     tries: int = 1
-    """Requests it took, retries included."""
+    """Requests those calls took, retries included."""
     cost_usd: float | None = None
     trajectory: tuple[dict[str, Any], ...] = ()
     """Steps of an agent. Empty for a single turn: problem and response already say it all."""

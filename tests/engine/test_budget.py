@@ -13,12 +13,13 @@ from runs import BENCH, rows
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.config.budget import BudgetConfig
 from nemo_evaluator.config.load import parse
+from nemo_evaluator.engine.accounts import Spent
 from nemo_evaluator.engine.budget import RunBudget, total_interval
 from nemo_evaluator.engine.control import Control
 from nemo_evaluator.executors.local import Options, RunResult
 from nemo_evaluator.executors.local import run as run_locally
 from nemo_evaluator.stats.student import t_quantile
-from nemo_evaluator.types import RolloutKey, Solution, Usage
+from nemo_evaluator.types import RolloutKey, Usage
 
 
 def document(tmp_path: Path, url: str, **more: Any) -> dict[str, Any]:
@@ -118,9 +119,10 @@ def test_the_pilot_is_what_was_begun_first() -> None:
     for key in keys:
         pilot.begin(key)
     for key in reversed(keys):
-        solution = Solution(response="", usage=Usage(prompt_tokens=5, completion_tokens=5))
-        budget.add(solution)
-        pilot.end(key, solution)
+        spent = Spent(Usage(prompt_tokens=5, completion_tokens=5), None, calls=1, tries=1)
+        budget.attempted(spent)
+        pilot.attempted(key, spent)
+        pilot.end(key)
         assert bool(said) == (key.problem_idx == 0)
     assert "about 1,000 tokens [1,000 tokens, 1,000 tokens]" in said[0]
     assert budget.pilot("small", 20) is None

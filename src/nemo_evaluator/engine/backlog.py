@@ -16,6 +16,7 @@ from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..results.journal import Errored, JournalIndex, JournalReader, ProblemSeeded, Solved
 from ..types import Phase, Problem, RolloutKey, Solution
+from .accounts import NOTHING, Spent
 from .plan import problem_digest
 
 QUOTE_CHARS = 40
@@ -31,6 +32,8 @@ class Work:
     attempt: int
     solution: Solution | None = None
     """A journaled answer that only lacks its verdict."""
+    spent: Spent = NOTHING
+    """What the attempt has used, where nothing came of it yet."""
 
 
 class Backlog:

@@ -1,6 +1,6 @@
 """What a run has used, against what it may use, and a forecast from its first rollouts.
 
-A rollout is begun only where what is used, what is on its way and what it will use itself, each at
+An attempt is begun only where what is used, what is on its way and what it will use itself, each at
 the mean so far, stay within the limits; otherwise it waits for one that is on its way. So a limit
 is met, not overrun by all that is in flight. The forecast takes the first rollouts that were
 *begun*, not the first that came back: those are the short ones.
@@ -13,26 +13,15 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ..config.budget import BudgetConfig
 from ..stats.student import t_quantile
-from ..types import RolloutKey, Solution, Usage
+from ..types import RolloutKey, Usage
+from .accounts import NOTHING, Spent
 from .control import Control
 
 PILOT = 20
 """Rollouts a forecast is made from."""
-
-
-class Spend(NamedTuple):
-    """Tokens and US dollars."""
-
-    tokens: float
-    usd: float | None
-
-    def of(self, kind: str) -> float | None:
-        """One of the two."""
-        return self.tokens if kind == "tokens" else self.usd
 
 
 @dataclass(slots=True)
@@ -44,8 +33,8 @@ class RunBudget:
     say: Callable[[str], None]
     tokens: int = 0
     usd: float | None = None
-    answers: int = 0
-    """Answers that ``tokens`` and ``usd`` are sums over."""
+    attempts: int = 0
+    """Attempts that used something, whatever became of them."""
     on_their_way: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _timer: asyncio.TimerHandle | None = None
@@ -61,23 +50,21 @@ class RunBudget:
         if self._timer is not None:
             self._timer.cancel()
 
-    def add(self, solution: Solution) -> None:
-        """Count an answer that was paid for, of this invocation or an earlier one."""
-        if solution.cached:
+    def attempted(self, spent: Spent) -> None:
+        """Count what an attempt used, of this invocation or an earlier one."""
+        if spent is NOTHING:
             return
-        self.answers += 1
-        self.tokens += solution.usage.total_tokens or 0
-        if solution.cost_usd is not None:
-            self.usd = (self.usd or 0.0) + solution.cost_usd
+        self.attempts += 1
+        self.spend(spent.usage, spent.usd)
 
     def spend(self, usage: Usage, usd: float | None) -> None:
-        """Count what was paid for besides answers: what judges used."""
+        """Count what was paid for besides attempts: what judges used."""
         self.tokens += usage.total_tokens or 0
         if usd is not None:
             self.usd = (self.usd or 0.0) + usd
 
     async def admit(self) -> bool:
-        """Wait until a rollout may begin; False if none may any more. Pair with ``release``."""
+        """Wait until an attempt may begin; False if none may any more. Pair with ``release``."""
         while not self.control.stopping:
             limit = self._in_the_way()
             if limit is None:
@@ -91,7 +78,7 @@ class RunBudget:
         return False
 
     def release(self) -> None:
-        """A rollout that was admitted is over."""
+        """An attempt that was admitted is over."""
         self.on_their_way -= 1
         self._changed.set()
 
@@ -112,10 +99,10 @@ class RunBudget:
             if limit is None:
                 continue
             used = (self.tokens if kind == "tokens" else self.usd) or 0.0
-            mean = used / self.answers if self.answers else 0.0
+            mean = used / self.attempts if self.attempts else 0.0
             if used + (self.on_their_way + 1) * mean > limit:
                 return _shown(limit, kind)
-            if not self.answers and self.on_their_way >= PILOT:
+            if not self.attempts and self.on_their_way >= PILOT:
                 return _shown(limit, kind)
         return None
 
@@ -130,33 +117,37 @@ class Pilot:
     budget: RunBudget
     label: str
     open_rollouts: int
-    _waiting: set[RolloutKey] = field(default_factory=set)
+    _waiting: dict[RolloutKey, Spent] = field(default_factory=dict)
+    """What those that are not over have used so far, in all their attempts."""
     _begun: int = 0
-    _spent: list[Spend] = field(default_factory=list)
+    _spent: list[Spent] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
 
     def begin(self, key: RolloutKey) -> None:
         """A rollout is begun."""
         if self._begun < PILOT:
             self._begun += 1
-            self._waiting.add(key)
+            self._waiting[key] = NOTHING
 
-    def end(self, key: RolloutKey, solution: Solution | None) -> None:
-        """A rollout came back, or failed (None). The last one of the pilot makes the forecast."""
-        if key not in self._waiting:
+    def attempted(self, key: RolloutKey, spent: Spent) -> None:
+        """An attempt of a rollout used this."""
+        if key in self._waiting:
+            self._waiting[key] = self._waiting[key].plus(spent)
+
+    def end(self, key: RolloutKey) -> None:
+        """A rollout was answered, or failed. The last one of the pilot makes the forecast."""
+        spent = self._waiting.pop(key, None)
+        if spent is None:
             return
-        self._waiting.discard(key)
-        if solution is not None:
-            tokens = solution.usage.total_tokens or 0
-            self._spent.append(Spend(tokens, solution.cost_usd))
+        if spent.calls:
+            self._spent.append(spent)
         if self._begun == PILOT and not self._waiting and len(self._spent) > 1:
             self.budget.say(self._forecast())
 
     def _forecast(self) -> str:
         parts, warnings = [], []
         for kind, limit in (("tokens", self.budget.config.tokens), ("usd", self.budget.config.usd)):
-            spent = [spend.of(kind) for spend in self._spent]
-            known = [value for value in spent if value is not None]
+            known = [value for spent in self._spent if (value := _amount(spent, kind)) is not None]
             if len(known) < 2:
                 continue
             low, mean, high = total_interval(known, self.open_rollouts)
@@ -168,6 +159,10 @@ class Pilot:
                 warnings.append(f"the budget of {_shown(limit, kind)} lasts for about {share:.0%}")
         text = f"forecast for {self.label}, from {len(self._spent)} rollouts: {', '.join(parts)}"
         return "; ".join([text, *warnings])
+
+
+def _amount(spent: Spent, kind: str) -> float | None:
+    return float(spent.usage.total_tokens or 0) if kind == "tokens" else spent.usd
 
 
 def total_interval(values: list[float], count: int) -> tuple[float, float, float]:

@@ -30,8 +30,8 @@ from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
 from ..traffic.urls import is_reward_url
 from ..types import BenchmarkPlan, Json, Problem, Solution
+from .job import Job
 from .plan import plan_benchmark, problem_order
-from .rollouts import Job
 from .sandboxing import open_sandboxes
 from .scorers import with_metrics
 from .shards import KEY as SHARD

@@ -19,7 +19,7 @@ from ..scoring.input import ScorerInput, target_text
 from ..scoring.reasoning import visible
 from ..solvers.contract import SolveTools
 from ..types import Json, Problem, Score, Solution
-from .rollouts import NeverAskedError
+from .failures import NeverAskedError
 from .scorers import WithMetrics, with_account
 
 

@@ -10,76 +10,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-import traceback
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import msgspec
-
-from ..environments.contract import Environment, Sandboxes, VerifyTools
-from ..errors import ConfigError, InfraError, NelError, PermanentError, RunBudgetExceeded
-from ..judging.sitting import Court
-from ..results.journal import Errored, JournalIndex, Scored, Solved
+from ..environments.contract import VerifyTools
+from ..errors import (
+    ConfigError,
+    InfraError,
+    ModelError,
+    NelError,
+    PermanentError,
+    RunBudgetExceeded,
+)
+from ..results.journal import JournalIndex
 from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL
 from ..sandboxes.contract import SandboxLost
-from ..solvers.contract import Solver, SolveTools
-from ..traffic.client import ModelClient
-from ..traffic.ledger import Totals
+from ..solvers.contract import SolveTools
 from ..traffic.types import CallContext
-from ..types import (
-    BenchmarkPlan,
-    ErrorInfo,
-    Failure,
-    Outcome,
-    Phase,
-    RolloutKey,
-    Score,
-    Solution,
-    Usage,
-)
+from ..types import Failure, Phase, RolloutKey, Score, Solution
+from .accounts import accounted, of_session, of_solution
 from .backlog import Backlog, Work
 from .budget import RunBudget
 from .control import REFUSAL_LIMIT, Control, ServiceHealth
+from .failures import NeverAskedError, described, info_of, interrupted, seed_error
+from .job import Job
 from .progress import Tally
+from .recorder import Recorder
 from .watchdog import Activity, Watchdog
 
 MAX_BACKOFF_SECONDS = 30.0
-SCORER_PATIENCE = 3
+PATIENCE = 3
+"""So many failures of a user's solver or scorer, and no success, give the benchmark up."""
 SANDBOX_TRIES = 3
 """A sandbox that is lost says nothing about the answer: another one is taken."""
 WHOLE_SERVICE = (Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA)
 """Permanent failures that are the service's, not one request's."""
 
 _T = TypeVar("_T")
-
-
-class NeverAskedError(Exception):
-    """The rollout was dropped before anything was sent; it stays open for a later run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is needed to run one benchmark."""
-
-    plan: BenchmarkPlan
-    environment: Environment
-    solver: Solver
-    model: ModelClient | None
-    order: Sequence[int]
-    folder: Path
-    max_concurrent: int
-    timeout: float
-    verify_timeout: float
-    max_system_retries: int
-    sandboxes: Sandboxes | None = None
-    court: Court | None = None
-    """Where judges are asked, if the benchmark has any."""
-    judges: Sequence[ModelClient] = ()
-    """What verification asks."""
 
 
 class Rollouts:
@@ -96,11 +64,12 @@ class Rollouts:
         tally: Tally,
         budget: RunBudget,
     ) -> None:
-        self._job, self._journal = job, journal
-        self._budget = budget
+        self._job, self._budget = job, budget
         open_rollouts = job.plan.n_rollouts - sum(s.scored for s in index.rollouts.values())
-        self._pilot = budget.pilot(job.plan.name, open_rollouts)
-        self._control, self._health, self._tally = control, health, tally
+        self._recorder = Recorder(
+            job.plan, open_rollouts, journal=journal, budget=budget, tally=tally
+        )
+        self._control, self._health = control, health
         self._backlog = Backlog(
             job.environment, job.order, job.plan.repeats, index, job.folder / JOURNAL
         )
@@ -110,13 +79,15 @@ class Rollouts:
         self._verify_slots = asyncio.Semaphore(2 * job.max_concurrent)
         self._refused: list[tuple[Work, Solution]] = []
         self._answered = any(state.solved_at >= 0 for state in index.rollouts.values())
-        self._verified = self._scorer_failures = 0
+        self._solved = self._answered
+        self._verified = self._scorer_failures = self._solver_bugs = 0
         self.failure: ConfigError | None = None
-        """Why the benchmark was given up, if the user must mend something."""
+        """Why the benchmark was given up, if the user must fix something."""
 
     async def run(self) -> None:
         """Until nothing is open, the run is stopping, or the benchmark is given up."""
         window = min(2 * self._job.max_concurrent, self._job.plan.n_rollouts)
+        self._recorder.began()
         try:
             async with self._watchdog:
                 workers = [asyncio.create_task(self._worker()) for _ in range(window)]
@@ -137,53 +108,63 @@ class Rollouts:
             try:
                 found = await self._backlog.next()
             except Exception as error:
-                self._give_up(_seed_error(error, self._job.plan.name))
+                self._give_up(seed_error(error, self._job.plan.name))
                 return
             if found is None:
                 return
             work, seeded = found
             if seeded is not None:
-                self._journal.append(seeded)
-            if work.solution is not None:
-                await self._rollout(work)  # paid for already
-            elif await self._budget.admit():
-                try:
-                    await self._rollout(work)
-                finally:
-                    self._budget.release()
+                self._recorder.seeded(seeded)
+            solution = work.solution or await self._ask(work)
+            if solution is not None:
+                await self._start_verification(work, solution)
 
-    async def _rollout(self, work: Work) -> None:
-        solution = work.solution
+    async def _ask(self, work: Work) -> Solution | None:
+        """The answer, journaled; None if there is none to verify. Each attempt is admitted by
+        itself, so that those which fail cannot spend more than the budget."""
         last = work.attempt + self._job.max_system_retries - 1
-        while solution is None:
+        while await self._budget.admit():
             try:
                 solution = await self._solve(work)
+            except asyncio.CancelledError:
+                self._stopped_midway(work)
+                raise
             except NeverAskedError:
-                return
-            except NelError as error:
-                retry = isinstance(error, InfraError) and not isinstance(error, PermanentError)
-                final = not retry or work.attempt >= last or self._over
-                self._errored(work, _info(error), final=final)
-                if isinstance(error, PermanentError) and error.info.kind in WHOLE_SERVICE:
-                    self._health.note_permanent(error)
-                    if self._health.down is not None:
-                        self._watchdog.abandon_waiting()
-                if final:
-                    return
-                work.attempt += 1
-                await self._control.sleep(min(MAX_BACKOFF_SECONDS, 2.0 ** (work.attempt - 2)))
+                self._stopped_midway(work)
+                return None
             except Exception as error:
-                self._errored(work, _bug(error, Phase.SOLVE), final=True)
-                return
+                if not self._retries(work, error, last=work.attempt >= last):
+                    return None
             else:
-                if not await self._admit(work, solution):
-                    return
-        await self._start_verification(work, solution)
+                return solution if self._admit(work, solution) else None
+            finally:
+                self._budget.release()
+            work.attempt += 1
+            await self._control.sleep(min(MAX_BACKOFF_SECONDS, 2.0 ** (work.attempt - 2)))
+        return None
+
+    def _retries(self, work: Work, error: Exception, *, last: bool) -> bool:
+        """Journal a failed attempt; whether another one makes sense."""
+        transient = isinstance(error, InfraError) and not isinstance(error, PermanentError)
+        final = not transient or last or self._over
+        self._recorder.errored(work, info_of(error, Phase.SOLVE), final=final)
+        if isinstance(error, PermanentError) and error.info.kind in WHOLE_SERVICE:
+            self._health.note_permanent(error)
+            if self._health.down is not None:
+                self._watchdog.abandon_waiting()
+        if not isinstance(error, NelError) or isinstance(error, ConfigError):
+            self._note_solver_bug(error)
+        return not final
+
+    def _stopped_midway(self, work: Work) -> None:
+        """An attempt that is given up leaves a trace only where something was paid for."""
+        if work.spent.calls:
+            self._recorder.errored(work, interrupted(), final=True)
 
     async def _solve(self, work: Work) -> Solution:
+        """One attempt. What its session used is counted whatever becomes of it."""
         job, key = self._job, work.key
-        if self._pilot is not None:
-            self._pilot.begin(key)
+        self._recorder.begin(work)
         session = CallContext(
             session=f"{job.plan.slug}/{key.problem_idx}/{key.repeat}", attempt=work.attempt
         )
@@ -200,16 +181,23 @@ class Rollouts:
             )
             return job.solver.solve(work.problem, SolveTools(job.model, context))
 
-        if job.model is None:
-            return await self._watched(key, Phase.SOLVE, job.timeout, solve)
+        solution: Solution | None = None
         try:
             solution = await self._watched(key, Phase.SOLVE, job.timeout, solve)
-            return _accounted(solution, job.model.ledger.session(session))
+        except ModelError as error:
+            solution = Solution(response="", error=error.info)
         except RunBudgetExceeded as error:
             self._stop(str(error))
             raise NeverAskedError from None
         finally:
-            job.model.end_session(session)
+            if job.model is not None:
+                work.spent = of_session(job.model.ledger.session(session))
+                job.model.end_session(session)
+            if solution is not None:
+                solution = accounted(solution, work.spent)
+                work.spent = of_solution(solution)
+            self._recorder.attempted(work, work.spent)
+        return solution
 
     async def _watched(
         self,
@@ -233,9 +221,10 @@ class Rollouts:
         finally:
             self._watchdog.end(activity)
 
-    async def _admit(self, work: Work, solution: Solution) -> bool:
+    def _admit(self, work: Work, solution: Solution) -> bool:
         """Journal an answer. While this benchmark has only been refused, refusals are held back:
         they may be ours (a parameter the endpoint does not take), and then none is an answer."""
+        self._solved = True
         refused = solution.error is not None and solution.error.kind is Failure.BAD_REQUEST
         if refused and not self._answered:
             self._refused.append((work, solution))
@@ -245,7 +234,7 @@ class Rollouts:
         if not refused:
             self._answered = True
             self._health.note_answer()
-        self._journal_solution(work, solution)
+        self._recorder.solved(work, solution)
         return True
 
     async def _settle_refusals(self) -> None:
@@ -253,8 +242,12 @@ class Rollouts:
             self._give_up_refused()
         if self.failure is None and self._answered:
             for work, solution in self._refused:
-                self._journal_solution(work, solution)
+                self._recorder.solved(work, solution)
                 await self._start_verification(work, solution)
+            return
+        for work, solution in self._refused:
+            if solution.error is not None:
+                self._recorder.errored(work, solution.error, final=True)
 
     def _give_up_refused(self) -> None:
         error = self._refused[0][1].error
@@ -270,20 +263,6 @@ class Rollouts:
     def _stop(self, reason: str) -> None:
         self._control.stop(reason)
         self._watchdog.abandon_waiting()
-
-    def _journal_solution(self, work: Work, solution: Solution) -> None:
-        self._budget.add(solution)
-        if self._pilot is not None:
-            self._pilot.end(work.key, solution)
-        self._journal.append(
-            Solved(
-                problem_idx=work.key.problem_idx,
-                repeat=work.key.repeat,
-                attempt=work.attempt,
-                at=time.time(),
-                solution=solution,
-            )
-        )
 
     async def _start_verification(self, work: Work, solution: Solution) -> None:
         if getattr(self._job.environment, "inline", False):
@@ -310,102 +289,40 @@ class Rollouts:
 
         try:
             score = await self._watched(work.key, Phase.VERIFY, self._job.verify_timeout, verify)
-        except NelError as error:
-            self._errored(work, _info(error, Phase.VERIFY), final=True)
-            self._note_scorer_failure(str(error))
         except Exception as error:
-            self._errored(work, _bug(error, Phase.VERIFY), final=True)
-            self._note_scorer_failure(f"{type(error).__name__}: {error}")
+            self._recorder.errored(work, info_of(error, Phase.VERIFY), final=True)
+            self._note_scorer_failure(error)
         else:
             self._verified += 1
-            self._scored(work, solution, score, (time.perf_counter() - started) * 1000)
+            verify_ms = (time.perf_counter() - started) * 1000
+            self._recorder.scored(work, solution, score, verify_ms)
 
-    def _note_scorer_failure(self, message: str) -> None:
+    def _note_scorer_failure(self, error: Exception) -> None:
         self._scorer_failures += 1
-        if self._verified == 0 and self._scorer_failures >= SCORER_PATIENCE:
+        if self._verified == 0 and self._scorer_failures >= PATIENCE:
+            what = str(error) if isinstance(error, NelError) else described(error)
             self._give_up(
                 ConfigError(
-                    f"no answer could be verified: {message}",
+                    f"no answer could be verified: {what}",
                     where=self._job.plan.name,
-                    hint="the answers are journaled: mend the scorer and add --resume",
+                    hint="the answers are journaled: fix the scorer and add --resume",
                 )
             )
 
-    def _scored(self, work: Work, solution: Solution, score: Score, verify_ms: float) -> None:
-        outcome = Outcome.MODEL_ERROR if solution.error is not None else Outcome.SCORED
-        self._journal.append(
-            Scored(
-                problem_idx=work.key.problem_idx,
-                repeat=work.key.repeat,
-                attempt=work.attempt,
-                at=time.time(),
-                outcome=outcome,
-                score=score,
-                verify_ms=round(verify_ms, 3),
-            ),
-            then=partial(self._tally.scored, score, solution),
-        )
-
-    def _errored(self, work: Work, error: ErrorInfo, *, final: bool) -> None:
-        if final and self._pilot is not None:
-            self._pilot.end(work.key, None)
-        stopped = error.kind is Failure.BUDGET
-        self._journal.append(
-            Errored(
-                problem_idx=work.key.problem_idx,
-                repeat=work.key.repeat,
-                attempt=work.attempt,
-                at=time.time(),
-                outcome=Outcome.BUDGET_STOP if stopped else Outcome.INFRA_ERROR,
-                error=error,
-            ),
-            then=partial(self._tally.errored, error.kind) if final else None,
-        )
+    def _note_solver_bug(self, error: Exception) -> None:
+        self._solver_bugs += 1
+        if not self._solved and self._solver_bugs >= PATIENCE:
+            self._give_up(
+                ConfigError(
+                    f"the solver fails on every problem: {described(error)}",
+                    where=self._job.plan.name,
+                    hint="fix the solver first; --resume without that would fail the same way",
+                )
+            )
 
     def _give_up(self, error: ConfigError) -> None:
         self.failure = self.failure or error
         self._watchdog.abandon_waiting()
-
-
-def _accounted(solution: Solution, used: Totals) -> Solution:
-    """With the session's own accounts, where the solver could not tell what an agent used."""
-    if solution.usage.total_tokens is not None or not used.answers:
-        return solution
-    usage = Usage(
-        prompt_tokens=used.prompt_tokens,
-        completion_tokens=used.completion_tokens,
-        reasoning_tokens=used.reasoning_tokens or None,
-        cached_tokens=used.cached_tokens or None,
-    )
-    return msgspec.structs.replace(
-        solution, usage=usage, cost_usd=used.cost_usd, tries=max(solution.tries, used.tries)
-    )
-
-
-def _info(error: NelError, phase: Phase | None = None) -> ErrorInfo:
-    info: ErrorInfo | None = getattr(error, "info", None)
-    if info is None:
-        info = ErrorInfo(kind=Failure.BUG, message=str(error))
-    return info if phase is None else msgspec.structs.replace(info, phase=phase)
-
-
-def _bug(error: Exception, phase: Phase) -> ErrorInfo:
-    return ErrorInfo(
-        kind=Failure.BUG,
-        message=f"{type(error).__name__}: {error}",
-        phase=phase,
-        traceback="".join(traceback.format_exception(error)[-8:]),
-    )
-
-
-def _seed_error(error: Exception, where: str) -> ConfigError:
-    if isinstance(error, ConfigError):
-        return error
-    return ConfigError(
-        f"a problem could not be seeded: {type(error).__name__}: {error}",
-        where=where,
-        hint="mend the benchmark and add --resume; answers so far are kept",
-    )
 
 
 async def _all_or_cancel(tasks: list[asyncio.Task[None]], *, cancel: bool = False) -> None:

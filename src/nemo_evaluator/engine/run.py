@@ -12,8 +12,9 @@ from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL, TRAFFIC
 from .budget import RunBudget
 from .control import Control, ServiceHealth
+from .job import Job
 from .progress import Tally
-from .rollouts import Job, Rollouts
+from .rollouts import Rollouts
 
 
 @dataclass(slots=True)

@@ -88,16 +88,21 @@ def in_view_of(shown: Visible, solution: Solution, score: Score) -> Score:
 
 def scorer_failed(name: str, idx: int, error: Exception) -> InfraError:
     """The error of a scorer, attributed: its name, the problem, and the line that raised."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    at = f" ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})" if frame else ""
+    what = f"{type(error).__name__}: {error}{raised_at(error)}"
     return InfraError(
-        f"scorer {name} failed on problem {idx}: {type(error).__name__}: {error}{at}",
+        f"scorer {name} failed on problem {idx}: {what}",
         kind=Failure.VERIFIER,
         phase=Phase.VERIFY,
         peer=name,
     )
+
+
+def raised_at(error: BaseException) -> str:
+    """The innermost line of an error's traceback, as `` (file:line)``; empty without one."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f" ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})" if frame else ""
 
 
 def _raw_span(shown: Visible, span: Json) -> Json:

@@ -9,8 +9,8 @@ from pathlib import Path
 from ..config.load import Loaded
 from ..config.runnable import check_runnable
 from ..config.services import ApiService, SimulatedService
+from ..engine.job import Job
 from ..engine.prepare import Prepared, prepare
-from ..engine.rollouts import Job
 from ..types import Problem
 
 SAMPLE = 50

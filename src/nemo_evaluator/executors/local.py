@@ -19,6 +19,7 @@ import msgspec
 
 from ..config.load import Loaded
 from ..config.runnable import check_runnable
+from ..engine.accounts import of_errored, of_solution
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.lock import directory_lock
@@ -31,7 +32,7 @@ from ..errors import ConfigError
 from ..reports.render import write_reports
 from ..results.audit import FLAGGED
 from ..results.derive import derive
-from ..results.journal import Solved, events, scan
+from ..results.journal import Errored, Solved, events, scan
 from ..results.judgements import judge_totals
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK
 from ..results.run_info import (
@@ -157,7 +158,9 @@ def _spent_before(prepared: Prepared, budget: RunBudget) -> None:
     for job in prepared.jobs:
         for event in events(job.folder / JOURNAL):
             if isinstance(event, Solved):
-                budget.add(event.solution)
+                budget.attempted(of_solution(event.solution))
+            elif isinstance(event, Errored):
+                budget.attempted(of_errored(event))
         if job.court is not None:
             paid = judge_totals(job.folder / JUDGEMENTS)
             budget.spend(paid.usage, paid.cost_usd)
@@ -202,7 +205,10 @@ def _has_rollouts(directory: Path, lock: PlanLock) -> bool:
 
 def _any_rollout(journal: Path) -> bool:
     """Whether anything in it was paid for."""
-    return any(isinstance(event, Solved) for event in events(journal))
+    return any(
+        isinstance(event, Solved) or (isinstance(event, Errored) and event.calls > 0)
+        for event in events(journal)
+    )
 
 
 def _open_run(directory: Path, prepared: Prepared, loaded: Loaded, options: Options) -> RunInfo:

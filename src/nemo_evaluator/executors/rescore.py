@@ -21,11 +21,11 @@ from ..config.load import Loaded, load
 from ..config.services import ApiService
 from ..engine.budget import RunBudget
 from ..engine.control import Control
+from ..engine.job import Job
 from ..engine.plan import PlanLock, digest, read_lock, write_lock
 from ..engine.prepare import prepare
 from ..engine.progress import Tally
 from ..engine.rescore import OtherScorer, Unasked, copy_answers
-from ..engine.rollouts import Job
 from ..engine.run import BenchmarkEnd, run_jobs
 from ..engine.shards import shard_of
 from ..errors import ConfigError

@@ -20,6 +20,7 @@ from ..stats.intervals import mean_interval
 from ..stats.passk import pass_at_k, pass_hat_k, reported_k
 from ..types import BenchmarkPlan, Failure, Solution, Usage
 from .distribution import Distribution, distribution
+from .journal import Errored, Solved
 from .judgements import JudgeTotals
 from .repeats import Agreement, agreement
 from .rows import RolloutRecord, extra_metrics, preview
@@ -81,15 +82,20 @@ class Collector:
             self._add_solution(record.solved.solution)
         if record.ended is not None:
             self._times.append(record.ended.at)
+            if isinstance(record.ended, Errored):
+                self._add_failed(record.ended)
         if (failure := record.failure) is not None:
             self._failures[failure] += 1
             self._add_example(record, failure)
         if record.scored is not None:
             self._add_score(record)
 
-    def add_attempt(self, solution: Solution) -> None:
+    def add_attempt(self, attempt: Solved | Errored) -> None:
         """An earlier attempt: it counts for cost and time, not for the score."""
-        self._add_solution(solution)
+        if isinstance(attempt, Solved):
+            self._add_solution(attempt.solution)
+        else:
+            self._add_failed(attempt)
 
     def add_judges(self, totals: JudgeTotals) -> None:
         """What judges were paid; call once."""
@@ -137,9 +143,25 @@ class Collector:
         )
 
     def _add_solution(self, solution: Solution) -> None:
-        usage = Usage() if solution.cached else solution.usage
         self._cached += solution.cached
         self._simulated |= solution.simulated
+        # An answer from the cache cost nothing, which is known where a price is.
+        self._add_usage(Usage() if solution.cached else solution.usage, solution.cost_usd)
+        self._retries += solution.tries - solution.calls
+        self._model_errors += solution.error is not None
+        if solution.error is None:
+            self._latency.append(solution.latency_ms)
+            self._finish[solution.finish_reason or "unknown"] += 1
+            if solution.usage.completion_tokens is not None:
+                self._completions.append(solution.usage.completion_tokens)
+        if solution.ttft_ms is not None:
+            self._ttft.append(solution.ttft_ms)
+
+    def _add_failed(self, attempt: Errored) -> None:
+        self._retries += attempt.tries - attempt.calls
+        self._add_usage(attempt.usage, attempt.cost_usd)
+
+    def _add_usage(self, usage: Usage, cost_usd: float | None) -> None:
         for position, count in enumerate(
             (
                 usage.total_tokens,
@@ -150,17 +172,8 @@ class Collector:
             )
         ):
             self._tokens[position] += count or 0
-        self._retries += solution.tries - 1
-        self._model_errors += solution.error is not None
-        if solution.error is None:
-            self._latency.append(solution.latency_ms)
-            self._finish[solution.finish_reason or "unknown"] += 1
-            if solution.usage.completion_tokens is not None:
-                self._completions.append(solution.usage.completion_tokens)
-        if solution.ttft_ms is not None:
-            self._ttft.append(solution.ttft_ms)
-        if solution.cost_usd is not None:
-            self._cost = (self._cost or 0.0) + solution.cost_usd
+        if cost_usd is not None:
+            self._cost = (self._cost or 0.0) + cost_usd
 
     def _add_score(self, record: RolloutRecord) -> None:
         assert record.scored is not None

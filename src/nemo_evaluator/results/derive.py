@@ -16,7 +16,7 @@ from ..types import BenchmarkPlan
 from .bundle import write_bundle
 from .collect import Collector
 from .files import line_writer, write_json
-from .journal import JournalIndex, Solved, events, scan
+from .journal import Errored, JournalIndex, Solved, events, scan
 from .judgements import judge_totals
 from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES
 from .rows import RolloutRecord, read_rollouts, result_row, trajectory_row
@@ -64,12 +64,12 @@ def _planned(journal: Path, index: JournalIndex, plan: BenchmarkPlan) -> Iterato
 
 
 def _add_earlier_attempts(collector: Collector, journal: Path, index: JournalIndex) -> None:
-    """Answers of attempts that do not count were paid for all the same."""
+    """Attempts that do not count were paid for all the same, answered or not."""
     if not any(state.attempts > 1 for state in index.rollouts.values()):
         return
     last = {(key, state.attempts) for key, state in index.rollouts.items()}
     for event in events(journal):
-        if isinstance(event, Solved):
+        if isinstance(event, Solved | Errored):
             key = (event.problem_idx, event.repeat)
             if (key, event.attempt) not in last:
-                collector.add_attempt(event.solution)
+                collector.add_attempt(event)

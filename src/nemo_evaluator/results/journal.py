@@ -15,7 +15,18 @@ from pathlib import Path
 
 import msgspec
 
-from ..types import ErrorInfo, Json, Message, Outcome, Problem, Record, RolloutKey, Score, Solution
+from ..types import (
+    ErrorInfo,
+    Json,
+    Message,
+    Outcome,
+    Problem,
+    Record,
+    RolloutKey,
+    Score,
+    Solution,
+    Usage,
+)
 
 FORMAT = 1
 
@@ -81,7 +92,7 @@ class Scored(Record, frozen=True, kw_only=True, tag_field="event", tag="scored")
 
 
 class Errored(Record, frozen=True, kw_only=True, tag_field="event", tag="errored"):
-    """An attempt ended without a verdict."""
+    """An attempt ended without a verdict. What its calls cost was paid all the same."""
 
     problem_idx: int
     repeat: int
@@ -89,9 +100,22 @@ class Errored(Record, frozen=True, kw_only=True, tag_field="event", tag="errored
     at: float
     outcome: Outcome
     error: ErrorInfo
+    usage: Usage = Usage()
+    """Tokens of the calls of an attempt that was not answered; an answered one has a ``Solved``."""
+    cost_usd: float | None = None
+    calls: int = 0
+    """Answered calls of that attempt."""
+    tries: int = 0
+    """Requests those calls took, retries included."""
 
 
-Event = Header | ProblemSeeded | Solved | Scored | Errored
+class Began(Record, frozen=True, kw_only=True, tag_field="event", tag="began"):
+    """An invocation starts to work on this benchmark: the time before it was spent on nothing."""
+
+    at: float
+
+
+Event = Header | ProblemSeeded | Solved | Scored | Errored | Began
 
 
 @dataclass(slots=True)
@@ -118,6 +142,8 @@ class JournalIndex:
     good_bytes: int = 0
     """Length of the journal up to its last whole line."""
     torn_bytes: int = 0
+    began: list[float] = field(default_factory=list)
+    """When the invocations that wrote it started, as Unix times."""
     bad_lines: list[int] = field(default_factory=list)
     """Offsets of whole lines that are not events; skipped and reported."""
 
@@ -129,6 +155,7 @@ class _Line(msgspec.Struct):
     problem_idx: int = -1
     repeat: int = 0
     attempt: int = 0
+    at: float = 0.0
 
 
 _line_decoder = msgspec.json.Decoder(_Line)
@@ -157,6 +184,9 @@ def scan(path: Path) -> JournalIndex:
 def _index_line(index: JournalIndex, line: bytes, head: _Line, offset: int) -> None:
     if head.event == "problem":
         index.problems.setdefault(head.problem_idx, offset)
+        return
+    if head.event == "began":
+        index.began.append(head.at)
         return
     if head.event == "header":
         header = decode(line)

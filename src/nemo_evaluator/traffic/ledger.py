@@ -41,6 +41,16 @@ class Totals(msgspec.Struct):
         """Prompt and completion."""
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def usage(self) -> Usage:
+        """Tokens as the record that events and solutions carry."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            reasoning_tokens=self.reasoning_tokens or None,
+            cached_tokens=self.cached_tokens or None,
+        )
+
     def note(self, response: ModelResponse, usage: Usage, cost: float | None) -> None:
         """Add an answer."""
         self.answers += 1

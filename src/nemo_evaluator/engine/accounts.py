@@ -1,0 +1,75 @@
+"""What an attempt used: every call of its session counts, whatever became of the attempt."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from ..results.journal import Errored
+from ..traffic.ledger import Totals
+from ..types import Solution, Usage
+
+
+class Spent(NamedTuple):
+    """Tokens, US dollars (None while no price is known) and calls of one attempt."""
+
+    usage: Usage = Usage()
+    usd: float | None = None
+    calls: int = 0
+    tries: int = 0
+
+    def plus(self, other: Spent) -> Spent:
+        """Both together."""
+        known = [usd for usd in (self.usd, other.usd) if usd is not None]
+        return Spent(
+            self.usage + other.usage,
+            sum(known) if known else None,
+            self.calls + other.calls,
+            self.tries + other.tries,
+        )
+
+
+NOTHING = Spent()
+
+
+def of_session(used: Totals) -> Spent:
+    """What the calls of one session used."""
+    if not used.answers:
+        return NOTHING
+    return Spent(used.usage, used.cost_usd, used.answers, used.tries)
+
+
+def of_solution(solution: Solution) -> Spent:
+    """What an answer used. One from the cache was paid for long ago, a refusal costs nothing."""
+    if solution.cached or (solution.error is not None and solution.usage.total_tokens is None):
+        return NOTHING
+    return Spent(solution.usage, solution.cost_usd, solution.calls, solution.tries)
+
+
+def of_errored(event: Errored) -> Spent:
+    """What a failed attempt used."""
+    if not event.calls:
+        return NOTHING
+    return Spent(event.usage, event.cost_usd, event.calls, event.tries)
+
+
+def accounted(solution: Solution, spent: Spent) -> Solution:
+    """The solution with the accounts of its session, where they know of more than the solver told.
+
+    An agent that reports its last call only, or nothing, has used what passed the pipeline. One
+    that also asks elsewhere may know of more than we do: then its own numbers stay.
+    """
+    if solution.cached or not spent.calls:
+        return solution
+    own, seen = solution.usage.total_tokens, spent.usage.total_tokens or 0
+    told = own is not None and own >= seen
+    if told and spent.calls == 1:
+        return solution
+    calls, tries = max(solution.calls, spent.calls), max(solution.tries, spent.tries)
+    if told:
+        usd = spent.usd if solution.cost_usd is None else solution.cost_usd
+        return msgspec.structs.replace(solution, cost_usd=usd, calls=calls, tries=tries)
+    return msgspec.structs.replace(
+        solution, usage=spent.usage, cost_usd=spent.usd, calls=calls, tries=tries
+    )

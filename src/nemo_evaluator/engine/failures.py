@@ -1,0 +1,53 @@
+"""What an exception is recorded as: a typed, attributed error of the journal, or a ConfigError."""
+
+from __future__ import annotations
+
+import traceback
+
+import msgspec
+
+from ..environments.verdicts import raised_at
+from ..errors import ConfigError, NelError
+from ..types import ErrorInfo, Failure, Phase
+
+TRACEBACK_LINES = 8
+
+
+class NeverAskedError(Exception):
+    """The rollout was dropped before anything was sent; it stays open for a later run."""
+
+
+def info_of(error: Exception, phase: Phase) -> ErrorInfo:
+    """The record of an error: its own where it has one, else that of a bug with its traceback."""
+    info: ErrorInfo | None = getattr(error, "info", None)
+    if info is not None and isinstance(error, NelError):
+        return msgspec.structs.replace(info, phase=phase)
+    return ErrorInfo(
+        kind=Failure.BUG,
+        message=described(error),
+        phase=phase,
+        traceback="".join(traceback.format_exception(error)[-TRACEBACK_LINES:]),
+    )
+
+
+def described(error: Exception) -> str:
+    """The last line of a traceback, with the place: ``TypeError: no (agent.py:12)``."""
+    return f"{type(error).__name__}: {error}{raised_at(error)}"
+
+
+def interrupted() -> ErrorInfo:
+    """The record of an attempt that was stopped after some of its calls were paid for."""
+    return ErrorInfo(
+        kind=Failure.INFRA_ERROR, message="the run was stopped before the attempt was over"
+    )
+
+
+def seed_error(error: Exception, where: str) -> ConfigError:
+    """What a benchmark that cannot seed a problem is given up with."""
+    if isinstance(error, ConfigError):
+        return error
+    return ConfigError(
+        f"a problem could not be seeded: {described(error)}",
+        where=where,
+        hint="fix the benchmark and add --resume; answers so far are kept",
+    )

@@ -1,0 +1,34 @@
+"""One benchmark as it is handed to the engine: everything is opened, loaded and planned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..environments.contract import Environment, Sandboxes
+from ..judging.sitting import Court
+from ..solvers.contract import Solver
+from ..traffic.client import ModelClient
+from ..types import BenchmarkPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is needed to run one benchmark."""
+
+    plan: BenchmarkPlan
+    environment: Environment
+    solver: Solver
+    model: ModelClient | None
+    order: Sequence[int]
+    folder: Path
+    max_concurrent: int
+    timeout: float
+    verify_timeout: float
+    max_system_retries: int
+    sandboxes: Sandboxes | None = None
+    court: Court | None = None
+    """Where judges are asked, if the benchmark has any."""
+    judges: Sequence[ModelClient] = ()
+    """What verification asks."""

@@ -1,0 +1,110 @@
+"""Writes what becomes of the rollouts of one benchmark, and tells everybody who counts.
+
+Invariants: an answer is journaled before it is verified; every attempt is accounted, whatever
+became of it; progress counts a rollout only when its event is on disk.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from ..results.journal import Began, Errored, ProblemSeeded, Scored, Solved
+from ..results.journal_writer import JournalWriter
+from ..types import BenchmarkPlan, ErrorInfo, Failure, Outcome, Phase, Score, Solution
+from .accounts import NOTHING, Spent
+from .backlog import Work
+from .budget import RunBudget
+from .progress import Tally
+
+
+class Recorder:
+    """The journal of one benchmark, with the run's budget and the benchmark's tally beside it."""
+
+    def __init__(
+        self,
+        plan: BenchmarkPlan,
+        open_rollouts: int,
+        *,
+        journal: JournalWriter,
+        budget: RunBudget,
+        tally: Tally,
+    ) -> None:
+        self._journal, self._budget, self._tally = journal, budget, tally
+        self._pilot = budget.pilot(plan.name, open_rollouts)
+
+    def began(self) -> None:
+        """This invocation starts."""
+        self._journal.append(Began(at=time.time()))
+
+    def seeded(self, event: ProblemSeeded) -> None:
+        """A problem's texts, once."""
+        self._journal.append(event)
+
+    def begin(self, work: Work) -> None:
+        """An attempt starts."""
+        if self._pilot is not None:
+            self._pilot.begin(work.key)
+
+    def attempted(self, work: Work, spent: Spent) -> None:
+        """An attempt is over, and used this."""
+        if spent is NOTHING:
+            return
+        self._budget.attempted(spent)
+        if self._pilot is not None:
+            self._pilot.attempted(work.key, spent)
+
+    def solved(self, work: Work, solution: Solution) -> None:
+        """An answer, about to be verified."""
+        self._end(work)
+        self._journal.append(
+            Solved(
+                problem_idx=work.key.problem_idx,
+                repeat=work.key.repeat,
+                attempt=work.attempt,
+                at=time.time(),
+                solution=solution,
+            )
+        )
+
+    def scored(self, work: Work, solution: Solution, score: Score, verify_ms: float) -> None:
+        """A verdict."""
+        outcome = Outcome.MODEL_ERROR if solution.error is not None else Outcome.SCORED
+        self._journal.append(
+            Scored(
+                problem_idx=work.key.problem_idx,
+                repeat=work.key.repeat,
+                attempt=work.attempt,
+                at=time.time(),
+                outcome=outcome,
+                score=score,
+                verify_ms=round(verify_ms, 3),
+            ),
+            then=partial(self._tally.scored, score, solution),
+        )
+
+    def errored(self, work: Work, error: ErrorInfo, *, final: bool) -> None:
+        """An attempt without a verdict; ``final``: the rollout stays open for a later run."""
+        if final:
+            self._end(work)
+        spent, work.spent = work.spent if error.phase is Phase.SOLVE else NOTHING, NOTHING
+        stopped = error.kind is Failure.BUDGET
+        self._journal.append(
+            Errored(
+                problem_idx=work.key.problem_idx,
+                repeat=work.key.repeat,
+                attempt=work.attempt,
+                at=time.time(),
+                outcome=Outcome.BUDGET_STOP if stopped else Outcome.INFRA_ERROR,
+                error=error,
+                usage=spent.usage,
+                cost_usd=spent.usd,
+                calls=spent.calls,
+                tries=spent.tries,
+            ),
+            then=partial(self._tally.errored, error.kind) if final else None,
+        )
+
+    def _end(self, work: Work) -> None:
+        if self._pilot is not None:
+            self._pilot.end(work.key)
