@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nemo_evaluator.results.derive import derive
 from nemo_evaluator.results.journal import Errored, Event, ProblemSeeded, Scored, Solved, encode
 from nemo_evaluator.results.layout import slug
+from nemo_evaluator.results.result_row import read_rows
 from nemo_evaluator.results.run_info import RunInfo, RunStatus
 from nemo_evaluator.results.summary import BenchmarkSummary, headline_line
 from nemo_evaluator.types import (
@@ -95,7 +96,11 @@ def write(folder: Path, events: list[Event], the_plan: BenchmarkPlan) -> Benchma
 
 
 def results(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    return lines(folder / "results.jsonl")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_the_headline_carries_coverage_and_both_bounds(tmp_path: Path) -> None:
@@ -110,10 +115,13 @@ def test_the_headline_carries_coverage_and_both_bounds(tmp_path: Path) -> None:
         "0.500 [0.184, 0.816] n=8, scored 80.0 %; 0.400 if the rest is wrong, 0.600 if right"
     )
     assert summary.outcomes == {"infra_error": 1, "scored": 8, "unscored": 1}
-    rows = results(tmp_path)
-    assert [row["reward"] for row in rows[8:]] == [None, None]
-    assert rows[8]["scoring_details"]["error_category"] == "connection"
-    assert rows[9]["model_response"] == "r9"
+    assert [row["problem_idx"] for row in results(tmp_path)] == list(range(8))
+    errored_, open_ = lines(tmp_path / "unscored.jsonl")
+    assert errored_["reward"] is None and open_["reward"] is None
+    assert errored_["scoring_details"]["error_category"] == "connection"
+    assert errored_["scoring_details"]["method"] == "infra_error"
+    assert open_["model_response"] == "r9"
+    assert [row.problem_idx for row in read_rows(tmp_path)] == list(range(10))
 
 
 def test_marks_beside_the_score(tmp_path: Path) -> None:
@@ -229,7 +237,7 @@ def test_deriving_again_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_texts_are_not_multiplied(tmp_path: Path) -> None:
-    """The journal holds a prompt and each answer once; what is derived does not repeat them."""
+    """The journal holds a prompt and each answer once; statistics do not repeat them."""
     prompt, events = "p" * 20_000, []
     events.append(problem(0, prompt=prompt))
     for repeat in range(8):
@@ -237,7 +245,7 @@ def test_texts_are_not_multiplied(tmp_path: Path) -> None:
     write(tmp_path, events, plan(1, repeats=8))
     assert (tmp_path / "journal.jsonl").read_text().count(prompt) == 1
     assert (tmp_path / "journal.jsonl").stat().st_size < 20_000 + 8 * 5_000 + 8 * 600
-    for name in ("trajectories.jsonl", "runtime_stats.json", "failure_analysis.json"):
+    for name in ("runtime_stats.json", "failure_analysis.json"):
         assert "a" * 300 not in (tmp_path / name).read_text()
 
 

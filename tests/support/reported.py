@@ -160,6 +160,7 @@ def unscored() -> BenchmarkSummary:
         no_answer=0,
         outcomes={"infra_error": 100},
         failures={"auth": FailureKind(count=100, rate=1.0)},
+        examples=(FailureExample(category="auth", problem_idx=7, repeat=0, error="HTTP 401"),),
         retried={},
         distributions={},
     )

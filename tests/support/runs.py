@@ -23,7 +23,11 @@ def sums(sample: ScorerInput) -> dict:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """The published results of a benchmark's folder."""
-    # Not splitlines(): it also splits at U+2028, which JSON leaves as it is.
-    with (folder / "results.jsonl").open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    """The published results of a benchmark's folder, those without a verdict included."""
+    found = []
+    for path in (folder / "results.jsonl", folder / "unscored.jsonl"):
+        if path.exists():
+            # Not splitlines(): it also splits at U+2028, which JSON leaves as it is.
+            with path.open(encoding="utf-8") as file:
+                found += [json.loads(line) for line in file]
+    return sorted(found, key=lambda row: (row["problem_idx"], row["repeat"]))

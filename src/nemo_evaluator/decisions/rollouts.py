@@ -1,8 +1,7 @@
 """``results.jsonl`` as columns: what a comparison needs of each rollout, in a few machine words.
 
 Texts stay in the file and are read for the few rollouts that are shown. Files of other tools in
-the published format are read too: a line without ``outcome`` has a verdict unless its
-``error_category`` says that nobody judged the answer.
+the published format are read too. What counts as a verdict is ``results.result_row``'s rule.
 """
 
 from __future__ import annotations
@@ -14,22 +13,21 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..results.layout import RESULTS, UNSCORED
+from ..results.result_row import has_verdict
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-JUDGED_FAILURES = frozenset({"refusal", "empty", "format_error"})
-"""Error categories of the published format that are answers all the same: bad ones."""
 MOST = 2**62
 """No index is larger."""
 NOT_A_NUMBER = "a reward that is no number"
@@ -70,9 +68,11 @@ class Rollouts:
         return self.rows[int(self.positions[index])]
 
 
-class _Error(msgspec.Struct):
+class _Details(msgspec.Struct):
     error_category: str | None = None
     category: str | None = None
+    method: str | None = None
+    judge: Any = None
 
 
 class _Metadata(msgspec.Struct):
@@ -87,7 +87,7 @@ class _Line(msgspec.Struct):
     truncated: bool = False
     finish_reason: str | None = None
     metadata: _Metadata | None = None
-    scoring_details: _Error | None = None
+    scoring_details: _Details | None = None
     cluster: str | None = None
     expected_answer: msgspec.Raw = msgspec.Raw()
     prompt: msgspec.Raw = msgspec.Raw()
@@ -96,28 +96,36 @@ class _Line(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Line)
 
 
-def read_rollouts(path: Path) -> Rollouts:
-    """The columns of a file. Raises ConfigError naming the line that cannot be read.
+def read_rollouts(folder: Path) -> Rollouts | None:
+    """The columns of a folder's results; None where it has none. Raises ConfigError naming the
+    line that cannot be read.
 
     A torn last line, as a kill leaves it, is left out and counted under ``ignored``.
     """
-    offsets = array("q")
-    columns = _Columns()
-    try:
-        with path.open("rb") as file:
-            for number, (offset, text) in enumerate(_lines(file), 1):
-                try:
-                    line = _DECODER.decode(text)
-                except (msgspec.DecodeError, UnicodeDecodeError):
-                    if not text.endswith(b"\n"):
-                        columns.ignored["a torn last line"] += 1
-                        continue
-                    line = _tolerant(text, f"{path}:{number}")
-                offsets.append(offset)
-                columns.add(line)
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    return columns.rollouts(_FileRows(path, offsets))
+    # Of two lines of one rollout the last one counts: verdicts are read last.
+    paths = [path for name in (UNSCORED, RESULTS) if (path := folder / name).is_file()]
+    columns, rows = _Columns(), _FileRows()
+    for path in paths:
+        offsets = rows.add(path)
+        try:
+            with path.open("rb") as file:
+                _read(file, path, columns, offsets)
+        except OSError as error:
+            raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    return columns.rollouts(rows) if paths else None
+
+
+def _read(file: IO[bytes], path: Path, columns: _Columns, offsets: array[int]) -> None:
+    for number, (offset, text) in enumerate(_lines(file), 1):
+        try:
+            line = _DECODER.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            if not text.endswith(b"\n"):
+                columns.ignored["a torn last line"] += 1
+                continue
+            line = _tolerant(text, f"{path}:{number}")
+        offsets.append(offset)
+        columns.add(line)
 
 
 def rollouts_of(rows: Sequence[Mapping[str, Any]]) -> Rollouts:
@@ -128,7 +136,7 @@ def rollouts_of(rows: Sequence[Mapping[str, Any]]) -> Rollouts:
     return columns.rollouts(rows)
 
 
-def _lines(file: Any) -> Iterator[tuple[int, bytes]]:
+def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     offset = 0
     for text in file:
         if not text.isspace():
@@ -171,14 +179,16 @@ def _checked(row: Any, where: str) -> _Line:
         **{
             **found,
             "metadata": _Metadata(found["metadata"].get("category")),
-            "scoring_details": _Error(
-                *(
-                    _text(found["scoring_details"].get(key))
-                    for key in ("error_category", "category")
-                )
-            ),
+            "scoring_details": _details(found["scoring_details"]),
         }
     )
+
+
+def _details(part: Mapping[str, Any]) -> _Details:
+    category, group, method = (
+        _text(part.get(key)) for key in ("error_category", "category", "method")
+    )
+    return _Details(category, group, method, part.get("judge"))
 
 
 def _part(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -259,10 +269,18 @@ def _last_of_each(problems: Ints, repeats: Ints) -> tuple[Ints, Ints]:
 def _reward(line: _Line) -> float:
     if line.reward is None or not math.isfinite(line.reward):
         return math.nan
-    if line.outcome is not None:
+    found = line.scoring_details
+    # Most lines are ours and scored; for these no mapping is made.
+    if line.outcome == "scored" and (found is None or found.error_category is None):
         return line.reward
-    kind = line.scoring_details.error_category if line.scoring_details else None
-    return line.reward if kind is None or kind in JUDGED_FAILURES else math.nan
+    return line.reward if has_verdict(line.outcome, _marks(found)) else math.nan
+
+
+def _marks(found: _Details | None) -> Mapping[str, Any]:
+    if found is None:
+        return {}
+    names = ("error_category", "method", "judge")
+    return {name: value for name in names if (value := getattr(found, name)) is not None}
 
 
 def _strange(line: _Line) -> bool:
@@ -285,21 +303,33 @@ def _hash(raw: msgspec.Raw) -> int:
     return 0 if not data or data == b"null" else hash(data)
 
 
-@dataclass(frozen=True)
 class _FileRows:
-    path: Path
-    offsets: Sequence[int]
+    """The lines of some files, numbered through."""
 
-    @cached_property
-    def _map(self) -> mmap.mmap:
-        # Tens of thousands of flips are read one by one: mapped once, not opened each time.
-        with self.path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    def __init__(self) -> None:
+        self._files: list[tuple[Path, array[int]]] = []
+        self._maps: dict[Path, mmap.mmap] = {}
+
+    def add(self, path: Path) -> array[int]:
+        """The offsets of a file's lines, to be filled."""
+        self._files.append((path, array("q")))
+        return self._files[-1][1]
 
     def __getitem__(self, position: int, /) -> Mapping[str, Any]:
-        start = self.offsets[position]
-        end = self._map.find(b"\n", start)
-        text = self._map[start : end if end >= 0 else None]
+        for path, offsets in self._files:
+            if position < len(offsets):
+                return self._line(path, offsets[position])
+            position -= len(offsets)
+        raise IndexError(position)
+
+    def _line(self, path: Path, start: int) -> Mapping[str, Any]:
+        # Tens of thousands of flips are read one by one: mapped once, not opened each time.
+        if path not in self._maps:
+            with path.open("rb") as file:
+                self._maps[path] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        found = self._maps[path]
+        end = found.find(b"\n", start)
+        text = found[start : end if end >= 0 else None]
         try:
             row: dict[str, Any] = msgspec.json.decode(text)
         except msgspec.DecodeError:

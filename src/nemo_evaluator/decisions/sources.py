@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..results.layout import RESULTS
+from ..results.layout import RESULTS, UNSCORED
 from ..results.read_bundle import BUNDLES, read_document
 from .rollouts import Rollouts, read_rollouts
 
@@ -41,8 +41,7 @@ class Source:
         """The rollouts; None where there is no results file, or an empty one."""
         if self.given is not None:
             return self.given
-        path = self.folder / RESULTS
-        found = read_rollouts(path) if path.is_file() else None
+        found = read_rollouts(self.folder)
         return found if found is not None and len(found) else None
 
     @property
@@ -142,7 +141,7 @@ def _of_file(path: Path) -> Source:
 
 def _of_folder(folder: Path) -> list[Source]:
     bundles = sorted(folder.glob(BUNDLES))
-    if not bundles and (folder / RESULTS).is_file():
+    if not bundles and any((folder / name).is_file() for name in (RESULTS, UNSCORED)):
         return [Source(folder.name, folder, {})]
     return [_of_file(bundle) for bundle in bundles]
 

@@ -58,6 +58,7 @@ def plan_benchmark(
     model: str | None,
     model_identity: Mapping[str, Json],
     simulated: bool,
+    base_url: str | None = None,
     secrets: Collection[str] = (),
 ) -> BenchmarkPlan:
     """The plan of one prepared benchmark. Raises ConfigError if it has no problems."""
@@ -86,6 +87,7 @@ def plan_benchmark(
         "skip_failed": benchmark.skip_failed,
         "min_coverage": benchmark.min_coverage,
         "shuffle_seed": benchmark.shuffle_seed,
+        "base_url": base_url,
     }
     return BenchmarkPlan(
         name=name,

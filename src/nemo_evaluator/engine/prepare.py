@@ -5,7 +5,7 @@ A ConfigError here costs nothing. Datasets are loaded one after the other, in th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.problems import as_error
 from ..config.root import EvalConfig
+from ..config.secrecy import redact
 from ..config.services import ApiService, Service, SimulatedService
 from ..environments.contract import Environment
 from ..environments.registry import resolve
@@ -28,14 +29,14 @@ from ..solvers.contract import Solver, SolveTools
 from ..solvers.registry import open_solver
 from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
-from ..traffic.urls import is_reward_url
+from ..traffic.urls import base_url, is_reward_url, split_credentials
 from ..types import BenchmarkPlan, Json, Problem, Solution
 from .job import Job
 from .plan import plan_benchmark, problem_order
 from .sandboxing import open_sandboxes
 from .scorers import with_metrics
 from .shards import KEY as SHARD
-from .shards import Shard
+from .shards import RANGE, Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,11 @@ def _part(job: Job, shard: Shard) -> Job:
     plan = msgspec.structs.replace(
         job.plan,
         n_problems=len(order),
-        settings={**job.plan.settings, SHARD: [shard.index, shard.total]},
+        settings={
+            **job.plan.settings,
+            SHARD: [shard.index, shard.total],
+            RANGE: list(shard.range(len(job.order))),
+        },
     )
     return replace(job, plan=plan, order=order)
 
@@ -164,6 +169,7 @@ async def _open_job(
         service=service,
         model=model.name if model else None,
         model_identity=_model_identity(served) if served is not None else {},
+        base_url=_base_url(served, loaded.secrets),
         simulated=isinstance(served, SimulatedService),
         secrets=loaded.secrets,
     )
@@ -238,6 +244,16 @@ def _check_endpoint_type(
             where=environment.name,
             hint=f"use a service with protocol: completions, not {service.protocol}",
         )
+
+
+def _base_url(
+    service: ApiService | SimulatedService | None, secrets: Collection[str]
+) -> str | None:
+    """The endpoint's address as it may be written down: without credentials and query."""
+    if not isinstance(service, ApiService):
+        return None
+    address, _ = split_credentials(service.url)
+    return redact(base_url(address), secrets)
 
 
 def _model_identity(service: ApiService | SimulatedService) -> dict[str, Json]:

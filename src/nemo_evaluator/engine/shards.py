@@ -17,6 +17,8 @@ NEL = ("NEL_SHARD_IDX", "NEL_TOTAL_SHARDS")
 SLURM = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
 FOLDER = "shard_"
 KEY = "shard"
+RANGE = "shard_range"
+"""Setting of a plan: where the part starts and ends in the order of problems."""
 """Where a plan's settings say that it is of a shard: ``[index, total]``."""
 
 T = TypeVar("T")

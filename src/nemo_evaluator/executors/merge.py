@@ -18,7 +18,7 @@ import msgspec
 from ..config.load import load
 from ..engine.lock import directory_lock
 from ..engine.plan import PlanLock, differences, problem_order, read_lock, write_lock
-from ..engine.shards import FOLDER, KEY, Shard, shard_of
+from ..engine.shards import FOLDER, KEY, RANGE, Shard, shard_of
 from ..errors import ConfigError
 from ..reports.render import write_reports
 from ..results.derive import derive
@@ -143,7 +143,7 @@ def _check(parts: Sequence[_Part], partial: bool, directory: Path) -> None:
 
 def _whole(plan: BenchmarkPlan) -> BenchmarkPlan:
     """The plan of the run that was split."""
-    settings = {key: value for key, value in plan.settings.items() if key != KEY}
+    settings = {k: value for k, value in plan.settings.items() if k not in (KEY, RANGE)}
     size = plan.identity["n_problems"]
     return msgspec.structs.replace(plan, n_problems=size, settings=settings)
 

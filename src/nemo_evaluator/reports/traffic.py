@@ -53,10 +53,10 @@ def conversation_lines(conversation: Conversation) -> Iterator[str]:
     if (result := conversation.result) is not None:
         yield ""
         yield "── texts from results.jsonl (the log holds summaries; model_traffic.level: full)"
-        yield from _said("prompt", str(result.get("prompt")))
-        if result.get("reasoning"):
-            yield from _said("reasoning", result["reasoning"])
-        yield from _said("assistant", str(result.get("model_response")))
+        yield from _said("prompt", str(result.prompt))
+        if result.reasoning:
+            yield from _said("reasoning", result.reasoning)
+        yield from _said("assistant", str(result.model_response))
 
 
 def _head(row: dict[str, Any]) -> str:

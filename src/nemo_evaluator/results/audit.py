@@ -6,14 +6,12 @@ Reads the published results of a benchmark's folder; asks nobody, changes nothin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from ..types import Record
-from .layout import RESULTS
+from ..types import Json, Record
+from .result_row import ResultRow, read_rows
 from .rows import preview
-from .traffic import calls as rows
 
 EXAMPLES = 10
 FLAGGED = 0.1
@@ -77,22 +75,20 @@ def audit(folder: Path) -> Audit:
     prompts: dict[bytes, tuple[int, str]] = {}
     problems: set[int] = set()
 
-    def note(kind: str, row: dict[str, Any], text: object) -> None:
+    def note(kind: str, row: ResultRow, text: object) -> None:
         counts[kind] += 1
         if len(found[kind]) < EXAMPLES:
             found[kind].append(
-                Example(
-                    problem_idx=row["problem_idx"], repeat=row["repeat"], text=preview(str(text))
-                )
+                Example(problem_idx=row.problem_idx, repeat=row.repeat, text=preview(str(text)))
             )
 
-    for row in rows(folder / RESULTS):
+    for row in read_rows(folder):
         rollouts += 1
-        scored += row.get("reward") is not None
+        scored += row.reward is not None
         for kind, text in _doubts(row):
             note(kind, row, text)
-        if row["problem_idx"] not in problems:
-            problems.add(row["problem_idx"])
+        if row.problem_idx not in problems:
+            problems.add(row.problem_idx)
             for kind, text in _of_problem(row, prompts):
                 note(kind, row, text)
     whole = {"unscored": rollouts, "duplicate": len(problems), "contradiction": len(problems)}
@@ -116,48 +112,47 @@ def audit(folder: Path) -> Audit:
     )
 
 
-def _doubts(row: dict[str, Any]) -> Iterator[tuple[str, object]]:
+def _doubts(row: ResultRow) -> Iterator[tuple[str, object]]:
     """Kinds of doubt about one rollout, each with what shows it."""
-    details = row.get("scoring_details") or {}
-    response = row.get("model_response") or ""
-    if row.get("reward") is None:
-        yield "unscored", details.get("error") or row.get("outcome")
+    details = row.scoring_details
+    response = row.model_response or ""
+    if row.reward is None:
+        yield "unscored", row.error or row.outcome
         return
     failure = details.get("failure")
     if not response.strip():
-        yield "empty", row.get("finish_reason") or ""
-    elif row.get("truncated"):
+        yield "empty", row.finish_reason or ""
+    elif row.truncated:
         yield "truncated", response[-200:]
     elif failure == "refusal":
         yield "refusal", response
-    elif row.get("extracted_answer") is None and failure == "format_error":
+    elif row.extracted_answer is None and failure == "format_error":
         yield "no_answer", response[-200:]
     strict = details.get("strict_correct")
     if isinstance(strict, bool) and strict != bool(details.get("correct")):
-        yield "strict_differs", f"{row.get('extracted_answer')!r} in {response[-150:]!r}"
+        yield "strict_differs", f"{row.extracted_answer!r} in {response[-150:]!r}"
     if _judges_disagree(details):
         yield "judge_disagrees", "; ".join(_contradictions(details)) or details.get("judge")
 
 
 def _of_problem(
-    row: dict[str, Any], prompts: dict[bytes, tuple[int, str]]
+    row: ResultRow, prompts: dict[bytes, tuple[int, str]]
 ) -> Iterator[tuple[str, object]]:
     """Doubts about a problem, from its first rollout."""
-    target = row.get("expected_answer")
+    target, prompt = row.expected_answer, row.prompt or ""
     if target is None or target == "" or target == []:
-        yield "no_target", row.get("prompt") or ""
-    prompt = row.get("prompt") or ""
+        yield "no_target", prompt
     if not prompt:
         return
     digest = hashlib.blake2b(" ".join(prompt.split()).encode("utf-8", "replace")).digest()
-    earlier = prompts.setdefault(digest, (row["problem_idx"], str(target)))
-    if earlier[0] != row["problem_idx"]:
+    earlier = prompts.setdefault(digest, (row.problem_idx, str(target)))
+    if earlier[0] != row.problem_idx:
         yield "duplicate", f"also problem {earlier[0]}: {prompt}"
         if earlier[1] != str(target):
             yield "contradiction", f"{target!r}, and {earlier[1]} for problem {earlier[0]}"
 
 
-def _contradictions(details: dict[str, Any]) -> Iterator[str]:
+def _contradictions(details: Mapping[str, Json]) -> Iterator[str]:
     """Who said what, of the metrics whose judges disagree."""
     for key, found in details.items():
         if not key.startswith("judge:") or not isinstance(found, dict):
@@ -175,6 +170,6 @@ def _contradictions(details: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: {said}"
 
 
-def _judges_disagree(details: dict[str, Any]) -> bool:
+def _judges_disagree(details: Mapping[str, Json]) -> bool:
     judge = details.get("judge")
     return isinstance(judge, dict) and bool(judge.get("disagreement"))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..types import BenchmarkPlan
+from .failures import failure_analysis
 from .files import write_json
 from .run_info import RunInfo
 from .summary import BenchmarkSummary, Estimate
@@ -33,13 +34,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
     scores: dict[str, Any] = {name: _entry(value) for name, value in summary.metrics.items()}
     if summary.summary is not None:
         scores["summary"] = msgspec.to_builtins(summary.summary)
-    failures = {
-        "total_steps": summary.runtime.total_steps,
-        "total_failures": sum(kind.count for kind in summary.failures.values()),
-        "categories": msgspec.to_builtins(dict(summary.failures)),
-        "exemplars": msgspec.to_builtins(summary.examples),
-    }
-    scores |= {"runtime": runtime, "failures": failures}
+    scores |= {"runtime": runtime, "failures": failure_analysis(summary)}
     return {
         "run_id": run.run_id,
         "config_hash": plan.digest,
@@ -77,29 +72,45 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
                 for name, groups in summary.categories.items()
             },
         },
-        "n_results": summary.runtime.total_steps,
+        "n_results": summary.n_scored,
     }
 
 
 def _config(plan: BenchmarkPlan) -> dict[str, Any]:
     whole = plan.identity.get("n_problems", plan.n_problems)
-    shard = plan.settings.get("shard")
+    seed = plan.settings.get("shuffle_seed")
     generation = plan.identity.get("model.generation")
     return {
         "benchmark": plan.name,
         "model": plan.model,
+        "base_url": plan.settings.get("base_url"),
         "repeats": plan.repeats,
         "max_problems": whole if whole < plan.dataset_size else None,
         "system_prompt": plan.identity.get("solver.system_prompt"),
         **(generation if isinstance(generation, dict) else {}),
-        "shuffle_seed": plan.settings.get("shuffle_seed"),
+        "scorers": plan.identity.get("scorers") or None,
+        "shuffle_seed": seed,
+        "shuffle": {
+            "seed": seed,
+            "applied": seed is not None,
+            "ds_full_size": plan.dataset_size,
+            "ds_effective_size": whole,
+        },
         "service": plan.service,
         "solver": plan.solver,
         "simulated": plan.simulated,
         "dataset_size": plan.dataset_size,
         "identity": plan.identity,
-        **({"shard": {"idx": shard[0], "total": shard[1]}} if shard else {}),
+        **_shard(plan),
     }
+
+
+def _shard(plan: BenchmarkPlan) -> dict[str, Any]:
+    found = plan.settings.get("shard")
+    if not found:
+        return {}
+    part = plan.settings.get("shard_range")
+    return {"shard": {"idx": found[0], "total": found[1], "range": part}, "shard_range": part}
 
 
 def _entry(estimate: Estimate) -> dict[str, Any]:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from ..types import BenchmarkPlan
 from .bundle import write_bundle
 from .collect import Collector
+from .failures import failure_analysis
 from .files import line_writer, write_json
 from .journal import Errored, JournalIndex, Solved, events, scan
 from .judgements import judge_totals
-from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES
-from .rows import RolloutRecord, read_rollouts, result_row, trajectory_row
+from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES, UNSCORED
+from .rows import RolloutRecord, read_rollouts, result_row, trajectory_row, verifier_name
 from .run_info import RunInfo
 from .summary import BenchmarkSummary
 
@@ -30,11 +28,17 @@ def derive(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary:
     index = scan(journal)
     collector = Collector(plan)
 
-    with line_writer(folder / RESULTS) as result, line_writer(folder / TRAJECTORIES) as trajectory:
+    method = verifier_name(plan)
+    with (
+        line_writer(folder / RESULTS) as result,
+        line_writer(folder / UNSCORED, unless_empty=True) as unscored,
+        line_writer(folder / TRAJECTORIES) as trajectory,
+    ):
         for record in _planned(journal, index, plan):
             collector.add(record)
-            result(result_row(record))
-            trajectory(trajectory_row(record))
+            row = result_row(record, method)
+            (unscored if row.reward is None else result)(row)
+            trajectory(trajectory_row(record, row))
     _add_earlier_attempts(collector, journal, index)
     collector.add_judges(judge_totals(folder / JUDGEMENTS))
     summary = collector.finish()
@@ -42,18 +46,6 @@ def derive(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary:
     write_json(folder / RUNTIME, summary.runtime)
     write_json(folder / FAILURES, failure_analysis(summary))
     return summary
-
-
-def failure_analysis(summary: BenchmarkSummary) -> dict[str, Any]:
-    """The document ``failure_analysis.json``."""
-    total = sum(kind.count for kind in summary.failures.values())
-    return {
-        "total_steps": summary.runtime.total_steps,
-        "total_failures": total,
-        "failure_rate": total / summary.n_rollouts if summary.n_rollouts else 0.0,
-        "categories": msgspec.to_builtins(dict(summary.failures)),
-        "exemplars": [msgspec.to_builtins(example) for example in summary.examples],
-    }
 
 
 def _planned(journal: Path, index: JournalIndex, plan: BenchmarkPlan) -> Iterator[RolloutRecord]:

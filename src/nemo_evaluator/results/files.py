@@ -25,8 +25,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def line_writer(path: Path) -> Iterator[Callable[[Any], None]]:
-    """A function that writes one JSON line; the file is put in place when the block ends well."""
+def line_writer(path: Path, *, unless_empty: bool = False) -> Iterator[Callable[[Any], None]]:
+    """A function that writes one JSON line; the file is put in place when the block ends well.
+
+    ``unless_empty``: without a line there is no file, and an earlier one is removed.
+    """
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("wb", buffering=1 << 20) as file:
 
@@ -35,4 +38,9 @@ def line_writer(path: Path) -> Iterator[Callable[[Any], None]]:
             file.write(b"\n")
 
         yield write
-    partial.replace(path)
+        empty = file.tell() == 0
+    if unless_empty and empty:
+        partial.unlink()
+        path.unlink(missing_ok=True)
+    else:
+        partial.replace(path)

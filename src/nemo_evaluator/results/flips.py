@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ..types import Record
-from .layout import RESULTS
-from .traffic import calls as rows
+from .result_row import ResultRow, read_rows
 
 
 class Flip(Record, frozen=True, kw_only=True):
@@ -39,30 +37,39 @@ class Flips(Record, frozen=True, kw_only=True):
 
 
 def compare_verdicts(before: Path, after: Path) -> Flips:
-    """The flips between the ``results.jsonl`` of two benchmark folders."""
-    old = {(row["problem_idx"], row["repeat"]): row for row in rows(before / RESULTS)}
-    found = [
-        (old.get((row["problem_idx"], row["repeat"]), {}), row) for row in rows(after / RESULTS)
-    ]
+    """The flips between two benchmark folders of ours. Rows stream: both are in the same order."""
     counts = {"same": 0, "up": 0, "down": 0, "gained": 0, "lost": 0}
-    for a, b in found:
-        counts[_kind(a.get("reward"), b.get("reward"))] += 1
-    return Flips(benchmark=after.name, **counts, flips=tuple(_flips(found)))
+    flips = []
+    for old, new in _pairs(read_rows(before), read_rows(after)):
+        earlier = old.reward if old is not None else None
+        counts[_kind(earlier, new.reward)] += 1
+        if earlier != new.reward:
+            flips.append(_flip(old, new))
+    return Flips(benchmark=after.name, **counts, flips=tuple(flips))
 
 
-def _flips(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[Flip]:
-    for before, after in pairs:
-        if before.get("reward") != after.get("reward"):
-            yield Flip(
-                problem_idx=after["problem_idx"],
-                repeat=after["repeat"],
-                before=before.get("reward"),
-                after=after.get("reward"),
-                extracted_before=str(before.get("extracted_answer")),
-                extracted_after=str(after.get("extracted_answer")),
-                expected=str(after.get("expected_answer")),
-                response=str(after.get("model_response") or "")[-200:],
-            )
+def _pairs(
+    before: Iterator[ResultRow], after: Iterator[ResultRow]
+) -> Iterator[tuple[ResultRow | None, ResultRow]]:
+    """Each row of ``after`` with the row of the same rollout, if there was one."""
+    old = next(before, None)
+    for new in after:
+        while old is not None and old.key < new.key:
+            old = next(before, None)
+        yield (old if old is not None and old.key == new.key else None), new
+
+
+def _flip(before: ResultRow | None, after: ResultRow) -> Flip:
+    return Flip(
+        problem_idx=after.problem_idx,
+        repeat=after.repeat,
+        before=before.reward if before else None,
+        after=after.reward,
+        extracted_before=str(before.extracted_answer if before else None),
+        extracted_after=str(after.extracted_answer),
+        expected=str(after.expected_answer),
+        response=(after.model_response or "")[-200:],
+    )
 
 
 def _kind(before: float | None, after: float | None) -> str:

@@ -6,6 +6,8 @@ import re
 
 JOURNAL = "journal.jsonl"
 RESULTS = "results.jsonl"
+UNSCORED = "unscored.jsonl"
+"""Rollouts without a verdict; other tools would take their rewards for zeros, or crash."""
 TRAJECTORIES = "trajectories.jsonl"
 TRAFFIC = "model_traffic.jsonl"
 JUDGEMENTS = "judgements.jsonl"

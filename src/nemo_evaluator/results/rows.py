@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..types import Failure, Json, Outcome, RolloutKey
+from ..types import BenchmarkPlan, Failure, Json, Outcome, RolloutKey, Solution
 from .journal import Errored, JournalIndex, JournalReader, ProblemSeeded, Scored, Solved
+from .result_row import ResultRow
 
 TRUNCATING = ("length", "max_tokens")
 PREVIEW = 200
@@ -76,80 +77,103 @@ def read_rollouts(path: Path, index: JournalIndex) -> Iterator[RolloutRecord]:
             )
 
 
-def result_row(record: RolloutRecord) -> dict[str, Any]:
-    """The line of ``results.jsonl``. Times are in ``latency_ms`` and ``ttft_ms`` only."""
+def result_row(record: RolloutRecord, method: str) -> ResultRow:
+    """The line of ``results.jsonl``. ``method``: what verifies, by name."""
     problem, solved, scored = record.problem, record.solved, record.scored
     solution = solved.solution if solved else None
-    row: dict[str, Any] = {
-        "problem_idx": record.key.problem_idx,
-        "repeat": record.key.repeat,
-        "outcome": record.outcome.value,
-        "reward": scored.score.reward if scored else None,
-        "prompt": _prompt_text(problem),
-        "model_response": solution.response if solution else None,
-        "extracted_answer": scored.score.extracted if scored else None,
-        "expected_answer": problem.target if problem else None,
-        "scoring_details": _details(record),
-        "metadata": _metadata(record),
-        "tokens": solution.usage.total_tokens if solution else None,
-        "latency_ms": solution.latency_ms if solution else None,
-        "finish_reason": solution.finish_reason if solution else None,
-        "truncated": record.truncated,
-    }
-    if solution is not None:
-        if solution.ttft_ms is not None:
-            row["ttft_ms"] = solution.ttft_ms
-        if solution.reasoning:
-            row["reasoning"] = solution.reasoning
-        if solution.response_source != "content":
-            row["response_source"] = solution.response_source
-    if problem is not None and problem.cluster is not None:
-        row["cluster"] = problem.cluster
-    if scored and (extra := scorer_rewards(scored)):
-        row["scorer_rewards"] = extra
-    return row
+    source = solution.response_source if solution else None
+    return ResultRow(
+        problem_idx=record.key.problem_idx,
+        repeat=record.key.repeat,
+        outcome=record.outcome,
+        reward=scored.score.reward if scored else None,
+        prompt=_prompt_text(problem),
+        model_response=solution.response if solution else None,
+        extracted_answer=scored.score.extracted if scored else None,
+        expected_answer=problem.target if problem else None,
+        scoring_details=_details(record, method),
+        metadata=_metadata(record),
+        tokens=solution.usage.total_tokens if solution else None,
+        latency_ms=solution.latency_ms if solution else None,
+        finish_reason=solution.finish_reason if solution else None,
+        truncated=record.truncated,
+        ttft_ms=solution.ttft_ms if solution else None,
+        reasoning=(solution.reasoning or None) if solution else None,
+        response_source=source if source != "content" else None,
+        cluster=problem.cluster if problem else None,
+        scorer_rewards=scorer_rewards(scored) if scored else {},
+    )
 
 
-def trajectory_row(record: RolloutRecord) -> dict[str, Any]:
-    """The line of ``trajectories.jsonl``.
+def trajectory_row(record: RolloutRecord, row: ResultRow) -> dict[str, Any]:
+    """The line of ``trajectories.jsonl``: the question, the answer, what the model said, the steps.
 
-    An agent's steps stand here in full. A single turn has no steps of its own: its texts are those
-    of the same rollout in ``results.jsonl``, which the steps refer to instead of repeating them.
+    An agent's steps stand here in full. A single turn has no steps of its own: its two steps refer
+    to the texts of the same line instead of repeating them.
     """
     solution = record.solved.solution if record.solved else None
-    steps: list[Any] = list(solution.trajectory) if solution else []
-    if solution is not None and not steps:
-        usage = solution.usage
-        steps = [
-            {"step_id": 1, "source": "user", "ref": "prompt"},
-            {
-                "step_id": 2,
-                "source": "agent",
-                "ref": "model_response",
-                "model_name": solution.model,
-                "metrics": {
-                    "prompt_tokens": usage.prompt_tokens,
-                    "completion_tokens": usage.completion_tokens,
-                    "reasoning_tokens": usage.reasoning_tokens,
-                    "cached_tokens": usage.cached_tokens,
-                    "cost_usd": solution.cost_usd,
-                },
-            },
-        ]
+    scored = record.scored
     return {
-        "problem_idx": record.key.problem_idx,
-        "repeat": record.key.repeat,
+        "problem_idx": row.problem_idx,
+        "repeat": row.repeat,
+        "timestamp": record.solved.at if record.solved else None,
+        "prompt": row.prompt,
+        "expected_answer": row.expected_answer,
+        "reward": row.reward,
+        "extracted_answer": row.extracted_answer,
+        "scoring_method": row.scoring_details.get("method"),
         "attempts": record.attempts,
         "requests": solution.tries if solution else None,
-        "outcome": record.outcome.value,
-        "reward": record.scored.score.reward if record.scored else None,
-        "failure_category": record.failure.value if record.failure else None,
+        "outcome": row.outcome,
+        "failure_category": record.failure,
         "timing": {
             "model_ms": solution.latency_ms if solution else None,
-            "verify_ms": record.scored.verify_ms if record.scored else None,
+            "verify_ms": scored.verify_ms if scored else None,
         },
-        "steps": steps,
+        "model": _model(solution) if solution else None,
+        "steps": _steps(solution) if solution else [],
     }
+
+
+def _model(solution: Solution) -> dict[str, Any]:
+    """The reply, under the names of the published format."""
+    usage = solution.usage
+    return {
+        "content": solution.response,
+        "model": solution.model,
+        "finish_reason": solution.finish_reason,
+        "tokens": {
+            "prompt": usage.prompt_tokens,
+            "completion": usage.completion_tokens,
+            "total": usage.total_tokens,
+            "reasoning": usage.reasoning_tokens,
+        },
+        "latency_ms": solution.latency_ms,
+    }
+
+
+def _steps(solution: Solution) -> list[dict[str, Any]]:
+    if solution.trajectory:
+        return list(solution.trajectory)
+    usage = solution.usage
+    metrics = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cost_usd": solution.cost_usd,
+    }
+    reply = {"source": "agent", "ref": "model.content", "model_name": solution.model}
+    return [
+        {"step_id": 1, "source": "user", "ref": "prompt"},
+        {"step_id": 2, **reply, "metrics": metrics},
+    ]
+
+
+def verifier_name(plan: BenchmarkPlan) -> str:
+    """What verifies a benchmark, without its digest; the benchmark's own name where unknown."""
+    scorer = plan.identity.get("environment.scorer")
+    return (scorer.partition(":")[0] if isinstance(scorer, str) else "") or plan.name
 
 
 def extra_metrics(scored: Scored) -> dict[str, float | list[float]]:
@@ -197,15 +221,17 @@ def _content_text(content: Json) -> str:
     return content if isinstance(content, str) else ""
 
 
-def _details(record: RolloutRecord) -> dict[str, Any]:
+def _details(record: RolloutRecord, method: str) -> dict[str, Any]:
     if isinstance(record.ended, Errored):
         error = record.ended.error
         return {
             "error_category": error.kind.value,
             "error": error.message,
             "phase": error.phase.value,
+            "method": record.outcome.value,
         }
     details: dict[str, Any] = dict(record.scored.score.details) if record.scored else {}
+    details.setdefault("method", method)
     if record.scored is not None:
         score = record.scored.score
         if score.correct is not None:

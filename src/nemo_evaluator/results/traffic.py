@@ -11,7 +11,8 @@ import msgspec
 
 from ..errors import ConfigError
 from ..types import RolloutKey
-from .layout import RESULTS, TRAFFIC
+from .layout import TRAFFIC
+from .result_row import ResultRow, read_rows
 
 _decode = msgspec.json.Decoder().decode
 
@@ -48,7 +49,7 @@ class Conversation:
     key: RolloutKey
     attempt: int
     calls: list[dict[str, Any]] = field(default_factory=list)
-    result: dict[str, Any] | None = None
+    result: ResultRow | None = None
     """Its line of ``results.jsonl``: the texts, where the log holds only summaries."""
 
 
@@ -102,16 +103,5 @@ def conversations(path: Path, key: RolloutKey) -> list[Conversation]:
             found[attempt].calls.append(row)
     ordered = [found[attempt] for attempt in sorted(found)]
     if ordered and not any("message_content" in row for row in ordered[-1].calls):
-        ordered[-1].result = _result(path.with_name(RESULTS), key)
+        ordered[-1].result = next((r for r in read_rows(path.parent) if r.key == key), None)
     return ordered
-
-
-def _result(path: Path, key: RolloutKey) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    rows = (
-        row
-        for row in calls(path)
-        if row.get("problem_idx") == key.problem_idx and row.get("repeat") == key.repeat
-    )
-    return next(rows, None)

@@ -118,10 +118,11 @@ def score_limits(
     """
     n = len(differences)
     total = float(np.abs(differences).sum())
-    if total == 0.0:
+    squares = float(differences @ differences)
+    if squares == 0.0:  # also where all are so small that their squares are 0
         half = whole * z * z / (n + z * z)
         return -half, half
-    size = float(differences @ differences) / total
+    size = squares / total
     if np.ptp(differences) <= 1e-12 * size:
         half = size * z * z / (n + z * z)
         mean = float(differences.mean())
