@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from ..decisions.compare import CompareOptions, Comparison
     from ..reports.blocks import Document
+    from ..reports.comparison import Detail
 
 FORMATS = ("text", "json", "markdown", "html")
 LISTED = 500
@@ -43,15 +45,15 @@ LISTED = 500
     help="A reward above this is a right answer.",
 )
 @click.option("--show-flips", is_flag=True, help="List the problems that changed sides.")
-@click.option("--compact", is_flag=True, help="Only the verdict and what speaks for it.")
+@click.option("--compact", is_flag=True, help="Only the verdict, its reasons and warnings.")
 @click.option("--format", "fmt", default="text", show_default=True, type=click.Choice(FORMATS))
 @click.option("--verbose", is_flag=True, help="Metrics and cost beside the verdict; all flips.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where the markdown report goes; by default beside the candidate's bundle.",
+    help="Write a markdown report here.",
 )
-@click.option("--no-report", is_flag=True, help="Write no markdown report.")
+@click.option("--no-report", is_flag=True, hidden=True, help="No report is written unasked.")
 @click.option(
     "--test",
     default="auto",
@@ -101,23 +103,33 @@ def command(
         baseline,
         candidates[0],
         options,
-        _Style(fmt, show_flips, compact, verbose),
+        _style(fmt, show_flips, compact, verbose),
         output,
-        None if no_report else report or "beside",
+        None if no_report else report,
         strict,
     )
 
 
+@dataclass(frozen=True, slots=True)
 class _Style:
     """How much is shown."""
 
-    def __init__(self, fmt: str, show_flips: bool, compact: bool, verbose: bool) -> None:
-        self.fmt, self.details = fmt, verbose or (fmt != "text" and not compact)
-        self.flips: int | None = 0
-        if fmt != "text":
-            self.flips = 0 if compact else LISTED
-        elif verbose or show_flips:
-            self.flips = None if verbose else 20
+    fmt: str
+    detail: Detail
+    flips: int | None
+    """Problems of each kind that changed sides; None for all."""
+
+
+def _style(fmt: str, show_flips: bool, compact: bool, verbose: bool) -> _Style:
+    from ..reports.comparison import Detail
+
+    if compact:
+        return _Style(fmt, Detail.VERDICT, 0)
+    if fmt != "text":
+        return _Style(fmt, Detail.EVERYTHING, LISTED)
+    if verbose:
+        return _Style(fmt, Detail.EVERYTHING, None)
+    return _Style(fmt, Detail.FACTS, 20 if show_flips else 0)
 
 
 def _pair(
@@ -126,7 +138,7 @@ def _pair(
     options: CompareOptions,
     style: _Style,
     output: Path | None,
-    report: Path | str | None,
+    report: Path | None,
     strict: bool,
 ) -> int:
     from ..decisions.documents import comparison_document, comparisons_document
@@ -140,13 +152,14 @@ def _pair(
     first = next(iter(found.values()))
     if len(found) > 1 or unmatched:
         data = comparisons_document(found)
-        shown = overview_report(found, unmatched, flips=style.flips, details=style.details)
+        shown = overview_report(found, unmatched, flips=style.flips, detail=style.detail)
     else:
         data = comparison_document(first)
-        shown = comparison_report(first, flips=style.flips, details=style.details)
+        shown = comparison_report(first, flips=style.flips, detail=style.detail)
     _write(output, data)
     _show(style.fmt, data, shown)
-    _reports(found, unmatched, report)
+    if report is not None:
+        _report(found, unmatched, report)
     return worst(c.verdict for c in found.values()).exit_code if strict else 0
 
 
@@ -182,25 +195,16 @@ def _show(fmt: str, data: dict[str, Any], shown: Document) -> None:
     click.echo(_json(data) if fmt == "json" else in_format(shown, fmt), nl=False)
 
 
-def _reports(
-    found: dict[str, Comparison], unmatched: dict[str, str], report: Path | str | None
-) -> None:
+def _report(found: dict[str, Comparison], unmatched: dict[str, str], report: Path) -> None:
     from ..reports.comparison import comparison_report, overview_report
     from ..reports.formats import in_format
 
-    if isinstance(report, Path):
-        whole = (
-            overview_report(found, unmatched, flips=LISTED)
-            if len(found) > 1
-            else comparison_report(next(iter(found.values())), flips=LISTED)
-        )
-        _save(report, in_format(whole, "markdown"))
-    elif report is not None:
-        for c in found.values():
-            path = Path(c.candidate["path"])
-            folder = path if path.is_dir() else path.parent
-            text = in_format(comparison_report(c, flips=LISTED), "markdown")
-            _save(folder / "regression_report.md", text)
+    whole = (
+        overview_report(found, unmatched, flips=LISTED)
+        if len(found) > 1
+        else comparison_report(next(iter(found.values())), flips=LISTED)
+    )
+    _save(report, in_format(whole, "markdown"))
 
 
 def _save(path: Path, text: str) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .benchmark_options import TABLE_SETTINGS, complete_benchmark, say_tables, table_options
+
 if TYPE_CHECKING:
     from ..config.load import Loaded
     from ..engine.shards import Shard
@@ -30,6 +32,7 @@ SETTINGS = (
     "budget_usd",
     "budget_tokens",
     "budget_hours",
+    *TABLE_SETTINGS,
 )
 
 
@@ -37,7 +40,10 @@ SETTINGS = (
     epilog="Exit codes: 0 done, 1 failed a check, 2 user error, 3 incomplete, 130 interrupted."
 )
 @click.argument("config_file", required=False, type=click.Path(path_type=Path))
-@click.option("-b", "--bench", multiple=True, help="Benchmark name or FILE.py[:NAME]; repeatable.")
+@click.option(
+    "-b", "--bench", multiple=True, shell_complete=complete_benchmark,
+    help="Benchmark name, FILE.py[:NAME] or a data file; repeatable.",
+)  # fmt: skip
 @click.option("--model-url", envvar="NEMO_MODEL_URL", help="Endpoint, or 'simulated'.")
 @click.option("--model-id", envvar="NEMO_MODEL_ID", help="Model name sent to the endpoint.")
 @click.option("--api-key", help="API key (prefer --api-key-env: it stays out of your history).")
@@ -53,6 +59,7 @@ SETTINGS = (
 @click.option("--max-tokens", type=click.IntRange(1), help="Limit on completion tokens.")
 @click.option("--seed", type=int, help="Sampling seed; repeat r sends seed + r.")
 @click.option("--max-concurrent", type=click.IntRange(1), help="Most requests in flight.  [32]")
+@table_options
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds per rollout.")
 @click.option("--budget-usd", type=click.FloatRange(0, min_open=True), help="Stop at this cost.")
 @click.option("--budget-tokens", type=click.IntRange(1), help="Stop at so many tokens.")
@@ -73,6 +80,7 @@ def command(config_file: Path | None, **flags: Any) -> None:
     loaded = _load(config_file, flags)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
+    say_tables(loaded)
     if flags["dry_run"]:
         from ..executors.dry_run import describe_plan
 

@@ -6,18 +6,30 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from .benchmark_options import complete_benchmark, say_tables, table_options
+
+if TYPE_CHECKING:
+    from ..config.services import Service
+
 
 @click.command()
-@click.option("-b", "--bench", required=True, help="Benchmark name or FILE.py[:NAME].")
+@click.option(
+    "-b", "--bench", required=True, shell_complete=complete_benchmark,
+    help="Benchmark name, FILE.py[:NAME] or a data file.",
+)  # fmt: skip
+@table_options
 @click.option("-s", "--samples", default=5, show_default=True, type=click.IntRange(1))
 @click.option("--model-url", envvar="NEMO_MODEL_URL", help="Endpoint.  [simulated]")
 @click.option("--model-id", envvar="NEMO_MODEL_ID", help="Model name sent to the endpoint.")
 @click.option("--api-key", help="API key (prefer --api-key-env).")
 @click.option("--api-key-env", help="Name of the environment variable that holds the API key.")
+@click.option("--judge-url", help="Endpoint of the model that grades, or 'simulated'.")
+@click.option("--judge-id", help="Its model name.")
+@click.option("--judge-key-env", help="Name of the variable that holds its key.")
 @click.option("-v", "--verbose", is_flag=True, help="Show prompts and responses.")
 def command(
     bench: str,
@@ -27,30 +39,43 @@ def command(
     api_key: str | None,
     api_key_env: str | None,
     verbose: bool,
+    **settings: Any,
 ) -> None:
     """Try the first problems of a benchmark, and exit 1 unless every one could be verified."""
-    from ..api import evaluate
+    from ..config.quick import quick_config
+    from ..executors.local import Options, run
+    from ..runtime import run_blocking
 
-    keys: dict[str, Any] = {"api_key": api_key, "api_key_env": api_key_env}
+    settings |= {"api_key": api_key, "api_key_env": api_key_env, "max_problems": samples}
+    endpoint = model_url or "simulated"
+    given = {name: value for name, value in settings.items() if value is not None}
     with tempfile.TemporaryDirectory(prefix="nel-validate-") as folder:
-        result = evaluate(
-            bench=bench,
-            model_url=model_url or "simulated",
-            model_id=model_id,
-            output_dir=folder,
-            max_problems=samples,
-            **{name: value for name, value in keys.items() if value is not None},
+        loaded = quick_config(
+            [bench], model_url=endpoint, model_id=model_id, output_dir=folder, **given
         )
+        say_tables(loaded)
+        for role, service in loaded.config.services.items():
+            click.echo(f"{role}: {_endpoint(service)}", err=True)
+        result = run_blocking(run(loaded, Options()))
         verified = 0
         for path in sorted(Path(folder).glob("*/results.jsonl")):
             with path.open(encoding="utf-8") as file:
                 rows = [json.loads(line) for line in file]
             verified += _print_rows(rows, verbose=verbose)
-    simulated = " against the simulated model" if not model_url else ""
-    click.echo(f"{verified} of {result.summary.n_rollouts} verified{simulated}")
+    click.echo(f"{verified} of {result.summary.n_rollouts} verified")
     for message in result.messages:
         click.echo(message, err=True)
     sys.exit(result.exit_code if result.exit_code in (0, 2, 130) else 1)
+
+
+def _endpoint(service: Service) -> str:
+    """Which endpoint is asked, without credentials."""
+    from ..config.services import ApiService
+    from ..traffic.urls import peer_name
+
+    if not isinstance(service, ApiService):
+        return "simulated, inside this process: the answers say nothing about a model"
+    return f"{peer_name(service.url)}, model {service.model}"
 
 
 def _print_rows(rows: list[dict[str, object]], *, verbose: bool) -> int:

@@ -21,6 +21,15 @@ KEY_VARIABLES = ("NEMO_API_KEY", "NVIDIA_API_KEY")
 SIMULATED = ("simulated", "simulated:")
 BENCHMARK_FLAGS = ("repeats", "max_problems", "max_concurrent", "timeout")
 BUDGET_FLAGS = ("budget_usd", "budget_tokens", "budget_hours")
+TABLE_FLAGS = (
+    "question_field",
+    "target_field",
+    "options_field",
+    "category_field",
+    "prompt",
+    "scorer",
+)
+"""Params of a data file that is named as a benchmark."""
 GENERATION_FLAGS = ("temperature", "top_p", "max_tokens", "seed")
 MODEL_FLAGS = ("model_url", "model_id", "api_key", "api_key_env")
 SERVICE = "model"
@@ -50,11 +59,13 @@ def quick_config(
     is the model inside the process. The key is ``api_key``, or in the variable ``api_key_env``
     names, or in NEMO_API_KEY or NVIDIA_API_KEY where one of them is set. Temperature is 0 unless
     given. ``settings`` are repeats, max_problems, max_concurrent, timeout, temperature, top_p,
-    max_tokens, seed, budget_usd, budget_tokens and budget_hours; one that is None counts as not
+    max_tokens, seed, budget_usd, budget_tokens and budget_hours, and for data files question_field,
+    target_field, options_field, category_field, prompt and scorer; one that is None counts as not
     given. ``judge_url`` and ``judge_id`` name the model that grades, of the benchmarks that need
     one and beside the others; its key is only what the variable ``judge_key_env`` names.
     """
-    settings = _given(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS))
+    accepted = (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS, *TABLE_FLAGS)
+    settings = _given(settings, accepted)
     if env is None:
         env = environment([Path.cwd()])
     if not benches:
@@ -79,6 +90,8 @@ def quick_config(
             tree = _set(tree, (*path, "solver", "system_prompt"), system_prompt, "system_prompt")
         for name in _in(settings, BENCHMARK_FLAGS):
             tree = _set(tree, (*path, name), settings[name], name)
+        for name in _in(settings, TABLE_FLAGS):
+            tree = _set(tree, (*path, "params", name), settings[name], name)
     tree = _with_judge(tree, len(benches), judge_url, judge_id, judge_key_env)
     tree = _with_budget(tree, settings)
     if output_dir is not None:

@@ -23,6 +23,7 @@ from .contract import Environment
 from .define import DEFINED, Definition
 from .defined import DefinedEnvironment
 from .subclass import REGISTERED, EvalEnvironment, construct
+from .tables import is_table, table_benchmark
 
 GROUP = "nemo_evaluator.benchmarks"
 SCHEMES = ("lm-eval", "skills", "vlmevalkit", "gym", "harbor", "container")
@@ -57,6 +58,8 @@ def resolve(
     name: str, *, params: Mapping[str, Any], fewshot: int | None = None
 ) -> list[Environment]:
     """The environments a name stands for (a file may define several). Raises ConfigError."""
+    if is_table(name):
+        return [_open(table_benchmark(Path(name), params), {}, fewshot)]
     return [_open(found, params, fewshot) for found in _find(name)]
 
 
@@ -86,7 +89,8 @@ def _find(name: str) -> list[Found]:
     suggestion = f"did you mean {' or '.join(close)}? " if close else ""
     raise ConfigError(
         f"unknown benchmark {name!r}",
-        hint=f"{suggestion}`nel list benchmarks` shows all; a file is given as ./my_bench.py",
+        hint=f"{suggestion}`nel list benchmarks` shows all; "
+        "a file is given as ./my_bench.py or ./rows.csv",
     )
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,20 @@ def read_file(path: Path) -> list[Row]:
         return list(reader(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+
+
+def place_of(path: Path, idx: int) -> str:
+    """Where a row stands, for a message: ``file:line`` (its last line) where rows have lines."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        if path.suffix.lower() in (".csv", ".tsv"):
+            reader = csv.reader(file, delimiter="," if path.suffix.lower() == ".csv" else "\t")
+            filled = (reader.line_num for cells in reader if cells)
+            line = next(islice(filled, idx + 1, None), None)  # the header is one of them
+            return f"{path}:{line}"
+        if path.suffix.lower() == ".jsonl":
+            lines = (number for number, text in enumerate(file, 1) if text.strip())
+            return f"{path}:{next(islice(lines, idx, None), None)}"
+    return f"{path}, row {idx}"
 
 
 def digest_rows(rows: Sequence[Row]) -> str:

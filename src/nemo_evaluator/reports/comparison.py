@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,14 +16,25 @@ from .verdict_words import direction, known, tone
 NOT_CORRECTED = "Not corrected for the number of categories; look here, do not decide here."
 
 
-def comparison_report(c: Comparison, *, flips: int | None = 0, details: bool = True) -> Document:
-    """One benchmark. ``flips``: how many of each kind are listed, None for all; without
-    ``details`` only the verdict, the facts and the categories that dropped."""
+class Detail(enum.IntEnum):
+    """How much of a comparison is shown."""
+
+    VERDICT = 0
+    """The verdict, its reasons and warnings."""
+    FACTS = 1
+    """Also the facts and the categories that dropped."""
+    EVERYTHING = 2
+
+
+def comparison_report(
+    c: Comparison, *, flips: int | None = 0, detail: Detail = Detail.EVERYTHING
+) -> Document:
+    """One benchmark. ``flips``: how many of each kind are listed, None for all."""
     return Document(
         title=f"{c.benchmark}: {_name(c.candidate)} against {_name(c.baseline)}",
         badges=((tone(c.verdict), c.verdict.value),),
         lead=_sentence(c),
-        blocks=tuple(_blocks(c, flips, details)),
+        blocks=tuple(_blocks(c, flips, detail)),
         sections=(),
     )
 
@@ -32,7 +44,7 @@ def overview_report(
     unmatched: Mapping[str, str],
     *,
     flips: int | None = 0,
-    details: bool = True,
+    detail: Detail = Detail.EVERYTHING,
 ) -> Document:
     """Several benchmarks of two runs: the worst verdict decides."""
     verdict = worst(c.verdict for c in comparisons.values())
@@ -70,7 +82,7 @@ def overview_report(
             Section(
                 title=name,
                 lead=f"{c.verdict.value}: {_sentence(c)}",
-                blocks=tuple(_blocks(c, flips, details)),
+                blocks=tuple(_blocks(c, flips, detail)),
             )
             for name, c in comparisons.items()
         ),
@@ -121,12 +133,14 @@ def _sentence(c: Comparison) -> str:
     return "; ".join(c.reasons) + "."
 
 
-def _blocks(c: Comparison, flips: int | None, details: bool) -> list[Block]:
-    blocks: list[Block] = [Facts(tuple(_facts(c)))]
-    blocks.append(Notices(tuple((Tone.UNSURE, warning) for warning in c.warnings)))
+def _blocks(c: Comparison, flips: int | None, detail: Detail) -> list[Block]:
+    warnings = Notices(tuple((Tone.UNSURE, warning) for warning in c.warnings))
+    if detail is Detail.VERDICT:
+        return [warnings]
+    blocks: list[Block] = [Facts(tuple(_facts(c))), warnings]
     if c.difference is not None:
-        blocks.append(_categories(c, all_of_them=details))
-    if details:
+        blocks.append(_categories(c, all_of_them=detail is Detail.EVERYTHING))
+    if detail is Detail.EVERYTHING:
         blocks += [_score_deltas(c), _runtime(c)]
     if c.flips is not None and flips != 0:
         blocks.append(_flips("Regressions", c.flips.regressions, flips))
