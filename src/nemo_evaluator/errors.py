@@ -15,7 +15,27 @@ Anything else that escapes a plug-in is a bug: the rollout is errored, the other
 
 from __future__ import annotations
 
+import enum
+
 from .types import ErrorInfo, Failure, Phase
+
+
+class ExitCode(enum.IntEnum):
+    """How a command ended. 1 is a verdict and nothing else: no crash shares it."""
+
+    DONE = 0
+    FAILED_CHECK = 1
+    """BLOCK, NO-GO, coverage below ``min_coverage``."""
+    USER_ERROR = 2
+    """The user must fix something; the message says what."""
+    INCOMPLETE = 3
+    """Results are missing; ``--resume`` goes on."""
+    BUG = 70
+    """An error nobody foresaw; the message names a file with the traceback."""
+    INTERRUPTED = 130
+    """By Ctrl-C (SIGINT)."""
+    TERMINATED = 143
+    """By SIGTERM."""
 
 
 class NelError(Exception):

@@ -12,6 +12,7 @@ from loopback import FAULTS, Loopback, answer
 from runs import BENCH, NEL, rows
 
 from nemo_evaluator import ConfigError, evaluate_async
+from nemo_evaluator.engine.lock import directory_lock
 from nemo_evaluator.executors.rescore import rescore
 from nemo_evaluator.traffic import retry
 
@@ -22,6 +23,12 @@ def ends_with(sample):
 
 def broken(sample):
     raise ZeroDivisionError("no")
+"""
+SOMETIMES = """
+def sometimes(sample):
+    if sample.target == "3":
+        raise ValueError("three")
+    return {"correct": False}
 """
 
 
@@ -108,14 +115,14 @@ async def test_what_was_never_answered_stays_open(
     directory = await run(tmp_path, loopback.url, proxy={"max_retries": 0})
     result = await rescore(directory)
     assert result.after.benchmarks[0].n_scored == result.before.benchmarks[0].n_scored == 38
-    assert not any("/" in failure for failure in result.failures)
+    assert not any("/" in failure for failure in result.messages)
 
 
 async def test_a_broken_scorer_loses_nothing(tmp_path: Path, loopback: Loopback, key: None) -> None:
     directory = await run(tmp_path, loopback.url)
     (tmp_path / "other.py").write_text(LENIENT)
     result = await rescore(directory, scorer=f"{tmp_path}/other.py:broken")
-    assert "ZeroDivisionError" in result.failures[0]
+    assert "ZeroDivisionError" in result.messages[0]
     assert result.flips[0].lost == 40
     assert result.before.benchmarks[0].n_scored == 40
 
@@ -125,7 +132,7 @@ async def test_a_changed_prompt_is_refused(tmp_path: Path, loopback: Loopback, k
     changed = BENCH.replace("How much is", "What is")
     (tmp_path / "sums.py").write_text(changed % {"size": 20})
     result = await rescore(directory)
-    assert "is not the one this run was started with" in result.failures[0]
+    assert "is not the one this run was started with" in result.messages[0]
 
 
 async def test_as_a_command(tmp_path: Path, loopback: Loopback, key: None) -> None:
@@ -149,3 +156,47 @@ async def test_as_a_command(tmp_path: Path, loopback: Loopback, key: None) -> No
         assert failed.returncode == 2 and message in failed.stderr, failed.stderr
     nothing = nel("eval", "rescore", str(tmp_path))
     assert nothing.returncode == 2 and "holds no run" in nothing.stderr
+
+
+async def test_verdicts_that_are_missing_are_told(
+    tmp_path: Path, loopback: Loopback, key: None
+) -> None:
+    """As a run with the same scorer would: exit code 3, incomplete, and accounts."""
+    directory = await run(tmp_path, loopback.url)
+    (tmp_path / "other.py").write_text(SOMETIMES)
+    scorer = ["--scorer", "other.py:sometimes", "-o", "new"]
+    done = subprocess.run(
+        [*NEL, "eval", "rescore", str(directory), *scorer],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "2 of 40 rollouts have no verdict" in done.stderr and "other.py:4" in done.stderr
+    info = json.loads((tmp_path / "new/run.json").read_text())
+    assert info["status"] == "incomplete" and info["accounts"]["prompt_tokens"] > 0
+
+
+async def test_the_old_run_is_only_read(tmp_path: Path, loopback: Loopback, key: None) -> None:
+    directory = await run(tmp_path, loopback.url)
+
+    def seen() -> dict[str, tuple[int, int]]:
+        files = [directory, *directory.rglob("*")]
+        return {str(f): (f.stat().st_mtime_ns, f.stat().st_ino) for f in files}
+
+    before = seen()
+    result = await rescore(directory)
+    assert seen() == before and result.exit_code == 0
+    (directory / ".lock").unlink()  # as in an archive
+    before = seen()
+    await rescore(directory)
+    assert seen() == before
+
+
+async def test_a_run_in_progress_is_not_rescored(
+    tmp_path: Path, loopback: Loopback, key: None
+) -> None:
+    directory = await run(tmp_path, loopback.url)
+    with directory_lock(directory), pytest.raises(ConfigError, match="in use by pid"):
+        await rescore(directory)

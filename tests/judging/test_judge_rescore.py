@@ -71,7 +71,7 @@ async def test_another_scorer_may_leave_it_to_the_judge(
 ) -> None:
     await run(JUDGE)
     found = await again(tmp_path, "left")
-    assert not found.failures
+    assert not found.messages
     summary = found.after.benchmarks[0]
     assert summary.headline == "pass@1" and summary.score.value == 1.0
     assert summary.runtime.judge_calls == 4
@@ -96,7 +96,7 @@ async def test_a_judge_without_a_verdict_leaves_the_rescored_without_one(
     await run(JUDGE)
     judge.script(says("Hm."))
     found = await again(tmp_path, "left")
-    assert found.flips[0].lost == 4 and "no readable verdict" in found.failures[0]
+    assert found.flips[0].lost == 4 and "no readable verdict" in found.messages[0]
 
 
 async def test_a_scorer_that_asks_nobody_does_without_the_judge(
@@ -105,7 +105,7 @@ async def test_a_scorer_that_asks_nobody_does_without_the_judge(
     await run(JUDGE)
     await judge.__aexit__(None, None, None)
     found = await again(tmp_path, "plain")
-    assert not found.failures and found.after.benchmarks[0].score.value == 1.0
+    assert not found.messages and found.after.benchmarks[0].score.value == 1.0
 
 
 async def test_the_key_of_a_judge_is_needed_and_that_of_the_model_is_not(
@@ -123,7 +123,7 @@ async def test_the_key_of_a_judge_is_needed_and_that_of_the_model_is_not(
     }
     await run(JUDGE, services=services)
     monkeypatch.delenv("MODEL_KEY")
-    assert not (await again(tmp_path)).failures
+    assert not (await again(tmp_path)).messages
     monkeypatch.delenv("JUDGE_KEY")
     with pytest.raises(ConfigError, match=r"services\.judge: .* not set"):
         await rescore(tmp_path / "run", output=tmp_path / "third")

@@ -11,7 +11,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nemo_evaluator.results.derive import derive
+from nemo_evaluator.results.derive import publish
 from nemo_evaluator.results.journal import Errored, Event, ProblemSeeded, Scored, Solved, encode
 from nemo_evaluator.results.layout import slug
 from nemo_evaluator.results.result_row import read_rows
@@ -92,7 +92,7 @@ def errored(idx: int, repeat: int = 0, attempt: int = 1) -> Errored:
 def write(folder: Path, events: list[Event], the_plan: BenchmarkPlan) -> BenchmarkSummary:
     folder.mkdir(exist_ok=True)
     (folder / "journal.jsonl").write_bytes(b"".join(map(encode, events)))
-    return derive(folder, the_plan, RUN)
+    return publish(folder, the_plan, RUN)
 
 
 def results(folder: Path) -> list[dict[str, Any]]:
@@ -232,7 +232,7 @@ def test_deriving_again_gives_the_same_bytes(tmp_path: Path) -> None:
     events = [e for i in range(5) for e in (problem(i), solved(i), scored(i, i < 2))]
     write(tmp_path, events, plan(5))
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    derive(tmp_path, plan(5), RUN)
+    publish(tmp_path, plan(5), RUN)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 

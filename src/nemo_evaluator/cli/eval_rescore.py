@@ -24,7 +24,7 @@ def command(
     """Verify the answers of the run in DIRECTORY again; the model is not asked.
 
     The verdicts go into a run directory of their own, and DIRECTORY stays as it is. Exit code 3 if
-    something could not be verified.
+    something could not be verified, 2 if nothing could because the scorer fails.
     """
     from ..config.snapshot import safe_command
     from ..executors.rescore import rescore
@@ -49,6 +49,6 @@ def command(
     for flips in result.flips:
         click.echo("")
         click.echo("\n".join(flip_lines(flips, limit)))
-    for failure in result.failures:
-        click.echo(f"error: {failure}", err=True)
-    sys.exit(3 if result.failures else 0)
+    for message in result.messages:
+        click.echo(message, err=True)
+    sys.exit(result.exit_code)

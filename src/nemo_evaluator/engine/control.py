@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ..errors import ConfigError, PermanentError
+from ..errors import ConfigError, ExitCode, PermanentError
 
 PERMANENT_LIMIT = 3
 REFUSAL_LIMIT = 5
@@ -18,7 +18,8 @@ class Control:
     """The brake of a run."""
 
     def __init__(self) -> None:
-        self.interrupted = False
+        self.interrupted: ExitCode | None = None
+        """Set where a signal asked the run to stop: the code it ends with."""
         self.stopped: str | None = None
         """Why the run ends early without anybody's fault (its budget is used up)."""
         self.fatal: ConfigError | None = None
@@ -30,9 +31,9 @@ class Control:
         """True once no further rollout may start."""
         return self._stop.is_set()
 
-    def interrupt(self) -> None:
+    def interrupt(self, code: ExitCode = ExitCode.INTERRUPTED) -> None:
         """The user asked to stop: finish what is in flight, start nothing."""
-        self.interrupted = True
+        self.interrupted = code
         self._stop.set()
 
     def stop(self, reason: str) -> None:

@@ -14,7 +14,7 @@ from ..environments.fingerprint import digest, source_of
 from ..environments.judged import settled
 from ..environments.verdicts import in_view_of, scorer_failed, to_score
 from ..errors import BudgetExceeded, InfraError
-from ..results.journal import Header, ProblemSeeded, Solved, encode, events, scan
+from ..results.journal import Began, Header, ProblemSeeded, Solved, encode, events, scan
 from ..scoring.input import ScorerInput, target_text
 from ..scoring.reasoning import visible
 from ..solvers.contract import SolveTools
@@ -112,7 +112,7 @@ def copy_answers(old: Path, new: Path, header: Header) -> int:
                 if last.get((event.problem_idx, event.repeat)) != event.attempt:  # type: ignore[call-overload]
                     continue
                 count += 1
-            elif not isinstance(event, ProblemSeeded):
+            elif not isinstance(event, ProblemSeeded | Began):
                 continue
             file.write(encode(event))
     return count

@@ -28,10 +28,10 @@ from ..engine.prepare import Prepared, prepare
 from ..engine.progress import Tally
 from ..engine.run import BenchmarkEnd, run_jobs
 from ..engine.shards import Shard
-from ..errors import ConfigError
+from ..errors import ConfigError, ExitCode
 from ..reports.render import write_reports
 from ..results.audit import FLAGGED
-from ..results.derive import derive
+from ..results.derive import publish
 from ..results.journal import Errored, Solved, events, scan
 from ..results.judgements import judge_totals
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK
@@ -43,6 +43,7 @@ from ..results.run_info import (
     write_run_info,
 )
 from ..results.summary import BenchmarkSummary, RunSummary, accounts
+from .ending import Terms, ending_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class RunResult:
 
     summary: RunSummary
     exit_code: int
-    """0 done, 1 failed a check, 2 to be mended by the user, 3 incomplete, 130 interrupted."""
+    """See ``ExitCode``."""
     messages: tuple[str, ...]
     reports: tuple[Path, ...] = ()
 
@@ -139,7 +140,7 @@ async def _engine(
                     warn=options.say,
                 )
             except asyncio.CancelledError:
-                if not control.interrupted:
+                if control.interrupted is None:
                     raise
                 main.uncancel()
             except ConfigError as error:
@@ -170,21 +171,21 @@ def _spent_before(prepared: Prepared, budget: RunBudget) -> None:
 def _signals(control: Control, main: asyncio.Task[Any], options: Options) -> Iterator[None]:
     """First signal: finish what is in flight. Second: stop now."""
 
-    def interrupted() -> None:
-        if control.interrupted:
+    def interrupted(code: ExitCode) -> None:
+        if control.interrupted is not None:
             main.cancel()
             return
-        control.interrupt()
+        control.interrupt(code)
         options.say("stopping: finishing what is in flight; interrupt again to stop now")
 
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, interrupted)
+    codes = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+    for number, code in codes.items():
+        loop.add_signal_handler(number, interrupted, code)
     try:
         yield
     finally:
-        for number in numbers:
+        for number in codes:
             loop.remove_signal_handler(number)
 
 
@@ -256,21 +257,19 @@ def _finish(
 ) -> RunResult:
     """Derive everything from the journals, decide the exit code, write the reports."""
     summaries = [
-        derive(job.folder, job.plan, info)
+        publish(job.folder, job.plan, info)
         for job in prepared.jobs
         if (job.folder / JOURNAL).exists()
     ]
-    code, messages = _verdict(prepared, summaries, control, ends)
-    status = {0: RunStatus.DONE, 1: RunStatus.DONE, 130: RunStatus.INTERRUPTED}.get(
-        code, RunStatus.INCOMPLETE
-    )
+    terms = Terms(prepared.skip_failed, prepared.min_coverage)
+    ending = ending_of(summaries, terms, ends=ends, control=control)
     used = msgspec.to_builtins(accounts(summaries))
-    info = msgspec.structs.replace(info, status=status, accounts=used)
+    info = msgspec.structs.replace(info, status=ending.status, accounts=used)
     write_run_info(directory, info)
     summary = RunSummary(run=info, benchmarks=tuple(summaries), directory=str(directory))
     reports = write_reports(summary, directory, loaded.config.output.report)
-    messages += _flags(summaries, directory)
-    return RunResult(summary, code, tuple(messages), tuple(reports))
+    messages = (*ending.messages, *_flags(summaries, directory))
+    return RunResult(summary, ending.code, messages, tuple(reports))
 
 
 def _flags(summaries: Sequence[BenchmarkSummary], directory: Path) -> list[str]:
@@ -281,34 +280,3 @@ def _flags(summaries: Sequence[BenchmarkSummary], directory: Path) -> list[str]:
         for s in summaries
         if s.n_scored and s.no_answer / s.n_scored > FLAGGED
     ]
-
-
-def _verdict(
-    prepared: Prepared,
-    summaries: Sequence[BenchmarkSummary],
-    control: Control,
-    ends: Sequence[BenchmarkEnd],
-) -> tuple[int, list[str]]:
-    mend = [error for error in (control.fatal, *(end.failure for end in ends)) if error]
-    if mend:
-        return 2, [f"error: {error}" for error in mend]
-    down = [f"error: {end.slug}: {end.service_down}" for end in ends if end.service_down]
-    if control.stopped and any(s.n_scored < s.n_rollouts for s in summaries):
-        hint = "raise it and repeat the command with --resume to go on"
-        down.append(f"stopped: {control.stopped}; {hint}")
-    if control.interrupted:
-        return 130, [*down, "interrupted: the same command with --resume goes on from here"]
-    incomplete = [
-        f"incomplete: {s.slug}: {s.n_rollouts - s.n_scored} of {s.n_rollouts} rollouts have no "
-        f"verdict; the same command with --resume tries them again"
-        for s in summaries
-        if s.n_scored < s.n_rollouts and not prepared.skip_failed[s.slug]
-    ]
-    if down or incomplete:
-        return 3, down + incomplete
-    thin = [
-        f"failed: {s.slug}: coverage {s.coverage:.1%} is below min_coverage {floor:.1%}"
-        for s in summaries
-        if (floor := prepared.min_coverage[s.slug]) is not None and s.coverage < floor
-    ]
-    return (1, thin) if thin else (0, [])

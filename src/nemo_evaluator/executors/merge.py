@@ -21,18 +21,18 @@ from ..engine.plan import PlanLock, differences, problem_order, read_lock, write
 from ..engine.shards import FOLDER, KEY, RANGE, Shard, shard_of
 from ..errors import ConfigError
 from ..reports.render import write_reports
-from ..results.derive import derive
+from ..results.derive import publish
 from ..results.journal import Header, encode, scan
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, RUN_INFO, TRAFFIC
 from ..results.run_info import (
     RunInfo,
-    RunStatus,
     new_run_info,
     read_run_info,
     write_run_info,
 )
 from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
+from .ending import Terms, ending_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,8 @@ class Merged:
     shards: int
     messages: tuple[str, ...]
     """What is not complete, and how to go on."""
-
-    @property
-    def exit_code(self) -> int:
-        """0 complete, 3 not."""
-        return 3 if self.messages else 0
+    exit_code: int = 0
+    """See ``ExitCode``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,22 +231,14 @@ def _finish(
     write_lock(directory / PLAN_LOCK, PlanLock(run_id=info.run_id, benchmarks=tuple(plans)))
     config = parts[0].folder / CONFIG
     (directory / CONFIG).write_bytes(config.read_bytes())
-    summaries = tuple(derive(directory / plan.slug, plan, info) for plan in plans)
-    open_ = [s for s in summaries if s.n_scored < s.n_rollouts]
-    info = msgspec.structs.replace(
-        info,
-        status=RunStatus.INCOMPLETE if open_ else RunStatus.DONE,
-        accounts=msgspec.to_builtins(accounts(summaries)),
-    )
+    summaries = tuple(publish(directory / plan.slug, plan, info) for plan in plans)
+    ending = ending_of(summaries, Terms(again="resume the shards and merge again"))
+    used = msgspec.to_builtins(accounts(summaries))
+    info = msgspec.structs.replace(info, status=ending.status, accounts=used)
     write_run_info(directory, info)
     summary = RunSummary(run=info, benchmarks=summaries, directory=str(directory))
     write_reports(summary, directory, _formats(config))
-    messages = tuple(
-        f"incomplete: {s.slug}: {s.n_rollouts - s.n_scored} of {s.n_rollouts} rollouts have no "
-        "verdict; resume the shards and merge again"
-        for s in open_
-    )
-    return Merged(summary, len(parts), messages)
+    return Merged(summary, len(parts), ending.messages, ending.code)
 
 
 def _formats(config: Path) -> Sequence[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..engine.plan import read_lock
 from ..errors import ConfigError
 from ..reports.sources import Found, bundle_source, run_sources
-from ..results.derive import derive
+from ..results.derive import publish
 from ..results.layout import JOURNAL, PLAN_LOCK, RUN_INFO
 from ..results.read_bundle import BUNDLES
 from ..results.run_info import read_run_info
@@ -33,7 +33,7 @@ def refresh(directory: Path) -> RunSummary:
     info = read_run_info(directory)
     try:
         summaries = [
-            derive(directory / plan.slug, plan, info)
+            publish(directory / plan.slug, plan, info)
             for plan in lock.benchmarks
             if (directory / plan.slug / JOURNAL).exists()
         ]

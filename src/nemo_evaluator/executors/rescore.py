@@ -22,6 +22,7 @@ from ..config.services import ApiService
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
+from ..engine.lock import LOCK, directory_lock, reading_lock
 from ..engine.plan import PlanLock, digest, read_lock, write_lock
 from ..engine.prepare import prepare
 from ..engine.progress import Tally
@@ -31,16 +32,18 @@ from ..engine.shards import shard_of
 from ..errors import ConfigError
 from ..judging.opening import services_of
 from ..reports.render import write_reports
-from ..results.derive import derive
+from ..results.derive import publish, rows_of, summarise
 from ..results.files import write_json
 from ..results.flips import Flips, compare_verdicts
 from ..results.journal import Header
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK
-from ..results.run_info import RunStatus, new_run_info, read_run_info, write_run_info
-from ..results.summary import RunSummary
+from ..results.run_info import RunInfo, new_run_info, read_run_info, write_run_info
+from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
+from .ending import Terms, ending_of
 
 FLIPS = "flips.json"
+AGAIN = "resume the run they are from, or fix what failed, and rescore it again"
 NOT_SET = "not-needed"
 """Stands for variables that are not set."""
 
@@ -53,8 +56,10 @@ class Rescored:
     before: RunSummary
     after: RunSummary
     flips: tuple[Flips, ...]
-    failures: tuple[str, ...]
-    """Benchmarks that could not be verified, and why."""
+    exit_code: int
+    """See ``ExitCode``: a scorer that fails everywhere is 2, a verdict that is missing 3."""
+    messages: tuple[str, ...]
+    """What could not be verified, and why."""
 
 
 async def rescore(
@@ -79,62 +84,89 @@ async def rescore(
     if function is None:
         _check_judges(loaded)
     target = _free(directory, output)
-    async with AsyncExitStack() as stack:
-        part = shard_of(lock.benchmarks[0]) if lock.benchmarks else None
-        prepared = await prepare(loaded, target, stack, part)
-        jobs = [_job(job, lock, function) for job in prepared.jobs]
-        info = new_run_info(command=command)
-        old = read_run_info(directory)
-        info = msgspec.structs.replace(
-            info, rescored_from=old.run_id, benchmarks=tuple(job.plan.slug for job in jobs)
-        )
-        target.mkdir(parents=True)
-        for job in jobs:
-            job.folder.mkdir()
-            header = Header(
-                benchmark=job.plan.name, plan_digest=job.plan.digest, run_id=info.run_id
-            )
-            copy_answers(directory / job.plan.slug / JOURNAL, job.folder / JOURNAL, header)
-            if job.court is not None:
-                job.court.remember(directory / job.plan.slug / JUDGEMENTS)
-        write_lock(
-            target / PLAN_LOCK,
-            PlanLock(run_id=info.run_id, benchmarks=tuple(job.plan for job in jobs)),
-        )
-        (target / CONFIG).write_text(loaded.snapshot(command), encoding="utf-8")
-        write_run_info(target, info)
-        ends = await _verify(jobs, info.run_id, say)
-    summaries = tuple(derive(job.folder, job.plan, info) for job in jobs)
-    info = msgspec.structs.replace(info, status=RunStatus.DONE)
+    with reading_lock(directory):
+        async with AsyncExitStack() as stack:
+            part = shard_of(lock.benchmarks[0]) if lock.benchmarks else None
+            prepared = await prepare(loaded, target, stack, part)
+            jobs = [_job(job, lock, function) for job in prepared.jobs]
+            stack.enter_context(directory_lock(target))
+            info = _open(target, directory, jobs, loaded, command)
+            control = Control()
+            ends = await _verify(jobs, info.run_id, control, say)
+            terms = Terms(prepared.skip_failed, prepared.min_coverage, again=AGAIN)
+            return _finish(_Rescoring(directory, target, jobs, lock, info, loaded), ends, terms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rescoring:
+    """What is known once the answers are verified."""
+
+    old: Path
+    new: Path
+    jobs: Sequence[Job]
+    lock: PlanLock
+    info: RunInfo
+    loaded: Loaded
+
+
+def _open(
+    target: Path, directory: Path, jobs: Sequence[Job], loaded: Loaded, command: str
+) -> RunInfo:
+    """Write the documents of the new run, and the answers of the old one."""
+    info = msgspec.structs.replace(
+        new_run_info(command=command),
+        rescored_from=read_run_info(directory).run_id,
+        benchmarks=tuple(job.plan.slug for job in jobs),
+    )
+    for job in jobs:
+        job.folder.mkdir()
+        header = Header(benchmark=job.plan.name, plan_digest=job.plan.digest, run_id=info.run_id)
+        copy_answers(directory / job.plan.slug / JOURNAL, job.folder / JOURNAL, header)
+        if job.court is not None:
+            job.court.remember(directory / job.plan.slug / JUDGEMENTS)
+    write_lock(
+        target / PLAN_LOCK,
+        PlanLock(run_id=info.run_id, benchmarks=tuple(job.plan for job in jobs)),
+    )
+    (target / CONFIG).write_text(loaded.snapshot(command), encoding="utf-8")
     write_run_info(target, info)
-    before = tuple(
-        derive(directory / plan.slug, plan, old)
-        for plan in lock.benchmarks
-        if (directory / plan.slug / JOURNAL).exists()
-    )
+    return info
+
+
+def _finish(done: _Rescoring, ends: Sequence[BenchmarkEnd], terms: Terms) -> Rescored:
+    """Derive the new run's files; the old run is summed up in memory."""
+    summaries = tuple(publish(job.folder, job.plan, done.info) for job in done.jobs)
+    ending = ending_of(summaries, terms, ends=ends)
+    used = msgspec.to_builtins(accounts(summaries))
+    info = msgspec.structs.replace(done.info, status=ending.status, accounts=used)
+    write_run_info(done.new, info)
+    answered = {
+        plan.slug: plan
+        for plan in done.lock.benchmarks
+        if (done.old / plan.slug / JOURNAL).exists()
+    }
+    before = tuple(summarise(done.old / slug, plan) for slug, plan in answered.items())
     flips = tuple(
-        compare_verdicts(directory / job.plan.slug, job.folder)
-        for job in jobs
-        if (directory / job.plan.slug / JOURNAL).exists()
+        compare_verdicts(
+            job.plan.slug,
+            rows_of(done.old / job.plan.slug, answered[job.plan.slug]),
+            rows_of(job.folder, job.plan),
+        )
+        for job in done.jobs
+        if job.plan.slug in answered
     )
-    after = RunSummary(run=info, benchmarks=summaries, directory=str(target))
-    write_json(target / FLIPS, flips)
-    write_reports(after, target, loaded.config.output.report)
-    return Rescored(
-        directory=target,
-        before=RunSummary(run=old, benchmarks=before, directory=str(directory)),
-        after=after,
-        flips=flips,
-        failures=tuple(f"{end.slug}: {end.failure}" for end in ends if end.failure),
-    )
+    after = RunSummary(run=info, benchmarks=summaries, directory=str(done.new))
+    write_json(done.new / FLIPS, flips)
+    write_reports(after, done.new, done.loaded.config.output.report)
+    earlier = RunSummary(run=read_run_info(done.old), benchmarks=before, directory=str(done.old))
+    return Rescored(done.new, earlier, after, flips, ending.code, ending.messages)
 
 
 async def _verify(
-    jobs: Sequence[Job], run_id: str, say: Callable[[str], None]
+    jobs: Sequence[Job], run_id: str, control: Control, say: Callable[[str], None]
 ) -> list[BenchmarkEnd]:
     ends: list[BenchmarkEnd] = []
     tallies = [Tally(label=job.plan.name, total=job.plan.n_rollouts) for job in jobs]
-    control = Control()
     await run_jobs(
         list(zip(jobs, tallies, strict=True)),
         ends,
@@ -213,7 +245,7 @@ def _check_judges(loaded: Loaded) -> None:
 def _free(directory: Path, output: Path | None) -> Path:
     """Where to write: the given directory, or ``<run>-rescored`` with the first free number."""
     if output is not None:
-        if output.exists() and any(output.iterdir()):
+        if output.exists() and any(path.name != LOCK for path in output.iterdir()):
             raise ConfigError("is not empty", where=str(output), hint="choose another (-o)")
         return output
     base = directory.resolve()

@@ -35,7 +35,7 @@ from .summary import (
 
 EXAMPLES_PER_KIND = 3
 IDLE_SECONDS = 300.0
-"""A longer gap between two events is a pause between invocations, not running time."""
+"""A longer gap between two events is taken for a pause where the starts were not noted."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 NO_ANSWER = {Failure.FORMAT, Failure.EMPTY, Failure.REFUSAL, Failure.TRUNCATED}
 
@@ -46,8 +46,9 @@ V = TypeVar("V")
 class Collector:
     """Add every rollout once, in (problem_idx, repeat) order; then ``finish``."""
 
-    def __init__(self, plan: BenchmarkPlan) -> None:
-        self._plan = plan
+    def __init__(self, plan: BenchmarkPlan, began: Sequence[float] = ()) -> None:
+        """``began``: when the invocations of the run started, as Unix times."""
+        self._plan, self._began = plan, began
         self._problems = array("q")
         self._rewards = array("d")
         self._retried = array("b")
@@ -299,7 +300,7 @@ class Collector:
         return {name: column for name, column in columns.items() if column is not None}
 
     def _runtime(self) -> Runtime:
-        elapsed = _busy_seconds(self._times)
+        elapsed = active_seconds(self._times, self._began)
         steps = self._outcomes.total()
         total, prompt, completion, reasoning, cached = self._tokens
         return Runtime(
@@ -461,8 +462,18 @@ def _percentiles(values: array[float]) -> dict[str, float]:
     return {name: round(float(value), 3) for name, value in zip(QUANTILES, found, strict=True)}
 
 
-def _busy_seconds(times: array[float]) -> float:
-    if len(times) < 2:
-        return 0.0
-    gaps = np.diff(np.sort(np.frombuffer(times)))
-    return float(gaps[gaps <= IDLE_SECONDS].sum())
+def active_seconds(times: array[float], began: Sequence[float]) -> float:
+    """How long a run was at work: from the start of every invocation to its last event.
+
+    Where nobody noted the starts (journals of earlier versions), gaps longer than ``IDLE_SECONDS``
+    count as pauses. Example: begun at 0 and at 100, events at 5, 10, 110: 10 + 10 = 20 s.
+    """
+    ordered = np.sort(np.frombuffer(times)) if times else np.zeros(0)
+    if not began:
+        gaps = np.diff(ordered)
+        return float(gaps[gaps <= IDLE_SECONDS].sum())
+    starts = np.sort(np.asarray(began, dtype=np.float64))
+    ends = np.append(starts[1:], math.inf)
+    last = np.searchsorted(ordered, ends, side="left") - 1
+    worked = last >= np.searchsorted(ordered, starts, side="left")
+    return float((ordered[last[worked]] - starts[worked]).sum())

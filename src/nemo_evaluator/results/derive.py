@@ -6,7 +6,7 @@ and gives the same bytes. Rollouts stream through; only numbers are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..types import BenchmarkPlan
@@ -17,35 +17,57 @@ from .files import line_writer, write_json
 from .journal import Errored, JournalIndex, Solved, events, scan
 from .judgements import judge_totals
 from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES, UNSCORED
+from .result_row import ResultRow
 from .rows import RolloutRecord, read_rollouts, result_row, trajectory_row, verifier_name
 from .run_info import RunInfo
 from .summary import BenchmarkSummary
 
 
-def derive(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary:
-    """Write all derived files of a benchmark's folder and return its summary."""
+def summarise(
+    folder: Path, plan: BenchmarkPlan, each: Callable[[RolloutRecord], None] | None = None
+) -> BenchmarkSummary:
+    """What came of a benchmark, from its journal alone; nothing is written.
+
+    ``each`` is given every rollout in (problem_idx, repeat) order.
+    """
     journal = folder / JOURNAL
     index = scan(journal)
-    collector = Collector(plan)
+    collector = Collector(plan, index.began)
+    for record in _planned(journal, index, plan):
+        collector.add(record)
+        if each is not None:
+            each(record)
+    _add_earlier_attempts(collector, journal, index)
+    collector.add_judges(judge_totals(folder / JUDGEMENTS))
+    return collector.finish()
 
+
+def publish(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary:
+    """Write all derived files of a benchmark's folder and return its summary."""
     method = verifier_name(plan)
     with (
         line_writer(folder / RESULTS) as result,
         line_writer(folder / UNSCORED, unless_empty=True) as unscored,
         line_writer(folder / TRAJECTORIES) as trajectory,
     ):
-        for record in _planned(journal, index, plan):
-            collector.add(record)
+
+        def write(record: RolloutRecord) -> None:
             row = result_row(record, method)
             (unscored if row.reward is None else result)(row)
             trajectory(trajectory_row(record, row))
-    _add_earlier_attempts(collector, journal, index)
-    collector.add_judges(judge_totals(folder / JUDGEMENTS))
-    summary = collector.finish()
+
+        summary = summarise(folder, plan, write)
     write_bundle(folder, summary, plan, run)
     write_json(folder / RUNTIME, summary.runtime)
     write_json(folder / FAILURES, failure_analysis(summary))
     return summary
+
+
+def rows_of(folder: Path, plan: BenchmarkPlan) -> Iterator[ResultRow]:
+    """The rows of every rollout, scored or not, straight from the journal."""
+    journal, method = folder / JOURNAL, verifier_name(plan)
+    for record in _planned(journal, scan(journal), plan):
+        yield result_row(record, method)
 
 
 def _planned(journal: Path, index: JournalIndex, plan: BenchmarkPlan) -> Iterator[RolloutRecord]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..types import Record
-from .result_row import ResultRow, read_rows
+from .result_row import ResultRow
 
 
 class Flip(Record, frozen=True, kw_only=True):
@@ -36,16 +35,18 @@ class Flips(Record, frozen=True, kw_only=True):
     flips: tuple[Flip, ...]
 
 
-def compare_verdicts(before: Path, after: Path) -> Flips:
-    """The flips between two benchmark folders of ours. Rows stream: both are in the same order."""
+def compare_verdicts(
+    benchmark: str, before: Iterator[ResultRow], after: Iterator[ResultRow]
+) -> Flips:
+    """The flips between the rows of two results, both in (problem_idx, repeat) order."""
     counts = {"same": 0, "up": 0, "down": 0, "gained": 0, "lost": 0}
     flips = []
-    for old, new in _pairs(read_rows(before), read_rows(after)):
+    for old, new in _pairs(before, after):
         earlier = old.reward if old is not None else None
         counts[_kind(earlier, new.reward)] += 1
         if earlier != new.reward:
             flips.append(_flip(old, new))
-    return Flips(benchmark=after.name, **counts, flips=tuple(flips))
+    return Flips(benchmark=benchmark, **counts, flips=tuple(flips))
 
 
 def _pairs(

@@ -1,0 +1,94 @@
+"""How a run ended: one rule for runs, resumed runs, merged shards and rescorings.
+
+What the user must fix comes first (2), then an interrupt (130, 143), then what is missing (3), then
+a coverage below what was asked for (1). The status in ``run.json`` follows from the same decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..engine.control import Control
+from ..engine.run import BenchmarkEnd
+from ..errors import ExitCode
+from ..results.run_info import RunStatus
+from ..results.summary import BenchmarkSummary
+from ..types import Failure
+
+OWN_CODE = (Failure.BUG.value, Failure.VERIFIER.value)
+"""Failures of a user's solver or scorer: asking again does not help before they are fixed."""
+STATUS = {
+    ExitCode.DONE: RunStatus.DONE,
+    ExitCode.FAILED_CHECK: RunStatus.DONE,
+    ExitCode.INTERRUPTED: RunStatus.INTERRUPTED,
+    ExitCode.TERMINATED: RunStatus.INTERRUPTED,
+}
+"""Everything else is incomplete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What counts as complete, by slug, and how what is missing can be had."""
+
+    skip_failed: Mapping[str, bool] = field(default_factory=dict)
+    min_coverage: Mapping[str, float | None] = field(default_factory=dict)
+    again: str = "the same command with --resume tries them again"
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The exit code, the status and what to tell the user."""
+
+    code: ExitCode
+    messages: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> RunStatus:
+        """What ``run.json`` says."""
+        return STATUS.get(self.code, RunStatus.INCOMPLETE)
+
+
+def ending_of(
+    summaries: Sequence[BenchmarkSummary],
+    terms: Terms,
+    *,
+    ends: Sequence[BenchmarkEnd] = (),
+    control: Control | None = None,
+) -> Ending:
+    """The ending of a run with these results."""
+    control = control or Control()
+    to_fix = [error for error in (control.fatal, *(end.failure for end in ends)) if error]
+    if to_fix:
+        return Ending(ExitCode.USER_ERROR, tuple(f"error: {error}" for error in to_fix))
+    down = [f"error: {end.slug}: {end.service_down}" for end in ends if end.service_down]
+    if control.stopped and any(s.n_scored < s.n_rollouts for s in summaries):
+        hint = "raise it and repeat the command with --resume to go on"
+        down.append(f"stopped: {control.stopped}; {hint}")
+    if control.interrupted is not None:
+        told = "interrupted: the same command with --resume goes on from here"
+        return Ending(control.interrupted, (*down, told))
+    missing = [
+        _missing(summary, terms.again)
+        for summary in summaries
+        if summary.n_scored < summary.n_rollouts and not terms.skip_failed.get(summary.slug)
+    ]
+    if down or missing:
+        return Ending(ExitCode.INCOMPLETE, (*down, *missing))
+    thin = tuple(
+        f"failed: {s.slug}: coverage {s.coverage:.1%} is below min_coverage {floor:.1%}"
+        for s in summaries
+        if (floor := terms.min_coverage.get(s.slug)) is not None and s.coverage < floor
+    )
+    return Ending(ExitCode.FAILED_CHECK if thin else ExitCode.DONE, thin)
+
+
+def _missing(summary: BenchmarkSummary, again: str) -> str:
+    count = summary.n_rollouts - summary.n_scored
+    text = f"incomplete: {summary.slug}: {count} of {summary.n_rollouts} rollouts have no verdict"
+    own = sum(kind.count for name, kind in summary.failures.items() if name in OWN_CODE)
+    if not own:
+        return f"{text}; {again}"
+    example = next((e.error for e in summary.examples if e.category in OWN_CODE), "")
+    fix = f"{own} failed in the code of the solver or scorer ({example}): fix that first"
+    return f"{text}; {fix}" if own >= count else f"{text}; {fix}, then {again}"
