@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": ("nemo_evaluator.cli.simulate:command", "Serve a simulated model endpoint."),
     "proxy": ("nemo_evaluator.cli.proxy:command", "Serve a model through interceptors."),
     "traffic": ("nemo_evaluator.cli.traffic:command", "Show the model traffic of a run."),
+    "show": ("nemo_evaluator.cli.show:command", "Show rollouts: question, answer, why."),
     "audit": ("nemo_evaluator.cli.audit:command", "Show where a score may be wrong."),
     "completion": ("nemo_evaluator.cli.completion:command", "Print a shell completion script."),
 }

@@ -29,12 +29,19 @@ _LATEX = {
 }
 _LATEX_MARKS = re.compile("|".join(map(re.escape, _LATEX)))
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters and changes of direction: what a terminal would obey instead of showing."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def one_line(text: str) -> str:
     """Without line breaks, runs of spaces and control characters."""
     return " ".join(_CONTROL.sub("�", text).split())
+
+
+def many_lines(text: str) -> str:
+    """A text as it is, but for what a terminal would obey; that is shown as ``�``."""
+    return _UNSEEN.sub("�", text.replace("\r\n", "\n"))
 
 
 def markdown(text: str) -> str:

@@ -151,14 +151,18 @@ _decoder = msgspec.json.Decoder(ResultRow)
 
 
 def _foreign(line: bytes) -> ResultRow | None:
-    """A line with what other writers leave out, or write in another way."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         return None
     problem = row.get("problem_idx") if isinstance(row, dict) else None
-    if not isinstance(problem, int) or isinstance(problem, bool):
-        return None
+    known = isinstance(problem, int) and not isinstance(problem, bool)
+    return row_from(row) if known else None
+
+
+def row_from(row: Mapping[str, Any]) -> ResultRow:
+    """A row with a ``problem_idx``, and whatever else its writer put there."""
+    problem: int = row["problem_idx"]
     repeat, details = row.get("repeat"), _mapping(row.get("scoring_details"))
     told = _text(row.get("outcome"))
     reward = _number(row.get("reward"))
