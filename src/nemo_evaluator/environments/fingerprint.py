@@ -1,9 +1,15 @@
-"""Short digests of code and texts, for telling whether two runs asked and graded the same way."""
+"""Short digests of code and texts, for telling whether two runs asked and graded the same way.
+
+A function's digest covers the function itself: not its decorators, which name datasets and paths,
+and not the lines around a lambda.
+"""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
+import textwrap
 from typing import Any
 
 
@@ -13,10 +19,34 @@ def digest(*parts: object) -> str:
 
 
 def source_of(code: Any) -> str | None:
-    """The source of a function or class; its qualified name where there is no source."""
+    """The source of a function or class without its decorators; its qualified name where there is
+    no source."""
     if code is None:
         return None
     try:
-        return inspect.getsource(code)
+        source = textwrap.dedent(inspect.getsource(code))
     except (OSError, TypeError):
         return getattr(code, "__qualname__", type(code).__qualname__)
+    return _lambda(source) if getattr(code, "__name__", "") == "<lambda>" else _undecorated(source)
+
+
+def _undecorated(source: str) -> str:
+    try:
+        statement = ast.parse(source).body[0]
+    except (SyntaxError, IndexError):
+        return source
+    return "".join(source.splitlines(keepends=True)[statement.lineno - 1 :])
+
+
+def _lambda(source: str) -> str:
+    """The text of the only lambda of a source, which may be a fragment of a call; all of the
+    source where there are several, or it cannot be parsed."""
+    for text in (source, f"_({source.strip()})", f"_({source.strip()}"):
+        try:
+            tree = ast.parse(text)
+        except SyntaxError:
+            continue
+        found = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+        if len(found) == 1:
+            return ast.get_source_segment(text, found[0]) or source
+    return source
