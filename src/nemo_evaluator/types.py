@@ -74,6 +74,7 @@ class Failure(enum.StrEnum):
     EMPTY = "empty"
     TRUNCATED = "truncated"
     FORMAT = "format_error"
+    TARGET = "impossible_target"
     BUDGET = "budget_exceeded"
 
 

@@ -44,7 +44,7 @@ async def test_seeding_again_gives_the_same_problem(environment: Any) -> None:
         return row
 
     rows = [{"choices": list("abcdefgh"), "target": "a"} for _ in range(3)]
-    tried = environment(dataset=rows, prompt="{choices}", prepare_row=shuffled)
+    tried = environment(dataset=rows, prompt="{choices!r}", prepare_row=shuffled)
     first = [await seeded(tried, idx) for idx in range(3)]
     again = [await tried.seed(idx) for idx in (2, 0, 1)]
     assert again == [first[2], first[0], first[1]]
@@ -61,7 +61,7 @@ async def test_target_field_and_field_mapping(environment: Any) -> None:
     )
     problem = await seeded(tried)
     assert (problem.prompt, problem.target) == ("2+2", "4")
-    assert problem.metadata == {"question": "2+2"}
+    assert problem.metadata == {"Q": "2+2", "question": "2+2"}  # either name may be used
 
 
 async def test_categories_and_clusters(environment: Any) -> None:
@@ -120,7 +120,7 @@ async def test_few_shot_examples_come_before_the_prompt(environment: Any) -> Non
         num_fewshot=1, fewshot_dataset=shots, fewshot_format="[{q} = {target}]", prompt="{q}"
     )
     assert (await seeded(tried)).prompt == "[1+1 = 2]\n\n?"
-    tried = environment(prompt="{{ q }} =", num_fewshot=1, fewshot_dataset=shots)
+    tried = environment(prompt="{{ q }} =", template="jinja", num_fewshot=1, fewshot_dataset=shots)
     assert (await seeded(tried)).prompt == "1+1 = 2\n\n? ="
 
 

@@ -8,6 +8,7 @@ import pytest
 from nemo_evaluator.environments.verdicts import to_score
 from nemo_evaluator.scoring import primitives as p
 from nemo_evaluator.scoring.input import ScorerInput
+from nemo_evaluator.scoring.targets import ImpossibleTarget, noticing
 from nemo_evaluator.types import Failure
 
 NUMERIC = [
@@ -140,6 +141,9 @@ IFEVAL = {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
 @pytest.mark.parametrize("target", ["", "3", "A", "the", None, []])
 def test_no_answer_is_never_correct(name: str, response: str, target: Any) -> None:
     verdict = p.PRIMITIVES[name](ScorerInput(response, target, IFEVAL, CONFIG))
+    if verdict["failure"] == Failure.TARGET:
+        assert (verdict["correct"], verdict["extracted"]) == (False, None)
+        return
     score = to_score(verdict)
     assert (score.reward, bool(score.correct), score.extracted) == (0.0, False, None)
     assert not score.details.get("strict_correct")
@@ -153,8 +157,34 @@ def test_no_answer_is_never_correct(name: str, response: str, target: Any) -> No
 def test_no_target_is_never_met(name: str, response: str, target: Any) -> None:
     if name == "json_match" and target == []:
         return  # an empty list is JSON, and a target
-    score = to_score(p.PRIMITIVES[name](ScorerInput(response, target, config=CONFIG)))
+    verdict = p.PRIMITIVES[name](ScorerInput(response, target, config=CONFIG))
+    if verdict.get("failure") == Failure.TARGET:
+        with pytest.raises(ImpossibleTarget):
+            to_score(verdict)
+        return
+    score = to_score(verdict)
     assert (score.reward, bool(score.correct)) == (0.0, False)
+
+
+IMPOSSIBLE = [
+    ("multichoice_regex", target) for target in ("1", 2.0, -1, ["A"], None, "", True, "AB", 99)
+] + [("numeric_match", target) for target in ("a dozen or so", ["12"], None, "", float("nan"), {})]
+IMPOSSIBLE += [(n, t) for n in ("exact_match", "math_match") for t in (None, float("nan"), "", [])]
+
+
+@pytest.mark.parametrize(("name", "target"), IMPOSSIBLE)
+@pytest.mark.parametrize("response", ["Answer: A", "Answer: 12", "nan", "None", ""])
+def test_a_target_that_no_answer_can_meet_is_said(name: str, target: Any, response: str) -> None:
+    with noticing() as found:
+        verdict = p.PRIMITIVES[name](ScorerInput(response, target))
+    assert (verdict["correct"], verdict["failure"]) == (False, "impossible_target")
+    assert found == [verdict["reason"]]
+
+
+@pytest.mark.parametrize("target", ["A", "(b)", 0, 3, "d."])
+def test_letters_and_indices_are_targets(target: Any) -> None:
+    verdict = p.multichoice_regex(ScorerInput("Answer: A", target))
+    assert verdict.get("failure") is None and verdict["extracted"] == "A"
 
 
 @pytest.mark.parametrize(
@@ -166,8 +196,8 @@ def test_no_target_is_never_met(name: str, response: str, target: Any) -> None:
     ],
 )
 def test_why_nothing_was_extracted(response: str, failure: str) -> None:
-    for scorer in (p.numeric_match, p.multichoice_regex):
-        verdict = scorer(ScorerInput(response, "3"))
+    for scorer, target in ((p.numeric_match, "3"), (p.multichoice_regex, "C")):
+        verdict = scorer(ScorerInput(response, target))
         assert (verdict["extracted"], verdict["failure"]) == (None, failure)
 
 

@@ -20,6 +20,7 @@ from ..config.secrecy import redact
 from ..config.services import ApiService, Service, SimulatedService
 from ..environments.contract import Environment
 from ..environments.registry import resolve
+from ..environments.row_checks import ChecksRows
 from ..errors import ConfigError
 from ..judging.opening import Bench, Served, open_metrics, services_of
 from ..judging.sitting import Court
@@ -173,6 +174,11 @@ async def _open_job(
         simulated=isinstance(served, SimulatedService),
         secrets=loaded.secrets,
     )
+    order = problem_order(
+        size, shuffle_seed=benchmark.shuffle_seed, max_problems=benchmark.max_problems
+    )
+    if isinstance(environment, ChecksRows):
+        await environment.check(order)
     sandboxes = await open_sandboxes(benchmark, environment, stack)
     return Job(
         sandboxes=sandboxes,
@@ -182,9 +188,7 @@ async def _open_job(
         environment=environment,
         solver=solver,
         model=model,
-        order=problem_order(
-            size, shuffle_seed=benchmark.shuffle_seed, max_problems=benchmark.max_problems
-        ),
+        order=order,
         folder=directory / plan.slug,
         max_concurrent=benchmark.max_concurrent,
         timeout=benchmark.timeout,

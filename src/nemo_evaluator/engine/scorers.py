@@ -8,7 +8,7 @@ benchmark's own verdict out. Where a judge has no verdict the whole verification
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +16,7 @@ import msgspec
 
 from ..config.scoring import ScorerMetric, ScoringConfig
 from ..environments.contract import Environment, VerifyTools
+from ..environments.row_checks import ChecksRows
 from ..errors import ConfigError
 from ..judging.metrics import BenchmarkJudge
 from ..judging.opening import Bench
@@ -103,6 +104,11 @@ class WithMetrics:
     async def seed(self, idx: int) -> Problem:
         """A problem of the benchmark."""
         return await self._inner.seed(idx)
+
+    async def check(self, order: Sequence[int]) -> None:
+        """Try the rows of the benchmark. Raises ConfigError."""
+        if isinstance(self._inner, ChecksRows):
+            await self._inner.check(order)
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The verdict of them all. Raises InfraError where one of them has none."""

@@ -23,6 +23,7 @@ from ..scoring.input import ScorerInput
 from .params import check_params
 from .rows import Source
 from .seeds import SeedResult as SeedResult
+from .templates import Style
 
 F = TypeVar("F", bound=Callable[..., Any])
 ScorerFunction = Callable[[ScorerInput], Any]
@@ -36,8 +37,11 @@ class Definition:
 
     name: str
     dataset: Source
-    prompt: str
+    prompt: str | Path
+    """A template, or the name of a file that holds one."""
     scorer: ScorerFunction
+    template: Style | None = None
+    """How the prompt is written; None: as a format string, or as its file's ending says."""
     target_field: str = "target"
     """What is expected. Rows may lack it where the benchmark requires a judge."""
     endpoint_type: str = "chat"
@@ -104,7 +108,7 @@ def scorer(function: F) -> F:
 def benchmark(
     name: str,
     dataset: Source,
-    prompt: str = "",
+    prompt: str | Path = "",
     target_field: str = "target",
     endpoint_type: str = "chat",
     system_prompt: str | None = None,
@@ -114,6 +118,7 @@ def benchmark(
     extra: Mapping[str, Any] | None = None,
     requirements: Sequence[str] = (),
     *,
+    template: str | None = None,
     num_fewshot: int = 0,
     fewshot_dataset: Source | None = None,
     fewshot_format: str | None = None,
@@ -129,16 +134,18 @@ def benchmark(
     """Make a scorer a benchmark. May be stacked: one scorer, several benchmarks.
 
     ``dataset``: ``hf://id?config=&split=&revision=``, a .jsonl, .json, .csv, .tsv or .parquet
-    file, a list of rows, or a callable (that may take ``num_examples``). ``prompt``: a template
-    over the row's fields. ``prepare_row(row, idx, rng)`` returns the row to use; ``rng`` is seeded
-    with the index. ``seed_fn(row, idx)`` returns a ``SeedResult`` and replaces prompt, target and
-    examples. The other arguments are explained at ``Definition``. Raises ConfigError.
+    file, a list of rows, or a callable (that may take ``num_examples``). ``prompt``: a format
+    string over the row's fields, or Jinja with ``template="jinja"``; or the name of a file.
+    ``prepare_row(row, idx, rng)`` returns the row to use; ``rng`` is seeded with the index.
+    ``seed_fn(row, idx)`` returns a ``SeedResult`` and replaces prompt, target and examples. The
+    other arguments are explained at ``Definition``. Raises ConfigError.
     """
     caller = sys._getframe(1).f_globals
     if endpoint_type not in ("chat", "completion"):
         raise ConfigError(
             f"unknown endpoint_type {endpoint_type!r}", where=name, hint="chat or completion"
         )
+    style = _style(template, name)
     if not prompt and seed_fn is None:
         raise ConfigError("needs a prompt or a seed_fn", where=name)
 
@@ -148,6 +155,7 @@ def benchmark(
             dataset=dataset,
             prompt=prompt,
             scorer=function,
+            template=style,
             target_field=target_field,
             endpoint_type=endpoint_type,
             system_prompt=system_prompt,
@@ -174,6 +182,15 @@ def benchmark(
         return function
 
     return decorate
+
+
+def _style(template: str | None, name: str) -> Style | None:
+    try:
+        return None if template is None else Style(template)
+    except ValueError:
+        raise ConfigError(
+            f"unknown template {template!r}", where=name, hint="format or jinja"
+        ) from None
 
 
 def _folder_of(file: str | None) -> Path | None:

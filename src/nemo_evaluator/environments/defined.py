@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ..config.problems import suggest
 from ..errors import BudgetExceeded, ConfigError, InfraError, NelError
 from ..sandboxes.contract import SandboxSpec
 from ..scoring.input import ScorerInput, target_text
@@ -21,10 +22,12 @@ from .define import Definition
 from .fingerprint import digest, source_of
 from .judged import REQUIREMENT, settled
 from .pace import Pace
+from .probe import Probe
 from .requirements import check_requirements
+from .row_checks import check_rows
 from .rows import Dataset, Row, load
 from .seeds import from_seed
-from .templates import compile_template, is_jinja
+from .templates import Style, compile_template, field_in, read_template
 from .verdicts import in_view_of, scorer_failed, to_score
 
 
@@ -36,7 +39,10 @@ class DefinedEnvironment:
         self.name = definition.name
         self.endpoint_type = definition.endpoint_type
         self._data: Dataset | None = None
-        self._render = compile_template(definition.prompt)
+        self._prompt = read_template(
+            definition.prompt, definition.template, definition.folder, definition.name
+        )
+        self._render = compile_template(self._prompt.text, self._prompt.style, self.name)
         self._examples = ""
         self._scorer_name = getattr(definition.scorer, "__name__", "scorer")
         self._is_async = inspect.iscoroutinefunction(definition.scorer)
@@ -77,20 +83,42 @@ class DefinedEnvironment:
         """Number of rows."""
         return len(self._rows.rows)
 
+    async def check(self, order: Sequence[int]) -> None:
+        """Raise one ConfigError for all rows of ``order`` that cannot be asked or scored."""
+        await asyncio.to_thread(self._check, order)
+
+    def _check(self, order: Sequence[int]) -> None:
+        probe = Probe(self._d.scorer, self._d.extra)
+        fields: set[str] = set()
+
+        def attempt(idx: int) -> None:
+            row = self._row(self._rows.rows[idx], idx)
+            fields.update(row)
+            problem = self._problem(row, idx)
+            if not self.needs_judge:
+                probe.check(problem, self._shown_metadata(problem))
+
+        check_rows(order, attempt, where=self.name)
+        for role in ("category_field", "cluster_field"):
+            name = getattr(self._d, role)
+            if name is not None and name not in fields:
+                raise ConfigError(
+                    f"{role} {name!r} is in no row",
+                    where=self.name,
+                    hint=suggest(name, fields),
+                )
+
     async def seed(self, idx: int) -> Problem:
         """The problem of a row."""
-        row = self._row(self._rows.rows[idx], idx)
+        return self._problem(self._row(self._rows.rows[idx], idx), idx)
+
+    def _problem(self, row: dict[str, Any], idx: int) -> Problem:
         if self._d.seed_fn is not None:
             return self._from_seed_fn(row, idx)
         where = f"{self.name}, row {idx}"
         prompt = self._examples + self._render(row, where)
         target_field = self._d.target_field
-        if target_field not in row and REQUIREMENT not in self._d.requirements:
-            raise ConfigError(
-                f"the row has no target field {target_field!r}",
-                where=where,
-                hint=f"fields of the row: {', '.join(map(str, row))}",
-            )
+        self._check_target(row, where)
         metadata = {name: value for name, value in row.items() if name != target_field}
         return Problem(
             idx=idx,
@@ -99,6 +127,24 @@ class DefinedEnvironment:
             target=row.get(target_field),
             metadata=metadata,
             cluster=self._group(row, metadata),
+        )
+
+    def _check_target(self, row: Mapping[str, Any], where: str) -> None:
+        """A target that is missing or null is an error, except where a judge grades."""
+        name = self._d.target_field
+        target = row.get(name)
+        if REQUIREMENT in self._d.requirements or (target is not None and target == target):
+            return
+        if name not in row:
+            raise ConfigError(
+                f"the row has no target field {name!r}",
+                where=where,
+                hint=f"fields of the row: {', '.join(map(str, row))}",
+            )
+        raise ConfigError(
+            f"the target {name!r} is {'null' if target is None else 'NaN'}",
+            where=where,
+            hint="fill it in or leave the row out: no answer could be right",
         )
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
@@ -119,18 +165,21 @@ class DefinedEnvironment:
     def _sample(
         self, problem: Problem, solution: Solution, shown: Visible, tools: VerifyTools
     ) -> ScorerInput:
-        """What the scorer is given. ``metadata`` is the whole row, the target included."""
-        metadata = problem.metadata
-        if self._d.seed_fn is None:
-            metadata = {self._d.target_field: problem.target, **metadata}
+        """What the scorer is given."""
         return ScorerInput(
             response=solution.response if self._d.keep_reasoning else shown.text,
             target=target_text(problem.target),
-            metadata=metadata,
+            metadata=self._shown_metadata(problem),
             config=self._d.extra,
             judge=tools.judge,
             target_raw=problem.target,
         )
+
+    def _shown_metadata(self, problem: Problem) -> Mapping[str, Json]:
+        """The whole row, the target included; what a ``seed_fn`` gave as it is."""
+        if self._d.seed_fn is not None:
+            return problem.metadata
+        return {self._d.target_field: problem.target, **problem.metadata}
 
     async def _verdict(self, sample: ScorerInput, tools: VerifyTools) -> Any:
         if self._d.sandbox is None:
@@ -155,7 +204,8 @@ class DefinedEnvironment:
             "dataset_digest": data.digest,
             "dataset_rows": len(data.rows),
             "prompt_digest": digest(
-                d.prompt,
+                self._prompt.text,
+                *([self._prompt.style] if self._prompt.style is Style.JINJA else []),
                 self._examples,
                 d.system_prompt,
                 d.endpoint_type,
@@ -185,8 +235,8 @@ class DefinedEnvironment:
         so that a list it shuffles in place is the same again at the next repeat."""
         row = dict(stored)
         for old, new in self._d.field_mapping.items():
-            if old in row:
-                row[new] = row.pop(old)
+            if old in stored:
+                row[new] = stored[old]  # beside the old name: a prompt may use either
         if self._d.prepare_row is None:
             return _own(row) if self._d.seed_fn is not None else row
         try:
@@ -248,8 +298,10 @@ class DefinedEnvironment:
                 f"{d.num_fewshot} examples are asked for, there are {len(data.rows)}",
                 where=self.name,
             )
-        answer = "{{ %s }}" if is_jinja(d.prompt) else "{%s}"
-        render = compile_template(d.fewshot_format or f"{d.prompt} {answer % d.target_field}")
+        prompt, style = self._prompt.text, self._prompt.style
+        render = compile_template(
+            d.fewshot_format or f"{prompt} {field_in(d.target_field, style)}", style, self.name
+        )
         texts = [
             render(self._row(data.rows[i], i), f"{self.name}, example {i}")
             for i in range(d.num_fewshot)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import InfraError
 from ..scoring.reasoning import Visible
+from ..scoring.targets import ImpossibleTarget
 from ..types import Failure, Json, Phase, Score, Solution
 
 TRUNCATING = ("length", "max_tokens")
@@ -22,7 +23,8 @@ def to_score(verdict: Any) -> Score:
     >>> to_score({"correct": True, "extracted": "7", "rule": "boxed"}).reward
     1.0
 
-    Raises TypeError or ValueError for anything else.
+    Raises TypeError or ValueError for anything else, ImpossibleTarget where the scorer says that no
+    answer could be right.
     """
     verdict = _plain(verdict)
     if isinstance(verdict, bool):
@@ -40,6 +42,8 @@ def to_score(verdict: Any) -> Score:
     ):
         raise ValueError(f"'correct' must be true or false, not {correct!r:.80}")
     failure = details.pop("failure", None)
+    if failure == Failure.TARGET:
+        raise ImpossibleTarget(f"no answer can meet the target: {details.get('reason')}")
     return Score(
         reward=to_reward(correct if reward is None else reward),
         correct=None if correct is None else bool(correct),

@@ -25,6 +25,7 @@ from .measures import bleu, chrf, edit_distance, f1, rouge_l
 from .patterns import includes, regex
 from .reasoning import Visible, visible
 from .structured import json_match, json_schema
+from .targets import impossible, no_letter, no_number, no_value
 from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
 from .verdict import (
     Verdict,
@@ -44,6 +45,8 @@ MATH_SECONDS = 5.0
 
 def exact_match(sample: ScorerInput) -> Verdict:
     """The whole visible response equals the target after normalisation."""
+    if (why := no_value(sample.target_raw)) is not None:
+        return impossible(why)
     seen = visible(sample.response)
     found = whole_text(seen.text)
     if found is None:
@@ -153,6 +156,8 @@ def multichoice_regex(
     seen = visible(sample.response)
     target = _letter(sample.target_raw)
     letters = _options(sample, options, target)
+    if pattern is None and (why := no_letter(sample.target_raw, target, letters)) is not None:
+        return impossible(why)
     found = choice(seen.text, letters, pattern, order=order, lenient=lenient)
     if found is None:
         return nothing(seen)
@@ -224,14 +229,16 @@ def numeric_match(
     """
     seen = visible(sample.response)
     locale = locale or sample.config.get("locale")
+    gold = numbers.parse(sample.target_raw)
+    if gold is None and isinstance(sample.target_raw, str):
+        gold = numbers.parse(sample.target_raw.rpartition("####")[2])
+    if (why := no_number(sample.target_raw, gold)) is not None:
+        return impossible(why)
     said = final_answer(seen.text, prefixes, a_line=lenient)
     found = number_of(seen.text, said, lenient=lenient)
     mine = None if found is None else numbers.parse(found.value, locale)
     if found is None or mine is None:
         return nothing(seen)
-    gold = numbers.parse(sample.target_raw)
-    if gold is None and isinstance(sample.target_raw, str):
-        gold = numbers.parse(sample.target_raw.rpartition("####")[2])
     tolerance = tolerance or float(sample.config.get("tolerance") or 0)
 
     def judge(value: str) -> bool:
@@ -384,6 +391,8 @@ def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> 
     """
     from .mathematics import math_equal
 
+    if (why := no_value(sample.target_raw)) is not None:
+        return impossible(why)
     seen = visible(sample.response)
     found = find_math(seen.text)
     if found is None:
@@ -405,6 +414,8 @@ async def math_match_async(sample: ScorerInput, *, asked: Collection[str] | None
     """As :func:`math_match`, without blocking the event loop."""
     from .mathematics import math_equal_async
 
+    if (why := no_value(sample.target_raw)) is not None:
+        return impossible(why)
     seen = visible(sample.response)
     found = find_math(seen.text)
     if found is None:

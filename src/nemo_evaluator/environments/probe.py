@@ -1,0 +1,79 @@
+"""Asks a scorer, before anything is paid, whether any answer can meet a row's target.
+
+Only scorers that call this package's own are asked, with the target itself as the answer. A target
+is refused where one of ours says that it is impossible and the whole does not accept that answer.
+Errors, and whatever else a scorer does with it, are left to the run.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType
+from typing import Any
+
+from ..errors import ConfigError
+from ..scoring.input import ScorerInput, target_text
+from ..scoring.targets import noticing
+from ..types import Json, Problem
+from .verdicts import to_score
+
+PROBE_SECONDS = 5.0
+"""Longest time spent on asking about the rows of a benchmark."""
+OURS = "nemo_evaluator.scoring."
+
+
+class Probe:
+    """Asks one scorer about many rows."""
+
+    def __init__(self, scorer: Callable[..., Any], config: Mapping[str, Json]) -> None:
+        self._scorer, self._config = scorer, config
+        self._asks = _calls_ours(scorer)
+        self._spent = 0.0
+
+    def check(self, problem: Problem, metadata: Mapping[str, Json]) -> None:
+        """Raise ConfigError where no answer can meet the target."""
+        if not self._asks or self._spent > PROBE_SECONDS:
+            return
+        started = time.monotonic()
+        why = self._refused(problem, metadata)
+        self._spent += time.monotonic() - started
+        if why is not None:
+            raise ConfigError(
+                f"no answer can meet the target: {why}", hint="fix the rows or leave them out"
+            )
+
+    def _refused(self, problem: Problem, metadata: Mapping[str, Json]) -> str | None:
+        text = target_text(problem.target)
+        sample = ScorerInput(
+            response=text,
+            target=text,
+            metadata=metadata,
+            config=self._config,
+            target_raw=problem.target,
+        )
+        with noticing() as found:
+            try:
+                verdict = self._scorer(sample)
+                met = bool(found) and to_score(verdict).reward > 0
+            except Exception:
+                met = False
+        return found[0] if found and not met else None
+
+
+def _calls_ours(scorer: Callable[..., Any]) -> bool:
+    """Whether it is one of our scorers, or a synchronous function whose code names one."""
+    function = inspect.unwrap(scorer)
+    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+        return False
+    used = (function.__globals__.get(name) for name in _names(function.__code__))
+    return any(inspect.isfunction(f) and f.__module__.startswith(OURS) for f in [function, *used])
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Global names that code and the functions inside it use."""
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _names(part)
