@@ -21,6 +21,8 @@ from .verdicts import to_score
 
 PROBE_SECONDS = 5.0
 """Longest time spent on asking about the rows of a benchmark."""
+SLOW_SECONDS = 0.05
+"""A scorer that takes longer on one row is not asked about others: it does more than compare."""
 OURS = "nemo_evaluator.scoring."
 
 
@@ -38,7 +40,9 @@ class Probe:
             return
         started = time.monotonic()
         why = self._refused(problem, metadata)
-        self._spent += time.monotonic() - started
+        seconds = time.monotonic() - started
+        self._spent += seconds
+        self._asks = seconds < SLOW_SECONDS
         if why is not None:
             raise ConfigError(
                 f"no answer can meet the target: {why}", hint="fix the rows or leave them out"
