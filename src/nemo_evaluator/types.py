@@ -1,8 +1,9 @@
 """The vocabulary of the evaluator as plain, frozen records.
 
 Every record here is data: no I/O, no behaviour beyond a derived property. It imports nothing
-of ours, so every room may import it. Records are msgspec structs: they encode straight to JSON,
-defaults are left out of the encoding, and an unknown field read from disk is ignored.
+of ours but the names of finish reasons, so every room may import it. Records are msgspec structs:
+they encode straight to JSON, defaults are left out of the encoding, and an unknown field read from
+disk is ignored.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+
+from .finish import FinishReason
 
 Json = Any
 """A JSON value; the one place where we accept not knowing the type."""
@@ -177,6 +180,11 @@ class Generation(Record, frozen=True, kw_only=True):
     cached: bool = False
     """From our cache: the tokens and times are those of the first call, and nothing was paid."""
 
+    @property
+    def truncated(self) -> bool:
+        """Whether a limit of tokens cut the answer off."""
+        return FinishReason.of(self.finish_reason).truncated
+
 
 class Solution(Record, frozen=True, kw_only=True):
     """What a solver made of a problem."""
@@ -205,6 +213,11 @@ class Solution(Record, frozen=True, kw_only=True):
     """From our cache: nothing was paid."""
     response_source: str = "content"
     """``content``, or ``reasoning_content`` where the server put a finished answer there."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether a limit of tokens cut the answer off."""
+        return FinishReason.of(self.finish_reason).truncated
 
 
 class Extraction(Record, frozen=True, kw_only=True):

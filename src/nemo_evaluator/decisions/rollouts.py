@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..finish import FinishReason
 from ..results.layout import RESULTS, UNSCORED
 from ..results.result_row import has_verdict
 
@@ -288,7 +289,7 @@ def _strange(line: _Line) -> bool:
 
 
 def _cut(line: _Line) -> bool:
-    return line.truncated or line.finish_reason in ("length", "max_tokens")
+    return line.truncated or FinishReason.of(line.finish_reason).truncated
 
 
 def _category(line: _Line) -> str | None:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..results.rows import TRUNCATING
 from ..types import Failure, Score, Solution
 
 
@@ -89,9 +88,7 @@ class Tally:
     def scored(self, score: Score, solution: Solution) -> None:
         """A rollout got its verdict."""
         self._add(score)
-        self.truncated += solution.finish_reason in TRUNCATING or bool(
-            score.details.get("truncated")
-        )
+        self.truncated += solution.truncated or bool(score.details.get("truncated"))
         self.tokens += solution.usage.total_tokens or 0
         self.simulated |= solution.simulated
         if solution.cost_usd is not None:

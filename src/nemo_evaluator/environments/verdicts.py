@@ -14,8 +14,6 @@ from ..scoring.reasoning import Visible
 from ..scoring.targets import ImpossibleTarget
 from ..types import Failure, Json, Phase, Score, Solution
 
-TRUNCATING = ("length", "max_tokens")
-
 
 def to_score(verdict: Any) -> Score:
     """A bool, a number, or a dict with ``correct`` or ``reward`` as a score.
@@ -69,7 +67,7 @@ def in_view_of(shown: Visible, solution: Solution, score: Score) -> Score:
     ``span`` becomes offsets in the raw response; ``truncated`` is set where the model was cut off,
     by ``finish_reason`` or in the midst of its reasoning.
     """
-    truncated = shown.unclosed or solution.finish_reason in TRUNCATING
+    truncated = shown.unclosed or solution.truncated
     moved = shown.reasoning and "span" in score.details
     if not truncated and not moved:
         return score

@@ -21,7 +21,6 @@ from ..types import Failure, Generation, Json, Message, Phase
 from .sitting import Sitting
 from .verdict import instruction, read, repair, schema
 
-TRUNCATING = ("length", "max_tokens")
 SHOWN_CHARS = 200
 
 
@@ -168,7 +167,7 @@ class Judge:
 def _ruling(reply: Generation, form: Form) -> Ruling | None:
     """Some servers put a finished verdict of a reasoning model into its reasoning: that is not
     read, since reasoning may weigh several verdicts."""
-    return read(reply.text, form, truncated=reply.finish_reason in TRUNCATING)
+    return read(reply.text, form, truncated=reply.truncated)
 
 
 def _as_text(messages: Sequence[Message]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ..finish import FinishReason
 from ..results.flips import Flips
 from ..results.read_bundle import Measure, Published
 from ..results.repeats import Agreement
@@ -199,12 +200,18 @@ def _rollouts(data: Published) -> Iterator[Shares]:
             yield Shares("How the rollouts ended", tuple(parts))
     reasons = data.runtime.finish_reason_counts
     if len(reasons) > 1:
-        tones = {"stop": Tone.PLAIN, "length": Tone.BAD, "max_tokens": Tone.BAD}
         ordered = sorted(reasons.items(), key=lambda item: -item[1])
         yield Shares(
             "Why the model stopped",
-            tuple((name, n, tones.get(name, Tone.UNSURE)) for name, n in ordered),
+            tuple((name, n, _tone(name)) for name, n in ordered),
         )
+
+
+def _tone(finish: str) -> Tone:
+    reason = FinishReason.of(finish)
+    if reason.truncated:
+        return Tone.BAD
+    return Tone.PLAIN if reason is FinishReason.STOP else Tone.UNSURE
 
 
 def _agreement(data: Published, found: Agreement) -> Iterator[Block]:

@@ -11,7 +11,6 @@ from ..types import BenchmarkPlan, Failure, Json, Outcome, RolloutKey, Solution
 from .journal import Errored, JournalIndex, JournalReader, ProblemSeeded, Scored, Solved
 from .result_row import ResultRow
 
-TRUNCATING = ("length", "max_tokens")
 PREVIEW = 200
 
 
@@ -35,7 +34,7 @@ class RolloutRecord:
     @property
     def truncated(self) -> bool:
         """Cut off by a token limit, by finish reason or by an unclosed reasoning block."""
-        if self.solved is not None and self.solved.solution.finish_reason in TRUNCATING:
+        if self.solved is not None and self.solved.solution.truncated:
             return True
         return self.scored is not None and bool(self.scored.score.details.get("truncated"))
 

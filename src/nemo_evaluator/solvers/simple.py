@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from ..config.solvers import SimpleSolver as SimpleSolverConfig
 from ..errors import ConfigError, ModelError
-from ..types import Generation, Json, Problem, Solution
+from ..finish import FinishReason
+from ..types import ErrorInfo, Failure, Generation, Json, Problem, Solution
 from .contract import SolveTools
 
 
@@ -56,12 +57,18 @@ def to_solution(generation: Generation) -> Solution:
     """The solution a generation is.
 
     Some servers put a finished answer into ``reasoning_content`` and leave the content empty. That
-    text is the answer, unless the model was cut off while it still reasoned.
+    text is the answer, unless the model was cut off while it still reasoned. An answer that the
+    endpoint filtered out is the model's failure, as a request refused for its content is.
     """
     text, reasoning, source = generation.text, generation.reasoning, "content"
-    finished = generation.finish_reason not in ("length", "max_tokens")
-    if not text.strip() and reasoning and finished and not generation.tool_calls:
-        text, reasoning, source = reasoning, None, "reasoning_content"
+    error = None
+    if not text.strip() and not generation.tool_calls:
+        if FinishReason.of(generation.finish_reason) is FinishReason.CONTENT_FILTER:
+            error = ErrorInfo(
+                kind=Failure.CONTENT_FILTER, message="the content filter withheld the answer"
+            )
+        elif reasoning and not generation.truncated:
+            text, reasoning, source = reasoning, None, "reasoning_content"
     return Solution(
         response=text,
         reasoning=reasoning,
@@ -75,4 +82,5 @@ def to_solution(generation: Generation) -> Solution:
         simulated=generation.simulated,
         cached=generation.cached,
         response_source=source,
+        error=error,
     )

@@ -19,7 +19,7 @@ from ..errors import ConfigError, PermanentError
 from ..types import Failure
 from ..version import __version__
 from .dialects import DIALECTS
-from .dialects.contract import as_dict
+from .dialects.contract import UnknownShape, as_dict, stream_error
 from .net.clock import Clock
 from .net.errors import CannotConnect, Late, Limit, NetError
 from .net.headers import Headers, RequestHead, problem, request_target
@@ -206,9 +206,9 @@ class HttpTransport:
         if not events:
             response.close()
             raise TransportError(Failure.CONNECTION, "the stream ended before the answer did")
-        if events[0].get("error") and not events[0].get("choices"):
+        if (error := stream_error(events[0])) is not None:
             response.close()
-            return ModelResponse(200, events[0], response.headers)
+            return ModelResponse(200, error, response.headers)
         chunks = self._chunks(bytes(begun), response)
         return ModelResponse(200, {}, response.headers, chunks=chunks)
 
@@ -231,12 +231,14 @@ class HttpTransport:
         try:
             while chunk := await response.read_some():
                 for event in parser.feed(chunk):
-                    if event.get("error") and not event.get("choices"):
-                        return ModelResponse(200, event, response.headers)
+                    if (error := stream_error(event)) is not None:
+                        return ModelResponse(200, error, response.headers)
                     if accumulator.add(event) and first_token is None:
                         first_token = (time.perf_counter() - started) * 1000
             for event in parser.close():
                 accumulator.add(event)
+        except UnknownShape as error:
+            raise TransportError(Failure.INVALID_RESPONSE, str(error)) from None
         except ValueError:
             message = "the stream broke off, or an event of it is not JSON"
             raise TransportError(Failure.INVALID_RESPONSE, message) from None

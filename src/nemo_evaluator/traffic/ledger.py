@@ -6,15 +6,21 @@ cache costs nothing; a failed call has no usage anybody knows.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import msgspec
 
+from ..finish import FinishReason
 from ..types import Failure, Usage
 from .dialects import DIALECTS
 from .types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse, Place
 
+log = logging.getLogger("nemo_evaluator.traffic")
+
 MAX_SESSIONS = 100_000
+MAX_FINISHES = 50
+"""Unknown finish reasons that are named; a server that makes up one per answer is not."""
 
 
 class Totals(msgspec.Struct):
@@ -98,6 +104,7 @@ class Ledger(Interceptor):
         self.total = Totals()
         self.in_progress = 0
         self._sessions = Sessions()
+        self._finishes = {reason.value for reason in FinishReason}
         self._cost: Callable[[Usage], float | None] = lambda _: None
 
     def open(self, place: Place) -> None:
@@ -106,7 +113,9 @@ class Ledger(Interceptor):
 
     def on_response(self, request: ModelRequest, response: ModelResponse) -> None:
         """Read the answer, once for everybody."""
-        response.reply = DIALECTS[request.protocol].parse(response.body)
+        reply = response.reply = DIALECTS[request.protocol].parse(response.body)
+        if reply.finish_reason is not None and reply.finish_reason not in self._finishes:
+            self._note_finish(reply.finish_reason)
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """Account for the call."""
@@ -126,6 +135,13 @@ class Ledger(Interceptor):
         else:
             self.total.abandoned += 1
             session.abandoned += 1
+
+    def _note_finish(self, finish: str) -> None:
+        """Say once that a reason is not known."""
+        if len(self._finishes) < MAX_FINISHES:
+            self._finishes.add(finish)
+            text = "unknown finish reason %.80r: counted as a normal stop, not as cut off"
+            log.warning(text, finish)
 
     def session(self, context: CallContext) -> Totals:
         """What a session has used so far."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..types import Failure
 from .dialects import DIALECTS
+from .dialects.contract import Accumulator, UnknownShape, stream_error
 from .http import TransportError
 from .retry import error_message
 from .sse import SseParser, encode_event
@@ -38,9 +39,9 @@ async def relay(
         async for chunk in chunks:
             events = _parsed(parser, chunk)
             for event in events:
-                if event.get("error") and not event.get("choices"):
-                    raise TransportError(Failure.SERVER_ERROR, error_message(event))
-                if accumulator.add(event) and response.ttft_ms is None:
+                if (error := stream_error(event)) is not None:
+                    raise TransportError(Failure.SERVER_ERROR, error_message(error))
+                if _added(accumulator, event) and response.ttft_ms is None:
                     response.ttft_ms = (time.perf_counter() - started) * 1000
             if not filters:
                 yield chunk
@@ -60,6 +61,13 @@ def _parsed(parser: SseParser, chunk: bytes) -> list[dict[str, Any]]:
     except ValueError:
         message = "an event of the stream is not JSON"
         raise TransportError(Failure.INVALID_RESPONSE, message) from None
+
+
+def _added(accumulator: Accumulator, event: dict[str, Any]) -> bool:
+    try:
+        return accumulator.add(event)
+    except UnknownShape as error:
+        raise TransportError(Failure.INVALID_RESPONSE, str(error)) from None
 
 
 def _filtered(

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..types import Failure
+from .dialects.contract import dicts, error_of_choice, has_failed
 
 BASE_SECONDS = 0.5
 MAX_SECONDS = 60.0
@@ -106,6 +107,9 @@ def classify(
 def error_in_body(body: Mapping[str, Any], retry_on: Collection[int]) -> Verdict:
     """The decision about a 200 whose body has no answer: what its ``error`` says, if it has one."""
     error = body.get("error")
+    choice = next(dicts(body.get("choices")), None)
+    if not error and choice is not None and has_failed(choice):
+        return error_in_body({"error": error_of_choice(choice)}, retry_on)
     if not error:
         text = f"the response has no answer in it: {str(dict(body))[:80]}"
         return Verdict(Action.RETRY, Failure.INVALID_RESPONSE, text, 200)

@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ...finish import canonical
 from ..images import image_url
 from .contract import (
     Question,
     Reply,
+    UnknownShape,
     as_dict,
     as_int,
     as_str,
     dicts,
+    finish_of,
     first_choice,
+    is_filtered,
+    is_readable,
     parse_usage,
     text_of,
+    thinking_of,
     with_images,
     with_system,
 )
 
 STREAM_OPTIONS = {"stream_options": {"include_usage": True}}
+ELSEWHERE = ("text", "response", "output", "output_text", "generated_text", "answer", "message")
+"""Where servers of no known protocol put the text; what it means there, nobody can know."""
 
 
 def build(question: Question) -> dict[str, Any]:
@@ -43,19 +51,34 @@ def build(question: Question) -> dict[str, Any]:
 
 
 def has_answer(body: dict[str, Any]) -> bool:
-    """Whether there is a first choice with a message."""
+    """Whether there is a first choice with a message we can read; one that a content filter ended
+    needs none."""
     choice = first_choice(body)
-    return choice is not None and isinstance(choice.get("message"), dict)
+    if choice is None:
+        return False
+    message = choice.get("message")
+    if message is None:
+        return is_filtered(choice)
+    return isinstance(message, dict) and _is_known(message)
+
+
+def _is_known(message: dict[str, Any]) -> bool:
+    """Whether the text of a message or delta stands where the protocol wants it."""
+    content = message.get("content")
+    return is_readable(content) and not (not content and any(map(message.get, ELSEWHERE)))
 
 
 def parse(body: dict[str, Any]) -> Reply:
     """The first choice. A refusal stands for the content where that is empty."""
     choice = body["choices"][0]
-    message = choice["message"]
+    message = as_dict(choice.get("message"))
+    content = message.get("content")
     return Reply(
-        text=text_of(message.get("content")) or as_str(message.get("refusal")) or "",
-        reasoning=as_str(message.get("reasoning_content")) or as_str(message.get("reasoning")),
-        finish_reason=as_str(choice.get("finish_reason")),
+        text=text_of(content) or as_str(message.get("refusal")) or "",
+        reasoning=as_str(message.get("reasoning_content"))
+        or as_str(message.get("reasoning"))
+        or thinking_of(content),
+        finish_reason=canonical(finish_of(choice)),
         usage=parse_usage(body.get("usage")),
         model=as_str(body.get("model")),
         tool_calls=tuple(dicts(message.get("tool_calls"))),
@@ -125,11 +148,25 @@ class _Choice:
         self._logprobs: dict[str, list[Any]] = {}
 
     def add(self, choice: dict[str, Any]) -> bool:
-        self._finish = as_str(choice.get("finish_reason")) or self._finish
+        self._finish = finish_of(choice) or self._finish
+        delta = choice.get("delta")
+        if not self._is_expected(choice, delta):
+            raise UnknownShape("a chunk of the stream has its text in a form nobody knows")
         for name, entries in as_dict(choice.get("logprobs")).items():
             if isinstance(entries, list):
                 self._logprobs.setdefault(name, []).extend(entries)
-        return self._add_delta(as_dict(choice.get("delta")))
+        return self._add_delta(as_dict(delta))
+
+    def _is_expected(self, choice: dict[str, Any], delta: Any) -> bool:
+        """Text comes in deltas. Some servers close with the whole message, which then says what
+        the deltas said."""
+        if delta is not None:
+            return isinstance(delta, dict) and _is_known(delta)
+        whole = choice.get("message") or choice.get("text")
+        if not whole:
+            return True
+        said = text_of(whole.get("content")) if isinstance(whole, dict) else whole
+        return bool(said) and said == "".join(self._texts.get("content", ()))
 
     def body(self, index: int) -> dict[str, Any]:
         message: dict[str, Any] = {"role": self._role, "content": None}
@@ -144,7 +181,8 @@ class _Choice:
         pieces = {
             "content": text_of(delta.get("content")),
             "reasoning_content": as_str(delta.get("reasoning_content"))
-            or as_str(delta.get("reasoning")),
+            or as_str(delta.get("reasoning"))
+            or thinking_of(delta.get("content")),
             "refusal": as_str(delta.get("refusal")),
         }
         has_content = False

@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import ConfigError
+from ...finish import canonical
 from .contract import (
     Question,
     Reply,
+    UnknownShape,
     as_int,
     as_str,
     dicts,
+    finish_of,
     first_choice,
+    is_filtered,
     parse_usage,
     text_of,
     with_system,
@@ -36,9 +40,12 @@ def build(question: Question) -> dict[str, Any]:
 
 
 def has_answer(body: dict[str, Any]) -> bool:
-    """Whether there is a first choice with a text (which may be null or empty)."""
+    """Whether there is a first choice with a text (which may be null or empty, or missing where a
+    content filter ended it)."""
     choice = first_choice(body)
-    return choice is not None and "text" in choice
+    if choice is None or "text" not in choice:
+        return choice is not None and is_filtered(choice)
+    return choice["text"] is None or isinstance(choice["text"], str)
 
 
 def parse(body: dict[str, Any]) -> Reply:
@@ -47,7 +54,7 @@ def parse(body: dict[str, Any]) -> Reply:
     return Reply(
         text=as_str(choice.get("text")) or "",
         reasoning=as_str(choice.get("reasoning_content")) or as_str(choice.get("reasoning")),
-        finish_reason=as_str(choice.get("finish_reason")),
+        finish_reason=canonical(finish_of(choice)),
         usage=parse_usage(body.get("usage")),
         model=as_str(body.get("model")),
     )
@@ -80,8 +87,11 @@ class Accumulator:
         has_content = False
         for choice in dicts(event.get("choices")):
             texts, end = self._choices.setdefault(as_int(choice.get("index")) or 0, ([], {}))
-            end["finish_reason"] = as_str(choice.get("finish_reason")) or end.get("finish_reason")
-            if text := as_str(choice.get("text")):
+            end["finish_reason"] = finish_of(choice) or end.get("finish_reason")
+            text = choice.get("text")
+            if not (text is None or isinstance(text, str)) or (not text and _is_chat(choice)):
+                raise UnknownShape("a chunk of the stream has its text in a form nobody knows")
+            if text:
                 texts.append(text)
                 has_content = True
         return has_content
@@ -95,3 +105,7 @@ class Accumulator:
         if not choices or not (done or all(choice["finish_reason"] for choice in choices)):
             return None
         return {"model": None, **self._head, "choices": choices, "usage": self._usage}
+
+
+def _is_chat(choice: dict[str, Any]) -> bool:
+    return bool(choice.get("delta") or choice.get("message"))

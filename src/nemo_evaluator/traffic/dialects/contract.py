@@ -1,7 +1,8 @@
 """What a dialect takes and gives, and the readers the dialects share.
 
 Servers are sloppy: a reader never raises, whatever the type of a field; what it cannot read is
-absent.
+absent. An answer in a form nobody knows is not an empty answer: ``has_answer`` says no to it, and
+an accumulator raises ``UnknownShape``.
 """
 
 from __future__ import annotations
@@ -12,9 +13,20 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ...finish import FinishReason
 from ...types import Image, Json, Message, Usage
 
 SYSTEM_ROLES = ("system", "developer")
+THINKING = frozenset(("thinking", "reasoning", "reasoning_text", "redacted_thinking"))
+"""Types of content parts that are reasoning, not answer."""
+THOUGHTS = ("thinking", "reasoning", "text")
+TEXTLESS = frozenset(
+    (
+        *("refusal", "image", "image_url", "output_image", "audio", "input_audio", "output_audio"),
+        *("file", "document", "tool_use", "tool_call", "function_call", "reference", "citation"),
+    )
+)
+"""Types of content parts that have no text by nature."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -40,11 +52,16 @@ class Reply(msgspec.Struct, frozen=True):
     tool_calls: tuple[dict[str, Any], ...] = ()
 
 
+class UnknownShape(ValueError):
+    """A stream's event holds its content in a form nobody knows."""
+
+
 class Accumulator(Protocol):
     """Builds the unstreamed body out of the events of a stream."""
 
     def add(self, event: dict[str, Any]) -> bool:
-        """Take one event; True if it carried content (the first one is the first token)."""
+        """Take one event; True if it carried content (the first one is the first token). Raises
+        UnknownShape."""
 
     def body(self, done: bool) -> dict[str, Any] | None:
         """The body; None if the stream broke off. ``done`` tells that its end mark came, where the
@@ -92,13 +109,51 @@ def dicts(value: Any) -> Iterator[dict[str, Any]]:
     )
 
 
+def finish_of(choice: Mapping[str, Any]) -> str | None:
+    """The finish reason as the server wrote it; None while the choice is not finished, which some
+    servers write as the text ``null``."""
+    text = as_str(choice.get("finish_reason"))
+    return None if text in ("null", "none", "None") else text
+
+
+def has_failed(choice: Mapping[str, Any]) -> bool:
+    """Whether the server gave the choice up: its finish reason is a failure's."""
+    return FinishReason.of(finish_of(choice)) is FinishReason.FAILED
+
+
+def is_filtered(choice: Mapping[str, Any]) -> bool:
+    """Whether a content filter ended the choice."""
+    return FinishReason.of(finish_of(choice)) is FinishReason.CONTENT_FILTER
+
+
 def first_choice(body: dict[str, Any]) -> dict[str, Any] | None:
-    """The first of ``choices``, if there is one and it is no error."""
+    """The first of ``choices``, if there is one and the server did not give it up."""
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return None
     choice = choices[0]
-    return None if choice.get("finish_reason") == "error" else choice
+    return None if has_failed(choice) else choice
+
+
+def stream_error(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The error body that an event of a stream is, if it is one: an ``error``, an event of that
+    type, or a choice the server gave up."""
+    choices = event.get("choices")
+    if not choices:
+        if event.get("error"):
+            return dict(event)
+        return {"error": dict(event)} if event.get("type") == "error" else None
+    failed = next((choice for choice in dicts(choices) if has_failed(choice)), None)
+    return None if failed is None else {"error": error_of_choice(failed)}
+
+
+def error_of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """The error of a choice the server gave up; its own words where there are any."""
+    told = choice.get("error")
+    error = dict(told) if isinstance(told, dict) else {"message": as_str(told)}
+    reason = f"the server broke off the generation (finish_reason {finish_of(choice)!r})"
+    said = as_str(error.get("message"))
+    return {**error, "message": f"{reason}: {said}" if said else reason}
 
 
 def parse_usage(usage: Any) -> Usage:
@@ -124,13 +179,53 @@ def parse_usage(usage: Any) -> Usage:
 
 
 def text_of(content: Any) -> str:
-    """The text of a message content: a string, null, or a list of parts."""
+    """The text of a message content: a string, null, or a list of parts, less its reasoning."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        parts = (part.get("text") if isinstance(part, dict) else part for part in content)
-        return "".join(part for part in parts if isinstance(part, str))
+        return all_text([part for part in content if not _is_thinking(part)])
     return ""
+
+
+def thinking_of(content: Any) -> str | None:
+    """The reasoning among the parts of a content (``{"type": "thinking", ...}``), if any."""
+    if not isinstance(content, list):
+        return None
+    told = (part for part in content if _is_thinking(part))
+    return "".join(_thought(part) for part in told) or None
+
+
+def all_text(parts: Any) -> str:
+    """The texts of parts of any type."""
+    if not isinstance(parts, list):
+        return parts if isinstance(parts, str) else ""
+    texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def is_readable(content: Any) -> bool:
+    """Whether the form of a content is one we know: text, null, or a list of known parts."""
+    if content is None or isinstance(content, str):
+        return True
+    return isinstance(content, list) and all(_is_readable_part(part) for part in content)
+
+
+def _is_readable_part(part: Any) -> bool:
+    if not isinstance(part, dict):
+        return isinstance(part, str)
+    if _is_thinking(part):
+        return True
+    if "text" in part:
+        return isinstance(part["text"], str)
+    return part.get("type") in TEXTLESS
+
+
+def _is_thinking(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in THINKING
+
+
+def _thought(part: Mapping[str, Any]) -> str:
+    return next((text for name in THOUGHTS if (text := all_text(part.get(name)))), "")
 
 
 def with_system(messages: Sequence[Message], system: str | None) -> list[Message]:

@@ -6,22 +6,23 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from ...finish import FinishReason
 from ...types import Message
 from ..images import image_url
 from .contract import (
     Question,
     Reply,
+    all_text,
     as_dict,
     as_str,
     dicts,
+    is_readable,
     parse_usage,
-    text_of,
     with_images,
     with_system,
 )
 
 RENAMED = {"max_tokens": "max_output_tokens"}
-INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
 FINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
 ANSWERED = ("completed", "incomplete", None)
 
@@ -50,7 +51,17 @@ def has_answer(body: dict[str, Any]) -> bool:
     """Whether the response came to its end (a failed one has an ``error`` instead)."""
     if body.get("status") not in ANSWERED or not isinstance(body.get("output"), list):
         return False
+    if not all(_is_known(item) for item in body["output"]):
+        return False
     return bool(body["output"]) or body.get("status") == "incomplete"
+
+
+def _is_known(item: Any) -> bool:
+    """Whether an item of the output has its text where the protocol wants it."""
+    if not isinstance(item, dict):
+        return False
+    content = item.get("content")
+    return item.get("type") != "message" or (isinstance(content, list) and is_readable(content))
 
 
 def parse(body: dict[str, Any]) -> Reply:
@@ -64,7 +75,7 @@ def parse(body: dict[str, Any]) -> Reply:
                 for part in dicts(item.get("content"))
             ]
         elif kind == "reasoning":
-            reasoning.append(text_of(item.get("content") or item.get("summary")))
+            reasoning.append(all_text(item.get("content") or item.get("summary")))
         elif kind == "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments")}
             calls.append({"id": item.get("call_id"), "type": "function", "function": function})
@@ -144,10 +155,11 @@ class Accumulator:
 
 
 def _finish_reason(body: dict[str, Any], has_calls: bool) -> str:
-    if body.get("status") == "incomplete":
-        reason = as_str(as_dict(body.get("incomplete_details")).get("reason")) or ""
-        return INCOMPLETE.get(reason, "length")
-    return "tool_calls" if has_calls else "stop"
+    """An incomplete response whose reason is missing or unknown was cut off all the same."""
+    if body.get("status") != "incomplete":
+        return FinishReason.TOOL_CALLS if has_calls else FinishReason.STOP
+    reason = FinishReason.of(as_str(as_dict(body.get("incomplete_details")).get("reason")))
+    return reason if reason is FinishReason.CONTENT_FILTER else FinishReason.LENGTH
 
 
 def _item(message: Message) -> dict[str, Any]:

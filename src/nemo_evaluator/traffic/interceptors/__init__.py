@@ -17,7 +17,10 @@ BUILT_IN = {
     "consolidate_system": ("consolidate_system:ConsolidateSystem", "one system message, first"),
     "drop_params": ("drop_params:DropParams", "removes parameters of the request"),
     "fault": ("fault:Fault", "injects failures, for drills"),
-    "finish_reason": ("finish_reason:FinishReason", "mends `stop` where a limit was reached"),
+    "finish_reason": (
+        "finish_reason:FinishReasonFixup",
+        "corrects `stop` where a limit was reached",
+    ),
     "http_pairs_dump": ("http_pairs_dump:HttpPairsDump", "writes first and failed pairs to a file"),
     "log_tokens": ("log_tokens:LogTokens", "logs the tokens of every answer"),
     "logging": ("logging:Logging", "logs every request and answer"),

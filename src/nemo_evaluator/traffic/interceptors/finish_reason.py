@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from ...config.base import ConfigRecord
-from ..dialects.contract import as_dict, as_int, dicts
+from ...finish import FinishReason
+from ..dialects.contract import as_dict, as_int, dicts, finish_of
 from ..types import Changes, EventFilter, Interceptor, ModelRequest, ModelResponse
 
 CAPS = ("max_completion_tokens", "max_tokens")
 
 
-class FinishReason(Interceptor):
-    """Mends ``stop`` to ``length``."""
+class FinishReasonFixup(Interceptor):
+    """Corrects ``stop`` to ``length``."""
 
     changes = Changes.ANSWERS
 
@@ -29,7 +30,7 @@ class FinishReason(Interceptor):
         pass
 
     def on_response(self, request: ModelRequest, response: ModelResponse) -> None:
-        """Mend the choices of a whole answer."""
+        """Correct the choices of a whole answer."""
         cap = token_cap(request.body)
         choices = response.body.get("choices")
         if cap is None or not isinstance(choices, list):
@@ -37,10 +38,10 @@ class FinishReason(Interceptor):
         alone = as_dict(response.body.get("usage")) if len(choices) == 1 else {}
         for choice in dicts(choices):
             own = as_dict(choice.get("usage")) or (choice if "completion_tokens" in choice else {})
-            _mend(choice, cap, own or alone)
+            _correct(choice, cap, own or alone)
 
     def event_filter(self, request: ModelRequest) -> EventFilter | None:
-        """Mend the last chunk, which waits for the usage behind it."""
+        """Correct the last chunk, which waits for the usage behind it."""
         cap = token_cap(request.body)
         several = (as_int(request.body.get("n")) or 1) > 1
         return None if cap is None or several else _HoldEnd(cap)
@@ -55,7 +56,7 @@ class _HoldEnd:
         self._held: list[dict[str, Any]] = []
 
     def feed(self, event: dict[str, Any]) -> list[dict[str, Any]]:
-        ends = any(choice.get("finish_reason") == "stop" for choice in dicts(event.get("choices")))
+        ends = any(_says_stop(choice) for choice in dicts(event.get("choices")))
         usage = as_dict(event.get("usage"))
         if not usage:
             if not ends and not self._held:
@@ -66,7 +67,7 @@ class _HoldEnd:
         self._held = []
         for held in passing:
             for choice in dicts(held.get("choices")):
-                _mend(choice, self._cap, usage)
+                _correct(choice, self._cap, usage)
         return passing
 
     def close(self) -> list[dict[str, Any]]:
@@ -80,10 +81,14 @@ def token_cap(body: dict[str, Any]) -> int | None:
     return next((cap for cap in caps if cap is not None and cap > 0), None)
 
 
-def _mend(choice: dict[str, Any], cap: int, usage: dict[str, Any]) -> None:
+def _correct(choice: dict[str, Any], cap: int, usage: dict[str, Any]) -> None:
     details = as_dict(usage.get("completion_tokens_details"))
     counts = (as_int(usage.get("completion_tokens")), as_int(details.get("reasoning_tokens")))
     generated = max((count for count in counts if count is not None), default=0)
-    if generated >= cap and choice.get("finish_reason") == "stop":
-        choice["finish_reason"] = "length"
-        choice["original_finish_reason"] = "stop"
+    if generated >= cap and _says_stop(choice):
+        choice["original_finish_reason"] = choice["finish_reason"]
+        choice["finish_reason"] = FinishReason.LENGTH.value
+
+
+def _says_stop(choice: dict[str, Any]) -> bool:
+    return FinishReason.of(finish_of(choice)) is FinishReason.STOP

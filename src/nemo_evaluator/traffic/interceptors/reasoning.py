@@ -19,13 +19,13 @@ from typing import Any, Literal, NamedTuple, Protocol
 from pydantic import Field, field_validator, model_validator
 
 from ...config.base import ConfigRecord
+from ...finish import FinishReason
 from ..dialects.contract import as_dict, as_int, as_str, text_of
 from ..types import Changes, EventFilter, Interceptor, ModelRequest, ModelResponse
 
 FIELDS = ("reasoning_content", "reasoning")
 TEXT = {"chat_completions": "content", "completions": "text"}
 """The field of the answer, by protocol: of the message or delta, or of the choice itself."""
-CUT_OFF = "length"
 
 
 class Reasoning(Interceptor):
@@ -114,7 +114,7 @@ class Tags(NamedTuple):
         elif not (self.implicit and start):
             return None
         reasoning, closed, content = start.partition(self.close)
-        if closed or finish == CUT_OFF:
+        if closed or FinishReason.of(finish).truncated:
             return reasoning.strip(), content.lstrip()
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ...finish import FinishReason
 from ..dialects import DIALECTS
 from ..dialects.contract import as_dict, as_int, dicts
 from ..interceptors.finish_reason import token_cap
@@ -39,9 +40,8 @@ def _is_good(protocol: str, body: dict[str, Any], truncated: bool) -> bool:
     if not dialect.has_answer(body):
         return False
     reply = dialect.parse(body)
-    if reply.finish_reason == "content_filter":
-        return False
-    if reply.finish_reason == "length" and not truncated:
+    reason = FinishReason.of(reply.finish_reason)
+    if reason is FinishReason.CONTENT_FILTER or (reason.truncated and not truncated):
         return False
     if reply.text.strip() or reply.tool_calls:
         return True

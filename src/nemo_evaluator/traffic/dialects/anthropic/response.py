@@ -7,10 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+from ....finish import FinishReason
 from ...wire import decode
-from ..contract import as_dict, as_str, dicts, first_choice, parse_usage, text_of
+from ..contract import (
+    as_dict,
+    as_str,
+    dicts,
+    finish_of,
+    first_choice,
+    parse_usage,
+    text_of,
+    thinking_of,
+)
 
-STOP_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
+STOP_REASONS = {FinishReason.LENGTH: "max_tokens", FinishReason.CONTENT_FILTER: "refusal"}
 ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -92,7 +102,7 @@ def stop_of(choice: Mapping[str, Any], has_calls: bool) -> tuple[str, str | None
     ``stop``. Which sequence matched is told by vLLM (``stop_reason``) and SGLang
     (``matched_stop``); a number there is a token, such as the end of the turn.
     """
-    reason = STOP_REASONS.get(as_str(choice.get("finish_reason")) or "")
+    reason = STOP_REASONS.get(FinishReason.of(finish_of(choice)))
     if reason is not None:
         return reason, None
     if has_calls:
@@ -103,7 +113,12 @@ def stop_of(choice: Mapping[str, Any], has_calls: bool) -> tuple[str, str | None
 
 def reasoning_of(message: Mapping[str, Any]) -> str:
     """The reasoning of a message or delta."""
-    return as_str(message.get("reasoning_content")) or as_str(message.get("reasoning")) or ""
+    return (
+        as_str(message.get("reasoning_content"))
+        or as_str(message.get("reasoning"))
+        or thinking_of(message.get("content"))
+        or ""
+    )
 
 
 def said_by(message: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..contract import as_dict, as_int, as_str, dicts
+from ..contract import as_dict, as_int, as_str, dicts, error_of_choice, finish_of, has_failed
 from .response import (
     arguments_of,
     calls_of,
@@ -132,9 +132,9 @@ class EventTranslator:
         calls = calls_of(delta)
         for call in calls:
             self._call(call)
-        finish = as_str(choice.get("finish_reason"))
-        if finish == "error":
-            return [self._upstream_error(choice.get("error"))]
+        finish = finish_of(choice)
+        if has_failed(choice):
+            return [self._upstream_error(error_of_choice(choice))]
         if finish:
             self._finish = dict(choice)
         events = self._advance(finished=finish is not None)
