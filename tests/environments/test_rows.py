@@ -19,7 +19,7 @@ def written(folder: Path, ending: str) -> Path:
     if ending == "jsonl":
         path.write_text("\ufeff" + "\n\n".join(json.dumps(row) for row in ROWS), encoding="utf-8")
     elif ending == "json":
-        path.write_text(json.dumps({"version": 1, "rows": ROWS}))
+        path.write_text("\ufeff" + json.dumps({"version": 1, "rows": ROWS}), encoding="utf-8")
     elif ending == "parquet":
         import pyarrow
         import pyarrow.parquet

@@ -23,7 +23,7 @@ from nemo_evaluator.services.simulated.draws import lognormal
 from nemo_evaluator.services.simulated.model import SimulatedModel
 from nemo_evaluator.services.simulated.tools import example, tool_call
 from nemo_evaluator.services.simulated.transport import SimulatedTransport
-from nemo_evaluator.traffic.http import TransportError
+from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.types import CallContext, ModelRequest
 from nemo_evaluator.types import Failure
 

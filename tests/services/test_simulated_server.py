@@ -19,7 +19,8 @@ from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.services.open import open_model
 from nemo_evaluator.services.simulated.model import SimulatedModel
 from nemo_evaluator.services.simulated.server import serving
-from nemo_evaluator.traffic.http import HttpTransport, TransportError
+from nemo_evaluator.traffic.errors import TransportError
+from nemo_evaluator.traffic.http import HttpTransport
 from nemo_evaluator.traffic.types import CallContext, ModelRequest
 from nemo_evaluator.types import Failure, Solution
 

@@ -12,7 +12,8 @@ import pytest
 from loopback import FAULTS, Call, Loopback, Manner, Reply, Script, answer, drip, error, json_reply
 
 from nemo_evaluator.errors import ConfigError, PermanentError
-from nemo_evaluator.traffic.http import HttpTransport, TransportError
+from nemo_evaluator.traffic.errors import TransportError
+from nemo_evaluator.traffic.http import HttpTransport
 from nemo_evaluator.traffic.types import ModelRequest
 from nemo_evaluator.types import Failure
 

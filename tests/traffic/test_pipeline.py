@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nemo_evaluator.config.base import ConfigRecord
 from nemo_evaluator.config.proxy import InterceptorConfig
 from nemo_evaluator.errors import ConfigError, InfraError
-from nemo_evaluator.traffic.http import TransportError
+from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.interceptors import list_interceptors
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.pipeline import Pipeline

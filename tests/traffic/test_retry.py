@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nemo_evaluator.traffic.errors import NOT_JSON
 from nemo_evaluator.traffic.retry import (
     ACCEPTED,
     MAX_RETRY_AFTER,
@@ -25,6 +26,9 @@ from nemo_evaluator.types import Failure
 
 NOW = datetime.datetime(2026, 11, 23, 12, 0, 0, tzinfo=datetime.UTC)
 CONTEXT_TEXT = "This model's maximum context length is 4096 tokens. However, you requested 5000"
+
+
+NOT_THE_MODELS = (406, 407, 410, 411, 412, 414, 415, 416, 417, 418, 421, 423, 424, 426, 428, 431)
 
 
 def body(message: str, **more: Any) -> dict[str, Any]:
@@ -59,13 +63,59 @@ def body(message: str, **more: Any) -> dict[str, Any]:
         (422, "max_tokens must be positive", Action.MODEL, Failure.BAD_REQUEST),
         (400, "violates our content policy", Action.MODEL, Failure.CONTENT_FILTER),
         (400, "Unsupported parameter: top_k", Action.MODEL, Failure.BAD_REQUEST),
-        (418, "I'm a teapot", Action.MODEL, Failure.BAD_REQUEST),
+        (451, "not in this country", Action.MODEL, Failure.CONTENT_FILTER),
+        (400, "API key not valid. Please pass a valid API key.", Action.PERMANENT, Failure.AUTH),
+        (400, "Your credit balance is too low", Action.PERMANENT, Failure.QUOTA),
+        *((status, "no", Action.RETRY, Failure.SERVER_ERROR) for status in NOT_THE_MODELS),
     ],
 )
 def test_classification(status: int, message: str, action: Action, kind: Failure) -> None:
     verdict = classify(status, body(message), {}, NAMED)
     assert (verdict.action, verdict.kind, verdict.status) == (action, kind, status)
     assert message in verdict.message
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 451])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"error": None},
+        {"error": {"message": "<html>Bad Request</html>", "type": NOT_JSON}},
+        {"error": {"message": "", "type": NOT_JSON}},
+        [],
+    ],
+)
+def test_a_refusal_without_a_json_error_is_not_the_models(status: int, answer: Any) -> None:
+    verdict = classify(status, answer, {}, NAMED)
+    assert (verdict.action, verdict.kind) == (Action.RETRY, Failure.SERVER_ERROR)
+    assert "not from the model" in verdict.message
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"object": "error", "message": "wrong", "type": "BadRequestError", "code": 400},
+        {"detail": [{"loc": ["body"], "msg": "wrong"}]},
+        {"error": "wrong"},
+        {"errors": ["wrong"]},
+    ],
+)
+def test_errors_of_all_servers_are_the_models(answer: Any) -> None:
+    verdict = classify(400, answer, {}, NAMED)
+    assert (verdict.action, verdict.kind) == (Action.MODEL, Failure.BAD_REQUEST)
+
+
+@pytest.mark.parametrize("reason", ["error", "network_error", "insufficient_system_resource"])
+def test_a_generation_that_was_given_up_is_the_servers_failure(reason: str) -> None:
+    choice = {"finish_reason": reason, "message": {"content": "The ans"}}
+    verdict = error_in_body({"choices": [choice]}, NAMED)
+    assert (verdict.action, verdict.kind) == (Action.RETRY, Failure.SERVER_ERROR)
+    assert reason in verdict.message
+    told = {**choice, "error": {"code": 401, "message": "No key"}}
+    verdict = error_in_body({"choices": [told]}, NAMED)
+    assert (verdict.action, verdict.kind) == (Action.PERMANENT, Failure.AUTH)
+    assert "No key" in verdict.message
 
 
 def test_success_is_accepted() -> None:

@@ -31,6 +31,16 @@ def test_every_chunking_gives_the_same_events(cuts: set[int]) -> None:
     assert parse(chunks) == (EVENTS, True)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@given(cuts=st.sets(st.integers(0, len(STREAM))))
+def test_every_line_end_gives_the_same_events(end: str, mark: str, cuts: set[int]) -> None:
+    text = mark + STREAM.decode().replace("\r\n", "\n").replace("\n", end)
+    data = text.encode()
+    points = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    assert parse([data[a:b] for a, b in pairwise(points)]) == (EVENTS, True)
+
+
 def test_a_last_event_without_its_empty_line_counts() -> None:
     assert parse([b'data: {"n": 1}\n\ndata: {"n": 2}']) == ([{"n": 1}, {"n": 2}], False)
 

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from ..errors import InfraError, ModelError, PermanentError
 from ..types import Failure
 from .dialects import DIALECTS
-from .http import TransportError
+from .errors import TransportError
 from .limiter import Limiter
 from .retry import (
     ACCEPTED,

@@ -18,31 +18,22 @@ from urllib.parse import urlsplit
 from ..errors import ConfigError, PermanentError
 from ..types import Failure
 from ..version import __version__
+from .answers import first_bytes, first_event, is_events, parse_body, read_events
 from .dialects import DIALECTS
-from .dialects.contract import UnknownShape, as_dict, stream_error
+from .dialects.contract import as_dict
+from .errors import TransportError
 from .net.clock import Clock
 from .net.errors import CannotConnect, Late, Limit, NetError
 from .net.headers import Headers, RequestHead, problem, request_target
 from .net.origin import Origin
 from .net.pool import Pool
 from .net.response import Response
-from .sse import SseParser
 from .types import ModelRequest, ModelResponse
 from .urls import PATHS, api_root, base_url, endpoint_url, models_url, peer_name, split_credentials
 from .wire import decode, encode
 
 CHECK_SECONDS = 10.0
-SHOWN_CHARS = 80
-EVENT_STREAM = "text/event-stream"
 USER_AGENT = f"nemo-evaluator/{__version__}"
-
-
-class TransportError(Exception):
-    """A request that got no usable response."""
-
-    def __init__(self, kind: Failure, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 class HttpTransport:
@@ -91,16 +82,19 @@ class HttpTransport:
         pool = self._pool or self._opened()
         try:
             response = await pool.request(head, data, whole=not stream, clocks=self._clocks)
-            if stream and response.status == 200 and _is_event_stream(response):
-                if request.live:
-                    return await self._begin_stream(response)
-                return await self._read_stream(response, request.protocol, started)
-            data = await response.read()
+            begun = b""
+            if stream and 200 <= response.status < 300:
+                begun = await first_bytes(response)
+                if is_events(begun, response.headers.get("Content-Type", "")):
+                    if request.live:
+                        return await self._live(response, begun)
+                    return await read_events(response, begun, request.protocol, started)
+            data = begun + await response.read()
         except NetError as error:
             raise self._translated(error) from None
         return ModelResponse(
             status=response.status,
-            body=_parse(data, response.status),
+            body=parse_body(data, response.status, request.protocol),
             headers=response.headers,
             latency_ms=(time.perf_counter() - started) * 1000,
         )
@@ -191,26 +185,17 @@ class HttpTransport:
             own["Proxy-Authorization"] = proxy.authorization
         return RequestHead(method, origin.form(target), Headers.of(own, headers))
 
-    async def _begin_stream(self, response: Response) -> ModelResponse:
+    async def _live(self, response: Response, begun: bytes) -> ModelResponse:
         """A stream from its first event on: until then it can still fail and be tried again."""
-        parser, begun = SseParser(), bytearray()
-        events: list[dict[str, Any]] = []
         try:
-            while not (events or parser.done) and (chunk := await response.read_some()):
-                begun += chunk
-                events = parser.feed(chunk)
-        except ValueError:
+            begun, error = await first_event(response, begun)
+        except BaseException:
             response.close()
-            message = "the first event of the stream is not JSON"
-            raise TransportError(Failure.INVALID_RESPONSE, message) from None
-        if not events:
-            response.close()
-            raise TransportError(Failure.CONNECTION, "the stream ended before the answer did")
-        if (error := stream_error(events[0])) is not None:
+            raise
+        if error is not None:
             response.close()
             return ModelResponse(200, error, response.headers)
-        chunks = self._chunks(bytes(begun), response)
-        return ModelResponse(200, {}, response.headers, chunks=chunks)
+        return ModelResponse(200, {}, response.headers, chunks=self._chunks(begun, response))
 
     async def _chunks(self, begun: bytes, response: Response) -> AsyncGenerator[bytes]:
         """The stream, from what has come already; closing it closes the connection."""
@@ -222,38 +207,6 @@ class HttpTransport:
             raise self._translated(error) from None
         finally:
             response.close()
-
-    async def _read_stream(
-        self, response: Response, protocol: str, started: float
-    ) -> ModelResponse:
-        accumulator, parser = DIALECTS[protocol].accumulator(), SseParser()
-        first_token = None
-        try:
-            while chunk := await response.read_some():
-                for event in parser.feed(chunk):
-                    if (error := stream_error(event)) is not None:
-                        return ModelResponse(200, error, response.headers)
-                    if accumulator.add(event) and first_token is None:
-                        first_token = (time.perf_counter() - started) * 1000
-            for event in parser.close():
-                accumulator.add(event)
-        except UnknownShape as error:
-            raise TransportError(Failure.INVALID_RESPONSE, str(error)) from None
-        except ValueError:
-            message = "the stream broke off, or an event of it is not JSON"
-            raise TransportError(Failure.INVALID_RESPONSE, message) from None
-        finally:
-            response.close()
-        body = accumulator.body(parser.done)
-        if body is None:
-            raise TransportError(Failure.CONNECTION, "the stream ended before the answer did")
-        return ModelResponse(
-            status=200,
-            body=body,
-            headers=response.headers,
-            latency_ms=(time.perf_counter() - started) * 1000,
-            ttft_ms=first_token,
-        )
 
     def _translated(self, error: NetError) -> TransportError:
         if not isinstance(error, Late):
@@ -296,24 +249,6 @@ def _streamed(body: dict[str, Any], protocol: str) -> dict[str, Any]:
     asked = DIALECTS[protocol].stream_options or {}
     merged = {name: {**as_dict(body.get(name)), **wanted} for name, wanted in asked.items()}
     return {**body, "stream": True, **merged}
-
-
-def _is_event_stream(response: Response) -> bool:
-    return response.headers.get("Content-Type", EVENT_STREAM).startswith(EVENT_STREAM)
-
-
-def _parse(data: bytes, status: int) -> dict[str, object]:
-    try:
-        body = decode(data)
-    except ValueError:
-        body = None
-    if isinstance(body, dict):
-        return body
-    text = data[:2000].decode(errors="replace")
-    if 200 <= status < 300:
-        message = f"the response is not a JSON object: {text[:SHOWN_CHARS]!r}"
-        raise TransportError(Failure.INVALID_RESPONSE, message)
-    return {"error": {"message": text}}
 
 
 def _unknown_model_warning(data: bytes, model: str) -> str | None:

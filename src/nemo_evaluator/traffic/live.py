@@ -14,7 +14,7 @@ from typing import Any
 from ..types import Failure
 from .dialects import DIALECTS
 from .dialects.contract import Accumulator, UnknownShape, stream_error
-from .http import TransportError
+from .errors import TransportError
 from .retry import error_message
 from .sse import SseParser, encode_event
 from .types import EventFilter, ModelRequest, ModelResponse

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import InfraError, NelError
 from ..types import Failure
-from .http import TransportError
+from .errors import TransportError
 from .live import relay
 from .types import (
     CallContext,

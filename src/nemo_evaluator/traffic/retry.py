@@ -1,8 +1,10 @@
 """What to do about a failed try: pure decisions, no I/O.
 
-401, 403, 404, 405, redirects and used-up quotas are permanent. 408, 409, 425, 429, 5xx and broken
-connections are tried again (which statuses is configurable; the others fail at once, but never as a
-model's answer). Every other 4xx is the model's answer, classified by what its message says.
+A refusal is the model's only if the API itself says why: 400, 413, 422 or 451 (403 where a content
+filter speaks) with a JSON error body, classified by what its message says. 401, 403, 404, 405,
+redirects and used-up quotas are permanent. Everything else (the other 4xx, 5xx, an error page of
+whatever stands between, a broken connection) is the endpoint's failure and is tried again; which
+statuses is configurable, the others fail at once, but never as a model's answer.
 """
 
 from __future__ import annotations
@@ -18,14 +20,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..types import Failure
-from .dialects.contract import dicts, error_of_choice, has_failed
+from .dialects.contract import as_dict, dicts, error_of_choice, has_failed
+from .errors import NOT_JSON
 
 BASE_SECONDS = 0.5
 MAX_SECONDS = 60.0
 MAX_RETRY_AFTER = 600.0
 """An endpoint that asks for a longer wait has effectively refused."""
-TRANSIENT = frozenset((408, 409, 425, 429))
-"""4xx statuses that say nothing about the model's answer."""
+MODELS = frozenset((400, 413, 422, 451))
+"""Statuses by which an API refuses what it was asked."""
+WORDS = ("error", "errors", "detail", "details", "message", "msg", "title")
+"""Fields in which an API says what is wrong."""
 TIMEOUTS = frozenset((408, 504))
 NAMED = frozenset((408, 409, 429, 500, 502, 503, 504))
 READ_CHARS = 4000
@@ -48,6 +53,11 @@ QUOTA = re.compile(
     re.IGNORECASE,
 )
 RATE = re.compile(r"per[ _]?(minute|second|hour)|rate.?limit|\b[rt]p[ms]\b", re.IGNORECASE)
+BAD_KEY = re.compile(
+    r"\bapi[ _]?key\b.{0,20}\b(not valid|invalid|expired|not found|revoked)\b|api_key_invalid"
+    r"|invalid_api_key|(invalid|incorrect|expired) api[ _]key\b",
+    re.IGNORECASE,
+)
 USED_UP = re.compile(r"insufficient_quota|billing_not_active|credit balance", re.IGNORECASE)
 
 
@@ -98,10 +108,34 @@ def classify(
     wait = retry_after(headers)
     if status == 402 or (status == 429 and is_used_up(body, wait)):
         return Verdict(Action.PERMANENT, Failure.QUOTA, f"quota used up: {text}", status)
-    if status in TRANSIENT or status >= 500 or status in retry_on:
-        action = Action.RETRY if _wanted(status, retry_on) else Action.FAIL
-        return Verdict(action, _transient_kind(status), text, status, wait)
-    return Verdict(Action.MODEL, _model_kind(message, body), text, status)
+    if status in MODELS and status not in retry_on and says_why(body):
+        return _refusal(status, body, text)
+    if status in MODELS and not says_why(body):
+        text = f"HTTP {status} without a JSON error, so not from the model: {message}"
+    action = Action.RETRY if _wanted(status, retry_on) else Action.FAIL
+    return Verdict(action, _transient_kind(status), text, status, wait)
+
+
+def says_why(body: Any) -> bool:
+    """Whether a body is an error as an API writes it, not an error page or nothing at all."""
+    if not isinstance(body, dict) or as_dict(body.get("error")).get("type") == NOT_JSON:
+        return False
+    return any(body.get(name) for name in WORDS)
+
+
+def _refusal(status: int, body: Any, text: str) -> Verdict:
+    """Some APIs refuse keys and used-up credit by a 400 too."""
+    said = f"{_code(body)} {text}"
+    if USED_UP.search(said):
+        return Verdict(Action.PERMANENT, Failure.QUOTA, f"quota used up: {text}", status)
+    if BAD_KEY.search(said):
+        return Verdict(Action.PERMANENT, Failure.AUTH, text, status)
+    kind = Failure.BAD_REQUEST
+    if CONTEXT.search(said):
+        kind = Failure.CONTEXT_WINDOW
+    elif status == 451 or FILTER.search(said):
+        kind = Failure.CONTENT_FILTER
+    return Verdict(Action.MODEL, kind, text, status)
 
 
 def error_in_body(body: Mapping[str, Any], retry_on: Collection[int]) -> Verdict:
@@ -206,10 +240,3 @@ def _transient_kind(status: int) -> Failure:
     if status == 429:
         return Failure.RATE_LIMIT
     return Failure.TIMEOUT if status in TIMEOUTS else Failure.SERVER_ERROR
-
-
-def _model_kind(message: str, body: Any) -> Failure:
-    text = f"{_code(body)} {message}"
-    if CONTEXT.search(text):
-        return Failure.CONTEXT_WINDOW
-    return Failure.CONTENT_FILTER if FILTER.search(text) else Failure.BAD_REQUEST

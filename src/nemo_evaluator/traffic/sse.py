@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Any
 
 from .wire import decode, encode
@@ -18,17 +19,21 @@ def encode_event(event: dict[str, Any], *, named: bool = False) -> bytes:
 class SseParser:
     """Collects lines into events; however the stream is cut into chunks, the events are the same.
 
-    Lines end in LF or CRLF. An event that is not a JSON object is an error, but for ``[DONE]``.
+    Lines end in LF, CRLF or CR; a byte order mark before a field is ignored. An event that is not a
+    JSON object is an error, but for ``[DONE]``.
     """
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
         self._data: list[bytes] = []
+        self._after_cr = False
         self.done = False
         """``[DONE]`` was read."""
 
     def feed(self, chunk: bytes) -> list[dict[str, Any]]:
         """The events that are complete now. Raises ValueError."""
+        if self._after_cr or b"\r" in chunk:
+            chunk = self._with_line_feeds(chunk)
         if b"\n" not in chunk:
             self._pending.append(chunk)
             return []
@@ -37,7 +42,6 @@ class SseParser:
         self._pending = [lines.pop()]
         events = []
         for line in lines:
-            line = line.removesuffix(b"\r")
             if line:
                 self._take(line)
             elif (event := self._event()) is not None:
@@ -47,13 +51,24 @@ class SseParser:
     def close(self) -> list[dict[str, Any]]:
         """The last event, where the stream ended without its empty line. Raises ValueError if it
         was cut in the middle."""
-        if line := b"".join(self._pending).removesuffix(b"\r"):
+        if line := b"".join(self._pending):
             self._take(line)
         self._pending = []
         event = self._event()
         return [] if event is None else [event]
 
+    def _with_line_feeds(self, chunk: bytes) -> bytes:
+        """All line ends as LF; a CRLF may be cut in two."""
+        if not chunk:
+            return chunk
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._after_cr = chunk.endswith(b"\r")
+        return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
     def _take(self, line: bytes) -> None:
+        if line.startswith(codecs.BOM_UTF8):
+            line = line[3:]
         if line.startswith(b"data:"):
             self._data.append(line[5:].strip())
 

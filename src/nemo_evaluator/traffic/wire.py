@@ -1,7 +1,7 @@
 """Bytes on the wire to JSON and back: fast for what is well-formed, lenient for what is not quite.
 
 Text that no UTF-8 can carry (lone surrogates, broken bytes) must not lose an answer: it is sent
-escaped, and read as U+FFFD.
+escaped, and read as U+FFFD. A byte order mark is ignored.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def decode(data: bytes | bytearray) -> Json:
         try:
             return _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            value = json.loads(data.decode("utf-8", "replace"))
+            value = json.loads(data.decode(json.detect_encoding(data), "replace"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     text = json.dumps(value, ensure_ascii=False)

@@ -14,7 +14,7 @@ from nemo_evaluator.errors import ConfigError, InfraError, NelError
 from nemo_evaluator.traffic import retry
 from nemo_evaluator.traffic.dialects import DIALECTS
 from nemo_evaluator.traffic.endpoint import Endpoint
-from nemo_evaluator.traffic.http import TransportError
+from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.interceptors.fault import KINDS, Fault
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.limiter import Limiter

@@ -23,7 +23,7 @@ from nemo_evaluator.errors import (
     NelError,
     PermanentError,
 )
-from nemo_evaluator.traffic.http import TransportError
+from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.pipeline import Pipeline
 from nemo_evaluator.traffic.scrub import Scrubber

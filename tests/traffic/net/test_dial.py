@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.traffic.http import HttpTransport, TransportError
+from nemo_evaluator.traffic.errors import TransportError
+from nemo_evaluator.traffic.http import HttpTransport
 from nemo_evaluator.traffic.net import dial as dial_module
 from nemo_evaluator.traffic.net.dial import Address, first_connected
 from nemo_evaluator.traffic.net.errors import CannotConnect, Late, Limit

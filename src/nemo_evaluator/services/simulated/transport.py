@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from ...config.services import SimulatedService
-from ...traffic.http import TransportError
+from ...traffic.errors import TransportError
 from ...traffic.types import ModelRequest, ModelResponse
 from ...types import Failure
 from .faults import error_response

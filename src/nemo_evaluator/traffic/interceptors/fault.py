@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from ...config.base import ConfigRecord
 from ...types import Failure
 from ..dialects.contract import as_dict, dicts, text_of
-from ..http import TransportError
+from ..errors import TransportError
 from ..store.keys import Keys
 from ..store.recording_file import Occurrences, Scope
 from ..types import CallContext, Changes, Forward, Interceptor, ModelRequest, ModelResponse, Place

@@ -21,7 +21,7 @@ from pydantic import Field
 from ...config.base import ConfigRecord
 from ...errors import BudgetExceeded, ConfigError, InfraError, ModelError, PermanentError
 from ...types import ErrorInfo, Failure
-from ..http import TransportError
+from ..errors import TransportError
 from ..store.keys import Keys, field_digests
 from ..store.recording_file import Head, Occurrences, Recording, RecordingWriter, Scope
 from ..types import (

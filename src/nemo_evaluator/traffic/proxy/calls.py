@@ -10,7 +10,8 @@ from ...errors import NelError
 from ...types import Failure
 from ..client import ModelClient
 from ..dialects import DIALECTS, anthropic
-from ..http import HttpTransport, TransportError
+from ..errors import TransportError
+from ..http import HttpTransport
 from ..serving.messages import Request, Response, Stream
 from ..sse import SseParser, encode_event
 from ..types import CallContext, ModelRequest, ModelResponse
