@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from loopback import Call, Loopback, Reply, text_reply
+from runs import rows
 
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.executors.local import RunResult
@@ -123,5 +123,4 @@ def run(tmp_path: Path, loopback: Loopback, judge: Loopback) -> Started:
 
 def results(folder: Path) -> list[dict[str, Any]]:
     [path] = (folder / "run").glob("*/results.jsonl")
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    return rows(path.parent)

@@ -3,20 +3,15 @@ a scorer of the user's choice."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..environments.contract import Environment, VerifyTools
 from ..environments.fingerprint import digest, source_of
-from ..environments.judged import settled
-from ..environments.verdicts import in_view_of, scorer_failed, to_score
-from ..errors import BudgetExceeded, InfraError
+from ..environments.grading import Grader, Grading
 from ..results.journal import Began, Header, ProblemSeeded, Solved, encode, events, scan
-from ..scoring.input import ScorerInput, target_text
-from ..scoring.reasoning import visible
+from ..scoring.input import ScorerInput
 from ..solvers.contract import SolveTools
 from ..types import Json, Problem, Score, Solution
 from .failures import NeverAskedError
@@ -39,13 +34,15 @@ class Unasked:
 
 
 class OtherScorer:
-    """An environment whose answers are verified by another scorer."""
+    """An environment whose answers are verified by another scorer, which is given all that the
+    benchmark's own is given."""
 
     def __init__(self, environment: Environment, scorer: Callable[[ScorerInput], Any]) -> None:
         self._inner, self._scorer = environment, scorer
-        self._scorer_name = getattr(scorer, "__name__", "scorer")
+        setting = getattr(environment, "grading", None) or Grading(environment.name)
+        self._grader = Grader(scorer, setting)
         self.name = environment.name
-        self.sandbox = getattr(environment, "sandbox", None)
+        self.sandbox = setting.sandbox
 
     async def prepare(self) -> None:
         """Prepared already."""
@@ -64,35 +61,13 @@ class OtherScorer:
         A scorer that fails is an InfraError, never a reward.
         """
         if not isinstance(self._inner, WithMetrics):
-            return await self._verdict(problem, solution, tools)
+            return await self._grader.grade(problem, solution, tools)
         with self._inner.sitting(problem, tools) as (lent, sitting):
-            return with_account(await self._verdict(problem, solution, lent), sitting)
-
-    async def _verdict(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
-        shown = visible(solution.response)
-        sample = ScorerInput(
-            response=shown.text,
-            target=target_text(problem.target),
-            target_raw=problem.target,
-            metadata=problem.metadata,
-            config={},
-            judge=tools.judge,
-        )
-        try:
-            if inspect.iscoroutinefunction(self._scorer):
-                verdict = await self._scorer(sample)
-            else:
-                verdict = await asyncio.to_thread(self._scorer, sample)
-            score = to_score(await settled(verdict, problem, shown.text, tools))
-        except (InfraError, BudgetExceeded):
-            raise
-        except Exception as error:
-            raise scorer_failed(self._scorer_name, problem.idx, error) from error
-        return in_view_of(shown, solution, score)
+            return with_account(await self._grader.grade(problem, solution, lent), sitting)
 
     def identity(self) -> Mapping[str, Json]:
         """That of the benchmark, with the other scorer."""
-        scorer = f"{self._scorer_name}:{digest(source_of(self._scorer))}"
+        scorer = f"{self._grader.name}:{digest(source_of(self._scorer))}"
         return {**self._inner.identity(), "scorer": scorer}
 
     async def close(self) -> None:

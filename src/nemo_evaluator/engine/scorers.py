@@ -7,7 +7,6 @@ benchmark's own verdict out. Where a judge has no verdict the whole verification
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,12 +15,13 @@ import msgspec
 
 from ..config.scoring import ScorerMetric, ScoringConfig
 from ..environments.contract import Environment, VerifyTools
+from ..environments.grading import Grader, Grading
 from ..environments.row_checks import ChecksRows
 from ..errors import ConfigError
 from ..judging.metrics import BenchmarkJudge
 from ..judging.opening import Bench
 from ..judging.sitting import Court, Sitting
-from ..scoring.input import ScorerInput, target_text
+from ..scoring.input import ScorerInput
 from ..scoring.judged import Graded
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
@@ -91,6 +91,11 @@ class WithMetrics:
         self._inner, self._extras = environment, extras
         self.name = environment.name
         self.sandbox = getattr(environment, "sandbox", None) if extras.own else None
+        self.grading: Grading = getattr(environment, "grading", None) or Grading(environment.name)
+        self._graders = {
+            name: Grader(scorer, replace(self.grading, extra=extras.configs.get(name, {})))
+            for name, scorer in extras.scorers.items()
+        }
         self.endpoint_type = getattr(environment, "endpoint_type", "chat")
 
     async def prepare(self) -> None:
@@ -156,27 +161,26 @@ class WithMetrics:
         if extras.own:
             score = await self._inner.verify(problem, solution, tools)
         shown = visible(solution.response).text
-        found = {f"scorer:{name}": verdict for name, verdict in await self._scored(problem, shown)}
+        found = await self._scored(problem, solution, tools)
         graded: dict[str, Graded] = {}
         if sitting is not None:
             for metric in extras.bench.metrics:
                 graded[metric.name] = await metric.grade(problem, shown, sitting)
         return self._combined(score, found, graded, sitting)
 
-    async def _scored(self, problem: Problem, response: str) -> list[tuple[str, dict[str, Json]]]:
-        found = []
-        for name, scorer in self._extras.scorers.items():
-            sample = ScorerInput(
-                response=response,
-                target=target_text(problem.target),
-                target_raw=problem.target,
-                metadata=problem.metadata,
-                config=self._extras.configs.get(name, {}),
-            )
-            # Off the loop: mathematics may take seconds.
-            verdict = dict(await asyncio.to_thread(scorer, sample))
-            verdict["reward"] = float(verdict.get("reward", bool(verdict.get("correct"))))
-            found.append((name, verdict))
+    async def _scored(
+        self, problem: Problem, solution: Solution, tools: VerifyTools
+    ) -> dict[str, dict[str, Json]]:
+        found: dict[str, dict[str, Json]] = {}
+        for name, grader in self._graders.items():
+            score = await grader.grade(problem, solution, tools)
+            found[f"scorer:{name}"] = {
+                "correct": score.correct,
+                "extracted": score.extracted,
+                **score.details,
+                **({"failure": score.failure.value} if score.failure else {}),
+                "reward": score.reward,
+            }
         return found
 
     def _combined(

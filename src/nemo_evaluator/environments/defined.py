@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from random import Random
@@ -12,23 +11,20 @@ from typing import Any
 import msgspec
 
 from ..config.problems import suggest
-from ..errors import BudgetExceeded, ConfigError, InfraError, NelError
+from ..errors import ConfigError, NelError
 from ..sandboxes.contract import SandboxSpec
-from ..scoring.input import ScorerInput, target_text
-from ..scoring.reasoning import Visible, visible
 from ..types import Json, Problem, Score, Solution
 from .contract import VerifyTools
 from .define import Definition
 from .fingerprint import digest, source_of
-from .judged import REQUIREMENT, settled
-from .pace import Pace
+from .grading import Grader, Grading
+from .judged import REQUIREMENT
 from .probe import Probe
 from .requirements import check_requirements
 from .row_checks import check_rows
 from .rows import Dataset, Row, load
 from .seeds import from_seed
 from .templates import Style, compile_template, field_in, read_template
-from .verdicts import in_view_of, scorer_failed, to_score
 
 
 class DefinedEnvironment:
@@ -44,9 +40,15 @@ class DefinedEnvironment:
         )
         self._render = compile_template(self._prompt.text, self._prompt.style, self.name)
         self._examples = ""
-        self._scorer_name = getattr(definition.scorer, "__name__", "scorer")
-        self._is_async = inspect.iscoroutinefunction(definition.scorer)
-        self._pace = Pace(quick=definition.inline)
+        self.grading = Grading(
+            definition.name,
+            extra=definition.extra,
+            keep_reasoning=definition.keep_reasoning,
+            sandbox=definition.sandbox,
+            target_field=definition.target_field if definition.seed_fn is None else None,
+        )
+        """What scorers of its answers are given."""
+        self._grader = Grader(definition.scorer, self.grading, inline=definition.inline)
 
     def over(self, rows: Sequence[Row]) -> DefinedEnvironment:
         """The same benchmark, over other rows."""
@@ -55,7 +57,7 @@ class DefinedEnvironment:
     @property
     def inline(self) -> bool:
         """Whether verification is now so quick that it needs no task of its own."""
-        return not self._is_async and self._pace.quick
+        return self._grader.quick
 
     @property
     def sandbox(self) -> SandboxSpec | None:
@@ -96,7 +98,7 @@ class DefinedEnvironment:
             fields.update(row)
             problem = self._problem(row, idx)
             if not self.needs_judge:
-                probe.check(problem, self._shown_metadata(problem))
+                probe.check(problem, self.grading.metadata(problem))
 
         check_rows(order, attempt, where=self.name)
         for role in ("category_field", "cluster_field"):
@@ -149,51 +151,7 @@ class DefinedEnvironment:
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The scorer's verdict. A scorer that fails is an InfraError, never a reward."""
-        shown = visible(solution.response)
-        sample = self._sample(problem, solution, shown, tools)
-        try:
-            verdict = await self._verdict(sample, tools)
-            score = to_score(await settled(verdict, problem, shown.text, tools))
-        except (InfraError, BudgetExceeded):
-            raise
-        except Exception as error:
-            raise scorer_failed(self._scorer_name, problem.idx, error) from error
-        if self._d.keep_reasoning:
-            shown = shown._replace(reasoning="")  # spans are offsets in the raw response already
-        return in_view_of(shown, solution, score)
-
-    def _sample(
-        self, problem: Problem, solution: Solution, shown: Visible, tools: VerifyTools
-    ) -> ScorerInput:
-        """What the scorer is given."""
-        return ScorerInput(
-            response=solution.response if self._d.keep_reasoning else shown.text,
-            target=target_text(problem.target),
-            metadata=self._shown_metadata(problem),
-            config=self._d.extra,
-            judge=tools.judge,
-            target_raw=problem.target,
-        )
-
-    def _shown_metadata(self, problem: Problem) -> Mapping[str, Json]:
-        """The whole row, the target included; what a ``seed_fn`` gave as it is."""
-        if self._d.seed_fn is not None:
-            return problem.metadata
-        return {self._d.target_field: problem.target, **problem.metadata}
-
-    async def _verdict(self, sample: ScorerInput, tools: VerifyTools) -> Any:
-        if self._d.sandbox is None:
-            return await self._run(sample)
-        if tools.sandboxes is None:
-            raise ConfigError("needs a sandbox", where=self.name, hint="set sandbox: {type: local}")
-        async with tools.sandboxes.acquire(self._d.sandbox) as sandbox:
-            return await self._run(replace(sample, sandbox=sandbox))
-
-    async def _run(self, sample: ScorerInput) -> Any:
-        if self._is_async:
-            return await self._d.scorer(sample)
-        verdict = await self._pace.run(self._d.scorer, sample)
-        return await verdict if inspect.isawaitable(verdict) else verdict
+        return await self._grader.grade(problem, solution, tools)
 
     def identity(self) -> Mapping[str, Json]:
         """What a score of this benchmark depends on."""
@@ -215,7 +173,7 @@ class DefinedEnvironment:
                 source_of(d.seed_fn),
             ),
             "num_fewshot": d.num_fewshot,
-            "scorer": f"{self._scorer_name}:{digest(source_of(d.scorer), d.keep_reasoning)}",
+            "scorer": f"{self._grader.name}:{digest(source_of(d.scorer), d.keep_reasoning)}",
             "extra": {key: str(value) for key, value in d.extra.items()},
             "params": {key: str(value) for key, value in d.given.items()},
             **({"mean_range": list(d.mean_range)} if d.mean_range else {}),

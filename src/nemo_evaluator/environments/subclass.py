@@ -11,10 +11,11 @@ from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
 from .contract import VerifyTools
 from .fingerprint import digest, source_of
+from .grading import Grading, attributed
 from .judged import REQUIREMENT, settled
 from .params import check_params
 from .seeds import SeedResult, from_seed
-from .verdicts import in_view_of, scorer_failed, to_reward
+from .verdicts import in_view_of, to_reward
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,8 @@ class SubclassEnvironment:
     def __init__(self, inner: EvalEnvironment, params: Mapping[str, Any]) -> None:
         self._inner, self._params = inner, params
         self.name = inner.name or type(inner).__name__
+        self.grading = Grading(self.name)
+        """What scorers of its answers are given that are not its own ``verify``."""
         self._size = 0
 
     async def prepare(self) -> None:
@@ -135,15 +138,11 @@ class SubclassEnvironment:
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The verdict; what verify() raises is an InfraError."""
         shown = visible(solution.response)
-        try:
+        with attributed(f"{self.name}.verify", problem.idx):
             result = await self._inner.verify(
                 shown.text, problem.target, sandbox=None, **problem.metadata
             )
             score = _to_score(await _judged(result, problem, shown.text, tools))
-        except NelError:
-            raise
-        except Exception as error:
-            raise scorer_failed(f"{self.name}.verify", problem.idx, error) from error
         return in_view_of(shown, solution, score)
 
     def identity(self) -> Mapping[str, Json]:

@@ -1,0 +1,118 @@
+"""The one way to run a scorer, whoever asks for it: a benchmark, an extra metric, a rescoring.
+
+Invariant: a scorer sees the same response, target, metadata, config, sandbox and judge wherever it
+is called from, and whatever it raises is one kind of error, attributed to it; never a reward.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import BudgetExceeded, ConfigError, InfraError
+from ..sandboxes.contract import SandboxSpec
+from ..scoring.input import ScorerInput, target_text
+from ..scoring.reasoning import Visible, visible
+from ..types import Json, Problem, Score, Solution
+from .contract import VerifyTools
+from .judged import settled
+from .pace import Pace
+from .verdicts import in_view_of, scorer_failed, to_score
+
+
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """What a benchmark gives every scorer of its answers."""
+
+    benchmark: str
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    """What the scorer reads as ``sample.config``."""
+    keep_reasoning: bool = False
+    """Show the raw response, reasoning included."""
+    sandbox: SandboxSpec | None = None
+    target_field: str | None = None
+    """Where the target stands in the row; None where the metadata is not the row."""
+
+    def metadata(self, problem: Problem) -> Mapping[str, Json]:
+        """The whole row, the target included; what a ``seed_fn`` gave as it is."""
+        if self.target_field is None:
+            return problem.metadata
+        return {self.target_field: problem.target, **problem.metadata}
+
+
+class Grader:
+    """One scorer of one benchmark. Use ``grade`` for as many answers as there are."""
+
+    def __init__(
+        self, scorer: Callable[[ScorerInput], Any], setting: Grading, *, inline: bool = False
+    ) -> None:
+        """``inline``: the scorer is known to be quick."""
+        self.name: str = getattr(scorer, "__name__", "scorer")
+        self._scorer, self._setting = scorer, setting
+        self._is_async = inspect.iscoroutinefunction(scorer)
+        self._pace = Pace(quick=inline)
+
+    @property
+    def quick(self) -> bool:
+        """Whether grading is now so quick that it needs no task of its own."""
+        return not self._is_async and self._pace.quick
+
+    async def grade(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
+        """The scorer's verdict. A scorer that fails is an InfraError, never a reward."""
+        shown = visible(solution.response)
+        with attributed(self.name, problem.idx):
+            verdict = await self._verdict(self._sample(problem, solution, shown, tools), tools)
+            score = to_score(await settled(verdict, problem, shown.text, tools))
+        if self._setting.keep_reasoning:
+            shown = shown._replace(reasoning="")  # spans are offsets in the raw response already
+        return in_view_of(shown, solution, score)
+
+    def _sample(
+        self, problem: Problem, solution: Solution, shown: Visible, tools: VerifyTools
+    ) -> ScorerInput:
+        """What the scorer is given."""
+        setting = self._setting
+        return ScorerInput(
+            response=solution.response if setting.keep_reasoning else shown.text,
+            target=target_text(problem.target),
+            metadata=setting.metadata(problem),
+            config=setting.extra,
+            judge=tools.judge,
+            target_raw=problem.target,
+        )
+
+    async def _verdict(self, sample: ScorerInput, tools: VerifyTools) -> Any:
+        spec = self._setting.sandbox
+        if spec is None:
+            return await self._run(sample)
+        if tools.sandboxes is None:
+            raise ConfigError(
+                "needs a sandbox",
+                where=self._setting.benchmark,
+                hint="set sandbox: {type: local}",
+            )
+        async with tools.sandboxes.acquire(spec) as sandbox:
+            return await self._run(replace(sample, sandbox=sandbox))
+
+    async def _run(self, sample: ScorerInput) -> Any:
+        if self._is_async:
+            return await self._scorer(sample)
+        verdict = await self._pace.run(self._scorer, sample)
+        return await verdict if inspect.isawaitable(verdict) else verdict
+
+
+@contextmanager
+def attributed(name: str, idx: int) -> Iterator[None]:
+    """Around user code that verifies: what it raises becomes an error with its name and line.
+
+    An error of infrastructure (a sandbox, a judge) and a limit that was reached stay what they are.
+    """
+    try:
+        yield
+    except (InfraError, BudgetExceeded):
+        raise
+    except Exception as error:
+        raise scorer_failed(name, idx, error) from error
