@@ -6,21 +6,13 @@ back is tested with the sandboxes.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import signal
-import sys
-import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
 import pytest
+from this_machine import ThisMachine, checked
 
-from nemo_evaluator.environments.code_check import CheckResult, CodeProblem, check_code
-from nemo_evaluator.environments.code_check.check import verdict
-from nemo_evaluator.sandboxes.contract import ExecResult, SandboxSpec
+from nemo_evaluator import ScorerInput, code_sandbox
+from nemo_evaluator.environments.code_check.check import CANNOT_HIDE, verdict
+from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.sandboxes.contract import ExecResult, SandboxLost
 
 TEST = """
 def check(candidate):
@@ -32,66 +24,8 @@ def check(candidate):
 GOOD = "def add(a, b):\n    return a + b\n"
 
 
-class ThisMachine:
-    """Not a sandbox: runs what this file brings along."""
-
-    spec = SandboxSpec()
-
-    async def exec(
-        self,
-        command: str | Sequence[str],
-        *,
-        timeout: float | None = None,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        stdin: bytes | None = None,
-        output_bytes: int | None = None,
-    ) -> ExecResult:
-        assert not isinstance(command, str)
-        started = time.perf_counter()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *command[1:],
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
-        try:
-            out, err = await process.communicate(stdin)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what it left behind
-        return ExecResult(
-            exit_code=process.returncode or 0,
-            stdout=out.decode(errors="replace"),
-            stderr=err.decode(errors="replace"),
-            duration=time.perf_counter() - started,
-        )
-
-    async def upload(self, path: str, data: bytes | Path) -> None:
-        raise AssertionError
-
-    async def download(self, path: str, *, max_bytes: int = 0) -> bytes:
-        raise AssertionError
-
-    async def upload_folder(self, path: str, folder: Path) -> None:
-        raise AssertionError
-
-    async def download_folder(self, path: str, folder: Path, *, max_bytes: int = 0) -> None:
-        raise AssertionError
-
-    async def close(self) -> None:
-        pass
-
-
-async def checked(source: str, test: str = TEST, **more: Any) -> CheckResult:
-    problem = CodeProblem(source=source, entry_point="add", test=test, **more)
-    return await check_code(ThisMachine(), problem)
-
-
 async def test_a_right_program_passes() -> None:
-    result = await checked(GOOD)
+    result = await checked(GOOD, TEST)
     assert result.passed and result.reason == "" and 0 < result.seconds < 3
 
 
@@ -109,12 +43,12 @@ async def test_a_right_program_passes() -> None:
         ("def add(a, b):\n    while True: pass", "timeout"),
         ("while True: pass", "timeout"),
         ("def add(a, b):\n    return add(a, b)", "error: RecursionError"),
-        ("def add(a, b):\n    return (x for x in a)", "error: TypeError"),
-        ("def add(a, b):\n    return object()", "error: TypeError: object is not plain data"),
+        ("def add(a, b):\n    return (x for x in [a + b])", "wrong"),
+        ("def add(a, b):\n    return object()", "wrong"),
     ],
 )
 async def test_wrong_programs_fail(source: str, reason: str) -> None:
-    result = await checked(source, timeout=0.7)
+    result = await checked(source, TEST, timeout=0.7)
     assert not result.passed and result.reason.startswith(reason)
 
 
@@ -196,13 +130,13 @@ def add(a, b):
 
 @pytest.mark.parametrize("source", CHEATS.values(), ids=CHEATS.keys())
 async def test_no_cheat_passes(source: str) -> None:
-    result = await checked(source, timeout=1.0)
+    result = await checked(source, TEST, timeout=1.0)
     assert not result.passed and result.reason
 
 
 async def test_what_a_program_prints_and_reads_is_its_own_affair() -> None:
     source = "import sys\nprint('hello' * 1000)\nsys.stdin.read()\n" + GOOD
-    assert (await checked(source)).passed
+    assert (await checked(source, TEST)).passed
 
 
 async def test_plain_data_of_every_kind_comes_through() -> None:
@@ -233,8 +167,68 @@ def check(candidate):
 
 
 def test_without_the_word_nothing_passes() -> None:
-    said = ExecResult(exit_code=0, stdout="passed\nnull\nword null\n")
+    said = ExecResult(exit_code=0, stdout='passed\nnull\nword {"reason": ""}\n')
     assert verdict(said, "word").passed
     assert not verdict(said, "other").passed
     assert verdict(ExecResult(exit_code=137), "word").reason == "killed: signal 9"
     assert verdict(ExecResult(exit_code=124, timed_out=True), "word").reason == "killed: timeout"
+
+
+def test_tests_that_cannot_be_hidden_give_no_verdict() -> None:
+    with pytest.raises(SandboxLost, match="cannot be hidden: prctl"):
+        verdict(ExecResult(exit_code=CANNOT_HIDE, stderr="prctl failed"), "word")
+
+
+@pytest.mark.parametrize(
+    ("test", "why"),
+    [
+        ("def check(candidate)\n    pass", "no Python"),
+        ("def check(candidate):\n    pass", "never call"),
+        (
+            "import no_such_module\ndef check(candidate):\n    assert candidate(1, 2) == 3",
+            "no_such",
+        ),
+        ("# nothing", "never call"),
+    ],
+)
+async def test_tests_that_can_judge_no_program_give_no_verdict(test: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        await checked(GOOD, test)
+
+
+async def test_a_prelude_that_fails_gives_no_verdict() -> None:
+    with pytest.raises(ConfigError, match="ZeroDivisionError"):
+        await checked(GOOD, TEST, prelude="1 / 0")
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "assert add(2, 3) == 5\nassert add(1, 1) == 2",
+        "def test_small():\n    assert add(2, 3) == 5",
+        "import unittest\n\n\nclass Adding(unittest.TestCase):\n"
+        "    def test_small(self):\n        self.assertEqual(add(2, 3), 5)",
+    ],
+    ids=["assertions", "functions", "unittest"],
+)
+@pytest.mark.parametrize("entry_point", ["add", ""])
+async def test_tests_come_in_the_usual_forms(test: str, entry_point: str) -> None:
+    assert (await checked(GOOD, test, entry_point=entry_point)).passed
+    wrong = "def add(a, b):\n    return a - b"
+    result = await checked(wrong, test, entry_point=entry_point)
+    assert not result.passed and result.reason.startswith("wrong")
+
+
+async def test_the_scorer_takes_a_list_of_assertions_without_an_entry_point() -> None:
+    sample = ScorerInput(
+        response=f"```python\n{GOOD}```",
+        target=["assert add(2, 3) == 5", "assert add(1, 1) == 2"],
+        sandbox=ThisMachine(),
+    )
+    assert (await code_sandbox(sample))["correct"] is True
+
+
+async def test_the_scorer_refuses_a_problem_without_tests() -> None:
+    sample = ScorerInput(response=GOOD, target=" ", sandbox=ThisMachine())
+    with pytest.raises(ConfigError, match="no tests"):
+        await code_sandbox(sample)

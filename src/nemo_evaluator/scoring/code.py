@@ -58,8 +58,9 @@ def extract_code(response: str, entry_point: str = "") -> Code | None:
 
 def complete(prompt: str, code: str, entry_point: str) -> str:
     """The program: the code with what the problem gives before it. ``prompt`` ends with the
-    signature of ``entry_point`` and its docstring, as in HumanEval."""
-    if defines(code, entry_point):
+    signature of ``entry_point`` and its docstring, as in HumanEval; without either the code is all
+    there is."""
+    if not entry_point or defines(code, entry_point):
         return f"{prelude(prompt, entry_point)}\n{code}\n"
     first = next((line for line in code.splitlines() if line.strip()), "")
     body = code if first[:1] in " \t" else textwrap.indent(code, "    ")

@@ -1,195 +1,215 @@
 """Runs inside the sandbox: the benchmark's tests in one process, the model's program in another.
 
-The program can only take arguments and give back plain data, as JSON with tags for what JSON lacks.
-It never shares memory with the tests, so it cannot change them; it does not know the word that says
-"passed", and the process that does cannot be looked into. Standard library only.
+The program never shares memory with the tests, so it cannot change them; it does not know the word
+that says "passed", and the process that does cannot be looked into. The program's process is a
+fork made before anything secret is read. Standard library only.
 """
 
 from __future__ import annotations
 
+import builtins
+import importlib
 import json
 import os
 import signal
-import struct
-import subprocess
 import sys
-from typing import IO, Any, NoReturn
+import types
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
-PLAIN: tuple[Any, ...] = (bool, int, float, str)
-MAX_MESSAGE = 64 << 20
+from .border import Border, Broken, StandIn
+from .sides import ProgramBorder, TestsBorder
+from .values import STDLIB
 
-
-def pack(value: Any) -> Any:
-    """JSON for plain data; containers and what JSON lacks are lists that begin with a tag.
-
-    Subclasses (a Counter, a named tuple) go as what they are made of. Raises TypeError.
-    """
-    if value is None or type(value) in PLAIN:
-        return value
-    for kind in PLAIN:
-        if isinstance(value, kind):
-            return kind(value)
-    if isinstance(value, dict):
-        return ["d", *([pack(key), pack(item)] for key, item in value.items())]
-    for tag, kind in (("l", list), ("t", tuple), ("s", set), ("f", frozenset)):
-        if isinstance(value, kind):
-            return [tag, *(pack(item) for item in value)]
-    if isinstance(value, complex):
-        return ["c", value.real, value.imag]
-    if isinstance(value, bytes):
-        return ["b", value.hex()]
-    raise TypeError(f"{type(value).__name__} is not plain data")
-
-
-def unpack(value: Any) -> Any:
-    """The value of ``pack``. Raises whatever a malformed message raises."""
-    if not isinstance(value, list):
-        return value
-    tag, items = value[0], value[1:]
-    if tag == "d":
-        return {unpack(key): unpack(item) for key, item in items}
-    if tag == "c":
-        return complex(*items)
-    if tag == "b":
-        return bytes.fromhex(items[0])
-    kinds = {"l": list, "t": tuple, "s": set, "f": frozenset}
-    return kinds[tag](unpack(item) for item in items)
-
-
-def send(stream: IO[bytes], *message: Any) -> None:
-    """One message, after its length."""
-    data = json.dumps(message).encode()
-    stream.write(struct.pack("<I", len(data)) + data)
-    stream.flush()
-
-
-def receive(stream: IO[bytes]) -> Any:
-    """The next message. Raises EOFError at the end."""
-    head = stream.read(4)
-    if len(head) < 4:
-        raise EOFError
-    size = struct.unpack("<I", head)[0]
-    if size > MAX_MESSAGE:
-        raise ValueError("too much data")
-    data = stream.read(size)
-    if len(data) < size:
-        raise EOFError
-    return json.loads(data)
-
-
-class ProgramError(Exception):
-    """The model's program raised, or is gone."""
+CANNOT_HIDE = 70
+OPTIMIZED = 0x1
+"""The flag of the code of functions (CO_OPTIMIZED), which that of classes lacks."""
+ALIASES = {("np", "numpy")}
+"""Modules under another name, which tests may use without importing them, as the program did."""
 
 
 class OutOfTime(BaseException):
     """The tests took too long. Not an Exception, so that no test can catch it."""
 
 
-class Program:
-    """The model's program in its own process."""
-
-    def __init__(self, runner: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", runner, "program"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def ask(self, *message: Any) -> Any:
-        """Send a message; the value that comes back. Raises ProgramError."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        try:
-            send(self.process.stdin, *message)
-            kind, value = receive(self.process.stdout)
-        except (EOFError, OSError, ValueError):
-            raise ProgramError("the program ended, or answers nonsense") from None
-        if kind != "value":
-            raise ProgramError(str(value)[:500])
-        return unpack(value)
-
-    def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the program's function."""
-        return self.ask("call", pack(args), pack(kwargs))
+class BadTests(Exception):
+    """The tests cannot judge any program."""
 
 
-def be_program() -> NoReturn:
-    """The process of the model's program: its messages go over what were stdin and stdout."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+def fork_program() -> tuple[int, TestsBorder]:
+    """Start the program's process; its pid, and the border to it."""
+    (questions, ask), (answers, answer) = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(ask)
+        os.close(answers)
+        be_program(questions, answer)
+    os.close(questions)
+    os.close(answer)
+    return pid, TestsBorder(os.fdopen(answers, "rb"), os.fdopen(ask, "wb"), new_module("tests"))
+
+
+def be_program(questions: int, answer: int) -> NoReturn:
+    """The process of the model's program."""
     nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
-    namespace: dict[str, Any] = {"__name__": "solution"}
-    entry_point = ""
-    while True:
-        kind, *message = receive(requests)
-        try:
-            if kind == "load":
-                entry_point, source = message[0]
-                exec(compile(source, "solution.py", "exec"), namespace)
-                value = None
-                if not callable(namespace.get(entry_point)):
-                    raise NameError(f"{entry_point} is not defined")
-            else:
-                args, kwargs = map(unpack, message)
-                value = namespace[entry_point](*args, **kwargs)
-            answer: tuple[str, Any] = ("value", pack(value))
-        except BaseException as error:
-            answer = ("error", f"{type(error).__name__}: {error}")
-        send(answers, *answer)
+    for fd in range(3):
+        os.dup2(nothing, fd)
+    sys.argv = ["solution.py"]
+    namespace = new_module("solution")
+    try:
+        ProgramBorder(os.fdopen(questions, "rb"), os.fdopen(answer, "wb"), namespace).serve()
+    finally:
+        os._exit(0)
+
+
+def new_module(name: str) -> dict[str, Any]:
+    """The namespace of an empty module that code can find by its name, as dataclasses do."""
+    sys.modules[name] = types.ModuleType(name)
+    return sys.modules[name].__dict__
 
 
 def hide() -> None:
-    """Nobody may look into this process (Linux prctl PR_SET_DUMPABLE)."""
+    """Nobody may look into this process (Linux prctl PR_SET_DUMPABLE). OSError if that fails."""
+    import ctypes
+
+    if ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) != 0:
+        raise OSError("prctl(PR_SET_DUMPABLE) failed")
+
+
+def check(task: dict[str, Any], border: TestsBorder) -> None:
+    """Run the tests. Raises what says that the program is wrong, or BadTests."""
+    namespace = border.shared.namespace
     try:
-        import ctypes
+        prelude = compile(task["prelude"], "prelude.py", "exec")
+        tests = compile(task["test"], "tests.py", "exec")
+    except (SyntaxError, ValueError) as error:
+        raise BadTests(f"they are no Python: {error}") from None
+    parts = [*nested(prelude), *nested(tests)]
+    classes = [code.co_name for code in parts if not code.co_flags & OPTIMIZED]
+    classes = [name for name in classes if name not in ("<module>", task["entry_point"])]
+    own, shared, imported = border.ask("load", task["source"], task["entry_point"], classes)
+    border.shared.names = frozenset(classes) & frozenset(shared)
+    try:
+        exec(prelude, namespace)
+    except Exception as error:
+        raise BadTests(f"what stands before them fails: {told(error)}") from None
+    border.asked = 0
+    lend(border, nested(tests), own, imported)
+    if candidate := task["entry_point"]:
+        namespace[candidate] = border.ask("name", candidate)
+    loans, border.asked = dict(namespace), 0
+    exec(tests, namespace)
+    for test in found_tests(namespace, loans, namespace.get(candidate)):
+        test()
+    if not border.asked and isinstance(loans.get(candidate, border), (StandIn, Border)):
+        raise BadTests("they never call the program")
 
-        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
-    except (OSError, AttributeError):
-        pass
+
+def nested(code: types.CodeType) -> list[types.CodeType]:
+    """The code of a module with that of all functions and classes in it."""
+    found = [code]
+    for part in found:
+        found += [const for const in part.co_consts if isinstance(const, types.CodeType)]
+    return found
 
 
-def out_of_time(*_: object) -> None:
-    """The alarm."""
-    raise OutOfTime
+def lend(
+    border: TestsBorder, tests: list[types.CodeType], own: list[str], imported: dict[str, str]
+) -> None:
+    """Names of the program that the tests use and nothing of theirs has (``check`` is theirs)."""
+    namespace = border.shared.namespace
+    used = {name for code in tests for name in code.co_names}
+    used -= {*dir(builtins), *namespace, "check"}
+    for name in sorted(used):
+        module = imported.get(name)
+        if module is not None and (module == name or (name, module) in ALIASES):
+            if module in STDLIB or (name, module) in ALIASES:
+                namespace[name] = importlib.import_module(module)
+        elif name in own:
+            namespace[name] = border.ask("name", name)
 
 
-def check(task: dict[str, Any]) -> str | None:
-    """Run the tests; None if they pass, else why not."""
-    entry_point = task["entry_point"]
-    program = Program(task["runner"])
+def found_tests(namespace: dict[str, Any], loans: dict[str, Any], candidate: Any) -> Iterator[Any]:
+    """What is still to be run: ``check``, else test functions and test cases, if there are any."""
+    made = {n: v for n, v in namespace.items() if loans.get(n) is not v and n != "__builtins__"}
+    if "check" in made:
+        yield lambda: made["check"](candidate)
+        return
+    for name, value in made.items():
+        if isinstance(value, types.FunctionType) and name.startswith("test"):
+            yield lambda value=value: value(*[candidate] * value.__code__.co_argcount)
+        elif isinstance(value, type) and hasattr(value, "assertEqual"):
+            yield lambda value=value: run_case(value)
+
+
+def run_case(case: Any) -> None:
+    """Run the methods of a unittest.TestCase. AssertionError if one fails."""
+    unittest = importlib.import_module("unittest")
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(case).run(result)
+    for _, trace in [*result.failures, *result.errors]:
+        raise AssertionError(trace.strip().splitlines()[-1])
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line."""
+    return str(error.__dict__.get("_crossed") or f"{type(error).__name__}: {error}")[:500]
+
+
+def reason(task: dict[str, Any], border: TestsBorder) -> str:
+    """Why the program is wrong; empty if the tests passed. Raises BadTests."""
+    why, watched = "", True
+
+    def out_of_time(*_: object) -> None:
+        if watched:
+            border.broken = border.broken or "timeout"
+            raise OutOfTime
+
     signal.signal(signal.SIGALRM, out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, task["timeout"])
+    # Again and again: a bare ``except`` of a test swallows the first one.
+    signal.setitimer(signal.ITIMER_REAL, task["timeout"], 0.1)
     try:
-        program.ask("load", (entry_point, task["source"]))
-        namespace: dict[str, Any] = {"__name__": "tests"}
-        exec(compile(task["prelude"], "prelude.py", "exec"), namespace)
-        namespace[entry_point] = program.call
-        exec(compile(task["test"], "tests.py", "exec"), namespace)
-        namespace["check"](program.call)
-    except OutOfTime:
-        return "timeout"
-    except AssertionError as error:
-        return f"wrong: {error}" if str(error) else "wrong"
-    except ProgramError as error:
-        return f"error: {error}"
+        try:
+            check(task, border)
+        finally:
+            watched = False
+    except (Broken, OutOfTime):
+        why = border.broken or "timeout"
+    except BadTests:
+        raise
     except BaseException as error:
-        return f"error: {type(error).__name__}: {error}"
+        why = verdict_on(error)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        program.process.kill()
-    return None
+    if border.broken:
+        return "timeout" if border.broken == "timeout" else f"error: {border.broken}"
+    return why
+
+
+def verdict_on(error: BaseException) -> str:
+    """What an exception of the tests says about the program. Raises BadTests if nothing."""
+    if isinstance(error, AssertionError) and "_crossed" not in error.__dict__:
+        return f"wrong: {error}"[:500] if str(error) else "wrong"
+    if isinstance(error, ImportError) and "_crossed" not in error.__dict__:
+        raise BadTests(told(error))
+    return f"error: {told(error)}"
 
 
 def main() -> None:
-    """What the process is for, its arguments say."""
-    if sys.argv[1:] == ["program"]:
-        be_program()
-    hide()
-    task = json.loads(sys.stdin.buffer.read())
-    reason = check(task)
-    os.write(1, f"\n{task['word']} {json.dumps(reason)}\n".encode())
+    """Judge the program of the task that is read from stdin."""
+    pid, border = fork_program()
+    try:
+        hide()
+        task = json.loads(sys.stdin.buffer.read())
+        border.open = task["operators"]
+    except OSError as error:
+        print(error, file=sys.stderr)
+        os._exit(CANNOT_HIDE)
+    said: dict[str, str] = {}
+    try:
+        said["reason"] = reason(task, border)
+    except BadTests as error:
+        said["tests"] = str(error)
+    os.kill(pid, signal.SIGKILL)
+    os.write(1, f"\n{task['word']} {json.dumps(said)}\n".encode())
     os._exit(0)
-
-
-main()

@@ -1,0 +1,74 @@
+"""The two sides of the border: what the tests' process gives away, and what the program's does.
+
+Runs inside the sandbox. Everything may be asked of the program. The tests' side answers only calls
+of what the tests handed over: a function's frame or module would lead to the tests themselves.
+"""
+
+from __future__ import annotations
+
+import builtins
+import types
+from typing import Any
+
+from .border import Border
+from .values import Unpackable
+
+GENERATOR = frozenset(["send", "throw", "close"])
+
+
+class TestsBorder(Border):
+    """The tests' side: hands over only what the tests do, and lets nobody look further."""
+
+    __test__ = False
+    guarded = True
+
+    def check_attribute(self, target: Any, name: str) -> None:
+        """Public attributes of instances of the tests' own classes; nothing else."""
+        public = not name.startswith("_") and type(target).__module__ == "tests"
+        if not public and not (isinstance(target, types.GeneratorType) and name in GENERATOR):
+            raise AttributeError(name)
+
+    def may_hand_over(self, value: Any) -> None:
+        """Not modules, frames, files and the like."""
+        own = type(value).__module__ == "tests" or getattr(value, "__module__", "") == "tests"
+        if not own and not callable(value) and not hasattr(type(value), "__next__"):
+            raise Unpackable(f"the tests hand over a {type(value).__name__}")
+
+    def passes_on(self, error: BaseException) -> bool:
+        """What ends the check is not told to the program, which might catch it."""
+        return not isinstance(error, Exception)
+
+    def resolve(self, name: str) -> Any:
+        """Built-in types only: a function of a library is not a value to be judged."""
+        module, _, path = name.partition(":")
+        found = getattr(builtins, path, None) if module == "builtins" else None
+        if not isinstance(found, type) or found is type:
+            raise ValueError("not a built-in type")
+        return found
+
+
+class ProgramBorder(Border):
+    """The program's side: loads the program, and names what it defines."""
+
+    def answer(self, kind: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """As `Border.answer`; also ``load`` and ``name``."""
+        if kind == "load":
+            return self._load(*args)
+        if kind == "name":
+            return self.shared.namespace[args[0]]
+        return super().answer(kind, args, kwargs)
+
+    def crosses_by_name(self, value: Any) -> bool:
+        """Built-in types only: functions of a library are called where the program is."""
+        return isinstance(value, type) and value.__module__ == "builtins"
+
+    def _load(self, source: str, entry_point: str, classes: list[str]) -> Any:
+        namespace = self.shared.namespace
+        exec(compile(source, "solution.py", "exec"), namespace)
+        if entry_point and not callable(namespace.get(entry_point)):
+            raise NameError(f"{entry_point} is not defined")
+        own = {n: v for n, v in namespace.items() if getattr(v, "__module__", "") == "solution"}
+        defined = {name for name, value in own.items() if isinstance(value, type)}
+        self.shared.names = frozenset(classes) & defined
+        imported = {n: v.__name__ for n, v in namespace.items() if isinstance(v, types.ModuleType)}
+        return sorted(own), sorted(self.shared.names), imported
