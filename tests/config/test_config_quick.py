@@ -313,10 +313,6 @@ def test_the_models_key_is_not_sent_to_the_judge() -> None:
         ({"judge_id": "j"}, "--judge-id: no judge — give --judge-url too"),
         ({"judge_url": "http://judge/v1"}, "no judge id — give --judge-id"),
         ({"judge_url": "judge", "judge_id": "j"}, "--judge-url: "),
-        (
-            {"judge_url": URL, "judge_id": "m"},
-            "the judge 'judge' is the same as the solver's model",
-        ),
     ],
 )
 def test_a_judge_that_cannot_be(flags: dict[str, str], message: str) -> None:

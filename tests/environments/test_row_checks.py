@@ -127,7 +127,7 @@ async def test_a_field_some_rows_lack_is_no_typo(environment: Any) -> None:
 def test_several_faults_come_in_one_error() -> None:
     def attempt(idx: int) -> None:
         if idx % 2:
-            raise ConfigError(f"fault {idx % 3}", where=f"row {idx}", hint="fix")
+            raise ConfigError(f"fault {idx % 3}", where=f"bench, row {idx}", hint="fix")
 
     with pytest.raises(ConfigError) as raised:
         check_rows(range(10), attempt, where="bench")
@@ -135,6 +135,14 @@ def test_several_faults_come_in_one_error() -> None:
         "bench: 3 faults in the rows:\n  bench, rows 1 and 7: fault 1 — fix\n"
         "  bench, rows 3 and 9: fault 0 — fix\n  bench, row 5: fault 2 — fix"
     )
+
+
+def test_a_place_named_by_the_fault_itself_is_kept() -> None:
+    def attempt(idx: int) -> None:
+        raise ConfigError("no option", where=f"quiz.csv:{idx + 2}")
+
+    with pytest.raises(ConfigError, match=r"^quiz\.csv:2, quiz\.csv:3: no option$"):
+        check_rows(range(2), attempt, where="bench")
 
 
 FILE = """

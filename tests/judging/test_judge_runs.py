@@ -434,7 +434,6 @@ async def test_options_that_a_rubric_of_its_own_leaves_without_effect_are_refuse
     ("metric", "told"),
     [
         ({"type": "judge", "service": "model"}, "the same as the solver's model"),
-        ({"type": "judge", "service": "twin"}, "the same as the solver's model"),
         (
             {"type": "ensemble_judge", "services": ["judge", "model"]},
             "the same as the solver's model",
@@ -474,7 +473,7 @@ async def test_options_that_a_rubric_of_its_own_leaves_without_effect_are_refuse
 async def test_what_cannot_be_meant_is_refused(
     run: Started, loopback: Loopback, metric: dict[str, Any], told: str
 ) -> None:
-    services = {"twin": api(loopback), "other": api(loopback, model="b")}
+    services = {"other": api(loopback, model="b")}
     with pytest.raises(ConfigError, match=told):
         await run({"name": "quality", **metric}, services=services)
     assert not loopback.calls

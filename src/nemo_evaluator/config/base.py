@@ -1,6 +1,7 @@
 """What every configuration record has in common.
 
-Unknown fields are errors. A null stands for the default, except where the field itself may be null.
+Unknown fields are errors, unless they are null. A null stands for the default, except where the
+field itself may be null.
 What is shown of a record (repr, dump) never holds a secret; attributes do.
 """
 
@@ -52,8 +53,8 @@ class ConfigRecord(BaseModel):
         nullable, mappings = _kinds(cls)
         kept = {}
         for name, value in data.items():
-            if value is None and name in cls.model_fields and name not in nullable:
-                continue
+            if value is None and name not in nullable:
+                continue  # also where there is no such field: it deletes what nobody has set
             if name in mappings and isinstance(value, Mapping):
                 value = {key: child for key, child in value.items() if child is not None}
             kept[name] = value

@@ -17,6 +17,8 @@ class BenchmarkConfig(ConfigRecord):
 
     name: str = Field(min_length=1)
     """A built-in name, ``FILE.py[:NAME]``, ``module:attribute`` or a URI such as ``lm-eval://x``."""
+    playbook: str | None = None
+    """File with defaults for this entry (``FILE.yaml``); what the entry sets wins."""
     label: str | None = Field(None, min_length=1)
     """Name of its folder and in reports; tells two entries of one benchmark apart."""
     solver: Solver | None = None

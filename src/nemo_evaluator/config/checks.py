@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from .benchmark import BenchmarkConfig
-from .problems import Problem, suggest
+from .problems import Problem, format_path, suggest
 from .proxy import ProxyConfig
 from .sandboxes import NoSandbox
 from .scoring import (
@@ -108,17 +108,44 @@ def _metrics(config: EvalConfig, benchmark: BenchmarkConfig, path: KeyPath) -> I
         yield from _self_judging(config, metric, asked, where)
 
 
+def judge_warnings(config: EvalConfig) -> list[str]:
+    """Judges that are the model they judge under another name of a service."""
+    return [
+        f"{format_path(problem.path)}: {problem.what}; a model tends to favour its own answers"
+        for index, benchmark in enumerate(config.benchmarks)
+        for number, metric in enumerate(benchmark.scoring.metrics)
+        for same_service, problem in _self_judges(
+            config,
+            metric,
+            getattr(benchmark.solver, "service", None),
+            ("benchmarks", index, "scoring", "metrics", number),
+        )
+        if not same_service
+    ]
+
+
 def _self_judging(
     config: EvalConfig, metric: Metric, asked: str | None, path: KeyPath
 ) -> Iterator[Problem]:
-    """Nobody judges what it wrote, under whatever name of a service, unless that is allowed."""
+    """Nobody judges what it wrote, unless that is allowed."""
+    for same_service, problem in _self_judges(config, metric, asked, path):
+        if same_service:
+            yield problem
+
+
+def _self_judges(
+    config: EvalConfig, metric: Metric, asked: str | None, path: KeyPath
+) -> Iterator[tuple[bool, Problem]]:
+    """Judges that are the model they judge: whether by the same service, and the problem."""
     if isinstance(metric, JudgeMetric):
         judges: list[tuple[str, KeyPath]] = [(metric.service, (*path, "service"))]
     elif isinstance(metric, PairwiseJudgeMetric):
         judges = [(metric.judge_service, (*path, "judge_service"))]
-        if asked is not None and _same_model(config, metric.baseline_service, asked):
-            what = f"the baseline {metric.baseline_service!r} is the same as the solver's model"
-            yield Problem((*path, "baseline_service"), what, "compare with another")
+        baseline = metric.baseline_service
+        if asked is not None and _same_model(config, baseline, asked):
+            what = f"the baseline {baseline!r} is the same as the solver's model"
+            where = (*path, "baseline_service")
+            yield baseline == asked, Problem(where, what, "compare with another")
     elif isinstance(metric, EnsembleJudgeMetric):
         judges = [(name, (*path, "services", i)) for i, name in enumerate(metric.services)]
     else:
@@ -132,7 +159,7 @@ def _self_judging(
         for author, whose in authors.items():
             if _same_model(config, judge, author):
                 what = f"the judge {judge!r} is the same as {whose}"
-                yield Problem(where, what, "allow_self_judge: true permits it")
+                yield judge == author, Problem(where, what, "allow_self_judge: true permits it")
 
 
 def _same_model(config: EvalConfig, one: str, other: str) -> bool:

@@ -1,8 +1,8 @@
 """From a file (or a mapping) to a checked configuration.
 
-Order: compose, apply overrides, resolve self references, drop private keys, expand ``${ENV}``,
-validate, cross-check. The snapshot is made from the tree before expansion: it holds references,
-never values.
+Order: compose, apply overrides, resolve self references, drop private keys, inline playbooks,
+expand ``${ENV}``, validate, cross-check. The snapshot is made from the tree before expansion: it
+holds references, never values.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import ConfigError
+from .checks import judge_warnings
 from .compose import compose
 from .environment import environment
 from .expand import expand
 from .explain import explain
+from .inert import inert_fields
 from .overrides import apply_overrides, parse_key
+from .playbooks import inline_playbooks
 from .problems import Problem, as_error
 from .references import resolve_references
 from .root import EvalConfig
@@ -77,7 +80,7 @@ def load(
     tree, sources = compose(path)
     if env is None:
         env = environment(dict.fromkeys([Path.cwd(), path.resolve().parent]))
-    return _load(tree, sources, overrides, env)
+    return _load(tree, sources, overrides, env, (path.resolve().parent, Path.cwd()))
 
 
 def parse(
@@ -86,7 +89,7 @@ def parse(
     """Check a document given as a mapping; `defaults` need a file. Raises ConfigError."""
     if env is None:
         env = environment([Path.cwd()])
-    return _load(from_plain(data), (), overrides, env)
+    return _load(from_plain(data), (), overrides, env, (Path.cwd(),))
 
 
 def check(
@@ -124,13 +127,18 @@ def secrets(loaded: Loaded) -> frozenset[str]:
 
 
 def _load(
-    tree: Node, sources: tuple[str, ...], overrides: Sequence[str], env: Mapping[str, str]
+    tree: Node,
+    sources: tuple[str, ...],
+    overrides: Sequence[str],
+    env: Mapping[str, str],
+    folders: Sequence[Path],
 ) -> Loaded:
     tree = resolve_references(apply_overrides(tree, overrides))
     if not isinstance(tree.value, dict):
         raise ConfigError(f"must be a mapping, not {tree.value!r}", where=tree.mark or None)
     public = {key: child for key, child in tree.value.items() if not key.startswith("_")}
-    return check(Node(public, tree.mark), sources, overrides, env)
+    whole, playbooks = inline_playbooks(Node(public, tree.mark), list(dict.fromkeys(folders)))
+    return check(whole, (*sources, *playbooks), overrides, env)
 
 
 def _warnings(config: EvalConfig) -> list[str]:
@@ -153,7 +161,7 @@ def _warnings(config: EvalConfig) -> list[str]:
                 for name in ("capture_cmd", "scrub_git_history")
                 if getattr(sandbox, name)
             ]
-    return [*found, *slurm_warnings(config)]
+    return [*found, *judge_warnings(config), *slurm_warnings(config), *inert_fields(config)]
 
 
 __all__ = ["Loaded", "Problem", "check", "load", "parse", "secrets"]

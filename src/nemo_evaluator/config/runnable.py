@@ -1,5 +1,5 @@
 """What this version can run. The schema declares more; what it cannot run it refuses, before
-anything starts: no field is accepted and ignored."""
+anything starts. The few fields that are accepted without an effect are in ``inert``."""
 
 from __future__ import annotations
 
@@ -46,8 +46,6 @@ def _problems(config: EvalConfig) -> Iterator[Problem]:
     for name, service in config.services.items():
         path: KeyPath = ("services", name)
         if isinstance(service, ApiService | SimulatedService):
-            yield from _inert(path, service, "max_input_tokens", "max_output_tokens", "tokenizer")
-            yield from _inert(path, service, "health_path")
             if service.proxy is not None and isinstance(service, SimulatedService):
                 # There is no connection that could take them.
                 yield from _inert(
@@ -62,14 +60,14 @@ def _problems(config: EvalConfig) -> Iterator[Problem]:
     for index, benchmark in enumerate(config.benchmarks):
         yield from _benchmark(("benchmarks", index), benchmark, config)
     if isinstance(config.cluster, LocalCluster):
-        yield from _inert(("cluster",), config.cluster, "gpus", "max_memory", "container_env")
+        yield from _inert(("cluster",), config.cluster, "container_env")
     else:
         yield _kind(("cluster", "type"), config.cluster.type, "local")
     yield from _output(("output",), config.output)
 
 
 def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) -> Iterator[Problem]:
-    yield from _inert(path, benchmark, "context_window", "verifier")
+    yield from _inert(path, benchmark, "verifier")
     if (benchmark.instruction_template or "") not in NO_TEMPLATE:
         yield Problem((*path, "instruction_template"), LATER, REMOVE)
     if benchmark.solver is not None and not isinstance(
@@ -121,10 +119,7 @@ def _reward_mode(path: KeyPath, metric: RewardModelMetric) -> Iterator[Problem]:
 
 
 def _output(path: KeyPath, output: OutputConfig) -> Iterator[Problem]:
-    yield from _inert(path, output, "export", "export_config", "trajectories")
-    if output.timestamped:
-        what = "a local run writes into output.dir itself"
-        yield Problem((*path, "timestamped"), what, "remove it, or set it to false")
+    yield from _inert(path, output, "export", "export_config")
 
 
 def _kind(path: KeyPath, kind: str, runnable: str) -> Problem:

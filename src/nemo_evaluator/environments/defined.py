@@ -25,6 +25,7 @@ from .row_checks import check_rows
 from .rows import Dataset, Row, load
 from .seeds import from_seed
 from .templates import Style, compile_template, field_in, read_template
+from .uses import uses_sandbox
 
 
 class DefinedEnvironment:
@@ -40,11 +41,12 @@ class DefinedEnvironment:
         )
         self._render = compile_template(self._prompt.text, self._prompt.style, self.name)
         self._examples = ""
+        needed = definition.sandbox is None and uses_sandbox(definition.scorer)
         self.grading = Grading(
             definition.name,
             extra=definition.extra,
             keep_reasoning=definition.keep_reasoning,
-            sandbox=definition.sandbox,
+            sandbox=SandboxSpec() if needed else definition.sandbox,
             target_field=definition.target_field if definition.seed_fn is None else None,
         )
         """What scorers of its answers are given."""
@@ -61,8 +63,9 @@ class DefinedEnvironment:
 
     @property
     def sandbox(self) -> SandboxSpec | None:
-        """What kind of sandbox verification needs."""
-        return self._d.sandbox
+        """What kind of sandbox verification needs: the declared one, or any where the scorer's
+        code uses one."""
+        return self.grading.sandbox
 
     @property
     def needs_judge(self) -> bool:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping
-from types import CodeType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ConfigError
 from ..scoring.input import ScorerInput, target_text
 from ..scoring.targets import noticing
 from ..types import Json, Problem
+from .uses import functions_used
 from .verdicts import to_score
 
 PROBE_SECONDS = 5.0
@@ -68,16 +68,6 @@ class Probe:
 
 def _calls_ours(scorer: Callable[..., Any]) -> bool:
     """Whether it is one of our scorers, or a synchronous function whose code names one."""
-    function = inspect.unwrap(scorer)
-    if not inspect.isfunction(function) or inspect.iscoroutinefunction(function):
+    if inspect.iscoroutinefunction(inspect.unwrap(scorer)):
         return False
-    used = (function.__globals__.get(name) for name in _names(function.__code__))
-    return any(inspect.isfunction(f) and f.__module__.startswith(OURS) for f in [function, *used])
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """Global names that code and the functions inside it use."""
-    yield from code.co_names
-    for part in code.co_consts:
-        if isinstance(part, CodeType):
-            yield from _names(part)
+    return any(used.__module__.startswith(OURS) for used in functions_used(scorer))

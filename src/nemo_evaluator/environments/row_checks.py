@@ -26,7 +26,7 @@ class ChecksRows(Protocol):
 
 def check_rows(order: Iterable[int], attempt: Callable[[int], None], *, where: str) -> None:
     """Call ``attempt`` for each row. Raises one ConfigError for what it raised. Blocks."""
-    found: dict[tuple[str, str | None], list[int]] = {}
+    found: dict[tuple[str, str | None], dict[int, str | None]] = {}
     deadline = time.monotonic() + CHECK_SECONDS
     tried = 0
     for idx in order:
@@ -36,11 +36,11 @@ def check_rows(order: Iterable[int], attempt: Callable[[int], None], *, where: s
         try:
             attempt(idx)
         except ConfigError as error:
-            found.setdefault((error.what, error.hint), []).append(idx)
+            found.setdefault((error.what, error.hint), {})[idx] = error.where
     if not found:
         return
     errors = [
-        ConfigError(what, where=f"{where}, {_rows(rows, tried)}", hint=hint)
+        ConfigError(what, where=_place(rows, where, tried), hint=hint)
         for (what, hint), rows in sorted(found.items(), key=lambda item: -len(item[1]))
     ]
     if len(errors) == 1:
@@ -48,6 +48,15 @@ def check_rows(order: Iterable[int], attempt: Callable[[int], None], *, where: s
     lines = "\n".join(f"  {error}" for error in errors[:SHOWN])
     more = f"\n  and {len(errors) - SHOWN} other faults" if len(errors) > SHOWN else ""
     raise ConfigError(f"{len(errors)} faults in the rows:\n{lines}{more}", where=where)
+
+
+def _place(rows: dict[int, str | None], where: str, tried: int) -> str:
+    """The rows by number, or by the places that the errors name themselves (``quiz.csv:5``)."""
+    named = [place for idx, place in rows.items() if place and place != f"{where}, row {idx}"]
+    if len(named) < len(rows):
+        return f"{where}, {_rows(list(rows), tried)}"
+    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
+    return ", ".join(named[:SHOWN]) + more
 
 
 def _rows(rows: list[int], tried: int) -> str:

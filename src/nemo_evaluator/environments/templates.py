@@ -286,7 +286,13 @@ def _kind(value: Any) -> str:
         return "null"
     if isinstance(value, float) and value != value:
         return "NaN"
-    kinds = {list: "a list", tuple: "a list", dict: "an object", str: "text", bytes: "bytes"}
+    kinds: dict[type, str] = {
+        list: "a list",
+        tuple: "a list",
+        dict: "an object",
+        str: "text",
+        bytes: "bytes",
+    }
     return kinds.get(type(value), f"a value of type {type(value).__name__}")
 
 

@@ -1,0 +1,44 @@
+"""Fields that are accepted and have no effect in this version, so that configurations of the known
+system run unchanged. Each one that is set is said once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .base import ConfigRecord
+from .cluster import LocalCluster
+from .problems import format_path
+from .services import ApiService, SimulatedService
+from .tree import KeyPath
+
+if TYPE_CHECKING:
+    from .root import EvalConfig
+
+LIMITS = ("max_input_tokens", "max_output_tokens", "tokenizer")
+"""What agents are told of a model; a benchmark asked directly does not need it."""
+
+
+def inert_fields(config: EvalConfig) -> list[str]:
+    """A note for every field that is set and has no effect."""
+    return [f"{format_path(path)} is accepted and has no effect" for path in _paths(config)]
+
+
+def _paths(config: EvalConfig) -> Iterator[KeyPath]:
+    for name, service in config.services.items():
+        if isinstance(service, ApiService | SimulatedService):
+            yield from _set(("services", name), service, *LIMITS)
+        if isinstance(service, ApiService):
+            yield from _set(("services", name), service, "health_path")
+    for index, benchmark in enumerate(config.benchmarks):
+        yield from _set(("benchmarks", index), benchmark, "context_window")
+    if isinstance(config.cluster, LocalCluster):
+        yield from _set(("cluster",), config.cluster, "gpus", "max_memory")
+        if config.output.timestamped:
+            yield ("output", "timestamped")
+    yield from _set(("output", "trajectories"), config.output.trajectories, "enrich")
+
+
+def _set(path: KeyPath, record: ConfigRecord, *names: str) -> Iterator[KeyPath]:
+    changed = record.changed()
+    yield from ((*path, name) for name in names if name in changed)

@@ -1,0 +1,47 @@
+"""What a user's function calls, read from its code without running it: enough to tell before a run
+that it will need a sandbox, or that one of our scorers will read the target."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+MOST = 200
+"""Functions looked at."""
+
+
+def functions_used(function: Callable[..., Any]) -> list[FunctionType]:
+    """The function and those it names, and what they name as far as they are of its module."""
+    first = inspect.unwrap(function)
+    if not inspect.isfunction(first):
+        return []
+    found = [first]
+    for used in found:  # grows as it is read
+        if used.__module__ != first.__module__ or len(found) > MOST:
+            continue
+        for name in names_in(used.__code__):
+            value = used.__globals__.get(name)
+            if inspect.isfunction(value) and (plain := inspect.unwrap(value)) not in found:
+                found.append(plain)
+    return found
+
+
+def uses_sandbox(function: Callable[..., Any]) -> bool:
+    """Whether its code, or a function of its module, calls ``code_sandbox`` or reads
+    ``sample.sandbox``."""
+    used = functions_used(function)
+    return any(
+        f.__name__.startswith("code_sandbox")
+        or (f.__module__ == used[0].__module__ and "sandbox" in set(names_in(f.__code__)))
+        for f in used
+    )
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    """Global names and attributes that code and the functions inside it use."""
+    yield from code.co_names
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from names_in(part)
