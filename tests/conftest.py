@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from loopback import loopback
+
+from nemo_evaluator.config.scrubber import KNOWN
 
 __all__ = ["loopback"]
 
@@ -28,6 +31,13 @@ if not hasattr(sitecustomize, "BeyondLoopbackError"):
     import importlib
 
     importlib.reload(sitecustomize)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_secret_any_more() -> Iterator[None]:
+    """Secrets belong to the process; those of one test are not those of the next."""
+    yield
+    KNOWN.forget()
 
 
 @pytest.fixture(scope="session")

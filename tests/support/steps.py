@@ -7,8 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from nemo_evaluator.config.proxy import InterceptorConfig
+from nemo_evaluator.config.scrubber import KNOWN
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.pipeline import Pipeline
+from nemo_evaluator.traffic.scrub import Scrubber
 from nemo_evaluator.traffic.sse import SseParser
 from nemo_evaluator.traffic.types import CallContext, ModelRequest, ModelResponse
 
@@ -18,6 +20,12 @@ Answer = Body | Exception
 
 def configured(name: str, config: Body | None = None) -> InterceptorConfig:
     return InterceptorConfig.model_validate({"name": name, "config": config or {}})
+
+
+def knowing(*secrets: str) -> Scrubber:
+    """What cleans the traffic of a process that knows these secrets."""
+    KNOWN.learn(*secrets)
+    return Scrubber()
 
 
 class Scripted:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from steps import knowing
 
 from nemo_evaluator.config.proxy import ModelTrafficCaptureConfig
 from nemo_evaluator.errors import ModelError
 from nemo_evaluator.traffic.log import TrafficLog
 from nemo_evaluator.traffic.pipeline import Pipeline
-from nemo_evaluator.traffic.scrub import Scrubber
 from nemo_evaluator.traffic.types import CallContext, ModelRequest, ModelResponse, Place
 
 ANSWER = {
@@ -48,7 +48,7 @@ class Logged:
         self.log.keep("b", path)
         self.answer: Any = ANSWER
         self.pipeline = Pipeline([("log", self.log)], self._terminal)
-        scrub = Scrubber(["secret-key-123"])
+        scrub = knowing("secret-key-123")
         self.pipeline.open(Place("store", "m", "peer", "chat_completions", scrub=scrub))
 
     async def _terminal(self, request: ModelRequest) -> ModelResponse:

@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from .secrecy import MASK, masked, redact, secret_field
+from .secrecy import blotted, hidden_urls, masked, redact, secret_field
 
 KEEPS_NULLS = {"params"}
 """Free-form mappings in which a null is a value like any other."""
@@ -66,12 +66,12 @@ class ConfigRecord(BaseModel):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
-            if isinstance(value, str) and value and secret_field(str(name)):
-                value = MASK
+            if secret_field(str(name)):
+                value = blotted(value)
             yield name, masked(value) if isinstance(value, dict) else value
 
     def __repr__(self) -> str:
-        return redact(super().__repr__(), self._secrets)
+        return hidden_urls(redact(super().__repr__(), self._secrets))
 
     __str__ = __repr__
 

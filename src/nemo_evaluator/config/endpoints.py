@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from .base import ConfigRecord
 from .generation import GenerationConfig
 from .proxy import ProxyConfig
+from .secrecy import hidden_urls
 from .simulated import FaultsConfig, LatencyConfig, TokensConfig
 
 ApiProtocol = Literal["chat_completions", "completions", "responses"]
@@ -29,11 +30,12 @@ def url_protocol(url: str) -> str | None:
 
 def check_url(url: str) -> str:
     """The URL without trailing slash. Raises ValueError unless it is http(s) with a host."""
+    shown = hidden_urls(url)
     if not url.startswith(("http://", "https://")):
-        hint = f"; did you mean http://{url}?" if "://" not in url else ""
-        raise ValueError(f"{url!r} must start with http:// or https://{hint}")
+        hint = f"; did you mean http://{shown}?" if "://" not in url else ""
+        raise ValueError(f"{shown!r} must start with http:// or https://{hint}")
     if not urlsplit(url).hostname:
-        raise ValueError(f"{url!r} names no host")
+        raise ValueError(f"{shown!r} names no host")
     return url.rstrip("/")
 
 
@@ -114,7 +116,8 @@ class ApiService(ModelFields):
         protocol = url_protocol(self.url)
         if protocol is None or protocol == self.protocol:
             return None
-        return f"the path of {self.url} belongs to {protocol}, but protocol is {self.protocol}"
+        url = hidden_urls(self.url)
+        return f"the path of {url} belongs to {protocol}, but protocol is {self.protocol}"
 
 
 class SimulatedService(ModelFields):

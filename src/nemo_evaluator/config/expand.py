@@ -7,12 +7,13 @@ is a problem with file and line. Secrets met on the way are remembered, so that 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .problems import Problem
-from .secrecy import MIN_LENGTH, secret_field, secret_variable, url_password
+from .scrubber import KNOWN
+from .secrecy import MIN_LENGTH, secret_variable, told_secrets, variable_secrets
 from .tree import KeyPath, Node
 
 REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
@@ -27,10 +28,11 @@ class Expansion:
     secrets: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
-    def keep_secret(self, value: str) -> None:
-        """Remember a value, unless it is too short to be told from ordinary text."""
-        if len(value) >= MIN_LENGTH:
-            self.secrets.add(value)
+    def keep_secrets(self, values: Iterable[str]) -> None:
+        """Remember values, unless they are too short to be told from ordinary text."""
+        found = [value for value in values if len(value) >= MIN_LENGTH]
+        self.secrets.update(found)
+        KNOWN.learn(*found)
 
 
 def expand(root: Node, env: Mapping[str, str]) -> Expansion:
@@ -51,6 +53,8 @@ def _expand(node: Node, path: KeyPath, result: Expansion) -> Any:
     if isinstance(node.value, list):
         return [_expand(child, (*path, i), result) for i, child in enumerate(node.value)]
     if not isinstance(node.value, str):
+        if isinstance(node.value, int):
+            result.keep_secrets(told_secrets(str(node.value), path))
         return node.value
 
     def value_of(match: re.Match[str]) -> str:
@@ -63,17 +67,11 @@ def _expand(node: Node, path: KeyPath, result: Expansion) -> Any:
             result.problems.append(_unset(name, path))
             return ""
         if secret_variable(name):
-            result.keep_secret(value)
+            result.keep_secrets(variable_secrets(value))
         return value
 
     text = REFERENCE.sub(value_of, node.value)
-    names = [str(part) for part in path[-2:]]
-    if names and secret_field(names[-1], names[0] if len(names) == 2 else ""):
-        result.keep_secret(text)
-        # "Bearer abc" is as telling without its scheme.
-        result.keep_secret(text.removeprefix("Bearer ").removeprefix("Basic ").strip())
-    if password := url_password(text):
-        result.keep_secret(password)
+    result.keep_secrets(told_secrets(text, path))
     return text
 
 
@@ -88,7 +86,7 @@ def _look_up_key(service: dict[str, Any], path: KeyPath, result: Expansion) -> N
         result.problems.append(_unset(name, (*path, "api_key_env"), "set it, or put it in .env"))
     else:
         service["api_key"] = result.env[name]
-        result.keep_secret(result.env[name])
+        result.keep_secrets(variable_secrets(result.env[name]))
 
 
 def _unset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
@@ -13,15 +14,29 @@ from pydantic_core import ErrorDetails
 from .base import ConfigRecord
 from .problems import Problem, suggest
 from .sandboxes import NAME
-from .secrecy import secret_field
+from .scrubber import scrubber_of
+from .secrecy import hidden_urls, redact, secret_field
 from .tree import KeyPath
 
 
 def explain(
     error: ValidationError, secrets: Collection[str], root: type[ConfigRecord] | None = None
 ) -> Iterator[Problem]:
-    """Every problem of a document, which is an EvalConfig or a ``root``. Values in secret places
-    are not repeated."""
+    """Every problem of a document, which is an EvalConfig or a ``root``. Secrets are not
+    repeated."""
+    clean = scrubber_of(frozenset(secrets))
+
+    def shown(text: str) -> str:
+        return clean(hidden_urls(redact(text, secrets)))
+
+    for problem in _problems(error, secrets, root):
+        hint = problem.hint and shown(problem.hint)
+        yield replace(problem, what=shown(problem.what), hint=hint)
+
+
+def _problems(
+    error: ValidationError, secrets: Collection[str], root: type[ConfigRecord] | None
+) -> Iterator[Problem]:
     seen: list[KeyPath] = []
     # Deepest first: of the members of a union, the one that fits best says what is wrong.
     for detail in sorted(error.errors(include_url=False), key=lambda d: -len(d["loc"])):

@@ -7,15 +7,24 @@ import re
 import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import yaml
 
+from ..errors import ConfigError
 from ..version import __version__
 from .expand import REFERENCE
-from .secrecy import MIN_LENGTH, redact, secret_field, secret_variable
+from .overrides import parse_value
+from .scrubber import KNOWN, scrubber_of
+from .secrecy import MIN_LENGTH, hidden_urls, redact, secret_field, secret_variable
 
 REDACTED = "${REDACTED}"
+_HEADER = re.compile(
+    r"^((?:--?[\w-]+=)?(?:[\w-]*-)?(?:authorization|api-?key|token|cookie|auth|secret)\s*[:=]\s*)\S",
+    re.IGNORECASE,
+)
+"""A header given as one word: ``--header=X-Api-Key=abc``, ``Authorization: Bearer abc``."""
 _NAMED = re.compile(r"^(--?(?:[\w-]*-)?(?:key|token|secret|password))(=.+)?$", re.IGNORECASE)
 
 
@@ -35,7 +44,7 @@ def snapshot(
         "The configuration of this run. Run it again: nel eval run config.yaml -o DIR",
         f"nemo-evaluator version: {__version__}",
         f"created: {now}",
-        f"command: {redact(command, secrets, '***')}",
+        f"command: {_without(command, secrets, '***')}",
         *(f"source config: {source}" for source in sources),
         *(f"override: {safe_override(text, secrets)}" for text in overrides),
     ]
@@ -47,16 +56,33 @@ def snapshot(
 
 
 def safe_override(text: str, secrets: Collection[str] = ()) -> str:
-    """An override as it may be written: the values of secret fields replaced."""
+    """An override as it may be written: the values of secret places replaced."""
     key, equals, value = text.partition("=")
     names = re.findall(r"[^.\[\]\"']+", key)
-    if equals and names and _is_literal_secret(value, names[-1], names[-2] if names[1:] else ""):
+    if not equals or not names:
+        return _without(text, secrets, REDACTED)
+    places = list(pairwise(["", *names]))
+    if any(_is_literal_secret(value, name, parent) for parent, name in places):
         return f"{key}={REDACTED}"
-    return redact(text, secrets, REDACTED)
+    if value.lstrip()[:1] in ("{", "["):
+        return f"{key}={_safe_value(value, names[-1], secrets)}"
+    return _without(text, secrets, REDACTED)
+
+
+def _safe_value(text: str, name: str, secrets: Collection[str]) -> str:
+    """A mapping or list of an override, with the values of secret places replaced."""
+    try:
+        value = parse_value(text)
+    except ConfigError:
+        return REDACTED  # nobody can say which of it is secret
+    cleaned = _cleaned(value, secrets, name, "")
+    if cleaned == value:
+        return text
+    return yaml.safe_dump(cleaned, default_flow_style=True, sort_keys=False, width=10**6).strip()
 
 
 def safe_command(argv: Sequence[str]) -> str:
-    """A command line as it may be written: the values of secret options replaced."""
+    """A command line as it may be written: the values of secret options and places replaced."""
     shown: list[str] = []
     hide_next = False
     for word in argv:
@@ -65,26 +91,38 @@ def safe_command(argv: Sequence[str]) -> str:
             word = "***"
         elif match and match[2]:
             word = f"{match[1]}=***"
+        elif header := _HEADER.match(word):
+            word = f"{header[1]}***"
         elif "=" in word:
             prefix = next((p for p in ("--override=", "-O") if word.startswith(p)), "")
             word = prefix + safe_override(word.removeprefix(prefix))
         hide_next = bool(match and not match[2] and not hide_next)
-        shown.append(word)
+        shown.append(KNOWN(hidden_urls(word, "***")))
     return shlex.join(shown)
+
+
+def _without(text: str, secrets: Collection[str], mask: str) -> str:
+    """A text without known secrets, and without those of the URLs in it."""
+    text = redact(hidden_urls(text, mask), secrets, mask)
+    return scrubber_of(frozenset(secrets), mask)(text)
 
 
 def _cleaned(value: Any, secrets: Collection[str], name: str, parent: str) -> Any:
     if isinstance(value, dict):
+        if secret_field(name, parent):  # so is all below it
+            return {key: _cleaned(child, secrets, name, parent) for key, child in value.items()}
         return {key: _cleaned(child, secrets, str(key), name) for key, child in value.items()}
     if isinstance(value, list):
         return [_cleaned(child, secrets, name, parent) for child in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if _is_literal_secret(str(value), name, parent):
+        return REDACTED
     if not isinstance(value, str):
         return value
-    if _is_literal_secret(value, name, parent):
-        return REDACTED
     value = REFERENCE.sub(_without_default, value)
     # A name may equal a secret by chance ("simulated"): what says the kind of a record stays.
-    return value if name in ("type", "protocol") else redact(value, secrets, REDACTED)
+    return value if name in ("type", "protocol") else _without(value, secrets, REDACTED)
 
 
 def _is_literal_secret(value: str, name: str, parent: str) -> bool:

@@ -16,7 +16,8 @@ import msgspec
 
 from ..config.benchmark import BenchmarkConfig
 from ..config.scoring import Metric, ScorerMetric
-from ..config.secrecy import redact
+from ..config.scrubber import scrubber_of
+from ..config.secrecy import masked
 from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..results.identity import SCORER_KEYS, changes
@@ -186,8 +187,8 @@ def read_lock(path: Path) -> PlanLock | None:
 
 def _prefixed(prefix: str, values: Mapping[str, Json], secrets: Collection[str]) -> dict[str, Json]:
     """Plain JSON values under prefixed keys. The plan is written down, so secrets are masked."""
-    text = msgspec.json.encode(dict(values), enc_hook=str).decode()
-    plain = msgspec.json.decode(redact(text, secrets))
+    plain = msgspec.json.decode(msgspec.json.encode(dict(values), enc_hook=str))
+    plain = scrubber_of(frozenset(secrets)).json(masked(plain, secrets))
     return {f"{prefix}.{key}": value for key, value in plain.items()}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..config.problems import as_error
 from ..config.proxy_file import load_proxy_file
+from ..config.scrubber import KNOWN
 from ..errors import ConfigError
 from ..traffic.interceptors.opening import check_interceptors
 from ..traffic.open import open_http_model
@@ -43,7 +44,8 @@ async def serve_proxy(
 ) -> None:
     """Serve until SIGINT or SIGTERM; a second one does not wait for what is in flight.
 
-    ``announce`` is told the URL, and the token where one is asked for. Raises ConfigError.
+    ``announce`` is told the URL, and where one is asked for the token, or where it is from. Raises
+    ConfigError.
     """
     file = load_proxy_file(path, flags)
     service = file.service
@@ -55,7 +57,9 @@ async def serve_proxy(
     async with AsyncExitStack() as stack:
         model = open_http_model("", service, max_concurrent=limit)
         stack.push_async_callback(model.close)
-        token = None if is_loopback(door.host) else os.environ.get(TOKEN) or secrets.token_hex(16)
+        given = os.environ.get(TOKEN, "")
+        KNOWN.learn(given)
+        token = None if is_loopback(door.host) else given or secrets.token_hex(16)
         server = await _started(
             lambda port: ProxyServer(
                 model,
@@ -79,7 +83,7 @@ async def serve_proxy(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopped)
-        announce(server.url, token)
+        announce(server.url, f"the value of {TOKEN}" if token and given else token)
         await stop.wait()
 
 

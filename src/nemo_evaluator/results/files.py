@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 
+from ..config.scrubber import encoded
+
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
 def write_json(path: Path, value: Any) -> None:
     """One JSON document, indented, replaced atomically."""
-    write_bytes(path, msgspec.json.format(_encoder.encode(value), indent=2) + b"\n")
+    write_bytes(path, msgspec.json.format(encoded(value, _encoder.encode), indent=2) + b"\n")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -34,7 +36,7 @@ def line_writer(path: Path, *, unless_empty: bool = False) -> Iterator[Callable[
     with partial.open("wb", buffering=1 << 20) as file:
 
         def write(row: Any) -> None:
-            file.write(_encoder.encode(row))
+            file.write(encoded(row, _encoder.encode))
             file.write(b"\n")
 
         yield write

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..config.scrubber import encoded
 from ..types import (
     ErrorInfo,
     Json,
@@ -242,7 +243,7 @@ def decode(line: bytes) -> Event:
 
 def encode(event: Event) -> bytes:
     """One line, newline included."""
-    return _encoder.encode(event) + b"\n"
+    return encoded(event, _encoder.encode) + b"\n"
 
 
 def events(path: Path) -> Iterator[Event]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..config.scrubber import encoded
 from ..types import Generation, Record, Usage
 
 
@@ -96,7 +97,7 @@ class JudgementFile:
             if _torn(self._path):
                 os.write(self._fd, b"\n")
         offset = os.fstat(self._fd).st_size
-        os.write(self._fd, msgspec.json.encode(judgement) + b"\n")
+        os.write(self._fd, encoded(judgement, msgspec.json.encode) + b"\n")
         if judgement.readable:
             index[judgement.key] = offset
         else:

@@ -105,10 +105,7 @@ class TrafficStats:
 
 
 class ModelClient:
-    """Asks one service through its pipeline, over any transport.
-
-    ``secrets`` are blotted out of whatever is shown or written.
-    """
+    """Asks one service through its pipeline, over any transport."""
 
     def __init__(
         self,
@@ -118,7 +115,6 @@ class ModelClient:
         *,
         peer: str,
         max_concurrent: int,
-        secrets: Sequence[str] = (),
         service_name: str = "",
         pinned: bool = True,
         upstream: str = "",
@@ -135,7 +131,7 @@ class ModelClient:
         self._door: Door | None = None
         self._opening = asyncio.Lock()
         self.ledger = Ledger()
-        self.scrub = Scrubber(secrets)
+        self.scrub = Scrubber()
         self._dialect = DIALECTS[service.protocol]
         self._params = {**proxy.extra_body, **service.generation.params()}
         if service.protocol == "completions":

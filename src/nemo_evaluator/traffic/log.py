@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from ..config.proxy import ModelTrafficCaptureConfig
+from ..config.scrubber import encoded
 from ..types import Usage
 from .dialects import DIALECTS
 from .retry import error_message
-from .scrub import Scrubber
+from .scrub import Scrubber, without_secret_places
 from .types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse, Place
 from .urls import PATHS
 from .wire import encode
@@ -67,7 +68,9 @@ class TrafficLog(Interceptor):
             return
         full = self._full and not file.only_summaries
         row = self._row(request, ended, full=full)
-        file.add(encode(self._scrub.json(row) if full or "error_message" in row else row) + b"\n")
+        if full or "error_message" in row:
+            row = self._scrub.json(row)
+        file.add(encoded(row, encode) + b"\n")
 
     def end_session(self, context: CallContext) -> None:
         """Forget what the session has sent."""
@@ -141,7 +144,7 @@ class TrafficLog(Interceptor):
     def _add_request(self, row: dict[str, Any], request: ModelRequest) -> None:
         body = request.body
         if self._config.capture_request_body:
-            text = json.dumps(body, sort_keys=True)
+            text = json.dumps(without_secret_places(body), sort_keys=True)
             row["request_hash"] = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[
                 :16
             ]

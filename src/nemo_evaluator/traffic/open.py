@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ..config.proxy import ProxyConfig
-from ..config.secrecy import MIN_LENGTH, secret_field, url_password
+from ..config.scrubber import KNOWN
+from ..config.secrecy import secrets_in
 from ..config.services import ApiService
 from .client import ModelClient
 from .http import HttpTransport
@@ -22,6 +22,7 @@ def open_http_model(name: str, service: ApiService, *, max_concurrent: int) -> M
     service = with_endpoint_options(service)
     proxy = service.proxy or ProxyConfig()
     api_key = service.api_key.get_secret_value() if service.api_key else None
+    _learn_secrets(service, proxy, api_key)
     transport = HttpTransport(
         service.url,
         service.protocol,
@@ -38,7 +39,6 @@ def open_http_model(name: str, service: ApiService, *, max_concurrent: int) -> M
         transport,
         peer=transport.peer,
         max_concurrent=max_concurrent,
-        secrets=_secrets(api_key, service.url, proxy.extra_headers),
         service_name=name,
         pinned=service.model is not None,
         upstream=base_url(transport.url),
@@ -67,9 +67,14 @@ def with_endpoint_options(service: ApiService) -> ApiService:
     return service.model_copy(update=outer) if outer else service
 
 
-def _secrets(api_key: str | None, url: str, headers: Mapping[str, str]) -> list[str]:
-    texts = [api_key or "", url_password(url) or ""]
-    for name, value in headers.items():
-        if secret_field(name):
-            texts += [value, *value.split()]  # also the key of ``Bearer <key>``
-    return [text.strip() for text in texts if len(text.strip()) >= MIN_LENGTH]
+def _learn_secrets(service: ApiService, proxy: ProxyConfig, api_key: str | None) -> None:
+    """Tell all writers what they must not write; a service made in Python passed no loader."""
+    settings = {
+        "api_key": api_key,
+        "url": service.url,
+        "headers": proxy.extra_headers,
+        "body": proxy.extra_body,
+        "generation": service.generation.params(),
+        "interceptors": [dict(listed.config) for listed in proxy.interceptors],
+    }
+    KNOWN.learn(*secrets_in(settings))

@@ -1,20 +1,30 @@
-"""Cleans texts before they are written: known secrets and the user's patterns."""
+"""What the traffic of a service writes, without known secrets, secret places, and what `redact`
+names."""
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from ..config.secrecy import MASK
+from ..config.scrubber import KNOWN, MASK
+from ..config.secrecy import blotted, holds_secret, secret_field
+
+CONTENT = frozenset(
+    (
+        *("messages", "prompt", "input", "instructions", "tools", "functions", "tool_choice"),
+        *("response_format", "text", "guided_json", "choices", "output", "output_text"),
+        *("usage", "logprobs"),
+    )
+)
+"""Parts of a body that are what people and models say: a word ``token`` in them is no secret."""
 
 
 class Scrubber:
     """One for each pipeline; `redact` adds its patterns before the first request."""
 
-    def __init__(self, secrets: Sequence[str] = ()) -> None:
-        known = sorted(set(secrets), key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, known))) if known else None
+    def __init__(self) -> None:
         self._patterns: list[tuple[re.Pattern[str], str, str]] = []
 
     def add(self, pattern: re.Pattern[str], replacement: str, needs: str = "") -> None:
@@ -23,8 +33,7 @@ class Scrubber:
 
     def __call__(self, text: str) -> str:
         """The text as it may be written."""
-        if self._secrets is not None:
-            text = self._secrets.sub(MASK, text)
+        text = KNOWN(text)
         for pattern, replacement, needs in self._patterns:
             if needs in text:
                 text = pattern.sub(replacement, text)
@@ -33,9 +42,18 @@ class Scrubber:
     def json(self, value: Any) -> Any:
         """A JSON value with all its texts as they may be written; the value itself is not
         changed."""
-        if self._secrets is None and not self._patterns:
-            return value
-        return self._json(value)
+        return self._json(value) if self._patterns else KNOWN.json(value)
+
+    def body(self, body: Mapping[str, Any]) -> Any:
+        """A request's or an answer's body as it may be written, without what stands in secret
+        places (``extra_body: {api_key: ...}``)."""
+        return self.json(without_secret_places(body))
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Headers as they may be written."""
+        return {
+            name: MASK if secret_field(name) else self(value) for name, value in headers.items()
+        }
 
     def _json(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -45,3 +63,45 @@ class Scrubber:
         if isinstance(value, list):
             return [self._json(item) for item in value]
         return value
+
+
+def without_secret_places(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with what stands under secret names masked; its conversation is left alone."""
+    return {name: item if name in CONTENT else _blotted(name, item) for name, item in body.items()}
+
+
+def _blotted(name: str, value: Any) -> Any:
+    if holds_secret(value, name):
+        return blotted(value)
+    if isinstance(value, dict):
+        return {key: _blotted(key, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_blotted(name, item) for item in value]
+    return value
+
+
+class StreamScrubber:
+    """Masks known secrets in bytes on their way, also where one is cut between two pieces. What may
+    be the beginning of a secret waits for the next piece."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._rest = ""
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be sent on."""
+        if not KNOWN:
+            return data
+        text = self._rest + self._decoder.decode(data)
+        held = KNOWN.held_back(text)
+        self._rest = text[len(text) - held :]
+        return _sent(text[: len(text) - held])
+
+    def close(self) -> bytes:
+        """What was held back."""
+        text, self._rest = self._rest + self._decoder.decode(b"", final=True), ""
+        return _sent(text)
+
+
+def _sent(text: str) -> bytes:
+    return KNOWN(text).encode("utf-8", "surrogateescape")

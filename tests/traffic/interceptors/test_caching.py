@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steps import configured
+from steps import configured, knowing
 
 from nemo_evaluator.errors import ConfigError, InfraError
 from nemo_evaluator.traffic.interceptors.caching import Caching
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.pipeline import Pipeline
-from nemo_evaluator.traffic.scrub import Scrubber
 from nemo_evaluator.traffic.sse import encode_event
 from nemo_evaluator.traffic.types import (
     CallContext,
@@ -353,7 +352,7 @@ async def test_a_conversation_is_never_answered_from_the_cache(tmp_path: Path) -
 
 
 async def test_secrets_do_not_reach_the_disk(tmp_path: Path) -> None:
-    place = Place("svc", "m", "http://host", "", scrub=Scrubber(["sesame123"]))
+    place = Place("svc", "m", "http://host", "", scrub=knowing("sesame123"))
     async with Cached(tmp_path, Upstream(lambda _: said("sesame123!")), place) as cached:
         await cached.ask()
         assert "sesame" not in await cached.text()

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steps import configured
+from steps import configured, knowing
 
 from nemo_evaluator.errors import ConfigError, InfraError, ModelError
 from nemo_evaluator.traffic.interceptors import http_pairs_dump
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.pipeline import Pipeline
-from nemo_evaluator.traffic.scrub import Scrubber
 from nemo_evaluator.traffic.types import CallContext, ModelRequest, ModelResponse, Place
 from nemo_evaluator.types import Failure
 
@@ -32,7 +31,7 @@ class Dumped:
         config = {"dump_path": str(path), **config}
         steps = open_interceptors([configured("http_pairs_dump", config)])
         self.pipeline = Pipeline(steps, self._answer)
-        self.pipeline.open(Place("svc", "m", "p", "", scrub=Scrubber(["sesame123"])))
+        self.pipeline.open(Place("svc", "m", "p", "", scrub=knowing("sesame123")))
 
     async def ask(self, session: str = "", **headers: str) -> None:
         number = len(self._answers)

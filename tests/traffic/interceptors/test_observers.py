@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from steps import knowing
 
 from nemo_evaluator.config.proxy import InterceptorConfig
 from nemo_evaluator.errors import InfraError
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.pipeline import Pipeline
-from nemo_evaluator.traffic.scrub import Scrubber
 from nemo_evaluator.traffic.types import CallContext, ModelRequest, ModelResponse, Place
 from nemo_evaluator.types import Failure
 
@@ -32,7 +32,7 @@ def pipeline(name: str, **options: Any) -> Pipeline:
 
     config = InterceptorConfig.model_validate({"name": name, "config": options})
     steps = Pipeline(open_interceptors([config]), terminal)
-    scrub = Scrubber(["secret-key-123"])
+    scrub = knowing("secret-key-123")
     steps.open(Place("svc", "m", "peer", "chat_completions", scrub=scrub))
     return steps
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steps import configured
+from steps import configured, knowing
 
 from nemo_evaluator.errors import (
     BudgetExceeded,
@@ -26,7 +26,6 @@ from nemo_evaluator.errors import (
 from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.pipeline import Pipeline
-from nemo_evaluator.traffic.scrub import Scrubber
 from nemo_evaluator.traffic.sse import encode_event
 from nemo_evaluator.traffic.types import CallContext, Forward, ModelRequest, ModelResponse, Place
 from nemo_evaluator.types import Failure
@@ -239,7 +238,7 @@ async def test_secrets_are_not_recorded(tmp_path: Path) -> None:
         return ModelResponse(200, {"choices": [{"message": {"content": "sesame123"}}]})
 
     file = tmp_path / "rec.jsonl"
-    place = Place("svc", "m", "p", "", scrub=Scrubber(["sesame123"]))
+    place = Place("svc", "m", "p", "", scrub=knowing("sesame123"))
     record = opened(("record", {"path": str(file)}), terminal=leak, place=place)
     await record(ask({}))
     with pytest.raises(ModelError):

@@ -12,7 +12,6 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import msgspec
 from pydantic import Field
 
 from ...config.base import ConfigRecord
-from ...config.secrecy import MASK, secret_field
 from ...errors import ConfigError
 from ...types import ErrorInfo
 from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse, Place
@@ -113,8 +111,8 @@ class HttpPairsDump(Interceptor):
         pair: dict[str, Any] = {
             "request_id": f"{self._prefix}{self._count:06x}",
             "request": {
-                "headers": self._headers(request.headers),
-                "body": scrub.json(request.body),
+                "headers": scrub.headers(request.headers),
+                "body": scrub.body(request.body),
             },
         }
         if request.context.session:
@@ -128,17 +126,11 @@ class HttpPairsDump(Interceptor):
         if isinstance(response, ModelResponse):
             pair["response"] = {
                 "status": response.status,
-                "headers": self._headers(response.headers),
-                "body": scrub.json(response.body),
+                "headers": scrub.headers(response.headers),
+                "body": scrub.body(response.body),
                 "latency_ms": response.latency_ms,
             }
         return pair
-
-    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        scrub = self._place.scrub
-        return {
-            name: MASK if secret_field(name) else scrub(value) for name, value in headers.items()
-        }
 
     def _schedule(self) -> None:
         if self._timer is None and not self._broken:

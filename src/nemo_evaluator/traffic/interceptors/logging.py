@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from ...config.base import ConfigRecord
-from ..scrub import Scrubber
+from ..scrub import Scrubber, without_secret_places
 from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse, Place
 from ..wire import encode
 
@@ -54,7 +54,7 @@ class Logging(Interceptor):
             log.info("← %s abandoned by the caller", session)
 
     def _preview(self, body: dict[str, Any]) -> str:
-        whole = encode(body).decode()
+        whole = encode(without_secret_places(body)).decode()
         # What reaches into the preview from behind it must be seen whole to be cleaned.
         text = self._scrub(whole[: self._chars + MARGIN])
         if len(whole) <= self._chars + MARGIN and len(text) <= self._chars:

@@ -112,7 +112,7 @@ class Record(Interceptor):
                 "latency_ms": ended.latency_ms,
                 "ttft_ms": ended.ttft_ms,
                 "tries": ended.tries,
-                "body": self._place.scrub.json(ended.body),
+                "body": self._place.scrub.body(ended.body),
             }
         else:
             outcome = {"error": self._error(ended, time.perf_counter() - started)}
@@ -127,7 +127,7 @@ class Record(Interceptor):
         row["info"] = self._place.scrub.json(msgspec.to_builtins(info))
         upstream = getattr(error, "upstream", None)
         if isinstance(upstream, ModelResponse):
-            row |= {"status": upstream.status, "body": self._place.scrub.json(upstream.body)}
+            row |= {"status": upstream.status, "body": self._place.scrub.body(upstream.body)}
         return row
 
 

@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
+from ...config.scrubber import KNOWN, encoded
 from ...errors import NelError
 from ...types import Failure
 from ..client import ModelClient
 from ..dialects import DIALECTS, anthropic
 from ..errors import TransportError
 from ..http import HttpTransport
+from ..scrub import StreamScrubber
 from ..serving.messages import Request, Response, Stream
 from ..sse import SseParser, encode_event
 from ..types import CallContext, ModelRequest, ModelResponse
@@ -147,8 +149,10 @@ class Calls:
             ) as upstream:
                 kind = upstream.headers.get("Content-Type", "application/octet-stream")
                 answer = request.begin(upstream.status, _returned(upstream.headers), kind)
+                clean = StreamScrubber()
                 async for chunk in upstream.content.iter_any():
-                    await answer.write(chunk)
+                    await answer.write(clean.feed(chunk))
+                await answer.write(clean.close())
                 return answer
         except TransportError as error:
             if answer is not None:
@@ -189,14 +193,14 @@ def _models(name: str, where: Route) -> Response | Told:
 
 
 def _whole(response: ModelResponse, body: dict[str, Any]) -> Response:
-    return Response(response.status, encode(body), _returned(response.headers))
+    return Response(response.status, encoded(body, encode), _returned(response.headers))
 
 
 def _returned(headers: Mapping[str, str]) -> dict[str, str]:
-    """An upstream's headers as a client gets them. Which web pages may read an answer is ours to
-    say, not the upstream's (``Access-Control-Allow-Origin: *`` is common)."""
+    """An upstream's headers as a client gets them, without our secrets. Which web pages may read an
+    answer is ours to say, not the upstream's (``Access-Control-Allow-Origin: *`` is common)."""
     return {
-        name: text
+        name: KNOWN(text)
         for name, text in headers.items()
         if (lower := name.lower()) not in NOT_RETURNED and not lower.startswith("access-control-")
     }
@@ -237,13 +241,15 @@ async def _send(
     async with aclosing(chunks):
         first = await anext(chunks, b"")  # at once: an unstarted stream could not be closed
         answer = request.begin(200, {**_returned(response.headers), **NO_CACHE}, EVENT_STREAM)
+        clean = StreamScrubber()
         try:
-            await answer.write(first)
+            await answer.write(clean.feed(first))
             async for chunk in chunks:
-                await answer.write(chunk)
+                await answer.write(clean.feed(chunk))
+            await answer.write(clean.close())
         except NelError as error:
             what = told(error)
-            await answer.write(failed(what.status, what.message))
+            await answer.write(clean.close() + failed(what.status, KNOWN(what.message)))
     return answer
 
 

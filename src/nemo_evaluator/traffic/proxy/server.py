@@ -12,6 +12,7 @@ import logging
 import time
 from urllib.parse import quote
 
+from ...config.scrubber import KNOWN, encoded
 from ...errors import ConfigError
 from ..client import ModelClient
 from ..serving.contract import MEGABYTE, Limits
@@ -180,4 +181,5 @@ def _error(what: Told, where: Route) -> Response:
         from ..dialects import anthropic
 
         body = anthropic.error_body(what.status, what.message)
-    return Response(what.status, encode(body), what.headers)
+    headers = {name: KNOWN(text) for name, text in what.headers.items()}
+    return Response(what.status, encoded(body, encode), headers)

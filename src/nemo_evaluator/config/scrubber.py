@@ -1,0 +1,206 @@
+"""Keeps known secrets out of texts: as they are, in their usual encodings, and cut short.
+
+Secrets belong to the process: whoever learns one tells ``KNOWN``, and every writer (journal,
+traffic log, dumps, terminal, the proxy's answers) asks it. A value is looked for in free text only
+where it cannot be an ordinary word; what stands in a secret place (`secrecy`) is masked however
+short it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import msgspec
+
+MASK = "**********"
+LEAST = 8
+"""Shorter values, and shorter beginnings of values, are ordinary text."""
+COMMON = frozenset(
+    (
+        *("anything", "api-key", "api_key", "apikey", "changeme", "completely", "dummy-key"),
+        *("example", "fake-key", "localhost", "lm-studio", "my-api-key", "no-api-key", "no-key"),
+        *(
+            "no-key-needed",
+            "no-key-required",
+            "not-needed",
+            "not_needed",
+            "not-required",
+            "nothing",
+        ),
+        *("password", "placeholder", "sk-no-key-required", "simulated", "test-key", "test_key"),
+        *("token-abc123", "undefined", "your-api-key", "your_api_key"),
+    )
+)
+"""What people write where a key is asked for and none is needed."""
+_FIELD = re.compile(r"[a-z_]*")
+"""Names of fields, without which a document cannot be read again."""
+_GOES_ON = re.compile(r"[A-Za-z0-9_-]")
+_QUOTED = re.compile(r"%[0-9A-F]{2}")
+
+
+class Scrubber:
+    """Masks the secrets it knows. Costs a few substring searches for a text that has none."""
+
+    def __init__(self, secrets: Iterable[str] = (), mask: str = MASK) -> None:
+        self._mask = mask
+        self._secrets: set[str] = set()
+        self._forms: list[tuple[str, str]] = []
+        """Beginning that is looked for, and whole form; longer ones first."""
+        self._starts: list[str] = []
+        self._needles: list[bytes] = []
+        self._letters: frozenset[str] = frozenset()
+        self.learn(*secrets)
+
+    def __bool__(self) -> bool:
+        return bool(self._forms)
+
+    def learn(self, *secrets: str) -> None:
+        """Mask these too, from now on; values that may be ordinary words are not taken."""
+        new = {secret for text in secrets if _is_telling(secret := text.strip())} - self._secrets
+        if not new:
+            return
+        self._secrets |= new
+        forms = {form for secret in self._secrets for form in encodings(secret)}
+        self._forms = [(_start(form), form) for form in sorted(forms, key=lambda f: (-len(f), f))]
+        self._starts = sorted({start for start, _ in self._forms})
+        self._needles = [_bytes(start) for start in self._starts]
+        self._letters = frozenset("".join(forms))
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self.__init__(mask=self._mask)  # type: ignore[misc]
+
+    def __call__(self, text: str) -> str:
+        """The text without secrets."""
+        if not any(start in text for start in self._starts):
+            return text
+        for start, form in self._forms:
+            if start in text:
+                text = self._masked(text, start, form)
+        return text
+
+    def touches(self, data: bytes) -> bool:
+        """Whether there may be a secret in an encoded text."""
+        return any(needle in data for needle in self._needles)
+
+    def json(self, value: Any) -> Any:
+        """A JSON value without secrets; the value itself is not changed."""
+        return self._json(value) if self._forms else value
+
+    def held_back(self, text: str) -> int:
+        """How many characters at the end of a text may be the beginning of a secret."""
+        longest = 0
+        if text[-1:] not in self._letters:
+            return longest
+        for _, form in self._forms:
+            for length in range(min(len(form), len(text)), longest, -1):
+                if text.endswith(form[:length]):
+                    longest = length
+                    break
+        return longest
+
+    def _json(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, dict):
+            return {
+                key if _FIELD.fullmatch(str(key)) else self(str(key)): self._json(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self._json(item) for item in value]
+        return value
+
+    def _masked(self, text: str, start: str, form: str) -> str:
+        pieces, position = [], 0
+        while (found := text.find(start, position)) >= 0:
+            end = found + _common(text, found, form)
+            is_whole = end - found == len(form)
+            if not is_whole and _GOES_ON.match(text, end):  # another word that begins alike
+                pieces.append(text[position:end])
+            else:
+                pieces += [text[position:found], self._mask]
+            position = end
+        return "".join([*pieces, text[position:]])
+
+
+KNOWN = Scrubber()
+"""The secrets this process knows."""
+
+
+@lru_cache(maxsize=64)
+def scrubber_of(secrets: frozenset[str], mask: str = MASK) -> Scrubber:
+    """A scrubber for some secrets only: what it leaves depends on nothing else."""
+    return Scrubber(secrets, mask)
+
+
+def encoded(value: Any, encode: Callable[[Any], bytes]) -> bytes:
+    """A value as JSON without the secrets this process knows."""
+    data = encode(value)
+    if KNOWN.touches(data):
+        data = encode(KNOWN.json(msgspec.json.decode(data)))
+    return data
+
+
+def encodings(secret: str) -> Iterator[str]:
+    """A secret as it appears in texts: plain, in URLs, in JSON, in HTML, in base64."""
+    plain = [secret]
+    for how, safe in ((quote, ""), (quote, "/"), (quote_plus, "")):
+        text = how(secret, safe=safe, errors="surrogateescape")
+        plain += [text, _QUOTED.sub(lambda escape: escape[0].lower(), text)]
+    for ascii_only in (True, False):
+        once = json.dumps(secret, ensure_ascii=ascii_only)[1:-1]
+        plain += [once, json.dumps(once, ensure_ascii=ascii_only)[1:-1]]
+    plain.append(html.escape(secret))
+    yield from dict.fromkeys(plain)
+    whole = base64.b64encode(_bytes(secret)).decode()
+    for text in (whole, *(_base64_core(_bytes(secret), offset) for offset in range(3))):
+        if len(text) >= LEAST:
+            yield text
+            yield text.translate({ord("+"): "-", ord("/"): "_"})
+
+
+def _base64_core(data: bytes, offset: int) -> str:
+    """What base64 makes of these bytes after so many others, whatever those and the next are."""
+    whole = base64.b64encode(b"\0" * offset + data).decode()
+    return whole[offset + bool(offset) : (offset + len(data)) * 8 // 6]
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _is_telling(secret: str) -> bool:
+    """Whether a value can be told from ordinary text."""
+    return len(secret) >= LEAST and secret.lower() not in COMMON and len(set(secret)) > 2
+
+
+def _start(form: str) -> str:
+    """The shortest beginning that may stand for the whole: a plain word may not."""
+    length = LEAST
+    while length < len(form) and _is_word(form[:length]):
+        length += 1
+    return form[:length]
+
+
+def _is_word(text: str) -> bool:
+    return text.isalpha() and (text.islower() or text.isupper() or text.istitle())
+
+
+def _common(text: str, at: int, form: str) -> int:
+    """How many characters of the form stand in the text at a place."""
+    low, high = 0, len(form)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text.startswith(form[:middle], at):
+            low = middle
+        else:
+            high = middle - 1
+    return low
