@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import nel
 from hypothesis import HealthCheck, settings
 from loopback import loopback
 
 from nemo_evaluator.config.scrubber import KNOWN
 
-__all__ = ["loopback"]
+__all__ = ["loopback", "nel"]
 
 # The machine may be shared: slowness of a generator is no failure of what is tested.
 settings.register_profile("nel", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,34 +6,18 @@ import json
 import os
 import pty
 import subprocess
-import sys
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Nel
 from published import share_right, write_results
 from runs import NEL
 
 from nemo_evaluator import evaluate
-from nemo_evaluator.cli.main import main
 from nemo_evaluator.executors.show import Wanted, show
 from nemo_evaluator.results.pick import Kind
-
-Nel = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def nel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nel:
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nel", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert isinstance(ended.value.code, int)
-        return (ended.value.code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture(scope="module")

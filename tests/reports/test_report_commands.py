@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import Nel
 from published import share_right, write_results
 
 from nemo_evaluator import evaluate
-from nemo_evaluator.cli.main import main
 
 CONFIG = """
 services:
@@ -23,23 +21,6 @@ services:
 benchmarks:
   - {name: sample, max_problems: 3, max_system_retries: 1}
 """
-Nel = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def nel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nel:
-    """Runs a command in this process: exit code, what it printed, what it complained of."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nel", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -134,8 +134,7 @@ def test_csv_begins_as_published() -> None:
     head = render(report(), "csv").splitlines()[0]
     assert head.startswith("benchmark,samples,repeats,metric,score,ci_lower,ci_upper,")
     rows = list(csv.DictReader(io.StringIO(render(several(), "csv"))))
-    headlines = [row for row in rows if row["headline"] == "true"]
-    assert [(r["model"], r["score"]) for r in headlines] == [
+    assert [(r["model"], r["score"]) for r in rows] == [
         (NASTY, "0.642000"),
         ("other", "0.642000"),
         ("tiny", "0.800000"),
@@ -144,10 +143,13 @@ def test_csv_begins_as_published() -> None:
 
 def test_json_tells_everything() -> None:
     data = json.loads(render(report(), "json"))
-    assert data["report_version"] == 1 and data["n_benchmarks"] == 3
+    assert data["report_version"] == 2 and data["n_benchmarks"] == 3
     entry = data["benchmarks"]["gsm8k"]
     assert entry["coverage"] == 0.97 and entry["metrics"]["pass@1"]["ci_lower"] == 0.592
     assert entry["latency_p50_ms"] == 120.0 and entry["failures"] == {"rate_limit": 3}
+    assert entry["samples"] == 100 and entry["pass@1"] == entry["metrics"]["pass@1"]
+    assert entry["categories"]["a & b"]["mean_reward"] == 0.5
+    assert entry["breakdowns"]["category"]["a & b"]["ci_lower"] == 0.45
     assert data["benchmarks"]["nothing"]["headline"] is None
     texts = [notice["text"] for notice in data["notices"]]
     assert "no results of never_begun" in texts

@@ -22,6 +22,7 @@ from ..engine.shards import FOLDER, KEY, RANGE, Shard, shard_of
 from ..errors import ConfigError
 from ..reports.render import write_reports
 from ..results.derive import publish
+from ..results.foreign import is_foreign
 from ..results.journal import Header, encode, scan
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, RUN_INFO, TRAFFIC
 from ..results.run_info import (
@@ -33,6 +34,7 @@ from ..results.run_info import (
 from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
 from .ending import Terms, ending_of
+from .merge_published import merge_published
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ def merge(
     if not folders:
         hint = f"run each with --shard INDEX/TOTAL -o {directory}"
         raise ConfigError(f"holds no shards ({FOLDER}*)", where=str(directory), hint=hint)
+    if all(_is_foreign(folder) for folder in folders):
+        return _merge_published(directory, folders, partial, repeats, command)
     parts = [_read(folder) for folder in folders]
     _check(parts, partial, directory)
     plans = [_whole(plan) for plan in parts[0].plans.values()]
@@ -83,6 +87,24 @@ def merge(
         for plan in plans:
             _join(directory / plan.slug, parts, plan, info)
         return _finish(directory, parts, plans, info)
+
+
+def _is_foreign(shard: Path) -> bool:
+    """Whether another tool wrote it."""
+    return not (shard / PLAN_LOCK).exists() and any(map(is_foreign, shard.iterdir()))
+
+
+def _merge_published(
+    directory: Path, folders: Sequence[Path], partial: bool, repeats: int | None, command: str
+) -> Merged:
+    """Shards of another tool."""
+    with directory_lock(directory):
+        info, summaries = merge_published(
+            directory, folders, partial=partial, repeats=repeats, command=command
+        )
+    ending = ending_of(summaries, Terms(again="resume the shards and merge again"))
+    summary = RunSummary(run=info, benchmarks=summaries, directory=str(directory))
+    return Merged(summary, len(folders), ending.messages, ending.code)
 
 
 def _by_number(path: Path) -> tuple[int, str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ..engine.plan import read_lock
 from ..errors import ConfigError
-from ..reports.sources import Found, bundle_source, run_sources
+from ..reports.sources import Found, bundle_source, rows_source, run_sources
 from ..results.derive import publish
+from ..results.foreign import is_foreign
 from ..results.layout import JOURNAL, PLAN_LOCK, RUN_INFO
 from ..results.read_bundle import BUNDLES
 from ..results.run_info import read_run_info
@@ -69,7 +70,10 @@ def _below(path: Path, anew: bool) -> Iterator[Found]:
     else:
         if (path.parent / PLAN_LOCK).is_file() and (path / JOURNAL).is_file() and _stale_one(path):
             refresh(path.parent)
-        yield from (bundle_source(bundle) for bundle in sorted(path.glob(BUNDLES)))
+        bundles = sorted(path.glob(BUNDLES))
+        yield from map(bundle_source, bundles)
+        if not bundles and is_foreign(path):
+            yield rows_source(path)
         for child in _folders(path):
             yield from _below(child, anew)
 

@@ -54,7 +54,7 @@ def show(directory: Path, wanted: Wanted) -> Iterator[Shown]:
         return _rows(folders, wanted)
     others = {_name(folder): folder for folder in _folders(wanted.other, wanted.benchmark)}
     if len(folders) == len(others) == 1:
-        pairs = [(folders[0], *others.values())]
+        pairs = [(folders[0], next(iter(others.values())))]
     else:
         pairs = [(folder, others[name]) for folder in folders if (name := _name(folder)) in others]
     if not pairs:

@@ -1,4 +1,8 @@
-"""A report as data: JSON, CSV and a LaTeX table."""
+"""A report as data: JSON, CSV and a LaTeX table.
+
+What the published format has stands where that has it: metrics and categories of a benchmark by
+name in its entry of the JSON, one line per benchmark in the CSV. Ours comes on top.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,9 @@ from typing import Any
 
 import msgspec
 
-from ..results.read_bundle import Measure
 from . import figures as show
 from .tables import csv_table, latex_table
-from .view import REPORT_VERSION, Report, Result, metrics
+from .view import REPORT_VERSION, Report, Result
 
 CSV_COLUMNS = (
     "benchmark",
@@ -22,7 +25,6 @@ CSV_COLUMNS = (
     "ci_upper",
     "n",
     "method",
-    "headline",
     "model",
     "run_id",
     "scored",
@@ -54,7 +56,7 @@ def to_json(report: Report) -> str:
 
 
 def to_csv(report: Report) -> str:
-    """A line per result and metric."""
+    """A line per result: its headline. All metrics are in the JSON report."""
     return csv_table(CSV_COLUMNS, list(_csv_rows(report)))
 
 
@@ -78,45 +80,50 @@ def to_latex(report: Report) -> str:
 def _entry(result: Result) -> dict[str, Any]:
     data: dict[str, Any] = msgspec.to_builtins(result.data)
     known = data["runtime"]["latency_percentiles_ms"]
-    return {
+    breakdowns = data.pop("categories")
+    entry = {
         "benchmark": data.pop("name"),
         **data,
+        "categories": {
+            group: {"mean_reward": measure["value"], **measure}
+            for group, measure in breakdowns.get("category", {}).items()
+        },
+        "breakdowns": breakdowns,
         "samples": data["n_problems"],
         "total_tokens": data["runtime"]["total_tokens"],
         "latency_p50_ms": known.get("p50"),
         "flips": msgspec.to_builtins(result.flips),
         "path": result.path,
     }
+    # A metric named like a field stands under "metrics" only.
+    return {**data["metrics"], **entry}
 
 
 def _csv_rows(report: Report) -> Iterator[list[Any]]:
     for result in report.results:
-        data = result.data
-        rows: list[tuple[str, Measure | None]] = [*metrics(data)]
-        for name, measure in rows or [("", None)]:
-            yield [
-                result.benchmark,
-                data.n_problems,
-                data.repeats,
-                name,
-                measure and measure.value,
-                measure and measure.ci_lower,
-                measure and measure.ci_upper,
-                measure and measure.n,
-                measure and measure.method,
-                measure is not None and name == data.headline,
-                data.model,
-                data.run_id,
-                data.n_scored,
-                data.n_rollouts,
-                data.coverage,
-                data.truncated,
-                data.no_answer,
-                data.simulated,
-                data.runtime.total_tokens,
-                data.runtime.cost_usd,
-                data.runtime.latency_percentiles_ms.get("p50"),
-            ]
+        data, measure = result.data, result.score
+        yield [
+            result.benchmark,
+            data.n_problems,
+            data.repeats,
+            data.headline or "",
+            measure and measure.value,
+            measure and measure.ci_lower,
+            measure and measure.ci_upper,
+            measure and measure.n,
+            measure and measure.method,
+            data.model,
+            data.run_id,
+            data.n_scored,
+            data.n_rollouts,
+            data.coverage,
+            data.truncated,
+            data.no_answer,
+            data.simulated,
+            data.runtime.total_tokens,
+            data.runtime.cost_usd,
+            data.runtime.latency_percentiles_ms.get("p50"),
+        ]
 
 
 def _tex_row(result: Result) -> tuple[str, ...]:

@@ -56,8 +56,14 @@ def markdown(text: str) -> str:
 
 
 def markdown_code(text: str) -> str:
-    """One line as code, for the words of a model: no markup, no mention of a person, no link."""
-    text = one_line(text)
+    """One line as code, for the words of a model: no markup, no mention of a person, no link.
+
+    A pipe after a backslash begins a code of its own: escaped, it would end the cell of a table.
+    """
+    return " ".join(map(_code, re.split(r"(?<=\\)(?=\|)", one_line(text))))
+
+
+def _code(text: str) -> str:
     if not text:
         return ""
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)

@@ -66,7 +66,9 @@ def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in data.failures.items())
         text = f"no score: {data.n_scored or 0:,}{whole} rollouts have a verdict"
         yield Tone.BAD, text + (f" ({kinds})" if kinds else "")
+        yield from _told(data)
         return
+    yield from _told(data)
     yield from _coverage(data)
     yield from _answers(data)
     gap = _strict_gap(data)
@@ -77,6 +79,16 @@ def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
         yield Tone.UNSURE, "the bundle gives no interval for the score"
     if data.coverage is None:
         yield Tone.UNSURE, "the bundle does not say how many rollouts got a verdict"
+
+
+def _told(data: Published) -> Iterator[tuple[Tone, str]]:
+    """Where a bundle of another tool counts what nobody judged."""
+    if data.told is not None:
+        score = "no score" if data.score is None else f"{data.score.value:.4f}"
+        text = f"the bundle itself says {data.told:.4f}, the rows in results.jsonl give {score}"
+        if data.coverage is not None and data.coverage < 1:
+            text += ": rows without a verdict do not count as wrong here"
+        yield Tone.BAD, text
 
 
 def _coverage(data: Published) -> Iterator[tuple[Tone, str]]:

@@ -73,7 +73,7 @@ FORMATS: dict[str, Format] = {
     "markdown": Format("md", "tables for reading and for merge requests", to_markdown),
     "html": Format("html", "one self-contained page with plots", to_html),
     "json": Format("json", "everything as data", data.to_json),
-    "csv": Format("csv", "one line per benchmark and metric", data.to_csv),
+    "csv": Format("csv", "one line per benchmark", data.to_csv),
     "latex": Format("tex", "a booktabs table", data.to_latex),
 }
 

@@ -10,7 +10,8 @@ import msgspec
 
 from ..errors import ConfigError
 from ..results.flips import Flips
-from ..results.layout import RUN_INFO
+from ..results.foreign import is_foreign, published_rows, recounted
+from ..results.layout import RESULTS, RUN_INFO
 from ..results.read_bundle import BUNDLES, Published, read_bundle
 from ..results.run_info import RunInfo, read_run_info
 
@@ -48,11 +49,18 @@ def run_sources(directory: Path) -> Iterator[Found]:
 def bundle_source(path: Path) -> Found:
     """A bundle, with its run where it stands in a run's directory. Raises ConfigError."""
     result = read_bundle(path)
+    if is_foreign(path.parent):
+        result = recounted(result, path.parent)
     parent = path.parent.parent
     run = read_run_info(parent) if (parent / RUN_INFO).is_file() else None
     if run is not None and run.run_id != result.run_id:
         run = None
     return Found(path, result, run)
+
+
+def rows_source(folder: Path) -> Found:
+    """The rows in a folder that has no bundle."""
+    return Found(folder / RESULTS, published_rows(folder))
 
 
 def _flips(path: Path) -> list[Flips]:

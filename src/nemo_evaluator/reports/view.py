@@ -14,7 +14,7 @@ from ..types import Record
 from .notices import Notice, notices
 from .sources import Found
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 
 class Result(Record, frozen=True, kw_only=True, omit_defaults=False):

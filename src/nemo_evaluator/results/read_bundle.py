@@ -116,6 +116,8 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
     identity: Mapping[str, Json]
     """What makes it comparable; empty where another tool did not write it."""
     digest: str | None
+    told: float | None = None
+    """What the bundle itself gives as the score, where its rows give another."""
 
     @property
     def score(self) -> Measure | None:

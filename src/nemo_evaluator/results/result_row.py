@@ -150,6 +150,24 @@ def decode_row(line: bytes) -> ResultRow | None:
 _decoder = msgspec.json.Decoder(ResultRow)
 
 
+class _Key(msgspec.Struct):
+    problem_idx: int
+    repeat: int = 0
+
+
+_keys = msgspec.json.Decoder(_Key)
+
+
+def read_key(line: bytes) -> RolloutKey | None:
+    """Which rollout a line is of, without reading its texts; None where it is no row."""
+    try:
+        found = _keys.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        row = _foreign(line)
+        return row.key if row is not None else None
+    return RolloutKey(found.problem_idx, found.repeat)
+
+
 def _foreign(line: bytes) -> ResultRow | None:
     try:
         row = json.loads(line)
