@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test test-all lint bench docs clean
+.PHONY: demo test quick test-all lint bench docs clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+quick: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 -m "not slow and not process"
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2

@@ -21,6 +21,34 @@ settings.register_profile("nel", deadline=None, suppress_health_check=[HealthChe
 settings.load_profile("nel")
 
 
+PROCESSES = (
+    "benchmarks/test_all_eight.py",
+    "benchmarks/test_benchmarks_hub.py",
+    "cli/test_commands.py",
+    "cli/test_judge_command.py",
+    "cli/test_proxy_command.py",
+    "cli/test_traffic_command.py",
+    "decisions/test_rates.py",
+    "docs/",
+    "end_to_end/",
+    "environments/test_hub.py",
+    "reports/test_page.py",
+    "sandboxes/",
+    "services/test_simulated_server.py",
+    "stats/test_stats_simulation.py",
+    "traffic/proxy/test_real_clients.py",
+)
+"""Tests that start processes, containers or browsers, or draw many samples: `make quick` leaves
+them out, so that it can be run between two edits."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    root = Path(__file__).resolve().parent
+    for item in items:
+        if item.path.relative_to(root).as_posix().startswith(PROCESSES):
+            item.add_marker(pytest.mark.process)
+
+
 OFFLINE = Path(__file__).resolve().parent / "support" / "offline"
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])]

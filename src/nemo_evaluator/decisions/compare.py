@@ -192,10 +192,10 @@ def _step(*sources: Source) -> float:
     most = 1
     for source in sources:
         assert source.rollouts is not None
-        rewards = source.rollouts.rewards
-        if not np.isin(rewards[~np.isnan(rewards)], (0.0, 1.0)).all():
+        scored = ~np.isnan(source.rollouts.rewards)
+        if not np.isin(source.rollouts.rewards[scored], (0.0, 1.0)).all():
             return 0.0
-        most = max(most, int(source.rollouts.repeats.max()) + 1)
+        most = max(most, int(source.rollouts.repeats[scored].max()) + 1)
     return 1 / most
 
 

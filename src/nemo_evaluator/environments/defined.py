@@ -103,7 +103,7 @@ class DefinedEnvironment:
             if not self.needs_judge:
                 probe.check(problem, self.grading.metadata(problem))
 
-        check_rows(order, attempt, where=self.name)
+        check_rows(order, attempt, where=self.name, line_of=self._rows.line_of)
         for role in ("category_field", "cluster_field"):
             name = getattr(self._d, role)
             if name is not None and name not in fields:

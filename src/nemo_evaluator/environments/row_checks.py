@@ -24,9 +24,17 @@ class ChecksRows(Protocol):
         """Raise one ConfigError for all rows of ``order`` that cannot be asked or scored."""
 
 
-def check_rows(order: Iterable[int], attempt: Callable[[int], None], *, where: str) -> None:
-    """Call ``attempt`` for each row. Raises one ConfigError for what it raised. Blocks."""
-    found: dict[tuple[str, str | None], dict[int, str | None]] = {}
+def check_rows(
+    order: Iterable[int],
+    attempt: Callable[[int], None],
+    *,
+    where: str,
+    line_of: Callable[[int], str | None] = lambda _: None,
+) -> None:
+    """Call ``attempt`` for each row. Raises one ConfigError for what it raised. Blocks.
+
+    ``line_of`` gives ``file:line`` of a row that stands in a file."""
+    found: dict[tuple[str, str | None], list[int]] = {}
     deadline = time.monotonic() + CHECK_SECONDS
     tried = 0
     for idx in order:
@@ -36,11 +44,11 @@ def check_rows(order: Iterable[int], attempt: Callable[[int], None], *, where: s
         try:
             attempt(idx)
         except ConfigError as error:
-            found.setdefault((error.what, error.hint), {})[idx] = error.where
+            found.setdefault((error.what, error.hint), []).append(idx)
     if not found:
         return
     errors = [
-        ConfigError(what, where=_place(rows, where, tried), hint=hint)
+        ConfigError(what, where=f"{where}, {_rows(rows, tried, line_of)}", hint=hint)
         for (what, hint), rows in sorted(found.items(), key=lambda item: -len(item[1]))
     ]
     if len(errors) == 1:
@@ -50,22 +58,14 @@ def check_rows(order: Iterable[int], attempt: Callable[[int], None], *, where: s
     raise ConfigError(f"{len(errors)} faults in the rows:\n{lines}{more}", where=where)
 
 
-def _place(rows: dict[int, str | None], where: str, tried: int) -> str:
-    """The rows by number, or by the places that the errors name themselves (``quiz.csv:5``)."""
-    named = [place for idx, place in rows.items() if place and place != f"{where}, row {idx}"]
-    if len(named) < len(rows):
-        return f"{where}, {_rows(list(rows), tried)}"
-    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
-    return ", ".join(named[:SHOWN]) + more
-
-
-def _rows(rows: list[int], tried: int) -> str:
-    """``row 7``, ``rows 3, 7 and 12``, ``all 120 rows``."""
+def _rows(rows: list[int], tried: int, line_of: Callable[[int], str | None]) -> str:
+    """``row 7 (faq.csv:9)``, ``rows 3, 7 and 12``, ``all 120 rows``."""
     if len(rows) == tried > 1:
         return f"all {tried} rows"
-    named = sorted(rows)[:SHOWN]
+    lines = {row: line_of(row) for row in sorted(rows)[:SHOWN]}
+    named = [f"{row} ({line})" if line else str(row) for row, line in lines.items()]
     if len(rows) == 1:
         return f"row {named[0]}"
     if len(rows) > SHOWN:
-        return f"rows {', '.join(map(str, named))} and {len(rows) - SHOWN} more"
-    return f"rows {', '.join(map(str, named[:-1]))} and {named[-1]}"
+        return f"rows {', '.join(named)} and {len(rows) - SHOWN} more"
+    return f"rows {', '.join(named[:-1])} and {named[-1]}"

@@ -37,6 +37,12 @@ class Dataset:
     """Resolved commit of a hub dataset."""
     digest: str = ""
     """sha256 over the rows."""
+    path: Path | None = None
+    """The file they were read from."""
+
+    def line_of(self, idx: int) -> str | None:
+        """``file:line`` of a row (its last line), where rows stand on lines of a file."""
+        return line_of(self.path, idx) if self.path is not None else None
 
 
 def load(source: Source, *, folder: Path | None = None) -> Dataset:
@@ -52,7 +58,7 @@ def load(source: Source, *, folder: Path | None = None) -> Dataset:
     if isinstance(source, str | Path):
         path = _find(Path(source), folder)
         rows = read_file(path)
-        return Dataset(rows=rows, name=path.name, digest=digest_rows(rows))
+        return Dataset(rows=rows, name=path.name, digest=digest_rows(rows), path=path)
     rows = _checked(source, "rows")
     return Dataset(rows=rows, name="rows", digest=digest_rows(rows))
 
@@ -73,18 +79,19 @@ def read_file(path: Path) -> list[Row]:
         raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
 
 
-def place_of(path: Path, idx: int) -> str:
-    """Where a row stands, for a message: ``file:line`` (its last line) where rows have lines."""
+def line_of(path: Path, idx: int) -> str | None:
+    """``file:line`` of a row (its last line), where rows stand on lines of a file."""
+    ending = path.suffix.lower()
+    if ending not in (".csv", ".tsv", ".jsonl"):
+        return None
     with path.open(encoding="utf-8-sig", newline="") as file:
-        if path.suffix.lower() in (".csv", ".tsv"):
-            reader = csv.reader(file, delimiter="," if path.suffix.lower() == ".csv" else "\t")
+        if ending == ".jsonl":
+            filled = (number for number, text in enumerate(file, 1) if text.strip())
+        else:
+            reader = csv.reader(file, delimiter="," if ending == ".csv" else "\t")
             filled = (reader.line_num for cells in reader if cells)
-            line = next(islice(filled, idx + 1, None), None)  # the header is one of them
-            return f"{path}:{line}"
-        if path.suffix.lower() == ".jsonl":
-            lines = (number for number, text in enumerate(file, 1) if text.strip())
-            return f"{path}:{next(islice(lines, idx, None), None)}"
-    return f"{path}, row {idx}"
+            next(filled, None)  # the header
+        return f"{path}:{next(islice(filled, idx, None), '?')}"
 
 
 def digest_rows(rows: Sequence[Row]) -> str:

@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from ..scoring.primitives import PRIMITIVES
 from .define import Definition
 from .params import check_params
-from .rows import Row, place_of, read_file
+from .rows import Row, read_file
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 QUESTION = ("question", "prompt", "input", "problem", "query", "instruction", "text")
@@ -67,7 +67,7 @@ def table_benchmark(path: Path, params: Mapping[str, Any]) -> Definition:
         dataset=path.resolve(),
         prompt=columns.prompt,
         scorer=PRIMITIVES[columns.scorer],
-        prepare_row=partial(_prepared, columns, path),
+        prepare_row=partial(_prepared, columns),
         category_field=columns.category,
         given=dict(params),
     )
@@ -169,34 +169,31 @@ def _is_number(value: Any) -> bool:
     return True
 
 
-def _prepared(
-    columns: Columns, path: Path, row: dict[str, Any], idx: int, _rng: Random
-) -> dict[str, Any]:
+def _prepared(columns: Columns, row: dict[str, Any], _idx: int, _rng: Random) -> dict[str, Any]:
     """The row with the fields that the prompt and the scorer use."""
     prepared = {**row, "question": row.get(columns.question), "target": row.get(columns.target)}
     if columns.options:
-        options = _listed(row, columns.options, path, idx)
+        options = _listed(row, columns.options)
         prepared["options_text"] = "\n".join(
             f"{letter}. {text}" for letter, text in zip(ascii_uppercase, options, strict=False)
         )
-        prepared["target"] = _letter(row.get(columns.target), options, path, idx)
+        prepared["target"] = _letter(row.get(columns.target), options)
     return prepared
 
 
-def _listed(row: Row, columns: Sequence[str], path: Path, idx: int) -> list[str]:
+def _listed(row: Row, columns: Sequence[str]) -> list[str]:
     if len(columns) > 1:
         return [str(row[name]) for name in columns if row.get(name) not in (None, "")]
     options = row.get(columns[0])
     if not isinstance(options, list) or not 2 <= len(options) <= len(ascii_uppercase):
         raise ConfigError(
             f"{columns[0]!r} is not a list of 2 to {len(ascii_uppercase)} options",
-            where=place_of(path, idx),
             hint="fix the row, or name other columns: --options-field A,B,C,D",
         )
     return [str(option) for option in options]
 
 
-def _letter(target: Any, options: Sequence[str], path: Path, idx: int) -> str:
+def _letter(target: Any, options: Sequence[str]) -> str:
     """The letter of the right option: given as a letter, or as the option's text."""
     text = str(target).strip()
     letters = ascii_uppercase[: len(options)]
@@ -206,6 +203,5 @@ def _letter(target: Any, options: Sequence[str], path: Path, idx: int) -> str:
         return text.upper()
     raise ConfigError(
         f"the expected answer {text!r} is neither an option nor a letter up to {letters[-1]}",
-        where=place_of(path, idx),
         hint="an index is not accepted: it could start at 0 or at 1",
     )
