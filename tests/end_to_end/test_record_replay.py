@@ -59,10 +59,13 @@ async def test_a_replay_is_the_same_run(tmp_path: Path) -> None:
     replay = {"name": "replay", "config": {"path": path}}
     second = await run(tmp_path, "replayed", url, replay, max_concurrent=3)
     assert first.exit_code == second.exit_code
-    recorded = (tmp_path / "recorded/sample/results.jsonl").read_bytes()
-    assert (tmp_path / "replayed/sample/results.jsonl").read_bytes() == recorded
-    kinds = {row["outcome"] for row in rows(tmp_path / "recorded/sample")}
-    assert "scored" in kinds and len(recorded.splitlines()) == 240
+    for name in ("results.jsonl", "unscored.jsonl"):
+        recorded = tmp_path / "recorded/sample" / name
+        replayed = tmp_path / "replayed/sample" / name
+        assert recorded.exists() == replayed.exists()
+        assert not recorded.exists() or replayed.read_bytes() == recorded.read_bytes()
+    kinds = [row["outcome"] for row in rows(tmp_path / "recorded/sample")]
+    assert "scored" in kinds and len(kinds) == 240
     a, b = first.summary.benchmarks[0], second.summary.benchmarks[0]
     assert a.metrics == b.metrics and a.failures == b.failures and a.outcomes == b.outcomes
 

@@ -137,12 +137,13 @@ def test_several_faults_come_in_one_error() -> None:
     )
 
 
-def test_a_place_named_by_the_fault_itself_is_kept() -> None:
+def test_rows_of_a_file_are_named_by_their_lines() -> None:
     def attempt(idx: int) -> None:
-        raise ConfigError("no option", where=f"quiz.csv:{idx + 2}")
+        if idx:
+            raise ConfigError("no option")
 
-    with pytest.raises(ConfigError, match=r"^quiz\.csv:2, quiz\.csv:3: no option$"):
-        check_rows(range(2), attempt, where="bench")
+    with pytest.raises(ConfigError, match=r"^bench, row 1 \(quiz\.csv:3\): no option$"):
+        check_rows(range(2), attempt, where="bench", line_of=lambda idx: f"quiz.csv:{idx + 2}")
 
 
 FILE = """
@@ -158,7 +159,7 @@ def sums(sample):
 @pytest.mark.parametrize(
     ("csv", "prompt", "message"),
     [
-        ("a,sum\n1,2\n3,many\n", "{a} + 1?", "sums, row 1: .*'many' is no number"),
+        ("a,sum\n1,2\n3,many\n", "{a} + 1?", "sums, row 1 .*sums.csv:3.*'many' is no number"),
         ("a,sum\n1,2\n3,4\n", "{b} + 1?", "sums, all 2 rows: .*'b'"),
     ],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from loopback import FAULTS, Call, Loopback, Reply, text_reply
+from runs import rows
 
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.executors.local import RunResult
@@ -83,5 +84,4 @@ async def replay(
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
     [path] = folder.glob("*/results.jsonl")
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    return rows(path.parent)
