@@ -167,6 +167,14 @@ async def test_timeouts_say_which(
     assert text in str(caught)
 
 
+async def test_a_stalled_body_is_late(loopback: Loopback, connect: Open) -> None:
+    loopback.script(lambda call: Reply(manner=Manner.DRIP, body=b"{}" * 9, interval=0.3))
+    caught = await failure(connect(loopback.url, idle_timeout=0.1))
+    assert caught.kind is Failure.TIMEOUT
+    text = "timeout: not one more byte of the answer within 0.1 s (timeouts.idle)"
+    assert str(caught) == text
+
+
 async def test_a_slow_body_is_not_late_once_it_began(loopback: Loopback, connect: Open) -> None:
     loopback.script(lambda call: drip(call, interval=0.002))
     response = await connect(loopback.url, first_byte_timeout=0.2)(request())
@@ -297,6 +305,7 @@ async def test_check_warns_of_a_model_that_is_not_listed(connect: Open) -> None:
 @pytest.mark.parametrize("status", [401, 403])
 async def test_check_refuses_a_bad_key(loopback: Loopback, connect: Open, status: int) -> None:
     loopback.models_reply = error(status, "no")
+    loopback.script(error(status, "no"))
     hint = "set api_key: ${VARIABLE} of the service, --api-key-env or NEMO_API_KEY"
     peer = loopback.url.removesuffix("/v1")
     with pytest.raises(ConfigError) as caught:
@@ -304,6 +313,18 @@ async def test_check_refuses_a_bad_key(loopback: Loopback, connect: Open, status
     assert str(caught.value) == f"{peer}: the api_key was refused (HTTP {status}) — {hint}"
     with pytest.raises(ConfigError, match="it wants an api_key"):
         await connect(loopback.url).check("m")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_key_that_may_only_not_list_models_is_a_warning(
+    loopback: Loopback, connect: Open, status: int
+) -> None:
+    loopback.models_reply = error(status, "no")
+    loopback.script(error(400, "messages: field required"))
+    warning = await connect(loopback.url, api_key="narrow").check("m")
+    text = f"the key may not list the models (HTTP {status}); that alone is no obstacle"
+    assert warning == text
+    assert [call.body for call in loopback.calls if call.method == "POST"] == [{}]
 
 
 @pytest.mark.parametrize(

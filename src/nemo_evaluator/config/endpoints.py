@@ -36,7 +36,20 @@ def check_url(url: str) -> str:
         raise ValueError(f"{shown!r} must start with http:// or https://{hint}")
     if not urlsplit(url).hostname:
         raise ValueError(f"{shown!r} names no host")
+    check_port(url)
     return url.rstrip("/")
+
+
+def check_port(url: str) -> None:
+    """Raises ValueError unless the port of a URL, if it names one, is a number from 1 to 65535."""
+    parts = urlsplit(url)
+    try:
+        wrong = parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong:
+        shown = parts.netloc.rpartition("@")[2]
+        raise ValueError(f"the port in {shown!r} must be a number from 1 to 65535")
 
 
 class TimeoutsConfig(ConfigRecord):
@@ -48,6 +61,9 @@ class TimeoutsConfig(ConfigRecord):
     """Seconds until the first byte of the answer."""
     total: float | None = Field(None, gt=0)
     """Seconds for one try, from connecting to the last byte."""
+    idle: float | None = Field(300.0, gt=0)
+    """Seconds between two pieces of an answer once it has begun; a body that stalls longer is given
+    up and asked for again."""
 
 
 class PriceConfig(ConfigRecord):

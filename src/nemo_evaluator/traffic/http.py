@@ -28,11 +28,14 @@ from .net.headers import Headers, RequestHead, problem, request_target
 from .net.origin import Origin
 from .net.pool import Pool
 from .net.response import Response
+from .net.tls import Tls
 from .types import ModelRequest, ModelResponse
 from .urls import PATHS, api_root, base_url, endpoint_url, models_url, peer_name, split_credentials
 from .wire import decode, encode
 
 CHECK_SECONDS = 10.0
+REFUSED = (401, 403)
+EMPTY = b"{}"
 USER_AGENT = f"nemo-evaluator/{__version__}"
 
 
@@ -50,12 +53,16 @@ class HttpTransport:
         connect_timeout: float | None = 10.0,
         first_byte_timeout: float | None = None,
         total_timeout: float | None = None,
+        idle_timeout: float | None = None,
+        tls: Tls | None = None,
+        proxy: str | None = None,
     ) -> None:
         url, credentials = split_credentials(endpoint_url(url, protocol))
         self.url = url
         self.peer = peer_name(url)
         self._has_key = bool(api_key or credentials)
-        self._origin = Origin.of(url)
+        self._origin = Origin.of(url, proxy)
+        self._tls = tls.context() if tls is not None else None
         self.headers = _headers(api_key, credentials, headers or {}, self.peer)
         """Sent with every request; a request's own headers of the same name win."""
         self._json = Headers.of({"Content-Type": "application/json"}, self.headers)
@@ -66,9 +73,11 @@ class HttpTransport:
             Limit.CONNECT: connect_timeout,
             Limit.FIRST_BYTE: first_byte_timeout,
             Limit.TOTAL: total_timeout,
+            Limit.IDLE: idle_timeout,
         }
         self._pool: Pool | None = None
         self._clocks: list[Clock] = []
+        self._idle: Clock | None = None
 
     async def __call__(self, request: ModelRequest) -> ModelResponse:
         """One try. Raises TransportError, and PermanentError for a header that cannot be sent."""
@@ -132,14 +141,15 @@ class HttpTransport:
         """Pre-flight: is anybody there, and does the key open the door?
 
         Returns a warning or None. Raises ConfigError for an unreachable host or a refused key; any
-        other answer decides nothing.
+        other answer decides nothing. A key may answer questions and yet not list models, so one
+        that is refused the list is shown with an empty question, which no endpoint answers.
         """
-        head = self._head("GET", models_url(self.url), self.headers)(0)
-        pool = self._pool or self._opened()
+        listing = self._head("GET", models_url(self.url), self.headers)(0)
+        question = self._head("POST", self.url, self._json)(len(EMPTY))
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                response = await pool.request(head)
-                status, data = response.status, await response.read()
+                status, data = await self._asked(listing)
+                refused = status in REFUSED and (await self._asked(question, EMPTY))[0] in REFUSED
         except CannotConnect as error:
             raise ConfigError(
                 f"unreachable: {error}",
@@ -148,19 +158,28 @@ class HttpTransport:
             ) from None
         except (NetError, TimeoutError):
             return None
-        if status in (401, 403):
+        if refused:
             given = "the api_key was refused" if self._has_key else "it wants an api_key"
             raise ConfigError(
                 f"{given} (HTTP {status})",
                 where=self.peer,
                 hint="set api_key: ${VARIABLE} of the service, --api-key-env or NEMO_API_KEY",
             )
+        if status in REFUSED:
+            return f"the key may not list the models (HTTP {status}); that alone is no obstacle"
         return _unknown_model_warning(data, model) if status == 200 else None
+
+    async def _asked(self, head: bytes, body: bytes = b"") -> tuple[int, bytes]:
+        """Status and body of a small request. Raises NetError."""
+        pool = self._pool or self._opened()
+        response = await pool.request(head, body)
+        return response.status, await response.read()
 
     async def close(self) -> None:
         """Close all connections."""
-        for clock in self._clocks:
-            clock.close()
+        for clock in (*self._clocks, self._idle):
+            if clock is not None:
+                clock.close()
         if self._pool is not None:
             pool, self._pool = self._pool, None
             await pool.close()
@@ -170,10 +189,12 @@ class HttpTransport:
         self._clocks = [
             Clock(loop, limit, seconds)
             for limit, seconds in self._seconds.items()
-            if seconds is not None and limit is not Limit.CONNECT
+            if seconds is not None and limit in (Limit.FIRST_BYTE, Limit.TOTAL)
         ]
+        if (seconds := self._seconds[Limit.IDLE]) is not None:
+            self._idle = Clock(loop, Limit.IDLE, seconds)
         connect = self._seconds[Limit.CONNECT]
-        self._pool = Pool(self._origin, self._max_connections, connect)
+        self._pool = Pool(self._origin, self._max_connections, connect, self._tls, idle=self._idle)
         return self._pool
 
     def _head(self, method: str, url: str, headers: Mapping[str, str]) -> RequestHead:
@@ -221,6 +242,7 @@ TIMEOUTS = {
     Limit.CONNECT: ("no connection", "connect"),
     Limit.FIRST_BYTE: ("no answer", "first_byte"),
     Limit.TOTAL: ("not finished", "total"),
+    Limit.IDLE: ("not one more byte of the answer", "idle"),
 }
 
 

@@ -32,6 +32,7 @@ def open_http_model(name: str, service: ApiService, *, max_concurrent: int) -> M
         connect_timeout=service.timeouts.connect,
         first_byte_timeout=service.timeouts.first_byte,
         total_timeout=service.timeouts.total or proxy.request_timeout,
+        idle_timeout=service.timeouts.idle,
     )
     return ModelClient(
         service.model or name,

@@ -72,4 +72,8 @@ def _with_path(url: str, end: str) -> str:
 def _host(parts: SplitResult) -> str:
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    return f"{host}:{parts.port}" if parts.port else host
+    try:
+        port = parts.port
+    except ValueError:  # shown in the message that says so
+        return host
+    return f"{host}:{port}" if port else host

@@ -144,10 +144,15 @@ async def make_pool() -> AsyncIterator[MakePool]:
     pools: list[Pool] = []
 
     def make(
-        server: Server | int, *, limit: int = 4, host: str = "127.0.0.1", scheme: str = "http"
+        server: Server | int,
+        *,
+        limit: int = 4,
+        host: str = "127.0.0.1",
+        scheme: str = "http",
+        **more: Any,
     ) -> Pool:
         port = server if isinstance(server, int) else server.port
-        pools.append(Pool(Origin(scheme, host, port), limit, 5.0))
+        pools.append(Pool(Origin(scheme, host, port), limit, 5.0, **more))
         return pools[-1]
 
     yield make

@@ -288,6 +288,12 @@ def encoded(coding: str, data: bytes) -> bytes:
         ("deflate", deflate_bare(b"hello " * 1000)),
         ("identity", b"hello " * 1000),
         ("UTF-8", b"hello " * 1000),
+        ("gzip, identity", gzip.compress(b"hello " * 1000, mtime=0)),
+        ("gzip", b"".join(gzip.compress(b"hello " * 10, mtime=0) for _ in range(100))),
+        (
+            "gzip",
+            gzip.compress(b"hello " * 999) + b"\0" * 9 + gzip.compress(b"hello ") + b"\0" * 30,
+        ),
     ],
 )
 async def test_compressed_bodies(
@@ -305,7 +311,9 @@ async def test_compressed_bodies(
         ("br", b"x", "encoded as 'br', which nobody asked for"),
         ("gzip, br", b"x", "encoded as 'gzip, br'"),
         ("gzip", b"plain text", "is not valid gzip"),
+        ("zstd", b"x", "encoded as 'zstd', which nobody asked for"),
         ("gzip", gzip.compress(b"hello" * 100, mtime=0)[:-9], "its gzip body has no end"),
+        ("gzip", gzip.compress(b"x") + gzip.compress(b"x")[:-9], "its gzip body has no end"),
     ],
 )
 async def test_bodies_that_are_not_encoded_as_they_should_be(
@@ -314,6 +322,12 @@ async def test_bodies_that_are_not_encoded_as_they_should_be(
     server = await serve(saying(encoded(coding, data)))
     with pytest.raises(NetError, match=text):
         await (await ask(make_pool(server))).read()
+
+
+async def test_members_of_a_gzip_body_in_any_pieces(serve: Serve, make_pool: MakePool) -> None:
+    data = encoded("gzip", gzip.compress(b"one ", mtime=0) + gzip.compress(b"two", mtime=0))
+    server = await serve(saying(*(data[at : at + 1] for at in range(len(data))), pause=0.0001))
+    assert await (await ask(make_pool(server))).read() == b"one two"
 
 
 async def test_an_empty_gzip_body(serve: Serve, make_pool: MakePool) -> None:

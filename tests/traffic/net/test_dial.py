@@ -6,23 +6,32 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.http import HttpTransport
 from nemo_evaluator.traffic.net import dial as dial_module
-from nemo_evaluator.traffic.net.dial import Address, first_connected
+from nemo_evaluator.traffic.net import names as names_module
+from nemo_evaluator.traffic.net.dial import first_connected
 from nemo_evaluator.traffic.net.errors import CannotConnect, Late, Limit
-from nemo_evaluator.traffic.net.origin import Origin, Proxy
+from nemo_evaluator.traffic.net.names import Address, Names
+from nemo_evaluator.traffic.net.origin import Origin
 from nemo_evaluator.traffic.net.pool import Pool
+from nemo_evaluator.traffic.net.proxies import Proxy, is_exempt
+from nemo_evaluator.traffic.net.tls import Tls
 from nemo_evaluator.traffic.types import ModelRequest
 
-from .conftest import MakePool, Peer, Serve, answers, ask
+from .conftest import OK, MakePool, Peer, Serve, answers, ask, saying
 
 JSON = b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"a": 1}'
 REQUEST = ModelRequest("chat_completions", {"model": "m"})
@@ -137,6 +146,65 @@ async def test_a_name_nobody_knows(make_pool: MakePool) -> None:
     assert len(str(caught.value)) > len(start) + 5
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])  # whose look-ups can be replaced
+async def test_many_connections_share_one_look_up(
+    serve: Serve, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up = []
+
+    def slowly(*asked: Any, **more: Any) -> list[Address]:
+        looked_up.append(asked)
+        time.sleep(0.1)
+        return [address(server.port)]
+
+    async def handler(peer: Peer) -> None:
+        await peer.request()
+        await everybody.wait()
+        await peer.send(OK)
+
+    everybody = asyncio.Event()
+    server = await serve(handler)
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    pool = make_pool(server, host="model.test", limit=256)
+    calls = [asyncio.create_task(ask(pool)) for _ in range(256)]
+    async with asyncio.timeout(5):
+        while server.open < 256:
+            await asyncio.sleep(0.005)
+    everybody.set()
+    assert {response.status for response in await asyncio.gather(*calls)} == {200}
+    assert len(looked_up) == 1
+
+
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+async def test_addresses_are_kept_for_a_while_and_dropped_if_they_lead_nowhere(
+    serve: Serve, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [[address(closed_port)], [address(closed_port), address(closed_port)]]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **more: found.pop(0))
+    pool = Pool(Origin("http", "model.test", 80), 4, 5.0)
+    with pytest.raises(CannotConnect):
+        await ask(pool)
+    assert len(found) == 1
+    server = await serve(answers)
+    found.append([address(closed_port), address(server.port)])
+    with pytest.raises(CannotConnect):
+        await ask(pool)
+    assert not found[1:]
+    responses = await asyncio.gather(*(ask(pool) for _ in range(4)))
+    assert {response.status for response in responses} == {200}
+    assert not found
+    names = Names("model.test", 80)
+    found.append([address(1), address(2)])
+    assert [each[4][1] for each in await names.addresses()] == [1, 2]
+    names.prefer(("127.0.0.1", 2))
+    assert [each[4][1] for each in await names.addresses()] == [2, 1]
+    monkeypatch.setattr(names_module, "KEEP_SECONDS", -1.0)
+    names.forget()
+    found += [[address(3)], [address(4)]]
+    assert [(await names.addresses())[0][4][1] for _ in range(2)] == [3, 4]
+    await pool.close()
+
+
 # -- TLS ------------------------------------------------------------------------------------------
 
 
@@ -187,8 +255,95 @@ async def test_a_certificate_nobody_vouches_for(
     serve: Serve, make_pool: MakePool, tls: ssl.SSLContext
 ) -> None:
     server = await serve(answers, context=tls)
-    with pytest.raises(CannotConnect, match=r"\[certificate verify failed: self.signed cert"):
+    with pytest.raises(CannotConnect, match=r"\[certificate verify failed: self.signed cert") as e:
         await ask(make_pool(server, host="localhost", scheme="https"))
+    assert "name a file with its certificate as the service's ca_file" in str(e.value)
+    transport = HttpTransport(f"https://localhost:{server.port}", "chat_completions")
+    with pytest.raises(ConfigError, match="ca_file"):
+        await transport.check("m")
+    await transport.close()
+
+
+async def test_a_certificate_that_the_service_trusts(
+    serve: Serve, tls: ssl.SSLContext, certificate: Path
+) -> None:
+    server = await serve(saying(JSON), context=tls)
+    transport = HttpTransport(
+        f"https://localhost:{server.port}", "chat_completions", tls=Tls(ca_file=str(certificate))
+    )
+    assert (await transport(REQUEST)).body == {"a": 1}
+    await transport.close()
+
+
+@pytest.fixture
+def strict_port(tls: ssl.SSLContext, certificate: Path) -> Iterator[int]:
+    """A server that wants a client certificate, and says so as OpenSSL's servers do (asyncio's
+    only hangs up)."""
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(certificate)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve_all() -> None:
+        while True:
+            try:
+                plain, _ = listening.accept()
+            except OSError:
+                return
+            plain.settimeout(1)
+            wrapped = tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+            with wrapped as sock, contextlib.suppress(OSError):
+                try:
+                    sock.do_handshake()
+                    sock.recv(2**16)
+                    sock.sendall(JSON)
+                except ssl.SSLError:  # what is left unread would reset the connection
+                    while socket.socket.recv(sock, 2**16):
+                        pass
+
+    thread = threading.Thread(target=serve_all)
+    thread.start()
+    yield listening.getsockname()[1]
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+    thread.join()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_server_that_wants_a_client_certificate(
+    strict_port: int, tls: ssl.SSLContext, certificate: Path, version: ssl.TLSVersion
+) -> None:
+    tls.minimum_version = tls.maximum_version = version
+    url, both = f"https://localhost:{strict_port}", str(certificate)
+    known = HttpTransport(url, "chat_completions", tls=Tls(both, client_cert=both, client_key=both))
+    assert (await known(REQUEST)).body == {"a": 1}
+    await known.close()
+    stranger = HttpTransport(url, "chat_completions", tls=Tls(ca_file=both))
+    with pytest.raises(TransportError, match="the server wants a client certificate"):
+        await stranger(REQUEST)
+    with pytest.raises(ConfigError, match="client_cert, and the file of its key as client_key"):
+        await stranger.check("m")
+    await stranger.close()
+
+
+@pytest.mark.parametrize("name", ["ca_file", "client_cert", "client_key"])
+def test_files_that_cannot_be_used(certificate: Path, tmp_path: Path, name: str) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.write_text("nothing")
+    both = str(certificate)
+    for path in (tmp_path / "missing.pem", empty):
+        files = {"client_cert": both, name: str(path)}
+        with pytest.raises(ConfigError) as caught:
+            HttpTransport("https://h", "chat_completions", tls=Tls(**files))
+        assert "_" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_an_encrypted_key_asks_nobody(certificate: Path, tmp_path: Path) -> None:
+    locked = tmp_path / "locked.pem"
+    words = f"openssl pkey -aes256 -passout pass:secret -in {certificate} -out {locked}"
+    subprocess.run(words.split(), check=True, capture_output=True)
+    with pytest.raises(ConfigError, match="encrypted"):
+        HttpTransport("https://h", "chat_completions", tls=Tls(None, str(certificate), str(locked)))
 
 
 async def test_a_certificate_of_another_host(
@@ -260,7 +415,16 @@ async def test_hosts_of_no_proxy_are_asked_directly(
     await transport.close()
 
 
+@pytest.mark.parametrize(
+    "established",
+    [
+        b"HTTP/1.1 200 Connection established\r\n\r\n",
+        b"HTTP/1.0 200 OK\nVia: x\n\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+    ],
+)
 async def test_tls_through_a_proxy(
+    established: bytes,
     serve: Serve,
     tls: ssl.SSLContext,
     certificate: Path,
@@ -281,7 +445,8 @@ async def test_tls_through_a_proxy(
     async def proxy(peer: Peer) -> None:
         heads.append((await peer.reader.readuntil(b"\r\n\r\n")).decode())
         reader, writer = await asyncio.open_connection("127.0.0.1", behind.port)
-        await peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        for at in range(len(established)):
+            await peer.send(established[at : at + 1], pause=0.0005)
         try:
             await asyncio.gather(copy(peer.reader, writer), copy(reader, peer.writer))
         finally:
@@ -302,7 +467,9 @@ async def test_tls_through_a_proxy(
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        (b"HTTP/1.1 407 Who are you\r\n\r\n", "does not open a tunnel: HTTP 407"),
+        (b"HTTP/1.1 407 Who are you\r\n\r\n", "does not open a tunnel: HTTP 407, it wants a user"),
+        (b"HTTP/1.1 502 Bad\n\n", "does not open a tunnel: HTTP 502"),
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", "it talks before the server does"),
         (b"", "does not open a tunnel"),
         (b"x" * 20000, "does not open a tunnel"),
     ],
@@ -320,8 +487,79 @@ async def test_a_proxy_that_opens_no_tunnel(
     with pytest.raises(TransportError) as caught:
         await transport(REQUEST)
     host = "Cannot connect to host model.test:443 over the proxy"
-    assert str(caught.value) == f"{host} 127.0.0.1:{server.port} [the proxy {text}]"
+    assert str(caught.value).startswith(f"{host} 127.0.0.1:{server.port} [the proxy does not open")
+    assert text in str(caught.value)
     await transport.close()
+
+
+async def test_a_proxy_of_the_service_wins_over_the_environment(
+    serve: Serve, no_proxies: pytest.MonkeyPatch, closed_port: int
+) -> None:
+    server = await serve(saying(JSON))
+    no_proxies.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port}")
+    for url, proxy in (
+        ("http://model.test/v1", f"http://127.0.0.1:{server.port}"),
+        (f"http://127.0.0.1:{server.port}/v1", "direct"),
+    ):
+        transport = HttpTransport(url, "chat_completions", proxy=proxy)
+        assert (await transport(REQUEST)).body == {"a": 1}
+        await transport.close()
+
+
+def test_a_proxy_of_the_service_that_is_none(no_proxies: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="http_proxy: only http:// proxies"):
+        HttpTransport("http://model.test/v1", "chat_completions", proxy="socks5://h:1")
+
+
+@pytest.mark.parametrize("name", ["all_proxy", "ALL_PROXY", "http_proxy", "HTTP_PROXY"])
+def test_every_variable_that_names_a_proxy(no_proxies: pytest.MonkeyPatch, name: str) -> None:
+    no_proxies.setenv(name, "proxy.test:3128")
+    assert Origin.of("http://model.test/v1").proxy == Proxy("proxy.test", 3128)
+
+
+def test_the_variable_of_the_scheme_wins(no_proxies: pytest.MonkeyPatch) -> None:
+    no_proxies.setenv("ALL_PROXY", "socks5://other.test:1080")
+    no_proxies.setenv("HTTPS_PROXY", "proxy.test:3128")
+    assert Origin.of("https://model.test/v1").proxy == Proxy("proxy.test", 3128)
+    with pytest.raises(ConfigError, match="ALL_PROXY: only http://"):
+        Origin.of("http://model.test/v1")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "no_proxy", "exempt"),
+    [
+        ("model.test", 80, "*", True),
+        ("model.test", 80, "other.test, model.test", True),
+        ("a.model.test", 80, "model.test", True),
+        ("a.model.test", 80, ".model.test", True),
+        ("model.test", 80, ".model.test", True),
+        ("a.model.test", 80, "*.model.test", True),
+        ("xmodel.test", 80, "model.test", False),
+        ("MODEL.test.", 80, "Model.Test", True),
+        ("model.test", 8000, "model.test:8000", True),
+        ("model.test", 8001, "model.test:8000", False),
+        ("a.model.test", 8000, ".model.test:8000", True),
+        ("10.1.2.3", 80, "10.0.0.0/8", True),
+        ("11.1.2.3", 80, "10.0.0.0/8", False),
+        ("10.1.2.3", 80, "10.1.2.3:80", True),
+        ("10.1.2.3", 81, "10.1.2.3:80", False),
+        ("fd00::1", 80, "fd00::/8", True),
+        ("::1", 80, "[::1]", True),
+        ("::1", 80, "[::1]:80", True),
+        ("::1", 81, "[::1]:80", False),
+        ("::1", 80, "::1", True),
+        ("model.test", 80, "", False),
+        ("model.test", 80, ", ,", False),
+    ],
+)
+def test_hosts_without_a_proxy(host: str, port: int, no_proxy: str, exempt: bool) -> None:
+    assert is_exempt(host, port, no_proxy) is exempt
+
+
+@given(st.text(), st.text())
+def test_no_list_of_hosts_breaks_the_reader(host: str, no_proxy: str) -> None:
+    assert is_exempt(host, 80, f"{no_proxy},*")
+    is_exempt(host, 80, no_proxy)
 
 
 @pytest.mark.parametrize("address", ["socks5://127.0.0.1:1080", "https://h:1", "http://h:x"])

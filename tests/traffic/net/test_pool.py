@@ -11,12 +11,13 @@ import time
 
 import pytest
 
+from nemo_evaluator.traffic.net import connection as connection_module
 from nemo_evaluator.traffic.net import pool as pool_module
 from nemo_evaluator.traffic.net.clock import Clock
-from nemo_evaluator.traffic.net.errors import BrokenOff, CannotConnect, Late, Limit
+from nemo_evaluator.traffic.net.errors import BrokenOff, CannotConnect, Late, Limit, Stale
 from nemo_evaluator.traffic.net.pool import Pool
 
-from .conftest import OK, MakePool, Peer, Serve, Server, answers, ask
+from .conftest import OK, MakePool, Peer, Serve, Server, answers, ask, saying
 
 
 async def alive(pool: Pool, server: Server, limit: int) -> None:
@@ -60,24 +61,73 @@ async def test_a_kept_connection_that_was_closed_is_replaced(
     assert server.connections == 3
 
 
-async def test_a_request_that_may_have_arrived_is_not_sent_twice(
-    serve: Serve, make_pool: MakePool
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_server_that_closes_what_it_kept_without_a_word_costs_nothing(
+    serve: Serve, make_pool: MakePool, reset: bool
 ) -> None:
+    """The close crosses the next request on its way: what was asked is asked again at once."""
+
+    async def once(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK)
+        await peer.reader.read(1)  # the next request is on its way when the connection ends
+        if reset:
+            peer.reset()
+
+    server = await serve(once)
+    pool = make_pool(server, limit=1)
+    for _ in range(5):
+        assert await (await ask(pool, b"{}")).read() == b"ok"
+    assert server.connections == 5
+
+
+@pytest.mark.parametrize(
+    ("answered", "pause", "said"), [(1, 0.1, b""), (1, 0.0, b"H"), (0, 0, b"")]
+)
+async def test_a_request_that_may_have_been_read_is_not_sent_twice(
+    serve: Serve,
+    make_pool: MakePool,
+    monkeypatch: pytest.MonkeyPatch,
+    answered: int,
+    pause: float,
+    said: bytes,
+) -> None:
+    """The server took its time, or began to answer, or the connection was a new one."""
+    monkeypatch.setattr(connection_module, "STALE_SECONDS", 0.05)
     asked = 0
 
     async def handler(peer: Peer) -> None:
         nonlocal asked
-        for number in range(2):
+        for number in range(answered + 1):
             await peer.request()
             asked += 1
-            if number == 0:
+            if number < answered:
                 await peer.send(OK)
+        await peer.send(said, pause=pause)
 
     pool = make_pool(await serve(handler))
-    await ask(pool)
-    with pytest.raises(BrokenOff, match=r"^the connection was closed before an answer came"):
+    for _ in range(answered):
         await ask(pool)
-    assert asked == 2
+    with pytest.raises(BrokenOff):
+        await ask(pool)
+    assert asked == answered + 1
+
+
+async def test_who_closes_every_connection_is_not_asked_for_ever(
+    serve: Serve, make_pool: MakePool
+) -> None:
+    async def handler(peer: Peer) -> None:
+        if peer.number == 1:
+            await peer.request()
+            await peer.send(OK)
+        await peer.request()
+
+    server = await serve(handler)
+    pool = make_pool(server)
+    await ask(pool)
+    with pytest.raises(BrokenOff):
+        await ask(pool)
+    assert server.connections == 2
 
 
 async def test_a_request_that_could_not_be_written_is_sent_again(make_pool: MakePool) -> None:
@@ -193,7 +243,7 @@ async def test_no_place_is_lost_whoever_is_cancelled_when(
     async with asyncio.timeout(10):
         results = await asyncio.gather(*calls, return_exceptions=True)
     kinds = {type(result) for result in results}
-    assert kinds <= {type(None), asyncio.CancelledError, BrokenOff}
+    assert kinds <= {type(None), asyncio.CancelledError, BrokenOff, Stale}
     assert {type(None), asyncio.CancelledError} <= kinds
     assert server.peak <= 3 + 3  # the server may notice an abort late
     calm = True
@@ -316,6 +366,44 @@ async def test_each_limit_counts_its_part(serve: Serve, make_pool: MakePool, who
     assert caught.value.limit is Limit.TOTAL
     response = await ask(pool, whole=whole, clocks=[clock(Limit.TOTAL, 5.0)])
     assert await response.read() == b"ok"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_body_that_stalls_is_given_up_and_one_that_goes_on_is_not(
+    serve: Serve, make_pool: MakePool, whole: bool
+) -> None:
+    async def handler(peer: Peer) -> None:
+        _, body = await peer.request()
+        await asyncio.sleep(0.2)  # before its first byte a response may take its time
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
+        for _ in range(6):
+            await peer.send(b"x", pause=0.06)
+            if body == b"stall":
+                await peer.gone()
+
+    server = await serve(handler)
+    pool = make_pool(server, limit=1, idle=clock(Limit.IDLE, 0.15))
+    response = await ask(pool, whole=whole)
+    assert await response.read() == b"x" * 6
+    with pytest.raises(Late) as caught:
+        await (await ask(pool, b"stall", whole=whole)).read()
+    assert caught.value.limit is Limit.IDLE
+    assert await (await ask(pool, whole=whole)).read() == b"x" * 6
+
+
+async def test_a_reader_that_takes_its_time_is_not_the_servers_stall(
+    serve: Serve, make_pool: MakePool
+) -> None:
+    size = 4 * 2**20
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
+    server = await serve(saying(head, *[b"x" * 2**18] * 16))
+    pool = make_pool(server, idle=clock(Limit.IDLE, 0.1))
+    response = await ask(pool, whole=False)
+    read = len(await response.read_some())
+    await asyncio.sleep(0.3)
+    while chunk := await response.read_some():
+        read += len(chunk)
+    assert read == size
 
 
 async def test_a_limit_is_kept_to_whoever_else_counts(serve: Serve, make_pool: MakePool) -> None:

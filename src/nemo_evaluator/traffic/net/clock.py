@@ -41,6 +41,11 @@ class Clock:
             self._timer = self._loop.call_at(end, self._ring)
         return end
 
+    def restart(self, what: Timed) -> None:
+        """Count from now on."""
+        self._ends.pop(what, None)  # keeps the order: what began last ends last
+        self.start(what)
+
     def stop(self, what: Timed) -> None:
         """It is over in time."""
         self._ends.pop(what, None)

@@ -12,11 +12,22 @@ from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from .errors import BrokenOff, NetError, NotHttp, Unsent, cause
+from .errors import (
+    BrokenOff,
+    CannotConnect,
+    NetError,
+    NotHttp,
+    Stale,
+    advice,
+    cause,
+    wants_certificate,
+)
 from .response import Response
 
 MAX_HEAD = 2**16
 """Bytes of status lines and headers of one response."""
+STALE_SECONDS = 1.0
+"""A kept connection that ends so soon after a request, without a byte, was closed before it."""
 PIECE = 2**18
 """A longer body is written in pieces of so many bytes, as fast as the peer takes them."""
 
@@ -44,6 +55,7 @@ class Connection(asyncio.Protocol):
         "_received",
         "_response",
         "_sending",
+        "_sent_at",
         "_transport",
         "_unwritten",
         "_writable",
@@ -67,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._response: Response | None = None
         self._fields: list[tuple[bytes, bytes]] = []
         self._received = 0
+        self._sent_at = 0.0
         self._complete = self._keep = self._bodiless = False
         self._sending = self._unwritten = False
         self._writable = True
@@ -75,15 +88,16 @@ class Connection(asyncio.Protocol):
         self, response: Response, head: bytes, body: bytes, *, bodiless: bool = False
     ) -> None:
         """Send a request and fill the response, until ``response.ready()``. Raises NetError;
-        Unsent if this is a used connection that was closed before the request left."""
+        Stale if this is a used connection that had been closed meanwhile."""
         transport = self._transport
         if transport is None or self.is_lost or transport.is_closing():
             self.abort()
             if self.served:
-                raise Unsent("the connection was closed")
+                raise Stale("the connection was closed")
             raise BrokenOff("the connection was closed before an answer came")
         self._response, response.wire = response, self
         self._bodiless = bodiless
+        self._sent_at = asyncio.get_running_loop().time() if self.served else 0.0
         if len(body) <= PIECE:
             transport.write(head + body)
             if transport.is_closing():
@@ -243,9 +257,21 @@ class Connection(asyncio.Protocol):
         why = f": {cause(exc)}" if exc is not None else ""
         if self._received:
             return BrokenOff(f"the response broke off{why or ': the connection was closed'}")
-        if self.served and (self._unwritten or isinstance(exc, BrokenPipeError)):
-            return Unsent("the connection was closed")
+        if self.served and self._was_stale(exc):
+            return Stale("the connection was closed before an answer came")
+        if exc is not None and wants_certificate(exc):  # TLS 1.3 tells only after the handshake
+            return CannotConnect(f"no TLS connection [{cause(exc)}]{advice(exc)}")
         return BrokenOff(f"the connection was closed before an answer came{why}")
+
+    def _was_stale(self, exc: Exception | None) -> bool:
+        """Whether the peer had closed the connection before it could read the request.
+
+        Its reset or end comes within a round trip then. A peer that begins to answer and gives up
+        takes longer, and is not taken for one.
+        """
+        if self._unwritten or isinstance(exc, BrokenPipeError):
+            return True
+        return asyncio.get_running_loop().time() - self._sent_at < STALE_SECONDS
 
 
 _DEAF = HttpResponseParser(None)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from .errors import CannotConnect, Late, Limit, cause
-from .origin import Origin, Proxy
+from .errors import CannotConnect, Late, Limit, advice, cause
+from .names import Address, Names
+from .origin import Origin
+from .proxies import Proxy
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -19,41 +22,44 @@ HEAD_START = 0.25
 PROBE_SECONDS = 60
 """A silent peer is asked for a sign of life so often: a model may think for minutes, and what lies
 between forgets connections."""
+PROBES = 6
+"""So many probes without an answer, and the peer is gone."""
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 MAX_ANSWER = 2**14
 """Bytes a proxy may say before its tunnel is open."""
 
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
-Address = tuple[int, int, int, str, Any]
-"""As ``getaddrinfo`` gives them."""
 
 
 async def dial(
     origin: Origin,
+    names: Names,
     factory: Callable[[], AnyProtocol],
     context: SSLContext | None,
     seconds: float | None,
 ) -> AnyProtocol:
-    """A connection to the origin. Raises CannotConnect, or Late after so many seconds."""
+    """A connection to the origin; ``names`` are those of its proxy, where it has one. Raises
+    CannotConnect, or Late after so many seconds."""
     end = origin.proxy or origin
     timer = asyncio.timeout(seconds)
     try:
         async with timer:
-            return await _dial(origin, factory, context)
+            return await _dial(origin, names, factory, context)
     except OSError as error:  # also of names and TLS; a TimeoutError is either of two
+        names.forget()
         if timer.expired():
             raise Late(Limit.CONNECT) from None
         via = f" over the proxy {end.host}:{end.port}" if isinstance(end, Proxy) else ""
-        message = f"Cannot connect to host {origin.shown}{via} [{cause(error)}]"
+        message = f"Cannot connect to host {origin.shown}{via} [{cause(error)}]{advice(error)}"
         raise CannotConnect(message) from None
 
 
 async def _dial(
-    origin: Origin, factory: Callable[[], AnyProtocol], context: SSLContext | None
+    origin: Origin, names: Names, factory: Callable[[], AnyProtocol], context: SSLContext | None
 ) -> AnyProtocol:
     loop = asyncio.get_running_loop()
-    end = origin.proxy or origin
-    found = await loop.getaddrinfo(end.host, end.port, type=socket.SOCK_STREAM)
-    sock = await first_connected(_alternating(found))
+    sock = await first_connected(_alternating(await names.addresses()))
+    names.prefer(sock.getpeername())
     try:
         if origin.proxy is not None and context is not None:
             await _tunnel(loop, sock, origin, origin.proxy)
@@ -112,6 +118,8 @@ async def _connected(loop: asyncio.AbstractEventLoop, address: Address) -> socke
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_KEEPIDLE"):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_SECONDS)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS // 4)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
         await loop.sock_connect(sock, where)
     except BaseException:
         sock.close()
@@ -132,13 +140,29 @@ async def _tunnel(
     key = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
     ask = f"CONNECT {origin.shown} HTTP/1.1\r\nHost: {origin.shown}\r\n{key}\r\n"
     await loop.sock_sendall(sock, ask.encode())
-    answer = b""
-    while b"\r\n\r\n" not in answer:
+    answer, status = b"", 100
+    while 100 <= status < 200:  # an informational answer may come first
+        head, answer = await _head(loop, sock, answer)
+        version, said, *_ = *head.split(None, 2), b"", b""
+        status = int(said) if version.startswith(b"HTTP/1.") and said.isdigit() else 0
+    if status == 407:
+        raise OSError(
+            "the proxy does not open a tunnel: HTTP 407, it wants a user name and a password:"
+            " write them into its URL, http://USER:PASSWORD@HOST:PORT"
+        )
+    if not 200 <= status < 300:
+        raise OSError(f"the proxy does not open a tunnel: HTTP {status or 'no status'}")
+    if answer:
+        raise OSError("the proxy does not open a tunnel: it talks before the server does")
+
+
+async def _head(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, begun: bytes
+) -> tuple[bytes, bytes]:
+    """A head of a proxy's answer, and what came after it; lines may end in a bare LF."""
+    while (end := _END_OF_HEAD.search(begun)) is None:
         data = await loop.sock_recv(sock, 4096)
-        answer += data
-        if not data or len(answer) > MAX_ANSWER:
+        begun += data
+        if not data or len(begun) > MAX_ANSWER:
             raise OSError("the proxy does not open a tunnel")
-    version, status, *_ = *answer.split(None, 2), b"", b""
-    if not version.startswith(b"HTTP/1.") or not status.startswith(b"2"):
-        said = status[:3].decode("latin-1")
-        raise OSError(f"the proxy does not open a tunnel: HTTP {said}")
+    return begun[: end.start()], begun[end.end() :]

@@ -6,8 +6,8 @@
     ├── CannotConnect   no connection: name, socket, certificate or proxy
     ├── Late            a limit of time is over
     ├── BrokenOff       the connection was lost before the response was whole
-    ├── NotHttp         what came is not an HTTP response we can read
-    └── Unsent          a kept connection was gone before the request left (never leaves the pool)
+    │   └── Stale       a kept connection that had been closed meanwhile (seldom leaves the pool)
+    └── NotHttp         what came is not an HTTP response we can read
 
 The texts hold neither path, query, headers nor credentials.
 """
@@ -16,6 +16,15 @@ from __future__ import annotations
 
 import enum
 import os
+
+UNKNOWN_CA = frozenset((2, 18, 19, 20, 21))
+"""OpenSSL's codes for a chain that leads to nobody we trust."""
+CLIENT_ALERTS = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "ALERT_UNKNOWN_CA")
+"""What a server says to a client without the right certificate."""
+CLIENT_CERTIFICATE = (
+    "the server wants a client certificate; name its file as the service's client_cert, and"
+    " the file of its key as client_key"
+)
 
 
 class NetError(Exception):
@@ -34,8 +43,9 @@ class NotHttp(NetError):
     """What came is not an HTTP response we can read."""
 
 
-class Unsent(NetError):
-    """The request did not leave: it may be sent again whatever it asks for."""
+class Stale(BrokenOff):
+    """A kept connection was closed before or just after the request was written, and not one byte
+    came back: the server had closed it before it could read the request."""
 
 
 class Limit(enum.Enum):
@@ -43,6 +53,7 @@ class Limit(enum.Enum):
 
     CONNECT = enum.auto()
     FIRST_BYTE = enum.auto()
+    IDLE = enum.auto()
     TOTAL = enum.auto()
 
 
@@ -52,6 +63,29 @@ class Late(NetError):
     def __init__(self, limit: Limit) -> None:
         super().__init__(f"timeout ({limit.name.lower()})")
         self.limit = limit
+
+
+def advice(error: BaseException) -> str:
+    """What to do about an error of TLS, as the rest of a message; nothing where we do not know."""
+    if getattr(error, "verify_message", ""):
+        code = getattr(error, "verify_code", 0)
+        if code in UNKNOWN_CA:
+            return (
+                ": the certificate is signed by an authority that is not known here; name a file"
+                " with its certificate as the service's ca_file, or as SSL_CERT_FILE"
+            )
+        return ""
+    if wants_certificate(error):
+        return f": {CLIENT_CERTIFICATE}"
+    if "HANDSHAKE_FAILURE" in str(getattr(error, "reason", "")):
+        return f": perhaps {CLIENT_CERTIFICATE}"
+    return ""
+
+
+def wants_certificate(error: BaseException | None) -> bool:
+    """Whether a server closed the connection because it wants another certificate of ours."""
+    reason = str(getattr(error, "reason", ""))
+    return any(alert in reason for alert in CLIENT_ALERTS)
 
 
 def cause(error: BaseException) -> str:

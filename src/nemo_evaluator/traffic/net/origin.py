@@ -1,27 +1,13 @@
-"""Whom to connect to, and over which proxy of the environment."""
+"""Whom to connect to, and over which proxy."""
 
 from __future__ import annotations
 
-import base64
-import os
-import sys
 from dataclasses import dataclass
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from ...errors import ConfigError
 from ..urls import peer_name
-
-PORTS = {"http": 80, "https": 443}
-
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """An HTTP proxy."""
-
-    host: str
-    port: int
-    authorization: str | None = None
-    """Value of the ``Proxy-Authorization`` header."""
+from .proxies import DIRECT, PORTS, Proxy, environment_proxy, proxy_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +20,9 @@ class Origin:
     proxy: Proxy | None = None
 
     @classmethod
-    def of(cls, url: str) -> Origin:
-        """The origin of a URL. Raises ConfigError for a host or proxy that cannot be."""
+    def of(cls, url: str, proxy: str | None = None) -> Origin:
+        """The origin of a URL. ``proxy`` is a proxy's URL, ``direct`` for none, or None for what
+        the environment names. Raises ConfigError for a host or proxy that cannot be."""
         parts = urlsplit(url)
         try:
             host = parts.hostname or ""
@@ -46,6 +33,11 @@ class Origin:
             host, port = "", 0
         if not host:
             raise ConfigError("the URL is not valid", where=peer_name(url))
+        if proxy == DIRECT:
+            return cls(parts.scheme, host, port)
+        if proxy:
+            hint = "write http://HOST:PORT, or direct for none"
+            return cls(parts.scheme, host, port, proxy_at(proxy, "http_proxy", hint))
         return cls(parts.scheme, host, port, environment_proxy(url))
 
     @property
@@ -64,36 +56,3 @@ class Origin:
         if self.proxy is None or self.scheme == "https":
             return target
         return f"http://{self.authority}{target}"
-
-
-def environment_proxy(url: str) -> Proxy | None:
-    """The proxy that ``HTTPS_PROXY``, ``NO_PROXY``, ... name for a URL. Raises ConfigError for one
-    that is no plain HTTP proxy."""
-    named_by_system = sys.platform in ("darwin", "win32")
-    if not named_by_system and not any(name.lower().endswith("_proxy") for name in os.environ):
-        return None
-    import urllib.request  # 15 ms, and hardly ever needed
-
-    parts = urlsplit(url)
-    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
-        return None
-    address = urllib.request.getproxies().get(parts.scheme)
-    if not address:
-        return None
-    named = urlsplit(address if "://" in address else f"http://{address}")
-    variable = f"{parts.scheme.upper()}_PROXY"
-    try:
-        host, port = named.hostname, named.port or PORTS["http"]
-    except ValueError:
-        host, port = None, 0
-    if named.scheme != "http" or not host:
-        hint = f"unset {variable}, or name the host in NO_PROXY"
-        raise ConfigError("only http:// proxies are supported", where=variable, hint=hint)
-    return Proxy(host, port, _authorization(named))
-
-
-def _authorization(parts: SplitResult) -> str | None:
-    if parts.username is None:
-        return None
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"

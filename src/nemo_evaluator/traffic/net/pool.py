@@ -3,9 +3,11 @@
 A connection counts from its first packet until it is lost, so cancelling a call at any moment can
 leave no place taken. Who finds no place waits, first come, first served.
 
-A request is sent once. Only one that provably did not leave, on a kept connection that was closed
-meanwhile, goes out again on another, POST or not: anything else could be billed twice, and is for
-the layers above to decide.
+A request is sent once. Only where a kept connection turns out to have been closed meanwhile (it
+ends within a second of the request, and not one byte has come back) the request goes out again at
+once, on a new connection, POST or not, as browsers and Go's client do: servers that close what they
+kept, without a word, are many, and a request they never read is not billed. Anything else could be
+billed twice, and is for the layers above to decide.
 """
 
 from __future__ import annotations
@@ -19,13 +21,18 @@ from typing import TYPE_CHECKING
 from .clock import Clock
 from .connection import Connection
 from .dial import dial
-from .errors import BrokenOff, Late, Unsent
+from .errors import BrokenOff, Late, Stale
+from .names import Names
 from .origin import Origin
 from .response import Response
+from .tls import Tls
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+STALE_TRIES = 3
+"""How often a request is sent again at once; those that wait for a place may get a kept connection
+more than once."""
 KEEP_SECONDS = 4.0
 """A connection idle for longer is not used again: common servers (uvicorn, node) close theirs after
 5 s, and a request that crosses the close on its way is lost."""
@@ -34,12 +41,23 @@ KEEP_SECONDS = 4.0
 class Pool:
     """Connections to one origin. Belongs to the event loop it was made in."""
 
-    def __init__(self, origin: Origin, limit: int, connect_timeout: float | None) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        limit: int,
+        connect_timeout: float | None,
+        context: SSLContext | None = None,
+        *,
+        idle: Clock | None = None,
+    ) -> None:
         self._origin = origin
+        end = origin.proxy or origin
+        self._names = Names(end.host, end.port)
+        self._idle_clock = idle
         self._limit = limit
         self._connect_timeout = connect_timeout
         self._loop = asyncio.get_running_loop()
-        self._context: SSLContext | None = None
+        self._context = context
         self._open: set[Connection] = set()
         self._dialling = 0
         self._idle: list[Connection] = []
@@ -60,17 +78,21 @@ class Pool:
         ``bodiless``: the response will have no body whatever it says (to a HEAD). The clocks begin
         now and end with the response. Raises NetError.
         """
-        response = Response(whole=whole, clocks=clocks)
+        response = Response(whole=whole, clocks=clocks, idle=self._idle_clock)
         ends = [clock.start(response) for clock in clocks]
         try:
-            while True:
-                connection = self._kept() or await self._another(clocks, ends)
+            for left in reversed(range(STALE_TRIES + 1)):
+                kept = self._kept() if left == STALE_TRIES else None
+                connection = kept or await self._another(clocks, ends)
                 try:
                     await connection.exchange(response, head, body, bodiless=bodiless)
-                except Unsent:
+                except Stale:
+                    if not left:
+                        raise
                     response.error = None
                 else:
-                    return response
+                    break
+            return response
         except BaseException:
             response.close()
             raise
@@ -78,6 +100,7 @@ class Pool:
     async def close(self) -> None:
         """Close all connections, also those in use."""
         self._closed = True
+        self._names.close()
         while (waiter := self._next_waiter()) is not None:
             waiter.set_exception(BrokenOff("the connection was closed on our side"))
         for connection in list(self._open):
@@ -154,7 +177,11 @@ class Pool:
     async def _connected(self) -> Connection:
         try:
             connection = await dial(
-                self._origin, lambda: Connection(self), self._tls(), self._connect_timeout
+                self._origin,
+                self._names,
+                lambda: Connection(self),
+                self._tls(),
+                self._connect_timeout,
             )
             if self._closed:
                 connection.abort()
@@ -180,10 +207,8 @@ class Pool:
         return None
 
     def _tls(self) -> SSLContext | None:
-        """The system's certificates, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
-        if self._origin.scheme == "https" and self._context is None:
-            import ssl
-
-            self._context = ssl.create_default_context()
-            self._context.set_alpn_protocols(["http/1.1"])
+        if self._origin.scheme != "https":
+            return None
+        if self._context is None:
+            self._context = Tls().context()
         return self._context

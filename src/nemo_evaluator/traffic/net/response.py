@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from .clock import Clock
-from .errors import BrokenOff, NetError, NotHttp, Unsent
+from .errors import BrokenOff, NetError, NotHttp, Stale
 from .headers import Headers, Raw
 from .inflate import Inflate
 
@@ -39,6 +39,7 @@ class Response:
         "_chunks",
         "_headers",
         "_held",
+        "_idle",
         "_inflate",
         "_paused",
         "_raw",
@@ -50,7 +51,9 @@ class Response:
         "wire",
     )
 
-    def __init__(self, *, whole: bool, clocks: Sequence[Clock] = ()) -> None:
+    def __init__(
+        self, *, whole: bool, clocks: Sequence[Clock] = (), idle: Clock | None = None
+    ) -> None:
         self.status = 0
         self.whole = whole
         """Nobody wants parts of it."""
@@ -58,6 +61,8 @@ class Response:
         self.wire: Wire | None = None
         """The connection it still comes from."""
         self.clocks = clocks
+        self._idle = idle
+        """Counts while the rest of the body is to come and nothing does."""
         self._raw: Raw = ()
         self._headers: Headers | None = None
         self._chunks: list[bytes] = []
@@ -143,6 +148,8 @@ class Response:
         self._paused = False
         if self.wire is not None:
             self.wire.resume()
+            if self._idle is not None:
+                self._idle.restart(self)
 
     # -- for its connection -----------------------------------------------------------------------
 
@@ -162,13 +169,17 @@ class Response:
         self._held += len(chunk)
 
     def arrived(self) -> None:
-        """All of one read has been added."""
+        """All of one read has been added, and it was not the last."""
+        if self._idle is not None:
+            self._idle.restart(self)
         if self.whole:
             return
         self.wake()
         if self._held > HELD_BYTES and not self._paused and self.wire is not None:
             self._paused = True
             self.wire.pause()
+            if self._idle is not None:
+                self._idle.stop(self)
 
     def end(self) -> None:
         """It is whole; the connection is not ours any more."""
@@ -186,7 +197,7 @@ class Response:
     def fail(self, error: NetError) -> None:
         """It will never be whole."""
         self.error = error
-        if not isinstance(error, Unsent):
+        if not isinstance(error, Stale):
             self.close()
         self.wire = None
         self.wake()
@@ -199,3 +210,5 @@ class Response:
     def _stop_clocks(self) -> None:
         for clock in self.clocks:
             clock.stop(self)
+        if self._idle is not None:
+            self._idle.stop(self)
