@@ -126,6 +126,13 @@ def test_keys(flags: dict[str, str], env: dict[str, str], key: str | None) -> No
             {"model_url": "ftp://host"},
             "--model-url: 'ftp://host' must start with http:// or https://",
         ),
+        *(
+            (
+                {"model_url": f"http://me:hush-hush@h:{port}/v1"},
+                f"--model-url: the port in 'h:{port}' must be a number from 1 to 65535",
+            )
+            for port in ("99999", "80a", "0", "-1")
+        ),
         ({"repeats": 0}, "--repeats: benchmarks[0].repeats: must be at least 1 (got 0)"),
         (
             {"temperature": 3.0},
