@@ -112,7 +112,7 @@ def test_setting() -> None:
         ("a[x]=3", "-O: Invalid override key 'a[x]' — write key.path[0]=value"),
         ("l[5]=3", "-O l[5]: Cannot index list with '5': it has 1 entries"),
         ("l.name=3", "-O l.name: Cannot index list with 'name'"),
-        ("s.x=3", "-O s.x: 'x' cannot be set below the value 'text'"),
+        ("s.x=3", "-O s.x: 'x' cannot be set below a single value"),
         (
             "s=[a",
             "-O s: not valid YAML: did not find expected ',' or ']'"

@@ -123,7 +123,7 @@ def test_a_printed_number_is_read_back(value: float) -> None:
         (b"", "x.yaml: is empty — it needs services and benchmarks"),
         (b"# nothing\n", "x.yaml: is empty — it needs services and benchmarks"),
         (b"- a\n", "x.yaml:1: must be a mapping, not a list"),
-        (b"text\n", "x.yaml:1: must be a mapping, not the value 'text'"),
+        (b"text\n", "x.yaml:1: must be a mapping, not a single value"),
     ],
 )
 def test_files_that_are_no_document(tmp_path: Path, content: bytes | None, message: str) -> None:

@@ -25,7 +25,7 @@ from nemo_evaluator.traffic.scrub import StreamScrubber, without_secret_places
 
 KEY = "sk-9f8e7d6c5b4a3928"
 CHARACTERS = st.characters(min_codepoint=33, max_codepoint=0x2FF)
-SECRETS = st.text(CHARACTERS, min_size=10, max_size=40).map(lambda text: f"9#{text}")
+SECRETS = st.text(CHARACTERS, min_size=10, max_size=40).map(lambda text: f"9#aB{text}")
 
 
 @pytest.mark.parametrize("around", ["{}", "key={}", "Bearer {}!", '"{}"', "x{}y", "({})"])

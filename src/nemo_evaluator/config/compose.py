@@ -79,7 +79,7 @@ def _layer(entry: Node, path: Path, search: _Search, parents: tuple[Path, ...]) 
         group = GROUP_KEYS.get(first, first) if slash else None
     else:
         raise ConfigError(
-            f"Invalid defaults entry {value!r}",
+            f"Invalid defaults entry {repr(value)[:80]}",
             where=entry.mark,
             hint="write group/name, name, {_base_: file} or _self_",
         )

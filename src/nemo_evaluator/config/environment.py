@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import ConfigError
+from .text_file import read_text
 
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
 
@@ -29,10 +29,7 @@ def read_dotenv(path: Path) -> dict[str, str]:
     """``NAME=value`` lines; comments, ``export`` and quotes are understood. No file, no values."""
     if not path.is_file():
         return {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+    lines = read_text(path).splitlines()
     matches = (_LINE.match(line) for line in lines if not line.lstrip().startswith("#"))
     return {match[1]: _unquoted(match[2]) for match in matches if match}
 

@@ -18,6 +18,8 @@ from .tree import KeyPath, Node
 
 REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+
 
 @dataclass(slots=True)
 class Expansion:
@@ -71,6 +73,10 @@ def _expand(node: Node, path: KeyPath, result: Expansion) -> Any:
         return value
 
     text = REFERENCE.sub(value_of, node.value)
+    if (unusable := _UNUSABLE.search(text)) is not None:
+        what = f"holds the character {unusable[0]!a}, which no file or request can hold"
+        result.problems.append(Problem(path, what))
+        return ""
     result.keep_secrets(told_secrets(text, path))
     return text
 

@@ -77,6 +77,8 @@ def load(
     the current directory and of the file's.
     """
     path = Path(path)
+    if "\0" in str(path):
+        raise ConfigError("cannot be read: no path holds the character '\\x00'", where=f"{path!r}")
     tree, sources = compose(path)
     if env is None:
         env = environment(dict.fromkeys([Path.cwd(), path.resolve().parent]))
@@ -135,7 +137,8 @@ def _load(
 ) -> Loaded:
     tree = resolve_references(apply_overrides(tree, overrides))
     if not isinstance(tree.value, dict):
-        raise ConfigError(f"must be a mapping, not {tree.value!r}", where=tree.mark or None)
+        kind = type(tree.value).__name__
+        raise ConfigError(f"must be a mapping, not {kind}", where=tree.mark or None)
     public = {key: child for key, child in tree.value.items() if not key.startswith("_")}
     whole, playbooks = inline_playbooks(Node(public, tree.mark), list(dict.fromkeys(folders)))
     return check(whole, (*sources, *playbooks), overrides, env)

@@ -93,7 +93,7 @@ def set_at(node: Node, path: KeyPath, new: Node) -> Node:
         children = dict(node.value or {})
         children[str(part)] = set_at(children.get(str(part), Node(None, new.mark)), rest, new)
         return Node(children, node.mark or new.mark)
-    raise LookupError(f"{part!r} cannot be set below the value {node.value!r}")
+    raise LookupError(f"{part!r} cannot be set below a single value")
 
 
 def _index(part: str | int, length: int) -> int:

@@ -13,8 +13,12 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError
+from .text_file import read_text
 from .tree import Node
 
+Pairs = dict[str, tuple[Any, str]]
+MAX_DEPTH = 100
+MAX_NODES = 100_000
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PREFIX = "tag:yaml.org,2002:"
 _EXPONENT = re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+")
@@ -26,17 +30,10 @@ _AS_TEXT = ("timestamp", "value", "merge")
 
 def read_yaml(path: Path) -> Node:
     """The tree of a file; its value is None where the file is empty. Raises ConfigError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError("there is no such file", where=str(path)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"is not UTF-8 text: {error.reason}", where=str(path)) from None
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    node = parse_yaml(text, str(path))
+    node = parse_yaml(read_text(path), str(path))
     if node.value is not None and not isinstance(node.value, dict):
-        kind = "a list" if isinstance(node.value, list) else f"the value {node.value!r}"
+        # Not which value: the file may be somebody else's, named by mistake.
+        kind = "a list" if isinstance(node.value, list) else "a single value"
         raise ConfigError(f"must be a mapping, not {kind}", where=node.mark)
     return node
 
@@ -45,6 +42,7 @@ def parse_yaml(text: str, name: str) -> Node:
     """The tree of a text. Raises ConfigError with name and line."""
     loader = None
     try:
+        _check_size(text, name)
         loader = _Loader(text)
         root = loader.get_single_node()
         return Node(None, name) if root is None else _Builder(loader, name).build(root, ())
@@ -64,6 +62,19 @@ def parse_yaml(text: str, name: str) -> Node:
             loader.dispose()
 
 
+def _check_size(text: str, name: str) -> None:
+    """Refuse what the parser, which is recursive, could not take."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            where = f"{name}:{event.start_mark.line + 1}"
+            raise ConfigError(f"is nested more than {MAX_DEPTH} deep", where=where)
+
+
 def scalar(text: str) -> Any:
     """The value of an unquoted YAML scalar: number, true, null, or the text itself."""
     loader: Any = yaml.SafeLoader("")
@@ -76,38 +87,58 @@ class _Builder:
 
     def __init__(self, loader: Any, name: str) -> None:
         self._loader, self._name = loader, name
+        self._nodes = 0
+        self._merged: dict[int, Pairs] = {}
 
     def build(self, node: Any, open_nodes: tuple[int, ...], mark: str | None = None) -> Node:
         mark = mark or self._mark(node)
         if id(node) in open_nodes:
             raise ConfigError("an anchor holds itself", where=mark)
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            hint = "aliases (*name) repeat what they stand for"
+            raise ConfigError(f"holds more than {MAX_NODES:,} values", where=mark, hint=hint)
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN:
             tag = node.tag.removeprefix(_PREFIX)
             raise ConfigError(f"the tag {tag} is not supported", where=mark, hint="leave it out")
         inside = (*open_nodes, id(node))
         if isinstance(node, yaml.MappingNode):
-            return Node(self._mapping(node, inside), mark)
+            pairs = self._pairs(node, inside).items()
+            return Node({key: self.build(child, inside, at) for key, (child, at) in pairs}, mark)
         if isinstance(node, yaml.SequenceNode):
             return Node([self.build(child, inside) for child in node.value], mark)
         return Node(_value(self._loader, node), mark)
 
-    def _mapping(self, node: Any, inside: tuple[int, ...]) -> dict[str, Node]:
-        own: set[str] = set()
-        for key_node, _ in node.value:
+    def _pairs(self, node: Any, inside: tuple[int, ...]) -> Pairs:
+        """The nodes of a mapping by key, with their marks. Merged keys (``<<``) come first, so that
+        a mapping's own keys win. A mapping is merged once, however often it is referred to."""
+        if (known := self._merged.get(id(node))) is not None:
+            return known
+        own: Pairs = {}
+        merged: Pairs = {}
+        for key_node, child in node.value:
             if key_node.tag == _MERGE:
+                for other in reversed(self._merges(child)):
+                    if id(other) in inside:
+                        raise ConfigError("an anchor holds itself", where=self._mark(key_node))
+                    merged |= self._pairs(other, (*inside, id(other)))
                 continue
             key = self._key(key_node)
             if key in own:
                 raise ConfigError(
                     f"the key {key!r} stands twice", where=self._mark(key_node), hint="remove one"
                 )
-            own.add(key)
-        self._loader.flatten_mapping(node)
-        # Merged keys (<<) come first, so that a mapping's own keys win.
-        return {
-            self._key(key_node): self.build(child, inside, self._mark(key_node))
-            for key_node, child in node.value
-        }
+            own[key] = child, self._mark(key_node)
+        self._merged[id(node)] = merged | own
+        return self._merged[id(node)]
+
+    def _merges(self, node: Any) -> list[Any]:
+        """The mappings that are merged; of equal keys the first one's wins."""
+        found = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        if not all(isinstance(other, yaml.MappingNode) for other in found):
+            hint = "write <<: *name, or a list of such names"
+            raise ConfigError("<< merges mappings only", where=self._mark(node), hint=hint)
+        return list(found)
 
     def _key(self, node: Any) -> str:
         key = _value(self._loader, node) if isinstance(node, yaml.ScalarNode) else None
