@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from .errors import ConfigError
+
+LOOP_DESCRIPTORS = 32
+"""Files, sockets and pipes that the program and an event loop need by themselves."""
+
 T = TypeVar("T")
 
 
+def need_descriptors(count: int) -> None:
+    """Make room for so many open files: up to the hard limit by itself. Raises ConfigError."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= count:
+        return
+    if hard != resource.RLIM_INFINITY and hard < count:
+        raise ConfigError(
+            f"the process may have {hard} open files, this needs {count}",
+            hint=f"raise the limit (ulimit -n {max(1024, count)}) or lower max_concurrent",
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
 def run_blocking(main: Coroutine[Any, Any, T]) -> T:
-    """Run to completion in a fresh event loop."""
+    """Run to completion in a fresh event loop. Raises ConfigError where the system's limits do not
+    allow one."""
+    try:
+        need_descriptors(LOOP_DESCRIPTORS)
+    except ConfigError:
+        main.close()
+        raise
     # Records are acyclic and freed by reference counting; the collector would walk the dataset and
     # every library again and again. Set here, for a process that is ours, and undone after.
     thresholds = gc.get_threshold()
@@ -23,6 +48,8 @@ def run_blocking(main: Coroutine[Any, Any, T]) -> T:
 
 
 def _run(main: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
     try:
         import uvloop
     except ImportError:

@@ -37,7 +37,8 @@ SETTINGS = (
 
 
 @click.command(
-    epilog="Exit codes: 0 done, 1 failed a check, 2 user error, 3 incomplete, 130 interrupted."
+    epilog="Exit codes: 0 done, 1 failed a check, 2 user error, 3 incomplete, 70 bug in nel, "
+    "130 interrupted, 143 terminated."
 )
 @click.argument("config_file", required=False, type=click.Path(path_type=Path))
 @click.option(

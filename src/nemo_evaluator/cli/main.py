@@ -1,15 +1,19 @@
-"""The `nel` command. Exit codes: 0 done, 1 finished but failed a check, 2 user error,
-3 incomplete, 130 interrupted."""
+"""The `nel` command. It ends with an ``ExitCode``: no crash shares one with a verdict."""
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 
 import click
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ExitCode
 from ..version import __version__
 from .lazy import LazyGroup
+from .output import Stream, guard_streams, open_descriptors, told
 
 COMMANDS = {
     "eval": ("nemo_evaluator.cli.eval:group", "Run evaluations and report on them."),
@@ -41,22 +45,76 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: runs `cli` and turns what a user can mend into one message."""
+    """Entry point: runs `cli`, and ends with an ``ExitCode`` and at most one message."""
+    open_descriptors()
+    out, _ = guard_streams()
+    signals = _Signals()
+    signals.install()
+    code = _ended(partial(_run, out), signals)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError):  # closed by the command
+            stream.flush()
+    sys.exit(code)
+
+
+def _run(out: Stream) -> int:
+    """A command that ends with a code of its own (a run, a verdict) keeps it, whatever becomes of
+    its output; what only prints has failed where that cannot be written."""
+    code = cli.main(standalone_mode=False)
+    sys.stdout.flush()
+    if (lost := told(out)) is not None:
+        raise ConfigError(f"standard output cannot be written: {lost}")
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _ended(run: Callable[[], int], signals: _Signals) -> int:
+    """The exit code; whatever else happened has been told on stderr."""
     try:
-        code = cli.main(standalone_mode=False)
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except click.Abort:
-        code = 130
+        return run()
+    except (SystemExit, click.exceptions.Exit) as error:
+        code = error.code if isinstance(error, SystemExit) else error.exit_code
+        return code if isinstance(code, int) else ExitCode.DONE
     except click.ClickException as error:
         error.show()
-        code = 2
     except ConfigError as error:
-        click.echo(f"error: {error}", err=True)
-        code = 2
-    except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = 0
-    sys.exit(code if isinstance(code, int) else 0)
+        _say(f"error: {error}")
+    except (KeyboardInterrupt, click.Abort):
+        return signals.code()
+    except BaseException as error:
+        return _unexpected(error)
+    return ExitCode.USER_ERROR
+
+
+def _unexpected(error: BaseException) -> int:
+    from .crash import as_user_error, report
+
+    known = as_user_error(error) if isinstance(error, OSError) else None
+    _say(f"error: {known}" if known is not None else report(error))
+    return ExitCode.USER_ERROR if known is not None else ExitCode.BUG
+
+
+class _Signals:
+    """Both signals unwind at once, so that everything is closed; which of the two it was decides
+    the exit code. What raises a KeyboardInterrupt of its own (an event loop) must not hide it."""
+
+    def __init__(self) -> None:
+        self._received = signal.SIGINT
+
+    def install(self) -> None:
+        """Until a run takes the signals over, and after it."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def code(self) -> ExitCode:
+        """The exit code of what was stopped, which the user is told."""
+        terminated = self._received == signal.SIGTERM
+        _say("terminated" if terminated else "interrupted")
+        return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
+
+    def _stop(self, number: int, _frame: object) -> None:
+        self._received = signal.Signals(number)
+        raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from ..config.load import Loaded
+from ..config.root import EvalConfig
 from ..config.runnable import check_runnable
 from ..engine.accounts import of_errored, of_solution
 from ..engine.budget import RunBudget
@@ -43,7 +44,16 @@ from ..results.run_info import (
     write_run_info,
 )
 from ..results.summary import BenchmarkSummary, RunSummary, accounts
+from ..runtime import need_descriptors
 from .ending import Terms, ending_of
+
+RESERVED_DESCRIPTORS = 48
+"""Files of the run itself, beside its connections."""
+
+UNWRITTEN = (
+    "stopped while the results were written: every answer is in the journals, and "
+    "the same command with --resume writes the results"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,7 @@ class RunResult:
 async def run(loaded: Loaded, options: Options) -> RunResult:
     """Run, or resume, an evaluation. Raises ConfigError for what stops it before it starts."""
     check_runnable(loaded)
+    need_descriptors(descriptors(loaded.config))
     directory = Path(loaded.config.output.dir)
     if options.shard is not None:
         directory = options.shard.directory(directory)
@@ -92,8 +103,17 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
             budget = RunBudget(loaded.config.budget, control, options.say)
             _spent_before(prepared, budget)
             ends = await _engine(prepared, info, control, budget, options)
-        with _writing(directory):
-            return _finish(directory, loaded, prepared, info, control, ends)
+        try:
+            with _writing(directory):
+                return _finish(directory, loaded, prepared, info, control, ends)
+        except KeyboardInterrupt:
+            options.say(UNWRITTEN)
+            raise
+
+
+def descriptors(config: EvalConfig) -> int:
+    """Open files that a run may need: a connection and perhaps a sandbox's pipes per request."""
+    return RESERVED_DESCRIPTORS + 2 * max(b.max_concurrent for b in config.benchmarks)
 
 
 @contextlib.contextmanager
@@ -180,6 +200,7 @@ def _signals(control: Control, main: asyncio.Task[Any], options: Options) -> Ite
 
     loop = asyncio.get_running_loop()
     codes = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+    before = {number: signal.getsignal(number) for number in codes}
     for number, code in codes.items():
         loop.add_signal_handler(number, interrupted, code)
     try:
@@ -187,6 +208,7 @@ def _signals(control: Control, main: asyncio.Task[Any], options: Options) -> Ite
     finally:
         for number in codes:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
 def _set_aside(directory: Path, say: Callable[[str], None]) -> None:

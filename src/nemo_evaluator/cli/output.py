@@ -1,0 +1,125 @@
+"""Standard streams that cannot fail a command: closed, full, unread, or not UTF-8.
+
+Invariants: descriptors 0 to 2 are open, so that nothing else takes their numbers; a write that the
+other side refuses is dropped and noted, never raised; a character that the stream's encoding does
+not have is written in another way.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import io
+import os
+import sys
+
+ERRORS = "nel-readable"
+"""Name of the error handler for characters an encoding does not have."""
+PLAIN = {
+    "—": "-",
+    "–": "-",
+    "…": "...",
+    "×": "x",
+    "→": "->",
+    "±": "+-",
+    "·": ".",
+    "≥": ">=",
+    "≤": "<=",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+}
+"""What our own texts use besides ASCII."""
+
+
+class Stream(io.RawIOBase):
+    """A file descriptor that takes everything; what it could not write is in ``failure``."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.failure: OSError | None = None
+        """Why the first write that failed did; nothing is written after it."""
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._fd
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(self._fd)
+
+    def write(self, data: object, /) -> int:
+        """Write all of it, or drop it."""
+        view = memoryview(data)  # type: ignore[arg-type]
+        size = view.nbytes
+        while self.failure is None and view.nbytes:
+            try:
+                view = view[os.write(self._fd, view) :]
+            except BlockingIOError:
+                _wait_writable(self._fd)
+            except OSError as error:
+                self.failure = error
+        return size
+
+
+def open_descriptors() -> None:
+    """Open what is closed of 0, 1 and 2 on /dev/null, for reading and writing."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+            if opened != fd:
+                os.dup2(opened, fd)
+                os.close(opened)
+
+
+def guard_streams() -> tuple[Stream, Stream]:
+    """Put patient streams in the place of stdout and stderr."""
+    codecs.register_error(ERRORS, _readable)
+    out, err = Stream(1), Stream(2)
+    sys.stdout = _text(out, sys.stdout)
+    sys.stderr = _text(err, sys.stderr)
+    return out, err
+
+
+def told(stream: Stream) -> str | None:
+    """Why output was lost, where that is not simply that nobody reads on."""
+    error = stream.failure
+    if error is None or error.errno in (errno.EPIPE, errno.ECONNRESET):
+        return None
+    return error.strerror or str(error)
+
+
+def _text(stream: Stream, old: object) -> io.TextIOWrapper:
+    encoding = getattr(old, "encoding", None) or "utf-8"
+    return io.TextIOWrapper(
+        io.BufferedWriter(stream), encoding=encoding, errors=ERRORS, line_buffering=True
+    )
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(PLAIN.get(char) or _escaped(char) for char in text), error.end
+
+
+def _escaped(char: str) -> str:
+    r"""As JSON has it: ``\u00e9``; beyond the first plane as two."""
+    code = ord(char)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
+def _wait_writable(fd: int) -> None:
+    import select
+
+    select.select([], [fd], [])
