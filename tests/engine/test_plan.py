@@ -8,17 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.engine.plan import (
-    PlanLock,
-    check_resumable,
-    differences,
-    digest,
-    problem_digest,
-    problem_order,
-    read_lock,
-    write_lock,
-)
+from nemo_evaluator.engine.plan import check_resumable, differences, digest, problem_digest
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.results.plan_lock import PlanLock, read_lock, write_lock
+from nemo_evaluator.results.planned import problem_order
 from nemo_evaluator.types import BenchmarkPlan, Problem
 
 
@@ -80,7 +73,7 @@ def test_lock_file_round_trips(tmp_path: Path) -> None:
     assert found is not None and not differences(found.benchmarks[0], lock.benchmarks[0])
     assert read_lock(tmp_path / "none") is None
     (tmp_path / "bad").write_text("{")
-    with pytest.raises(ConfigError, match="not a plan"):
+    with pytest.raises(ConfigError, match="bad: cannot be read"):
         read_lock(tmp_path / "bad")
 
 

@@ -340,11 +340,19 @@ async def test_resuming_a_finished_run_talks_to_nobody(run: Run, loopback: Loopb
     assert again.exit_code == 0 and again.summary.benchmarks[0].n_scored == 5
 
 
-async def test_derived_files_that_cannot_be_written_lose_nothing(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "run" / "sums" / "results.jsonl").mkdir(parents=True)
+async def test_derived_files_that_cannot_be_written_lose_nothing(
+    run: Run, tmp_path: Path, loopback: Loopback
+) -> None:
+    in_the_way = tmp_path / "run" / "sums" / "results.jsonl"
+
+    def script(call: Any) -> Any:
+        in_the_way.mkdir(exist_ok=True)
+        return answer(call)
+
+    loopback.script(script)
     with pytest.raises(ConfigError, match=r"cannot write: Is a directory.*journal is intact"):
         await run(5)
-    (tmp_path / "run" / "sums" / "results.jsonl").rmdir()
+    in_the_way.rmdir()
     assert (await run(5, resume=True)).exit_code == 0
 
 

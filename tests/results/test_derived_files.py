@@ -194,10 +194,15 @@ def test_breakdowns_and_further_metrics(tmp_path: Path) -> None:
     assert results(tmp_path)[0]["scorer_rewards"] == {"scorer:exact_match": 1.0}
 
 
-def test_exactly_one_bundle_in_the_published_shape(tmp_path: Path) -> None:
-    (tmp_path / "eval-old.json").write_text("{}")
+def test_exactly_one_bundle_of_ours_in_the_published_shape(tmp_path: Path) -> None:
+    own = {"benchmark": {"name": "b"}, "config": {"identity": {"model": "m"}}}
+    (tmp_path / "eval-old.json").write_text(json.dumps(own))
+    other = tmp_path / "eval-20300101T000000Z-b.json"
+    other.write_text(json.dumps({"benchmark": {"name": "b"}, "config": {"model": "m"}}))
     events = [e for i in range(3) for e in (problem(i), solved(i), scored(i, True))]
     write(tmp_path, events, plan(3))
+    assert other.is_file(), "of another program"
+    other.unlink()
     (path,) = tmp_path.glob("eval-*.json")
     bundle = json.loads(path.read_text())
     assert bundle["run_id"] == RUN.run_id == path.stem.removeprefix("eval-")

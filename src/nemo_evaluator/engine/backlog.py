@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ..environments.contract import Environment
 from ..errors import ConfigError
-from ..results.journal import Errored, JournalIndex, JournalReader, ProblemSeeded, Solved
+from ..results.journal import Errored, JournalIndex, ProblemSeeded, Solved
+from ..results.journal_reader import JournalReader
 from ..types import Phase, Problem, RolloutKey, Solution
 from .accounts import NOTHING, Spent
 from .plan import problem_digest

@@ -8,7 +8,6 @@ mean the same.
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -21,30 +20,9 @@ from ..config.secrecy import masked
 from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..results.identity import SCORER_KEYS, changes
+from ..results.plan_lock import PlanLock
 from ..solvers.contract import Solver
-from ..types import BenchmarkPlan, Json, Problem, Record
-
-FORMAT = 1
-
-
-class PlanLock(Record, frozen=True, kw_only=True):
-    """The document in ``plan.lock``."""
-
-    format: int = FORMAT
-    run_id: str
-    benchmarks: tuple[BenchmarkPlan, ...]
-
-
-def problem_order(size: int, *, shuffle_seed: int | None, max_problems: int | None) -> list[int]:
-    """Dataset indices in the order of execution.
-
-    The order is Python's ``random.Random(seed).shuffle`` of ``range(size)``; ``max_problems`` cuts
-    after the shuffle. ``None`` keeps the dataset's order.
-    """
-    order = list(range(size))
-    if shuffle_seed is not None:
-        random.Random(shuffle_seed).shuffle(order)
-    return order if max_problems is None else order[:max_problems]
+from ..types import BenchmarkPlan, Json, Problem
 
 
 def plan_benchmark(
@@ -166,23 +144,6 @@ def check_resumable(
             where=str(where),
             hint="run into another directory (-o), or restore what differs",
         )
-
-
-def write_lock(path: Path, lock: PlanLock) -> None:
-    """Write ``plan.lock`` (readable JSON), atomically."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(lock, enc_hook=str), indent=1))
-    partial.replace(path)
-
-
-def read_lock(path: Path) -> PlanLock | None:
-    """The plan of an earlier invocation, or None. Raises ConfigError if it cannot be read."""
-    if not path.exists():
-        return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=PlanLock)
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"not a plan: {error}", where=str(path), hint="use another -o") from None
 
 
 def _prefixed(prefix: str, values: Mapping[str, Json], secrets: Collection[str]) -> dict[str, Json]:

@@ -25,6 +25,7 @@ from ..errors import ConfigError
 from ..judging.opening import Bench, Served, open_metrics, services_of
 from ..judging.sitting import Court
 from ..results.layout import slug
+from ..results.planned import SHARD, problem_order
 from ..services.open import open_model
 from ..solvers.contract import Solver, SolveTools
 from ..solvers.registry import open_solver
@@ -33,10 +34,9 @@ from ..traffic.types import CallContext
 from ..traffic.urls import base_url, is_reward_url, split_credentials
 from ..types import BenchmarkPlan, Json, Problem, Solution
 from .job import Job
-from .plan import plan_benchmark, problem_order
+from .plan import plan_benchmark
 from .sandboxing import open_sandboxes
 from .scorers import with_metrics
-from .shards import KEY as SHARD
 from .shards import RANGE, Shard
 
 

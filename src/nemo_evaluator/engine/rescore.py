@@ -10,6 +10,7 @@ from typing import Any
 from ..environments.contract import Environment, VerifyTools
 from ..environments.fingerprint import digest, source_of
 from ..environments.grading import Grader, Grading
+from ..files.writing import replacing
 from ..results.journal import Began, Header, ProblemSeeded, Solved, encode, events, scan
 from ..scoring.input import ScorerInput
 from ..solvers.contract import SolveTools
@@ -80,7 +81,7 @@ def copy_answers(old: Path, new: Path, header: Header) -> int:
     index = scan(old)
     last = {key: state.attempts for key, state in index.rollouts.items() if state.solved_at >= 0}
     count = 0
-    with new.open("wb") as file:
+    with replacing(new, durable=True) as file:
         file.write(encode(header))
         for event in events(old):
             if isinstance(event, Solved):

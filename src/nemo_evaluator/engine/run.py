@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..errors import ConfigError
-from ..results.journal import Header, JournalIndex, JournalReader, Scored, scan
-from ..results.journal_writer import JournalWriter
+from ..results.journal import JournalIndex, header_of
+from ..results.journal_writer import JournalWriter, refusal
 from ..results.layout import JOURNAL, TRAFFIC
 from .budget import RunBudget
 from .control import Control, ServiceHealth
@@ -33,11 +32,13 @@ async def run_jobs(
     ends: list[BenchmarkEnd],
     *,
     run_id: str,
+    indexes: Mapping[str, JournalIndex],
     control: Control,
     budget: RunBudget,
     warn: Callable[[str], None],
 ) -> None:
-    """Run every job that is not done, adding to ``ends`` how each ended.
+    """Run every job that is not done, adding to ``ends`` how each ended. ``indexes`` says by slug
+    what the journals hold; their scores stand in the tallies.
 
     One benchmark's failure does not stop the next. Raises ConfigError if the journal cannot be
     written.
@@ -48,8 +49,7 @@ async def run_jobs(
         if control.stopping:
             break
         service = health.setdefault(job.plan.service, ServiceHealth())
-        index = scan(job.folder / JOURNAL)
-        _restore(tally, job.folder / JOURNAL, index)
+        index = indexes.get(job.plan.slug) or JournalIndex()
         if sum(state.scored for state in index.rollouts.values()) == job.plan.n_rollouts:
             tally.finish()
             end = BenchmarkEnd(job.plan.slug)
@@ -73,9 +73,12 @@ async def _run_job(
 ) -> BenchmarkEnd:
     path = job.folder / JOURNAL
     health.answered |= any(state.solved_at >= 0 for state in index.rollouts.values())
-    journal = JournalWriter(path, index, on_failure=lambda error: control.fail(_disk(error, path)))
-    if index.header is None:
-        journal.append(Header(benchmark=job.plan.name, plan_digest=job.plan.digest, run_id=run_id))
+    journal = JournalWriter(
+        path,
+        index,
+        header=header_of(job.plan, run_id),
+        on_failure=lambda error: control.fail(ConfigError(refusal(error), where=str(path))),
+    )
     if job.model is not None and job.model.traffic is not None:
         job.model.traffic.keep(job.plan.slug, job.folder / TRAFFIC)
     for judge in job.judges:
@@ -97,7 +100,8 @@ async def _run_job(
         await rollouts.run()
     finally:
         tally.finish()
-        await journal.close()
+        if (error := await journal.close()) is not None:
+            control.fatal = error  # says also where the answers are
     return _ended(job, rollouts, health)
 
 
@@ -142,17 +146,6 @@ async def _check_judges(
     return None
 
 
-def _restore(tally: Tally, path: Path, index: JournalIndex) -> None:
-    offsets = [state.ended_at for state in index.rollouts.values() if state.scored]
-    if not offsets:
-        return
-    with JournalReader(path) as reader:
-        for offset in sorted(offsets):
-            event = reader.at(offset)
-            if isinstance(event, Scored):
-                tally.restore(event.score)
-
-
 def _ended(job: Job, rollouts: Rollouts | None, health: ServiceHealth) -> BenchmarkEnd:
     end = BenchmarkEnd(job.plan.slug, failure=rollouts.failure if rollouts else None)
     error = health.down or (None if health.answered else health.last_permanent)
@@ -167,11 +160,3 @@ def _ended(job: Job, rollouts: Rollouts | None, health: ServiceHealth) -> Benchm
             hint="nothing was answered: check the service's url, api_key and model",
         )
     return end
-
-
-def _disk(error: OSError, path: Path) -> ConfigError:
-    return ConfigError(
-        f"cannot write: {error.strerror or error}",
-        where=str(path),
-        hint="make room and repeat the command with --resume; what was written is intact",
-    )

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import ConfigError
+from ..results.planned import SHARD, part_range
 from ..types import BenchmarkPlan, Record
 
 NEL = ("NEL_SHARD_IDX", "NEL_TOTAL_SHARDS")
 SLURM = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
 FOLDER = "shard_"
-KEY = "shard"
 RANGE = "shard_range"
 """Setting of a plan: where the part starts and ends in the order of problems."""
-"""Where a plan's settings say that it is of a shard: ``[index, total]``."""
 
 T = TypeVar("T")
 
@@ -35,9 +34,7 @@ class Shard(Record, frozen=True, kw_only=True):
 
         Example: 10 in 3 parts: (0, 4), (4, 7), (7, 10).
         """
-        quotient, rest = divmod(size, self.total)
-        start = self.index * quotient + min(self.index, rest)
-        return start, start + quotient + (self.index < rest)
+        return part_range(self.index, self.total, size)
 
     def part(self, order: Sequence[T]) -> Sequence[T]:
         """The part of an order."""
@@ -77,7 +74,7 @@ def shard_from_env(env: Mapping[str, str]) -> Shard | None:
 
 def shard_of(plan: BenchmarkPlan) -> Shard | None:
     """The shard a plan is of."""
-    found = plan.settings.get(KEY)
+    found = plan.settings.get(SHARD)
     return Shard(index=found[0], total=found[1]) if isinstance(found, list | tuple) else None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +23,8 @@ from ..config.runnable import check_runnable
 from ..engine.accounts import of_errored, of_solution
 from ..engine.budget import RunBudget
 from ..engine.control import Control
+from ..engine.job import Job
 from ..engine.lock import directory_lock
-from ..engine.plan import PlanLock, check_resumable, read_lock, write_lock
 from ..engine.prepare import Prepared, prepare
 from ..engine.progress import Tally
 from ..engine.run import BenchmarkEnd, run_jobs
@@ -33,19 +33,17 @@ from ..errors import ConfigError, ExitCode
 from ..reports.render import write_reports
 from ..results.audit import FLAGGED
 from ..results.derive import publish
-from ..results.journal import Errored, Solved, events, scan
+from ..results.journal import Errored, Event, Scored, Solved
 from ..results.judgements import judge_totals
-from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK
+from ..results.layout import JOURNAL, JUDGEMENTS
 from ..results.run_info import (
     RunInfo,
-    RunStatus,
-    new_run_info,
-    read_run_info,
     write_run_info,
 )
 from ..results.summary import BenchmarkSummary, RunSummary, accounts
 from ..runtime import need_descriptors
 from .ending import Terms, ending_of
+from .opening import Opened, open_run, set_aside
 
 RESERVED_DESCRIPTORS = 48
 """Files of the run itself, beside its connections."""
@@ -93,21 +91,35 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
     if options.shard is not None:
         directory = options.shard.directory(directory)
     if options.set_aside and not options.resume:
-        _set_aside(directory, options.say)
+        set_aside(directory, options.say)
     with directory_lock(directory):
         async with AsyncExitStack() as stack:
             prepared = await prepare(loaded, directory, stack, options.shard)
-            with _writing(directory):
-                info = _open_run(directory, prepared, loaded, options)
             control = Control()
             budget = RunBudget(loaded.config.budget, control, options.say)
-            _spent_before(prepared, budget)
-            ends = await _engine(prepared, info, control, budget, options)
+            tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
+            with _writing(directory, "nothing was asked; make room and repeat the command"):
+                opened = open_run(
+                    directory,
+                    prepared,
+                    loaded,
+                    resume=options.resume,
+                    command=options.command,
+                    say=options.say,
+                    visit=_visitor(prepared, tallies, budget),
+                )
+            ends = await _engine(prepared, opened, tallies, control, budget, options)
         try:
-            with _writing(directory):
-                return _finish(directory, loaded, prepared, info, control, ends)
+            with _writing(
+                directory, "make room and repeat the command with --resume; the journal is intact"
+            ):
+                return _finish(directory, loaded, prepared, opened.info, control, ends)
         except KeyboardInterrupt:
             options.say(UNWRITTEN)
+            raise
+        except ConfigError:
+            if control.fatal is not None:  # says more: what became of the answers
+                raise control.fatal from None
             raise
 
 
@@ -117,7 +129,7 @@ def descriptors(config: EvalConfig) -> int:
 
 
 @contextlib.contextmanager
-def _writing(directory: Path) -> Iterator[None]:
+def _writing(directory: Path, hint: str) -> Iterator[None]:
     """Around files that are derived, or written before anything was paid for."""
     try:
         yield
@@ -125,25 +137,30 @@ def _writing(directory: Path) -> Iterator[None]:
         raise ConfigError(
             f"cannot write: {error.strerror or error}",
             where=str(error.filename or directory),
-            hint="make room and repeat the command with --resume; the journal is intact",
+            hint=hint,
         ) from None
 
 
+def _tally(job: Job) -> Tally:
+    tally = Tally(
+        label=job.plan.name,
+        total=job.plan.n_rollouts,
+        repeats=job.plan.repeats,
+        simulated=job.plan.simulated,
+    )
+    tally.traffic = job.model.load if job.model is not None else None
+    return tally
+
+
 async def _engine(
-    prepared: Prepared, info: RunInfo, control: Control, budget: RunBudget, options: Options
+    prepared: Prepared,
+    opened: Opened,
+    tallies: Mapping[str, Tally],
+    control: Control,
+    budget: RunBudget,
+    options: Options,
 ) -> list[BenchmarkEnd]:
-    tallies = [
-        Tally(
-            label=job.plan.name,
-            total=job.plan.n_rollouts,
-            repeats=job.plan.repeats,
-            simulated=job.plan.simulated,
-        )
-        for job in prepared.jobs
-    ]
-    for job, tally in zip(prepared.jobs, tallies, strict=True):
-        tally.traffic = job.model.load if job.model is not None else None
-    watch = options.watch(tallies) if options.watch else contextlib.nullcontext()
+    watch = options.watch([*tallies.values()]) if options.watch else contextlib.nullcontext()
     ends: list[BenchmarkEnd] = []
     main = asyncio.current_task()
     assert main is not None
@@ -152,9 +169,10 @@ async def _engine(
             try:
                 budget.start()
                 await run_jobs(
-                    list(zip(prepared.jobs, tallies, strict=True)),
+                    [(job, tallies[job.plan.slug]) for job in prepared.jobs],
                     ends,
-                    run_id=info.run_id,
+                    run_id=opened.info.run_id,
+                    indexes=opened.journals,
                     control=control,
                     budget=budget,
                     warn=options.say,
@@ -172,19 +190,24 @@ async def _engine(
     return ends
 
 
-def _spent_before(prepared: Prepared, budget: RunBudget) -> None:
-    """What earlier invocations of the run used counts too."""
-    if budget.config.unlimited:
-        return
+def _visitor(
+    prepared: Prepared, tallies: Mapping[str, Tally], budget: RunBudget
+) -> Callable[[str, Event], None]:
+    """Counts what earlier invocations of the run used and found."""
+
+    def visit(slug: str, event: Event) -> None:
+        if isinstance(event, Solved):
+            budget.attempted(of_solution(event.solution))
+        elif isinstance(event, Errored):
+            budget.attempted(of_errored(event))
+        elif isinstance(event, Scored) and slug in tallies:
+            tallies[slug].restore(event.score)
+
     for job in prepared.jobs:
-        for event in events(job.folder / JOURNAL):
-            if isinstance(event, Solved):
-                budget.attempted(of_solution(event.solution))
-            elif isinstance(event, Errored):
-                budget.attempted(of_errored(event))
-        if job.court is not None:
+        if job.court is not None and not budget.config.unlimited:
             paid = judge_totals(job.folder / JUDGEMENTS)
             budget.spend(paid.usage, paid.cost_usd)
+    return visit
 
 
 @contextlib.contextmanager
@@ -209,64 +232,6 @@ def _signals(control: Control, main: asyncio.Task[Any], options: Options) -> Ite
         for number in codes:
             loop.remove_signal_handler(number)
             signal.signal(number, before[number])
-
-
-def _set_aside(directory: Path, say: Callable[[str], None]) -> None:
-    """Move an earlier run out of the default directory: never mixed with, never overwritten."""
-    earlier = read_lock(directory / PLAN_LOCK)
-    if earlier is None or not _has_rollouts(directory, earlier):
-        return
-    with directory_lock(directory):
-        aside = directory.with_name(f"{directory.name}-{earlier.run_id}")
-        directory.rename(aside)
-    say(f"the earlier run in {directory} is now {aside}")
-
-
-def _has_rollouts(directory: Path, lock: PlanLock) -> bool:
-    return any(_any_rollout(directory / plan.slug / JOURNAL) for plan in lock.benchmarks)
-
-
-def _any_rollout(journal: Path) -> bool:
-    """Whether anything in it was paid for."""
-    return any(
-        isinstance(event, Solved) or (isinstance(event, Errored) and event.calls > 0)
-        for event in events(journal)
-    )
-
-
-def _open_run(directory: Path, prepared: Prepared, loaded: Loaded, options: Options) -> RunInfo:
-    """Claim the directory for this plan, or refuse. Writes the documents of the run."""
-    earlier = read_lock(directory / PLAN_LOCK)
-    info = new_run_info(command=options.command)
-    if earlier is not None and _has_rollouts(directory, earlier):
-        if not options.resume:
-            raise ConfigError(
-                f"already holds the run {earlier.run_id}",
-                where=str(directory),
-                hint="add --resume to go on with it, or choose another directory (-o)",
-            )
-        unscored = [
-            plan.slug
-            for plan in earlier.benchmarks
-            if not any(s.scored for s in scan(directory / plan.slug / JOURNAL).rollouts.values())
-        ]
-        check_resumable(earlier, prepared.plans, where=directory / PLAN_LOCK, unscored=unscored)
-        first = read_run_info(directory)
-        info = msgspec.structs.replace(info, run_id=first.run_id, created=first.created)
-    elif earlier is not None:
-        for plan in earlier.benchmarks:
-            (directory / plan.slug / JOURNAL).unlink(missing_ok=True)
-    for job in prepared.jobs:
-        job.folder.mkdir(exist_ok=True)
-    info = msgspec.structs.replace(
-        info, status=RunStatus.RUNNING, benchmarks=tuple(plan.slug for plan in prepared.plans)
-    )
-    write_lock(
-        directory / PLAN_LOCK, PlanLock(run_id=info.run_id, benchmarks=tuple(prepared.plans))
-    )
-    (directory / CONFIG).write_text(loaded.snapshot(options.command), encoding="utf-8")
-    write_run_info(directory, info)
-    return info
 
 
 def _finish(

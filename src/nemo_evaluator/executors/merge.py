@@ -8,27 +8,32 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
 from ..config.load import load
 from ..engine.lock import directory_lock
-from ..engine.plan import PlanLock, differences, problem_order, read_lock, write_lock
-from ..engine.shards import FOLDER, KEY, RANGE, Shard, shard_of
+from ..engine.plan import differences
+from ..engine.shards import FOLDER, RANGE, Shard, shard_of
 from ..errors import ConfigError
+from ..files.reading import open_regular, read_document, read_lines
+from ..files.writing import replace_file, replacing
 from ..reports.render import write_reports
 from ..results.derive import publish
 from ..results.foreign import is_foreign
-from ..results.journal import Header, encode, scan
-from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, RUN_INFO, TRAFFIC
+from ..results.journal import Header, encode, events, header_of, scan
+from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
+from ..results.plan_lock import PlanLock, write_lock
+from ..results.planned import SHARD, problem_order
+from ..results.run_directory import info_of, load_journal, plan_of, strangers, warn_of_damage
 from ..results.run_info import (
     RunInfo,
     new_run_info,
-    read_run_info,
     write_run_info,
 )
 from ..results.summary import RunSummary, accounts
@@ -80,7 +85,7 @@ def merge(
     with ExitStack() as stack:
         for folder in (directory, *folders):
             stack.enter_context(directory_lock(folder))
-        _check_free(directory)
+        _check_free(directory, parts[0].plans)
         info = _info(parts, plans, command)
         for plan in plans:
             _check_contents(parts, plan)
@@ -113,7 +118,7 @@ def _by_number(path: Path) -> tuple[int, str]:
 
 
 def _read(folder: Path) -> _Part:
-    lock = read_lock(folder / PLAN_LOCK)
+    lock = plan_of(folder)
     if lock is None:
         hint = "a shard is a directory that `nel eval run --shard` wrote"
         raise ConfigError("holds no run", where=str(folder), hint=hint)
@@ -122,7 +127,7 @@ def _read(folder: Path) -> _Part:
     if shard is None:
         raise ConfigError("holds a run that is no shard", where=str(folder), hint="move it away")
     plans = {plan.slug: plan for plan in lock.benchmarks}
-    return _Part(folder, shard, plans, read_run_info(folder))
+    return _Part(folder, shard, plans, info_of(folder, lock))
 
 
 def _check(parts: Sequence[_Part], partial: bool, directory: Path) -> None:
@@ -162,7 +167,7 @@ def _check(parts: Sequence[_Part], partial: bool, directory: Path) -> None:
 
 def _whole(plan: BenchmarkPlan) -> BenchmarkPlan:
     """The plan of the run that was split."""
-    settings = {k: value for k, value in plan.settings.items() if k not in (KEY, RANGE)}
+    settings = {key: value for key, value in plan.settings.items() if key not in (SHARD, RANGE)}
     size = plan.identity["n_problems"]
     return msgspec.structs.replace(plan, n_problems=size, settings=settings)
 
@@ -174,10 +179,17 @@ def _check_repeats(plans: Sequence[BenchmarkPlan], repeats: int | None) -> None:
             raise ConfigError(what, where="--repeats")
 
 
-def _check_free(directory: Path) -> None:
-    """A merge may be repeated; an ordinary run is never overwritten."""
-    if (directory / RUN_INFO).exists() and not read_run_info(directory).merged_from:
+def _check_free(directory: Path, slugs: Collection[str]) -> None:
+    """A merge may be repeated; an ordinary run and what others wrote are never written over."""
+    earlier = plan_of(directory)
+    if earlier is not None and not info_of(directory, earlier).merged_from:
         raise ConfigError("holds a run of its own beside the shards", where=str(directory))
+    if found := strangers(directory, earlier, slugs):
+        raise ConfigError(
+            f"holds what this program did not write: {', '.join(found[:3])}",
+            where=str(directory),
+            hint="move it away",
+        )
 
 
 def _check_contents(parts: Sequence[_Part], plan: BenchmarkPlan) -> None:
@@ -196,40 +208,35 @@ def _check_contents(parts: Sequence[_Part], plan: BenchmarkPlan) -> None:
                 where=str(part.folder / plan.slug / JOURNAL),
                 hint="run the shard again into an empty directory",
             )
+        folder = part.folder / plan.slug
+        warn_of_damage(folder, load_journal(folder, part.plans[plan.slug], part.info.run_id))
 
 
 def _join(folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunInfo) -> None:
     """The journal and what else is appended to, one shard after the other."""
     folder.mkdir(exist_ok=True)
-    header = Header(benchmark=plan.name, plan_digest=plan.digest, run_id=info.run_id)
-    journal = folder / f"{JOURNAL}.partial"
-    with journal.open("wb") as out:
-        out.write(encode(header))
+    with replacing(folder / JOURNAL, durable=True) as out:
+        out.write(encode(header_of(plan, info.run_id)))
         for part in parts:
-            source = part.folder / plan.slug / JOURNAL
-            if source.exists():
-                _copy_lines(source, out.write, scan(source).good_bytes)
-    journal.replace(folder / JOURNAL)
+            for event in events(part.folder / plan.slug / JOURNAL, part.plans[plan.slug]):
+                if not isinstance(event, Header):
+                    out.write(encode(event))
     for name in (JUDGEMENTS, TRAFFIC):
         sources = [part.folder / plan.slug / name for part in parts]
-        if not any(source.exists() for source in sources):
-            continue
-        with (folder / name).open("wb") as out:
-            for source in sources:
-                if source.exists():
-                    _copy_lines(source, out.write, None)
+        if any(source.exists() for source in sources):
+            with replacing(folder / name) as out:
+                for source in sources:
+                    _copy_lines(source, out)
 
 
-def _copy_lines(source: Path, write: Callable[[bytes], object], good_bytes: int | None) -> None:
+def _copy_lines(source: Path, out: BinaryIO) -> None:
     """Whole lines; a torn last one stays behind."""
-    done = 0
-    with source.open("rb") as file:
-        for line in file:
-            done += len(line)
-            if not line.endswith(b"\n") or (good_bytes is not None and done > good_bytes):
-                break
-            if not line.startswith(b'{"event":"header"'):
-                write(line)
+    try:
+        file = open_regular(source)
+    except FileNotFoundError:
+        return
+    with file:
+        out.writelines(line for _, line in read_lines(file) if line.endswith(b"\n"))
 
 
 def _info(parts: Sequence[_Part], plans: Sequence[BenchmarkPlan], command: str) -> RunInfo:
@@ -252,7 +259,7 @@ def _finish(
 ) -> Merged:
     write_lock(directory / PLAN_LOCK, PlanLock(run_id=info.run_id, benchmarks=tuple(plans)))
     config = parts[0].folder / CONFIG
-    (directory / CONFIG).write_bytes(config.read_bytes())
+    replace_file(directory / CONFIG, read_document(config))
     summaries = tuple(publish(directory / plan.slug, plan, info) for plan in plans)
     ending = ending_of(summaries, Terms(again="resume the shards and merge again"))
     used = msgspec.to_builtins(accounts(summaries))

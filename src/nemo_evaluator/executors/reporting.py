@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..engine.plan import read_lock
 from ..errors import ConfigError
 from ..reports.sources import Found, bundle_source, rows_source, run_sources
 from ..results.derive import publish
 from ..results.foreign import is_foreign
 from ..results.layout import JOURNAL, PLAN_LOCK, RUN_INFO
+from ..results.plan_lock import PlanLock, read_lock, write_lock
 from ..results.read_bundle import BUNDLES
-from ..results.run_info import read_run_info
+from ..results.run_directory import SHARDS, info_of, plan_of
+from ..results.run_info import RunInfo, read_run_info, write_run_info
 from ..results.summary import RunSummary
 
-SHARDS = "shard_"
+log = logging.getLogger("nemo_evaluator.results")
 
 
 def refresh(directory: Path) -> RunSummary:
@@ -24,15 +26,15 @@ def refresh(directory: Path) -> RunSummary:
 
     Raises ConfigError if the directory holds no run, or cannot be written.
     """
-    lock = read_lock(directory / PLAN_LOCK)
+    lock = plan_of(directory)
     if lock is None:
         raise ConfigError(
             "holds no run",
             where=str(directory),
             hint="give the directory `nel eval run` wrote (-o)",
         )
-    info = read_run_info(directory)
     try:
+        info = _complete(directory, lock)
         summaries = [
             publish(directory / plan.slug, plan, info)
             for plan in lock.benchmarks
@@ -41,6 +43,36 @@ def refresh(directory: Path) -> RunSummary:
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", where=str(directory)) from None
     return RunSummary(run=info, benchmarks=tuple(summaries), directory=str(directory))
+
+
+def _complete(directory: Path, lock: PlanLock) -> RunInfo:
+    """Write the documents of a run that it has lost; what was paid for stands in its journals."""
+    info = info_of(directory, lock)
+    if not _intact(directory):
+        log.warning("%s: %s or %s was lost and is written anew", directory, PLAN_LOCK, RUN_INFO)
+        write_lock(directory / PLAN_LOCK, lock)
+        write_run_info(directory, info)
+    return info
+
+
+def _intact(directory: Path) -> bool:
+    """Whether the documents of a run can be read."""
+    try:
+        return read_lock(directory / PLAN_LOCK) is not None and bool(read_run_info(directory))
+    except ConfigError:
+        return False
+
+
+def _run_in(directory: Path) -> PlanLock | None:
+    """The plan of the run in a directory. A folder that only holds folders of benchmarks, copied
+    from somewhere, is taken for a run only if it lacks what a run would have derived."""
+    if any((directory / name).exists() for name in (PLAN_LOCK, RUN_INFO)):
+        return plan_of(directory)
+    try:
+        lock = plan_of(directory)
+    except ConfigError:
+        return None
+    return lock if lock is not None and _stale(directory, lock) else None
 
 
 def find(paths: Sequence[Path], *, anew: bool = False) -> tuple[Found, ...]:
@@ -63,8 +95,8 @@ def _below(path: Path, anew: bool) -> Iterator[Found]:
         raise ConfigError("there is no such file or directory", where=str(path))
     if path.is_file():
         yield bundle_source(path)
-    elif (path / PLAN_LOCK).is_file() and (path / RUN_INFO).is_file():
-        if anew or _stale(path):
+    elif (lock := _run_in(path)) is not None:
+        if anew or not _intact(path) or _stale(path, lock):
             refresh(path)
         yield from run_sources(path)
     else:
@@ -92,15 +124,13 @@ def _folders(path: Path) -> list[Path]:
 
 def bring_up_to_date(directory: Path) -> None:
     """Derive a run whose journals are newer than its bundles; anything else stays as it is."""
-    run = (directory / PLAN_LOCK).is_file() and (directory / RUN_INFO).is_file()
-    if run and _stale(directory):
+    lock = _run_in(directory) if directory.is_dir() else None
+    if lock is not None and (not _intact(directory) or _stale(directory, lock)):
         refresh(directory)
 
 
-def _stale(directory: Path) -> bool:
-    lock = read_lock(directory / PLAN_LOCK)
-    plans = lock.benchmarks if lock is not None else ()
-    return any(_stale_one(directory / plan.slug) for plan in plans)
+def _stale(directory: Path, lock: PlanLock) -> bool:
+    return any(_stale_one(directory / plan.slug) for plan in lock.benchmarks)
 
 
 def _stale_one(folder: Path) -> bool:

@@ -23,26 +23,28 @@ from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
 from ..engine.lock import LOCK, directory_lock, reading_lock
-from ..engine.plan import PlanLock, digest, read_lock, write_lock
+from ..engine.plan import digest
 from ..engine.prepare import prepare
 from ..engine.progress import Tally
 from ..engine.rescore import OtherScorer, Unasked, copy_answers
 from ..engine.run import BenchmarkEnd, run_jobs
 from ..engine.shards import shard_of
 from ..errors import ConfigError
+from ..files.writing import replace_file
 from ..judging.opening import services_of
 from ..reports.render import write_reports
 from ..results.derive import publish, rows_of, summarise
 from ..results.files import write_json
 from ..results.flips import Flips, compare_verdicts
-from ..results.journal import Header
-from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK
-from ..results.run_info import RunInfo, new_run_info, read_run_info, write_run_info
+from ..results.journal import header_of, scan
+from ..results.layout import CONFIG, FLIPS, JOURNAL, JUDGEMENTS, PLAN_LOCK
+from ..results.plan_lock import PlanLock, write_lock
+from ..results.run_directory import info_of, plan_of
+from ..results.run_info import RunInfo, new_run_info, write_run_info
 from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
 from .ending import Terms, ending_of
 
-FLIPS = "flips.json"
 AGAIN = "resume the run they are from, or fix what failed, and rescore it again"
 NOT_SET = "not-needed"
 """Stands for variables that are not set."""
@@ -76,7 +78,7 @@ async def rescore(
     Raises ConfigError for what is no run, a scorer that cannot be had, a dataset or prompt that is
     no longer the run's, and an output directory that is taken.
     """
-    lock = read_lock(directory / PLAN_LOCK)
+    lock = plan_of(directory)
     if lock is None:
         raise ConfigError("holds no run", where=str(directory), hint="give a run directory")
     function = _function(scorer) if scorer else None
@@ -90,7 +92,7 @@ async def rescore(
             prepared = await prepare(loaded, target, stack, part)
             jobs = [_job(job, lock, function) for job in prepared.jobs]
             stack.enter_context(directory_lock(target))
-            info = _open(target, directory, jobs, loaded, command)
+            info = _open(target, directory, lock, jobs, loaded, command)
             control = Control()
             ends = await _verify(jobs, info.run_id, control, say)
             terms = Terms(prepared.skip_failed, prepared.min_coverage, again=AGAIN)
@@ -110,17 +112,22 @@ class _Rescoring:
 
 
 def _open(
-    target: Path, directory: Path, jobs: Sequence[Job], loaded: Loaded, command: str
+    target: Path,
+    directory: Path,
+    lock: PlanLock,
+    jobs: Sequence[Job],
+    loaded: Loaded,
+    command: str,
 ) -> RunInfo:
     """Write the documents of the new run, and the answers of the old one."""
     info = msgspec.structs.replace(
         new_run_info(command=command),
-        rescored_from=read_run_info(directory).run_id,
+        rescored_from=lock.run_id,
         benchmarks=tuple(job.plan.slug for job in jobs),
     )
     for job in jobs:
         job.folder.mkdir()
-        header = Header(benchmark=job.plan.name, plan_digest=job.plan.digest, run_id=info.run_id)
+        header = header_of(job.plan, info.run_id)
         copy_answers(directory / job.plan.slug / JOURNAL, job.folder / JOURNAL, header)
         if job.court is not None:
             job.court.remember(directory / job.plan.slug / JUDGEMENTS)
@@ -128,7 +135,7 @@ def _open(
         target / PLAN_LOCK,
         PlanLock(run_id=info.run_id, benchmarks=tuple(job.plan for job in jobs)),
     )
-    (target / CONFIG).write_text(loaded.snapshot(command), encoding="utf-8")
+    replace_file(target / CONFIG, loaded.snapshot(command).encode())
     write_run_info(target, info)
     return info
 
@@ -158,7 +165,8 @@ def _finish(done: _Rescoring, ends: Sequence[BenchmarkEnd], terms: Terms) -> Res
     after = RunSummary(run=info, benchmarks=summaries, directory=str(done.new))
     write_json(done.new / FLIPS, flips)
     write_reports(after, done.new, done.loaded.config.output.report)
-    earlier = RunSummary(run=read_run_info(done.old), benchmarks=before, directory=str(done.old))
+    old = info_of(done.old, done.lock)
+    earlier = RunSummary(run=old, benchmarks=before, directory=str(done.old))
     return Rescored(done.new, earlier, after, flips, ending.code, ending.messages)
 
 
@@ -171,6 +179,7 @@ async def _verify(
         list(zip(jobs, tallies, strict=True)),
         ends,
         run_id=run_id,
+        indexes={job.plan.slug: scan(job.folder / JOURNAL, job.plan) for job in jobs},
         control=control,
         budget=RunBudget(_no_budget(), control, say),
         warn=say,

@@ -15,7 +15,8 @@ from ..errors import ConfigError
 from ..results.layout import RESULTS, UNSCORED
 from ..results.pick import Kind, kind_of
 from ..results.result_row import ResultRow, read_rows, row_from
-from .reporting import SHARDS, bring_up_to_date
+from ..results.run_directory import SHARDS
+from .reporting import bring_up_to_date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

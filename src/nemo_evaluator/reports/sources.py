@@ -6,16 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from ..errors import ConfigError
+from ..files.reading import read_json
 from ..results.flips import Flips
 from ..results.foreign import is_foreign, published_rows, recounted
-from ..results.layout import RESULTS, RUN_INFO
+from ..results.layout import FLIPS, RESULTS, RUN_INFO
 from ..results.read_bundle import BUNDLES, Published, read_bundle
 from ..results.run_info import RunInfo, read_run_info
-
-FLIPS = "flips.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +60,7 @@ def rows_source(folder: Path) -> Found:
 
 
 def _flips(path: Path) -> list[Flips]:
-    if not path.is_file():
-        return []
     try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Flips])
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+        return read_json(path, list[Flips])
+    except FileNotFoundError:
+        return []

@@ -10,6 +10,7 @@ import msgspec
 from ..types import BenchmarkPlan
 from .failures import failure_analysis
 from .files import write_json
+from .read_bundle import BUNDLES, is_own_bundle
 from .run_info import RunInfo
 from .summary import BenchmarkSummary, Estimate
 
@@ -19,12 +20,12 @@ DIGITS = 6
 def write_bundle(
     folder: Path, summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo
 ) -> Path:
-    """Write the bundle; exactly one stands in a folder."""
+    """Write the bundle; exactly one of ours stands in a folder."""
     path = folder / f"eval-{run.run_id}.json"
     write_json(path, bundle(summary, plan, run))
-    for other in folder.glob("eval-*.json"):
-        if other != path:
-            other.unlink()
+    for other in folder.glob(BUNDLES):
+        if other != path and is_own_bundle(other):
+            other.unlink(missing_ok=True)
     return path
 
 

@@ -14,11 +14,12 @@ from .bundle import write_bundle
 from .collect import Collector
 from .failures import failure_analysis
 from .files import line_writer, write_json
-from .journal import Errored, JournalIndex, Solved, events, scan
+from .journal import Errored, JournalIndex, Solved, events
 from .judgements import judge_totals
 from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES, UNSCORED
 from .result_row import ResultRow
 from .rows import RolloutRecord, read_rollouts, result_row, trajectory_row, verifier_name
+from .run_directory import load_journal, warn_of_damage
 from .run_info import RunInfo
 from .summary import BenchmarkSummary
 
@@ -31,13 +32,14 @@ def summarise(
     ``each`` is given every rollout in (problem_idx, repeat) order.
     """
     journal = folder / JOURNAL
-    index = scan(journal)
+    index = load_journal(folder, plan)
+    warn_of_damage(folder, index)
     collector = Collector(plan, index.began)
-    for record in _planned(journal, index, plan):
+    for record in read_rollouts(journal, index):
         collector.add(record)
         if each is not None:
             each(record)
-    _add_earlier_attempts(collector, journal, index)
+    _add_earlier_attempts(collector, journal, index, plan)
     collector.add_judges(judge_totals(folder / JUDGEMENTS))
     return collector.finish()
 
@@ -66,23 +68,18 @@ def publish(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary
 def rows_of(folder: Path, plan: BenchmarkPlan) -> Iterator[ResultRow]:
     """The rows of every rollout, scored or not, straight from the journal."""
     journal, method = folder / JOURNAL, verifier_name(plan)
-    for record in _planned(journal, scan(journal), plan):
+    for record in read_rollouts(journal, load_journal(folder, plan)):
         yield result_row(record, method)
 
 
-def _planned(journal: Path, index: JournalIndex, plan: BenchmarkPlan) -> Iterator[RolloutRecord]:
-    """Rollouts with an answer or an end; an attempt that was only begun leaves no trace."""
-    for record in read_rollouts(journal, index):
-        if record.key.repeat < plan.repeats:
-            yield record
-
-
-def _add_earlier_attempts(collector: Collector, journal: Path, index: JournalIndex) -> None:
+def _add_earlier_attempts(
+    collector: Collector, journal: Path, index: JournalIndex, plan: BenchmarkPlan
+) -> None:
     """Attempts that do not count were paid for all the same, answered or not."""
     if not any(state.attempts > 1 for state in index.rollouts.values()):
         return
     last = {(key, state.attempts) for key, state in index.rollouts.items()}
-    for event in events(journal):
+    for event in events(journal, plan):
         if isinstance(event, Solved | Errored):
             key = (event.problem_idx, event.repeat)
             if (key, event.attempt) not in last:

@@ -1,22 +1,26 @@
 """The journal: the only truth about a benchmark of a run, append-only JSON lines.
 
-Invariants: an event is one line, written whole; a problem's texts are stored once, a response once
-per attempt; the solution of an attempt is journaled before its verification starts; the last
-event of a rollout decides its state. A torn last line (the process was killed while writing) is
-set aside, never parsed and never fatal. Everything else on disk is derived from this file.
+Invariants: an event is one line, written whole and with its checksum; a problem's texts are stored
+once, a response once per attempt; the solution of an attempt is journaled before its verification
+starts; the last event of a rollout decides its state. A torn last line (the process was killed
+while writing) is moved aside. Damaged lines and lines of something else are left out, named and
+counted: their rollouts are not done. Everything else on disk is derived from this file.
 """
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from ..config.scrubber import encoded
+from ..files.reading import UNREADABLE, open_regular, read_lines
 from ..types import (
+    BenchmarkPlan,
     ErrorInfo,
     Json,
     Message,
@@ -28,17 +32,22 @@ from ..types import (
     Solution,
     Usage,
 )
+from .planned import planned_problems
+from .sealed import Seal, check, sealed, stretches
 
-FORMAT = 1
+FORMAT = 2
+"""1: lines without checksums. They are still read, and only checked for their shape."""
 
 
 class Header(Record, frozen=True, kw_only=True, tag_field="event", tag="header"):
     """First line: what the journal belongs to."""
 
-    format: int = FORMAT
+    format: int = 1
     benchmark: str
     plan_digest: str
     run_id: str
+    plan: BenchmarkPlan | None = None
+    """What the journal is of in full: enough to go on where ``plan.lock`` is lost."""
 
 
 class ProblemSeeded(Record, frozen=True, kw_only=True, tag_field="event", tag="problem"):
@@ -119,6 +128,23 @@ class Began(Record, frozen=True, kw_only=True, tag_field="event", tag="began"):
 Event = Header | ProblemSeeded | Solved | Scored | Errored | Began
 
 
+MAX_ATTEMPT = 10_000
+NAMED = 20
+"""Damages that are named; more are only counted."""
+FIRST_LINES = 16
+_HEADER = b'{"event":"header"'
+
+
+class Damage(NamedTuple):
+    """A stretch of a journal that is left out."""
+
+    offset: int
+    line: int
+    """Number of the line, from 1."""
+    length: int
+    reason: str
+
+
 @dataclass(slots=True)
 class RolloutState:
     """Where the events of one rollout are; offsets into the journal, -1 for none."""
@@ -137,122 +163,215 @@ class JournalIndex:
     """What a scan of a journal found. Small: offsets only, no texts."""
 
     header: Header | None = None
+    """The last one of the run."""
     problems: dict[int, int] = field(default_factory=dict)
     """problem_idx → offset of its ProblemSeeded event."""
     rollouts: dict[RolloutKey, RolloutState] = field(default_factory=dict)
     good_bytes: int = 0
-    """Length of the journal up to its last whole line."""
+    """Length of the journal without a torn end."""
     torn_bytes: int = 0
     began: list[float] = field(default_factory=list)
     """When the invocations that wrote it started, as Unix times."""
-    bad_lines: list[int] = field(default_factory=list)
-    """Offsets of whole lines that are not events; skipped and reported."""
+    paid: bool = False
+    """Whether anything in it was paid for, answered or not."""
+    damaged: int = 0
+    """Stretches that were left out: damaged, or nothing the plan knows."""
+    damage: list[Damage] = field(default_factory=list)
+    """The first of them."""
+
+    @property
+    def answers(self) -> int:
+        """Rollouts whose answer was paid for and is there."""
+        return sum(state.solved_at >= 0 for state in self.rollouts.values())
+
+    def leave_out(self, damage: Damage) -> None:
+        """Count a stretch, and name it if it is one of the first."""
+        self.damaged += 1
+        if len(self.damage) < NAMED:
+            self.damage.append(damage)
 
 
-class _Line(msgspec.Struct):
-    """The few fields a scan needs; everything else on the line is skipped, not parsed."""
+def scan(
+    path: Path,
+    plan: BenchmarkPlan | None = None,
+    *,
+    visit: Callable[[Event], None] | None = None,
+) -> JournalIndex:
+    """Index a journal in one pass. A missing file is an empty journal.
 
-    event: str
-    problem_idx: int = -1
-    repeat: int = 0
-    attempt: int = 0
-    at: float = 0.0
-
-
-_line_decoder = msgspec.json.Decoder(_Line)
-
-
-def scan(path: Path) -> JournalIndex:
-    """Index a journal in one pass. A missing file is an empty journal."""
-    index = JournalIndex()
-    if not path.exists():
-        return index
-    offset = 0
-    with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                index.torn_bytes = len(line)
-                break
-            try:
-                _index_line(index, line, _line_decoder.decode(line), offset)
-            except msgspec.DecodeError:
-                index.bad_lines.append(offset)
-            offset += len(line)
-    index.good_bytes = offset
-    return index
+    With a ``plan``, what is not of it is left out. ``visit`` is called with every event that is
+    used, those of earlier attempts included. Raises ConfigError for what is no file.
+    """
+    scanner = _Scanner(plan)
+    for event in scanner.events(path):
+        if visit is not None:
+            visit(event)
+    return scanner.index
 
 
-def _index_line(index: JournalIndex, line: bytes, head: _Line, offset: int) -> None:
-    if head.event == "problem":
-        index.problems.setdefault(head.problem_idx, offset)
-        return
-    if head.event == "began":
-        index.began.append(head.at)
-        return
-    if head.event == "header":
-        header = decode(line)
-        if index.header is None and isinstance(header, Header):
-            index.header = header
-        return
-    key = RolloutKey(head.problem_idx, head.repeat)
-    state = index.rollouts.get(key)
-    if state is None:
-        state = index.rollouts[key] = RolloutState()
-    if head.attempt > state.attempts:
-        state.attempts, state.solved_at, state.ended_at = head.attempt, -1, -1
-    if head.event == "solved":
-        state.solved_at = offset
-    elif head.event in ("scored", "errored"):
-        state.ended_at, state.scored = offset, head.event == "scored"
-    else:
-        index.bad_lines.append(offset)
+def events(path: Path, plan: BenchmarkPlan | None = None) -> Iterator[Event]:
+    """Every event in file order (all attempts), without what a scan leaves out."""
+    return _Scanner(plan).events(path)
 
 
-class JournalReader:
-    """Random access to the events of a scanned journal."""
+class _Piece(NamedTuple):
+    offset: int
+    line: int
+    data: bytes
+    sealed: bool
+    """Its checksum says that it is as it was written."""
+    torn: bool = False
+    damaged: bool = False
 
-    def __init__(self, path: Path) -> None:
-        with path.open("rb") as file:
-            # Mapped, since offsets jump and a buffered file would read ahead in vain.
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def at(self, offset: int) -> Event:
-        """The event that starts at an offset of the index."""
-        end = self._map.find(b"\n", offset)
-        return _decoder.decode(self._map[offset : end if end >= 0 else None])
+class _Scanner:
+    """One pass over a journal."""
 
-    def close(self) -> None:
-        """Close the file."""
-        self._map.close()
+    def __init__(self, plan: BenchmarkPlan | None) -> None:
+        self.index = JournalIndex()
+        self._problems = planned_problems(plan) if plan else range(1 << 62)
+        self._repeats = plan.repeats if plan else 1 << 62
+        self._other_run: str | None = None
 
-    def __enter__(self) -> JournalReader:
-        return self
+    def events(self, path: Path) -> Iterator[Event]:
+        """What is used, in file order."""
+        try:
+            file = open_regular(path)
+        except FileNotFoundError:
+            return
+        with file:
+            for piece in _pieces(file):
+                if piece.torn:
+                    self.index.torn_bytes = len(piece.data)
+                elif piece.damaged:
+                    self._leave_out(piece, "is damaged")
+                else:
+                    yield from self._taken(piece)
+            self.index.good_bytes = file.tell() - self.index.torn_bytes
 
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
+    def _taken(self, piece: _Piece) -> Iterator[Event]:
+        try:
+            event = decode(piece.data)
+        except UNREADABLE:
+            self._leave_out(piece, "is no event")
+            return
+        reason = self._use(event, piece.offset)
+        if reason is None:
+            yield event
+        elif reason:
+            self._leave_out(piece, reason)
+
+    def _use(self, event: Event, offset: int) -> str | None:
+        """Note an event; why it is not used, or an empty text if it says nothing new."""
+        if isinstance(event, Header):
+            return self._begin(event)
+        if self._other_run is not None:
+            return f"is of another run ({self._other_run})"
+        if isinstance(event, Began):
+            self.index.began.append(event.at)
+            return None
+        if event.problem_idx not in self._problems:
+            return f"is of problem {event.problem_idx}, which is not in the plan"
+        if isinstance(event, ProblemSeeded):
+            self.index.problems.setdefault(event.problem_idx, offset)
+            return None
+        if not 0 <= event.repeat < self._repeats:
+            return f"is of repeat {event.repeat}, which is not in the plan"
+        if not 1 <= event.attempt <= MAX_ATTEMPT:
+            return f"is of attempt {event.attempt}"
+        return self._attempt(event, offset)
+
+    def _begin(self, header: Header) -> str | None:
+        """Every invocation may begin with a header; what follows that of another run is foreign."""
+        first = self.index.header
+        if first is not None and header.run_id != first.run_id:
+            self._other_run = header.run_id[:100]
+            return f"is of another run ({self._other_run})"
+        self.index.header, self._other_run = header, None
+        return None
+
+    def _attempt(self, event: Solved | Scored | Errored, offset: int) -> str | None:
+        if isinstance(event, Solved) or (isinstance(event, Errored) and event.calls):
+            self.index.paid = True
+        key = RolloutKey(event.problem_idx, event.repeat)
+        state = self.index.rollouts.get(key)
+        if state is None:
+            state = self.index.rollouts[key] = RolloutState()
+        if event.attempt > state.attempts:
+            state.attempts, state.solved_at, state.ended_at = event.attempt, -1, -1
+            state.scored = False
+        if event.attempt < state.attempts:
+            return None  # counts as paid for, and for nothing else
+        if isinstance(event, Solved):
+            repeated, state.solved_at = state.solved_at >= 0, offset
+            return "" if repeated else None
+        if isinstance(event, Scored) and (state.solved_at < 0 or state.scored):
+            return ""  # the answer was damaged, so there is nothing to look at; or a repetition
+        state.ended_at, state.scored = offset, isinstance(event, Scored)
+        return None
+
+    def _leave_out(self, piece: _Piece, reason: str) -> None:
+        self.index.leave_out(Damage(piece.offset, piece.line, len(piece.data), reason))
+
+
+def _pieces(file: BinaryIO) -> Iterator[_Piece]:
+    """The whole documents of a journal, and the stretches between them."""
+    legacy = _is_legacy(file)
+    for number, (offset, line) in enumerate(read_lines(file), 1):
+        if not line.strip():
+            continue
+        seal, ended = check(line), line.endswith(b"\n")
+        if ended and (seal is Seal.INTACT or (legacy and seal is Seal.NONE)):
+            if seal is Seal.INTACT and line.startswith(_HEADER):
+                legacy = False
+            yield _Piece(offset, number, line, seal is Seal.INTACT)
+            continue
+        for start, end, whole in stretches(line):
+            torn = not whole and not ended and end == len(line)
+            yield _Piece(offset + start, number, line[start:end], whole, torn, not (whole or torn))
+
+
+def _is_legacy(file: BinaryIO) -> bool:
+    """Whether a journal begins with lines of the first format, which have no checksums."""
+    lines = [line for _, line in itertools.islice(read_lines(file), FIRST_LINES)]
+    file.seek(0)
+    if lines and _is_event_of_format_1(lines[0]):
+        return True
+    if any(check(line) is Seal.INTACT for line in lines):
+        return False
+    return any(map(_is_event_of_format_1, lines))
+
+
+def _is_event_of_format_1(line: bytes) -> bool:
+    if check(line) is not Seal.NONE:
+        return False
+    try:
+        event = decode(line)
+    except UNREADABLE:
+        return False
+    return not isinstance(event, Header) or event.format == 1
 
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
+def header_of(plan: BenchmarkPlan, run_id: str) -> Header:
+    """The first line of the journal of a benchmark."""
+    return Header(
+        format=FORMAT,
+        benchmark=plan.name,
+        plan_digest=plan.digest,
+        run_id=run_id,
+        plan=plan,
+    )
+
+
 def decode(line: bytes) -> Event:
-    """Parse one line. Raises msgspec.DecodeError."""
+    """Parse one line. Raises ValueError or RecursionError."""
     return _decoder.decode(line)
 
 
 def encode(event: Event) -> bytes:
-    """One line, newline included."""
-    return encoded(event, _encoder.encode) + b"\n"
-
-
-def events(path: Path) -> Iterator[Event]:
-    """Every event in file order (all attempts), skipping what cannot be parsed."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                yield decode(line)
-            except msgspec.DecodeError:
-                continue
+    """One line with its checksum and its end."""
+    return sealed(encoded(event, _encoder.encode))

@@ -2,30 +2,46 @@
 
 Events are encoded where they arise and handed to one thread every few milliseconds; the thread
 writes a batch with one call and syncs it within a quarter of a second. An event is reported
-durable only after its sync. When the disk refuses, nothing is dropped: the file is cut back to its
-last whole line, later events are kept in memory, and ``close`` tries again before it puts them in
-a rescue file.
+durable only after its sync, and is kept in memory until then. When the disk refuses, or the journal
+is deleted or written by somebody else, ``on_failure`` is told at once; the reserve is given up,
+every later batch tries again, and what the journal still has not taken at the end goes into a
+rescue file that ``close`` names.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import errno
 import queue
-import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import ConfigError
-from .journal import Event, JournalIndex, encode
+from ..files.lines import LineFile
+from ..files.writing import make_folder, replacing, sync_folder
+from .journal import Event, Header, JournalIndex, encode
+from .rescue import write_rescue
+from .reserve import Reserve
 
 HAND_OVER_SECONDS = 0.01
 SYNC_SECONDS = 0.25
+PATIENCE_SECONDS = 3.0
+"""How long ``close`` tries again before it writes a rescue file."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Then = Callable[[], None]
+
+
+class _Batch:
+    """Lines that belong together, and whom to tell once they are on disk."""
+
+    __slots__ = ("lines", "thens")
+
+    def __init__(self, lines: bytes, thens: list[Then]) -> None:
+        self.lines, self.thens = lines, thens
 
 
 class JournalWriter:
@@ -36,24 +52,38 @@ class JournalWriter:
         path: Path,
         index: JournalIndex,
         *,
+        header: Header | None = None,
         on_failure: Callable[[OSError], None] | None = None,
     ) -> None:
-        """Open for appending after the last good line of ``index``.
-
-        A torn tail is moved to ``<name>.torn`` first, so that the next line starts clean.
+        """Open for appending after the last whole line of ``index``; a torn end is moved to
+        ``<name>.torn`` first. ``header`` is what the journal belongs to: written first where
+        the journal does not end with it. Raises ConfigError.
         """
         self.path = path
+        self._header = header or index.header
         self._loop = asyncio.get_running_loop()
         self._on_failure = on_failure
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        self._end = index.good_bytes
-        self._set_torn_tail_aside()
+        try:
+            self._file = LineFile(path, end=index.good_bytes)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write: {error.strerror or error}",
+                where=str(path),
+                hint="nothing was asked; make it writable and repeat the command",
+            ) from None
+        self._reserve = Reserve(path.parent)
         self._lines: list[bytes] = []
         self._thens: list[Then] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._batches: queue.SimpleQueue[tuple[bytes, list[Then]] | None] = queue.SimpleQueue()
-        self._unsaved: list[bytes] = []
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._unwritten: list[_Batch] = []
+        self._unsynced: list[_Batch] = []
+        self._detached = False
+        """The file has no name any more: only its open descriptor leads to it."""
         self.failure: OSError | None = None
+        if header is not None and header != index.header:
+            self.append(header)
         self._thread = threading.Thread(target=self._write_loop, name="journal", daemon=True)
         self._thread.start()
 
@@ -65,108 +95,151 @@ class JournalWriter:
         if self._timer is None:
             self._timer = self._loop.call_later(HAND_OVER_SECONDS, self._hand_over)
 
-    async def close(self) -> None:
-        """Write and sync everything. Raises ConfigError if the disk still refuses."""
+    async def close(self) -> ConfigError | None:
+        """Write and sync everything. What went wrong, if anything did, and where the rest is."""
         if self._timer is not None:
             self._timer.cancel()
         self._hand_over()
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
         try:
-            if self._unsaved:
-                await asyncio.to_thread(self._save_the_rest)
+            return await asyncio.to_thread(self._end)
         finally:
-            os.close(self._fd)
+            self._reserve.give_up()
+            self._file.close()
 
     def _hand_over(self) -> None:
         self._timer = None
         if self._lines:
-            self._batches.put((b"".join(self._lines), self._thens))
+            self._batches.put(_Batch(b"".join(self._lines), self._thens))
             self._lines, self._thens = [], []
 
     def _write_loop(self) -> None:
-        unsynced: list[Then] = []
-        dirty = closing = False
-        last_sync = time.monotonic()
+        closing, last_sync = False, time.monotonic()
         while not closing:
-            try:
-                batch = self._batches.get(timeout=SYNC_SECONDS if dirty else None)
+            with contextlib.suppress(queue.Empty):
+                batch = self._batches.get(timeout=SYNC_SECONDS if self._pending else None)
                 closing = batch is None
-                if batch is not None and self._write(batch[0]):
-                    dirty = True
-                    unsynced += batch[1]
-            except queue.Empty:
-                pass
-            if dirty and (closing or time.monotonic() - last_sync >= SYNC_SECONDS):
-                self._sync(unsynced)
-                dirty, unsynced, last_sync = False, [], time.monotonic()
+                if batch is not None:
+                    self._unwritten.append(batch)
+            self._write()
+            if closing or time.monotonic() - last_sync >= SYNC_SECONDS:
+                self._sync()
+                last_sync = time.monotonic()
 
-    def _write(self, lines: bytes) -> bool:
-        if self.failure is None:
+    def _write(self) -> None:
+        """Write what is in memory, oldest first. The first refusal gives up the reserve."""
+        while self._unwritten:
             try:
-                self._write_at_end(lines)
-                return True
+                self._file.append(self._unwritten[0].lines)
             except OSError as error:
+                first = self.failure is None
                 self._fail(error)
-        self._unsaved.append(lines)
-        return False
+                if not first:
+                    return
+            else:
+                self._unsynced.append(self._unwritten.pop(0))
 
-    def _write_at_end(self, data: bytes) -> None:
-        view, written = memoryview(data), 0
+    def _sync(self) -> None:
+        if not self._unsynced:
+            return
         try:
-            while written < len(data):
-                written += os.pwrite(self._fd, view[written:], self._end + written)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, self._end)
-            raise
-        self._end += written
-
-    def _sync(self, thens: list[Then]) -> None:
-        try:
-            os.fsync(self._fd)
+            self._file.sync()
+            self._check_place()
         except OSError as error:
+            # What was not synced may be gone: it is written again.
+            self._unwritten = self._unsynced + self._unwritten
+            self._unsynced = []
             self._fail(error)
             return
+        thens = [then for batch in self._unsynced for then in batch.thens]
+        self._unsynced = []
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody is watching
             self._loop.call_soon_threadsafe(_call_all, thens)
 
+    def _check_place(self) -> None:
+        """The journal is still where it was, and nobody else writes into it."""
+        if self._file.moved:
+            self._detached = True
+            self._fail(OSError(errno.ESTALE, "was deleted or replaced during the run"))
+            self._put_back()
+        elif self._file.tampered:
+            raise OSError(errno.ESTALE, "was changed by another program during the run")
+
+    def _put_back(self) -> None:
+        """Give a journal that was deleted its name again; one that was replaced stays."""
+        if self.path.exists():
+            return
+        with contextlib.suppress(OSError):
+            make_folder(self.path.parent)
+            with replacing(self.path, durable=True) as copy:
+                for chunk in self._file.content():
+                    copy.write(chunk)
+            deleted, self._file = self._file, LineFile(self.path)
+            deleted.close()
+            self._detached = False
+
+    @property
+    def _pending(self) -> bool:
+        return bool(self._unwritten or self._unsynced)
+
     def _fail(self, error: OSError) -> None:
+        self._reserve.give_up()
+        if self.failure is not None:
+            return
         self.failure = error
         if self._on_failure is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._on_failure, error)
 
-    def _save_the_rest(self) -> None:
-        data = b"".join(self._unsaved)
-        try:
-            self._write_at_end(data)
-            os.fsync(self._fd)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot write: {error.strerror or error}",
-                where=str(self.path),
-                hint=self._rescue(data),
-            ) from error
+    def _end(self) -> ConfigError | None:
+        """After the last batch: try again for a while, then rescue."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._pending and time.monotonic() < deadline:
+            self._write()
+            self._sync()
+            if self._unwritten:
+                time.sleep(SYNC_SECONDS)
+        with contextlib.suppress(OSError):
+            self._check_place()
+        if self.failure is None:
+            return None
+        return ConfigError(
+            refusal(self.failure), where=str(self.path), hint=self._where_the_rest_is()
+        )
 
-    def _rescue(self, data: bytes) -> str:
-        mend = "make room and repeat the command with --resume"
-        try:
-            fd, name = tempfile.mkstemp(prefix=f"nel-rescue-{self.path.parent.name}-")
-            with os.fdopen(fd, "wb") as file:
-                file.write(data)
-        except OSError:
-            lost = len(data.splitlines())
-            return f"{mend}; the last {lost} events could not be kept"
-        return f"{mend}; the last events are kept: first run `cat {name} >> {self.path}`"
+    def _where_the_rest_is(self) -> str:
+        again = "repeat the command with --resume"
+        if self.failure is not None and self.failure.errno in FULL:
+            again = f"make room and {again}"
+        if not self._unwritten and not self._detached:
+            return f"every answer so far is in the journal; {again}"
+        lines = b"".join(batch.lines for batch in self._unwritten)
+        count = lines.count(b"\n")
+        header = self._header or Header(benchmark="", plan_digest="", run_id="")
+        path = write_rescue(self.path.parent, header, _Chunks(self._file, lines, self._detached))
+        if path is None:
+            return f"the last {count} events could not be written anywhere; {again}"
+        held = "all answers are" if self._detached else f"the last {count} events are"
+        return f"{held} in {path}; {again}, which takes them in"
 
-    def _set_torn_tail_aside(self) -> None:
-        size = os.fstat(self._fd).st_size
-        if size > self._end:
-            tail = os.pread(self._fd, size - self._end, self._end)
-            with self.path.with_suffix(".torn").open("ab") as file:
-                file.write(tail + b"\n")
-            os.ftruncate(self._fd, self._end)
+
+def refusal(error: OSError) -> str:
+    """Why the journal could not be written, for people."""
+    reason = error.strerror or str(error)
+    return reason if error.errno == errno.ESTALE else f"cannot write: {reason}"
+
+
+class _Chunks:
+    """What a rescue file is to hold. Can be iterated again, for the next place."""
+
+    def __init__(self, file: LineFile, lines: bytes, whole: bool) -> None:
+        self._file, self._lines, self._whole = file, lines, whole
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._whole:
+            yield from self._file.content()
+        yield self._lines
 
 
 def _call_all(thens: list[Then]) -> None:

@@ -16,10 +16,15 @@ FAILURES = "failure_analysis.json"
 RUN_INFO = "run.json"
 PLAN_LOCK = "plan.lock"
 CONFIG = "config.yaml"
+FLIPS = "flips.json"
+REPORTS = tuple(f"report.{suffix}" for suffix in ("md", "html", "json", "csv", "tex"))
+ROOT_NAMES = (RUN_INFO, PLAN_LOCK, CONFIG, FLIPS, *REPORTS, RESULTS, TRAJECTORIES)
+"""Files in a run's own directory that we write, or that only a run has."""
+LONGEST_SLUG = 150
 
 
 def slug(name: str) -> str:
     """A name as a folder: ``lm-eval://gsm8k`` becomes ``lm-eval__gsm8k``; never empty or hidden."""
     stem = re.sub(r".*/(?=[^/]+\.py(:|$))", "", name).replace(".py:", "_").removesuffix(".py")
-    safe = re.sub(r"[^a-zA-Z0-9_.-]+", "_", stem.replace("://", "__")).strip(".")
+    safe = re.sub(r"[^a-zA-Z0-9_.-]+", "_", stem.replace("://", "__")).strip(".")[:LONGEST_SLUG]
     return safe or "benchmark"

@@ -15,6 +15,8 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from ..errors import ConfigError
+from ..files.reading import UNREADABLE, first_line, read_json
+from ..files.reading import read_document as read_document_bytes
 from ..types import Json, Record
 from .distribution import Distribution
 from .repeats import Agreement
@@ -133,13 +135,23 @@ def read_bundle(path: Path) -> Published:
 def read_document(path: Path) -> dict[str, Any]:
     """A bundle as it is written. Raises ConfigError if it cannot be read, or is none."""
     try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
+        document = json.loads(read_document_bytes(path))
+    except FileNotFoundError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"is not JSON: {error}", where=str(path)) from None
+    except UNREADABLE as error:
+        raise ConfigError(f"is not JSON: {first_line(error)}", where=str(path)) from None
     _check_benchmark(document, str(path))
     return cast(dict[str, Any], document)
+
+
+def is_own_bundle(path: Path) -> bool:
+    """Whether a bundle was written by this program, which alone says what identifies a run."""
+    try:
+        document = read_json(path, dict)
+    except (ConfigError, FileNotFoundError):
+        return False
+    config = document.get("config")
+    return isinstance(config, dict) and isinstance(config.get("identity"), dict)
 
 
 def _check_benchmark(document: Any, where: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..types import BenchmarkPlan, Failure, Json, Outcome, RolloutKey, Solution
-from .journal import Errored, JournalIndex, JournalReader, ProblemSeeded, Scored, Solved
+from .journal import Errored, JournalIndex, ProblemSeeded, Scored, Solved
+from .journal_reader import JournalReader
 from .result_row import ResultRow
 
 PREVIEW = 200

@@ -12,13 +12,13 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from ..errors import ConfigError
+from ..files.reading import read_json
 from ..types import Json, Record
 from ..version import __version__
 from .files import write_json
 from .layout import RUN_INFO
+from .planned import check_name
 
 
 class RunStatus(enum.StrEnum):
@@ -71,18 +71,20 @@ def new_run_info(*, command: str = "") -> RunInfo:
 
 def write_run_info(directory: Path, info: RunInfo) -> None:
     """Write ``run.json``."""
-    write_json(directory / RUN_INFO, info)
+    write_json(directory / RUN_INFO, info, durable=True)
 
 
 def read_run_info(directory: Path) -> RunInfo:
     """Read ``run.json``. Raises ConfigError if the directory holds none."""
     path = directory / RUN_INFO
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunInfo)
+        info = read_json(path, RunInfo)
     except FileNotFoundError:
         raise ConfigError("holds no run", where=str(directory)) from None
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(path)) from None
+    check_name(info.run_id, "the run id", str(path))
+    for slug in info.benchmarks:
+        check_name(slug, "the benchmark folder", str(path))
+    return info
 
 
 def _git_state() -> str | None:

@@ -1,0 +1,200 @@
+"""Claims a run directory: for a new run, to go on with the one that is there, or not at all.
+
+What was paid for is never written over, and neither is what this program did not write. Everything
+is decided, and every document of the run is on disk, before the first request is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from ..config.load import Loaded
+from ..engine.lock import directory_lock
+from ..engine.plan import check_resumable
+from ..engine.prepare import Prepared
+from ..errors import ConfigError
+from ..files.writing import remove_abandoned, replace_file, sync_folder
+from ..results.journal import Event, JournalIndex, scan
+from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
+from ..results.plan_lock import PlanLock, write_lock
+from ..results.rescue import rescue_files, take_in_rescued
+from ..results.run_directory import damage_in, info_of, load_journal, plan_of, strangers
+from ..results.run_info import RunInfo, RunStatus, new_run_info, write_run_info
+
+Say = Callable[[str], None]
+NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A directory that is this run's."""
+
+    info: RunInfo
+    journals: Mapping[str, JournalIndex]
+    """What earlier invocations of the run left, by slug."""
+
+
+def set_aside(directory: Path, say: Say) -> None:
+    """Move what is there out of the default directory: never mixed with, never written over."""
+    try:
+        earlier = plan_of(directory)
+        others = strangers(directory, earlier)
+    except ConfigError:  # a run that cannot be told
+        earlier, others = None, [directory.name]
+    if not others and (earlier is None or not _worth_keeping(directory, earlier)):
+        return
+    with directory_lock(directory):
+        aside = _free_name(directory, earlier.run_id if earlier is not None else "earlier")
+        directory.rename(aside)
+    sync_folder(aside.parent)
+    held = "the earlier run in" if earlier is not None else "what this program did not write in"
+    say(f"{held} {directory} is now {aside}")
+
+
+def open_run(
+    directory: Path,
+    prepared: Prepared,
+    loaded: Loaded,
+    *,
+    resume: bool,
+    command: str,
+    say: Say,
+    visit: Callable[[str, Event], None],
+) -> Opened:
+    """Claim the directory for this plan, or refuse, and write the documents of the run.
+
+    ``visit`` is told the slug and each event that earlier invocations left. Raises ConfigError, and
+    OSError where the directory cannot be written.
+    """
+    plans = {plan.slug: plan for plan in prepared.plans}
+    earlier = plan_of(directory, prepared.plans)
+    if earlier is not None and resume:
+        _take_in_rescued(directory, earlier, say)
+    found: Mapping[str, JournalIndex] = {}
+    if earlier is not None:
+        found = _journals(directory, earlier, visit)
+    keep = earlier is not None and _worth_keeping(directory, earlier, found)
+    _check_strangers(directory, earlier, plans, resumed=keep)
+    info = new_run_info(command=command)
+    if earlier is not None and (keep or resume):
+        if not resume:
+            raise ConfigError(
+                f"already holds the run {earlier.run_id}",
+                where=str(directory),
+                hint="add --resume to go on with it, or choose another directory (-o)",
+            )
+        found = _resumed(directory, earlier, prepared, found, keep=keep)
+    else:
+        found = _begun_anew(directory, found)
+    if found and earlier is not None:
+        first = info_of(directory, earlier)
+        info = msgspec.structs.replace(info, run_id=first.run_id, created=first.created)
+    for slug, index in found.items():
+        if (text := damage_in(directory / slug, index)) is not None:
+            say(f"warning: {text}, and is asked again")
+    info = msgspec.structs.replace(info, status=RunStatus.RUNNING, benchmarks=tuple(plans))
+    _write_documents(directory, prepared, loaded, info, command)
+    return Opened(info, found)
+
+
+def _resumed(
+    directory: Path,
+    earlier: PlanLock,
+    prepared: Prepared,
+    found: Mapping[str, JournalIndex],
+    *,
+    keep: bool,
+) -> Mapping[str, JournalIndex]:
+    """The journals that the run goes on with. Raises ConfigError if they are of another plan,
+    unless nothing in them was paid for."""
+    unscored = [
+        slug
+        for slug, index in found.items()
+        if not any(state.scored for state in index.rollouts.values())
+    ]
+    try:
+        check_resumable(earlier, prepared.plans, where=directory / PLAN_LOCK, unscored=unscored)
+    except ConfigError:
+        if keep:
+            raise
+        return _begun_anew(directory, found)
+    return found
+
+
+def _begun_anew(directory: Path, found: Mapping[str, JournalIndex]) -> Mapping[str, JournalIndex]:
+    """Journals in which nothing was paid for make room for new ones."""
+    for slug in found:
+        (directory / slug / JOURNAL).unlink(missing_ok=True)
+    return {}
+
+
+def _write_documents(
+    directory: Path, prepared: Prepared, loaded: Loaded, info: RunInfo, command: str
+) -> None:
+    for job in prepared.jobs:
+        job.folder.mkdir(exist_ok=True)
+        remove_abandoned(job.folder)
+    remove_abandoned(directory)
+    lock = PlanLock(run_id=info.run_id, benchmarks=tuple(prepared.plans))
+    write_lock(directory / PLAN_LOCK, lock)
+    replace_file(directory / CONFIG, loaded.snapshot(command).encode(), durable=True)
+    write_run_info(directory, info)
+
+
+def _check_strangers(
+    directory: Path, earlier: PlanLock | None, slugs: Collection[str], *, resumed: bool
+) -> None:
+    found = strangers(directory, earlier, slugs)
+    if resumed and earlier is not None:
+        # Others may stand beside the benchmarks of a run that goes on, but not in the way.
+        new = {*slugs} - {plan.slug for plan in earlier.benchmarks}
+        found = [name for name in found if name.rstrip("/") in new]
+    if found:
+        names = ", ".join(found[:NAMED]) + (", ..." if len(found) > NAMED else "")
+        raise ConfigError(
+            f"holds what this program did not write: {names}",
+            where=str(directory),
+            hint="choose another directory (-o), or move that away",
+        )
+
+
+def _take_in_rescued(directory: Path, earlier: PlanLock, say: Say) -> None:
+    for plan in earlier.benchmarks:
+        for text in take_in_rescued(directory / plan.slug, plan, earlier.run_id):
+            say(text)
+
+
+def _journals(
+    directory: Path, lock: PlanLock, visit: Callable[[str, Event], None]
+) -> dict[str, JournalIndex]:
+    return {
+        plan.slug: load_journal(directory / plan.slug, plan, lock.run_id, partial(visit, plan.slug))
+        for plan in lock.benchmarks
+    }
+
+
+def _worth_keeping(
+    directory: Path, lock: PlanLock, found: Mapping[str, JournalIndex] | None = None
+) -> bool:
+    """Whether anything was paid for; damaged lines and what was rescued may have been."""
+    for plan in lock.benchmarks:
+        folder = directory / plan.slug
+        index = scan(folder / JOURNAL, plan) if found is None else found[plan.slug]
+        if index.paid or index.damaged or any(rescue_files(folder, lock.run_id)):
+            return True
+    return False
+
+
+def _free_name(directory: Path, mark: str) -> Path:
+    """``<directory>-<mark>``, with a number where that is taken."""
+    name = f"{directory.name}-{mark}"
+    candidate, number = directory.with_name(name), 1
+    while candidate.exists() or candidate.is_symlink():
+        number += 1
+        candidate = directory.with_name(f"{name}-{number}")
+    return candidate

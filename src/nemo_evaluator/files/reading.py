@@ -1,0 +1,98 @@
+"""Reads files that somebody else may have written: only regular files, and never without a bound.
+
+A FIFO, a device, a directory, a document that is too large, too deep or of the wrong shape is one
+ConfigError that names the file. Nothing here follows what a file says to another file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+from ..errors import ConfigError
+
+DOCUMENT_BYTES = 64 << 20
+"""A larger JSON document is refused; the largest we write is a bundle with about a megabyte."""
+LINE_BYTES = 256 << 20
+"""A longer line is not read."""
+UNREADABLE = (ValueError, RecursionError)
+"""What decoding foreign bytes raises: no JSON, no UTF-8, the wrong shape, nested too deeply."""
+
+T = TypeVar("T")
+
+
+def check_regular(fd: int, path: Path) -> None:
+    """Raise ConfigError unless an open descriptor is of a regular file."""
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"is {_kind(mode)}, not a file", where=str(path), hint="move it away")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open for reading, without waiting for a writer of a FIFO. Raises OSError, and ConfigError for
+    what is not a regular file."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        check_regular(fd, path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return os.fdopen(fd, "rb", buffering=1 << 18)
+
+
+def read_document(path: Path, limit: int = DOCUMENT_BYTES) -> bytes:
+    """A whole file. Raises FileNotFoundError, and ConfigError for everything else."""
+    try:
+        with open_regular(path) as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+    if len(data) > limit:
+        raise ConfigError(f"is larger than {limit >> 20} MB", where=str(path))
+    return data
+
+
+def read_json(path: Path, shape: type[T]) -> T:
+    """A JSON document of a shape. Raises FileNotFoundError, and ConfigError for everything else."""
+    data = read_document(path)
+    if not data.strip(b"\0 \r\n\t"):
+        raise ConfigError("is empty", where=str(path))
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except UNREADABLE as error:
+        raise ConfigError(f"cannot be read: {first_line(error)}", where=str(path)) from None
+
+
+def read_lines(file: BinaryIO, limit: int = LINE_BYTES) -> Iterator[tuple[int, bytes]]:
+    """Each line with its offset and its end; one beyond the limit is cut there and has no end."""
+    offset = 0
+    while line := file.readline(limit):
+        yield offset, line
+        offset += len(line)
+        while not line.endswith(b"\n") and len(line) == limit and (rest := file.readline(limit)):
+            offset += len(rest)
+            if rest.endswith(b"\n"):
+                break
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, for a message of one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "a directory",
+        stat.S_IFIFO: "a FIFO",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    return kinds.get(stat.S_IFMT(mode), "something else")

@@ -1,0 +1,78 @@
+"""Replaces files as a whole: a reader, and whoever comes after a crash, sees the old or the new.
+
+The new content is written under a name of its own in the same folder and renamed. Where it must
+outlive a power failure (``durable``), the file is synced before the rename and the folder after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+PARTIAL = ".partial"
+ABANDONED_SECONDS = 3600.0
+"""A partial file that is older belongs to no process any more."""
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Replace a file, or make it. Raises OSError; the old file is then as it was."""
+    with replacing(path, durable=durable) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of ``path`` when the block ends well."""
+    partial = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}{PARTIAL}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        with os.fdopen(os.open(partial, flags, 0o666), "wb", buffering=1 << 20) as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Where folders cannot be synced, nothing is done."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably. Raises OSError."""
+    missing = [folder, *folder.parents]
+    made = missing[: _depth_missing(missing)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(made):
+        sync_folder(path.parent)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove partial files that killed processes left behind."""
+    now = time.time()
+    for path in folder.glob(f".*{PARTIAL}"):
+        with contextlib.suppress(OSError):
+            if now - path.lstat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
+
+
+def _depth_missing(paths: list[Path]) -> int:
+    return next((depth for depth, path in enumerate(paths) if path.exists()), len(paths))

@@ -1,0 +1,53 @@
+"""Random access to the events of a scanned journal."""
+
+from __future__ import annotations
+
+import mmap
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..files.reading import UNREADABLE, open_regular
+from .journal import Event, decode
+from .sealed import Seal, check, stretches
+
+
+class JournalReader:
+    """An open journal."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with open_regular(path) as file:
+            # Mapped, since offsets jump and a buffered file would read ahead in vain.
+            empty = not file.seek(0, 2)
+            self._map: mmap.mmap | None = (
+                None if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            )
+
+    def at(self, offset: int) -> Event:
+        """The event that starts at an offset of the index. Raises ConfigError if it is gone."""
+        if self._map is None:
+            raise self._changed()
+        end = self._map.find(b"\n", offset)
+        line = self._map[offset : end if end >= 0 else None]
+        if check(line) is not Seal.INTACT:  # of the first format, or something stands behind it
+            line = next((line[:end] for _, end, whole in stretches(line) if whole), line)
+        try:
+            return decode(line)
+        except UNREADABLE:
+            raise self._changed() from None
+
+    def _changed(self) -> ConfigError:
+        return ConfigError(
+            "was changed while it was read", where=str(self._path), hint="repeat the command"
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._map is not None:
+            self._map.close()
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()

@@ -1,0 +1,108 @@
+"""Which problems a plan is of, in which order; and what a plan that was read may say.
+
+A plan is read from a file that anybody may have written: names of folders are made from it, and
+ranges as long as it says. So both are checked before anything else uses them.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Container
+from typing import Any
+
+from ..errors import ConfigError
+from ..types import BenchmarkPlan
+
+MAX_PROBLEMS, MAX_REPEATS, MAX_SHARDS = 20_000_000, 100_000, 1_000_000
+SHARD = "shard"
+"""Where a plan's settings say that it is of a shard: ``[index, total]``."""
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
+
+
+def problem_order(size: int, *, shuffle_seed: int | None, max_problems: int | None) -> list[int]:
+    """Dataset indices in the order of execution.
+
+    The order is Python's ``random.Random(seed).shuffle`` of ``range(size)``; ``max_problems`` cuts
+    after the shuffle. ``None`` keeps the dataset's order.
+    """
+    order = list(range(size))
+    if shuffle_seed is not None:
+        random.Random(shuffle_seed).shuffle(order)
+    return order if max_problems is None else order[:max_problems]
+
+
+def part_range(index: int, total: int, size: int) -> tuple[int, int]:
+    """Start and end of part ``index`` of ``total``; the first ``size % total`` have one more.
+
+    Example: 10 in 3 parts: (0, 4), (4, 7), (7, 10).
+    """
+    quotient, rest = divmod(size, total)
+    start = index * quotient + min(index, rest)
+    return start, start + quotient + (index < rest)
+
+
+def planned_problems(plan: BenchmarkPlan) -> Container[int]:
+    """The indices of the problems that a plan is of."""
+    whole = plan.identity.get("n_problems", plan.n_problems)
+    shard = plan.settings.get(SHARD)
+    start, end = part_range(shard[0], shard[1], whole) if shard else (0, whole)
+    seed = plan.settings.get("shuffle_seed")
+    if seed is None or (start, end) == (0, plan.dataset_size):
+        return range(start, end)
+    order = problem_order(plan.dataset_size, shuffle_seed=seed, max_problems=whole)
+    return frozenset(order[start:end])
+
+
+def is_name(text: object) -> bool:
+    """Whether a text that was read may be the name of a folder of ours, or part of one."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def check_name(text: object, what: str, where: str) -> None:
+    """Raise ConfigError for a name that a path must not be made from."""
+    if not is_name(text):
+        raise ConfigError(
+            f"{what} {str(text)[:60]!r} cannot be the name of a folder",
+            where=where,
+            hint="the file was not written by this program, or has been damaged",
+        )
+
+
+def check_plan(plan: BenchmarkPlan, where: str) -> None:
+    """Raise ConfigError for a plan that this program cannot have written."""
+    check_name(plan.slug, "the benchmark folder", where)
+    whole = plan.identity.get("n_problems", plan.n_problems)
+    limits = {
+        "dataset_size": (plan.dataset_size, 0, MAX_PROBLEMS),
+        "n_problems": (plan.n_problems, 0, plan.dataset_size),
+        "identity.n_problems": (whole, 0, plan.dataset_size),
+        "repeats": (plan.repeats, 1, MAX_REPEATS),
+    }
+    for name, (value, low, high) in limits.items():
+        if not _is_whole(value) or not low <= value <= high:
+            raise _impossible(plan, name, value, where)
+    seed, shard = plan.settings.get("shuffle_seed"), plan.settings.get(SHARD)
+    if seed is not None and not _is_whole(seed):
+        raise _impossible(plan, "shuffle_seed", seed, where)
+    if shard is not None and not _is_shard(shard):
+        raise _impossible(plan, SHARD, shard, where)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_shard(value: Any) -> bool:
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_whole, value)):
+        return False
+    index, total = value
+    return bool(0 <= index < total <= MAX_SHARDS)
+
+
+def _impossible(plan: BenchmarkPlan, name: str, value: object, where: str) -> ConfigError:
+    return ConfigError(
+        f"{plan.slug}: {name} cannot be {str(value)[:60]}",
+        where=where,
+        hint="the file was not written by this program, or has been damaged",
+    )

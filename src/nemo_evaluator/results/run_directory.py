@@ -1,0 +1,222 @@
+"""A run directory as it is found: a run of ours, one that lost documents, or what others wrote.
+
+What was paid for stands in the journals. As long as a journal says what it is of, its run can be
+resumed and reported on, whatever became of ``plan.lock`` and ``run.json``. What we did not write is
+never written over: the caller refuses it, or moves it away.
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..errors import ConfigError
+from ..files.reading import read_document
+from ..types import BenchmarkPlan
+from .identity import SCORER_KEYS, changes
+from .journal import Event, JournalIndex, scan
+from .layout import JOURNAL, PLAN_LOCK, RESULTS, ROOT_NAMES, TRAJECTORIES
+from .plan_lock import PlanLock, check_lock, read_lock
+from .planned import is_name
+from .read_bundle import BUNDLES, is_own_bundle
+from .run_info import RunInfo, RunStatus, new_run_info, read_run_info
+
+log = logging.getLogger("nemo_evaluator.results")
+
+SHARDS = "shard_"
+MOST_CHILDREN = 10_000
+"""Of more entries than that in a directory nothing is looked for: it is none of ours."""
+
+
+def plan_of(directory: Path, candidates: Sequence[BenchmarkPlan] = ()) -> PlanLock | None:
+    """The plan of the run in a directory; None if it holds none.
+
+    Where ``plan.lock`` is missing or damaged, the headers of the journals say it; a header of the
+    first format says only the digest, and is completed from ``candidates``. Raises ConfigError if
+    there are answers of which nobody can say what they are of.
+    """
+    try:
+        lock = read_lock(directory / PLAN_LOCK)
+    except ConfigError:
+        lock = _plan_in_journals(directory, candidates)
+        if lock is None and not _is_blank(directory / PLAN_LOCK):
+            raise
+    else:
+        lock = lock or _plan_in_journals(directory, candidates)
+    if lock is not None:
+        _check_folders(directory, lock)
+    return lock
+
+
+def _plan_in_journals(directory: Path, candidates: Sequence[BenchmarkPlan]) -> PlanLock | None:
+    found = {folder.name: scan(folder / JOURNAL) for folder in _journal_folders(directory)}
+    plans = {slug: _plan_in(slug, index, candidates) for slug, index in found.items()}
+    runs = {index.header.run_id for index in found.values() if index.header is not None}
+    unknown = [slug for slug, plan in plans.items() if plan is None and _holds(found[slug])]
+    if unknown or len(runs) > 1:
+        answers = sum(index.answers for index in found.values())
+        raise ConfigError(
+            f"holds {answers} answers, but no {PLAN_LOCK} that can be read, and its journals do not"
+            " say what they are of",
+            where=str(directory),
+            hint=f"restore {PLAN_LOCK} from a backup, or choose another directory (-o)",
+        )
+    known = tuple(plan for plan in plans.values() if plan is not None)
+    if not known:
+        return None
+    lock = PlanLock(run_id=runs.pop(), benchmarks=known)
+    check_lock(lock, str(directory))
+    return lock
+
+
+def _plan_in(
+    slug: str, index: JournalIndex, candidates: Sequence[BenchmarkPlan]
+) -> BenchmarkPlan | None:
+    if index.header is None:
+        return None
+    if index.header.plan is not None:
+        return index.header.plan if index.header.plan.slug == slug else None
+    same = (plan for plan in candidates if plan.digest == index.header.plan_digest)
+    return next((plan for plan in same if plan.slug == slug), None)
+
+
+def info_of(directory: Path, lock: PlanLock) -> RunInfo:
+    """``run.json``; where it is lost or damaged, what is known of the run without it."""
+    try:
+        info = read_run_info(directory)
+    except ConfigError:
+        begun = min((path.lstat().st_mtime for path in _children(directory)), default=0.0)
+        created = datetime.datetime.fromtimestamp(begun, datetime.UTC)
+        info = msgspec.structs.replace(
+            new_run_info(),
+            created=created.isoformat(timespec="seconds"),
+            status=RunStatus.INTERRUPTED,
+            git=None,
+            benchmarks=tuple(plan.slug for plan in lock.benchmarks),
+        )
+    return msgspec.structs.replace(info, run_id=lock.run_id)
+
+
+def load_journal(
+    folder: Path,
+    plan: BenchmarkPlan,
+    run_id: str | None = None,
+    visit: Callable[[Event], None] | None = None,
+) -> JournalIndex:
+    """What the journal of a benchmark holds of its plan. Raises ConfigError if it is the journal of
+    something else (``run_id``: of any other run): answers of two models are never mixed."""
+    index = scan(folder / JOURNAL, plan, visit=visit)
+    header = index.header
+    if header is None:
+        return index
+    if run_id in (None, header.run_id) and _same(header.plan, plan, header.plan_digest):
+        return index
+    raise ConfigError(
+        f"is the journal of another run ({header.run_id[:100]}, {header.benchmark[:100]})",
+        where=str(folder / JOURNAL),
+        hint=f"move it away, or restore the {PLAN_LOCK} that it was written with",
+    )
+
+
+def _same(journaled: BenchmarkPlan | None, plan: BenchmarkPlan, digest: str) -> bool:
+    """Whether a journal is of a plan. Only its scorer may have been replaced since."""
+    if digest == plan.digest:
+        return True
+    if journaled is None:
+        return False
+    return not any(changes(journaled.identity, plan.identity, ignored=SCORER_KEYS))
+
+
+def damage_in(folder: Path, index: JournalIndex) -> str | None:
+    """What was left out of a journal, for people."""
+    if not index.damaged:
+        return None
+    places = ", ".join(f"line {d.line} at byte {d.offset} {d.reason}" for d in index.damage[:3])
+    more = ", ..." if index.damaged > 3 else ""
+    return (
+        f"{folder / JOURNAL}: {index.damaged} damaged or foreign entries are left out"
+        f" ({places}{more}); what they held counts as not done"
+    )
+
+
+def warn_of_damage(folder: Path, index: JournalIndex) -> None:
+    """Tell whoever derives something from a journal what it does not contain."""
+    if (text := damage_in(folder, index)) is not None:
+        log.warning("%s", text)
+
+
+def strangers(directory: Path, lock: PlanLock | None, slugs: Collection[str] = ()) -> list[str]:
+    """What stands in a directory that we did not write and would write over, or mix with ours:
+    results of another program, files with the names of ours, folders with the names of ``slugs``.
+    """
+    ours = {plan.slug for plan in lock.benchmarks} if lock is not None else set()
+    found = []
+    for child in _children(directory):
+        if child.name.startswith(".") or child.name.startswith(SHARDS):
+            continue
+        if child.is_dir():
+            taken = child.name in slugs and child.name not in ours and any(_visible(child))
+            if taken or any(_foreign_results(child, ours=child.name in ours)):
+                found.append(f"{child.name}/")
+        elif (lock is None and child.name in ROOT_NAMES) or _is_foreign_bundle(child):
+            found.append(child.name)
+    return found
+
+
+def _foreign_results(folder: Path, *, ours: bool) -> Iterator[Path]:
+    names = () if ours else (RESULTS, TRAJECTORIES)
+    yield from (folder / name for name in names if (folder / name).exists())
+    yield from (path for path in folder.glob(BUNDLES) if not ours or _is_foreign_bundle(path))
+
+
+def _is_foreign_bundle(path: Path) -> bool:
+    return path.match(BUNDLES) and not is_own_bundle(path)
+
+
+def _check_folders(directory: Path, lock: PlanLock) -> None:
+    """No folder of a benchmark leads out of the run's directory."""
+    for plan in lock.benchmarks:
+        if (directory / plan.slug).is_symlink():
+            raise ConfigError(
+                "is a symbolic link: nothing is read or written through it",
+                where=str(directory / plan.slug),
+                hint="put the folder itself there",
+            )
+
+
+def _journal_folders(directory: Path) -> Iterator[Path]:
+    for child in _children(directory):
+        if is_name(child.name) and not child.is_symlink() and (child / JOURNAL).is_file():
+            yield child
+
+
+def _holds(index: JournalIndex) -> bool:
+    return bool(index.paid or index.damaged)
+
+
+def _is_blank(path: Path) -> bool:
+    """Whether a power failure left nothing of a document."""
+    try:
+        return not read_document(path).strip(b"\0 \r\n\t")
+    except ConfigError:
+        return False
+    except FileNotFoundError:
+        return True
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (path for path in _children(folder) if not path.name.startswith("."))
+
+
+def _children(directory: Path) -> list[Path]:
+    try:
+        return sorted(itertools.islice(directory.iterdir(), MOST_CHILDREN))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(directory)) from None
