@@ -2,7 +2,8 @@
 
 In order of trust: fenced blocks that define what is asked for, the last one first, with the blocks
 it builds on; other fenced blocks; the text itself where it is code; the longest part of it that is.
-A body without its signature is completed by the problem's own.
+A body without its signature is completed by the problem's own. The work is linear in the length of
+the response, and what is parsed is bounded.
 """
 
 from __future__ import annotations
@@ -11,22 +12,35 @@ import ast
 import builtins
 import re
 import textwrap
+import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-FENCE = re.compile(
-    r"^[ \t]*(?P<mark>```+|~~~+)[ \t]*(?P<language>[\w+#.-]*)[^\n]*\n(?P<code>.*?)"
-    r"(?:^[ \t]*(?P=mark)[ \t]*$|\Z)",
-    re.MULTILINE | re.DOTALL,
-)
+from .fences import Block, blocks, unified
+
 PYTHON = {"", "python", "py", "python3", "py3", "python2", "ipython", "pycon"}
 BEGINS = re.compile(
     r"^[ \t]*(?:from\s+\S+\s+import\b|import\s+\w|(?:async\s+)?def\s+\w|class\s+\w|@\w)"
 )
 PROMPT = re.compile(r"^(?:>>>|\.\.\.) ?", re.MULTILINE)
-MAX_LINES = 2000
-"""Longer texts without fences are not searched for code."""
+MAX_PROGRAM = 100_000
+"""Characters of one program: more are not parsed, since parsing holds the interpreter."""
+MAX_READ = 1_000_000
+"""Characters that are parsed in search of the programs of one response."""
+WINDOWS = (60, 400, 2_000)
+"""Lines of one program in a text without fences: so many are read, then more if it goes on."""
+SHORTENINGS = 40
+"""How often lines are left out at the end of a part before it is given up."""
+_QUIET = threading.Lock()
+"""Held while warnings are off, since the filters of warnings belong to all threads."""
+_OPEN = re.compile(r"triple-quoted|never closed|EOF|expected an indented block")
+_WIDTH = 80
+"""Characters of a line, about."""
+_INVISIBLE: dict[int, str] = {
+    **dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"), ""),
+    0xA0: " ",
+}
 
 
 class Code(NamedTuple):
@@ -36,30 +50,86 @@ class Code(NamedTuple):
     rule: str
 
 
+class Reader:
+    """Parses programs, each once, up to `MAX_READ` characters in all."""
+
+    def __init__(self) -> None:
+        self.left = MAX_READ
+        self._trees: dict[str, ast.Module | int] = {}
+        self._cut: set[str] = set()
+
+    def tree(self, code: str) -> ast.Module | None:
+        """The tree of a program; None for what is none, or is too long."""
+        read = self._read(code)
+        return read if isinstance(read, ast.Module) else None
+
+    def error_line(self, code: str) -> int | None:
+        """The first line that is no code (from 1), or None if all is."""
+        read = self._read(code)
+        return read if isinstance(read, int) else None
+
+    def goes_on(self, code: str) -> bool:
+        """Whether code is a program, or might be one if more lines followed."""
+        read = self._read(code)
+        if isinstance(read, ast.Module):
+            return True
+        return code in self._cut or read >= code.count("\n")
+
+    def is_program(self, code: str) -> bool:
+        """Whether a text is a whole program, or the whole body of a function."""
+        if len(code) > MAX_PROGRAM:
+            return False
+        return self.tree(_clean(code)) is not None or (code[:1] in " \t" and self.is_body(code))
+
+    def is_body(self, code: str) -> bool:
+        """Whether a text is what follows a signature."""
+        return self.tree("def _():\n" + code.rstrip() + "\n") is not None
+
+    def defines(self, code: str, name: str) -> bool:
+        """Whether code defines a function (or assigns a name) at its top level."""
+        tree = self.tree(code)
+        if tree is not None:
+            return name in _defined(tree)
+        return bool(re.search(rf"^(?:async\s+)?def\s+{re.escape(name)}\b", code, re.MULTILINE))
+
+    def _read(self, code: str) -> ast.Module | int:
+        if code not in self._trees:
+            if len(code) > MAX_PROGRAM or self.left <= 0:
+                return 1
+            read, cut = _parsed(code)
+            self._trees[code] = read
+            if cut:
+                self._cut.add(code)
+            # The parser stops at the first error; what comes after costs next to nothing.
+            seen = len(code) if isinstance(read, ast.Module) else min(len(code), read * _WIDTH)
+            self.left -= seen + len(code) // 10 + 1
+        return self._trees[code]
+
+
 def extract_code(response: str, entry_point: str = "") -> Code | None:
     """The program of a response, or None if there is none in it."""
-    blocks = [_clean(block) for block in _fenced(response)]
-    blocks = [block for block in blocks if block.strip()]
-    defining = [block for block in blocks if entry_point and defines(block, entry_point)]
-    if defining:
-        return Code(_with_needed(defining[-1], blocks), "fence")
-    if blocks:
-        parsing = [block for block in blocks if _tree(block) is not None]
-        return Code(max(parsing or blocks, key=len), "fence")
-    if not response.strip():
-        return None
-    text = _clean(response)
-    if _tree(text) is not None and _is_code(text):
-        return Code(text, "whole")
-    if response[:1] in " \t" and _body_parses(response):
-        return Code(response.rstrip(), "body")
-    return _longest_part(response, entry_point)
+    reader = Reader()
+    text = unified(response)
+    found = [(b.language in PYTHON, _program(b, reader)) for b in blocks(text, reader.is_program)]
+    python = [code for is_python, code in found if is_python and code.strip()]
+    others = [code for is_python, code in found if not is_python]
+    for group in (python, others) if entry_point else ():
+        if named := [code for code in group if reader.defines(code, entry_point)]:
+            whole = [code for code in named if reader.tree(code) is not None]
+            return Code(_with_needed((whole or named)[-1], [*python, *named], reader), "fence")
+    loose = _unfenced(text, entry_point, reader)
+    if loose is not None and entry_point and reader.defines(loose.source, entry_point):
+        return loose
+    if python:
+        parsing = [code for code in python if reader.tree(code) is not None]
+        return Code(max(parsing or python, key=len), "fence")
+    return loose
 
 
 def complete(prompt: str, code: str, entry_point: str) -> str:
     """The program: the code with what the problem gives before it. ``prompt`` ends with the
-    signature of ``entry_point`` and its docstring, as in HumanEval; without either the code is all
-    there is."""
+    signature of ``entry_point`` and its docstring, as in HumanEval; without an entry point the
+    code is all there is."""
     if not entry_point or defines(code, entry_point):
         return f"{prelude(prompt, entry_point)}\n{code}\n"
     first = next((line for line in code.splitlines() if line.strip()), "")
@@ -70,38 +140,62 @@ def complete(prompt: str, code: str, entry_point: str) -> str:
 def prelude(prompt: str, entry_point: str) -> str:
     """What stands before the signature: imports and helper functions."""
     match = re.search(rf"^(?:async\s+)?def\s+{re.escape(entry_point)}\b", prompt, re.MULTILINE)
-    return prompt[: match.start()] if match else ""
+    return prompt[: match.start()] if match and entry_point else ""
 
 
 def defines(code: str, name: str) -> bool:
     """Whether code defines a function (or assigns a name) at its top level."""
-    tree = _tree(code)
-    if tree is None:
-        return bool(re.search(rf"^(?:async\s+)?def\s+{re.escape(name)}\b", code, re.MULTILINE))
-    return name in _defined(tree)
+    return Reader().defines(code, name)
 
 
-def _fenced(response: str) -> Iterator[str]:
-    for match in FENCE.finditer(response):
-        if match["language"].lower() in PYTHON:
-            yield match["code"]
+def _program(block: Block, reader: Reader) -> str:
+    """The code of a block: as it is where that can be read, else with what disturbs left out."""
+    code = _clean(block.text)
+    if reader.is_program(block.text):
+        return code
+    plain = _clean(block.text.translate(_INVISIBLE))
+    lines = plain.split("\n")
+    without_magic = ["" if line.lstrip()[:1] in ("%", "!") else line for line in lines]
+    for other in (plain, "\n".join(without_magic)):
+        if reader.tree(other) is not None:
+            return other
+    start = next((number for number, line in enumerate(lines) if BEGINS.match(line)), None)
+    return code if start is None else _from(lines, start, reader) or code
+
+
+def _unfenced(text: str, entry_point: str, reader: Reader) -> Code | None:
+    """The program of a text without fences."""
+    text = text.strip("\n")
+    if not text.strip():
+        return None
+    if len(text) <= MAX_PROGRAM:
+        code = _clean(text)
+        if reader.tree(code) is not None and _is_code(code):
+            return Code(code, "whole")
+        if text[:1] in " \t" and reader.is_body(text):
+            return Code(text.rstrip(), "body")
+    return _longest_part(text, entry_point, reader)
 
 
 def _clean(code: str) -> str:
     """Without common indentation, and without the prompts of an interpreter session."""
-    code = textwrap.dedent(code.replace("\r\n", "\n")).strip("\n")
+    code = textwrap.dedent(code).strip("\n")
     if code.startswith(">>>"):
         code = PROMPT.sub("", code)
     return code
 
 
-def _tree(code: str) -> ast.Module | None:
+def _parsed(code: str) -> tuple[ast.Module | int, bool]:
+    """The tree of a program, or the first line that is no code (from 1); and whether what is wrong
+    may be that it ends too soon."""
     try:
-        with warnings.catch_warnings():
+        with _QUIET, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+            return ast.parse(code), False
+    except SyntaxError as error:
+        return error.lineno or 1, _OPEN.search(error.msg) is not None
+    except (ValueError, RecursionError, MemoryError):
+        return 1, False
 
 
 def _defined(tree: ast.Module) -> set[str]:
@@ -109,23 +203,26 @@ def _defined(tree: ast.Module) -> set[str]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
     return names
 
 
-def _with_needed(block: str, blocks: Sequence[str]) -> str:
+def _with_needed(block: str, blocks: Sequence[str], reader: Reader) -> str:
     """The block after those of the other blocks that define what it uses."""
-    tree = _tree(block)
+    tree = reader.tree(block)
     if tree is None:
         return block
     missing = _used(tree) - _defined(tree) - set(dir(builtins))
     needed = [
         other
         for other in blocks[: blocks.index(block)]
-        if other != block and (found := _tree(other)) is not None and _defined(found) & missing
+        if other != block
+        and (found := reader.tree(other)) is not None
+        and _defined(found) & missing
     ]
     return "\n\n".join([*dict.fromkeys(needed), block])
 
@@ -143,52 +240,51 @@ def _is_code(text: str) -> bool:
     return any(BEGINS.match(line) for line in text.splitlines()) or "return" in text
 
 
-def _body_parses(text: str) -> bool:
-    return _tree("def _():\n" + text.rstrip() + "\n") is not None
-
-
-def _longest_part(response: str, entry_point: str) -> Code | None:
-    """The longest run of lines that is code and begins like a program."""
-    lines = response.replace("\r\n", "\n").splitlines()
-    if len(lines) > MAX_LINES:
-        return None
-    parts = [_from(lines, start) for start in _starts(lines)]
-    found = [part for part in parts if part is not None]
-    defining = [part for part in found if entry_point and defines(part, entry_point)]
+def _longest_part(text: str, entry_point: str, reader: Reader) -> Code | None:
+    """The longest run of lines that is code and begins like a program; the last of the longest."""
+    lines = text.translate(_INVISIBLE).split("\n")
+    found = [part for n in reversed(_starts(lines)) if (part := _from(lines, n, reader))]
+    defining = [part for part in found if entry_point and reader.defines(part, entry_point)]
     best = max(defining or found, key=len, default=None)
     return None if best is None else Code(best, "prose")
 
 
-def _starts(lines: Sequence[str]) -> Iterable[int]:
+def _starts(lines: Sequence[str]) -> list[int]:
     """Lines that may be the first of a program."""
-    inside = False
+    starts, inside = [], False
     for number, line in enumerate(lines):
         begins = bool(BEGINS.match(line))
         if begins and not inside:
-            yield number
+            starts.append(number)
         inside = begins or (inside and (not line.strip() or line[:1] in " \t"))
+    return starts
 
 
-def _from(lines: Sequence[str], start: int) -> str | None:
-    """The longest program that begins here. Halving first: most of what follows is prose."""
-    end = len(lines)
-    while end > start:
+def _from(lines: Sequence[str], start: int, reader: Reader) -> str | None:
+    """The longest program that begins here; most of what follows is prose."""
+    for window in WINDOWS:
+        if reader.left <= 0:
+            break
+        end, size = start, 0
+        while end < min(len(lines), start + window) and size + len(lines[end]) < MAX_PROGRAM:
+            size += len(lines[end]) + 1
+            end += 1
+        reader.left -= size // 10
+        last = end == len(lines) or window == WINDOWS[-1]
         code = _clean("\n".join(lines[start:end]))
-        tree_error = _error_line(code)
-        if tree_error is None:
-            return code if code.strip() else None
-        end = min(end - 1, start + max(tree_error - 1, 0))
+        if last or not reader.goes_on(code):
+            return _shortened(lines, start, end, reader)
     return None
 
 
-def _error_line(code: str) -> int | None:
-    """The first line that is no code (from 1), or None if all is."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(code)
-    except SyntaxError as error:
-        return error.lineno or 1
-    except (ValueError, RecursionError, MemoryError):
-        return 1
+def _shortened(lines: Sequence[str], start: int, end: int, reader: Reader) -> str | None:
+    """The program of these lines without those from which on it is none."""
+    for _ in range(SHORTENINGS):
+        if end <= start or reader.left <= 0:
+            break
+        code = _clean("\n".join(lines[start:end]))
+        error = reader.error_line(code)
+        if error is None:
+            return code if code.strip() else None
+        end = min(end - 1, start + max(error - 1, 0))
     return None

@@ -45,6 +45,8 @@ class CodeProblem(Record, frozen=True, kw_only=True):
 
     source: str
     """The program; defines ``entry_point``."""
+    answered: str = ""
+    """What of it stands in the answer."""
     entry_point: str
     test: str
     """Defines ``check(candidate)``, which raises where the program is wrong; or asserts at its top
@@ -103,14 +105,29 @@ async def code_sandbox(sample: ScorerInput) -> dict[str, Any]:
         raise ConfigError(
             "code_sandbox needs a sandbox", hint="@benchmark(..., sandbox=SandboxSpec())"
         )
+    rule, problem = await asyncio.to_thread(_problem, sample)
+    if problem is None:
+        return {"correct": False, "extracted": None, "failure": Failure.FORMAT.value}
+    result = await check_code(sample.sandbox, problem)
+    return {
+        "correct": result.passed,
+        "extracted": problem.answered,
+        "rule": rule,
+        "reason": result.reason,
+    }
+
+
+def _problem(sample: ScorerInput) -> tuple[str, CodeProblem | None]:
+    """The rule that found the program of an answer, and what it must do; None without a program."""
     metadata = sample.metadata
     prompt = str(metadata.get("code_prompt") or "")
     entry_point = str(metadata.get("entry_point") or "")
     test = _tests(metadata.get("test") or sample.target)
-    code = await asyncio.to_thread(extract_code, sample.response, entry_point)
+    code = extract_code(sample.response, entry_point)
     if code is None:
-        return {"correct": False, "extracted": None, "failure": Failure.FORMAT.value}
-    problem = CodeProblem(
+        return "", None
+    return code.rule, CodeProblem(
+        answered=code.source,
         source=complete(prompt, code.source, entry_point),
         entry_point=entry_point,
         test=test,
@@ -118,13 +135,6 @@ async def code_sandbox(sample: ScorerInput) -> dict[str, Any]:
         timeout=float(sample.config.get("timeout", 3.0)),
         operators=_is_class(prompt, entry_point),
     )
-    result = await check_code(sample.sandbox, problem)
-    return {
-        "correct": result.passed,
-        "extracted": code.source,
-        "rule": code.rule,
-        "reason": result.reason,
-    }
 
 
 def _tests(given: Any) -> str:
