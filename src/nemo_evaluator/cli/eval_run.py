@@ -136,6 +136,7 @@ def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int
     from ..reports.console import print_summary
     from ..runtime import run_blocking
     from .live import watcher
+    from .output import console
 
     options = Options(
         resume=flags["resume"],
@@ -148,7 +149,7 @@ def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int
     )
     result = run_blocking(run(loaded, options))
     if result.summary.benchmarks:
-        print_summary(result.summary)
+        print_summary(result.summary, console())
         for path in result.reports:
             click.echo(f"report: {path}")
     for message in result.messages:
@@ -158,4 +159,6 @@ def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int
 
 def _say(text: str) -> None:
     # Not click.echo: it writes past the live display, which would draw over it.
-    print(text, file=sys.stderr, flush=True)
+    from .output import printable
+
+    print(printable(text), file=sys.stderr, flush=True)

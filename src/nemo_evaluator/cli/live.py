@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..engine.progress import BenchmarkProgress, Tally
 from . import progress_text as say
+from .output import drawing, printable
 from .progress_text import Pace, PaceMeter
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def watcher(interval: float) -> Watch:
             return LiveDisplay(tallies, Lines(_to_stderr), interval)
         from rich.console import Console
 
-        return LiveDisplay(tallies, TableScreen(Console(stderr=True)), REFRESH_SECONDS)
+        return LiveDisplay(tallies, TableScreen(Console(file=drawing(sys.stderr))), REFRESH_SECONDS)
 
     return watch
 
@@ -106,16 +107,12 @@ class Lines:
 
     def show(self, rows: Sequence[Row]) -> None:
         """Those that have started and have not had their last line."""
-        several = len(rows) > 1
         for index, (progress, pace) in enumerate(rows):
             if progress.started_at is None or index in self._ended:
                 continue
-            line = say.line(progress, pace)
             if progress.finished:
                 self._ended.add(index)
-            elif several and (eta := say.run_eta(rows)) is not None:
-                line += f" run eta {say.duration(eta)}"
-            self._write(line)
+            self._write(say.line(progress, pace))
 
     def close(self, rows: Sequence[Row]) -> None:
         """The last line of everybody who has not had it."""
@@ -156,25 +153,22 @@ def table(rows: Sequence[Row], *, width: int, height: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    shown = _fitting(rows, max(1, height - 5))
+    shown = _fitting(rows, max(1, height - 4))
     bar, narrow = width >= WIDE, width < NARROW
     price = not narrow and any(progress.cost_usd is not None for progress, _ in rows)
     grid = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), header_style="dim")
     grid.add_column("benchmark")
-    measures = {say.measure(progress) for progress, _ in rows if progress.score is not None}
-    mixed = len(measures) > 1
-    header = "score so far" if mixed or not measures else f"{measures.pop()} so far"
-    names = [*([""] if bar else []), "done", header, "out tok/s", "flight"]
+    names = [*([""] if bar else []), "done", "score so far", "tok/s", "flight"]
     for name in [*names, *(["cost"] if price else []), "eta"]:
         grid.add_column(name, no_wrap=True, justify="left" if name == "" else "right")
     for progress, pace in shown:
         style = "dim" if progress.started_at is None else "bold"
         share, usd = say.share(progress), progress.cost_usd
         grid.add_row(
-            Text(say.label(progress), style=style, no_wrap=True, overflow="ellipsis"),
+            Text(printable(say.label(progress)), style=style, no_wrap=True, overflow="ellipsis"),
             *([ProgressBar(max(1, progress.total), progress.done, width=20)] if bar else []),
             share.partition(" ")[0] if narrow else share,
-            (f"{say.measure(progress)} " if mixed and progress.score else "") + say.score(progress),
+            say.score(progress),
             "" if pace.tokens_per_s is None else f"{pace.tokens_per_s:.0f}",
             say.in_flight(progress),
             *(["" if usd is None else say.cost(usd)] if price else []),
@@ -184,11 +178,10 @@ def table(rows: Sequence[Row], *, width: int, height: int) -> Table:
     outer.add_row(grid)
     for progress, _ in shown:
         for text, style in _notes(progress, with_cost=narrow):
-            outer.add_row(Text(f"  {progress.label}: {text}", style=style, overflow="ellipsis"))
+            note = printable(f"  {progress.label}: {text}")
+            outer.add_row(Text(note, style=style, overflow="ellipsis"))
     if hidden := len(rows) - len(shown):
         outer.add_row(Text(f"  and {hidden} more", style="dim"))
-    if len(rows) > 1 and (eta := say.run_eta(rows)) is not None:
-        outer.add_row(Text(f"  whole run: eta {say.duration(eta)}", style="dim"))
     return outer
 
 
@@ -209,17 +202,11 @@ def _fitting(rows: Sequence[Row], room: int) -> list[Row]:
 
 def _notes(progress: BenchmarkProgress, *, with_cost: bool) -> list[tuple[str, str]]:
     """What is said below the table, with its style."""
-    notes = [(progress.status, "yellow")] if progress.status else []
+    notes = [(progress.status, "dim")] if progress.status else []
     if with_cost and progress.cost_usd is not None:
         notes.append((f"cost: {say.cost(progress.cost_usd)}", "dim"))
-    if progress.retries:
-        notes.append(
-            (f"retries: {progress.retries} requests got no answer and were tried again", "dim")
-        )
-    if text := say.failed(progress):
-        notes.append((f"failed: {text}, not among those done", "red"))
-    if text := say.refused(progress):
-        notes.append((f"refused: {text} of the requests", "yellow"))
+    if text := say.errors(progress):
+        notes.append((f"errors: {text}", "red"))
     if text := say.truncated(progress):
         notes.append((f"truncated: {text} of the answers", "yellow"))
     return notes + [(f"waiting: {text}", "yellow") for text in progress.stalled[:STALLED_SHOWN]]
@@ -230,4 +217,4 @@ def _eta(pace: Pace) -> str:
 
 
 def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)  # rich may have taken the stream's place

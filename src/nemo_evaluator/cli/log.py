@@ -13,6 +13,8 @@ import logging
 import sys
 import time
 
+from .output import printable
+
 GATHER_SECONDS = 0.1
 GATHER_CHARS = 1 << 16
 
@@ -53,7 +55,7 @@ class _Stderr(logging.Handler):
     def flush(self) -> None:
         lines, self._lines, self._chars = self._lines, [], 0
         if lines and sys.stderr is not None:
-            sys.stderr.write("\n".join([*lines, ""]))
+            sys.stderr.write(printable("\n".join([*lines, ""])))
             sys.stderr.flush()
 
 

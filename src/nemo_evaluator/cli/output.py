@@ -2,7 +2,8 @@
 
 Invariants: descriptors 0 to 2 are open, so that nothing else takes their numbers; a write that the
 other side refuses is dropped and noted, never raised; a character that the stream's encoding does
-not have is written in another way.
+not have is written in another way. What servers, models and datasets said reaches a terminal as
+text only: control characters are shown, not obeyed, and known secrets are masked.
 """
 
 from __future__ import annotations
@@ -12,6 +13,13 @@ import errno
 import io
 import os
 import sys
+from typing import TYPE_CHECKING, TextIO, cast
+
+from ..config.scrubber import KNOWN
+from ..reports.escape import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 ERRORS = "nel-readable"
 """Name of the error handler for characters an encoding does not have."""
@@ -96,11 +104,61 @@ def told(stream: Stream) -> str | None:
     return error.strerror or str(error)
 
 
-def _text(stream: Stream, old: object) -> io.TextIOWrapper:
+def printable(text: str) -> str:
+    """A text as a terminal may show it."""
+    return visible(KNOWN(text))
+
+
+class Printed(io.TextIOWrapper):
+    """A text stream on which everything is ``printable``."""
+
+    def write(self, text: str, /) -> int:
+        """Write a text as it may be shown."""
+        super().write(printable(text))
+        return len(text)
+
+
+class Terminal:
+    """A ``Printed`` stream for who draws on a terminal, and cleans the texts in it himself."""
+
+    def __init__(self, stream: Printed) -> None:
+        self._stream = stream
+        self.encoding = stream.encoding
+
+    def write(self, text: str) -> int:
+        """Write a text as it is."""
+        return io.TextIOWrapper.write(self._stream, text)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._stream.fileno()
+
+
+def drawing(stream: TextIO) -> TextIO:
+    """A stream as one may draw on it; the same where nobody has put a ``Printed`` one there."""
+    return cast(TextIO, Terminal(stream)) if isinstance(stream, Printed) else stream
+
+
+def console() -> Console | None:
+    """A way to print in colours where stdout is a terminal."""
+    if not sys.stdout.isatty():
+        return None
+    from rich.console import Console
+
+    return Console(file=drawing(sys.stdout), highlight=False, soft_wrap=True)
+
+
+def _text(stream: Stream, old: object) -> Printed:
     encoding = getattr(old, "encoding", None) or "utf-8"
-    return io.TextIOWrapper(
-        io.BufferedWriter(stream), encoding=encoding, errors=ERRORS, line_buffering=True
-    )
+    return Printed(io.BufferedWriter(stream), encoding=encoding, errors=ERRORS, line_buffering=True)
 
 
 def _readable(error: UnicodeError) -> tuple[str, int]:

@@ -8,16 +8,11 @@ short it is.
 
 from __future__ import annotations
 
-import base64
-import html
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote, quote_plus
-
-import msgspec
 
 MASK = "**********"
 LEAST = 8
@@ -145,12 +140,18 @@ def encoded(value: Any, encode: Callable[[Any], bytes]) -> bytes:
     """A value as JSON without the secrets this process knows."""
     data = encode(value)
     if KNOWN.touches(data):
+        import msgspec  # `nel --help` has no use for it
+
         data = encode(KNOWN.json(msgspec.json.decode(data)))
     return data
 
 
 def encodings(secret: str) -> Iterator[str]:
     """A secret as it appears in texts: plain, in URLs, in JSON, in HTML, in base64."""
+    import base64
+    import html
+    from urllib.parse import quote, quote_plus
+
     plain = [secret]
     for how, safe in ((quote, ""), (quote, "/"), (quote_plus, "")):
         text = how(secret, safe=safe, errors="surrogateescape")
@@ -169,6 +170,8 @@ def encodings(secret: str) -> Iterator[str]:
 
 def _base64_core(data: bytes, offset: int) -> str:
     """What base64 makes of these bytes after so many others, whatever those and the next are."""
+    import base64
+
     whole = base64.b64encode(b"\0" * offset + data).decode()
     return whole[offset + bool(offset) : (offset + len(data)) * 8 // 6]
 

@@ -71,7 +71,8 @@ def _check_size(text: str, name: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            where = f"{name}:{event.start_mark.line + 1}"
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            where = f"{name}:{line}"
             raise ConfigError(f"is nested more than {MAX_DEPTH} deep", where=where)
 
 

@@ -48,8 +48,6 @@ class Rollouts:
     repeats: Ints
     rewards: Floats
     """NaN where there is no verdict."""
-    correct: Floats
-    """1 or 0 as the run says it; NaN where it does not."""
     truncated: Bools
     categories: Sequence[str | None]
     clusters: Sequence[str | None]
@@ -76,7 +74,6 @@ class _Details(msgspec.Struct):
     category: str | None = None
     method: str | None = None
     judge: Any = None
-    correct: Any = None
 
 
 class _Metadata(msgspec.Struct):
@@ -192,7 +189,7 @@ def _details(part: Mapping[str, Any]) -> _Details:
     category, group, method = (
         _text(part.get(key)) for key in ("error_category", "category", "method")
     )
-    return _Details(category, group, method, part.get("judge"), part.get("correct"))
+    return _Details(category, group, method, part.get("judge"))
 
 
 def _part(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -212,7 +209,7 @@ class _Columns:
         self._integers = {
             name: array("q") for name in ("problems", "repeats", "expected", "prompts")
         }
-        self._rewards, self._correct = array("d"), array("d")
+        self._rewards = array("d")
         self._strange, self._cut = array("b"), array("b")
         self._categories: list[str | None] = []
         self._clusters: list[str | None] = []
@@ -226,7 +223,6 @@ class _Columns:
         integers["expected"].append(_hash(line.expected_answer))
         integers["prompts"].append(_hash(line.prompt))
         self._rewards.append(_reward(line))
-        self._correct.append(_correct(line))
         self._strange.append(_strange(line))
         self._cut.append(_cut(line))
         self._categories.append(self._once(_category(line)))
@@ -247,7 +243,6 @@ class _Columns:
             problems=integers["problems"][kept],
             repeats=integers["repeats"][kept],
             rewards=np.array(self._rewards, dtype=np.float64)[kept],
-            correct=np.array(self._correct, dtype=np.float64)[kept],
             truncated=np.array(self._cut, dtype=np.bool_)[kept],
             categories=[self._categories[i] for i in kept.tolist()],
             clusters=[self._clusters[i] for i in kept.tolist()],
@@ -280,11 +275,6 @@ def _reward(line: _Line) -> float:
     if line.outcome == "scored" and (found is None or found.error_category is None):
         return line.reward
     return line.reward if has_verdict(line.outcome, _marks(found)) else math.nan
-
-
-def _correct(line: _Line) -> float:
-    told = line.scoring_details.correct if line.scoring_details is not None else None
-    return float(told) if isinstance(told, bool) else math.nan
 
 
 def _marks(found: _Details | None) -> Mapping[str, Any]:

@@ -80,9 +80,7 @@ class Recorder:
                 score=score,
                 verify_ms=round(verify_ms, 3),
             ),
-            then=partial(
-                self._tally.scored, score, solution, work.key.problem_idx, work.problem.cluster
-            ),
+            then=partial(self._tally.scored, score, solution),
         )
 
     def errored(self, work: Work, error: ErrorInfo, *, final: bool) -> None:

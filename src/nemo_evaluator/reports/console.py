@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from ..results.summary import BenchmarkSummary, RunSummary, headline_line
+from .escape import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def print_summary(run: RunSummary, console: Console | None = None) -> None:
-    """A line per benchmark with everything that bears on its score, and what went wrong."""
-    if console is None and not sys.stdout.isatty():
+    """A line per benchmark with everything that bears on its score, and what went wrong; in plain
+    text where there is no console."""
+    if console is None:
         for text in summary_lines(run):
             print(text)
         return
-    from rich.console import Console
     from rich.text import Text
 
-    console = console or Console(highlight=False, soft_wrap=True)
     width = max((len(b.slug) for b in run.benchmarks), default=0)
     for benchmark in run.benchmarks:
         line = Text(f"{benchmark.slug:<{width}}  ", style="bold")
         line.append(f"{benchmark.headline or ''} ", style="dim")
-        line.append(headline_line(benchmark), style="" if benchmark.score else "red")
+        line.append(visible(headline_line(benchmark)), style="" if benchmark.score else "red")
         console.print(line)
         for note in _notes(benchmark):
-            console.print(Text(f"{'':<{width}}  {note}", style="dim"))
+            console.print(Text(f"{'':<{width}}  {visible(note)}", style="dim"))
     for text in _total(run):
         console.print(text)
-    console.print(f"results: {run.directory}")
+    console.print(Text(visible(f"results: {run.directory}")))
 
 
 def summary_lines(run: RunSummary) -> list[str]:

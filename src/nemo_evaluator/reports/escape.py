@@ -6,6 +6,7 @@ format escapes every text. HTML is escaped by ``markupsafe`` where it is put tog
 
 from __future__ import annotations
 
+import json
 import re
 
 _LATEX = {
@@ -28,15 +29,26 @@ _LATEX = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
 }
 _LATEX_MARKS = re.compile("|".join(map(re.escape, _LATEX)))
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_OBEYED = r"\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f"
 """Control characters and changes of direction: what a terminal would obey instead of showing."""
+_CONTROL = re.compile(rf"[\x00-\x08\x0b\x0c\x0e-\x1f{_OBEYED}]")
+_UNSEEN = re.compile(rf"[\x00-\x08\x0b-\x1f\x85{_OBEYED}]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 def one_line(text: str) -> str:
     """Without line breaks, runs of spaces and control characters."""
     return " ".join(_CONTROL.sub("�", text).split())
+
+
+def visible(text: str) -> str:
+    r"""A text as it is, but for what a terminal would obey; that is shown as JSON writes it
+    (``\u001b``), so that JSON stays what it was."""
+    return _UNSEEN.sub(_escape, text.replace("\r\n", "\n"))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1].replace("\x7f", "\\u007f")
 
 
 def many_lines(text: str) -> str:

@@ -231,13 +231,11 @@ class HttpTransport:
 
     def _translated(self, error: NetError) -> TransportError:
         if not isinstance(error, Late):
-            unreachable = isinstance(error, CannotConnect)
-            return TransportError(Failure.CONNECTION, str(error), unreachable=unreachable)
+            return TransportError(Failure.CONNECTION, str(error))
         what, name = TIMEOUTS[error.limit]
         seconds = self._seconds[error.limit]
         message = f"timeout: {what} within {seconds:g} s (timeouts.{name})"
-        unreachable = error.limit is Limit.CONNECT
-        return TransportError(Failure.TIMEOUT, message, unreachable=unreachable)
+        return TransportError(Failure.TIMEOUT, message)
 
 
 TIMEOUTS = {
