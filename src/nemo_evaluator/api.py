@@ -66,7 +66,9 @@ async def evaluate_async(
     benchmarks (a name, ``FILE.py`` or ``FILE.py:NAME``) and ``model_url`` and ``model_id`` the
     model. ``settings`` are those of the command line: ``repeats``, ``max_problems``,
     ``system_prompt``, ``temperature``, ``top_p``, ``max_tokens``, ``seed``, ``max_concurrent``,
-    ``timeout``, ``api_key``, ``api_key_env``, and without a config ``judge_url``, ``judge_id`` and
+    ``timeout``, ``api_key`` (a text, or a function that gives it, asked again when the key has
+    expired), ``api_key_env``, ``api_key_command``, ``headers``, ``ca_file``, ``client_cert``,
+    ``client_key``, ``http_proxy``, and without a config ``judge_url``, ``judge_id`` and
     ``judge_key_env`` for the model that grades. They apply to every benchmark.
     ``shard`` (``"2/8"``) does a part only, in a folder of its own below ``output_dir``; `nel eval
     merge` joins the parts.

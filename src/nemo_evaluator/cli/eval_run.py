@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .benchmark_options import TABLE_SETTINGS, complete_benchmark, say_tables, table_options
+from .endpoint_options import ENDPOINT_SETTINGS, endpoint_options
 
 if TYPE_CHECKING:
     from ..config.load import Loaded
@@ -26,13 +27,12 @@ SETTINGS = (
     "top_p",
     "max_tokens",
     "seed",
-    "api_key",
-    "api_key_env",
     "output_dir",
     "budget_usd",
     "budget_tokens",
     "budget_hours",
     *TABLE_SETTINGS,
+    *ENDPOINT_SETTINGS,
 )
 
 
@@ -49,6 +49,7 @@ SETTINGS = (
 @click.option("--model-id", envvar="NEMO_MODEL_ID", help="Model name sent to the endpoint.")
 @click.option("--api-key", help="API key (prefer --api-key-env: it stays out of your history).")
 @click.option("--api-key-env", help="Name of the environment variable that holds the API key.")
+@endpoint_options
 @click.option("--judge-url", help="Endpoint of the model that grades, or 'simulated'.")
 @click.option("--judge-id", help="Its model name.")
 @click.option("--judge-key-env", help="Name of the variable that holds its key.")

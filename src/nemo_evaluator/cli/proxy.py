@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from .endpoint_options import ENDPOINT_SETTINGS, endpoint_options
+
 
 @click.command()
 @click.option("--upstream", metavar="URL", help="Endpoint that requests are sent to.")
@@ -21,6 +23,7 @@ import click
     help="File with a `proxy:` section; other fields are those of an `api` service.",
 )
 @click.option("--api-key-env", metavar="NAME", help="Variable that holds the endpoint's key.")
+@endpoint_options
 @click.option("--max-body-mb", default=64, show_default=True, type=click.IntRange(1))
 @click.option(
     "--drain-seconds",
@@ -42,11 +45,8 @@ def command(config: Path | None, verbose: bool, **flags: Any) -> None:
     from .log import show_log
 
     show_log(verbose=verbose)
-    fields = {
-        "url": flags["upstream"],
-        "model": flags["model"],
-        "api_key_env": flags["api_key_env"],
-    }
+    fields = {"url": flags["upstream"], "model": flags["model"]}
+    fields |= {name: flags.get(name) for name in ENDPOINT_SETTINGS}
     door = Door(flags["host"], flags["port"], flags["max_body_mb"], flags["drain_seconds"])
     given = {name: value for name, value in fields.items() if value is not None}
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .benchmark_options import complete_benchmark, say_tables, table_options
+from .endpoint_options import endpoint_options
 
 if TYPE_CHECKING:
     from ..config.services import Service
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--model-id", envvar="NEMO_MODEL_ID", help="Model name sent to the endpoint.")
 @click.option("--api-key", help="API key (prefer --api-key-env).")
 @click.option("--api-key-env", help="Name of the environment variable that holds the API key.")
+@endpoint_options
 @click.option("--judge-url", help="Endpoint of the model that grades, or 'simulated'.")
 @click.option("--judge-id", help="Its model name.")
 @click.option("--judge-key-env", help="Name of the variable that holds its key.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from .base import ConfigRecord
 from .generation import GenerationConfig
@@ -107,6 +107,21 @@ class ApiService(ModelFields):
     """Key of the endpoint, best written as ``${VARIABLE}``."""
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_]\w*$")
     """Name of the environment variable that holds the key, instead of ``api_key``."""
+    api_key_command: str | list[str] | None = None
+    """Where the key comes from if it expires: a line for the shell, a list of words that is run as
+    it is, or a function ``python:module:function``. What it prints is the key."""
+    api_key_ttl: float = Field(300.0, gt=0)
+    """Seconds after which ``api_key_command`` is asked again; a key that is refused (401) is
+    renewed at once."""
+    ca_file: str | None = None
+    """PEM file of certificates that are trusted beside those of the system."""
+    client_cert: str | None = None
+    """PEM file of the certificate that is shown to the endpoint; it may hold the key too."""
+    client_key: str | None = None
+    """PEM file of the key of ``client_cert``, not encrypted."""
+    http_proxy: str | None = None
+    """HTTP proxy before the endpoint, ``http://HOST:PORT``; ``direct`` for none; null: the one that
+    the environment names (HTTPS_PROXY, NO_PROXY and the like)."""
     health_path: str | None = None
     """Path asked to see whether the endpoint is up."""
     stream: bool = False
@@ -125,6 +140,17 @@ class ApiService(ModelFields):
     @classmethod
     def _empty_is_none(cls, key: SecretStr | None) -> SecretStr | None:
         return key if key and key.get_secret_value() else None
+
+    @model_validator(mode="after")
+    def _go_together(self) -> ApiService:
+        if self.api_key is not None and self.api_key_command is not None:
+            raise ValueError("api_key and api_key_command are both set: remove one of them")
+        if self.client_key is not None and self.client_cert is None:
+            raise ValueError("client_key needs the client_cert it belongs to")
+        files = [name for name in ("ca_file", "client_cert") if getattr(self, name) is not None]
+        if files and not self.url.startswith("https://"):
+            raise ValueError(f"{files[0]} has no effect on an http:// url: use https://")
+        return self
 
     @property
     def suffix_mismatch(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import ConfigError
+from .connecting import with_endpoint
 from .endpoints import ApiService
 from .environment import environment
 from .expand import expand
@@ -18,7 +19,7 @@ from .problems import as_error
 from .tree import KeyPath, Node, from_plain, locate
 from .yaml_file import read_yaml
 
-FLAGS = {"url": "--upstream", "model": "--model", "api_key_env": "--api-key-env"}
+FLAGS = {"url": "--upstream", "model": "--model"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,9 @@ def load_proxy_file(path: Path | None, flags: Mapping[str, Any]) -> ProxyFile:
     folders = [Path.cwd()] if path is None else [Path.cwd(), path.resolve().parent]
     tree = from_plain({}) if path is None else read_yaml(path)
     fields = dict(tree.value or {})
-    for name, value in flags.items():
-        fields[name] = Node(value, FLAGS[name])
+    for name, flag in FLAGS.items():
+        if name in flags:
+            fields[name] = Node(flags[name], flag)
     if "url" not in fields:
         raise ConfigError(
             "there is no endpoint to send to",
@@ -51,7 +53,7 @@ def load_proxy_file(path: Path | None, flags: Mapping[str, Any]) -> ProxyFile:
         )
     fields.setdefault("protocol", Node("chat_completions", ""))
     fields["type"] = Node("api", "")
-    tree = Node(fields, tree.mark)
+    tree = with_endpoint(Node(fields, tree.mark), (), flags)
     expansion = expand(Node({"services": Node({"proxy": tree}, "")}, ""), environment(folders))
     problems = [replace(found, path=found.path[2:]) for found in expansion.problems]
     data = expansion.data["services"]["proxy"]

@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from .connecting import (
+    ENDPOINT_FLAGS,
+    KEY_FLAGS,
+    flag_name,
+    given_flags,
+    refuse_for_simulated,
+    with_endpoint,
+)
 from .endpoints import ApiService, SimulatedService, check_url, url_protocol
 from .environment import environment
 from .load import Loaded, check
@@ -31,7 +39,7 @@ TABLE_FLAGS = (
 )
 """Params of a data file that is named as a benchmark."""
 GENERATION_FLAGS = ("temperature", "top_p", "max_tokens", "seed")
-MODEL_FLAGS = ("model_url", "model_id", "api_key", "api_key_env")
+MODEL_FLAGS = ("model_url", "model_id")
 SERVICE = "model"
 JUDGE = "judge"
 JUDGE_FLAGS = ("judge_url", "judge_id", "judge_key_env")
@@ -46,8 +54,6 @@ def quick_config(
     env: Mapping[str, str] | None = None,
     system_prompt: str | None = None,
     output_dir: str | None = None,
-    api_key: str | None = None,
-    api_key_env: str | None = None,
     judge_url: str | None = None,
     judge_id: str | None = None,
     judge_key_env: str | None = None,
@@ -56,8 +62,10 @@ def quick_config(
     """A run of some benchmarks against one model, the service ``model``. Raises ConfigError.
 
     ``model_url`` is a bare host, ends in ``/v1``, or is the full path of a protocol; ``simulated``
-    is the model inside the process. The key is ``api_key``, or in the variable ``api_key_env``
-    names, or in NEMO_API_KEY or NVIDIA_API_KEY where one of them is set. Temperature is 0 unless
+    is the model inside the process. The key is ``api_key`` (a text, or a function that gives it),
+    or in the variable ``api_key_env`` names, or what ``api_key_command`` prints, or in NEMO_API_KEY
+    or NVIDIA_API_KEY where one of them is set; ``headers``, ``ca_file``, ``client_cert``,
+    ``client_key`` and ``http_proxy`` say how else the endpoint is reached. Temperature is 0 unless
     given. ``settings`` are repeats, max_problems, max_concurrent, timeout, temperature, top_p,
     max_tokens, seed, budget_usd, budget_tokens and budget_hours, and for data files question_field,
     target_field, options_field, category_field, prompt and scorer; one that is None counts as not
@@ -65,7 +73,7 @@ def quick_config(
     one and beside the others; its key is only what the variable ``judge_key_env`` names.
     """
     accepted = (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS, *TABLE_FLAGS)
-    settings = _given(settings, accepted)
+    settings = _given(settings, (*accepted, *ENDPOINT_FLAGS))
     if env is None:
         env = environment([Path.cwd()])
     if not benches:
@@ -76,9 +84,10 @@ def quick_config(
         flag = {"url": "model_url", "model": "model_id"}.get(name, "")
         tree = _set(tree, ("services", SERVICE, name), value, flag)
     if service["type"] == "api":
-        tree = _with_key(tree, SERVICE, api_key, api_key_env or _key_variable(env, api_key))
+        endpoint = {"api_key_env": _key_variable(env, settings), **given_flags(settings)}
+        tree = with_endpoint(tree, ("services", SERVICE), endpoint)
     else:
-        _refuse_key(api_key, api_key_env)
+        refuse_for_simulated(settings)
     generation = ("services", SERVICE, "generation")
     tree = set_at(tree, (*generation, "temperature"), Node(0.0))
     for name in _in(settings, GENERATION_FLAGS):
@@ -105,17 +114,17 @@ def apply_flags(
     *,
     system_prompt: str | None = None,
     output_dir: str | None = None,
-    api_key: str | None = None,
-    api_key_env: str | None = None,
     model_url: str | None = None,
     model_id: str | None = None,
     **settings: Any,
 ) -> Loaded:
     """A loaded configuration with flags applied to every benchmark. Raises ConfigError.
 
-    ``model_url``, ``model_id`` and the key change the api service, if there is exactly one.
+    ``model_url``, ``model_id``, the key and what else says how an endpoint is reached change the
+    api service, if there is exactly one.
     """
-    settings = _given(settings, (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS))
+    accepted = (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS, *ENDPOINT_FLAGS)
+    settings = _given(settings, accepted)
     tree = loaded.tree
     if output_dir is not None:
         tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
@@ -132,7 +141,7 @@ def apply_flags(
         for key, value in solver.items():
             tree = _set(tree, ("benchmarks", index, "solver", *key), value, key[-1])
     tree = _with_budget(tree, settings)
-    tree = _with_model(tree, loaded, model_url, model_id, api_key, api_key_env)
+    tree = _with_model(tree, loaded, model_url, model_id, given_flags(settings))
     if tree is loaded.tree:
         return loaded
     return check(tree, loaded.sources, loaded.overrides, loaded.env)
@@ -188,11 +197,10 @@ def _with_model(
     loaded: Loaded,
     url: str | None,
     model: str | None,
-    api_key: str | None,
-    api_key_env: str | None,
+    endpoint: Mapping[str, Any],
 ) -> Node:
-    given = dict(zip(MODEL_FLAGS, (url, model, api_key, api_key_env), strict=True))
-    flags = [_name(name) for name, value in given.items() if value is not None]
+    given = {"model_url": url, "model_id": model, **endpoint}
+    flags = [flag_name(name) for name, value in given.items() if value is not None]
     if not flags:
         return tree
     services = loaded.config.services
@@ -205,7 +213,7 @@ def _with_model(
         )
     path = ("services", names[0])
     if url in SIMULATED:
-        _refuse_key(api_key, api_key_env)
+        refuse_for_simulated(endpoint)
         return set_at(tree, path, _simulated(tree, names[0], model))
     if url is not None:
         _check(url)
@@ -214,7 +222,7 @@ def _with_model(
             tree = _set(tree, (*path, "protocol"), protocol, "model_url")
     if model is not None:
         tree = _set(tree, (*path, "model"), model, "model_id")
-    return _with_key(tree, names[0], api_key, api_key_env)
+    return with_endpoint(tree, path, endpoint)
 
 
 def _simulated(tree: Node, name: str, model: str | None) -> Node:
@@ -228,19 +236,6 @@ def _simulated(tree: Node, name: str, model: str | None) -> Node:
     if model is not None:
         kept["model"] = Node(model, _name("model_id"))
     return Node(kept, _name("model_url"))
-
-
-def _with_key(tree: Node, service: str, api_key: str | None, variable: str | None) -> Node:
-    """The service with the key of the flags, which takes the place of the one it has."""
-    if api_key is None and variable is None:
-        return tree
-    if api_key is not None and variable is not None:
-        raise ConfigError("--api-key and --api-key-env are both set", hint="give one of them")
-    flag = "api_key" if api_key is not None else "api_key_env"
-    other = "api_key_env" if api_key is not None else "api_key"
-    value = api_key.replace("${", "$${") if api_key is not None else variable
-    path = ("services", service)
-    return _set(set_at(tree, (*path, other), Node(None)), (*path, flag), value, flag)
 
 
 def _service(url: str | None, model: str | None, who: str = SERVICE) -> dict[str, str]:
@@ -266,21 +261,16 @@ def _check(url: str, who: str = SERVICE) -> None:
         raise ConfigError(str(error), where=f"--{who}-url") from None
 
 
-def _key_variable(env: Mapping[str, str], api_key: str | None) -> str | None:
-    if api_key is not None:
+def _key_variable(env: Mapping[str, str], settings: Mapping[str, Any]) -> str | None:
+    """The variable that is looked into where no flag says where the key is."""
+    if any(name in settings for name in KEY_FLAGS):
         return None
     return next((name for name in KEY_VARIABLES if env.get(name)), None)
 
 
-def _refuse_key(api_key: str | None, api_key_env: str | None) -> None:
-    if api_key is not None or api_key_env is not None:
-        raise ConfigError("the simulated model takes no key", hint="leave the key out")
-
-
 def _set(tree: Node, path: KeyPath, value: Any, flag: str) -> Node:
     # A flag's text is taken as it is: a reference in it would be expanded, "$${" is not.
-    text = isinstance(value, str) and flag != "api_key"
-    value = value.replace("${", "$${") if text else value
+    value = value.replace("${", "$${") if isinstance(value, str) else value
     try:
         return set_at(tree, path, Node(value, _name(flag) if flag else ""))
     except LookupError as error:
@@ -298,6 +288,13 @@ def _in(settings: Collection[str], flags: Sequence[str]) -> list[str]:
 def _given(settings: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
     for name in settings:
         if name not in known:
-            more = (*known, *MODEL_FLAGS, *JUDGE_FLAGS, "system_prompt", "output_dir")
+            more = (
+                *known,
+                *MODEL_FLAGS,
+                *ENDPOINT_FLAGS,
+                *JUDGE_FLAGS,
+                "system_prompt",
+                "output_dir",
+            )
             raise ConfigError(f"unknown setting {name!r}", hint=suggest(name, more))
     return {name: value for name, value in settings.items() if value is not None}

@@ -57,6 +57,8 @@ def secret_variable(name: str) -> bool:
 
 def secret_field(name: str, parent: str = "") -> bool:
     """Whether text under this key of a document is taken to be a secret."""
+    if name == "client_key":  # of a service: the path of a file
+        return False
     if parent in _ENVIRONMENTS:
         return secret_variable(name)
     name = _CAMEL.sub("_", name)

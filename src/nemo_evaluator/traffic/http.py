@@ -22,6 +22,7 @@ from .answers import first_bytes, first_event, is_events, parse_body, read_event
 from .dialects import DIALECTS
 from .dialects.contract import as_dict
 from .errors import TransportError
+from .keys import ExpiringKey, NoKey
 from .net.clock import Clock
 from .net.errors import CannotConnect, Late, Limit, NetError
 from .net.headers import Headers, RequestHead, problem, request_target
@@ -30,7 +31,16 @@ from .net.pool import Pool
 from .net.response import Response
 from .net.tls import Tls
 from .types import ModelRequest, ModelResponse
-from .urls import PATHS, api_root, base_url, endpoint_url, models_url, peer_name, split_credentials
+from .urls import (
+    PATHS,
+    api_root,
+    base_url,
+    endpoint_url,
+    models_url,
+    peer_name,
+    split_credentials,
+    with_query,
+)
 from .wire import decode, encode
 
 CHECK_SECONDS = 10.0
@@ -54,20 +64,22 @@ class HttpTransport:
         first_byte_timeout: float | None = None,
         total_timeout: float | None = None,
         idle_timeout: float | None = None,
+        key: ExpiringKey | None = None,
         tls: Tls | None = None,
         proxy: str | None = None,
     ) -> None:
         url, credentials = split_credentials(endpoint_url(url, protocol))
         self.url = url
         self.peer = peer_name(url)
-        self._has_key = bool(api_key or credentials)
+        self._has_key = bool(api_key or credentials or key)
+        self._expiring, self._key = key, ""
         self._origin = Origin.of(url, proxy)
         self._tls = tls.context() if tls is not None else None
-        self.headers = _headers(api_key, credentials, headers or {}, self.peer)
-        """Sent with every request; a request's own headers of the same name win."""
-        self._json = Headers.of({"Content-Type": "application/json"}, self.headers)
-        targets = {name: endpoint_url(url, name) for name in PATHS} | {protocol: url}
-        self._heads = {name: self._head("POST", to, self._json) for name, to in targets.items()}
+        self._targets = {name: endpoint_url(url, name) for name in PATHS} | {protocol: url}
+        self._use(_headers(api_key, credentials, headers or {}, self.peer))
+        expiring = ("authorization",) if key is not None else ()
+        self.own_headers = frozenset((*(name.lower() for name in self.headers), *expiring))
+        """Lower-case names of the headers that the service sets itself."""
         self._max_connections = max_connections
         self._seconds = {
             Limit.CONNECT: connect_timeout,
@@ -80,7 +92,18 @@ class HttpTransport:
         self._idle: Clock | None = None
 
     async def __call__(self, request: ModelRequest) -> ModelResponse:
-        """One try. Raises TransportError, and PermanentError for a header that cannot be sent."""
+        """One try; with a new key where the old one has expired. Raises TransportError, and
+        PermanentError for a header that cannot be sent."""
+        if self._expiring is None:
+            return await self._once(request)
+        await self._authorize()
+        used, response = self._key, await self._once(request)
+        if response.status == 401 and await self._is_renewed(used):
+            await self._authorize()
+            response = await self._once(request)
+        return response
+
+    async def _once(self, request: ModelRequest) -> ModelResponse:
         started = time.perf_counter()
         stream, body = request.stream, request.body
         data = encode(_streamed(body, request.protocol) if stream else body)
@@ -119,9 +142,12 @@ class HttpTransport:
         below_api: bool = True,
     ) -> AsyncIterator[Response]:
         """A request nobody here understands, and its response as it is. The path is relative to
-        the service's API (``.../v1``), or to what that stands on. Raises TransportError."""
+        the service's API (``.../v1``), or to what that stands on; the query of the service's
+        URL is added. Raises TransportError."""
+        await self._authorize()
         base = base_url(self.url)
-        url = (base if below_api else api_root(base)) + path_and_query
+        own_query = urlsplit(self.url).query  # an ``api-version`` or a signature
+        url = with_query((base if below_api else api_root(base)) + path_and_query, own_query)
         try:
             head = self._head(method, url, self.headers)(len(data), headers)
         except ValueError as error:
@@ -144,6 +170,10 @@ class HttpTransport:
         other answer decides nothing. A key may answer questions and yet not list models, so one
         that is refused the list is shown with an empty question, which no endpoint answers.
         """
+        try:
+            await self._authorize()
+        except TransportError as error:
+            raise ConfigError(str(error), where=self.peer) from None
         listing = self._head("GET", models_url(self.url), self.headers)(0)
         question = self._head("POST", self.url, self._json)(len(EMPTY))
         try:
@@ -196,6 +226,33 @@ class HttpTransport:
         connect = self._seconds[Limit.CONNECT]
         self._pool = Pool(self._origin, self._max_connections, connect, self._tls, idle=self._idle)
         return self._pool
+
+    async def _authorize(self) -> None:
+        """Send the key of now from now on. Raises TransportError."""
+        if self._expiring is None:
+            return
+        try:
+            key = await self._expiring.current()
+        except NoKey as error:
+            raise TransportError(Failure.AUTH, str(error)) from None
+        if key != self._key:
+            self._key = key
+            self._use(Headers.of(self.headers, {"Authorization": f"Bearer {key}"}))
+
+    async def _is_renewed(self, refused: str) -> bool:
+        assert self._expiring is not None
+        try:
+            return await self._expiring.is_renewed(refused)
+        except NoKey:
+            return False
+
+    def _use(self, headers: Headers) -> None:
+        self.headers = headers
+        """Sent with every request; a request's own headers of the same name win."""
+        self._json = Headers.of({"Content-Type": "application/json"}, headers)
+        self._heads = {
+            name: self._head("POST", to, self._json) for name, to in self._targets.items()
+        }
 
     def _head(self, method: str, url: str, headers: Mapping[str, str]) -> RequestHead:
         parts, origin = urlsplit(url), self._origin

@@ -11,6 +11,8 @@ from ..config.services import ApiService
 from .client import ModelClient
 from .http import HttpTransport
 from .interceptors.endpoint import EndpointOptions
+from .keys import ExpiringKey
+from .net.tls import Tls
 from .urls import base_url
 
 
@@ -33,6 +35,9 @@ def open_http_model(name: str, service: ApiService, *, max_concurrent: int) -> M
         first_byte_timeout=service.timeouts.first_byte,
         total_timeout=service.timeouts.total or proxy.request_timeout,
         idle_timeout=service.timeouts.idle,
+        key=_expiring_key(service),
+        tls=_tls(service),
+        proxy=service.http_proxy,
     )
     return ModelClient(
         service.model or name,
@@ -68,11 +73,22 @@ def with_endpoint_options(service: ApiService) -> ApiService:
     return service.model_copy(update=outer) if outer else service
 
 
+def _expiring_key(service: ApiService) -> ExpiringKey | None:
+    command = service.api_key_command
+    return ExpiringKey.of(command, service.api_key_ttl) if command is not None else None
+
+
+def _tls(service: ApiService) -> Tls | None:
+    tls = Tls(service.ca_file, service.client_cert, service.client_key)
+    return tls if tls != Tls() else None
+
+
 def _learn_secrets(service: ApiService, proxy: ProxyConfig, api_key: str | None) -> None:
     """Tell all writers what they must not write; a service made in Python passed no loader."""
     settings = {
         "api_key": api_key,
         "url": service.url,
+        "http_proxy": service.http_proxy,
         "headers": proxy.extra_headers,
         "body": proxy.extra_body,
         "generation": service.generation.params(),

@@ -46,6 +46,18 @@ def api_root(base: str) -> str:
     return re.sub(r"/v\d+$", "", base)
 
 
+def with_query(url: str, more: str) -> str:
+    """The URL with the parameters of another query that it does not set itself.
+
+    ``with_query("http://h/x?a=1", "a=2&b=3")`` is ``http://h/x?a=1&b=3``.
+    """
+    parts = urlsplit(url)
+    own = [pair for pair in parts.query.split("&") if pair]
+    names = {pair.partition("=")[0] for pair in own}
+    added = [pair for pair in more.split("&") if pair and pair.partition("=")[0] not in names]
+    return urlunsplit(parts._replace(query="&".join([*own, *added]))) if added else url
+
+
 def peer_name(url: str) -> str:
     """Scheme, host and port: what may be shown, without credentials, path or query."""
     parts = urlsplit(url)

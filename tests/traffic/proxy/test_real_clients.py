@@ -151,6 +151,25 @@ async def test_openai_completions_models_and_errors(openai: Any) -> None:
         await openai.chat.completions.create(model="simulated", messages=QUESTION, n=2)
 
 
+@pytest.mark.parametrize("path", ["", "/s/t-3"])
+async def test_azure_clients(proxy: ProxyServer, path: str) -> None:
+    from openai import AsyncAzureOpenAI
+
+    before = proxy._model.ledger.total.calls
+    async with AsyncAzureOpenAI(
+        azure_endpoint=proxy.url + path, api_key="k", api_version="2025-01-01", max_retries=0
+    ) as client:
+        whole = await client.chat.completions.create(model="simulated", messages=QUESTION)
+        text = whole.choices[0].message.content
+        stream = await client.chat.completions.create(
+            model="simulated", messages=QUESTION, stream=True
+        )
+        pieces = [chunk async for chunk in stream]
+    assert text
+    assert "".join(c.choices[0].delta.content or "" for c in pieces if c.choices) == text
+    assert proxy._model.ledger.total.calls == before + 2
+
+
 async def test_anthropic_messages(anthropic: Any) -> None:
     asked: dict[str, Any] = {"model": "simulated", "max_tokens": 4000, "messages": QUESTION}
     whole = await anthropic.messages.create(**asked)

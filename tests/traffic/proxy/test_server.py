@@ -23,6 +23,7 @@ from nemo_evaluator.traffic.types import CallContext
 
 JSON = {"Content-Type": "application/json"}
 CHAT = {"messages": [{"role": "user", "content": "2 + 2?"}]}
+BUDGET = {"name": "budget", "config": {"run": {"tokens": 1}}}
 TEXT = f"The answer is {number_of('2 + 2?')}"
 Start = Callable[..., Awaitable[ProxyServer]]
 OpenModel = Callable[..., ModelClient]
@@ -217,6 +218,32 @@ async def raw_upstream(data: bytes) -> tuple[asyncio.Server, str, list[bytes]]:
     return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", seen
 
 
+async def test_an_azure_path_is_a_call_with_a_model_and_a_key(
+    start: Start, ask: Ask, loopback: Loopback
+) -> None:
+    path = "/openai/deployments/my%20gpt/chat/completions?api-version=2025-01-01"
+    proxy = await start(model=None)
+    told = await ask(proxy.url + path, CHAT, headers={"api-key": "azure-key-1"})
+    assert told.body["choices"][0]["message"]["content"] == TEXT
+    assert loopback.calls[-1].body["model"] == "my gpt"
+    assert loopback.calls[-1].path == "/v1/chat/completions"
+    assert loopback.calls[-1].headers["api-key"] == "azure-key-1"
+    await ask(proxy.url + "/openai/v1/chat/completions", CHAT)
+    own = await start(api_key="key-1234", proxy={"interceptors": [BUDGET]})
+    told = await ask(own.url + path, CHAT, headers={"api-key": "azure-key-1"})
+    sent = loopback.calls[-1]
+    assert "api-key" not in sent.headers
+    assert (sent.headers["authorization"], sent.body["model"]) == ("Bearer key-1234", "m")
+    assert (await ask(own.url + path, CHAT)).status == 429  # the budget sees them
+
+
+async def test_the_token_of_a_proxy_may_come_as_an_azure_key(start: Start, ask: Ask) -> None:
+    proxy = await start(options={"token": "token-of-mine"})
+    path = f"{proxy.url}/openai/deployments/m/chat/completions"
+    assert (await ask(path, CHAT)).status == 401
+    assert (await ask(path, CHAT, headers={"api-key": "token-of-mine"})).status == 200
+
+
 async def test_listed_paths_are_passed_through(start: Start, ask: Ask) -> None:
     said = b"HTTP/1.1 202 Accepted\r\nContent-Type: text/x\r\nX-Upstream: u\r\nServer: s\r\n"
     server, url, seen = await raw_upstream(said + b"Content-Length: 4\r\n\r\nbody")
@@ -240,6 +267,20 @@ async def test_listed_paths_are_passed_through(start: Start, ask: Ask) -> None:
     assert told.status == 202 and seen[1].startswith(b"OPTIONS /tokenize HTTP/1.1\r\n")
     head_of = await ask(f"{proxy.url}/v1/x", method="HEAD")
     assert (head_of.status, head_of.data) == (202, b"") and seen[2].startswith(b"HEAD /v1/x ")
+    server.close()
+
+
+async def test_what_is_passed_through_keeps_the_query_of_the_upstream(
+    start: Start, ask: Ask
+) -> None:
+    server, url, seen = await raw_upstream(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    proxy = await start(url=f"{url}?api-version=2025&x=9", proxy={"pass_through": ["/v1/files"]})
+    await ask(f"{proxy.url}/v1/files?x=1", method="GET")
+    await ask(f"{proxy.url}/v1/files", method="GET")
+    assert [head.split()[1] for head in seen] == [
+        b"/v1/files?x=1&api-version=2025",
+        b"/v1/files?api-version=2025&x=9",
+    ]
     server.close()
 
 

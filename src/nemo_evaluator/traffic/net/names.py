@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 Address = tuple[int, int, int, str, Any]
@@ -21,11 +22,11 @@ class Names:
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
-        self._found: list[Address] = []
+        self._found: Sequence[Address] = ()
         self._until = 0.0
-        self._looking: asyncio.Task[list[Address]] | None = None
+        self._looking: asyncio.Task[Sequence[Address]] | None = None
 
-    async def addresses(self) -> list[Address]:
+    async def addresses(self) -> Sequence[Address]:
         """The addresses, the resolver's favourite first. Raises OSError."""
         loop = asyncio.get_running_loop()
         if self._found and loop.time() < self._until:
@@ -43,18 +44,18 @@ class Names:
 
     def forget(self) -> None:
         """Ask again the next time."""
-        self._found = []
+        self._found = ()
 
     def close(self) -> None:
         """Nobody waits any more."""
         if self._looking is not None:
             self._looking.cancel()
 
-    async def _look_up(self) -> list[Address]:
+    async def _look_up(self) -> Sequence[Address]:
         loop = asyncio.get_running_loop()
         return await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
 
-    def _done(self, task: asyncio.Task[list[Address]]) -> None:
+    def _done(self, task: asyncio.Task[Sequence[Address]]) -> None:
         self._looking = None
         if not task.cancelled() and task.exception() is None:
             self._found = task.result()

@@ -43,8 +43,8 @@ class Calls:
     def __init__(self, model: ModelClient) -> None:
         self._model, self._pass = model, PassThrough(model.proxy.pass_through)
         self._transport = model.transport if isinstance(model.transport, HttpTransport) else None
-        own = self._transport.headers if self._transport else {}
-        self._not_sent = NOT_SENT | {name.lower() for name in own}
+        own = self._transport.own_headers if self._transport else frozenset()
+        self._not_sent = NOT_SENT | own
 
     async def answer(
         self,
@@ -63,6 +63,8 @@ class Calls:
             return body
         headers = self._headers(request, guarded)
         if where.kind is Kind.CALL:
+            if where.model and not body.get("model") and not self._model.pinned:
+                body["model"] = where.model
             return await self._call(request, where.protocol, body, headers, context)
         try:
             if where.kind is Kind.COUNT_TOKENS:
@@ -163,9 +165,11 @@ class Calls:
 
     def _headers(self, request: Request, guarded: bool) -> dict[str, str]:
         """A client's headers as they go upstream: not the connection's, nor what the service sets
-        itself. An Anthropic client's key stands where others put theirs."""
+        itself. Clients of Anthropic and Azure have their key where others have none of theirs."""
         not_sent = self._not_sent
         sent = {name: text for name, text in request.headers.items() if name not in not_sent}
+        if guarded or "authorization" in not_sent:
+            sent.pop("api-key", None)
         if guarded:
             sent.pop("authorization", None)
         elif "authorization" not in self._not_sent and (key := request.headers.get("x-api-key")):

@@ -10,6 +10,8 @@ from urllib.parse import unquote
 
 _SESSION = re.compile(r"/s/([^/]+)(/.*)?")
 _VERSIONED = re.compile(r"(?:/v\d+)*(/.*)?")
+_AZURE = re.compile(r"/openai(?:/deployments/([^/]+))?(?:/v\d+)*(/.*)")
+"""Where clients of Azure OpenAI send what others send to ``/v1``."""
 _ODD = re.compile(r"[\x00-\x1f\x7f\\]")
 MAX_DECODINGS = 5
 """A path that is still percent-encoded after so many decodings has something to hide."""
@@ -46,13 +48,16 @@ class Route:
     protocol: str = ""
     path: str = "/"
     """Without the session's prefix."""
+    model: str = ""
+    """The model, where the path names it (Azure's deployments)."""
 
 
 def route(method: str, path: str) -> Route:
     """The route of an undecoded path without query.
 
     ``/s/<id>/...`` names the session; ``/v1`` may stand before a known path once, twice or not at
-    all, since clients disagree about whose part of the address it is.
+    all, since clients disagree about whose part of the address it is. Clients of Azure OpenAI write
+    ``/openai/deployments/<model>`` or ``/openai/v1`` there.
     """
     session = ""
     if (match := _SESSION.fullmatch(path)) is not None:
@@ -60,7 +65,10 @@ def route(method: str, path: str) -> Route:
     versioned = _VERSIONED.fullmatch(path)
     bare = (versioned[1] if versioned else path) or "/"
     bare = bare.rstrip("/") or "/"
-    return Route(_kind(method, bare, path), session, PROTOCOLS.get(bare, ""), path)
+    model = ""
+    if (azure := _AZURE.fullmatch(bare)) is not None and azure[2] in PROTOCOLS:
+        model, bare = unquote(azure[1] or ""), azure[2]
+    return Route(_kind(method, bare, path), session, PROTOCOLS.get(bare, ""), path, model)
 
 
 def _kind(method: str, bare: str, path: str) -> Kind:

@@ -160,6 +160,7 @@ class ProxyServer:
         given = (
             request.headers.get("authorization", "").removeprefix("Bearer ").strip(),
             request.headers.get("x-api-key", ""),
+            request.headers.get("api-key", ""),
             request.headers.get("x-nel-token", ""),
         )
         wanted = token.encode()
