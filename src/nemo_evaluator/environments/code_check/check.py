@@ -122,7 +122,7 @@ def _problem(sample: ScorerInput) -> tuple[str, CodeProblem | None]:
     metadata = sample.metadata
     prompt = str(metadata.get("code_prompt") or "")
     entry_point = str(metadata.get("entry_point") or "")
-    test = _tests(metadata.get("test") or sample.target)
+    test = _tests(metadata.get("test") or sample.target_raw)
     code = extract_code(sample.response, entry_point)
     if code is None:
         return "", None

@@ -1,0 +1,134 @@
+"""Benchmarks as objects: ``get_environment(name)`` with ``seed`` and ``verify``."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ..environments.contract import Environment, VerifyTools
+from ..environments.define import Definition, benchmark, scorer
+from ..environments.registry import Found, benchmarks_of_file, find, list_benchmarks, open_found
+from ..environments.seeds import SeedResult
+from ..environments.subclass import REGISTERED, EvalEnvironment, VerifyResult, register
+from ..scoring.input import ScorerInput, target_text
+from ..types import Json, Problem, Solution
+
+__all__ = [
+    "BenchmarkEnvironment",
+    "EvalEnvironment",
+    "ScorerInput",
+    "SeedResult",
+    "VerifyResult",
+    "benchmark",
+    "get_environment",
+    "list_environments",
+    "load_benchmark_file",
+    "register",
+    "scorer",
+]
+
+_LOADED: dict[str, Found] = {}
+"""Benchmarks of files that were loaded, by name."""
+
+
+def list_environments() -> list[str]:
+    """Names that ``get_environment`` knows: built in, installed, registered, loaded from files."""
+    return sorted({*(name for name, _ in list_benchmarks()), *REGISTERED, *_LOADED})
+
+
+def load_benchmark_file(path: str | Path) -> list[str]:
+    """Import a file with benchmarks; their names, which ``get_environment`` knows from now on.
+
+    Raises ConfigError.
+    """
+    found = {item.name: item for item in benchmarks_of_file(Path(path))}
+    _LOADED.update(found)
+    return list(found)
+
+
+def get_environment(
+    name: str,
+    num_examples: int | None = None,
+    num_fewshot: int | None = None,
+    params: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> EvalEnvironment:
+    """A benchmark by name, ``FILE.py[:NAME]`` or ``module:attribute``.
+
+    ``params`` (and further keywords) are the benchmark's own; ``num_examples`` takes the first
+    rows only. Raises ConfigError.
+    """
+    given = {**(params or {}), **more}
+    found = [_LOADED[name]] if name in _LOADED else find(name)
+    one = found[0]
+    if isinstance(one, Definition):
+        return BenchmarkEnvironment(open_found(one, given, num_fewshot), num_examples)
+    accepted = inspect.signature(one).parameters
+    offered = {"num_examples": num_examples, "num_fewshot": num_fewshot}
+    given |= {k: v for k, v in offered.items() if v is not None and k in accepted and k not in given}
+    return open_found(one, given, None).inner
+
+
+class BenchmarkEnvironment(EvalEnvironment):
+    """A benchmark of this package behind ``seed`` and ``verify``. Loads when first asked."""
+
+    def __init__(self, inner: Environment, num_examples: int | None = None) -> None:
+        self.inner, self.name = inner, inner.name
+        self._limit, self._size = num_examples, -1
+
+    async def prepare(self) -> None:
+        """Load the dataset."""
+        if self._size < 0:
+            await self.inner.prepare()
+            size = await self.inner.size()
+            self._size = size if self._limit is None else min(size, self._limit)
+
+    async def dataset_size(self) -> int:
+        """Number of problems."""
+        await self.prepare()
+        return self._size
+
+    def __len__(self) -> int:
+        if self._size < 0:
+            with ThreadPoolExecutor(1) as pool:  # there may be a running event loop here
+                pool.submit(asyncio.run, self.prepare()).result()
+        return self._size
+
+    async def seed(self, idx: int) -> SeedResult:
+        """The problem of a row."""
+        await self.prepare()
+        problem = await self.inner.seed(idx)
+        target = problem.target
+        return SeedResult(
+            prompt=problem.prompt,
+            expected_answer=target if isinstance(target, list | dict) else target_text(target),
+            metadata=problem.metadata,
+            messages=list(problem.messages) or None,
+            system=problem.system,
+            images=list(problem.images) or None,
+        )
+
+    async def verify(
+        self, response: str, expected: Json, sandbox: Any = None, **metadata: Json
+    ) -> VerifyResult:
+        """The verdict on a response. Raises InfraError where there is none."""
+        await self.prepare()
+        problem = Problem(idx=-1, target=expected, metadata=metadata)
+        score = await self.inner.verify(problem, Solution(response=response), VerifyTools())
+        details = dict(score.details)
+        if score.correct is not None:
+            details["correct"] = score.correct
+        return VerifyResult(score.reward, score.extracted, details, score.metadata)
+
+    def identity(self) -> Mapping[str, Json]:
+        """What a score depends on."""
+        return self.inner.identity()
+
+    async def close(self) -> None:
+        """Forget the dataset."""
+        self._size = -1
+        await self.inner.close()
