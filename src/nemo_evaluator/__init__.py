@@ -8,10 +8,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from . import aliases
 from .version import __version__
 
 if TYPE_CHECKING:
     from .api import evaluate, evaluate_async, load_run
+    from .compat.client import ModelClient
+    from .compat.environments import get_environment, list_environments, load_benchmark_file
+    from .compat.running import run_evaluation
+    from .compat.scoring import code_sandbox_async
+    from .compat.solvers import (
+        ChatSolver,
+        CompletionSolver,
+        GracefulError,
+        NatSolver,
+        OpenClawSolver,
+        Solver,
+        SolveResult,
+        VLMSolver,
+    )
     from .environments.code_check import code_sandbox
     from .environments.define import SeedResult, benchmark, scorer
     from .environments.subclass import EvalEnvironment, VerifyResult, register
@@ -40,6 +55,7 @@ if TYPE_CHECKING:
     from .traffic.types import Changes, Forward, Interceptor, ModelRequest, ModelResponse
 
 _PUBLIC = {
+    **aliases.ATTRIBUTES[""],
     "ConfigError": "errors",
     "EvalEnvironment": "environments.subclass",
     "Forward": "traffic.types",
@@ -93,18 +109,27 @@ _PUBLIC = {
 
 __all__ = [
     "Changes",
+    "ChatSolver",
+    "CompletionSolver",
     "ConfigError",
     "EvalEnvironment",
     "Forward",
+    "GracefulError",
     "InfraError",
     "Interceptor",
     "JudgeFlags",
+    "ModelClient",
     "ModelError",
     "ModelRequest",
     "ModelResponse",
+    "NatSolver",
+    "OpenClawSolver",
     "SandboxSpec",
     "ScorerInput",
     "SeedResult",
+    "SolveResult",
+    "Solver",
+    "VLMSolver",
     "VerifyResult",
     "__version__",
     "answer_line",
@@ -114,6 +139,7 @@ __all__ = [
     "check_instructions",
     "chrf",
     "code_sandbox",
+    "code_sandbox_async",
     "compare_results",
     "compare_runs",
     "drop_match",
@@ -125,11 +151,14 @@ __all__ = [
     "f1",
     "fuzzy_match",
     "gate_runs",
+    "get_environment",
     "ifeval",
     "includes",
     "instruction",
     "json_match",
     "json_schema",
+    "list_environments",
+    "load_benchmark_file",
     "load_run",
     "math_match",
     "math_match_async",
@@ -139,6 +168,7 @@ __all__ = [
     "regex",
     "register",
     "rouge_l",
+    "run_evaluation",
     "scorer",
     "trivia_match",
     "validate_json_schema",
@@ -151,6 +181,9 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
     globals()[name] = value
     return value
+
+
+aliases.install()
 
 
 def __dir__() -> list[str]:

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = "nemo_evaluator"
-_METRICS = ("aggregation", "confidence", "headline", "paired_tests", "pass_at_k", "summary")
+_METRICS = ("aggregation", "confidence", "headline", "paired_tests", "summary")
 MODULES: dict[str, str] = {
     "metrics": "compat.metrics",
     **{f"metrics.{name}": "compat.metrics" for name in _METRICS},
@@ -28,15 +28,23 @@ MODULES: dict[str, str] = {
 }
 """Module that does not exist → the one it stands for."""
 
-_SOLVERS = ("Solver", "SolveResult", "ErrorKind", "ChatSolver", "CompletionSolver", "VLMSolver")
-_SOLVERS += ("NatSolver", "OpenClawSolver", "GracefulError")
+_SOLVERS: tuple[str, ...] = (
+    "Solver",
+    "SolveResult",
+    "ChatSolver",
+    "CompletionSolver",
+    "VLMSolver",
+    "NatSolver",
+    "OpenClawSolver",
+    "GracefulError",
+)
 _ENVIRONMENTS = ("get_environment", "list_environments", "load_benchmark_file")
 _PRIMITIVES = ("exact_match", "fuzzy_match", "multichoice_regex", "answer_line", "numeric_match")
 ATTRIBUTES: dict[str, dict[str, str]] = {
     "": {
         **dict.fromkeys(_ENVIRONMENTS, "compat.environments"),
         **dict.fromkeys(_SOLVERS, "compat.solvers"),
-        **dict.fromkeys(("ModelClient", "ModelResponse"), "compat.client"),
+        "ModelClient": "compat.client",
         "run_evaluation": "compat.running",
         "code_sandbox_async": "compat.scoring",
     },
@@ -67,7 +75,8 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     },
     "scoring": {
         **dict.fromkeys(_PRIMITIVES, "scoring.primitives"),
-        **dict.fromkeys(("mcq_extract", "math_match", "drop_match"), "scoring.primitives"),
+        **dict.fromkeys(("math_match", "drop_match"), "scoring.primitives"),
+        "mcq_extract": "compat.scoring",
         **dict.fromkeys(("extract_json", "validate_json_schema"), "scoring.structured"),
         "ScorerInput": "scoring.input",
         "needs_judge": "scoring.judged",
@@ -75,7 +84,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "code_sandbox": "environments.code_check",
         "code_sandbox_async": "compat.scoring",
     },
-    "solvers": dict.fromkeys(_SOLVERS, "compat.solvers"),
+    "solvers": {**dict.fromkeys(_SOLVERS, "compat.solvers"), "ErrorKind": "compat.solvers"},
 }
 """Module that exists ("" is the package) → attribute → module that has it."""
 
@@ -108,7 +117,7 @@ class _Finder:
         if short == name or short not in MODULES:
             return None
         package = any(other.startswith(f"{short}.") for other in MODULES)
-        return ModuleSpec(name, _Loader(MODULES[short]), is_package=package)
+        return ModuleSpec(name, _Loader(MODULES[short]), is_package=package)  # type: ignore[arg-type]
 
 
 class _Loader:

@@ -42,7 +42,7 @@ class NelError(Exception):
     """Base of all errors raised on purpose."""
 
 
-class ConfigError(NelError):
+class ConfigError(NelError, ValueError):
     """What the user wrote cannot be run. Says where, what, and how to mend it."""
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:

@@ -125,3 +125,24 @@ def test_the_digest_depends_on_content_and_order_only() -> None:
     assert digest_rows([{"a": 1}]) != digest_rows([{"a": "1"}])
     assert digest_rows([{"a": b"x"}]) != digest_rows([{"a": b"y"}])
     assert digest_rows([{"a": Thing()}]) == digest_rows([{"a": Thing()}])
+
+
+@pytest.mark.parametrize("source", ["org/name", "org/name?split=test", "o-g/na.me-1.5?config=a/b"])
+def test_a_name_of_the_hub_needs_no_scheme(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def load_hub(uri: str) -> tuple[list[dict[str, int]], str, str]:
+        asked.append(uri)
+        return [{"a": 1}], "org/name", "sha"
+
+    monkeypatch.setattr("nemo_evaluator.environments.hub.load_hub", load_hub)
+    assert load(source, folder=tmp_path).revision == "sha"
+    assert asked == [f"hf://{source}"]
+
+
+@pytest.mark.parametrize("source", ["data/rows.jsonl", "/abs/name", "../x/y", "rows"])
+def test_a_missing_file_is_no_name_of_the_hub(source: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="dataset not found"):
+        load(source, folder=tmp_path)

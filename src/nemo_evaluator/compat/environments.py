@@ -11,9 +11,10 @@ from typing import Any
 
 from ..environments.contract import Environment, VerifyTools
 from ..environments.define import Definition, benchmark, scorer
+from ..environments.grading import Grading
 from ..environments.registry import Found, benchmarks_of_file, find, list_benchmarks, open_found
 from ..environments.seeds import SeedResult
-from ..environments.subclass import REGISTERED, EvalEnvironment, VerifyResult, register
+from ..environments.subclass import REGISTERED, EvalEnvironment, VerifyResult, construct, register
 from ..scoring.input import ScorerInput, target_text
 from ..types import Json, Problem, Solution
 
@@ -68,9 +69,10 @@ def get_environment(
     if isinstance(one, Definition):
         return BenchmarkEnvironment(open_found(one, given, num_fewshot), num_examples)
     accepted = inspect.signature(one).parameters
-    offered = {"num_examples": num_examples, "num_fewshot": num_fewshot}
-    given |= {k: v for k, v in offered.items() if v is not None and k in accepted and k not in given}
-    return open_found(one, given, None).inner
+    for key, value in (("num_examples", num_examples), ("num_fewshot", num_fewshot)):
+        if value is not None and key in accepted:
+            given.setdefault(key, value)
+    return construct(one, given).inner
 
 
 class BenchmarkEnvironment(EvalEnvironment):
@@ -78,14 +80,14 @@ class BenchmarkEnvironment(EvalEnvironment):
 
     def __init__(self, inner: Environment, num_examples: int | None = None) -> None:
         self.inner, self.name = inner, inner.name
-        self._limit, self._size = num_examples, -1
+        self.limit, self._size = num_examples, -1
 
     async def prepare(self) -> None:
         """Load the dataset."""
         if self._size < 0:
             await self.inner.prepare()
             size = await self.inner.size()
-            self._size = size if self._limit is None else min(size, self._limit)
+            self._size = size if self.limit is None else min(size, self.limit)
 
     async def dataset_size(self) -> int:
         """Number of problems."""
@@ -106,11 +108,16 @@ class BenchmarkEnvironment(EvalEnvironment):
         return SeedResult(
             prompt=problem.prompt,
             expected_answer=target if isinstance(target, list | dict) else target_text(target),
-            metadata=problem.metadata,
+            metadata=self._metadata(problem),
             messages=list(problem.messages) or None,
             system=problem.system,
             images=list(problem.images) or None,
         )
+
+    def _metadata(self, problem: Problem) -> Mapping[str, Json]:
+        """The whole row, the target included."""
+        grading = getattr(self.inner, "grading", None)
+        return grading.metadata(problem) if isinstance(grading, Grading) else problem.metadata
 
     async def verify(
         self, response: str, expected: Json, sandbox: Any = None, **metadata: Json

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ..aliases import attributes
 from .base import ConfigRecord
 
 SUPPORTED = ("mean_reward", "pass@1")
@@ -88,3 +89,6 @@ class GatePolicy(ConfigRecord):
     def required(self) -> list[str]:
         """The listed benchmarks that decide."""
         return [name for name in self.benchmarks if self.rules(name).tier is not Tier.ADVISORY]
+
+
+__getattr__ = attributes(__name__)

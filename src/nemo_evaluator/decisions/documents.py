@@ -10,12 +10,54 @@ import msgspec
 
 from .compare import Comparison
 from .flips import Flip, FlipReport
-from .gate import BenchmarkGate, GateReport
+from .gate import BenchmarkGate, GateReport, GateVerdict
 from .multiple import Field
 from .paired_tests import TestResult
-from .verdicts import worst
+from .verdicts import Verdict, worst
 
 REPORT_VERSION = 1
+
+
+class Document(dict[str, Any]):
+    """Published JSON whose fields are attributes too: ``report["verdict"]``, ``report.verdict``."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        super().__init__({key: _attributed(value) for key, value in data.items()})
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the report has no field {name!r}") from None
+
+
+class ComparisonReport(Document):
+    """The report of `nel compare` on one benchmark."""
+
+    verdict: Verdict
+    verdict_reasons: list[str]
+    threshold: float
+    baseline: Document
+    candidate: Document
+    score_deltas: Document
+
+
+class GateDocument(Document):
+    """The report of `nel gate`."""
+
+    verdict: GateVerdict
+    verdict_reasons: list[str]
+    benchmarks: list[Document]
+    missing: list[str]
+    warnings: list[str]
+
+
+def _attributed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return Document(value)
+    return [_attributed(item) for item in value] if isinstance(value, list) else value
+
+
 TEST_KEYS = {"mcnemar": "mcnemar", "sign": "sign_test", "permutation": "permutation_test"}
 HYPOTHESIS = "one-sided (candidate is worse than the baseline)"
 

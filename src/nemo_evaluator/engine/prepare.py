@@ -5,7 +5,7 @@ A ConfigError here costs nothing. Datasets are loaded one after the other, in th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from ..errors import ConfigError
 from ..judging.opening import Bench, Served, open_metrics, services_of
 from ..judging.sitting import Court
 from ..results.layout import slug
-from ..results.planned import SHARD, problem_order
+from ..results.planned import PART, SHARD, problem_order
 from ..services.open import open_model
 from ..solvers.contract import Solver, SolveTools
 from ..solvers.registry import open_solver
@@ -34,10 +34,20 @@ from ..traffic.types import CallContext
 from ..traffic.urls import base_url, is_reward_url, split_credentials
 from ..types import BenchmarkPlan, Json, Problem, Solution
 from .job import Job
-from .plan import plan_benchmark
+from .plan import digest, plan_benchmark
 from .sandboxing import open_sandboxes
 from .scorers import with_metrics
 from .shards import RANGE, Shard
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What Python code hands over instead of naming it: it stands for every benchmark's own."""
+
+    environment: Environment
+    solver: Solver | None = None
+    part: tuple[int, int] | None = None
+    """Only these problems of the order: start and end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,11 @@ class Prepared:
 
 
 async def prepare(
-    loaded: Loaded, directory: Path, stack: AsyncExitStack, shard: Shard | None = None
+    loaded: Loaded,
+    directory: Path,
+    stack: AsyncExitStack,
+    shard: Shard | None = None,
+    given: Given | None = None,
 ) -> Prepared:
     """Open services, environments and solvers, and plan every benchmark.
 
@@ -69,10 +83,10 @@ async def prepare(
     jobs: list[Job] = []
     settings: dict[str, BenchmarkConfig] = {}
     for benchmark in config.benchmarks:
-        for environment in resolve(
-            benchmark.name, params=benchmark.params, fewshot=benchmark.fewshot
-        ):
-            job = await _open_job(benchmark, environment, loaded, models, directory, jobs, stack)
+        for posed in _posed(benchmark, given):
+            job = await _open_job(benchmark, posed, loaded, models, directory, jobs, stack)
+            if given is not None and given.part is not None:
+                job = _only(job, *given.part)
             jobs.append(job if shard is None else _part(job, shard))
             settings[job.plan.slug] = benchmark
     return Prepared(
@@ -81,6 +95,32 @@ async def prepare(
         skip_failed={name: b.skip_failed for name, b in settings.items()},
         min_coverage={name: b.min_coverage for name, b in settings.items()},
     )
+
+
+def _posed(benchmark: BenchmarkConfig, given: Given | None) -> Iterator[tuple[Environment, Solver]]:
+    """Who poses the problems of an entry, and who solves them."""
+    assert benchmark.solver is not None
+    if given is not None:
+        yield given.environment, given.solver or open_solver(benchmark.solver)
+        return
+    for environment in resolve(benchmark.name, params=benchmark.params, fewshot=benchmark.fewshot):
+        yield environment, open_solver(benchmark.solver)
+
+
+def _only(job: Job, start: int, end: int) -> Job:
+    """The same benchmark over a part of its problems, which is another benchmark."""
+    end = min(end, len(job.order))
+    order = job.order[start:end]
+    if not order or start < 0:
+        raise ConfigError(
+            f"problem_range {start, end} holds none of {len(job.order)} problems",
+            where=job.plan.name,
+        )
+    identity = {**job.plan.identity, PART: [start, end], "n_problems": len(order)}
+    plan = msgspec.structs.replace(
+        job.plan, n_problems=len(order), identity=identity, digest=digest(identity)
+    )
+    return replace(job, plan=plan, order=order)
 
 
 def _part(job: Job, shard: Shard) -> Job:
@@ -134,15 +174,14 @@ def open_service(name: str, service: Service, *, max_concurrent: int) -> ModelCl
 
 async def _open_job(
     benchmark: BenchmarkConfig,
-    environment: Environment,
+    posed: tuple[Environment, Solver],
     loaded: Loaded,
     models: Mapping[str, ModelClient],
     directory: Path,
     jobs: list[Job],
     stack: AsyncExitStack,
 ) -> Job:
-    assert benchmark.solver is not None
-    solver: Solver = open_solver(benchmark.solver)
+    environment, solver = posed
     stack.push_async_callback(solver.close)
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in jobs})

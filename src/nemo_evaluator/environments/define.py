@@ -10,9 +10,12 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -25,6 +28,7 @@ from .rows import Source
 from .seeds import SeedResult as SeedResult
 from .templates import Style
 
+_LOG = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 ScorerFunction = Callable[[ScorerInput], Any]
 PrepareRow = Callable[[dict[str, Any], int, Random], dict[str, Any]]
@@ -130,6 +134,7 @@ def benchmark(
     sandbox: SandboxSpec | None = None,
     own_rubric: bool = False,
     mean_range: tuple[float, float] | None = None,
+    **unknown: Any,
 ) -> Callable[[F], F]:
     """Make a scorer a benchmark. May be stacked: one scorer, several benchmarks.
 
@@ -138,7 +143,8 @@ def benchmark(
     string over the row's fields, or Jinja with ``template="jinja"``; or the name of a file.
     ``prepare_row(row, idx, rng)`` returns the row to use; ``rng`` is seeded with the index.
     ``seed_fn(row, idx)`` returns a ``SeedResult`` and replaces prompt, target and examples. The
-    other arguments are explained at ``Definition``. Raises ConfigError.
+    other arguments are explained at ``Definition``; an unknown one is said and has no effect.
+    Raises ConfigError.
     """
     caller = sys._getframe(1).f_globals
     if endpoint_type not in ("chat", "completion"):
@@ -146,6 +152,7 @@ def benchmark(
             f"unknown endpoint_type {endpoint_type!r}", where=name, hint="chat or completion"
         )
     style = _style(template, name)
+    _note_unknown(unknown, name)
     if not prompt and seed_fn is None:
         raise ConfigError("needs a prompt or a seed_fn", where=name)
 
@@ -182,6 +189,20 @@ def benchmark(
         return function
 
     return decorate
+
+
+def _note_unknown(unknown: Mapping[str, Any], name: str) -> None:
+    """Keywords of other versions are accepted and said; what looks like a typo is an error."""
+    known = [*inspect.signature(benchmark).parameters][:-1]
+    for keyword in unknown:
+        if close := get_close_matches(keyword, known, n=1, cutoff=0.8):
+            raise ConfigError(
+                f"@benchmark has no argument {keyword!r}",
+                where=name,
+                hint=f"did you mean {close[0]!r}?",
+            )
+    if unknown:
+        _LOG.warning("%s: @benchmark(%s) has no effect", name, ", ".join(map(str, unknown)))
 
 
 def _style(template: str | None, name: str) -> Style | None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..aliases import attributes
 from ..errors import ConfigError
 from ..plugins import installed
 from .contract import Environment
@@ -59,11 +60,12 @@ def resolve(
 ) -> list[Environment]:
     """The environments a name stands for (a file may define several). Raises ConfigError."""
     if is_table(name):
-        return [_open(table_benchmark(Path(name), params), {}, fewshot)]
-    return [_open(found, params, fewshot) for found in _find(name)]
+        return [open_found(table_benchmark(Path(name), params), {}, fewshot)]
+    return [open_found(found, params, fewshot) for found in find(name)]
 
 
-def _find(name: str) -> list[Found]:
+def find(name: str) -> list[Found]:
+    """What a name stands for: definitions and classes. Raises ConfigError."""
     scheme, separator, _ = name.partition("://")
     if separator:
         raise ConfigError(
@@ -73,7 +75,7 @@ def _find(name: str) -> list[Found]:
             where=name,
         )
     if match := re.fullmatch(r"(.+\.py)(?::(\w[\w.-]*))?", name):
-        return _from_file(Path(match[1]), match[2] or "")
+        return benchmarks_of_file(Path(match[1]), match[2] or "")
     if name in BUILT_IN:
         return _in_module(import_module(f"nemo_evaluator.benchmarks.{name}"), name, name)
     for entry in installed(GROUP, name):
@@ -94,7 +96,8 @@ def _find(name: str) -> list[Found]:
     )
 
 
-def _from_file(path: Path, attribute: str) -> list[Found]:
+def benchmarks_of_file(path: Path, attribute: str = "") -> list[Found]:
+    """The benchmarks a file defines, or the one of a given name. Raises ConfigError."""
     if not path.is_file():
         raise ConfigError("there is no such file", where=str(path))
     module_name = f"nel_benchmark_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
@@ -181,7 +184,8 @@ def _line_in(error: BaseException, path: str) -> int | None:
     return line
 
 
-def _open(found: Found, params: Mapping[str, Any], fewshot: int | None) -> Environment:
+def open_found(found: Found, params: Mapping[str, Any], fewshot: int | None) -> Environment:
+    """The environment of a definition or class. Raises ConfigError."""
     if isinstance(found, Definition):
         definition = found.with_params(params)
         if fewshot is not None:
@@ -190,3 +194,6 @@ def _open(found: Found, params: Mapping[str, Any], fewshot: int | None) -> Envir
     if fewshot is not None:
         raise ConfigError("fewshot has no effect on this benchmark", where=found.name)
     return construct(found, params)
+
+
+__getattr__ = attributes(__name__)

@@ -18,13 +18,16 @@ import msgspec
 from ..errors import ConfigError
 from ..types import Json
 
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(\?[\w=&./-]*)?")
+ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 BOM = b"\xef\xbb\xbf"
 LARGEST_CELL = 2**31 - 1
 """Bytes of a cell; tables of images hold them in base64."""
 
 Row = Mapping[str, Any]
 Source = str | Path | Sequence[Row] | Callable[..., Any]
-"""An ``hf://`` address, a file, rows, or a function that gives rows (or a ``Dataset``)."""
+"""An ``hf://`` address (or ``org/name``), a file, rows, or a function that gives rows (or a
+``Dataset``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ def load(source: Source, *, folder: Path | None = None) -> Dataset:
 
         rows, name, revision = load_hub(source)
         return Dataset(rows=rows, name=name, revision=revision, digest=digest_rows(rows))
+    if isinstance(source, str) and _names_hub(source, folder):
+        return load(f"hf://{source}")
     if isinstance(source, str | Path):
         path = _find(Path(source), folder)
         rows = read_file(path)
@@ -65,7 +70,7 @@ def load(source: Source, *, folder: Path | None = None) -> Dataset:
 
 def read_file(path: Path) -> list[Row]:
     """Rows of a .jsonl, .json, .csv, .tsv or .parquet file. Raises ConfigError with file:line."""
-    readers = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _tsv, ".parquet": _parquet}
+    readers = dict(zip(ENDINGS, (_jsonl, _json, _csv, _tsv, _parquet), strict=True))
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ConfigError(
@@ -130,6 +135,15 @@ def _called(source: Callable[..., Any]) -> Dataset:
             f"the dataset function {name}() failed: {type(error).__name__}: {error}"
         ) from error
     return Dataset(rows=rows, name=name, digest=digest_rows(rows))
+
+
+def _names_hub(source: str, folder: Path | None) -> bool:
+    """Whether it is a dataset of the hub (``org/name?split=test``) and not a file."""
+    if HUB_NAME.fullmatch(source) is None:
+        return False
+    plain = source.partition("?")[0]
+    here = [Path(plain)] if folder is None else [folder / plain, Path(plain)]
+    return Path(plain).suffix.lower() not in ENDINGS and not any(p.exists() for p in here)
 
 
 def _find(path: Path, folder: Path | None) -> Path:

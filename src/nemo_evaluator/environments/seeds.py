@@ -26,6 +26,8 @@ class SeedResult:
     verify_sandbox_spec: Any = None
     capture_cmd: str | None = None
     apply_cmd: str | None = None
+    pre_agent_cmd: str | None = None
+    """Run in an agent's sandbox before the agent; without one there is nothing to do."""
 
 
 def from_seed(seed: SeedResult, idx: int, system: str | None, where: str) -> Problem:

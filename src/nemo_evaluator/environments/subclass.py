@@ -29,9 +29,11 @@ class VerifyResult:
 
 
 class EvalEnvironment:
-    """Subclass, implement ``seed`` and ``verify`` and either ``dataset_size`` or ``__len__``."""
+    """Subclass, implement ``seed`` and ``verify`` and one of ``dataset_size`` and ``__len__``, or
+    set ``self._dataset`` to something with a length."""
 
     name: str = ""
+    _dataset: Any = None
     requirements: Sequence[str] = ()
     """``judge`` if answers cannot be verified without one: ``verify`` returns a ``VerifyResult``
     whose ``scoring_details`` are those of ``needs_judge``."""
@@ -41,9 +43,17 @@ class EvalEnvironment:
 
     async def dataset_size(self) -> int:
         """Number of problems."""
-        if not isinstance(self, Sized):
-            raise TypeError(f"{type(self).__name__} must implement dataset_size() or __len__()")
         return len(self)
+
+    def __len__(self) -> int:
+        if not isinstance(self._dataset, Sized):
+            raise TypeError(
+                f"{type(self).__name__} must implement dataset_size() or __len__(), or set _dataset"
+            )
+        return len(self._dataset)
+
+    def __bool__(self) -> bool:
+        return True
 
     async def seed(self, idx: int) -> SeedResult:
         """The problem at an index."""
@@ -101,7 +111,7 @@ class SubclassEnvironment:
     """An ``EvalEnvironment`` behind the engine's contract."""
 
     def __init__(self, inner: EvalEnvironment, params: Mapping[str, Any]) -> None:
-        self._inner, self._params = inner, params
+        self.inner, self._params = inner, params
         self.name = inner.name or type(inner).__name__
         self.grading = Grading(self.name)
         """What scorers of its answers are given that are not its own ``verify``."""
@@ -110,8 +120,8 @@ class SubclassEnvironment:
     async def prepare(self) -> None:
         """Let the environment load."""
         try:
-            await self._inner.prepare()
-            self._size = await self._inner.dataset_size()
+            await self.inner.prepare()
+            self._size = await self.inner.dataset_size()
         except Exception as error:
             raise _failed(self.name, "loading", error) from error
         if not isinstance(self._size, int) or self._size < 0:
@@ -120,7 +130,7 @@ class SubclassEnvironment:
     @property
     def needs_judge(self) -> bool:
         """Whether it cannot be scored without a judge."""
-        return REQUIREMENT in self._inner.requirements
+        return REQUIREMENT in self.inner.requirements
 
     async def size(self) -> int:
         """Number of problems."""
@@ -130,7 +140,7 @@ class SubclassEnvironment:
         """The problem at an index."""
         where = f"{self.name}, problem {idx}"
         try:
-            seed = await self._inner.seed(idx)
+            seed = await self.inner.seed(idx)
         except Exception as error:
             raise _failed(where, "seed", error) from error
         return from_seed(seed, idx, None, where)
@@ -139,7 +149,7 @@ class SubclassEnvironment:
         """The verdict; what verify() raises is an InfraError."""
         shown = visible(solution.response)
         with attributed(f"{self.name}.verify", problem.idx):
-            result = await self._inner.verify(
+            result = await self.inner.verify(
                 shown.text, problem.target, sandbox=None, **problem.metadata
             )
             score = _to_score(await _judged(result, problem, shown.text, tools))
@@ -148,15 +158,15 @@ class SubclassEnvironment:
     def identity(self) -> Mapping[str, Json]:
         """The class's source, its parameters, and what it tells of its data."""
         return {
-            "class": f"{type(self._inner).__name__}:{digest(source_of(type(self._inner)))}",
+            "class": f"{type(self.inner).__name__}:{digest(source_of(type(self.inner)))}",
             "params": {key: str(value) for key, value in self._params.items()},
             "dataset_rows": self._size,
-            **self._inner.identity(),
+            **self.inner.identity(),
         }
 
     async def close(self) -> None:
         """Let the environment release what it has."""
-        await self._inner.close()
+        await self.inner.close()
 
 
 async def _judged(

@@ -6,8 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..config.gate_policy import GatePolicy
 from ..decisions.compare import CompareOptions, Comparison, compare
-from ..decisions.documents import comparison_document, gate_document
+from ..decisions.documents import (
+    ComparisonReport,
+    GateDocument,
+    comparison_document,
+    gate_document,
+)
 from ..decisions.gate import GateReport, gate
 from ..decisions.multiple import Correction, Field, compare_all
 from ..decisions.paired_tests import TestName
@@ -84,8 +90,9 @@ def compare_runs(
     test: TestName = "auto",
     min_coverage: float | None = None,
     force: bool = False,
-) -> dict[str, Any]:
-    """The report of `nel compare --format json` on one benchmark of two runs.
+) -> ComparisonReport:
+    """The report of `nel compare --format json` on one benchmark of two runs: a mapping whose
+    fields are attributes too (``report.verdict``).
 
     ``min_effect`` is the largest drop allowed, in units of the score; a reward above
     ``reward_threshold`` is a right answer in the flips. Raises ConfigError where there is nothing
@@ -106,7 +113,7 @@ def compare_runs(
             where=str(baseline),
             hint="give the folder of one of them",
         )
-    return comparison_document(next(iter(found.values())))
+    return _report(next(iter(found.values())))
 
 
 def compare_results(
@@ -118,7 +125,7 @@ def compare_results(
     min_effect: float = 0.005,
     test: TestName = "auto",
     name: str = "results",
-) -> dict[str, Any]:
+) -> ComparisonReport:
     """The same for rows held in memory: objects as in ``results.jsonl``, listed or by
     ``(problem_idx, repeat)``. Raises ConfigError for rows that cannot be read."""
     options = CompareOptions(
@@ -128,18 +135,31 @@ def compare_results(
         Source(name, Path(side), {}, given=rollouts_of(_listed(rows)))
         for side, rows in (("baseline", baseline), ("candidate", candidate))
     )
-    return comparison_document(compare(one, other, options))
+    return _report(compare(one, other, options))
+
+
+def _report(comparison: Comparison) -> ComparisonReport:
+    document = comparison_document(comparison)
+    return ComparisonReport({**document, "verdict": comparison.verdict})
 
 
 def gate_runs(
-    baseline: Paths, candidate: Paths, policy: Paths | Mapping[str, Any], *, force: bool = False
-) -> dict[str, Any]:
-    """The report of `nel gate --format json`. ``policy``: a file, or the policy itself.
-    Raises ConfigError."""
-    rules = parse_policy(policy) if isinstance(policy, Mapping) else load_policy(policy)
+    baseline: Paths,
+    candidate: Paths,
+    policy: Paths | Mapping[str, Any] | GatePolicy,
+    *,
+    force: bool = False,
+) -> GateDocument:
+    """The report of `nel gate --format json`: a mapping whose fields are attributes too.
+    ``policy``: a file, or the policy itself. Raises ConfigError."""
+    if isinstance(policy, GatePolicy):
+        rules = policy
+    else:
+        rules = parse_policy(policy) if isinstance(policy, Mapping) else load_policy(policy)
     one, other = Path(baseline), Path(candidate)
     names = (str(one), str(other))
-    return gate_document(gate(sources(one), sources(other), rules, names=names, force=force))
+    decision = gate(sources(one), sources(other), rules, names=names, force=force)
+    return GateDocument({**gate_document(decision), "verdict": decision.verdict})
 
 
 def spreads(

@@ -25,7 +25,7 @@ from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
 from ..engine.lock import directory_lock
-from ..engine.prepare import Prepared, prepare
+from ..engine.prepare import Given, Prepared, prepare
 from ..engine.progress import Tally
 from ..engine.run import BenchmarkEnd, run_jobs
 from ..engine.shards import Shard
@@ -70,6 +70,8 @@ class Options:
     """Called with the tallies; entered while the run lasts."""
     say: Callable[[str], None] = field(default=lambda _: None)
     """Told what a user should read now (warnings, interrupts)."""
+    given: Given | None = None
+    """A benchmark, and its solver, that Python code hands over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
         set_aside(directory, options.say)
     with directory_lock(directory):
         async with AsyncExitStack() as stack:
-            prepared = await prepare(loaded, directory, stack, options.shard)
+            prepared = await prepare(loaded, directory, stack, options.shard, options.given)
             control = Control()
             budget = RunBudget(loaded.config.budget, control, options.say)
             tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}

@@ -17,6 +17,8 @@ from ..types import BenchmarkPlan
 MAX_PROBLEMS, MAX_REPEATS, MAX_SHARDS = 20_000_000, 100_000, 1_000_000
 SHARD = "shard"
 """Where a plan's settings say that it is of a shard: ``[index, total]``."""
+PART = "problem_range"
+"""Where a plan's identity says that it is of a part of the dataset, in its order: start and end."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 
@@ -44,6 +46,8 @@ def part_range(index: int, total: int, size: int) -> tuple[int, int]:
 
 def planned_problems(plan: BenchmarkPlan) -> Container[int]:
     """The indices of the problems that a plan is of."""
+    if (part := plan.identity.get(PART)) is not None:
+        return range(*part)
     whole = plan.identity.get("n_problems", plan.n_problems)
     shard = plan.settings.get(SHARD)
     start, end = part_range(shard[0], shard[1], whole) if shard else (0, whole)
@@ -87,10 +91,19 @@ def check_plan(plan: BenchmarkPlan, where: str) -> None:
         raise _impossible(plan, "shuffle_seed", seed, where)
     if shard is not None and not _is_shard(shard):
         raise _impossible(plan, SHARD, shard, where)
+    part = plan.identity.get(PART)
+    if part is not None and not _is_part(part, plan.dataset_size):
+        raise _impossible(plan, PART, part, where)
 
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_part(value: Any, size: int) -> bool:
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_whole, value)):
+        return False
+    return bool(0 <= value[0] < value[1] <= size)
 
 
 def _is_shard(value: Any) -> bool:
