@@ -71,7 +71,8 @@ def test_report_formats(run: Path, tmp_path: Path) -> None:
     document = json.loads(out.read_text())
     assert document["benchmarks"]["sample"]["coverage"] == 1.0
     rows = list(csv.DictReader(io.StringIO(nel("eval", "report", run, "-f", "csv").stdout)))
-    assert {row["metric"] for row in rows} >= {"pass@1", "pass@3", "pass^3"}
+    assert [row["metric"] for row in rows] == ["pass@1"]
+    assert document["benchmarks"]["sample"].keys() >= {"pass@1", "pass@3", "pass^3"}
     every = nel("eval", "report", run, "--all-formats", "-o", tmp_path / "all")
     assert len(every.stdout.split()) == 5
     refused = nel("eval", "report", run, "-f", "pdf")

@@ -112,7 +112,7 @@ def test_the_headline_carries_coverage_and_both_bounds(tmp_path: Path) -> None:
     assert summary.n_scored == 8 and summary.coverage == 0.8
     assert summary.bound_if_rest_wrong == 0.4 and summary.bound_if_rest_right == 0.6
     assert headline_line(summary) == (
-        "0.500 [0.184, 0.816] n=8, scored 80.0 %; 0.400 if the rest is wrong, 0.600 if right"
+        "0.500 [0.184, 0.816] n=8 of 10, scored 80.0 %; 0.400 if the rest is wrong, 0.600 if right"
     )
     assert summary.outcomes == {"infra_error": 1, "scored": 8, "unscored": 1}
     assert [row["problem_idx"] for row in results(tmp_path)] == list(range(8))

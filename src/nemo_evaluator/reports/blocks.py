@@ -127,7 +127,41 @@ class Shares:
     note: str = ""
 
 
-Block = Facts | Figures | Notices | Table | Forest | Histogram | Columns | Shares
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A long text of somebody else's, word for word."""
+
+    title: str
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One rollout."""
+
+    head: str
+    parts: tuple[tuple[str, str], ...]
+    """Name and text."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleList:
+    """Some rollouts of a kind: folded where a page can fold, elsewhere their number and where they
+    can be looked up."""
+
+    title: str
+    items: tuple[Sample, ...]
+    count: int
+    """How many there are."""
+    tone: Tone
+    where: str
+    """The command that shows them all."""
+
+
+Block = (
+    Facts | Figures | Notices | Table | Forest | Histogram | Columns | Shares | Words | SampleList
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +191,11 @@ def shares_text(shares: Shares) -> str:
     whole = sum(count for _, count, _ in shares.parts)
     said = (f"{name} {count:,} ({count / whole:.1%})" for name, count, _ in shares.parts if count)
     return ", ".join(said).replace("%", " %")
+
+
+def samples_text(samples: SampleList) -> str:
+    """How many there are, and where to look them up."""
+    return f"{samples.count:,} rollout{'s' * (samples.count > 1)}: {samples.where}"
 
 
 def histogram_text(histogram: Histogram) -> str:

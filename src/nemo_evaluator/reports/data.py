@@ -13,7 +13,7 @@ import msgspec
 
 from . import figures as show
 from .tables import csv_table, latex_table
-from .view import REPORT_VERSION, Report, Result
+from .view import REPORT_VERSION, Report, Result, score_cell
 
 CSV_COLUMNS = (
     "benchmark",
@@ -36,6 +36,7 @@ CSV_COLUMNS = (
     "total_tokens",
     "cost_usd",
     "latency_p50_ms",
+    "dataset_size",
 )
 """The first seven are those of the published format."""
 
@@ -65,11 +66,11 @@ def to_latex(report: Report) -> str:
     if len(report.columns) > 1:
         columns: tuple[str, ...] = ("Benchmark", *report.heads)
         rows = [
-            (name, *(_tex_cell(report.at(name, column)) for column in report.columns))
+            (name, *(score_cell(report.at(name, column)) for column in report.columns))
             for name in report.benchmarks
         ]
     else:
-        columns = ("Benchmark", "Samples", "Score", "Metric", "95 % CI", "n")
+        columns = ("Benchmark", "Samples", "Score", "Metric", "95 % CI", "Problems")
         rows = [_tex_row(result) for result in report.results]
     head = ["% \\usepackage{booktabs}"]
     if report.simulated:
@@ -123,6 +124,7 @@ def _csv_rows(report: Report) -> Iterator[list[Any]]:
             data.runtime.total_tokens,
             data.runtime.cost_usd,
             data.runtime.latency_percentiles_ms.get("p50"),
+            data.dataset_size,
         ]
 
 
@@ -131,26 +133,12 @@ def _tex_row(result: Result) -> tuple[str, ...]:
     name = result.label + (" (simulated)" if data.simulated else "")
     samples = show.count(data.n_problems)
     if measure is None:
-        return (name, samples, "no score", "", "", "0")
+        return (name, samples, "no score", "", "", show.problems(0, data.dataset_size))
     return (
         name,
         samples,
-        f"{measure.value:.3f}",
+        show.value(measure),
         data.headline or "",
-        "" if measure.ci_lower is None else f"[{measure.ci_lower:.3f}, {measure.ci_upper:.3f}]",
-        show.count(measure.n),
+        "" if measure.ci_lower is None else show.interval(measure),
+        show.problems(result.problems, data.dataset_size),
     )
-
-
-def _tex_cell(results: list[Result]) -> str:
-    texts = []
-    for result in results:
-        measure = result.score
-        if measure is None:
-            texts.append("no score")
-        elif measure.ci_lower is None:
-            texts.append(f"{measure.value:.3f}")
-        else:
-            bounds = f"[{measure.ci_lower:.3f}, {measure.ci_upper:.3f}]"
-            texts.append(f"{measure.value:.3f} {bounds}")
-    return "; ".join(texts) or show.UNKNOWN

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
 
 from ..finish import FinishReason
 from ..results.flips import Flips
 from ..results.read_bundle import Measure, Published
 from ..results.repeats import Agreement
-from ..types import Json
 from . import figures as show
 from .blocks import (
     Block,
@@ -25,6 +25,8 @@ from .blocks import (
     Table,
     Tone,
 )
+from .identity import identity
+from .single import prompt_block, sample_blocks, unsteady_block
 from .view import Result, metrics
 
 GROUPS = 60
@@ -36,36 +38,28 @@ DISTRIBUTIONS = {
     "ttft_ms": "Time to the first token",
     "completion_tokens": "Completion tokens of an answer",
 }
-IDENTITY = (
-    ("Dataset", "environment.dataset"),
-    ("Revision", "environment.dataset_revision"),
-    ("Rows", "environment.dataset_digest"),
-    ("Prompt", "environment.prompt_digest"),
-    ("Few-shot examples", "environment.num_fewshot"),
-    ("Scorer", "environment.scorer"),
-    ("Further scorers", "scorers"),
-    ("Generation", "model.generation"),
-    ("System prompt", "solver.system_prompt"),
-)
 
 
-def result_section(result: Result) -> Section:
-    """Everything about it."""
+def result_section(result: Result, *, alone: bool = True) -> Section:
+    """Everything about it. ``alone``: there is no other result in the report."""
     data = result.data
-    blocks: list[Block] = [Figures(tuple(_figures(data)))]
+    blocks: list[Block] = [Figures(tuple(_figures(data)))] if data.n_scored != 0 else []
     if data.metrics:
         blocks.append(_metrics(data))
     blocks += _breakdowns(data)
     blocks += _rollouts(data)
     if data.agreement is not None:
-        blocks += _agreement(data, data.agreement)
+        blocks += _agreement(data, data.agreement, bool(result.samples.repeated))
+        blocks += unsteady_block(result.samples)
     blocks += _distributions(data)
     if data.retried is not None and data.retried.rollouts:
         blocks.append(_retried(data))
     blocks += _failures(data)
     if result.flips is not None:
         blocks += _flips(result.flips)
-    blocks.append(Facts(tuple(_identity(result)), "What was measured"))
+    blocks += sample_blocks(result.samples, str(Path(result.path).parent), alone=alone)
+    blocks.append(Facts(tuple(identity(result)), "What was measured"))
+    blocks += prompt_block(result.samples)
     return Section(result.label, tuple(blocks))
 
 
@@ -75,15 +69,17 @@ def forest(
     measures: Sequence[tuple[str, Measure]],
     note: str = "",
     value: str = "Score",
+    sizes: Sequence[int | None] = (),
 ) -> Forest:
-    """Metrics with their intervals. How those were made is a column only where it differs."""
+    """Metrics with their intervals. How those were made is a column only where it differs.
+    ``sizes``: for each, the problems of its whole dataset."""
     methods = list(dict.fromkeys(m.method for _, m in measures if m.ci_lower is not None))
-    columns: tuple[str, ...] = (first, value, "95 % CI", "n")
+    columns: tuple[str, ...] = (first, value, "95 % CI", "Problems")
     notes = [note]
     if len(methods) > 1:
         columns = (*columns, "Interval")
     elif methods and methods[0] is not None:
-        notes.append(f"Intervals: {methods[0]}.")
+        notes.append(f"Intervals: {methods[0]}; see the notes at the end.")
     return Forest(
         title,
         columns,
@@ -94,13 +90,13 @@ def forest(
                 lower=measure.ci_lower,
                 upper=measure.ci_upper,
                 cells=(
-                    show.score(measure.value),
+                    show.value(measure),
                     show.interval(measure),
-                    show.count(measure.n),
+                    show.problems(measure.n, whole),
                     measure.method or show.UNKNOWN,
                 )[: len(columns) - 1],
             )
-            for name, measure in measures
+            for (name, measure), whole in zip_longest(measures, sizes)
         ),
         (0.0, 1.0) if is_share([measure for _, measure in measures]) else None,
         note=" ".join(filter(None, notes)),
@@ -116,16 +112,16 @@ def is_share(measures: Sequence[Measure]) -> bool:
 def _figures(data: Published) -> Iterator[Figure]:
     score = data.score
     if score is None:
-        yield Figure("Score", "none", "no rollout has a verdict", Tone.BAD)
+        yield Figure("Score", "unknown", "the bundle gives none", Tone.UNSURE)
     else:
         bounds = f"95 % CI {show.interval(score)}" if score.ci_lower is not None else "no interval"
-        yield Figure(data.headline or "Score", show.score(score.value), bounds)
+        yield Figure(data.headline or "Score", show.value(score), bounds)
     rollouts = "" if data.n_rollouts is None else f"of {show.count(data.n_rollouts)} rollouts"
     low = data.coverage is not None and data.coverage < (data.coverage_floor or 1)
     tone = Tone.UNSURE if low else Tone.PLAIN
     yield Figure("With a verdict", show.percent(data.coverage), rollouts, tone)
     times = "" if not data.repeats or data.repeats == 1 else f"× {data.repeats} repeats"
-    yield Figure("Problems", show.count(data.n_problems), times)
+    yield Figure("Problems", show.problems(data.n_problems, data.dataset_size), times)
     if data.n_scored:
         yield Figure("No answer found", show.part(data.no_answer, data.n_scored))
         yield Figure("Cut off", show.part(data.truncated, data.n_scored))
@@ -162,13 +158,8 @@ def _right(data: Published) -> float | None:
 
 def _metrics(data: Published) -> Forest:
     items = metrics(data)
-    notes = []
-    if any(name == "strict" for name, _ in items):
-        notes.append("strict: right with nothing but the format that was asked for.")
-    if any(name.startswith("pass^") for name, _ in items):
-        notes.append("pass^k: the chance that k attempts are all right.")
     rows = [(_metric_name(name, measure), measure) for name, measure in items]
-    return forest("Metrics", "Metric", rows, " ".join(notes))
+    return forest("Metrics", "Metric", rows, sizes=[data.dataset_size] * len(rows))
 
 
 def _metric_name(name: str, measure: Measure) -> str:
@@ -214,7 +205,8 @@ def _tone(finish: str) -> Tone:
     return Tone.PLAIN if reason is FinishReason.STOP else Tone.UNSURE
 
 
-def _agreement(data: Published, found: Agreement) -> Iterator[Block]:
+def _agreement(data: Published, found: Agreement, listed: bool) -> Iterator[Block]:
+    """``listed``: the least steady problems stand below with their questions."""
     if found.always_right is None or found.always_wrong is None:
         parts: tuple[tuple[str, int, Tone], ...] = (
             ("the same reward each time", found.same, Tone.GOOD),
@@ -228,7 +220,7 @@ def _agreement(data: Published, found: Agreement) -> Iterator[Block]:
             ("wrong each time", found.always_wrong, Tone.BAD),
         )
     note = f"Standard deviation of a problem's reward between repeats: {found.within_std:.3f}."
-    if found.unsteady:
+    if found.unsteady and not listed:
         note += f" Least steady, by index: {', '.join(map(str, found.unsteady))}."
     yield Shares(f"What {data.repeats} repeats agree on, by problem", parts, note)
     if len(found.right_counts) > 3:
@@ -320,59 +312,3 @@ def _flips(flips: Flips) -> Iterator[Block]:
 
 def _reward(value: float | None) -> str:
     return "none" if value is None else f"{value:g}"
-
-
-def _identity(result: Result) -> Iterator[tuple[str, str]]:
-    data = result.data
-    yield "Benchmark", data.name
-    yield "Run", data.run_id
-    yield "Model", data.model or show.UNKNOWN
-    if data.solver:
-        yield "Solver", data.solver
-    source: Mapping[str, Any] = data.identity or _as_identity(data.config)
-    for name, key in IDENTITY:
-        if (text := _short(source.get(key))) is not None:
-            yield name, text
-    if isinstance(judges := source.get("environment.judges"), Mapping) and judges:
-        yield "Judges", "; ".join(f"{name}: {_judge(about)}" for name, about in judges.items())
-    if data.digest:
-        yield "Configuration", data.digest
-    yield "File", result.path
-
-
-def _judge(about: Json) -> str:
-    """Who judges, without the parameters; those are in ``plan.lock``."""
-    if not isinstance(about, Mapping):
-        return str(about)
-    if members := about.get("members"):
-        return f"{about.get('aggregation')} of {', '.join(map(_judge, members))}"
-    who = about.get("judge") or about.get("model")
-    text = str(who.get("model") if isinstance(who, Mapping) else who)
-    other = about.get("baseline")
-    return f"{text}, against {other.get('model')}" if isinstance(other, Mapping) else text
-
-
-def _as_identity(config: Mapping[str, Json]) -> dict[str, Json]:
-    """What the published format says of it."""
-    generation = {
-        key: config[key]
-        for key in ("temperature", "top_p", "max_tokens", "seed")
-        if config.get(key) is not None
-    }
-    return {
-        "scorers": config.get("scorers"),
-        "model.generation": generation,
-        "solver.system_prompt": config.get("system_prompt"),
-    }
-
-
-def _short(value: Json) -> str | None:
-    """A value in a line; None where there is nothing to say."""
-    if value is None or value in ("", [], {}):
-        return None
-    if isinstance(value, Mapping):
-        value = ", ".join(f"{key} {item}" for key, item in value.items())
-    elif isinstance(value, list | tuple):
-        value = ", ".join(map(str, value))
-    text = " ".join(str(value).split())
-    return text if len(text) <= 200 else text[:199] + "…"

@@ -83,6 +83,14 @@ def _code(text: str) -> str:
     return f"{fence}{space}{text}{space}{fence}".replace("|", r"\|")
 
 
+def markdown_block(text: str) -> list[str]:
+    """Lines of a fenced block that no line of the text can close."""
+    text = many_lines(text)
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}text", *text.splitlines(), fence]
+
+
 def latex(text: str) -> str:
     r"""Text of a LaTeX table's cell. A cell that starts with ``[`` or ``*`` would be taken for an
     argument of the ``\\`` before it, hence the empty group."""

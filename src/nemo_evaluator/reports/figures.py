@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+import math
+
 from ..results.read_bundle import Measure
 
 UNKNOWN = "—"
+SHARE_DIGITS = 3
+"""Decimals of a share of 1, unless its interval is so narrow that a fourth says something."""
+MOST_DIGITS = 4
 
 
 def score(value: float | None) -> str:
-    """Four decimals; fewer where the number is large."""
-    if value is None:
-        return UNKNOWN
-    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
+    """A score on its own: three decimals; fewer where the number is large."""
+    return UNKNOWN if value is None else _number(value, SHARE_DIGITS if abs(value) < 1000 else 1)
+
+
+def value(measure: Measure) -> str:
+    """A score with as many decimals as its interval gives a meaning to."""
+    return _number(measure.value, digits(measure))
 
 
 def interval(measure: Measure) -> str:
-    """``[0.5920, 0.6920]``."""
+    """``[0.592, 0.692]``, with as many decimals as the score."""
     if measure.ci_lower is None or measure.ci_upper is None:
         return UNKNOWN
-    return f"[{score(measure.ci_lower)}, {score(measure.ci_upper)}]"
+    decimals = digits(measure)
+    return f"[{_number(measure.ci_lower, decimals)}, {_number(measure.ci_upper, decimals)}]"
+
+
+def digits(measure: Measure) -> int:
+    """Decimals such that half of the interval has two digits: 0.819 ± 0.04, 61.3 ± 2.4.
+
+    Shares have three at least, as they are known to readers.
+    """
+    low, high = measure.ci_lower, measure.ci_upper
+    share = abs(measure.value) <= 1
+    if low is None or high is None or not math.isfinite(high - low) or high <= low:
+        return SHARE_DIGITS if abs(measure.value) < 1000 else 1
+    wanted = 1 - math.floor(math.log10((high - low) / 2))
+    return min(MOST_DIGITS, max(SHARE_DIGITS if share else 0, wanted))
+
+
+def problems(n: int | None, whole: int | None) -> str:
+    """``200 of 1,319`` where a score rests on a part of the dataset's problems."""
+    if n is None or whole is None or n >= whole:
+        return count(n)
+    return f"{n:,} of {whole:,}"
+
+
+def _number(value: float, decimals: int) -> str:
+    return f"{value:,.{decimals}f}"
 
 
 def count(value: int | None) -> str:

@@ -14,14 +14,17 @@ from .blocks import (
     Forest,
     Histogram,
     Notices,
+    SampleList,
     Shares,
     Table,
     Tone,
+    Words,
     columns_text,
     histogram_text,
+    samples_text,
     shares_text,
 )
-from .escape import markdown
+from .escape import markdown, markdown_block
 from .tables import markdown_table
 
 MARKS = {Tone.BAD: "**Warning:** ", Tone.UNSURE: "**Note:** "}
@@ -96,6 +99,17 @@ def _(block: Shares) -> Iterator[str]:
     if any(count for _, count, _ in block.parts):
         yield markdown(shares_text(block))
         yield from _note(block.note)
+
+
+@block_lines.register
+def _(block: Words) -> Iterator[str]:
+    yield from markdown_block(block.text)
+    yield from _note(block.note)
+
+
+@block_lines.register
+def _(block: SampleList) -> Iterator[str]:
+    yield markdown(samples_text(block))
 
 
 def _blocks(blocks: tuple[Block, ...]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigError
 from ..results.read_bundle import Measure, Published
+from . import figures as show
 from .view import Report, Result, metrics
 
 TASK = "text-generation"
@@ -68,18 +69,23 @@ def _dataset(data: Published) -> dict[str, Any]:
 
 def _metric(name: str, measure: Measure, data: Published) -> dict[str, Any]:
     """Its interval and what it rests on go into ``args``; only the hub may call it verified."""
+    problems = data.n_problems if measure.n is None else measure.n
+    part = show.problems(problems, data.dataset_size)
+    notes = [f"{part} problems"] if " of " in part else []
+    notes += ["simulated"] if data.simulated else []
     args = {
         "ci_lower": measure.ci_lower,
         "ci_upper": measure.ci_upper,
         "n": measure.n,
+        "dataset_size": data.dataset_size,
         "repeats": data.repeats,
         "coverage": data.coverage,
         "num_fewshot": data.identity.get("environment.num_fewshot"),
     }
     return {
         "type": name,
-        "name": f"{name} (simulated)" if data.simulated else name,
-        "value": round(measure.value, 6),
+        "name": f"{name} ({', '.join(notes)})" if notes else name,
+        "value": round(measure.value, show.digits(measure)),
         "args": {key: value for key, value in args.items() if value is not None},
     }
 

@@ -9,9 +9,10 @@ from ..results.run_info import RunStatus
 from . import figures as show
 from .blocks import Block, Document, Facts, Forest, Notices, Section, Table, Tone
 from .details import forest, is_share, result_section
-from .view import Report, Result
+from .glossary import glossary
+from .view import Report, Result, score_cell
 
-SCORE_COLUMNS = ("Benchmark", "Model", "Metric", "Score", "95 % CI", "n")
+SCORE_COLUMNS = ("Benchmark", "Model", "Metric", "Score", "95 % CI", "Problems")
 TRUST_COLUMNS = ("Scored", "No answer", "Truncated", "Errors")
 COST_COLUMNS = (
     "Benchmark",
@@ -34,17 +35,20 @@ MADE = (
 def document(report: Report) -> Document:
     """The whole report."""
     several = len(report.results) > 1
+    scored = any(result.data.n_scored != 0 for result in report.results)
     parts: list[Section] = []
     if several:
-        parts.append(Section("Scores", tuple(_scores(report))))
+        parts += [Section("Scores", tuple(_scores(report)))] if scored else []
         parts.append(Section("Cost and speed", (cost_table(report.results),)))
-        parts += [result_section(result) for result in report.results]
+        parts += [result_section(result, alone=False) for result in report.results]
         if len({result.data.run_id for result in report.results}) > 1:
             parts.append(Section("Runs", (_runs(report),)))
     else:
-        parts.append(Section("Scores", (score_table(report.results),)))
+        parts += [Section("Scores", (score_table(report.results),))] if scored else []
         parts.append(result_section(report.results[0]))
         parts.append(Section("Cost and speed", (cost_table(report.results),)))
+    if words := tuple(glossary(result.data for result in report.results)):
+        parts.append(Section("Notes", (Facts(words),)))
     return Document(
         title=report.title,
         badges=tuple(_badges(report)),
@@ -64,7 +68,7 @@ def cost_table(results: Sequence[Result]) -> Table:
     rows = [_cost_row(result) for result in results]
     if len(results) > 1:
         rows.append(_total([result.data.runtime for result in results]))
-    note = "Every attempt counts, also those that did not bear on the score; judges are included."
+    note = "Attempts that failed or were repeated are included, and so are judges."
     return Table("", COST_COLUMNS, tuple(rows), note)
 
 
@@ -151,22 +155,10 @@ def _scores(report: Report) -> Iterator[Block]:
 
 def _matrix(report: Report) -> Table:
     rows = tuple(
-        (name, *(_cell(report.at(name, column)) for column in report.columns))
+        (name, *(score_cell(report.at(name, column)) for column in report.columns))
         for name in report.benchmarks
     )
     return Table("Benchmarks and models", ("Benchmark", *report.heads), rows)
-
-
-def _cell(results: Sequence[Result]) -> str:
-    texts = []
-    for result in results:
-        measure = result.score
-        if measure is None:
-            texts.append("no score")
-            continue
-        bounds = f" {show.interval(measure)}" if measure.ci_lower is not None else ""
-        texts.append(f"{show.score(measure.value)}{bounds}")
-    return "; ".join(texts) or show.UNKNOWN
 
 
 def _by_benchmark(report: Report) -> Iterator[Forest]:
@@ -180,18 +172,19 @@ def _by_benchmark(report: Report) -> Iterator[Forest]:
         rows = [
             (r.column if alike else f"{r.column}, {r.data.headline}", score) for r, score in scored
         ]
-        yield forest(name, "Model", rows)
+        yield forest(name, "Model", rows, sizes=[result.data.dataset_size for result, _ in scored])
 
 
 def _all_scores(results: Sequence[Result]) -> Iterator[Forest]:
     """All headlines on one axis, those that are no shares on another."""
     scored = [(result, result.score) for result in results if result.score is not None]
-    rows = [(f"{result.label} {result.data.headline}", score) for result, score in scored]
-    shares = [row for row in rows if is_share([row[1]])]
-    others = [row for row in rows if not is_share([row[1]])]
+    shares = [item for item in scored if is_share([item[1]])]
+    others = [item for item in scored if not is_share([item[1]])]
     for title, group in (("Scores with their intervals", shares), ("Other scales", others)):
         if group:
-            yield forest(title, "Benchmark", group)
+            rows = [(f"{result.label} {result.data.headline}", score) for result, score in group]
+            sizes = [result.data.dataset_size for result, _ in group]
+            yield forest(title, "Benchmark", rows, sizes=sizes)
 
 
 def _score_row(result: Result) -> tuple[str, ...]:
@@ -205,13 +198,13 @@ def _score_row(result: Result) -> tuple[str, ...]:
         show.count(_errors(result)),
     )
     if measure is None:
-        return (*head, "", "no score", "", "0", *tail)
+        return (*head, "", "no score", "", show.problems(0, data.dataset_size), *tail)
     return (
         *head,
         data.headline or "",
-        show.score(measure.value),
+        show.value(measure),
         show.interval(measure),
-        show.count(measure.n),
+        show.problems(result.problems, data.dataset_size),
         *tail,
     )
 

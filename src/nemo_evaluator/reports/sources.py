@@ -12,6 +12,9 @@ from ..results.foreign import is_foreign, published_rows, recounted
 from ..results.layout import FLIPS, RESULTS, RUN_INFO
 from ..results.read_bundle import BUNDLES, Published, read_bundle
 from ..results.run_info import RunInfo, read_run_info
+from ..results.samples import Samples, collect_samples
+
+NO_SAMPLES = Samples()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Found:
     """Benchmarks that the run was to do and that have no results."""
     flips: Flips | None = None
     """What changed, where answers were verified anew."""
+    samples: Samples = NO_SAMPLES
+    """Single rollouts to be shown."""
 
 
 def run_sources(directory: Path) -> Iterator[Found]:
@@ -37,7 +42,9 @@ def run_sources(directory: Path) -> Iterator[Found]:
     missing = tuple(slug for slug in order if slug not in bundles)
     shown = [slug for slug in order if slug in bundles]
     for slug in shown:
-        yield Found(bundles[slug], read_bundle(bundles[slug]), info, missing, flips.get(slug))
+        result = read_bundle(bundles[slug])
+        samples = _samples(bundles[slug].parent, result)
+        yield Found(bundles[slug], result, info, missing, flips.get(slug), samples)
     if not shown:
         yield Found(directory, None, info, missing)
 
@@ -51,12 +58,17 @@ def bundle_source(path: Path) -> Found:
     run = read_run_info(parent) if (parent / RUN_INFO).is_file() else None
     if run is not None and run.run_id != result.run_id:
         run = None
-    return Found(path, result, run)
+    return Found(path, result, run, samples=_samples(path.parent, result))
 
 
 def rows_source(folder: Path) -> Found:
     """The rows in a folder that has no bundle."""
-    return Found(folder / RESULTS, published_rows(folder))
+    result = published_rows(folder)
+    return Found(folder / RESULTS, result, samples=_samples(folder, result))
+
+
+def _samples(folder: Path, result: Published) -> Samples:
+    return collect_samples(folder, result.agreement.unsteady if result.agreement else ())
 
 
 def _flips(path: Path) -> list[Flips]:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+NEAR = 8.0
+"""Marks of a histogram nearer than this share of the width, in percent, share a label."""
 ROW = 28
 """Height of a row of a forest plot, in pixels."""
 
@@ -129,14 +131,26 @@ def histogram(
                 )
             )  # fmt: skip
     parts.append(Markup('<line class="zero" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(base))
-    for name, x in marks:
-        parts += [
-            Markup('<line class="mark" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(
-                axis.at(x), top - 4, base
-            ),
-            _label(axis.at(x), 10, name, "tick strong"),
-        ]
+    parts += [
+        Markup('<line class="mark" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>').format(
+            axis.at(x), top - 4, base
+        )
+        for _, x in marks
+    ]
+    parts += [_label(x, 10, name, "tick strong") for name, x in _apart(axis, marks)]
     return _svg(height, about, [*parts, *_labels(axis, height - 5, unit)])
+
+
+def _apart(axis: Axis, marks: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Names of marks and where they stand; those too near to each other share a place."""
+    found: list[tuple[str, float]] = []
+    for name, x in marks:
+        at = axis.at(x)
+        if found and abs(at - found[-1][1]) < NEAR:
+            found[-1] = (f"{found[-1][0]}, {name}", (found[-1][1] + at) / 2)
+        else:
+            found.append((name, at))
+    return found
 
 
 def columns(items: Sequence[tuple[str, int]], *, about: str = "", height: int = 120) -> Markup:

@@ -12,8 +12,12 @@ from markupsafe import Markup
 from .escape import csv_text, latex, markdown, markdown_code, one_line
 
 Row = Sequence[str]
+LONG = 24
+"""A name of more characters may be broken into lines."""
+NARROW = 4
+"""Columns that have room on a phone."""
 _NUMBER = re.compile(
-    r"[-+−]?[\d,.]+( ?(%|ms|s|min|h|USD|k|M|tok/s|/s))?|\[[-+−\d., ∞]+\]|—|no score"
+    r"[-+−]?[\d,.]+( of [\d,]+| ?(%|ms|s|min|h|USD|k|M|tok/s|/s))?|\[[-+−\d., ∞]+\]|—|no score"
 )
 
 
@@ -77,31 +81,41 @@ def csv_table(columns: Row, rows: Sequence[Sequence[str | float | int | bool | N
 
 
 def html_table(columns: Row, rows: Sequence[Row], *, code: Collection[int] = ()) -> Markup:
-    """A table in a box of its own, which scrolls where the page is narrow."""
+    """A table in a box of its own. Where the page is narrow, the box scrolls; a table of many
+    columns becomes a list of cells under the name of its row."""
     right = number_columns(rows) or [False] * len(columns)
-    side = [Markup(' class="number"') if flush else Markup("") for flush in right]
     head = Markup("").join(
-        Markup('<th scope="col"{}>{}</th>').format(*pair)
-        for pair in zip(side, columns, strict=True)
+        Markup('<th scope="col"{}>{}</th>').format(_class(name, flush), name)
+        for name, flush in zip(columns, right, strict=True)
     )
     body = Markup("\n").join(
         Markup("<tr>{}</tr>").format(
-            Markup("").join(_html_cell(i, cell, side[i], i in code) for i, cell in enumerate(row))
+            Markup("").join(
+                _html_cell(columns[i], i, cell, right[i], i in code) for i, cell in enumerate(row)
+            )
         )
         for row in rows
     )
+    kind = Markup(' class="stack"') if len(columns) > NARROW else Markup("")
     return Markup(
-        '<div class="wide" tabindex="0"><table><thead><tr>{}</tr></thead>\n<tbody>{}</tbody>'
+        '<div class="wide" tabindex="0"><table{}><thead><tr>{}</tr></thead>\n<tbody>{}</tbody>'
         "</table></div>"
-    ).format(head, body)
+    ).format(kind, head, body)
 
 
-def _html_cell(position: int, text: str, side: Markup, code: bool) -> Markup:
+def _html_cell(column: str, position: int, text: str, number: bool, code: bool) -> Markup:
     if position == 0:
-        return Markup('<th scope="row">{}</th>').format(text)
+        return Markup('<th scope="row"{}>{}</th>').format(_class(text, False), text)
     if code:
-        return Markup('<td class="words"><code>{}</code></td>').format(text)
-    return Markup("<td{}>{}</td>").format(side, text)
+        return Markup('<td class="words" data-name="{}"><code>{}</code></td>').format(column, text)
+    return Markup('<td{} data-name="{}">{}</td>').format(_class(text, number), column, text)
+
+
+def _class(text: str, number: bool) -> Markup:
+    """Numbers stand at the right; long names may be broken anywhere."""
+    if number:
+        return Markup(' class="number"')
+    return Markup(' class="long"') if len(text) > LONG else Markup("")
 
 
 def _piped(cells: Iterator[str] | map[str]) -> str:

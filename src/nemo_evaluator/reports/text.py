@@ -15,14 +15,17 @@ from .blocks import (
     Forest,
     Histogram,
     Notices,
+    SampleList,
     Shares,
     Table,
     Tone,
+    Words,
     columns_text,
     histogram_text,
+    samples_text,
     shares_text,
 )
-from .escape import one_line
+from .escape import many_lines, one_line
 from .tables import text_table
 
 WIDTH = 100
@@ -108,3 +111,17 @@ def _(block: Columns) -> Iterator[str]:
 @block_text.register
 def _(block: Shares) -> Iterator[str]:
     yield from textwrap.wrap(shares_text(block), WIDTH - 2)
+
+
+@block_text.register
+def _(block: Words) -> Iterator[str]:
+    for line in many_lines(block.text).splitlines():
+        yield from textwrap.wrap(line, WIDTH - 4, initial_indent="  ", subsequent_indent="  ") or [
+            ""
+        ]
+    yield from textwrap.wrap(block.note, WIDTH - 2)
+
+
+@block_text.register
+def _(block: SampleList) -> Iterator[str]:
+    yield from textwrap.wrap(samples_text(block), WIDTH - 2)

@@ -10,7 +10,9 @@ from ..errors import ConfigError
 from ..results.flips import Flips
 from ..results.read_bundle import Measure, Published
 from ..results.run_info import RunInfo
+from ..results.samples import Samples
 from ..types import Record
+from . import figures as show
 from .notices import Notice, notices
 from .sources import Found
 
@@ -30,11 +32,18 @@ class Result(Record, frozen=True, kw_only=True, omit_defaults=False):
     data: Published
     run: RunInfo | None
     flips: Flips | None
+    samples: Samples = Samples()
 
     @property
     def score(self) -> Measure | None:
         """The headline metric."""
         return self.data.score
+
+    @property
+    def problems(self) -> int | None:
+        """Problems the score is a mean over; those evaluated where it does not say."""
+        known = self.score.n if self.score is not None else None
+        return self.data.n_problems if known is None else known
 
 
 class Report(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -91,6 +100,7 @@ def build_report(found: Sequence[Found]) -> Report:
             data=result,
             run=item.run,
             flips=item.flips,
+            samples=item.samples,
         )
         for (item, result), name, column in zip(kept, names, columns, strict=True)
     )
@@ -117,6 +127,20 @@ def metrics(data: Published) -> list[tuple[str, Measure]]:
         if not (name == "mean_reward" and first is not None and first.value == value.value)
     ]
     return sorted(items, key=lambda item: item[0] != data.headline)
+
+
+def score_cell(results: Sequence[Result]) -> str:
+    """The headlines in one cell of a table: ``0.819 [0.778, 0.855] (200 of 1,319)``."""
+    texts = []
+    for result in results:
+        measure = result.score
+        if measure is None:
+            texts.append("no score")
+            continue
+        bounds = "" if measure.ci_lower is None else f" {show.interval(measure)}"
+        part = show.problems(result.problems, result.data.dataset_size)
+        texts.append(f"{show.value(measure)}{bounds}" + (f" ({part})" if " of " in part else ""))
+    return "; ".join(texts) or show.UNKNOWN
 
 
 def _names(results: Sequence[Published]) -> list[str]:

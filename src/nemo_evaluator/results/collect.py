@@ -118,6 +118,7 @@ class Collector:
             model=plan.model,
             simulated=self._simulated,
             n_problems=plan.n_problems,
+            dataset_size=plan.dataset_size,
             repeats=plan.repeats,
             n_rollouts=plan.n_rollouts,
             n_scored=len(rewards),

@@ -118,6 +118,8 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
     identity: Mapping[str, Json]
     """What makes it comparable; empty where another tool did not write it."""
     digest: str | None
+    dataset_size: int | None = None
+    """Problems of the whole dataset, of which ``n_problems`` were to be evaluated."""
     told: float | None = None
     """What the bundle itself gives as the score, where its rows give another."""
 
@@ -215,6 +217,8 @@ def published(document: Any, *, where: str) -> Published:
         config=config,
         identity=_mapping(config.get("identity")),
         digest=_text(known.get("config_hash")),
+        dataset_size=_count(config.get("dataset_size"))
+        or _count(_mapping(config.get("shuffle")).get("ds_full_size")),
     )
 
 

@@ -127,6 +127,8 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     plan_digest: str
     agreement: Agreement | None = None
     """What repeats agree on; None without repeats."""
+    dataset_size: int | None = None
+    """Problems of the whole dataset."""
     distributions: Mapping[str, Distribution] = {}
     """Of ``latency_ms``, ``ttft_ms`` and ``completion_tokens``, over every answer."""
 
@@ -185,6 +187,8 @@ def headline_line(summary: BenchmarkSummary) -> str:
     if score is None:
         return f"no score: 0 of {summary.n_rollouts} scored{_marks(summary)}"
     line = f"{score.value:.3f} [{score.ci_lower:.3f}, {score.ci_upper:.3f}] n={score.n}"
+    if summary.dataset_size is not None and score.n < summary.dataset_size:
+        line += f" of {summary.dataset_size:,}"
     if summary.repeats > 1:
         line += f" × {summary.repeats}"
     if summary.n_scored < summary.n_rollouts:

@@ -18,15 +18,18 @@ from ..blocks import (
     Histogram,
     Interval,
     Notices,
+    Sample,
+    SampleList,
     Section,
     Shares,
     Table,
     Tone,
+    Words,
     columns_text,
     histogram_text,
     shares_text,
 )
-from ..escape import anchor
+from ..escape import anchor, many_lines
 from ..tables import html_table, number_columns
 from .page import html_page
 
@@ -184,6 +187,47 @@ def _(block: Shares) -> Markup:
     )
     return Markup('<div class="shares">{}<ul class="legend">{}</ul></div>{}').format(
         drawn, legend, _note(block.note)
+    )
+
+
+@block_html.register
+def _(block: Words) -> Markup:
+    size = f"{len(block.text):,} characters"
+    summary = f"{block.note}, {size}" if block.note else size
+    return Markup("<details><summary>{}</summary><pre>{}</pre></details>").format(
+        summary, many_lines(block.text)
+    )
+
+
+@block_html.register
+def _(block: SampleList) -> Markup:
+    items = _join(map(_sample, block.items))
+    listed = "all" if len(block.items) == block.count else f"the first {len(block.items):,}"
+    return Markup(
+        '<details class="samples"><summary><b class="{}">{:,}</b> rollout{}, {} listed here'
+        "</summary>{}</details>{}"
+    ).format(
+        block.tone.value,
+        block.count,
+        "s" * (block.count > 1),
+        listed,
+        items,
+        _note(_rest(block)),
+    )
+
+
+def _rest(block: SampleList) -> str:
+    rest = block.count - len(block.items)
+    return f"{rest:,} more are not listed here: {block.where}" if rest else ""
+
+
+def _sample(sample: Sample) -> Markup:
+    rows = _join(
+        Markup("<dt>{}</dt><dd><pre>{}</pre></dd>").format(name, text or "(none)")
+        for name, text in sample.parts
+    )
+    return Markup('<details class="sample"><summary>{}</summary><dl>{}</dl></details>').format(
+        sample.head, rows
     )
 
 

@@ -1,0 +1,67 @@
+"""Plain words for what a report's tables say in short: methods of intervals, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..results.read_bundle import Published
+
+INTERVALS = {
+    "wilson, mid-p": (
+        "Wilson's score interval for a share of problems with one verdict each, widened to the "
+        "mid-p exact interval where that is wider, as it is where few are right or few are wrong"
+    ),
+    "wilson (by problem)": (
+        "Repeats of a problem are averaged first, then Wilson's score interval is taken at the "
+        "number of independent verdicts that the spread between problems amounts to"
+    ),
+    "wilson (clustered)": (
+        "Problems of a cluster, such as questions on one text, are not independent: Wilson's score "
+        "interval at the number of independent verdicts that the spread between clusters amounts to"
+    ),
+    "wilson (units)": (
+        "All problems got the same reward: Wilson's score interval at the number of problems or "
+        "clusters"
+    ),
+    "wilson": "Wilson's score interval for a share",
+    "t": "The mean ± Student's t times its standard error, since rewards are not shares of 1",
+    "none (one unit)": "A single problem or cluster says nothing about others",
+    "bootstrap": "Quantiles of the means of problems drawn again at random (from the other tool)",
+}
+SHARED = (
+    "A 95 % interval tells where the score would be on other problems of the same kind: of a "
+    "hundred such intervals, about 95 hold the true score."
+)
+
+
+def glossary(results: Iterable[Published]) -> Iterator[tuple[str, str]]:
+    """Term and explanation of what the results use."""
+    results = list(results)
+    measures = [
+        measure
+        for data in results
+        for measure in (
+            *data.metrics.values(),
+            *(m for groups in data.categories.values() for m in groups.values()),
+        )
+    ]
+    methods = dict.fromkeys(m.method for m in measures if m.method and m.ci_lower is not None)
+    if methods:
+        yield "95 % CI", SHARED
+    for method in methods:
+        if method in INTERVALS:
+            yield f"Interval: {method}", f"{INTERVALS[method]}."
+    names = {name for data in results for name in data.metrics}
+    if any(name.startswith("pass@") and name != "pass@1" for name in names):
+        yield "pass@k", "The chance that at least one of k attempts at a problem is right."
+    if any(name.startswith("pass^") for name in names):
+        yield "pass^k", "The chance that k attempts at a problem are all right."
+    if "strict" in names:
+        yield "strict", "Right with nothing but the format that was asked for."
+    if any(data.no_answer for data in results):
+        yield "No answer", "Scored as wrong, because no answer was found in the response."
+    if any(data.truncated for data in results):
+        yield (
+            "Truncated",
+            "Cut off by a token limit, or reasoning that never ended; scored as it is.",
+        )
