@@ -34,7 +34,7 @@ def either(sample: Any) -> Any:
 
 
 def unrelated(sample: Any) -> bool:
-    raise RuntimeError("is not run before the run")
+    raise RuntimeError(f"is not run before the run: {sample.target}")
 
 
 def rows_of(*targets: Any) -> list[dict[str, Any]]:

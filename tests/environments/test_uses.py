@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from loopback import Loopback, fixed_chat
 
-from nemo_evaluator import code_sandbox, evaluate_async, numeric_match
-from nemo_evaluator.environments.uses import functions_used, uses_sandbox
+from nemo_evaluator import code_sandbox, evaluate_async, ifeval, numeric_match
+from nemo_evaluator.environments.uses import functions_used, reads_target, uses_sandbox
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.sandboxes import DockerBackend, LocalBackend
 
@@ -60,6 +60,47 @@ def test_who_needs_a_sandbox(function: Any, uses: bool) -> None:
 def test_the_functions_of_a_scorer() -> None:
     assert functions_used(plain)[:2] == [plain, numeric_match]
     assert functions_used(len) == []
+
+
+def constant(sample: Any) -> bool:
+    return "because" in sample.response
+
+
+def followed(sample: Any) -> Any:
+    return ifeval(sample)
+
+
+def both(sample: Any) -> Any:
+    return ifeval(sample) if constant(sample) else own_check(sample)
+
+
+def own_check(sample: Any) -> bool:
+    return sample.response == sample.target_raw
+
+
+@pytest.mark.parametrize(
+    ("function", "reads"),
+    [
+        (constant, False),
+        (followed, False),
+        (ifeval, False),
+        (plain, True),
+        (both, True),
+        (Scorer(), True),
+        (lambda sample: len(sample.response) < 9, False),
+        (lambda sample: sample.target in sample.response, True),
+    ],
+)
+def test_who_reads_the_target(function: Any, reads: bool) -> None:
+    assert reads_target(function) is reads
+
+
+async def test_a_scorer_without_a_target_needs_none_in_the_rows(environment: Any) -> None:
+    for rows in ([{"q": "?"}], [{"q": "?", "target": None}]):
+        tried = environment(constant, dataset=rows)
+        await tried.prepare()
+        await tried.check([0])
+        assert (await tried.seed(0)).target is None
 
 
 FILE = """

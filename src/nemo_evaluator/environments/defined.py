@@ -25,7 +25,7 @@ from .row_checks import check_rows
 from .rows import Dataset, Row, load
 from .seeds import from_seed
 from .templates import Style, compile_template, field_in, read_template
-from .uses import uses_sandbox
+from .uses import reads_target, uses_sandbox
 
 
 class DefinedEnvironment:
@@ -41,6 +41,8 @@ class DefinedEnvironment:
         )
         self._render = compile_template(self._prompt.text, self._prompt.style, self.name)
         self._examples = ""
+        judged = REQUIREMENT in definition.requirements
+        self._needs_target = not judged and reads_target(definition.scorer)
         needed = definition.sandbox is None and uses_sandbox(definition.scorer)
         self.grading = Grading(
             definition.name,
@@ -135,10 +137,10 @@ class DefinedEnvironment:
         )
 
     def _check_target(self, row: Mapping[str, Any], where: str) -> None:
-        """A target that is missing or null is an error, except where a judge grades."""
+        """A target that is missing or null is an error where the scorer reads one."""
         name = self._d.target_field
         target = row.get(name)
-        if REQUIREMENT in self._d.requirements or (target is not None and target == target):
+        if not self._needs_target or (target is not None and target == target):
             return
         if name not in row:
             raise ConfigError(

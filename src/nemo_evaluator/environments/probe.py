@@ -16,14 +16,13 @@ from ..errors import ConfigError
 from ..scoring.input import ScorerInput, target_text
 from ..scoring.targets import noticing
 from ..types import Json, Problem
-from .uses import functions_used
+from .uses import OURS, functions_used
 from .verdicts import to_score
 
 PROBE_SECONDS = 5.0
 """Longest time spent on asking about the rows of a benchmark."""
 SLOW_SECONDS = 0.05
 """A scorer that takes longer on one row is not asked about others: it does more than compare."""
-OURS = "nemo_evaluator.scoring."
 
 
 class Probe:

@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
+OURS = "nemo_evaluator.scoring."
+TARGETLESS = {"check_instructions", "extract_json", "ifeval", "json_schema", "regex"}
+TARGETLESS |= {"validate_json_schema"}
+"""Scorers of ours that can do without a target."""
 MOST = 200
 """Functions looked at."""
 
@@ -37,6 +41,18 @@ def uses_sandbox(function: Callable[..., Any]) -> bool:
         or (f.__module__ == used[0].__module__ and "sandbox" in set(names_in(f.__code__)))
         for f in used
     )
+
+
+def reads_target(function: Callable[..., Any]) -> bool:
+    """Whether it may read the target: not if its code never does and all it calls of ours are
+    scorers without one."""
+    used = functions_used(function)
+    if not used or used[0].__module__.startswith(OURS):
+        return not used or used[0].__name__ not in TARGETLESS
+    own = [f for f in used if f.__module__ == used[0].__module__]
+    others = {f.__name__ for f in used if f not in own}
+    read = any({"target", "target_raw"} & set(names_in(f.__code__)) for f in own)
+    return read or not others <= TARGETLESS
 
 
 def names_in(code: CodeType) -> Iterator[str]:
