@@ -471,8 +471,9 @@ def test_other_warnings() -> None:
     box = {"type": "docker", "stateful": True, "capture_cmd": "x", "scrub_git_history": True}
     loaded = parse(one(sandbox="box") | {"sandboxes": {"box": box}}, env={})
     assert loaded.warnings == (
-        "sandboxes.box: capture_cmd has no effect with stateful",
-        "sandboxes.box: scrub_git_history has no effect with stateful",
+        "sandboxes.box.capture_cmd is accepted and has no effect",
+        "sandboxes.box.stateful is accepted and has no effect",
+        "sandboxes.box.scrub_git_history is accepted and has no effect",
     )
     cluster = {**SLURM, "walltime": "00:29:59"}
     assert parse(document(cluster=cluster), env={}).warnings == (
@@ -568,10 +569,6 @@ LATER = "not supported by this version"
             one(sandbox={"type": "docker", "image_template": "x:{id}"}),
             [f"benchmarks[0].sandbox.image_template: {LATER}"],
         ),
-        (
-            one(sandbox={"type": "none", "stateful": True}),
-            [f"benchmarks[0].sandbox.stateful: {LATER}"],
-        ),
         (one(solver={"type": "oracle"}), [f"benchmarks[0].solver.type: 'oracle' is {LATER}"]),
         (
             document(solver={"type": "oracle"}),
@@ -611,6 +608,7 @@ def test_what_cannot_be_run_is_refused(data: dict[str, Any], problems: list[str]
             ],
         ),
         (one(context_window=5), ["benchmarks[0].context_window"]),
+        (one(sandbox={"type": "none", "stateful": True}), ["benchmarks[0].sandbox.stateful"]),
         (
             document(cluster={"type": "local", "gpus": [0], "max_memory": "4g"}),
             ["cluster.gpus", "cluster.max_memory"],
@@ -626,6 +624,14 @@ def test_what_has_no_effect_is_said(data: dict[str, Any], fields: list[str]) -> 
     loaded = parse(data, env={})
     check_runnable(loaded)
     assert list(loaded.warnings) == [f"{field} is accepted and has no effect" for field in fields]
+
+
+def test_the_sandbox_may_say_how_long_verification_takes() -> None:
+    box = {"type": "local", "verify_timeout": 9}
+    assert parse(one(sandbox=box), env={}).config.benchmarks[0].verify_timeout == 9
+    own = parse(one(sandbox=box, verify_timeout=5), env={})
+    assert own.config.benchmarks[0].verify_timeout == 5
+    assert parse(one(sandbox={"type": "local"}), env={}).config.benchmarks[0].verify_timeout == 600
 
 
 def test_a_null_for_a_field_that_does_not_exist_deletes_nothing() -> None:

@@ -178,3 +178,27 @@ async def test_nothing_is_asked_of_a_benchmark_with_faults(
     (tmp_path / "sums.txt").write_text("{a} + 1?")
     result = await evaluate_async(**run, output_dir=tmp_path / "out")
     assert (result.exit_code, result.summary.benchmarks[0].n_scored) == (0, 1)
+
+
+async def test_a_configuration_may_ask_for_jinja(tmp_path: Path, loopback: Loopback) -> None:
+    loopback.script(fixed_chat("Answer: 2"))
+    (tmp_path / "sums.csv").write_text("a,sum\n1,2\n")
+    (tmp_path / "sums.txt").write_text("{{ a }} + {% if a %}1{% endif %}?")
+    (tmp_path / "sums.py").write_text(FILE)
+    config: dict[str, Any] = {
+        "services": {
+            "m": {
+                "type": "api",
+                "url": loopback.url,
+                "protocol": "chat_completions",
+                "model": "m",
+            }
+        },
+        "benchmarks": [{"name": str(tmp_path / "sums.py")}],
+        "output": {"dir": str(tmp_path / "out"), "report": []},
+    }
+    with pytest.raises(ConfigError, match=r'sums: .*Jinja.*template="jinja"'):
+        await evaluate_async(config)
+    config["benchmarks"][0]["template"] = "jinja"
+    assert (await evaluate_async(config)).exit_code == 0
+    assert loopback.calls[0].prompt == "1 + 1?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ class BenchmarkConfig(ConfigRecord):
     """Cap of the adaptive number of rollouts in flight."""
     fewshot: int | None = Field(None, ge=0)
     """Solved examples in the prompt; null: the benchmark's own number."""
+    template: Literal["format", "jinja"] | None = None
+    """How the benchmark's prompt is written; null: as the benchmark says."""
     context_window: int | None = Field(None, ge=1)
     """Context of the model in tokens."""
     timeout: float = Field(1800.0, gt=0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .base import ConfigRecord
 from .cluster import LocalCluster
 from .problems import format_path
+from .sandboxes import DockerSandbox, LocalSandbox, NoSandbox
 from .services import ApiService, SimulatedService
 from .tree import KeyPath
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 LIMITS = ("max_input_tokens", "max_output_tokens", "tokenizer")
 """What agents are told of a model; a benchmark asked directly does not need it."""
+
+
+WORKSPACE = ("capture_cmd", "stateful", "scrub_git_history")
+"""What becomes of an agent's workspace; code that only verifies an answer has none."""
 
 
 def inert_fields(config: EvalConfig) -> list[str]:
@@ -32,11 +37,20 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
             yield from _set(("services", name), service, "health_path")
     for index, benchmark in enumerate(config.benchmarks):
         yield from _set(("benchmarks", index), benchmark, "context_window")
+        if not any(benchmark.sandbox is named for named in config.sandboxes.values()):
+            yield from _workspace(("benchmarks", index, "sandbox"), benchmark.sandbox)
+    for name, sandbox in config.sandboxes.items():
+        yield from _workspace(("sandboxes", name), sandbox)
     if isinstance(config.cluster, LocalCluster):
         yield from _set(("cluster",), config.cluster, "gpus", "max_memory")
         if config.output.timestamped:
             yield ("output", "timestamped")
     yield from _set(("output", "trajectories"), config.output.trajectories, "enrich")
+
+
+def _workspace(path: KeyPath, sandbox: object) -> Iterator[KeyPath]:
+    if isinstance(sandbox, NoSandbox | LocalSandbox | DockerSandbox):
+        yield from _set(path, sandbox, *WORKSPACE)
 
 
 def _set(path: KeyPath, record: ConfigRecord, *names: str) -> Iterator[KeyPath]:

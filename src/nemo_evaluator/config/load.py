@@ -151,19 +151,6 @@ def _warnings(config: EvalConfig) -> list[str]:
         for name, service in config.services.items()
         if isinstance(service, ApiService) and service.suffix_mismatch
     ]
-    sandboxes = {
-        **{f"sandboxes.{name}": sandbox for name, sandbox in config.sandboxes.items()},
-        **{f"benchmarks[{i}].sandbox": b.sandbox for i, b in enumerate(config.benchmarks)},
-    }
-    seen: list[object] = []
-    for where, sandbox in sandboxes.items():
-        if getattr(sandbox, "stateful", False) and not any(sandbox is other for other in seen):
-            seen.append(sandbox)
-            found += [
-                f"{where}: {name} has no effect with stateful"
-                for name in ("capture_cmd", "scrub_git_history")
-                if getattr(sandbox, name)
-            ]
     return [*found, *judge_warnings(config), *slurm_warnings(config), *inert_fields(config)]
 
 

@@ -61,8 +61,11 @@ class EvalConfig(ConfigRecord):
             update["solver"] = self.solver or self._only_model()
         if self.scoring is not None and "scoring" not in benchmark.model_fields_set:
             update["scoring"] = self.scoring
-        if isinstance(benchmark.sandbox, str):
-            update["sandbox"] = self._sandbox(benchmark.sandbox)
+        sandbox = benchmark.sandbox
+        if isinstance(sandbox, str):
+            update["sandbox"] = sandbox = self._sandbox(sandbox)
+        if "verify_timeout" in sandbox.model_fields_set - benchmark.model_fields_set:
+            update["verify_timeout"] = getattr(sandbox, "verify_timeout", None)
         return benchmark.model_copy(update=update) if update else benchmark
 
     def _only_model(self) -> SimpleSolver | None:

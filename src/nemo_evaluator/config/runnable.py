@@ -83,15 +83,9 @@ def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) ->
 
 
 def _sandbox(path: KeyPath, sandbox: object) -> Iterator[Problem]:
-    if isinstance(sandbox, NoSandbox):
-        yield from _inert(path, sandbox, "capture_cmd", "verify_timeout")
-        yield from _inert(path, sandbox, "stateful", "scrub_git_history")
-    elif isinstance(sandbox, LocalSandbox | DockerSandbox):
-        yield from _inert(path, sandbox, "capture_cmd", "verify_timeout")
-        yield from _inert(path, sandbox, "stateful", "scrub_git_history")
-        if isinstance(sandbox, DockerSandbox):
-            yield from _inert(path, sandbox, "image_template")
-    else:
+    if isinstance(sandbox, DockerSandbox):
+        yield from _inert(path, sandbox, "image_template")
+    elif not isinstance(sandbox, NoSandbox | LocalSandbox):
         yield _kind((*path, "type"), getattr(sandbox, "type", ""), "none, local, docker")
 
 

@@ -103,7 +103,12 @@ def _posed(benchmark: BenchmarkConfig, given: Given | None) -> Iterator[tuple[En
     if given is not None:
         yield given.environment, given.solver or open_solver(benchmark.solver)
         return
-    for environment in resolve(benchmark.name, params=benchmark.params, fewshot=benchmark.fewshot):
+    for environment in resolve(
+        benchmark.name,
+        params=benchmark.params,
+        fewshot=benchmark.fewshot,
+        template=benchmark.template,
+    ):
         yield environment, open_solver(benchmark.solver)
 
 

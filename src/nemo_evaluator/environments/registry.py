@@ -25,6 +25,7 @@ from .define import DEFINED, Definition
 from .defined import DefinedEnvironment
 from .subclass import REGISTERED, EvalEnvironment, construct
 from .tables import is_table, table_benchmark
+from .templates import Style
 
 GROUP = "nemo_evaluator.benchmarks"
 SCHEMES = ("lm-eval", "skills", "vlmevalkit", "gym", "harbor", "container")
@@ -56,12 +57,16 @@ def list_benchmarks() -> list[tuple[str, str]]:
 
 
 def resolve(
-    name: str, *, params: Mapping[str, Any], fewshot: int | None = None
+    name: str,
+    *,
+    params: Mapping[str, Any],
+    fewshot: int | None = None,
+    template: str | None = None,
 ) -> list[Environment]:
     """The environments a name stands for (a file may define several). Raises ConfigError."""
     if is_table(name):
-        return [open_found(table_benchmark(Path(name), params), {}, fewshot)]
-    return [open_found(found, params, fewshot) for found in find(name)]
+        return [open_found(table_benchmark(Path(name), params), {}, fewshot, template)]
+    return [open_found(found, params, fewshot, template) for found in find(name)]
 
 
 def find(name: str) -> list[Found]:
@@ -184,15 +189,20 @@ def _line_in(error: BaseException, path: str) -> int | None:
     return line
 
 
-def open_found(found: Found, params: Mapping[str, Any], fewshot: int | None) -> Environment:
+def open_found(
+    found: Found, params: Mapping[str, Any], fewshot: int | None, template: str | None = None
+) -> Environment:
     """The environment of a definition or class. Raises ConfigError."""
     if isinstance(found, Definition):
         definition = found.with_params(params)
         if fewshot is not None:
             definition = replace(definition, num_fewshot=fewshot)
+        if template is not None:
+            definition = replace(definition, template=Style(template))
         return DefinedEnvironment(definition)
-    if fewshot is not None:
-        raise ConfigError("fewshot has no effect on this benchmark", where=found.name)
+    for name, value in (("fewshot", fewshot), ("template", template)):
+        if value is not None:
+            raise ConfigError(f"{name} has no effect on this benchmark", where=found.name)
     return construct(found, params)
 
 
