@@ -102,6 +102,20 @@ def test_certificates_are_of_no_use_without_tls() -> None:
             ApiService.model_validate({**SERVICE, "url": "http://h", name: "/x"})
 
 
+@pytest.mark.parametrize(
+    ("proxy", "read"),
+    [("direct", "direct"), ("proxy:3128", "http://proxy:3128"), ("http://p/", "http://p")],
+)
+def test_a_proxy_may_be_named_shortly(proxy: str, read: str) -> None:
+    assert ApiService.model_validate({**SERVICE, "http_proxy": proxy}).http_proxy == read
+
+
+@pytest.mark.parametrize("proxy", ["socks5://h:1", "https://h:1", "http://h:99999", ""])
+def test_a_proxy_that_cannot_be_is_refused_at_once(proxy: str) -> None:
+    with pytest.raises(ConfigError, match=r"--http-proxy: services\.model\.http_proxy: "):
+        quick(http_proxy=proxy)
+
+
 @pytest.mark.parametrize("name", FLAGS)
 def test_the_simulated_model_has_no_connection(name: str) -> None:
     with pytest.raises(ConfigError, match=r"^the simulated model (takes no key|has no use for --)"):

@@ -41,6 +41,18 @@ def test_every_line_end_gives_the_same_events(end: str, mark: str, cuts: set[int
     assert parse([data[a:b] for a, b in pairwise(points)]) == (EVENTS, True)
 
 
+def test_an_event_called_error_is_an_error() -> None:
+    pieces = (
+        b'event: error\n\ndata: {"n": 0}\n\n',
+        b'event: error\ndata: {"message": "no"}\n\n',
+        b'event: x\ndata: {"n": 1}\n\n',
+        b'event: error\ndata: {"error": {"message": "no"}}\n\n',
+        b'data: {"n": 2}\n\n',
+    )
+    error = {"error": {"message": "no"}}
+    assert parse(list(pieces)) == ([{"n": 0}, error, {"n": 1}, error, {"n": 2}], False)
+
+
 def test_a_last_event_without_its_empty_line_counts() -> None:
     assert parse([b'data: {"n": 1}\n\ndata: {"n": 2}']) == ([{"n": 1}, {"n": 2}], False)
 

@@ -136,6 +136,16 @@ class ApiService(ModelFields):
     def _is_http(cls, url: str) -> str:
         return check_url(url)
 
+    @field_validator("http_proxy")
+    @classmethod
+    def _is_plain_proxy(cls, url: str | None) -> str | None:
+        if url in (None, "direct"):
+            return url
+        checked = check_url(url if "://" in url else f"http://{url}")
+        if not checked.startswith("http://"):
+            raise ValueError("only http:// proxies are supported")
+        return checked
+
     @field_validator("api_key")
     @classmethod
     def _empty_is_none(cls, key: SecretStr | None) -> SecretStr | None:

@@ -64,7 +64,7 @@ def parse_body(data: bytes, status: int, protocol: str) -> dict[str, Any]:
     if isinstance(body, dict):
         return body
     success = 200 <= status < 300
-    if success and body is None and is_events(data[:64]):
+    if success and body is None and is_events(data):
         reader = EventReader(protocol, time.perf_counter())
         return reader.feed(data) or reader.end()
     text = data[:READ_CHARS].decode(errors="replace")

@@ -65,7 +65,7 @@ def with_endpoint_options(service: ApiService) -> ApiService:
             if name == "upstream_url":
                 outer["url"] = value
             elif name == "api_key":
-                outer["api_key"] = value
+                outer |= {"api_key": value, "api_key_command": None}
             else:
                 inner[{"max_concurrent": "max_concurrent_upstream"}.get(name, name)] = value
     if inner:

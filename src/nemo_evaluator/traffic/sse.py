@@ -20,13 +20,13 @@ class SseParser:
     """Collects lines into events; however the stream is cut into chunks, the events are the same.
 
     Lines end in LF, CRLF or CR; a byte order mark before a field is ignored. An event that is not a
-    JSON object is an error, but for ``[DONE]``.
+    JSON object is a ValueError, but for ``[DONE]``. One that is called ``error`` has an ``error``.
     """
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
         self._data: list[bytes] = []
-        self._after_cr = False
+        self._after_cr = self._is_error = False
         self.done = False
         """``[DONE]`` was read."""
 
@@ -71,12 +71,15 @@ class SseParser:
             line = line[3:]
         if line.startswith(b"data:"):
             self._data.append(line[5:].strip())
+        elif line.startswith(b"event:"):
+            self._is_error = line[6:].strip() == b"error"
 
     def _event(self) -> dict[str, Any] | None:
         if not self._data:
+            self._is_error = False
             return None
         data = b"\n".join(self._data) if len(self._data) > 1 else self._data[0]
-        self._data = []
+        is_error, self._data, self._is_error = self._is_error, [], False
         if data == DONE:
             self.done = True
             return None
@@ -85,4 +88,4 @@ class SseParser:
         event = decode(data)
         if not isinstance(event, dict):
             raise ValueError("an event is not a JSON object")
-        return event
+        return {"error": event} if is_error and not event.get("error") else event

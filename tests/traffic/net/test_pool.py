@@ -391,6 +391,19 @@ async def test_a_body_that_stalls_is_given_up_and_one_that_goes_on_is_not(
     assert await (await ask(pool, whole=whole)).read() == b"x" * 6
 
 
+async def test_a_peer_that_does_not_read_the_request_is_given_up(
+    serve: Serve, make_pool: MakePool
+) -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(5)
+
+    pool = make_pool(await serve(handler), idle=clock(Limit.IDLE, 0.1))
+    with pytest.raises(Late) as caught:
+        await ask(pool, b"x" * 2**25)
+    assert caught.value.limit is Limit.IDLE
+
+
 async def test_a_reader_that_takes_its_time_is_not_the_servers_stall(
     serve: Serve, make_pool: MakePool
 ) -> None:

@@ -115,9 +115,11 @@ class Connection(asyncio.Protocol):
         transport.write(head)
         for start in range(0, len(body), PIECE):
             while not self._writable and self._response is response:
+                response.stalls()
                 await response.changed()
             if self._response is not response:
                 return
+            response.goes_on()
             transport.write(body[start : start + PIECE])
         self._sending = False
 

@@ -59,8 +59,8 @@ async def _dial(
 ) -> AnyProtocol:
     loop = asyncio.get_running_loop()
     sock = await first_connected(_alternating(await names.addresses()))
-    names.prefer(sock.getpeername())
     try:
+        names.prefer(sock.getpeername())
         if origin.proxy is not None and context is not None:
             await _tunnel(loop, sock, origin, origin.proxy)
     except BaseException:

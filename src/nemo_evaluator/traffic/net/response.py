@@ -148,8 +148,7 @@ class Response:
         self._paused = False
         if self.wire is not None:
             self.wire.resume()
-            if self._idle is not None:
-                self._idle.restart(self)
+            self.stalls()
 
     # -- for its connection -----------------------------------------------------------------------
 
@@ -168,18 +167,26 @@ class Response:
         self._chunks.append(chunk)
         self._held += len(chunk)
 
-    def arrived(self) -> None:
-        """All of one read has been added, and it was not the last."""
+    def stalls(self) -> None:
+        """From now on the peer takes or sends nothing, and may do so for a limited time only."""
         if self._idle is not None:
             self._idle.restart(self)
+
+    def goes_on(self) -> None:
+        """Whatever comes next may take its time."""
+        if self._idle is not None:
+            self._idle.stop(self)
+
+    def arrived(self) -> None:
+        """All of one read has been added, and it was not the last."""
+        self.stalls()
         if self.whole:
             return
         self.wake()
         if self._held > HELD_BYTES and not self._paused and self.wire is not None:
             self._paused = True
             self.wire.pause()
-            if self._idle is not None:
-                self._idle.stop(self)
+            self.goes_on()
 
     def end(self) -> None:
         """It is whole; the connection is not ours any more."""
@@ -210,5 +217,4 @@ class Response:
     def _stop_clocks(self) -> None:
         for clock in self.clocks:
             clock.stop(self)
-        if self._idle is not None:
-            self._idle.stop(self)
+        self.goes_on()
