@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from runs import NEL
 
+from nemo_evaluator.config.proxy_file import load_proxy_file
+
 Process = subprocess.Popen[str]
 
 
@@ -66,6 +68,10 @@ def post(url: str, body: Any, **headers: str) -> Any:
 def chat(url: str, **headers: str) -> Any:
     body = {"messages": [{"role": "user", "content": "How much is 2 modulo 50?"}]}
     return post(f"{url}/v1/chat/completions", body, **headers)
+
+
+def nel(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*NEL, *words], capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.fixture
@@ -138,6 +144,103 @@ def test_beyond_loopback_it_wants_its_token(upstream: str) -> None:
         assert chat(url.replace("0.0.0.0", "127.0.0.1"), **{"x-api-key": "mine"})["choices"]
 
 
+def ended(process: Process) -> tuple[str, str]:
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    return out, err
+
+
+def test_the_environment_names_the_endpoint(upstream: str, tmp_path: Path) -> None:
+    env = {"NEMO_MODEL_URL": upstream, "NEMO_MODEL_ID": "from-env", "NEMO_API_KEY": "key-123456"}
+    with proxy("--port", "0", **env) as (process, url):
+        with urllib.request.urlopen(f"{url}/v1/models") as response:
+            assert json.load(response)["data"][0]["id"] == "from-env"
+        ended(process)
+    file = tmp_path / "p.yaml"
+    file.write_text(f"url: {upstream}\nmodel: from-file")
+    with proxy("-c", str(file), "--port", "0", **env | {"NEMO_MODEL_URL": "x"}) as (process, url):
+        with urllib.request.urlopen(f"{url}/v1/models") as response:
+            assert json.load(response)["data"][0]["id"] == "from-file"
+        ended(process)
+
+
+def test_a_key_of_the_environment_is_not_sent_where_a_file_says(tmp_path: Path) -> None:
+    env = {"NEMO_API_KEY": "key-123456", "NEMO_MODEL_URL": "http://env/v1"}
+    file = tmp_path / "p.yaml"
+    file.write_text("url: http://file/v1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        for name, value in env.items():
+            patch.setenv(name, value)
+        assert load_proxy_file(file, {}).service.api_key is None
+        assert load_proxy_file(file, {"url": "http://flag/v1"}).service.api_key is not None
+        assert load_proxy_file(None, {}).service.api_key is not None
+        file.write_text("url: http://file/v1\napi_key: mine")
+        assert load_proxy_file(file, {"url": "http://flag/v1"}).service.api_key is not None
+
+
+def test_flags_for_limits_and_the_log(upstream: str, tmp_path: Path) -> None:
+    words = ("--upstream", upstream, "--model", "m", "--port", "0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        with proxy(*words, "--max-turns", "2", "--log", "full") as (process, url):
+            for _ in range(2):
+                assert chat(f"{url}/s/one")["choices"]
+            with pytest.raises(urllib.error.HTTPError) as caught:
+                chat(f"{url}/s/one")
+            assert "Turn budget exhausted" in caught.value.read().decode()
+            assert chat(url)["choices"]
+            _, err = ended(process)
+    assert re.search(
+        r"^4 calls in 1 session: 3 answered, 1 failed \(budget_exceeded 1\),"
+        r" \d+ prompt and \d+ completion tokens",
+        err,
+        re.MULTILINE,
+    )
+    with proxy(*words, "--budget-tokens", "1", "--log", "off") as (process, url):
+        assert chat(url)["choices"]
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            chat(url)
+        assert "of 1 tokens" in caught.value.read().decode()
+        ended(process)
+    file = tmp_path / "model_traffic.jsonl"
+    shown = nel("traffic", str(file)).stdout
+    assert "session" in shown.splitlines()[1] and re.search(r"^ +one  ", shown, re.MULTILINE)
+    assert "(no session)" in shown
+    talk = nel("traffic", str(file), "--session", "one").stdout
+    assert talk.startswith("session one, attempt 1: 3 calls, 1 failed") and "modulo 50" in talk
+    assert "no call of session none" in nel("traffic", str(file), "-s", "none").stderr
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "message"),
+    [
+        (("--budget-usd", "1"), "", "a limit in usd needs prices"),
+        (("--max-turns", "1"), "proxy: 5", "proxy: must be a mapping"),
+        (("--log", "off"), "proxy: {model_traffic: 5}", "must be a mapping"),
+    ],
+)
+def test_flags_that_cannot_be(tmp_path: Path, flag: Any, text: str, message: str) -> None:
+    (tmp_path / "p.yaml").write_text(text)
+    said = refused("--upstream", "http://h/v1", "-c", str(tmp_path / "p.yaml"), *flag)
+    assert message in said or "cannot be set" in said
+
+
+def test_flags_change_the_steps_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    steps = "[{name: logging}, {name: turn_counter, config: {max_turns: 9, every: 3}}]"
+    file.write_text(f"url: http://h/v1\nproxy: {{interceptors: {steps}}}")
+    given = {"max_turns": 2, "budget_tokens": 5, "log": "meta"}
+    config = load_proxy_file(file, given).service.proxy
+    assert config is not None
+    found = {listed.name: listed.config for listed in config.interceptors}
+    assert found["turn_counter"] == {"max_turns": 2, "every": 3}
+    assert found["budget"] == {"run": {"tokens": 5}} and len(found) == 3
+    assert config.model_traffic.kept == "summary"
+    assert config.model_traffic.path == "model_traffic.jsonl"
+
+
 def test_a_port_in_use() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -150,7 +253,10 @@ def test_a_port_in_use() -> None:
 def test_the_upstream_is_gone(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("proxy: {max_retries: 0}")
     words = ("--upstream", "http://127.0.0.1:9/v1", "--model", "m", "--port", "0")
-    with proxy(*words, "-c", str(tmp_path / "p.yaml")) as (_, url):
+    with proxy(*words, "-c", str(tmp_path / "p.yaml")) as (process, url):
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line.startswith("warning: the upstream: http://127.0.0.1:9: unreachable: ")
         with pytest.raises(urllib.error.HTTPError) as caught:
             chat(url)
         assert caught.value.code == 502

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .endpoint_options import ENDPOINT_SETTINGS, endpoint_options
+
+if TYPE_CHECKING:
+    from ..traffic.ledger import Totals
+
+FIELDS = {
+    **{name: name for name in ENDPOINT_SETTINGS},
+    "upstream": "url",
+    "model": "model",
+    "max_turns": "max_turns",
+    "budget_tokens": "budget_tokens",
+    "budget_usd": "budget_usd",
+    "log": "log",
+}
+"""Flags that set something of the configuration, by its name there."""
 
 
 @click.command()
@@ -24,6 +38,18 @@ from .endpoint_options import ENDPOINT_SETTINGS, endpoint_options
 )
 @click.option("--api-key-env", metavar="NAME", help="Variable that holds the endpoint's key.")
 @endpoint_options
+@click.option("--max-turns", type=click.IntRange(1), help="Most turns of one session.")
+@click.option("--budget-tokens", type=click.IntRange(1), help="Refuse calls after so many tokens.")
+@click.option(
+    "--budget-usd",
+    type=click.FloatRange(0, min_open=True),
+    help="Refuse calls at this cost; needs a `price` in the file.",
+)
+@click.option(
+    "--log",
+    type=click.Choice(["full", "meta", "off"]),
+    help="Keep the traffic in ./model_traffic.jsonl, with texts or without.",
+)
 @click.option("--max-body-mb", default=64, show_default=True, type=click.IntRange(1))
 @click.option(
     "--drain-seconds",
@@ -39,23 +65,38 @@ def command(config: Path | None, verbose: bool, **flags: Any) -> None:
     The first line on stdout is `listening on http://HOST:PORT`. Clients speak OpenAI (chat
     completions, completions, responses, embeddings, models) or Anthropic messages. Beyond
     loopback they must give the token, which is NEL_PROXY_TOKEN or printed as the second line.
+
+    Endpoint, model and key are NEMO_MODEL_URL, NEMO_MODEL_ID and NEMO_API_KEY where neither flags
+    nor the file name them; a key of the environment is not sent to an endpoint named in a file.
     """
     from ..executors.proxy import Door, serve_proxy
     from ..runtime import run_blocking
     from .log import show_log
 
     show_log(verbose=verbose)
-    fields = {"url": flags["upstream"], "model": flags["model"]}
-    fields |= {name: flags.get(name) for name in ENDPOINT_SETTINGS}
+    given = {field: flags[flag] for flag, field in FIELDS.items() if flags.get(flag) is not None}
     door = Door(flags["host"], flags["port"], flags["max_body_mb"], flags["drain_seconds"])
-    given = {name: value for name, value in fields.items() if value is not None}
     try:
-        run_blocking(serve_proxy(config, given, door, _announce))
+        run_blocking(serve_proxy(config, given, door, _Terminal()))
     except asyncio.CancelledError:
         raise click.Abort from None
 
 
-def _announce(url: str, token: str | None) -> None:
-    click.echo(f"listening on {url}")
-    if token is not None:
-        click.echo(f"token: {token}")
+class _Terminal:
+    """The address on stdout, for scripts; everything else on stderr."""
+
+    def listening(self, url: str, token: str | None) -> None:
+        """Where it listens."""
+        click.echo(f"listening on {url}")
+        if token is not None:
+            click.echo(f"token: {token}")
+
+    def say(self, text: str) -> None:
+        """What a user should read."""
+        click.echo(text, err=True)
+
+    def ended(self, totals: Totals, sessions: int) -> None:
+        """The accounts."""
+        from ..reports.traffic import totals_line
+
+        click.echo(totals_line(totals, sessions), err=True)

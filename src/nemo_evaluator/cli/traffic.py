@@ -14,30 +14,43 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, path_type=Path))
 @click.option("-r", "--rollout", metavar="IDX/REPEAT", help="Print this conversation, e.g. 12/0.")
+@click.option("-s", "--session", metavar="NAME", help="Print this session of a proxy.")
 @click.option("-b", "--bench", help="Folder of one benchmark of the run.")
 @click.option("--attempt", type=click.IntRange(1), help="Only this attempt.  [all]")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Sessions.")
 def command(
-    directory: Path, rollout: str | None, bench: str | None, attempt: int | None, limit: int
+    directory: Path,
+    rollout: str | None,
+    session: str | None,
+    bench: str | None,
+    attempt: int | None,
+    limit: int,
 ) -> None:
-    """Show the model traffic of a run DIRECTORY: its sessions, or one conversation."""
+    """Show the model traffic of a run DIRECTORY, or of a proxy's file: its sessions, or one
+    conversation."""
     from ..errors import ConfigError
     from ..reports.traffic import conversation_lines, session_lines
-    from ..results.traffic import conversations, sessions, traffic_files
+    from ..results.traffic import conversations, session_conversations, sessions, traffic_files
 
     files = traffic_files(directory, bench)
-    if rollout is None:
+    if rollout is None and session is None:
         for path in files:
-            click.echo(f"{path.parent.name}: ", nl=False)
+            click.echo(f"{path.parent.name or path.name}: ", nl=False)
             click.echo("\n".join(session_lines(sessions(path), limit)))
         return
-    key = _key(rollout)
-    found = [talk for path in files for talk in conversations(path, key)]
+    if rollout is not None and session is not None:
+        raise click.UsageError("give --rollout or --session, not both")
+    if session is not None:
+        wanted = f"session {session}"
+        found = [talk for path in files for talk in session_conversations(path, session)]
+    else:
+        wanted, key = f"rollout {rollout}", _key(str(rollout))
+        found = [talk for path in files for talk in conversations(path, key)]
     shown = [talk for talk in found if attempt in (None, talk.attempt)]
     if not shown:
         attempts = ", ".join(str(talk.attempt) for talk in found)
         hint = f"its attempts: {attempts}" if found else "`nel traffic DIRECTORY` lists some"
-        raise ConfigError(f"no call of rollout {rollout}", where=str(directory), hint=hint)
+        raise ConfigError(f"no call of {wanted}", where=str(directory), hint=hint)
     click.echo("\n\n".join("\n".join(conversation_lines(talk)) for talk in shown))
 
 

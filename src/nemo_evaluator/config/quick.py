@@ -84,7 +84,9 @@ def quick_config(
         flag = {"url": "model_url", "model": "model_id"}.get(name, "")
         tree = _set(tree, ("services", SERVICE, name), value, flag)
     if service["type"] == "api":
-        endpoint = {"api_key_env": _key_variable(env, settings), **given_flags(settings)}
+        given = given_flags(settings)
+        unasked = None if given.keys() & set(KEY_FLAGS) else key_variable(env)
+        endpoint = {"api_key_env": unasked, **given}
         tree = with_endpoint(tree, ("services", SERVICE), endpoint)
     else:
         refuse_for_simulated(settings)
@@ -261,10 +263,8 @@ def _check(url: str, who: str = SERVICE) -> None:
         raise ConfigError(str(error), where=f"--{who}-url") from None
 
 
-def _key_variable(env: Mapping[str, str], settings: Mapping[str, Any]) -> str | None:
-    """The variable that is looked into where no flag says where the key is."""
-    if any(name in settings for name in KEY_FLAGS):
-        return None
+def key_variable(env: Mapping[str, str]) -> str | None:
+    """The variable that holds a key where nobody names one."""
     return next((name for name in KEY_VARIABLES if env.get(name)), None)
 
 

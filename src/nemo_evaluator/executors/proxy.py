@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..config.problems import as_error
 from ..config.proxy_file import load_proxy_file
 from ..config.scrubber import KNOWN
 from ..errors import ConfigError
+from ..traffic.client import ModelClient
 from ..traffic.interceptors.opening import check_interceptors
+from ..traffic.ledger import Totals
 from ..traffic.open import open_http_model
 from ..traffic.proxy.access import is_loopback
 from ..traffic.proxy.server import ProxyServer
@@ -36,16 +38,25 @@ class Door:
     drain_seconds: float = 30.0
 
 
+class Audience(Protocol):
+    """Who is told what the proxy does."""
+
+    def listening(self, url: str, token: str | None) -> None:
+        """It can be reached. ``token``: what clients must give, or where that is from."""
+
+    def say(self, text: str) -> None:
+        """Something a user should read."""
+
+    def ended(self, totals: Totals, sessions: int) -> None:
+        """It has stopped: all calls of its time."""
+
+
 async def serve_proxy(
-    path: Path | None,
-    flags: Mapping[str, Any],
-    door: Door,
-    announce: Callable[[str, str | None], None],
+    path: Path | None, flags: Mapping[str, Any], door: Door, audience: Audience
 ) -> None:
     """Serve until SIGINT or SIGTERM; a second one does not wait for what is in flight.
 
-    ``announce`` is told the URL, and where one is asked for the token, or where it is from. Raises
-    ConfigError.
+    Raises ConfigError. An upstream that cannot be reached is only said: it may start later.
     """
     file = load_proxy_file(path, flags)
     service = file.service
@@ -57,6 +68,7 @@ async def serve_proxy(
     async with AsyncExitStack() as stack:
         model = open_http_model("", service, max_concurrent=limit)
         stack.push_async_callback(model.close)
+        stack.callback(lambda: audience.ended(model.ledger.total, model.ledger.sessions))
         given = os.environ.get(TOKEN, "")
         KNOWN.learn(given)
         token = None if is_loopback(door.host) else given or secrets.token_hex(16)
@@ -83,8 +95,22 @@ async def serve_proxy(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopped)
-        announce(server.url, f"the value of {TOKEN}" if token and given else token)
-        await stop.wait()
+        audience.listening(server.url, f"the value of {TOKEN}" if token and given else token)
+        check = asyncio.create_task(_check(model, audience))
+        try:
+            await stop.wait()
+        finally:
+            check.cancel()
+
+
+async def _check(model: ModelClient, audience: Audience) -> None:
+    """Is the upstream there, and does it take the key? Clients are served meanwhile."""
+    try:
+        warning = await model.check()
+    except ConfigError as error:
+        warning = str(error)
+    if warning is not None:
+        audience.say(f"warning: the upstream: {warning}")
 
 
 async def _started(make: Callable[[int], ProxyServer], port: int | None) -> ProxyServer:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..results.traffic import Conversation, SessionTotals
+from ..traffic.ledger import Totals
+from .escape import one_line
 
 WIDTH = 100
 
@@ -18,15 +20,32 @@ def session_lines(sessions: Sequence[SessionTotals], limit: int) -> Iterator[str
     costs = [session.cost_usd for session in sessions if session.cost_usd is not None]
     text = f"{len(sessions):,} sessions, {sum(s.calls for s in sessions):,} calls"
     yield f"{text}, {errors:,} failed, {total:,} tokens{_usd(sum(costs) if costs else None)}"
-    yield f"{'rollout':>12}  {'attempt':>7}  {'calls':>6}  {'failed':>6}  {'tokens':>9}  {'s':>8}"
-    for session in sorted(sessions, key=lambda session: -session.tokens)[:limit]:
-        rollout = f"{session.problem_idx}/{session.repeat}"
+    shown = sorted(sessions, key=lambda session: -session.tokens)[:limit]
+    wide = max([12, *(len(one_line(session.name)) for session in shown)])
+    what = "rollout" if all(session.is_rollout for session in shown) else "session"
+    yield f"{what:>{wide}}  {'attempt':>7}  {'calls':>6}  {'failed':>6}  {'tokens':>9}  {'s':>8}"
+    for session in shown:
         yield (
-            f"{rollout:>12}  {session.attempt:>7}  {session.calls:>6}  {session.errors:>6}"
-            f"  {session.tokens:>9,}  {session.latency_ms / 1000:>8.1f}"
+            f"{one_line(session.name):>{wide}}  {session.attempt:>7}  {session.calls:>6}"
+            f"  {session.errors:>6}  {session.tokens:>9,}  {session.latency_ms / 1000:>8.1f}"
         )
     if len(sessions) > limit:
-        yield f"{'...':>12}  ({len(sessions) - limit:,} more)"
+        yield f"{'...':>{wide}}  ({len(sessions) - limit:,} more)"
+
+
+def totals_line(totals: Totals, sessions: int) -> str:
+    """The accounts of a proxy: ``12 calls in 2 sessions: 10 answered, 2 failed (timeout 2)...``."""
+    errors = sum(totals.errors.values())
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(totals.errors.items()))
+    parts = [
+        f"{totals.answers:,} answered"
+        + (f" ({totals.cached_answers:,} from the cache)" if totals.cached_answers else ""),
+        f"{errors:,} failed" + (f" ({kinds})" if kinds else ""),
+        *([f"{totals.abandoned:,} given up by clients"] if totals.abandoned else []),
+        f"{totals.prompt_tokens:,} prompt and {totals.completion_tokens:,} completion tokens",
+    ]
+    where = f" in {sessions:,} session{'s' * (sessions > 1)}" if sessions else ""
+    return f"{totals.calls:,} calls{where}: {', '.join(parts)}{_usd(totals.cost_usd)}"
 
 
 def conversation_lines(conversation: Conversation) -> Iterator[str]:
@@ -35,7 +54,7 @@ def conversation_lines(conversation: Conversation) -> Iterator[str]:
     for row in conversation.calls:
         totals.add(row)
     yield (
-        f"{conversation.benchmark} {conversation.key}, attempt {conversation.attempt}:"
+        f"{conversation.title}, attempt {conversation.attempt}:"
         f" {totals.calls} calls, {totals.errors} failed, {totals.tokens:,} tokens"
         f"{_usd(totals.cost_usd)}"
     )

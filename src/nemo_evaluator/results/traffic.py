@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,25 @@ class SessionTotals:
     problem_idx: int
     repeat: int
     attempt: int
+    session: str = ""
+    """Its name as a client of a proxy gave it."""
     calls: int = 0
     errors: int = 0
     tokens: int = 0
     latency_ms: float = 0.0
     cost_usd: float | None = None
+
+    @property
+    def is_rollout(self) -> bool:
+        """Whether it is of a run, not of a proxy alone."""
+        return self.problem_idx >= 0
+
+    @property
+    def name(self) -> str:
+        """``12/0`` of a run; of a proxy what its client called it."""
+        if self.is_rollout:
+            return f"{self.problem_idx}/{self.repeat}"
+        return self.session or "(no session)"
 
     def add(self, row: dict[str, Any]) -> None:
         """One call."""
@@ -51,6 +65,15 @@ class Conversation:
     calls: list[dict[str, Any]] = field(default_factory=list)
     result: ResultRow | None = None
     """Its line of ``results.jsonl``: the texts, where the log holds only summaries."""
+    session: str | None = None
+    """The name of a proxy's session; None: it is of a rollout."""
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        if self.session is None:
+            return f"{self.benchmark} {self.key}"
+        return f"session {self.session}" if self.session else "calls without a session"
 
 
 def traffic_files(directory: Path, benchmark: str | None = None) -> list[Path]:
@@ -87,21 +110,37 @@ def sessions(path: Path) -> list[SessionTotals]:
         key = (*known, row.get("attempt", 1), row.get("session_id"))
         totals = found.get(key)
         if totals is None:
-            totals = found[key] = SessionTotals(*known, row.get("attempt", 1))
+            name = str(row.get("session_id") or "")
+            totals = found[key] = SessionTotals(*known, row.get("attempt", 1), name)
         totals.add(row)
     return list(found.values())
 
 
 def conversations(path: Path, key: RolloutKey) -> list[Conversation]:
     """Every attempt at a rollout, the first one first."""
-    found: dict[int, Conversation] = {}
-    for row in calls(path):
-        if row.get("problem_idx") == key.problem_idx and row.get("repeat") == key.repeat:
-            attempt = row.get("attempt", 1)
-            if attempt not in found:
-                found[attempt] = Conversation(path.parent.name, key, attempt)
-            found[attempt].calls.append(row)
-    ordered = [found[attempt] for attempt in sorted(found)]
-    if ordered and not any("message_content" in row for row in ordered[-1].calls):
-        ordered[-1].result = next((r for r in read_rows(path.parent) if r.key == key), None)
-    return ordered
+    ordered = _gathered(
+        row for row in calls(path) if (row.get("problem_idx"), row.get("repeat")) == key
+    )
+    found = [Conversation(path.parent.name, key, attempt, rows) for attempt, rows in ordered]
+    if found and not any("message_content" in row for row in found[-1].calls):
+        found[-1].result = next((r for r in read_rows(path.parent) if r.key == key), None)
+    return found
+
+
+def session_conversations(path: Path, name: str) -> list[Conversation]:
+    """What was said in a session of a proxy; ``""`` for calls without one."""
+    ordered = _gathered(
+        row
+        for row in calls(path)
+        if row.get("problem_idx", -1) < 0 and (row.get("session_id") or "") == name
+    )
+    key = RolloutKey(-1, 0)
+    return [Conversation("", key, attempt, rows, session=name) for attempt, rows in ordered]
+
+
+def _gathered(rows: Iterable[dict[str, Any]]) -> list[tuple[int, list[dict[str, Any]]]]:
+    """Calls by attempt, the first attempt first."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row.get("attempt", 1), []).append(row)
+    return sorted(found.items())

@@ -78,6 +78,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._totals: dict[tuple[str, int], Totals] = {}
+        self.named = 0
+        """Sessions with a name that were begun."""
 
     def get(self, context: CallContext) -> Totals | None:
         """Those of a session, if it has had a call."""
@@ -90,6 +92,7 @@ class Sessions:
             if len(self._totals) >= MAX_SESSIONS:
                 del self._totals[next(iter(self._totals))]
             totals = self._totals[context.scope] = Totals()
+            self.named += bool(context.session)
         return totals
 
     def end(self, context: CallContext) -> None:
@@ -142,6 +145,11 @@ class Ledger(Interceptor):
             self._finishes.add(finish)
             text = "unknown finish reason %.80r: counted as a normal stop, not as cut off"
             log.warning(text, finish)
+
+    @property
+    def sessions(self) -> int:
+        """Sessions with a name that have had a call."""
+        return self._sessions.named
 
     def session(self, context: CallContext) -> Totals:
         """What a session has used so far."""
