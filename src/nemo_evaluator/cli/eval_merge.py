@@ -9,20 +9,23 @@ import click
 
 
 @click.command()
-@click.argument(
-    "directory", default="./eval_results", type=click.Path(path_type=Path, file_okay=False)
-)
+@click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.option("-r", "--run-id", help="The run by the id of one of its shards.")
 @click.option("-n", "--repeats", type=click.IntRange(1), help="Repeats to expect; else refused.")
 @click.option("--partial", is_flag=True, help="Merge what is there although shards are missing.")
-def command(directory: Path, repeats: int | None, partial: bool) -> None:
-    """Merge the shards in DIRECTORY (shard_0, shard_1, ...) into DIRECTORY.
+def command(directory: Path | None, run_id: str | None, repeats: int | None, partial: bool) -> None:
+    """Merge the shards in DIRECTORY (shard_0, shard_1, ...; ./eval_results unless given) into it.
 
     The result is what the unsharded run would have written. Shards are only read.
     """
     from ..config.snapshot import safe_command
     from ..executors.merge import merge
     from ..reports.console import print_summary
+    from .eval_report import chosen_directory
 
+    directory = chosen_directory(directory, run_id)
+    if run_id is not None and directory.name.startswith("shard_"):
+        directory = directory.parent
     done = merge(
         directory, partial=partial, repeats=repeats, command=safe_command(["nel", *sys.argv[1:]])
     )

@@ -12,27 +12,53 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("results_dir", default="./eval_results", type=click.Path(path_type=Path))
+@click.argument("results_dir", required=False, type=click.Path(path_type=Path))
+@click.option("-r", "--run-id", help="The run by its id, in the place of its directory.")
 @click.option("-f", "--format", "fmt", help="markdown (the default), html, csv, json or latex.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, else stdout.")
 @click.option("--all-formats", is_flag=True, help="Write every format into the directory -o.")
+@click.option(
+    "--with-results",
+    is_flag=True,
+    help="Put the rows of each benchmark into the JSON report; the other formats show a part.",
+)
 @click.option("--model-card", is_flag=True, help="A model-index for a Hugging Face README.")
 def command(
-    results_dir: Path, fmt: str | None, output: Path | None, all_formats: bool, model_card: bool
+    results_dir: Path | None,
+    run_id: str | None,
+    fmt: str | None,
+    output: Path | None,
+    all_formats: bool,
+    with_results: bool,
+    model_card: bool,
 ) -> None:
-    """Report on the run in RESULTS_DIR; derived files are brought up to date first."""
+    """Report on the run in RESULTS_DIR (./eval_results unless given); derived files are brought up
+    to date first."""
     from ..executors.reporting import find
     from ..reports.render import write_all
-    from ..reports.view import build_report
+    from ..reports.view import build_report, with_rows
 
     if sum((fmt is not None, all_formats, model_card)) > 1:
         raise click.UsageError("give one of --format, --all-formats and --model-card")
-    report = build_report(find([results_dir], anew=True))
+    report = build_report(find([chosen_directory(results_dir, run_id)], anew=True))
+    if with_results:
+        report = with_rows(report)
     if all_formats:
         for path in write_all(report, output or Path()):
             click.echo(path)
         return
     emit(report, fmt, output, model_card=model_card)
+
+
+def chosen_directory(directory: Path | None, run_id: str | None) -> Path:
+    """A run by its directory or by its id; the default directory where neither is given."""
+    from ..executors.find_run import run_directory
+
+    if directory is not None and run_id is not None:
+        raise click.UsageError("give a directory or --run-id")
+    if run_id is not None:
+        return run_directory(run_id)
+    return directory or Path("eval_results")
 
 
 def emit(report: Report, fmt: str | None, output: Path | None, *, model_card: bool) -> None:

@@ -37,6 +37,10 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             from difflib import get_close_matches
 
+            from .planned import about
+
+            if args and (told := about(ctx, args[0])):
+                raise click.UsageError(told, ctx) from None
             if args and (close := get_close_matches(args[0], self._lazy, n=1)):
                 raise click.UsageError(
                     f"{error.message.rstrip('.')}. Did you mean {close[0]!r}?", ctx

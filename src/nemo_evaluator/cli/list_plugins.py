@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 KINDS = (*("benchmarks", "solvers", "services", "interceptors", "sandboxes", "scorers", "reports"),)
+TITLES = {
+    "builtin": "Built-in benchmarks",
+    "installed": "Benchmarks of installed packages",
+    "skills": "NeMo Skills benchmarks",
+    "lm-eval": "lm-eval-harness tasks",
+}
+SOURCES = tuple(TITLES)
 SANDBOXES = [
     ("local", "bubblewrap on this machine"),
     ("docker", "a container per problem"),
@@ -13,15 +22,44 @@ SANDBOXES = [
 
 @click.command()
 @click.argument("kind", required=False, type=click.Choice(KINDS))
-@click.option("-s", "--source", type=click.Choice(["all", "builtin"]), default="all", hidden=True)
-def command(kind: str | None, source: str) -> None:
+@click.option(
+    "-s",
+    "--source",
+    type=click.Choice(["all", *SOURCES]),
+    help="Only benchmarks, by where they come from; all: of every source.",
+)
+@click.option("--data-dir", hidden=True, help="Of NeMo Skills, which this version does not have.")
+def command(kind: str | None, source: str | None, data_dir: str | None) -> None:
     """Show what there is of KIND, or of every kind."""
+    if source is not None:
+        if kind not in (None, "benchmarks"):
+            raise click.UsageError("--source is of benchmarks only")
+        _list_sources(SOURCES if source == "all" else (source,), data_dir)
+        return
     for name in [kind] if kind else KINDS:
         rows = _rows(name)
         click.echo(f"{name}:" if kind is None else "", nl=kind is None)
         width = max((len(row[0]) for row in rows), default=0)
         for row in rows:
             click.echo(f"  {row[0]:<{width}}  {row[1]}".rstrip())
+
+
+def _list_sources(sources: Sequence[str], data_dir: str | None) -> None:
+    """Benchmarks by source, each with how it is run."""
+    from ..environments.registry import SCHEMES, benchmarks_from
+
+    for source in sources:
+        click.echo(f"{TITLES[source]}:")
+        if source in SCHEMES:
+            click.echo(f"  not available in this version; planned: {SCHEMES[source]}")
+            if data_dir is not None:
+                click.echo(f"  --data-dir {data_dir} is not read")
+            continue
+        rows = benchmarks_from(source)
+        for name, about in rows:
+            click.echo(f"  {name:<30} {about}\n  {'':<30} nel eval run --bench {name}")
+        if not rows:
+            click.echo("  none")
 
 
 def _rows(kind: str) -> list[tuple[str, str]]:

@@ -75,7 +75,9 @@ def _ended(run: Callable[[], int], signals: _Signals) -> int:
         code = error.code if isinstance(error, SystemExit) else error.exit_code
         return code if isinstance(code, int) else ExitCode.DONE
     except click.ClickException as error:
-        error.show()
+        from .planned import explained
+
+        explained(error).show()
     except ConfigError as error:
         _say(f"error: {error}")
     except (KeyboardInterrupt, click.Abort):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from .output import printable
 
 if TYPE_CHECKING:
     from ..executors.show import Shown
@@ -67,13 +70,21 @@ def command(
     if as_json:
         _json_lines(items, limit)
         return
-    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    paged = sys.stdout.isatty() and _has_pager()
+    color = paged and not os.environ.get("NO_COLOR")
     text = _text(items, SHOWN if limit is None else limit, full, color)
-    if sys.stdout.isatty():
+    if paged:
         click.echo_via_pager(text, color=color)
         return
     for part in text:
         click.echo(part, nl=False)
+
+
+def _has_pager() -> bool:
+    """Whether there is a program that shows text page by page."""
+    if os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    return bool(os.environ.get("PAGER") or shutil.which("less"))
 
 
 def _kinds(wrong: bool, no_answer: bool, errors: bool) -> frozenset[Kind]:
@@ -99,7 +110,7 @@ def _text(items: Iterator[Shown], limit: int, full: bool, color: bool) -> Iterat
     from ..reports.rollout import rollout_head, rollout_parts
 
     def bold(text: str) -> str:
-        return click.style(text, bold=True) if color else text
+        return click.style(printable(text), bold=True) if color else text
 
     found = 0
     for item in items:
@@ -108,7 +119,8 @@ def _text(items: Iterator[Shown], limit: int, full: bool, color: bool) -> Iterat
             continue  # counted all the same
         yield bold(f"{item.benchmark}  {rollout_head(item.row)}") + "\n"
         for name, text in rollout_parts(item.row, item.before, full=full):
-            yield _part(name, text)
+            # A pager shows what it is given; what is printed passes our own stream.
+            yield _part(name, printable(text))
         yield "\n"
     if not found:
         yield "no such rollouts\n"

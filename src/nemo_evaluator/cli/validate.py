@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,12 @@ from .endpoint_options import endpoint_options
 
 if TYPE_CHECKING:
     from ..config.services import Service
+    from ..results.result_row import ResultRow
 
 
 @click.command()
 @click.option(
-    "-b", "--bench", required=True, shell_complete=complete_benchmark,
+    "-b", "--bench", "--benchmark", "bench", required=True, shell_complete=complete_benchmark,
     help="Benchmark name, FILE.py[:NAME] or a data file.",
 )  # fmt: skip
 @table_options
@@ -46,6 +47,7 @@ def command(
     """Try the first problems of a benchmark, and exit 1 unless every one could be verified."""
     from ..config.quick import quick_config
     from ..executors.local import Options, run
+    from ..results.result_row import read_rows
     from ..runtime import run_blocking
 
     settings |= {"api_key": api_key, "api_key_env": api_key_env, "max_problems": samples}
@@ -60,10 +62,9 @@ def command(
             click.echo(f"{role}: {_endpoint(service)}", err=True)
         result = run_blocking(run(loaded, Options()))
         verified = 0
-        for path in sorted(Path(folder).glob("*/results.jsonl")):
-            with path.open(encoding="utf-8") as file:
-                rows = [json.loads(line) for line in file]
-            verified += _print_rows(rows, verbose=verbose)
+        for child in sorted(Path(folder).iterdir()):
+            if child.is_dir():
+                verified += _print_rows(read_rows(child), verbose=verbose)
     click.echo(f"{verified} of {result.summary.n_rollouts} verified")
     for message in result.messages:
         click.echo(message, err=True)
@@ -80,20 +81,20 @@ def _endpoint(service: Service) -> str:
     return f"{peer_name(service.url)}, model {service.model}"
 
 
-def _print_rows(rows: list[dict[str, object]], *, verbose: bool) -> int:
+def _print_rows(rows: Iterator[ResultRow], *, verbose: bool) -> int:
     verified = 0
     for row in rows:
-        reward = row.get("reward")
+        reward = row.reward
         verified += reward is not None
         verdict = "ERROR" if reward is None else "PASS" if reward == 1 else f"FAIL ({reward:g})"
         click.echo(
-            f"{verdict:<8} {row['problem_idx']}/{row['repeat']}"
-            f"  expected={row.get('expected_answer')!s:.40}"
-            f"  got={row.get('extracted_answer')!s:.40}  {row.get('latency_ms') or 0:.0f} ms"
-            f"  {row.get('tokens') or 0} tokens"
+            f"{verdict:<8} {row.key}"
+            f"  expected={row.expected_answer!s:.40}"
+            f"  got={row.extracted_answer!s:.40}  {row.latency_ms or 0:.0f} ms"
+            f"  {row.tokens or 0} tokens"
         )
+        if reward is None and row.error:
+            click.echo(f"    {row.error}")
         if verbose:
-            click.echo(
-                f"    prompt: {row.get('prompt')}\n    response: {row.get('model_response')}"
-            )
+            click.echo(f"    prompt: {row.prompt}\n    response: {row.model_response}")
     return verified

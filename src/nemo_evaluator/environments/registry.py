@@ -28,7 +28,24 @@ from .tables import is_table, table_benchmark
 from .templates import Style
 
 GROUP = "nemo_evaluator.benchmarks"
-SCHEMES = ("lm-eval", "skills", "vlmevalkit", "gym", "harbor", "container")
+SCHEMES = {
+    "lm-eval": "lm-eval://TASK, tasks of lm-evaluation-harness",
+    "skills": "skills://NAME, benchmarks of NeMo Skills",
+    "vlmevalkit": "vlmevalkit://DATASET, benchmarks of VLMEvalKit",
+    "gym": "gym://HOST:PORT, environments of NeMo Gym",
+    "harbor": "harbor://SUITE@VERSION, agents in containers",
+    "container": "container://IMAGE#TASK, a harness in an image",
+}
+"""Schemes of the known system that this version does not have → what is planned."""
+PLANNED = {
+    "nmp_harbor": "agents in containers",
+    "pinchbench": "agents in containers",
+    "swebench": "agents in containers",
+    "terminal-bench-hard": "agents in containers",
+    "terminal-bench-hard-aa-split": "agents in containers",
+    "terminal-bench-v1": "agents in containers",
+}
+"""Benchmarks of the known system that this version does not have → what they wait for."""
 BUILT_IN = {
     "drop": "reading comprehension with arithmetic, 3-shot; official EM and F1",
     "gpqa": "graduate-level science, multiple choice (diamond)",
@@ -51,9 +68,14 @@ Found = Definition | type[EvalEnvironment]
 
 def list_benchmarks() -> list[tuple[str, str]]:
     """Name and one line about each."""
-    rows = list(BUILT_IN.items())
-    rows += [(entry.name, f"from {entry.value}") for entry in installed(GROUP)]
-    return sorted(rows)
+    return sorted([*benchmarks_from("builtin"), *benchmarks_from("installed")])
+
+
+def benchmarks_from(source: str) -> list[tuple[str, str]]:
+    """Those of one source: ``builtin``, or ``installed`` with another package."""
+    if source == "builtin":
+        return sorted(BUILT_IN.items())
+    return sorted((entry.name, f"from {entry.value}") for entry in installed(GROUP))
 
 
 def resolve(
@@ -73,11 +95,10 @@ def find(name: str) -> list[Found]:
     """What a name stands for: definitions and classes. Raises ConfigError."""
     scheme, separator, _ = name.partition("://")
     if separator:
+        if (plan := SCHEMES.get(scheme)) is not None:
+            raise _not_yet(name, plan)
         raise ConfigError(
-            f"{scheme}:// benchmarks cannot be run by this version"
-            if scheme in SCHEMES
-            else f"unknown scheme {scheme}://",
-            where=name,
+            f"unknown scheme {scheme}://", where=name, hint="`nel list benchmarks` shows all"
         )
     if match := re.fullmatch(r"(.+\.py)(?::(\w[\w.-]*))?", name):
         return benchmarks_of_file(Path(match[1]), match[2] or "")
@@ -91,6 +112,8 @@ def find(name: str) -> list[Found]:
     if separator and module and attribute:
         loaded = _loaded(lambda: getattr(import_module(module), attribute), name, name)
         return _as_found(loaded, name)
+    if (plan := PLANNED.get(name.lower().replace("_", "-"), PLANNED.get(name.lower()))) is not None:
+        raise _not_yet(name, plan)
     known = [row[0] for row in list_benchmarks()]
     close = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     suggestion = f"did you mean {' or '.join(close)}? " if close else ""
@@ -99,6 +122,10 @@ def find(name: str) -> list[Found]:
         hint=f"{suggestion}`nel list benchmarks` shows all; "
         "a file is given as ./my_bench.py or ./rows.csv",
     )
+
+
+def _not_yet(name: str, plan: str) -> ConfigError:
+    return ConfigError("is not available in this version", where=name, hint=f"planned: {plan}")
 
 
 def benchmarks_of_file(path: Path, attribute: str = "") -> list[Found]:

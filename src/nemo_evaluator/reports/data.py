@@ -96,6 +96,8 @@ def _entry(result: Result) -> dict[str, Any]:
         "flips": msgspec.to_builtins(result.flips),
         "path": result.path,
     }
+    if result.rows is not None:
+        entry["results"] = result.rows
     # A metric named like a field stands under "metrics" only.
     return {**data["metrics"], **entry}
 

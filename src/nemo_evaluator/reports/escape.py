@@ -51,11 +51,6 @@ def _escape(found: re.Match[str]) -> str:
     return json.dumps(found[0])[1:-1].replace("\x7f", "\\u007f")
 
 
-def many_lines(text: str) -> str:
-    """A text as it is, but for what a terminal would obey; that is shown as ``�``."""
-    return _UNSEEN.sub("�", text.replace("\r\n", "\n"))
-
-
 def markdown(text: str) -> str:
     """One line in which nothing is markup, nor ends the cell of a table.
 
@@ -85,7 +80,7 @@ def _code(text: str) -> str:
 
 def markdown_block(text: str) -> list[str]:
     """Lines of a fenced block that no line of the text can close."""
-    text = many_lines(text)
+    text = visible(text)
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}text", *text.splitlines(), fence]

@@ -12,7 +12,7 @@ import msgspec
 from ..results.pick import Kind, kind_of
 from ..results.result_row import ResultRow
 from ..types import Json
-from .escape import many_lines, one_line
+from .escape import one_line, visible
 
 LONG = 2_000
 """Characters of a question or answer that are shown unless all is asked for."""
@@ -52,7 +52,7 @@ def rollout_parts(
     yield "extracted", cut(as_text(row.extracted_answer), limit)
     if row.reasoning:
         size = f"{len(row.reasoning):,} characters"
-        yield "reasoning", many_lines(row.reasoning) if full else f"{size} (--full shows them)"
+        yield "reasoning", visible(row.reasoning) if full else f"{size} (--full shows them)"
     if before is not None:
         yield "answer before", cut(before.model_response or "", limit)
     yield "answer", cut(row.model_response or "", limit)
@@ -80,5 +80,5 @@ def as_text(value: Json) -> str:
 def cut(text: str, limit: int | None) -> str:
     """At most so many characters; the rest is counted."""
     if limit is None or len(text) <= limit:
-        return many_lines(text)
-    return f"{many_lines(text[:limit])} … ({len(text) - limit:,} more characters)"
+        return visible(text)
+    return f"{visible(text[:limit])} … ({len(text) - limit:,} more characters)"

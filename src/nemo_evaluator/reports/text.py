@@ -25,7 +25,7 @@ from .blocks import (
     samples_text,
     shares_text,
 )
-from .escape import many_lines, one_line
+from .escape import one_line, visible
 from .tables import text_table
 
 WIDTH = 100
@@ -115,7 +115,7 @@ def _(block: Shares) -> Iterator[str]:
 
 @block_text.register
 def _(block: Words) -> Iterator[str]:
-    for line in many_lines(block.text).splitlines():
+    for line in visible(block.text).splitlines():
         yield from textwrap.wrap(line, WIDTH - 4, initial_indent="  ", subsequent_indent="  ") or [
             ""
         ]

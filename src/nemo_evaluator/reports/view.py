@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
 
 from ..errors import ConfigError
 from ..results.flips import Flips
 from ..results.read_bundle import Measure, Published
+from ..results.result_row import ResultRow, read_rows
 from ..results.run_info import RunInfo
 from ..results.samples import Samples
 from ..types import Record
@@ -33,6 +37,8 @@ class Result(Record, frozen=True, kw_only=True, omit_defaults=False):
     run: RunInfo | None
     flips: Flips | None
     samples: Samples = Samples()
+    rows: tuple[ResultRow, ...] | None = None
+    """Every rollout, where they are asked for."""
 
     @property
     def score(self) -> Measure | None:
@@ -115,6 +121,15 @@ def build_report(found: Sequence[Found]) -> Report:
         runs=tuple(runs.values()),
         notices=tuple(notices([(r.label, r.data) for r in results], runs, missing)),
     )
+
+
+def with_rows(report: Report) -> Report:
+    """The report with every rollout, from the folders of its bundles."""
+    results = tuple(
+        msgspec.structs.replace(result, rows=tuple(read_rows(Path(result.path).parent)))
+        for result in report.results
+    )
+    return msgspec.structs.replace(report, results=results)
 
 
 def metrics(data: Published) -> list[tuple[str, Measure]]:

@@ -29,7 +29,7 @@ from ..blocks import (
     histogram_text,
     shares_text,
 )
-from ..escape import anchor, many_lines
+from ..escape import anchor, visible
 from ..tables import html_table, number_columns
 from .page import html_page
 
@@ -195,7 +195,7 @@ def _(block: Words) -> Markup:
     size = f"{len(block.text):,} characters"
     summary = f"{block.note}, {size}" if block.note else size
     return Markup("<details><summary>{}</summary><pre>{}</pre></details>").format(
-        summary, many_lines(block.text)
+        summary, visible(block.text)
     )
 
 

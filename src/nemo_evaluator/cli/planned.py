@@ -1,0 +1,50 @@
+"""Commands of the known system that are not in this version: what is planned, what to use now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+PLANNED: Mapping[str, tuple[str, str]] = {
+    "eval status": ("the state of runs on clusters", "nel eval report DIRECTORY"),
+    "eval stop": ("ending runs on clusters", "Ctrl-C in the terminal of the run"),
+    "eval logs": ("logs of runs on clusters", "nel eval run -v"),
+    "eval jobs": ("a list of runs on clusters", "nel eval report DIRECTORY"),
+    "eval clean": ("removing old entries of a run store", "this version keeps no store"),
+    "eval resume": ("resuming runs on clusters", "nel eval run ... -o DIRECTORY --resume"),
+    "export": ("results for MLflow, Weights & Biases and Inspect", "nel eval report -f json"),
+    "serve": ("benchmarks as a server", "nemo_evaluator.evaluate(...) in Python"),
+    "config": ("settings of a user", "variables such as NEMO_MODEL_URL, or a .env file"),
+    "package": ("container images of benchmarks", "nel eval run --bench FILE.py"),
+    "cache-sqsh": ("container images for clusters", "enroot import"),
+    "regression": ("", "nel compare, which is the same"),
+    "run": ("", "nel eval run"),
+    "eval run --submit": ("runs on clusters", "nel eval run, which runs on this machine"),
+    "eval run --background": ("runs without a terminal", "nohup nel eval run ... &"),
+}
+"""Command, or option of one → what is planned, and what to use now. Nothing is planned where the
+same is another command here."""
+
+
+def about(context: click.Context, word: str) -> str | None:
+    """What to tell who types a word that is not there; None for one that nobody knows."""
+    names = [word]
+    while context.parent is not None:
+        names.insert(0, context.info_name or "")
+        context = context.parent
+    command = " ".join(names)
+    found = PLANNED.get(command)
+    if found is None:
+        return None
+    planned, now = found
+    plan = f"; planned: {planned}" if planned else ""
+    return f"'nel {command}' is not available in this version{plan}. Now: {now}"
+
+
+def explained(error: click.ClickException) -> click.ClickException:
+    """The error, or in the place of an unknown option what is planned."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return error
+    told = about(error.ctx, error.option_name)
+    return click.UsageError(told, error.ctx) if told is not None else error
