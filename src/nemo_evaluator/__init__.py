@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .scoring.instructions.registry import instruction
     from .scoring.judged import needs_judge
     from .scoring.measures import bleu, chrf, edit_distance, f1, rouge_l
+    from .scoring.multichoice import multichoice_regex
+    from .scoring.numeric import numeric_match
     from .scoring.patterns import includes, regex
     from .scoring.primitives import (
         answer_line,
@@ -47,8 +49,6 @@ if TYPE_CHECKING:
         fuzzy_match,
         math_match,
         math_match_async,
-        multichoice_regex,
-        numeric_match,
         trivia_match,
     )
     from .scoring.structured import extract_json, json_match, json_schema, validate_json_schema
@@ -96,9 +96,9 @@ _PUBLIC = {
     "load_run": "api",
     "math_match": "scoring.primitives",
     "math_match_async": "scoring.primitives",
-    "multichoice_regex": "scoring.primitives",
+    "multichoice_regex": "scoring.multichoice",
     "needs_judge": "scoring.judged",
-    "numeric_match": "scoring.primitives",
+    "numeric_match": "scoring.numeric",
     "regex": "scoring.patterns",
     "register": "environments.subclass",
     "rouge_l": "scoring.measures",

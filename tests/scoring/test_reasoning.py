@@ -33,9 +33,8 @@ def test_what_is_visible(text: str, shown: str, unclosed: bool) -> None:
     assert (seen.text, seen.unclosed) == (shown, unclosed)
 
 
-def test_reasoning_is_kept_aside_and_tags_can_be_chosen() -> None:
+def test_reasoning_is_kept_aside() -> None:
     assert visible("<think>why</think>C").reasoning == "why"
-    assert visible("<scratch>A</scratch>C", tags=("scratch",)).text == "C"
     assert visible("<scratch>A</scratch>C").text == "<scratch>A</scratch>C"
 
 

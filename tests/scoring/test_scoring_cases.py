@@ -93,7 +93,7 @@ NASTY: list[Case] = [
     ("numeric_match", "x^2", "2", NO, NO),
     ("numeric_match", "H2O", "2", NO, NO),
     ("numeric_match", "#### 18\nQ: next question\nAnswer: 3", "18", NO, NO),
-    ("numeric_match", "Answer: five", "5", NO, NO),
+    ("numeric_match", "Answer: five", "5", YES, NO),
     ("numeric_match", "Answer: nan", "nan", NO, NO),
     ("numeric_match", "Answer: inf", "inf", NO, NO),
     ("numeric_match", "Answer: 1/0", "0", NO, NO),
@@ -117,7 +117,7 @@ NASTY: list[Case] = [
     ("multichoice_regex", "Option A is wrong. Option B is correct.", "B", YES, None),
     ("multichoice_regex", "Answer: A or B", "B", NO, NO),
     ("multichoice_regex", "Answer: A\u200b", "A", YES, YES),
-    ("multichoice_regex", "Answer: Ａ", "A", NO, NO),
+    ("multichoice_regex", "Answer: Ａ", "A", YES, YES),
     # texts
     ("fuzzy_match", "Parisian", "Paris", NO, NO),
     ("fuzzy_match", "London or Paris", "Paris", NO, NO),

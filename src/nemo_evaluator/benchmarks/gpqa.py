@@ -12,7 +12,7 @@ from typing import Any
 
 from ..environments.define import benchmark, scorer
 from ..scoring.input import ScorerInput
-from ..scoring.primitives import multichoice_regex
+from ..scoring.multichoice import multichoice_regex
 from .mmlu import INSTRUCTION, multiple_choice
 
 WRONG = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..environments.define import benchmark, scorer
 from ..scoring.input import ScorerInput
-from ..scoring.primitives import numeric_match
+from ..scoring.numeric import numeric_match
 
 
 def prepare(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:

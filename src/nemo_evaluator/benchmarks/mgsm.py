@@ -14,7 +14,7 @@ from ..environments.define import benchmark, scorer
 from ..environments.rows import Dataset, load
 from ..errors import ConfigError
 from ..scoring.input import ScorerInput
-from ..scoring.primitives import numeric_match
+from ..scoring.numeric import numeric_match
 
 INSTRUCTIONS = {
     "bn": "এই গণিতের সমস্যাটি সমাধান করুন। চূড়ান্ত উত্তর দেওয়ার আগে যুক্তিসম্পন্ন পদক্ষেপ প্রদান করুন। চূড়ান্ত উত্তরটি একক সংখ্যা "

@@ -14,7 +14,7 @@ from ..environments.define import benchmark, scorer
 from ..environments.rows import Dataset, load
 from ..errors import ConfigError
 from ..scoring.input import ScorerInput
-from ..scoring.primitives import multichoice_regex
+from ..scoring.multichoice import multichoice_regex
 
 DATASET = "hf://cais/mmlu?config=all&split=test"
 INSTRUCTION = (

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..environments.define import benchmark, scorer
 from ..scoring.input import ScorerInput
-from ..scoring.primitives import multichoice_regex
+from ..scoring.multichoice import multichoice_regex
 from .mmlu import INSTRUCTION, multiple_choice
 
 

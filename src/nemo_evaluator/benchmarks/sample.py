@@ -10,7 +10,9 @@ from typing import Any
 
 from ..environments.define import benchmark, scorer
 from ..scoring.input import ScorerInput
-from ..scoring.primitives import fuzzy_match, multichoice_regex, numeric_match
+from ..scoring.multichoice import multichoice_regex
+from ..scoring.numeric import numeric_match
+from ..scoring.primitives import fuzzy_match
 
 PROMPT = "{question}\n\nEnd your response with a line of the form 'Answer: ...'{form}."
 ASKED = ("answer_line",)

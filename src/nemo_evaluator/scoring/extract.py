@@ -14,13 +14,24 @@ from functools import lru_cache
 
 from ..types import Extraction
 from . import numbers
+from .announcements import ANSWER, FILLERS, alternation
 
 STRICT = frozenset(
-    {"answer_line", "answer_is", "boxed", "hashes", "answer_tag", "pattern", "whole"}
+    {
+        "answer_line",
+        "answer_is",
+        "other_language",
+        "boxed",
+        "hashes",
+        "answer_tag",
+        "pattern",
+        "whole",
+    }
 )
 """Rules under which the answer was announced as such."""
 
 PREFIXES = ("Answer", "Final Answer")
+"""What an answer line begins with."""
 SHORT = 60
 """A longer text is not one number."""
 MAX_LINE = 600
@@ -74,17 +85,18 @@ def lowered(text: str) -> str:
 
 
 def last_after(
-    words: tuple[str, ...], pattern: re.Pattern[str], text: str, lower: str
+    words: tuple[str, ...], pattern: re.Pattern[str], text: str, lower: str, end: int | None = None
 ) -> re.Match[str] | None:
-    """The last match of a pattern that starts at one of ``words`` (in lower case)."""
+    """The last match of a pattern that starts before ``end`` at one of ``words`` (in lower
+    case)."""
     best, floor = None, 0
     for word in words:
-        end = len(lower)
-        while (at := lower.rfind(word, floor, end)) >= 0:
+        stop = len(lower) if end is None else end
+        while (at := lower.rfind(word, floor, stop)) >= 0:
             if match := pattern.match(text, at):
                 best, floor = match, at
                 break
-            end = at + len(word) - 1
+            stop = at + len(word) - 1
     return best
 
 
@@ -123,13 +135,8 @@ def _extraction(text: str, start: int, stop: int, rule: str) -> Extraction | Non
 
 @lru_cache(maxsize=64)
 def _line_pattern(prefixes: tuple[str, ...]) -> re.Pattern[str]:
-    words = "|".join(
-        # scripts from Thai on write words without spaces between them
-        (r"(?<![^\W_])" if word[:1] < "\u0e00" else "") + re.escape(word)
-        for word in sorted(prefixes, key=len, reverse=True)
-    )
     return re.compile(
-        rf"(?:{words})[ \t]{{0,3}}[*_`\"]{{0,3}}[ \t]{{0,3}}[:：=]"
+        rf"(?:{alternation(prefixes)})[ \t]{{0,3}}[*_`\"]{{0,3}}[ \t]{{0,3}}[:：=]"
         rf"[ \t]{{0,3}}[*_]{{0,3}}[ \t]{{0,9}}{_NEXT_LINE}{_VALUE}",
         re.IGNORECASE,
     )
@@ -207,7 +214,8 @@ def _closing_brace(text: str, start: int) -> int | None:
     return None
 
 
-def _sentence(text: str, start: int, stop: int) -> int:
+def sentence_end(text: str, start: int, stop: int) -> int:
+    """Where the first sentence of a stretch of text ends."""
     found = _STOP.search(text, start, stop)
     return found.start() if found and found.start() > start else stop
 
@@ -233,6 +241,8 @@ def final_answer(
         found.append(_line(text, prefixes, lower))
     if "answer_is" in rules:
         found.append(_said(text, lower))
+    if "other_language" in rules and prefixes is PREFIXES:
+        found.append(_other_language(text, lower))
     if "boxed" in rules and ("\\boxed" in text or "\\fbox" in text):
         found.append(boxed(text))
     for needle, pattern, rule in (
@@ -252,10 +262,46 @@ def final_answer(
 
 def _said(text: str, lower: str) -> Extraction | None:
     match = last_after(_ANSWER_WORDS, _ANSWER_IS, text, lower)
-    if match is None:
-        return None
+    return match and _first_sentence(text, match, "answer_is")
+
+
+def _first_sentence(text: str, match: re.Match[str], rule: str) -> Extraction | None:
     start, stop = match.span("value")
-    return _extraction(text, start, _sentence(text, start, stop), "answer_is")
+    return _extraction(text, start, sentence_end(text, start, stop), rule)
+
+
+_OTHER_IS = re.compile(
+    rf"(?:{alternation(ANSWER)}){FILLERS}{{1,6}}[ \t]{{0,2}}[:：]?[ \t]{{0,3}}{_VALUE}",
+    re.IGNORECASE,
+)
+_OTHER_WORDS = _line_words(ANSWER)
+_OTHER_LATIN = tuple(word for word in _OTHER_WORDS if word.isascii())
+
+
+def _other_language(text: str, lower: str) -> Extraction | None:
+    """An answer line, or ``the answer is ...``, in one of the other languages known here."""
+    words = _OTHER_LATIN if text.isascii() else _OTHER_WORDS
+    if (line := last_after(words, _line_pattern(ANSWER), text, lower)) is not None:
+        return _extraction(text, *line.span("value"), "other_language")
+    said = last_after(words, _OTHER_IS, text, lower)
+    return said and _first_sentence(text, said, "other_language")
+
+
+def whole_text(text: str) -> Extraction | None:
+    """The whole response as the answer."""
+    value = text.strip()
+    if not value:
+        return None
+    start = text.find(value)
+    return Extraction(value=value, rule="whole", span=(start, start + len(value)))
+
+
+def announced(
+    text: str, rules: Collection[str], prefixes: tuple[str, ...] = PREFIXES
+) -> Extraction | None:
+    """What the rules asked for find: an announcement, else (where asked for) the whole text."""
+    found = final_answer(text, prefixes, rules=rules)
+    return whole_text(text) if found is None and "whole" in rules else found
 
 
 def last_number(text: str) -> Extraction | None:
@@ -271,33 +317,3 @@ def last_number(text: str) -> Extraction | None:
         if found or window >= length:
             break
     return found and Extraction(value=found[0].strip(), rule="last_number", span=found.span())
-
-
-def number(
-    text: str, prefixes: tuple[str, ...] = PREFIXES, *, lenient: bool = True
-) -> Extraction | None:
-    """The number a response ends on: announced, else (lenient) the last one in the text.
-
-    In an announcement such as ``5 + 7 = 12 apples`` the first number after the last ``=`` counts.
-
-    >>> number("#### 1,200 dollars").value, number("the answer is 5 + 7 = 12 of 20").value
-    ('1,200', '12')
-    """
-    return number_of(text, final_answer(text, prefixes, a_line=lenient), lenient=lenient)
-
-
-def number_of(text: str, said: Extraction | None, *, lenient: bool = True) -> Extraction | None:
-    """The number in what was announced, else a number that is all there is, else (lenient) the
-    last one in the text."""
-    if said is not None:
-        if numbers.is_bare(said.value):
-            return said
-        start, stop = said.span
-        stop = _sentence(text, start, stop)
-        start = max(start, text.rfind("=", start, stop) + 1)
-        if first := numbers.PATTERN.search(text, start, stop):
-            return Extraction(value=first[0].strip(), rule=said.rule, span=first.span())
-    if len(text) < SHORT and numbers.is_bare(value := text.strip()):
-        start = text.find(value)
-        return Extraction(value=value, rule="whole", span=(start, start + len(value)))
-    return last_number(text) if lenient else None

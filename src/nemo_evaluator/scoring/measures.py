@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..types import Extraction
-from .extract import clean, final_answer
+from .extract import clean, final_answer, whole_text
 from .input import ScorerInput
 from .overlap import bleu as corpus_bleu
 from .overlap import chrf as corpus_chrf
@@ -16,7 +16,7 @@ from .overlap import edit_similarity
 from .overlap import rouge_l as rouge_l_of
 from .reasoning import Visible, visible
 from .text import f1_over_aliases
-from .verdict import Verdict, aliases_of, unmeasured, whole_text
+from .verdict import Verdict, aliases_of, unmeasured
 
 
 def f1(sample: ScorerInput) -> Verdict:

@@ -13,35 +13,43 @@ from math import isfinite
 from typing import NamedTuple
 
 from ..types import Json
+from .scales import PATTERN as SCALE
+from .scales import SIGNS, factor
 
-_SPACES = "\u00a0\u202f\u2009"
+_SPACES = "\u00a0\u2007\u202f\u2009"
 _SIGN = "[-+−－]"
-# One separator of thousands: plain, or as LaTeX writes it (1{,}234  1,\!234  1\,234).
-_GROUP = rf"(?:,\\!|\{{,\}}|\\[,;]|[,.'’٬，{_SPACES}])"
-_INTEGER = rf"\d{{1,3}}(?:{_GROUP}\d{{2,3}})+(?!\d)|\d+"
-_POWER = r"[eE][-+−]?\d{1,4}(?!\w)|\s?(?:×|\\times|\\cdot|[*x])\s?10\s?\^\s?\{?[-−]?\d{1,4}\}?"
+# One separator of thousands: plain, or as LaTeX writes it (1{,}234  1,\!234  1\!,\!234  1\,234).
+_GROUP = rf"(?:\\!,\\!|\\!,|,\\!|\{{,\}}|\\[,;]|[,.'’٬，{_SPACES}])"
+_INTEGER = (
+    rf"\d{{1,3}}(?:{_GROUP}\d{{3}}){{1,40}}(?!\d)|\d{{1,3}}(?: \d{{3}}){{1,40}}(?!\d)"
+    r"|\d{1,2}(?:,\d{2}){1,20},\d{3}(?!\d)|\d+"
+)
+_EXPONENT = r"(?:\s?\^\s?\{?[-−]?\d{1,4}\}?|\*\*\s?[-−]?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4})"
+_TIMES = r"\s?(?:×|\\times|\\cdot|[·⋅*x])\s?10(?=\s?\^|\*\*|⁻?[⁰¹²³⁴-⁹])"
+_POWER = rf"(?:[eE][-+−]?\d{{1,4}}(?!\w)|(?:{_TIMES})?{_EXPONENT})"
 NUMBER = (
     rf"(?:(?:{_INTEGER})(?:[.,٫．]\d+)?|[.٫．]\d+)(?:{_POWER})?"
     r"(?:\s?/\s?\d+(?![\d/]|[.,]\d))?"
 )
 FRACTION = r"\\[dtc]?frac\s?(?:\{\s?(-?\d+)\s?\}|(\d))\s?(?:\{\s?(\d+)\s?\}|(\d))"
 CURRENCY = r"(?:\\?\$|[€£¥₹₽₩฿]|US\$|USD|EUR|Rs\.?)"
+_MIXED = rf"(?P<mixed>\d+)(?:\s?(?={FRACTION})|(?:\s| and )(?=\d+/\d+(?![\d/])))"
 
 PATTERN = re.compile(
-    rf"(?<![\dA-Za-z^_.])(?<!\^\{{)(?P<body>(?:(?<![\dA-Za-z)\]}}$])(?P<sign>{_SIGN})\s?)?"
-    rf"(?:{CURRENCY}\s?(?P<inner>{_SIGN})?)?(?:(?P<mixed>\d+)\s?(?={FRACTION}))?"
-    rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^|(?:st|nd|rd|th)\b)(?:\s?(?P<percent>\\?%|٪|％))?"
+    rf"(?<![\dA-Za-z^_.])(?<!\^\{{)(?P<body>(?:(?<![\dA-Za-z)\]}}$%€£])(?P<sign>{_SIGN})\s?)?"
+    rf"(?:(?P<currency>{CURRENCY})\s?(?P<inner>{_SIGN})?)?(?:{_MIXED})?"
+    rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^|(?:st|nd|rd|th)\b)"
+    rf"(?:{SCALE})?(?:\s?(?P<percent>\\?%|٪|％|percent\b|pct\b))?"
 )
 _WHOLE = re.compile(
-    rf"\s*(?P<sign>{_SIGN})?\s*(?:{CURRENCY})?\s*(?P<inner>{_SIGN})?"
-    rf"(?:(?P<mixed>\d+)(?:\s*(?={FRACTION})|\s+(?=\d+/)))?"
-    rf"(?:{FRACTION}|(?P<plain>(?:\d{{1,3}}(?: \d{{3}})+(?:[.,]\d+)?)|{NUMBER}))"
+    rf"\s*(?P<sign>{_SIGN}|{SIGNS})?\s*(?P<currency>{CURRENCY})?\s*(?P<inner>{_SIGN})?"
+    rf"(?:{_MIXED})?(?:{FRACTION}|(?P<plain>{NUMBER}))(?:{SCALE})?"
     r"\s*(?P<percent>\\?%|٪|％|percent\b|pct\b)?"
 )
 _UNIT = re.compile(
     rf"\s*\.?\s*(?:{CURRENCY}|[°º]|\\?\^?\{{?\\circ\}}?|\\text\w*\s?\{{[^{{}}]*\}}"
     r"|\\mbox\s?\{[^{}]*\}"
-    r"|[^\W\d_]+\.?[²³]?(?:\^\{?[-−]?\d\}?)?|/|\s|\\[ ,;!]|[,;!?。]|\$)*\s*"
+    r"|[^\W\d_]++\.?[²³]?(?:\^\{?[-−]?\d\}?)?|/|\s|\\[ ,;!]|[,;!?。]|\$)*\s*"
 )
 MAX_DIGITS = 1000
 """Longer digit strings are not answers; the bound keeps arithmetic cheap."""
@@ -73,9 +81,13 @@ COMMA_LOCALES = frozenset(
     ]
 )
 _COMMA_ONLY_DECIMAL = re.compile(r"\d+,\d+")
-_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3}")
+# 0,188 has no thousands to separate
+_GROUPED = re.compile(r"(?!0,)(?:\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3})")
 _DOT_GROUPED = re.compile(r"\d{1,3}(?:\.\d{3})+")
-_POWER_SPLIT = re.compile(r"[eE]|\s?(?:×|\\times|\\cdot|[*x])\s?10\s?\^\s?")
+_POWER_PARTS = re.compile(
+    rf"(?P<base>.*?)(?P<times>{_TIMES})?(?P<exponent>{_EXPONENT}|[eE].*)?", re.S
+)
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
 
 
 class Number(NamedTuple):
@@ -112,7 +124,7 @@ def parse(text: Json, locale: str | None = None, *, units: bool = True) -> Numbe
     if text.isdecimal() and len(text) <= MAX_DIGITS:
         return Number(int(text))
     match = _WHOLE.match(text)
-    if match is None:
+    if match is None or (not units and len((match["scale"] or "").strip()) == 1):
         return None
     rest = text[match.end() :]
     if rest and not (units and _UNIT.fullmatch(rest)) and rest.strip() != ".":
@@ -121,6 +133,8 @@ def parse(text: Json, locale: str | None = None, *, units: bool = True) -> Numbe
 
 
 _CURRENCY = re.compile(CURRENCY)
+_MARKUP = re.compile(r"\\[a-z]+|(?<=[\d.])(?:[eE](?=[-+\d])|\s?x\s?(?=10))")
+_LETTER = re.compile(r"[^\W\d_⁰¹²³⁴-⁹]")
 
 
 def is_bare(text: str) -> bool:
@@ -132,7 +146,9 @@ def is_bare(text: str) -> bool:
     if text.isdecimal():
         return True
     number = parse(text, units=False)
-    return number is not None and not number.percent and _CURRENCY.search(text) is None
+    if number is None or number.percent or _CURRENCY.search(text) is not None:
+        return False
+    return _LETTER.search(_MARKUP.sub("", text)) is None
 
 
 def _from_json(value: Json) -> Number | None:
@@ -156,7 +172,11 @@ def from_match(match: re.Match[str], locale: str | None = None) -> Number | None
     if value is None:
         return None
     if match["mixed"]:
+        if value >= 1 and match["plain"] is not None:
+            return None  # 5 12/7 is no mixed number
         value += int(match["mixed"])
+    if (scale := match["scale"]) is not None:
+        value *= factor(scale)
     negative = sum(1 for name in ("sign", "inner") if match[name] and match[name] not in "+")
     return Number(-value if negative % 2 else value, bool(match["percent"]))
 
@@ -177,27 +197,34 @@ def plain_value(text: str, locale: str | None = None) -> int | Fraction | None:
         top, bottom = text.split("/", 1)
         above, below = plain_value(top.strip(), locale), plain_value(bottom.strip(), locale)
         return None if above is None or not below else Fraction(above) / below
-    base, *power = _POWER_SPLIT.split(text, maxsplit=1)
-    value = _decimal(base, locale)
-    if value is None or not power:
+    parts = _POWER_PARTS.fullmatch(text)
+    if parts is None or (value := _decimal(parts["base"], locale)) is None:
+        return None
+    if (power := parts["exponent"]) is None:
         return value
-    exponent = int(power[0].strip("{} ").replace("−", "-"))
-    return None if abs(exponent) > MAX_DIGITS else Fraction(value) * Fraction(10) ** exponent
+    exponent = int(power.translate(_SUPERSCRIPTS).strip("{}^*eE+ \t"))
+    if parts["times"] or power[0] in "eE":
+        return None if abs(exponent) > MAX_DIGITS else Fraction(value) * Fraction(10) ** exponent
+    if abs(exponent) * len(parts["base"]) > MAX_DIGITS or (not value and exponent < 0):
+        return None
+    return Fraction(value) ** exponent
 
 
 def _decimal(text: str, locale: str | None) -> int | Fraction | None:
-    digits = re.sub(rf",\\!|\{{,\}}|\\[,;]|[٬，'’ {_SPACES}]", "", text)
+    digits = re.sub(rf"\\!,?(?:\\!)?|,\\!|\{{,\}}|\\[,;]|[٬，'’ {_SPACES}]", "", text)
     digits = digits.replace("٫", ".").replace("．", ".") if "," not in digits else digits
     if "," in digits and "." in digits:
         # both separators: the last one is the decimal mark
         group, mark = (",", ".") if digits.rfind(".") > digits.rfind(",") else (".", ",")
         digits = digits.replace(group, "").replace(mark, ".", 1)
     elif "," in digits:
-        comma_decimal = locale in COMMA_LOCALES or not _GROUPED.fullmatch(digits)
-        if comma_decimal and _COMMA_ONLY_DECIMAL.fullmatch(digits):
+        grouped = _GROUPED.fullmatch(digits)
+        if (locale in COMMA_LOCALES or not grouped) and _COMMA_ONLY_DECIMAL.fullmatch(digits):
             digits = digits.replace(",", ".")
-        else:
+        elif grouped:
             digits = digits.replace(",", "")
+        else:
+            return None
     elif locale in COMMA_LOCALES and _DOT_GROUPED.fullmatch(digits):
         digits = digits.replace(".", "")
     elif digits.count(".") > 1:

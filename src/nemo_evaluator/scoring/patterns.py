@@ -12,15 +12,20 @@ from functools import lru_cache
 
 from ..errors import ConfigError
 from ..types import Extraction, Json
+from .folding import folded, readable
 from .input import ScorerInput
 from .reasoning import visible
+from .targets import impossible
 from .text import same_text
 from .verdict import Verdict, aliases_of, nothing, verdict
 from .workers import Pool
 
 SECONDS = 2.0
-# 5 is not in 15, 1.5, 1,500 or -5, but it is in 4-5
-_NOT_IN_NUMBER = r"(?<!\w)(?<!\d[.,])(?<!(?<!\w)[-−])"
+# 5 is not in 15, 1.5, .5, 1,500, -5, 5/8, 3:5 or 5^2, but it is in 4-5.
+_NOT_IN_NUMBER = r"(?<!\w)(?<!\d[.,:/^])(?<!(?<!\w)[-.])"
+_NUMBER_ENDS = r"(?!\w)(?![.,:/]\d)(?!\s?\^)(?!\*\*)"
+_WORD_ENDS = r"(?!\w)(?![+#])"
+"""C is not in C++, nor F in F#."""
 _NO_SPACES = "\u0e00"
 """Scripts from Thai on write words without spaces between them."""
 
@@ -75,10 +80,12 @@ def pool() -> Pool:
 
 def includes(sample: ScorerInput) -> Verdict:
     """The response contains the target or an alias as whole words, whatever the case."""
-    seen = visible(sample.response)
+    seen = readable(sample.response)
+    if not (wanted := aliases_of(sample)):
+        return impossible("there is nothing to look for")
     if not seen.text.strip():
         return nothing(seen)
-    for alias in aliases_of(sample):
+    for alias in wanted:
         if (match := contained(alias, seen.text)) is not None:
             found = Extraction(value=match[0], rule="includes", span=match.span())
             return verdict(seen, found, True, asked=("includes",))
@@ -97,6 +104,8 @@ def contained(needle: str, text: str) -> re.Match[str] | None:
 
     >>> contained("paris", "It is Paris.")[0], contained("1", "10"), contained("", "x")
     ('Paris', None, None)
+    >>> contained("++", "i++;")[0], contained("C", "C++")
+    ('++', None)
     """
     pattern = _word_pattern(needle)
     return None if pattern is None else pattern.search(text)
@@ -104,19 +113,28 @@ def contained(needle: str, text: str) -> re.Match[str] | None:
 
 @lru_cache(maxsize=1024)
 def _word_pattern(needle: str) -> re.Pattern[str] | None:
-    parts = unicodedata.normalize("NFC", needle).split()
-    if not any(char.isalnum() for part in parts for char in part):
+    parts = folded(unicodedata.normalize("NFC", needle)).split()
+    if not parts:
         return None
     first, last = parts[0][0], parts[-1][-1]
-    before = _NOT_IN_NUMBER if first.isdigit() else r"(?<!\w)"
-    after = r"(?!\w)(?![.,]\d)" if last.isdigit() else r"(?!\w)"
-    return re.compile(
-        (before if _spaced(first) else "")
-        + r"\s+".join(map(re.escape, parts))
-        + (after if _spaced(last) else ""),
-        re.IGNORECASE,
-    )
+    number = _NUMBER.match("".join(parts)) is not None
+    before = _NOT_IN_NUMBER if number else _boundary(first, "(?<!{})")
+    after = _NUMBER_ENDS if last.isdigit() else _boundary(last, "(?!{})")
+    if last.isalnum() and not last.isdigit() and _spaced(last):
+        after = _WORD_ENDS
+    return re.compile(before + r"\s+".join(map(re.escape, parts)) + after, re.IGNORECASE)
+
+
+_NUMBER = re.compile(r"[-+.]{0,2}\d")
+
+
+def _boundary(char: str, look: str) -> str:
+    """What must not stand beside a needle's end: word characters beside one, the same symbol (or
+    what modifies it, as a skin tone does) beside a symbol."""
+    if char.isalnum():
+        return look.format(r"\w") if _spaced(char) else ""
+    return look.format(f"[{re.escape(char)}\U0001f3fb-\U0001f3ff\u200d]")
 
 
 def _spaced(char: str) -> bool:
-    return char.isalnum() and char < _NO_SPACES
+    return char < _NO_SPACES

@@ -13,19 +13,29 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..types import Extraction, Json
+from ..types import Extraction
 from . import numbers
-from .choices import Order, choice
 from .drop import Answer, best_em_and_f1
-from .extract import PREFIXES, clean, final_answer, last_match, last_number, number_of
+from .extract import (
+    PREFIXES,
+    announced,
+    clean,
+    final_answer,
+    last_match,
+    last_number,
+    whole_text,
+)
 from .extract import answer_line as find_answer_line
+from .folding import folded, readable
 from .input import ScorerInput
 from .instructions.ifeval import ifeval
 from .measures import bleu, chrf, edit_distance, f1, rouge_l
+from .multichoice import multichoice_regex
+from .numeric import numeric_match
 from .patterns import includes, regex
 from .reasoning import Visible, visible
 from .structured import json_match, json_schema
-from .targets import impossible, no_letter, no_number, no_value
+from .targets import impossible, no_value
 from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
 from .verdict import (
     Verdict,
@@ -33,27 +43,26 @@ from .verdict import (
     asked_rules,
     nothing,
     strict_verdict,
+    texts_of,
     verdict,
-    whole_text,
 )
 
 if TYPE_CHECKING:
     from .mathematics import MathVerdict
 
 MATH_SECONDS = 5.0
+NO_ALIAS = "there is no answer to compare with"
 
 
 def exact_match(sample: ScorerInput) -> Verdict:
     """The whole visible response equals the target after normalisation."""
-    if (why := no_value(sample.target_raw)) is not None:
-        return impossible(why)
-    seen = visible(sample.response)
+    seen = readable(sample.response)
+    if (problem := no_value(sample.target_raw)) is not None:
+        return impossible(problem)
     found = whole_text(seen.text)
     if found is None:
         return nothing(seen)
-    raw = sample.target_raw
-    target = raw if isinstance(raw, list | tuple) else [raw]
-    return verdict(seen, found, any(same_text(found.value, str(t)) for t in target))
+    return verdict(seen, found, any(same_text(found.value, text) for text in texts_of(sample)))
 
 
 def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Verdict:
@@ -62,14 +71,16 @@ def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) ->
     Equality of whole normalised strings, never substrings. Where nothing is announced, a last
     sentence that ends ``... is <alias>`` counts too, unless that clause denies it.
     """
-    seen = visible(sample.response)
+    seen = readable(sample.response)
+    wanted = {normalize(alias) for alias in aliases_of(sample)} - {""}
+    if not wanted:
+        return impossible(NO_ALIAS)
     whole = whole_text(seen.text)
     if whole is None:
         return nothing(seen)
     rules = asked_rules(sample, asked)
-    wanted = {normalize(alias) for alias in aliases_of(sample)} - {""}
     found = final_answer(seen.text)
-    if normalize(whole.value) in wanted:
+    if _may_be(whole.value, wanted) and normalize(whole.value) in wanted:
         found, correct = whole, True
     elif found is not None:
         correct = normalize(found.value) in wanted
@@ -87,12 +98,9 @@ def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) ->
     return verdict(seen, found, correct, asked=rules, strict_correct=strict)
 
 
-def announced(
-    text: str, rules: Collection[str], prefixes: tuple[str, ...] = PREFIXES
-) -> Extraction | None:
-    """What the rules asked for find: an announcement, else (where asked for) the whole text."""
-    found = final_answer(text, prefixes, rules=rules)
-    return whole_text(text) if found is None and "whole" in rules else found
+def _may_be(text: str, wanted: set[str]) -> bool:
+    """Whether a text is short enough to be one of the answers with some markup around."""
+    return len(text) <= 200 + 4 * max(map(len, wanted))
 
 
 SENTENCE = 400
@@ -137,138 +145,27 @@ def _stated(text: str, wanted: set[str]) -> Extraction | None:
     return None
 
 
-def multichoice_regex(
-    sample: ScorerInput,
-    pattern: str | None = None,
-    options: str | int | None = None,
-    *,
-    order: Order = "last",
-    lenient: bool = True,
-    asked: Collection[str] | None = None,
-) -> Verdict:
-    """The letter chosen last equals the target letter.
-
-    ``options`` (letters or their number) defaults to ``config["options"]``, then to the length of
-    ``metadata["choices"]`` or ``["options"]``, then ``ABCD`` (widened to hold the target). A
-    ``pattern`` replaces the built-in rules; its first group is the letter. An integer target is an
-    index. ``order`` and ``lenient`` as in :func:`choices.choice`.
-    """
-    seen = visible(sample.response)
-    target = _letter(sample.target_raw)
-    letters = _options(sample, options, target)
-    if pattern is None and (why := no_letter(sample.target_raw, target, letters)) is not None:
-        return impossible(why)
-    found = choice(seen.text, letters, pattern, order=order, lenient=lenient)
-    if found is None:
-        return nothing(seen)
-    rules = asked_rules(sample, asked) | {"pattern"}
-    strict = strict_verdict(
-        found,
-        found.value == target,
-        rules,
-        lambda: choice(seen.text, letters, order=order, lenient=False, rules=rules),
-        lambda value: value == target,
-    )
-    return verdict(seen, found, found.value == target, asked=rules, strict_correct=strict)
-
-
-def _letter(target: Json) -> str:
-    if isinstance(target, int) and not isinstance(target, bool):
-        return chr(ord("A") + target)
-    return str(target or "").strip().strip("()[].").upper()
-
-
-def _options(sample: ScorerInput, options: str | int | None, target: str) -> str | int:
-    given = options or sample.config.get("options")
-    for key in ("choices", "options"):
-        if given is None and isinstance(listed := sample.metadata.get(key), Sequence):
-            given = None if isinstance(listed, str) else len(listed)
-    if given is None:
-        letter = target if len(target) == 1 and target.isalpha() else "D"
-        given = max(4, ord(letter) - ord("A") + 1)
-    if isinstance(given, list | tuple):
-        given = len(given)
-    return given if isinstance(given, int) else str(given)
-
-
 def answer_line(sample: ScorerInput, pattern: str | None = None) -> Verdict:
     """The last ``Answer: ...`` line (or match of ``pattern``) equals the target or an alias.
 
     Equal after normalisation, or as numbers; use ``math_match`` for mathematics.
     """
-    seen = visible(sample.response)
+    # a user's pattern sees the text as the model wrote it
+    seen = readable(sample.response) if pattern is None else visible(sample.response)
+    if not (wanted := aliases_of(sample)):
+        return impossible(NO_ALIAS)
     found = find_answer_line(seen.text, pattern)
     if found is None:
         return nothing(seen)
-    wanted = aliases_of(sample)
     correct = any(_same_answer(found.value, alias) for alias in wanted)
     return verdict(seen, found, correct)
 
 
 def _same_answer(value: str, target: str) -> bool:
-    mine, gold = numbers.parse(value, units=False), numbers.parse(target, units=False)
+    mine, gold = (numbers.parse(folded(text), units=False) for text in (value, target))
     if mine is not None and gold is not None:
         return numbers.same(mine, gold)
     return same_text(value, target)
-
-
-def numeric_match(
-    sample: ScorerInput,
-    *,
-    locale: str | None = None,
-    prefixes: tuple[str, ...] = PREFIXES,
-    tolerance: float = 0,
-    lenient: bool = True,
-    asked: Collection[str] | None = None,
-) -> Verdict:
-    """The number a response ends on equals the target exactly (or within ``tolerance``).
-
-    Announced answers first (``Answer:``, ``the answer is``, ``####``, boxed, ``A:``), then, if
-    ``lenient``, the last number. ``config`` may give ``tolerance`` and ``locale`` (of the response:
-    the target is read the English way); ``prefixes`` are announcements in other languages.
-    """
-    seen = visible(sample.response)
-    locale = locale or sample.config.get("locale")
-    gold = numbers.parse(sample.target_raw)
-    if gold is None and isinstance(sample.target_raw, str):
-        gold = numbers.parse(sample.target_raw.rpartition("####")[2])
-    if (why := no_number(sample.target_raw, gold)) is not None:
-        return impossible(why)
-    said = final_answer(seen.text, prefixes, a_line=lenient)
-    found = number_of(seen.text, said, lenient=lenient)
-    mine = None if found is None else numbers.parse(found.value, locale)
-    if found is None or mine is None:
-        return nothing(seen)
-    tolerance = tolerance or float(sample.config.get("tolerance") or 0)
-
-    def judge(value: str) -> bool:
-        return _is_number(value, gold, locale, tolerance)
-
-    correct = judge(found.value)
-    rules = asked_rules(sample, asked)
-    strict = False
-    if correct or found.rule not in rules:
-        alone = (
-            said
-            if said is not None and said.rule in rules
-            else announced(seen.text, rules, prefixes)
-        )
-        # in the format asked for, a number stands alone: no unit, no sentence around it
-        strict = alone is not None and numbers.is_bare(alone.value) and judge(alone.value)
-    return verdict(seen, found, correct, asked=rules, strict_correct=strict)
-
-
-def _is_number(
-    value: str, gold: numbers.Number | None, locale: str | None, tolerance: float
-) -> bool:
-    mine = numbers.parse(value, locale)
-    if gold is None or mine is None:
-        return False
-    if numbers.same(mine, gold, tolerance):
-        return True
-    # models write 1,000 in German too: an integer may be read the English way
-    english = numbers.parse(value) if locale and gold.value == int(gold.value) else None
-    return english is not None and numbers.same(english, gold, tolerance)
 
 
 def trivia_match(
@@ -281,11 +178,12 @@ def trivia_match(
 
     The answer is what the response announces, else the whole visible text.
     """
-    seen = visible(sample.response)
+    seen = readable(sample.response)
+    if not (wanted := aliases_of(sample)):
+        return impossible(NO_ALIAS)
     found = final_answer(seen.text, prefixes) or whole_text(seen.text)
     if found is None:
         return nothing(seen)
-    wanted = aliases_of(sample)
 
     def judge(value: str) -> bool:
         return em_over_aliases(clean(value), wanted, normalize_trivia)
@@ -311,7 +209,9 @@ def drop_match(
     The target is a list of accepted answers; each is a string or, with several spans, a list.
     Against several spans the answer is also read as a list: split at commas, semicolons, ``and``.
     """
-    seen = visible(sample.response)
+    seen = readable(sample.response)
+    if (problem := no_value(sample.target_raw)) is not None:
+        return impossible(problem)
     found = final_answer(seen.text, prefixes) or whole_text(seen.text)
     if found is None:
         return nothing(seen)
@@ -391,9 +291,9 @@ def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> 
     """
     from .mathematics import math_equal
 
-    if (why := no_value(sample.target_raw)) is not None:
-        return impossible(why)
-    seen = visible(sample.response)
+    seen = readable(sample.response)
+    if (problem := no_value(sample.target_raw)) is not None:
+        return impossible(problem)
     found = find_math(seen.text)
     if found is None:
         return nothing(seen)
@@ -414,9 +314,9 @@ async def math_match_async(sample: ScorerInput, *, asked: Collection[str] | None
     """As :func:`math_match`, without blocking the event loop."""
     from .mathematics import math_equal_async
 
-    if (why := no_value(sample.target_raw)) is not None:
-        return impossible(why)
-    seen = visible(sample.response)
+    seen = readable(sample.response)
+    if (problem := no_value(sample.target_raw)) is not None:
+        return impossible(problem)
     found = find_math(seen.text)
     if found is None:
         return nothing(seen)

@@ -1,17 +1,22 @@
-"""What a model meant to say aloud: the response without ``<think>`` style reasoning.
+"""What a model meant to say aloud: the response without its reasoning.
 
-Invariant: reasoning is never graded. A block left open means the answer was cut off before it
-began, so nothing is visible.
+Each family of models marks its reasoning in its own way; ``markers`` lists them. Invariant:
+reasoning is never graded. A block left open means the answer was cut off before it began, so
+nothing is visible. A tag that is only talked about (in code, in quotes, ``the <think> tag``) is
+text.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import NamedTuple
 
-TAGS = ("think", "thinking", "thought", "reasoning")
+from . import markers
+
 _TAGGED_ANSWER = re.compile(r"<answer>[^<]{0,2000}</answer>\s{0,50}\Z", re.IGNORECASE)
+Span = tuple[int, int]
 
 
 class Visible(NamedTuple):
@@ -23,23 +28,20 @@ class Visible(NamedTuple):
     text: str
     reasoning: str = ""
     unclosed: bool = False
-    pieces: tuple[tuple[int, int], ...] = ((0, 0),)
+    pieces: tuple[Span, ...] = ((0, 0),)
 
-    def raw_span(self, span: tuple[int, int]) -> tuple[int, int]:
+    def raw_span(self, span: Span) -> Span:
         """Offsets in the response of a span of ``text``."""
-        return self._raw(span[0]), self._raw(span[1] - 1) + 1 if span[1] else 0
+        return self.raw(span[0]), self.raw(span[1] - 1) + 1 if span[1] else 0
 
-    def _raw(self, offset: int) -> int:
-        at, raw = max(piece for piece in self.pieces if piece[0] <= max(offset, 0))
-        return raw + offset - at
-
-
-@lru_cache(maxsize=16)
-def _tag_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(rf"<(/?)(?:{'|'.join(map(re.escape, tags))})\s{{0,3}}>", re.IGNORECASE)
+    def raw(self, offset: int) -> int:
+        """Offset in the response of an offset in ``text``."""
+        at = bisect_right(self.pieces, max(offset, 0), key=lambda piece: piece[0])
+        start, raw = self.pieces[max(at - 1, 0)]
+        return raw + offset - start
 
 
-def visible(text: str, tags: tuple[str, ...] = TAGS) -> Visible:
+def visible(text: str) -> Visible:
     """Strip reasoning blocks: nested, several, or closed without having been opened.
 
     >>> visible("<think>A?</think> Answer: C").text
@@ -49,61 +51,108 @@ def visible(text: str, tags: tuple[str, ...] = TAGS) -> Visible:
     >>> visible("<think>let me see")
     Visible(text='', reasoning='let me see', unclosed=True, pieces=((0, 0),))
     """
-    if "<" not in text:
+    if not markers.hinted(text):
         return Visible(text)
-    marks = list(_tag_pattern(tags).finditer(text))
-    if not marks:
-        return Visible(text)
-    # A model that talks about the tag inside its reasoning opens it twice and closes it once;
-    # only balanced tags are read as nested.
-    nested = _balanced(marks)
-    kept, hidden, open_at = _walk(text, marks, nested=nested)
-    if open_at is not None and (tagged := _TAGGED_ANSWER.search(text, open_at)) is not None:
+    end = markers.end_of_turn(text)
+    parted = _channels(text, end) or _announced(text, end) or _blocks(text, end)
+    if parted is None:
+        return Visible(text[:end])
+    kept, hidden, open_at = parted
+    if open_at is not None and (tagged := _TAGGED_ANSWER.search(text, open_at, end)) is not None:
         # an answer in its own tags ends the reasoning even if nobody closed it
-        hidden.append(text[open_at : tagged.start()])
+        hidden = [*hidden, (open_at, tagged.start())]
         kept, open_at = [*kept, tagged.span()], None
     if open_at is not None:
-        return Visible("", "".join([*hidden, text[open_at:]]).strip(), True)
-    pieces, parts, length = [], [], 0
+        return Visible("", _joined(text, [*hidden, (open_at, end)]).strip(), True)
+    pieces, length = [], 0
     for start, stop in kept:
         if stop > start:
             pieces.append((length, start))
-            parts.append(text[start:stop])
             length += stop - start
-    return Visible("".join(parts), "".join(hidden), False, tuple(pieces) or ((0, 0),))
+    return Visible(_joined(text, kept), _joined(text, hidden), False, tuple(pieces) or ((0, 0),))
 
 
-def _balanced(marks: list[re.Match[str]]) -> bool:
-    depth = 0
+def _joined(text: str, spans: Sequence[Span]) -> str:
+    return "".join(text[start:stop] for start, stop in spans)
+
+
+class _Parted(NamedTuple):
+    """Visible and hidden stretches; ``open_at`` is where a block that never closes begins."""
+
+    kept: list[Span]
+    hidden: list[Span]
+    open_at: int | None
+
+
+def _channels(text: str, end: int) -> _Parted | None:
+    """Messages on channels: only the final one is an answer, where there is one."""
+    marks = markers.channels(text, end)
+    if not marks:
+        return None
+    final: list[Span] = []
+    other: list[Span] = []
+    hidden: list[Span] = []
+    shown, at = other, 0
     for mark in marks:
-        depth += -1 if mark[1] else 1
-        if depth < 0:
-            return False
-    return depth == 0
+        name = (mark["name"] or mark["gemma"] or "").lower()
+        if not name and shown is other and not hidden and not final:
+            shown = hidden  # an end without a beginning: all before it was reasoning
+        shown.append((at, mark.start()))
+        shown = other if not name else final if name == "final" else hidden
+        at = mark.end()
+    if shown is hidden and not final:
+        return _Parted(other, hidden, at)
+    shown.append((at, end))
+    return _Parted(final, hidden + other, None) if final else _Parted(other, hidden, None)
 
 
-def _walk(
-    text: str, marks: list[re.Match[str]], *, nested: bool
-) -> tuple[list[tuple[int, int]], list[str], int | None]:
-    kept: list[tuple[int, int]] = []
-    hidden: list[str] = []
+def _announced(text: str, end: int) -> _Parted | None:
+    """Reasoning that is announced in words or by the name of its channel at the very start."""
+    for opens, closes in markers.ANNOUNCED:
+        if opening := opens.match(text):
+            closing = None
+            for closing in closes.finditer(text, opening.end(), end):  # noqa: B007
+                pass
+            if closing is None:
+                return _Parted([], [], opening.end())
+            return _Parted([(closing.end(), end)], [(opening.end(), closing.start())], None)
+    return None
+
+
+def _blocks(text: str, end: int) -> _Parted | None:
+    """Reasoning between tags."""
+    tags = markers.tags(text, end)
+    if not tags:
+        return None
+    # A model that talks about the tag inside its reasoning opens it twice and closes it once;
+    # only balanced tags are read as nested.
+    nested = _balanced(tags)
+    kept: list[Span] = []
+    hidden: list[Span] = []
     depth, at = 0, 0
-    for mark in marks:
-        closing = bool(mark[1])
-        if not closing:
+    for tag in tags:
+        if not tag.closing:
             if depth == 0:
-                kept.append((at, mark.start()))
-                at = mark.end()
+                kept.append((at, tag.start))
+                at = tag.stop
             depth = depth + 1 if nested else 1
         elif depth > 1:
             depth -= 1
-        elif depth == 1:
-            hidden.append(text[at : mark.start()])
-            depth, at = 0, mark.end()
-        else:  # closed without an opening: all before it was reasoning
-            hidden.append(text[at : mark.start()])
-            kept, at = [], mark.end()
+        else:
+            hidden.append((at, tag.start))
+            if depth == 0:  # closed without an opening: all before it was reasoning
+                kept = []
+            depth, at = 0, tag.stop
     if depth:
-        return kept, hidden, at
-    kept.append((at, len(text)))
-    return kept, hidden, None
+        return _Parted(kept, hidden, at)
+    kept.append((at, end))
+    return _Parted(kept, hidden, None)
+
+
+def _balanced(tags: Sequence[markers.Tag]) -> bool:
+    depth = 0
+    for tag in tags:
+        depth += -1 if tag.closing else 1
+        if depth < 0:
+            return False
+    return depth == 0

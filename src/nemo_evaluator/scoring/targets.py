@@ -1,4 +1,4 @@
-"""Targets that no answer can meet.
+"""How scorers read their targets, and targets that no answer can meet.
 
 A scorer looks at its target before it looks at the answer, and says that it is impossible by the
 verdict :func:`impossible`; that is never a silent 0. At plan time scorers are asked about every
@@ -7,13 +7,17 @@ row (:func:`noticing`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..types import Failure, Json
+from . import forms
 
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NOTICED: ContextVar[list[str] | None] = ContextVar("noticed_targets", default=None)
 
 
@@ -36,23 +40,25 @@ def impossible(why: str) -> dict[str, Any]:
     """The verdict of a scorer whose target no answer can meet."""
     if (noticed := _NOTICED.get()) is not None:
         noticed.append(why)
+    return {**without_answer(Failure.TARGET), "reason": why}
+
+
+def without_answer(failure: Failure) -> dict[str, Any]:
+    """The verdict where there is nothing to compare, and why."""
     return {
         "correct": False,
         "extracted": None,
         "rule": None,
         "span": None,
-        "failure": Failure.TARGET.value,
+        "failure": failure.value,
         "strict_correct": False,
-        "reason": why,
     }
 
 
 def no_value(target: Json) -> str | None:
     """Why a target is none: null, NaN, empty; None where it is one."""
-    if target is None:
-        return "it is null"
-    if target != target:
-        return "it is NaN"
+    if missing(target):
+        return "it is null" if target is None else "it is NaN"
     if isinstance(target, str):
         return None if target.strip() else "it is empty"
     if isinstance(target, list | tuple):
@@ -61,26 +67,123 @@ def no_value(target: Json) -> str | None:
     return None
 
 
-def no_letter(target: Json, letter: str, options: str | int) -> str | None:
-    """Why ``letter``, as read from ``target``, is none of the options; None where it is one."""
-    if (why := no_value(target)) is not None:
-        return why
-    letters = options if isinstance(options, str) else _letters(options)
-    of_kind = isinstance(target, str) or type(target) is int
-    if of_kind and len(letter) == 1 and letter in letters:
+def missing(target: Json) -> bool:
+    """Whether there is no target at all: null or NaN."""
+    return target is None or (isinstance(target, float) and math.isnan(target))
+
+
+def only(target: Json) -> Json:
+    """The item of a list of one; anything else as it is."""
+    if isinstance(target, list | tuple) and len(target) == 1:
+        return only(target[0])
+    return target
+
+
+def number_target(target: Json) -> forms.Value | None:
+    """The number (or range, list, time, ...) a target stands for; None if it is none.
+
+    GSM8K's solutions, which end in ``#### 72``, are read too.
+
+    >>> number_target("1,200").value, number_target("soon") is None
+    (1200, True)
+    """
+    target = only(target)
+    if isinstance(target, list | tuple | dict) or target is None:
         return None
-    shown = f"{letters[0]} to {letters[-1]}" if len(letters) > 1 else letters
-    return f"{target!r:.60} is none of the letters {shown}"
+    if isinstance(target, str) and "####" in target:
+        target = target.rpartition("####")[2].strip()
+    return forms.whole(target)
 
 
-def no_number(target: Json, number: object | None) -> str | None:
-    """Why a target is no number; None where one was read from it."""
+class Choice(NamedTuple):
+    """What a multiple-choice target asks for: labels (one, or a set), or why it asks for none."""
+
+    labels: frozenset[str]
+    problem: str | None = None
+
+    @property
+    def one(self) -> str | None:
+        """The label, where it is a single one."""
+        return next(iter(self.labels)) if len(self.labels) == 1 else None
+
+
+_SEPARATED = re.compile(r"[\s,;/&+]+(?:and\b|und\b|y\b|et\b)?[\s,;/&+]*|\band\b", re.IGNORECASE)
+_BARE = " \t\n()[]{}.:*`\"'"
+
+
+def choice_target(target: Json, labels: str) -> Choice:
+    """The label or labels that a target names among the options ``labels``.
+
+    A label itself (``"B"``, ``"(b)"``), a set of them (``"A, C"``, ``["A", "C"]``), or the index of
+    an option, counted from 0 (``1``, ``1.0``, ``"1"``) where the labels are not digits.
+
+    >>> choice_target("(b)", "ABCD").one, choice_target("1", "ABCD").one
+    ('B', 'B')
+    >>> choice_target(-1, "ABCD").problem
+    'index -1 is outside the 4 options'
+    """
     if (why := no_value(target)) is not None:
-        return why
-    if number is None or isinstance(target, list | tuple):
-        return f"{target!r:.60} is no number"
-    return None
+        return Choice(frozenset(), why)
+    target = only(target)
+    if isinstance(target, bool | dict):
+        return Choice(frozenset(), f"{target!r:.60} names no option")
+    if isinstance(target, list | tuple):
+        parts = [choice_target(item, labels) for item in target]
+        problem = next((part.problem for part in parts if part.problem), None)
+        return Choice(
+            frozenset().union(*(part.labels for part in parts)), problem or _if_none(parts)
+        )
+    text = str(int(target)) if isinstance(target, float) and target.is_integer() else str(target)
+    bare = text.strip(_BARE).upper()
+    if len(bare) == 1 and bare in labels:
+        return Choice(frozenset(bare))
+    if re.fullmatch(r"-?\d{1,6}", bare, re.ASCII):
+        if 0 <= int(bare) < len(labels):
+            return Choice(frozenset(labels[int(bare)]))
+        return Choice(frozenset(), f"index {bare} is outside the {len(labels)} options")
+    several = [part.strip(_BARE) for part in _SEPARATED.split(bare) if part and part.strip(_BARE)]
+    if len(several) == 1 and len(set(bare)) == len(bare):
+        several = list(bare)  # ACD
+    if several and all(len(part) == 1 and part in labels for part in several):
+        return Choice(frozenset(several))
+    return Choice(frozenset(), f"{text!r:.60} is none of the options {labels}")
 
 
-def _letters(count: int) -> str:
-    return "".join(chr(ord("A") + i) for i in range(max(1, count)))
+def no_number(target: Json) -> str | None:
+    """Why a target is no number; None where one can be read from it."""
+    if number_target(target) is not None:
+        return None
+    return no_value(target) or f"{target!r:.60} is no number"
+
+
+def option_labels(options: Json, target: Json = None) -> str:
+    """The labels of options given as labels (``"1234"``), their number, or their texts. Without
+    options: A to D, or up to the target's own letter.
+
+    >>> option_labels(5), option_labels("1234"), option_labels(["x", "y"]), option_labels(None, "F")
+    ('ABCDE', '1234', 'AB', 'ABCDEF')
+    """
+    if isinstance(options, str) and options:
+        return options.upper()
+    if isinstance(options, dict):  # {"text": [...], "label": ["1", "2"]}
+        labels = options.get("label") or options.get("labels")
+        options = labels if labels is None else "".join(map(str, labels))
+        return option_labels(options, target)
+    if isinstance(options, list | tuple) and options:
+        return LETTERS[: len(options)]
+    if isinstance(options, int) and options > 0:
+        return LETTERS[:options]
+    letters = [c for c in str(target or "").upper() if c in LETTERS] if _lettered(target) else []
+    highest = max((LETTERS.index(letter) for letter in letters), default=3)
+    if isinstance(target, int | float) and not isinstance(target, bool) and 0 <= target < 26:
+        highest = max(highest, int(target))
+    return LETTERS[: max(4, highest + 1)]
+
+
+def _lettered(target: Json) -> bool:
+    """Whether a target is letters of options and not a word."""
+    if isinstance(target, list | tuple):
+        return all(_lettered(item) for item in target)
+    return isinstance(target, str) and max(map(len, re.findall(r"\w+", target)), default=0) == 1
+
+

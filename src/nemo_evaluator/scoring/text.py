@@ -11,26 +11,64 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from .folding import folded
+
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 # Quotes the TriviaQA script removes beside ASCII punctuation.
 _TRIVIA_PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation + "‘’´`", " "))
 
 
+_LONE_ARTICLES = re.compile(r"(?<!\S)(?:a|an|the)(?!\S)")
+# What is content and not punctuation: -5, .5, 3.14, 1/2, 3:45, 1,5 (but not 1,500), x<5, a+b, 2*3,
+# C++, F#. A + before a number says nothing.
+_MARK = re.compile(r"[-+#<>/^=*_.:,]")
+_CONTENT = re.compile(
+    r"(?<![\w.])-(?=[$€£]?\.?\d)|(?<=\d)[-.:/](?=\d)|(?<=\d\s)[-*](?=\s\d)|(?<![\w.])\.(?=\d)"
+    r"|(?<=\d),(?=\d)(?!\d{3}(?!\d))|(?<=[\w)])[/^](?=[\w(+-])|(?<=[\w)])[<>=]=?(?=[\w(.+-])"
+    r"|(?<=[\w)]\s)[<>=]=?(?=\s[\w(.+-])|(?<=[\w+])\+|(?<=\w\s)\+(?=\s\w)|(?<=[a-z])#"
+    r"|(?<=\w)[*_](?=\w)|(?<=\d)\*{2}(?=\d)"
+)
+_SUPERSCRIPT = re.compile(r"(?<=[\w)])[⁰¹²³⁴-⁹⁺⁻]+")
+
+
 def normalize(text: str) -> str:
     """NFKD, lower case, punctuation and articles removed, spaces folded.
 
-    A text made of articles and punctuation only keeps its letters, so that the choice ``A``
-    is not the empty string.
+    What makes a number or a name another one is no punctuation: signs, points, slashes, ``+`` and
+    ``#``. A text made of articles and punctuation only keeps its letters, or else its marks, so
+    that the choice ``A`` is not the empty string and ``<`` is not ``>``.
 
-    >>> normalize("The  Eiffel Tower!"), normalize("A")
-    ('eiffel tower', 'a')
+    >>> normalize("The  Eiffel Tower!"), normalize("A"), normalize("C++."), normalize("(-3.14)")
+    ('eiffel tower', 'a', 'c++', '-3.14')
     """
     if not text.isascii():
+        text = _SUPERSCRIPT.sub(_power, folded(text))
         text = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in text if not unicodedata.category(c).startswith("P"))
-    bare = text.lower().translate(_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", bare).split()) or " ".join(bare.split())
+        text = "".join(c for c in text if c < "\x80" or not unicodedata.category(c).startswith("P"))
+    lower = text.lower()
+    bare = lower.translate(_PUNCTUATION) if _PLAIN.search(lower) is None else _without_marks(lower)
+    kept = _LONE_ARTICLES.sub(" ", bare).split() or bare.split() or text.split()
+    return " ".join(kept)
+
+
+_PLAIN = re.compile(r"[-+#<>/^=*_]|[.:,]\d")
+"""Marks that may be content; a text without them takes the short way."""
+
+
+def _without_marks(text: str) -> str:
+    """The text without punctuation but for what is content."""
+    parts: list[str] = []
+    at = 0
+    for mark in _MARK.finditer(text):
+        if match := _CONTENT.match(text, mark.start()):
+            parts += (text[at : match.start()].translate(_PUNCTUATION), match[0])
+            at = match.end()
+    return "".join((*parts, text[at:].translate(_PUNCTUATION)))
+
+
+def _power(match: re.Match[str]) -> str:
+    return "^" + unicodedata.normalize("NFKC", match[0]).replace("\u2212", "-")
 
 
 def normalize_squad(text: str) -> str:
@@ -58,8 +96,12 @@ def em_over_aliases(
 ) -> bool:
     """Exact match with any alias after normalisation. Where that leaves nothing (``The The``,
     vitamin ``A``), articles stay, so that ``an`` is not ``the``."""
-    answer = normalizer(prediction) or normalize(prediction)
-    return bool(answer) and any(answer == (normalizer(a) or normalize(a)) for a in aliases)
+    answer = normalizer(prediction) or _with_articles(prediction)
+    return bool(answer) and any(answer == (normalizer(a) or _with_articles(a)) for a in aliases)
+
+
+def _with_articles(text: str) -> str:
+    return " ".join(text.lower().translate(_PUNCTUATION).split())
 
 
 def token_f1(prediction: str, target: str, normalizer: Normalizer = normalize_squad) -> float:

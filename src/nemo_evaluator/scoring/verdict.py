@@ -16,6 +16,7 @@ from .extract import STRICT
 from .input import ScorerInput
 from .reasoning import Visible
 from .refusals import why_nothing
+from .targets import missing, without_answer
 
 Verdict = dict[str, Any]
 
@@ -56,14 +57,7 @@ def strict_verdict(
 
 def nothing(seen: Visible) -> Verdict:
     """The verdict when no answer could be extracted, with the reason."""
-    return {
-        "correct": False,
-        "extracted": None,
-        "rule": None,
-        "span": None,
-        "failure": why_nothing(seen).value,
-        "strict_correct": False,
-    }
+    return without_answer(why_nothing(seen))
 
 
 def verdict(
@@ -94,19 +88,16 @@ def unmeasured(seen: Visible) -> Verdict:
     return {"reward": 0.0, "extracted": None, "rule": None, "failure": why_nothing(seen).value}
 
 
-def whole_text(text: str) -> Extraction | None:
-    """The whole response as the answer."""
-    value = text.strip()
-    if not value:
-        return None
-    start = text.find(value)
-    return Extraction(value=value, rule="whole", span=(start, start + len(value)))
+def texts_of(sample: ScorerInput) -> list[str]:
+    """The target, or each of a list of them, as text; null, NaN and blank ones are none."""
+    raw = sample.target_raw
+    target = raw if isinstance(raw, list | tuple) else [raw]
+    return [str(item) for item in target if not missing(item) and str(item).strip()]
 
 
 def aliases_of(sample: ScorerInput) -> list[str]:
     """Every accepted answer: the target (or list of them) and ``metadata["correct_answers"]``."""
     more = sample.metadata.get("correct_answers") or ()
     more = [more] if isinstance(more, str) else list(more)
-    raw = sample.target_raw
-    target = raw if isinstance(raw, list | tuple) else [raw]
-    return [str(alias) for alias in [*target, *more] if alias is not None and str(alias).strip()]
+    others = [str(alias) for alias in more if not missing(alias) and str(alias).strip()]
+    return [*texts_of(sample), *others]

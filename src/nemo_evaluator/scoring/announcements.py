@@ -1,0 +1,74 @@
+"""How answers are announced in the languages of the usual multilingual benchmarks.
+
+``ANSWER`` are words for "answer", ``IS`` what stands between them and the answer, ``CHOOSE`` ways
+to say "I choose". Add a language by adding its words; English has rules of its own beside these.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+ANSWER = (
+    "Respuesta", "Réponse", "Antwort", "Lösung", "Risposta", "Resposta", "Ответ", "Відповідь",
+    "答案", "回答", "正解", "答え", "解答", "답변", "정답", "답", "الجواب", "الإجابة", "الاجابة",
+    "إجابة", "جواب", "उत्तर", "जवाब", "উত্তর", "Jibu", "సమాధానం", "జవాబు", "คำตอบ", "Jawaban",
+    "Cevap", "Yanıt", "Đáp án", "Câu trả lời", "Trả lời", "Antwoord", "Odpowiedź", "Odpověď",
+    "Svar", "Vastaus", "Válasz", "Răspuns", "Απάντηση", "תשובה", "پاسخ", "Ìdáhùn", "Idahun",
+    "விடை", "பதில்", "जबाफ", "答",
+)  # fmt: skip
+"""Prefixes of an answer line beside ``Answer``."""
+
+_IS = (
+    # copulas
+    r"es|sería|est|serait|ist|lautet|wäre|è|é|seria|sarebbe|seria|to|jest|je|är|er|on|este|είναι"
+    r"|是|为|為|應為|应为|應該是|应该是|应该选|應該選|应选|應選|选|選|は|が|は、|은|는|이|가|هي|هو|هو:|है|হল|হলো|হচ্ছে|ni"
+    r"|คือ|ได้แก่|adalah|ialah|là|"
+    # adjectives, articles and words for "option"
+    r"correcta|correcto|final|correcte|finale|bonne|richtige|korrekte|endgültige|corretta|correta"
+    r"|certa|la|el|le|der|die|das|il|a|o|de|het|opción|letra|option|lettre|Buchstabe|Option"
+    r"|opzione|lettera|opção|alternativa|alternative|вариант|буква|правильный|верный|ответ|под"
+    r"|буквой|选项|選項|正确|正確|最终|最終|选择|選擇|選択肢|正しい|옵션|선택지|번|الصحيحة|الصحيح|النهائية|الخيار|الحرف"
+    r"|विकल्प|सही|বিকল্প|সঠিক|sahihi|chaguo|ఎంపిక|సరైన|ที่ถูกต้อง|ถูกต้อง|ข้อ|ตัวเลือก|yang|benar|tepat|pilihan|opsi"
+    r"|saya|nya|doğru|seçenek|şıkkı|đúng|chính|xác|phương|án|đáp|juiste|optie|poprawna|prawidłowa"
+    r"|opcja|litera|rätt|rett"
+)
+FILLERS = rf"(?:[ \t*_]{{0,4}}(?:{_IS})(?![a-zA-Zà-ÿ])|[ \t*_]{{1,4}}(?:{_IS})(?![a-zA-Zà-ÿ]))"
+
+CHOOSE = (
+    "elijo", "escojo", "selecciono", "elegiría", "opto por", "me quedo con", "je choisis",
+    "je sélectionne", "je choisirais", "j'opte pour", "j’opte pour", "wähle ich", "ich wähle",
+    "entscheide mich für", "ich nehme", "scelgo", "seleziono", "opto per", "escolho", "seleciono",
+    "escolheria", "выбираю", "выберу", "выбрал", "обираю", "أختار", "اختار", "اخترت", "memilih",
+    "pilih", "chọn", "เลือก", "ik kies", "kies ik", "wybieram", "volím", "jag väljer", "nachagua",
+    "ninachagua", "chagua", "选择", "選擇", "选", "選",
+)  # fmt: skip
+"""Ways to say "I choose"."""
+NOT = (
+    r"(?:\b(?:no|non|ne|nicht|não|не|nie|niet|tidak|bukan|không|hapana|si)[ \t]{1,2}"
+    r"(?:\w{1,10}[ \t])?"
+    r"|不|没|沒|勿|别|不[应應能该該可]|不應該|不应该|ไม่|لا\s|ليس)$"
+)
+"""Ends before a choice that is denied."""
+
+CHOSEN_AFTER = (
+    r"(?:を選|を選択|が正し|が正解|だと思|です|でしょう|를\s?선택|을\s?선택|번을\s?선택|입니다|이다|가\s?정답|이\s?정답"
+    r"|['’]?(?:y[ıiuü]|[ıiuü])?\s?seçiyorum|['’]?[dt][ıiuü]r\b|\s?है|\s?चुन|\s?হয়|\s?বেছে|\s?ఎంచు)"
+)
+"""What follows a choice where the verb comes last."""
+
+
+def both_forms(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Words and, where they differ, their decomposed spellings."""
+    return tuple(dict.fromkeys((*words, *(unicodedata.normalize("NFD", word) for word in words))))
+
+
+def spaced(word: str) -> bool:
+    """Whether a word's script separates words by spaces (Thai, Chinese and others do not)."""
+    return word[:1] < "\u0e00"
+
+
+def alternation(words: tuple[str, ...]) -> str:
+    """A pattern for any of the words, not inside another word."""
+    parts = sorted(words, key=len, reverse=True)
+    return "|".join((r"(?<![^\W_])" if spaced(word) else "") + re.escape(word) for word in parts)

@@ -1,0 +1,97 @@
+"""The multiple-choice scorer: the label a response chooses against the one, or the set, wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ..types import Json
+from .choices import Order, choice, choices
+from .folding import folded, readable
+from .input import ScorerInput
+from .reasoning import Visible, visible
+from .targets import choice_target, impossible, no_value, only, option_labels
+from .verdict import Verdict, asked_rules, nothing, strict_verdict, verdict
+
+
+def multichoice_regex(
+    sample: ScorerInput,
+    pattern: str | None = None,
+    options: str | int | None = None,
+    *,
+    order: Order = "last",
+    lenient: bool = True,
+    asked: Collection[str] | None = None,
+) -> Verdict:
+    """The label chosen last equals the target.
+
+    ``options`` (labels or their number) defaults to ``config["options"]``, then to
+    ``metadata["choices"]`` or ``["options"]``, then ``ABCD`` (widened to hold the target). The
+    target is a label, an index counted from 0, or several labels that must all be named. A
+    ``pattern`` replaces the built-in rules; its first group is a label or any text, compared with
+    the target as text. ``order`` and ``lenient`` as in :func:`choices.choice`.
+    """
+    if pattern is not None:
+        return _by_pattern(sample, pattern, options)
+    seen = readable(sample.response)
+    labels = _labels(sample, options)
+    wanted = choice_target(sample.target_raw, labels)
+    if wanted.problem is not None:
+        return impossible(wanted.problem)
+    if len(wanted.labels) > 1:
+        return _all_of(sample, seen, labels, wanted.labels, asked)
+    found = choice(seen.text, labels, order=order, lenient=lenient)
+    if found is None:
+        return nothing(seen)
+    rules = asked_rules(sample, asked)
+    strict = strict_verdict(
+        found,
+        found.value == wanted.one,
+        rules,
+        lambda: choice(seen.text, labels, order=order, lenient=False, rules=rules),
+        lambda value: value == wanted.one,
+    )
+    return verdict(seen, found, found.value == wanted.one, asked=rules, strict_correct=strict)
+
+
+def _all_of(
+    sample: ScorerInput,
+    seen: Visible,
+    labels: str,
+    wanted: frozenset[str],
+    asked: Collection[str] | None,
+) -> Verdict:
+    found = choices(seen.text, labels)
+    if found is None:
+        return nothing(seen)
+    correct = frozenset(found.value.split(", ")) == wanted
+    return verdict(seen, found, correct, asked=asked_rules(sample, asked))
+
+
+def _by_pattern(sample: ScorerInput, pattern: str, options: str | int | None) -> Verdict:
+    """A user's pattern sees the text as the model wrote it."""
+    seen = visible(sample.response)
+    if (problem := no_value(sample.target_raw)) is not None:
+        return impossible(problem)
+    labels = _labels(sample, options)
+    found = choice(seen.text, labels, pattern)
+    if found is None:
+        return nothing(seen)
+    value = folded(found.value)
+    label = choice_target(sample.target_raw, labels).one
+    correct = value == label or _plain(value) == _plain(only(sample.target_raw))
+    return verdict(seen, found, correct, asked={"pattern"})
+
+
+def _plain(value: Json) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return " ".join(str(value).strip("()[]*. \n\t").casefold().split())
+
+
+def _labels(sample: ScorerInput, options: str | int | None) -> str:
+    given: Json = options or sample.config.get("options")
+    for key in ("choices", "options"):
+        listed = sample.metadata.get(key)
+        if given is None and isinstance(listed, list | tuple | Mapping):
+            given = list(listed) if isinstance(listed, tuple) else listed
+    return option_labels(given, sample.target_raw)

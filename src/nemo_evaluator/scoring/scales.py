@@ -1,0 +1,106 @@
+"""Words for the size and the sign of a number: ``3.5 million``, ``40K``, ``3万``, ``minus five``.
+
+A word or letter of size multiplies the number before it. Long-scale words count only where no
+other language means something else by them.
+"""
+
+from __future__ import annotations
+
+import re
+
+_WORDS = {
+    100: "hundred",
+    1_000: "thousand thousands mila tausend duizend tysiące tysięcy тысяч тысяча тысячи тыс "
+    "ribu nghìn ngàn elfu ألف آلاف हज़ार हजार হাজার వేల",
+    100_000: "lakh lakhs lac lacs लाख লাখ లక్ష లక్షల",
+    1_000_000: "million millions mn mio millionen millón millones millionnen milione milioni "
+    "milhão milhões миллион миллиона миллионов млн juta triệu milyon miljoen "
+    "milion miliony milionów مليون",
+    10_000_000: "crore crores करोड़ কোটি కోట్ల",
+    1_000_000_000: "billion billions bn mrd milliarde milliarden milliard milliards miliardo "
+    "miliardi bilhão bilhões миллиард миллиарда миллиардов млрд miliar tỷ milyar miljard "
+    "miliard miliardy miliardów مليار",
+    1_000_000_000_000: "trillion trillions tn billionen billones billón biljoen триллион триллиона "
+    "триллионов triliun trilyon تريليون",
+}
+_UNSPACED = {
+    "百": 100, "千": 1_000, "천": 1_000, "万": 10_000, "萬": 10_000, "만": 10_000,
+    "亿": 10**8, "億": 10**8, "억": 10**8, "兆": 10**12, "조": 10**12,
+    "พัน": 1_000, "หมื่น": 10_000, "แสน": 100_000, "ล้าน": 1_000_000,
+}  # fmt: skip
+_LETTERS = {"k": 1_000, "m": 1_000_000, "b": 10**9, "t": 10**12}
+FACTORS = (
+    {word: factor for factor, words in _WORDS.items() for word in words.split()}
+    | _UNSPACED
+    | _LETTERS
+)
+# 千克 is a kilogram and 조각 a piece. Plain k, M, B count glued to the number, the others after a
+# currency only: 5m are metres, 5 M a concentration, 300 K a temperature.
+_LONGEST_FIRST = sorted((word for words in _WORDS.values() for word in words.split()), key=len)[
+    ::-1
+]
+_SPACED = "|".join(map(re.escape, _LONGEST_FIRST))
+PATTERN = (
+    rf"(?P<scale>(?<=[\d.])[\s-]?(?i:{_SPACED})(?![^\W_])|(?<=\d)\s?(?:{'|'.join(_UNSPACED)})"
+    r"(?![克米瓦卡帕赫伏각])|(?<=\d)(?(currency)[kKMBmbtT]|[kKMB])(?![^\W_]))"
+)
+SIGNS = (
+    r"(?i:minus|negative|menos|moins|meno|минус|eksi|negatif|âm)|[负負]|マイナス|마이너스"
+    r"|माइनस|سالب|ลบ"
+)
+"""Words that make a number negative."""
+
+
+def factor(scale: str) -> int:
+    """What a match of ``scale`` multiplies by.
+
+    >>> factor(" million"), factor("k"), factor("万")
+    (1000000, 1000, 10000)
+    """
+    word = scale.strip(" \t\n-\u00a0\u202f\u2009")
+    return FACTORS.get(word) or FACTORS[word.lower()]
+
+
+_UNITS = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen",
+]  # fmt: skip
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_NUMERALS = {word: value for value, word in enumerate(_UNITS)} | {
+    word: 10 * value for value, word in enumerate(_TENS, 2)
+}
+_SIZES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SPELLED = "|".join([*_NUMERALS, *_SIZES])
+SPELLED = re.compile(
+    rf"(?:(?:{_SPELLED})(?:[\s-]|,\s|\sand\s)?){{1,20}}(?<![\s,-])(?![^\W_])", re.I
+)
+
+
+def spelled(text: str) -> int | None:
+    """The value of a number in English words; None if they make none.
+
+    >>> spelled("three hundred and forty-two thousand"), spelled("two three")
+    (342000, None)
+    """
+    total = part = 0
+    last = 10**15  # the smallest size or numeral so far within its group
+    top = 10**15
+    for word in re.findall(r"[a-z]+", text.lower()):
+        if word == "and":
+            continue
+        if (value := _NUMERALS.get(word)) is not None:
+            size = 10 if value >= 20 else 1
+            if size >= last or (value >= 10 and last <= 10):
+                return None
+            part, last = part + value, size
+        elif word == "hundred":
+            if not 0 < part < 100:
+                return None
+            part, last = part * 100, 100
+        else:
+            size = _SIZES[word]
+            if not part or size >= top:
+                return None
+            total, part, last, top = total + part * size, 0, 10**15, size
+    return total + part
