@@ -64,7 +64,7 @@ def test_included_means_there(needle: str, before: str, after: str) -> None:
     if found is not None:
         assert found[0].split()
     spaced = patterns.contained(needle, f"( {needle} )")
-    assert (spaced is not None) == any(c.isalnum() for c in needle) or not needle.isascii()
+    assert (spaced is not None) == bool(needle.split()) or not needle.isascii()
 
 
 def test_an_alias_is_enough_and_absence_is_wrong_not_unread() -> None:
@@ -72,3 +72,47 @@ def test_an_alias_is_enough_and_absence_is_wrong_not_unread() -> None:
     verdict = patterns.includes(sample)
     assert (verdict["correct"], verdict["extracted"], verdict["rule"]) == (True, "NYC", "includes")
     assert patterns.includes(ScorerInput("We stayed.", "NYC"))["failure"] is None
+
+
+INCLUDED = [
+    ("I use C++ daily", "C", False),
+    ("I use C# daily", "C", False),
+    ("C is nice", "C", True),
+    ("++i", "++", True),
+    ("C++", "++", True),
+    ("it is 42.", "42", True),
+    ("it is 420", "42", False),
+    ("3.5", "3.5", True),
+    ("13.5", "3.5", False),
+    ("3.55", "3.5", False),
+    ("-3.5", "3.5", False),
+    ("−3.5", "-3.5", True),
+    ("x-3.5", "-3.5", False),
+    ("1/2 cup", "1/2", True),
+    ("11/2", "1/2", False),
+    ("5/8", "5", False),
+    ("3:45", "45", False),
+    ("5^2", "5", False),
+    ("wow 👍🏽", "👍", False),
+    ("👍👍", "👍", False),
+    ("100%", "%", True),
+    ("100%", "100%", True),
+    ("50%", "0%", False),
+    ("café", "café", True),
+    ("café", "café", True),
+    ("Ｐａｒｉｓ", "Paris", True),
+    ("a→b", "→", True),
+    ("東京", "京", True),
+    (".5", "5", False),
+    ("v2.0", "2.0", False),
+    ("4-5", "5", True),
+    ("grade A+", "A", False),
+    ("grade A+", "A+", True),
+    ("$5", "5", True),
+    ("$5", "$5", True),
+]
+
+
+@pytest.mark.parametrize(("response", "target", "there"), INCLUDED)
+def test_symbols_and_numbers_have_edges_too(response: str, target: str, there: bool) -> None:
+    assert patterns.includes(ScorerInput(response, target))["correct"] is there

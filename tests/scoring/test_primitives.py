@@ -222,10 +222,10 @@ _HOSTILE = [
 @pytest.mark.parametrize("piece", _HOSTILE)
 def test_a_megabyte_of_anything_is_graded_in_linear_time(piece: str) -> None:
     response = piece * (500_000 // len(piece)) + "\nAnswer: 3"
-    start = time.perf_counter()
+    start = time.process_time()
     for scorer in (p.numeric_match, p.multichoice_regex, p.math_match, p.fuzzy_match, p.drop_match):
         scorer(ScorerInput(response, "3"))
-    assert time.perf_counter() - start < 8
+    assert time.process_time() - start < 8
 
 
 def test_a_usual_answer_costs_microseconds() -> None:
@@ -237,7 +237,7 @@ def test_a_usual_answer_costs_microseconds() -> None:
 
 
 def _seconds(scorer: p.Scorer, sample: ScorerInput) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(200):
         scorer(sample)
-    return (time.perf_counter() - start) / 200
+    return (time.process_time() - start) / 200

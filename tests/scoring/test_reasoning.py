@@ -24,6 +24,47 @@ CASES = [
     ("<think>a <search>q</search> <answer>Rome</answer>\n", "<answer>Rome</answer>\n", False),
     ("a < b and c > d", "a < b and c > d", False),
     ("", "", False),
+    ("<|channel>thought\n12<channel|>C", "C", False),
+    ("<|channel|>analysis<|message|>A", "", True),
+    (
+        "<|channel|>analysis<|message|>A<|end|><|start|>assistant<|channel|>final<|message|>C",
+        "C",
+        False,
+    ),
+    ("A<|end|><|start|>assistant<|channel|>final<|message|>C<|return|>", "C", False),
+    (
+        "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{}<|call|>"
+        "<|start|>assistant<|channel|>final<|message|>C",
+        "C",
+        False,
+    ),
+    ("analysisWe try A.assistantfinalC", "C", False),
+    ("analysisWe try A.", "", True),
+    ("analysis of A", "analysis of A", False),
+    ("[THINK]A[/THINK]C", "C", False),
+    ("[THINK]A", "", True),
+    ("A[/THINK]C", "C", False),
+    ("◁think▷A◁/think▷C", "C", False),
+    ("◁think▷A", "", True),
+    ("<seed:think>A</seed:think>C", "C", False),
+    ('<think duration="3">A</think>C', "C", False),
+    ("<|START_THINKING|>A<|END_THINKING|><|START_RESPONSE|>C<|END_RESPONSE|>", "C", False),
+    ("<|begin_of_thought|>A<|end_of_thought|>C", "C", False),
+    ("<|inner_prefix|>A<|inner_suffix|>C", "C", False),
+    ("Here is my thought process: A. Here is my response: C", " C", False),
+    ("Here is my thought process: A.", "", True),
+    ("C<|im_end|>", "C", False),
+    ("C</s>\n", "C", False),
+    ("<s>C</s>", "<s>C</s>", False),
+    ("use `<think>` here: C", "use `<think>` here: C", False),
+    ("use the <think> tag: C", "use the <think> tag: C", False),
+    ('use "<think>": C', 'use "<think>": C', False),
+    ("between <think> and </think>: C", "between <think> and </think>: C", False),
+    ("```\n# <think> x\n```\nC", "```\n# <think> x\n```\nC", False),
+    ("```\n<think>A</think>\nC\n```", "```\n\nC\n```", False),
+    ("<think>I say `</think>` now</think>C", "C", False),
+    ("<think>```\n</think>C", "C", False),
+    ("Okay <think> let me see", "", True),
 ]
 
 
@@ -43,6 +84,23 @@ def test_hidden_text_never_shows_and_spans_map_back(parts: list[tuple[str, str]]
     response = "".join(f"<think>{hidden.upper()}</think>{shown}" for shown, hidden in parts)
     seen = visible(response)
     assert seen.text == "".join(shown for shown, _ in parts)
+    for at in range(len(seen.text)):
+        start, stop = seen.raw_span((at, at + 1))
+        assert response[start:stop] == seen.text[at]
+
+
+_MARKS = (
+    "<think>", "</think>", "`<think>`", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "```\n",
+    "<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "<|end|>", "<channel|>",
+    "Here is my thought process:", "Here is my response:", "x", " ", "\n", "</s>",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_MARKS), max_size=12))
+def test_any_mixture_of_marks_maps_back_and_hides_once(marks: list[str]) -> None:
+    response = "".join(marks)
+    seen = visible(response)
+    assert not (seen.unclosed and seen.text)
     for at in range(len(seen.text)):
         start, stop = seen.raw_span((at, at + 1))
         assert response[start:stop] == seen.text[at]

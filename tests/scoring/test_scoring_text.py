@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo_evaluator.scoring import text
+from nemo_evaluator.scoring.input import ScorerInput
+from nemo_evaluator.scoring.primitives import exact_match
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,68 @@ def test_token_f1_worked_example() -> None:
 def test_f1_is_symmetric_and_bounded(a: str, b: str) -> None:
     assert text.token_f1(a, b) == pytest.approx(text.token_f1(b, a))
     assert 0.0 <= text.token_f1(a, b) <= 1.0
+
+
+CONTENT = [
+    ("5", "-5", False),
+    ("-5", "-5", True),
+    ("−5", "-5", True),
+    ("–5", "-5", True),
+    ("3.14", "314", False),
+    ("C++", "C", False),
+    ("C++", "c++", True),
+    ("C#", "C", False),
+    ("F#", "F", False),
+    ("1/2", "12", False),
+    ("½", "1/2", True),
+    ("1½", "1 1/2", True),
+    ("3:45", "345", False),
+    ("1,000", "1000", True),
+    ("1,5", "15", False),
+    ("v1.5", "v15", False),
+    ("A+", "A", False),
+    ("A+", "A+", True),
+    ("x<5", "x>5", False),
+    ("x<5", "x < 5", False),
+    ("10²", "102", False),
+    ("10²", "10^2", True),
+    ("H₂O", "H2O", True),
+    ("U.S.", "US", True),
+    ("Paris!", "paris", True),
+    ("**Paris**", "Paris", True),
+    ("_Paris_", "Paris", True),
+    ("<", ">", False),
+    ("<", "<", True),
+    ("!!!", "!!!", True),
+    ("+5", "5", True),
+    ("5%", "5", True),
+    ("$5", "5", True),
+    (".5", "5", False),
+    ("0.5", ".5", False),
+    ("2*3", "23", False),
+    ("a/b", "ab", False),
+    ("well-known", "wellknown", True),
+    ("Ｐａｒｉｓ", "Paris", True),
+    ("Pa\xadris", "Paris", True),
+    ("café", "café", True),
+    ("“Paris”.", "Paris", True),
+    ("# Paris", "Paris", True),
+    ("Paris</s>", "Paris", True),
+    ("AT&T", "AT&T", True),
+    ("-$5", "$5", False),
+    ("5-", "5", True),
+    ("x=5", "x5", False),
+    ("C", "C++", False),
+    ("3.0", "3", False),
+    ("3.", "3", True),
+    ("e.g.", "eg", True),
+    ("1.000", "1000", False),
+    ("2^3", "23", False),
+    ("a_b", "ab", False),
+]
+
+
+@pytest.mark.parametrize(("said", "target", "equal"), CONTENT)
+def test_marks_that_are_content_are_compared(said: str, target: str, equal: bool) -> None:
+    assert exact_match(ScorerInput(said, target))["correct"] is equal
+    assert text.same_text(target, said) is equal or "</s>" in said

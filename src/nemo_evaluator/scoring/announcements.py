@@ -19,21 +19,23 @@ ANSWER = (
 )  # fmt: skip
 """Prefixes of an answer line beside ``Answer``."""
 
+# Copulas, then adjectives, articles and words for "option".
 _IS = (
-    # copulas
-    r"es|sería|est|serait|ist|lautet|wäre|è|é|seria|sarebbe|seria|to|jest|je|är|er|on|este|είναι"
-    r"|是|为|為|應為|应为|應該是|应该是|应该选|應該選|应选|應選|选|選|は|が|は、|은|는|이|가|هي|هو|هو:|है|হল|হলো|হচ্ছে|ni"
-    r"|คือ|ได้แก่|adalah|ialah|là|"
-    # adjectives, articles and words for "option"
-    r"correcta|correcto|final|correcte|finale|bonne|richtige|korrekte|endgültige|corretta|correta"
-    r"|certa|la|el|le|der|die|das|il|a|o|de|het|opción|letra|option|lettre|Buchstabe|Option"
-    r"|opzione|lettera|opção|alternativa|alternative|вариант|буква|правильный|верный|ответ|под"
-    r"|буквой|选项|選項|正确|正確|最终|最終|选择|選擇|選択肢|正しい|옵션|선택지|번|الصحيحة|الصحيح|النهائية|الخيار|الحرف"
-    r"|विकल्प|सही|বিকল্প|সঠিক|sahihi|chaguo|ఎంపిక|సరైన|ที่ถูกต้อง|ถูกต้อง|ข้อ|ตัวเลือก|yang|benar|tepat|pilihan|opsi"
-    r"|saya|nya|doğru|seçenek|şıkkı|đúng|chính|xác|phương|án|đáp|juiste|optie|poprawna|prawidłowa"
-    r"|opcja|litera|rätt|rett"
+    r"es|sería|est|serait|ist|lautet|wäre|is|è|é|seria|sarebbe|to|jest|je|är|er|on|este|είναι|هي|هو"
+    r"|है|হল|হলো|হচ্ছে|ni|adalah|ialah|là"
+    r"|correcta|correcto|final|correcte|finale|bonne|richtige|korrekte|endgültige|corretta|correta"
+    r"|certa|la|el|le|der|die|das|il|a|o|de|het|opción|letra|option|lettre|buchstabe|opzione|lettera"
+    r"|opção|alternativa|alternative|вариант|буква|правильный|верный|ответ|под|буквой|الصحيحة|الصحيح"
+    r"|النهائية|الخيار|الحرف|विकल्प|सही|বিকল্প|সঠিক|sahihi|chaguo|ఎంపిక|సరైన|yang|benar|tepat|pilihan"
+    r"|opsi|saya|nya|doğru|seçenek|şıkkı|đúng|chính|xác|phương|án|đáp|juiste|optie|poprawna"
+    r"|prawidłowa|opcja|litera|rätt|rett"
 )
-FILLERS = rf"(?:[ \t*_]{{0,4}}(?:{_IS})(?![a-zA-Zà-ÿ])|[ \t*_]{{1,4}}(?:{_IS})(?![a-zA-Zà-ÿ]))"
+_IS_UNSPACED = (
+    r"是|为|為|應|应|該|该|选|選|は|が|은|는|이|가|คือ|ได้แก่|选项|選項|正确|正確|最终|最終|选择|選擇|選択肢|正しい"
+    r"|옵션|선택지|번|ที่ถูกต้อง|ถูกต้อง|ข้อ|ตัวเลือก"
+)
+FILLERS = rf"(?:[ \t*_]{{0,4}}(?:(?:{_IS})(?![^\W\u0e00-\uffff])|{_IS_UNSPACED}))"
+"""One word that may stand between the announcement and the answer."""
 
 CHOOSE = (
     "elijo", "escojo", "selecciono", "elegiría", "opto por", "me quedo con", "je choisis",

@@ -27,8 +27,8 @@ _WRAP = (
     r"(?:option|choice|letter|answer|the|indeed|therefore|probably|likely|clearly)[ \t:])"
 )
 # Scripts from Thai on may follow a label without a space: 选A项, Bです.
-_EDGE = r"(?![0-9A-Za-z_\u00aa-\u0dff])"
-_START = r"(?<![0-9A-Za-z_\u00aa-\u0dff'’])"
+_EDGE = r"(?![^\W\u0e00-\uffff])"
+_START = r"(?<![^\W\u0e00-\uffff])(?<!['’])"
 _IS = r"(?:(?P<is>is|are|would be|will be|must be|should be|was)|[:：=])"
 _WORDS = ("answer", "option", "choice", "selection", "response")
 _FOREIGN_WORDS = tuple(word.lower() for word in ANSWER)

@@ -254,9 +254,12 @@ def relations(gap: str) -> tuple[str, ...]:
 
 _IN_RANGE = re.compile(r"\b(?:between|zwischen|entre|tra|между)\s{1,2}$", re.IGNORECASE)
 _PART_OF = re.compile(
-    r"(?:√|sqrt\s?[({]|\\sqrt\s?\{?|±|\\pm|\+/-|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
+    r"(?:[A-Za-z]-|√|sqrt\s?[({]|\\sqrt\s?\{?|±|\\pm|\+/-|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
 )
-_GOES_ON = re.compile(r"\s?(?:\\?pi\b|π|√|\\sqrt|_\{?\d)|\.\d|\s?\(mod")
+_GOES_ON = re.compile(
+    r"\s?(?:\\?pi\b|π|√|\\sqrt|_\{?\d|\(mod)|\.\d|[xyz](?![^\W\d_])"
+    r"|\sand an? (?:half|third|quarter)\b"
+)
 _LEADS_IN = re.compile(
     r"(?:\b(?:is|are|was|be|equals?|to|of|at|by|gets?|gives?|obtain|value|an?|the|exactly|therefore"
     r"|approximately|about|ist|es|est|è|é)|[=:(≈*$,]|\\approx)\s{0,3}$",

@@ -146,7 +146,7 @@ def _line_pattern(prefixes: tuple[str, ...]) -> re.Pattern[str]:
 def _line_words(prefixes: tuple[str, ...]) -> tuple[str, ...]:
     lower = {prefix.lower() for prefix in prefixes}
     # "final answer" ends in "answer": one search finds both
-    return tuple(w for w in lower if not any(w != v and w.endswith(v) for v in lower))
+    return tuple(w for w in lower if not any(w.endswith(" " + v) for v in lower))
 
 
 def _line(text: str, prefixes: tuple[str, ...], lower: str) -> Extraction | None:

@@ -58,7 +58,7 @@ def fold(seen: Visible) -> Visible:
     for match in _ODD.finditer(seen.text):
         start, stop = match.span()
         new = _plain(match[0], match.lastgroup)
-        if "/" in new and start and seen.text[start - 1].isdigit():
+        if new[1:] and "/" in new and start and seen.text[start - 1].isdigit():
             new = " " + new  # 1½ is not 11/2
         parts += (seen.text[at:start], new)
         length += start - at + len(new)

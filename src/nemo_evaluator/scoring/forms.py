@@ -19,7 +19,7 @@ from . import context, numbers
 from .context import UNITS, Kind
 from .folding import folded
 from .numbers import Number
-from .scales import SIGNS, SPELLED, factor, spelled
+from .scales import SIGNS, SPELLED, SPELLED_PART, factor, spelled, spelled_part
 
 MAX_TOKENS = 40
 """Numbers of one answer that are looked at."""
@@ -165,10 +165,13 @@ def spelled_out(text: str) -> Number | None:
     """A number in English words, alone or with a noun: ``twelve``, ``minus five degrees``."""
     sign = _NEGATIVE.match(text)
     start = sign.end() if sign else len(text) - len(text.lstrip())
-    found = SPELLED.match(text, start)
+    value: int | Fraction | None
+    if (found := SPELLED_PART.match(text, start)) is not None:
+        value = spelled_part(found)
+    elif (found := SPELLED.match(text, start)) is not None:
+        value = spelled(found[0])
     if found is None or not _NOUN.fullmatch(text, found.end()):
         return None
-    value = spelled(found[0])
     return None if value is None else Number(-value if sign else value)
 
 

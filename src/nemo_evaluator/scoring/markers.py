@@ -88,7 +88,8 @@ def tags(text: str, end: int) -> list[Tag]:
     marks = [mark for mark in _PAIRED.finditer(text, 0, end) if not _talked_about(text, mark)]
     if not marks:
         return []
-    marks = [mark for mark in marks if _family(mark) == _family(marks[0])]
+    family = _family(marks[0])
+    marks = [mark for mark in marks if _family(mark) == family]
     return list(_outside_fences(text, [_tag(mark) for mark in marks]))
 
 

@@ -38,6 +38,8 @@ class Visible(NamedTuple):
         """Offset in the response of an offset in ``text``."""
         at = bisect_right(self.pieces, max(offset, 0), key=lambda piece: piece[0])
         start, raw = self.pieces[max(at - 1, 0)]
+        if at < len(self.pieces):  # a text made longer, as ½ is by 1/2, ends with its piece
+            return max(raw, min(raw + offset - start, self.pieces[at][1] - 1))
         return raw + offset - start
 
 

@@ -7,6 +7,7 @@ other language means something else by them.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 _WORDS = {
     100: "hundred",
@@ -75,6 +76,33 @@ _SPELLED = "|".join([*_NUMERALS, *_SIZES])
 SPELLED = re.compile(
     rf"(?:(?:{_SPELLED})(?:[\s-]|,\s|\sand\s)?){{1,20}}(?<![\s,-])(?![^\W_])", re.I
 )
+
+
+_PARTS = {
+    "half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4,
+    "fourths": 4, "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8,
+    "tenth": 10, "tenths": 10,
+}  # fmt: skip
+SPELLED_PART = re.compile(
+    rf"(?:(?P<whole>(?:{_SPELLED}|[\s-]){{1,9}})\sand\s)?(?:(?P<top>an?|{'|'.join(_UNITS)})[\s-])?"
+    rf"(?P<bottom>{'|'.join(_PARTS)})(?![^\W_])",
+    re.IGNORECASE,
+)
+"""One half, two thirds, two and a half."""
+
+
+def spelled_part(match: re.Match[str]) -> Fraction | None:
+    """The value of a match of ``SPELLED_PART``.
+
+    >>> spelled_part(SPELLED_PART.match("two and a half"))
+    Fraction(5, 2)
+    """
+    top = (match["top"] or "a").lower()
+    part = Fraction(_NUMERALS.get(top, 1), _PARTS[match["bottom"].lower()])
+    if match["whole"] is None:
+        return part
+    whole = spelled(match["whole"])
+    return None if whole is None or part >= 1 else whole + part
 
 
 def spelled(text: str) -> int | None:

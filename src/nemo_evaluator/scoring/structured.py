@@ -19,6 +19,7 @@ from .verdict import Verdict, nothing, verdict
 
 _FENCE = re.compile(r"```[ \t]*+(?:json|JSON|Json)?[ \t]*+\n(?P<body>.*?)```", re.DOTALL)
 _OPENS = re.compile(r"[{\[]")
+_NEST = re.compile(r"[{\[\s]*")
 MAX_TRIES = 2000
 """Brackets at which a value is looked for; texts with more are not JSON with words around it."""
 
@@ -70,7 +71,11 @@ def _embedded(text: str) -> Found | None:
             break
         try:
             value, stop = _DECODER.raw_decode(text, match.start())
-        except (ValueError, RecursionError):
+        except RecursionError:  # nor can what is nested in it be read
+            nest = _NEST.match(text, match.start())
+            at = nest.end() if nest else match.end()
+            continue
+        except ValueError:
             at = match.end()
             continue
         found = _found(value, text, match.start(), stop, "embedded")
