@@ -204,7 +204,7 @@ def test_no_single_label_is_no_answer(response: str, target: str) -> None:
 @pytest.mark.parametrize(("response", "target"), BAD_TARGET)
 def test_a_target_that_names_no_option_is_said(response: str, target: Any) -> None:
     verdict = multichoice_regex(ScorerInput(response, target))
-    assert (verdict["correct"], verdict["failure"]) == (False, "bad_target")
+    assert (verdict["correct"], verdict["failure"]) == (False, "impossible_target")
     assert verdict["reason"]
 
 
@@ -230,4 +230,4 @@ def test_the_options_of_a_row_may_name_their_labels() -> None:
     choices = {"text": ["w", "x", "y", "z"], "label": ["1", "2", "3", "4"]}
     assert multichoice_regex(ScorerInput("Answer: 3", "3", {"choices": choices}))["correct"]
     beyond = multichoice_regex(ScorerInput("Answer: A", "4", {"choices": ["w", "x", "y", "z"]}))
-    assert beyond["failure"] == "bad_target"
+    assert beyond["failure"] == "impossible_target"

@@ -167,8 +167,8 @@ def test_no_target_is_never_met(name: str, response: str, target: Any) -> None:
 
 
 IMPOSSIBLE = [
-    ("multichoice_regex", target) for target in ("1", 2.0, -1, ["A"], None, "", True, "AB", 99)
-] + [("numeric_match", target) for target in ("a dozen or so", ["12"], None, "", float("nan"), {})]
+    ("multichoice_regex", target) for target in ("9", 2.5, -1, ["none"], None, "", True, "BB", 99)
+] + [("numeric_match", target) for target in ("a dozen or so", ["x"], None, "", float("nan"), {})]
 IMPOSSIBLE += [(n, t) for n in ("exact_match", "math_match") for t in (None, float("nan"), "", [])]
 
 

@@ -33,8 +33,9 @@ def multichoice_regex(
     if pattern is not None:
         return _by_pattern(sample, pattern, options)
     seen = readable(sample.response)
-    labels = _labels(sample, options)
-    wanted = choice_target(sample.target_raw, labels)
+    given = _given(sample, options)
+    labels = option_labels(given, sample.target_raw)
+    wanted = choice_target(sample.target_raw, labels, given=given is not None)
     if wanted.problem is not None:
         return impossible(wanted.problem)
     if len(wanted.labels) > 1:
@@ -72,7 +73,7 @@ def _by_pattern(sample: ScorerInput, pattern: str, options: str | int | None) ->
     seen = visible(sample.response)
     if (problem := no_value(sample.target_raw)) is not None:
         return impossible(problem)
-    labels = _labels(sample, options)
+    labels = option_labels(_given(sample, options), sample.target_raw)
     found = choice(seen.text, labels, pattern)
     if found is None:
         return nothing(seen)
@@ -88,10 +89,12 @@ def _plain(value: Json) -> str:
     return " ".join(str(value).strip("()[]*. \n\t").casefold().split())
 
 
-def _labels(sample: ScorerInput, options: str | int | None) -> str:
-    given: Json = options or sample.config.get("options")
+def _given(sample: ScorerInput, options: str | int | None) -> Json:
+    """The options as they are given: labels, their number, their texts; None if they are not."""
+    if (known := options or sample.config.get("options")) is not None:
+        return known
     for key in ("choices", "options"):
         listed = sample.metadata.get(key)
-        if given is None and isinstance(listed, list | tuple | Mapping):
-            given = list(listed) if isinstance(listed, tuple) else listed
-    return option_labels(given, sample.target_raw)
+        if isinstance(listed, list | tuple | Mapping):
+            return dict(listed) if isinstance(listed, Mapping) else list(listed)
+    return None

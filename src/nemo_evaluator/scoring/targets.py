@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -111,42 +111,54 @@ _SEPARATED = re.compile(r"[\s,;/&+]+(?:and\b|und\b|y\b|et\b)?[\s,;/&+]*|\band\b"
 _BARE = " \t\n()[]{}.:*`\"'"
 
 
-def choice_target(target: Json, labels: str) -> Choice:
+def choice_target(target: Json, labels: str, *, given: bool = True) -> Choice:
     """The label or labels that a target names among the options ``labels``.
 
     A label itself (``"B"``, ``"(b)"``), a set of them (``"A, C"``, ``["A", "C"]``), or the index of
-    an option, counted from 0 (``1``, ``1.0``, ``"1"``) where the labels are not digits.
+    an option, counted from 0 (``1``, ``1.0``). An index as text (``"1"``) counts where the options
+    are ``given``: without them nobody can say whether it counts from 0 or from 1.
 
     >>> choice_target("(b)", "ABCD").one, choice_target("1", "ABCD").one
     ('B', 'B')
     >>> choice_target(-1, "ABCD").problem
-    'index -1 is outside the 4 options'
+    '-1 is none of the letters A to D'
     """
     if (why := no_value(target)) is not None:
         return Choice(frozenset(), why)
     target = only(target)
-    if isinstance(target, bool | dict):
-        return Choice(frozenset(), f"{target!r:.60} names no option")
     if isinstance(target, list | tuple):
-        parts = [choice_target(item, labels) for item in target]
+        parts = [choice_target(item, labels, given=given) for item in target]
         problem = next((part.problem for part in parts if part.problem), None)
-        return Choice(
-            frozenset().union(*(part.labels for part in parts)), problem or _if_none(parts)
-        )
-    text = str(int(target)) if isinstance(target, float) and target.is_integer() else str(target)
-    bare = text.strip(_BARE).upper()
-    if len(bare) == 1 and bare in labels:
-        return Choice(frozenset(bare))
-    if re.fullmatch(r"-?\d{1,6}", bare, re.ASCII):
-        if 0 <= int(bare) < len(labels):
-            return Choice(frozenset(labels[int(bare)]))
-        return Choice(frozenset(), f"index {bare} is outside the {len(labels)} options")
+        return Choice(frozenset().union(*(part.labels for part in parts)), problem)
+    named = _named(str(target).strip(_BARE), labels)
+    if not named and not isinstance(target, bool | dict):
+        named = _indexed(target, labels, given)
+    if named:
+        return Choice(named)
+    shown = f"{labels[0]} to {labels[-1]}" if len(labels) > 1 else labels
+    return Choice(named, f"{target!r:.60} is none of the letters {shown}")
+
+
+def _named(text: str, labels: str) -> frozenset[str]:
+    """The labels that a text names; empty if it names anything else."""
+    bare = text.upper()
     several = [part.strip(_BARE) for part in _SEPARATED.split(bare) if part and part.strip(_BARE)]
-    if len(several) == 1 and len(set(bare)) == len(bare):
-        several = list(bare)  # ACD
-    if several and all(len(part) == 1 and part in labels for part in several):
-        return Choice(frozenset(several))
-    return Choice(frozenset(), f"{text!r:.60} is none of the options {labels}")
+    if len(several) == 1 and text.isupper() and list(text) == sorted(set(text)):
+        several = list(text)  # ACD
+    known = all(len(part) == 1 and part in labels for part in several)
+    return frozenset(several) if known else frozenset()
+
+
+def _indexed(target: Json, labels: str, given: bool) -> frozenset[str]:
+    """The label at an index; empty if it is none."""
+    if isinstance(target, float) and target.is_integer():
+        target = int(target)
+    text = str(target).strip()
+    if not isinstance(target, int | str) or (isinstance(target, str) and not given):
+        return frozenset()
+    if not re.fullmatch(r"\d{1,4}", text, re.ASCII) or int(text) >= len(labels):
+        return frozenset()
+    return frozenset(labels[int(text)])
 
 
 def no_number(target: Json) -> str | None:
@@ -185,5 +197,3 @@ def _lettered(target: Json) -> bool:
     if isinstance(target, list | tuple):
         return all(_lettered(item) for item in target)
     return isinstance(target, str) and max(map(len, re.findall(r"\w+", target)), default=0) == 1
-
-
