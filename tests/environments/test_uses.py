@@ -149,3 +149,38 @@ async def test_without_any_sandbox_nothing_is_asked(
     with pytest.raises(ConfigError, match="cannot run here"):
         await ran(tmp_path, loopback)
     assert not loopback.calls
+
+
+CLASS = """
+from nemo_evaluator import EvalEnvironment, SeedResult, VerifyResult, register
+
+@register("boxed")
+class Boxed(EvalEnvironment):
+    def __init__(self):
+        self._dataset = [1]
+
+    async def seed(self, idx):
+        return SeedResult(prompt="?", expected_answer="4")
+
+    async def verify(self, response, expected, sandbox=None, **metadata):
+        result = await sandbox.exec(["python3", "-c", "print(2 + 2)"])
+        return VerifyResult(float(result.stdout.strip() == expected), response)
+"""
+
+
+async def test_a_class_that_calls_its_sandbox_gets_one(tmp_path: Path, loopback: Loopback) -> None:
+    try:
+        await LocalBackend().preflight()
+    except ConfigError as error:
+        pytest.skip(f"no local sandbox here: {error}")
+    (tmp_path / "boxed.py").write_text(CLASS)
+    loopback.script(fixed_chat("4"))
+    service = {"type": "api", "url": loopback.url, "protocol": "chat_completions", "model": "m"}
+    config = {
+        "services": {"m": service},
+        "benchmarks": [{"name": str(tmp_path / "boxed.py"), "sandbox": {"type": "local"}}],
+        "output": {"dir": str(tmp_path / "out"), "report": []},
+    }
+    result = await evaluate_async(config)
+    assert result.exit_code == 0
+    assert '"reward":1.0' in (tmp_path / "out" / "boxed" / "results.jsonl").read_text()

@@ -10,9 +10,12 @@ from ..errors import ConfigError
 from ..types import Image, Json, Message, Problem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SeedResult:
-    """One problem: a ``prompt`` (the user's turn) or whole ``messages``, and what is expected."""
+    """One problem: a ``prompt`` (the user's turn) or whole ``messages``, and what is expected.
+
+    Not frozen: users fill theirs in step by step.
+    """
 
     prompt: str = ""
     expected_answer: Json = None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Sized
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, NelError
+from ..sandboxes.contract import Sandbox, SandboxSpec
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
 from .contract import VerifyTools
@@ -15,10 +17,11 @@ from .grading import Grading, attributed
 from .judged import REQUIREMENT, settled
 from .params import check_params
 from .seeds import SeedResult, from_seed
+from .uses import verify_uses_sandbox
 from .verdicts import in_view_of, to_reward
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VerifyResult:
     """The verdict of ``EvalEnvironment.verify``."""
 
@@ -115,6 +118,8 @@ class SubclassEnvironment:
         self.name = inner.name or type(inner).__name__
         self.grading = Grading(self.name)
         """What scorers of its answers are given that are not its own ``verify``."""
+        self.sandbox = SandboxSpec() if verify_uses_sandbox(type(inner).verify) else None
+        """What ``verify`` is given as its ``sandbox``, where it calls one."""
         self._size = 0
 
     async def prepare(self) -> None:
@@ -149,11 +154,20 @@ class SubclassEnvironment:
         """The verdict; what verify() raises is an InfraError."""
         shown = visible(solution.response)
         with attributed(f"{self.name}.verify", problem.idx):
-            result = await self.inner.verify(
-                shown.text, problem.target, sandbox=None, **problem.metadata
-            )
+            async with self._lent(tools) as sandbox:
+                result = await self.inner.verify(
+                    shown.text, problem.target, sandbox=sandbox, **problem.metadata
+                )
             score = _to_score(await _judged(result, problem, shown.text, tools))
         return in_view_of(shown, solution, score)
+
+    def _lent(self, tools: VerifyTools) -> AbstractAsyncContextManager[Sandbox | None]:
+        """The sandbox of one verification; None where none is called."""
+        if self.sandbox is None:
+            return nullcontext()
+        if tools.sandboxes is None:
+            raise ConfigError("needs a sandbox", where=self.name, hint="set sandbox: {type: local}")
+        return tools.sandboxes.acquire(self.sandbox)
 
     def identity(self) -> Mapping[str, Json]:
         """The class's source, its parameters, and what it tells of its data."""

@@ -43,6 +43,15 @@ def uses_sandbox(function: Callable[..., Any]) -> bool:
     )
 
 
+def verify_uses_sandbox(verify: Callable[..., Any]) -> bool:
+    """Whether a ``verify(response, expected, sandbox=None, **metadata)`` calls its sandbox."""
+    used = functions_used(verify)
+    if not used or "sandbox" not in used[0].__code__.co_varnames:
+        return False
+    calls = {"exec", "upload", "download", "upload_folder", "download_folder"}
+    return bool(calls & set(names_in(used[0].__code__)))
+
+
 def reads_target(function: Callable[..., Any]) -> bool:
     """Whether it may read the target: not if its code never does and all it calls of ours are
     scorers without one."""
