@@ -7,25 +7,39 @@ judged at several points by :func:`same_value`.
 
 from __future__ import annotations
 
-import cmath
-import math
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
-Value = int | Fraction | complex
-Env = Mapping[str, Fraction]
-Formula = Callable[[Env], Value]
+from .arithmetic import (
+    CONSTANTS,
+    DIGITS,
+    FUNCTIONS,
+    Field,
+    Unreadable,
+    Value,
+    binomial,
+    computing,
+    factorial,
+    field,
+    same,
+)
 
 MAX_LENGTH = 600
-_MAX_BITS = 60_000
 
 
-class Unreadable(ValueError):
-    """The text is not a formula of the supported kind, or has no value at the point."""
+class Point(NamedTuple):
+    """Where a formula is evaluated, and with how many digits."""
+
+    env: Mapping[str, Fraction]
+    field: Field
 
 
-_TOKEN = re.compile(r"\s*(\\[A-Za-z]+|\d+(?:\.\d+)?|\.\d+|[A-Za-z]+|[-+*/^_(){}\[\]|!])")
+Formula = Callable[[Point], Value]
+
+
+_TOKEN = re.compile(r"\s*(\\[A-Za-z]+|\d+(?:\.\d+)?|\.\d+|[A-Za-z]+|[-+*/^_(){}\[\]|!°])")
 _GREEK = frozenset(
     [
         "alpha",
@@ -53,96 +67,14 @@ _GREEK = frozenset(
 )
 
 
-def _log10(x: complex) -> complex:
-    return cmath.log(x) / math.log(10)
-
-
-_FUNCTIONS: dict[str, Callable[[complex], complex]] = {
-    "sin": cmath.sin,
-    "cos": cmath.cos,
-    "tan": cmath.tan,
-    "cot": lambda x: 1 / cmath.tan(x),
-    "sec": lambda x: 1 / cmath.cos(x),
-    "csc": lambda x: 1 / cmath.sin(x),
-    "arcsin": cmath.asin,
-    "arccos": cmath.acos,
-    "arctan": cmath.atan,
-    "sinh": cmath.sinh,
-    "cosh": cmath.cosh,
-    "tanh": cmath.tanh,
-    "ln": cmath.log,
-    "log": _log10,
-    "exp": cmath.exp,
-}
-_CONSTANTS: dict[str, complex] = {"pi": complex(math.pi), "e": complex(math.e), "i": 1j}
-_NAMES = sorted([*_FUNCTIONS, "sqrt", "pi", "abs"], key=len, reverse=True)
+_NAMES = sorted([*FUNCTIONS, "sqrt", "pi", "abs"], key=len, reverse=True)
 _OPEN = {"(": ")", "{": "}", "[": "]"}
 _START = re.compile(r"[\\\dA-Za-z.({\[]")
 
 
 def _number(text: str) -> Formula:
     value: Value = Fraction(text) if "." in text else int(text)
-    return lambda env: value
-
-
-def _power(base: Value, exponent: Value) -> Value:
-    if isinstance(exponent, Fraction) and exponent.denominator == 1:
-        exponent = int(exponent)
-    if not isinstance(base, complex) and isinstance(exponent, int):
-        if base == 0 and exponent <= 0:
-            raise Unreadable("0 to the power of nothing")
-        bits = max(abs(base.numerator), base.denominator).bit_length() * abs(exponent)
-        if bits <= _MAX_BITS:
-            return Fraction(base) ** exponent
-        raise Unreadable("too large")
-    if base == 0:
-        return 0
-    return complex(base) ** complex(exponent)
-
-
-def _root(value: Value, degree: Value) -> Value:
-    if degree == 2 and not isinstance(value, complex) and value >= 0:
-        ratio = Fraction(value)
-        top, bottom = math.isqrt(ratio.numerator), math.isqrt(ratio.denominator)
-        if top * top == ratio.numerator and bottom * bottom == ratio.denominator:
-            return Fraction(top, bottom)
-    if degree == 3 and not isinstance(value, complex) and value < 0:
-        return -_power(-value, Fraction(1, 3))  # the real cube root is meant
-    if isinstance(degree, complex) or degree == 0:
-        raise Unreadable("degree of a root")
-    return _power(value, 1 / Fraction(degree))
-
-
-def _divide(a: Value, b: Value) -> Value:
-    if b == 0:
-        raise Unreadable("division by zero")
-    if isinstance(a, complex) or isinstance(b, complex):
-        return complex(a) / complex(b)
-    return Fraction(a) / b
-
-
-def _times(a: Value, b: Value) -> Value:
-    if isinstance(a, complex) or isinstance(b, complex):
-        return complex(a) * complex(b)
-    return a * b
-
-
-def _plus(a: Value, b: Value) -> Value:
-    if isinstance(a, complex) or isinstance(b, complex):
-        return complex(a) + complex(b)
-    return a + b
-
-
-def _natural(value: Value) -> int:
-    if isinstance(value, complex) or value.denominator != 1 or not 0 <= value <= 200:
-        raise Unreadable("not a small natural number")
-    return int(value)
-
-
-def _magnitude(value: Value) -> Value:
-    if isinstance(value, complex):
-        return complex(abs(value))
-    return value if value >= 0 else -value
+    return lambda at: value
 
 
 class _Parser:
@@ -184,8 +116,8 @@ class _Parser:
     @staticmethod
     def _joined(left: Formula, right: Formula, sign: str) -> Formula:
         if sign == "+":
-            return lambda env: _plus(left(env), right(env))
-        return lambda env: _plus(left(env), _times(-1, right(env)))
+            return lambda at: at.field.plus(left(at), right(at))
+        return lambda at: at.field.plus(left(at), at.field.times(-1, right(at)))
 
     def product(self) -> Formula:
         left = self.signed()
@@ -202,30 +134,31 @@ class _Parser:
     @staticmethod
     def _applied(left: Formula, right: Formula, token: str) -> Formula:
         if token in ("/", "\\div"):
-            return lambda env: _divide(left(env), right(env))
-        return lambda env: _times(left(env), right(env))
+            return lambda at: at.field.divide(left(at), right(at))
+        return lambda at: at.field.times(left(at), right(at))
 
     def signed(self) -> Formula:
         if self.peek() in ("+", "-"):
             negative = self.take() == "-"
             inner = self.signed()
-            return (lambda env: _times(-1, inner(env))) if negative else inner
+            return (lambda at: at.field.times(-1, inner(at))) if negative else inner
         return self.power()
 
     def power(self) -> Formula:
         base = self.atom()
-        while self.peek() == "!":
-            self.take()
-            base = self._factorial(base)
+        while self.peek() in ("!", "°"):
+            base = self._followed(base, self.take())
         if self.peek() != "^":
             return base
         self.take()
         exponent = self.exponent()
-        return lambda env: _power(base(env), exponent(env))
+        return lambda at: at.field.power(base(at), exponent(at))
 
     @staticmethod
-    def _factorial(inner: Formula) -> Formula:
-        return lambda env: math.factorial(_natural(inner(env)))
+    def _followed(inner: Formula, sign: str) -> Formula:
+        if sign == "!":
+            return lambda at: factorial(inner(at))
+        return lambda at: at.field.times(inner(at), at.field.constant("degree"))
 
     def exponent(self) -> Formula:
         if self.peek() in ("-", "+"):
@@ -252,7 +185,7 @@ class _Parser:
             inner = self.sum()
             self.bars -= 1
             self.expect("|")
-            return lambda env: _magnitude(inner(env))
+            return lambda at: at.field.magnitude(inner(at))
         if token[:1].isdigit() or token[:1] == ".":
             return _number(token)
         if token[:1] == "\\" or token.isalpha():
@@ -263,18 +196,17 @@ class _Parser:
         if name in ("frac", "binom"):
             top, bottom = self.argument(), self.argument()
             if name == "frac":
-                return lambda env: _divide(top(env), bottom(env))
-            return lambda env: math.comb(_natural(top(env)), _natural(bottom(env)))
+                return lambda at: at.field.divide(top(at), bottom(at))
+            return lambda at: binomial(top(at), bottom(at))
         if name == "sqrt":
             return self.root()
         if name == "abs":
             inner = self.atom()
-            return lambda env: _magnitude(inner(env))
-        if name in _FUNCTIONS:
+            return lambda at: at.field.magnitude(inner(at))
+        if name in FUNCTIONS:
             return self.function(name)
-        if name in _CONSTANTS:
-            value = _CONSTANTS[name]
-            return lambda env: value
+        if name in CONSTANTS:
+            return lambda at: at.field.constant(name)
         if len(name) == 1 or name in _GREEK:
             return self.variable(name)
         raise Unreadable(f"unknown {name}")
@@ -284,34 +216,36 @@ class _Parser:
         if self.peek() == "[":
             degree = self.atom()
         inner = self.argument()
-        return lambda env: _root(inner(env), degree(env))
+        return lambda at: at.field.root(inner(at), degree(at))
 
     def function(self, name: str) -> Formula:
-        apply = _FUNCTIONS[name]
         exponent = base = None
         if self.peek() == "_" and name == "log":
             self.take()
-            base, apply = self.argument(), cmath.log
+            base = self.argument()
         if self.peek() == "^":
             self.take()
             exponent = self.exponent()
-            if (
-                self.tokens[self.at - 1] == "-"
-                or exponent({v: Fraction(1) for v in self.variables}) == -1
-            ):
+            if self.tokens[self.at - 1] == "-" or self.is_inverse(exponent):
                 raise Unreadable("inverse function")
         inner = self.atom() if self.peek() in _OPEN else self.power()
         while self.peek() and re.match(r"[\dA-Za-z]", self.peek()) and exponent is None:
             inner = self._applied(inner, self.power(), "*")
 
-        def value(env: Env) -> Value:
-            at = complex(inner(env))
-            result: Value = apply(at)
+        def value(at: Point) -> Value:
             if base is not None:
-                result = _divide(result, cmath.log(complex(base(env))))
-            return result if exponent is None else _power(result, exponent(env))
+                result = at.field.logarithm(inner(at), base(at))
+            else:
+                result = at.field.function(name, inner(at))
+            return result if exponent is None else at.field.power(result, exponent(at))
 
         return value
+
+    def is_inverse(self, exponent: Formula) -> bool:
+        """Whether the exponent of a function is -1."""
+        ones = dict.fromkeys(self.variables, Fraction(1))
+        with computing():
+            return bool(exponent(Point(ones, field(DIGITS[0]))) == -1)
 
     def variable(self, name: str) -> Formula:
         if self.peek() == "_":
@@ -323,7 +257,7 @@ class _Parser:
             self.take()
             name += "_" + "".join(self.tokens[start : self.at]).strip("{}")
         self.variables.add(name)
-        return lambda env: env[name]
+        return lambda at: at.env[name]
 
 
 def _tokens(text: str) -> list[str]:
@@ -379,27 +313,29 @@ def _points(variables: frozenset[str]) -> list[dict[str, Fraction]]:
     return [dict(zip(names, row, strict=False)) for row in _POINTS] if names else [{}]
 
 
-def values(formula: Formula, variables: frozenset[str]) -> list[Value | None]:
-    """Values at the fixed points; None where there is none. Raises Unreadable if nowhere."""
-    found: list[Value | None] = []
+def same_values(a: Formula, b: Formula, variables: frozenset[str]) -> list[bool | None]:
+    """At each of the fixed points whether two formulas are equal there; None where one has no
+    value. Raises Unreadable if one has none anywhere."""
+    found: list[bool | None] = []
     for env in _points(variables):
         try:
-            found.append(formula(env))
+            found.append(same(lambda f, e=env: a(Point(e, f)), lambda f, e=env: b(Point(e, f))))
         except (ArithmeticError, ValueError, RecursionError):
             found.append(None)
-    if not any(value is not None for value in found):
+    if all(verdict is None for verdict in found):
         raise Unreadable("no value anywhere")
     return found
 
 
-def same_value(a: Value, b: Value) -> bool | None:
-    """Whether two values are equal; None if floating point cannot tell."""
-    if not isinstance(a, complex) and not isinstance(b, complex):
-        return a == b
-    x, y = complex(a), complex(b)
-    if not (cmath.isfinite(x) and cmath.isfinite(y)):
-        return None
-    size, gap = max(1.0, abs(x), abs(y)), abs(x - y)
-    if gap > 1e-6 * size:
-        return False
-    return True if gap <= 1e-11 * size and size < 1e7 else None
+def values(formula: Formula, variables: frozenset[str]) -> list[Value | None]:
+    """Values at the fixed points; None where there is none. Raises Unreadable if nowhere."""
+    found: list[Value | None] = []
+    with computing():
+        for env in _points(variables):
+            try:
+                found.append(formula(Point(env, field(DIGITS[0]))))
+            except (ArithmeticError, ValueError, RecursionError):
+                found.append(None)
+    if not any(value is not None for value in found):
+        raise Unreadable("no value anywhere")
+    return found

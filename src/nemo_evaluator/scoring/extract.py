@@ -62,7 +62,7 @@ _A_LINE = re.compile(rf"(?m:^)[ \t*]{{0,4}}A[ \t]?:[ \t]{{0,4}}{_VALUE}")
 _WRAPPERS = 8  # layers of markup around one answer
 _BOXES = 8  # unreadable boxes to pass over before giving up
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
-_BARE_BOX = re.compile(r"-?\w")
+_BARE_BOX = re.compile(r"-?(?:\d+(?:[.,/]\d+)*|\\d?frac(?:\{[^{}]*\}|\d){2}|\w)")
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

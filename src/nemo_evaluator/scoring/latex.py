@@ -1,20 +1,28 @@
 r"""One spelling for answers written in LaTeX, Unicode or plain text, and their outer structure.
 
-``normal`` removes what carries no meaning (spacing, sizing, delimiters, units, degrees);
+``normal`` removes what carries no meaning (spacing, sizing, colours, delimiters, units);
 ``structure`` tells a list from a tuple, a set, an interval, a union or a matrix.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 from .extract import boxed, clean
 
 _DROP = re.compile(
     r"(?<!\\)\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|q?quad)(?![a-zA-Z])"
-    r"|(?<!\\)\\[,;:!\s]|~|\^\s*\{?\s*(?:\\circ|°)\s*\}?|°|\\degrees?\b|\\\$|€|£|\\hline"
+    r"|(?<!\\)\\[,;:!\s]|~|\\\$|€|£|\\hline|\\[hv]space\*?\s*\{[^{}]*\}|\\h?phantom\s*\{[^{}]*\}"
+    r"|\\(?:text|page|f)?color(?:box)?\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}|\\displaylimits"
 )
+_DEGREES = re.compile(
+    r"\^\s*\{?\s*(?:\\circ|°)\s*\}?|°|\\degrees?(?![a-z])|\\text\{\s*degrees?\s*\}"
+)
+_ANGLES = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_RADIANS = re.compile(r"\\pi(?![a-z])|π|arc(?:sin|cos|tan)")
+EMPTY = "∅"
 _SPELLING = {
     "\\dfrac": "\\frac",
     "\\tfrac": "\\frac",
@@ -43,6 +51,18 @@ _SPELLING = {
     "\\rbrack": "]",
     "\\pm": "±",
     "\\in": "∈",
+    "\\equiv": "≡",
+    "\\emptyset": EMPTY,
+    "\\varnothing": EMPTY,
+    "\\mathbb{R}": "ℝ",
+    "\\mathbb R": "ℝ",
+    "\\R": "ℝ",
+    "\\setminus": "∖",
+    "\\backslash": "∖",
+    "\\lor": "∨",
+    "\\vee": "∨",
+    "\\land": "∧",
+    "\\wedge": "∧",
     "\\cdot": "*",
     "\\times": "*",
     "\\div": "/",
@@ -58,8 +78,11 @@ _SPELLING = {
     "−": "-",
     "–": "-",
     "\\%": "%",
-    "²": "^2",
-    "³": "^3",
+    "⋅": "*",
+    "∙": "*",
+    "∗": "*",
+    "⁄": "/",
+    "∕": "/",
     "**": "^",
 }
 _SPELL = re.compile(
@@ -68,11 +91,43 @@ _SPELL = re.compile(
         for word in sorted(_SPELLING, key=len, reverse=True)
     )
 )
+_SAID = {
+    **dict.fromkeys(
+        ("none", "nosolution", "nosolutions", "norealsolution", "norealsolutions"), EMPTY
+    ),
+    **dict.fromkeys(("emptyset", "theemptyset", "thereisnosolution", "⟨⟩"), EMPTY),
+    **dict.fromkeys(("therearenosolutions", "therearenorealsolutions"), EMPTY),
+    **dict.fromkeys(("allrealnumbers", "allreals", "allrealx", "therealnumbers"), "ℝ"),
+}
+"""Sets that are written as words."""
+_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
+_RAISED = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
+_VULGAR = re.compile("[¼½¾⅐-⅞]")
+_ELLIPSIS = r"(?:\.\.\.|…|\\[lc]?dots)"
+_REPEATING = re.compile(
+    r"(?P<whole>\d*)\.(?P<fixed>\d*?)(?:"
+    r"\\(?:overline|bar)\s*\{?(?P<over>\d+)\}?"
+    r"|\\dot\s*\{?(?P<first>\d)\}?(?:(?P<inner>\d*)\\dot\s*\{?(?P<last>\d)\}?)?"
+    r"|(?P<marked>(?:\d[\u0304\u0305])+)|(?<=\.)\((?P<inside>\d+)\)"
+    rf"|(?P<dotted>\d{{1,6}}?)(?P=dotted){{2,}}{_ELLIPSIS})"
+)
+_MODULUS = re.compile(
+    r"\(?\s*(?:\\[pb]?mod(?![a-z])|\\(?:text|mathrm|operatorname)\s*\{\s*\(?\s*mod\s*\}|(?<![a-z])mod(?:ulo)?"
+    r"(?![a-z]))\s*\{?\s*(\w+)\s*\}?\s*\)?"
+)
+_NUMERALS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_NUMERALS += ("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen")
+_BASES = {**{word: n for n, word in enumerate(_NUMERALS, 2)}, **{str(n): n for n in range(2, 37)}}
+_BASE = re.compile(
+    r"_\s*\{?\s*\\text\s*\{\s*(?:base\s*)?(\w+)\s*\}\s*\}?"
+    r"|\s*(?:\\text\s*\{)?\s*\(?\s*base[\s~-]*(\w+)\s*\)?\s*\}?\s*$"
+)
 _TEXT = re.compile(
     r"\\(?:text(?:bf|it|rm|normal)?|mbox|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}"
 )
 _LAST_UNIT_POWER = re.compile(rf"({_TEXT.pattern})\s*\^\s*\{{?[23]\}}?\s*\.?$")
 _CONNECTIVE = re.compile(r"(?<=[\d)}\]\w$])\s*,?\s+(?:or|and)\s+(?=\S)", re.IGNORECASE)
+_RELATION = re.compile(r"<|>|!=")
 _UNIT = re.compile(
     r"(?<=[\d)}\]])\s*(?:(?!(?:or|and|pi|sqrt|sin|cos|tan|log|ln|if|for)\b)"
     r"(?:[A-Za-z]{2,12}|(?<=\s)[A-Za-z](?=[/^\s]))"
@@ -82,14 +137,15 @@ _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _GROUP_BRACES = re.compile(r"(?<=\d)(?:\{,\}|,\\!)\s?(?=\d{3})")
 # \\le as it comes out of a text that was escaped twice; a line break is followed by no letter
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z]{2})")
-_STRAY_BOX = re.compile(r"\\?(?:begin)?boxed\s*(?=\{)")
+_STRAY_BOX = re.compile(r"\\?(?:begin)?boxed\s*(?=\{)|\\boxed(?![a-zA-Z])")
 _ENVIRONMENT = re.compile(
     r"\\begin\s*\{([a-z]*matrix|array)\}(?:\{[a-z|]*\})?(.*)\\end\s*\{\1\}", re.DOTALL
 )
 
 
-def normal(text: str) -> str:
-    r"""The answer in one spelling.
+def normal(text: str, *, degrees: bool = False) -> str:
+    r"""The answer in one spelling. ``degrees``: keep the sign of degrees, which otherwise is a unit
+    except under a sine.
 
     >>> normal(r"$\dfrac{1}{2}\text{ cm}$"), normal(r"\left( 3, \frac{\pi}{2} \right)")
     ('\\frac{1}{2}', '( 3, \\frac{\\pi }{2} )')
@@ -101,15 +157,65 @@ def normal(text: str) -> str:
         text = _DOUBLED.sub(r"\\", text)
     text = _GROUP_BRACES.sub(",", text)
     text = _STRAY_BOX.sub("", text)
+    text = _DEGREES.sub("°" if degrees or _ANGLES.search(text) else " ", text)
     text = _DROP.sub(" ", text)
+    text = _numerals(text)
     if "\\text" in text or "\\m" in text or "\\op" in text:
         text = _without_text(text)
     text = _SPELL.sub(lambda match: _SPELLING[match[0]], text)
     text = text.replace("$", "")
-    text = _CONNECTIVE.sub(", ", text)
+    text = _CONNECTIVE.sub(_connected, text)
     text = _UNIT.sub("", text.strip())
     text = _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
-    return _unwrapped(" ".join(text.split()).rstrip(".").strip())
+    text = _unwrapped(" ".join(text.split()).rstrip(".").strip())
+    return _SAID.get("".join(text.casefold().split()), text) if len(text) < 40 else text
+
+
+def in_degrees(text: str, other: str) -> bool:
+    """Whether a sign of degrees in a text is a number: its counterpart is an angle in radians."""
+    return _DEGREES.search(text) is not None and _RADIANS.search(other) is not None
+
+
+def _numerals(text: str) -> str:
+    """Numbers in notations of their own: raised digits, ``½``, ``0.\\overline{3}``, bases."""
+    if not text.isascii():
+        text = _RAISED.sub(lambda m: f"^{{{''.join(_SUPERSCRIPTS[c] for c in m[0])}}}", text)
+        text = _VULGAR.sub(_vulgar, text)
+    if "." in text:
+        text = _REPEATING.sub(_fraction, text)
+    if "mod" in text:
+        text = _MODULUS.sub(r" mod \1", text)
+    if "base" in text or "_" in text:
+        text = _BASE.sub(_with_base, text)
+    return text
+
+
+def _vulgar(match: re.Match[str]) -> str:
+    top, bottom = unicodedata.normalize("NFKC", match[0]).split("\u2044")
+    return rf"\frac{{{top}}}{{{bottom}}}"
+
+
+def _fraction(match: re.Match[str]) -> str:
+    """A decimal that repeats, as the fraction it is."""
+    parts = match.groupdict()
+    again = "".join(parts[name] or "" for name in ("over", "first", "inner", "last", "inside"))
+    again += parts["dotted"] or re.sub(r"\D", "", parts["marked"] or "")
+    fixed = parts["fixed"]
+    below = (10 ** len(again) - 1) * 10 ** len(fixed)
+    above = int((parts["whole"] or "0") + fixed + again) - int((parts["whole"] or "0") + fixed)
+    return rf"\frac{{{above}}}{{{below}}}"
+
+
+def _with_base(match: re.Match[str]) -> str:
+    base = _BASES.get((match[1] or match[2]).lower())
+    return match[0] if base is None else f"_{base}"
+
+
+def _connected(match: re.Match[str]) -> str:
+    """``or`` and ``and`` between relations join sets; between values they are commas."""
+    if not _RELATION.search(match.string):
+        return ", "
+    return " ∨ " if "or" in match[0].lower() else " ∧ "
 
 
 def _without_text(text: str) -> str:
@@ -123,7 +229,9 @@ def _without_text(text: str) -> str:
 
 def _kept_word(match: re.Match[str]) -> str:
     word = match[1].strip()
-    if word.lower() in ("or", "and", ",", "and/or"):
+    if word.lower() in ("or", "and"):
+        return f" {word.lower()} "
+    if word.lower() in (",", "and/or"):
         return ", "
     before = match.string[: match.start()].rstrip()
     follows_value = bool(before) and (before[-1].isalnum() or before[-1] in ")}]|%")
@@ -153,7 +261,7 @@ def matching(text: str, start: int) -> int | None:
     return None
 
 
-def split(text: str, separators: str = ",;") -> list[str]:
+def split(text: str, separators: str = ",;∨∧") -> list[str]:
     """Parts at separators outside all brackets."""
     parts, depth, start = [], 0, 0
     for at, char in enumerate(text):

@@ -16,8 +16,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from . import numbers
-from .expression import Unreadable, Value, read, same_value, values
-from .latex import Structure, normal, split, structure
+from .arithmetic import Unreadable, computing, is_exact
+from .expression import Formula, read, same_values, values
+from .latex import Structure, in_degrees, normal, split, structure
+from .notation import decide_notation, decide_times
+from .reals import decide_sets
 
 DEFAULT_TIMEOUT = 5.0
 """Seconds the symbolic comparison of one answer may take."""
@@ -28,6 +31,7 @@ ROUNDED_PLACES = 6
 _RELATES = re.compile(r"[<=>∈:]")
 _RELATION = re.compile(r"(<=|>=|!=|<|>)")
 _SIMPLE_NAME = re.compile(r"[^\d+\-*/^=<>][^+\-*/^=<>]{0,60}")
+_BASED = re.compile(r"\d\s*_")
 _WORDS = re.compile(r"[^\W\d_][^\d+*/=<>\\]*")
 _DECIMAL = re.compile(r"-?\d*\.(\d+)")
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
@@ -56,7 +60,10 @@ def decide(a: str, b: str) -> bool | None:
         return True
     if len(a) > MAX_ANSWER or len(b) > MAX_ANSWER:
         return False
-    first, second = normal(a), normal(b)
+    if (times := decide_times(a, b)) is not None:
+        return times
+    first = normal(a, degrees=in_degrees(a, b))
+    second = normal(b, degrees=in_degrees(b, a))
     if not first or not second:
         return False
     return _decide(first, second, 0)
@@ -67,23 +74,30 @@ def _decide(a: str, b: str, depth: int) -> bool | None:
         return True
     if depth > 4:
         return None
-    mine, gold = _plain(a), _plain(b)
-    if mine is not None and gold is not None:
-        same = numbers.same(mine, gold) or _rounds_to(a, mine, gold) or _rounds_to(b, gold, mine)
-        if same or "," not in a + b:  # "1,2" may be a decimal or two numbers
-            return same
-    elif mine is not None or gold is not None:
-        number, other = (a, b) if gold is None else (b, a)
-        if "," not in number and _no_number(other):
-            return False
-    if (by_words := _by_words(a, b)) is not None:
-        return by_words
+    for reader in (decide_notation, decide_sets, _by_numbers, _by_words):
+        if (verdict := reader(a, b)) is not None:
+            return verdict
     if (by_relation := _by_relation(a, b, depth)) is not None:
         return by_relation
     first, second = structure(a), structure(b)
     if first.kind != "value" or second.kind != "value":
         return _by_structure(first, second, depth)
+    if _BASED.search(a) or _BASED.search(b):
+        return False  # no reader of formulas knows digits of another base
     return _by_value(a, b)
+
+
+def _by_numbers(a: str, b: str) -> bool | None:
+    mine, gold = _plain(a), _plain(b)
+    if mine is not None and gold is not None:
+        same = numbers.same(mine, gold) or _rounds_to(a, mine, gold) or _rounds_to(b, gold, mine)
+        # "1,2" may be a decimal or two numbers
+        return same if same or "," not in a + b else None
+    if mine is not None or gold is not None:
+        number, other = (a, b) if gold is None else (b, a)
+        if "," not in number and _no_number(other):
+            return False
+    return None
 
 
 @lru_cache(maxsize=4096)
@@ -206,11 +220,7 @@ def _same_equation(left: list[str], right: list[str]) -> bool | None:
         pairs = list(zip(values(first, both), values(second, both), strict=True))
     except Unreadable:
         return None
-    exact = [
-        Fraction(x) / y
-        for x, y in pairs
-        if x is not None and y and not isinstance(x, complex) and not isinstance(y, complex)
-    ]
+    exact = [Fraction(x) / y for x, y in pairs if is_exact(x) and is_exact(y) and y]
     if len(exact) < 3:
         return None
     return len(set(exact)) == 1 and exact[0] != 0
@@ -232,6 +242,8 @@ def _by_structure(first: Structure, second: Structure, depth: int) -> bool | Non
         return _in_order(first, second, depth)
     if kinds == {"matrix"}:
         return False if first.brackets != second.brackets else _in_order(first, second, depth)
+    if kinds == {"set", "tuple"}:  # a point is no set; brackets are often meant as a list
+        return False if "(" in first.brackets + second.brackets else None
     if kinds == {"list", "tuple"}:
         return _in_order(first, second, depth)
     if kinds <= {"list", "set"} or kinds == {"union"}:
@@ -277,27 +289,29 @@ def _by_value(a: str, b: str) -> bool | None:
         first, names = read(a)
         second, others = read(b)
         both = names | others
-        pairs = list(zip(values(first, both), values(second, both), strict=True))
+        verdicts = same_values(first, second, both)
     except Unreadable:
         return None
-    verdicts: list[bool | None] = [_same(x, y) for x, y in pairs if x is not None or y is not None]
     if not both:
-        return verdicts[0] or (_long_decimal(a, b, pairs[0]) if verdicts[0] is False else None)
+        return True if verdicts[0] else _long_decimal(a, b, first, second)
     if False in verdicts:
         # a name on one side only may be a unit: leave that to the symbolic reader
         return False if (names ^ others).isdisjoint(_UNIT_LETTERS) else None
-    return True if None not in verdicts and len(verdicts) > 2 else None
+    return True if verdicts.count(True) > 2 else None
 
 
-def _same(x: Value | None, y: Value | None) -> bool | None:
-    return None if x is None or y is None else same_value(x, y)
-
-
-def _long_decimal(a: str, b: str, pair: tuple[Value | None, Value | None]) -> bool:
+def _long_decimal(a: str, b: str, first: Formula, second: Formula) -> bool:
     places = max(len(m[1]) if (m := _DECIMAL.fullmatch(t)) else 0 for t in (a, b))
-    if places < ROUNDED_PLACES or pair[0] is None or pair[1] is None:
+    if places < ROUNDED_PLACES:
         return False
-    return abs(complex(pair[0]) - complex(pair[1])) < 10.0**-places
+    nothing: frozenset[str] = frozenset()
+    [x], [y] = values(first, nothing), values(second, nothing)
+    with computing():
+        return (
+            bool(abs(x - y) < Fraction(1, 10**places))
+            if is_exact(x - y)
+            else bool(abs(x - y) * 10**places < 1)
+        )
 
 
 def math_equal(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathVerdict:
