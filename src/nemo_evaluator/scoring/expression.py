@@ -327,9 +327,9 @@ def same_values(a: Formula, b: Formula, variables: frozenset[str]) -> list[bool 
     return found
 
 
-def values(formula: Formula, variables: frozenset[str]) -> list[Value | None]:
+def values(formula: Formula, variables: frozenset[str]) -> list[Value]:
     """Values at the fixed points; None where there is none. Raises Unreadable if nowhere."""
-    found: list[Value | None] = []
+    found: list[Value] = []
     with computing():
         for env in _points(variables):
             try:

@@ -307,11 +307,7 @@ def _long_decimal(a: str, b: str, first: Formula, second: Formula) -> bool:
     nothing: frozenset[str] = frozenset()
     [x], [y] = values(first, nothing), values(second, nothing)
     with computing():
-        return (
-            bool(abs(x - y) < Fraction(1, 10**places))
-            if is_exact(x - y)
-            else bool(abs(x - y) * 10**places < 1)
-        )
+        return bool(abs(x - y) * 10**places < 1)
 
 
 def math_equal(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathVerdict:

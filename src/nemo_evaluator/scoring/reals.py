@@ -172,7 +172,7 @@ def _value(text: str) -> Any:
     if variables:
         raise Unreadable("a bound with variables")
     [value] = values(formula, variables)
-    if not is_exact(value) and getattr(value, "imag", 0):
+    if value is None or (not is_exact(value) and value.imag != 0):
         raise Unreadable("not real")
     return value if is_exact(value) else value.real
 
@@ -223,10 +223,17 @@ def _touch(high: Bound, low: Bound) -> bool:
     return order < 0 or (order == 0 and (low.closed or high.closed))
 
 
+def _by_low(a: Piece, b: Piece) -> int:
+    return _lows(a.low, b.low)
+
+
+_BY_LOW = cmp_to_key(_by_low)
+
+
 def _sorted(pieces: Pieces) -> Pieces:
     """Pieces in order, those that touch made one."""
     merged: Pieces = []
-    for piece in sorted(pieces, key=cmp_to_key(lambda a, b: _lows(a.low, b.low))):
+    for piece in sorted(pieces, key=_BY_LOW):
         if merged and _touch(merged[-1].high, piece.low):
             last = merged.pop()
             high = last.high if _highs(last.high, piece.high) >= 0 else piece.high
