@@ -319,12 +319,16 @@ def same_values(a: Formula, b: Formula, variables: frozenset[str]) -> list[bool 
     found: list[bool | None] = []
     for env in _points(variables):
         try:
-            found.append(same(lambda f, e=env: a(Point(e, f)), lambda f, e=env: b(Point(e, f))))
+            found.append(same(_at(a, env), _at(b, env)))
         except (ArithmeticError, ValueError, RecursionError):
             found.append(None)
     if all(verdict is None for verdict in found):
         raise Unreadable("no value anywhere")
     return found
+
+
+def _at(formula: Formula, env: Mapping[str, Fraction]) -> Callable[[Field], Value]:
+    return lambda field: formula(Point(env, field))
 
 
 def values(formula: Formula, variables: frozenset[str]) -> list[Value]:

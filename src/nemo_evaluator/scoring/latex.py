@@ -115,8 +115,10 @@ _MODULUS = re.compile(
     r"\(?\s*(?:\\[pb]?mod(?![a-z])|\\(?:text|mathrm|operatorname)\s*\{\s*\(?\s*mod\s*\}|(?<![a-z])mod(?:ulo)?"
     r"(?![a-z]))\s*\{?\s*(\w+)\s*\}?\s*\)?"
 )
-_NUMERALS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_NUMERALS += ("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen")
+_NUMERALS = (
+    *("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen"),
+)
 _BASES = {**{word: n for n, word in enumerate(_NUMERALS, 2)}, **{str(n): n for n in range(2, 37)}}
 _BASE = re.compile(
     r"_\s*\{?\s*\\text\s*\{\s*(?:base\s*)?(\w+)\s*\}\s*\}?"
