@@ -8,6 +8,7 @@ Errors, and whatever else a scorer does with it, are left to the run.
 from __future__ import annotations
 
 import inspect
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,9 @@ from .verdicts import to_score
 
 PROBE_SECONDS = 5.0
 """Longest time spent on asking about the rows of a benchmark."""
+NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,9})?")
+"""What every scorer but one of letters can meet."""
+LETTERS = {"multichoice_regex", "mcq_extract"}
 SLOW_SECONDS = 0.05
 """A scorer that takes longer on one row is not asked about others: it does more than compare."""
 
@@ -30,12 +34,23 @@ class Probe:
 
     def __init__(self, scorer: Callable[..., Any], config: Mapping[str, Json]) -> None:
         self._scorer, self._config = scorer, config
-        self._asks = _calls_ours(scorer)
+        ours = _called_of_ours(scorer)
+        self._asks = bool(ours)
+        self._of_letters = bool(ours & LETTERS)
+        self._fine: set[tuple[Any, ...]] = set()
+        """Targets that can be met, with what else the answer may depend on."""
         self._spent = 0.0
 
     def check(self, problem: Problem, metadata: Mapping[str, Json]) -> None:
         """Raise ConfigError where no answer can meet the target."""
         if not self._asks or self._spent > PROBE_SECONDS:
+            return
+        text = target_text(problem.target)
+        if not self._of_letters and NUMBER.fullmatch(text):
+            return
+        options = [len(str(metadata.get(name) or "")) for name in ("choices", "options")]
+        key = (type(problem.target), text, *options)
+        if key in self._fine:
             return
         started = time.monotonic()
         why = self._refused(problem, metadata)
@@ -46,6 +61,7 @@ class Probe:
             raise ConfigError(
                 f"no answer can meet the target: {why}", hint="fix the rows or leave them out"
             )
+        self._fine.add(key)
 
     def _refused(self, problem: Problem, metadata: Mapping[str, Json]) -> str | None:
         text = target_text(problem.target)
@@ -65,8 +81,8 @@ class Probe:
         return found[0] if found and not met else None
 
 
-def _calls_ours(scorer: Callable[..., Any]) -> bool:
-    """Whether it is one of our scorers, or a synchronous function whose code names one."""
+def _called_of_ours(scorer: Callable[..., Any]) -> set[str]:
+    """Names of our scorers that a synchronous function is, or calls."""
     if inspect.iscoroutinefunction(inspect.unwrap(scorer)):
-        return False
-    return any(used.__module__.startswith(OURS) for used in functions_used(scorer))
+        return set()
+    return {used.__name__ for used in functions_used(scorer) if used.__module__.startswith(OURS)}
