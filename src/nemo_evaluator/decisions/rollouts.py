@@ -14,13 +14,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..files.reading import UNREADABLE, first_line, open_regular, read_lines
 from ..finish import FinishReason
 from ..results.layout import RESULTS, UNSCORED
 from ..results.result_row import has_verdict
@@ -109,18 +110,18 @@ def read_rollouts(folder: Path) -> Rollouts | None:
     for path in paths:
         offsets = rows.add(path)
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 _read(file, path, columns, offsets)
         except OSError as error:
             raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
     return columns.rollouts(rows) if paths else None
 
 
-def _read(file: IO[bytes], path: Path, columns: _Columns, offsets: array[int]) -> None:
+def _read(file: BinaryIO, path: Path, columns: _Columns, offsets: array[int]) -> None:
     for number, (offset, text) in enumerate(_lines(file), 1):
         try:
             line = _DECODER.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             if not text.endswith(b"\n"):
                 columns.ignored["a torn last line"] += 1
                 continue
@@ -137,20 +138,16 @@ def rollouts_of(rows: Sequence[Mapping[str, Any]]) -> Rollouts:
     return columns.rollouts(rows)
 
 
-def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    for text in file:
-        if not text.isspace():
-            yield offset, text
-        offset += len(text)
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    return ((offset, text) for offset, text in read_lines(file) if not text.isspace())
 
 
 def _tolerant(text: bytes, where: str) -> _Line:
     """A line with what other writers put there: NaN, numbers as text, nulls."""
     try:
         row = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"is not JSON: {error}", where=where) from None
+    except UNREADABLE as error:
+        raise ConfigError(f"is not JSON: {first_line(error)}", where=where) from None
     return _checked(row, where)
 
 

@@ -141,7 +141,7 @@ def _stale_one(folder: Path) -> bool:
     bundles = list(folder.glob(BUNDLES))
     if bundles and not os.access(folder, os.W_OK):
         return False
-    written = max((bundle.stat().st_mtime_ns for bundle in bundles), default=-1)
+    written = max((bundle.lstat().st_mtime_ns for bundle in bundles), default=-1)
     return written < journal.stat().st_mtime_ns
 
 

@@ -103,7 +103,9 @@ class LineFile:
     def _set_tail_aside(self, end: int) -> None:
         with LineFile(self.path.with_suffix(".torn")) as torn:
             for offset in range(end, self.size, CHUNK):
-                torn.append(os.pread(self._fd, min(CHUNK, self.size - offset), offset))
+                chunk = os.pread(self._fd, min(CHUNK, self.size - offset), offset)
+                if chunk.strip(b"\0"):  # a power failure can leave a long tail of zeros
+                    torn.append(chunk)
             torn.append(b"\n")
         os.ftruncate(self._fd, end)
         self.size = end

@@ -18,8 +18,9 @@ from ..errors import ConfigError
 
 DOCUMENT_BYTES = 64 << 20
 """A larger JSON document is refused; the largest we write is a bundle with about a megabyte."""
-LINE_BYTES = 256 << 20
-"""A longer line is not read."""
+LINE_BYTES = 64 << 20
+"""Of a longer line only the beginning is read."""
+PIECE = 1 << 20
 UNREADABLE = (ValueError, RecursionError)
 """What decoding foreign bytes raises: no JSON, no UTF-8, the wrong shape, nested too deeply."""
 
@@ -71,15 +72,38 @@ def read_json(path: Path, shape: type[T]) -> T:
 
 
 def read_lines(file: BinaryIO, limit: int = LINE_BYTES) -> Iterator[tuple[int, bytes]]:
-    """Each line with its offset and its end; one beyond the limit is cut there and has no end."""
+    """Each line with its offset and its end; of one beyond the limit only the beginning."""
     offset = 0
-    while line := file.readline(limit):
+    while line := file.readline(PIECE):
+        length = len(line)
+        if length == PIECE and not line.endswith(b"\n"):
+            line, length = _long_line(file, line, limit)
         yield offset, line
-        offset += len(line)
-        while not line.endswith(b"\n") and len(line) == limit and (rest := file.readline(limit)):
-            offset += len(rest)
-            if rest.endswith(b"\n"):
-                break
+        offset += length
+
+
+def _long_line(file: BinaryIO, begin: bytes, limit: int) -> tuple[bytes, int]:
+    """The rest of a line, and how long it is."""
+    parts, length = [begin], len(begin)
+    while piece := file.readline(PIECE):
+        if length < limit:
+            parts.append(piece[: limit - length])
+        length += len(piece)
+        if piece.endswith(b"\n"):
+            break
+    return b"".join(parts), length
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines of a file that may not be there. Raises ConfigError if it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            for _, line in read_lines(file):
+                yield line
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
 
 
 def first_line(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from typing import TypedDict
 import msgspec
 
 from ..errors import ConfigError
+from ..files.reading import open_regular, read_lines
 from ..types import (
     BenchmarkPlan,
     ErrorInfo,
@@ -123,12 +124,10 @@ def last_lines(path: Path) -> dict[RolloutKey, int]:
     """Where the last line of each rollout starts, in (problem_idx, repeat) order: other tools
     write in the order of completion, and append a rollout again after a resume."""
     found: dict[RolloutKey, int] = {}
-    offset = 0
-    with path.open("rb") as file:
-        for line in file:
+    with open_regular(path) as file:
+        for offset, line in read_lines(file):
             if (key := read_key(line)) is not None:
                 found[key] = offset
-            offset += len(line)
     return dict(sorted(found.items()))
 
 

@@ -2,19 +2,24 @@
 
 A reply that was paid for is never paid again: a verification that is repeated finds it here, by the
 digest of what was asked. Unreadable replies are kept too, since they were paid for, but never used.
-A torn last line, as kill -9 leaves it, is skipped.
+A torn last line, as kill -9 leaves it, and a line whose checksum does not match are skipped.
 """
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from ..config.scrubber import encoded
+from ..files.lines import LineFile
+from ..files.reading import UNREADABLE, open_regular, read_lines
 from ..types import Generation, Record, Usage
+from .sealed import Seal, check, sealed
+
+log = logging.getLogger("nemo_evaluator.results")
 
 
 class Judgement(Record, frozen=True, kw_only=True):
@@ -68,7 +73,8 @@ class JudgementFile:
         self._path = path
         self._offsets: dict[str, int] | None = None
         self._unreadable: dict[str, int] = {}
-        self._fd = -1
+        self._file: LineFile | None = None
+        self._unsaved: list[Judgement] = []
 
     def find(self, key: str) -> Generation | None:
         """The readable reply to what has this key."""
@@ -79,8 +85,8 @@ class JudgementFile:
         """The same, with whose it was."""
         offset = self._index().get(key)
         if offset is None:
-            return None
-        with self._path.open("rb") as file:
+            return next((kept for kept in self._unsaved if kept.key == key and kept.readable), None)
+        with open_regular(self._path) as file:
             file.seek(offset)
             return msgspec.json.decode(file.readline(), type=Judgement)
 
@@ -90,34 +96,43 @@ class JudgementFile:
         return self._unreadable.get(key, 0)
 
     def append(self, judgement: Judgement) -> None:
-        """Write a reply. Raises OSError."""
+        """Write a reply. Raises OSError; the reply is kept, and written with the next one."""
+        self._unsaved.append(judgement)
+        self._save()
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        try:
+            self._save()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            log.error("%s: %d replies are lost: %s", self._path, len(self._unsaved), reason)
+            self._unsaved = []
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _save(self) -> None:
         index = self._index()
-        if self._fd < 0:
-            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            if _torn(self._path):
-                os.write(self._fd, b"\n")
-        offset = os.fstat(self._fd).st_size
-        os.write(self._fd, encoded(judgement, msgspec.json.encode) + b"\n")
+        while self._unsaved:
+            if self._file is None:
+                self._file = LineFile(self._path)
+            judgement = self._unsaved[0]
+            offset = self._file.append(sealed(encoded(judgement, msgspec.json.encode)))
+            self._note(index, judgement, offset)
+            del self._unsaved[0]
+
+    def _note(self, index: dict[str, int], judgement: Judgement, offset: int) -> None:
         if judgement.readable:
             index[judgement.key] = offset
         else:
             self._unreadable[judgement.key] = self._unreadable.get(judgement.key, 0) + 1
 
-    def close(self) -> None:
-        """Safe to call twice."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
     def _index(self) -> dict[str, int]:
         if self._offsets is None:
             self._offsets = {}
             for offset, judgement in _read(self._path):
-                if judgement.readable:
-                    self._offsets[judgement.key] = offset
-                else:
-                    count = self._unreadable.get(judgement.key, 0)
-                    self._unreadable[judgement.key] = count + 1
+                self._note(self._offsets, judgement, offset)
         return self._offsets
 
 
@@ -130,24 +145,16 @@ def judge_totals(path: Path) -> JudgeTotals:
 
 
 def _read(path: Path) -> Iterator[tuple[int, Judgement]]:
-    if not path.exists():
+    """Replies that are as they were written. One that is torn or damaged is asked for again."""
+    try:
+        file = open_regular(path)
+    except FileNotFoundError:
         return
-    offset = 0
-    with path.open("rb") as file:
-        for line in file:
+    with file:
+        for offset, line in read_lines(file):
+            if check(line) is Seal.BROKEN:
+                continue
             try:
-                judgement = msgspec.json.decode(line, type=Judgement)
-            except msgspec.DecodeError:
-                pass  # torn by a kill; the reply is asked for again
-            else:
-                yield offset, judgement
-            offset += len(line)
-
-
-def _torn(path: Path) -> bool:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        if not size:
-            return False
-        file.seek(size - 1)
-        return file.read(1) != b"\n"
+                yield offset, msgspec.json.decode(line, type=Judgement)
+            except UNREADABLE:
+                continue

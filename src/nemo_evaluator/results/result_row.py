@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from ..files.reading import UNREADABLE, lines_of
 from ..types import Failure, Json, Outcome, Record, RolloutKey
 from .layout import RESULTS, UNSCORED
 
@@ -130,17 +131,16 @@ def read_rows(folder: Path) -> Iterator[ResultRow]:
 
 def rows_of(path: Path) -> Iterator[ResultRow]:
     """The rows of one file; lines that are no rows are left out."""
-    with path.open("rb") as file:
-        for line in file:
-            if (row := decode_row(line)) is not None:
-                yield row
+    for line in lines_of(path):
+        if (row := decode_row(line)) is not None:
+            yield row
 
 
 def decode_row(line: bytes) -> ResultRow | None:
     """One line, ours or another tool's; None where it is no row."""
     try:
         row = _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return _foreign(line)
     if row.reward is not None and not has_verdict(row.outcome, row.scoring_details):
         return msgspec.structs.replace(row, reward=None)
@@ -162,7 +162,7 @@ def read_key(line: bytes) -> RolloutKey | None:
     """Which rollout a line is of, without reading its texts; None where it is no row."""
     try:
         found = _keys.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         row = _foreign(line)
         return row.key if row is not None else None
     return RolloutKey(found.problem_idx, found.repeat)

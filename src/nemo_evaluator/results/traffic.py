@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ConfigError
+from ..files.reading import UNREADABLE, lines_of
 from ..types import RolloutKey
 from .layout import TRAFFIC
 from .result_row import ResultRow, read_rows
@@ -49,7 +50,8 @@ class SessionTotals:
         """One call."""
         self.calls += 1
         self.errors += "error_type" in row
-        self.tokens += (row.get("usage") or {}).get("total_tokens") or 0
+        tokens = (row.get("usage") or {}).get("total_tokens")
+        self.tokens += tokens if isinstance(tokens, int) else 0
         self.latency_ms += row.get("latency_ms") or 0.0
         if (cost := row.get("cost_usd")) is not None:
             self.cost_usd = (self.cost_usd or 0.0) + cost
@@ -91,15 +93,27 @@ def traffic_files(directory: Path, benchmark: str | None = None) -> list[Path]:
 
 
 def calls(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a log; a torn last line is left out."""
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                row = _decode(line)
-            except msgspec.DecodeError:
-                continue
-            if isinstance(row, dict):
-                yield row
+    """The lines of a log; a torn last line, and what is no call, are left out."""
+    for line in lines_of(path):
+        try:
+            row = _decode(line)
+        except UNREADABLE:
+            continue
+        if isinstance(row, dict) and all(_is_of(row.get(key), *KINDS[key]) for key in KINDS):
+            yield row
+
+
+KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("problem_idx", "repeat", "attempt"), (int,)),
+    **dict.fromkeys(("latency_ms", "cost_usd"), (int, float)),
+    **dict.fromkeys(("benchmark", "session_id"), (str,)),
+    "usage": (dict,),
+}
+"""What sums and keys are made of; None where it is not known."""
+
+
+def _is_of(value: object, *kinds: type) -> bool:
+    return value is None or (isinstance(value, kinds) and not isinstance(value, bool))
 
 
 def sessions(path: Path) -> list[SessionTotals]:

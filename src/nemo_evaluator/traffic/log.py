@@ -22,6 +22,8 @@ from typing import Any
 
 from ..config.proxy import ModelTrafficCaptureConfig
 from ..config.scrubber import encoded
+from ..errors import ConfigError
+from ..files.lines import LineFile
 from ..types import Usage
 from .dialects import DIALECTS
 from .retry import error_message
@@ -211,6 +213,7 @@ class _File:
         self._pending = 0
         self._size = path.stat().st_size if path.exists() else 0
         self._timer: asyncio.TimerHandle | None = None
+        self._file: LineFile | None = None
         self.closed = False
 
     @property
@@ -231,6 +234,9 @@ class _File:
 
     def close(self) -> None:
         self._flush()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _flush(self) -> None:
         if self._timer is not None:
@@ -240,10 +246,13 @@ class _File:
         if not data or self.closed:
             return
         try:
-            with self._path.open("ab") as file:
-                file.write(data)
+            if self._file is None:
+                self._file = LineFile(self._path, shared=True)
+            self._file.append(data)
         except OSError as error:
             self._give_up(error.strerror or str(error))
+        except ConfigError as error:
+            self._give_up(error.what)
 
     def _give_up(self, reason: str) -> None:
         self.closed = True

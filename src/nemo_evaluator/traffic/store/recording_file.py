@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...errors import ConfigError
+from ...files.lines import LineFile
+from ...files.reading import open_regular, read_lines
 from ...types import Record
 from ..types import CallContext
 from ..wire import decode
@@ -86,17 +88,14 @@ class RecordingWriter:
         self._timer: asyncio.TimerHandle | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-            size = os.fstat(self._fd).st_size
-            if size and os.pread(self._fd, 1, size - 1) != b"\n":
-                os.write(self._fd, b"\n")  # ends what a killed process began
+            self._file: LineFile | None = LineFile(path, shared=True, follow_links=True)
         except OSError as error:
             where = f"recording {path}"
             raise ConfigError(f"cannot write there: {error.strerror}", where=where) from None
 
     def add(self, line: bytes) -> None:
         """One line, without its end."""
-        if self._fd is None:
+        if self._file is None:
             return
         self._lines.append(line)
         self._pending += len(line)
@@ -115,20 +114,18 @@ class RecordingWriter:
             self._timer.cancel()
             self._timer = None
         lines, self._lines, self._pending = self._lines, [], 0
-        if not lines or self._fd is None:
+        if not lines or self._file is None:
             return
-        data = memoryview(b"\n".join([*lines, b""]))
         try:
-            while data:
-                data = data[os.write(self._fd, data) :]
+            self._file.append(b"\n".join([*lines, b""]))
         except OSError as error:
             log.error("%s: the recording ends here: %s", self.path, error.strerror)
             self._end()
 
     def _end(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class Recording:
@@ -141,7 +138,7 @@ class Recording:
         self._places: dict[bytes, int] = {}
         self._rollouts: dict[tuple[str, int, int], array[int]] = {}
         try:
-            self._fd: int | None = os.open(path, os.O_RDONLY)
+            self._fd: int | None = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             self._load()
         except OSError as error:
             where = f"recording {path}"
@@ -166,9 +163,9 @@ class Recording:
 
     def _load(self) -> None:
         read_head = msgspec.json.Decoder(Head).decode
-        bad = place = 0
-        with self.path.open("rb") as file:
-            for line in file:
+        bad = 0
+        with open_regular(self.path) as file:
+            for place, line in read_lines(file):
                 if line.strip():
                     try:
                         head = _lenient_head(line, read_head)
@@ -176,7 +173,6 @@ class Recording:
                         bad += 1
                     else:
                         self._note(head, place)
-                place += len(line)
         if bad:
             log.warning("%s: %d broken lines are left out", self.path, bad)
 
