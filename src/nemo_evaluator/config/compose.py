@@ -32,7 +32,11 @@ class _Search:
 
 def compose(path: Path) -> tuple[Node, tuple[str, ...]]:
     """The tree of a file with everything it builds on, and the files read. Raises ConfigError."""
-    search = _Search([path.resolve().parent / "conf", *_common_folders()])
+    try:
+        beside = path.resolve().parent / "conf"
+    except (OSError, RuntimeError):
+        raise ConfigError("is a loop of symbolic links", where=str(path)) from None
+    search = _Search([beside, *_common_folders()])
     root = _compose(path, search, (), None)
     if not root.value:
         raise ConfigError("is empty", where=str(path), hint="it needs services and benchmarks")

@@ -35,9 +35,14 @@ def check_regular(fd: int, path: Path) -> None:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open for reading, without waiting for a writer of a FIFO. Raises OSError, and ConfigError for
-    what is not a regular file."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    """Open for reading, without waiting for a writer of a FIFO. Raises FileNotFoundError, and
+    ConfigError for what is not a regular file or cannot be opened."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
     try:
         check_regular(fd, path)
     except BaseException:

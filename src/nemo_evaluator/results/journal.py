@@ -18,7 +18,6 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from ..config.scrubber import encoded
-from ..errors import ConfigError
 from ..files.reading import UNREADABLE, open_regular, read_lines
 from ..types import (
     BenchmarkPlan,
@@ -240,8 +239,6 @@ class _Scanner:
             file = open_regular(path)
         except FileNotFoundError:
             return
-        except OSError as error:
-            raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
         with file:
             for piece in _pieces(file):
                 if piece.torn:
