@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from loopback import Loopback, Manner, Reply, Script, answer, chat_body, json_reply, sse
 
-from nemo_evaluator.errors import InfraError, ModelError
+from nemo_evaluator.engine.accounts import of_session
+from nemo_evaluator.errors import BudgetExceeded, InfraError, ModelError
 from nemo_evaluator.solvers.simple import to_solution
 from nemo_evaluator.traffic import answers
 from nemo_evaluator.traffic.client import ModelClient
@@ -70,6 +71,30 @@ async def test_a_failed_generation_is_asked_again(
     assert generation.text.startswith("The answer is ")
     assert generation.tries == 2
     assert model.stats().failed_tries == {Failure.SERVER_ERROR: 1}
+
+
+async def test_what_a_failed_generation_used_is_accounted(
+    loopback: Loopback, open_model: Open
+) -> None:
+    """It was paid for, though nobody got an answer: in the ledger, for budgets, by session."""
+    failed = choice(message={"content": "The"}, finish_reason="abort")
+    loopback.script(failed, choice(message={"content": {}}), choice(message={"content": TEXT}))
+    limit = {"name": "budget", "config": {"session": {"tokens": 21}}}
+    price = {"prompt": 1_000_000, "completion": 0}
+    model = open_model(loopback.url, price=price, proxy={"interceptors": [limit]})
+    generation = await ask(model)
+    assert (generation.usage.total_tokens, generation.tries) == (7, 3)
+    used = model.ledger.session(CallContext(session="b/0/0"))
+    assert (used.total_tokens, used.cost_usd, used.answers, used.calls) == (21, 9.0, 1, 1)
+    with pytest.raises(BudgetExceeded, match="21 of 21 tokens"):
+        await ask(model)
+    loopback.script(failed)
+    other = open_model(loopback.url, proxy={"max_retries": 1})
+    with pytest.raises(InfraError):
+        await ask(other)
+    used = other.ledger.session(CallContext(session="b/0/0"))
+    assert (used.total_tokens, used.answers) == (14, 0)
+    assert of_session(used).usage.total_tokens == 14
 
 
 async def test_a_generation_that_always_fails_is_no_answer(

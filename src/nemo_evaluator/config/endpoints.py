@@ -61,7 +61,7 @@ class TimeoutsConfig(ConfigRecord):
     """Seconds until the first byte of the answer."""
     total: float | None = Field(None, gt=0)
     """Seconds for one try, from connecting to the last byte."""
-    idle: float | None = Field(300.0, gt=0)
+    idle: float | None = Field(600.0, gt=0)
     """Seconds between two pieces of an answer once it has begun; a body that stalls longer is given
     up and asked for again."""
 

@@ -35,9 +35,9 @@ NOTHING = Spent()
 
 def of_session(used: Totals) -> Spent:
     """What the calls of one session used."""
-    if not used.answers:
+    if not used.answers and not used.total_tokens:
         return NOTHING
-    return Spent(used.usage, used.cost_usd, used.answers, used.tries)
+    return Spent(used.usage, used.cost_usd, max(1, used.answers), used.tries)
 
 
 def of_solution(solution: Solution) -> Spent:

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from ..errors import InfraError, ModelError, PermanentError
 from ..types import Failure
 from .dialects import DIALECTS
+from .dialects.contract import parse_usage
 from .errors import TransportError
 from .limiter import Limiter
 from .retry import (
@@ -63,6 +64,8 @@ class Endpoint:
                 response.tries = tries
                 return response
             self.failed_tries[verdict.kind] += 1
+            if response is not None and 200 <= response.status < 300:
+                request.rejected += parse_usage(response.body.get("usage"))
             delay = backoff(tries, verdict.wait)
             if verdict.action is not Action.RETRY:
                 raise self._error(verdict, response)

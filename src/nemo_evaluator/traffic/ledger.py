@@ -65,6 +65,10 @@ class Totals(msgspec.Struct):
         if response.source == "cache":
             self.cached_answers += 1
             return
+        self.spend(usage, cost)
+
+    def spend(self, usage: Usage, cost: float | None) -> None:
+        """Add what was paid for, an answer or not."""
         self.prompt_tokens += usage.prompt_tokens or 0
         self.completion_tokens += usage.completion_tokens or 0
         self.reasoning_tokens += usage.reasoning_tokens or 0
@@ -125,6 +129,8 @@ class Ledger(Interceptor):
         session = self._sessions.of(request.context)
         for totals in (self.total, session):
             totals.calls += 1
+            if request.rejected.total_tokens:
+                totals.spend(request.rejected, self._cost(request.rejected))
         if isinstance(ended, ModelResponse):
             usage = ended.reply.usage if ended.reply else Usage()
             cost = self._cost(usage)

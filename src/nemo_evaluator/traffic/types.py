@@ -56,6 +56,8 @@ class ModelRequest(msgspec.Struct):
     live: bool = False
     """The caller takes a stream as it comes (``ModelResponse.chunks``)."""
     context: CallContext = CallContext()
+    rejected: Usage = Usage()
+    """Tokens of responses that were no answers and were asked for again: paid for all the same."""
 
 
 class ModelResponse(msgspec.Struct):

@@ -102,6 +102,9 @@ async def test_a_head_has_no_body_whatever_it_says(serve: Serve, make_pool: Make
 class Recorder:
     """An owner and a transport of one connection, without a socket."""
 
+    def get_extra_info(self, name: str) -> None:
+        return None
+
     def __init__(self) -> None:
         self.kept = self.closed = 0
 

@@ -325,6 +325,22 @@ async def test_a_server_that_wants_a_client_certificate(
     await stranger.close()
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_server_that_only_hangs_up_on_strangers(
+    serve: Serve, tls: ssl.SSLContext, certificate: Path, version: ssl.TLSVersion
+) -> None:
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(certificate)
+    tls.minimum_version = tls.maximum_version = version
+    server = await serve(answers, context=tls)  # asyncio's TLS sends no alert
+    stranger = HttpTransport(
+        f"https://localhost:{server.port}", "chat_completions", tls=Tls(str(certificate))
+    )
+    with pytest.raises(TransportError, match="perhaps the server wants a client certificate"):
+        await stranger(REQUEST)
+    await stranger.close()
+
+
 @pytest.mark.parametrize("name", ["ca_file", "client_cert", "client_key"])
 def test_files_that_cannot_be_used(certificate: Path, tmp_path: Path, name: str) -> None:
     empty = tmp_path / "empty.pem"

@@ -70,7 +70,11 @@ class Budget(Interceptor):
             raise BudgetExceeded(f"the budget of the session is used up: {reason}")
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
-        """Count what was used."""
+        """Count what was used, also by tries that were no answers."""
+        if request.rejected.total_tokens:
+            cost = self._cost(request.rejected)
+            self._run.spend(request.rejected, cost)
+            self._sessions.of(request.context).spend(request.rejected, cost)
         if isinstance(ended, ModelResponse):
             usage = parse_usage(ended.body.get("usage"))
             cost = self._cost(usage)

@@ -13,6 +13,7 @@ from typing import Protocol, cast
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from .errors import (
+    CLIENT_CERTIFICATE,
     BrokenOff,
     CannotConnect,
     NetError,
@@ -97,7 +98,7 @@ class Connection(asyncio.Protocol):
             raise BrokenOff("the connection was closed before an answer came")
         self._response, response.wire = response, self
         self._bodiless = bodiless
-        self._sent_at = asyncio.get_running_loop().time() if self.served else 0.0
+        self._sent_at = asyncio.get_running_loop().time()
         if len(body) <= PIECE:
             transport.write(head + body)
             if transport.is_closing():
@@ -263,7 +264,15 @@ class Connection(asyncio.Protocol):
             return Stale("the connection was closed before an answer came")
         if exc is not None and wants_certificate(exc):  # TLS 1.3 tells only after the handshake
             return CannotConnect(f"no TLS connection [{cause(exc)}]{advice(exc)}")
+        if not self.served and self._is_tls() and self._ended_at_once():
+            why += f" (right after the TLS handshake: perhaps {CLIENT_CERTIFICATE})"
         return BrokenOff(f"the connection was closed before an answer came{why}")
+
+    def _is_tls(self) -> bool:
+        return self._transport is not None and bool(self._transport.get_extra_info("sslcontext"))
+
+    def _ended_at_once(self) -> bool:
+        return asyncio.get_running_loop().time() - self._sent_at < STALE_SECONDS
 
     def _was_stale(self, exc: Exception | None) -> bool:
         """Whether the peer had closed the connection before it could read the request.
@@ -271,9 +280,7 @@ class Connection(asyncio.Protocol):
         Its reset or end comes within a round trip then. A peer that begins to answer and gives up
         takes longer, and is not taken for one.
         """
-        if self._unwritten or isinstance(exc, BrokenPipeError):
-            return True
-        return asyncio.get_running_loop().time() - self._sent_at < STALE_SECONDS
+        return self._unwritten or isinstance(exc, BrokenPipeError) or self._ended_at_once()
 
 
 _DEAF = HttpResponseParser(None)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import CannotConnect, Late, Limit, advice, cause
+from .errors import CLIENT_CERTIFICATE, CannotConnect, Late, Limit, advice, cause
 from .names import Address, Names
 from .origin import Origin
 from .proxies import Proxy
@@ -67,9 +67,13 @@ async def _dial(
         sock.close()
         raise
     name = origin.host if context is not None else None
-    _, protocol = await loop.create_connection(
-        factory, sock=sock, ssl=context, server_hostname=name
-    )
+    try:
+        _, protocol = await loop.create_connection(
+            factory, sock=sock, ssl=context, server_hostname=name
+        )
+    except ConnectionError as error:  # many a server only hangs up
+        hung_up = f"the server hung up in the TLS handshake: perhaps {CLIENT_CERTIFICATE}"
+        raise OSError(hung_up) from error
     return protocol
 
 
