@@ -65,6 +65,7 @@ def test_cut_keys(end: str, length: int) -> None:
         ("simulated", "the model is simulated"),
         ("password", "the password"),
         ("sk-1234", "sk-1234"),
+        ("required", "an answer is required"),
         ("xxxxxxxxxxxx", "xxxxxxxxxxxx"),
         ("deepseek-4f5a6b7c8d", "deepseek-r1 deepseek deepseek-"[:20]),
         ("password-4f5a6b7c8d", "a password and password-protected files"),

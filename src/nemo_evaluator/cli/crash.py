@@ -67,7 +67,8 @@ def _details(error: BaseException) -> str:
 
 
 def _clean(text: str) -> str:
-    """Without the values of environment variables that are named like secrets."""
+    """Without known secrets and the values of environment variables that are named like some."""
+    from ..config.scrubber import KNOWN
     from ..config.secrecy import MIN_LENGTH, redact, secret_variable
 
     secrets = [
@@ -75,4 +76,4 @@ def _clean(text: str) -> str:
         for name, value in os.environ.items()
         if secret_variable(name) and len(value) >= MIN_LENGTH
     ]
-    return redact(text, secrets)
+    return KNOWN(redact(text, secrets))

@@ -11,8 +11,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from .scrubber import KNOWN
+from .secrecy import variable_secrets
 from .text_file import read_text
 
+NEVER_NAMED = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+"""Variables whose secrets are used though no configuration refers to them."""
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
 
 
@@ -22,7 +26,11 @@ def environment(folders: Iterable[Path]) -> dict[str, str]:
     for folder in folders:
         for name, value in read_dotenv(folder / ".env").items():
             values.setdefault(name, value)
-    return {**values, **os.environ}
+    values = {**values, **os.environ}
+    for name in NEVER_NAMED:
+        if value := values.get(name) or values.get(name.lower()):
+            KNOWN.learn(*variable_secrets(value))
+    return values
 
 
 def read_dotenv(path: Path) -> dict[str, str]:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from .base import ConfigRecord
 
-_HOST_PATTERN = r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?"
-_HOST = re.compile(_HOST_PATTERN)
-_ORIGIN = re.compile(rf"[a-zA-Z][\w+.-]*://{_HOST_PATTERN}")
-_PATH = re.compile(r"/|(/(?!\.{1,2}(/|$))[\w.~%:@!$&'()+,;=-]+)+/?")
+_HOST = r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?"
+FORMS = {
+    "pass_through": (
+        re.compile(r"/|(/(?!\.{1,2}(/|$))[\w.~%:@!$&'()+,;=-]+)+/?"),
+        "path: write it as /v1/files, without * and query",
+    ),
+    "allowed_origins": (
+        re.compile(rf"[a-zA-Z][\w+.-]*://{_HOST}"),
+        "origin: write scheme://host, or with :port",
+    ),
+    "allowed_hosts": (re.compile(_HOST), "host: write name or name:port"),
+}
+"""How the entries of some fields are written."""
 RETRY_ON_STATUS = (408, 409, 429, 500, 502, 503, 504)
 
 
@@ -95,29 +104,14 @@ class ProxyConfig(ConfigRecord):
     finish_reason_fixup: bool = True
     """Mend finish reasons that contradict the answer."""
 
-    @field_validator("pass_through")
+    @field_validator(*FORMS)
     @classmethod
-    def _are_paths(cls, paths: list[str]) -> list[str]:
-        for path in paths:
-            if not _PATH.fullmatch(path):
-                raise ValueError(f"{path!r} is no path: write it as /v1/files, without * and query")
-        return paths
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _are_origins(cls, origins: list[str]) -> list[str]:
-        for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is no origin: write scheme://host or with :port")
-        return origins
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _are_hosts(cls, hosts: list[str]) -> list[str]:
-        for host in hosts:
-            if not _HOST.fullmatch(host):
-                raise ValueError(f"{host!r} is no host: write name or name:port")
-        return hosts
+    def _are_written_so(cls, texts: list[str], info: ValidationInfo) -> list[str]:
+        pattern, what = FORMS[str(info.field_name)]
+        for text in texts:
+            if not pattern.fullmatch(text):
+                raise ValueError(f"{text!r} is no {what}")
+        return texts
 
     @field_validator("retry_on_status")
     @classmethod

@@ -2,8 +2,8 @@
 
 Secrets belong to the process: whoever learns one tells ``KNOWN``, and every writer (journal,
 traffic log, dumps, terminal, the proxy's answers) asks it. A value is looked for in free text only
-where it cannot be an ordinary word; what stands in a secret place (`secrecy`) is masked however
-short it is.
+where it cannot be an ordinary word; what stands in a secret place (`secrecy`) is masked whatever
+it is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 MASK = "**********"
 LEAST = 8
 """Shorter values, and shorter beginnings of values, are ordinary text."""
+WORD = 12
+"""So long a value of small letters only is a word (``auth: required``), not a key."""
 COMMON = frozenset(
     (
         *("anything", "api-key", "api_key", "apikey", "changeme", "completely", "dummy-key"),
@@ -182,7 +184,9 @@ def _bytes(text: str) -> bytes:
 
 def _is_telling(secret: str) -> bool:
     """Whether a value can be told from ordinary text."""
-    return len(secret) >= LEAST and secret.lower() not in COMMON and len(set(secret)) > 2
+    if len(secret) < LEAST or secret.lower() in COMMON or len(set(secret)) <= 2:
+        return False
+    return len(secret) > WORD or not (secret.isalpha() and secret.islower())
 
 
 def _start(form: str) -> str:

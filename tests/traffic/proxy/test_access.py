@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Loopback, Reply
+from pydantic import ValidationError
 
+from nemo_evaluator.config.proxy import ProxyConfig
 from nemo_evaluator.config.services import ApiService
 from nemo_evaluator.services.open import open_model
 from nemo_evaluator.traffic.client import ModelClient
@@ -321,3 +323,18 @@ async def test_the_door_of_a_run_has_the_same_rules(loopback: Loopback) -> None:
     await said(door, f"{base}/files")
     assert loopback.calls[-1].path == "/v1/files"
     await model.close()
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "right"),
+    [
+        ("pass_through", ["v1", "/v1/*", "/a/../b", "/a?b", "//a", ""], ["/", "/v1/a%20b/", "/a"]),
+        ("allowed_origins", ["*", "a.b", "http://a/b", ""], ["http://a:1", "https://[::1]:2"]),
+        ("allowed_hosts", ["*", "a/b", "http://a", "a:b", ""], ["a", "a.b:1", "[::1]:2"]),
+    ],
+)
+def test_how_the_fields_are_written(field: str, wrong: list[str], right: list[str]) -> None:
+    assert getattr(ProxyConfig.model_validate({field: right}), field) == right
+    for text in wrong:
+        with pytest.raises(ValidationError, match=r"is no (path|origin|host): write "):
+            ProxyConfig.model_validate({field: [text]})
