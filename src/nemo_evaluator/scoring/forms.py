@@ -226,7 +226,7 @@ def _together(
     kind = kinds[0] if len(set(kinds)) == 1 else Kind.UNREAD
     start, stop = tokens[0].start, tokens[-1].stop
     match kind:
-        case Kind.LIST if all(numbers.same(values[0], other) for other in values[1:]):
+        case Kind.LIST if _restated(text, tokens, values):
             return values[0]
         case Kind.LIST if len(values) == 2 and context.in_range(text, floor, start):
             return Form(Kind.RANGE, tuple(values))
@@ -247,6 +247,16 @@ def _together(
         case Kind.COMPOUND:
             return _scaled(tokens) or _quantity(text, tokens)
     return None
+
+
+_OR = re.compile(r"\s?\(?(?:or|oder|ou|o|или|或|i\.e\.),?\s?", re.IGNORECASE)
+
+
+def _restated(text: str, tokens: Sequence[_Token], values: Sequence[Number]) -> bool:
+    """Whether one number is written in several ways: 1/2 or 0.5."""
+    gaps = (text[one.stop : other.start] for one, other in pairwise(tokens))
+    equal = all(numbers.same(values[0], other) for other in values[1:])
+    return equal and all(_OR.fullmatch(gap) for gap in gaps)
 
 
 def _scaled(tokens: Sequence[_Token]) -> Number | None:
