@@ -28,8 +28,8 @@ def environment(folders: Iterable[Path]) -> dict[str, str]:
             values.setdefault(name, value)
     values = {**values, **os.environ}
     for name in NEVER_NAMED:
-        if value := values.get(name) or values.get(name.lower()):
-            KNOWN.learn(*variable_secrets(value))
+        if used := values.get(name) or values.get(name.lower()):
+            KNOWN.learn(*variable_secrets(used))
     return values
 
 
