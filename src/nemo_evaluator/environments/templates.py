@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from ..config.text_file import read_text
 from ..errors import ConfigError
 
 WIDEST = 10_000
@@ -70,10 +71,7 @@ def read_template(
                 hint=f"looked in {folder or Path.cwd()}; a prompt that is no file needs a space",
             )
         return Template(str(given), style or Style.FORMAT)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the prompt file cannot be read: {error}", where=str(path)) from None
+    text = read_text(path)
     jinja = path.suffix.lower() in (".j2", ".jinja", ".jinja2")
     return Template(text, style or (Style.JINJA if jinja else Style.FORMAT))
 

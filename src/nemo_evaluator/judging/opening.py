@@ -15,6 +15,7 @@ from ..config.scoring import (
     RubricFields,
     ScoringConfig,
 )
+from ..config.text_file import read_text
 from ..errors import ConfigError
 from ..traffic.client import ModelClient
 from ..types import Json
@@ -127,8 +128,8 @@ def rubric_text(config: RubricFields, default: str) -> str:
     text = default if config.rubric is None else config.rubric
     if config.rubric_file is not None:
         try:
-            text = Path(config.rubric_file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(Path(config.rubric_file))
+        except ConfigError as error:
             raise ConfigError(
                 f"the rubric cannot be read: {error}",
                 where=f"scoring.metrics: {config.name}",
