@@ -40,7 +40,9 @@ def test_version_2_uses_the_nearest_folder_that_hands_controllers_down(version2:
     assert group.entrances == [str(place / "cgroup.procs")]
     assert group.oom_kills() == 0
     (place / "memory.events").write_text("low 0\noom 3\noom_kill 2\n")
-    assert group.oom_kills() == 2
+    assert group.oom_kills() == 2 and group.reached_limit()
+    (place / "memory.events").write_text("low 0\nmax 0\noom 0\noom_kill 2\n")
+    assert not group.reached_limit()  # the machine had no memory left
 
 
 def test_version_2_without_controllers_is_none(version2: Path) -> None:
@@ -58,6 +60,10 @@ def test_version_1_has_a_folder_per_controller(tmp_path: Path) -> None:
     group = found.make(this_process("run"), "1", LIMITS)
     assert len(group.places) == 3
     memory = group.folders["memory"]
+    (memory / "memory.max_usage_in_bytes").write_text("1000")
+    assert not group.reached_limit()
+    (memory / "memory.max_usage_in_bytes").write_text(str(64 << 20))
+    assert group.reached_limit()
     assert (memory / "memory.limit_in_bytes").read_text() == str(64 << 20)
     assert (group.folders["cpu"] / "cpu.cfs_quota_us").read_text() == "150000"
     (memory / "memory.oom_control").write_text("oom_kill_disable 0\noom_kill 1\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -295,3 +296,41 @@ async def test_nothing_secret_is_on_a_command_line(local_engine: None) -> None:
                 with contextlib.suppress(OSError):
                     assert b"s3cret" not in (entry / "cmdline").read_bytes()
         assert (await running).stdout == "s3cret-of-a-spec\n"
+
+
+@pytest.mark.parametrize("number", range(3))
+async def test_a_bubblewrap_killed_from_outside_is_no_result(
+    local_engine: None, number: int
+) -> None:
+    from nemo_evaluator.sandboxes import LocalBackend
+
+    word = f"60.0{os.getpid()}{number}"
+    async with SandboxPool(LocalBackend()) as pool, pool.acquire(SandboxSpec(limits=FAST)) as box:
+        running = asyncio.create_task(box.exec(["sleep", word]))
+        ours: list[int] = []
+        while len(ours) < 4:  # nsenter, bubblewrap, the first process, and the program
+            await asyncio.sleep(0.02)
+            ours = processes_with(word)
+        os.kill(ours[number], signal.SIGKILL)
+        with pytest.raises(SandboxLost):
+            await running
+
+
+async def test_a_program_that_kills_itself_is_a_result(local_engine: None) -> None:
+    from nemo_evaluator.sandboxes import LocalBackend
+
+    async with SandboxPool(LocalBackend()) as pool, pool.acquire(SandboxSpec(limits=FAST)) as box:
+        for command in ("kill -9 $$", "kill -9 1; kill -9 $$"):
+            result = await box.exec(command)
+            assert result.killed_by == "signal 9" and result.stderr == "", command
+
+
+def processes_with(word: str) -> list[int]:
+    """Processes that have a word on their command line, parents first."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if word.encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return sorted(found)

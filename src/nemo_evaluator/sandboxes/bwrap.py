@@ -39,6 +39,16 @@ echo ready
 read -r forever
 """
 READY = b"ready\n"
+INIT_SCRIPT = """\
+mark=$1; shift
+exec 3>&2 2>/dev/null
+(exec "$@" 2>&3 3>&-)
+code=$?
+echo ended > "/proc/self/fd/$mark"
+exit $code
+"""
+"""The first process of a command's pid namespace, which nothing inside can kill. Where it leaves no
+mark it was killed from outside: by a person, or because the machine had no memory left."""
 
 
 def check(spec: SandboxSpec) -> None:
@@ -102,6 +112,7 @@ def inner_options(
 ) -> list[str]:
     """Options of the inner bubblewrap. ``flags``: what this bubblewrap knows."""
     options = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
+    options.append("--as-pid-1")
     if spec.network == "host":
         options.append("--share-net")
     if "--disable-userns" in flags:
@@ -129,11 +140,17 @@ def limited(command: Sequence[str], limits: Limits, timeout: float, counted: boo
         "prlimit",
         f"--as={space}",
         f"--cpu={cpu}:{cpu + 1}",
-        f"--nproc={limits.pids + 4}",
+        f"--nproc={limits.pids + 5}",
         f"--fsize={limits.disk_mb << 20}",
         *("--core=0", "--nofile=1024", "--memlock=65536", "--msgqueue=65536"),
         *("--", *command),
     ]
+
+
+def first(command: Sequence[str], mark: int) -> list[str]:
+    """A command under the first process of its namespace, which leaves a mark in a file at its
+    end."""
+    return ["/bin/sh", "-c", INIT_SCRIPT, "sh", str(mark), *command]
 
 
 def environment(cwd: str, extra: Mapping[str, str] | None) -> dict[str, str]:

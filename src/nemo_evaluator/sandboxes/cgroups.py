@@ -63,6 +63,19 @@ class Group:
                     return int(line.split()[1])
         return 0
 
+    def reached_limit(self) -> bool:
+        """Whether what is in here ever had all the memory it may have. If not, something was
+        killed because the machine had none left. Where it is not counted: yes."""
+        folder = self.folders["memory"]
+        try:
+            if self.version == 1:  # the count of failures is not kept by every kernel
+                most = int((folder / "memory.max_usage_in_bytes").read_text())
+                return most >= int((folder / "memory.limit_in_bytes").read_text()) * 0.9
+            counts = dict(map(str.split, (folder / "memory.events").read_text().splitlines()))
+            return int(counts["oom"]) > 0 or int(counts["max"]) > 0
+        except (OSError, ValueError, KeyError):
+            return True
+
     def kill(self) -> bool:
         """Kill all that is in; True when nothing was. May be called again and again."""
         empty = True

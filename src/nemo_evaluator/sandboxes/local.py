@@ -201,8 +201,8 @@ class LocalSandbox(CommandSandbox):
     async def _run(self, job: Job) -> int | None:
         if self._holder is None or self._holder.returncode is not None:
             raise self._lost("the sandbox is gone")
-        status = processes.memory_file(b"")
-        fds = [status, *self._inner_files(job)]
+        status, mark = processes.memory_file(b""), processes.mark_file()
+        fds = [status, mark, *self._inner_files(job)]
         words = [
             "nsenter",
             "--preserve-credentials",
@@ -216,13 +216,16 @@ class LocalSandbox(CommandSandbox):
         words += ["bwrap", "--setenv", "NEL_SANDBOX", str(self._backend.owner)]
         words += ["--json-status-fd", str(status), "--args", str(fds[-1]), "--"]
         counted = self._group is not None
-        words += bwrap.limited(job.argv, self.spec.limits, job.timeout, counted)
+        limited = bwrap.limited(job.argv, self.spec.limits, job.timeout, counted)
+        words += bwrap.first(limited, mark)
         try:
             process = await self._spawn(words, fds, stdin=job.stdin is not None)
             if not await self._attend(process, job, status):
                 return None
             if (code := processes.status(status).get("exit-code")) is None:
                 raise self._lost(f"bubblewrap failed: {job.err.text.strip()[:300]}")
+            if not processes.is_marked(mark):
+                raise self._lost("the command was killed from outside of the sandbox")
             return code
         finally:
             for fd in fds:
@@ -230,7 +233,13 @@ class LocalSandbox(CommandSandbox):
 
     async def _starved(self, code: int | None) -> bool:
         before = self._kills
-        self._kills = 0 if self._group is None else self._group.oom_kills()
+        if self._group is None:
+            return False
+        self._kills = self._group.oom_kills()
+        if self._kills > before and not self._group.reached_limit():
+            raise self._lost(
+                "the machine has no memory left, and something in the sandbox was killed"
+            )
         return self._kills > before
 
     def _inner_files(self, job: Job) -> list[int]:
@@ -285,7 +294,7 @@ class LocalSandbox(CommandSandbox):
 
     def _has_init(self, pid: int | None) -> bool:
         """Whether a command's init still runs; its pid is one of the holder's namespace."""
-        return pid is not None and processes.alive(pid, Path(f"/proc/{self._inside}/root/proc"))
+        return pid is not None and processes.running(pid, Path(f"/proc/{self._inside}/root/proc"))
 
     async def _greet(self, holder: asyncio.subprocess.Process) -> None:
         """Wait until the holder says that everything is laid out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -28,6 +29,18 @@ def memory_file(data: bytes) -> int:
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
+
+
+def mark_file() -> int:
+    """An empty file without a name that can grow but not shrink."""
+    fd = os.memfd_create("nel", os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    return fd
+
+
+def is_marked(fd: int) -> bool:
+    """Whether something was written into such a file."""
+    return os.fstat(fd).st_size > 0
 
 
 def options(words: Sequence[str]) -> int:
@@ -68,13 +81,22 @@ async def reaped(process: asyncio.subprocess.Process) -> None:
         raise SandboxLost("a killed program does not end", peer="local") from None
 
 
-def alive(pid: int, processes: Path = Path("/proc")) -> bool:
-    """Whether that is a bubblewrap, and no zombie that somebody has yet to collect."""
+def running(pid: int, processes: Path) -> bool:
+    """Whether there is such a process, and no zombie that somebody has yet to collect."""
     try:
         stat = (processes / str(pid) / "stat").read_text()
     except OSError:
         return False
-    return "(bwrap)" in stat and stat.rpartition(")")[2].split()[0] != "Z"
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def alive(pid: int, processes: Path = Path("/proc")) -> bool:
+    """Whether that is a bubblewrap that runs."""
+    try:
+        stat = (processes / str(pid) / "stat").read_text()
+    except OSError:
+        return False
+    return "(bwrap)" in stat and running(pid, processes)
 
 
 def reap() -> list[str]:
