@@ -306,6 +306,18 @@ async def test_a_whole_answer_is_read_whatever_was_asked_for(
     assert (generation.text, generation.tries) == (TEXT, 1)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_in_the_old_form_of_vllm_is_the_models(
+    loopback: Loopback, open_model: Open, stream: bool
+) -> None:
+    told = {"object": "error", "message": "maximum context length is 10", "code": 400}
+    loopback.script(events(sse(told), STREAM[-1]) if stream else lambda call: json_reply(told))
+    with pytest.raises(ModelError) as caught:
+        await ask(open_model(loopback.url, stream=stream))
+    assert caught.value.info.kind is Failure.CONTEXT_WINDOW
+    assert len(loopback.calls) == 1
+
+
 async def test_an_answer_is_not_lost_to_what_happens_after_its_end(
     loopback: Loopback, open_model: Open
 ) -> None:

@@ -165,6 +165,12 @@ def test_a_status_the_user_adds_is_retried() -> None:
         (body("x", code="content_filter"), Action.MODEL, Failure.CONTENT_FILTER),
         (body("x", code="server_error"), Action.RETRY, Failure.SERVER_ERROR),
         ({"error": "plain"}, Action.RETRY, Failure.SERVER_ERROR),
+        (
+            {"object": "error", "message": CONTEXT_TEXT, "type": "BadRequestError", "code": 400},
+            Action.MODEL,
+            Failure.CONTEXT_WINDOW,
+        ),
+        ({"object": "error", "message": "dead"}, Action.RETRY, Failure.SERVER_ERROR),
     ],
 )
 def test_errors_inside_a_200(answer: dict[str, Any], action: Action, kind: Failure) -> None:

@@ -41,6 +41,11 @@ def test_every_line_end_gives_the_same_events(end: str, mark: str, cuts: set[int
     assert parse([data[a:b] for a, b in pairwise(points)]) == (EVENTS, True)
 
 
+@pytest.mark.parametrize("end", [b"data: [DONE]\n\n", b'data: "[DONE]"\n\n'])
+def test_end_marks_and_nulls_are_no_events(end: bytes) -> None:
+    assert parse([b'data: null\n\ndata: {"n": 1}\n\n', end]) == ([{"n": 1}], True)
+
+
 def test_an_event_called_error_is_an_error() -> None:
     pieces = (
         b'event: error\n\ndata: {"n": 0}\n\n',

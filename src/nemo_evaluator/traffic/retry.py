@@ -144,6 +144,8 @@ def error_in_body(body: Mapping[str, Any], retry_on: Collection[int]) -> Verdict
     """The decision about a 200 whose body has no answer: what its ``error`` says, if it has one."""
     error = body.get("error")
     choice = next(dicts(body.get("choices")), None)
+    if not error and body.get("object") == "error":  # as vLLM wrote them
+        return error_in_body({"error": dict(body)}, retry_on)
     if not error and choice is not None and has_failed(choice):
         return error_in_body({"error": error_of_choice(choice)}, retry_on)
     if not error:

@@ -86,6 +86,9 @@ class SseParser:
         if not data:
             return None
         event = decode(data)
+        self.done |= event == DONE.decode()
+        if event is None or event == DONE.decode():
+            return None
         if not isinstance(event, dict):
             raise ValueError("an event is not a JSON object")
         return {"error": event} if is_error and not event.get("error") else event

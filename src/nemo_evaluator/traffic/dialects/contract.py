@@ -142,7 +142,8 @@ def stream_error(event: Mapping[str, Any]) -> dict[str, Any] | None:
     if not choices:
         if event.get("error"):
             return dict(event)
-        return {"error": dict(event)} if event.get("type") == "error" else None
+        is_error = event.get("type") == "error" or event.get("object") == "error"
+        return {"error": dict(event)} if is_error else None
     failed = next((choice for choice in dicts(choices) if has_failed(choice)), None)
     return None if failed is None else {"error": error_of_choice(failed)}
 
