@@ -219,6 +219,12 @@ class Solution(Record, frozen=True, kw_only=True):
         """Whether a limit of tokens cut the answer off."""
         return FinishReason.of(self.finish_reason).truncated
 
+    @property
+    def filtered_out(self) -> bool:
+        """Whether a content filter ended the answer and left nothing of it."""
+        filtered = FinishReason.of(self.finish_reason) is FinishReason.CONTENT_FILTER
+        return filtered and not self.response.strip()
+
 
 class Extraction(Record, frozen=True, kw_only=True):
     """An answer found in a text: what, by which rule, and where (character offsets)."""

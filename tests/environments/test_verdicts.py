@@ -99,6 +99,15 @@ def test_a_response_cut_off_is_marked(
     assert seen.failure is failure
 
 
+def test_a_response_filtered_to_nothing_says_so() -> None:
+    score = Score(reward=0.0, failure=Failure.EMPTY)
+    solution = Solution(response=" ", finish_reason="SAFETY")
+    assert in_view_of(visible(" "), solution, score).failure is Failure.CONTENT_FILTER
+    found = Score(reward=1.0, extracted="4", failure=None)
+    solution = Solution(response="4", finish_reason="SAFETY")
+    assert in_view_of(visible("4"), solution, found) is found
+
+
 def test_a_whole_response_is_not_touched() -> None:
     score = Score(reward=1.0)
     assert in_view_of(visible("4"), Solution(response="4", finish_reason="stop"), score) is score

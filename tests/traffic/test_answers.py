@@ -141,10 +141,18 @@ async def test_an_answer_filtered_to_nothing_is_the_models(
     loopback.script(choice(finish_reason="content_filter"))
     model = open_model(loopback.url, protocol=protocol)
     solution = to_solution(await ask(model))
-    assert solution.error is not None
-    assert solution.error.kind is Failure.CONTENT_FILTER
     assert (solution.response, solution.usage.completion_tokens) == ("", 4)
+    assert solution.filtered_out
     assert len(loopback.calls) == 1
+
+
+async def test_reasoning_before_a_filter_is_not_the_answer(
+    loopback: Loopback, open_model: Open
+) -> None:
+    message = {"content": None, "reasoning_content": "I could say 42"}
+    loopback.script(choice(message=message, finish_reason="content_filter"))
+    solution = to_solution(await ask(open_model(loopback.url)))
+    assert (solution.response, solution.filtered_out) == ("", True)
 
 
 async def test_what_a_filter_left_of_an_answer_is_scored(
@@ -152,7 +160,7 @@ async def test_what_a_filter_left_of_an_answer_is_scored(
 ) -> None:
     loopback.script(choice(message={"content": "The answer"}, finish_reason="SAFETY"))
     solution = to_solution(await ask(open_model(loopback.url)))
-    assert (solution.response, solution.error) == ("The answer", None)
+    assert (solution.response, solution.filtered_out) == ("The answer", False)
     assert solution.finish_reason == "content_filter"
 
 

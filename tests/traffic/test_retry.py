@@ -63,7 +63,7 @@ def body(message: str, **more: Any) -> dict[str, Any]:
         (422, "max_tokens must be positive", Action.MODEL, Failure.BAD_REQUEST),
         (400, "violates our content policy", Action.MODEL, Failure.CONTENT_FILTER),
         (400, "Unsupported parameter: top_k", Action.MODEL, Failure.BAD_REQUEST),
-        (451, "not in this country", Action.MODEL, Failure.CONTENT_FILTER),
+        (451, "not in this country", Action.MODEL, Failure.BAD_REQUEST),
         (400, "API key not valid. Please pass a valid API key.", Action.PERMANENT, Failure.AUTH),
         (400, "Your credit balance is too low", Action.PERMANENT, Failure.QUOTA),
         *((status, "no", Action.RETRY, Failure.SERVER_ERROR) for status in NOT_THE_MODELS),

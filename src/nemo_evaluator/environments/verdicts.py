@@ -65,11 +65,13 @@ def in_view_of(shown: Visible, solution: Solution, score: Score) -> Score:
     """The score with what the response's form adds.
 
     ``span`` becomes offsets in the raw response; ``truncated`` is set where the model was cut off,
-    by ``finish_reason`` or in the midst of its reasoning.
+    by ``finish_reason`` or in the midst of its reasoning. An answer that a content filter left
+    nothing of fails for that reason.
     """
     truncated = shown.unclosed or solution.truncated
+    filtered = solution.filtered_out and score.extracted is None
     moved = shown.reasoning and "span" in score.details
-    if not truncated and not moved:
+    if not truncated and not moved and not filtered:
         return score
     details = dict(score.details)
     if moved:
@@ -78,6 +80,8 @@ def in_view_of(shown: Visible, solution: Solution, score: Score) -> Score:
     if truncated:
         details["truncated"] = True
         failure = Failure.TRUNCATED if score.extracted is None else failure
+    if filtered:
+        failure = Failure.CONTENT_FILTER
     return Score(
         reward=score.reward,
         correct=score.correct,

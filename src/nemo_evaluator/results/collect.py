@@ -23,6 +23,7 @@ from .distribution import Distribution, distribution
 from .journal import Errored, Solved
 from .judgements import JudgeTotals
 from .repeats import Agreement, agreement
+from .result_row import NO_ANSWER
 from .rows import RolloutRecord, extra_metrics, preview
 from .summary import (
     BenchmarkSummary,
@@ -37,7 +38,6 @@ EXAMPLES_PER_KIND = 3
 IDLE_SECONDS = 300.0
 """A longer gap between two events is taken for a pause where the starts were not noted."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-NO_ANSWER = {Failure.FORMAT, Failure.EMPTY, Failure.REFUSAL, Failure.TRUNCATED}
 
 Floats = npt.NDArray[np.float64]
 V = TypeVar("V")

@@ -27,7 +27,9 @@ NEVER_JUDGED = frozenset({"infra_error", "system"})
 """Error categories that no outcome can make a verdict of."""
 UNVERIFIED = frozenset({"infra_error", "system_error", "solve_failed"})
 """Methods by which other tools mark rows that no verifier saw."""
-NO_ANSWER = frozenset({Failure.FORMAT, Failure.EMPTY, Failure.REFUSAL, Failure.TRUNCATED})
+NO_ANSWER = frozenset(
+    {Failure.FORMAT, Failure.EMPTY, Failure.REFUSAL, Failure.TRUNCATED, Failure.CONTENT_FILTER}
+)
 OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 
 

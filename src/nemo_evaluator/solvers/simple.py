@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ..config.solvers import SimpleSolver as SimpleSolverConfig
 from ..errors import ConfigError, ModelError
 from ..finish import FinishReason
-from ..types import ErrorInfo, Failure, Generation, Json, Problem, Solution
+from ..types import Generation, Json, Problem, Solution
 from .contract import SolveTools
 
 
@@ -57,18 +57,14 @@ def to_solution(generation: Generation) -> Solution:
     """The solution a generation is.
 
     Some servers put a finished answer into ``reasoning_content`` and leave the content empty. That
-    text is the answer, unless the model was cut off while it still reasoned. An answer that the
-    endpoint filtered out is the model's failure, as a request refused for its content is.
+    text is the answer, unless the model was cut off while it still reasoned, or a content filter
+    ended it.
     """
     text, reasoning, source = generation.text, generation.reasoning, "content"
-    error = None
-    if not text.strip() and not generation.tool_calls:
-        if FinishReason.of(generation.finish_reason) is FinishReason.CONTENT_FILTER:
-            error = ErrorInfo(
-                kind=Failure.CONTENT_FILTER, message="the content filter withheld the answer"
-            )
-        elif reasoning and not generation.truncated:
-            text, reasoning, source = reasoning, None, "reasoning_content"
+    reason = FinishReason.of(generation.finish_reason)
+    ended = not reason.truncated and reason is not FinishReason.CONTENT_FILTER
+    if not text.strip() and reasoning and ended and not generation.tool_calls:
+        text, reasoning, source = reasoning, None, "reasoning_content"
     return Solution(
         response=text,
         reasoning=reasoning,
@@ -82,5 +78,4 @@ def to_solution(generation: Generation) -> Solution:
         simulated=generation.simulated,
         cached=generation.cached,
         response_source=source,
-        error=error,
     )

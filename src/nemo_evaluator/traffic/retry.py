@@ -135,7 +135,7 @@ def _refusal(status: int, body: Any, text: str) -> Verdict:
     kind = Failure.BAD_REQUEST
     if CONTEXT.search(said):
         kind = Failure.CONTEXT_WINDOW
-    elif status == 451 or FILTER.search(said):
+    elif FILTER.search(said):
         kind = Failure.CONTENT_FILTER
     return Verdict(Action.MODEL, kind, text, status)
 
