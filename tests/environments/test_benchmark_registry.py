@@ -132,7 +132,7 @@ def test_a_module_and_attribute() -> None:
         ("MMLU-Pro", "did you mean mmlu_pro"),
         ("zzzzzz", "unknown benchmark 'zzzzzz' — `nel list benchmarks`"),
         ("ftp://x", "unknown scheme ftp://"),
-        *((f"{scheme}://x", "cannot be run by this version") for scheme in SCHEMES),
+        *((f"{scheme}://x", "is not available in this version") for scheme in SCHEMES),
     ],
 )
 def test_an_unknown_name_says_what_there_is(name: str, message: str) -> None:

@@ -112,6 +112,22 @@ async def test_fields_are_checked_over_all_rows(
         await checked(environment(dataset=rows_of(*range(8)), **arguments))
 
 
+async def test_a_prompt_of_a_seed_function_is_filled_in(environment: Any) -> None:
+    tried = environment(
+        dataset=rows_of(1, 2), seed_fn=lambda row, idx: SeedResult(prompt="Say {topic}!")
+    )
+    with pytest.raises(ConfigError, match=r"tried, all 2 rows: the prompt still holds \{topic\}"):
+        await checked(tried)
+    messages = [{"role": "user", "content": "{q}"}]
+    tried = environment(dataset=rows_of(1), seed_fn=lambda row, idx: SeedResult(messages=messages))
+    with pytest.raises(ConfigError, match=r"still holds \{q\}"):
+        await checked(tried)
+    brought = [{"q": "What is {topic}?", "topic": "t", "target": "4"}]
+    await checked(
+        environment(dataset=brought, seed_fn=lambda row, idx: SeedResult(prompt=row["q"] + "{x}"))
+    )
+
+
 async def test_only_the_rows_that_are_asked_count(environment: Any) -> None:
     tried = environment(numbers, dataset=rows_of(1, "none", 3))
     await checked(tried, [2, 0])

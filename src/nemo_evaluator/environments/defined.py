@@ -21,7 +21,7 @@ from .grading import Grader, Grading
 from .judged import REQUIREMENT
 from .probe import Probe
 from .requirements import check_requirements
-from .row_checks import check_rows
+from .row_checks import check_rows, left_over
 from .rows import Dataset, Row, load
 from .seeds import from_seed
 from .templates import Style, compile_template, field_in, read_template
@@ -102,6 +102,8 @@ class DefinedEnvironment:
             row = self._row(self._rows.rows[idx], idx)
             fields.update(row)
             problem = self._problem(row, idx)
+            if self._d.seed_fn is not None:
+                self._check_seeded(problem, row)
             if not self.needs_judge:
                 probe.check(problem, self.grading.metadata(problem))
 
@@ -114,6 +116,15 @@ class DefinedEnvironment:
                     where=self.name,
                     hint=suggest(name, fields),
                 )
+
+    def _check_seeded(self, problem: Problem, row: Mapping[str, Any]) -> None:
+        """A prompt that a ``seed_fn`` wrote holds no placeholder of the row any more."""
+        texts = [problem.prompt, *(str(message.get("content")) for message in problem.messages)]
+        if (found := left_over(texts, row)) is not None:
+            raise ConfigError(
+                f"the prompt still holds {found}",
+                hint="seed_fn must fill it in: text.format(**row)",
+            )
 
     async def seed(self, idx: int) -> Problem:
         """The problem of a row."""

@@ -25,8 +25,9 @@ PROBE_SECONDS = 5.0
 NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,9})?")
 """What every scorer but one of letters can meet."""
 LETTERS = {"multichoice_regex", "mcq_extract"}
-SLOW_SECONDS = 0.05
-"""A scorer that takes longer on one row is not asked about others: it does more than compare."""
+SLOW_SECONDS, SLOW_CALLS = 0.05, 3
+"""A scorer that takes longer on so many rows is asked no more: it does more than compare. (The
+first calls may import.)"""
 
 
 class Probe:
@@ -40,6 +41,7 @@ class Probe:
         self._fine: set[tuple[Any, ...]] = set()
         """Targets that can be met, with what else the answer may depend on."""
         self._spent = 0.0
+        self._slow = 0
 
     def check(self, problem: Problem, metadata: Mapping[str, Json]) -> None:
         """Raise ConfigError where no answer can meet the target."""
@@ -56,7 +58,8 @@ class Probe:
         why = self._refused(problem, metadata)
         seconds = time.monotonic() - started
         self._spent += seconds
-        self._asks = seconds < SLOW_SECONDS
+        self._slow += seconds > SLOW_SECONDS
+        self._asks = self._slow < SLOW_CALLS
         if why is not None:
             raise ConfigError(
                 f"no answer can meet the target: {why}", hint="fix the rows or leave them out"

@@ -4,14 +4,16 @@ target is there and can be met. All that is wrong comes in one error, with the r
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from ..errors import ConfigError
 
 CHECK_SECONDS = 20.0
 """Longest time spent on rows; what is not reached is checked when it is asked."""
+PLACEHOLDER = re.compile(r"\{([^\W\d]\w*)\}")
 SHOWN = 5
 """Rows and kinds of faults named in one error."""
 
@@ -56,6 +58,16 @@ def check_rows(
     lines = "\n".join(f"  {error}" for error in errors[:SHOWN])
     more = f"\n  and {len(errors) - SHOWN} other faults" if len(errors) > SHOWN else ""
     raise ConfigError(f"{len(errors)} faults in the rows:\n{lines}{more}", where=where)
+
+
+def left_over(texts: Iterable[str], row: Mapping[str, Any]) -> str | None:
+    """A placeholder of a field of the row that a text still holds, and that no cell brought in."""
+    for text in texts:
+        for match in PLACEHOLDER.finditer(text):
+            brought = any(match[0] in value for value in row.values() if isinstance(value, str))
+            if match[1] in row and not brought:
+                return match[0]
+    return None
 
 
 def _rows(rows: list[int], tried: int, line_of: Callable[[int], str | None]) -> str:
