@@ -74,7 +74,7 @@ async def evaluate_async(
     merge` joins the parts.
 
     Returns the summaries, the exit code and the messages a terminal would show. Raises ConfigError
-    for what must be mended before the run can start.
+    for what must be fixed before the run can start.
     """
     from .engine.shards import parse_shard
     from .executors.local import Options, run

@@ -3,7 +3,7 @@
 ::
 
     NelError
-    ├── ConfigError       the user can mend it; raised before anything runs; exit 2
+    ├── ConfigError       the user can fix it; raised before anything runs; exit 2
     ├── ModelError        belongs to the model; scored by the benchmark's rule and counted
     ├── InfraError        never a score; retried, then recorded as errored
     │   └── PermanentError    no retry can help (401, 403, 404, quota): stops the run
@@ -43,7 +43,7 @@ class NelError(Exception):
 
 
 class ConfigError(NelError, ValueError):
-    """What the user wrote cannot be run. Says where, what, and how to mend it."""
+    """What the user wrote cannot be run. Says where, what, and how to fix it."""
 
     def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
         self.what, self.where, self.hint = what, where, hint

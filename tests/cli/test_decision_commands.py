@@ -191,7 +191,7 @@ def test_gate_explains_every_rule() -> None:
     plain = nel("gate", "base", "same", "-p", "policy.yaml").stdout
     explained = nel("gate", "base", "same", "-p", "policy.yaml", "--explain").stdout
     assert "min_coverage" not in plain and "min_coverage" in explained
-    assert re.search(r"max_drop +PASS +damage \+0.0000", explained)
+    assert re.search(r"max_drop +PASS +worse by 0.0000", explained)
 
 
 def test_gate_as_junit() -> None:

@@ -1,4 +1,4 @@
-"""What a user can get wrong: one message that says where, what and how to mend it; exit code 2."""
+"""What a user can get wrong: one message that says where, what and how to fix it; exit code 2."""
 
 from __future__ import annotations
 

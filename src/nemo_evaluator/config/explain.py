@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, in the words of a user: the path as written, what, how to mend."""
+"""What pydantic finds wrong, in the words of a user: the path as written, what, how to fix."""
 
 from __future__ import annotations
 

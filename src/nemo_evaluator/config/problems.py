@@ -1,4 +1,4 @@
-"""Problems in a configuration as a user reads them: ``file:line: path: what — how to mend it``.
+"""Problems in a configuration as a user reads them: ``file:line: path: what — how to fix it``.
 
 All problems of a document come in one ConfigError, a line each.
 """
@@ -15,7 +15,7 @@ from .tree import KeyPath
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend."""
+    """One thing to fix."""
 
     path: KeyPath
     what: str

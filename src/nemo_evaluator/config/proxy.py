@@ -102,7 +102,7 @@ class ProxyConfig(ConfigRecord):
     allowed_hosts: list[str] = Field(default_factory=list)
     """Names, `name` or `name:port`, under which a door on loopback is reached besides its own."""
     finish_reason_fixup: bool = True
-    """Mend finish reasons that contradict the answer."""
+    """Fix finish reasons that contradict the answer."""
 
     @field_validator(*FORMS)
     @classmethod

@@ -140,7 +140,10 @@ def _relative(rules: GateRules, baseline: float, damage: float, low: float | Non
     if guard is not None and baseline >= guard:
         return None
     share = damage / abs(baseline)
-    text = f"relative damage {share:.2%} of the baseline's {baseline:.4f}, {limit:.2%} allowed"
+    text = (
+        f"{_change(damage)}, which is {abs(share):.2%} of the baseline's {baseline:.4f}; a drop of "
+    )
+    text += f"{limit:.2%} is allowed"
     if share <= limit:
         return Rule(name="max_relative_drop", status=Status.PASS, explanation=text)
     if low is not None and low / abs(baseline) > limit:
@@ -156,23 +159,29 @@ def _absolute(
     if low is None or high is None:
         if rules.tier is Tier.ADVISORY:
             ok = damage <= limit
-            text = f"damage {damage:+.4f} (no interval), {limit:g} allowed"
+            text = f"{_change(damage)}, without an interval; a drop of {limit:g} is allowed"
             return _rule("max_drop", ok, text, Status.BREACH)
-        return undecided("max_drop", f"damage {damage:+.4f} without an interval")
+        return undecided("max_drop", f"{_change(damage)}, without an interval")
     p = _p_beyond(damage, limit, m.error, m.df)
-    text = f"damage {damage:+.4f} [{low:+.4f}, {high:+.4f}], {limit:g} allowed"
+    text = f"{_change(damage)}, 95 % interval of the drop [{low:+.4f}, {high:+.4f}]; a drop of "
+    text += f"{limit:g} is allowed"
     if low > limit:
         return Rule(name="max_drop", status=Status.BREACH, explanation=text, p_value=p)
     if high <= limit:
         return Rule(name="max_drop", status=Status.PASS, explanation=text, p_value=p)
-    text += f": the interval straddles it{_settling(damage, limit, m, n)}"
+    text += f": the interval straddles the limit{_settling(damage, limit, m, n)}"
     return Rule(name="max_drop", status=Status.INSUFFICIENT_EVIDENCE, explanation=text, p_value=p)
+
+
+def _change(damage: float) -> str:
+    """``worse by 0.1200``; which way is worse, the metric's direction has said already."""
+    return f"{'better' if damage < 0 else 'worse'} by {abs(damage):.4f}"
 
 
 def _settling(damage: float, limit: float, m: Measured, n: int) -> str:
     """With how many problems this damage would be decided."""
     gap = abs(limit - damage)
-    if not gap or not m.error:
+    if gap < 1e-9 or not m.error:
         return ""
     spread = m.error * math.sqrt(n)
     need = math.ceil((t_quantile(1 - ALPHA, math.inf) * spread / gap) ** 2)

@@ -42,7 +42,7 @@ class Control:
         self._stop.set()
 
     def fail(self, error: ConfigError) -> None:
-        """Stop the whole run for a reason the user must mend."""
+        """Stop the whole run for a reason the user must fix."""
         self.fatal = self.fatal or error
         self._stop.set()
 

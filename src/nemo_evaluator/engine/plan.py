@@ -122,7 +122,7 @@ def check_resumable(
     """Raise ConfigError, listing every difference, unless the plans mean the same.
 
     The scorer may be another one where nothing was scored yet (``unscored``, by slug): that is
-    how a broken scorer is mended without asking anything again.
+    how a broken scorer is fixed without asking anything again.
     """
     before = {plan.slug: plan for plan in old.benchmarks}
     lines = []

@@ -22,7 +22,7 @@ class BenchmarkEnd:
 
     slug: str
     failure: ConfigError | None = None
-    """What the user must mend before it can go on."""
+    """What the user must fix before it can go on."""
     service_down: str | None = None
     """The service failed for good after it had answered before."""
 
@@ -111,7 +111,7 @@ async def _check_service(
     judges: dict[str, ConfigError | None],
     warn: Callable[[str], None],
 ) -> ConfigError | None:
-    """Once per service, before the first paid request: what the user must mend, if anything."""
+    """Once per service, before the first paid request: what the user must fix, if anything."""
     if job.model is not None and not health.checked:
         health.checked = True
         try:

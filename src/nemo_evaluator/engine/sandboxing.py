@@ -22,7 +22,7 @@ async def open_sandboxes(
     benchmark: BenchmarkConfig, environment: Environment, stack: AsyncExitStack
 ) -> Sandboxes | None:
     """Check the engine and have images at hand, before anything is paid for. None where no
-    sandbox is needed. Raises ConfigError, with the way to mend it.
+    sandbox is needed. Raises ConfigError, with the way to fix it.
 
     Where the benchmark needs a sandbox and the configuration names none, it is ``local`` if that
     works here, else ``docker``; never this machine itself.

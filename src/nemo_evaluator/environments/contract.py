@@ -51,7 +51,7 @@ class Environment(Protocol):
     name: str
 
     async def prepare(self) -> None:
-        """Load what is needed (datasets, files). Raises ConfigError for what a user can mend."""
+        """Load what is needed (datasets, files). Raises ConfigError for what a user can fix."""
 
     async def size(self) -> int:
         """Number of problems; valid indices are ``range(size)``."""

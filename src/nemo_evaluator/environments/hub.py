@@ -1,7 +1,7 @@
 """Datasets of the Hugging Face hub: ``hf://org/name?config=…&split=…&revision=…``, or one file of a
 dataset that has no splits: ``hf://org/name?file=…``.
 
-Loaded by the ``datasets`` library, with the commit that was really used. Passing failures are
+Loaded by the ``datasets`` library, with the commit that was really used. Transient failures are
 tried again; without a network the local cache serves. The library is imported on first use, since
 it reads ``HF_ENDPOINT`` at import.
 """
@@ -28,7 +28,7 @@ class NoFileError(ConfigError):
 
 
 def load_hub(uri: str) -> tuple[Sequence[Any], str, str | None]:
-    """Rows, dataset id and resolved commit. Raises ConfigError for what a user can mend."""
+    """Rows, dataset id and resolved commit. Raises ConfigError for what a user can fix."""
     name, config, split, revision = parse_uri(uri)
     if (file := file_of(uri)) is not None:
         return _load_file(uri, name, file, revision)

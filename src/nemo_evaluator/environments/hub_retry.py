@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def retried(call: Callable[[], T], tries: int = TRIES) -> T:
-    """Call, again after passing failures (5xx, 429, broken connections)."""
+    """Call, again after transient failures (5xx, 429, broken connections)."""
     for attempt in range(1, tries + 1):
         try:
             return call()

@@ -167,7 +167,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
                 row = msgspec.json.decode(line.removeprefix(BOM))
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise ConfigError(
-                    f"not JSON: {error}", where=f"{path}:{number}", hint="mend or remove the line"
+                    f"not JSON: {error}", where=f"{path}:{number}", hint="fix or remove the line"
                 ) from None
             yield _mapping(row, f"{path}:{number}")
 

@@ -99,7 +99,7 @@ async def calibrate_judge(
     the replies and the result are kept there, and a repetition asks for nothing again. ``repeats``:
     judge each row so often, to see how steady it is.
 
-    Raises ConfigError for labels, a configuration or an endpoint to be mended.
+    Raises ConfigError for labels, a configuration or an endpoint to be fixed.
     """
     file = read_labels(labels)
     if (config is None) == (flags is None):

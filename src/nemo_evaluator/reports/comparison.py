@@ -13,7 +13,9 @@ from ..decisions.verdicts import Verdict, p_text, worst
 from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, Table, Tone
 from .verdict_words import direction, known, tone
 
-NOT_CORRECTED = "Not corrected for the number of categories; look here, do not decide here."
+NOT_CORRECTED = (
+    "Not corrected for the number of categories: use them to find causes, not to decide."
+)
 
 
 class Detail(enum.IntEnum):

@@ -15,7 +15,7 @@ from .figures import percent
 TRUNCATED = 0.01
 """Share of cut-off answers from which a reader is told."""
 STRICT_GAP = 0.02
-"""Part of the score that rests on answers in another format than was asked for."""
+"""Share of right answers in another format than the one asked for, from which a reader is told."""
 
 ENDS = {
     RunStatus.INCOMPLETE: "is incomplete: some rollouts have no verdict",
@@ -73,7 +73,9 @@ def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
     yield from _answers(data)
     gap = _strict_gap(data)
     if gap > STRICT_GAP:
-        text = f"{gap:.3f} of the score are answers in another format than was asked for"
+        strict = data.metrics["strict"].value
+        text = f"{percent(gap)} of the answers are right but not in the format asked for: "
+        text += f"with that format required, the score would be {strict:.3f}"
         yield Tone.UNSURE, text
     if data.score.ci_lower is None:
         yield Tone.UNSURE, "the bundle gives no interval for the score"

@@ -59,7 +59,7 @@ def document(report: Report) -> Document:
 
 
 def score_table(results: Sequence[Result]) -> Table:
-    """A row per result: its headline, and what bears on it."""
+    """A row per result: its headline, and how far to trust it."""
     return Table("", (*SCORE_COLUMNS, *TRUST_COLUMNS), tuple(_score_row(r) for r in results))
 
 

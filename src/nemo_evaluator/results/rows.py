@@ -181,7 +181,7 @@ def extra_metrics(scored: Scored) -> dict[str, float | list[float]]:
     asked for), what its scorer put under ``metrics``, and extra scorers.
 
     A pair ``[numerator, denominator]`` is a share in a rate: the metric is the sum of the
-    numerators over that of the denominators, so ``[0, 0]`` is a rollout that does not bear on it.
+    numerators over that of the denominators, so ``[0, 0]`` is a rollout that does not count.
     """
     details = scored.score.details
     own, strict = details.get("metrics"), details.get("strict_correct")

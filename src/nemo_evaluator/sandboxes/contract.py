@@ -152,7 +152,7 @@ class Backend(Protocol):
     async def preflight(self) -> Mapping[str, str]:
         """What the engine is and which limits it enforces, under readable keys.
 
-        Raises ConfigError, with the way to mend it, when it cannot run a sandbox here.
+        Raises ConfigError, with the way to fix it, when it cannot run a sandbox here.
         """
 
     def check(self, spec: SandboxSpec) -> None:

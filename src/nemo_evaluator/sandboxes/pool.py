@@ -39,7 +39,7 @@ class SandboxPool:
     async def open(self) -> Mapping[str, str]:
         """Check the engine and clean up after the dead, once; what the engine is.
 
-        Raises ConfigError, with the way to mend it, when no sandbox can be made here.
+        Raises ConfigError, with the way to fix it, when no sandbox can be made here.
         """
         if self._opened is None:
             self._opened = asyncio.create_task(self._open())

@@ -193,7 +193,7 @@ class AnswerStore:
 
     def _broken_while_reading(self, error: sqlite3.DatabaseError) -> None:
         if self._writes:
-            self._corrupt = True  # the thread mends it
+            self._corrupt = True  # the thread fixes it
             self._wake()
         else:
             log.warning("%s: cannot be read any more: %s", self.path, error)
