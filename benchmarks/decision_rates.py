@@ -42,6 +42,7 @@ def source(rewards: Floats, clusters: bool = False) -> Source:
             problems=np.repeat(np.arange(n), k),
             repeats=np.tile(np.arange(k), n),
             rewards=rewards.ravel(),
+            correct=np.full(total, np.nan),
             truncated=np.zeros(total, dtype=np.bool_),
             categories=[None] * total,
             clusters=names,

@@ -34,6 +34,7 @@ def columns(rewards: Floats, clusters: list[str] | None = None) -> Rollouts:
         problems=np.repeat(np.arange(n), k),
         repeats=np.tile(np.arange(k), n),
         rewards=rewards.ravel(),
+        correct=np.full(total, np.nan),
         truncated=np.zeros(total, dtype=np.bool_),
         categories=[None] * total,
         clusters=[None] * total if clusters is None else [c for c in clusters for _ in range(k)],

@@ -28,6 +28,7 @@ from .gate_rules import (
     undecided,
     unseen,
 )
+from .metrics import metric_named
 from .pairing import pair
 from .sources import Source
 
@@ -187,7 +188,7 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
         )
     if one.rollouts is None or other.rollouts is None:
         return _by_bundles(head, one, other, undecided("paired", comparison.reasons[0]))
-    pairs = pair(one.rollouts, other.rollouts, correct_above=0.0 if metric == "pass@1" else None)
+    pairs = pair(one.rollouts, other.rollouts, metric_named(metric))
     if pairs.n < rules.min_problems:
         text = f"only {pairs.n} paired items, at least {rules.min_problems} are needed"
         return _by_bundles(head, one, other, undecided("min_problems", text), breach=False)

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .metrics import MEAN_REWARD, Metric, of_problems, values_of
 from .rollouts import Bools, Floats, Ints, Rollouts
+
+ROUNDING = 1e-9
+"""Share of a value by which two computations of one reward may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,14 @@ class PerProblem:
     """Scored rollouts that were cut off."""
 
 
-def per_problem(rollouts: Rollouts, *, correct_above: float | None = None) -> PerProblem:
-    """Means of the rewards; with ``correct_above`` shares of rewards above it instead."""
-    kept = np.flatnonzero(~np.isnan(rollouts.rewards))
-    values = rollouts.rewards[kept]
-    if correct_above is not None:
-        values = (values > correct_above).astype(np.float64)
+def per_problem(
+    rollouts: Rollouts, metric: Metric = MEAN_REWARD, *, correct_above: float = 0.0
+) -> PerProblem:
+    """The metric of every problem that has a verdict: a mean over its repeats, or pass@k of them.
+    Raises ConfigError for a metric that the rows do not carry."""
+    every = values_of(rollouts, metric, correct_above=correct_above)
+    kept = np.flatnonzero(~np.isnan(every))
+    values = every[kept]
     problems, first, codes = np.unique(
         rollouts.problems[kept], return_index=True, return_inverse=True
     )
@@ -47,7 +53,7 @@ def per_problem(rollouts: Rollouts, *, correct_above: float | None = None) -> Pe
     squares = _sums(codes, (values - means[codes]) ** 2, len(problems))
     return PerProblem(
         problems=problems,
-        means=_exact(means, counts),
+        means=of_problems(metric, sums, counts),
         repeats=counts,
         within=np.divide(squares, counts - 1, out=np.zeros_like(squares), where=counts > 1),
         first=kept[first].astype(np.int64),
@@ -91,18 +97,27 @@ class Pairs:
         return self.baseline[mask], self.candidate[mask]
 
 
-def pair(baseline: Rollouts, candidate: Rollouts, *, correct_above: float | None = None) -> Pairs:
-    """Pair by problem. Repeats need not be as many on both sides."""
-    one = per_problem(baseline, correct_above=correct_above)
-    other = per_problem(candidate, correct_above=correct_above)
+def pair(
+    baseline: Rollouts,
+    candidate: Rollouts,
+    metric: Metric = MEAN_REWARD,
+    *,
+    correct_above: float = 0.0,
+) -> Pairs:
+    """Pair by problem. Repeats need not be as many on both sides, but for pass@k each problem must
+    have k on both. Raises ConfigError for a metric that the rows do not carry."""
+    one = per_problem(baseline, metric, correct_above=correct_above)
+    other = per_problem(candidate, metric, correct_above=correct_above)
     problems, i, j = np.intersect1d(
         one.problems, other.problems, assume_unique=True, return_indices=True
     )
+    known = ~(np.isnan(one.means[i]) | np.isnan(other.means[j]))
+    problems, i, j = problems[known], i[known], j[known]
     rows = one.first[i]
     return Pairs(
         problems=problems,
         baseline=one.means[i],
-        candidate=other.means[j],
+        candidate=_tied(one.means[i], other.means[j]),
         baseline_rows=rows,
         candidate_rows=other.first[j],
         categories=_categories(baseline, rows, candidate, other.first[j]),
@@ -117,10 +132,11 @@ def _sums(codes: Ints, values: Floats, size: int) -> Floats:
     return np.bincount(codes, weights=values, minlength=size).astype(np.float64)
 
 
-def _exact(means: Floats, counts: Ints) -> Floats:
-    """Means of several rewards without the noise of adding them: 3 × 0.1 has the mean 0.1, and is
-    no change against 0.1."""
-    return np.where(counts > 1, np.round(means, 12), means)
+def _tied(baseline: Floats, candidate: Floats) -> Floats:
+    """The candidate's values, those of the baseline where the two differ by rounding alone:
+    0.1 + 0.2 is no gain over 0.3."""
+    same = np.isclose(candidate, baseline, rtol=ROUNDING, atol=0.0)
+    return np.where(same, baseline, candidate)
 
 
 def _categories(

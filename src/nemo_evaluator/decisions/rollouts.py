@@ -49,6 +49,8 @@ class Rollouts:
     repeats: Ints
     rewards: Floats
     """NaN where there is no verdict."""
+    correct: Floats
+    """1 or 0 as the run says it; NaN where it does not."""
     truncated: Bools
     categories: Sequence[str | None]
     clusters: Sequence[str | None]
@@ -75,6 +77,7 @@ class _Details(msgspec.Struct):
     category: str | None = None
     method: str | None = None
     judge: Any = None
+    correct: Any = None
 
 
 class _Metadata(msgspec.Struct):
@@ -186,7 +189,7 @@ def _details(part: Mapping[str, Any]) -> _Details:
     category, group, method = (
         _text(part.get(key)) for key in ("error_category", "category", "method")
     )
-    return _Details(category, group, method, part.get("judge"))
+    return _Details(category, group, method, part.get("judge"), part.get("correct"))
 
 
 def _part(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -206,7 +209,7 @@ class _Columns:
         self._integers = {
             name: array("q") for name in ("problems", "repeats", "expected", "prompts")
         }
-        self._rewards = array("d")
+        self._rewards, self._correct = array("d"), array("d")
         self._strange, self._cut = array("b"), array("b")
         self._categories: list[str | None] = []
         self._clusters: list[str | None] = []
@@ -220,6 +223,7 @@ class _Columns:
         integers["expected"].append(_hash(line.expected_answer))
         integers["prompts"].append(_hash(line.prompt))
         self._rewards.append(_reward(line))
+        self._correct.append(_correct(line))
         self._strange.append(_strange(line))
         self._cut.append(_cut(line))
         self._categories.append(self._once(_category(line)))
@@ -240,6 +244,7 @@ class _Columns:
             problems=integers["problems"][kept],
             repeats=integers["repeats"][kept],
             rewards=np.array(self._rewards, dtype=np.float64)[kept],
+            correct=np.array(self._correct, dtype=np.float64)[kept],
             truncated=np.array(self._cut, dtype=np.bool_)[kept],
             categories=[self._categories[i] for i in kept.tolist()],
             clusters=[self._clusters[i] for i in kept.tolist()],
@@ -272,6 +277,11 @@ def _reward(line: _Line) -> float:
     if line.outcome == "scored" and (found is None or found.error_category is None):
         return line.reward
     return line.reward if has_verdict(line.outcome, _marks(found)) else math.nan
+
+
+def _correct(line: _Line) -> float:
+    told = line.scoring_details.correct if line.scoring_details is not None else None
+    return float(told) if isinstance(told, bool) else math.nan
 
 
 def _marks(found: _Details | None) -> Mapping[str, Any]:

@@ -88,6 +88,22 @@ class Source:
         samples = shuffled if isinstance(shuffled, int) else self.benchmark.get("samples")
         return samples if isinstance(samples, int) else None
 
+    def repeats(self) -> int | None:
+        """Rollouts planned of each problem, as far as the bundle tells."""
+        found = self.benchmark.get("repeats")
+        return found if isinstance(found, int) and found > 0 else None
+
+    def reward_range(self) -> tuple[float, float] | None:
+        """The least and the most a reward can be, where the benchmark declares it."""
+        identity = _mapping(self.config.get("identity"))
+        for key in ("environment.reward_range", "environment.mean_range"):
+            found = identity.get(key)
+            if isinstance(found, list) and len(found) == 2:
+                low, high = _number(found[0]), _number(found[1])
+                if low is not None and high is not None and low < high:
+                    return low, high
+        return None
+
     def floor(self) -> float | None:
         """The coverage below which the run itself said that its score says nothing."""
         return _number(_mapping(self.benchmark.get("coverage")).get("floor"))

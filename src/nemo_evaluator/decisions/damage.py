@@ -1,0 +1,116 @@
+"""The damage of one metric: how much worse the candidate is, with an interval that holds.
+
+Damage is positive where the candidate is worse, whichever way the metric points. ``compare``,
+``gate`` and ``power`` speak of the same four events, all read off one interval: a drop is shown,
+a drop beyond the limit is shown, a drop within the limit is shown, a gain is shown. The interval
+keeps its width where few problems or none changed, and its ends hold whatever the rollouts without
+a verdict would have said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..stats.paired import paired_difference
+from ..types import Record
+from .rollouts import Floats
+
+LEVEL = 0.025
+"""One-sided level of every event: the ends of a 95 % interval."""
+SMALL = 100
+"""Up to so many problems, score limits of flips miss their level by up to a fifth (summed exactly
+over flip rates from 0 to 20 %: 3.0 % where 2.5 % are stated); they are taken at four fifths."""
+TIGHTER = 0.8
+LOWEST_P = 1e-9
+
+
+class Bounds(Record, frozen=True, kw_only=True):
+    """An estimate of the damage and its limits, each at the one-sided level."""
+
+    damage: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both sides of the paired problems: one value each, a mean over repeats."""
+
+    baseline: Floats
+    candidate: Floats
+    clusters: Sequence[object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is known of the damage. ``seen`` are the paired problems; ``worst`` and ``best`` are all
+    planned ones with every rollout without a verdict counted against, or for, the candidate; they
+    are None where nothing is missing, or where the metric has no bounds."""
+
+    seen: Sides
+    higher_is_better: bool = True
+    worst: Sides | None = None
+    best: Sides | None = None
+
+    @property
+    def n(self) -> int:
+        """Paired problems."""
+        return len(self.seen.baseline)
+
+    def bounds(self, level: float = LEVEL, *, share: float = 0.0) -> Bounds:
+        """Damage beyond ``share`` of the baseline's score (0: the damage itself)."""
+        seen = self._bounds(self.seen, level, share)
+        lower, upper = seen.lower, seen.upper
+        if self.worst is not None:
+            upper = max(upper, self._bounds(self.worst, level, share).upper)
+        if self.best is not None:
+            lower = min(lower, self._bounds(self.best, level, share).lower)
+        return Bounds(damage=seen.damage, lower=lower, upper=upper)
+
+    def p_beyond(self, limit: float, *, share: float = 0.0) -> float:
+        """One-sided p-value of "the damage is no larger than ``limit``": the smallest level at
+        which the interval lies beyond it."""
+        return self._p(lambda b: b.lower > limit, share)
+
+    def p_within(self, limit: float, *, share: float = 0.0) -> float:
+        """One-sided p-value of "the damage is larger than ``limit``"."""
+        return self._p(lambda b: b.upper <= limit, share)
+
+    def _p(self, shown: Callable[[Bounds], bool], share: float) -> float:
+        low, high = LOWEST_P, 0.5
+        if not shown(self.bounds(high, share=share)):
+            return 1.0
+        if shown(self.bounds(low, share=share)):
+            return low
+        for _ in range(24):
+            middle = float(np.sqrt(low * high))
+            low, high = (low, middle) if shown(self.bounds(middle, share=share)) else (middle, high)
+        return high
+
+    def _bounds(self, sides: Sides, level: float, share: float) -> Bounds:
+        """Of one view of the data. A share of the baseline's score is allowed by shrinking the
+        baseline: the mean of candidate - (1 - share) · baseline, whose error knows that the
+        baseline's score is an estimate; its width is at least that of the plain difference, whose
+        interval knows of flips that were not seen."""
+        sign = 1.0 if self.higher_is_better else -1.0
+        plain = _limits(sides, sides.baseline, level)
+        low, high = sorted((-sign * plain[1], -sign * plain[2]))
+        damage = -sign * plain[0]
+        if share:
+            allowed = share * abs(float(sides.baseline.mean()))
+            # A smaller score is worse where higher is better, a larger one where lower is.
+            shrunk = _limits(sides, sides.baseline * (1 - sign * share), level)
+            ends = sorted((-sign * shrunk[1], -sign * shrunk[2]))
+            damage -= allowed
+            low, high = min(low - allowed, ends[0]), max(high - allowed, ends[1])
+        return Bounds(damage=damage, lower=low, upper=high)
+
+
+def _limits(sides: Sides, baseline: Floats, level: float) -> tuple[float, float, float]:
+    """Mean of candidate - baseline, its lower and its upper limit."""
+    at = level * TIGHTER if len(baseline) <= SMALL and level < 0.5 else level
+    found = paired_difference(baseline, sides.candidate, sides.clusters, confidence=1 - 2 * at)
+    return found.delta, found.lower, found.upper

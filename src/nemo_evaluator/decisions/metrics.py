@@ -1,0 +1,126 @@
+"""The values of a metric, rollout by rollout, as the run published them.
+
+A comparison and a gate count what the run counted: ``pass@1`` is the share of answers that the run
+calls correct, not of rewards above zero; extra scorers and further metrics have their own columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError
+from ..results.result_row import NO_ANSWER
+from ..stats.passk import pass_at_k, pass_hat_k
+from ..types import Record
+from .rollouts import Floats, Rollouts
+
+REWARD = "mean_reward"
+PASS_1 = "pass@1"
+LOWER_IS_BETTER = ("truncation_rate", "no_answer_rate", "latency_ms", "tokens")
+"""Metrics of a rollout whose direction is known."""
+_PASS = re.compile(r"pass([@^])(\d+)")
+
+
+class Metric(Record, frozen=True, kw_only=True):
+    """What is compared."""
+
+    name: str
+    higher_is_better: bool = True
+    k: int = 1
+    """Of ``pass@k`` and ``pass^k``."""
+    all_of_k: bool = False
+    """``pass^k``: every one of k answers is right."""
+
+    @property
+    def verdicts(self) -> bool:
+        """Whether its values are right and wrong."""
+        return self.name.startswith("pass")
+
+
+MEAN_REWARD = Metric(name=REWARD)
+
+
+def metric_named(name: str, *, higher_is_better: bool | None = None) -> Metric:
+    """The metric of a name, in its own direction unless one is given."""
+    higher = name not in LOWER_IS_BETTER if higher_is_better is None else higher_is_better
+    if match := _PASS.fullmatch(name):
+        return Metric(name=name, higher_is_better=higher, k=int(match[2]), all_of_k=match[1] == "^")
+    return Metric(name=name, higher_is_better=higher)
+
+
+def values_of(rollouts: Rollouts, metric: Metric, *, correct_above: float = 0.0) -> Floats:
+    """One value per rollout, NaN where there is no verdict. Raises ConfigError for a metric that
+    the rows do not carry."""
+    if metric.name == REWARD:
+        return rollouts.rewards
+    if metric.verdicts:
+        return correctness(rollouts, correct_above=correct_above)
+    scored = ~np.isnan(rollouts.rewards)
+    if metric.name == "truncation_rate":
+        return np.where(scored, rollouts.truncated.astype(np.float64), np.nan)
+    values = np.full(len(rollouts), np.nan)
+    read = _reader(metric.name)
+    for i in np.flatnonzero(scored).tolist():
+        found = read(rollouts.row(i))
+        if found is not None:
+            values[i] = found
+    if len(rollouts) and np.isnan(values).all():
+        raise ConfigError(
+            f"metric {metric.name!r} is not in the rows of the results",
+            hint="name mean_reward, pass@k, pass^k, scorer:NAME, a metric of the benchmark's own, "
+            "no_answer_rate, truncation_rate, latency_ms or tokens",
+        )
+    return values
+
+
+def correctness(rollouts: Rollouts, *, correct_above: float = 0.0) -> Floats:
+    """1 right, 0 wrong, NaN without a verdict: by what the run says, else by the reward."""
+    by_reward = np.where(
+        np.isnan(rollouts.rewards), np.nan, (rollouts.rewards > correct_above).astype(np.float64)
+    )
+    told = np.where(np.isnan(rollouts.rewards), np.nan, rollouts.correct)
+    return np.where(np.isnan(told), by_reward, told)
+
+
+def of_problems(metric: Metric, sums: Floats, counts: npt.NDArray[Any]) -> Floats:
+    """The metric of each problem, from the sum and the number of its values; NaN where there are
+    too few for pass@k."""
+    if metric.k == 1 or not metric.verdicts:
+        return np.asarray(sums / counts)
+    rule = pass_hat_k if metric.all_of_k else pass_at_k
+    return np.array(
+        [
+            rule(n, round(right), metric.k) if n >= metric.k else np.nan
+            for n, right in zip(counts.tolist(), sums.tolist(), strict=True)
+        ]
+    )
+
+
+def _reader(name: str) -> Callable[[Mapping[str, Any]], float | None]:
+    def read(row: Mapping[str, Any]) -> float | None:
+        details = row.get("scoring_details")
+        details = details if isinstance(details, Mapping) else {}
+        if name == "no_answer_rate":
+            return float(details.get("failure") in NO_ANSWER)
+        if name == "strict":
+            return _number(details.get("strict_correct"))
+        places = (details.get("metrics"), row.get("scorer_rewards"), row)
+        for place in places:
+            if isinstance(place, Mapping) and name in place:
+                return _number(place[name])
+        return None
+
+    return read
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, int | float) or not np.isfinite(value):
+        return None
+    return float(value)

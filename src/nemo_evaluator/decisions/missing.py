@@ -1,0 +1,132 @@
+"""What the rollouts without a verdict could say at worst and at best.
+
+A wrong answer that times out is missing, not wrong; if enough of them are, a drop hides among what
+is missing. So a decision is made on all planned rollouts: once with every missing one counted
+against the candidate, once with every one counted for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .damage import Damage, Sides
+from .metrics import REWARD, Metric, of_problems, values_of
+from .pairing import Pairs
+from .rollouts import Floats, Ints, Rollouts
+from .sources import Source
+
+
+def damage_of(
+    baseline: Source,
+    candidate: Source,
+    pairs: Pairs,
+    metric: Metric,
+    *,
+    correct_above: float = 0.0,
+) -> Damage:
+    """The damage over the paired problems, and its bounds over the planned ones."""
+    seen = Sides(pairs.baseline, pairs.candidate, pairs.clusters)
+    head = Damage(seen, metric.higher_is_better)
+    assert baseline.rollouts is not None and candidate.rollouts is not None
+    sides = [_Counts.of(source, metric, correct_above) for source in (baseline, candidate)]
+    limits = _range(metric, baseline, candidate)
+    planned = [source.planned() or 0 for source in (baseline, candidate)]
+    problems = np.union1d(baseline.rollouts.problems, candidate.rollouts.problems)
+    unseen = max(0, *(n - len(problems) for n in planned))
+    if limits is None or (not unseen and all(side.complete(problems) for side in sides)):
+        return head
+    bad, good = limits if metric.higher_is_better else limits[::-1]
+    clusters = _clusters(baseline.rollouts, candidate.rollouts, problems, unseen)
+    one, other = sides
+    worst = Sides(
+        one.filled(problems, unseen, good, metric),
+        other.filled(problems, unseen, bad, metric),
+        clusters,
+    )
+    best = Sides(
+        one.filled(problems, unseen, bad, metric),
+        other.filled(problems, unseen, good, metric),
+        clusters,
+    )
+    return Damage(seen, metric.higher_is_better, worst, best)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """One side by problem: what was planned, what has a verdict, and the sum of its values."""
+
+    problems: Ints
+    planned: Ints
+    scored: Ints
+    sums: Floats
+    repeats: int
+    """Planned of a problem that this side never reached."""
+
+    @classmethod
+    def of(cls, source: Source, metric: Metric, correct_above: float) -> _Counts:
+        rollouts = source.rollouts
+        assert rollouts is not None
+        values = values_of(rollouts, metric, correct_above=correct_above)
+        known = ~np.isnan(values)
+        problems, codes = np.unique(rollouts.problems, return_inverse=True)
+        size = len(problems)
+        lines = np.bincount(codes, minlength=size).astype(np.int64)
+        repeats = source.repeats() or 1
+        sums = np.bincount(codes[known], weights=values[known], minlength=size)
+        return cls(
+            problems=problems,
+            planned=np.maximum(lines, repeats),
+            scored=np.bincount(codes[known], minlength=size).astype(np.int64),
+            sums=np.bincount(codes[known], weights=values[known], minlength=size).astype(
+                np.float64
+            ),
+            repeats=repeats,
+        )
+
+    def complete(self, problems: Ints) -> bool:
+        """Whether every one of these problems has all its verdicts."""
+        return len(self.problems) == len(problems) and bool((self.scored == self.planned).all())
+
+    def filled(self, problems: Ints, unseen: int, value: float, metric: Metric) -> Floats:
+        """The metric of every problem, what is missing counted as ``value``."""
+        at = np.searchsorted(problems, self.problems)
+        planned = np.full(len(problems) + unseen, self.repeats, dtype=np.int64)
+        scored, sums = np.zeros_like(planned), np.zeros(len(planned))
+        planned[at], scored[at], sums[at] = self.planned, self.scored, self.sums
+        return of_problems(metric, sums + (planned - scored) * value, planned)
+
+
+def _range(metric: Metric, baseline: Source, candidate: Source) -> tuple[float, float] | None:
+    """The least and the most a value can be; None where that is not known."""
+    if metric.verdicts or metric.name.endswith("_rate") or metric.name == "strict":
+        return 0.0, 1.0
+    if metric.name != REWARD:
+        return None
+    declared = [source.reward_range() for source in (baseline, candidate)]
+    ranges = [found for found in declared if found is not None]
+    assert baseline.rollouts is not None and candidate.rollouts is not None
+    rewards = np.concatenate([baseline.rollouts.rewards, candidate.rollouts.rewards])
+    rewards = rewards[~np.isnan(rewards)]
+    ends = [0.0, 1.0] if not ranges else [x for pair in ranges for x in pair]
+    return float(min(*ends, *_ends(rewards))), float(max(*ends, *_ends(rewards)))
+
+
+def _ends(values: Floats) -> tuple[float, ...]:
+    return (float(values.min()), float(values.max())) if len(values) else ()
+
+
+def _clusters(
+    baseline: Rollouts, candidate: Rollouts, problems: Ints, unseen: int
+) -> Sequence[str] | None:
+    named: dict[int, str] = {}
+    for rollouts in (candidate, baseline):
+        for problem, cluster in zip(rollouts.problems.tolist(), rollouts.clusters, strict=True):
+            if cluster is not None:
+                named[problem] = f"cluster {cluster}"
+    if not named:
+        return None
+    found = [named.get(problem, f"problem {problem}") for problem in problems.tolist()]
+    return found + [f"unseen {i}" for i in range(unseen)]
