@@ -80,9 +80,7 @@ class _Counts:
             problems=problems,
             planned=np.maximum(lines, repeats),
             scored=np.bincount(codes[known], minlength=size).astype(np.int64),
-            sums=np.bincount(codes[known], weights=values[known], minlength=size).astype(
-                np.float64
-            ),
+            sums=sums.astype(np.float64),
             repeats=repeats,
         )
 
