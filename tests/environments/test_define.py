@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nemo_evaluator import ScorerInput, math_match
 from nemo_evaluator.environments.contract import Environment, VerifyTools
 from nemo_evaluator.environments.define import SeedResult, benchmark
 from nemo_evaluator.environments.defined import DefinedEnvironment
@@ -317,3 +318,15 @@ async def test_identity_notices_the_prompts_surroundings(environment: Any, chang
     await before.prepare()
     await after.prepare()
     assert before.identity()["prompt_digest"] != after.identity()["prompt_digest"]
+
+
+async def test_identity_names_the_packages_that_decide(environment: Any) -> None:
+    def hard(sample: ScorerInput) -> Any:
+        return math_match(sample)
+
+    tried = environment(grade=hard)
+    await tried.prepare()
+    assert set(tried.identity()["packages"]) == {"latex2sympy2_extended", "math-verify", "sympy"}
+    plain = environment()
+    await plain.prepare()
+    assert "packages" not in plain.identity()

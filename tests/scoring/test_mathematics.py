@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nemo_evaluator.errors import InfraError
 from nemo_evaluator.scoring import symbolic
 from nemo_evaluator.scoring.mathematics import decide, math_equal, math_equal_async
 
@@ -298,17 +299,17 @@ def test_linear_formulas(a: int, b: int, c: int) -> None:
 
 
 def test_hard_pairs_go_to_math_verify_and_say_so() -> None:
-    pytest.importorskip("math_verify")
     assert math_equal("5 m", "5").decided_by in ("builtin", "math-verify")
     verdict = math_equal(r"\lfloor 5.5 \rfloor", r"5")
     assert verdict.decided_by == "math-verify"
 
 
-def test_without_math_verify_an_unreadable_pair_is_undecided(
+def test_without_math_verify_an_unreadable_pair_has_no_verdict(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(symbolic, "available", lambda: False)
-    assert math_equal(r"\oint_C f", "3") == (False, "undecided")
+    with pytest.raises(InfraError, match=r"undecided: math-verify is not installed .pip install"):
+        math_equal(r"\oint_C f", "3")
     assert math_equal("1/2", "0.5") == (True, "builtin")
 
 

@@ -13,6 +13,7 @@ from ..environments.grading import Grader, Grading
 from ..files.writing import replacing
 from ..results.journal import Began, Header, ProblemSeeded, Solved, encode, events, scan
 from ..scoring.input import ScorerInput
+from ..scoring.packages import deciding
 from ..solvers.contract import SolveTools
 from ..types import Json, Problem, Score, Solution
 from .failures import NeverAskedError
@@ -69,7 +70,10 @@ class OtherScorer:
     def identity(self) -> Mapping[str, Json]:
         """That of the benchmark, with the other scorer."""
         scorer = f"{self._grader.name}:{digest(source_of(self._scorer))}"
-        return {**self._inner.identity(), "scorer": scorer}
+        identity = {**self._inner.identity(), "scorer": scorer}
+        identity.pop("packages", None)
+        packages = deciding([self._scorer])
+        return {**identity, "packages": packages} if packages else identity
 
     async def close(self) -> None:
         """The benchmark's own closing closes it."""

@@ -23,6 +23,7 @@ from ..judging.opening import Bench
 from ..judging.sitting import Court, Sitting
 from ..scoring.input import ScorerInput
 from ..scoring.judged import Graded
+from ..scoring.packages import deciding
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
 
@@ -145,6 +146,8 @@ class WithMetrics:
             identity["judges"] = judges
         if extras.primary is not None:
             identity["primary"] = extras.primary
+        if packages := deciding(extras.scorers.values()):
+            identity["packages"] = {**identity.get("packages", {}), **packages}
         return identity
 
     async def close(self) -> None:

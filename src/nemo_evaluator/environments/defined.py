@@ -13,6 +13,7 @@ import msgspec
 from ..config.problems import suggest
 from ..errors import ConfigError, NelError
 from ..sandboxes.contract import SandboxSpec
+from ..scoring.packages import deciding
 from ..types import Json, Problem, Score, Solution
 from .contract import VerifyTools
 from .define import Definition
@@ -193,6 +194,7 @@ class DefinedEnvironment:
             "extra": {key: str(value) for key, value in d.extra.items()},
             "params": {key: str(value) for key, value in d.given.items()},
             **({"mean_range": list(d.mean_range)} if d.mean_range else {}),
+            **({"packages": packages} if (packages := deciding([d.scorer])) else {}),
         }
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError, NelError
 from ..sandboxes.contract import Sandbox, SandboxSpec
+from ..scoring.packages import deciding
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
 from .contract import VerifyTools
@@ -175,12 +176,23 @@ class SubclassEnvironment:
             "class": f"{type(self.inner).__name__}:{digest(source_of(type(self.inner)))}",
             "params": {key: str(value) for key, value in self._params.items()},
             "dataset_rows": self._size,
+            **({"packages": packages} if (packages := deciding(_methods(self.inner))) else {}),
             **self.inner.identity(),
         }
 
     async def close(self) -> None:
         """Let the environment release what it has."""
         await self.inner.close()
+
+
+def _methods(environment: EvalEnvironment) -> list[Any]:
+    """The functions of an environment's class, and of the classes it builds on."""
+    return [
+        value
+        for cls in type(environment).__mro__[:-1]
+        for value in vars(cls).values()
+        if callable(value)
+    ]
 
 
 async def _judged(

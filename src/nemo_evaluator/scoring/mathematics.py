@@ -1,9 +1,9 @@
 r"""Whether two mathematical answers are the same.
 
 A built-in normaliser decides what it can read (numbers, fractions, formulas, tuples, sets,
-intervals, relations, matrices); only what it cannot goes to math-verify (extra ``[scoring]``) in
-a worker process that is killed at its time limit. A timeout is "not equal" and says so. The
-verdict names who decided.
+intervals, relations, matrices); only what it cannot goes to math-verify in a worker process that
+is killed at its time limit. A timeout is "not equal" and says so. The verdict names who decided;
+where math-verify is missing nobody has, and there is an error instead of a verdict.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ _UNIT_LETTERS = frozenset("ACFGHJKLMNTVWcdghlmst")
 
 
 class MathVerdict(NamedTuple):
-    """``decided_by``: ``builtin``, ``math-verify``, ``timeout``, or ``undecided`` (neither could
-    read it and math-verify is not installed; taken as not equal)."""
+    """``decided_by``: ``builtin``, ``math-verify`` or ``timeout``."""
 
     equal: bool
     decided_by: str
@@ -311,7 +310,8 @@ def _long_decimal(a: str, b: str, first: Formula, second: Formula) -> bool:
 
 
 def math_equal(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathVerdict:
-    """Whether answer ``a`` equals ``b`` (the target). Blocks up to ``timeout`` seconds.
+    """Whether answer ``a`` equals ``b`` (the target). Blocks up to ``timeout`` seconds. Raises
+    InfraError where math-verify is needed and cannot be imported.
 
     >>> math_equal("10", "100")
     MathVerdict(equal=False, decided_by='builtin')

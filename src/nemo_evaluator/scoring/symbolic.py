@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from importlib.util import find_spec
 
-from .workers import WORKERS, Pool
+from ..errors import InfraError
+from ..types import Failure, Phase
+from .workers import WORKERS, Pool, WorkerFailed
 
 
 @lru_cache(maxsize=1)
@@ -25,14 +27,25 @@ def executor() -> ThreadPoolExecutor:
 
 
 def compare(a: str, b: str, timeout: float) -> tuple[bool, str]:
-    """Verdict on answer ``a`` and target ``b``, and who decided.
-
-    ``math-verify``; ``timeout`` (not equal); ``undecided`` (not equal) where it is not installed.
-    """
+    """Verdict on answer ``a`` and target ``b``, and who decided: ``math-verify``, or ``timeout``
+    (not equal). Raises InfraError where math-verify cannot be used: then nobody has decided."""
     if not available():
-        return False, "undecided"
-    verdict = _pool.ask([a, b], timeout)
+        raise _undecided(a, b, "is not installed")
+    try:
+        verdict = _pool.ask([a, b], timeout)
+    except WorkerFailed:
+        raise _undecided(a, b, "cannot be imported") from None
     return (False, "timeout") if verdict is None else (bool(verdict[0]), "math-verify")
+
+
+def _undecided(a: str, b: str, why: str) -> InfraError:
+    return InfraError(
+        f"whether {a:.60} equals {b:.60} is undecided: math-verify {why} "
+        "(pip install 'math-verify>=0.8' sympy)",
+        kind=Failure.VERIFIER,
+        phase=Phase.VERIFY,
+        peer="math-verify",
+    )
 
 
 def close() -> None:

@@ -1,8 +1,9 @@
 """Child processes that answer questions and can be killed: for work that may never end.
 
 A worker is started on first need and kept; one that overruns its time is killed and replaced by
-the next question. Nothing here uses signals in our own process, and workers get no environment
-but what Python needs, since they parse text from models.
+the next question. Nothing here uses signals in our own process. Workers get no environment but
+what Python needs, since they parse text from models, and start isolated (``-I``): the folder of the
+user and PYTHONPATH are not searched before the standard library, whatever files lie there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Final
 
 from ..types import Json
@@ -24,7 +26,6 @@ START_SECONDS = 60.0
 """Imports on a busy machine take seconds; they are not charged to a question."""
 _ENVIRONMENT = (
     "PATH",
-    "PYTHONPATH",
     "HOME",
     "LANG",
     "LC_ALL",
@@ -34,8 +35,31 @@ _ENVIRONMENT = (
 )
 
 
+_BOOT = """\
+import runpy, sys
+sys.path += sys.argv[2:]
+runpy.run_module(sys.argv[1], run_name="__main__")
+"""
+
+
+class WorkerFailed(OSError):
+    """A worker did not start: nothing was asked."""
+
+
 class _Overran(Exception):
-    """The worker said nothing in time, or died."""
+    """The worker said nothing in time."""
+
+
+class _Died(Exception):
+    """The worker ended, by itself or killed from outside."""
+
+
+def _command(module: str) -> list[str]:
+    """How a module of ours is started. Packages are found where we find them, the current folder
+    excepted, and always after the standard library."""
+    here = Path.cwd()
+    paths = [path for path in sys.path if path and Path(path).resolve() != here]
+    return [sys.executable, "-I", "-c", _BOOT, module, *paths]
 
 
 class _Worker:
@@ -43,7 +67,7 @@ class _Worker:
 
     def __init__(self, module: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            _command(module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -53,14 +77,14 @@ class _Worker:
         )
         try:
             ready = self._line(time.monotonic() + START_SECONDS) == b"ready"
-        except _Overran:
+        except (_Overran, _Died):
             ready = False
         if not ready:
             self.kill()
-            raise OSError(f"the worker {module} did not start")
+            raise WorkerFailed(f"the worker {module} did not start")
 
     def ask(self, question: Json, seconds: float) -> Json:
-        """The answer. Raises _Overran after ``seconds`` or if the worker died."""
+        """The answer. Raises _Overran after ``seconds``, _Died if the worker did."""
         until = time.monotonic() + seconds
         self._send(json.dumps(question).encode() + b"\n", until)
         return json.loads(self._line(until))
@@ -76,7 +100,7 @@ class _Worker:
             try:
                 rest = rest[os.write(stream.fileno(), rest[:PIPE_BYTES]) :]
             except OSError:
-                raise _Overran from None
+                raise _Died from None
 
     def _line(self, until: float) -> bytes:
         stream = self._process.stdout
@@ -84,9 +108,10 @@ class _Worker:
         data = b""
         while not data.endswith(b"\n"):
             ready, _, _ = select.select([stream], [], [], max(0.0, until - time.monotonic()))
-            part = os.read(stream.fileno(), 1 << 16) if ready else b""
-            if not part:
+            if not ready:
                 raise _Overran
+            if not (part := os.read(stream.fileno(), 1 << 16)):
+                raise _Died
             data += part
         return data.strip()
 
@@ -113,16 +138,22 @@ class Pool:
         atexit.register(self.close)
 
     def ask(self, question: Json, seconds: float) -> tuple[Json] | None:
-        """The answer, alone in a tuple; None after ``seconds`` (the worker is killed)."""
+        """The answer, alone in a tuple; None after ``seconds`` (the worker is killed), or where a
+        second worker died of the question too. Raises WorkerFailed if none starts."""
         with self._slots:
-            worker = self._idle.pop() if self._idle else _Worker(self._module)
-            try:
-                answer = worker.ask(question, seconds)
-            except _Overran:
-                worker.kill()
-                return None
-            self._idle.append(worker)
-            return (answer,)
+            for _ in range(2):  # a worker that died may have been killed by somebody else
+                worker = self._idle.pop() if self._idle else _Worker(self._module)
+                try:
+                    answer = worker.ask(question, seconds)
+                except _Overran:
+                    worker.kill()
+                    return None
+                except _Died:
+                    worker.kill()
+                    continue
+                self._idle.append(worker)
+                return (answer,)
+            return None
 
     def close(self) -> None:
         """End all processes; the next question starts new ones."""
