@@ -7,6 +7,7 @@
     ├── ModelError        belongs to the model; scored by the benchmark's rule and counted
     ├── InfraError        never a score; retried, then recorded as errored
     │   └── PermanentError    no retry can help (401, 403, 404, quota): stops the run
+    │       └── EndpointDown  nobody answered for longer than a run waits
     └── BudgetExceeded    a graceful end of a rollout
         └── RunBudgetExceeded and of the run
 
@@ -93,6 +94,12 @@ class PermanentError(InfraError):
     """The same request will fail for every rollout (credentials, model name, quota)."""
 
     default_kind = Failure.AUTH
+
+
+class EndpointDown(PermanentError):
+    """Nobody answered for longer than a run waits: the rollouts stay open for ``--resume``."""
+
+    default_kind = Failure.CONNECTION
 
 
 class BudgetExceeded(_Attributed):

@@ -107,12 +107,16 @@ class Lines:
 
     def show(self, rows: Sequence[Row]) -> None:
         """Those that have started and have not had their last line."""
+        several = len(rows) > 1
         for index, (progress, pace) in enumerate(rows):
             if progress.started_at is None or index in self._ended:
                 continue
+            line = say.line(progress, pace)
             if progress.finished:
                 self._ended.add(index)
-            self._write(say.line(progress, pace))
+            elif several and (eta := say.run_eta(rows)) is not None:
+                line += f" run eta {say.duration(eta)}"
+            self._write(line)
 
     def close(self, rows: Sequence[Row]) -> None:
         """The last line of everybody who has not had it."""
@@ -153,12 +157,15 @@ def table(rows: Sequence[Row], *, width: int, height: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    shown = _fitting(rows, max(1, height - 4))
+    shown = _fitting(rows, max(1, height - 5))
     bar, narrow = width >= WIDE, width < NARROW
     price = not narrow and any(progress.cost_usd is not None for progress, _ in rows)
     grid = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), header_style="dim")
     grid.add_column("benchmark")
-    names = [*([""] if bar else []), "done", "score so far", "tok/s", "flight"]
+    measures = {say.measure(progress) for progress, _ in rows if progress.score is not None}
+    mixed = len(measures) > 1
+    header = "score so far" if mixed or not measures else f"{measures.pop()} so far"
+    names = [*([""] if bar else []), "done", header, "out tok/s", "flight"]
     for name in [*names, *(["cost"] if price else []), "eta"]:
         grid.add_column(name, no_wrap=True, justify="left" if name == "" else "right")
     for progress, pace in shown:
@@ -168,7 +175,7 @@ def table(rows: Sequence[Row], *, width: int, height: int) -> Table:
             Text(printable(say.label(progress)), style=style, no_wrap=True, overflow="ellipsis"),
             *([ProgressBar(max(1, progress.total), progress.done, width=20)] if bar else []),
             share.partition(" ")[0] if narrow else share,
-            say.score(progress),
+            (f"{say.measure(progress)} " if mixed and progress.score else "") + say.score(progress),
             "" if pace.tokens_per_s is None else f"{pace.tokens_per_s:.0f}",
             say.in_flight(progress),
             *(["" if usd is None else say.cost(usd)] if price else []),
@@ -182,6 +189,8 @@ def table(rows: Sequence[Row], *, width: int, height: int) -> Table:
             outer.add_row(Text(note, style=style, overflow="ellipsis"))
     if hidden := len(rows) - len(shown):
         outer.add_row(Text(f"  and {hidden} more", style="dim"))
+    if len(rows) > 1 and (eta := say.run_eta(rows)) is not None:
+        outer.add_row(Text(f"  whole run: eta {say.duration(eta)}", style="dim"))
     return outer
 
 
@@ -202,11 +211,17 @@ def _fitting(rows: Sequence[Row], room: int) -> list[Row]:
 
 def _notes(progress: BenchmarkProgress, *, with_cost: bool) -> list[tuple[str, str]]:
     """What is said below the table, with its style."""
-    notes = [(progress.status, "dim")] if progress.status else []
+    notes = [(progress.status, "yellow")] if progress.status else []
     if with_cost and progress.cost_usd is not None:
         notes.append((f"cost: {say.cost(progress.cost_usd)}", "dim"))
-    if text := say.errors(progress):
-        notes.append((f"errors: {text}", "red"))
+    if progress.retries:
+        notes.append(
+            (f"retries: {progress.retries} requests got no answer and were tried again", "dim")
+        )
+    if text := say.failed(progress):
+        notes.append((f"failed: {text}, not among those done", "red"))
+    if text := say.refused(progress):
+        notes.append((f"refused: {text} of the requests", "yellow"))
     if text := say.truncated(progress):
         notes.append((f"truncated: {text} of the answers", "yellow"))
     return notes + [(f"waiting: {text}", "yellow") for text in progress.stalled[:STALLED_SHOWN]]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..engine.progress import BenchmarkProgress
-from ..stats.intervals import wilson
 
-Z = 1.959963984540054
 PACE_SECONDS = 30.0
 """The pace is that of so many last seconds: what a run did in its first minute says little."""
 
@@ -19,8 +18,11 @@ class Pace:
     """How fast a benchmark goes."""
 
     tokens_per_s: float | None = None
+    """Output tokens: what the model wrote."""
     eta_s: float | None = None
     """Seconds left; None where nothing was done lately."""
+    per_s: float | None = None
+    """Rollouts that ended per second."""
 
 
 @dataclass(slots=True)
@@ -32,26 +34,39 @@ class PaceMeter:
     def measure(self, progress: BenchmarkProgress, now: float) -> Pace:
         """The pace of the last ``PACE_SECONDS``; over all its time once it is finished.
 
-        Example: 30 of 100 rollouts and 6,000 tokens in the last 30 s: 200 tokens/s, 70 s left.
+        Example: 30 of 100 rollouts and 6,000 output tokens in the last 30 s: 200 tokens/s, 70 s
+        left.
         """
         if progress.started_at is None:
             return Pace()
-        fresh, seen = progress.done - progress.restored, self._seen
+        fresh, seen = progress.done + progress.failed - progress.restored, self._seen
         if progress.finished:
             end = progress.finished_at if progress.finished_at is not None else now
-            return Pace(_rate(progress.tokens, end - progress.started_at))
+            return Pace(_rate(progress.output_tokens, end - progress.started_at))
         if not seen:
             seen.append((progress.started_at, 0, 0))
-        seen.append((now, fresh, progress.tokens))
+        seen.append((now, fresh, progress.output_tokens))
         while len(seen) > 2 and seen[1][0] <= now - PACE_SECONDS:
             seen.popleft()
         since, fresh_then, tokens_then = seen[0]
         per_s = _rate(fresh - fresh_then, now - since)
-        left = progress.total - progress.done
+        if progress.load.outage:
+            return Pace()  # nobody knows when it goes on
         return Pace(
-            _rate(progress.tokens - tokens_then, now - since),
-            left / per_s if per_s else None,
+            _rate(progress.output_tokens - tokens_then, now - since),
+            progress.left / per_s if per_s else None,
+            per_s,
         )
+
+
+def run_eta(rows: Sequence[tuple[BenchmarkProgress, Pace]]) -> float | None:
+    """Seconds until the last benchmark is done, at the pace of those that run now.
+
+    Example: 100 rollouts left of the one that runs at 2 a second, 300 of the next one: 200 s.
+    """
+    running = [pace.per_s for progress, pace in rows if not progress.finished and pace.per_s]
+    left = sum(progress.left for progress, _ in rows if not progress.finished)
+    return left / sum(running) if running else None
 
 
 def _rate(count: int, seconds: float) -> float | None:
@@ -59,28 +74,21 @@ def _rate(count: int, seconds: float) -> float | None:
 
 
 def score(progress: BenchmarkProgress) -> str:
-    """The score so far with its 95 % interval; empty without one.
-
-    Wilson's interval where every verdict is yes or no, else a normal one. The repeats of a problem
-    count as one observation: too wide where they vary, never too narrow. The final report knows
-    which rollouts belong together and is exact.
+    """The score so far with its 95 % interval, computed as the final ones are; empty without one.
 
     Example: 411 of 640 right: ``0.642 [0.604, 0.678]``.
     """
-    n = progress.scored
-    if not n:
+    found = progress.score
+    if found is None:
         return ""
-    independent = max(1.0, n / progress.repeats)
-    if progress.binary:
-        mean = progress.correct / n
-        lower, upper = wilson(mean, independent)
-        return f"{mean:.3f} [{lower:.3f}, {upper:.3f}]"
-    mean = progress.score_sum / n
-    if independent < 2:
-        return f"{mean:.3f}"
-    variance = max(0.0, progress.score_sq_sum / n - mean * mean)
-    spread = Z * math.sqrt(variance / (independent - 1))
-    return f"{mean:.3f} [{mean - spread:.3f}, {mean + spread:.3f}]"
+    if math.isinf(found.lower) or math.isinf(found.upper):
+        return f"{found.value:.3f}"
+    return f"{found.value:.3f} [{found.lower:.3f}, {found.upper:.3f}]"
+
+
+def measure(progress: BenchmarkProgress) -> str:
+    """What the score is."""
+    return "pass@1" if progress.binary else "mean reward"
 
 
 def share(progress: BenchmarkProgress) -> str:
@@ -94,17 +102,29 @@ def share(progress: BenchmarkProgress) -> str:
 
 
 def errors(progress: BenchmarkProgress) -> str:
-    """Final errors by kind, the most frequent first: ``rate_limit 3, timeout 1``."""
+    """Rollouts without a verdict by kind, the most frequent first: ``rate_limit 3, timeout 1``."""
     by_count = sorted(progress.errored.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{kind} {count}" for kind, count in by_count)
 
 
+def failed(progress: BenchmarkProgress) -> str:
+    """How many rollouts got no verdict, and why: ``4 (rate_limit 3, timeout 1)``."""
+    return f"{progress.failed} ({errors(progress)})" if progress.failed else ""
+
+
 def truncated(progress: BenchmarkProgress) -> str:
     """Share of this invocation's answers that a token limit cut, where there are any."""
-    fresh = progress.scored - progress.restored
-    if not progress.truncated or fresh <= 0:
-        return ""
-    return f"{100 * progress.truncated / fresh:.1f} %"
+    return _of_fresh(progress, progress.truncated)
+
+
+def refused(progress: BenchmarkProgress) -> str:
+    """Share of this invocation's verdicts whose request the endpoint refused, if any."""
+    return _of_fresh(progress, progress.refused)
+
+
+def _of_fresh(progress: BenchmarkProgress, count: int) -> str:
+    fresh = progress.done - progress.restored
+    return f"{100 * count / fresh:.1f} %" if count and fresh > 0 else ""
 
 
 def cost(usd: float) -> str:
@@ -126,9 +146,10 @@ def duration(seconds: float) -> str:
 
 def in_flight(progress: BenchmarkProgress) -> str:
     """Requests in flight and how many may be: ``32/64``; empty where nothing is running."""
-    if progress.finished or progress.started_at is None or progress.limit is None:
+    load = progress.load
+    if progress.finished or progress.started_at is None or load.limit is None:
         return ""
-    return f"{progress.in_flight}/{progress.limit}"
+    return f"{load.in_flight}/{load.limit}"
 
 
 def label(progress: BenchmarkProgress) -> str:
@@ -139,15 +160,17 @@ def label(progress: BenchmarkProgress) -> str:
 def line(progress: BenchmarkProgress, pace: Pace) -> str:
     """All of it on one line.
 
-    Example: ``gsm8k 640/1319 (48.5 %) score 0.642 [0.604, 0.678] 812 tok/s 32/64 in flight errors:
-    rate_limit 3 eta 2m10s``.
+    Example: ``gsm8k 640/1319 (48.5 %) pass@1 0.642 [0.604, 0.678] 812 output tok/s 32/64 in flight
+    5 retries failed: 3 (rate_limit 3) eta 2m10s``.
     """
     parts = [label(progress), share(progress)]
-    parts += [f"score {text}"] if (text := score(progress)) else []
-    parts += [f"{pace.tokens_per_s:.0f} tok/s"] if pace.tokens_per_s is not None else []
+    parts += [f"{measure(progress)} {text}"] if (text := score(progress)) else []
+    parts += [f"{pace.tokens_per_s:.0f} output tok/s"] if pace.tokens_per_s is not None else []
     parts += [f"{text} in flight"] if (text := in_flight(progress)) else []
+    parts += [f"{progress.retries} retries"] if progress.retries else []
     parts += [f"truncated {text}"] if (text := truncated(progress)) else []
-    parts += [f"errors: {text}"] if (text := errors(progress)) else []
+    parts += [f"refused {text}"] if (text := refused(progress)) else []
+    parts += [f"failed: {text}"] if (text := failed(progress)) else []
     parts += [cost(progress.cost_usd)] if progress.cost_usd is not None else []
     parts += [f"eta {duration(pace.eta_s)}"] if pace.eta_s is not None else []
     parts += [progress.status] if progress.status else []

@@ -88,6 +88,9 @@ class ProxyConfig(ConfigRecord):
     """Seconds for one try; null leaves only the benchmark's ``timeout``."""
     max_retries: int = Field(6, ge=0)
     """Tries after the first, for one request."""
+    max_outage: float = Field(300.0, ge=0)
+    """Seconds to wait for an endpoint that has answered and then cannot be reached, or fails every
+    call; then the run ends as incomplete."""
     retry_on_status: list[int] = Field(default_factory=lambda: list(RETRY_ON_STATUS))
     """HTTP statuses that are tried again; failed connections always are."""
     max_concurrent_upstream: int = Field(64, ge=1)

@@ -76,4 +76,9 @@ class ServiceHealth:
         self.last_permanent = error
         self._in_a_row += 1
         if self._in_a_row >= PERMANENT_LIMIT:
-            self.down = self.down or error
+            self.note_down(error)
+
+    def note_down(self, error: PermanentError) -> None:
+        """It makes no sense to ask on."""
+        self.last_permanent = error
+        self.down = self.down or error

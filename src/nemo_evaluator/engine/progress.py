@@ -1,17 +1,24 @@
 """Live numbers of a run: counters the engine bumps per rollout, snapshots a display may take.
 
-A ``Tally`` costs a microsecond per rollout and keeps sums, never results. What a display shows is a
-frozen ``BenchmarkProgress``; nothing here prints.
+A ``Tally`` costs a microsecond per rollout and keeps sums per problem, never results. What a
+display shows is a frozen ``BenchmarkProgress``; nothing here prints. The score so far and its
+interval are computed as the final ones are, from the same per-problem means.
 """
 
 from __future__ import annotations
 
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..stats.intervals import Interval, mean_interval
+from ..traffic.client import Load
 from ..types import Failure, Score, Solution
+
+INTERVAL_SECONDS = 1.0
+"""An interval is computed anew at most so often, and never for more than 5 % of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +29,25 @@ class BenchmarkProgress:
     total: int
     """Rollouts planned."""
     done: int
-    """Rollouts that ended, with a verdict or with an error."""
+    """Rollouts with a verdict."""
     restored: int
     """How many of ``done`` came from an earlier invocation."""
-    scored: int
-    score_sum: float
-    score_sq_sum: float
-    """Sums of rewards over scored rollouts, for mean and standard error."""
+    score: Interval | None
+    """The score so far, with its 95 % interval."""
     binary: bool
-    """Every verdict so far was yes or no: then the score is the share of ``correct``."""
+    """Every verdict so far was yes or no: then the score is pass@1, else the mean reward."""
     errored: Mapping[str, int]
-    """Final errors by kind."""
+    """Rollouts that ended without a verdict, by kind; they are not among ``done``."""
+    refused: int
+    """Verdicts of this invocation on requests the endpoint refused (a 4xx)."""
     truncated: int
     """Answers of this invocation that a token limit cut."""
-    in_flight: int
-    limit: int | None
-    """Requests the adaptive limiter allows now."""
-    tokens: int
-    """Tokens of this invocation (prompt and completion)."""
+    load: Load
+    """What the benchmark's service is doing."""
+    retries: int
+    """Requests of this invocation that got no answer and were or will be tried again."""
+    output_tokens: int
+    """Completion tokens of this invocation."""
     cost_usd: float | None
     started_at: float | None
     """``time.monotonic()`` of the first rollout of this invocation."""
@@ -47,12 +55,66 @@ class BenchmarkProgress:
     simulated: bool
     stalled: Sequence[str] = ()
     status: str = ""
-    correct: int = 0
-    """Verdicts of yes."""
     repeats: int = 1
-    """Rollouts per problem; those of one problem are not independent."""
     finished_at: float | None = None
     """``time.monotonic()`` when it finished."""
+
+    @property
+    def failed(self) -> int:
+        """Rollouts that ended without a verdict."""
+        return sum(self.errored.values())
+
+    @property
+    def left(self) -> int:
+        """Rollouts that are still to come."""
+        return max(0, self.total - self.done - self.failed)
+
+
+class Standing:
+    """The score so far: sums per problem, and the interval of their means."""
+
+    def __init__(self) -> None:
+        self.binary = True
+        self.rollouts = 0
+        self._places: dict[int, int] = {}
+        self._rewards, self._correct, self._counts = array("d"), array("d"), array("d")
+        self._clusters: list[str | None] = []
+        self._grouped = False
+        self._found: Interval | None = None
+        self._of = 0
+        self._not_before = 0.0
+
+    def add(self, score: Score, problem_idx: int, cluster: str | None) -> None:
+        """A verdict."""
+        place = self._places.get(problem_idx)
+        if place is None:
+            place = self._places[problem_idx] = len(self._counts)
+            for column in (self._rewards, self._correct, self._counts):
+                column.append(0.0)
+            self._clusters.append(cluster)
+            self._grouped = self._grouped or cluster is not None
+        self.rollouts += 1
+        self._counts[place] += 1
+        self._rewards[place] += score.reward
+        self._correct[place] += bool(score.correct)
+        self.binary = self.binary and score.correct is not None
+
+    def score(self, *, final: bool = False) -> Interval | None:
+        """The mean over problems with its interval; a recent one, unless it is to be ``final``."""
+        started = time.monotonic()
+        if self._of == self.rollouts or (started < self._not_before and not final):
+            return self._found
+        import numpy as np
+
+        sums = np.frombuffer(self._correct if self.binary else self._rewards)
+        values = sums / np.frombuffer(self._counts)
+        named: list[str] | None = None
+        if self._grouped:
+            named = [f"#{i}" if name is None else name for i, name in enumerate(self._clusters)]
+        self._found, self._of = mean_interval(values, named), self.rollouts
+        took = time.monotonic() - started
+        self._not_before = started + max(INTERVAL_SECONDS, 20 * took) if self.rollouts > 999 else 0
+        return self._found
 
 
 @dataclass(slots=True)
@@ -64,33 +126,37 @@ class Tally:
     simulated: bool = False
     repeats: int = 1
     restored: int = 0
-    scored_count: int = 0
-    score_sum: float = 0.0
-    score_sq_sum: float = 0.0
-    binary: bool = True
-    correct: int = 0
+    standing: Standing = field(default_factory=Standing)
     errors: Counter[str] = field(default_factory=Counter)
+    refused: int = 0
     truncated: int = 0
-    tokens: int = 0
+    output_tokens: int = 0
     cost_usd: float | None = None
     started_at: float | None = None
     finished: bool = False
     finished_at: float | None = None
     status: str = ""
-    traffic: Callable[[], tuple[int, int | None]] | None = None
-    """Gives (requests in flight, current limit) of the benchmark's service."""
+    traffic: Callable[[], Load] | None = None
+    """What the benchmark's service is doing."""
     stalled: Callable[[], Sequence[str]] | None = None
+    _tries_before: int = 0
 
     def start(self) -> None:
         """The first rollout of this invocation begins."""
         self.started_at = time.monotonic()
+        if self.traffic is not None:
+            self._tries_before = self.traffic().failed_tries
 
-    def scored(self, score: Score, solution: Solution) -> None:
+    def scored(
+        self, score: Score, solution: Solution, problem_idx: int = 0, cluster: str | None = None
+    ) -> None:
         """A rollout got its verdict."""
-        self._add(score)
+        self.standing.add(score, problem_idx, cluster)
+        self.refused += solution.error is not None
         self.truncated += solution.truncated or bool(score.details.get("truncated"))
-        self.tokens += solution.usage.total_tokens or 0
         self.simulated |= solution.simulated
+        if not solution.cached:
+            self.output_tokens += solution.usage.completion_tokens or 0
         if solution.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + solution.cost_usd
 
@@ -98,10 +164,10 @@ class Tally:
         """A rollout ended without a verdict."""
         self.errors[kind.value] += 1
 
-    def restore(self, score: Score) -> None:
+    def restore(self, score: Score, problem_idx: int, cluster: str | None = None) -> None:
         """A verdict of an earlier invocation."""
         self.restored += 1
-        self._add(score)
+        self.standing.add(score, problem_idx, cluster)
 
     def finish(self) -> None:
         """No further rollout of this benchmark in this invocation."""
@@ -110,35 +176,27 @@ class Tally:
 
     def snapshot(self) -> BenchmarkProgress:
         """The numbers now."""
-        in_flight, limit = self.traffic() if self.traffic and not self.finished else (0, None)
+        running = not self.finished and self.started_at is not None
+        load = self.traffic() if self.traffic is not None and running else Load()
         return BenchmarkProgress(
             label=self.label,
             total=self.total,
-            done=self.scored_count + self.errors.total(),
+            done=self.standing.rollouts,
             restored=self.restored,
-            scored=self.scored_count,
-            score_sum=self.score_sum,
-            score_sq_sum=self.score_sq_sum,
-            binary=self.binary,
+            score=self.standing.score(final=self.finished),
+            binary=self.standing.binary,
             errored=dict(self.errors),
+            refused=self.refused,
             truncated=self.truncated,
-            in_flight=in_flight,
-            limit=limit,
-            tokens=self.tokens,
+            load=load,
+            retries=max(0, load.failed_tries - self._tries_before),
+            output_tokens=self.output_tokens,
             cost_usd=self.cost_usd,
             started_at=self.started_at,
             finished=self.finished,
             simulated=self.simulated,
             stalled=tuple(self.stalled()) if self.stalled and not self.finished else (),
-            status=self.status,
-            correct=self.correct,
+            status="; ".join(filter(None, (load.outage, self.status))),
             repeats=self.repeats,
             finished_at=self.finished_at,
         )
-
-    def _add(self, score: Score) -> None:
-        self.scored_count += 1
-        self.score_sum += score.reward
-        self.score_sq_sum += score.reward * score.reward
-        self.binary = self.binary and score.correct is not None
-        self.correct += bool(score.correct)

@@ -80,7 +80,9 @@ class Recorder:
                 score=score,
                 verify_ms=round(verify_ms, 3),
             ),
-            then=partial(self._tally.scored, score, solution),
+            then=partial(
+                self._tally.scored, score, solution, work.key.problem_idx, work.problem.cluster
+            ),
         )
 
     def errored(self, work: Work, error: ErrorInfo, *, final: bool) -> None:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from ..environments.contract import VerifyTools
 from ..errors import (
     ConfigError,
+    EndpointDown,
     InfraError,
     ModelError,
     NelError,
@@ -148,10 +149,12 @@ class Rollouts:
         transient = isinstance(error, InfraError) and not isinstance(error, PermanentError)
         final = not transient or last or self._over
         self._recorder.errored(work, info_of(error, Phase.SOLVE), final=final)
-        if isinstance(error, PermanentError) and error.info.kind in WHOLE_SERVICE:
+        if isinstance(error, EndpointDown):
+            self._health.note_down(error)
+        elif isinstance(error, PermanentError) and error.info.kind in WHOLE_SERVICE:
             self._health.note_permanent(error)
-            if self._health.down is not None:
-                self._watchdog.abandon_waiting()
+        if self._health.down is not None:
+            self._watchdog.abandon_waiting()
         if not isinstance(error, NelError) or isinstance(error, ConfigError):
             self._note_solver_bug(error)
         return not final
@@ -178,6 +181,7 @@ class Rollouts:
                 attempt=work.attempt,
                 target=work.problem.target,
                 on_wait=activity.on_wait,
+                on_hold=activity.on_hold,
             )
             return job.solver.solve(work.problem, SolveTools(job.model, context))
 

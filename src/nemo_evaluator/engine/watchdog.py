@@ -20,7 +20,17 @@ STALL_SECONDS = 60.0
 class Activity:
     """One rollout in one phase."""
 
-    __slots__ = ("_started", "abandoned", "key", "limit", "overrun", "peer", "phase", "task")
+    __slots__ = (
+        "_held",
+        "_started",
+        "abandoned",
+        "key",
+        "limit",
+        "overrun",
+        "peer",
+        "phase",
+        "task",
+    )
 
     def __init__(
         self,
@@ -36,12 +46,23 @@ class Activity:
         self.task = task
         self.overrun = self.abandoned = False
         self._started = time.monotonic() if started else None
+        self._held: float | None = None
 
     def on_wait(self, peer: str | None) -> None:
         """Note whom the rollout waits for; the first call starts the clock."""
         self.peer = peer
         if self._started is None and peer is not None:
             self._started = time.monotonic()
+
+    def on_hold(self, held: bool) -> None:
+        """Stop the clock while the endpoint is down, and let it go on."""
+        now = time.monotonic()
+        if held:
+            self._held = now
+        elif self._held is not None:
+            if self._started is not None:
+                self._started += now - max(self._held, self._started)
+            self._held = None
 
     @property
     def waiting(self) -> bool:
@@ -50,7 +71,9 @@ class Activity:
 
     def seconds(self, now: float) -> float:
         """How long the clock has run."""
-        return 0.0 if self._started is None else now - self._started
+        if self._started is None:
+            return 0.0
+        return max(0.0, (now if self._held is None else self._held) - self._started)
 
     def timeout_error(self) -> InfraError:
         """What an overrun is recorded as."""

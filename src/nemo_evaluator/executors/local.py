@@ -33,7 +33,7 @@ from ..errors import ConfigError, ExitCode
 from ..reports.render import write_reports
 from ..results.audit import FLAGGED
 from ..results.derive import publish
-from ..results.journal import Errored, Event, Scored, Solved
+from ..results.journal import Errored, Event, ProblemSeeded, Scored, Solved
 from ..results.judgements import judge_totals
 from ..results.layout import JOURNAL, JUDGEMENTS
 from ..results.run_info import (
@@ -196,6 +196,7 @@ def _visitor(
     prepared: Prepared, tallies: Mapping[str, Tally], budget: RunBudget
 ) -> Callable[[str, Event], None]:
     """Counts what earlier invocations of the run used and found."""
+    clusters: dict[tuple[str, int], str] = {}
 
     def visit(slug: str, event: Event) -> None:
         if isinstance(event, Solved):
@@ -203,7 +204,10 @@ def _visitor(
         elif isinstance(event, Errored):
             budget.attempted(of_errored(event))
         elif isinstance(event, Scored) and slug in tallies:
-            tallies[slug].restore(event.score)
+            idx = event.problem_idx
+            tallies[slug].restore(event.score, idx, clusters.get((slug, idx)))
+        elif isinstance(event, ProblemSeeded) and event.cluster is not None:
+            clusters[slug, event.problem_idx] = event.cluster
 
     for job in prepared.jobs:
         if job.court is not None and not budget.config.unlimited:

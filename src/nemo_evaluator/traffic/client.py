@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..config.proxy import ProxyConfig
 from ..config.services import ApiService, SimulatedService
@@ -20,6 +20,7 @@ from .interceptors.opening import default_interceptors, open_interceptors
 from .ledger import Ledger
 from .limiter import Limiter
 from .log import TrafficLog
+from .outage import Outage
 from .pipeline import Pipeline
 from .price import cost
 from .scrub import Scrubber
@@ -86,6 +87,18 @@ class Door(Protocol):
         """Refuse further calls of a session."""
 
 
+class Load(NamedTuple):
+    """How busy a service is, for a live display."""
+
+    in_flight: int = 0
+    limit: int | None = None
+    """Requests that may be in flight now."""
+    failed_tries: int = 0
+    """Tries that got no answer, so far."""
+    outage: str = ""
+    """What is wrong with the endpoint, in words; empty if nothing is."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrafficStats:
     """What a service's client is doing, and has done, at one moment."""
@@ -148,6 +161,7 @@ class ModelClient:
             max_retries=proxy.max_retries,
             retry_on_status=proxy.retry_on_status,
             redact=self.scrub,
+            outage=Outage(self.service_name, proxy.max_outage),
         )
         self.traffic = (
             TrafficLog(proxy.model_traffic) if proxy.model_traffic.kept != "off" else None
@@ -218,9 +232,14 @@ class ModelClient:
         """US dollars of some tokens; None where the price is not known."""
         return cost(usage, self._price)
 
-    def load(self) -> tuple[int, int | None]:
-        """Requests in flight, and how many may be."""
-        return self.limiter.in_flight, self.limiter.limit
+    def load(self) -> Load:
+        """How busy it is now."""
+        return Load(
+            self.limiter.in_flight,
+            self.limiter.limit,
+            self.endpoint.failed_tries.total(),
+            self.endpoint.outage.text(),
+        )
 
     def stats(self) -> TrafficStats:
         """The counters now."""
@@ -258,7 +277,9 @@ class ModelClient:
         """Pre-flight check: a warning or None. Raises ConfigError if nobody can be reached."""
         if self.pipeline.offline:
             return None
-        return await self.transport.check(self.name)
+        warning = await self.transport.check(self.name)
+        self.endpoint.outage.answered()
+        return warning
 
     async def close(self) -> None:
         """Write what is left of the traffic, close all connections. Safe to call twice."""

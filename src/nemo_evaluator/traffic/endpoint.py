@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 
-from ..errors import InfraError, ModelError, PermanentError
+from ..errors import EndpointDown, InfraError, ModelError, PermanentError
 from ..types import Failure
 from .dialects import DIALECTS
 from .dialects.contract import parse_usage
 from .errors import TransportError
 from .limiter import Limiter
+from .outage import Outage
 from .retry import (
     ACCEPTED,
     MAX_RETRY_AFTER,
@@ -31,6 +32,7 @@ from .retry import (
 from .types import CallContext, Forward, ModelRequest, ModelResponse
 
 MESSAGE_CHARS = 300
+MAX_OUTAGE = 300.0
 OVERLOAD_STATUS = frozenset((429, 503, 504, 529))
 OVERLOAD_KINDS = frozenset((Failure.RATE_LIMIT, Failure.TIMEOUT))
 
@@ -46,8 +48,10 @@ class Endpoint:
         max_retries: int = 6,
         retry_on_status: Collection[int] = NAMED,
         redact: Callable[[str], str] = str,
+        outage: Outage | None = None,
     ) -> None:
         self.peer, self.limiter = peer, limiter
+        self.outage = outage or Outage(peer, MAX_OUTAGE)
         self._max_tries = max_retries + 1
         self._retry_on = frozenset(retry_on_status)
         self._redact = redact
@@ -56,22 +60,54 @@ class Endpoint:
 
     async def __call__(self, request: ModelRequest, forward: Forward) -> ModelResponse:
         """One answered call. Raises ModelError, PermanentError or InfraError."""
-        tries = 0
+        tries, outage = 0, self.outage
         while True:
+            if outage.waits(tries):
+                verdict, response = await self._in_turn(request, forward)
+            else:
+                verdict, response = await self._try(request, forward)
             tries += 1
-            verdict, response = await self._try(request, forward)
             if response is not None and verdict is ACCEPTED:
+                outage.answered()
                 response.tries = tries
                 return response
             self.failed_tries[verdict.kind] += 1
             if response is not None and 200 <= response.status < 300:
                 request.rejected += parse_usage(response.body.get("usage"))
+            if response is None or response.status >= 500:
+                outage.failed(verdict, id(request))
+            else:
+                outage.answered()
+            if outage.down() and outage.over:
+                raise self._given_up(verdict)
+            if outage.unreachable:
+                tries = 0
+                continue
             delay = backoff(tries, verdict.wait)
             if verdict.action is not Action.RETRY:
                 raise self._error(verdict, response)
             if reason := self._no_further(tries, delay, verdict, request.context):
                 raise self._error(verdict, response, f" ({reason}; tries: {tries})")
             await asyncio.sleep(delay)
+
+    async def _in_turn(
+        self, request: ModelRequest, forward: Forward
+    ) -> tuple[Verdict, ModelResponse | None]:
+        """The same, once the endpoint answers again, or to see whether it does. The time until
+        then is not the call's."""
+        held = request.context.on_hold
+        if held is not None:
+            held(True)
+        try:
+            ours = await self.outage.turn()
+        finally:
+            if held is not None:
+                held(False)
+        try:
+            return await self._try(request, forward)
+        finally:
+            if ours:
+                self.outage.done()
 
     async def _try(
         self, request: ModelRequest, forward: Forward
@@ -87,7 +123,9 @@ class Endpoint:
             try:
                 response = await forward(request)
             except TransportError as error:
-                verdict = Verdict(Action.RETRY, error.kind, str(error))
+                verdict = Verdict(
+                    Action.RETRY, error.kind, str(error), unreachable=error.unreachable
+                )
             else:
                 verdict = self._judge(request, response)
             if verdict is ACCEPTED:
@@ -131,6 +169,10 @@ class Endpoint:
         if context.deadline is not None and time.monotonic() + delay > context.deadline:
             return "no time left for another try"
         return None
+
+    def _given_up(self, verdict: Verdict) -> EndpointDown:
+        message = self._redact(self.outage.verdict())[:MESSAGE_CHARS]
+        return EndpointDown(message, kind=verdict.kind, peer=self.peer, status=verdict.status)
 
     def _error(
         self, verdict: Verdict, response: ModelResponse | None, more: str = ""

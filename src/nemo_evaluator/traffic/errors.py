@@ -11,6 +11,8 @@ NOT_JSON = "not_json"
 class TransportError(Exception):
     """A request that got no usable response. The text holds no path, query or credentials."""
 
-    def __init__(self, kind: Failure, message: str) -> None:
+    def __init__(self, kind: Failure, message: str, *, unreachable: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
+        self.unreachable = unreachable
+        """There was no connection, so that it says nothing about the request."""

@@ -288,11 +288,13 @@ class HttpTransport:
 
     def _translated(self, error: NetError) -> TransportError:
         if not isinstance(error, Late):
-            return TransportError(Failure.CONNECTION, str(error))
+            unreachable = isinstance(error, CannotConnect)
+            return TransportError(Failure.CONNECTION, str(error), unreachable=unreachable)
         what, name = TIMEOUTS[error.limit]
         seconds = self._seconds[error.limit]
         message = f"timeout: {what} within {seconds:g} s (timeouts.{name})"
-        return TransportError(Failure.TIMEOUT, message)
+        unreachable = error.limit is Limit.CONNECT
+        return TransportError(Failure.TIMEOUT, message, unreachable=unreachable)
 
 
 TIMEOUTS = {

@@ -82,6 +82,8 @@ class Verdict:
     status: int | None = None
     wait: float | None = None
     """Seconds the endpoint asked to wait for."""
+    unreachable: bool = False
+    """No connection could be made."""
 
 
 ACCEPTED = Verdict(Action.ACCEPT)

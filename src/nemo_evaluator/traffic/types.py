@@ -32,6 +32,8 @@ class CallContext(msgspec.Struct, frozen=True):
     """The problem's target; only the simulated service looks at it."""
     on_wait: Callable[[str | None], None] | None = None
     """Told the peer a call is waiting for, and ``None`` when it is not (used by the watchdog)."""
+    on_hold: Callable[[bool], None] | None = None
+    """Told that a call waits for an endpoint that is down, and that this is over."""
 
     @property
     def scope(self) -> tuple[str, int]:

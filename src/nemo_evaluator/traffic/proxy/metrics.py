@@ -61,7 +61,7 @@ class Metrics:
         }
         calls |= {f'{{end="{kind.value}"}}': count for kind, count in total.errors.items()}
         lines += _metric("nel_calls_total", "counter", "Calls by how they ended.", calls)
-        in_flight, limit = model.load()
+        in_flight, limit = model.load()[:2]
         lines += _metric("nel_upstream_in_flight", "gauge", "Requests upstream.", {"": in_flight})
         lines += _metric("nel_upstream_limit", "gauge", "Most of them now.", {"": limit or 0})
         return "\n".join(lines) + "\n"
