@@ -1,4 +1,4 @@
-"""An endpoint that goes away in the middle: calls wait, one tries, and all go on or end together."""
+"""An endpoint that goes away in the middle: calls wait, one tries, all go on or end together."""
 
 from __future__ import annotations
 
