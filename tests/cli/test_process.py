@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from runs import NEL
 
-from nemo_evaluator.cli.main import _ended, _Signals
-from nemo_evaluator.cli.output import ERRORS, Stream, guard_streams
+from nemo_evaluator.cli.main import Signals, _ended
+from nemo_evaluator.cli.output import ERRORS, Stream, guarded_streams
 from nemo_evaluator.errors import ConfigError, ExitCode
 
 RUN = ["eval", "run", "--bench", "sample", "--model-url", "simulated", "--max-problems", "8"]
@@ -63,16 +63,10 @@ def test_any_encoding_will_do(tmp_path: Path, encoding: str) -> None:
 
 
 def test_what_an_encoding_lacks_is_written_another_way() -> None:
-    guard_streams_restoring()
+    with guarded_streams():
+        pass
     assert "a — b × é 😀".encode("ascii", ERRORS) == b"a - b x \\u00e9 \\ud83d\\ude00"
     assert "\udc80".encode("utf-8", ERRORS) == b"\\udc80"
-
-
-def guard_streams_restoring() -> None:
-    """Registers the error handler; the streams of the tests stay."""
-    out, err = sys.stdout, sys.stderr
-    guard_streams()
-    sys.stdout, sys.stderr = out, err
 
 
 def test_a_stream_drops_what_nobody_takes() -> None:
@@ -119,7 +113,7 @@ def raised(error: BaseException) -> Any:
 def test_every_end_has_one_code_and_one_message(
     error: BaseException, code: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _ended(raised(error), _Signals()) == code
+    assert _ended(raised(error), Signals()) == code
     err = capsys.readouterr().err
     assert text in err and "Traceback" not in err and err.count("\n") <= 1
     if code == ExitCode.BUG:
@@ -134,7 +128,7 @@ def test_a_bug_report_holds_no_secret(
     monkeypatch.setenv("SOME_API_KEY", "sk-canary-123")
     monkeypatch.setenv("EMPTY_API_KEY", "")
     monkeypatch.setattr(sys, "argv", ["nel", "--api-key", "typed-secret"])
-    _ended(raised(ValueError("sent sk-canary-123")), _Signals())
+    _ended(raised(ValueError("sent sk-canary-123")), Signals())
     err = capsys.readouterr().err
     log = Path(err.split("details in ")[1].strip())
     for text in (err, log.read_text()):

@@ -375,7 +375,10 @@ async def test_a_parameter_refused_for_one_benchmark_is_no_score_of_zero(
 
 
 async def test_a_single_refusal_among_answers_is_the_models(run: Run, loopback: Loopback) -> None:
-    loopback.script(FAULTS["bad_request"], answer)
+    def script(call: Any) -> Any:
+        return FAULTS["bad_request"](call) if "How much is 3 " in call.prompt else answer(call)
+
+    loopback.script(script)
     result = await run(6)
     summary = result.summary.benchmarks[0]
     assert result.exit_code == 0 and summary.outcomes == {"model_error": 1, "scored": 5}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import click
@@ -13,7 +13,7 @@ import click
 from ..errors import ConfigError, ExitCode
 from ..version import __version__
 from .lazy import LazyGroup
-from .output import Stream, guard_streams, open_descriptors, told
+from .output import Stream, guarded_streams, open_descriptors, told
 
 COMMANDS = {
     "eval": ("nemo_evaluator.cli.eval:group", "Run evaluations and report on them."),
@@ -47,13 +47,9 @@ def cli() -> None:
 def main() -> None:
     """Entry point: runs `cli`, and ends with an ``ExitCode`` and at most one message."""
     open_descriptors()
-    out, _ = guard_streams()
-    signals = _Signals()
-    signals.install()
-    code = _ended(partial(_run, out), signals)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(ValueError):  # closed by the command
-            stream.flush()
+    signals = Signals()
+    with guarded_streams() as out, signals.installed():
+        code = _ended(partial(_run, out), signals)
     sys.exit(code)
 
 
@@ -67,7 +63,7 @@ def _run(out: Stream) -> int:
     return code if isinstance(code, int) else ExitCode.DONE
 
 
-def _ended(run: Callable[[], int], signals: _Signals) -> int:
+def _ended(run: Callable[[], int], signals: Signals) -> int:
     """The exit code; whatever else happened has been told on stderr."""
     try:
         return run()
@@ -95,17 +91,23 @@ def _unexpected(error: BaseException) -> int:
     return ExitCode.USER_ERROR if known is not None else ExitCode.BUG
 
 
-class _Signals:
+class Signals:
     """Both signals unwind at once, so that everything is closed; which of the two it was decides
     the exit code. What raises a KeyboardInterrupt of its own (an event loop) must not hide it."""
 
     def __init__(self) -> None:
         self._received = signal.SIGINT
 
-    def install(self) -> None:
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
         """Until a run takes the signals over, and after it."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._stop) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
 
     def code(self) -> ExitCode:
         """The exit code of what was stopped, which the user is told."""

@@ -9,10 +9,12 @@ text only: control characters are shown, not obeyed, and known secrets are maske
 from __future__ import annotations
 
 import codecs
+import contextlib
 import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO, cast
 
 from ..config.scrubber import KNOWN
@@ -87,13 +89,23 @@ def open_descriptors() -> None:
                 os.close(opened)
 
 
-def guard_streams() -> tuple[Stream, Stream]:
-    """Put patient streams in the place of stdout and stderr."""
+@contextlib.contextmanager
+def guarded_streams() -> Iterator[Stream]:
+    """Patient streams in the place of stdout and stderr, where nobody else has put others there;
+    gives that of stdout."""
     codecs.register_error(ERRORS, _readable)
-    out, err = Stream(1), Stream(2)
-    sys.stdout = _text(out, sys.stdout)
-    sys.stderr = _text(err, sys.stderr)
-    return out, err
+    out, before = Stream(1), (sys.stdout, sys.stderr)
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _text(out, sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _text(Stream(2), sys.stderr)
+    try:
+        yield out
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(ValueError):  # closed by a command
+                stream.flush()
+        sys.stdout, sys.stderr = before
 
 
 def told(stream: Stream) -> str | None:

@@ -11,7 +11,6 @@ import asyncio
 from ..errors import ConfigError, ExitCode, PermanentError
 
 PERMANENT_LIMIT = 3
-REFUSAL_LIMIT = 5
 
 
 class Control:

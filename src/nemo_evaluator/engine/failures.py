@@ -10,6 +10,8 @@ from ..environments.verdicts import raised_at
 from ..errors import ConfigError, NelError
 from ..types import ErrorInfo, Failure, Phase
 
+PATIENCE = 3
+"""So many failures of a user's solver or scorer, and no success, give the benchmark up."""
 TRACEBACK_LINES = 8
 
 

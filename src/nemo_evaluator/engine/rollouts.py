@@ -8,12 +8,10 @@ error of infrastructure is an attempt in the journal, never a reward.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable
 
-from ..environments.contract import VerifyTools
 from ..errors import (
     ConfigError,
     EndpointDown,
@@ -26,29 +24,32 @@ from ..errors import (
 from ..results.journal import JournalIndex
 from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL
-from ..sandboxes.contract import SandboxLost
 from ..solvers.contract import SolveTools
 from ..traffic.types import CallContext
-from ..types import Failure, Phase, RolloutKey, Score, Solution
+from ..types import ErrorInfo, Failure, Phase, Problem, RolloutKey, Solution
 from .accounts import accounted, of_session, of_solution
 from .backlog import Backlog, Work
 from .budget import RunBudget
-from .control import REFUSAL_LIMIT, Control, ServiceHealth
-from .failures import NeverAskedError, described, info_of, interrupted, seed_error
+from .control import Control, ServiceHealth
+from .failures import PATIENCE, NeverAskedError, described, info_of, interrupted, seed_error
 from .job import Job
 from .progress import Tally
 from .recorder import Recorder
+from .refusals import SPECIFIC, Refusals, Refused, is_the_models
+from .verification import Verification
 from .watchdog import Activity, Watchdog
 
 MAX_BACKOFF_SECONDS = 30.0
-PATIENCE = 3
-"""So many failures of a user's solver or scorer, and no success, give the benchmark up."""
-SANDBOX_TRIES = 3
-"""A sandbox that is lost says nothing about the answer: another one is taken."""
 WHOLE_SERVICE = (Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA)
 """Permanent failures that are the service's, not one request's."""
 
-_T = TypeVar("_T")
+CONTROL = ErrorInfo(
+    kind=Failure.BAD_REQUEST, message="another request was asked again, and was answered"
+)
+CONTROL_ATTEMPT = 1000
+"""Attempts from here on ask an answered problem again, to see whether the endpoint is well."""
+
+log = logging.getLogger(__name__)
 
 
 class Rollouts:
@@ -70,18 +71,23 @@ class Rollouts:
         self._recorder = Recorder(
             job.plan, open_rollouts, journal=journal, budget=budget, tally=tally
         )
-        self._control, self._health = control, health
+        self._control, self._health, self._tally = control, health, tally
+        self._index = index
         self._backlog = Backlog(
             job.environment, job.order, job.plan.repeats, index, job.folder / JOURNAL
         )
         self._watchdog = Watchdog(interval=min(1.0, job.timeout / 4, job.verify_timeout / 4))
         tally.stalled = self._watchdog.stalled
-        self._verifying: set[asyncio.Task[None]] = set()
-        self._verify_slots = asyncio.Semaphore(2 * job.max_concurrent)
-        self._refused: list[tuple[Work, Solution]] = []
-        self._answered = any(state.solved_at >= 0 for state in index.rollouts.values())
-        self._solved = self._answered
-        self._verified = self._scorer_failures = self._solver_bugs = 0
+        self._verification = Verification(job, self._recorder, self._watchdog, self._give_up)
+        answered = any(state.solved_at >= 0 for state in index.rollouts.values())
+        self._refusals = Refusals(answered, job.max_concurrent)
+        self._sitting_out, self._moved = asyncio.Lock(), asyncio.Event()
+        self._asking, self._drained = 0, False
+        self._witness: Problem | None = None
+        """A problem that was answered."""
+        self._patience = job.model.endpoint.outage.limit if job.model is not None else 0.0
+        self._solved = answered
+        self._solver_bugs = 0
         self.failure: ConfigError | None = None
         """Why the benchmark was given up, if the user must fix something."""
 
@@ -93,11 +99,10 @@ class Rollouts:
             async with self._watchdog:
                 workers = [asyncio.create_task(self._worker()) for _ in range(window)]
                 await _all_or_cancel(workers)
-                await self._settle_refusals()
-                while self._verifying:
-                    await asyncio.wait(self._verifying)
+                self._leave_refused()
+                await self._verification.finish()
         finally:
-            await _all_or_cancel(list(self._verifying), cancel=True)
+            await self._verification.cancel()
             self._backlog.close()
 
     @property
@@ -105,26 +110,69 @@ class Rollouts:
         return self._control.stopping or self.failure is not None or self._health.down is not None
 
     async def _worker(self) -> None:
-        while not self._over:
-            try:
-                found = await self._backlog.next()
-            except Exception as error:
-                self._give_up(seed_error(error, self._job.plan.name))
-                return
-            if found is None:
-                return
-            work, seeded = found
-            if seeded is not None:
-                self._recorder.seeded(seeded)
-            solution = work.solution or await self._ask(work)
+        while (work := await self._next()) is not None:
+            solution = work.solution
+            if solution is None:
+                self._asking += 1
+                try:
+                    solution = await self._ask(work)
+                finally:
+                    self._asking -= 1
+                    self._moved.set()
             if solution is not None:
-                await self._start_verification(work, solution)
+                await self._verification.start(work, solution)
+
+    async def _next(self) -> Work | None:
+        """The next rollout to be asked or verified; None at the end. What was refused is asked
+        again before anything new, and nothing is asked while the endpoint refuses everything."""
+        refusals = self._refusals
+        while not self._over:
+            if refusals.many or refusals.in_burst:
+                await self._sit_out()
+            elif refusals.ready:
+                return self._let_go(refusals.ready.popleft())
+            elif not self._drained:
+                work = await self._from_backlog()
+                if work is not None:
+                    return work
+            elif self._asking:
+                self._moved.clear()
+                await self._moved.wait()
+            elif refusals.held:
+                await self._settle_tail()
+            else:
+                break
+        self._moved.set()
+        return None
+
+    async def _from_backlog(self) -> Work | None:
+        try:
+            found = await self._backlog.next()
+        except Exception as error:
+            self._give_up(seed_error(error, self._job.plan.name))
+            return None
+        if found is None:
+            self._drained = True
+            return None
+        work, seeded = found
+        if seeded is not None:
+            self._recorder.seeded(seeded)
+        return work
+
+    def _let_go(self, refused: Refused) -> Work:
+        """A refused rollout: to be verified as it is, or to be asked again."""
+        if not is_the_models(refused):
+            return self._ask_again(refused)
+        self._recorder.solved(refused.work, refused.solution)
+        refused.work.solution = refused.solution
+        return refused.work
 
     async def _ask(self, work: Work) -> Solution | None:
         """The answer, journaled; None if there is none to verify. Each attempt is admitted by
         itself, so that those which fail cannot spend more than the budget."""
         last = work.attempt + self._job.max_system_retries - 1
         while await self._budget.admit():
+            began = time.monotonic()
             try:
                 solution = await self._solve(work)
             except asyncio.CancelledError:
@@ -137,7 +185,7 @@ class Rollouts:
                 if not self._retries(work, error, last=work.attempt >= last):
                     return None
             else:
-                return solution if self._admit(work, solution) else None
+                return solution if self._admit(work, solution, began) else None
             finally:
                 self._budget.release()
             work.attempt += 1
@@ -187,7 +235,9 @@ class Rollouts:
 
         solution: Solution | None = None
         try:
-            solution = await self._watched(key, Phase.SOLVE, job.timeout, solve)
+            solution = await self._watchdog.watched(
+                key, Phase.SOLVE, job.timeout, solve, started=job.model is None
+            )
         except ModelError as error:
             solution = Solution(response="", error=error.info)
         except RunBudgetExceeded as error:
@@ -203,58 +253,124 @@ class Rollouts:
             self._recorder.attempted(work, work.spent)
         return solution
 
-    async def _watched(
-        self,
-        key: RolloutKey,
-        phase: Phase,
-        limit: float,
-        start: Callable[[Activity], Awaitable[_T]],
-    ) -> _T:
-        at_once = phase is not Phase.SOLVE or self._job.model is None
-        activity = self._watchdog.begin(key, phase, limit, started=at_once)
-        try:
-            return await start(activity)
-        except asyncio.CancelledError:
-            if not (activity.overrun or activity.abandoned):
-                raise
-            if activity.task is not None:
-                activity.task.uncancel()
-            if activity.abandoned:
-                raise NeverAskedError from None
-            raise activity.timeout_error() from None
-        finally:
-            self._watchdog.end(activity)
-
-    def _admit(self, work: Work, solution: Solution) -> bool:
-        """Journal an answer. While this benchmark has only been refused, refusals are held back:
-        they may be ours (a parameter the endpoint does not take), and then none is an answer."""
+    def _admit(self, work: Work, solution: Solution, began: float) -> bool:
+        """Journal an answer; hold a refusal back until it is known whose failure it is."""
         self._solved = True
-        refused = solution.error is not None and solution.error.kind is Failure.BAD_REQUEST
-        if refused and not self._answered:
-            self._refused.append((work, solution))
-            if len(self._refused) >= REFUSAL_LIMIT:
-                self._give_up_refused()
+        error = solution.error
+        if error is not None and (self._refusals.answered or error.kind not in SPECIFIC):
+            self._refusals.hold(work, solution)
             return False
-        if not refused:
-            self._answered = True
-            self._health.note_answer()
+        if error is None:
+            self._refusals.answer(began)
+            self._witness = work.problem
+        self._health.note_answer()
         self._recorder.solved(work, solution)
         return True
 
-    async def _settle_refusals(self) -> None:
-        if self._refused and not self._answered and not self._control.stopping:
-            self._give_up_refused()
-        if self.failure is None and self._answered:
-            for work, solution in self._refused:
-                self._recorder.solved(work, solution)
-                await self._start_verification(work, solution)
+    async def _sit_out(self) -> None:
+        """One worker finds out whether the endpoint answers again; the others wait for it."""
+        refusals = self._refusals
+        async with self._sitting_out:
+            if refusals.answered:
+                while (refusals.many or refusals.in_burst) and refusals.held and not self._over:
+                    await self._try_again()
+                refusals.end_burst()
+                self._tally.status = ""
+            elif self._asking:
+                self._moved.clear()
+                await self._moved.wait()
+            elif refusals.many:
+                self._give_up_refused()
+
+    async def _try_again(self) -> None:
+        """Ask one of those that are held, and where it is refused, what was answered before."""
+        refusals = self._refusals
+        refusals.begin_burst()
+        self._tally.status = refusals.text()
+        await self._control.sleep(refusals.delay())
+        if not refusals.held or self._over:
             return
-        for work, solution in self._refused:
-            if solution.error is not None:
-                self._recorder.errored(work, solution.error, final=True)
+        if refusals.rounds and refusals.lasts() > self._patience:
+            message = f"{refusals.text()}; gave up (proxy.max_outage)"
+            self._health.note_down(PermanentError(message, kind=Failure.BAD_REQUEST))
+            return
+        work = refusals.held[0].work
+        if await self._answered_now() or not refusals.held:
+            return
+        if await self._answers_another(work):
+            if not await self._answered_now() and refusals.held:
+                refusals.calm()
+            return
+        refusals.rounds += 1
+        if refusals.rounds == 1:
+            log.warning("%s: %s", self._job.plan.name, refusals.text())
+
+    async def _answered_now(self) -> bool:
+        """Ask the one that has waited longest; whether it is answered."""
+        work = self._ask_again(self._refusals.oldest())
+        solution = await self._ask(work)
+        if solution is not None:
+            await self._verification.start(work, solution)
+        return solution is not None
+
+    def _ask_again(self, refused: Refused) -> Work:
+        """The rollout as its next attempt."""
+        if refused.solution.error is not None:
+            self._recorder.errored(refused.work, refused.solution.error, final=False)
+        refused.work.attempt += 1
+        return refused.work
+
+    async def _answers_another(self, beside: Work) -> bool:
+        """Whether the endpoint answers a question that it answered before. What that costs is
+        journaled as an attempt of the rollout for whose sake it is asked."""
+        witness = self._witness or await self._known_witness()
+        if witness is None:
+            return False
+        attempt = CONTROL_ATTEMPT + beside.attempt
+        work = Work(RolloutKey(witness.idx, 0), witness, attempt)
+        try:
+            solution = await self._solve(work)
+        except (NelError, NeverAskedError):
+            return False
+        if work.spent.calls:
+            own, beside.spent = beside.spent, work.spent
+            self._recorder.errored(beside, CONTROL, final=False)
+            beside.spent = own
+            beside.attempt += 1
+        return solution.error is None and not solution.cached
+
+    async def _known_witness(self) -> Problem | None:
+        """A problem that an earlier invocation was answered."""
+        found = (key for key, state in self._index.rollouts.items() if state.scored)
+        key = next(found, None)
+        return None if key is None else await self._job.environment.seed(key.problem_idx)
+
+    async def _settle_tail(self) -> None:
+        """Nothing but refused requests is left."""
+        async with self._sitting_out:
+            refusals = self._refusals
+            if not refusals.held or refusals.ready or self._asking or self._over:
+                return
+            if not refusals.answered:
+                self._give_up_refused()
+                return
+            if any(
+                refused.solution.error.kind not in SPECIFIC
+                for refused in refusals.held
+                if refused.solution.error
+            ):
+                await self._control.sleep(refusals.tail_pause())
+            refusals.ask_tail()
+            self._moved.set()
+
+    def _leave_refused(self) -> None:
+        """What is still held when the run ends stays open."""
+        for refused in (*self._refusals.held, *self._refusals.ready):
+            if refused.solution.error is not None:
+                self._recorder.errored(refused.work, refused.solution.error, final=True)
 
     def _give_up_refused(self) -> None:
-        error = self._refused[0][1].error
+        error = self._refusals.held[0].solution.error
         message = error.message if error else ""
         self._give_up(
             ConfigError(
@@ -267,51 +383,6 @@ class Rollouts:
     def _stop(self, reason: str) -> None:
         self._control.stop(reason)
         self._watchdog.abandon_waiting()
-
-    async def _start_verification(self, work: Work, solution: Solution) -> None:
-        if getattr(self._job.environment, "inline", False):
-            await self._verify(work, solution)
-            return
-        await self._verify_slots.acquire()
-        task = asyncio.create_task(self._verify(work, solution))
-        self._verifying.add(task)
-        task.add_done_callback(self._verification_done)
-
-    def _verification_done(self, task: asyncio.Task[None]) -> None:
-        self._verifying.discard(task)
-        self._verify_slots.release()
-
-    async def _verify(self, work: Work, solution: Solution) -> None:
-        started = time.perf_counter()
-        tools = VerifyTools(repeat=work.key.repeat, sandboxes=self._job.sandboxes)
-
-        async def verify(_activity: Activity) -> Score:
-            for _ in range(SANDBOX_TRIES - 1):
-                with contextlib.suppress(SandboxLost):
-                    return await self._job.environment.verify(work.problem, solution, tools)
-            return await self._job.environment.verify(work.problem, solution, tools)
-
-        try:
-            score = await self._watched(work.key, Phase.VERIFY, self._job.verify_timeout, verify)
-        except Exception as error:
-            self._recorder.errored(work, info_of(error, Phase.VERIFY), final=True)
-            self._note_scorer_failure(error)
-        else:
-            self._verified += 1
-            verify_ms = (time.perf_counter() - started) * 1000
-            self._recorder.scored(work, solution, score, verify_ms)
-
-    def _note_scorer_failure(self, error: Exception) -> None:
-        self._scorer_failures += 1
-        if self._verified == 0 and self._scorer_failures >= PATIENCE:
-            what = str(error) if isinstance(error, NelError) else described(error)
-            self._give_up(
-                ConfigError(
-                    f"no answer could be verified: {what}",
-                    where=self._job.plan.name,
-                    hint="the answers are journaled: fix the scorer and add --resume",
-                )
-            )
 
     def _note_solver_bug(self, error: Exception) -> None:
         self._solver_bugs += 1
@@ -329,13 +400,10 @@ class Rollouts:
         self._watchdog.abandon_waiting()
 
 
-async def _all_or_cancel(tasks: list[asyncio.Task[None]], *, cancel: bool = False) -> None:
+async def _all_or_cancel(tasks: list[asyncio.Task[None]]) -> None:
     """Wait for all; if one fails or we are cancelled, cancel and collect the rest."""
-    if cancel:
-        for task in tasks:
-            task.cancel()
     try:
-        await asyncio.gather(*tasks, return_exceptions=cancel)
+        await asyncio.gather(*tasks)
     except BaseException:
         for task in tasks:
             task.cancel()

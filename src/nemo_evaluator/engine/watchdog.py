@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from ..errors import InfraError
 from ..types import Failure, Phase, RolloutKey
+from .failures import NeverAskedError
+
+T = TypeVar("T")
 
 STALL_SECONDS = 60.0
 
@@ -104,6 +108,33 @@ class Watchdog:
     def end(self, activity: Activity) -> None:
         """Stop watching."""
         self._active.pop(id(activity), None)
+
+    async def watched(
+        self,
+        key: RolloutKey,
+        phase: Phase,
+        limit: float,
+        start: Callable[[Activity], Awaitable[T]],
+        *,
+        started: bool,
+    ) -> T:
+        """The result of a phase of a rollout, within its time.
+
+        Raises InfraError where that is over, and NeverAskedError for what was abandoned.
+        """
+        activity = self.begin(key, phase, limit, started=started)
+        try:
+            return await start(activity)
+        except asyncio.CancelledError:
+            if not (activity.overrun or activity.abandoned):
+                raise
+            if activity.task is not None:
+                activity.task.uncancel()
+            if activity.abandoned:
+                raise NeverAskedError from None
+            raise activity.timeout_error() from None
+        finally:
+            self.end(activity)
 
     def abandon_waiting(self) -> None:
         """Cancel what has sent nothing yet: there is no use in asking any more."""

@@ -136,8 +136,8 @@ def _usage(data: Published) -> Iterator[Figure]:
         note += show.milliseconds(latency.get("p99"))
         yield Figure("Latency p50", show.milliseconds(latency["p50"]), note)
     if used.total_tokens:
-        steps = used.total_steps
-        note = f"{used.total_tokens / steps:,.0f} a rollout" if steps else ""
+        answers = sum(used.finish_reason_counts.values())
+        note = f"{used.total_tokens / answers:,.0f} an answer" if answers else ""
         yield Figure("Tokens", show.count(used.total_tokens), note)
     if used.judge_calls:
         tokens = (used.judge_prompt_tokens or 0) + (used.judge_completion_tokens or 0)

@@ -58,6 +58,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
                 "score_if_rest_right": summary.bound_if_rest_right,
             },
             "truncated": summary.truncated,
+            "refused": summary.refused,
             "no_answer": summary.no_answer,
             "outcomes": summary.outcomes,
             "retried": summary.retried,

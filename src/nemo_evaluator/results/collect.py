@@ -314,6 +314,8 @@ class Collector:
             latency_percentiles_ms=_percentiles(self._latency),
             ttft_percentiles_ms=_percentiles(self._ttft),
             tokens_per_second=round(total / elapsed, 3) if elapsed else 0.0,
+            answers=self._finish.total(),
+            output_tokens_per_second=round(completion / elapsed, 3) if elapsed else 0.0,
             steps_per_second=round(steps / elapsed, 3) if elapsed else 0.0,
             model_errors=self._model_errors,
             total_retries=self._retries,

@@ -100,6 +100,7 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
     score_if_rest_wrong: float | None
     score_if_rest_right: float | None
     truncated: int | None
+    refused: int | None
     no_answer: int | None
     headline: str | None
     metrics: Mapping[str, Measure]
@@ -196,6 +197,7 @@ def published(document: Any, *, where: str) -> Published:
         score_if_rest_wrong=_number(coverage.get("score_if_rest_wrong")),
         score_if_rest_right=_number(coverage.get("score_if_rest_right")),
         truncated=_count(benchmark.get("truncated")),
+        refused=_count(benchmark.get("refused")),
         no_answer=_count(benchmark.get("no_answer")),
         headline=_headline(benchmark, metrics),
         metrics=metrics,

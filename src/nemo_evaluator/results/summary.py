@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..types import Json, Record
+from ..types import Json, Outcome, Record
 from .distribution import Distribution
 from .repeats import Agreement
 from .run_info import RunInfo
@@ -54,11 +54,16 @@ class Runtime(Record, frozen=True, kw_only=True):
     latency_percentiles_ms: Mapping[str, float]
     ttft_percentiles_ms: Mapping[str, float]
     tokens_per_second: float
+    """Prompt and completion tokens, as other tools count them."""
     steps_per_second: float
     model_errors: int
     total_retries: int
     """Attempts beyond the first, and requests beyond the first of an attempt."""
     finish_reason_counts: Mapping[str, int]
+    answers: int = 0
+    """Answers of models, those of attempts that do not count included."""
+    output_tokens_per_second: float = 0.0
+    """Completion tokens only."""
     cost_usd: float | None = None
     total_cached_tokens: int = 0
     """Prompt tokens the provider had in its own cache."""
@@ -138,6 +143,11 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
         return self.n_scored / self.n_rollouts if self.n_rollouts else 0.0
 
     @property
+    def refused(self) -> int:
+        """Rollouts scored by the benchmark's rule though the endpoint refused them (a 4xx)."""
+        return self.outcomes.get(Outcome.MODEL_ERROR.value, 0)
+
+    @property
     def score(self) -> Estimate | None:
         """The headline metric."""
         return self.metrics[self.headline] if self.headline else None
@@ -201,6 +211,7 @@ def _marks(summary: BenchmarkSummary) -> str:
     text = ""
     for count, words in (
         (summary.truncated, "truncated"),
+        (summary.refused, "refused"),
         (summary.no_answer, "no answer found"),
     ):
         if count and summary.n_scored:

@@ -1,0 +1,98 @@
+"""Verifies answers beside the solving, without holding a solving slot; each within its time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from ..environments.contract import VerifyTools
+from ..errors import ConfigError, NelError
+from ..sandboxes.contract import SandboxLost
+from ..types import Phase, Score, Solution
+from .backlog import Work
+from .failures import PATIENCE, described, info_of
+from .job import Job
+from .recorder import Recorder
+from .watchdog import Activity, Watchdog
+
+SANDBOX_TRIES = 3
+"""A sandbox that is lost says nothing about the answer: another one is taken."""
+
+
+class Verification:
+    """The verification of one job's answers. ``give_up`` is told if none can be verified."""
+
+    def __init__(
+        self,
+        job: Job,
+        recorder: Recorder,
+        watchdog: Watchdog,
+        give_up: Callable[[ConfigError], None],
+    ) -> None:
+        self._job, self._recorder, self._watchdog = job, recorder, watchdog
+        self._give_up = give_up
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(2 * job.max_concurrent)
+        self._verified = self._failures = 0
+
+    async def start(self, work: Work, solution: Solution) -> None:
+        """Verify in a task of its own, or at once where that is quicker. Waits for a free slot."""
+        if getattr(self._job.environment, "inline", False):
+            await self._verify(work, solution)
+            return
+        await self._slots.acquire()
+        task = asyncio.create_task(self._verify(work, solution))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def finish(self) -> None:
+        """Wait for all that were started."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def cancel(self) -> None:
+        """Stop those that are not over."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._slots.release()
+
+    async def _verify(self, work: Work, solution: Solution) -> None:
+        started = time.perf_counter()
+        tools = VerifyTools(repeat=work.key.repeat, sandboxes=self._job.sandboxes)
+
+        async def verify(_activity: Activity) -> Score:
+            for _ in range(SANDBOX_TRIES - 1):
+                with contextlib.suppress(SandboxLost):
+                    return await self._job.environment.verify(work.problem, solution, tools)
+            return await self._job.environment.verify(work.problem, solution, tools)
+
+        try:
+            score = await self._watchdog.watched(
+                work.key, Phase.VERIFY, self._job.verify_timeout, verify, started=True
+            )
+        except Exception as error:
+            self._recorder.errored(work, info_of(error, Phase.VERIFY), final=True)
+            self._note_failure(error)
+        else:
+            self._verified += 1
+            verify_ms = (time.perf_counter() - started) * 1000
+            self._recorder.scored(work, solution, score, verify_ms)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._failures += 1
+        if self._verified == 0 and self._failures >= PATIENCE:
+            what = str(error) if isinstance(error, NelError) else described(error)
+            self._give_up(
+                ConfigError(
+                    f"no answer could be verified: {what}",
+                    where=self._job.plan.name,
+                    hint="the answers are journaled: fix the scorer and add --resume",
+                )
+            )
