@@ -149,7 +149,7 @@ class Collector:
         self._simulated |= solution.simulated
         # An answer from the cache cost nothing, which is known where a price is.
         self._add_usage(Usage() if solution.cached else solution.usage, solution.cost_usd)
-        self._retries += solution.tries - solution.calls
+        self._retries += max(0, solution.tries - solution.calls)
         self._model_errors += solution.error is not None
         if solution.error is None:
             self._latency.append(solution.latency_ms)
@@ -160,7 +160,7 @@ class Collector:
             self._ttft.append(solution.ttft_ms)
 
     def _add_failed(self, attempt: Errored) -> None:
-        self._retries += attempt.tries - attempt.calls
+        self._retries += max(0, attempt.tries - attempt.calls)
         self._add_usage(attempt.usage, attempt.cost_usd)
 
     def _add_usage(self, usage: Usage, cost_usd: float | None) -> None:
