@@ -70,4 +70,4 @@ def emit(report: Report, fmt: str | None, output: Path | None, *, model_card: bo
     if output is None:
         click.echo(text, nl=False)
     else:
-        save(text, output)
+        save(text, output.resolve())  # through a link of the user's own

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..files.writing import replace_file
 from ..results.summary import RunSummary
 from . import data, markdown
 from .overview import document
@@ -44,10 +45,14 @@ def write_all(report: Report, directory: Path) -> list[Path]:
 
 
 def save(text: str, path: Path) -> None:
-    """Write a report, and the folder it is to stand in. Raises ConfigError."""
+    """Write a report, and the folder it is to stand in. A file is replaced as a whole, a device or
+    a pipe is written into. Raises ConfigError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            replace_file(path, text.encode())
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", where=str(path)) from None
 

@@ -88,7 +88,7 @@ def _interceptors(
         return
     effect = "requests" if requests else "answers"
     sides = [
-        [entry for entry in identity[INTERCEPTORS] if entry.get("changes") == effect]
+        [entry for entry in _entries(identity[INTERCEPTORS]) if entry.get("changes") == effect]
         for identity in (one, other)
     ]
     if sides[0] != sides[1]:
@@ -99,9 +99,16 @@ def _interceptors(
         )
 
 
+def _entries(found: Json) -> list[dict[str, Any]]:
+    """The interceptors as a plan writes them; whatever else a file says is none."""
+    entries = found if isinstance(found, list | tuple) else ()
+    return [entry for entry in entries if isinstance(entry, dict) and "name" in entry]
+
+
 def _listed(entries: list[dict[str, Any]]) -> str | None:
     shown = [
-        entry["name"] + (f" {entry['config']}" if entry.get("config") else "") for entry in entries
+        str(entry["name"]) + (f" {entry['config']}" if entry.get("config") else "")
+        for entry in entries
     ]
     return ", ".join(shown) or None
 
