@@ -47,16 +47,20 @@ class Scrubber:
 
     def __init__(self, secrets: Iterable[str] = (), mask: str = MASK) -> None:
         self._mask = mask
+        self.forget()
+        self.learn(*secrets)
+
+    def __bool__(self) -> bool:
+        return bool(self._forms)
+
+    def forget(self) -> None:
+        """Know nothing any more."""
         self._secrets: set[str] = set()
         self._forms: list[tuple[str, str]] = []
         """Beginning that is looked for, and whole form; longer ones first."""
         self._starts: list[str] = []
         self._needles: list[bytes] = []
         self._letters: frozenset[str] = frozenset()
-        self.learn(*secrets)
-
-    def __bool__(self) -> bool:
-        return bool(self._forms)
 
     def learn(self, *secrets: str) -> None:
         """Mask these too, from now on; values that may be ordinary words are not taken."""
@@ -69,10 +73,6 @@ class Scrubber:
         self._starts = sorted({start for start, _ in self._forms})
         self._needles = [_bytes(start) for start in self._starts]
         self._letters = frozenset("".join(forms))
-
-    def forget(self) -> None:
-        """Know nothing any more."""
-        self.__init__(mask=self._mask)  # type: ignore[misc]
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
