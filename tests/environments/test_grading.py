@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from loopback import Loopback, answer, text_reply
 
-from nemo_evaluator import evaluate_async
+from nemo_evaluator import ScorerInput, evaluate_async
+from nemo_evaluator.environments.contract import VerifyTools
+from nemo_evaluator.environments.grading import LONG, Grader, Grading
 from nemo_evaluator.executors.rescore import rescore
 from nemo_evaluator.results.journal import Errored, events
+from nemo_evaluator.types import Problem, Solution
 
 TOLERANT = """
 from nemo_evaluator import ScorerInput, benchmark, numeric_match, scorer
@@ -103,3 +107,17 @@ async def test_what_a_scorer_raises_is_one_kind(
     [event] = [e for e in events(directory / "b/journal.jsonl") if isinstance(e, Errored)]
     assert event.error.kind == "verifier_error" and event.error.phase == "verify"
     assert error in event.error.message and "tol.py:" in event.error.message
+
+
+async def test_a_long_response_is_never_read_on_the_event_loop() -> None:
+    threads: list[str] = []
+
+    def quick(sample: ScorerInput) -> bool:
+        threads.append(threading.current_thread().name)
+        return True
+
+    grader = Grader(quick, Grading("b"), inline=True)
+    for length in (10, LONG + 1):
+        problem = Problem(idx=0, prompt="?", target="1")
+        await grader.grade(problem, Solution(response="[" * length), VerifyTools())
+    assert threads[0] == "MainThread" and threads[1] != "MainThread"

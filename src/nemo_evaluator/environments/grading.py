@@ -6,6 +6,7 @@ is called from, and whatever it raises is one kind of error, attributed to it; n
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from .contract import VerifyTools
 from .judged import settled
 from .pace import Pace
 from .verdicts import in_view_of, scorer_failed, to_score
+
+LONG = 50_000
+"""Characters of a response that is never read on the event loop, however quick its scorer is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,10 @@ class Grader:
 
     async def grade(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The scorer's verdict. A scorer that fails is an InfraError, never a reward."""
-        shown = visible(solution.response)
+        if len(solution.response) > LONG:
+            shown = await asyncio.to_thread(visible, solution.response)
+        else:
+            shown = visible(solution.response)
         with attributed(self.name, problem.idx):
             verdict = await self._verdict(self._sample(problem, solution, shown, tools), tools)
             score = to_score(await settled(verdict, problem, shown.text, tools))
@@ -100,7 +107,8 @@ class Grader:
     async def _run(self, sample: ScorerInput) -> Any:
         if self._is_async:
             return await self._scorer(sample)
-        verdict = await self._pace.run(self._scorer, sample)
+        run = asyncio.to_thread if len(sample.response) > LONG else self._pace.run
+        verdict = await run(self._scorer, sample)
         return await verdict if inspect.isawaitable(verdict) else verdict
 
 

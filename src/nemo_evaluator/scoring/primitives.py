@@ -9,6 +9,7 @@ answer is never correct.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -314,6 +315,8 @@ async def math_match_async(sample: ScorerInput, *, asked: Collection[str] | None
     """As :func:`math_match`, without blocking the event loop."""
     from .mathematics import math_equal_async
 
+    if len(sample.response) > LONG:
+        return await asyncio.to_thread(math_match, sample, asked=asked)
     seen = readable(sample.response)
     if (problem := no_value(sample.target_raw)) is not None:
         return impossible(problem)
@@ -356,6 +359,8 @@ def _math_verdict(
     )
 
 
+LONG = 50_000
+"""Characters of a response that a coroutine does not read itself."""
 Scorer = Callable[..., Verdict]
 PRIMITIVES: Mapping[str, Scorer] = {
     "answer_line": answer_line,
