@@ -31,17 +31,19 @@ GAP = 60
 _AND = r"(?:and|or|&|und|oder|y|et|ou|e|o|и|или|ve|veya|hoặc|và|atau|dan|en|of|i|lub)"
 _WORD = r"[^\W\d_]{1,15}\.?[²³]?"
 _UNIT = rf"(?:\s?(?:{_WORD}|[°%€£¥])(?:\s(?!{_AND}\b|to\b){_WORD})?)"
-_COMMA = rf"[,;、，]\s?(?:{_AND}\s)?"
+_MAYBE = r"(?:(?:maybe|possibly|perhaps|even|also|probably)\s)?"
+_COMMA = rf"[,;、，]\s?(?:{_AND}\s)?{_MAYBE}"
 _CLAUSE = re.compile(
     r"\s{0,3}(?:because|since|as|if|when|where|which|that|so|but|for|after|before|while|on|at|by"
     r"|from|with|is|are|was|were|out|of|gives?|makes?|equals?|than|more|less|left|rest)\b",
     re.IGNORECASE,
 )
 _LIST_FAR = re.compile(
-    rf"{_UNIT}?\s?(?:{_COMMA}|\(?(?<=[\s(]){_AND}\s)|\s?(?:和|或|と|또는|및)\s?|\s", re.IGNORECASE
+    rf"{_UNIT}?\??\s?(?:{_COMMA}|\(?(?<=[\s(]){_AND}\s{_MAYBE})|\s?(?:和|或|と|또는|및)\s?|\s",
+    re.IGNORECASE,
 )
 _LIST_NEAR = re.compile(
-    rf"\s?(?:{_COMMA})|(?:\s{_WORD})?\s(?:and|or|&|und|oder|y|et|ou)\s|\s?(?:和|或)\s?|\s",
+    rf"\s?(?:{_COMMA})|(?:\s{_WORD})?\s(?:and|or|&|und|oder|y|et|ou)\s{_MAYBE}|\s?(?:和|或)\s?|\s",
     re.IGNORECASE,
 )
 _SIGN = r"(?:[<>≤≥≠≦≧⩽⩾]=?|\\(?:leqslant|geqslant|leq?|geq?|lt|gt|neq?)\b)"
@@ -49,13 +51,19 @@ _BETWEEN: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         Kind.RANGE,
         re.compile(
-            rf"{_UNIT}?(?:\s?[-–—~〜～‑]{{1,3}}\s?|\s(?:to|through|thru|till|until|bis|hasta|à|do|до)\s)"
+            rf"{_UNIT}?(?:\s?(?:[-–—~〜～‑]{{1,3}}|…)\s?|\s(?:to|through|thru|till|until|bis|hasta|à|do|до)\s)"
             r"|\s?(?:至|到|から)\s?",
             re.IGNORECASE,
         ),
     ),
     (Kind.RATIO, re.compile(r"\s?[:∶]\s?")),
-    (Kind.DATE, re.compile(r"\s?/\s?")),
+    (
+        Kind.DATE,
+        re.compile(
+            r"\s?/\s?|\s(?:of\s)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?,?\s",
+            re.IGNORECASE,
+        ),
+    ),
     (Kind.RELATION, re.compile(rf"\s?{_SIGN}\s?(?:\\?[^\W\d_]{{1,8}}\s?{_SIGN}\s?)?")),
     (
         Kind.UNREAD,
@@ -168,7 +176,7 @@ def _is_compound(gap: str, text: str, stop: int) -> bool:
 _DIGITS = re.compile(r"[\d.,]{1,20}")
 _NOT = re.compile(
     r"(?:\b(?:not|never|neither|nor|cannot|nicht|pas|no es|non è|não é|не|nie|niet|bukan"
-    r"|không phải)|n['’]t|不是|不等于|不|≠|!=|\\neq?)"
+    r"|không phải|(?:anything|everything|all|any number) but|except|other than)|n['’]t|不是|不等于|不|≠|!=|\\neq?)"
     r"(?:\s(?:be|equal(?: to)?|exactly|just|simply|necessarily|the|là))*\s?$",
     re.IGNORECASE,
 )
@@ -180,9 +188,16 @@ _CONTRAST = re.compile(
 )
 
 
-def denied(text: str, floor: int, start: int) -> bool:
-    """Whether a number is denied: ``not 12``, ``isn't 12``."""
-    return _NOT.search(text[max(floor, start - BEFORE) : start]) is not None
+_WRONG = re.compile(
+    rf"(?:\s{_WORD})?\s(?:is|was|are|were|seems)(?:n['’]t|\s(?:not|wrong|incorrect|false))\b", re.I
+)
+
+
+def denied(text: str, floor: int, start: int, stop: int) -> bool:
+    """Whether a number is denied: ``not 12``, ``isn't 12``, ``12 is wrong``."""
+    if _NOT.search(text[max(floor, start - BEFORE) : start]) is not None:
+        return True
+    return _WRONG.match(text, stop, stop + AFTER) is not None
 
 
 def is_aside(gap: str) -> bool:
@@ -197,11 +212,11 @@ def contrasted(text: str, stop: int, end: int) -> bool:
 
 _BOUND = re.compile(
     rf"(?:(?P<sign>{_SIGN})"
-    r"|\b(?:(?P<least>at least|(?:no|not) (?:less|fewer) than|minimum of|as (?:few|little) as"
+    r"|\b(?:(?P<least>at least|(?:no|not) (?:less|fewer) than|minimum(?: of)?|as (?:few|little) as"
     r"|mindestens|al menos|au moins|almeno|не менее)"
     r"|(?P<most>at most|(?:no|not) more than|(?<!add )(?<!adds )(?<!adding )(?<!sum )(?<!sums )"
     r"(?<!comes )(?<!come )(?<!rounds )(?<!round )(?<!rounded )(?<!rounding )(?<!totals )up to"
-    r"|maximum of|as (?:many|much) as|höchstens|a lo sumo|au plus|не более)"
+    r"|maximum(?: of)?|as (?:many|much) as|höchstens|a lo sumo|au plus|не более)"
     r"|(?P<more>(?:more|greater|larger|bigger|higher|longer|older) than|over|above|exceed(?:s|ing)?"
     r"|mehr als|más de|plus de|più di|mais de)"
     r"|(?P<less>(?:less|fewer|smaller|lower|shorter|younger) than|under|below|weniger als"
@@ -212,7 +227,8 @@ _BOUND = re.compile(
 _MORE = "more|greater|above|higher|over|up|beyond|older|longer|later"
 _OR_MORE = re.compile(
     rf"(?:\s?{_WORD}){{0,2}}\s(?:or|and)\s(?:(?P<more>{_MORE})|less|fewer|below|lower|under|younger"
-    r"|shorter)\b|(?P<plus>\+)(?![\d\w])",
+    r"|shorter)\b|(?P<plus>\+)(?![\d\w])"
+    rf"|(?:\s?{_WORD}){{0,2}}\s(?:(?P<least>at least|minimum)|at most|maximum)\b",
     re.IGNORECASE,
 )
 _SIGNS = {"<": "<", ">": ">", "lt": "<", "gt": ">", "≠": "≠", "ne": "≠", "neq": "≠"}
@@ -223,7 +239,8 @@ def bound(text: str, floor: int, start: int, stop: int) -> str | None:
     before = _BOUND.search(text[max(floor, start - BEFORE) : start])
     if before is not None:
         if sign := before["sign"]:
-            return relation(sign)
+            bracket = sign == "<" and text[stop : stop + 1] == ">"
+            return None if bracket else relation(sign)
         if before["least"] or (before["more"] and before["equal"]):
             return "≥"
         if before["most"] or (before["less"] and before["equal"]):
@@ -232,7 +249,7 @@ def bound(text: str, floor: int, start: int, stop: int) -> str | None:
     after = _OR_MORE.match(text, stop, stop + AFTER)
     if after is None:
         return None
-    return "≥" if after["more"] or after["plus"] else "≤"
+    return "≥" if after["more"] or after["plus"] or after["least"] else "≤"
 
 
 def relation(sign: str) -> str:
@@ -254,14 +271,15 @@ def relations(gap: str) -> tuple[str, ...]:
 
 _IN_RANGE = re.compile(r"\b(?:between|zwischen|entre|tra|между)\s{1,2}$", re.IGNORECASE)
 _PART_OF = re.compile(
-    r"(?:[A-Za-z]-|√|sqrt\s?[({]|\\sqrt\s?\{?|±|\\pm|\+/-|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
+    r"(?:[A-Za-z]-|[-−]\s?\(|half past|quarter (?:to|past)|√|sqrt\s?[({]|\\sqrt\s?\{?|±|\\pm|\+/-|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
 )
 _GOES_ON = re.compile(
     r"\s?(?:\\?pi\b|π|√|\\sqrt|_\{?\d|\(mod)|\.\d|[xyz](?![^\W\d_])"
+    r"|\.{2,3}\d|\)\s?(?:\^|\*\*|[²³])|h\d|\s(?:to the (?:power|\d)|squared\b|cubed\b)"
     r"|\sand an? (?:half|third|quarter)\b"
 )
 _LEADS_IN = re.compile(
-    r"(?:\b(?:is|are|was|be|equals?|to|of|at|by|gets?|gives?|obtain|value|an?|the|exactly|therefore"
+    r"(?:['’]s|\b(?:is|are|was|be|equals?|to|of|at|by|gets?|gives?|obtain|value|an?|the|exactly|therefore"
     r"|approximately|about|ist|es|est|è|é)|[=:(≈*$,]|\\approx)\s{0,3}$",
     re.IGNORECASE,
 )

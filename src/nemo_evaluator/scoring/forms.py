@@ -84,7 +84,7 @@ def first(text: str, start: int, stop: int, locale: str | None = None) -> Readin
         token = _token(match, locale)
         if tokens and _joined(text, tokens[-1], token, near=False) is None:
             break
-        if not tokens and context.denied(text, start, token.start):
+        if not tokens and context.denied(text, start, token.start, token.stop):
             if not context.contrasted(text, token.stop, stop):
                 return Reading(None, (token.start, token.stop))
             continue
@@ -107,7 +107,7 @@ def last(text: str, locale: str | None = None) -> Reading | None:
     if not found:
         return None
     tokens = deque([_token(found.pop(), locale)])
-    if context.denied(text, 0, tokens[0].start):
+    if context.denied(text, 0, tokens[0].start, tokens[0].stop):
         if not found or not context.is_aside(text[found[-1].end() : tokens[0].start]):
             return Reading(None, (tokens[0].start, tokens[0].stop))
         tokens = deque([_token(found.pop(), locale)])

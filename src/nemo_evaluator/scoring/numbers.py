@@ -24,7 +24,9 @@ _INTEGER = (
     rf"\d{{1,3}}(?:{_GROUP}\d{{3}}){{1,40}}(?!\d)|\d{{1,3}}(?: \d{{3}}){{1,40}}(?!\d)"
     r"|\d{1,2}(?:,\d{2}){1,20},\d{3}(?!\d)|\d+"
 )
-_EXPONENT = r"(?:\s?\^\s?\{?[-−]?\d{1,4}\}?|\*\*\s?[-−]?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4})"
+_EXPONENT = (
+    r"(?:\s?\^\s?(?:\{?[-−]?\d{1,4}\}?|\([-−]?\d{1,4}\))|\*\*\s?[-−]?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4})"
+)
 _TIMES = r"\s?(?:×|\\times|\\cdot|[·⋅*x])\s?10(?=\s?\^|\*\*|⁻?[⁰¹²³⁴-⁹])"
 _POWER = rf"(?:[eE][-+−]?\d{{1,4}}(?!\w)|(?:{_TIMES})?{_EXPONENT})"
 NUMBER = (
@@ -202,7 +204,7 @@ def plain_value(text: str, locale: str | None = None) -> int | Fraction | None:
         return None
     if (power := parts["exponent"]) is None:
         return value
-    exponent = int(power.translate(_SUPERSCRIPTS).strip("{}^*eE+ \t"))
+    exponent = int(power.translate(_SUPERSCRIPTS).strip("{}()^*eE+ \t"))
     if parts["times"] or power[0] in "eE":
         return None if abs(exponent) > MAX_DIGITS else Fraction(value) * Fraction(10) ** exponent
     if abs(exponent) * len(parts["base"]) > MAX_DIGITS or (not value and exponent < 0):
