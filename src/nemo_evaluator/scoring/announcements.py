@@ -15,15 +15,17 @@ ANSWER = (
     "إجابة", "جواب", "उत्तर", "जवाब", "উত্তর", "Jibu", "సమాధానం", "జవాబు", "คำตอบ", "Jawaban",
     "Cevap", "Yanıt", "Đáp án", "Câu trả lời", "Trả lời", "Antwoord", "Odpowiedź", "Odpověď",
     "Svar", "Vastaus", "Válasz", "Răspuns", "Απάντηση", "תשובה", "پاسخ", "Ìdáhùn", "Idahun",
-    "விடை", "பதில்", "जबाफ", "答",
+    "opción correcta", "option correcte", "opzione corretta", "opção correta",
+    "alternativa correta", "richtige Option", "вариант ответа", "विकल्प", "விடை", "பதில்", "जबाफ",
+    "答",
 )  # fmt: skip
 """Prefixes of an answer line beside ``Answer``."""
 
 # Copulas, then adjectives, articles and words for "option".
 _IS = (
-    r"es|sería|est|serait|ist|lautet|wäre|is|è|é|seria|sarebbe|to|jest|je|är|er|on|este|είναι|هي|هو"
+    r"es|sería|est|serait|ist|lautet|wäre|is|è|é|seria|sarebbe|to|jest|brzmi|je|är|er|on|este|είναι|هي|هو"
     r"|है|হল|হলো|হচ্ছে|ni|adalah|ialah|là"
-    r"|correcta|correcto|final|correcte|finale|bonne|richtige|korrekte|endgültige|corretta|correta"
+    r"|donc|giusta|réponse|voor|l['’](?:option|opzione)|correcta|correcto|final|correcte|finale|bonne|richtige|korrekte|endgültige|corretta|correta"
     r"|certa|la|el|le|der|die|das|il|a|o|de|het|opción|letra|option|lettre|buchstabe|opzione|lettera"
     r"|opção|alternativa|alternative|вариант|буква|правильный|верный|ответ|под|буквой|الصحيحة|الصحيح"
     r"|النهائية|الخيار|الحرف|विकल्प|सही|বিকল্প|সঠিক|sahihi|chaguo|ఎంపిక|సరైన|yang|benar|tepat|pilihan"
@@ -43,7 +45,8 @@ CHOOSE = (
     "entscheide mich für", "ich nehme", "scelgo", "seleziono", "opto per", "escolho", "seleciono",
     "escolheria", "выбираю", "выберу", "выбрал", "обираю", "أختار", "اختار", "اخترت", "memilih",
     "pilih", "chọn", "เลือก", "ik kies", "kies ik", "wybieram", "volím", "jag väljer", "nachagua",
-    "ninachagua", "chagua", "选择", "選擇", "选", "選",
+    "ninachagua", "chagua", "ist die richtige antwort", "ist die korrekte antwort",
+    "选择", "選擇", "选", "選",
 )  # fmt: skip
 """Ways to say "I choose"."""
 NOT = (
@@ -54,7 +57,7 @@ NOT = (
 """Ends before a choice that is denied."""
 
 CHOSEN_AFTER = (
-    r"(?:を選|を選択|が正し|が正解|だと思|です|でしょう|를\s?선택|을\s?선택|번을\s?선택|입니다|이다|가\s?정답|이\s?정답"
+    r"(?:\s?是(?:正确|正確|对|對)|\s?şıkk|を選|を選択|が正し|が正解|だと思|です|でしょう|를\s?선택|을\s?선택|번을\s?선택|입니다|이다|가\s?정답|이\s?정답"
     r"|['’]?(?:y[ıiuü]|[ıiuü])?\s?seçiyorum|['’]?[dt][ıiuü]r\b|\s?है|\s?चुन|\s?হয়|\s?বেছে|\s?ఎంచు)"
 )
 """What follows a choice where the verb comes last."""

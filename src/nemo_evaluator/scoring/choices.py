@@ -27,7 +27,8 @@ _WRAP = (
     r"(?:option|choice|letter|answer|the|indeed|therefore|probably|likely|clearly)[ \t:])"
 )
 # Scripts from Thai on may follow a label without a space: 选A项, Bです.
-_EDGE = r"(?![^\W\u0e00-\uffff])"
+# A glued sign makes another name of it: C++, F#, B-12, D-glucose, A.M.
+_EDGE = r"(?![^\W_\u0e00-\uffff])(?!_[^\W_]|-\w|[+#]|\.[A-Za-z]\.)"
 _START = r"(?<![^\W\u0e00-\uffff])(?<!['’])"
 _IS = r"(?:(?P<is>is|are|would be|will be|must be|should be|was)|[:：=])"
 _WORDS = ("answer", "option", "choice", "selection", "response")
@@ -60,11 +61,15 @@ class _Rules(NamedTuple):
 
 
 _AND = (
-    r"(?:[/&+和或及與与]|\b(?:and|or|und|oder|y|o|u|et|ou|e|и|или|en|of|dan|atau|ve|veya|và|hoặc)\b"
+    r"(?:[/&+|\\和或及與与]|\s-\s|\\text\{\s?(?:and|or)\s?\}|\band/or\b|\bas well as\b"
+    r"|\b(?:and|or|und|oder|y|o|u|et|ou|e|и|или|en|of|dan|atau|ve|veya|và|hoặc)\b"
     r"|と|または|및|또는|와|과)"
 )
 _CLOSERS = rf"[)\]}}*_.{_CLOSE}]{{0,4}}"
-_OPENERS = rf"(?:(?:option|choice|answer|both)s?\s)?(?:\\text\w{{0,2}}\{{|[(\[{{*_{_OPEN}]){{0,4}}"
+_OPENERS = (
+    r"(?:(?:option|choice|answer|both)s?\s)?"
+    rf"(?:\$?\\(?:text\w{{0,2}}|boxed|math\w\w)\{{|[(\[{{*_{_OPEN}]){{0,4}}"
+)
 
 
 @lru_cache(maxsize=64)
@@ -86,7 +91,7 @@ def _rules(labels: str) -> _Rules:
     )
     foreign = re.compile(
         rf"(?:{alternation(ANSWER)})(?:(?P<is>{FILLERS}{{1,6}})[ \t]{{0,2}}[:：]?"
-        rf"|[ \t*_`\"]{{0,5}}[:：=—–-])[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
+        rf"|[ \t*_`\"]{{0,5}}[:：=—–-]){FILLERS}{{0,3}}[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
         re.IGNORECASE,
     )
     return _Rules(
@@ -116,7 +121,7 @@ def _rules(labels: str) -> _Rules:
             (
                 "is_correct",
                 re.compile(
-                    rf"{_START}[*(\[]{{0,3}}{bare}[*)\].]{{0,3}}{ahead}"
+                    rf"{_START}[*(\[{_OPEN}]{{0,3}}{bare}[*)\].{_CLOSE}]{{0,3}}{ahead}"
                     r"[ \t](?:is|would be|seems)[ \t](?:the[ \t])?(?:most[ \t])?"
                     rf"(?:likely[ \t])?{_BEST}"
                 ),
@@ -152,7 +157,7 @@ def _rules(labels: str) -> _Rules:
             r"[^\n]{0,400}(?m:$)"
         ),
         whole=re.compile(
-            rf"\s*(?:[*_`$\[({_OPEN}]|\\[(\[]|\\(?:text|mathrm|mathbf|boxed)\{{){{0,6}}"
+            rf"\s*(?:[*_`$\[({{{_OPEN}]|\\[(\[]|\\(?:text|mathrm|mathbf|boxed)\{{){{0,6}}"
             rf"(?P<letter>[{any_class}])(?:[)\].:*_`$}}。{_CLOSE}]|\\[)\]]){{0,7}}\s*"
         ),
         # what our prompts ask the last line to be
@@ -160,6 +165,8 @@ def _rules(labels: str) -> _Rules:
         joined_after=re.compile(
             rf"{_CLOSERS}\s{{0,2}}\(?(?:[,;、]|{_AND})\s{{0,2}}(?:(?:and|or|also)\s)?{_OPENERS}"
             rf"(?P<other>[{bare_class}]){_EDGE}(?P<rest>[^\n]{{0,24}})"
+            rf"|[).:]\s[^\n.]{{1,60}}\s(?:and|or|&)\s\(?(?P<listed>[{bare_class}])[).:]"
+            rf"|\.\s[Aa]lso\s\(?(?P<also>[{bare_class}]){_EDGE}"
             rf"|\s{{1,2}}(?P<last>[{bare_class}])(?=[ \t]*(?:\n|\Z|[ \t][{bare_class}]\b))"
         ),
         joined_before=re.compile(
@@ -218,11 +225,15 @@ def _accepts(match: _Match) -> bool:
     return True
 
 
+_OTHERS = ("other", "last", "listed", "also")
+
+
 def _several(match: _Match, rules: _Rules, letters: str) -> bool:
     """Whether a label is one of several: ``A and C``."""
     text, letter = match.string, match["letter"].upper()
     after = rules.joined_after.match(text, match.end("letter"))
-    if after is not None and (other := after["other"] or after["last"]) in letters:
+    other = after and next(filter(None, map(after.group, _OTHERS)), None)
+    if after is not None and other is not None and other in letters:
         rest = after["rest"] or ""
         word = other in "AI" and _WORD_FOLLOWS.match(rest) and not _GOES_ON.match(rest)
         if other != letter and not word and not _DENIED_AFTER.match(rest):

@@ -60,7 +60,8 @@ _BETWEEN: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         Kind.DATE,
         re.compile(
-            r"\s?/\s?|\s(?:of\s)?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?,?\s",
+            r"\s?/\s?|\s(?:of\s)?"
+            r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?,?\s",
             re.IGNORECASE,
         ),
     ),
@@ -176,7 +177,8 @@ def _is_compound(gap: str, text: str, stop: int) -> bool:
 _DIGITS = re.compile(r"[\d.,]{1,20}")
 _NOT = re.compile(
     r"(?:\b(?:not|never|neither|nor|cannot|nicht|pas|no es|non è|não é|не|nie|niet|bukan"
-    r"|không phải|(?:anything|everything|all|any number) but|except|other than)|n['’]t|不是|不等于|不|≠|!=|\\neq?)"
+    r"|không phải|(?:anything|everything|all|any number) but|except|other than)|n['’]t"
+    r"|不是|不等于|不|≠|!=|\\neq?)"
     r"(?:\s(?:be|equal(?: to)?|exactly|just|simply|necessarily|the|là))*\s?$",
     re.IGNORECASE,
 )
@@ -271,7 +273,8 @@ def relations(gap: str) -> tuple[str, ...]:
 
 _IN_RANGE = re.compile(r"\b(?:between|zwischen|entre|tra|между)\s{1,2}$", re.IGNORECASE)
 _PART_OF = re.compile(
-    r"(?:[A-Za-z]-|[-−]\s?\(|half past|quarter (?:to|past)|√|sqrt\s?[({]|\\sqrt\s?\{?|±|\\pm|\+/-|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
+    r"(?:[A-Za-z]-|[-−]\s?\(|half past|quarter (?:to|past)|√|sqrt\s?[({]|\\sqrt\s?\{?|±|\\pm|\+/-"
+    r"|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
 )
 _GOES_ON = re.compile(
     r"\s?(?:\\?pi\b|π|√|\\sqrt|_\{?\d|\(mod)|\.\d|[xyz](?![^\W\d_])"

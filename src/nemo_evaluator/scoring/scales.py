@@ -39,12 +39,11 @@ FACTORS = (
 )
 # 千克 is a kilogram and 조각 a piece. Plain k, M, B count glued to the number, the others after a
 # currency only: 5m are metres, 5 M a concentration, 300 K a temperature.
-_LONGEST_FIRST = sorted((word for words in _WORDS.values() for word in words.split()), key=len)[
-    ::-1
-]
-_SPACED = "|".join(map(re.escape, _LONGEST_FIRST))
+_SPACED_WORDS = (word for words in _WORDS.values() for word in words.split())
+_SPACED = "|".join(map(re.escape, sorted(_SPACED_WORDS, key=len, reverse=True)))
+_GLUED = "|".join(sorted(_UNSPACED, key=len, reverse=True))
 PATTERN = (
-    rf"(?P<scale>(?<=[\d.])[\s-]?(?i:{_SPACED})(?![^\W_])|(?<=\d)\s?(?:{'|'.join(sorted(_UNSPACED, key=len)[::-1])})"
+    rf"(?P<scale>(?<=[\d.])[\s-]?(?i:{_SPACED})(?![^\W_])|(?<=\d)\s?(?:{_GLUED})"
     r"(?![克米瓦卡帕赫伏각])|(?<=\d)(?(currency)[kKMBmbtT]|[kKMB])(?![^\W_]))"
 )
 SIGNS = (
