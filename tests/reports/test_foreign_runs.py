@@ -103,6 +103,21 @@ def test_strange_details_of_other_tools_are_no_crash(tmp_path: Path, nel: Nel) -
     assert found["scorer:y"]["value"] == 0.5 and set(found["categories"]) == {"7"}
 
 
+def test_absurd_numbers_are_no_crash(tmp_path: Path, nel: Nel) -> None:
+    folder = write_results(tmp_path / "b", constant(1.0, 3), scores={})
+    [path] = folder.glob("eval-*.json")
+    document = json.loads(path.read_text())
+    document["benchmark"] |= {"repeats": 10**12, "samples": 10**15}
+    document["config"]["shuffle"] = {"ds_effective_size": 10**12, "ds_full_size": 10**15}
+    path.write_text(json.dumps(document))
+    with (folder / "results.jsonl").open("a") as file:
+        file.write(json.dumps({"problem_idx": 2**60, "repeat": 2**60, "reward": 0.0}) + "\n")
+        file.write(json.dumps({"problem_idx": 2**90, "reward": 0.0}) + "\n")
+    for fmt in ("json", "html", "markdown"):
+        assert nel("report", folder, "-f", fmt)[0] == 0
+    assert nel("show", folder)[0] == 0
+
+
 # Shards
 
 

@@ -249,3 +249,20 @@ def test_no_score_at_all_is_no_model_card() -> None:
     assert "no score" in render(nothing, "markdown")
     with pytest.raises(ConfigError, match="no score"):
         model_index(nothing)
+
+
+def test_refusals_are_told_where_there_are_any() -> None:
+    some = report(summary("gsm8k", outcomes={"scored": 92, "model_error": 5, "infra_error": 3}))
+    text = render(some, "markdown")
+    assert "5 of 97 requests were refused by the endpoint (HTTP 4xx)" in text
+    assert "Refused: **5** (5.2 % of the verdicts)" in text and "| Refused |" in text
+    [row] = csv.DictReader(io.StringIO(render(some, "csv")))
+    assert row["refused"] == "5"
+    assert "Refused" not in render(report(summary("gsm8k")), "markdown")
+
+
+def test_a_format_that_was_not_asked_for_is_told_in_points() -> None:
+    told = "6.2 % of the answers are right but not in the format asked for"
+    assert any(
+        told in notice.text and "would be 0.580" in notice.text for notice in report().notices
+    )

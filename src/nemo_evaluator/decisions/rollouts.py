@@ -24,14 +24,12 @@ from ..errors import ConfigError
 from ..files.reading import UNREADABLE, first_line, open_regular, read_lines
 from ..finish import FinishReason
 from ..results.layout import RESULTS, UNSCORED
-from ..results.result_row import has_verdict
+from ..results.result_row import MOST, has_verdict
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-MOST = 2**62
-"""No index is larger."""
 NOT_A_NUMBER = "a reward that is no number"
 
 

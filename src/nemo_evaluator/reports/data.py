@@ -37,6 +37,7 @@ CSV_COLUMNS = (
     "cost_usd",
     "latency_p50_ms",
     "dataset_size",
+    "refused",
 )
 """The first seven are those of the published format."""
 
@@ -127,6 +128,7 @@ def _csv_rows(report: Report) -> Iterator[list[Any]]:
             data.runtime.cost_usd,
             data.runtime.latency_percentiles_ms.get("p50"),
             data.dataset_size,
+            data.refused,
         ]
 
 

@@ -125,6 +125,9 @@ def _figures(data: Published) -> Iterator[Figure]:
     if data.n_scored:
         yield Figure("No answer found", show.part(data.no_answer, data.n_scored))
         yield Figure("Cut off", show.part(data.truncated, data.n_scored))
+    if data.refused:
+        share = show.part(data.refused, data.n_scored)
+        yield Figure("Refused", show.count(data.refused), f"{share} of the verdicts", Tone.UNSURE)
     yield from _usage(data)
 
 

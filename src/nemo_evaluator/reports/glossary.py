@@ -60,6 +60,11 @@ def glossary(results: Iterable[Published]) -> Iterator[tuple[str, str]]:
         yield "strict", "Right with nothing but the format that was asked for."
     if any(data.no_answer for data in results):
         yield "No answer", "Scored as wrong, because no answer was found in the response."
+    if any(data.refused for data in results):
+        yield (
+            "Refused",
+            "The endpoint refused the request (HTTP 4xx); scored by the benchmark's rule.",
+        )
     if any(data.truncated for data in results):
         yield (
             "Truncated",

@@ -111,6 +111,9 @@ def _answers(data: Published) -> Iterator[tuple[Tone, str]]:
     scored = data.n_scored
     if not scored:
         return
+    if data.refused:
+        text = f"{data.refused:,} of {scored:,} requests were refused by the endpoint (HTTP 4xx)"
+        yield Tone.UNSURE, f"{text} and are scored by the benchmark's rule"
     if data.truncated and data.truncated / scored >= TRUNCATED:
         share = data.truncated / scored
         yield Tone.UNSURE, f"{percent(share)} of the scored answers were cut off by a token limit"

@@ -59,8 +59,14 @@ def document(report: Report) -> Document:
 
 
 def score_table(results: Sequence[Result]) -> Table:
-    """A row per result: its headline, and how far to trust it."""
-    return Table("", (*SCORE_COLUMNS, *TRUST_COLUMNS), tuple(_score_row(r) for r in results))
+    """A row per result: its headline, and how far to trust it. Refusals are a column where there
+    are any."""
+    columns: tuple[str, ...] = (*SCORE_COLUMNS, *TRUST_COLUMNS)
+    rows = [_score_row(result) for result in results]
+    if any(result.data.refused for result in results):
+        columns = (*columns, "Refused")
+        rows = [(*row, show.count(r.data.refused)) for row, r in zip(rows, results, strict=True)]
+    return Table("", columns, tuple(rows))
 
 
 def cost_table(results: Sequence[Result]) -> Table:

@@ -7,6 +7,7 @@ rows; what the rows do not tell (tokens, times, metrics of its own) stays as the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
@@ -34,6 +35,8 @@ from .summary import BenchmarkSummary, Estimate
 
 OWN_METRICS = ("pass@1", "mean_reward")
 """Headlines that the rows give; any other is the bundle's own."""
+MOST_REPEATS = 10_000
+"""No bundle of another tool is believed to have more."""
 SAME = 5e-4
 """Scores that differ by less are the same, rounded."""
 
@@ -88,13 +91,13 @@ def published_rows(folder: Path) -> Published:
 
 def plan_of(data: Published, keys: Iterable[RolloutKey]) -> BenchmarkPlan:
     """What was to be done, as far as the bundle and the rows tell."""
-    problems, most = set(), 0
-    for key in keys:
-        problems.add(key.problem_idx)
-        most = max(most, key.repeat)
-    repeats = max(data.repeats or 1, most + 1)
+    done = Counter(key.problem_idx for key in keys)
+    most = max(done.values(), default=1)
+    # A bundle may say anything; room is made for what could have been done.
+    told = min(data.repeats or most, MOST_REPEATS)
+    repeats = max(told, most)
     planned = (data.n_rollouts or 0) // (data.repeats or 1)
-    n_problems = max(planned, len(problems))
+    n_problems = max(planned, len(done))
     shuffle = data.config.get("shuffle")
     size = shuffle.get("ds_full_size") if isinstance(shuffle, Mapping) else None
     return BenchmarkPlan(

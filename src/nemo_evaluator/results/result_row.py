@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeGuard
 
 import msgspec
 
@@ -30,14 +30,17 @@ UNVERIFIED = frozenset({"infra_error", "system_error", "solve_failed"})
 NO_ANSWER = frozenset(
     {Failure.FORMAT, Failure.EMPTY, Failure.REFUSAL, Failure.TRUNCATED, Failure.CONTENT_FILTER}
 )
+MOST = 2**62
+"""No index is larger; rows are kept in machine words."""
+Index = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
 OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 
 
 class ResultRow(Record, frozen=True, kw_only=True):
     """One rollout as it is published. Times are in ``latency_ms`` and ``ttft_ms`` only."""
 
-    problem_idx: int
-    repeat: int
+    problem_idx: Index
+    repeat: Index
     outcome: Outcome
     reward: float | None
     """None where there is no verdict."""
@@ -153,8 +156,8 @@ _decoder = msgspec.json.Decoder(ResultRow)
 
 
 class _Key(msgspec.Struct):
-    problem_idx: int
-    repeat: int = 0
+    problem_idx: Index
+    repeat: Index = 0
 
 
 _keys = msgspec.json.Decoder(_Key)
@@ -176,8 +179,11 @@ def _foreign(line: bytes) -> ResultRow | None:
     except (ValueError, RecursionError):
         return None
     problem = row.get("problem_idx") if isinstance(row, dict) else None
-    known = isinstance(problem, int) and not isinstance(problem, bool)
-    return row_from(row) if known else None
+    return row_from(row) if _is_index(problem) else None
+
+
+def _is_index(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST
 
 
 def row_from(row: Mapping[str, Any]) -> ResultRow:
@@ -193,7 +199,7 @@ def row_from(row: Mapping[str, Any]) -> ResultRow:
     tokens, rewards = _number(row.get("tokens")), _mapping(row.get("scorer_rewards"))
     return ResultRow(
         problem_idx=problem,
-        repeat=repeat if isinstance(repeat, int) else 0,
+        repeat=repeat if _is_index(repeat) else 0,
         outcome=OUTCOMES.get(told or "", outcome),
         reward=reward,
         prompt=_text(row.get("prompt")),
