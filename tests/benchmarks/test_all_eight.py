@@ -60,7 +60,7 @@ def test_all_eight_score_what_the_model_deserves(
         assert summary["n_scored"] == summary["n_rollouts"] > 0
         assert summary["metrics"]["pass@1"]["value"] == accuracy, name
         assert summary["identity"]["environment.dataset_revision"], name
-    assert len(report["mgsm"]["categories"]["category"]) > 5
-    assert set(report["gpqa"]["categories"]["category"]) == {"Physics", "Biology"}
+    assert len(report["mgsm"]["breakdowns"]["category"]) > 5
+    assert set(report["gpqa"]["breakdowns"]["category"]) == {"Physics", "Biology"}
     letters = {row["expected_answer"] for row in rows(tmp_path / "run" / "gpqa")}
     assert len(letters) > 1, "the options are not shuffled"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nemo_evaluator import evaluate
+import pytest
+
+from nemo_evaluator import ConfigError, evaluate
 
 
 def test_scorers_with_a_configuration(tmp_path: Path) -> None:
@@ -31,3 +33,21 @@ def test_scorers_with_a_configuration(tmp_path: Path) -> None:
         {"name": "regex", "config": {"pattern": "Answer: (.*)"}},
         "rouge_l",
     ]
+
+
+def test_a_scorer_that_can_read_no_target_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cities.csv").write_text("question,answer\nFrance?,Paris\nJapan?,Tokyo\n")
+    document = {
+        "services": {"m": {"type": "simulated"}},
+        "benchmarks": [
+            {
+                "name": str(tmp_path / "cities.csv"),
+                "scoring": {"metrics": [{"type": "scorer", "name": "numeric_match"}]},
+            }
+        ],
+        "output": {"dir": str(tmp_path / "r")},
+    }
+    with pytest.raises(ConfigError, match=r"numeric_match: .*any target: 'Paris' is no number"):
+        evaluate(document)
+    (tmp_path / "cities.csv").write_text("question,answer\nFrance?,Paris\n2 + 2?,4\n")
+    assert evaluate(document).exit_code == 0

@@ -7,6 +7,7 @@ benchmark's own verdict out. Where a judge has no verdict the whole verification
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ import msgspec
 from ..config.scoring import ScorerMetric, ScoringConfig
 from ..environments.contract import Environment, VerifyTools
 from ..environments.grading import Grader, Grading
+from ..environments.probe import Probe
 from ..environments.row_checks import ChecksRows
 from ..errors import ConfigError
 from ..judging.metrics import BenchmarkJudge
@@ -28,6 +30,8 @@ from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
 
 Scorer = Callable[[ScorerInput], Mapping[str, Json]]
+PROBED = 200
+"""Problems whose targets further scorers are shown before a run."""
 OWN = "benchmark"
 """Name of the benchmark's own reward where another metric is the headline."""
 
@@ -112,9 +116,24 @@ class WithMetrics:
         return await self._inner.seed(idx)
 
     async def check(self, order: Sequence[int]) -> None:
-        """Try the rows of the benchmark. Raises ConfigError."""
+        """Try the rows of the benchmark, and whether each scorer can read any target of theirs.
+        Raises ConfigError."""
         if isinstance(self._inner, ChecksRows):
             await self._inner.check(order)
+        if self._extras.scorers:
+            problems = [await self._inner.seed(idx) for idx in order[:PROBED]]
+            await asyncio.to_thread(self._check_scorers, problems)
+
+    def _check_scorers(self, problems: Sequence[Problem]) -> None:
+        for name, scorer in self._extras.scorers.items():
+            probe = Probe(scorer, self._extras.configs.get(name, {}))
+            reasons = [probe.refused(problem, problem.metadata) for problem in problems]
+            if reasons and all(reasons):
+                raise ConfigError(
+                    f"no answer can meet any target: {reasons[0]}",
+                    where=f"{self.name}: scoring.metrics, {name}",
+                    hint="use another scorer",
+                )
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The verdict of them all. Raises InfraError where one of them has none."""

@@ -45,29 +45,33 @@ class Probe:
 
     def check(self, problem: Problem, metadata: Mapping[str, Json]) -> None:
         """Raise ConfigError where no answer can meet the target."""
+        if (why := self.refused(problem, metadata)) is not None:
+            raise ConfigError(
+                f"no answer can meet the target: {why}", hint="fix the rows or leave them out"
+            )
+
+    def refused(self, problem: Problem, metadata: Mapping[str, Json]) -> str | None:
+        """Why no answer can meet the target; None where one can, or nobody knows."""
         if not self._asks or self._spent > PROBE_SECONDS:
-            return
+            return None
         text = target_text(problem.target)
         if not self._of_letters and NUMBER.fullmatch(text):
-            return
+            return None
         options = [len(str(metadata.get(name) or "")) for name in ("choices", "options")]
         key = (type(problem.target), text, *options)
         if key in self._fine:
-            return
+            return None
         started = time.monotonic()
-        why = self._refused(problem, metadata)
+        why = self._ask(text, problem, metadata)
         seconds = time.monotonic() - started
         self._spent += seconds
         self._slow += seconds > SLOW_SECONDS
         self._asks = self._slow < SLOW_CALLS
-        if why is not None:
-            raise ConfigError(
-                f"no answer can meet the target: {why}", hint="fix the rows or leave them out"
-            )
-        self._fine.add(key)
+        if why is None:
+            self._fine.add(key)
+        return why
 
-    def _refused(self, problem: Problem, metadata: Mapping[str, Json]) -> str | None:
-        text = target_text(problem.target)
+    def _ask(self, text: str, problem: Problem, metadata: Mapping[str, Json]) -> str | None:
         sample = ScorerInput(
             response=text,
             target=text,
