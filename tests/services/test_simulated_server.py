@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from nemo_evaluator.config.endpoints import TimeoutsConfig
 from nemo_evaluator.config.services import ApiService, SimulatedService
 from nemo_evaluator.environments.contract import VerifyTools
 from nemo_evaluator.environments.registry import resolve
@@ -110,7 +111,7 @@ async def test_broken_connections_and_bodies_are_real(
     fault: str, stream: bool, served: Serve
 ) -> None:
     async with served(faults={fault: 1, "hang_s": 30}) as url:
-        transport = HttpTransport(url, "chat_completions", total_timeout=0.2)
+        transport = HttpTransport(url, "chat_completions", timeouts=TimeoutsConfig(total=0.2))
         for seed in range(4):  # both forms of a drop
             body = {**CHAT, "seed": seed}
             with pytest.raises(TransportError) as caught:

@@ -255,6 +255,14 @@ async def test_reasoning_among_the_parts_is_reasoning(
     assert (generation.text, generation.reasoning) == (TEXT, "Well. ")
 
 
+async def test_a_refusal_among_the_parts_is_the_answer(
+    loopback: Loopback, open_model: Open
+) -> None:
+    parts = [{"type": "refusal", "refusal": "I will not"}]
+    loopback.script(choice(message={"content": parts}, finish_reason="stop"))
+    assert (await ask(open_model(loopback.url))).text == "I will not"
+
+
 async def test_a_stream_that_closes_with_the_whole_message_is_read_once(
     loopback: Loopback, open_model: Open
 ) -> None:

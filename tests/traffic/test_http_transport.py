@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from loopback import FAULTS, Call, Loopback, Manner, Reply, Script, answer, drip, error, json_reply
 
+from nemo_evaluator.config.endpoints import TimeoutsConfig
 from nemo_evaluator.errors import ConfigError, PermanentError
 from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.http import HttpTransport
@@ -153,23 +154,23 @@ async def test_an_error_event_of_a_stream_is_handed_on(loopback: Loopback, conne
 @pytest.mark.parametrize(
     ("script", "options", "text"),
     [
-        (FAULTS["hang"], {"first_byte_timeout": 0.1}, "no answer within 0.1 s"),
-        (FAULTS["hang"], {"total_timeout": 0.1}, "not finished within 0.1 s"),
-        (drip, {"total_timeout": 0.1, "first_byte_timeout": 30.0}, "not finished within 0.1 s"),
+        (FAULTS["hang"], {"first_byte": 0.1}, "no answer within 0.1 s"),
+        (FAULTS["hang"], {"total": 0.1}, "not finished within 0.1 s"),
+        (drip, {"total": 0.1, "first_byte": 30.0}, "not finished within 0.1 s"),
     ],
 )
 async def test_timeouts_say_which(
     loopback: Loopback, connect: Open, script: Script, options: dict[str, float], text: str
 ) -> None:
     loopback.script(script)
-    caught = await failure(connect(loopback.url, **options))
+    caught = await failure(connect(loopback.url, timeouts=TimeoutsConfig(**options)))
     assert caught.kind is Failure.TIMEOUT
     assert text in str(caught)
 
 
 async def test_a_stalled_body_is_late(loopback: Loopback, connect: Open) -> None:
     loopback.script(lambda call: Reply(manner=Manner.DRIP, body=b"{}" * 9, interval=0.3))
-    caught = await failure(connect(loopback.url, idle_timeout=0.1))
+    caught = await failure(connect(loopback.url, timeouts=TimeoutsConfig(idle=0.1)))
     assert caught.kind is Failure.TIMEOUT
     text = "timeout: not one more byte of the answer within 0.1 s (timeouts.idle)"
     assert str(caught) == text
@@ -177,13 +178,15 @@ async def test_a_stalled_body_is_late(loopback: Loopback, connect: Open) -> None
 
 async def test_a_slow_body_is_not_late_once_it_began(loopback: Loopback, connect: Open) -> None:
     loopback.script(lambda call: drip(call, interval=0.002))
-    response = await connect(loopback.url, first_byte_timeout=0.2)(request())
+    response = await connect(loopback.url, timeouts=TimeoutsConfig(first_byte=0.2))(request())
     assert response.latency_ms > 200
 
 
 async def test_cancelling_a_call_is_not_a_timeout(loopback: Loopback, connect: Open) -> None:
     loopback.script(FAULTS["hang"])
-    call = asyncio.create_task(connect(loopback.url, first_byte_timeout=30.0)(request()))
+    call = asyncio.create_task(
+        connect(loopback.url, timeouts=TimeoutsConfig(first_byte=30.0))(request())
+    )
     await asyncio.sleep(0.05)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -276,7 +279,9 @@ async def test_a_live_stream_ends_with_its_limit(loopback: Loopback, connect: Op
         return Reply(data, manner=Manner.DRIP, interval=0.01, content_type=kind)
 
     loopback.script(endless)
-    response = await connect(loopback.url, total_timeout=0.8)(request(stream=True, live=True))
+    response = await connect(loopback.url, timeouts=TimeoutsConfig(total=0.8))(
+        request(stream=True, live=True)
+    )
     assert response.chunks is not None
     with pytest.raises(TransportError, match=r"^timeout: not finished within 0\.8 s"):
         async for _ in response.chunks:

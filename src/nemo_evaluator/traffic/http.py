@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..config.endpoints import TimeoutsConfig
 from ..errors import ConfigError, PermanentError
 from ..types import Failure
 from ..version import __version__
@@ -60,10 +61,7 @@ class HttpTransport:
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         max_connections: int = 64,
-        connect_timeout: float | None = 10.0,
-        first_byte_timeout: float | None = None,
-        total_timeout: float | None = None,
-        idle_timeout: float | None = None,
+        timeouts: TimeoutsConfig | None = None,
         key: ExpiringKey | None = None,
         tls: Tls | None = None,
         proxy: str | None = None,
@@ -81,12 +79,8 @@ class HttpTransport:
         self.own_headers = frozenset((*(name.lower() for name in self.headers), *expiring))
         """Lower-case names of the headers that the service sets itself."""
         self._max_connections = max_connections
-        self._seconds = {
-            Limit.CONNECT: connect_timeout,
-            Limit.FIRST_BYTE: first_byte_timeout,
-            Limit.TOTAL: total_timeout,
-            Limit.IDLE: idle_timeout,
-        }
+        timeouts = timeouts or TimeoutsConfig()
+        self._seconds = {limit: getattr(timeouts, limit.name.lower()) for limit in Limit}
         self._pool: Pool | None = None
         self._clocks: list[Clock] = []
         self._idle: Clock | None = None

@@ -31,10 +31,9 @@ def open_http_model(name: str, service: ApiService, *, max_concurrent: int) -> M
         api_key=api_key,
         headers=proxy.extra_headers,
         max_connections=min(max_concurrent, proxy.max_concurrent_upstream),
-        connect_timeout=service.timeouts.connect,
-        first_byte_timeout=service.timeouts.first_byte,
-        total_timeout=service.timeouts.total or proxy.request_timeout,
-        idle_timeout=service.timeouts.idle,
+        timeouts=service.timeouts.model_copy(
+            update={"total": service.timeouts.total or proxy.request_timeout}
+        ),
         key=_expiring_key(service),
         tls=_tls(service),
         proxy=service.http_proxy,

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nemo_evaluator.config.endpoints import TimeoutsConfig
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.http import HttpTransport
@@ -113,7 +114,7 @@ async def test_a_connection_that_does_not_come(silent_port: int) -> None:
 
 async def test_the_text_of_a_connect_timeout(silent_port: int) -> None:
     url = f"http://127.0.0.1:{silent_port}"
-    transport = HttpTransport(url, "chat_completions", connect_timeout=0.05)
+    transport = HttpTransport(url, "chat_completions", timeouts=TimeoutsConfig(connect=0.05))
     with pytest.raises(TransportError) as caught:
         await transport(REQUEST)
     assert str(caught.value) == "timeout: no connection within 0.05 s (timeouts.connect)"

@@ -200,7 +200,9 @@ def all_text(parts: Any) -> str:
     """The texts of parts of any type."""
     if not isinstance(parts, list):
         return parts if isinstance(parts, str) else ""
-    texts = (part.get("text") if isinstance(part, dict) else part for part in parts)
+    texts = (
+        part.get("text", part.get("refusal")) if isinstance(part, dict) else part for part in parts
+    )
     return "".join(text for text in texts if isinstance(text, str))
 
 
