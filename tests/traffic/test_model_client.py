@@ -16,7 +16,7 @@ from loopback import FAULTS, Loopback, answer, drawn, error, number_of
 from nemo_evaluator.config.services import ApiService, PriceConfig
 from nemo_evaluator.errors import ConfigError, InfraError, ModelError, PermanentError
 from nemo_evaluator.traffic import retry
-from nemo_evaluator.traffic.client import ModelClient
+from nemo_evaluator.traffic.client import Load, ModelClient
 from nemo_evaluator.traffic.open import open_http_model
 from nemo_evaluator.traffic.price import cost
 from nemo_evaluator.traffic.types import CallContext, ModelRequest, ModelResponse
@@ -372,7 +372,7 @@ async def test_stats_add_up(loopback: Loopback, open_model: Open) -> None:
     stats = model.stats()
     assert (stats.answers, stats.prompt_tokens, stats.completion_tokens) == (3, 6, 15)
     assert (stats.in_flight, stats.waiting, stats.failed_tries) == (0, 0, {})
-    assert model.load() == (0, stats.limit)
+    assert model.load() == Load(0, stats.limit)
 
 
 async def test_close_may_be_called_twice(loopback: Loopback, open_model: Open) -> None:

@@ -220,11 +220,11 @@ def _is_readable_part(part: Any) -> bool:
         return True
     if "text" in part:
         return isinstance(part["text"], str)
-    return part.get("type") in TEXTLESS
+    return as_str(part.get("type")) in TEXTLESS
 
 
 def _is_thinking(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") in THINKING
+    return isinstance(part, dict) and as_str(part.get("type")) in THINKING
 
 
 def _thought(part: Mapping[str, Any]) -> str:
