@@ -110,6 +110,11 @@ def test_a_proxy_may_be_named_shortly(proxy: str, read: str) -> None:
     assert ApiService.model_validate({**SERVICE, "http_proxy": proxy}).http_proxy == read
 
 
+def test_a_proxy_of_another_kind_is_named() -> None:
+    with pytest.raises(ConfigError, match="only http:// proxies are supported"):
+        quick(http_proxy="https://h:1")
+
+
 @pytest.mark.parametrize("proxy", ["socks5://h:1", "https://h:1", "http://h:99999", ""])
 def test_a_proxy_that_cannot_be_is_refused_at_once(proxy: str) -> None:
     with pytest.raises(ConfigError, match=r"--http-proxy: services\.model\.http_proxy: "):

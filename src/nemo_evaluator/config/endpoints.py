@@ -139,12 +139,11 @@ class ApiService(ModelFields):
     @field_validator("http_proxy")
     @classmethod
     def _is_plain_proxy(cls, url: str | None) -> str | None:
-        if url in (None, "direct"):
+        if url is None or url == "direct":
             return url
-        checked = check_url(url if "://" in url else f"http://{url}")
-        if not checked.startswith("http://"):
+        if "://" in url and not url.startswith("http://"):
             raise ValueError("only http:// proxies are supported")
-        return checked
+        return check_url(url if "://" in url else f"http://{url}")
 
     @field_validator("api_key")
     @classmethod

@@ -382,7 +382,9 @@ async def test_tls_to_a_server_that_speaks_plainly(serve: Serve, make_pool: Make
         await peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     server = await serve(plain)
-    with pytest.raises(CannotConnect, match=r"\[TLS failed: "):
+    with pytest.raises(
+        CannotConnect, match=r"\[TLS failed: .*perhaps the url should begin with http:"
+    ):
         await ask(make_pool(server, scheme="https"))
 
 

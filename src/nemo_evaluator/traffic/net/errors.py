@@ -77,6 +77,8 @@ def advice(error: BaseException) -> str:
         return ""
     if wants_certificate(error):
         return f": {CLIENT_CERTIFICATE}"
+    if "WRONG_VERSION_NUMBER" in str(getattr(error, "reason", "")):
+        return ": the server does not speak TLS there; perhaps the url should begin with http://"
     if "HANDSHAKE_FAILURE" in str(getattr(error, "reason", "")):
         return f": perhaps {CLIENT_CERTIFICATE}"
     return ""
