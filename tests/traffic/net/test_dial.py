@@ -24,7 +24,7 @@ from nemo_evaluator.traffic.http import HttpTransport
 from nemo_evaluator.traffic.net import dial as dial_module
 from nemo_evaluator.traffic.net import names as names_module
 from nemo_evaluator.traffic.net.dial import first_connected
-from nemo_evaluator.traffic.net.errors import CannotConnect, Late, Limit
+from nemo_evaluator.traffic.net.errors import BrokenOff, CannotConnect, Late, Limit
 from nemo_evaluator.traffic.net.names import Address, Names
 from nemo_evaluator.traffic.net.origin import Origin
 from nemo_evaluator.traffic.net.pool import Pool
@@ -174,6 +174,29 @@ async def test_many_connections_share_one_look_up(
     everybody.set()
     assert {response.status for response in await asyncio.gather(*calls)} == {200}
     assert len(looked_up) == 1
+
+
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+async def test_who_gives_up_a_look_up_does_not_end_it_for_the_others(
+    serve: Serve, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*asked: Any, **more: Any) -> list[Address]:
+        time.sleep(0.1)
+        return [address(server.port)]
+
+    server = await serve(answers)
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    pool = make_pool(server, host="model.test")
+    first, second = (asyncio.create_task(ask(pool)) for _ in range(2))
+    await asyncio.sleep(0.02)
+    first.cancel()
+    assert (await second).status == 200
+    other = make_pool(server, host="model.test")
+    call = asyncio.create_task(ask(other))
+    await asyncio.sleep(0.02)
+    await other.close()
+    with pytest.raises(BrokenOff):  # not a CancelledError: nobody cancelled it
+        await call
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])

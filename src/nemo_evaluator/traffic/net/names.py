@@ -46,11 +46,6 @@ class Names:
         """Ask again the next time."""
         self._found = ()
 
-    def close(self) -> None:
-        """Nobody waits any more."""
-        if self._looking is not None:
-            self._looking.cancel()
-
     async def _look_up(self) -> Sequence[Address]:
         loop = asyncio.get_running_loop()
         return await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)

@@ -100,7 +100,6 @@ class Pool:
     async def close(self) -> None:
         """Close all connections, also those in use."""
         self._closed = True
-        self._names.close()
         while (waiter := self._next_waiter()) is not None:
             waiter.set_exception(BrokenOff("the connection was closed on our side"))
         for connection in list(self._open):
