@@ -33,7 +33,7 @@ def test_the_least() -> None:
     service = config.services["model"]
     assert (service.type, service.url, service.protocol) == ("api", URL, "chat_completions")
     assert (service.model, service.api_key) == ("my-model", None)
-    assert service.generation.params() == {"temperature": 0.0}
+    assert service.generation.params() == {}
     assert [b.name for b in config.benchmarks] == ["gsm8k", "mmlu"]
     assert all(b.solver.service == "model" for b in config.benchmarks)
     assert config.output.dir == "./eval_results"

@@ -56,7 +56,7 @@ SETTINGS = (
 @click.option("-n", "--repeats", type=click.IntRange(1), help="Rollouts per problem.  [1]")
 @click.option("--max-problems", type=click.IntRange(1), help="Use only so many problems.")
 @click.option("--system-prompt", help="System prompt; replaces the benchmark's own.")
-@click.option("--temperature", type=click.FloatRange(0), help="Sampling temperature.")
+@click.option("--temperature", type=click.FloatRange(0), help="[not sent: the endpoint's default]")
 @click.option("--top-p", type=click.FloatRange(0, 1), help="Nucleus sampling.")
 @click.option("--max-tokens", type=click.IntRange(1), help="Limit on completion tokens.")
 @click.option("--seed", type=int, help="Sampling seed; repeat r sends seed + r.")
@@ -72,13 +72,17 @@ SETTINGS = (
 @click.option("--resume", is_flag=True, help="Go on with the run in the directory.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; call no model.")
 @click.option("--no-progress", is_flag=True, help="No live display.")
-@click.option("-v", "--verbose", is_flag=True, help="Log to stderr.")
+@click.option("-v", "--verbose", count=True, help="Log what is done to stderr; -vv: every request.")
 def command(config_file: Path | None, **flags: Any) -> None:
-    """Evaluate a model: CONFIG_FILE, or --bench with --model-url and --model-id."""
+    """Evaluate a model: CONFIG_FILE, or --bench with --model-url and --model-id.
+
+    Sampling parameters (temperature, top_p, max_tokens, seed) are sent only where a flag or the
+    file sets them; --dry-run shows what is sent.
+    """
     from ..runtime import run_blocking
     from .log import show_log
 
-    show_log(verbose=flags["verbose"])
+    show_log(flags["verbose"])
     loaded = _load(config_file, flags)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)

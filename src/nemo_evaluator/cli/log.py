@@ -74,13 +74,21 @@ class _Format(logging.Formatter):
         return f"{self._spelled},{int(record.msecs):03d}"
 
 
-def show_log(*, verbose: bool = False) -> None:
-    """Show what interceptors log; with ``verbose`` everything, of libraries too."""
+ASKED_FOR = "nemo_evaluator.traffic"
+"""Where interceptors log: whoever configures one wants to see what it says."""
+LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+def show_log(verbosity: int = 0) -> None:
+    """Show warnings and what interceptors log; with 1 what the evaluator does (benchmarks,
+    services, retries), with 2 every request. Of other libraries only warnings are shown."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    if not verbose:
-        logging._srcfile = None  # as the logging HOWTO advises
+    logging._srcfile = None  # as the logging HOWTO advises
     handler = _Stderr()
     handler.setFormatter(_Format())
-    root = logging.getLogger() if verbose else logging.getLogger("nemo_evaluator")
-    root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
     root.handlers = [handler]
+    level = LEVELS[min(verbosity, len(LEVELS) - 1)]
+    logging.getLogger("nemo_evaluator").setLevel(level)
+    logging.getLogger(ASKED_FOR).setLevel(min(level, logging.INFO))

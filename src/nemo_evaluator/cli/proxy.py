@@ -58,8 +58,10 @@ FIELDS = {
     type=click.FloatRange(0),
     help="Time that requests in flight get at the end.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Log more.")
-def command(config: Path | None, verbose: bool, **flags: Any) -> None:
+@click.option(
+    "-v", "--verbose", count=True, help="Log every request to stderr; -vv: upstream ones too."
+)
+def command(config: Path | None, verbose: int, **flags: Any) -> None:
     """Serve a model endpoint through interceptors until interrupted.
 
     The first line on stdout is `listening on http://HOST:PORT`. Clients speak OpenAI (chat
@@ -73,7 +75,7 @@ def command(config: Path | None, verbose: bool, **flags: Any) -> None:
     from ..runtime import run_blocking
     from .log import show_log
 
-    show_log(verbose=verbose)
+    show_log(verbose)
     given = {field: flags[flag] for flag, field in FIELDS.items() if flags.get(flag) is not None}
     door = Door(flags["host"], flags["port"], flags["max_body_mb"], flags["drain_seconds"])
     try:

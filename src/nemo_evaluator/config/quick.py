@@ -65,9 +65,9 @@ def quick_config(
     is the model inside the process. The key is ``api_key`` (a text, or a function that gives it),
     or in the variable ``api_key_env`` names, or what ``api_key_command`` prints, or in NEMO_API_KEY
     or NVIDIA_API_KEY where one of them is set; ``headers``, ``ca_file``, ``client_cert``,
-    ``client_key`` and ``http_proxy`` say how else the endpoint is reached. Temperature is 0 unless
-    given. ``settings`` are repeats, max_problems, max_concurrent, timeout, temperature, top_p,
-    max_tokens, seed, budget_usd, budget_tokens and budget_hours, and for data files question_field,
+    ``client_key`` and ``http_proxy`` say how else the endpoint is reached. Nothing about
+    sampling is sent unless given. ``settings`` are repeats, max_problems, max_concurrent,
+    timeout, temperature, top_p, max_tokens, seed, budget_usd, budget_tokens and budget_hours, and for data files question_field,
     target_field, options_field, category_field, prompt and scorer; one that is None counts as not
     given. ``judge_url`` and ``judge_id`` name the model that grades, of the benchmarks that need
     one and beside the others; its key is only what the variable ``judge_key_env`` names.
@@ -91,7 +91,6 @@ def quick_config(
     else:
         refuse_for_simulated(settings)
     generation = ("services", SERVICE, "generation")
-    tree = set_at(tree, (*generation, "temperature"), Node(0.0))
     for name in _in(settings, GENERATION_FLAGS):
         tree = _set(tree, (*generation, name), settings[name], name)
     for index in range(len(benches)):

@@ -71,11 +71,13 @@ async def prepare(
     stack: AsyncExitStack,
     shard: Shard | None = None,
     given: Given | None = None,
+    *,
+    plan_only: bool = False,
 ) -> Prepared:
     """Open services, environments and solvers, and plan every benchmark.
 
-    What is opened is closed by ``stack``; with a ``shard`` only its part is planned. Raises
-    ConfigError.
+    What is opened is closed by ``stack``; with a ``shard`` only its part is planned. With
+    ``plan_only`` nothing is made ready to run code: no image is pulled. Raises ConfigError.
     """
     config = loaded.config
     _check_interceptors(loaded)
@@ -85,6 +87,10 @@ async def prepare(
     for benchmark in config.benchmarks:
         for posed in _posed(benchmark, given):
             job = await _open_job(benchmark, posed, loaded, models, directory, jobs, stack)
+            if not plan_only:
+                environment, _ = posed
+                sandboxes = await open_sandboxes(benchmark, environment, stack)
+                job = replace(job, sandboxes=sandboxes)
             if given is not None and given.part is not None:
                 job = _only(job, *given.part)
             jobs.append(job if shard is None else _part(job, shard))
@@ -223,9 +229,7 @@ async def _open_job(
     )
     if isinstance(environment, ChecksRows):
         await environment.check(order)
-    sandboxes = await open_sandboxes(benchmark, environment, stack)
     return Job(
-        sandboxes=sandboxes,
         court=court,
         judges=tuple(models[name] for name in sorted(bench.services)),
         plan=plan,

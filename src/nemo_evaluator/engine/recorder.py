@@ -6,6 +6,7 @@ became of it; progress counts a rollout only when its event is on disk.
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 
@@ -16,6 +17,8 @@ from .accounts import NOTHING, Spent
 from .backlog import Work
 from .budget import RunBudget
 from .progress import Tally
+
+log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -31,6 +34,7 @@ class Recorder:
         tally: Tally,
     ) -> None:
         self._journal, self._budget, self._tally = journal, budget, tally
+        self._name = plan.slug
         self._pilot = budget.pilot(plan.name, open_rollouts)
 
     def began(self) -> None:
@@ -91,6 +95,14 @@ class Recorder:
             self._end(work)
         spent, work.spent = work.spent if error.phase is Phase.SOLVE else NOTHING, NOTHING
         stopped = error.kind is Failure.BUDGET
+        log.info(
+            "%s %s: attempt %d failed in %s: %s",
+            self._name,
+            work.key,
+            work.attempt,
+            error.phase,
+            error.message,
+        )
         self._journal.append(
             Errored(
                 problem_idx=work.key.problem_idx,

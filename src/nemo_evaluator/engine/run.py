@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from .control import Control, ServiceHealth
 from .job import Job
 from .progress import Tally
 from .rollouts import Rollouts
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -96,12 +99,29 @@ async def _run_job(
         budget=budget,
     )
     tally.start()
+    log.info(
+        "%s: started: %d of %d rollouts are open, service %s, at most %d at once",
+        job.plan.slug,
+        job.plan.n_rollouts - tally.restored,
+        job.plan.n_rollouts,
+        job.plan.service or "none",
+        job.max_concurrent,
+    )
     try:
         await rollouts.run()
     finally:
         tally.finish()
         if (error := await journal.close()) is not None:
             control.fatal = error  # says also where the answers are
+    ended = tally.snapshot()
+    log.info(
+        "%s: ended: %d with a verdict, %d failed, %d of %d left",
+        job.plan.slug,
+        ended.done,
+        ended.failed,
+        ended.left,
+        ended.total,
+    )
     return _ended(job, rollouts, health)
 
 
@@ -119,6 +139,7 @@ async def _check_service(
         except ConfigError as error:
             health.unusable = error
         else:
+            log.info("service %s: ready, model %s", job.plan.service, job.model.name)
             if warning:
                 warn(f"warning: {warning}")
     if health.unusable is None:

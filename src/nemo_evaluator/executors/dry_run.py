@@ -11,7 +11,8 @@ from ..config.runnable import check_runnable
 from ..config.services import ApiService, SimulatedService
 from ..engine.job import Job
 from ..engine.prepare import Prepared, prepare
-from ..types import Problem
+from ..results.sampling import doubtful_repeats, sent, temperature
+from ..types import BenchmarkPlan, Problem
 
 SAMPLE = 50
 CHARS_PER_TOKEN = 4.0
@@ -22,7 +23,7 @@ async def describe_plan(loaded: Loaded) -> str:
     """Problems, rollouts, services, and an estimate of tokens and cost. Raises ConfigError."""
     check_runnable(loaded)
     async with AsyncExitStack() as stack:
-        prepared = await prepare(loaded, Path(loaded.config.output.dir), stack)
+        prepared = await prepare(loaded, Path(loaded.config.output.dir), stack, plan_only=True)
         lines = ["Plan (nothing is called):", ""]
         lines += _service_lines(loaded, prepared)
         for job in prepared.jobs:
@@ -53,6 +54,7 @@ async def _job_lines(job: Job, loaded: Loaded) -> list[str]:
         f"benchmark {plan.name} → {job.folder}",
         f"  {plan.n_problems} of {plan.dataset_size} problems × {plan.repeats} repeats"
         f" = {plan.n_rollouts} rollouts, solver {plan.solver}, service {plan.service}",
+        f"  temperature {temperature(plan)}{_other_parameters(plan)}",
         f"  about {prompt_tokens:,} prompt tokens ({chars / CHARS_PER_TOKEN:.0f} each)",
     ]
     service = loaded.config.services.get(plan.service or "")
@@ -62,7 +64,15 @@ async def _job_lines(job: Job, loaded: Loaded) -> list[str]:
     dataset = plan.identity.get("environment.dataset")
     if dataset:
         lines.append(f"  dataset {dataset}" + (f" at {revision}" if revision else ""))
+    if (doubt := doubtful_repeats(plan)) is not None:
+        lines.append(f"  warning: {doubt}")
     return [*lines, f"  identity {plan.digest[:19]}"]
+
+
+def _other_parameters(plan: BenchmarkPlan) -> str:
+    """The other parameters that are sent."""
+    others = {name: value for name, value in sent(plan.identity).items() if name != "temperature"}
+    return "".join(f", {name} {value}" for name, value in others.items())
 
 
 def _completion_lines(

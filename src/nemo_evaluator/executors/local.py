@@ -40,6 +40,7 @@ from ..results.run_info import (
     RunInfo,
     write_run_info,
 )
+from ..results.sampling import doubtful_repeats
 from ..results.summary import BenchmarkSummary, RunSummary, accounts
 from ..runtime import need_descriptors
 from .ending import Terms, ending_of
@@ -110,6 +111,9 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
                     say=options.say,
                     visit=_visitor(prepared, tallies, budget),
                 )
+            for plan in prepared.plans:
+                if (doubt := doubtful_repeats(plan)) is not None:
+                    options.say(f"warning: {doubt}")
             ends = await _engine(prepared, opened, tallies, control, budget, options)
         try:
             with _writing(
@@ -266,8 +270,15 @@ def _finish(
 
 
 def _flags(summaries: Sequence[BenchmarkSummary], directory: Path) -> list[str]:
-    """Scores that may say more about formatting than about the model."""
-    return [
+    """Scores that may say more about formatting than about the model, and repeats that say
+    nothing."""
+    repeated = [
+        f"warning: {s.slug}: all repeats of {s.identical_repeats} problems gave the same answers"
+        " word for word; they say no more than one (see temperature, seed and the cache)"
+        for s in summaries
+        if s.same_again
+    ]
+    return repeated + [
         f"warning: {s.slug}: no answer found in {s.no_answer / s.n_scored:.0%} of the responses;"
         f" look at `nel audit {directory}` before believing the score"
         for s in summaries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..results.summary import BenchmarkSummary, RunSummary, headline_line
+from ..results.summary import BenchmarkSummary, RunSummary, headline_line, interval
 from .escape import visible
 
 if TYPE_CHECKING:
@@ -53,12 +53,22 @@ def _total(run: RunSummary) -> list[str]:
     return [f"in all: {used.prompt_tokens + used.completion_tokens:,} tokens{cost}"]
 
 
+def _label(benchmark: BenchmarkSummary) -> str:
+    """What the means of groups are: of verdicts where the headline is, else of rewards."""
+    reward, score = benchmark.metrics.get("mean_reward"), benchmark.score
+    same = reward is not None and score is not None and reward.value == score.value
+    return (benchmark.headline or "score") if same else "mean reward"
+
+
 def _notes(benchmark: BenchmarkSummary) -> list[str]:
     notes = []
     groups = benchmark.categories.get("category", {})
     if 1 < len(groups) <= 12:
-        shown = ", ".join(f"{name} {value.value:.3f}" for name, value in groups.items())
-        notes.append(f"by category: {shown}")
+        notes.append(f"by category ({_label(benchmark)}):")
+        notes += [f"  {name}: {interval(value)} n={value.n}" for name, value in groups.items()]
+    reward, score = benchmark.metrics.get("mean_reward"), benchmark.score
+    if reward is not None and score is not None and reward.value != score.value:
+        notes.append(f"mean reward {interval(reward)}, with partial credit")
     if benchmark.failures:
         kinds = sorted(benchmark.failures.items(), key=lambda item: -item[1].count)
         notes.append("failures: " + ", ".join(f"{kind} {f.count}" for kind, f in kinds))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..results.sampling import sent
 from ..types import Json
 from . import figures as show
 from .view import Result
@@ -17,7 +18,6 @@ IDENTITY = (
     ("Few-shot examples", "environment.num_fewshot"),
     ("Scorer", "environment.scorer"),
     ("Further scorers", "scorers"),
-    ("Generation", "model.generation"),
     ("System prompt", "solver.system_prompt"),
 )
 
@@ -34,11 +34,20 @@ def identity(result: Result) -> Iterator[tuple[str, str]]:
     for name, key in IDENTITY:
         if (text := _short(source.get(key))) is not None:
             yield name, text
+    if (generation := _generation(source, own=bool(data.identity))) is not None:
+        yield "Generation", generation
     if isinstance(judges := source.get("environment.judges"), Mapping) and judges:
         yield "Judges", "; ".join(f"{name}: {_judge(about)}" for name, about in judges.items())
     if data.digest:
         yield "Configuration", data.digest
     yield "File", result.path
+
+
+def _generation(source: Mapping[str, Json], *, own: bool) -> str | None:
+    """What is sent with every request. Where that is nothing, only a run of ours says so for
+    certain."""
+    nothing = "nothing is sent: the endpoint's defaults"
+    return _short(sent(source)) or (nothing if own and "model.generation" in source else None)
 
 
 def _judge(about: Json) -> str:

@@ -22,7 +22,7 @@ from ..types import BenchmarkPlan, Failure, Solution, Usage
 from .distribution import Distribution, distribution
 from .journal import Errored, Solved
 from .judgements import JudgeTotals
-from .repeats import Agreement, agreement
+from .repeats import Agreement, Sameness, agreement
 from .result_row import NO_ANSWER
 from .rows import RolloutRecord, extra_metrics, preview
 from .summary import (
@@ -60,6 +60,7 @@ class Collector:
         self._range: tuple[float, float] | None = plan.identity.get("environment.mean_range")
         """What means are clipped to, where the benchmark says so."""
         self._judges = JudgeTotals()
+        self._repeats = Sameness()
         self._simulated = plan.simulated
         self._correct = array("b")
         self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
@@ -81,6 +82,7 @@ class Collector:
         if record.solved is not None:
             self._times.append(record.solved.at)
             self._add_solution(record.solved.solution)
+            self._repeats.add(record.key, record.solved.solution.response)
         if record.ended is not None:
             self._times.append(record.ended.at)
             if isinstance(record.ended, Errored):
@@ -140,6 +142,7 @@ class Collector:
             summary=_spread(rewards),
             identity=plan.identity,
             plan_digest=plan.digest,
+            identical_repeats=self._repeats.count(),
             agreement=self._agreement(rewards),
             distributions=self._distributions(),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..types import Record
+from ..types import Record, RolloutKey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
 
 LISTED = 20
+ENOUGH_REPEATS = 3
 
 
 class Agreement(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -68,3 +69,30 @@ def agreement(problems: Ints, rewards: Floats, right: Floats | None, n: int) -> 
         right_counts=split,
         unsteady=tuple(int(problem) for problem in unsteady),
     )
+
+
+class Sameness:
+    """Counts the problems whose repeats all gave one text. Add rollouts in order of problems."""
+
+    def __init__(self) -> None:
+        self._problem = -1
+        self._text: str | None = None
+        self._repeats = self._same = 0
+
+    def add(self, key: RolloutKey, text: str) -> None:
+        """The answer of one repeat."""
+        if key.problem_idx != self._problem:
+            self._close()
+            self._problem, self._text, self._repeats = key.problem_idx, text, 0
+        elif text != self._text:
+            self._text = None
+        self._repeats += 1
+
+    def count(self) -> int:
+        """Problems with three repeats or more, all the same."""
+        self._close()
+        self._repeats = 0
+        return self._same
+
+    def _close(self) -> None:
+        self._same += self._repeats >= ENOUGH_REPEATS and self._text is not None

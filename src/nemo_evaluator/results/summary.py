@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from ..types import Json, Outcome, Record
@@ -130,6 +131,8 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     summary: Summary | None
     identity: Mapping[str, Json]
     plan_digest: str
+    identical_repeats: int = 0
+    """Problems of which three repeats or more gave the same text every time."""
     agreement: Agreement | None = None
     """What repeats agree on; None without repeats."""
     dataset_size: int | None = None
@@ -141,6 +144,11 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     def coverage(self) -> float:
         """Share of the planned rollouts that got a verdict."""
         return self.n_scored / self.n_rollouts if self.n_rollouts else 0.0
+
+    @property
+    def same_again(self) -> bool:
+        """Whether repeats hardly ever gave another answer."""
+        return self.identical_repeats > 0 and self.identical_repeats >= 0.9 * self.n_problems
 
     @property
     def refused(self) -> int:
@@ -188,6 +196,14 @@ def accounts(benchmarks: Sequence[BenchmarkSummary]) -> Accounts:
     )
 
 
+def interval(estimate: Estimate) -> str:
+    """``0.642 [0.618, 0.665]``; without limits where one unit alone says nothing."""
+    low, high = estimate.ci_lower, estimate.ci_upper
+    if math.isinf(low) or math.isinf(high):
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} [{low:.3f}, {high:.3f}]"
+
+
 def headline_line(summary: BenchmarkSummary) -> str:
     """The score as it must be read: with interval, n, coverage and what else bears on it.
 
@@ -196,7 +212,7 @@ def headline_line(summary: BenchmarkSummary) -> str:
     score = summary.score
     if score is None:
         return f"no score: 0 of {summary.n_rollouts} scored{_marks(summary)}"
-    line = f"{score.value:.3f} [{score.ci_lower:.3f}, {score.ci_upper:.3f}] n={score.n}"
+    line = f"{interval(score)} n={score.n}"
     if summary.dataset_size is not None and score.n < summary.dataset_size:
         line += f" of {summary.dataset_size:,}"
     if summary.repeats > 1:

@@ -7,6 +7,7 @@ its way, never while it waits for its next try.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection
@@ -32,6 +33,7 @@ from .retry import (
 from .types import CallContext, Forward, ModelRequest, ModelResponse
 
 MESSAGE_CHARS = 300
+log = logging.getLogger("nemo_evaluator.endpoint")
 MAX_OUTAGE = 300.0
 OVERLOAD_STATUS = frozenset((429, 503, 504, 529))
 OVERLOAD_KINDS = frozenset((Failure.RATE_LIMIT, Failure.TIMEOUT))
@@ -70,6 +72,15 @@ class Endpoint:
             if response is not None and verdict is ACCEPTED:
                 outage.answered()
                 response.tries = tries
+                if log.isEnabledFor(logging.DEBUG):
+                    log.debug(
+                        "%s: %d in %.0f ms, tries: %d (%s)",
+                        self.peer,
+                        response.status,
+                        response.latency_ms,
+                        tries,
+                        request.context.session or request.protocol,
+                    )
                 return response
             self.failed_tries[verdict.kind] += 1
             if response is not None and 200 <= response.status < 300:
@@ -88,6 +99,14 @@ class Endpoint:
                 raise self._error(verdict, response)
             if reason := self._no_further(tries, delay, verdict, request.context):
                 raise self._error(verdict, response, f" ({reason}; tries: {tries})")
+            log.info(
+                "%s: no answer for %s at try %d (%s), next in %.1f s",
+                self.peer,
+                request.context.session or request.protocol,
+                tries,
+                self._redact(verdict.message)[:MESSAGE_CHARS],
+                delay,
+            )
             await asyncio.sleep(delay)
 
     async def _in_turn(

@@ -27,6 +27,7 @@ from .metrics import CONTENT_TYPE, Metrics
 from .routes import SESSION_HEADER, Kind, Route, route
 
 log = logging.getLogger("nemo_evaluator.traffic")
+requests = logging.getLogger("nemo_evaluator.proxy")
 
 MAX_BODY_MB = 64
 DRAIN_SECONDS = 30.0
@@ -99,7 +100,7 @@ class ProxyServer:
         """Strangers are turned away before they send megabytes."""
         where = route(request.method, request.path)
         if (refused := self._access.refusal(request, where)) is not None:
-            self.metrics.note(_kind(where), refused.status, 0.0)
+            self._note(request, where, refused.status)
             return _error(refused, where)
         if self._token is None or where.kind is Kind.HEALTH or is_preflight(request):
             return None
@@ -131,13 +132,22 @@ class ProxyServer:
             return _error(Told(500, error_body(500, f"the proxy failed: {error}")), where)
         finally:
             self.metrics.in_flight -= 1
-            self.metrics.note(_kind(where), status, time.perf_counter() - started)
+            self._note(request, where, status, time.perf_counter() - started)
 
     def failure(self, request: Request | None, status: int, message: str) -> Response:
         """What could not be read, in the words of its protocol."""
         where = route(request.method, request.path) if request is not None else Route(Kind.OTHER)
-        self.metrics.note(_kind(where), status, 0.0)
+        self._note(request, where, status)
         return _error(Told(status, error_body(status, message)), where)
+
+    def _note(
+        self, request: Request | None, where: Route, status: int, seconds: float = 0.0
+    ) -> None:
+        """Count and log one request. Its path is shown without session, token and query."""
+        self.metrics.note(_kind(where), status, seconds)
+        if requests.isEnabledFor(logging.INFO):
+            method = request.method if request is not None else "?"
+            requests.info("%s %s %d in %.0f ms", method, where.path, status, seconds * 1000)
 
     async def _answer(self, request: Request, where: Route) -> Response | Stream:
         context = self._context(request, where)
