@@ -67,10 +67,11 @@ def quick_config(
     or NVIDIA_API_KEY where one of them is set; ``headers``, ``ca_file``, ``client_cert``,
     ``client_key`` and ``http_proxy`` say how else the endpoint is reached. Nothing about
     sampling is sent unless given. ``settings`` are repeats, max_problems, max_concurrent,
-    timeout, temperature, top_p, max_tokens, seed, budget_usd, budget_tokens and budget_hours, and for data files question_field,
-    target_field, options_field, category_field, prompt and scorer; one that is None counts as not
-    given. ``judge_url`` and ``judge_id`` name the model that grades, of the benchmarks that need
-    one and beside the others; its key is only what the variable ``judge_key_env`` names.
+    timeout, temperature, top_p, max_tokens, seed, budget_usd, budget_tokens and budget_hours, and
+    for data files question_field, target_field, options_field, category_field, prompt and scorer;
+    one that is None counts as not given. ``judge_url`` and ``judge_id`` name the model that grades,
+    of the benchmarks that need one and beside the others; its key is only what the variable
+    ``judge_key_env`` names.
     """
     accepted = (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS, *TABLE_FLAGS)
     settings = _given(settings, (*accepted, *ENDPOINT_FLAGS))
