@@ -1,0 +1,203 @@
+"""The patterns by which a label is found in a text, for any set of labels.
+
+Every pattern has a group ``letter`` (the label) and most a group ``after`` (what follows it).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from .announcements import ANSWER, CHOOSE, CHOSEN_AFTER, FILLERS, NOT, alternation
+
+OPEN = r"\"“”„‘'«「『【〈<"
+CLOSE = r"\"”“’'»」』】〉>"
+_WRAP = (
+    rf"(?:[ \t*_`(\[{{$\u00a0{OPEN}]|\\[()\[]|\\(?:boxed|fbox|text(?:bf)?|mathrm|mathbf)[ ]?\{{|"
+    r"(?:option|choice|letter|answer|the|indeed|therefore|probably|likely|clearly)[ \t:])"
+)
+# Scripts from Thai on may follow a label without a space: 选A项, Bです.
+# A glued sign makes another name of it: C++, F#, B-12, D-glucose, A.M.
+_EDGE = r"(?![^\W_\u0e00-\uffff])(?!_[^\W_]|-\w|[+#]|\.[A-Za-z]\.)"
+_START = r"(?<![^\W\u0e00-\uffff])(?<!['’])"
+_IS = r"(?:(?P<is>is|are|would be|will be|must be|should be|was)|[:：=])"
+_WORDS = ("answer", "option", "choice", "selection", "response")
+FOREIGN_WORDS = tuple(word.lower() for word in ANSWER)
+_BEST = r"(?:correct|right|best|true|accurate|appropriate)"
+_LINE = r"(?:[ \t]{0,4}\n[ \t\n]{0,6})?"
+
+
+class Strict(NamedTuple):
+    """A rule under which a choice is announced, and the words its pattern starts with."""
+
+    rule: str
+    words: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
+class Rules(NamedTuple):
+    """The patterns for one set of labels."""
+
+    strict: tuple[Strict, ...]
+    lenient: tuple[tuple[str, re.Pattern[str]], ...]
+    foreign_choose: re.Pattern[str]
+    chosen_after: re.Pattern[str]
+    option_line: re.Pattern[str]
+    whole: re.Pattern[str]
+    asked: re.Pattern[str]
+    joined_after: re.Pattern[str]
+    joined_before: re.Pattern[str]
+
+
+_AND = (
+    r"(?:[/&+|\\和或及與与]|\s-\s|\\text\{\s?(?:and|or)\s?\}|\band/or\b|\bas well as\b"
+    r"|\b(?:and|or|und|oder|y|o|u|et|ou|e|и|или|en|of|dan|atau|ve|veya|và|hoặc)\b"
+    r"|と|または|및|또는|와|과)"
+)
+_CLOSERS = rf"[)\]}}*_.{CLOSE}]{{0,4}}"
+_OPENERS = (
+    r"(?:(?:option|choice|answer|both)s?\s)?"
+    rf"(?:\$?\\(?:text\w{{0,2}}|boxed|math\w\w)\{{|[(\[{{*_{OPEN}]){{0,4}}"
+)
+
+
+_AHEAD = r"(?=(?P<after>[^\n]{0,24}))"
+
+
+def _announcements(label: str) -> tuple[Strict, ...]:
+    answer = re.compile(
+        rf"(?<![^\W_])(?:{'|'.join(_WORDS)})s?\b(?:[ \t](?:choice|option|letter))?"
+        r"(?:[ \t](?:to|for|that|which|corresponding)\b[^\n.:]{0,120}?)?"
+        rf"[ \t*_`\"]{{0,5}}{_IS}[ \t]?[:：]?[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
+        re.IGNORECASE,
+    )
+    foreign = re.compile(
+        rf"(?:{alternation(ANSWER)})(?:(?P<is>{FILLERS}{{1,6}})[ \t]{{0,2}}[:：]?"
+        rf"|[ \t*_`\"]{{0,5}}[:：=—–-]){FILLERS}{{0,3}}[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
+        re.IGNORECASE,
+    )
+    return (
+        Strict("answer_line", _WORDS, answer),
+        Strict("other_language", FOREIGN_WORDS, foreign),
+        Strict("hashes", ("####",), re.compile(rf"####{_WRAP}{{0,8}}{label}")),
+        Strict(
+            "boxed",
+            ("\\boxed", "\\fbox"),
+            re.compile(rf"\\f?box(?:ed)?[ ]?(?:\{{|[ ](?=\w)){_WRAP}{{0,8}}{label}"),
+        ),
+        Strict(
+            "answer_tag",
+            ("<answer>",),
+            re.compile(rf"(?i:<answer>)\s{{0,9}}{_WRAP}{{0,8}}{label}"),
+        ),
+    )
+
+
+def _readings(bare: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return (
+        (
+            "choose",
+            re.compile(
+                rf"\b(?:choose|select|pick|(?:going|go) with|making)[ \t](?:option[ \t])?"
+                rf"{_WRAP}{{0,6}}{bare}{_EDGE}(?!['’]\w){_AHEAD}"
+            ),
+        ),
+        (
+            "is_correct",
+            re.compile(
+                rf"{_START}[*(\[{OPEN}]{{0,3}}{bare}[*)\].{CLOSE}]{{0,3}}{_AHEAD}"
+                r"[ \t](?:is|would be|seems)[ \t](?:the[ \t])?(?:most[ \t])?"
+                rf"(?:likely[ \t])?{_BEST}"
+            ),
+        ),
+        (
+            "bold",
+            re.compile(
+                rf"\*\*[(\[{OPEN}]?{bare}[{CLOSE}]?(?:[)\].:](?:[^*\n]{{0,200}}))?\*\*{_AHEAD}"
+            ),
+        ),
+        (
+            "lone_line",
+            re.compile(
+                rf"(?m:^)[ \t*_`>$(\[{OPEN}]{{0,6}}{bare}"
+                rf"(?P<after>[)\].:*_`${CLOSE}]{{0,6}})[ \t]{{0,4}}(?m:$)"
+            ),
+        ),
+        (
+            "last_bracket",
+            re.compile(rf"\b(?:is|are|be)\b[^\n.]{{0,80}}\({bare}\)(?P<after>)[.*\s]{{0,9}}\Z"),
+        ),
+    )
+
+
+def _joined(labels: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What joins a label to another after it, and to another before it."""
+    after = re.compile(
+        rf"{_CLOSERS}\s{{0,2}}\(?(?:[,;、]|{_AND})\s{{0,2}}(?:(?:and|or|also)\s)?{_OPENERS}"
+        rf"(?P<other>[{labels}]){_EDGE}(?P<rest>[^\n]{{0,24}})"
+        rf"|[).:]\s[^\n.]{{1,60}}\s(?:and|or|&)\s\(?(?P<listed>[{labels}])[).:]"
+        rf"|\.\s[Aa]lso\s\(?(?P<also>[{labels}]){_EDGE}"
+        rf"|\s{{1,2}}(?P<last>[{labels}])(?=[ \t]*(?:\n|\Z|[ \t][{labels}]\b))"
+    )
+    before = re.compile(
+        rf"{_START}(?P<other>[{labels}]){_CLOSERS}"
+        rf"(?:\s{{0,2}}{_AND}\s{{0,2}}|[ \t]{{0,3}}\n[ \t\n]{{0,3}}(?=\S?\Z)){_OPENERS}$"
+    )
+    return after, before
+
+
+@lru_cache(maxsize=64)
+def rules(labels: str) -> Rules:
+    """The patterns for the labels."""
+    latin = labels.isascii() and labels.isalpha()
+    bare_class = "A-Z" if latin else re.escape(labels)
+    any_class = "A-Za-z" if latin else re.escape(labels + labels.lower())
+    label = rf"(?P<letter>[{any_class}]){_EDGE}(?!['’]\w|[.,]\d)(?:(?!['’])|(?<=['‘].)){_AHEAD}"
+    bare = rf"(?P<letter>[{bare_class}])"
+    joined_after, joined_before = _joined(bare_class)
+    return Rules(
+        strict=_announcements(label),
+        lenient=_readings(bare),
+        foreign_choose=re.compile(
+            rf"(?:{alternation(CHOOSE)}){FILLERS}{{0,4}}[ \t:：]{{0,3}}{_WRAP}{{0,6}}{bare}{_EDGE}"
+            rf"(?!['’]\w){_AHEAD}",
+            re.IGNORECASE,
+        ),
+        chosen_after=re.compile(
+            rf"{_START}[*(\[{OPEN}]{{0,3}}{bare}[*)\]{CLOSE}]{{0,3}}(?={CHOSEN_AFTER}){_AHEAD}"
+        ),
+        option_line=re.compile(
+            rf"(?m:^)[ \t*_`>]{{0,6}}(?P<open>[(\[])?{bare}(?(open)[)\]]|[).:])[ \t]"
+            r"[^\n]{0,400}(?m:$)"
+        ),
+        whole=re.compile(
+            rf"\s*(?:[*_`$\[({{{OPEN}]|\\[(\[]|\\(?:text|mathrm|mathbf|boxed)\{{){{0,6}}"
+            rf"(?P<letter>[{any_class}])(?:[)\].:*_`$}}。{CLOSE}]|\\[)\]]){{0,7}}\s*"
+        ),
+        # what our prompts ask the last line to be
+        asked=re.compile(rf"Answer:[ \t]*\**\(?(?P<letter>[{any_class}])\)?[.*]{{0,3}}\s*\Z"),
+        joined_after=joined_after,
+        joined_before=joined_before,
+    )
+
+
+# Words that may follow a bare letter that is a choice, not an article or a pronoun.
+GOES_ON = re.compile(
+    r"[ \t]+(?:is|was|because|since|as|and|or|due|for|with|which|based|given|if|but|by|from)\b"
+)
+WORD_FOLLOWS = re.compile(r"[ \t]+[a-z]")
+DENIED_BEFORE = re.compile(
+    r"(?:(?:\b(?:not|never|cannot|neither|nor|rather than|instead of|unlike)|n['’]t"
+    r"|\b(?:eliminat|exclud|reject|discard|dismiss)\w{1,4}|\brul(?:e|es|ed|ing) out)"
+    r"(?:\s(?:be|is|the|options?|choose|pick|select|go with|answer|choice|an?|likely|choosing"
+    r"|to)){0,4}"
+    rf"[\s(\[*{OPEN}`]{{0,6}}$)|{NOT}",
+    re.IGNORECASE,
+)
+DENIED_AFTER = re.compile(
+    rf"[)\]*.:{CLOSE}`]{{0,4}}\s(?:is|are|was|seems|can be|would be|must be|could be)"
+    r"(?:n['’]t\b|\s(?:also\s)?(?:not\b|wrong|incorrect|false|ruled out|eliminated|excluded"
+    r"|unlikely|invalid|tempting|impossible))",
+    re.IGNORECASE,
+)
