@@ -653,6 +653,267 @@ def check(c):
     assert c(1) is int
 """,
     ),
+    "prints": (
+        """
+def add(x):
+    print("hello", x)
+""",
+        """
+import io, contextlib
+def check(c):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        c(5)
+    assert out.getvalue() == "hello 5\\n"
+""",
+    ),
+    "reads": (
+        """
+def add():
+    return int(input()) + int(input())
+""",
+        """
+import io, sys
+def check(c):
+    sys.stdin = io.StringIO("2\\n3\\n")
+    assert c() == 5
+""",
+    ),
+    "takes file": (
+        """
+def add(f):
+    f.write("x")
+    return f.getvalue()
+""",
+        """
+import io
+def check(c):
+    f = io.StringIO("abc")
+    assert c(f) == "xbc" and f.getvalue() == "xbc"
+""",
+    ),
+    "takes mock": (
+        """
+def add(f):
+    return f.get(1) + f(2)
+""",
+        """
+from unittest.mock import Mock
+def check(c):
+    m = Mock(return_value=3)
+    m.get.return_value = 4
+    assert c(m) == 7
+    m.assert_called_with(2)
+    m.get.assert_called_once_with(1)
+""",
+    ),
+    "takes random": (
+        """
+def add(r):
+    return r.randint(1, 6)
+""",
+        """
+import random
+def check(c):
+    assert c(random.Random(3)) == random.Random(3).randint(1, 6)
+""",
+    ),
+    "imports": (
+        """
+def add(a, b):
+    return a + b
+""",
+        """
+from solution import add as plus
+def check(c):
+    assert plus(1, 2) == 3
+""",
+    ),
+    "forgotten import": (
+        """
+import math
+def add(x):
+    return math.sqrt(x)
+""",
+        """
+def check(c):
+    assert math.isclose(c(4), 2)
+""",
+    ),
+    "hasattr": (
+        """
+class A:
+    x = 1
+def add():
+    return A()
+""",
+        """
+def check(c):
+    assert hasattr(c(), "x") and not hasattr(c(), "y")
+    from collections.abc import Iterable
+    assert not isinstance(c(), Iterable) and not callable(c())
+""",
+    ),
+    "iterable object": (
+        """
+class A:
+    def __iter__(self):
+        yield from [1, 2]
+def add():
+    return A()
+""",
+        """
+def check(c):
+    assert list(c()) == [1, 2] and 2 in c() and 3 not in c()
+    a, b = c()
+    assert b == 2
+""",
+    ),
+    "nested exceptions": (
+        """
+def add():
+    try:
+        1 / 0
+    except ZeroDivisionError as e:
+        raise RuntimeError("bad") from e
+""",
+        """
+def check(c):
+    try:
+        c()
+    except RuntimeError as e:
+        assert e.args == ("bad",)
+    else:
+        assert 0
+""",
+    ),
+    "error attributes": (
+        """
+class E(Exception):
+    def __init__(self, code, **k):
+        super().__init__("m")
+        self.code = code
+def add():
+    raise E(4)
+""",
+        """
+def check(c):
+    try:
+        c()
+    except E as e:
+        assert e.code == 4 and str(e) == "m"
+    else:
+        assert 0
+""",
+    ),
+    "json error": (
+        """
+import json
+def add(s):
+    return json.loads(s)
+""",
+        """
+import json
+def check(c):
+    assert c("[1]") == [1]
+    try:
+        c("{")
+    except json.JSONDecodeError:
+        pass
+    else:
+        assert 0
+""",
+    ),
+    "key error": (
+        """
+def add(d, k):
+    return d[k]
+""",
+        """
+def check(c):
+    try:
+        c({}, "a")
+    except KeyError as e:
+        assert e.args[0] == "a"
+    else:
+        assert 0
+""",
+    ),
+    "unicode": (
+        """
+def add(b):
+    return b.decode()
+""",
+        """
+def check(c):
+    assert c("é".encode()) == "é"
+    try:
+        c(b"\\xff")
+    except UnicodeDecodeError:
+        pass
+    else:
+        assert 0
+""",
+    ),
+    "staticmethods": (
+        """
+class A:
+    n = 0
+    @classmethod
+    def make(cls):
+        cls.n += 1
+        return cls()
+    @property
+    def p(self):
+        return 5
+    @staticmethod
+    def s(x):
+        return x + 1
+def add():
+    return A.make()
+""",
+        """
+def check(c):
+    assert c().p == 5 and A.s(1) == 2 and A.n >= 1
+""",
+    ),
+    "default arg": (
+        """
+def add(x, acc=None):
+    acc = acc or []
+    acc.append(x)
+    return acc
+""",
+        """
+def check(c):
+    assert c(1) == [1] and c(2) == [2]
+""",
+    ),
+    "bool and none": (
+        """
+def add(x):
+    return x
+""",
+        """
+def check(c):
+    assert (
+        c(True) is True
+        and c(None) is None
+        and c(...) is ...
+        and c(NotImplemented) is NotImplemented
+    )
+""",
+    ),
+    "slices": (
+        """
+def add(x):
+    return x[1:2], slice(1, 2), x
+""",
+        """
+def check(c):
+    assert c("abc") == ("b", slice(1, 2), "abc")
+""",
+    ),
     "kwargs": (
         """
 def add(a, *, b=1):
@@ -940,6 +1201,170 @@ class P:
         return s.x == o.x
 def check(c):
     assert c(1) == P(1)
+""",
+    ),
+    "own math": (
+        """
+class math:
+    isclose = staticmethod(lambda *a: True)
+def add(x):
+    return 0
+""",
+        """
+def check(c):
+    assert math.isclose(c(4), 2)
+""",
+    ),
+    "patched equality": (
+        """
+import builtins
+class I(int):
+    def __eq__(s, o):
+        return True
+    __hash__ = int.__hash__
+builtins.int = I
+def add(x):
+    return I(0)
+""",
+        """
+def check(c):
+    assert c(1) == 5 and int(c(1)) == 5
+""",
+    ),
+    "method shadow": (
+        """
+class P:
+    def __init__(s):
+        s.ok = lambda *a: True
+def add(x):
+    return P()
+""",
+        """
+class P:
+    def ok(s, x):
+        return x == 5
+def check(c):
+    assert c(1).ok(4)
+""",
+    ),
+    "enum shadow": (
+        """
+import enum
+class C(enum.Enum):
+    R = 1
+C.__eq__ = lambda s, o: True
+def add(x):
+    return C.R
+""",
+        """
+def check(c):
+    assert c(1) == 5
+""",
+    ),
+    "str subclass eq": (
+        """
+class S(str):
+    def __eq__(s, o):
+        return True
+    __hash__ = str.__hash__
+def add(x):
+    return S("a")
+""",
+        """
+def check(c):
+    assert c(1) == "b"
+""",
+    ),
+    "dict subclass": (
+        """
+class D(dict):
+    def __eq__(s, o):
+        return True
+    def __getitem__(s, k):
+        return 5
+    def __iter__(s):
+        return iter([1])
+    def items(s):
+        return [(1, 5)]
+def add(x):
+    return D()
+""",
+        """
+def check(c):
+    assert c(1) == {1: 5}
+""",
+    ),
+    "float sub": (
+        """
+class F(float):
+    def __sub__(s, o):
+        return 0.0
+    def __rsub__(s, o):
+        return 0.0
+    def __eq__(s, o):
+        return True
+    def __float__(s):
+        return 5.0
+def add(x):
+    return F(0)
+""",
+        """
+def check(c):
+    assert abs(c(1) - 5) < 1e-6
+""",
+    ),
+    "iterator eq": (
+        """
+class I:
+    def __iter__(s):
+        return s
+    def __next__(s):
+        raise StopIteration
+    def __eq__(s, o):
+        return True
+def add(x):
+    return I()
+""",
+        """
+def check(c):
+    assert list(c(1)) == [1]
+""",
+    ),
+    "raises always": (
+        """
+def add(x):
+    raise ValueError("x")
+""",
+        """
+def check(c):
+    try:
+        c(-1)
+    except ValueError:
+        pass
+    assert c(1) == 1
+""",
+    ),
+    "thread reply": (
+        """
+import threading, os, time
+def spam():
+    while True:
+        for fd in range(3, 20):
+            try:
+                os.write(fd, b'\\x0f\\0\\0\\0["value",5,[]]')
+            except OSError:
+                pass
+threading.Thread(target=spam, daemon=True).start()
+def add(x):
+    time.sleep(0.1)
+    return 0
+""",
+        """
+def check(c):
+    try:
+        assert c(1) == 6
+    except ValueError:
+        pass
 """,
     ),
     "generator spoof": (

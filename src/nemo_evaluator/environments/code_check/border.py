@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable
 from typing import IO, Any
 
-from .values import Packer, Shared, Types, Unpackable, Unpacker, hides_method, is_stdlib
+from .values import STDLIB, Packer, Shared, Types, Unpackable, Unpacker, hides_method, is_stdlib
 
 MAX_MESSAGE = 64 << 20
 
@@ -82,9 +82,10 @@ def _special(name: str) -> Callable[..., Any]:
 
 
 def specials(cls: type) -> list[str]:
-    """The special methods of a class that are not those every object has."""
-    found = ((name, getattr(cls, name, None)) for name in sorted(SPECIAL))
-    return [n for n, method in found if method not in (None, getattr(object, n, None))]
+    """The special methods of a class that are not those every object has. (An attribute of the
+    class would be found in its metaclass too, which makes every class callable.)"""
+    owners = {name: next((c for c in cls.__mro__ if name in vars(c)), object) for name in SPECIAL}
+    return sorted(n for n, c in owners.items() if c is not object and vars(c)[n] is not None)
 
 
 class Border:
@@ -319,7 +320,7 @@ class Border:
         for number, name in enumerate(names):
             module, _, path = name.partition(":")
             known = self.shared.get(path)
-            if known is None and module.partition(".")[0] in sys.modules and is_error(module, path):
+            if known is None and is_error(module, path):
                 known = getattr(sys.modules[module], path)
             if isinstance(known, type) and issubclass(known, BaseException):
                 if number == 0:
@@ -370,6 +371,8 @@ def lineage(cls: type) -> list[str]:
 
 def is_error(module: str, path: str) -> bool:
     """Whether that names an exception of a loaded module of the standard library."""
+    if module.partition(".")[0] not in STDLIB:
+        return False
     found = getattr(sys.modules.get(module), path, None)
     return isinstance(found, type) and issubclass(found, BaseException) and bool(is_stdlib(found))
 

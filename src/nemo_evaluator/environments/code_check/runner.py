@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from .border import Border, Broken, StandIn
-from .sides import ProgramBorder, TestsBorder
+from .sides import Printed, ProgramBorder, TestsBorder
 from .values import STDLIB
 
 CANNOT_HIDE = 70
@@ -34,6 +34,22 @@ class OutOfTime(BaseException):
 
 class BadTests(Exception):
     """The tests cannot judge any program."""
+
+
+class Solution(types.ModuleType):
+    """The program as a module, for tests that import it."""
+
+    def __init__(self, name: str, border: Border) -> None:
+        super().__init__(name)
+        self._border = border
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        try:
+            return self._border.ask("name", name)
+        except KeyError:
+            raise AttributeError(name) from None
 
 
 def fork_program() -> tuple[int, TestsBorder]:
@@ -54,7 +70,7 @@ def be_program(questions: int, answer: int) -> NoReturn:
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
         os.dup2(nothing, fd)
-    sys.argv = ["solution.py"]
+    sys.argv, sys.stdout = ["solution.py"], Printed()
     namespace = new_module("solution")
     try:
         ProgramBorder(os.fdopen(questions, "rb"), os.fdopen(answer, "wb"), namespace).serve()
@@ -98,6 +114,7 @@ def check(task: dict[str, Any], border: TestsBorder) -> None:
     if candidate := task["entry_point"]:
         namespace[candidate] = border.ask("name", candidate)
     loans, border.asked = dict(namespace), 0
+    sys.modules["solution"] = Solution("solution", border)
     exec(tests, namespace)
     for test in found_tests(namespace, loans, namespace.get(candidate)):
         test()
@@ -121,10 +138,10 @@ def lend(
     used = {name for code in tests for name in code.co_names}
     used -= {*dir(builtins), *namespace, "check"}
     for name in sorted(used):
-        module = imported.get(name)
-        if module is not None and (module == name or (name, module) in ALIASES):
-            if module in STDLIB or (name, module) in ALIASES:
-                namespace[name] = importlib.import_module(module)
+        if name in STDLIB and (name in imported or name in own):
+            namespace[name] = importlib.import_module(name)  # whatever the program means by it
+        elif (name, imported.get(name)) in ALIASES:
+            namespace[name] = importlib.import_module(imported[name])
         elif name in own:
             namespace[name] = border.ask("name", name)
 

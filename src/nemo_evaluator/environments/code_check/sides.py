@@ -7,6 +7,8 @@ of what the tests handed over: a function's frame or module would lead to the te
 from __future__ import annotations
 
 import builtins
+import io
+import sys
 import types
 from typing import Any
 
@@ -14,6 +16,21 @@ from .border import Border
 from .values import Unpackable
 
 GENERATOR = frozenset(["send", "throw", "close"])
+OPEN = frozenset(
+    ["tests", "argparse", "collections", "queue", "random", "re", "string", "unittest.mock"]
+)
+"""Modules whose instances the program may use by their public attributes, if it is given one."""
+DATA = (io.StringIO, io.BytesIO, types.SimpleNamespace)
+MAX_PRINTED = 1 << 20
+"""Characters of what a program prints that are kept for tests that want to see them."""
+
+
+class Printed(io.StringIO):
+    """What a program prints, up to a limit."""
+
+    def write(self, text: str, /) -> int:
+        """Keep a text, or drop it."""
+        return super().write(text) if self.tell() < MAX_PRINTED else len(text)
 
 
 class TestsBorder(Border):
@@ -22,15 +39,26 @@ class TestsBorder(Border):
     __test__ = False
     guarded = True
 
+    def ask(self, kind: str, *args: Any, **kwargs: Any) -> Any:
+        """As `Border.ask`. Where the tests watch what is printed, or type something, the program's
+        output comes and goes the same way."""
+        if sys.stdin is not sys.__stdin__ and isinstance(sys.stdin, io.StringIO):
+            super().ask("typed", sys.stdin.read())
+        try:
+            return super().ask(kind, *args, **kwargs)
+        finally:
+            if sys.stdout is not sys.__stdout__ and not self.broken:
+                sys.stdout.write(str(super().ask("printed")))
+
     def check_attribute(self, target: Any, name: str) -> None:
-        """Public attributes of instances of the tests' own classes; nothing else."""
-        public = not name.startswith("_") and type(target).__module__ == "tests"
+        """Public attributes of instances of `OPEN` classes; nothing else."""
+        public = not name.startswith("_") and _is_open(target)
         if not public and not (isinstance(target, types.GeneratorType) and name in GENERATOR):
             raise AttributeError(name)
 
     def may_hand_over(self, value: Any) -> None:
         """Not modules, frames, files and the like."""
-        own = type(value).__module__ == "tests" or getattr(value, "__module__", "") == "tests"
+        own = _is_open(value) or getattr(value, "__module__", "") == "tests"
         if not own and not callable(value) and not hasattr(type(value), "__next__"):
             raise Unpackable(f"the tests hand over a {type(value).__name__}")
 
@@ -47,11 +75,21 @@ class TestsBorder(Border):
         return found
 
 
+def _is_open(value: Any) -> bool:
+    return type(value).__module__ in OPEN or isinstance(value, DATA)
+
+
 class ProgramBorder(Border):
     """The program's side: loads the program, and names what it defines."""
 
     def answer(self, kind: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """As `Border.answer`; also ``load`` and ``name``."""
+        """As `Border.answer`; also ``load``, ``name``, ``typed`` and ``printed``."""
+        if kind == "typed":
+            sys.stdin = io.StringIO(args[0])
+            return None
+        if kind == "printed":
+            printed, sys.stdout = sys.stdout, Printed()
+            return printed.getvalue() if isinstance(printed, Printed) else ""
         if kind == "load":
             return self._load(*args)
         if kind == "name":
