@@ -35,7 +35,9 @@ def test_scorers_with_a_configuration(tmp_path: Path) -> None:
     ]
 
 
-def test_a_scorer_that_can_read_no_target_is_refused(tmp_path: Path) -> None:
+def test_a_scorer_that_can_read_no_target_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "cities.csv").write_text("question,answer\nFrance?,Paris\nJapan?,Tokyo\n")
     document = {
         "services": {"m": {"type": "simulated"}},
@@ -50,4 +52,6 @@ def test_a_scorer_that_can_read_no_target_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"numeric_match: .*any target: '\w+' is no number"):
         evaluate(document)
     (tmp_path / "cities.csv").write_text("question,answer\nFrance?,Paris\n2 + 2?,4\n")
-    assert evaluate(document).exit_code == 0
+    result = evaluate(document)
+    assert result.exit_code == 0 and result.summary.benchmarks[0].n_scored == 2
+    assert "1 of 2 problems for the scorer numeric_match" in caplog.text

@@ -8,6 +8,7 @@ benchmark's own verdict out. Where a judge has no verdict the whole verification
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from ..environments.contract import Environment, VerifyTools
 from ..environments.grading import Grader, Grading
 from ..environments.probe import Probe
 from ..environments.row_checks import ChecksRows
-from ..errors import ConfigError
+from ..errors import ConfigError, InfraError
 from ..judging.metrics import BenchmarkJudge
 from ..judging.opening import Bench
 from ..judging.sitting import Court, Sitting
@@ -27,9 +28,11 @@ from ..scoring.input import ScorerInput
 from ..scoring.judged import Graded
 from ..scoring.packages import deciding
 from ..scoring.reasoning import visible
+from ..scoring.targets import ImpossibleTarget
 from ..types import Failure, Json, Problem, Score, Solution
 
 Scorer = Callable[[ScorerInput], Mapping[str, Json]]
+_LOG = logging.getLogger(__name__)
 PROBED = 200
 """Problems whose targets further scorers are shown before a run."""
 OWN = "benchmark"
@@ -128,7 +131,14 @@ class WithMetrics:
         for name, scorer in self._extras.scorers.items():
             probe = Probe(scorer, self._extras.configs.get(name, {}))
             reasons = [probe.refused(problem, problem.metadata) for problem in problems]
-            if reasons and all(reasons):
+            bad = [problem.idx for problem, why in zip(problems, reasons, strict=True) if why]
+            if bad and len(bad) < len(problems):
+                _LOG.warning(
+                    "%s: no answer can meet the target of %d of %d problems for the scorer %s"
+                    " (problem %d is the first); they count as wrong in scorer:%s",
+                    *(self.name, len(bad), len(problems), name, min(bad), name),
+                )
+            elif bad:
                 raise ConfigError(
                     f"no answer can meet any target: {reasons[0]}",
                     where=f"{self.name}: scoring.metrics, {name}",
@@ -195,7 +205,15 @@ class WithMetrics:
     ) -> dict[str, dict[str, Json]]:
         found: dict[str, dict[str, Json]] = {}
         for name, grader in self._graders.items():
-            score = await grader.grade(problem, solution, tools)
+            try:
+                score = await grader.grade(problem, solution, tools)
+            except InfraError as error:
+                if name == self._extras.primary or not isinstance(
+                    error.__cause__, ImpossibleTarget
+                ):
+                    raise
+                # said before the run; the benchmark's own verdict stands
+                score = Score(reward=0.0, correct=False, failure=Failure.TARGET)
             found[f"scorer:{name}"] = {
                 "correct": score.correct,
                 "extracted": score.extracted,
