@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import tracemalloc
 from pathlib import Path
@@ -97,6 +98,14 @@ def test_wrong_rollouts_of_a_run_say_everything(run: Path, nel: Nel) -> None:
     total = len(shown(nel, run, "--wrong"))
     assert out.endswith(f"1 of {total} shown; -n 0 shows all\n")
     assert nel("show", run, "--wrong", "-n", 0)[1].count("· wrong ·") == total
+
+
+def test_results_that_were_deleted_are_derived_again(run: Path, nel: Nel, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    before = nel("show", copy, "--json")[1]
+    (copy / "sample" / "results.jsonl").unlink()
+    for path in (copy, copy / "sample"):
+        assert nel("show", path, "--json") == (0, before, "")
 
 
 def test_errors_are_found_in_their_own_file(tmp_path: Path, nel: Nel) -> None:

@@ -103,6 +103,21 @@ def test_strange_details_of_other_tools_are_no_crash(tmp_path: Path, nel: Nel) -
     assert found["scorer:y"]["value"] == 0.5 and set(found["categories"]) == {"7"}
 
 
+def test_audits_look_through_them_too(tmp_path: Path, nel: Nel) -> None:
+    write_results(tmp_path / "run" / "bench", {**constant(1.0, 8), 8: [None], 9: [None]})
+    for path in (tmp_path / "run", tmp_path / "run" / "bench"):
+        code, out, _ = nel("audit", path)
+        assert code == 0 and "bench: 8 of 10 rollouts scored" in out
+        assert "unscored        2 of 10" in out
+    code, _, err = nel("audit", tmp_path / "run" / "..")
+    assert code == 2 and "holds no results" in err
+
+
+def test_the_file_of_rows_is_as_good_as_its_folder(tmp_path: Path, nel: Nel) -> None:
+    folder = write_results(tmp_path / "b", constant(1.0, 4))
+    assert nel("report", folder / "results.jsonl") == nel("report", folder)
+
+
 def test_absurd_numbers_are_no_crash(tmp_path: Path, nel: Nel) -> None:
     folder = write_results(tmp_path / "b", constant(1.0, 3), scores={})
     [path] = folder.glob("eval-*.json")

@@ -15,14 +15,13 @@ def command(directory: Path, examples: int, as_json: bool) -> None:
     """Look through the results of the run in DIRECTORY: answers that were not found, verdicts that
     hang on formatting, cut-off and empty answers, duplicate problems, disagreeing judges.
 
-    Asks nobody; derived files are brought up to date first.
+    No model is asked. DIRECTORY may also be of another tool, or the folder of one benchmark.
     """
-    from ..executors.reporting import refresh
+    from ..executors.reporting import result_folders
     from ..reports.audit import audit_json, audit_lines
     from ..results.audit import audit
 
-    run = refresh(directory)
-    audits = [audit(directory / benchmark.slug) for benchmark in run.benchmarks]
+    audits = [audit(folder) for folder in result_folders(directory)]
     if as_json:
         click.echo(audit_json(audits))
         return

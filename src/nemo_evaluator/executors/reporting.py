@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..reports.sources import Found, bundle_source, rows_source, run_sources
 from ..results.derive import publish
 from ..results.foreign import is_foreign
-from ..results.layout import JOURNAL, PLAN_LOCK, RUN_INFO
+from ..results.layout import JOURNAL, PLAN_LOCK, RESULTS, RUN_INFO, UNSCORED
 from ..results.plan_lock import PlanLock, read_lock, write_lock
 from ..results.read_bundle import BUNDLES
 from ..results.run_directory import SHARDS, info_of, plan_of
@@ -90,10 +90,35 @@ def find(paths: Sequence[Path], *, anew: bool = False) -> tuple[Found, ...]:
     return tuple(found.values())
 
 
+def result_folders(path: Path, benchmark: str | None = None) -> list[Path]:
+    """The folders with results of a run, ours or another tool's, brought up to date first; or the
+    one of a benchmark. Raises ConfigError."""
+    if not path.exists():
+        raise ConfigError("there is no such file or directory", where=str(path))
+    path = path.parent if path.is_file() else path
+    bring_up_to_date(path.parent if (path / JOURNAL).is_file() else path)
+    found = [folder for folder in (path, *_folders(path)) if _has_results(folder)]
+    if not found:
+        raise ConfigError(f"holds no results ({RESULTS})", where=str(path), hint=_hint(path))
+    if benchmark is None:
+        return found
+    chosen = [folder for folder in found if folder.resolve().name == benchmark]
+    if not chosen:
+        hint = f"one of {', '.join(folder.resolve().name for folder in found)}"
+        raise ConfigError(f"there is no benchmark {benchmark!r}", where=str(path), hint=hint)
+    return chosen
+
+
+def _has_results(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (RESULTS, UNSCORED))
+
+
 def _below(path: Path, anew: bool) -> Iterator[Found]:
     if not path.exists():
         raise ConfigError("there is no such file or directory", where=str(path))
-    if path.is_file():
+    if path.is_file() and path.name == RESULTS:
+        yield from _below(path.parent, anew)
+    elif path.is_file():
         yield bundle_source(path)
     elif (lock := _run_in(path)) is not None:
         if anew or not _intact(path) or _stale(path, lock):
@@ -134,13 +159,16 @@ def _stale(directory: Path, lock: PlanLock) -> bool:
 
 
 def _stale_one(folder: Path) -> bool:
-    """Whether a journal has no bundle, or one from before its last line that can be replaced."""
+    """Whether a journal has no bundle or no results, or a bundle from before its last line that can
+    be replaced."""
     journal = folder / JOURNAL
     if not journal.is_file():
         return False
     bundles = list(folder.glob(BUNDLES))
     if bundles and not os.access(folder, os.W_OK):
         return False
+    if not (folder / RESULTS).exists():
+        return True
     written = max((bundle.lstat().st_mtime_ns for bundle in bundles), default=-1)
     return written < journal.stat().st_mtime_ns
 

@@ -12,11 +12,9 @@ from pathlib import Path
 
 from ..decisions.rollouts import Rollouts, read_rollouts
 from ..errors import ConfigError
-from ..results.layout import RESULTS, UNSCORED
 from ..results.pick import Kind, kind_of
 from ..results.result_row import ResultRow, read_rows, row_from
-from ..results.run_directory import SHARDS
-from .reporting import bring_up_to_date
+from .reporting import result_folders
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +48,20 @@ class Shown:
 
 def show(directory: Path, wanted: Wanted) -> Iterator[Shown]:
     """The rollouts of a run, one by one. Raises ConfigError at once for a run that is not there."""
-    folders = _folders(directory, wanted.benchmark)
+    folders = result_folders(directory, wanted.benchmark)
     if wanted.other is None:
         return _rows(folders, wanted)
-    others = {_name(folder): folder for folder in _folders(wanted.other, wanted.benchmark)}
+    others = {
+        folder.resolve().name: folder for folder in result_folders(wanted.other, wanted.benchmark)
+    }
     if len(folders) == len(others) == 1:
         pairs = [(folders[0], next(iter(others.values())))]
     else:
-        pairs = [(folder, others[name]) for folder in folders if (name := _name(folder)) in others]
+        pairs = [
+            (folder, others[name])
+            for folder in folders
+            if (name := folder.resolve().name) in others
+        ]
     if not pairs:
         raise ConfigError(f"no benchmark in common with {directory}", where=str(wanted.other))
     return _flips(pairs, wanted)
@@ -65,7 +69,7 @@ def show(directory: Path, wanted: Wanted) -> Iterator[Shown]:
 
 def _rows(folders: list[Path], wanted: Wanted) -> Iterator[Shown]:
     for folder in folders:
-        name = _name(folder)
+        name = folder.resolve().name
         for row in read_rows(folder):
             if row in wanted:
                 yield Shown(name, row)
@@ -79,7 +83,7 @@ def _flips(pairs: list[tuple[Path, Path]], wanted: Wanted) -> Iterator[Shown]:
         for i, j in _differing(now, before):
             row = row_from(now.row(i))
             if row in wanted:
-                yield Shown(_name(folder), row, row_from(before.row(j)))
+                yield Shown(folder.resolve().name, row, row_from(before.row(j)))
 
 
 def _differing(now: Rollouts, before: Rollouts) -> Iterator[tuple[int, int]]:
@@ -93,36 +97,3 @@ def _differing(now: Rollouts, before: Rollouts) -> Iterator[tuple[int, int]]:
         # NaN is no verdict, and differs from nothing.
         if j is not None and abs(now.rewards[i] - before.rewards[j]) > 0:
             yield i, j
-
-
-def _folders(path: Path, benchmark: str | None) -> list[Path]:
-    """The folders with results, up to date. Raises ConfigError."""
-    if not path.exists():
-        raise ConfigError("there is no such file or directory", where=str(path))
-    path = path.parent if path.is_file() else path
-    for directory in (path, path.parent):
-        bring_up_to_date(directory)
-    children = sorted(
-        child
-        for child in path.iterdir()
-        if child.is_dir() and not child.name.startswith((".", SHARDS))
-    )
-    found = [folder for folder in (path, *children) if _has_results(folder)]
-    if not found:
-        hint = "give the directory of a run, or the folder of a benchmark in it"
-        raise ConfigError(f"holds no results ({RESULTS})", where=str(path), hint=hint)
-    if benchmark is None:
-        return found
-    chosen = [folder for folder in found if _name(folder) == benchmark]
-    if not chosen:
-        hint = f"one of {', '.join(map(_name, found))}"
-        raise ConfigError(f"there is no benchmark {benchmark!r}", where=str(path), hint=hint)
-    return chosen
-
-
-def _has_results(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (RESULTS, UNSCORED))
-
-
-def _name(folder: Path) -> str:
-    return folder.resolve().name
