@@ -11,7 +11,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -39,8 +39,9 @@ def directory_lock(directory: Path) -> Iterator[None]:
         check_regular(file, directory / LOCK)
         if not (_locked(folder, fcntl.LOCK_EX, or_none=True) and _locked(file, fcntl.LOCK_EX)):
             raise _in_use(directory)
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        with suppress(OSError):  # a full disk: the lock holds, only its owner has no name
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"pid {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield
 
 

@@ -99,21 +99,25 @@ def calls(path: Path) -> Iterator[dict[str, Any]]:
             row = _decode(line)
         except UNREADABLE:
             continue
-        if isinstance(row, dict) and all(_is_of(row.get(key), *KINDS[key]) for key in KINDS):
+        if isinstance(row, dict) and _is_call(row):
             yield row
 
 
+INDICES = ("problem_idx", "repeat", "attempt")
 KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("problem_idx", "repeat", "attempt"), (int,)),
     **dict.fromkeys(("latency_ms", "cost_usd"), (int, float)),
     **dict.fromkeys(("benchmark", "session_id"), (str,)),
     "usage": (dict,),
 }
-"""What sums and keys are made of; None where it is not known."""
+"""What sums and keys are made of, where it is known."""
 
 
-def _is_of(value: object, *kinds: type) -> bool:
-    return value is None or (isinstance(value, kinds) and not isinstance(value, bool))
+def _is_call(row: dict[str, Any]) -> bool:
+    """Whether a line has the shape of ours, as far as it is counted with."""
+    indices = all(type(row.get(key, 0)) is int for key in INDICES)
+    return indices and all(
+        row.get(key) is None or isinstance(row[key], kinds) for key, kinds in KINDS.items()
+    )
 
 
 def sessions(path: Path) -> list[SessionTotals]:
