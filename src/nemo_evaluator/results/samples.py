@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..files.reading import UNREADABLE, lines_of
 from ..types import Outcome, Record
 from .layout import RESULTS, UNSCORED
 from .pick import Kind, kind_of
@@ -85,15 +86,13 @@ def collect_samples(folder: Path, problems: Collection[int] = ()) -> Samples:
 
 def _lines(folder: Path) -> Iterator[bytes]:
     for path in (folder / RESULTS, folder / UNSCORED):
-        if path.is_file():
-            with path.open("rb") as file:
-                yield from file
+        yield from lines_of(path)
 
 
 def _head(line: bytes) -> _Head | None:
     try:
         return _heads.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from ...errors import ConfigError
 from ...files.lines import LineFile
-from ...files.reading import open_regular, read_lines
+from ...files.reading import UNREADABLE, open_regular, read_lines
 from ...types import Record
 from ..types import CallContext
 from ..wire import decode
@@ -169,7 +169,7 @@ class Recording:
                 if line.strip():
                     try:
                         head = _lenient_head(line, read_head)
-                    except (ValueError, msgspec.ValidationError):
+                    except UNREADABLE:
                         bad += 1
                     else:
                         self._note(head, place)
@@ -196,7 +196,7 @@ class Recording:
 def _lenient_head(line: bytes, read: Any) -> Head:
     try:
         head: Head = read(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         head = msgspec.convert(decode(line), Head)  # half a pair in some text
     return head
 
