@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nemo_evaluator.scoring.folding import folded, readable
@@ -51,6 +51,7 @@ _PIECES = ["x", "½", "1", "\u200b", "Ｂ", "e\u0301", "−", "<think>a</think>"
 
 
 @given(st.lists(st.sampled_from(_PIECES), max_size=12))
+@example(["x", "x", "<think>a</think>", "\u200b"])
 def test_letters_map_back_to_where_they_stood(pieces: list[str]) -> None:
     response = "".join(pieces)
     seen = readable(response)

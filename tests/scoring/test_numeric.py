@@ -8,6 +8,8 @@ from nemo_evaluator.scoring.input import ScorerInput
 from nemo_evaluator.scoring.numeric import number, numeric_match
 
 RIGHT = [
+    ("<result>15</result>", "15"),
+    ("<b>-5</b>", "-5"),
     ("Answer: 2^10", "1024"),
     ("Answer: 2**10", "1024"),
     ("Answer: $10^{6}$", "1000000"),

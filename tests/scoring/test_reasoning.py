@@ -62,6 +62,7 @@ CASES = [
     ("between <think> and </think>: C", "between <think> and </think>: C", False),
     ("```\n# <think> x\n```\nC", "```\n# <think> x\n```\nC", False),
     ("```\n<think>A</think>\nC\n```", "```\n\nC\n```", False),
+    ("<think>x</think>```py\n# <think>\n```\nC", "```py\n# <think>\n```\nC", False),
     ("<think>I say `</think>` now</think>C", "C", False),
     ("<think>```\n</think>C", "C", False),
     ("Okay <think> let me see", "", True),

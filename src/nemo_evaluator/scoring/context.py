@@ -213,7 +213,7 @@ def contrasted(text: str, stop: int, end: int) -> bool:
 
 
 _BOUND = re.compile(
-    rf"(?:(?P<sign>{_SIGN})"
+    rf"(?:(?<![-=])(?P<sign>{_SIGN})"
     r"|\b(?:(?P<least>at least|(?:no|not) (?:less|fewer) than|minimum(?: of)?|as (?:few|little) as"
     r"|mindestens|al menos|au moins|almeno|не менее)"
     r"|(?P<most>at most|(?:no|not) more than|(?<!add )(?<!adds )(?<!adding )(?<!sum )(?<!sums )"
@@ -233,6 +233,7 @@ _OR_MORE = re.compile(
     rf"|(?:\s?{_WORD}){{0,2}}\s(?:(?P<least>at least|minimum)|at most|maximum)\b",
     re.IGNORECASE,
 )
+_TAG = re.compile(r"</?[A-Za-z][^<>]{0,40}>\s?$")
 _SIGNS = {"<": "<", ">": ">", "lt": "<", "gt": ">", "≠": "≠", "ne": "≠", "neq": "≠"}
 
 
@@ -241,8 +242,9 @@ def bound(text: str, floor: int, start: int, stop: int) -> str | None:
     before = _BOUND.search(text[max(floor, start - BEFORE) : start])
     if before is not None:
         if sign := before["sign"]:
-            bracket = sign == "<" and text[stop : stop + 1] == ">"
-            return None if bracket else relation(sign)
+            in_tag = sign == "<" and text[stop : stop + 1] == ">"
+            after_tag = sign == ">" and _TAG.search(text[max(floor, start - BEFORE) : start])
+            return None if in_tag or after_tag else relation(sign)
         if before["least"] or (before["more"] and before["equal"]):
             return "≥"
         if before["most"] or (before["less"] and before["equal"]):

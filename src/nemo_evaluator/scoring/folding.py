@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from functools import lru_cache
 
 from .reasoning import Visible, visible
@@ -75,10 +76,17 @@ def _composed(edits: list[tuple[int, int]], seen: Visible) -> tuple[tuple[int, i
     """Pieces of the folded text in the response: those of the folding and of the stripping."""
     if len(seen.pieces) == 1:
         return tuple((new, seen.raw(old)) for new, old in edits)
-    through = Visible("", pieces=tuple((old, new) for new, old in edits))
-    pieces = {through.raw(old): raw for old, raw in seen.pieces}
+    pieces = {_moved(old, edits): raw for old, raw in seen.pieces}
     pieces |= {new: seen.raw(old) for new, old in edits}
     return tuple(sorted(pieces.items()))
+
+
+def _moved(old: int, edits: list[tuple[int, int]]) -> int:
+    """Where an offset of the text before the edits stands after them."""
+    at = bisect_right(edits, old, key=lambda edit: edit[1])
+    new, start = edits[at - 1]
+    moved = new + old - start
+    return min(moved, edits[at][0]) if at < len(edits) else moved
 
 
 _KINDS = {"invisible": "", "dash": "-", "space": " "}

@@ -119,11 +119,13 @@ _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "「": "�
 
 def quoted(text: str, start: int, stop: int) -> bool:
     """Whether a mark stands in quotes or in inline code."""
-    if start and _QUOTES.get(text[start - 1]) == text[stop : stop + 1]:
-        return True
     earliest = max(0, start - _LOOK)
-    line_start = max(text.rfind("\n", earliest, start) + 1, earliest)
-    if text.count("`", line_start, start) % 2 == 0:
+    before = text[max(text.rfind("\n", earliest, start) + 1, earliest) : start]
+    if "```" in before:  # a fence, no inline code
+        return False
+    if before and _QUOTES.get(before[-1]) == text[stop : stop + 1]:
+        return True
+    if before.count("`") % 2 == 0:
         return False
     line_end = text.find("\n", stop, stop + _LOOK)
     return text.find("`", stop, line_end if line_end >= 0 else stop + _LOOK) >= 0
@@ -141,7 +143,7 @@ def _talked_about(text: str, mark: re.Match[str]) -> bool:
     return named is not None
 
 
-_FENCE = re.compile(r"^[ \t]{0,3}(?:```|~~~)[^`\n]{0,60}$", re.MULTILINE)
+_FENCE = re.compile(r"(?:^|(?<=[>\]▷]))[ \t]{0,3}(?:```|~~~)[^`\n]{0,60}$", re.MULTILINE)
 
 
 def _outside_fences(text: str, marks: list[Tag]) -> Iterator[Tag]:
