@@ -10,24 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
 
 from ..errors import (
     ConfigError,
     EndpointDown,
     InfraError,
-    ModelError,
     NelError,
     PermanentError,
-    RunBudgetExceeded,
 )
 from ..results.journal import JournalIndex
 from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL
-from ..solvers.contract import SolveTools
-from ..traffic.types import CallContext
 from ..types import ErrorInfo, Failure, Phase, Problem, RolloutKey, Solution
-from .accounts import accounted, of_session, of_solution
+from .attempts import Attempts
 from .backlog import Backlog, Work
 from .budget import RunBudget
 from .control import Control, ServiceHealth
@@ -35,9 +30,9 @@ from .failures import PATIENCE, NeverAskedError, described, info_of, interrupted
 from .job import Job
 from .progress import Tally
 from .recorder import Recorder
-from .refusals import SPECIFIC, Refusals, Refused, is_the_models
+from .refusals import SPECIFIC, Refusals, Refused, is_specific, is_the_models
 from .verification import Verification
-from .watchdog import Activity, Watchdog
+from .watchdog import Watchdog
 
 MAX_BACKOFF_SECONDS = 30.0
 WHOLE_SERVICE = (Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA)
@@ -78,6 +73,7 @@ class Rollouts:
         )
         self._watchdog = Watchdog(interval=min(1.0, job.timeout / 4, job.verify_timeout / 4))
         tally.stalled = self._watchdog.stalled
+        self._attempts = Attempts(job, self._recorder, self._watchdog, control)
         self._verification = Verification(job, self._recorder, self._watchdog, self._give_up)
         answered = any(state.solved_at >= 0 for state in index.rollouts.values())
         self._refusals = Refusals(answered, job.max_concurrent)
@@ -174,7 +170,7 @@ class Rollouts:
         while await self._budget.admit():
             began = time.monotonic()
             try:
-                solution = await self._solve(work)
+                solution = await self._attempts.solve(work)
             except asyncio.CancelledError:
                 self._stopped_midway(work)
                 raise
@@ -211,47 +207,6 @@ class Rollouts:
         """An attempt that is given up leaves a trace only where something was paid for."""
         if work.spent.calls:
             self._recorder.errored(work, interrupted(), final=True)
-
-    async def _solve(self, work: Work) -> Solution:
-        """One attempt. What its session used is counted whatever becomes of it."""
-        job, key = self._job, work.key
-        self._recorder.begin(work)
-        session = CallContext(
-            session=f"{job.plan.slug}/{key.problem_idx}/{key.repeat}", attempt=work.attempt
-        )
-
-        def solve(activity: Activity) -> Awaitable[Solution]:
-            context = CallContext(
-                session=session.session,
-                benchmark=job.plan.slug,
-                problem_idx=key.problem_idx,
-                repeat=key.repeat,
-                attempt=work.attempt,
-                target=work.problem.target,
-                on_wait=activity.on_wait,
-                on_hold=activity.on_hold,
-            )
-            return job.solver.solve(work.problem, SolveTools(job.model, context))
-
-        solution: Solution | None = None
-        try:
-            solution = await self._watchdog.watched(
-                key, Phase.SOLVE, job.timeout, solve, started=job.model is None
-            )
-        except ModelError as error:
-            solution = Solution(response="", error=error.info)
-        except RunBudgetExceeded as error:
-            self._stop(str(error))
-            raise NeverAskedError from None
-        finally:
-            if job.model is not None:
-                work.spent = of_session(job.model.ledger.session(session))
-                job.model.end_session(session)
-            if solution is not None:
-                solution = accounted(solution, work.spent)
-                work.spent = of_solution(solution)
-            self._recorder.attempted(work, work.spent)
-        return solution
 
     def _admit(self, work: Work, solution: Solution, began: float) -> bool:
         """Journal an answer; hold a refusal back until it is known whose failure it is."""
@@ -329,7 +284,7 @@ class Rollouts:
         attempt = CONTROL_ATTEMPT + beside.attempt
         work = Work(RolloutKey(witness.idx, 0), witness, attempt)
         try:
-            solution = await self._solve(work)
+            solution = await self._attempts.solve(work)
         except (NelError, NeverAskedError):
             return False
         if work.spent.calls:
@@ -354,11 +309,7 @@ class Rollouts:
             if not refusals.answered:
                 self._give_up_refused()
                 return
-            if any(
-                refused.solution.error.kind not in SPECIFIC
-                for refused in refusals.held
-                if refused.solution.error
-            ):
+            if not all(map(is_specific, refusals.held)):
                 await self._control.sleep(refusals.tail_pause())
             refusals.ask_tail()
             self._moved.set()
@@ -379,10 +330,6 @@ class Rollouts:
                 hint="check the model id and the generation parameters; nothing was scored",
             )
         )
-
-    def _stop(self, reason: str) -> None:
-        self._control.stop(reason)
-        self._watchdog.abandon_waiting()
 
     def _note_solver_bug(self, error: Exception) -> None:
         self._solver_bugs += 1
