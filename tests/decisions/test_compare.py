@@ -23,6 +23,11 @@ def compared(
     return compare_runs(tmp_path / "a", tmp_path / "b", min_effect=max_drop, **options)
 
 
+def as_published(*arguments: Any, **options: Any) -> dict[str, Any]:
+    """By the published rules."""
+    return compared(*arguments, rules="published", **options)
+
+
 def flips(lost: int, won: int, n: int) -> tuple[dict[int, list[Any]], dict[int, list[Any]]]:
     """Two sides of n problems with so many flips; half of the others are right."""
     one = {i: [1.0 if i < lost or (i >= lost + won and i % 2) else 0.0] for i in range(n)}
@@ -69,7 +74,7 @@ def test_three_flips_in_a_thousand_are_no_want_of_power(tmp_path: Path) -> None:
 
 def test_a_clear_improvement_passes(tmp_path: Path) -> None:
     report = compared(tmp_path, *flips(0, 30, 200), max_drop=0.0)
-    assert report["verdict"] == "PASS" and "gain" in report["verdict_reasons"][0]
+    assert report["verdict"] == "PASS" and "rose" in report["verdict_reasons"][0]
 
 
 def test_too_small_to_tell_is_inconclusive_and_says_what_would(tmp_path: Path) -> None:
@@ -102,7 +107,7 @@ def test_twenty_of_a_thousand_are_never_a_pass(tmp_path: Path) -> None:
     candidate = {i: [1.0] for i in range(20)}
     report = compared(tmp_path, constant(1.0, 1000), candidate)
     assert report["verdict"] == "INCONCLUSIVE"
-    assert "only 2.0% of the planned problems" in report["verdict_reasons"][0]
+    assert "only 2.0% of what was planned" in report["verdict_reasons"][0]
 
 
 def test_all_rollouts_errored(tmp_path: Path) -> None:
@@ -139,7 +144,7 @@ def test_few_problems_are_no_evidence(tmp_path: Path) -> None:
     ],
 )
 def test_mcnemar(tmp_path: Path, lost: int, won: int, n: int, p: float, effect: float) -> None:
-    report = compared(tmp_path, *flips(lost, won, n))
+    report = as_published(tmp_path, *flips(lost, won, n))
     test = report["mcnemar"]
     assert test["p_value"] == pytest.approx(p, rel=1e-5)
     exact = scipy_stats.binomtest(lost, lost + won, alternative="greater").pvalue
@@ -150,13 +155,13 @@ def test_mcnemar(tmp_path: Path, lost: int, won: int, n: int, p: float, effect: 
 
 
 def test_walds_interval_of_the_published_format(tmp_path: Path) -> None:
-    test = compared(tmp_path, *flips(8, 2, 10))["mcnemar"]
+    test = as_published(tmp_path, *flips(8, 2, 10))["mcnemar"]
     assert (test["ci_lower"], test["ci_upper"]) == pytest.approx((0.104155, 1.095845), abs=1e-6)
-    assert compared(tmp_path, *flips(20, 0, 20))["mcnemar"]["ci_lower"] is None
+    assert as_published(tmp_path, *flips(20, 0, 20))["mcnemar"]["ci_lower"] is None
 
 
 def test_fifteen_of_twenty_flips_block(tmp_path: Path) -> None:
-    assert compared(tmp_path, *flips(15, 2, 20))["verdict"] == "BLOCK"
+    assert as_published(tmp_path, *flips(15, 2, 20))["verdict"] == "BLOCK"
 
 
 @pytest.mark.parametrize("n", [25, 400, 3000])
@@ -331,7 +336,7 @@ def test_what_is_not_of_the_same_thing_is_refused(
     write_results(tmp_path / "b", constant(1.0), config={**base, **config})
     with pytest.raises(ConfigError, match=f"differ in\n  {what}: .*--force"):
         compare_runs(tmp_path / "a", tmp_path / "b")
-    report = compare_runs(tmp_path / "a", tmp_path / "b", force=True)
+    report = compare_runs(tmp_path / "a", tmp_path / "b", force=True, min_effect=0.1)
     assert report["verdict"] == "PASS" and report["differs"][0]["what"] == what
 
 
@@ -342,7 +347,7 @@ def test_what_may_differ(tmp_path: Path) -> None:
     other["identity"] |= {"environment.dataset_digest": "d", "environment.dataset_revision": "v1"}
     write_results(tmp_path / "a", constant(1.0), config=one)
     write_results(tmp_path / "b", constant(1.0), config=other)
-    assert compare_runs(tmp_path / "a", tmp_path / "b")["verdict"] == "PASS"
+    assert compare_runs(tmp_path / "a", tmp_path / "b", min_effect=0.1)["verdict"] == "PASS"
 
 
 def test_another_expected_answer_is_another_dataset(tmp_path: Path) -> None:
@@ -364,7 +369,7 @@ def test_the_same_text_written_otherwise_is_the_same(tmp_path: Path) -> None:
     write_results(tmp_path / "b", constant(1.0), rows={"expected_answer": "né"})
     path = tmp_path / "b/results.jsonl"
     path.write_text(path.read_text().replace("\\u00e9", "é"), encoding="utf-8")
-    assert compare_runs(tmp_path / "a", tmp_path / "b")["verdict"] == "PASS"
+    assert compare_runs(tmp_path / "a", tmp_path / "b", min_effect=0.1)["verdict"] == "PASS"
 
 
 # Bad input.
@@ -383,7 +388,7 @@ def test_two_bundles_of_one_benchmark(tmp_path: Path) -> None:
     write_results(tmp_path / "a", constant(1.0), run_id="eval-2")
     with pytest.raises(ConfigError, match=r"Duplicate benchmark 'bench': .*eval-1.json and .*2"):
         compare_runs(tmp_path / "a", tmp_path / "a")
-    one = compare_runs(tmp_path / "a/eval-1.json", tmp_path / "a/eval-2.json")
+    one = compare_runs(tmp_path / "a/eval-1.json", tmp_path / "a/eval-2.json", min_effect=0.1)
     assert one["verdict"] == "PASS"
 
 
@@ -397,7 +402,7 @@ def test_a_benchmark_done_twice_in_one_run(tmp_path: Path) -> None:
             (folder / "eval-1.json").write_text(json.dumps(bundle))
     with pytest.raises(ConfigError, match="holds several benchmarks: bench, bench-2"):
         compare_runs(tmp_path / "a", tmp_path / "b")
-    report = compare_runs(tmp_path / "a/bench-2", tmp_path / "b/bench-2")
+    report = compare_runs(tmp_path / "a/bench-2", tmp_path / "b/bench-2", min_effect=0.1)
     assert report["verdict"] == "PASS"
 
 
@@ -476,7 +481,8 @@ def test_a_side_under_its_own_floor_is_inconclusive(tmp_path: Path) -> None:
     path.write_text(json.dumps(bundle))
     report = compare_runs(tmp_path / "a", tmp_path / "b")
     assert report["verdict"] == "INCONCLUSIVE" and report["coverage"]["floor"] == 0.97
-    assert compare_runs(tmp_path / "a", tmp_path / "b", min_coverage=0.9)["verdict"] == "PASS"
+    report = compare_runs(tmp_path / "a", tmp_path / "b", min_coverage=0.9, min_effect=0.2)
+    assert report["verdict"] == "PASS"
 
 
 def test_a_scorer_that_is_not_recorded_is_no_equal_scorer(tmp_path: Path) -> None:
@@ -497,7 +503,8 @@ def test_an_expected_answer_written_as_text_is_the_same_as_the_number(
 ) -> None:
     write_results(tmp_path / "a", constant(1.0), rows={"expected_answer": text})
     write_results(tmp_path / "b", constant(1.0), rows={"expected_answer": number})
-    assert compare_runs(tmp_path / "a", tmp_path / "b")["verdict"] == "PASS"
+    report = compare_runs(tmp_path / "a", tmp_path / "b", min_effect=0.1)
+    assert report["verdict"] == "PASS"
     write_results(tmp_path / "c", constant(1.0), rows={"expected_answer": number + 1})
     with pytest.raises(ConfigError, match="expected answer of 50 of 50"):
         compare_runs(tmp_path / "a", tmp_path / "c")

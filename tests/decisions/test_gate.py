@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from published import constant, write_results
 
-from nemo_evaluator import ConfigError, gate_runs
+from nemo_evaluator import ConfigError, compare_runs, gate_runs
 
 
 def gated(
@@ -21,12 +21,17 @@ def gated(
     policy: Mapping[str, Any] | None = None,
     **rules: Any,
 ) -> dict[str, Any]:
-    """One benchmark under one rule."""
+    """One benchmark under one rule of ours."""
     write_results(tmp_path / "a", baseline)
     write_results(tmp_path / "b", candidate)
     entry = {"metric": "mean_reward", "tier": "critical", **rules}
     full = {"version": 1, "benchmarks": {"bench": entry}, **(policy or {})}
     return gate_runs(tmp_path / "a", tmp_path / "b", full)
+
+
+def published(*arguments: Any, **rules: Any) -> dict[str, Any]:
+    """One benchmark under one published rule."""
+    return gated(*arguments, {"rules": "published"}, **rules)
 
 
 def status(report: Mapping[str, Any]) -> str:
@@ -63,7 +68,7 @@ def status(report: Mapping[str, Any]) -> str:
 def test_fifty_equal_rewards(
     tmp_path: Path, one: float, other: float, rules: dict[str, Any], expected: str, verdict: str
 ) -> None:
-    report = gated(tmp_path, constant(one), constant(other), **rules)
+    report = published(tmp_path, constant(one), constant(other), **rules)
     assert (status(report), report["verdict"]) == (expected, verdict)
 
 
@@ -71,7 +76,7 @@ def test_an_advisory_breach_does_not_stop_others(tmp_path: Path) -> None:
     for side, low in (("a", 1.0), ("b", 0.5)):
         write_results(tmp_path / side / "one", constant(1.0), name="one")
         write_results(tmp_path / side / "two", constant(low), name="two")
-    rules = {"one": {"metric": "mean_reward"}, "two": {"tier": "advisory"}}
+    rules = {"one": {"metric": "mean_reward", "max_drop": 0.1}, "two": {"tier": "advisory"}}
     report = gate_runs(tmp_path / "a", tmp_path / "b", {"version": 1, "benchmarks": rules})
     assert report["verdict"] == "GO"
     assert [item["status"] for item in report["benchmarks"]] == ["PASS", "BREACH"]
@@ -79,7 +84,7 @@ def test_an_advisory_breach_does_not_stop_others(tmp_path: Path) -> None:
 
 def test_what_straddles_is_insufficient(tmp_path: Path) -> None:
     candidate = {i: [0.98 if i < 25 else 1.0] for i in range(50)}
-    report = gated(tmp_path, constant(1.0), candidate, max_drop=0.01)
+    report = published(tmp_path, constant(1.0), candidate, max_drop=0.01)
     assert (status(report), report["verdict"]) == ("INSUFFICIENT_EVIDENCE", "INCONCLUSIVE")
     item = report["benchmarks"][0]
     assert (item["delta_ci_lower"], item["delta_ci_upper"]) == pytest.approx(
@@ -91,7 +96,7 @@ def test_what_straddles_is_insufficient(tmp_path: Path) -> None:
 def test_the_interval_is_students(tmp_path: Path) -> None:
     differences = [0.5, -0.5, 0.3, -0.3, 0.1] * 2
     base = {i: [0.5] for i in range(10)}
-    report = gated(tmp_path, base, {i: [0.5 + d] for i, d in enumerate(differences)})
+    report = published(tmp_path, base, {i: [0.5 + d] for i, d in enumerate(differences)})
     item = report["benchmarks"][0]
     half = 2.262157 * np.std(differences, ddof=1) / np.sqrt(10)
     assert item["delta_ci_upper"] - item["delta"] == pytest.approx(half, abs=1e-6)
@@ -137,7 +142,7 @@ def test_empty_folders_are_no_go_ahead(tmp_path: Path) -> None:
 def test_two_percent_are_no_go_ahead(tmp_path: Path) -> None:
     report = gated(tmp_path, constant(1.0, 1000), {i: [1.0] for i in range(20)})
     assert report["verdict"] == "INCONCLUSIVE"
-    assert "2.0% of the planned problems are paired" in report["benchmarks"][0]["reasons"][0]
+    assert "2.0% of the planned rollouts are paired" in report["benchmarks"][0]["reasons"][0]
 
 
 def test_three_items_are_no_go_ahead(tmp_path: Path) -> None:
@@ -186,7 +191,7 @@ def test_bundles_alone_show_a_breach_but_no_pass(
 def test_what_is_not_of_the_same_thing_is_no_evidence(tmp_path: Path) -> None:
     write_results(tmp_path / "a", constant(1.0), config={"system_prompt": "a"})
     write_results(tmp_path / "b", constant(1.0), config={"system_prompt": "b"})
-    rules = {"bench": {"metric": "mean_reward"}}
+    rules = {"bench": {"metric": "mean_reward", "max_drop": 0.1}}
     report = gate_runs(tmp_path / "a", tmp_path / "b", {"benchmarks": rules})
     assert report["verdict"] == "INCONCLUSIVE"
     assert "system prompt" in report["benchmarks"][0]["reasons"][0]
@@ -206,14 +211,14 @@ def test_noise_on_a_low_baseline_is_no_breach(tmp_path: Path) -> None:
     other[: int(other.sum() - one.sum())] = other[: int(other.sum() - one.sum())]
     lower = {i: [float(x)] for i, x in enumerate(np.minimum(one, other))}
     base = {i: [float(x)] for i, x in enumerate(np.maximum(one * 0.5, np.minimum(one, other)))}
-    report = gated(tmp_path, base, lower, max_drop=0.5, max_relative_drop=0.5)
+    report = published(tmp_path, base, lower, max_drop=0.5, max_relative_drop=0.5)
     assert status(report) in ("BREACH", "INSUFFICIENT_EVIDENCE")
     rule = next(r for r in report["benchmarks"][0]["rules"] if r["name"] == "max_relative_drop")
     assert (rule["status"] == "BREACH") == ("reaches down" not in rule["explanation"])
 
 
 def test_no_change_on_few_problems_is_said_to_prove_little(tmp_path: Path) -> None:
-    report = gated(tmp_path, constant(1.0), constant(1.0), max_drop=0.01)
+    report = published(tmp_path, constant(1.0), constant(1.0), max_drop=0.01)
     assert report["verdict"] == "GO"
     assert "up to 7.1% of all could change unseen" in " ".join(report["benchmarks"][0]["warnings"])
 
@@ -235,7 +240,7 @@ def test_a_minimum_of_problems(tmp_path: Path) -> None:
 
 def test_a_minimum_of_coverage(tmp_path: Path) -> None:
     candidate = {i: [1.0] for i in range(96)}
-    assert status(gated(tmp_path, constant(1.0, 100), candidate)) == "PASS"
+    assert status(gated(tmp_path, constant(1.0, 100), candidate, max_drop=0.2)) == "PASS"
     report = gated(tmp_path, constant(1.0, 100), candidate, min_coverage=0.99)
     assert status(report) == "INSUFFICIENT_EVIDENCE"
 
@@ -257,7 +262,7 @@ def test_a_required_revision(tmp_path: Path) -> None:
         ("sha256:d", "PASS"),
         ("def", "INSUFFICIENT_EVIDENCE"),
     ):
-        rules = {"bench": {"metric": "mean_reward", "dataset_revision": revision}}
+        rules = {"bench": {"metric": "mean_reward", "max_drop": 0.1, "dataset_revision": revision}}
         report = gate_runs(tmp_path / "a", tmp_path / "b", {"benchmarks": rules})
         assert status(report) == expected
 
@@ -268,17 +273,17 @@ def test_holms_correction_over_benchmarks(tmp_path: Path) -> None:
     noise = generator.normal(0, 0.1, 60)
     noise -= noise.mean()
     error = noise.std(ddof=1) / np.sqrt(60)
-    drops = {"slight": 0.02 + 2.2 * error, "far": 0.02 + 8 * error}
-    for name in ("slight", "far", *(f"same{i}" for i in range(8))):
+    drops = {"slight": 0.02 + 3.2 * error, "far": 0.02 + 9 * error}
+    for name in ("slight", "far", *(f"same{i}" for i in range(12))):
         shift = drops.get(name, 0.0)
         write_results(tmp_path / "a" / name, constant(0.5, 60), name=name)
         lower = {i: [0.5 - shift + float(x)] for i, x in enumerate(noise)}
         write_results(tmp_path / "b" / name, lower, name=name)
     rules = {"version": 1, "defaults": {"metric": "mean_reward", "max_drop": 0.02}}
-    plain = gate_runs(tmp_path / "a", tmp_path / "b", rules)
+    plain = gate_runs(tmp_path / "a", tmp_path / "b", {**rules, "correction": "none"})
     by_name = {item["benchmark"]: item["status"] for item in plain["benchmarks"]}
     assert by_name["slight"] == by_name["far"] == "BREACH"
-    corrected = gate_runs(tmp_path / "a", tmp_path / "b", {**rules, "correction": "holm"})
+    corrected = gate_runs(tmp_path / "a", tmp_path / "b", rules)
     by_name = {item["benchmark"]: item["status"] for item in corrected["benchmarks"]}
     assert by_name["slight"] == "INSUFFICIENT_EVIDENCE" and by_name["far"] == "BREACH"
 
@@ -334,12 +339,12 @@ def test_defaults_are_inherited_and_can_be_switched_off(tmp_path: Path) -> None:
             ["policy.yaml:2: benchmarks.mmlu: a benchmark that decides needs an explicit metric"],
         ),
         (
-            "benchmarks:\n  mmlu: {metric: exact_match}\n",
-            ["policy.yaml:2: benchmarks.mmlu.metric: unsupported metric 'exact_match'"],
+            "rules: published\nbenchmarks:\n  mmlu: {metric: exact_match}\n",
+            ["policy.yaml:3: benchmarks.mmlu.metric: unsupported metric 'exact_match'"],
         ),
         (
-            "defaults: {metric: bleu}\nbenchmarks:\n  mmlu: {}\n",
-            ["policy.yaml:1: defaults.metric: unsupported metric 'bleu' for mmlu"],
+            "rules: published\ndefaults: {metric: bleu}\nbenchmarks:\n  mmlu: {}\n",
+            ["policy.yaml:2: defaults.metric: unsupported metric 'bleu' for mmlu"],
         ),
     ],
 )
@@ -360,4 +365,162 @@ def test_no_policy_file(tmp_path: Path) -> None:
 def test_an_advisory_benchmark_needs_no_metric(tmp_path: Path) -> None:
     report = gated(tmp_path, constant(1.0), constant(1.0), metric="exact_match", tier="advisory")
     assert status(report) == "INSUFFICIENT_EVIDENCE"
-    assert "'exact_match' cannot be paired" in report["benchmarks"][0]["reasons"][0]
+    assert "'exact_match' is not in the rows" in report["benchmarks"][0]["reasons"][0]
+
+
+# Sound by default: what the published rules get wrong.
+
+
+def lost(n: int, flips: int, of: int = 0) -> tuple[dict[int, Any], dict[int, Any]]:
+    """All right, or the first ``of``; then so many of them wrong."""
+    of = of or n
+    one = {i: [float(i < of)] for i in range(n)}
+    return one, {i: [0.0] if i < flips else one[i] for i in range(n)}
+
+
+@pytest.mark.parametrize(("n", "limit"), [(10, 0.01), (50, 0.02), (50, 0.05), (70, 0.05)])
+def test_no_flip_is_no_go_where_the_limit_would_often_show_none(
+    tmp_path: Path, n: int, limit: float
+) -> None:
+    """A drop as large as the limit shows no flip in (1 - limit)^n of all runs: more than 2.5 %."""
+    assert (1 - limit) ** n > 0.025
+    one, other = lost(n, 0)
+    assert gated(tmp_path, one, other, max_drop=limit)["verdict"] == "INCONCLUSIVE"
+    assert published(tmp_path, one, other, max_drop=limit)["verdict"] == "GO"
+    report = compare_runs(tmp_path / "a", tmp_path / "b", min_effect=limit)
+    assert report["verdict"] == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize("flips", [0, 3, 8, 12, 20, 40])
+@pytest.mark.parametrize("limit", [0.01, 0.05])
+def test_a_gate_and_a_comparison_agree(tmp_path: Path, flips: int, limit: float) -> None:
+    report = gated(tmp_path, *lost(200, flips), max_drop=limit)
+    compared = compare_runs(tmp_path / "a", tmp_path / "b", min_effect=limit)
+    expected = {
+        "PASS": {"PASS"},
+        "BREACH": {"BLOCK"},
+        "INSUFFICIENT_EVIDENCE": {"INCONCLUSIVE", "WARN"},
+    }
+    within = compared["shown"]["within"]
+    assert (status(report) == "PASS") == within
+    assert compared["verdict"] in expected[status(report)] | ({"WARN"} if within else set())
+    item = report["benchmarks"][0]
+    assert item["delta_ci_lower"] == compared["difference"]["ci_lower"]
+
+
+def test_a_relative_limit_is_held_by_the_interval(tmp_path: Path) -> None:
+    """A point estimate just within its limit is no pass, one far within or beyond decides."""
+    for flips, expected in ((48, "INSUFFICIENT_EVIDENCE"), (0, "PASS"), (150, "BREACH")):
+        report = gated(tmp_path, *lost(1000, flips, of=500), max_drop=1.0, max_relative_drop=0.1)
+        rule = next(r for r in report["benchmarks"][0]["rules"] if r["name"] == "max_relative_drop")
+        assert rule["status"] == status(report) == expected
+        assert rule["p_value"] is not None
+    assert (
+        status(published(tmp_path, *lost(1000, 48, of=500), max_drop=1.0, max_relative_drop=0.1))
+        == "PASS"
+    )
+
+
+def test_holm_counts_every_rule(tmp_path: Path) -> None:
+    """Of twelve relative rules one is beyond its limit at 2.5 %: that is chance."""
+    for i in range(12):
+        one, other = lost(400, 36 if i == 0 else 10, of=200)
+        write_results(tmp_path / "a" / f"b{i}", one, name=f"b{i}")
+        write_results(tmp_path / "b" / f"b{i}", other, name=f"b{i}")
+    rules = {"metric": "mean_reward", "max_drop": 1.0, "max_relative_drop": 0.12}
+    found = {}
+    for correction in ("none", "holm"):
+        policy = {"defaults": rules, "correction": correction}
+        report = gate_runs(tmp_path / "a", tmp_path / "b", policy)
+        found[correction] = {b["benchmark"]: b["status"] for b in report["benchmarks"]}["b0"]
+    assert found == {"none": "BREACH", "holm": "INSUFFICIENT_EVIDENCE"}
+
+
+def test_pass_at_1_is_what_the_run_calls_correct(tmp_path: Path) -> None:
+    """Grades of a judge are above zero, and wrong all the same."""
+    for side, right in (("a", True), ("b", False)):
+        rows = {"scoring_details": {"correct": right}}
+        write_results(tmp_path / side, constant(7.2 if right else 1.0, 100), rows=rows)
+    rules = {"bench": {"metric": "pass@1", "max_drop": 0.05}}
+    report = gate_runs(tmp_path / "a", tmp_path / "b", {"benchmarks": rules})
+    item = report["benchmarks"][0]
+    assert report["verdict"] == "NO-GO"
+    assert (item["baseline_score"], item["candidate_score"]) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(("metric", "higher"), [("scorer:toxicity", False), ("latency_ms", None)])
+def test_any_metric_is_gated_in_its_direction(
+    tmp_path: Path, metric: str, higher: bool | None
+) -> None:
+    generator = np.random.default_rng(4)
+    for side, level in (("a", 0.03), ("b", 0.3)):
+        folder = write_results(tmp_path / side, constant(1.0, 200))
+        path = folder / "results.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        for line in lines:
+            value = level * generator.uniform(0.5, 1.5)
+            line |= {"scorer_rewards": {metric: value}, metric: value}
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    entry: dict[str, Any] = {"metric": metric, "max_drop": 0.05}
+    if higher is not None:
+        entry["direction"] = "lower_is_better"
+    ours = {"benchmarks": {"bench": entry}}
+    report = gate_runs(tmp_path / "a", tmp_path / "b", ours)
+    assert report["verdict"] == "NO-GO"
+    assert report["benchmarks"][0]["direction"] == "lower_is_better"
+    assert gate_runs(tmp_path / "b", tmp_path / "a", ours)["verdict"] == "GO"
+
+
+def test_a_metric_that_is_not_there_decides_nothing(tmp_path: Path) -> None:
+    report = gated(tmp_path, constant(1.0), constant(1.0), metric="bleu")
+    assert report["verdict"] == "INCONCLUSIVE"
+    assert "metric 'bleu' is not in the rows" in report["benchmarks"][0]["reasons"][0]
+
+
+def test_wrong_answers_that_time_out_are_no_go(tmp_path: Path) -> None:
+    """The candidate is wrong in 30 of 300 more, and those have no verdict: nothing seen changed."""
+    candidate = {i: [None] if i < 30 else [1.0] for i in range(300)}
+    report = gated(tmp_path, constant(1.0, 300), candidate, max_drop=0.05, min_coverage=0.5)
+    assert status(report) == "INSUFFICIENT_EVIDENCE"
+    assert report["benchmarks"][0]["delta"] == 0.0
+    assert report["benchmarks"][0]["delta_ci_lower"] < -0.1
+
+
+def test_a_benchmark_that_only_the_baseline_has_is_missing(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        write_results(tmp_path / "a" / name, constant(1.0, 300), name=name)
+    write_results(tmp_path / "b/x", constant(1.0, 300), name="x")
+    policy: dict[str, Any] = {"benchmarks": {"x": {"metric": "mean_reward"}}}
+    report = gate_runs(tmp_path / "a", tmp_path / "b", policy)
+    assert report["verdict"] == "NO-GO" and report["missing"] == ["y"]
+    for loose in ({"require_all_of_baseline": False}, {"rules": "published"}):
+        report = gate_runs(tmp_path / "a", tmp_path / "b", {**policy, **loose})
+        assert report["verdict"] == "GO" and "y is not in" in report["warnings"][0]
+
+
+def test_a_candidate_that_is_cut_off_is_no_go_unless_the_policy_says_so(tmp_path: Path) -> None:
+    write_results(tmp_path / "a", constant(1.0, 300))
+    write_results(tmp_path / "b", constant(1.0, 300), rows={"finish_reason": "length"})
+    entry: dict[str, Any] = {"metric": "mean_reward"}
+    report = gate_runs(tmp_path / "a", tmp_path / "b", {"benchmarks": {"bench": entry}})
+    assert report["verdict"] == "NO-GO"
+    assert "100.0% of the candidate's answers are cut off" in report["verdict_reasons"][0]
+    entry["max_truncation_rate"] = None
+    report = gate_runs(tmp_path / "a", tmp_path / "b", {"benchmarks": {"bench": entry}})
+    assert report["verdict"] == "GO"
+
+
+def test_a_category_that_falls_is_held_against_its_own_limit(tmp_path: Path) -> None:
+    """One of ten categories falls to nothing, the others gain what it lost."""
+    names = {i: f"c{i % 10}" for i in range(1000)}
+    base = {i: [float(i // 10 % 3 > 0)] for i in names}
+    moved = {i: [0.0] if i % 10 == 0 else r for i, r in base.items()}
+    wrong = [i for i, r in moved.items() if r == [0.0] and i % 10]
+    for i in wrong[:66]:
+        moved[i] = [1.0]
+    write_results(tmp_path / "a", base, categories=names)
+    write_results(tmp_path / "b", moved, categories=names)
+    entry = {"metric": "mean_reward", "max_drop": 0.05, "max_category_drop": 0.2}
+    report = gate_runs(tmp_path / "a", tmp_path / "b", {"benchmarks": {"bench": entry}})
+    assert report["verdict"] == "NO-GO"
+    assert "worst of 10 categories is c0: worse by 0.66" in report["verdict_reasons"][0]

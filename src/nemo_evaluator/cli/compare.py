@@ -61,8 +61,20 @@ LISTED = 500
     type=click.Choice(["auto", "mcnemar", "sign", "permutation"]),
 )
 @click.option(
-    "--alpha", default=0.05, show_default=True, type=click.FloatRange(0, 1, True, True),
-    help="One-sided level of the test.",
+    "--alpha", type=click.FloatRange(0, 1, True, True),
+    help="One-sided level of the verdict: 0.025, by published rules 0.05.",
+)  # fmt: skip
+@click.option(
+    "--metric", default="mean_reward", show_default=True,
+    help="What is compared: a metric of the runs, by its published name.",
+)  # fmt: skip
+@click.option(
+    "--higher-is-better/--lower-is-better", default=None,
+    help="Direction of the metric, where it is not its own.",
+)  # fmt: skip
+@click.option(
+    "--rules", default="sound", show_default=True, type=click.Choice(["sound", "published"]),
+    help="By which rules the verdict is given.",
 )  # fmt: skip
 @click.option(
     "--min-coverage", type=click.FloatRange(0, 1),
@@ -88,15 +100,17 @@ def command(
     report: Path | None,
     no_report: bool,
     correction: Any,
+    rules: str,
     **chosen: Any,
 ) -> int:
     """Compare CANDIDATES with BASELINE: run directories, benchmark folders, or bundles.
 
     Pairs the problems, tests the difference, and says PASS, WARN, BLOCK or INCONCLUSIVE.
     """
+    from ..config.gate_policy import Rules
     from ..decisions.compare import CompareOptions
 
-    options = CompareOptions(**chosen)
+    options = CompareOptions(rules=Rules(rules), **chosen)
     if len(candidates) > 1:
         return _several(baseline, candidates, options, correction, fmt, output, report, strict)
     return _pair(

@@ -46,6 +46,10 @@ import click
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write JUnit XML for a CI.",
 )
+@click.option(
+    "--rules", type=click.Choice(["sound", "published"]),
+    help="By which rules, in the place of the policy's own.",
+)  # fmt: skip
 @click.option("--force", is_flag=True, help="Compare results that are not of the same thing.")
 def command(
     baseline: Path,
@@ -58,6 +62,7 @@ def command(
     report: Path | None,
     no_report: bool,
     junit_xml: Path | None,
+    rules: str | None,
     force: bool,
 ) -> int:
     """Hold CANDIDATE against BASELINE by the rules of a policy: GO, NO-GO or INCONCLUSIVE."""
@@ -68,7 +73,7 @@ def command(
     from ..reports.formats import in_format
     from ..reports.gate import gate_report, junit
 
-    decision = gate_directories(baseline, candidate, policy, force=force)
+    decision = gate_directories(baseline, candidate, policy, rules=rules, force=force)
     document = json.dumps(gate_document(decision), indent=2, ensure_ascii=False) + "\n"
     shown = gate_report(decision, explain=explain)
     if report is None and output is not None and not no_report and fmt != "json":

@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from ..config.gate_policy import Rules
 from ..errors import ConfigError
 from ..results.identity import Difference
 from ..stats.paired import PairedDifference, paired_difference
 from ..stats.power import minimum_detectable_effect, problems_needed
 from ..types import Record
 from .comparability import differences, doubts
+from .damage import LEVEL, Bounds, Damage
 from .flips import FlipReport, flip_report
+from .metrics import REWARD, Metric, metric_named
+from .missing import damage_of
 from .paired_tests import TestName, TestResult, run_test
 from .pairing import Pairs, PerProblem, pair
+from .published import ALPHA, PublishedEvidence, judge_published
 from .sources import Source
-from .verdicts import MIN_COVERAGE, Evidence, Verdict, judge
+from .verdicts import MIN_COVERAGE, Evidence, Shown, Verdict, judge
+
+MAX_DROP = 0.05
+"""The largest drop that is allowed where nobody says."""
 
 
 class CompareOptions(Record, frozen=True, kw_only=True):
     """How to compare."""
 
-    max_drop: float = 0.05
+    max_drop: float = MAX_DROP
     """Largest drop that is allowed, in units of the score."""
-    alpha: float = 0.05
-    """One-sided level of the test."""
+    alpha: float | None = None
+    """One-sided level; by default 0.025, the ends of a 95 % interval, and 0.05 by the published
+    rules."""
+    rules: Rules = Rules.SOUND
+    metric: str = REWARD
+    """What is compared: a metric of the runs, by its published name."""
+    higher_is_better: bool | None = None
+    """Direction of the metric; by default its own."""
     test: TestName = "auto"
     correct_above: float = 0.0
     """A reward above this is a right answer, in flips and for McNemar's test."""
@@ -40,6 +55,13 @@ class CompareOptions(Record, frozen=True, kw_only=True):
     """Compare what is not comparable, and say so."""
     resamples: int = 10_000
     seed: int = 42
+
+    @property
+    def level(self) -> float:
+        """One-sided level of the verdict."""
+        if self.alpha is not None:
+            return self.alpha
+        return LEVEL if self.rules is Rules.SOUND else ALPHA
 
 
 class SideCoverage(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -80,6 +102,11 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     baseline_score: float | None = None
     candidate_score: float | None = None
     difference: PairedDifference | None = None
+    """Of the paired problems; by sound rules its ends hold for what is missing too."""
+    damage: Bounds | None = None
+    evidence: Damage | None = None
+    """What the verdict was read off; None by the published rules."""
+    shown: Shown | None = None
     test: TestResult | None = None
     detectable: float | None = None
     """Smallest drop that a comparison of this size finds in four of five cases."""
@@ -98,14 +125,19 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Problems whose score fell, whether or not they changed sides."""
     better: int = 0
     differs: tuple[Difference, ...] = ()
+    doubts: tuple[str, ...] = ()
+    """What forbids a PASS."""
     warnings: tuple[str, ...] = ()
 
 
 def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Comparison:
     """Compare. Raises ConfigError if the two are not of the same thing, unless forced."""
+    metric = metric_named(options.metric, higher_is_better=options.higher_is_better)
     pairs = None
     if baseline.rollouts is not None and candidate.rollouts is not None:
-        pairs = pair(baseline.rollouts, candidate.rollouts)
+        pairs = pair(
+            baseline.rollouts, candidate.rollouts, metric, correct_above=options.correct_above
+        )
     differs = differences(baseline, candidate, pairs)
     if differs and not options.force:
         raise _incomparable(baseline, candidate, differs)
@@ -124,15 +156,33 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
     )
     if pairs is None or not pairs.n:
         return msgspec.structs.replace(head, reasons=(_nothing(baseline, candidate, pairs),))
-    measured = _measured(head, baseline, candidate, pairs)
+    measured = _measured(head, baseline, candidate, pairs, metric)
+    if options.rules is Rules.SOUND:
+        return judged(_shown(measured, baseline, candidate, pairs, metric))
     assert measured.test is not None
-    return judged(measured, measured.test.p_worse, measured.test.p_better)
+    return judged_as_published(measured, measured.test.p_worse, measured.test.p_better)
 
 
-def judged(c: Comparison, p_worse: float, p_better: float) -> Comparison:
-    """A measured comparison with the verdict by these p-values, its own or corrected ones."""
-    assert c.difference is not None
+def judged(c: Comparison) -> Comparison:
+    """A measured comparison with the verdict by the events shown, which may have been corrected."""
+    assert c.damage is not None and c.shown is not None
     evidence = Evidence(
+        n=c.n_paired,
+        coverage=c.coverage,
+        floor=c.coverage_floor,
+        damage=c.damage,
+        shown=c.shown,
+        needed=c.needed,
+        doubts=c.doubts,
+    )
+    verdict, reasons = judge(evidence, max_drop=c.options.max_drop)
+    return msgspec.structs.replace(c, verdict=verdict, reasons=tuple(reasons))
+
+
+def judged_as_published(c: Comparison, p_worse: float, p_better: float) -> Comparison:
+    """The verdict by the published rule and these p-values."""
+    assert c.difference is not None
+    evidence = PublishedEvidence(
         n=c.n_paired,
         coverage=c.coverage,
         floor=c.coverage_floor,
@@ -143,11 +193,39 @@ def judged(c: Comparison, p_worse: float, p_better: float) -> Comparison:
         p_better=p_better,
         needed=c.needed,
     )
-    verdict, reasons = judge(evidence, max_drop=c.options.max_drop, alpha=c.options.alpha)
+    verdict, reasons = judge_published(evidence, max_drop=c.options.max_drop, alpha=c.options.level)
     return msgspec.structs.replace(c, verdict=verdict, reasons=tuple(reasons))
 
 
-def _measured(head: Comparison, baseline: Source, candidate: Source, pairs: Pairs) -> Comparison:
+def _shown(
+    c: Comparison, baseline: Source, candidate: Source, pairs: Pairs, metric: Metric
+) -> Comparison:
+    """With the damage, what is missing included, and the events that its bounds show."""
+    options, difference = c.options, c.difference
+    assert difference is not None
+    damage = damage_of(baseline, candidate, pairs, metric, correct_above=options.correct_above)
+    bounds = damage.bounds(options.level)
+    lower, upper = (
+        (-bounds.upper, -bounds.lower) if metric.higher_is_better else (bounds.lower, bounds.upper)
+    )
+    method = difference.method + (", worst case of what is missing" if damage.worst else "")
+    return msgspec.structs.replace(
+        c,
+        difference=replace(difference, lower=lower, upper=upper, method=method),
+        damage=bounds,
+        evidence=damage,
+        shown=Shown(
+            worse=bounds.lower > 0,
+            beyond=bounds.lower > options.max_drop,
+            within=bounds.upper <= options.max_drop,
+            better=bounds.upper < 0,
+        ),
+    )
+
+
+def _measured(
+    head: Comparison, baseline: Source, candidate: Source, pairs: Pairs, metric: Metric
+) -> Comparison:
     assert baseline.rollouts is not None and candidate.rollouts is not None
     options, limit = head.options, head.options.max_drop
     difference = paired_difference(pairs.baseline, pairs.candidate, pairs.clusters)

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ..config.gate_policy import Direction
 from .compare import Comparison
 from .flips import Flip, FlipReport
 from .gate import BenchmarkGate, GateReport, GateVerdict
@@ -74,7 +75,9 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
         "verdict": c.verdict.value,
         "verdict_reasons": list(c.reasons),
         "threshold": c.options.max_drop,
-        "alpha": c.options.alpha,
+        "alpha": c.options.level,
+        "rules": c.options.rules.value,
+        "metric": c.options.metric,
         "coverage": {
             "paired": c.n_paired,
             "share": c.coverage,
@@ -110,8 +113,12 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
             "minimum_detectable_drop": c.detectable,
             "problems_needed": c.needed,
         }
+    if c.shown is not None:
+        document["shown"] = msgspec.to_builtins(c.shown)
+    if c.doubts:
+        document["doubts"] = list(c.doubts)
     if c.test is not None:
-        document[TEST_KEYS[c.test.name]] = _test(c.test, c.options.alpha)
+        document[TEST_KEYS[c.test.name]] = _test(c.test, c.options.level)
         document |= {"test_used": c.test.name, "test_reason": c.test.reason}
     return _finite(document)
 
@@ -206,7 +213,7 @@ def _gated(item: BenchmarkGate) -> dict[str, Any]:
         "truncation_rate": item.truncation_rate,
         "max_drop_threshold": item.rules.max_drop,
         "max_relative_drop_threshold": item.rules.max_relative_drop,
-        "direction": item.rules.direction.value,
+        "direction": (Direction.HIGHER if item.higher_is_better else Direction.LOWER).value,
         "absolute_breached": "max_drop" in breached,
         "relative_breached": "max_relative_drop" in breached,
         "reasons": item.reasons,

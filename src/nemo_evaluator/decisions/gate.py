@@ -9,27 +9,30 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping
+from statistics import NormalDist
 
 import msgspec
 
-from ..config.gate_policy import SUPPORTED, GatePolicy, GateRules, Tier
+from ..config.gate_policy import SUPPORTED, Direction, GatePolicy, GateRules, Tier
 from ..errors import ConfigError
 from ..stats.multiple import holm
 from ..types import Record
 from .compare import CompareOptions, Comparison, compare
+from .damage import LEVEL
+from .gate_published import Measured, measure, unseen
+from .gate_published import thresholds as published_thresholds
 from .gate_rules import (
-    ALPHA,
-    Measured,
+    TRUNCATION,
     Rule,
     Status,
-    measure,
     preconditions,
+    rule_if,
     thresholds,
+    truncation,
     undecided,
-    unseen,
 )
-from .metrics import metric_named
-from .pairing import pair
+from .metrics import Metric, metric_named
+from .pairing import Pairs, pair
 from .sources import Source
 
 
@@ -55,6 +58,7 @@ class BenchmarkGate(Record, frozen=True, kw_only=True, omit_defaults=False):
     rules: GateRules
     listed: bool
     metric: str | None = None
+    higher_is_better: bool = True
     baseline_score: float | None = None
     candidate_score: float | None = None
     delta: float | None = None
@@ -110,11 +114,11 @@ def gate(
             found.append(_evaluated(one, other, policy, force))
             continue
         absent = " and ".join(n for n, s in zip(names, (one, other), strict=True) if s is None)
-        if name in policy.benchmarks:
+        if name in policy.benchmarks or (other is None and policy.complete):
             found.append(_missing(name, policy, absent))
         else:
             warnings.append(f"{name} is not in {absent}, and the policy does not list it")
-    if policy.correction == "holm":
+    if policy.corrected:
         found = _corrected(found)
     verdict, reasons = decide(found)
     return GateReport(
@@ -149,31 +153,44 @@ def _line(item: BenchmarkGate) -> str:
 
 
 def _missing(name: str, policy: GatePolicy, absent: str) -> BenchmarkGate:
-    rules = policy.rules(name)
+    rules = policy.rules_of(name)
     return BenchmarkGate(
         benchmark=name,
         tier=rules.tier,
         status=Status.MISSING,
         rules=rules,
-        listed=True,
+        listed=name in policy.benchmarks,
         metric=rules.metric,
         applied=(Rule(name="present", status=Status.MISSING, explanation=f"not in {absent}"),),
     )
 
 
 def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> BenchmarkGate:
-    rules = policy.rules(one.name)
-    metric = rules.metric or _metric(one, other)
+    rules = policy.rules_of(one.name)
+    name = rules.metric or _metric(one, other)
+    metric = metric_named(name, higher_is_better=_direction(rules))
     head = BenchmarkGate(
         benchmark=one.name,
         tier=rules.tier,
         status=Status.INSUFFICIENT_EVIDENCE,
         rules=rules,
         listed=one.name in policy.benchmarks,
-        metric=metric,
+        metric=name,
+        higher_is_better=metric.higher_is_better,
     )
     try:
-        comparison = compare(one, other, CompareOptions(max_drop=rules.max_drop, force=force))
+        pairs = _pairs(one, other, metric, policy)
+    except ConfigError as error:
+        return _by_bundles(head, one, other, undecided("metric", error.what))
+    options = CompareOptions(
+        max_drop=rules.max_drop,
+        metric=name,
+        higher_is_better=metric.higher_is_better,
+        rules=policy.rules,
+        force=force,
+    )
+    try:
+        comparison = compare(one, other, options)
     except ConfigError as error:
         return _with(head, [undecided("comparable", error.what)])
     head = msgspec.structs.replace(
@@ -182,30 +199,69 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
         warnings=comparison.warnings,
         n_paired=comparison.n_paired,
     )
-    if metric not in SUPPORTED:
-        return _by_bundles(
-            head, one, other, undecided("metric", f"metric {metric!r} cannot be paired by problem")
-        )
-    if one.rollouts is None or other.rollouts is None:
+    if pairs is None:
         return _by_bundles(head, one, other, undecided("paired", comparison.reasons[0]))
-    pairs = pair(one.rollouts, other.rollouts, metric_named(metric))
     if pairs.n < rules.min_problems:
         text = f"only {pairs.n} paired items, at least {rules.min_problems} are needed"
         return _by_bundles(head, one, other, undecided("min_problems", text), breach=False)
-    measured = measure(pairs)
-    truncated = pairs.candidate_side.truncated / max(1, pairs.candidate_side.scored)
+    side = pairs.candidate_side
     head = msgspec.structs.replace(
-        _scored(head, measured),
-        n_paired=pairs.n,
+        head,
         coverage=comparison.coverage,
-        truncation_rate=truncated,
-        warnings=(*head.warnings, *unseen(pairs, rules)),
+        truncation_rate=side.truncated / max(1, side.scored),
     )
-    applied = [
-        *preconditions(rules, comparison, truncated, one, other),
-        *thresholds(rules, measured, pairs),
-    ]
-    return _with(head, applied)
+    before = preconditions(rules, comparison, one, other)
+    if policy.published:
+        return _as_published(head, pairs, before)
+    return _by_damage(head, pairs, before)
+
+
+def _pairs(one: Source, other: Source, metric: Metric, policy: GatePolicy) -> Pairs | None:
+    """The problems with the metric; None without rows. Raises ConfigError for a metric that the
+    rows do not carry, or that the published rules do not know."""
+    if policy.published and metric.name not in SUPPORTED:
+        raise ConfigError(f"metric {metric.name!r} cannot be paired by problem")
+    if one.rollouts is None or other.rollouts is None:
+        return None
+    return pair(one.rollouts, other.rollouts, metric)
+
+
+def _direction(rules: GateRules) -> bool | None:
+    """As the policy has it; None where it leaves that to the metric."""
+    if "direction" not in rules.model_fields_set:
+        return None
+    return rules.direction is Direction.HIGHER
+
+
+def _by_damage(head: BenchmarkGate, pairs: Pairs, before: list[Rule]) -> BenchmarkGate:
+    """By the interval that `nel compare` decides by."""
+    comparison, side = head.comparison, pairs.candidate_side
+    assert comparison is not None and comparison.difference is not None
+    difference = comparison.difference
+    found = msgspec.structs.replace(
+        head,
+        baseline_score=comparison.baseline_score,
+        candidate_score=comparison.candidate_score,
+        delta=difference.delta,
+        delta_ci_lower=difference.lower,
+        delta_ci_upper=difference.upper,
+    )
+    cut_off = truncation(head.rules, side.truncated, side.scored)
+    rules = thresholds(head.rules, comparison, pairs, head.higher_is_better)
+    return _with(found, [*before, *cut_off, *rules])
+
+
+def _as_published(head: BenchmarkGate, pairs: Pairs, before: list[Rule]) -> BenchmarkGate:
+    measured, limit, rate = measure(pairs), head.rules.max_truncation_rate, head.truncation_rate
+    if limit is not None and rate is not None:
+        text = f"{rate:.1%} of the candidate's answers are cut off, {limit:.1%} allowed"
+        before = [*before, rule_if(TRUNCATION, rate <= limit, text, Status.BREACH)]
+    found = msgspec.structs.replace(
+        _scored(head, measured), warnings=(*head.warnings, *unseen(pairs, head.rules))
+    )
+    return _with(
+        found, [*before, *published_thresholds(head.rules, measured, pairs, head.higher_is_better)]
+    )
 
 
 def _metric(one: Source, other: Source) -> str:
@@ -225,19 +281,21 @@ def _by_bundles(
     if a is None or b is None:
         return _with(head, [why])
     lower = upper = None
+    error = 0.0
     if None not in (*a, *b):
         lower, upper = b[1] - a[2], b[2] - a[1]  # type: ignore[operator]
+        error = (upper - lower) / (2 * NormalDist().inv_cdf(1 - LEVEL))
     measured = Measured(
         baseline=a[0],
         candidate=b[0],
         delta=b[0] - a[0],
         lower=lower,
         upper=upper,
-        error=0.0,
+        error=error,
         df=math.inf,
     )
     head = _scored(head, measured)
-    rules = thresholds(head.rules, measured, None)
+    rules = published_thresholds(head.rules, measured, None, head.higher_is_better)
     if head.tier is Tier.ADVISORY:
         return _with(head, rules)
     shown = [rule for rule in rules if breach and rule.status is Status.BREACH]
@@ -245,7 +303,8 @@ def _by_bundles(
 
 
 def _corrected(found: list[BenchmarkGate]) -> list[BenchmarkGate]:
-    """Holm over the absolute rules of all that decide: a breach must hold after it.
+    """Holm over every rule with a p-value of all that decide: a breach must hold after it. Answers
+    cut off are a family of their own: they are no damage, and cost the damage none of its power.
 
     A pass needs none: GO demands that every benchmark passes, so no choice is made among them.
     """
@@ -254,19 +313,21 @@ def _corrected(found: list[BenchmarkGate]) -> list[BenchmarkGate]:
         for i, item in enumerate(found)
         if item.decides
         for rule in item.applied
-        if rule.name == "max_drop" and rule.p_value is not None
+        if rule.p_value is not None
     ]
-    adjusted = holm([rule.p_value or 0.0 for _, rule in tested])
-    for (i, rule), p in zip(tested, adjusted, strict=True):
-        if rule.status is not Status.BREACH or p < ALPHA:
-            continue
-        text = f"{rule.explanation}; not beyond it after Holm's correction (p = {p:.3f})"
-        weaker = Rule(
-            name=rule.name, status=Status.INSUFFICIENT_EVIDENCE, explanation=text, p_value=p
-        )
-        rules = [weaker if other is rule else other for other in found[i].applied]
-        found[i] = _with(found[i], rules)
+    for cut_off in (False, True):
+        family = [(i, rule) for i, rule in tested if (rule.name == TRUNCATION) is cut_off]
+        adjusted = holm([rule.p_value or 0.0 for _, rule in family])
+        for (i, rule), p in zip(family, adjusted, strict=True):
+            if rule.status is Status.BREACH and p > LEVEL:
+                found[i] = _weakened(found[i], rule, p)
     return found
+
+
+def _weakened(item: BenchmarkGate, rule: Rule, p: float) -> BenchmarkGate:
+    text = f"{rule.explanation}; not beyond it after Holm's correction (p = {p:.3f})"
+    weaker = Rule(name=rule.name, status=Status.INSUFFICIENT_EVIDENCE, explanation=text, p_value=p)
+    return _with(item, [weaker if other is rule else other for other in item.applied])
 
 
 def _scored(head: BenchmarkGate, m: Measured) -> BenchmarkGate:

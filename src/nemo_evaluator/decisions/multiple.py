@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from ..stats.multiple import benjamini_hochberg, holm
 from ..stats.ranks import rank_intervals
 from ..types import Record
-from .compare import CompareOptions, Comparison, compare, judged
+from .compare import CompareOptions, Comparison, compare, judged, judged_as_published
 from .pairing import PerProblem, per_problem
 from .sources import Source
-from .verdicts import Verdict
+from .verdicts import Shown, Verdict
 
 Correction = Literal["holm", "bh", "none"]
+EVENTS = ("worse", "beyond", "within", "better")
 
 
 class Entry(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -72,17 +74,17 @@ def compare_all(
         for label, others in candidates
         if benchmark in others
     ]
-    tested = [(label, c) for label, c in found if c.test is not None]
-    worse = _adjusted([c.test.p_worse for _, c in tested if c.test], correction)
-    better = _adjusted([c.test.p_better for _, c in tested if c.test], correction)
-    adjusted = {id(c): (p, q) for (_, c), p, q in zip(tested, worse, better, strict=True)}
+    corrected = _corrected([c for _, c in found], correction)
     everyone = [baseline, *candidates]
     all_names = {benchmark for _, others in everyone for benchmark in others}
     shared = [b for b in sources if all(b in others for _, others in candidates)]
     return Field(
         baseline=name,
         correction=correction,
-        entries=tuple(_entry(label, c, adjusted.get(id(c))) for label, c in found),
+        entries=tuple(
+            Entry(candidate=label, comparison=c, p_worse=p, p_better=q, verdict=c.verdict)
+            for (label, _), (c, p, q) in zip(found, corrected, strict=True)
+        ),
         leaderboard={
             benchmark: places
             for benchmark in shared
@@ -92,23 +94,45 @@ def compare_all(
     )
 
 
+def _corrected(
+    found: Sequence[Comparison], correction: Correction
+) -> list[tuple[Comparison, float | None, float | None]]:
+    """Each comparison judged by p-values corrected for the number of all, with those of a drop and
+    of a gain. Every event is a family of its own: a BLOCK and a PASS are both choices among many.
+    """
+    tested = [c for c in found if c.test is not None]
+    p_values = [_p_values(c) for c in tested]
+    families = [_adjusted([row[i] for row in p_values], correction) for i in range(len(EVENTS))]
+    corrected = {}
+    for c, adjusted in zip(tested, zip(*families, strict=True), strict=True):
+        if c.evidence is None:
+            verdict = judged_as_published(c, adjusted[0], adjusted[-1])
+        else:
+            shown = (p <= c.options.level for p in adjusted)
+            events = Shown(**dict(zip(EVENTS, shown, strict=True)))
+            verdict = judged(msgspec.structs.replace(c, shown=events))
+        corrected[id(c)] = (verdict, adjusted[0], adjusted[-1])
+    return [corrected.get(id(c), (c, None, None)) for c in found]
+
+
+def _p_values(c: Comparison) -> tuple[float, float, float, float]:
+    """Of the four events; by the published rule only of a drop and of a gain."""
+    assert c.test is not None
+    if c.evidence is None:
+        return c.test.p_worse, 1.0, 1.0, c.test.p_better
+    damage, limit = c.evidence, c.options.max_drop
+    return (
+        damage.p_beyond(0.0),
+        damage.p_beyond(limit),
+        damage.p_within(limit),
+        damage.p_within(0.0),
+    )
+
+
 def _adjusted(p_values: list[float], correction: Correction) -> list[float]:
     if correction == "holm":
         return holm(p_values)
     return benjamini_hochberg(p_values) if correction == "bh" else p_values
-
-
-def _entry(label: str, c: Comparison, adjusted: tuple[float, float] | None) -> Entry:
-    if adjusted is None:
-        return Entry(candidate=label, comparison=c, p_worse=None, p_better=None, verdict=c.verdict)
-    corrected = judged(c, *adjusted)
-    return Entry(
-        candidate=label,
-        comparison=corrected,
-        p_worse=adjusted[0],
-        p_better=adjusted[1],
-        verdict=corrected.verdict,
-    )
 
 
 def _leaderboard(runs: Sequence[tuple[str, Source]]) -> tuple[Place, ...]:

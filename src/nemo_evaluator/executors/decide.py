@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config.gate_policy import GatePolicy
-from ..decisions.compare import CompareOptions, Comparison, compare
+from ..config.gate_policy import Rules
+from ..decisions.compare import MAX_DROP, CompareOptions, Comparison, compare
 from ..decisions.documents import (
     ComparisonReport,
-    GateDocument,
     comparison_document,
     gate_document,
 )
 from ..decisions.gate import GateReport, gate
+from ..decisions.metrics import REWARD
 from ..decisions.multiple import Correction, Field, compare_all
 from ..decisions.paired_tests import TestName
 from ..decisions.planning import Spread, spread_of_pair, spread_of_run
@@ -72,12 +72,20 @@ def compare_many(
 
 
 def gate_directories(
-    baseline: Path, candidate: Path, policy: Path, *, force: bool = False
+    baseline: Path,
+    candidate: Path,
+    policy: Path | Mapping[str, Any],
+    *,
+    rules: str | None = None,
+    force: bool = False,
 ) -> GateReport:
-    """Apply a policy file. Raises ConfigError for a policy or files that cannot be read."""
-    rules = load_policy(policy)
+    """Apply a policy, or the file of one; ``rules`` in the place of its own. Raises ConfigError for
+    a policy or files that cannot be read."""
+    found = parse_policy(policy) if isinstance(policy, Mapping) else load_policy(policy)
+    if rules is not None:
+        found = found.model_copy(update={"rules": _rules(rules)})
     names = (str(baseline), str(candidate))
-    return gate(sources(baseline), sources(candidate), rules, names=names, force=force)
+    return gate(sources(baseline), sources(candidate), found, names=names, force=force)
 
 
 def compare_runs(
@@ -85,8 +93,11 @@ def compare_runs(
     candidate: Paths,
     *,
     reward_threshold: float = 0.0,
-    alpha: float = 0.05,
-    min_effect: float = 0.005,
+    alpha: float | None = None,
+    min_effect: float = MAX_DROP,
+    metric: str = REWARD,
+    higher_is_better: bool | None = None,
+    rules: str = Rules.SOUND,
     test: TestName = "auto",
     min_coverage: float | None = None,
     force: bool = False,
@@ -94,13 +105,18 @@ def compare_runs(
     """The report of `nel compare --format json` on one benchmark of two runs: a mapping whose
     fields are attributes too (``report.verdict``).
 
-    ``min_effect`` is the largest drop allowed, in units of the score; a reward above
-    ``reward_threshold`` is a right answer in the flips. Raises ConfigError where there is nothing
-    to compare, several benchmarks, or results that are not of the same thing (unless ``force``).
+    ``min_effect`` is the largest drop of ``metric`` allowed, in units of the score; a reward above
+    ``reward_threshold`` is a right answer where the run does not say which are; ``alpha`` is the
+    one-sided level, by default 0.025 and by ``rules="published"`` 0.05. Raises ConfigError where
+    there is nothing to compare, several benchmarks, or results that are not of the same thing
+    (unless ``force``).
     """
     options = CompareOptions(
         max_drop=min_effect,
         alpha=alpha,
+        metric=metric,
+        higher_is_better=higher_is_better,
+        rules=_rules(rules),
         test=test,
         correct_above=reward_threshold,
         min_coverage=min_coverage,
@@ -121,15 +137,24 @@ def compare_results(
     candidate: Rows,
     *,
     reward_threshold: float = 0.0,
-    alpha: float = 0.05,
-    min_effect: float = 0.005,
+    alpha: float | None = None,
+    min_effect: float = MAX_DROP,
+    metric: str = REWARD,
+    higher_is_better: bool | None = None,
+    rules: str = Rules.SOUND,
     test: TestName = "auto",
     name: str = "results",
 ) -> ComparisonReport:
     """The same for rows held in memory: objects as in ``results.jsonl``, listed or by
     ``(problem_idx, repeat)``. Raises ConfigError for rows that cannot be read."""
     options = CompareOptions(
-        max_drop=min_effect, alpha=alpha, test=test, correct_above=reward_threshold
+        max_drop=min_effect,
+        alpha=alpha,
+        metric=metric,
+        higher_is_better=higher_is_better,
+        rules=_rules(rules),
+        test=test,
+        correct_above=reward_threshold,
     )
     one, other = (
         Source(name, Path(side), {}, given=rollouts_of(_listed(rows)))
@@ -146,20 +171,16 @@ def _report(comparison: Comparison) -> ComparisonReport:
 def gate_runs(
     baseline: Paths,
     candidate: Paths,
-    policy: Paths | Mapping[str, Any] | GatePolicy,
+    policy: Paths | Mapping[str, Any],
     *,
+    rules: str | None = None,
     force: bool = False,
-) -> GateDocument:
-    """The report of `nel gate --format json`: a mapping whose fields are attributes too.
-    ``policy``: a file, or the policy itself. Raises ConfigError."""
-    if isinstance(policy, GatePolicy):
-        rules = policy
-    else:
-        rules = parse_policy(policy) if isinstance(policy, Mapping) else load_policy(policy)
+) -> dict[str, Any]:
+    """The report of `nel gate --format json`. ``policy``: a file, or the policy itself; ``rules``,
+    "sound" or "published", in the place of its own. Raises ConfigError."""
+    chosen = policy if isinstance(policy, Mapping) else Path(policy)
     one, other = Path(baseline), Path(candidate)
-    names = (str(one), str(other))
-    decision = gate(sources(one), sources(other), rules, names=names, force=force)
-    return GateDocument({**gate_document(decision), "verdict": decision.verdict})
+    return gate_document(gate_directories(one, other, chosen, rules=rules, force=force))
 
 
 def spreads(
@@ -177,6 +198,13 @@ def spreads(
     if not shared:
         raise ConfigError("No matching benchmarks", where=f"{baseline} and {candidate}")
     return {name: spread_of_pair(one[name], other[name], icc=icc) for name in shared}
+
+
+def _rules(name: str) -> Rules:
+    try:
+        return Rules(name)
+    except ValueError:
+        raise ConfigError(f"no rules {name!r}", hint=f"one of {', '.join(Rules)}") from None
 
 
 def _some(path: Path) -> dict[str, Source]:

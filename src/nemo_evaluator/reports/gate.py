@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from ..config.gate_policy import Direction
 from ..decisions.gate import BenchmarkGate, GateReport
 from ..decisions.gate_rules import Status
 from .blocks import Document, Facts, Forest, Interval, Notices, Table, Tone
@@ -86,8 +85,7 @@ def _interval(item: BenchmarkGate) -> Interval:
     low, high = item.delta_ci_lower, item.delta_ci_upper
     shade = Tone.PLAIN
     if low is not None and high is not None:
-        higher = item.rules.direction is Direction.HIGHER
-        shade = direction(low, high) if higher else direction(-high, -low)
+        shade = direction(low, high) if item.higher_is_better else direction(-high, -low)
     return Interval(
         name=item.benchmark,
         value=item.delta or 0.0,
@@ -130,9 +128,9 @@ def _rules(report: GateReport, explain: bool) -> Table:
 
 
 def _note(report: GateReport) -> str:
-    if report.policy.correction == "none":
+    if not report.policy.corrected:
         return ""
-    return "Breaches are corrected for the number of benchmarks (Holm)."
+    return "Breaches are corrected for the number of rules and benchmarks (Holm)."
 
 
 def _warnings(report: GateReport) -> list[str]:
