@@ -102,6 +102,7 @@ _SAID = {
 """Sets that are written as words."""
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 _RAISED = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
+_PLUS_INFINITY = re.compile(r"(?<![\w)\]}])\s*\+\s*∞")
 _VULGAR = re.compile("[¼½¾⅐-⅞]")
 _ELLIPSIS = r"(?:\.\.\.|…|\\[lc]?dots)"
 _REPEATING = re.compile(
@@ -120,6 +121,7 @@ _NUMERALS = (
     *("thirteen", "fourteen", "fifteen", "sixteen"),
 )
 _BASES = {**{word: n for n, word in enumerate(_NUMERALS, 2)}, **{str(n): n for n in range(2, 37)}}
+_TEXT_DIGITS = re.compile(r"\\(?:text|mathrm)\s*\{([0-9A-Fa-f]+)\}(?=\s*_)")
 _BASE = re.compile(
     r"_\s*\{?\s*\\text\s*\{\s*(?:base\s*)?(\w+)\s*\}\s*\}?"
     r"|\s*(?:\\text\s*\{)?\s*\(?\s*base[\s~-]*(\w+)\s*\)?\s*\}?\s*$"
@@ -165,7 +167,7 @@ def normal(text: str, *, degrees: bool = False) -> str:
     if "\\text" in text or "\\m" in text or "\\op" in text:
         text = _without_text(text)
     text = _SPELL.sub(lambda match: _SPELLING[match[0]], text)
-    text = text.replace("$", "")
+    text = _PLUS_INFINITY.sub("∞", text.replace("$", ""))
     text = _CONNECTIVE.sub(_connected, text)
     text = _UNIT.sub("", text.strip())
     text = _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
@@ -188,7 +190,7 @@ def _numerals(text: str) -> str:
     if "mod" in text:
         text = _MODULUS.sub(r" mod \1", text)
     if "base" in text or "_" in text:
-        text = _BASE.sub(_with_base, text)
+        text = _BASE.sub(_with_base, _TEXT_DIGITS.sub(r"\1", text))
     return text
 
 

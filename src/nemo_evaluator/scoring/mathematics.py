@@ -31,6 +31,8 @@ ROUNDED_PLACES = 6
 _RELATES = re.compile(r"[<=>∈:]")
 _RELATION = re.compile(r"(<=|>=|!=|<|>)")
 _SIMPLE_NAME = re.compile(r"[^\d+\-*/^=<>][^+\-*/^=<>]{0,60}")
+_SPACE = re.compile(r"(?<!\d) +| +(?!\d)")
+"""Spaces that mean nothing: between digits they may make a mixed number."""
 _BASED = re.compile(r"\d\s*_")
 _WORDS = re.compile(r"[^\W\d_][^\d+*/=<>\\]*")
 _DECIMAL = re.compile(r"-?\d*\.(\d+)")
@@ -69,7 +71,7 @@ def decide(a: str, b: str) -> bool | None:
 
 
 def _decide(a: str, b: str, depth: int) -> bool | None:
-    if a == b or a.replace(" ", "") == b.replace(" ", ""):
+    if a == b or _SPACE.sub("", a) == _SPACE.sub("", b):
         return True
     if depth > 4:
         return None

@@ -18,12 +18,13 @@ _TEXT = re.compile(r"\\(?:text(?:rm|bf|it)?|mathrm|mbox)\s*\{([^{}]*)\}")
 _TIME = re.compile(r"(\d{1,2})(?::(\d{2}))?([ap]m)?")
 _MOD = re.compile(r"(?:[A-Za-z]\w*\s*(?:≡|=)\s*)?(.+?)\s*mod\s*(\d{1,9})")
 _EVERY = re.compile(r"(?:[A-Za-z]\s*=\s*)?(\d{1,9})\s*\*?\s*[A-Za-z]\s*(?:([+-])\s*(\d{1,9}))?")
+INFINITE = {"∞", "-∞"}
 _MOST_RESIDUES = 10_000
 
 
 def decide_notation(a: str, b: str) -> bool | None:
     """The verdict of the first reader, of those for normalised texts, that knows the notation."""
-    if EMPTY in (a, b):
+    if EMPTY in (a, b) or {a, b} <= INFINITE:
         return a == b
     for reader in (_bases, _congruences):
         if (verdict := reader(a, b)) is not None:
