@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ class Agent:
     async def close(self):
         pass
 """
+QUICK = {"timeout": 0.3, "max_system_retries": 1}
 
 
 @pytest.fixture
@@ -162,3 +164,30 @@ def test_a_solver_may_know_of_more_than_passed_the_pipeline() -> None:
     kept = accounted(own, seen)
     assert (kept.usage, kept.cost_usd, kept.calls, kept.tries) == (usage, 2.0, 2, 3)
     assert accounted(own, NOTHING) is own
+
+
+async def test_what_was_paid_before_a_stop_is_accounted(
+    tmp_path: Path, loopback: Loopback, agent: None
+) -> None:
+    running = asyncio.create_task(run(tmp_path, loopback.url, "hang", size=1))
+    while len(loopback.calls) < 5:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    [event] = [e for e in events(tmp_path / "run/sums/journal.jsonl") if isinstance(e, Errored)]
+    assert event.calls == 5 and event.usage.prompt_tokens == asked(loopback)
+    assert "stopped before the attempt was over" in event.error.message
+    again = await run(tmp_path, loopback.url, "hang", size=1, resume=True, benchmark=QUICK)
+    assert again.summary.accounts.prompt_tokens == asked(loopback)
+
+
+async def test_a_solver_that_only_raises_is_given_up_with_its_line(
+    tmp_path: Path, loopback: Loopback, agent: None
+) -> None:
+    result = await run(tmp_path, loopback.url, "bug", size=40)
+    assert result.exit_code == 2 and len(loopback.calls) <= 40
+    [text] = result.messages
+    assert "the solver fails on every problem: TypeError: no such tool" in text
+    assert "spending_agent.py:" in text and "fix the solver first" in text
+    assert accounts(tmp_path)["prompt_tokens"] == asked(loopback)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+from array import array
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nemo_evaluator.results.collect import active_seconds
 from nemo_evaluator.results.derive import publish
 from nemo_evaluator.results.journal import Errored, Event, ProblemSeeded, Scored, Solved, encode
 from nemo_evaluator.results.layout import slug
@@ -264,3 +267,18 @@ def test_slugs_are_safe_folders() -> None:
 def test_records_round_trip() -> None:
     event = solved(1)
     assert msgspec.json.decode(encode(event), type=Solved) == event
+
+
+@pytest.mark.parametrize(
+    ("times", "began", "seconds"),
+    [
+        ([5, 10, 110], [0, 100], 20),  # the pause between two invocations is no work
+        ([1000], [0], 1000),  # a slow answer is
+        ([5, 10], [0, 7, 100], 5 + 3),  # one that was stopped before anything happened
+        ([1, 2, 3, 400], [], 2),  # a journal that does not say: long gaps are pauses
+        ([1], [], 0),
+        ([], [0], 0),
+    ],
+)
+def test_duration_is_time_at_work(times: list[float], began: list[float], seconds: float) -> None:
+    assert active_seconds(array("d", times), began) == pytest.approx(seconds)
