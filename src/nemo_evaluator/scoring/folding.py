@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Iterator
 from functools import lru_cache
 
 from .reasoning import Visible, visible
@@ -27,6 +28,11 @@ _COMBINING = "[^\\W\\d_][\u0300-\u036f]{1,4}"
 _ODD = re.compile(
     f"(?P<invisible>{_INVISIBLE})|(?P<dash>{_DASH})|(?P<space>{_SPACE})|(?P<fraction>{_FRACTION})"
     f"|(?P<lookalike>{_LOOKALIKE})|(?P<combining>{_COMBINING})"
+)
+# One class of characters is found much faster than the alternatives above.
+_SUSPECT = re.compile(
+    "[\u00a0\u00ad\u00bc-\u00be\u0300-\u036f\u061c\u180e\u2000-\u206f⁰¹²³⁴-⁹\u20e3\u2150-\u215e\u2189"
+    "\u2212\u24b6-\u24e9\u3000\ufe0e\ufe0f\ufe58\ufe63\ufeff\uff01-\uff5e\U0001d400-\U0001d7ff]"
 )
 _LOW = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉\u2044", "01234567890123456789/")
 
@@ -56,7 +62,7 @@ def fold(seen: Visible) -> Visible:
     parts: list[str] = []
     pieces = [(0, 0)]
     length = at = 0
-    for match in _ODD.finditer(seen.text):
+    for match in _odd(seen.text):
         start, stop = match.span()
         new = _plain(match[0], match.lastgroup)
         if new[1:] and "/" in new and start and seen.text[start - 1].isdigit():
@@ -70,6 +76,18 @@ def fold(seen: Visible) -> Visible:
         return seen
     text = "".join((*parts, seen.text[at:]))
     return Visible(text, seen.reasoning, seen.unclosed, _composed(pieces, seen))
+
+
+def _odd(text: str) -> Iterator[re.Match[str]]:
+    """The matches of ``_ODD``, one after the other."""
+    at = 0
+    while (suspect := _SUSPECT.search(text, at)) is not None:
+        start = suspect.start()
+        marked = "\u0300" <= suspect[0] <= "\u036f" and start > at
+        match = _ODD.match(text, start - marked)
+        at = start + 1 if match is None else match.end()
+        if match is not None:
+            yield match
 
 
 def _composed(edits: list[tuple[int, int]], seen: Visible) -> tuple[tuple[int, int], ...]:

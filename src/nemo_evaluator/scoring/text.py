@@ -42,11 +42,11 @@ def normalize(text: str) -> str:
     >>> normalize("The  Eiffel Tower!"), normalize("A"), normalize("C++."), normalize("(-3.14)")
     ('eiffel tower', 'a', 'c++', '-3.14')
     """
+    words = text
     if not text.isascii():
-        text = _SUPERSCRIPT.sub(_power, folded(text))
-        text = unicodedata.normalize("NFKD", text)
-        text = "".join(c for c in text if c < "\x80" or not unicodedata.category(c).startswith("P"))
-    lower = text.lower()
+        text = unicodedata.normalize("NFKD", _SUPERSCRIPT.sub(_power, folded(text)))
+        words = "".join(c for c in text if c.isascii() or unicodedata.category(c)[0] != "P")
+    lower = words.lower()
     bare = lower.translate(_PUNCTUATION) if _PLAIN.search(lower) is None else _without_marks(lower)
     kept = _LONE_ARTICLES.sub(" ", bare).split() or bare.split() or text.split()
     return " ".join(kept)
