@@ -84,7 +84,8 @@ class Endpoint:
                 return response
             self.failed_tries[verdict.kind] += 1
             if response is not None and 200 <= response.status < 300:
-                request.rejected += parse_usage(response.body.get("usage"))
+                used = parse_usage(response.body.get("usage"))
+                request.rejected = used if request.rejected is None else request.rejected + used
             if response is None or response.status >= 500:
                 outage.failed(verdict, id(request))
             else:

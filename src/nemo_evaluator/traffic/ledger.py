@@ -129,7 +129,7 @@ class Ledger(Interceptor):
         session = self._sessions.of(request.context)
         for totals in (self.total, session):
             totals.calls += 1
-            if request.rejected.total_tokens:
+            if request.rejected is not None:
                 totals.spend(request.rejected, self._cost(request.rejected))
         if isinstance(ended, ModelResponse):
             usage = ended.reply.usage if ended.reply else Usage()

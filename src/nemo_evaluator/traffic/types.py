@@ -58,7 +58,7 @@ class ModelRequest(msgspec.Struct):
     live: bool = False
     """The caller takes a stream as it comes (``ModelResponse.chunks``)."""
     context: CallContext = CallContext()
-    rejected: Usage = Usage()
+    rejected: Usage | None = None
     """Tokens of responses that were no answers and were asked for again: paid for all the same."""
 
 

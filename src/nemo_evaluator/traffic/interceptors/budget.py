@@ -71,7 +71,7 @@ class Budget(Interceptor):
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """Count what was used, also by tries that were no answers."""
-        if request.rejected.total_tokens:
+        if request.rejected is not None:
             cost = self._cost(request.rejected)
             self._run.spend(request.rejected, cost)
             self._sessions.of(request.context).spend(request.rejected, cost)
