@@ -25,6 +25,7 @@ from nemo_evaluator.services.simulated.server import serving
 TIMES = {
     "elapsed_seconds",
     "tokens_per_second",
+    "output_tokens_per_second",
     "steps_per_second",
 }
 

@@ -80,10 +80,11 @@ def shard_of(plan: BenchmarkPlan) -> Shard | None:
 
 def _of(env: Mapping[str, str], index: str, total: str) -> Shard:
     try:
-        return _checked(int(env[index]), int(env[total]), f"{index}, {total}")
+        numbers = int(env[index]), int(env[total])
     except ValueError:
         what = f"{env[index]!r} of {env[total]!r} are not whole numbers"
         raise ConfigError(what, where=f"{index}, {total}") from None
+    return _checked(*numbers, f"{index}, {total}")
 
 
 def _checked(index: int, total: int, where: str) -> Shard:
