@@ -138,9 +138,11 @@ def read_bundle(path: Path) -> Published:
 def read_document(path: Path) -> dict[str, Any]:
     """A bundle as it is written. Raises ConfigError if it cannot be read, or is none."""
     try:
-        document = json.loads(read_document_bytes(path))
+        data = read_document_bytes(path)
     except FileNotFoundError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    try:
+        document = json.loads(data)
     except UNREADABLE as error:
         raise ConfigError(f"is not JSON: {first_line(error)}", where=str(path)) from None
     _check_benchmark(document, str(path))
