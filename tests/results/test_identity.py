@@ -112,3 +112,12 @@ def test_how_a_model_was_served_is_told_apart_from_what_was_measured() -> None:
     }
     assert [d.what for d in incomparable(BASE, other)] == ["scorer"]
     assert [d.what for d in served_differently(BASE, other)] == ["model generation"]
+
+
+def test_a_digest_made_by_an_older_rule_says_nothing() -> None:
+    """Runs of versions whose digests took in the decorators go on, and are compared."""
+    older, newer = {"environment.scorer": "f:0b1a"}, {"environment.scorer": "f:code-77aa"}
+    assert not list(changes(older, newer))
+    assert list(changes(older, {"environment.scorer": "g:code-77aa"}))
+    assert list(changes(newer, {"environment.scorer": "f:code-77ab"}))
+    assert list(changes(older, {"environment.scorer": "f:0b1b"}))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..environments.contract import Environment, VerifyTools
-from ..environments.fingerprint import digest, source_of
+from ..environments.fingerprint import code_digest, source_of
 from ..environments.grading import Grader, Grading
 from ..files.writing import replacing
 from ..results.journal import Began, Header, ProblemSeeded, Solved, encode, events, scan
@@ -69,7 +69,7 @@ class OtherScorer:
 
     def identity(self) -> Mapping[str, Json]:
         """That of the benchmark, with the other scorer."""
-        scorer = f"{self._grader.name}:{digest(source_of(self._scorer))}"
+        scorer = code_digest(self._grader.name, source_of(self._scorer))
         identity = {**self._inner.identity(), "scorer": scorer}
         identity.pop("packages", None)
         packages = deciding([self._scorer])

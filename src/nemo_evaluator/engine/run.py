@@ -55,6 +55,7 @@ async def run_jobs(
         index = indexes.get(job.plan.slug) or JournalIndex()
         if sum(state.scored for state in index.rollouts.values()) == job.plan.n_rollouts:
             tally.finish()
+            await _name_plan(job, index, run_id)
             end = BenchmarkEnd(job.plan.slug)
         elif service.down is not None:
             end = _ended(job, None, service)
@@ -63,6 +64,14 @@ async def run_jobs(
         else:
             end = await _run_job(job, tally, index, run_id, control, budget, service)
         ends.append(end)
+
+
+async def _name_plan(job: Job, index: JournalIndex, run_id: str) -> None:
+    """Journals of older versions name the digest of their plan only: state the plan, so that the
+    journal is known as this run's from now on."""
+    if index.header is not None and index.header.plan is None:
+        path = job.folder / JOURNAL
+        await JournalWriter(path, index, header=header_of(job.plan, run_id)).close()
 
 
 async def _run_job(

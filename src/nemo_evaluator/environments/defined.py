@@ -17,7 +17,7 @@ from ..scoring.packages import deciding
 from ..types import Json, Problem, Score, Solution
 from .contract import VerifyTools
 from .define import Definition
-from .fingerprint import digest, source_of
+from .fingerprint import code_digest, digest, source_of
 from .grading import Grader, Grading
 from .judged import REQUIREMENT
 from .probe import Probe
@@ -190,7 +190,7 @@ class DefinedEnvironment:
                 source_of(d.seed_fn),
             ),
             "num_fewshot": d.num_fewshot,
-            "scorer": f"{self._grader.name}:{digest(source_of(d.scorer), d.keep_reasoning)}",
+            "scorer": code_digest(self._grader.name, source_of(d.scorer), d.keep_reasoning),
             "extra": {key: str(value) for key, value in d.extra.items()},
             "params": {key: str(value) for key, value in d.given.items()},
             **({"mean_range": list(d.mean_range)} if d.mean_range else {}),

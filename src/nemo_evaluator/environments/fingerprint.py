@@ -18,6 +18,12 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
+def code_digest(name: str, *parts: object) -> str:
+    """``name:code-…``: the name of a function or class with a digest of its source. Digests that
+    are not marked so were made by an older rule, which took the decorators in."""
+    return f"{name}:code-{digest(*parts)}"
+
+
 def source_of(code: Any) -> str | None:
     """The source of a function or class without its decorators; its qualified name where there is
     no source."""

@@ -13,7 +13,7 @@ from ..scoring.packages import deciding
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
 from .contract import VerifyTools
-from .fingerprint import digest, source_of
+from .fingerprint import code_digest, source_of
 from .grading import Grading, attributed
 from .judged import REQUIREMENT, settled
 from .params import check_params
@@ -173,7 +173,7 @@ class SubclassEnvironment:
     def identity(self) -> Mapping[str, Json]:
         """The class's source, its parameters, and what it tells of its data."""
         return {
-            "class": f"{type(self.inner).__name__}:{digest(source_of(type(self.inner)))}",
+            "class": code_digest(type(self.inner).__name__, source_of(type(self.inner))),
             "params": {key: str(value) for key, value in self._params.items()},
             "dataset_rows": self._size,
             **({"packages": packages} if (packages := deciding(_methods(self.inner))) else {}),

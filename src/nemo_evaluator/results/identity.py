@@ -23,6 +23,10 @@ SCORER_KEYS = (
     "scorers",
 )
 """What says how answers are graded."""
+CODE = ("environment.scorer", "environment.class")
+"""Names of functions and classes with digests of their source."""
+CODE_RULE = ":code-"
+"""Marks a digest of today's rule. One of another rule says nothing: the names are compared."""
 MODEL = ("model", "service", "solver.model", "repeats")
 """What may differ in a comparison of two models: every key that starts so."""
 BESIDE = ("benchmark", "scorers")
@@ -53,6 +57,8 @@ def changes(
     for key in sorted({*one, *other} - set(ignored)):
         if key in SINCE and (key not in one or key not in other):
             continue
+        if key in CODE and _same_code(one.get(key), other.get(key)):
+            continue
         yield from _changed(key, one.get(key), other.get(key))
 
 
@@ -71,6 +77,15 @@ def served_differently(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iter
     others = {*one, *other} - set(SERVED)
     yield from (_named(found) for found in changes(one, other, ignored=others))
     yield from _interceptors(one, other, requests=False)
+
+
+def _same_code(one: Json, other: Json) -> bool:
+    """The same name, where the two digests were made by different rules."""
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    if (CODE_RULE in one) == (CODE_RULE in other):
+        return one == other
+    return one.partition(":")[0] == other.partition(":")[0]
 
 
 def _changed(key: str, one: Json, other: Json) -> Iterator[Difference]:
