@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nemo_evaluator.config.gate_policy import GatePolicy
-from nemo_evaluator.decisions.compare import CompareOptions, compare
+from nemo_evaluator.decisions.compare import compare
 from nemo_evaluator.decisions.gate import GateVerdict, gate
+from nemo_evaluator.decisions.options import CompareOptions
 from nemo_evaluator.decisions.planning import plan_power, spread_assumed
 from nemo_evaluator.decisions.rollouts import Rollouts
 from nemo_evaluator.decisions.sources import Source

@@ -74,7 +74,7 @@ def test_three_flips_in_a_thousand_are_no_want_of_power(tmp_path: Path) -> None:
 
 def test_a_clear_improvement_passes(tmp_path: Path) -> None:
     report = compared(tmp_path, *flips(0, 30, 200), max_drop=0.0)
-    assert report["verdict"] == "PASS" and "rose" in report["verdict_reasons"][0]
+    assert report["verdict"] == "PASS" and "better by" in report["verdict_reasons"][0]
 
 
 def test_too_small_to_tell_is_inconclusive_and_says_what_would(tmp_path: Path) -> None:
@@ -508,3 +508,81 @@ def test_an_expected_answer_written_as_text_is_the_same_as_the_number(
     write_results(tmp_path / "c", constant(1.0), rows={"expected_answer": number + 1})
     with pytest.raises(ConfigError, match="expected answer of 50 of 50"):
         compare_runs(tmp_path / "a", tmp_path / "c")
+
+
+# One metric, one meaning.
+
+
+def graded(n: int, reward: float, correct: int) -> list[dict[str, Any]]:
+    """Rows whose rewards are above zero; the first so many are right."""
+    return [
+        {"problem_idx": i, "reward": reward, "scoring_details": {"correct": i < correct}}
+        for i in range(n)
+    ]
+
+
+def test_flips_are_counted_as_the_run_counts_right_answers() -> None:
+    report = compare_results(graded(300, 7.0, 200), graded(300, 6.9, 71), min_effect=0.2)
+    flips = report["flip_report"]
+    assert flips["summary"]["n_regressions"] == 129 and flips["summary"]["n_improvements"] == 0
+    assert flips["regressions"][0]["baseline_reward"] == 7.0
+    tested = compare_results(graded(300, 7.0, 200), graded(300, 6.9, 71), test="mcnemar")["mcnemar"]
+    assert tested["n_discordant"] == 129
+
+
+def test_pass_at_1_is_that_of_the_run() -> None:
+    report = compare_results(graded(300, 7.0, 95), graded(300, 6.9, 0), metric="pass@1")
+    found = report["difference"]
+    assert (found["baseline"], found["candidate"]) == pytest.approx((95 / 300, 0.0))
+    assert report["verdict"] == "BLOCK" and report["mcnemar"]["n_discordant"] == 95
+
+
+@pytest.mark.parametrize("metric", ["toxicity", "latency_ms", "truncation_rate"])
+def test_more_is_worse_where_less_is_better(metric: str) -> None:
+    def rows(share: float) -> list[dict[str, Any]]:
+        hits = [float(i < share * 1000) for i in range(1000)]
+        return [
+            {"problem_idx": i, "reward": 1.0, "toxicity": hit, "latency_ms": hit,
+             "truncated": bool(hit)}
+            for i, hit in enumerate(hits)
+        ]  # fmt: skip
+
+    lower = {"higher_is_better": False} if metric == "toxicity" else {}
+    report = compare_results(rows(0.033), rows(0.1), metric=metric, min_effect=0.02, **lower)
+    assert report["verdict"] == "BLOCK"
+    assert report["mcnemar"]["p_value"] < 1e-6 and report["mcnemar"]["effect_size"] > 0
+    assert report["flip_report"]["changes"] == {"worse": 67, "better": 0, "same": 933}
+    back = compare_results(rows(0.05), rows(0.033), metric=metric, min_effect=0.02, **lower)
+    assert back["verdict"] == "PASS" or metric == "truncation_rate"
+
+
+def test_a_macro_metric_weighs_categories_alike() -> None:
+    def rows(rare: float) -> list[dict[str, Any]]:
+        return [
+            {"problem_idx": i, "reward": 1.0 if i >= 100 else float(i < rare * 100),
+             "metadata": {"category": "rare" if i < 100 else "common"}}
+            for i in range(2000)
+        ]  # fmt: skip
+
+    plain = compare_results(rows(1.0), rows(0.7))
+    macro = compare_results(rows(1.0), rows(0.7), metric="macro:mean_reward")
+    assert plain["difference"]["delta"] == pytest.approx(-0.015)
+    assert macro["difference"]["delta"] == pytest.approx(-0.15)
+    assert plain["verdict"] == "WARN" and macro["verdict"] == "BLOCK"
+    assert macro["category_deltas"]["rare"]["delta"] == pytest.approx(-0.3)
+
+
+def test_rounding_is_no_gain() -> None:
+    one = [{"problem_idx": i, "reward": 0.3} for i in range(200)]
+    other = [{"problem_idx": i, "reward": 0.1 + 0.2} for i in range(200)]
+    report = compare_results(one, other)
+    assert report["verdict"] == "PASS" and not any(report["shown"][k] for k in ("worse", "better"))
+
+
+def test_a_block_needs_the_whole_interval_beyond_the_limit(tmp_path: Path) -> None:
+    """At a drop that is just the limit the published rule tosses a coin."""
+    one, other = flips(30, 5, 500)  # a drop of 0.05
+    sound = compared(tmp_path, one, other, max_drop=0.045)
+    assert sound["verdict"] == "WARN" and sound["difference"]["ci_upper"] < 0
+    assert as_published(tmp_path, one, other, max_drop=0.045)["verdict"] == "BLOCK"
+    assert compared(tmp_path, one, other, max_drop=0.01)["verdict"] == "BLOCK"

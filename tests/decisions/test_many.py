@@ -10,8 +10,8 @@ from published import write_results
 
 from nemo_evaluator import ConfigError
 from nemo_evaluator.config.gate_policy import Rules
-from nemo_evaluator.decisions.compare import CompareOptions
 from nemo_evaluator.decisions.documents import field_document
+from nemo_evaluator.decisions.options import CompareOptions
 from nemo_evaluator.decisions.verdicts import Verdict
 from nemo_evaluator.executors.decide import compare_many
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pytest
 
 from nemo_evaluator.config.gate_policy import GatePolicy
-from nemo_evaluator.decisions.compare import CompareOptions, compare
+from nemo_evaluator.decisions.compare import compare
 from nemo_evaluator.decisions.gate import GateVerdict, gate
+from nemo_evaluator.decisions.options import CompareOptions
 from nemo_evaluator.decisions.pairing import pair
 from nemo_evaluator.decisions.planning import plan_power, spread_assumed, spread_of_run
 from nemo_evaluator.decisions.rollouts import Rollouts, rollouts_of

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..decisions.compare import CompareOptions, Comparison
+    from ..decisions.compare import Comparison
+    from ..decisions.options import CompareOptions
     from ..reports.blocks import Document
     from ..reports.comparison import Detail
 
@@ -108,7 +109,7 @@ def command(
     Pairs the problems, tests the difference, and says PASS, WARN, BLOCK or INCONCLUSIVE.
     """
     from ..config.gate_policy import Rules
-    from ..decisions.compare import CompareOptions
+    from ..decisions.options import CompareOptions
 
     options = CompareOptions(rules=Rules(rules), **chosen)
     if len(candidates) > 1:

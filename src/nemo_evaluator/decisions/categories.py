@@ -1,11 +1,56 @@
-"""The damage of every category of a benchmark: a whole that holds can hide a part that fell."""
+"""What became of every category: a whole that holds can hide a part that fell."""
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
 import numpy as np
 
-from .damage import Damage, Sides
+from ..stats.multiple import holm
+from ..types import Record
+from .damage import LEVEL, Damage, Sides
 from .pairing import Pairs
+from .verdicts import MIN_PAIRS
+
+HETEROGENEOUS = 0.01
+"""p-value below which the categories are said to differ."""
+
+
+class CategoryDelta(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """One category, over its paired problems."""
+
+    baseline: float
+    candidate: float
+    delta: float
+    n: int
+    ci_lower: float
+    ci_upper: float
+    fell: bool = False
+    """A drop beyond the limit is shown, corrected for the number of categories (Holm)."""
+
+
+def category_deltas(
+    pairs: Pairs, *, higher_is_better: bool, limit: float
+) -> dict[str, CategoryDelta]:
+    """Category → its difference with its own 95 % interval, by name."""
+    damages = category_damages(pairs, higher_is_better=higher_is_better)
+    fell = fallen(damages, limit)
+    found = {}
+    for name, damage in damages.items():
+        bounds = damage.bounds()
+        ends = (-bounds.upper, -bounds.lower) if higher_is_better else (bounds.lower, bounds.upper)
+        one, other = float(damage.seen.baseline.mean()), float(damage.seen.candidate.mean())
+        found[name] = CategoryDelta(
+            baseline=one,
+            candidate=other,
+            delta=other - one,
+            n=damage.n,
+            ci_lower=ends[0],
+            ci_upper=ends[1],
+            fell=name in fell,
+        )
+    return found
 
 
 def category_damages(pairs: Pairs, *, higher_is_better: bool = True) -> dict[str, Damage]:
@@ -19,3 +64,37 @@ def category_damages(pairs: Pairs, *, higher_is_better: bool = True) -> dict[str
             clusters = [c for c, kept in zip(pairs.clusters, mask, strict=True) if kept]
         found[name] = Damage(Sides(*pairs.chosen(mask), clusters), higher_is_better)
     return found
+
+
+def fallen(damages: dict[str, Damage], limit: float) -> set[str]:
+    """The categories with a drop beyond the limit after Holm's correction over all of them that
+    have enough problems."""
+    tested = {name: damage for name, damage in damages.items() if damage.n >= MIN_PAIRS}
+    # A p-value costs two dozen intervals; one interval tells who can be significant at all.
+    p = [d.p_beyond(limit) if d.bounds().lower > limit else 1.0 for d in tested.values()]
+    return {name for name, q in zip(tested, holm(p), strict=True) if q <= LEVEL}
+
+
+def heterogeneity(pairs: Pairs) -> float | None:
+    """p-value of "all categories changed alike", by the spread of their means against that of the
+    problems (Welch's idea with one pooled variance, chi-squared by Wilson and Hilferty). None with
+    clusters, fewer than two categories, or no change at all."""
+    if pairs.clusters is not None:
+        return None
+    labels = np.array([name or "" for name in pairs.categories], dtype=object)
+    names, codes = np.unique(labels.astype(str), return_inverse=True)
+    kept = names[codes] != ""
+    d, codes = pairs.differences[kept], np.unique(codes[kept], return_inverse=True)[1]
+    counts = np.bincount(codes) if len(codes) else np.zeros(0)
+    groups = len(counts)
+    if groups < 2 or len(d) <= groups:
+        return None
+    means = np.bincount(codes, weights=d) / counts
+    pooled = float(((d - means[codes]) ** 2).sum()) / (len(d) - groups)
+    between = float((counts * (means - d.mean()) ** 2).sum())
+    if not pooled:
+        return 0.0 if between > 1e-12 else None
+    df = groups - 1
+    spread = 2 / (9 * df)
+    z = ((between / pooled / df) ** (1 / 3) - 1 + spread) / math.sqrt(spread)
+    return 1 - NormalDist().cdf(z)

@@ -1,4 +1,4 @@
-"""Compares one benchmark of two runs: paired by problem, tested, and judged."""
+"""Compares one benchmark of two runs: paired by problem, measured, and judged."""
 
 from __future__ import annotations
 
@@ -17,76 +17,21 @@ from ..results.identity import Difference
 from ..stats.paired import PairedDifference, paired_difference
 from ..stats.power import minimum_detectable_effect, problems_needed
 from ..types import Record
+from .categories import HETEROGENEOUS, CategoryDelta, category_deltas, heterogeneity
 from .comparability import differences, doubts
-from .damage import LEVEL, Bounds, Damage
-from .flips import FlipReport, flip_report
-from .metrics import REWARD, Metric, metric_named
+from .coverage import SideCoverage, coverage, floor_of
+from .damage import Bounds, Damage
+from .deltas import runtime_deltas, score_deltas
+from .doubts import Doubt, doubts_about
+from .flips import FlipReport, flip_report, right_sides
+from .metrics import Metric, metric_named
 from .missing import damage_of
-from .paired_tests import TestName, TestResult, run_test
-from .pairing import Pairs, PerProblem, pair
-from .published import ALPHA, PublishedEvidence, judge_published
+from .options import CompareOptions
+from .paired_tests import TestResult, run_test
+from .pairing import Pairs, pair
+from .published import PublishedEvidence, judge_published
 from .sources import Source
-from .verdicts import MIN_COVERAGE, Evidence, Shown, Verdict, judge
-
-MAX_DROP = 0.05
-"""The largest drop that is allowed where nobody says."""
-
-
-class CompareOptions(Record, frozen=True, kw_only=True):
-    """How to compare."""
-
-    max_drop: float = MAX_DROP
-    """Largest drop that is allowed, in units of the score."""
-    alpha: float | None = None
-    """One-sided level; by default 0.025, the ends of a 95 % interval, and 0.05 by the published
-    rules."""
-    rules: Rules = Rules.SOUND
-    metric: str = REWARD
-    """What is compared: a metric of the runs, by its published name."""
-    higher_is_better: bool | None = None
-    """Direction of the metric; by default its own."""
-    test: TestName = "auto"
-    correct_above: float = 0.0
-    """A reward above this is a right answer, in flips and for McNemar's test."""
-    min_coverage: float | None = None
-    """Share of the planned problems that must be paired; by default what the runs demanded of
-    themselves, else 0.9."""
-    force: bool = False
-    """Compare what is not comparable, and say so."""
-    resamples: int = 10_000
-    seed: int = 42
-
-    @property
-    def level(self) -> float:
-        """One-sided level of the verdict."""
-        if self.alpha is not None:
-            return self.alpha
-        return LEVEL if self.rules is Rules.SOUND else ALPHA
-
-
-class SideCoverage(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """What of one side is evidence."""
-
-    planned: int | None
-    """Problems."""
-    problems: int
-    """Problems with a verdict."""
-    rollouts: int
-    scored: int
-    truncated: int
-    only_here: int
-    """Problems with a verdict on this side alone."""
-
-
-class CategoryDelta(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """One category, over its paired problems."""
-
-    baseline: float
-    candidate: float
-    delta: float
-    n: int
-    ci_lower: float
-    ci_upper: float
+from .verdicts import MIN_COVERAGE, Evidence, Shown, Verdict, judge, p_text
 
 
 class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -114,7 +59,7 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Paired problems that would rule out a drop of ``max_drop`` where there is none."""
     n_paired: int = 0
     coverage: float = 0.0
-    """Share of the planned problems that are paired."""
+    """Share of the planned rollouts that are paired, of the side that has less."""
     coverage_floor: float = MIN_COVERAGE
     sides: Mapping[str, SideCoverage] = {}
     score_deltas: Mapping[str, Mapping[str, Any]] = {}
@@ -125,8 +70,10 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Problems whose score fell, whether or not they changed sides."""
     better: int = 0
     differs: tuple[Difference, ...] = ()
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     """What forbids a PASS."""
+    uneven: float | None = None
+    """p-value of "all categories changed alike"; None where that cannot be told."""
     warnings: tuple[str, ...] = ()
 
 
@@ -148,9 +95,9 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
         verdict=Verdict.INCONCLUSIVE,
         reasons=(),
         options=options,
-        coverage_floor=_floor(baseline, candidate, options),
-        score_deltas=_score_deltas(baseline, candidate),
-        runtime_deltas=_runtime_deltas(baseline, candidate),
+        coverage_floor=floor_of(baseline, candidate, options.min_coverage),
+        score_deltas=score_deltas(baseline, candidate),
+        runtime_deltas=runtime_deltas(baseline, candidate),
         differs=tuple(differs),
         warnings=tuple(_warnings(baseline, candidate, differs)),
     )
@@ -173,10 +120,18 @@ def judged(c: Comparison) -> Comparison:
         damage=c.damage,
         shown=c.shown,
         needed=c.needed,
-        doubts=c.doubts,
+        doubts=tuple(doubt.text for doubt in c.doubts),
     )
     verdict, reasons = judge(evidence, max_drop=c.options.max_drop)
-    return msgspec.structs.replace(c, verdict=verdict, reasons=tuple(reasons))
+    return msgspec.structs.replace(c, verdict=verdict, reasons=(*reasons, *_uneven(c)))
+
+
+def _uneven(c: Comparison) -> list[str]:
+    if c.uneven is None or c.uneven > HETEROGENEOUS:
+        return []
+    low, high = (f(c.categories.items(), key=lambda item: item[1].delta) for f in (min, max))
+    span = f"from {low[1].delta:+.4f} in {low[0]} to {high[1].delta:+.4f} in {high[0]}"
+    return [f"the change differs between categories, {span} (p = {p_text(c.uneven)})"]
 
 
 def judged_as_published(c: Comparison, p_worse: float, p_better: float) -> Comparison:
@@ -194,7 +149,10 @@ def judged_as_published(c: Comparison, p_worse: float, p_better: float) -> Compa
         needed=c.needed,
     )
     verdict, reasons = judge_published(evidence, max_drop=c.options.max_drop, alpha=c.options.level)
-    return msgspec.structs.replace(c, verdict=verdict, reasons=tuple(reasons))
+    known = dict.fromkeys((*c.warnings, *(doubt.text for doubt in c.doubts)))
+    return msgspec.structs.replace(
+        c, verdict=verdict, reasons=tuple(reasons), warnings=tuple(known)
+    )
 
 
 def _shown(
@@ -227,23 +185,30 @@ def _measured(
     head: Comparison, baseline: Source, candidate: Source, pairs: Pairs, metric: Metric
 ) -> Comparison:
     assert baseline.rollouts is not None and candidate.rollouts is not None
-    options, limit = head.options, head.options.max_drop
-    difference = paired_difference(pairs.baseline, pairs.candidate, pairs.clusters)
+    options, limit, higher = head.options, head.options.max_drop, metric.higher_is_better
+    weighted = pairs.weighted()
+    one, other = weighted.baseline, weighted.candidate
+    difference = paired_difference(one, other, pairs.clusters)
+    right = right_sides(
+        pairs, baseline.rollouts, candidate.rollouts, correct_above=options.correct_above
+    )
     test = run_test(
-        pairs,
+        weighted if higher else replace(weighted, baseline=other, candidate=one),
         options.test,
-        correct_above=options.correct_above,
+        right=right,
         resamples=options.resamples,
         seed=options.seed,
     )
-    coverage, sides = _coverage(baseline, candidate, pairs)
+    covered, sides = coverage(baseline, candidate, pairs)
     spread = difference.error * math.sqrt(difference.n)
     known = math.isfinite(spread) and spread > 0
     needed = problems_needed(spread, limit, sides=2) if known and limit else None
+    categories = category_deltas(pairs, higher_is_better=higher, limit=limit)
+    fell = pairs.differences < 0 if higher else pairs.differences > 0
     return msgspec.structs.replace(
         head,
-        baseline_score=float(pairs.baseline.mean()),
-        candidate_score=float(pairs.candidate.mean()),
+        baseline_score=float(one.mean()),
+        candidate_score=float(other.mean()),
         difference=difference,
         test=test,
         detectable=minimum_detectable_effect(spread, pairs.n, step=_step(baseline, candidate))
@@ -251,17 +216,14 @@ def _measured(
         else None,
         needed=needed,
         n_paired=pairs.n,
-        coverage=coverage,
+        coverage=covered,
         sides=sides,
-        categories=_categories(pairs),
-        worse=int((pairs.differences < 0).sum()),
-        better=int((pairs.differences > 0).sum()),
-        flips=flip_report(
-            pairs,
-            baseline.rollouts,
-            candidate.rollouts,
-            correct_above=options.correct_above,
-        ),
+        categories=categories,
+        uneven=heterogeneity(pairs),
+        doubts=doubts_about(baseline, candidate, pairs, metric, categories),
+        worse=int(fell.sum()),
+        better=int((pairs.differences != 0).sum() - fell.sum()),
+        flips=flip_report(pairs, baseline.rollouts, candidate.rollouts, right),
     )
 
 
@@ -277,100 +239,12 @@ def _step(*sources: Source) -> float:
     return 1 / most
 
 
-def _coverage(
-    baseline: Source, candidate: Source, pairs: Pairs
-) -> tuple[float, dict[str, SideCoverage]]:
-    """Of all problems that either side planned or shows, the share that is paired."""
-    planned = [p for p in (baseline.planned(), candidate.planned()) if p is not None]
-    whole = max([pairs.union, *planned])
-    sides = {
-        name: _side(source, side, pairs.n)
-        for name, source, side in (
-            ("baseline", baseline, pairs.baseline_side),
-            ("candidate", candidate, pairs.candidate_side),
-        )
-    }
-    return pairs.n / whole, sides
-
-
-def _side(source: Source, side: PerProblem, n: int) -> SideCoverage:
-    return SideCoverage(
-        planned=source.planned(),
-        problems=len(side.problems),
-        rollouts=side.rollouts,
-        scored=side.scored,
-        truncated=side.truncated,
-        only_here=len(side.problems) - n,
-    )
-
-
-def _floor(baseline: Source, candidate: Source, options: CompareOptions) -> float:
-    if options.min_coverage is not None:
-        return options.min_coverage
-    own = [floor for floor in (baseline.floor(), candidate.floor()) if floor is not None]
-    return max(own) if own else MIN_COVERAGE
-
-
-def _categories(pairs: Pairs) -> dict[str, CategoryDelta]:
-    found = {}
-    labels = np.array([name or "" for name in pairs.categories], dtype=object)
-    for name in sorted({name for name in pairs.categories if name}):
-        mask = labels == name
-        one, other = pairs.chosen(mask)
-        clusters = None
-        if pairs.clusters is not None:
-            clusters = [c for c, keep in zip(pairs.clusters, mask, strict=True) if keep]
-        difference = paired_difference(one, other, clusters)
-        found[name] = CategoryDelta(
-            baseline=float(one.mean()),
-            candidate=float(other.mean()),
-            delta=difference.delta,
-            n=difference.n,
-            ci_lower=difference.lower,
-            ci_upper=difference.upper,
-        )
-    return found
-
-
 def _run(source: Source) -> dict[str, Any]:
     return {
         "run_id": source.run_id,
         "model": source.model,
         "path": str(source.path),
         "config": dict(source.config),
-    }
-
-
-def _score_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any]]:
-    """Every metric both bundles have, as they stand there."""
-    found = {}
-    for metric in baseline.scores:
-        one, other = baseline.value(metric), candidate.value(metric)
-        if one is None or other is None:
-            continue
-        bounds = (one[1], one[2], other[1], other[2])
-        overlap = None in bounds or not (other[2] < one[1] or one[2] < other[1])  # type: ignore[operator]
-        found[metric] = {**_delta(one[0], other[0]), "ci_overlap": overlap}
-    return found
-
-
-def _runtime_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any]]:
-    one, other = baseline.scores.get("runtime"), candidate.scores.get("runtime")
-    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
-        return {}
-    return {
-        name: _delta(float(one[name]), float(other[name]))
-        for name in ("total_tokens", "steps_per_second", "tokens_per_second")
-        if isinstance(one.get(name), int | float) and isinstance(other.get(name), int | float)
-    }
-
-
-def _delta(one: float, other: float) -> dict[str, float]:
-    return {
-        "baseline": one,
-        "candidate": other,
-        "delta": other - one,
-        "relative_pct": (other - one) / one * 100 if one else 0.0,
     }
 
 

@@ -89,6 +89,8 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
         document["warnings"] = list(c.warnings)
     if c.differs:
         document["differs"] = [msgspec.to_builtins(item) for item in c.differs]
+    if c.uneven is not None:
+        document["categories_differ_p"] = c.uneven
     if c.categories:
         document["category_deltas"] = msgspec.to_builtins(dict(c.categories))
     if c.flips is not None:
@@ -116,7 +118,7 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
     if c.shown is not None:
         document["shown"] = msgspec.to_builtins(c.shown)
     if c.doubts:
-        document["doubts"] = list(c.doubts)
+        document["doubts"] = [msgspec.to_builtins(doubt) for doubt in c.doubts]
     if c.test is not None:
         document[TEST_KEYS[c.test.name]] = _test(c.test, c.options.level)
         document |= {"test_used": c.test.name, "test_reason": c.test.reason}

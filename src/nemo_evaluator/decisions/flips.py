@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..types import Json, Record
+from .metrics import correctness
 from .pairing import Pairs
-from .rollouts import Rollouts
+from .rollouts import Bools, Ints, Rollouts
 
 PREVIEW = 80
 
@@ -62,11 +63,35 @@ class FlipReport(Record, frozen=True, kw_only=True):
         return c.both_correct + c.both_wrong + flipped
 
 
-def flip_report(
+def right_sides(
     pairs: Pairs, baseline: Rollouts, candidate: Rollouts, *, correct_above: float = 0.0
+) -> tuple[Bools, Bools]:
+    """Which of the paired problems each side has right: those whose mean reward is above
+    ``correct_above`` or, where the run says which answers are correct, those with a correct one
+    among their repeats."""
+    return (
+        _right(pairs.problems, baseline, correct_above),
+        _right(pairs.problems, candidate, correct_above),
+    )
+
+
+def _right(problems: Ints, rollouts: Rollouts, correct_above: float) -> Bools:
+    values, above = rollouts.rewards, correct_above
+    if not np.isnan(rollouts.correct).all():
+        values, above = correctness(rollouts, correct_above=correct_above), 0.0
+    kept = np.flatnonzero(~np.isnan(values) & np.isin(rollouts.problems, problems))
+    at = np.searchsorted(problems, rollouts.problems[kept])
+    sums = np.bincount(at, weights=values[kept], minlength=len(problems))
+    counts = np.bincount(at, minlength=len(problems))
+    found: Bools = sums / np.maximum(counts, 1) > above
+    return found
+
+
+def flip_report(
+    pairs: Pairs, baseline: Rollouts, candidate: Rollouts, right: tuple[Bools, Bools]
 ) -> FlipReport:
-    """Right is a mean reward above ``correct_above``."""
-    one, other = pairs.baseline > correct_above, pairs.candidate > correct_above
+    """The problems that are right on one side only, by ``right_sides``."""
+    one, other = right
     lost, won = np.flatnonzero(one & ~other), np.flatnonzero(~one & other)
     regressions = [_flip(pairs, baseline, candidate, int(i), worse=True) for i in lost]
     improvements = [_flip(pairs, baseline, candidate, int(i), worse=False) for i in won]
@@ -99,8 +124,8 @@ def _flip(pairs: Pairs, baseline: Rollouts, candidate: Rollouts, i: int, *, wors
     return Flip(
         problem_idx=int(pairs.problems[i]),
         repeat=int(baseline.repeats[at]),
-        baseline_reward=float(pairs.baseline[i]),
-        candidate_reward=float(pairs.candidate[i]),
+        baseline_reward=_mean(baseline, int(pairs.baseline_rows[i])),
+        candidate_reward=_mean(candidate, int(pairs.candidate_rows[i])),
         expected_answer=_short(expected) if isinstance(expected, str) else expected,
         category=pairs.categories[i],
         baseline_response=answer_text(row),
@@ -113,10 +138,21 @@ def _flip(pairs: Pairs, baseline: Rollouts, candidate: Rollouts, i: int, *, wors
 
 
 def _telling(rollouts: Rollouts, first: int, *, best: bool) -> int:
-    """Of a problem's repeats from ``first`` on the first one with the best, or worst, reward."""
-    end = int(np.searchsorted(rollouts.problems, rollouts.problems[first], side="right"))
-    rewards = rollouts.rewards[first:end]
-    return first + int(np.nanargmax(rewards) if best else np.nanargmin(rewards))
+    """Of a problem's repeats from ``first`` on the first one with the best, or worst, reward; a
+    correct one, or one that is not, where the run says so."""
+    end = _end(rollouts, first)
+    values = np.where(np.isnan(rollouts.rewards), np.nan, rollouts.correct)[first:end]
+    if np.isnan(values).all():
+        values = rollouts.rewards[first:end]
+    return first + int(np.nanargmax(values) if best else np.nanargmin(values))
+
+
+def _mean(rollouts: Rollouts, first: int) -> float:
+    return float(np.nanmean(rollouts.rewards[first : _end(rollouts, first)]))
+
+
+def _end(rollouts: Rollouts, first: int) -> int:
+    return int(np.searchsorted(rollouts.problems, rollouts.problems[first], side="right"))
 
 
 def answer_text(row: Mapping[str, Any]) -> str | None:

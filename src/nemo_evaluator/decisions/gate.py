@@ -17,7 +17,7 @@ from ..config.gate_policy import SUPPORTED, Direction, GatePolicy, GateRules, Ti
 from ..errors import ConfigError
 from ..stats.multiple import holm
 from ..types import Record
-from .compare import CompareOptions, Comparison, compare
+from .compare import Comparison, compare
 from .damage import LEVEL
 from .gate_published import Measured, measure, unseen
 from .gate_published import thresholds as published_thresholds
@@ -25,6 +25,7 @@ from .gate_rules import (
     TRUNCATION,
     Rule,
     Status,
+    doubtful,
     preconditions,
     rule_if,
     thresholds,
@@ -32,6 +33,7 @@ from .gate_rules import (
     undecided,
 )
 from .metrics import Metric, metric_named
+from .options import CompareOptions
 from .pairing import Pairs, pair
 from .sources import Source
 
@@ -248,7 +250,7 @@ def _by_damage(head: BenchmarkGate, pairs: Pairs, before: list[Rule]) -> Benchma
     )
     cut_off = truncation(head.rules, side.truncated, side.scored)
     rules = thresholds(head.rules, comparison, pairs, head.higher_is_better)
-    return _with(found, [*before, *cut_off, *rules])
+    return _with(found, [*before, *cut_off, *rules, *doubtful(head.rules, comparison)])
 
 
 def _as_published(head: BenchmarkGate, pairs: Pairs, before: list[Rule]) -> BenchmarkGate:

@@ -18,6 +18,7 @@ from ..types import Record
 from .categories import category_damages
 from .compare import Comparison
 from .damage import LEVEL, Bounds, Damage
+from .doubts import DoubtKind
 from .pairing import Pairs
 from .sources import Source
 from .verdicts import MIN_PAIRS
@@ -101,6 +102,16 @@ def thresholds(
     if rules.equivalence is not None:
         found.append(_equivalent(damage, rules.equivalence))
     return found
+
+
+def doubtful(rules: GateRules, comparison: Comparison) -> list[Rule]:
+    """What leaves a pass open; not where a rule of the policy decides it."""
+    return [
+        undecided(f"no_doubt:{doubt.kind}", doubt.text)
+        for doubt in comparison.doubts
+        if doubt.kind is not DoubtKind.TRUNCATED
+        and not (doubt.kind is DoubtKind.CATEGORY and rules.max_category_drop is not None)
+    ]
 
 
 def _relative(damage: Damage, baseline: float, limit: float) -> Rule:

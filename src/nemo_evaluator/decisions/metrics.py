@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +22,7 @@ from .rollouts import Floats, Rollouts
 
 REWARD = "mean_reward"
 PASS_1 = "pass@1"
+MACRO = "macro:"
 LOWER_IS_BETTER = ("truncation_rate", "no_answer_rate", "latency_ms", "tokens")
 """Metrics of a rollout whose direction is known."""
 _PASS = re.compile(r"pass([@^])(\d+)")
@@ -35,6 +37,8 @@ class Metric(Record, frozen=True, kw_only=True):
     """Of ``pass@k`` and ``pass^k``."""
     all_of_k: bool = False
     """``pass^k``: every one of k answers is right."""
+    macro: bool = False
+    """``macro:NAME``: every category counts alike."""
 
     @property
     def verdicts(self) -> bool:
@@ -47,10 +51,13 @@ MEAN_REWARD = Metric(name=REWARD)
 
 def metric_named(name: str, *, higher_is_better: bool | None = None) -> Metric:
     """The metric of a name, in its own direction unless one is given."""
+    macro = name.startswith(MACRO)
+    name = name.removeprefix(MACRO)
     higher = name not in LOWER_IS_BETTER if higher_is_better is None else higher_is_better
+    found = Metric(name=name, higher_is_better=higher, macro=macro)
     if match := _PASS.fullmatch(name):
-        return Metric(name=name, higher_is_better=higher, k=int(match[2]), all_of_k=match[1] == "^")
-    return Metric(name=name, higher_is_better=higher)
+        return msgspec.structs.replace(found, k=int(match[2]), all_of_k=match[1] == "^")
+    return found
 
 
 def values_of(rollouts: Rollouts, metric: Metric, *, correct_above: float = 0.0) -> Floats:
@@ -119,8 +126,8 @@ def _reader(name: str) -> Callable[[Mapping[str, Any]], float | None]:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return float(value)
+    if isinstance(value, np.generic):
+        value = value.item()
     if not isinstance(value, int | float) or not np.isfinite(value):
         return None
     return float(value)

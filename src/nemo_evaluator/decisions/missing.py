@@ -14,7 +14,7 @@ import numpy as np
 
 from .damage import Damage, Sides
 from .metrics import REWARD, Metric, of_problems, values_of
-from .pairing import Pairs
+from .pairing import Pairs, macro_weights
 from .rollouts import Floats, Ints, Rollouts
 from .sources import Source
 
@@ -28,7 +28,8 @@ def damage_of(
     correct_above: float = 0.0,
 ) -> Damage:
     """The damage over the paired problems, and its bounds over the planned ones."""
-    seen = Sides(pairs.baseline, pairs.candidate, pairs.clusters)
+    weighted = pairs.weighted()
+    seen = Sides(weighted.baseline, weighted.candidate, pairs.clusters)
     head = Damage(seen, metric.higher_is_better)
     assert baseline.rollouts is not None and candidate.rollouts is not None
     sides = [_Counts.of(source, metric, correct_above) for source in (baseline, candidate)]
@@ -40,18 +41,32 @@ def damage_of(
         return head
     bad, good = limits if metric.higher_is_better else limits[::-1]
     clusters = _clusters(baseline.rollouts, candidate.rollouts, problems, unseen)
+    weights = _weights(baseline.rollouts, candidate.rollouts, problems, unseen, metric)
     one, other = sides
     worst = Sides(
-        one.filled(problems, unseen, good, metric),
-        other.filled(problems, unseen, bad, metric),
+        one.filled(problems, unseen, good, metric) * weights,
+        other.filled(problems, unseen, bad, metric) * weights,
         clusters,
     )
     best = Sides(
-        one.filled(problems, unseen, bad, metric),
-        other.filled(problems, unseen, good, metric),
+        one.filled(problems, unseen, bad, metric) * weights,
+        other.filled(problems, unseen, good, metric) * weights,
         clusters,
     )
     return Damage(seen, metric.higher_is_better, worst, best)
+
+
+def _weights(
+    baseline: Rollouts, candidate: Rollouts, problems: Ints, unseen: int, metric: Metric
+) -> Floats:
+    """As the metric weighs problems; those never seen weigh as much as any."""
+    if not metric.macro:
+        return np.ones(len(problems) + unseen)
+    named: dict[int, str | None] = {}
+    for rollouts in (candidate, baseline):
+        named |= zip(rollouts.problems.tolist(), rollouts.categories, strict=True)
+    seen = macro_weights([named[problem] for problem in problems.tolist()])
+    return np.append(seen, np.full(unseen, seen.max(initial=1.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,7 @@ class _Counts:
         problems, codes = np.unique(rollouts.problems, return_inverse=True)
         size = len(problems)
         lines = np.bincount(codes, minlength=size).astype(np.int64)
-        repeats = source.repeats() or 1
+        repeats = source.repeats()
         sums = np.bincount(codes[known], weights=values[known], minlength=size)
         return cls(
             problems=problems,

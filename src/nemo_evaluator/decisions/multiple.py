@@ -15,7 +15,8 @@ import numpy as np
 from ..stats.multiple import benjamini_hochberg, holm
 from ..stats.ranks import rank_intervals
 from ..types import Record
-from .compare import CompareOptions, Comparison, compare, judged, judged_as_published
+from .compare import Comparison, compare, judged, judged_as_published
+from .options import CompareOptions
 from .pairing import PerProblem, per_problem
 from .sources import Source
 from .verdicts import Shown, Verdict

@@ -40,12 +40,12 @@ def run_test(
     pairs: Pairs,
     test: TestName = "auto",
     *,
-    correct_above: float = 0.0,
+    right: tuple[Bools, Bools],
     resamples: int = 10_000,
     seed: int = 42,
 ) -> TestResult:
-    """The test asked for, or the one that fits. Raises ConfigError if it does not fit."""
-    above = correct_above
+    """The test asked for, or the one that fits. ``right``: the problems that each side has right,
+    for McNemar's test of scores that are neither 0 nor 1. Raises ConfigError if it does not fit."""
     binary = bool(np.isin(pairs.baseline, (0, 1)).all() and np.isin(pairs.candidate, (0, 1)).all())
     if test == "mcnemar" or (test == "auto" and binary and pairs.clusters is None):
         if test == "mcnemar" and pairs.clusters is not None:
@@ -54,8 +54,10 @@ def run_test(
                 where="--test",
                 hint="permutation",
             )
-        reason = "every paired score is 0 or 1" if binary else "asked for"
-        return _mcnemar(pairs.baseline > above, pairs.candidate > above, reason)
+        if binary:
+            reason = "every paired score is 0 or 1"
+            return _mcnemar(pairs.baseline > 0, pairs.candidate > 0, reason)
+        return _mcnemar(*right, "asked for")
     if test == "sign":
         return _sign(pairs.differences)
     if test == "permutation":

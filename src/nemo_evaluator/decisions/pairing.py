@@ -5,10 +5,11 @@ verdict. What stands on one side only, or has no verdict, is counted and never g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..errors import ConfigError
 from .metrics import MEAN_REWARD, Metric, of_problems, values_of
 from .rollouts import Bools, Floats, Ints, Rollouts
 
@@ -77,6 +78,8 @@ class Pairs:
     categories: Sequence[str | None]
     clusters: Sequence[str] | None
     """One per problem, where the benchmark has clusters; a problem without is its own."""
+    weights: Floats | None
+    """One per problem, of mean 1, where every category counts alike."""
     union: int
     """Problems seen on either side."""
     baseline_side: PerProblem
@@ -91,6 +94,13 @@ class Pairs:
     def differences(self) -> Floats:
         """Candidate less baseline, per problem."""
         return self.candidate - self.baseline
+
+    def weighted(self) -> Pairs:
+        """The same, each value times its problem's weight: their mean is the metric."""
+        if self.weights is None:
+            return self
+        one, other = self.baseline * self.weights, self.candidate * self.weights
+        return replace(self, baseline=one, candidate=other, weights=None)
 
     def chosen(self, mask: Bools) -> tuple[Floats, Floats]:
         """Both sides of some of the pairs."""
@@ -114,18 +124,30 @@ def pair(
     known = ~(np.isnan(one.means[i]) | np.isnan(other.means[j]))
     problems, i, j = problems[known], i[known], j[known]
     rows = one.first[i]
+    categories = _categories(baseline, rows, candidate, other.first[j])
     return Pairs(
         problems=problems,
         baseline=one.means[i],
         candidate=_tied(one.means[i], other.means[j]),
         baseline_rows=rows,
         candidate_rows=other.first[j],
-        categories=_categories(baseline, rows, candidate, other.first[j]),
+        categories=categories,
         clusters=_clusters(baseline, rows, problems),
+        weights=macro_weights(categories) if metric.macro else None,
         union=len(np.union1d(baseline.problems, candidate.problems)),
         baseline_side=one,
         candidate_side=other,
     )
+
+
+def macro_weights(categories: Sequence[str | None]) -> Floats:
+    """Weights by which every category counts alike; problems without one are a category. Raises
+    ConfigError where there are none."""
+    if categories and all(name is None for name in categories):
+        raise ConfigError("a macro metric needs categories, and the rows have none")
+    names = np.array([name or "" for name in categories], dtype=np.str_)
+    _, codes, counts = np.unique(names, return_inverse=True, return_counts=True)
+    return np.asarray(len(names) / (len(counts) * counts[codes]), dtype=np.float64)
 
 
 def _sums(codes: Ints, values: Floats, size: int) -> Floats:

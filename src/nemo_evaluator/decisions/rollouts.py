@@ -161,11 +161,11 @@ def _checked(row: Any, where: str) -> _Line:
         "truncated": row.get("truncated") is True,
     }
     for name in ("problem_idx", "repeat"):
-        value = row.get(name, 0 if name == "repeat" else None)
+        value = _plain(row.get(name, 0 if name == "repeat" else None))
         if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MOST:
             raise ConfigError(f"{name} is {value!r}, not a whole number", where=where)
         found[name] = value
-    reward = row.get("reward")
+    reward = _plain(row.get("reward"))
     known = isinstance(reward, int | float) or reward is None
     found["reward"] = (None if reward is None else float(reward)) if known else math.nan
     for name in ("outcome", "finish_reason", "cluster"):
@@ -187,7 +187,12 @@ def _details(part: Mapping[str, Any]) -> _Details:
     category, group, method = (
         _text(part.get(key)) for key in ("error_category", "category", "method")
     )
-    return _Details(category, group, method, part.get("judge"), part.get("correct"))
+    return _Details(category, group, method, part.get("judge"), _plain(part.get("correct")))
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of numpy as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _part(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:

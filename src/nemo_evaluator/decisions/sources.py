@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import ConfigError
 from ..results.layout import RESULTS, UNSCORED
 from ..results.read_bundle import BUNDLES, read_document
@@ -88,10 +90,14 @@ class Source:
         samples = shuffled if isinstance(shuffled, int) else self.benchmark.get("samples")
         return samples if isinstance(samples, int) else None
 
-    def repeats(self) -> int | None:
-        """Rollouts planned of each problem, as far as the bundle tells."""
+    def repeats(self) -> int:
+        """Rollouts planned of each problem, as the bundle tells; else the most of any problem."""
         found = self.benchmark.get("repeats")
-        return found if isinstance(found, int) and found > 0 else None
+        if isinstance(found, int) and found > 0:
+            return found
+        if self.rollouts is None:
+            return 1
+        return int(np.unique(self.rollouts.problems, return_counts=True)[1].max())
 
     def reward_range(self) -> tuple[float, float] | None:
         """The least and the most a reward can be, where the benchmark declares it."""

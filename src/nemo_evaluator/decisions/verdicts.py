@@ -80,25 +80,31 @@ class Evidence(Record, frozen=True, kw_only=True):
 
 
 def judge(e: Evidence, *, max_drop: float) -> tuple[Verdict, list[str]]:
-    """The verdict, and why."""
+    """The verdict, and why; doubts are named whatever it is."""
+    verdict, reasons = _judged(e, max_drop)
+    if not e.doubts:
+        return verdict, reasons
+    if verdict is Verdict.PASS:
+        return Verdict.INCONCLUSIVE, [*e.doubts, *reasons]
+    return verdict, [*reasons, *e.doubts]
+
+
+def _judged(e: Evidence, max_drop: float) -> tuple[Verdict, list[str]]:
     if e.n < MIN_PAIRS:
         return Verdict.INCONCLUSIVE, [too_few(e.n)]
     size = f"{points(e.damage.damage)} ({points(e.damage.lower)} to {points(e.damage.upper)})"
     if e.shown.beyond:
-        return Verdict.BLOCK, [f"the score fell by {size}; {points(max_drop)} allowed"]
+        return Verdict.BLOCK, [f"worse by {size}; {points(max_drop)} allowed"]
     if e.coverage < e.floor:
         return Verdict.INCONCLUSIVE, [too_little(e.coverage, e.floor)]
     if e.shown.worse:
-        within = e.shown.within
-        rest = "within" if within else "which may be more than"
-        return Verdict.WARN, [f"the score fell by {size}, {rest} the {points(max_drop)} allowed"]
-    if e.doubts:
-        return Verdict.INCONCLUSIVE, list(e.doubts)
+        rest = "within" if e.shown.within else "which may be more than"
+        return Verdict.WARN, [f"worse by {size}, {rest} the {points(max_drop)} allowed"]
     if e.shown.better:
         gain = (
             f"{points(-e.damage.damage)} ({points(-e.damage.upper)} to {points(-e.damage.lower)})"
         )
-        return Verdict.PASS, [f"the score rose by {gain}"]
+        return Verdict.PASS, [f"better by {gain}"]
     worst_end = points(max(0.0, e.damage.upper))
     if e.shown.within:
         return Verdict.PASS, [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.gate_policy import Rules
-from ..decisions.compare import MAX_DROP, CompareOptions, Comparison, compare
+from ..decisions.compare import Comparison, compare
 from ..decisions.documents import (
     ComparisonReport,
     comparison_document,
@@ -16,6 +16,7 @@ from ..decisions.documents import (
 from ..decisions.gate import GateReport, gate
 from ..decisions.metrics import REWARD
 from ..decisions.multiple import Correction, Field, compare_all
+from ..decisions.options import MAX_DROP, CompareOptions
 from ..decisions.paired_tests import TestName
 from ..decisions.planning import Spread, spread_of_pair, spread_of_run
 from ..decisions.policy import load_policy, parse_policy
