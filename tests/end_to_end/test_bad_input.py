@@ -147,7 +147,7 @@ def test_changed_meaning_is_refused_on_resume(nel: Nel) -> None:
     text = refused(
         nel(*words, "--max-problems", 5, "--temperature", "0.5", "--resume"), "temperature", "0.5"
     )
-    assert "0.0" in text
+    assert "null → 0.5" in text
     done = nel(*words, "--max-problems", 5, "--max-concurrent", 3, "--timeout", 9, "--resume")
     assert done.returncode == 0, done.stderr
 

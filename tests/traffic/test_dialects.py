@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.traffic.dialects import DIALECTS, Question
+from nemo_evaluator.traffic.dialects.contract import UnknownShape
 from nemo_evaluator.traffic.sse import SseParser
 from nemo_evaluator.types import Image, Usage
 
@@ -224,8 +226,9 @@ def test_no_body_breaks_a_reader(protocol: str, body: dict[str, Any]) -> None:
     if dialect.has_answer(body):
         assert isinstance(dialect.parse(body).text, str)
     accumulator = dialect.accumulator()
-    accumulator.add(body)
-    accumulator.body(True)
+    with contextlib.suppress(UnknownShape):  # what the accumulator says of a form nobody knows
+        accumulator.add(body)
+        accumulator.body(True)
 
 
 # -- streams --------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 
 from ..errors import (
     ConfigError,
@@ -79,6 +80,7 @@ class Rollouts:
         self._refusals = Refusals(answered, job.max_concurrent)
         self._sitting_out, self._moved = asyncio.Lock(), asyncio.Event()
         self._asking, self._drained = 0, False
+        self._called_back: deque[Work] = deque()
         self._witness: Problem | None = None
         """A problem that was answered."""
         self._patience = job.model.endpoint.outage.limit if job.model is not None else 0.0
@@ -127,6 +129,8 @@ class Rollouts:
                 await self._sit_out()
             elif refusals.ready:
                 return self._let_go(refusals.ready.popleft())
+            elif self._called_back:
+                return self._called_back.popleft()
             elif not self._drained:
                 work = await self._from_backlog()
                 if work is not None:
@@ -176,6 +180,8 @@ class Rollouts:
                 raise
             except NeverAskedError:
                 self._stopped_midway(work)
+                if not self._over:
+                    self._called_back.append(work)
                 return None
             except Exception as error:
                 if not self._retries(work, error, last=work.attempt >= last):
@@ -232,6 +238,8 @@ class Rollouts:
                 refusals.end_burst()
                 self._tally.status = ""
             elif self._asking:
+                # What has not been sent yet would be refused too; it is asked if any is answered.
+                self._watchdog.abandon_waiting()
                 self._moved.clear()
                 await self._moved.wait()
             elif refusals.many:
