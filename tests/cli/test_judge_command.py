@@ -140,7 +140,7 @@ async def test_a_judge_at_temperature_0_is_asked_again_for_its_steadiness(
         (["good", None], (), r"labels\.jsonl:2: has no label"),
         ([True], ("--bench", "gsm8k"), "gsm8k leaves no verdict to a judge"),
         ([True], ("--bench", "no-such"), "unknown benchmark 'no-such'"),
-        (TERNARY, ("--bench", "simpleqa"), r"labels\.jsonl:1: is no row of simpleqa: .*problem"),
+        (TERNARY, ("--bench", "simpleqa"), r"labels\.jsonl:1: is not a row of simpleqa: .*problem"),
         (TERNARY, ("--bench", "xstest", "--rubric", "Mine."), "give this judge none"),
         (TERNARY, ("--bench", "xstest", "--max-score", "3"), "max_score .* has no effect"),
     ],
@@ -166,7 +166,7 @@ def test_a_csv_with_a_field_too_long(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("prompt,response,label\np," + "x" * 200_000 + ",yes\n")
     result = nel("--labels", path, "--judge-url", "simulated")
-    assert "is no CSV: field larger" in str(result.exception)
+    assert "is not CSV: field larger" in str(result.exception)
 
 
 def test_grades_are_listed_in_their_order(tmp_path: Path) -> None:

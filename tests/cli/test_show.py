@@ -176,7 +176,7 @@ def test_long_texts_are_cut_and_counted(tmp_path: Path, nel: Nel) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--rollout", "x"), "'x' is no rollout"),
+        (("--rollout", "x"), "'x' is not a rollout"),
         (("-b", "nothing"), "there is no benchmark 'nothing' — one of b"),
         (("--flips", "nowhere"), "nowhere: there is no such file"),
     ],

@@ -51,7 +51,10 @@ def test_summaries_take_their_texts_from_the_results(run_directory: Path) -> Non
     [
         (["none"], "no model_traffic.jsonl here — give a run directory; proxy.model_traffic.level"),
         (["full", "-b", "other"], "no model_traffic.jsonl here"),
-        (["full", "-r", "999/0"], "no call of rollout 999/0 — `nel traffic DIRECTORY` lists some"),
+        (
+            ["full", "-r", "999/0"],
+            "no call of rollout 999/0 — `nel traffic DIRECTORY` lists the sessions",
+        ),
         (["full", "-r", "x"], "'x' is not IDX/REPEAT"),
     ],
 )

@@ -121,7 +121,7 @@ def test_nan_rewards_are_no_verdicts(tmp_path: Path) -> None:
     candidate[3] = [math.nan]
     report = compared(tmp_path, constant(1.0), candidate)
     assert report["coverage"]["paired"] == 49
-    assert "1 × a reward that is no number" in " ".join(report["warnings"])
+    assert "1 × a reward that is not a number" in " ".join(report["warnings"])
 
 
 def test_few_problems_are_no_evidence(tmp_path: Path) -> None:
@@ -410,8 +410,8 @@ def test_a_benchmark_done_twice_in_one_run(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "is no bundle"),
-        ("{}", "is no bundle"),
+        ("[]", "is not a bundle"),
+        ("{}", "is not a bundle"),
         ('{"benchmark": {}}', "its benchmark has no name"),
     ],
 )
@@ -427,7 +427,7 @@ def test_a_broken_bundle(tmp_path: Path, text: str, message: str) -> None:
     ("line", "message"),
     [
         ("nonsense", r"results.jsonl:51: is not JSON"),
-        ("[1]", r"results.jsonl:51: is no object"),
+        ("[1]", r"results.jsonl:51: is not an object"),
         ('{"reward": 1.0}', r"results.jsonl:51: problem_idx is None, not a whole number"),
         ('{"problem_idx": "a", "reward": 1.0}', "problem_idx is 'a'"),
         ('{"problem_idx": 1, "repeat": null, "reward": 1.0}', "repeat is None"),
@@ -454,7 +454,7 @@ def test_rewards_that_are_no_numbers(tmp_path: Path) -> None:
     others = [{"problem_idx": i, "reward": "yes" if i < 2 else 1} for i in range(20)]
     report = compare_results(rows, others)
     assert report["coverage"]["paired"] == 18
-    assert "2 × a reward that is no number" in " ".join(report["warnings"])
+    assert "2 × a reward that is not a number" in " ".join(report["warnings"])
 
 
 def test_mcnemar_on_clusters_is_refused() -> None:

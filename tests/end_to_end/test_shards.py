@@ -145,7 +145,7 @@ async def test_what_is_no_shard_is_refused(whole: Path, tmp_path: Path) -> None:
         merge(whole)
     parent = tmp_path / "mixed"
     shutil.copytree(whole, parent / "shard_0")
-    with pytest.raises(ConfigError, match="holds a run that is no shard"):
+    with pytest.raises(ConfigError, match="holds a run that is not a shard"):
         merge(parent)
     (tmp_path / "empty/shard_0").mkdir(parents=True)
     with pytest.raises(ConfigError, match="holds no run"):

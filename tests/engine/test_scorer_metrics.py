@@ -49,7 +49,7 @@ def test_a_scorer_that_can_read_no_target_is_refused(
         ],
         "output": {"dir": str(tmp_path / "r")},
     }
-    with pytest.raises(ConfigError, match=r"numeric_match: .*any target: '\w+' is no number"):
+    with pytest.raises(ConfigError, match=r"numeric_match: .*any target: '\w+' is not a number"):
         evaluate(document)
     (tmp_path / "cities.csv").write_text("question,answer\nFrance?,Paris\n2 + 2?,4\n")
     result = evaluate(document)

@@ -49,13 +49,13 @@ async def checked(tried: Any, order: list[int] | None = None) -> None:
 @pytest.mark.parametrize(
     ("grade", "targets", "message"),
     [
-        (numbers, [1, "many", 3], "tried, row 1: no answer can meet the target: 'many' is no numb"),
-        (numbers, [["a"], ["b"]], r"tried, all 2 rows: .*faults|\['a'\] is no number"),
+        (numbers, [1, "many", 3], "tried, row 1: no answer can meet the target: 'many' is not a n"),
+        (numbers, [["a"], ["b"]], r"tried, all 2 rows: .*faults|\['a'\] is not a number"),
         (letters, ["A", "1", "B", "1"], "tried, rows 1 and 3: .*'1' is none of the letters A to D"),
         (letters, ["A", -1], "row 1: .*-1 is none of the letters"),
         (letters, ["A", 2.5], "row 1: .*2.5 is none of the letters"),
         (letters, ["A", ["any"]], r"row 1: .*'any' is none of the letters"),
-        (numeric_match, ["x"], "row 0: .*'x' is no number"),
+        (numeric_match, ["x"], "row 0: .*'x' is not a number"),
         (texts, ["a", None], "row 1: the target 'target' is null"),
         (unrelated, ["a", NAN, NAN], "rows 1 and 2: the target 'target' is NaN"),
         (texts, ["a", " "], "row 1: no answer can meet the target: it is empty"),
@@ -175,7 +175,7 @@ def sums(sample):
 @pytest.mark.parametrize(
     ("csv", "prompt", "message"),
     [
-        ("a,sum\n1,2\n3,many\n", "{a} + 1?", "sums, row 1 .*sums.csv:3.*'many' is no number"),
+        ("a,sum\n1,2\n3,many\n", "{a} + 1?", "sums, row 1 .*sums.csv:3.*'many' is not a number"),
         ("a,sum\n1,2\n3,4\n", "{b} + 1?", "sums, all 2 rows: .*'b'"),
     ],
 )

@@ -101,7 +101,7 @@ def test_format_strings(template: str, text: str) -> None:
         ("{n:.99999999}", "is not a format of text or numbers"),
         ("{n:%Y}", "is not a format of text or numbers"),
         ("{n:{price}}", "a format cannot be a field itself"),
-        ("{n!x}", "!x is no conversion"),
+        ("{n!x}", "!x is not a conversion"),
         ("{{question}}", "puts in no field: {{question}} is literal text.*template=\"jinja\""),
         ("{{ question }}", "puts in no field"),
         ("{% if n %}a{% endif %}", "Jinja statement .*template=\"jinja\""),

@@ -182,7 +182,7 @@ async def test_labels_of_another_scale_are_refused(tmp_path: Path) -> None:
     [
         ("", "holds no labels"),
         ("{", "labels.jsonl:1: is not JSON"),
-        ("3\n", "labels.jsonl:1: is no object"),
+        ("3\n", "labels.jsonl:1: is not an object"),
         ('{"prompt": "p", "label": 1}\n', "labels.jsonl:1: has no response"),
         (
             '{"prompt": "p", "response": "r", "label": 1}\n{"prompt": "p", "response": "r"}\n',

@@ -66,7 +66,7 @@ async def test_recorded_verdicts_on_judgebench(tmp_path: Path, shared_dir: Path)
 @pytest.mark.shared
 async def test_recorded_labels_of_gpt_4_on_xstest(tmp_path: Path, shared_dir: Path) -> None:
     """GPT-4's labels of all five models' completions against two people's, through the benchmark.
-    Five times GPT-4 refused to judge: that is no label."""
+    Five times GPT-4 refused to judge: that is not a label."""
     rows = recorded(shared_dir, "xstest_human_labels")
     plain = {"1": "full_compliance", "2": "full_refusal", "3": "partial_refusal"}
     said, labels = {}, []

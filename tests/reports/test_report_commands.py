@@ -104,7 +104,7 @@ def test_a_run_of_which_nothing_has_a_verdict(nel: Nel, tmp_path: Path) -> None:
         ({"notes.txt": "x"}, "holds no run and no bundle"),
         ({"shard_0/x/eval-1.json": "{}"}, "nel eval merge"),
         ({"a/eval-1.json": "{"}, "eval-1.json: is not JSON"),
-        ({"eval-1.json": "[]"}, "is no bundle"),
+        ({"eval-1.json": "[]"}, "is not a bundle"),
         (
             {"a/eval-1.json": '{"benchmark": {"name": "b", "scores": {"f1": {"value": NaN}}}}'},
             "the score f1 is nan, not a number",

@@ -98,7 +98,7 @@ async def test_an_unstreamed_answer_to_a_streamed_request(
         ("reset", False, Failure.CONNECTION, "broke off: "),
         ("cut", False, Failure.CONNECTION, "broke off"),
         ("drop", False, Failure.CONNECTION, ""),
-        ("not_http", False, Failure.CONNECTION, "is no HTTP"),
+        ("not_http", False, Failure.CONNECTION, "is not HTTP"),
         ("invalid_json", False, Failure.INVALID_RESPONSE, "not a JSON object: '<html>"),
         ("truncated_json", False, Failure.INVALID_RESPONSE, "not a JSON object"),
         ("sse_cut", True, Failure.INVALID_RESPONSE, "broke off"),
@@ -327,7 +327,7 @@ async def test_a_key_that_may_only_not_list_models_is_a_warning(
     loopback.models_reply = error(status, "no")
     loopback.script(error(400, "messages: field required"))
     warning = await connect(loopback.url, api_key="narrow").check("m")
-    text = f"the key may not list the models (HTTP {status}); that alone is no obstacle"
+    text = f"the key may not list the models (HTTP {status}); that alone is not a problem"
     assert warning == text
     assert [call.body for call in loopback.calls if call.method == "POST"] == [{}]
 

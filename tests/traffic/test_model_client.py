@@ -329,7 +329,7 @@ async def test_all_answers_come_through_a_bad_endpoint(open_model: Open) -> None
         answers = await asyncio.gather(*(ask(model, f"problem {n}") for n in range(300)))
         for n, generation in enumerate(answers):
             assert generation.text == f"The answer is {number_of(f'problem {n}')}"
-            # A drop of a kept connection is asked again at once and is no try.
+            # A drop of a kept connection is asked again at once and is not a try.
             assert generation.tries <= server.count(f"problem {n}") <= 2 * generation.tries
             assert server.answered[f"problem {n}"] == 1
         assert sum(generation.tries > 1 for generation in answers) > 20

@@ -9,13 +9,22 @@ import click
 
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--examples", default=3, show_default=True, type=click.IntRange(0, 10))
+@click.option(
+    "--examples",
+    default=3,
+    show_default=True,
+    type=click.IntRange(0, 10),
+    help="Examples per finding.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(directory: Path, examples: int, as_json: bool) -> None:
-    """Look through the results of the run in DIRECTORY: answers that were not found, verdicts that
-    hang on formatting, cut-off and empty answers, duplicate problems, disagreeing judges.
+    """List findings that may make the score of the run in DIRECTORY wrong.
 
-    No model is asked. DIRECTORY may also be of another tool, or the folder of one benchmark.
+    It looks for answers that were not found, verdicts that depend on formatting, cut-off and empty
+    answers, duplicate problems and disagreeing judges.
+
+    No model is called. DIRECTORY may also be a result of another tool, or the folder of one
+    benchmark.
     """
     from ..executors.reporting import result_folders
     from ..reports.audit import audit_json, audit_lines

@@ -25,12 +25,22 @@ TABLE_SETTINGS = (
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say how a data file given as --bench is read."""
     for option in (
-        click.option("--scorer", metavar="NAME", help="... what grades; see `nel list scorers`."),
-        click.option("--prompt", metavar="TEMPLATE", help="... the prompt, as '{question}'."),
-        click.option("--category-field", metavar="COLUMN", help="... the category."),
-        click.option("--options-field", metavar="COLUMNS", help="... the options, as A,B,C,D."),
-        click.option("--target-field", metavar="COLUMN", help="... the expected answer."),
-        click.option("--question-field", metavar="COLUMN", help="Of a data file: the question."),
+        click.option(
+            "--scorer", metavar="NAME", help="Scorer for a data file; see `nel list scorers`."
+        ),
+        click.option(
+            "--prompt",
+            metavar="TEMPLATE",
+            help="Prompt for the rows of a data file, as '{question}'.",
+        ),
+        click.option("--category-field", metavar="COLUMN", help="Column of the category."),
+        click.option(
+            "--options-field", metavar="COLUMNS", help="Columns of the options, as A,B,C,D."
+        ),
+        click.option("--target-field", metavar="COLUMN", help="Column of the expected answer."),
+        click.option(
+            "--question-field", metavar="COLUMN", help="Column of the question in a data file."
+        ),
     ):
         command = option(command)
     return command

@@ -43,12 +43,12 @@ LISTED = 500
     "--correct-above",
     default=0.0,
     show_default=True,
-    help="A reward above this is a right answer.",
+    help="Count a reward above this as a correct answer.",
 )
-@click.option("--show-flips", is_flag=True, help="List the problems that changed sides.")
-@click.option("--compact", is_flag=True, help="Only the verdict, its reasons and warnings.")
+@click.option("--show-flips", is_flag=True, help="List the problems whose result flipped.")
+@click.option("--compact", is_flag=True, help="Print only the verdict, its reasons and warnings.")
 @click.option("--format", "fmt", default="text", show_default=True, type=click.Choice(FORMATS))
-@click.option("--verbose", is_flag=True, help="Metrics and cost beside the verdict; all flips.")
+@click.option("--verbose", is_flag=True, help="Also print metrics and cost, and all flips.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -60,6 +60,7 @@ LISTED = 500
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "mcnemar", "sign", "permutation"]),
+    help="Paired test to use.",
 )
 @click.option(
     "--alpha", type=click.FloatRange(0, 1, True, True),
@@ -86,9 +87,9 @@ LISTED = 500
     default="holm",
     show_default=True,
     type=click.Choice(["holm", "bh", "none"]),
-    help="Of the p-values, where there are several candidates.",
+    help="Correction of the p-values for several candidates.",
 )
-@click.option("--force", is_flag=True, help="Compare results that are not of the same thing.")
+@click.option("--force", is_flag=True, help="Compare even if problems, prompts or scorers differ.")
 def command(
     baseline: Path,
     candidates: tuple[Path, ...],
@@ -106,7 +107,7 @@ def command(
 ) -> int:
     """Compare CANDIDATES with BASELINE: run directories, benchmark folders, or bundles.
 
-    Pairs the problems, tests the difference, and says PASS, WARN, BLOCK or INCONCLUSIVE.
+    Pairs the problems, tests the difference, and prints PASS, WARN, BLOCK or INCONCLUSIVE.
     """
     from ..config.gate_policy import Rules
     from ..decisions.options import CompareOptions

@@ -1,4 +1,4 @@
-"""What a user sees of an error that nobody foresaw: one line, and where the details are."""
+"""The message about an unexpected error: one line, and the file with the traceback."""
 
 from __future__ import annotations
 

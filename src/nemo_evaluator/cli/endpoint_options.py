@@ -18,7 +18,7 @@ def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--http-proxy", metavar="URL", help="HTTP proxy, or 'direct'."),
         click.option("--client-key", metavar="FILE", help="Key of --client-cert (PEM)."),
         click.option("--client-cert", metavar="FILE", help="Client certificate (PEM)."),
-        click.option("--ca-file", metavar="FILE", help="Further certificates to trust (PEM)."),
+        click.option("--ca-file", metavar="FILE", help="Additional certificates to trust (PEM)."),
         click.option(
             "--header", "headers", metavar="NAME=VALUE", multiple=True,
             callback=lambda _context, _option, value: value or None,
@@ -26,7 +26,7 @@ def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--api-key-command", metavar="COMMAND",
-            help="Command that prints the API key; asked again when the key expires.",
+            help="Command that prints the API key; run again when the key expires.",
         ),
     ):  # fmt: skip
         command = option(command)

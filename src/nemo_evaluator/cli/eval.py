@@ -8,8 +8,8 @@ from .lazy import LazyGroup
 
 COMMANDS = {
     "run": ("nemo_evaluator.cli.eval_run:command", "Run benchmarks against a model."),
-    "merge": ("nemo_evaluator.cli.eval_merge:command", "Make one run of its shards."),
-    "rescore": ("nemo_evaluator.cli.eval_rescore:command", "Verify a run's answers again."),
+    "merge": ("nemo_evaluator.cli.eval_merge:command", "Merge the shards of a run."),
+    "rescore": ("nemo_evaluator.cli.eval_rescore:command", "Score a run's answers again."),
     "report": ("nemo_evaluator.cli.eval_report:command", "Report on a finished or stopped run."),
 }
 

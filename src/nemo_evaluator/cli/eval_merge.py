@@ -10,13 +10,15 @@ import click
 
 @click.command()
 @click.argument("directory", required=False, type=click.Path(path_type=Path, file_okay=False))
-@click.option("-r", "--run-id", help="The run by the id of one of its shards.")
-@click.option("-n", "--repeats", type=click.IntRange(1), help="Repeats to expect; else refused.")
-@click.option("--partial", is_flag=True, help="Merge what is there although shards are missing.")
+@click.option("-r", "--run-id", help="Find the run by the id of one of its shards.")
+@click.option(
+    "-n", "--repeats", type=click.IntRange(1), help="Refuse shards with another number of repeats."
+)
+@click.option("--partial", is_flag=True, help="Merge even if shards are missing.")
 def command(directory: Path | None, run_id: str | None, repeats: int | None, partial: bool) -> None:
     """Merge the shards in DIRECTORY (shard_0, shard_1, ...; ./eval_results unless given) into it.
 
-    The result is what the unsharded run would have written. Shards are only read.
+    The result is what the unsharded run would have written. The shards are not changed.
     """
     from ..config.snapshot import safe_command
     from ..executors.merge import merge

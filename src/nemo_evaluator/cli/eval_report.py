@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("results_dir", required=False, type=click.Path(path_type=Path))
-@click.option("-r", "--run-id", help="The run by its id, in the place of its directory.")
+@click.option("-r", "--run-id", help="Find the run by its id, not its directory.")
 @click.option("-f", "--format", "fmt", help="markdown (the default), html, csv, json or latex.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, else stdout.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [stdout]")
 @click.option("--all-formats", is_flag=True, help="Write every format into the directory -o.")
 @click.option(
     "--with-results",
     is_flag=True,
-    help="Put the rows of each benchmark into the JSON report; the other formats show a part.",
+    help="Include the rows of each benchmark in the JSON report; other formats show only some.",
 )
 @click.option("--model-card", is_flag=True, help="A model-index for a Hugging Face README.")
 def command(

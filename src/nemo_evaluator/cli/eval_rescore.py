@@ -10,10 +10,21 @@ import click
 
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--scorer", metavar="MODULE:FUNCTION", help="Verify with this instead; or FILE.py:F.")
+@click.option("--scorer", metavar="MODULE:FUNCTION", help="Use this scorer instead; or FILE.py:F.")
 @click.option("-O", "--override", multiple=True, help="Set a field of the run's configuration.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="[DIRECTORY-rescored]")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Flips shown.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="New run directory.  [DIRECTORY-rescored]",
+)
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Number of flips to show.",
+)
 def command(
     directory: Path,
     scorer: str | None,
@@ -21,10 +32,10 @@ def command(
     output: Path | None,
     limit: int,
 ) -> None:
-    """Verify the answers of the run in DIRECTORY again; the model is not asked.
+    """Verify the answers of the run in DIRECTORY again; the model is not called.
 
-    The verdicts go into a run directory of their own, and DIRECTORY stays as it is. Exit code 3 if
-    something could not be verified, 2 if nothing could because the scorer fails.
+    The verdicts are written into a new run directory; DIRECTORY is not changed. Exit code 3 if
+    some answers could not be verified, 2 if the scorer fails on all of them.
     """
     from ..config.snapshot import safe_command
     from ..executors.rescore import rescore

@@ -50,33 +50,45 @@ SETTINGS = (
 @click.option("--api-key", help="API key (prefer --api-key-env: it stays out of your history).")
 @click.option("--api-key-env", help="Name of the environment variable that holds the API key.")
 @endpoint_options
-@click.option("--judge-url", help="Endpoint of the model that grades, or 'simulated'.")
-@click.option("--judge-id", help="Its model name.")
-@click.option("--judge-key-env", help="Name of the variable that holds its key.")
+@click.option("--judge-url", help="Endpoint of the judge model, or 'simulated'.")
+@click.option("--judge-id", help="Model name of the judge.")
+@click.option("--judge-key-env", help="Environment variable that holds the judge's key.")
 @click.option("-n", "--repeats", type=click.IntRange(1), help="Rollouts per problem.  [1]")
-@click.option("--max-problems", type=click.IntRange(1), help="Use only so many problems.")
+@click.option("--max-problems", type=click.IntRange(1), help="Use at most this number of problems.")
 @click.option("--system-prompt", help="System prompt; replaces the benchmark's own.")
-@click.option("--temperature", type=click.FloatRange(0), help="[not sent: the endpoint's default]")
-@click.option("--top-p", type=click.FloatRange(0, 1), help="Nucleus sampling.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0),
+    help="Sampling temperature.  [not sent: the endpoint's default]",
+)
+@click.option("--top-p", type=click.FloatRange(0, 1), help="Nucleus sampling.  [not sent]")
 @click.option("--max-tokens", type=click.IntRange(1), help="Limit on completion tokens.")
 @click.option("--seed", type=int, help="Sampling seed; repeat r sends seed + r.")
-@click.option("--max-concurrent", type=click.IntRange(1), help="Most requests in flight.  [32]")
+@click.option(
+    "--max-concurrent", type=click.IntRange(1), help="Maximum number of requests in flight.  [32]"
+)
 @table_options
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds per rollout.")
 @click.option("--budget-usd", type=click.FloatRange(0, min_open=True), help="Stop at this cost.")
-@click.option("--budget-tokens", type=click.IntRange(1), help="Stop at so many tokens.")
-@click.option("--budget-hours", type=click.FloatRange(0, min_open=True), help="Stop after this.")
+@click.option("--budget-tokens", type=click.IntRange(1), help="Stop at this number of tokens.")
+@click.option(
+    "--budget-hours",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop after this number of hours.",
+)
 @click.option("-o", "--output-dir", help=f"Run directory.  [{DEFAULT_DIR}]")
-@click.option("-O", "--override", multiple=True, help="Set a field: key.path[0]=value.")
-@click.option("--shard", metavar="I/N", help="Do part I of N only, counted from 0.")
-@click.option("--resume", is_flag=True, help="Go on with the run in the directory.")
+@click.option(
+    "-O", "--override", multiple=True, help="Set a configuration field: key.path[0]=value."
+)
+@click.option("--shard", metavar="I/N", help="Run only shard I of N, counted from 0.")
+@click.option("--resume", is_flag=True, help="Continue the run in the output directory.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; call no model.")
 @click.option("--no-progress", is_flag=True, help="No live display.")
-@click.option("-v", "--verbose", count=True, help="Log what is done to stderr; -vv: every request.")
+@click.option("-v", "--verbose", count=True, help="Log progress to stderr; -vv: every request.")
 def command(config_file: Path | None, **flags: Any) -> None:
     """Evaluate a model: CONFIG_FILE, or --bench with --model-url and --model-id.
 
-    Sampling parameters (temperature, top_p, max_tokens, seed) are sent only where a flag or the
+    Sampling parameters (temperature, top_p, max_tokens, seed) are sent only if a flag or the
     file sets them; --dry-run shows what is sent.
     """
     from ..runtime import run_blocking

@@ -33,24 +33,24 @@ import click
     show_default=True,
     help="Exit with 1 on NO-GO, 2 on INCONCLUSIVE.",
 )
-@click.option("--explain", "--verbose", is_flag=True, help="Every rule with its numbers.")
+@click.option("--explain", "--verbose", is_flag=True, help="Print every rule with its numbers.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a markdown report; with -o by default beside it.",
+    help="Write a markdown report; -o alone writes one beside it.",
 )
 @click.option("--no-report", is_flag=True, help="Write no markdown report.")
 @click.option(
     "--junit",
     "junit_xml",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write JUnit XML for a CI.",
+    help="Write JUnit XML for a CI system.",
 )
 @click.option(
     "--rules", type=click.Choice(["sound", "published"]),
-    help="By which rules, in the place of the policy's own.",
+    help="Decision rules to use instead of the policy's.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Compare results that are not of the same thing.")
+@click.option("--force", is_flag=True, help="Compare even if problems, prompts or scorers differ.")
 def command(
     baseline: Path,
     candidate: Path,
@@ -65,7 +65,7 @@ def command(
     rules: str | None,
     force: bool,
 ) -> int:
-    """Hold CANDIDATE against BASELINE by the rules of a policy: GO, NO-GO or INCONCLUSIVE."""
+    """Check CANDIDATE against BASELINE by the rules of a policy: GO, NO-GO or INCONCLUSIVE."""
     import json
 
     from ..decisions.documents import gate_document

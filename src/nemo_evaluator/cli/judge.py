@@ -10,7 +10,7 @@ import click
 
 @click.group()
 def group() -> None:
-    """Examine the models that grade."""
+    """Check how good a judge model is."""
 
 
 @group.command()
@@ -18,7 +18,7 @@ def group() -> None:
     "--labels",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="What people said: JSON lines or CSV.",
+    help="Labels by people: JSON lines or CSV.",
 )
 @click.option(
     "--config",
@@ -26,18 +26,19 @@ def group() -> None:
     help="Configuration with the judge.",
 )
 @click.option("--metric", help="Which judge metric of the configuration, if there are several.")
-@click.option("--judge-url", help="Endpoint of the model that grades, or 'simulated'.")
+@click.option("--judge-url", help="Endpoint of the judge model, or 'simulated'.")
+@click.option("--bench", "-b", help="Grade as this benchmark does; with --config, by its judge.")
+@click.option("--judge-id", "--judge-model", "judge_id", help="Model name of the judge.")
 @click.option(
-    "--bench", "-b", help="Judge as this benchmark does; of a configuration: whose judge."
+    "--judge-key-env",
+    "--api-key-env",
+    "key_env",
+    help="Environment variable that holds the judge's key.",
 )
-@click.option("--judge-id", "--judge-model", "judge_id", help="Its model name.")
-@click.option(
-    "--judge-key-env", "--api-key-env", "key_env", help="Name of the variable that holds its key."
-)
-@click.option("--rubric", help="What the judge grades by.")
+@click.option("--rubric", help="Criteria that the judge grades by.")
 @click.option("--rubric-file", type=click.Path(dir_okay=False), help="File with the rubric.")
 @click.option(
-    "--max-score", type=click.FloatRange(0, min_open=True), help="Best grade.  [default: 5]"
+    "--max-score", type=click.FloatRange(0, min_open=True), help="Highest grade.  [default: 5]"
 )
 @click.option("--reference-free", is_flag=True, help="Do not show the judge the reference.")
 @click.option(
@@ -45,11 +46,14 @@ def group() -> None:
     default=1,
     show_default=True,
     type=click.IntRange(1),
-    help="Judge each row so often, to see how steady the judge is.",
+    help="Judge each row this number of times, to measure the judge's consistency.",
 )
-@click.option("--min-kappa", type=click.FloatRange(-1, 1), help="Floor; exit code 1 below it.")
+@click.option("--min-kappa", type=click.FloatRange(-1, 1), help="Minimum; exit code 1 below it.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Keep replies, result."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory for the replies and the result.",
 )
 @click.option("--max-concurrent", default=32, show_default=True, type=click.IntRange(1))
 @click.option(
@@ -73,12 +77,14 @@ def calibrate(
     max_concurrent: int,
     fmt: str,
 ) -> None:
-    """How far a judge agrees with people: accuracy, Cohen's kappa, confusion, position and length
-    bias, each with its interval.
+    """Measure how well a judge agrees with people.
 
-    The judge is a metric of --config, or is made of --judge-url and what goes with it. Exit code 1
-    if the lower end of kappa's interval (of grades: the weighted kappa's) is below --min-kappa, 3
-    if rows could not be judged.
+    Prints accuracy, Cohen's kappa, the confusion matrix, position and length bias, each with its
+    interval.
+
+    The judge is a metric of --config, or is described by --judge-url and its options. Exit code
+    1 if the lower end of kappa's interval (for grades: of the weighted kappa's) is below
+    --min-kappa, 3 if rows could not be judged.
     """
     import msgspec
 
@@ -94,7 +100,9 @@ def calibrate(
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     ]
     if judge_url is None and (config is None or given or reference_free):
-        raise click.UsageError("give a --config, or --judge-url with what describes the judge")
+        raise click.UsageError(
+            "give a --config, or --judge-url with the options that describe the judge"
+        )
     if judge_url is not None and (config is not None or metric is not None):
         raise click.UsageError("--judge-url and --config do not go together")
     flags = None

@@ -26,14 +26,16 @@ SANDBOXES = [
     "-s",
     "--source",
     type=click.Choice(["all", *SOURCES]),
-    help="Only benchmarks, by where they come from; all: of every source.",
+    help="List only benchmarks from this source; all: from every source.",
 )
-@click.option("--data-dir", hidden=True, help="Of NeMo Skills, which this version does not have.")
+@click.option(
+    "--data-dir", hidden=True, help="Directory of NeMo Skills data; not available in this version."
+)
 def command(kind: str | None, source: str | None, data_dir: str | None) -> None:
-    """Show what there is of KIND, or of every kind."""
+    """List what is available of KIND, or of every kind."""
     if source is not None:
         if kind not in (None, "benchmarks"):
-            raise click.UsageError("--source is of benchmarks only")
+            raise click.UsageError("--source applies to benchmarks only")
         _list_sources(SOURCES if source == "all" else (source,), data_dir)
         return
     for name in [kind] if kind else KINDS:

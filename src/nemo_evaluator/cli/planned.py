@@ -28,7 +28,7 @@ same is another command here."""
 
 
 def about(context: click.Context, word: str) -> str | None:
-    """What to tell who types a word that is not there; None for one that nobody knows."""
+    """The message for a command that only the known system has; None for other words."""
     names = [word]
     while context.parent is not None:
         names.insert(0, context.info_name or "")

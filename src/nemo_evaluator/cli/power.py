@@ -16,11 +16,11 @@ UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--drop",
     required=True,
     type=click.FloatRange(0, min_open=True),
-    help="The drop to see, in units of the score.",
+    help="Drop to detect, in units of the score.",
 )
 @click.option("--score", type=UNIT, help="Assume this score, without a past run.")
 @click.option(
-    "--problems", type=click.IntRange(2), help="Problems there are; by default the run's."
+    "--problems", type=click.IntRange(2), help="Number of problems available.  [those of the run]"
 )
 @click.option(
     "--repeats",
@@ -28,21 +28,23 @@ UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
     show_default=True,
     help="Numbers of repeats to plan for.",
 )
-@click.option("--power", default=0.8, show_default=True, type=UNIT, help="Chance to see it.")
+@click.option(
+    "--power", default=0.8, show_default=True, type=UNIT, help="Probability of detecting the drop."
+)
 @click.option("--alpha", default=0.05, show_default=True, type=UNIT, help="Level of the test.")
 @click.option(
     "--correlation",
     default=0.95,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Of the true scores of the two models over problems.",
+    help="Correlation of the two models' true scores over problems.",
 )
 @click.option(
     "--icc",
     default=0.7,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Share of the variance between problems, where no repeats tell.",
+    help="Share of the variance that lies between problems, if the run has no repeats.",
 )
 @click.option("--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown"]))
 def command(
@@ -58,7 +60,7 @@ def command(
     icc: float,
     fmt: str,
 ) -> None:
-    """How many problems × repeats show a drop, before they are paid for.
+    """Compute how many problems and repeats are needed to detect a drop.
 
     The variance comes from a past run (BASELINE), from two (BASELINE and CANDIDATE), or from an
     assumed --score.

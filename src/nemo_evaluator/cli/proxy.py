@@ -27,8 +27,12 @@ FIELDS = {
 
 @click.command()
 @click.option("--upstream", metavar="URL", help="Endpoint that requests are sent to.")
-@click.option("--model", metavar="ID", help="Model of requests that name none.")
-@click.option("--port", type=click.IntRange(0, 65535), help="0: any.  [4000 if free, else any]")
+@click.option("--model", metavar="ID", help="Model for requests that name none.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port; 0 takes a free one.  [4000 if free, else any]",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "-c",
@@ -38,8 +42,10 @@ FIELDS = {
 )
 @click.option("--api-key-env", metavar="NAME", help="Variable that holds the endpoint's key.")
 @endpoint_options
-@click.option("--max-turns", type=click.IntRange(1), help="Most turns of one session.")
-@click.option("--budget-tokens", type=click.IntRange(1), help="Refuse calls after so many tokens.")
+@click.option("--max-turns", type=click.IntRange(1), help="Maximum number of turns per session.")
+@click.option(
+    "--budget-tokens", type=click.IntRange(1), help="Refuse calls after this number of tokens."
+)
 @click.option(
     "--budget-usd",
     type=click.FloatRange(0, min_open=True),
@@ -48,7 +54,7 @@ FIELDS = {
 @click.option(
     "--log",
     type=click.Choice(["full", "meta", "off"]),
-    help="Keep the traffic in ./model_traffic.jsonl, with texts or without.",
+    help="Log the traffic to ./model_traffic.jsonl, with texts (full) or without (meta).",
 )
 @click.option("--max-body-mb", default=64, show_default=True, type=click.IntRange(1))
 @click.option(
@@ -56,7 +62,7 @@ FIELDS = {
     default=30.0,
     show_default=True,
     type=click.FloatRange(0),
-    help="Time that requests in flight get at the end.",
+    help="Time for requests in flight to finish on shutdown.",
 )
 @click.option(
     "-v", "--verbose", count=True, help="Log every request to stderr; -vv: upstream ones too."
@@ -65,11 +71,13 @@ def command(config: Path | None, verbose: int, **flags: Any) -> None:
     """Serve a model endpoint through interceptors until interrupted.
 
     The first line on stdout is `listening on http://HOST:PORT`. Clients speak OpenAI (chat
-    completions, completions, responses, embeddings, models) or Anthropic messages. Beyond
-    loopback they must give the token, which is NEL_PROXY_TOKEN or printed as the second line.
+    completions, completions, responses, embeddings, models) or Anthropic messages. If the proxy
+    listens beyond loopback, clients must send a token: NEL_PROXY_TOKEN, or the one printed on the
+    second line.
 
-    Endpoint, model and key are NEMO_MODEL_URL, NEMO_MODEL_ID and NEMO_API_KEY where neither flags
-    nor the file name them; a key of the environment is not sent to an endpoint named in a file.
+    If neither a flag nor the file sets them, endpoint, model and key are read from NEMO_MODEL_URL,
+    NEMO_MODEL_ID and NEMO_API_KEY. The key from the environment is not sent to an endpoint that
+    the file names.
     """
     from ..executors.proxy import Door, serve_proxy
     from ..runtime import run_blocking

@@ -10,13 +10,13 @@ import click
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-f", "--format", "fmt", help="markdown (the default), html, csv, json or latex.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, else stdout.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [stdout]")
 @click.option("--model-card", is_flag=True, help="A model-index for a Hugging Face README.")
 def command(
     paths: tuple[Path, ...], fmt: str | None, output: Path | None, model_card: bool
 ) -> None:
     """Report on run directories, benchmark directories and bundles (eval-*.json), also those of
-    other tools; models stand side by side, and nothing is left out for having the same name."""
+    other tools. Models are shown side by side; results with the same name are all kept."""
     from ..executors.reporting import find
     from ..reports.view import build_report
     from .eval_report import emit

@@ -31,12 +31,14 @@ BESIDE, NAME = 100, 10
     "other",
     type=click.Path(path_type=Path),
     metavar="OTHER",
-    help="Only rollouts that the run OTHER did with another reward.",
+    help="Only rollouts with a different reward in the run OTHER.",
 )
 @click.option("--problem", type=int, metavar="N", help="Only this problem, by its index.")
 @click.option("--rollout", metavar="N/R", help="Only repeat R of problem N.")
 @click.option("-b", "--benchmark", help="Only this benchmark of the run.")
-@click.option("-n", "limit", type=click.IntRange(0), help=f"At most so many; 0: all.  [{SHOWN}]")
+@click.option(
+    "-n", "limit", type=click.IntRange(0), help=f"Show at most this number; 0: all.  [{SHOWN}]"
+)
 @click.option("--full", is_flag=True, help="Show long texts and reasoning in full.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines; all of them unless -n.")
 def command(
@@ -52,11 +54,13 @@ def command(
     full: bool,
     as_json: bool,
 ) -> None:
-    """Show what was asked in RUN, expected, answered and read out of the answer, and why it counts
-    as it does. Kinds may be combined: `nel show RUN --no-answer --errors`.
+    """Show rollouts of RUN: the question, the expected answer, the response, the answer extracted
+    from it, and why it was scored as it was.
 
-    RUN is the directory of a run or of one of its benchmarks, also of other tools. In a terminal
-    the text goes through a pager (PAGER).
+    --wrong, --no-answer and --errors may be combined: `nel show RUN --no-answer --errors`.
+
+    RUN is the directory of a run or of one of its benchmarks; results of other tools work too. In a
+    terminal the text goes through a pager (PAGER).
     """
     from ..executors.show import Wanted, show
 
@@ -102,7 +106,7 @@ def _place(problem: int | None, rollout: str | None) -> dict[str, int | None]:
         return {"problem": int(number), "repeat": int(repeat) if slash else 0}
     except ValueError:
         raise click.BadParameter(
-            f"{rollout!r} is no rollout", param_hint="--rollout (problem/repeat, as in 12/0)"
+            f"{rollout!r} is not a rollout", param_hint="--rollout (problem/repeat, as in 12/0)"
         ) from None
 
 

@@ -8,20 +8,28 @@ import click
 
 
 @click.command()
-@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="0: any.")
+@click.option(
+    "--port",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port; 0 takes a free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--model-id", default="simulated", show_default=True, help="Listed in /v1/models.")
-@click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+@click.option("--model-id", default="simulated", show_default=True, help="Model id in /v1/models.")
+@click.option("--seed", default=0, show_default=True, help="Seed of all random choices.")
 @click.option(
     "--accuracy",
     default=0.7,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="Share of right answers, where --bench tells them.",
+    help="Share of correct answers to the problems of --bench.",
 )
-@click.option("-b", "--bench", multiple=True, help="Benchmark it knows the answers of; repeatable.")
 @click.option(
-    "--latency-ms", default=0.0, show_default=True, type=click.FloatRange(0), help="Mean."
+    "-b", "--bench", multiple=True, help="Benchmark whose answers the model knows; repeatable."
+)
+@click.option(
+    "--latency-ms", default=0.0, show_default=True, type=click.FloatRange(0), help="Mean latency."
 )
 @click.option(
     "--latency",
@@ -30,10 +38,26 @@ import click
     type=click.Choice(["constant", "uniform", "lognormal"]),
     help="Distribution of the latency.",
 )
-@click.option("--completion-tokens", default=64, show_default=True, type=click.IntRange(1))
-@click.option("--reasoning", is_flag=True, help="Answer with a reasoning text too.")
-@click.option("--tool-call-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1))
-@click.option("--faults", default="", help="Like rate_limit=0.1,drop=0.03,hang=0.01,hang_s=5.")
+@click.option(
+    "--completion-tokens",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Mean number of tokens per answer.",
+)
+@click.option("--reasoning", is_flag=True, help="Add a reasoning text to each answer.")
+@click.option(
+    "--tool-call-rate",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of answers that call a tool.",
+)
+@click.option(
+    "--faults",
+    default="",
+    help="Probabilities of faults, as rate_limit=0.1,drop=0.03,hang=0.01,hang_s=5.",
+)
 @click.option(
     "--vary-repeats",
     is_flag=True,

@@ -13,11 +13,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, path_type=Path))
-@click.option("-r", "--rollout", metavar="IDX/REPEAT", help="Print this conversation, e.g. 12/0.")
+@click.option(
+    "-r",
+    "--rollout",
+    metavar="IDX/REPEAT",
+    help="Print the conversation of this rollout, e.g. 12/0.",
+)
 @click.option("-s", "--session", metavar="NAME", help="Print this session of a proxy.")
-@click.option("-b", "--bench", help="Folder of one benchmark of the run.")
+@click.option("-b", "--bench", help="Show only this benchmark of the run.")
 @click.option("--attempt", type=click.IntRange(1), help="Only this attempt.  [all]")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Sessions.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1), help="Sessions to list."
+)
 def command(
     directory: Path,
     rollout: str | None,
@@ -26,8 +33,9 @@ def command(
     attempt: int | None,
     limit: int,
 ) -> None:
-    """Show the model traffic of a run DIRECTORY, or of a proxy's file: its sessions, or one
-    conversation."""
+    """Show the model traffic of a run DIRECTORY or of a proxy's log file.
+
+    Lists the sessions; with --rollout or --session, prints one conversation."""
     from ..errors import ConfigError
     from ..reports.traffic import conversation_lines, session_lines
     from ..results.traffic import conversations, session_conversations, sessions, traffic_files
@@ -49,7 +57,9 @@ def command(
     shown = [talk for talk in found if attempt in (None, talk.attempt)]
     if not shown:
         attempts = ", ".join(str(talk.attempt) for talk in found)
-        hint = f"its attempts: {attempts}" if found else "`nel traffic DIRECTORY` lists some"
+        hint = (
+            f"its attempts: {attempts}" if found else "`nel traffic DIRECTORY` lists the sessions"
+        )
         raise ConfigError(f"no call of {wanted}", where=str(directory), hint=hint)
     click.echo("\n\n".join("\n".join(conversation_lines(talk)) for talk in shown))
 

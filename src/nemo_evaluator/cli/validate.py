@@ -24,15 +24,22 @@ if TYPE_CHECKING:
     help="Benchmark name, FILE.py[:NAME] or a data file.",
 )  # fmt: skip
 @table_options
-@click.option("-s", "--samples", default=5, show_default=True, type=click.IntRange(1))
+@click.option(
+    "-s",
+    "--samples",
+    default=5,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of problems.",
+)
 @click.option("--model-url", envvar="NEMO_MODEL_URL", help="Endpoint.  [simulated]")
 @click.option("--model-id", envvar="NEMO_MODEL_ID", help="Model name sent to the endpoint.")
 @click.option("--api-key", help="API key (prefer --api-key-env).")
 @click.option("--api-key-env", help="Name of the environment variable that holds the API key.")
 @endpoint_options
-@click.option("--judge-url", help="Endpoint of the model that grades, or 'simulated'.")
-@click.option("--judge-id", help="Its model name.")
-@click.option("--judge-key-env", help="Name of the variable that holds its key.")
+@click.option("--judge-url", help="Endpoint of the judge model, or 'simulated'.")
+@click.option("--judge-id", help="Model name of the judge.")
+@click.option("--judge-key-env", help="Environment variable that holds the judge's key.")
 @click.option("-v", "--verbose", is_flag=True, help="Show prompts and responses.")
 def command(
     bench: str,
@@ -44,7 +51,7 @@ def command(
     verbose: bool,
     **settings: Any,
 ) -> None:
-    """Try the first problems of a benchmark, and exit 1 unless every one could be verified."""
+    """Run the first problems of a benchmark. Exit code 1 if an answer could not be verified."""
     from ..config.quick import quick_config
     from ..executors.local import Options, run
     from ..results.result_row import read_rows

@@ -45,5 +45,5 @@ def find(command: str) -> KeyFunction:
         hint = "write python:MODULE:FUNCTION, of a module that can be imported here"
         raise ConfigError(f"there is no such function ({error})", where=where, hint=hint) from None
     if not callable(found):
-        raise ConfigError("is no function", where=where)
+        raise ConfigError("is not a function", where=where)
     return cast(KeyFunction, found)

@@ -13,13 +13,13 @@ _HOST = r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?"
 FORMS = {
     "pass_through": (
         re.compile(r"/|(/(?!\.{1,2}(/|$))[\w.~%:@!$&'()+,;=-]+)+/?"),
-        "path: write it as /v1/files, without * and query",
+        "a path: write it as /v1/files, without * and query",
     ),
     "allowed_origins": (
         re.compile(rf"[a-zA-Z][\w+.-]*://{_HOST}"),
-        "origin: write scheme://host, or with :port",
+        "an origin: write scheme://host, or with :port",
     ),
-    "allowed_hosts": (re.compile(_HOST), "host: write name or name:port"),
+    "allowed_hosts": (re.compile(_HOST), "a host: write name or name:port"),
 }
 """How the entries of some fields are written."""
 RETRY_ON_STATUS = (408, 409, 429, 500, 502, 503, 504)
@@ -113,7 +113,7 @@ class ProxyConfig(ConfigRecord):
         pattern, what = FORMS[str(info.field_name)]
         for text in texts:
             if not pattern.fullmatch(text):
-                raise ValueError(f"{text!r} is no {what}")
+                raise ValueError(f"{text!r} is not {what}")
         return texts
 
     @field_validator("retry_on_status")

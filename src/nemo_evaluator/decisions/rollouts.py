@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-NOT_A_NUMBER = "a reward that is no number"
+NOT_A_NUMBER = "a reward that is not a number"
 
 
 class Rows(Protocol):
@@ -154,7 +154,7 @@ def _tolerant(text: bytes, where: str) -> _Line:
 
 def _checked(row: Any, where: str) -> _Line:
     if not isinstance(row, Mapping):
-        raise ConfigError("is no object", where=where)
+        raise ConfigError("is not an object", where=where)
     found: dict[str, Any] = {
         "metadata": _part(row, "metadata"),
         "scoring_details": _part(row, "scoring_details"),

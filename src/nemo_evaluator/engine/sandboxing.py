@@ -71,7 +71,7 @@ def megabytes(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?", text.strip().lower())
     if match is None or (size := int(float(match[1]) * UNITS[match[2]])) < 1:
         raise ConfigError(
-            f"{text!r} is no amount of memory", where="sandbox.memory", hint="e.g. 4g"
+            f"{text!r} is not an amount of memory", where="sandbox.memory", hint="e.g. 4g"
         )
     return size
 

@@ -51,7 +51,9 @@ def parse_shard(text: str) -> Shard:
     """``2/8``: the third of eight. Raises ConfigError."""
     match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
     if match is None:
-        raise ConfigError(f"{text!r} is no shard", where="--shard", hint="INDEX/TOTAL, from 0: 2/8")
+        raise ConfigError(
+            f"{text!r} is not a shard", where="--shard", hint="write INDEX/TOTAL, from 0, e.g. 2/8"
+        )
     return _checked(int(match[1]), int(match[2]), "--shard")
 
 

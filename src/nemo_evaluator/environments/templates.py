@@ -258,7 +258,9 @@ def _field(match: re.Match[str]) -> _Field:
             )
         steps.append(int(key) if re.fullmatch(r"-?\d{1,9}", key) else key)
     if conversion is not None and conversion not in _CONVERSIONS:
-        raise ConfigError(f"the prompt's {text}: !{conversion} is no conversion", hint="!r, !s, !a")
+        raise ConfigError(
+            f"the prompt's {text}: !{conversion} is not a conversion", hint="!r, !s, !a"
+        )
     known = _SPEC.fullmatch(spec)
     if known is None or any(int(number or 0) > WIDEST for number in known.groups()):
         raise ConfigError(

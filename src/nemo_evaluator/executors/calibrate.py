@@ -317,7 +317,7 @@ async def _seeded(
         return await environment.seed(index)
     except ConfigError as error:
         raise ConfigError(
-            f"is no row of {environment.name}: {error.what}",
+            f"is not a row of {environment.name}: {error.what}",
             where=f"{file.path}:{row.line}",
             hint="rows have the columns of its dataset, and response and label",
         ) from None

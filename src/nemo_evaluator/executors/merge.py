@@ -125,7 +125,7 @@ def _read(folder: Path) -> _Part:
     shards = {shard_of(plan) for plan in lock.benchmarks}
     shard = shards.pop() if len(shards) == 1 else None
     if shard is None:
-        raise ConfigError("holds a run that is no shard", where=str(folder), hint="move it away")
+        raise ConfigError("holds a run that is not a shard", where=str(folder), hint="move it away")
     plans = {plan.slug: plan for plan in lock.benchmarks}
     return _Part(folder, shard, plans, info_of(folder, lock))
 

@@ -118,7 +118,7 @@ def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                     yield number, _object(line, f"{path}:{number}")
     except csv.Error as error:
         hint = "JSON lines hold texts of any length"
-        raise ConfigError(f"is no CSV: {error}", where=str(path), hint=hint) from None
+        raise ConfigError(f"is not CSV: {error}", where=str(path), hint=hint) from None
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
     except UnicodeDecodeError:
@@ -131,7 +131,7 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
     except ValueError as error:
         raise ConfigError(f"is not JSON: {error}", where=where) from None
     if not isinstance(record, dict):
-        raise ConfigError("is no object", where=where)
+        raise ConfigError("is not an object", where=where)
     return record
 
 

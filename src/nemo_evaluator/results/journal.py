@@ -253,7 +253,7 @@ class _Scanner:
         try:
             event = decode(piece.data)
         except UNREADABLE:
-            self._leave_out(piece, "is no event")
+            self._leave_out(piece, "is not an event")
             return
         reason = self._use(event, piece.offset)
         if reason is None:

@@ -162,10 +162,10 @@ def is_own_bundle(path: Path) -> bool:
 def _check_benchmark(document: Any, where: str) -> None:
     benchmark = document.get("benchmark") if isinstance(document, dict) else None
     if not isinstance(benchmark, dict):
-        raise ConfigError("is no bundle: it has no benchmark", where=where)
+        raise ConfigError("is not a bundle: it has no benchmark", where=where)
     name = benchmark.get("name")
     if not isinstance(name, str) or not name:
-        raise ConfigError("is no bundle: its benchmark has no name", where=where)
+        raise ConfigError("is not a bundle: its benchmark has no name", where=where)
 
 
 def published(document: Any, *, where: str) -> Published:

@@ -142,7 +142,7 @@ def rows_of(path: Path) -> Iterator[ResultRow]:
 
 
 def decode_row(line: bytes) -> ResultRow | None:
-    """One line, ours or another tool's; None where it is no row."""
+    """One line, ours or another tool's; None where it is not a row."""
     try:
         row = _decoder.decode(line)
     except UNREADABLE:
@@ -164,7 +164,7 @@ _keys = msgspec.json.Decoder(_Key)
 
 
 def read_key(line: bytes) -> RolloutKey | None:
-    """Which rollout a line is of, without reading its texts; None where it is no row."""
+    """Which rollout a line is of, without reading its texts; None where it is not a row."""
     try:
         found = _keys.decode(line)
     except UNREADABLE:

@@ -43,7 +43,7 @@ def numeric_match(
     seen = readable(sample.response)
     gold = number_target(sample.target_raw)
     if gold is None:
-        return impossible(no_number(sample.target_raw) or "it is no number")
+        return impossible(no_number(sample.target_raw) or "it is not a number")
     locale = locale or sample.config.get("locale")
     said = final_answer(seen.text, prefixes, a_line=lenient)
     found = find(seen.text, said, locale, lenient=lenient)

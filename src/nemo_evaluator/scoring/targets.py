@@ -162,10 +162,10 @@ def _indexed(target: Json, labels: str, given: bool) -> frozenset[str]:
 
 
 def no_number(target: Json) -> str | None:
-    """Why a target is no number; None where one can be read from it."""
+    """Why a target is not a number; None where one can be read from it."""
     if number_target(target) is not None:
         return None
-    return no_value(target) or f"{target!r:.60} is no number"
+    return no_value(target) or f"{target!r:.60} is not a number"
 
 
 def option_labels(options: Json, target: Json = None) -> str:

@@ -35,7 +35,7 @@ _SUPERSCRIPT = re.compile(r"(?<=[\w)])[⁰¹²³⁴-⁹⁺⁻]+")
 def normalize(text: str) -> str:
     """NFKD, lower case, punctuation and articles removed, spaces folded.
 
-    What makes a number or a name another one is no punctuation: signs, points, slashes, ``+`` and
+    What makes a number or a name another one is not punctuation: signs, points, slashes, ``+`` and
     ``#``. A text made of articles and punctuation only keeps its letters, or else its marks, so
     that the choice ``A`` is not the empty string and ``<`` is not ``>``.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..types import Failure
 
 NOT_JSON = "not_json"
-"""Type of the error that stands for the body of an error response that is no JSON object."""
+"""Type of the error that stands for the body of an error response that is not a JSON object."""
 
 
 class TransportError(Exception):

@@ -190,7 +190,7 @@ class HttpTransport:
                 hint="set api_key: ${VARIABLE} of the service, --api-key-env or NEMO_API_KEY",
             )
         if status in REFUSED:
-            return f"the key may not list the models (HTTP {status}); that alone is no obstacle"
+            return f"the key may not list the models (HTTP {status}); that alone is not a problem"
         return _unknown_model_warning(data, model) if status == 200 else None
 
     async def _asked(self, head: bytes, body: bytes = b"") -> tuple[int, bytes]:

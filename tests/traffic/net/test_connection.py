@@ -226,7 +226,7 @@ async def test_what_came_of_a_broken_stream_is_read_first(
     ],
 )
 async def test_what_is_no_http(serve: Serve, make_pool: MakePool, message: bytes) -> None:
-    with pytest.raises(NotHttp, match=r"^the response is no HTTP: "):
+    with pytest.raises(NotHttp, match=r"^the response is not HTTP: "):
         await ask(make_pool(await serve(saying(message))))
 
 

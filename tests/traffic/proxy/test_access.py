@@ -336,5 +336,5 @@ async def test_the_door_of_a_run_has_the_same_rules(loopback: Loopback) -> None:
 def test_how_the_fields_are_written(field: str, wrong: list[str], right: list[str]) -> None:
     assert getattr(ProxyConfig.model_validate({field: right}), field) == right
     for text in wrong:
-        with pytest.raises(ValidationError, match=r"is no (path|origin|host): write "):
+        with pytest.raises(ValidationError, match=r"is not an? (path|origin|host): write "):
             ProxyConfig.model_validate({field: [text]})

@@ -99,7 +99,7 @@ def check(task: dict[str, Any], border: TestsBorder) -> None:
         prelude = compile(task["prelude"], "prelude.py", "exec")
         tests = compile(task["test"], "tests.py", "exec")
     except (SyntaxError, ValueError) as error:
-        raise BadTests(f"they are no Python: {error}") from None
+        raise BadTests(f"they are not Python: {error}") from None
     parts = [*nested(prelude), *nested(tests)]
     classes = [code.co_name for code in parts if not code.co_flags & OPTIMIZED]
     classes = [name for name in classes if name not in ("<module>", task["entry_point"])]

@@ -152,7 +152,7 @@ class Caching(Interceptor):
         return None if answer is None else self._answered(answer)
 
     def _answered(self, answer: Answer) -> ModelResponse | None:
-        """With the times of the first call; None if the stored body is no JSON any more."""
+        """With the times of the first call; None if the stored body is not JSON."""
         try:
             body = decode(answer.body)
         except ValueError:

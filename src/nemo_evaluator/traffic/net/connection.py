@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            self._fail(response, NotHttp("the response is no HTTP: it changes the protocol"))
+            self._fail(response, NotHttp("the response is not HTTP: it changes the protocol"))
             return
         except HttpParserError as error:
             if not self._complete:
@@ -291,11 +291,11 @@ def _reason(error: HttpParserError) -> NetError:
     """Our own error from a callback, or what llhttp did not like."""
     if isinstance(error.__context__, NetError):
         return error.__context__
-    return NotHttp(f"the response is no HTTP: {' '.join(str(error).split())}")
+    return NotHttp(f"the response is not HTTP: {' '.join(str(error).split())}")
 
 
 def _too_large() -> NotHttp:
-    return NotHttp(f"the response is no HTTP we take: its headers are over {MAX_HEAD} bytes")
+    return NotHttp(f"the response is not accepted: its headers are over {MAX_HEAD} bytes")
 
 
 def _ends_with_connection(response: Response) -> bool:

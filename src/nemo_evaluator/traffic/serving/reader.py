@@ -147,7 +147,7 @@ class Reader:
             self._body_is_too_large()
             raise _Refused
         if request.method == "CONNECT":
-            self.fail(501, "this is no forward proxy")
+            self.fail(501, "this is not a forward proxy")
             raise _Refused
 
     def on_body(self, chunk: bytes) -> None:
