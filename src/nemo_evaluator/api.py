@@ -108,7 +108,9 @@ def _loaded(
             names, model_url=model_url, model_id=model_id, overrides=overrides, **settings
         )
     if bench is not None:
-        raise ConfigError("both a config and bench were given", hint="name it in the config")
+        raise ConfigError(
+            "both a config and bench were given", hint="add the benchmark to the config"
+        )
     if isinstance(config, Mapping):
         loaded = parse(config, overrides=overrides)
     else:

@@ -56,8 +56,8 @@ def references(kind: str) -> str:
         ("a: " + "[" * 100_000, "nested more than 100 deep"),
         ("- " * 50_000 + "x", "nested more than 100 deep"),
         ("".join(" " * n + "a:\n" for n in range(500)), "nested more than 100 deep"),
-        ("a: &a {<<: *a}", "an anchor holds itself"),
-        ("a: &a [*a]", "an anchor holds itself"),
+        ("a: &a {<<: *a}", "an anchor contains itself"),
+        ("a: &a [*a]", "an anchor contains itself"),
         ("a: {<<: 5}", "<< merges mappings only"),
         ("#" * (5 << 20), "is larger than 4 MB"),
         (

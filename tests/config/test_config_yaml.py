@@ -20,8 +20,8 @@ def read(text: str) -> object:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", "f:3: the key 'a' stands twice — remove one"),
-        ("a: {b: 1, b: 2}\n", "f:1: the key 'b' stands twice — remove one"),
+        ("a: 1\nb: 2\na: 3\n", "f:3: the key 'a' appears twice — remove one"),
+        ("a: {b: 1, b: 2}\n", "f:1: the key 'b' appears twice — remove one"),
         ("a:\n  1: x\n", 'f:2: keys must be text — quote it: "1"'),
         ("no: x\n", 'f:1: keys must be text — quote it: "no"'),
         (
@@ -34,7 +34,7 @@ def read(text: str) -> object:
             "f:1: not valid YAML: did not find expected ',' or '}'"
             ' — quote references inside { } and [ ]: "${NAME}"',
         ),
-        ("a: &a [*a]\n", "f:1: an anchor holds itself"),
+        ("a: &a [*a]\n", "f:1: an anchor contains itself"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_line(text: str, message: str) -> None:

@@ -68,7 +68,7 @@ def content(directory: Path) -> dict[Path, bytes]:
 def test_a_run_of_another_tool_is_refused(nel: InProcess, tmp_path: Path, resume: bool) -> None:
     before = write_other_tools_run(tmp_path / "run")
     code, _, err = nel(*RUN, *(["--resume"] if resume else []))
-    assert code == 2 and "holds what this program did not write: sample/" in err
+    assert code == 2 and "contains files that this program did not write: sample/" in err
     assert "-o" in err and content(tmp_path / "run") == before
 
 

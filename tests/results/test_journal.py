@@ -238,9 +238,9 @@ def test_nothing_outside_the_plan_counts(tmp_path: Path) -> None:
     assert set(index.rollouts) == {RolloutKey(0, 0), RolloutKey(2, 0)}
     assert index.damaged == 2 + 1 + 3
     assert {damage.reason for damage in index.damage} == {
-        "is of problem 3, which is not in the plan",
-        "is of repeat 2, which is not in the plan",
-        "is of another run (other)",
+        "belongs to problem 3, which is not in the plan",
+        "belongs to repeat 2, which is not in the plan",
+        "belongs to another run (other)",
     }
     assert list(events(path, PLAN)) == [*own, EVENTS[0], solved(2)]
 

@@ -316,7 +316,7 @@ async def test_check_refuses_a_bad_key(loopback: Loopback, connect: Open, status
     with pytest.raises(ConfigError) as caught:
         await connect(loopback.url, api_key="wrong").check("m")
     assert str(caught.value) == f"{peer}: the api_key was refused (HTTP {status}) — {hint}"
-    with pytest.raises(ConfigError, match="it wants an api_key"):
+    with pytest.raises(ConfigError, match="it requires an api_key"):
         await connect(loopback.url).check("m")
 
 

@@ -388,7 +388,7 @@ async def test_pre_flight_through_the_client(loopback: Loopback, open_model: Ope
     assert warning == "the endpoint does not list the model 'other'; it lists m, loopback"
     loopback.models_reply = FAULTS["unauthorized"]
     loopback.script(FAULTS["unauthorized"])
-    with pytest.raises(ConfigError, match="wants an api_key"):
+    with pytest.raises(ConfigError, match="requires an api_key"):
         await open_model(loopback.url).check()
 
 

@@ -135,10 +135,12 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
         )
     if flags["judge_url"]:
         raise click.UsageError(
-            "--judge-url and a CONFIG_FILE do not go together: name it in the file"
+            "--judge-url cannot be used with a CONFIG_FILE: define the judge in the file"
         )
     if flags["bench"]:
-        raise click.UsageError("--bench and a CONFIG_FILE do not go together: name it in the file")
+        raise click.UsageError(
+            "--bench cannot be used with a CONFIG_FILE: add the benchmark to the file"
+        )
     # An exported NEMO_MODEL_URL is a default for quick runs; it does not overrule a file.
     context = click.get_current_context()
     for name in ("model_url", "model_id"):

@@ -104,7 +104,7 @@ def calibrate(
             "give a --config, or --judge-url with the options that describe the judge"
         )
     if judge_url is not None and (config is not None or metric is not None):
-        raise click.UsageError("--judge-url and --config do not go together")
+        raise click.UsageError("--judge-url cannot be used with --config")
     flags = None
     if judge_url is not None:
         flags = JudgeFlags(

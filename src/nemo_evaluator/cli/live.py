@@ -219,7 +219,7 @@ def _notes(progress: BenchmarkProgress, *, with_cost: bool) -> list[tuple[str, s
             (f"retries: {progress.retries} requests got no answer and were tried again", "dim")
         )
     if text := say.failed(progress):
-        notes.append((f"failed: {text}, not among those done", "red"))
+        notes.append((f"failed: {text}, not counted as done", "red"))
     if text := say.refused(progress):
         notes.append((f"refused: {text} of the requests", "yellow"))
     if text := say.truncated(progress):

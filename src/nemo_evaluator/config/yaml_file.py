@@ -94,7 +94,7 @@ class _Builder:
     def build(self, node: Any, open_nodes: tuple[int, ...], mark: str | None = None) -> Node:
         mark = mark or self._mark(node)
         if id(node) in open_nodes:
-            raise ConfigError("an anchor holds itself", where=mark)
+            raise ConfigError("an anchor contains itself", where=mark)
         self._nodes += 1
         if self._nodes > MAX_NODES:
             hint = "aliases (*name) repeat what they stand for"
@@ -121,13 +121,13 @@ class _Builder:
             if key_node.tag == _MERGE:
                 for other in reversed(self._merges(child)):
                     if id(other) in inside:
-                        raise ConfigError("an anchor holds itself", where=self._mark(key_node))
+                        raise ConfigError("an anchor contains itself", where=self._mark(key_node))
                     merged |= self._pairs(other, (*inside, id(other)))
                 continue
             key = self._key(key_node)
             if key in own:
                 raise ConfigError(
-                    f"the key {key!r} stands twice", where=self._mark(key_node), hint="remove one"
+                    f"the key {key!r} appears twice", where=self._mark(key_node), hint="remove one"
                 )
             own[key] = child, self._mark(key_node)
         self._merged[id(node)] = merged | own

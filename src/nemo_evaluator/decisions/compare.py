@@ -249,7 +249,7 @@ def _run(source: Source) -> dict[str, Any]:
 
 
 def _warnings(baseline: Source, candidate: Source, differs: list[Difference]) -> list[str]:
-    found = [f"compared by force although they differ in {item}" for item in differs]
+    found = [f"compared because of --force although they differ in {item}" for item in differs]
     found += [f"the models were served differently: {item}" for item in doubts(baseline, candidate)]
     for side, source in (("baseline", baseline), ("candidate", candidate)):
         rollouts = source.rollouts
@@ -280,7 +280,7 @@ def _nothing(baseline: Source, candidate: Source, pairs: Pairs | None) -> str:
 def _incomparable(baseline: Source, candidate: Source, differs: list[Difference]) -> ConfigError:
     lines = "".join(f"\n  {item}" for item in differs)
     return ConfigError(
-        f"the results are not of the same thing; they differ in{lines}",
+        f"the results are not comparable: they differ in{lines}",
         where=f"{Path(baseline.path)} and {Path(candidate.path)}",
-        hint="--force compares them all the same",
+        hint="--force compares them anyway",
     )

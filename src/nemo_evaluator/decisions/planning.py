@@ -112,7 +112,7 @@ def spread_of_run(source: Source, *, correlation: float = CORRELATION, icc: floa
         basis = f"{n:,} problems × {int(side.repeats.max())} repeats of run {source.run_id}"
     else:
         parts = _assumed(float(rewards.var()), icc)
-        basis = f"{n:,} problems of run {source.run_id}, {icc:.0%} of the variance taken to be "
+        basis = f"{n:,} problems of run {source.run_id}, {icc:.0%} of the variance assumed to be "
         basis += "between problems (it has no repeats)"
     basis += f"; true scores of the two correlate {correlation:g}"
     both = difference_parts(parts, parts, correlation)
@@ -144,7 +144,7 @@ def spread_of_pair(baseline: Source, candidate: Source, *, icc: float = ICC) -> 
         within, said = sum(noise), "with repeats"
     else:
         within, between = (1 - icc) * total, icc * total
-        said = f"{icc:.0%} of the variance taken to be between problems"
+        said = f"{icc:.0%} of the variance assumed to be between problems"
         if max(repeats) == 1:
             within, between, said = total, 0.0, "as if all of it were chance"
     rewards = np.concatenate([pairs.baseline, pairs.candidate])

@@ -146,7 +146,7 @@ def find(path: Path) -> dict[str, Source]:
                     f"Duplicate benchmark {source.name!r}: {found[source.name].path} and "
                     f"{source.path}",
                     where=str(path),
-                    hint="name the one that is meant, or remove the other",
+                    hint="give the path of one of them, or remove the other",
                 )
             found[source.name] = source
     return found

@@ -111,7 +111,7 @@ class Backlog:
             raise ConfigError(
                 f"problem {problem.idx} is not the one this run was started with",
                 where=self._environment.name,
-                hint="the dataset or the prompt has changed: run into another directory (-o)",
+                hint="the dataset or the prompt has changed: choose another directory (-o)",
             )
 
 

@@ -66,7 +66,7 @@ class RunBudget:
     async def admit(self) -> bool:
         """Wait until an attempt may begin; False if none may any more. Pair with ``release``."""
         while not self.control.stopping:
-            limit = self._in_the_way()
+            limit = self._reached_limit()
             if limit is None:
                 self.on_their_way += 1
                 return True
@@ -93,8 +93,8 @@ class RunBudget:
             return None
         return Pilot(self, label, open_rollouts)
 
-    def _in_the_way(self) -> str | None:
-        """The limit that one more rollout would pass. Before anything is known, a few may begin."""
+    def _reached_limit(self) -> str | None:
+        """The limit that one more rollout would exceed. Until a rollout ends, a few may begin."""
         for kind, limit in (("usd", self.config.usd), ("tokens", self.config.tokens)):
             if limit is None:
                 continue

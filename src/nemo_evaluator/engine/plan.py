@@ -142,7 +142,7 @@ def check_resumable(
         raise ConfigError(
             "--resume would mix results that do not mean the same:\n" + "\n".join(lines) + "\n",
             where=str(where),
-            hint="run into another directory (-o), or restore what differs",
+            hint="choose another directory (-o), or restore what differs",
         )
 
 

@@ -40,7 +40,7 @@ WHOLE_SERVICE = (Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA)
 """Permanent failures that are the service's, not one request's."""
 
 CONTROL = ErrorInfo(
-    kind=Failure.BAD_REQUEST, message="another request was asked again, and was answered"
+    kind=Failure.BAD_REQUEST, message="another request was sent again and got an answer"
 )
 CONTROL_ATTEMPT = 1000
 """Attempts from here on ask an answered problem again, to see whether the endpoint is well."""

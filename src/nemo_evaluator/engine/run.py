@@ -187,6 +187,6 @@ def _ended(job: Job, rollouts: Rollouts | None, health: ServiceHealth) -> Benchm
         end.failure = ConfigError(
             str(error),
             where=f"service {job.plan.service}",
-            hint="nothing was answered: check the service's url, api_key and model",
+            hint="no request was answered: check the service's url, api_key and model",
         )
     return end

@@ -87,7 +87,7 @@ async def _any(needed: SandboxSpec, name: str, stack: AsyncExitStack) -> Sandbox
         else:
             return pool
     raise ConfigError(
-        "runs untrusted code and finds no sandbox", where=name, hint="; ".join(problems)
+        "runs untrusted code and needs a sandbox", where=name, hint="; ".join(problems)
     )
 
 

@@ -60,7 +60,7 @@ def with_metrics(
     """The environment, scoring with the configured metrics too. Raises ConfigError."""
     scorers = _scorers(scoring)
     primary = scoring.primary
-    if not scoring.include_defaults and primary is None and not bench.lent_only:
+    if not scoring.include_defaults and primary is None and not bench.scorer_only:
         names = [*scorers, *(metric.name for metric in bench.metrics)]
         if len(names) != 1:
             what = "include_defaults: false leaves no metric to report"
@@ -70,11 +70,11 @@ def with_metrics(
                 hint="add metrics, and primary where there are several",
             )
         primary = names[0]
-    if bench.lent_only and bench.lent is not None and primary == bench.lent.name:
+    if bench.scorer_only and bench.lent is not None and primary == bench.lent.name:
         primary = None  # that judge's verdict is the benchmark's own
     if not scorers and court is None:
         return environment
-    own = scoring.include_defaults or bench.lent_only
+    own = scoring.include_defaults or bench.scorer_only
     configs = {m.name: m.config for m in scoring.metrics if isinstance(m, ScorerMetric)}
     return WithMetrics(environment, Extras(scorers, configs, bench, court, own, primary))
 

@@ -1,4 +1,4 @@
-"""Which failures of the hub may pass, and trying again. The hub's client retries only some."""
+"""Retries of transient failures of the hub. The hub's own client retries only some of them."""
 
 from __future__ import annotations
 

@@ -255,7 +255,7 @@ async def _open(
         metric, verify = await _through(chosen.benchmark, config, serve, file, stack)
     if repeats > 1:
         for judge in _judges(metric):
-            judge.manner = replace(judge.manner, anew=True)
+            judge.manner = replace(judge.manner, per_repeat=True)
     asked = services_of(ScoringConfig(metrics=[config]))
     if isinstance(config, PairwiseJudgeMetric):
         asked = frozenset({config.judge_service})

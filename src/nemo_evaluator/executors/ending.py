@@ -66,7 +66,7 @@ def ending_of(
         hint = "raise it and repeat the command with --resume to go on"
         down.append(f"stopped: {control.stopped}; {hint}")
     if control.interrupted is not None:
-        told = "interrupted: the same command with --resume goes on from here"
+        told = "interrupted: the same command with --resume continues the run"
         return Ending(control.interrupted, (*down, told))
     missing = [
         _missing(summary, terms.again)

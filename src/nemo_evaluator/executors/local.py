@@ -101,7 +101,7 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
             control = Control()
             budget = RunBudget(loaded.config.budget, control, options.say)
             tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
-            with _writing(directory, "nothing was asked; make room and repeat the command"):
+            with _writing(directory, "no request was sent; free disk space and repeat the command"):
                 opened = open_run(
                     directory,
                     prepared,
@@ -117,7 +117,8 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
             ends = await _engine(prepared, opened, tallies, control, budget, options)
         try:
             with _writing(
-                directory, "make room and repeat the command with --resume; the journal is intact"
+                directory,
+                "free disk space and repeat the command with --resume; the journal is intact",
             ):
                 return _finish(directory, loaded, prepared, opened.info, control, ends)
         except KeyboardInterrupt:
@@ -280,7 +281,7 @@ def _flags(summaries: Sequence[BenchmarkSummary], directory: Path) -> list[str]:
     ]
     return repeated + [
         f"warning: {s.slug}: no answer found in {s.no_answer / s.n_scored:.0%} of the responses;"
-        f" look at `nel audit {directory}` before believing the score"
+        f" check `nel audit {directory}` before trusting the score"
         for s in summaries
         if s.n_scored and s.no_answer / s.n_scored > FLAGGED
     ]

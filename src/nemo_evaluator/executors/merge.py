@@ -186,7 +186,7 @@ def _check_free(directory: Path, slugs: Collection[str]) -> None:
         raise ConfigError("holds a run of its own beside the shards", where=str(directory))
     if found := strangers(directory, earlier, slugs):
         raise ConfigError(
-            f"holds what this program did not write: {', '.join(found[:3])}",
+            f"contains files that this program did not write: {', '.join(found[:3])}",
             where=str(directory),
             hint="move it away",
         )

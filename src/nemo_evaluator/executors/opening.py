@@ -52,8 +52,10 @@ def set_aside(directory: Path, say: Say) -> None:
         aside = _free_name(directory, earlier.run_id if earlier is not None else "earlier")
         directory.rename(aside)
     sync_folder(aside.parent)
-    held = "the earlier run in" if earlier is not None else "what this program did not write in"
-    say(f"{held} {directory} is now {aside}")
+    held = (
+        "the earlier run" if earlier is not None else "the folder with results of another program,"
+    )
+    say(f"{held} {directory} was renamed to {aside}")
 
 
 def open_run(
@@ -86,7 +88,7 @@ def open_run(
             raise ConfigError(
                 f"already holds the run {earlier.run_id}",
                 where=str(directory),
-                hint="add --resume to go on with it, or choose another directory (-o)",
+                hint="add --resume to continue it, or choose another directory (-o)",
             )
         found = _resumed(directory, earlier, prepared, found, keep=keep)
     else:
@@ -96,7 +98,7 @@ def open_run(
         info = msgspec.structs.replace(info, run_id=first.run_id, created=first.created)
     for slug, index in found.items():
         if (text := damage_in(directory / slug, index)) is not None:
-            say(f"warning: {text}, and is asked again")
+            say(f"warning: {text} and are requested again")
     info = msgspec.structs.replace(info, status=RunStatus.RUNNING, benchmarks=tuple(plans))
     _write_documents(directory, prepared, loaded, info, command)
     return Opened(info, found)
@@ -157,9 +159,9 @@ def _check_strangers(
     if found:
         names = ", ".join(found[:NAMED]) + (", ..." if len(found) > NAMED else "")
         raise ConfigError(
-            f"holds what this program did not write: {names}",
+            f"contains files that this program did not write: {names}",
             where=str(directory),
-            hint="choose another directory (-o), or move that away",
+            hint="choose another directory (-o), or move the files away",
         )
 
 

@@ -49,7 +49,9 @@ def _complete(directory: Path, lock: PlanLock) -> RunInfo:
     """Write the documents of a run that it has lost; what was paid for stands in its journals."""
     info = info_of(directory, lock)
     if not _intact(directory):
-        log.warning("%s: %s or %s was lost and is written anew", directory, PLAN_LOCK, RUN_INFO)
+        log.warning(
+            "%s: %s or %s was missing; both are written again", directory, PLAN_LOCK, RUN_INFO
+        )
         write_lock(directory / PLAN_LOCK, lock)
         write_run_info(directory, info)
     return info

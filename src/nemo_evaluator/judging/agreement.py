@@ -44,7 +44,7 @@ class Agreement(Record, frozen=True, kw_only=True, omit_defaults=False):
     weighted_kappa: Share | None = None
     """Grades: kappa with quadratic weights, by which a near miss is nearly agreement."""
     offset: Share | None = None
-    """Grades: what the judge gives above people, on the scale; mean."""
+    """Grades: mean of the judge's grade minus people's, on the scale."""
     consistency: Share | None = None
     """Share of rows on which a judge that was asked several times said the same each time."""
     position: Share | None = None

@@ -31,12 +31,13 @@ class Manner:
     timeout: float = 120.0
     """Seconds for one reply, from when its request leaves."""
     max_retries: int = 2
-    """How often it is asked to repeat a verdict that could not be read."""
+    """How often the judge is asked to repeat a verdict that could not be read."""
     params: Mapping[str, Json] | None = None
     """Generation parameters that win over the service's."""
     system: str | None = None
-    anew: bool = False
-    """It draws by chance, or is to be seen doing so: each repeat is judged on its own."""
+    per_repeat: bool = False
+    """Ask again for each repeat, even if the prompt is the same: the judge samples (temperature
+    above 0), or the spread of its verdicts is measured."""
 
 
 class Judge:
@@ -70,7 +71,7 @@ class Judge:
             if ruling is not None:
                 return ruling
             said = [{"role": "assistant", "content": text}] if text.strip() else []
-            # Another number than at an earlier sitting: a cache would give the same reply again.
+            # A number not used before: a cache would return the reply that could not be read.
             number = max(1, sitting.unreadable(key))
             messages = [*messages, *said, {"role": "user", "content": repair(form, number)}]
         shown = " ".join(text.split())[-SHOWN_CHARS:]
@@ -147,7 +148,7 @@ class Judge:
 
     def _key(self, messages: Sequence[Message], system: str | None, repeat: int) -> str:
         params = dict(self.manner.params or {})
-        own = repeat if self.manner.anew else 0
+        own = repeat if self.manner.per_repeat else 0
         asked = (self._name, self.client.name, self._identity, system, messages, params, own)
         return hashlib.sha256(msgspec.json.encode(asked, enc_hook=str)).hexdigest()[:32]
 

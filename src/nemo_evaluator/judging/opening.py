@@ -48,14 +48,14 @@ class Bench:
     """Metrics beside the benchmark's own verdict."""
     lent: RubricMetric | None = None
     """The judge the benchmark's own scorer may ask."""
-    lent_only: bool = False
-    """That judge is the benchmark's, and no metric beside it."""
+    scorer_only: bool = False
+    """Only the benchmark's own scorer uses that judge; no judge metric is configured."""
     services: frozenset[str] = field(default_factory=frozenset)
 
     def identity(self) -> dict[str, Json]:
         """What changes the meaning of the verdicts, by metric."""
         found: dict[str, Json] = {metric.name: dict(metric.identity()) for metric in self.metrics}
-        if self.lent is not None and self.lent_only:
+        if self.lent is not None and self.scorer_only:
             found[self.lent.name] = dict(self.lent.identity())
         return found
 
@@ -119,7 +119,7 @@ def judge_of(config: RubricFields, served: Served, *, system: str | None = None)
     ours = "temperature" in config.model_fields_set or served.temperature is None
     params = {"temperature": config.temperature} if ours else None
     drawn = bool(config.temperature if ours else served.temperature)
-    manner = Manner(config.timeout, config.max_retries, params, system, anew=drawn)
+    manner = Manner(config.timeout, config.max_retries, params, system, per_repeat=drawn)
     return Judge(served.client, manner, identity=digest(sorted(served.identity.items(), key=str)))
 
 

@@ -24,11 +24,11 @@ Spend = Callable[[Usage, float | None], None]
 
 
 def _no_budget(_usage: Usage, _cost: float | None) -> None:
-    """Nobody counts."""
+    """No budget is attached."""
 
 
 class Court:
-    """What the sittings of one benchmark share."""
+    """State shared by all verifications of one benchmark."""
 
     def __init__(self, folder: Path) -> None:
         self.slug = folder.name
@@ -65,7 +65,7 @@ class Court:
             ) from error
 
     def sit(self, problem_idx: int, repeat: int) -> Sitting:
-        """The sitting of one verification. Close it."""
+        """Open the sitting of one verification. The caller must close it."""
         return Sitting(self, problem_idx, repeat)
 
     def close(self) -> None:
@@ -138,7 +138,7 @@ class Sitting:
         self.disagreement = bool(self.disagreement) or differ
 
     def account(self) -> dict[str, Json]:
-        """The ``judge`` entry of the score's details; empty where nobody was asked."""
+        """The ``judge`` entry of the score's details; empty if no judge was asked."""
         totals = self.totals
         if not totals.calls:
             return {}

@@ -43,7 +43,7 @@ def read(text: str, form: Form, *, truncated: bool = False) -> Ruling | None:
     shown = text.strip()
     objects = list(_objects(shown))
     if [(start, end) for _, start, end in objects] != [(0, len(shown))]:
-        # Not one object from end to end, in which a tag would be a quotation.
+        # Only if the reply is not a single JSON object: inside one, a tag would be quoted text.
         shown = visible(text).text.strip()
         objects = list(_objects(shown))
     found = [item for item, _, _ in objects if form.field in item]
@@ -186,10 +186,10 @@ def _objects(text: str) -> Iterator[tuple[dict[str, Any], int, int]]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object that names nothing twice: of two scores nobody can say which is meant."""
+    """Read an object without duplicate names: of two scores, neither is known to be meant."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name appears twice")
     return found
 
 

@@ -17,7 +17,7 @@ def audit_lines(audit: Audit, examples: int) -> Iterator[str]:
         yield "  nothing to look at"
     for finding in audit.findings:
         flagged = finding.kind in ("no_answer", "strict_differs") and finding.share > FLAGGED
-        mark = "  ← look at this before believing the score" if flagged else ""
+        mark = "  ← check this before trusting the score" if flagged else ""
         share = f"{finding.count:,} of {finding.of:,} ({finding.share:.1%})"
         yield f"  {finding.kind:<15} {share:<24} {finding.meaning}{mark}"
         for example in finding.examples[:examples]:

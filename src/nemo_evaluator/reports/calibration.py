@@ -71,7 +71,7 @@ def passes(found: Calibration, floor: float | None) -> bool:
 def _notices(found: Calibration) -> list[tuple[Tone, str]]:
     notices = [(Tone.UNSURE, f"no verdict: {text}") for text in found.failures]
     if found.decisive.value is None:
-        text = "kappa is undefined: people and judge know but one label"
+        text = "kappa is undefined: people and judge used only one label"
         notices.insert(0, (Tone.UNSURE, text))
     if found.simulated:
         text = "a simulated judge: the numbers say nothing about a real one"
@@ -82,14 +82,14 @@ def _notices(found: Calibration) -> list[tuple[Tone, str]]:
 def _biases(found: Calibration) -> list[tuple[str, ...]]:
     agreed = found.agreement
     rows = [
-        ("verdict turns with the order", agreed.position),
+        ("verdict changes with the order", agreed.position),
         ("of those, first answer preferred", agreed.first_preferred),
         *(
             (f"accuracy, {name} shown first", value)
             for name, value in zip("AB", found.by_order, strict=False)
         ),
-        ("leans to the longer answer, beyond people", agreed.length),
-        ("gives above people, on the scale", agreed.offset),
+        ("prefers the longer answer more than people do", agreed.length),
+        ("mean grade above people's, on the scale", agreed.offset),
         ("says the same each time", agreed.consistency),
     ]
     return [

@@ -112,7 +112,7 @@ def is_share(measures: Sequence[Measure]) -> bool:
 def _figures(data: Published) -> Iterator[Figure]:
     score = data.score
     if score is None:
-        yield Figure("Score", "unknown", "the bundle gives none", Tone.UNSURE)
+        yield Figure("Score", "unknown", "the bundle gives no score", Tone.UNSURE)
     else:
         bounds = f"95 % CI {show.interval(score)}" if score.ci_lower is not None else "no interval"
         yield Figure(data.headline or "Score", show.value(score), bounds)
@@ -186,7 +186,7 @@ def _rollouts(data: Published) -> Iterator[Shares]:
         errors = {k: n for k, n in data.outcomes.items() if k not in ("scored", "model_error")}
         parts = [
             ("with an answer", scored - no_answer, Tone.PLAIN),
-            ("no answer found, scored all the same", no_answer, Tone.UNSURE),
+            ("no answer found, but scored", no_answer, Tone.UNSURE),
             *((kind.replace("_", " "), n, Tone.BAD) for kind, n in errors.items()),
             ("not done", data.n_rollouts - sum(data.outcomes.values()), Tone.FAINT),
         ]
@@ -284,7 +284,7 @@ def _failures(data: Published) -> Iterator[Table]:
 
 def _flips(flips: Flips) -> Iterator[Block]:
     yield Shares(
-        "What verifying anew changed",
+        "Changes from verifying again",
         (
             ("verdict the same", flips.same, Tone.PLAIN),
             ("up", flips.up, Tone.GOOD),

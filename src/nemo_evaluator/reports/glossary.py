@@ -57,7 +57,7 @@ def glossary(results: Iterable[Published]) -> Iterator[tuple[str, str]]:
     if any(name.startswith("pass^") for name in names):
         yield "pass^k", "The chance that k attempts at a problem are all right."
     if "strict" in names:
-        yield "strict", "Right with nothing but the format that was asked for."
+        yield "strict", "Right if only the requested answer format is accepted."
     if any(data.no_answer for data in results):
         yield "No answer", "Scored as wrong, because no answer was found in the response."
     if any(data.refused for data in results):

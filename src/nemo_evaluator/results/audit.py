@@ -55,14 +55,14 @@ class Audit(Record, frozen=True, kw_only=True):
 
 MEANINGS = {
     "no_answer": "no answer was found in the response",
-    "strict_differs": "right only if the format that was asked for does not count (or the reverse)",
+    "strict_differs": "right only if the requested format is ignored (or the reverse)",
     "truncated": "cut off by a token limit",
     "empty": "the response is empty",
     "refusal": "the model declined",
     "judge_disagrees": "a judge contradicts itself or another",
     "unscored": "no verdict",
     "duplicate": "the same problem more than once",
-    "contradiction": "the same problem with different answers expected",
+    "contradiction": "the same problem with different expected answers",
     "no_target": "no answer is expected",
 }
 

@@ -266,19 +266,19 @@ class _Scanner:
         if isinstance(event, Header):
             return self._begin(event)
         if self._other_run is not None:
-            return f"is of another run ({self._other_run})"
+            return f"belongs to another run ({self._other_run})"
         if isinstance(event, Began):
             self.index.began.append(event.at)
             return None
         if event.problem_idx not in self._problems:
-            return f"is of problem {event.problem_idx}, which is not in the plan"
+            return f"belongs to problem {event.problem_idx}, which is not in the plan"
         if isinstance(event, ProblemSeeded):
             self.index.problems.setdefault(event.problem_idx, offset)
             return None
         if not 0 <= event.repeat < self._repeats:
-            return f"is of repeat {event.repeat}, which is not in the plan"
+            return f"belongs to repeat {event.repeat}, which is not in the plan"
         if not 1 <= event.attempt <= MAX_ATTEMPT:
-            return f"is of attempt {event.attempt}"
+            return f"has the impossible attempt number {event.attempt}"
         return self._attempt(event, offset)
 
     def _begin(self, header: Header) -> str | None:
@@ -286,7 +286,7 @@ class _Scanner:
         first = self.index.header
         if first is not None and header.run_id != first.run_id:
             self._other_run = header.run_id[:100]
-            return f"is of another run ({self._other_run})"
+            return f"belongs to another run ({self._other_run})"
         self.index.header, self._other_run = header, None
         return None
 

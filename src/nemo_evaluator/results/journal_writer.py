@@ -70,7 +70,7 @@ class JournalWriter:
             raise ConfigError(
                 f"cannot write: {error.strerror or error}",
                 where=str(path),
-                hint="nothing was asked; make it writable and repeat the command",
+                hint="no request was sent; make it writable and repeat the command",
             ) from None
         self._reserve = Reserve(path.parent)
         self._lines: list[bytes] = []
@@ -211,7 +211,7 @@ class JournalWriter:
     def _where_the_rest_is(self) -> str:
         again = "repeat the command with --resume"
         if self.failure is not None and self.failure.errno in FULL:
-            again = f"make room and {again}"
+            again = f"free disk space and {again}"
         if not self._unwritten and not self._detached:
             return f"every answer so far is in the journal; {again}"
         lines = b"".join(batch.lines for batch in self._unwritten)

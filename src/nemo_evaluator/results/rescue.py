@@ -62,7 +62,7 @@ def take_in_rescued(folder: Path, plan: BenchmarkPlan, run_id: str) -> Iterator[
                     out.append(encode(event))
             out.sync()
         path.unlink()
-        yield f"took {found.answers} answers into {folder / JOURNAL} from {path}"
+        yield f"added {found.answers} answers from {path} to {folder / JOURNAL}"
 
 
 def _belongs(found: JournalIndex, plan: BenchmarkPlan, run_id: str) -> bool:

@@ -140,7 +140,7 @@ def damage_in(folder: Path, index: JournalIndex) -> str | None:
     more = ", ..." if index.damaged > 3 else ""
     return (
         f"{folder / JOURNAL}: {index.damaged} damaged or foreign entries are left out"
-        f" ({places}{more}); what they held counts as not done"
+        f" ({places}{more}); their rollouts count as not done"
     )
 
 

@@ -191,7 +191,9 @@ class DockerSandbox(CommandSandbox):
         argv = ["tar", "-x", "--no-same-owner", "-C", "/", "-f", "-"]
         got = await self._trusted(argv, timeout=120, stdin=archive, limit=1 << 12)
         if got.code != 0:
-            raise self._lost(f"the files did not get in: {got.error.strip()[:300]}")
+            raise self._lost(
+                f"the files could not be copied into the sandbox: {got.error.strip()[:300]}"
+            )
 
     async def close(self) -> None:
         """See `Sandbox.close`."""
@@ -242,7 +244,7 @@ class DockerSandbox(CommandSandbox):
         for _ in range(10):
             got = await self._engine.request("GET", f"/containers/{self.id}/json")
             if got.status != 200 or not got.json()["State"]["Running"]:
-                raise self._lost("the container ended under its command")
+                raise self._lost("the container ended while a command was running")
             await asyncio.sleep(0.1)
 
     async def _start(self, argv: Sequence[str], job: Job | None = None) -> tuple[str, Attached]:
@@ -287,7 +289,7 @@ class DockerSandbox(CommandSandbox):
                 while await self._running(number):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 return
-        self._gone = "its processes had to be killed with it"
+        self._gone = "its processes could only be killed together with the container"
         await self._engine.request("POST", f"/containers/{self.id}/kill")
 
     async def _running(self, number: str) -> bool:
@@ -296,7 +298,7 @@ class DockerSandbox(CommandSandbox):
     async def _exit_code(self, number: str) -> int:
         state = await self._engine.expect("GET", f"/exec/{number}/json")
         if (code := state.get("ExitCode")) is None:
-            raise self._lost("the container ended under its command")
+            raise self._lost("the container ended while a command was running")
         return int(code)
 
 

@@ -1,9 +1,9 @@
-"""Who a sandbox belongs to, written on it as a label, so that a later run can tell what was left.
+"""Labels that name the owner of a sandbox, so that a later run can remove what was left behind.
 
 A label is ``run.place.boot.pid.start``: ``place`` stands for this host and this pid namespace,
 ``boot`` for this start of the machine, ``start`` for the moment the process began (pids are used
-again). Only what belongs to a dead owner *of this place* is ever called abandoned: what another
-host or container labelled cannot be judged from here and is left alone.
+again). A sandbox is abandoned only if its owner ran on this host *and in this PID namespace*
+and is gone. Owners elsewhere cannot be checked from here; their sandboxes are left alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Owner(NamedTuple):
 
     @property
     def abandoned(self) -> bool:
-        """Whether the process was one of this place and is no more."""
+        """Whether the process ran on this host, in this PID namespace, and has ended."""
         if self.place != _place():
             return False
         return self.boot != _boot() or _started(self.pid) != self.start

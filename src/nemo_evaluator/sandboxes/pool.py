@@ -30,7 +30,7 @@ class SandboxPool:
         self.backend = backend
         self.limit = limit
         self.removed: list[str] = []
-        """What dead owners had left here when the pool opened."""
+        """Sandboxes of ended processes that were removed when the pool opened."""
         self._room = asyncio.Semaphore(limit)
         self._pulling = asyncio.Semaphore(_PULLS)
         self._images: dict[str | None, asyncio.Task[None]] = {}

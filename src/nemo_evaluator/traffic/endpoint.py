@@ -174,7 +174,7 @@ class Endpoint:
     def _judge(self, request: ModelRequest, response: ModelResponse) -> Verdict:
         verdict = classify(response.status, response.body, response.headers, self._retry_on)
         if response.chunks is not None:
-            return verdict  # its first event is not an error
+            return verdict  # a live stream: its first event was checked on opening
         if verdict is ACCEPTED and not DIALECTS[request.protocol].has_answer(response.body):
             return error_in_body(response.body, self._retry_on)
         return verdict

@@ -183,7 +183,7 @@ class HttpTransport:
         except (NetError, TimeoutError):
             return None
         if refused:
-            given = "the api_key was refused" if self._has_key else "it wants an api_key"
+            given = "the api_key was refused" if self._has_key else "it requires an api_key"
             raise ConfigError(
                 f"{given} (HTTP {status})",
                 where=self.peer,

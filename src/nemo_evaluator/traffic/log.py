@@ -56,7 +56,7 @@ class TrafficLog(Interceptor):
             self.keep("", Path(config.path))
 
     def open(self, place: Place) -> None:
-        """Take what cleans and what prices."""
+        """Keep the scrubber and the price function of this service."""
         self._scrub, self._cost, self._service = place.scrub, place.cost, place.service
 
     def keep(self, benchmark: str, path: Path) -> None:

@@ -115,7 +115,7 @@ def classify(
     if status in MODELS and not says_why(body):
         text = f"HTTP {status} without a JSON error, so not from the model: {message}"
     if status == 407:
-        text += "; the HTTP proxy wants a user name and a password in its URL"
+        text += "; the HTTP proxy requires a user name and a password in its URL"
     action = Action.RETRY if _wanted(status, retry_on) else Action.FAIL
     return Verdict(action, _transient_kind(status), text, status, wait)
 

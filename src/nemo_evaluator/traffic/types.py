@@ -75,11 +75,11 @@ class ModelResponse(msgspec.Struct):
     ttft_ms: float | None = None
     tries: int = 1
     source: str = "endpoint"
-    """Who answered: ``endpoint``, ``cache`` or ``replay``."""
+    """Where the answer came from: ``endpoint``, ``cache`` or ``replay``."""
     reply: Reply | None = None
     """What the body says, once the ledger, the last step of all, has read it."""
     watchers: list[Callable[[Ended], None]] = msgspec.field(default_factory=list)
-    """Told how a stream that is still to come ended (see ``when_ended``)."""
+    """Called with the outcome when the stream ends (see ``when_ended``)."""
 
 
 Ended = ModelResponse | BaseException

@@ -342,7 +342,7 @@ async def test_a_server_that_wants_a_client_certificate(
     assert (await known(REQUEST)).body == {"a": 1}
     await known.close()
     stranger = HttpTransport(url, "chat_completions", tls=Tls(ca_file=both))
-    with pytest.raises(TransportError, match="the server wants a client certificate"):
+    with pytest.raises(TransportError, match="the server requires a client certificate"):
         await stranger(REQUEST)
     with pytest.raises(ConfigError, match="client_cert, and the file of its key as client_key"):
         await stranger.check("m")
@@ -360,7 +360,7 @@ async def test_a_server_that_only_hangs_up_on_strangers(
     stranger = HttpTransport(
         f"https://localhost:{server.port}", "chat_completions", tls=Tls(str(certificate))
     )
-    with pytest.raises(TransportError, match="perhaps the server wants a client certificate"):
+    with pytest.raises(TransportError, match="perhaps the server requires a client certificate"):
         await stranger(REQUEST)
     await stranger.close()
 
@@ -509,7 +509,10 @@ async def test_tls_through_a_proxy(
 @pytest.mark.parametrize(
     ("said", "text"),
     [
-        (b"HTTP/1.1 407 Who are you\r\n\r\n", "does not open a tunnel: HTTP 407, it wants a user"),
+        (
+            b"HTTP/1.1 407 Who are you\r\n\r\n",
+            "does not open a tunnel: HTTP 407, it requires a user",
+        ),
         (b"HTTP/1.1 502 Bad\n\n", "does not open a tunnel: HTTP 502"),
         (b"HTTP/1.1 200 OK\r\n\r\nhello", "it talks before the server does"),
         (b"", "does not open a tunnel"),

@@ -151,7 +151,7 @@ class _Choice:
         self._finish = finish_of(choice) or self._finish
         delta = choice.get("delta")
         if not self._is_expected(choice, delta):
-            raise UnknownShape("a chunk of the stream has its text in a form nobody knows")
+            raise UnknownShape("a chunk of the stream has its text in an unknown form")
         for name, entries in as_dict(choice.get("logprobs")).items():
             if isinstance(entries, list):
                 self._logprobs.setdefault(name, []).extend(entries)

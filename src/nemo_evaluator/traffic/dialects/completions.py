@@ -90,7 +90,7 @@ class Accumulator:
             end["finish_reason"] = finish_of(choice) or end.get("finish_reason")
             text = choice.get("text")
             if not (text is None or isinstance(text, str)) or (not text and _is_chat(choice)):
-                raise UnknownShape("a chunk of the stream has its text in a form nobody knows")
+                raise UnknownShape("a chunk of the stream has its text in an unknown form")
             if text:
                 texts.append(text)
                 has_content = True

@@ -95,7 +95,7 @@ class Fault(Interceptor):
         """How often each fault was injected."""
 
     def open(self, place: Place) -> None:
-        """Say so: the scores of a drill are none."""
+        """Warn: with injected faults the scores mean nothing."""
         log.warning("%s: faults are injected into the traffic (interceptor `fault`)", place.service)
 
     def wrap_transport(self, transport: Forward) -> Forward:

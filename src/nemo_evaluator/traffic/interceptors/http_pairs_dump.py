@@ -62,7 +62,7 @@ class HttpPairsDump(Interceptor):
         self._broken = False
 
     def open(self, place: Place) -> None:
-        """Take what cleans. Raises ConfigError where no file can be."""
+        """Keep the scrubber of this service. Raises ConfigError if the file cannot be written."""
         self._place = place
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ class Logging(Interceptor):
         self._scrub = Scrubber()
 
     def open(self, place: Place) -> None:
-        """Take what cleans."""
+        """Keep the scrubber of this service."""
         self._scrub = place.scrub
 
     def on_request(self, request: ModelRequest) -> None:

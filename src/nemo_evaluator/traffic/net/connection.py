@@ -37,10 +37,10 @@ class Owner(Protocol):
     """What a connection tells its pool."""
 
     def idle(self, connection: Connection) -> None:
-        """It can take the next request."""
+        """The connection can take the next request."""
 
     def lost(self, connection: Connection) -> None:
-        """It is closed."""
+        """The connection is closed."""
 
 
 class Connection(asyncio.Protocol):
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         if not self.is_lost:
             self.is_lost = True
             self._response = None
-            self._parser = _DEAF
+            self._parser = _NO_PARSER
             if self._transport is not None:
                 self._transport.abort()
             self._owner.lost(self)
@@ -221,7 +221,7 @@ class Connection(asyncio.Protocol):
         if status < 200:
             return
         if self._complete or self._response is None:
-            raise NotHttp("more than was asked for")
+            raise NotHttp("more data than the request asked for")
         self._response.begin(status, fields)
         self._keep = self._parser.should_keep_alive()
         if self._bodiless:  # of which llhttp cannot know: it would wait for a body
@@ -283,8 +283,9 @@ class Connection(asyncio.Protocol):
         return self._unwritten or isinstance(exc, BrokenPipeError) or self._ended_at_once()
 
 
-_DEAF = HttpResponseParser(None)
-"""Takes the place of a parser, which holds on to its connection."""
+_NO_PARSER = HttpResponseParser(None)
+"""Put in place of a closed connection's parser: a parser refers to its connection, and the cycle
+would delay freeing both."""
 
 
 def _reason(error: HttpParserError) -> NetError:

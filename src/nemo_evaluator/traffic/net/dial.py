@@ -151,7 +151,7 @@ async def _tunnel(
         status = int(said) if version.startswith(b"HTTP/1.") and said.isdigit() else 0
     if status == 407:
         raise OSError(
-            "the proxy does not open a tunnel: HTTP 407, it wants a user name and a password:"
+            "the proxy does not open a tunnel: HTTP 407, it requires a user name and a password:"
             " write them into its URL, http://USER:PASSWORD@HOST:PORT"
         )
     if not 200 <= status < 300:

@@ -22,7 +22,7 @@ UNKNOWN_CA = frozenset((2, 18, 19, 20, 21))
 CLIENT_ALERTS = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "ALERT_UNKNOWN_CA")
 """What a server says to a client without the right certificate."""
 CLIENT_CERTIFICATE = (
-    "the server wants a client certificate; name its file as the service's client_cert, and"
+    "the server requires a client certificate; name its file as the service's client_cert, and"
     " the file of its key as client_key"
 )
 

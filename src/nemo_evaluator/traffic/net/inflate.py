@@ -30,8 +30,8 @@ class Inflate:
         if len(known) == 1 and known[0] in READABLE:
             return cls(known[0])
         raise NotHttp(
-            f"the response is encoded as {', '.join(known)!r}, which nobody asked for and only gzip"
-            " and deflate can be read of: switch the compression off at the server or gateway"
+            f"the response is encoded as {', '.join(known)!r}, which was not requested. Only gzip"
+            " and deflate can be decoded: switch the compression off at the server or gateway"
         )
 
     def __call__(self, chunk: bytes) -> bytes:

@@ -110,7 +110,7 @@ class Pool:
     # -- what connections tell --------------------------------------------------------------------
 
     def idle(self, connection: Connection) -> None:
-        """It can take the next request."""
+        """The connection can take the next request: give it to a waiter, or keep it."""
         if (waiter := self._next_waiter()) is not None:
             waiter.set_result(connection)
         else:
@@ -166,7 +166,7 @@ class Pool:
             raise
 
     def _give_back(self, connection: Connection | None) -> None:
-        """What came too late is for the next one."""
+        """Give a connection whose waiter was cancelled to the next waiter."""
         if connection is None:
             self._dialling -= 1
             self._pass_on()

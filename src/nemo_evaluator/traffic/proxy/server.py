@@ -106,7 +106,7 @@ class ProxyServer:
             return None
         if self._is_known(request, self._token):
             return None
-        message = "this proxy wants its token as API key"
+        message = "this proxy requires its token as API key"
         return _error(Told(401, error_body(401, message, "invalid_api_key"), dict(NO_RETRY)), where)
 
     async def answer(self, request: Request) -> Response | Stream:

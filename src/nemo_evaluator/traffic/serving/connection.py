@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
     async def write(self, data: bytes) -> None:
         """Send soon, as fast as the client reads. Raises ConnectionResetError if it is gone."""
         if self._is_lost:
-            raise ConnectionResetError("the client has left")
+            raise ConnectionResetError("the client disconnected")
         self.send(data)
         if not self._is_writable:
             await self._writable()

@@ -86,7 +86,7 @@ class Reader:
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._stay(data[upgrade.args[0] :])
+            self._ignore_upgrade(data[upgrade.args[0] :])
         except HttpParserError as error:
             self._broken(error, data if len(self.requests) == before else b"")
         else:
@@ -202,9 +202,9 @@ class Reader:
             self.fail(415, f"Content-Encoding {error} is not known here")
         raise _Refused
 
-    def _stay(self, rest: bytes) -> None:
-        """A request that offers to change the protocol (Java's clients do) is one like any other,
-        but llhttp takes what follows its head for the other protocol."""
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """llhttp stops at an ``Upgrade`` header (Java's clients send one) and treats the rest as
+        another protocol. We do not upgrade: parse the same request again without that header."""
         request = self.request
         if request is None:
             return
