@@ -74,7 +74,7 @@ async def test_an_undefined_kappa_passes_no_floor(tmp_path: Path) -> None:
             grades(tmp_path, True, True), flags=JudgeFlags(judge.url, "j")
         )
     assert found.agreement.kappa.value is None and not passes(found, -1.0)
-    assert "know but one label" in in_format(calibration_report(found, floor=-1.0), "text")
+    assert "used only one label" in in_format(calibration_report(found, floor=-1.0), "text")
 
 
 async def test_what_could_not_be_judged_leaves_the_gate_open(tmp_path: Path) -> None:

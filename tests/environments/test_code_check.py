@@ -182,7 +182,7 @@ def test_tests_that_cannot_be_hidden_give_no_verdict() -> None:
 @pytest.mark.parametrize(
     ("test", "why"),
     [
-        ("def check(candidate)\n    pass", "no Python"),
+        ("def check(candidate)\n    pass", "not Python"),
         ("def check(candidate):\n    pass", "never call"),
         (
             "import no_such_module\ndef check(candidate):\n    assert candidate(1, 2) == 3",

@@ -245,7 +245,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     [
         ([], "give a --config, or --judge-url"),
         (["--config", "c.yaml", "--rubric", "x"], "give a --config, or --judge-url"),
-        (["--config", "c.yaml", "--judge-url", "simulated"], "do not go together"),
+        (["--config", "c.yaml", "--judge-url", "simulated"], "cannot be used with"),
     ],
 )
 def test_flags_that_do_not_fit(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -60,7 +60,9 @@ async def test_recorded_verdicts_on_judgebench(tmp_path: Path, shared_dir: Path)
     assert agreed.position is not None
     changed = sum(first != second for first, second, _ in whole)
     assert agreed.position.value == pytest.approx(changed / len(whole))
-    print(f"accuracy {agreed.accuracy.value:.3f}, turns with the order {agreed.position.value:.3f}")
+    print(
+        f"accuracy {agreed.accuracy.value:.3f}, changes with the order {agreed.position.value:.3f}"
+    )
 
 
 @pytest.mark.shared

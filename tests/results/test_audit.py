@@ -65,12 +65,12 @@ def test_every_kind_is_found(tmp_path: Path) -> None:
 def test_nothing_to_find(tmp_path: Path) -> None:
     found = audit(write(tmp_path / "b", [row(idx) for idx in range(5)]))
     assert found.findings == ()
-    assert "nothing to look at" in "\n".join(audit_lines(found, 3))
+    assert "nothing found" in "\n".join(audit_lines(found, 3))
 
 
 def test_a_high_share_is_flagged(tmp_path: Path) -> None:
     lost = {"reward": 0.0, "extracted_answer": None, "details": {"failure": "format_error"}}
     found = audit(write(tmp_path / "b", [row(i, **lost) if i < 3 else row(i) for i in range(10)]))
     text = "\n".join(audit_lines(found, 1))
-    assert "no_answer       3 of 10 (30.0%)" in text and "look at this before" in text
+    assert "no_answer       3 of 10 (30.0%)" in text and "check this before" in text
     assert json.loads(audit_json([found]))[0]["findings"][0]["count"] == 3

@@ -75,7 +75,7 @@ def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) ->
     ):
         inherited = benchmark.solver is config.solver
         where: KeyPath = ("solver",) if inherited else (*path, "solver")
-        yield _kind((*where, "type"), benchmark.solver.type, "simple")
+        yield _kind((*where, "type"), benchmark.solver.type, "simple, custom")
     if not any(benchmark.sandbox is named for named in config.sandboxes.values()):
         yield from _sandbox((*path, "sandbox"), benchmark.sandbox)
     if benchmark.scoring is not config.scoring:

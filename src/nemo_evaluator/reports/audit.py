@@ -14,7 +14,7 @@ def audit_lines(audit: Audit, examples: int) -> Iterator[str]:
     head = f"{audit.benchmark}: {audit.scored:,} of {audit.rollouts:,} rollouts scored,"
     yield f"{head} {audit.problems:,} problems"
     if not audit.findings:
-        yield "  nothing to look at"
+        yield "  nothing found"
     for finding in audit.findings:
         flagged = finding.kind in ("no_answer", "strict_differs") and finding.share > FLAGGED
         mark = "  ← check this before trusting the score" if flagged else ""

@@ -205,9 +205,10 @@ def interval(estimate: Estimate) -> str:
 
 
 def headline_line(summary: BenchmarkSummary) -> str:
-    """The score as it must be read: with interval, n, coverage and what else bears on it.
+    """The score as it must be read: with interval, n, coverage, and the shares of unusual answers.
 
-    ``0.642 [0.618, 0.665] n=1319, scored 97.4 %; 0.625 if the rest is wrong, 0.651 if right``
+    ``0.642 [0.616, 0.668] n=1285 of 1,319, scored 97.4 %; 0.625 if the rest is wrong, 0.651 if
+    right``
     """
     score = summary.score
     if score is None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SERVICES = [
     ("api", "an endpoint that is already running"),
-    ("simulated", "a model without a model, in this process"),
+    ("simulated", "made-up answers from this process, for trying things out"),
 ]
 
 

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from ..config.solvers import CustomSolverConfig
     from ..config.solvers import Solver as SolverConfig
 
-BUILT_IN = [("simple", "one request, one answer")]
+BUILT_IN = [
+    ("simple", "one request, one answer"),
+    ("custom", "a class of your own (class_path: module:Class)"),
+]
 GROUP = "nemo_evaluator.solvers"
 
 
@@ -32,7 +35,9 @@ def open_solver(config: SolverConfig) -> Solver:
         return SimpleSolver(config)
     if isinstance(config, CustomSolverConfig):
         return _open_custom(config)
-    raise ConfigError(f"solver {config.type!r} cannot be run by this version", hint="use simple")
+    raise ConfigError(
+        f"solver {config.type!r} cannot be run by this version", hint="use simple or custom"
+    )
 
 
 def list_solvers() -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ BUILT_IN = {
     "caching": ("caching:Caching", "answers equal requests from a file on disk"),
     "consolidate_system": ("consolidate_system:ConsolidateSystem", "one system message, first"),
     "drop_params": ("drop_params:DropParams", "removes parameters of the request"),
-    "fault": ("fault:Fault", "injects failures, for drills"),
+    "fault": ("fault:Fault", "injects failures, to test how a run copes"),
     "finish_reason": (
         "finish_reason:FinishReasonFixup",
         "corrects `stop` where a limit was reached",
