@@ -22,11 +22,11 @@ class BenchmarkConfig(ConfigRecord):
     label: str | None = Field(None, min_length=1)
     """Name of its folder and in reports; tells two entries of one benchmark apart."""
     solver: Solver | None = None
-    """What answers; null: the top-level ``solver``, or the only model service asked directly."""
+    """Produces the answers; null: the top-level ``solver``, or requests to the only model service."""
     repeats: int = Field(1, ge=1)
     """Rollouts per problem."""
     max_problems: int | None = Field(None, ge=1)
-    """Use only so many problems, cut after the shuffle; null: all."""
+    """Maximum number of problems, cut after the shuffle; null: all."""
     max_concurrent: int = Field(32, ge=1)
     """Cap of the adaptive number of rollouts in flight."""
     fewshot: int | None = Field(None, ge=0)

@@ -89,7 +89,7 @@ class SlurmCluster(ConfigRecord):
     type: Literal["slurm"] = "slurm"
     """Kind of cluster."""
     account: str | None = None
-    """Account that pays."""
+    """Account that is charged."""
     walltime: str = "04:00:00"
     """Time limit of a job, ``HH:MM:SS`` or ``D-HH:MM:SS``."""
     node_pools: dict[str, NodePool] = Field(min_length=1)

@@ -89,7 +89,7 @@ class ModelFields(ConfigRecord):
     generation: GenerationConfig = Field(default_factory=GenerationConfig)
     """Sampling parameters sent with every request."""
     proxy: ProxyConfig | None = None
-    """How requests are handled on their way."""
+    """Interceptors, retries, limits and the log of the requests."""
 
 
 class ApiService(ModelFields):
@@ -100,7 +100,7 @@ class ApiService(ModelFields):
     url: str
     """Base URL (``.../v1``), bare host, or the full path of the protocol."""
     protocol: ApiProtocol
-    """Which API of the endpoint is spoken."""
+    """API of the endpoint."""
     model: str | None = None
     """Model id sent to the endpoint; null: the service's name."""
     api_key: SecretStr | None = None
@@ -111,7 +111,7 @@ class ApiService(ModelFields):
     """Where the key comes from if it expires: a line for the shell, a list of words that is run as
     it is, or a function ``python:module:function``. What it prints is the key."""
     api_key_ttl: float = Field(300.0, gt=0)
-    """Seconds after which ``api_key_command`` is asked again; a key that is refused (401) is
+    """Seconds after which ``api_key_command`` is run again; a key that is refused (401) is
     renewed at once."""
     ca_file: str | None = None
     """PEM file of certificates that are trusted beside those of the system."""
@@ -129,7 +129,7 @@ class ApiService(ModelFields):
     timeouts: TimeoutsConfig = Field(default_factory=TimeoutsConfig)
     """Limits on the parts of one request."""
     price: PriceConfig | None = None
-    """Price per million tokens; null: the cost is not known and not shown."""
+    """Price per million tokens; null: the cost is unknown and not shown."""
 
     @field_validator("url")
     @classmethod
@@ -172,16 +172,16 @@ class ApiService(ModelFields):
 
 
 class SimulatedService(ModelFields):
-    """A model without a model, inside this process: for trying things out and for drills."""
+    """A simulated model inside this process, for trying things out and for testing with faults."""
 
     type: Literal["simulated"] = "simulated"
     """Kind of service."""
     model: str = "simulated"
     """Model id shown in results."""
     protocol: ApiProtocol = "chat_completions"
-    """Which API is spoken."""
+    """API that is simulated."""
     seed: int = 0
-    """Everything random follows from it."""
+    """Seed of all random choices."""
     accuracy: float = Field(0.7, ge=0, le=1)
     """Share of problems answered right."""
     latency: LatencyConfig = Field(default_factory=LatencyConfig)
@@ -189,12 +189,12 @@ class SimulatedService(ModelFields):
     completion_tokens: TokensConfig = Field(default_factory=TokensConfig)
     """How long an answer is."""
     reasoning: bool = False
-    """Answer with a reasoning text too."""
+    """Add a reasoning text to each answer."""
     tool_call_rate: float = Field(0.0, ge=0, le=1)
     """Share of requests with tools that are answered by a tool call."""
     faults: FaultsConfig = Field(default_factory=FaultsConfig)
-    """What goes wrong, and how often."""
+    """Faults to simulate, with their probabilities."""
     stream: bool = False
     """Answer as server-sent events."""
     price: PriceConfig | None = None
-    """Price per million tokens, for drills of the cost display."""
+    """Price per million tokens, to try out the cost display."""

@@ -19,7 +19,7 @@ class GenerationConfig(ConfigRecord):
     max_tokens: int | None = Field(None, gt=0)
     """Limit on the tokens of an answer, reasoning included where the endpoint counts it."""
     seed: int | None = None
-    """Sampling seed. Repeat r of a problem sends seed + r: repeats must not collapse into one."""
+    """Sampling seed. Repeat r of a problem sends seed + r: otherwise all repeats would be equal."""
     stop: list[str] | None = None
     """Texts that end the answer."""
     frequency_penalty: float | None = Field(None, ge=-2, le=2)

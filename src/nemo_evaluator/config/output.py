@@ -12,7 +12,7 @@ REPORT_FORMATS = ("markdown", "html", "json", "csv", "latex")
 
 
 class TrajectoriesConfig(ConfigRecord):
-    """What is added to trajectories."""
+    """Further content of trajectories."""
 
     enrich: bool = True
     """Add what the model traffic tells about each step."""
@@ -34,7 +34,7 @@ class OutputConfig(ConfigRecord):
     export_config: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the exporters, by name."""
     trajectories: TrajectoriesConfig = Field(default_factory=TrajectoriesConfig)
-    """What is added to trajectories."""
+    """Further content of trajectories."""
 
     @field_validator("report")
     @classmethod

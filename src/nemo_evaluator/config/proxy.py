@@ -1,4 +1,4 @@
-"""How requests to a service are handled on their way: the `proxy` section."""
+"""The `proxy` section: interceptors, retries, limits and the log of requests to a service."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ class ProxyConfig(ConfigRecord):
     max_concurrent_upstream: int = Field(64, ge=1)
     """Most requests in flight to the service, whatever the benchmarks allow."""
     model_traffic: ModelTrafficCaptureConfig = Field(default_factory=ModelTrafficCaptureConfig)
-    """What is kept of the traffic."""
+    """The log of the traffic: which parts of requests and responses are kept."""
     pass_through: list[str] = Field(default_factory=list)
-    """Paths that the HTTP door passes on to the endpoint though they are no model calls, each with
-    all below it: `/v1/files`; `/` stands for all."""
+    """Paths that the proxy forwards to the endpoint although they are not model calls, each with
+    everything below it: `/v1/files`; `/` stands for all."""
     allowed_origins: list[str] = Field(default_factory=list)
-    """Origins of web pages that may use the HTTP door from a browser: `https://ui.example.com`."""
+    """Origins of web pages that may use the proxy from a browser: `https://ui.example.com`."""
     allowed_hosts: list[str] = Field(default_factory=list)
-    """Names, `name` or `name:port`, under which a door on loopback is reached besides its own."""
+    """Further host names, `name` or `name:port`, that a proxy on loopback may be reached by."""
     finish_reason_fixup: bool = True
     """Fix finish reasons that contradict the answer."""
 

@@ -34,9 +34,9 @@ class EvalConfig(ConfigRecord):
     scoring: ScoringConfig | None = None
     """Scoring of every benchmark that does not set its own."""
     benchmarks: list[BenchmarkConfig] = Field(min_length=1)
-    """What is run, in order."""
+    """Benchmarks to run, in order."""
     budget: BudgetConfig = Field(default_factory=BudgetConfig)
-    """What the run may use."""
+    """Limits on the cost, tokens and time of the run."""
     cluster: Cluster = Field(default_factory=LocalCluster)
     """Where the run is executed."""
     output: OutputConfig = Field(default_factory=OutputConfig)

@@ -69,7 +69,7 @@ def json_schema() -> dict[str, Any]:
             continue
         for field, description in descriptions(record).items():
             part["properties"][field]["description"] = description
-    composition = {"description": "Configurations this one is made of.", "type": "array"}
+    composition = {"description": "Configurations that this one is composed of.", "type": "array"}
     schema["properties"] = {"defaults": composition, **schema["properties"]}
     schema["patternProperties"] = {"^_": {"description": "A value to refer to: ${._name}."}}
     # A base or a fragment may hold what this file leaves out.

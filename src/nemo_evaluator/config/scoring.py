@@ -26,11 +26,11 @@ class RubricFields(ConfigRecord):
     name: str
     """Name of the metric in results."""
     rubric: str | None = None
-    """What the judge grades by."""
+    """Criteria that the judge grades by."""
     rubric_file: str | None = None
     """File with the rubric, instead of ``rubric``."""
     max_score: float = Field(5.0, gt=0)
-    """Best grade."""
+    """Highest grade."""
     temperature: float = Field(0.0, ge=0, le=2)
     """Sampling temperature of the judge."""
     timeout: float = Field(120.0, gt=0)
@@ -111,9 +111,9 @@ class RewardModelMetric(ConfigRecord):
     mode: Literal["single", "multi_aspect", "pairwise"] = "single"
     """What the model returns."""
     aspect: str | None = None
-    """The aspect taken of several."""
+    """Which of several aspects to use."""
     score_range: tuple[float, float] = (0.0, 1.0)
-    """Least and best score of the model."""
+    """Lowest and highest score of the model."""
     threshold: float = 0.5
     """Score from which an answer counts as right."""
     timeout: float = Field(120.0, gt=0)

@@ -21,7 +21,7 @@ class ManagedModelFields(ModelFields):
     port: int = Field(8000, ge=1, le=65535)
     """Port of the server."""
     protocol: ApiProtocol
-    """Which API of the server is spoken."""
+    """API of the server."""
     tensor_parallel_size: int | None = Field(None, ge=1)
     """GPUs one layer is split over."""
     pipeline_parallel_size: int | None = Field(None, ge=1)

@@ -45,7 +45,7 @@ class HarborSolverConfig(ConfigRecord):
     cmd_timeout: float | None = Field(None, gt=0)
     """Seconds for one command of the agent."""
     timeout_strategy: TimeoutStrategy = "override"
-    """Whose timeout counts: the configured one, the task's, or the larger."""
+    """Which timeout counts: the configured one, the task's, or the larger."""
     max_agent_timeout: float | None = Field(None, gt=0)
     """Upper limit on the result of ``timeout_strategy``."""
     skill: str | None = None
@@ -91,7 +91,7 @@ class ToolCallingSolverConfig(ConfigRecord):
     max_output_chars: int = Field(16384, ge=1)
     """Longest tool result passed on, in characters."""
     response_mode: Literal["last_message", "sandbox_artifact"] = "last_message"
-    """What is verified."""
+    """Which result is verified."""
 
 
 class GymDelegationSolverConfig(ConfigRecord):
@@ -136,7 +136,7 @@ class OpenClawSolverConfig(ConfigRecord):
     run_timeout: float | None = Field(None, gt=0)
     """Seconds for a whole run of the agent."""
     timeout_strategy: TimeoutStrategy = "task"
-    """Whose timeout counts: the configured one, the smaller, or the larger."""
+    """Which timeout counts: the configured one, the smaller, or the larger."""
     max_agent_timeout: float | None = Field(None, gt=0)
     """Upper limit on the result of ``timeout_strategy``."""
     web_search_provider: Literal["tavily"] | None = None
@@ -174,7 +174,7 @@ class OracleSolverConfig(ConfigRecord):
     run_timeout: float | None = Field(None, gt=0)
     """Seconds for a whole run."""
     timeout_strategy: TimeoutStrategy = "override"
-    """Whose timeout counts: the configured one, the task's, or the larger."""
+    """Which timeout counts: the configured one, the task's, or the larger."""
     max_agent_timeout: float | None = Field(None, gt=0)
     """Upper limit on the result of ``timeout_strategy``."""
 
