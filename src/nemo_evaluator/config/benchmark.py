@@ -22,7 +22,7 @@ class BenchmarkConfig(ConfigRecord):
     label: str | None = Field(None, min_length=1)
     """Name of its folder and in reports; tells two entries of one benchmark apart."""
     solver: Solver | None = None
-    """Produces the answers; null: the top-level ``solver``, or requests to the only model service."""
+    """Produces the answers; null: the top-level ``solver``, or the only model service directly."""
     repeats: int = Field(1, ge=1)
     """Rollouts per problem."""
     max_problems: int | None = Field(None, ge=1)

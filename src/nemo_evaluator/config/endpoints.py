@@ -62,8 +62,8 @@ class TimeoutsConfig(ConfigRecord):
     total: float | None = Field(None, gt=0)
     """Seconds for one try, from connecting to the last byte."""
     idle: float | None = Field(600.0, gt=0)
-    """Seconds between two pieces of an answer once it has begun; a body that stalls longer is given
-    up and asked for again."""
+    """Seconds between two pieces of an answer once it has begun; a response that stalls longer is
+    aborted and requested again."""
 
 
 class PriceConfig(ConfigRecord):
