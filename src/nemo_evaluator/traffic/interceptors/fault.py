@@ -1,7 +1,7 @@
-"""`fault`: injects failures below the endpoint's retries, for drills on real traffic.
+"""`fault`: injects failures below the endpoint's retries, to test a run on real traffic.
 
 Which try fails, and how, follows from the seed, the request, its rollout and attempt, and the
-number of the try: a drill can be repeated, and a retry can get through. Only ``empty``, ``length``
+number of the try: a test can be repeated, and a retry can succeed. Only ``empty``, ``length``
 and a ``drop`` of a live stream ask the upstream at all.
 """
 
@@ -78,7 +78,7 @@ class Fault(Interceptor):
         hang_s: float = Field(60.0, gt=0)
         """Seconds a hanging try takes."""
         seed: int = 0
-        """Another seed is another drill."""
+        """Another seed gives other faults."""
 
         @model_validator(mode="after")
         def _sum_is_a_probability(self) -> Fault.Options:

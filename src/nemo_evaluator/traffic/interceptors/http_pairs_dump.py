@@ -42,11 +42,11 @@ class HttpPairsDump(Interceptor):
         """Where to, and how many."""
 
         dump_path: str = Field(min_length=1)
-        """The file; one that is there is replaced."""
+        """The file; an existing one is replaced."""
         first_n: int = Field(50, ge=0)
         """Pairs that are kept whatever their status."""
         max_failures: int = Field(200, ge=0)
-        """Pairs that are kept beyond, where the status was not 200 or there was no answer."""
+        """Further pairs that are kept because the status was not 200 or there was no answer."""
 
     def __init__(self, options: Options) -> None:
         self._path = Path(options.dump_path)

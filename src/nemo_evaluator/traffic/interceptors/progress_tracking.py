@@ -1,7 +1,7 @@
-"""`progress_tracking`: counts answers; every so many, a line of the log and a call of a webhook.
+"""`progress_tracking`: counts answers; every `every` answers it writes a log line and calls a webhook.
 
-The webhook is called beside the traffic: it delays no answer, and its failure is only logged. Calls
-do not pile up: while one is on its way, later counts wait and the newest is sent.
+The webhook is called in the background: it delays no answer, and its failure is only logged. Calls
+do not pile up: while one is in flight, only the newest count is kept and sent next.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ProgressTracking(Interceptor):
         """Where to and how often."""
 
         webhook_url: str | None = None
-        """Address that is told; null: only the log."""
+        """Address to call; null: only the log."""
         every: int = Field(10, ge=1)
         """Answers between two calls."""
 

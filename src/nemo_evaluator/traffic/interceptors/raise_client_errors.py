@@ -1,7 +1,7 @@
 """`raise_client_errors`: a 4xx is an error of the rollout, not an answer of the model.
 
-For runs in which a refused request means that something is set up wrong. 408 and 429 are none of
-these; 401, 403 and 404 are errors anyway. After one, the other calls of the session fail at once.
+For runs in which a refused request means a wrong setup. 408 and 429 are excepted; 401, 403 and 404
+are errors anyway. After one, the other calls of the session fail at once.
 The status and the upstream's own words are kept, and no retry follows; several such errors in a row
 stop the run, as wrong credentials do.
 """

@@ -1,4 +1,4 @@
-"""`reasoning`: one place for what a model thinks before it answers.
+"""`reasoning`: puts a model's reasoning into one field, `reasoning_content`.
 
 ``content_to_field`` moves a leading ``<think>...</think>``, or a field ``reasoning``, to
 ``reasoning_content``; ``field_to_content`` is the way back, for callers that know no such field.

@@ -3,8 +3,8 @@
 Whatever the traffic writes (log, cache, recording, dumps, errors) is cleaned of what matches, both
 in requests and in answers. The texts of a whole answer are cleaned for its caller too, so that
 nothing of it reaches the journal or the results: what is redacted is neither scored nor seen by an
-agent. What the upstream is asked stays as it is. A live stream reaches its caller as it is, since
-it is not us who write it; the copy we keep is cleaned. Problems and prompts are not traffic: they
+agent. What the upstream is asked stays as it is. A live stream reaches its caller
+unchanged; only the copy that is kept is cleaned. Problems and prompts are not traffic: they
 stand in the results as the benchmark wrote them.
 """
 
@@ -68,8 +68,8 @@ class Redact(Interceptor):
         patterns: list[Annotated[str, AfterValidator(_checked)]] = Field(default_factory=list)
         """Regular expressions (those of Python)."""
         preset: list[Literal["email", "phone", "api_keys", "ipv4"]] = Field(default_factory=list)
-        """Patterns that come with us. ``phone`` knows ``+49 30 123456`` and ``(555) 123-4567``;
-        a benchmark about numbers had better do without."""
+        """Built-in patterns. ``phone`` knows ``+49 30 123456`` and ``(555) 123-4567``;
+        do not use it for a benchmark about numbers."""
         replacement: str = "[redacted]"
         """Stands where something matched, literally."""
 

@@ -48,8 +48,8 @@ EXAMPLES = {
 INTRODUCTION = """\
 # Interceptors
 
-What stands between a caller and a model, step by step, in the order you list it. How they work
-together, and how to write one, is told in [Model traffic](traffic.md#interceptors).
+Interceptors are the steps between a caller and a model, in the order you list them.
+[Model traffic](traffic.md#interceptors) explains how they work together, and how to write one.
 <!-- made by `python -m nemo_evaluator.traffic.interceptors.reference docs/interceptors.md` -->
 """
 

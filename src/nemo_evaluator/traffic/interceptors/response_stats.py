@@ -1,4 +1,4 @@
-"""`response_stats`: totals of the traffic, logged every so many calls and at the end."""
+"""`response_stats`: totals of the traffic, logged every `every` calls and at the end."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`turn_counter`: limits the turns of a session, and tells the model how many are left.
 
-A turn is an answered call that generates text. What gets no answer gives its turn back, so neither
-retries nor failures use up the limit; parallel calls hold a turn each while they are on their way.
+A turn is an answered call that generates text. A call without an answer gives its turn back, so neither
+retries nor failures use up the limit; parallel calls hold a turn each while they are in flight.
 The count belongs to the session, not to the messages: a compacted conversation does not reset it.
 """
 
@@ -38,11 +38,11 @@ class TurnCounter(Interceptor):
         max_turns: int | None = Field(None, ge=1)
         """Turns a session may take."""
         every: int = Field(1, ge=1)
-        """Log every so many turns."""
+        """Turns between two log lines."""
         position: Literal["system_message", "user_message"] = "system_message"
-        """Where the model is told: in a system message at the end, or in the last user message."""
+        """Where the notice is put: in a system message at the end, or in the last user message."""
         trigger: Literal["threshold", "periodic"] = "threshold"
-        """When it is told: at 80 % and 95 % of the turns, or every ``interval`` turns."""
+        """When the notice is given: at 80 % and 95 % of the turns, or every ``interval`` turns."""
         interval: int = Field(1, ge=1)
         """Turns between two notices of ``trigger: periodic``."""
 
