@@ -133,7 +133,7 @@ def _equivalent(margin: float, m: Measured, pairs: Pairs | None) -> Rule:
     """Two one-sided tests at 2.5 %: the whole 95 % interval within the margin. The interval is the
     one that keeps its width where nothing changed."""
     if pairs is None or m.lower is None:
-        return undecided("equivalence", "no interval to hold against the margin")
+        return undecided("equivalence", "no interval to compare with the margin")
     d = paired_difference(pairs.baseline, pairs.candidate, pairs.clusters)
     text = f"difference {d.delta:+.4f} [{d.lower:+.4f}, {d.upper:+.4f}], margin ±{margin:g}"
     if -margin < d.lower and d.upper < margin:

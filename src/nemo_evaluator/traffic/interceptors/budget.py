@@ -1,8 +1,8 @@
 """`budget`: stops at a number of tokens or dollars, of the whole run or of one session.
 
-A call is admitted while less than the limit is used; what is in flight is finished, so the
-limit can be exceeded by the calls in flight. A run that reaches its limit ends in order: all answers
-are kept, and the same command with a higher limit and `--resume` continues.
+A call is admitted while less than the limit is used; what is in flight is finished, so the limit
+can be exceeded by the calls in flight. A run that reaches its limit ends in order: all answers are
+kept, and the same command with a higher limit and `--resume` continues.
 """
 
 from __future__ import annotations

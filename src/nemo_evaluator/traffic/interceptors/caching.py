@@ -1,10 +1,11 @@
 """`caching`: equal requests are answered once, from a file on disk ever after.
 
-Equal are requests to the same model at the same upstream that a server cannot tell apart: the whole
-body counts, less what does not change an answer (``stream``, ``user``, ``metadata`` and the like).
-Sessions and attempts do not count, so a resumed run, and the next one, find the answers that were paid for.
-Errors, filtered, empty and cut-off answers are never kept. What is kept is cleaned like everything
-that is written. Equal requests at one time wait for one answer.
+Requests are equal if they go to the same model at the same upstream and a server cannot tell them
+apart: the whole body counts, less what does not change an answer (``stream``, ``user``,
+``metadata`` and the like). Sessions and attempts do not count, so a resumed run, and the next one,
+find the answers that were paid for. Errors, filtered, empty and cut-off answers are never kept.
+What is kept is cleaned like everything that is written. Equal requests at one time wait for one
+answer.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Caching(Interceptor):
         store_truncated: bool = False
         """Keep answers that were cut off by a token limit too."""
         max_entries: int | None = Field(None, ge=1)
-        """Answers in the file; beyond that, those not read for the longest time are removed. Null is unlimited."""
+        """Answers in the file; beyond that, those not read for the longest time are removed. Null
+        is unlimited."""
         max_mb: float | None = Field(None, gt=0)
         """Megabytes of stored answers (the file is somewhat larger). Null is unlimited."""
         max_age_hours: float | None = Field(None, gt=0)

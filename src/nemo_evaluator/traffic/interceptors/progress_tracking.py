@@ -1,4 +1,5 @@
-"""`progress_tracking`: counts answers; every `every` answers it writes a log line and calls a webhook.
+"""`progress_tracking`: counts answers; every `every` answers it writes a log line and calls a
+webhook.
 
 The webhook is called in the background: it delays no answer, and its failure is only logged. Calls
 do not pile up: while one is in flight, only the newest count is kept and sent next.

@@ -1,8 +1,9 @@
 """`turn_counter`: limits the turns of a session, and tells the model how many are left.
 
-A turn is an answered call that generates text. A call without an answer gives its turn back, so neither
-retries nor failures use up the limit; parallel calls hold a turn each while they are in flight.
-The count belongs to the session, not to the messages: a compacted conversation does not reset it.
+A turn is an answered call that generates text. A call without an answer gives its turn back, so
+neither retries nor failures use up the limit; parallel calls hold a turn each while they are in
+flight. The count belongs to the session, not to the messages: a compacted conversation does not
+reset it.
 """
 
 from __future__ import annotations
