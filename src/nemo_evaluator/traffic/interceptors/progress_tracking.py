@@ -1,5 +1,4 @@
-"""`progress_tracking`: counts answers; every `every` answers it writes a log line and calls a
-webhook.
+"""`progress_tracking`: counts answers; logs the count and calls a webhook every few answers.
 
 The webhook is called in the background: it delays no answer, and its failure is only logged. Calls
 do not pile up: while one is in flight, only the newest count is kept and sent next.
