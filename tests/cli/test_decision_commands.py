@@ -107,6 +107,18 @@ def test_several_benchmarks(tmp_path: Path) -> None:
     assert "BLOCK: 1 of 2 benchmarks: two." in text
 
 
+def test_what_the_candidate_did_not_run_is_no_pass() -> None:
+    for side in "ab":
+        write_results(Path(side) / "one", share_right(80, 100), name="one")
+    write_results(Path("a/two"), share_right(80, 100), name="two")
+    result = nel("compare", "a", "b", "--report", "all.md")
+    assert result.exit_code == 2
+    assert "INCONCLUSIVE: all 1 benchmark of both. The candidate lacks two." in result.stdout
+    assert "The candidate lacks two." in Path("all.md").read_text()
+    assert nel("compare", "b", "a").exit_code == 0
+    assert nel("compare", "a", "b", "--rules", "published").exit_code == 0
+
+
 def test_nothing_in_common() -> None:
     write_results(Path("x"), share_right(1, 20), name="x")
     write_results(Path("y/y"), share_right(1, 20), name="y")

@@ -157,26 +157,29 @@ def _pair(
     report: Path | None,
     strict: bool,
 ) -> int:
+    from ..decisions.compare import overall
     from ..decisions.documents import comparison_document, comparisons_document
-    from ..decisions.verdicts import worst
     from ..executors.decide import compare_directories
     from ..reports.comparison import comparison_report, overview_report
 
     found, unmatched = compare_directories(baseline, candidate, options)
     for name, where in unmatched.items():
         click.echo(f"warning: {name} is not in {where}", err=True)
+    missing = [name for name, where in unmatched.items() if where == str(candidate)]
     first = next(iter(found.values()))
     if len(found) > 1 or unmatched:
         data = comparisons_document(found)
-        shown = overview_report(found, unmatched, flips=style.flips, detail=style.detail)
+        shown = overview_report(
+            found, unmatched, missing=missing, flips=style.flips, detail=style.detail
+        )
     else:
         data = comparison_document(first)
         shown = comparison_report(first, flips=style.flips, detail=style.detail)
     _write(output, data)
     _show(style.fmt, data, shown)
     if report is not None:
-        _report(found, unmatched, report)
-    return worst(c.verdict for c in found.values()).exit_code if strict else 0
+        _report(found, unmatched, missing, report)
+    return overall(found.values(), missing).exit_code if strict else 0
 
 
 def _several(
@@ -211,13 +214,15 @@ def _show(fmt: str, data: dict[str, Any], shown: Document) -> None:
     click.echo(_json(data) if fmt == "json" else in_format(shown, fmt), nl=False)
 
 
-def _report(found: dict[str, Comparison], unmatched: dict[str, str], report: Path) -> None:
+def _report(
+    found: dict[str, Comparison], unmatched: dict[str, str], missing: list[str], report: Path
+) -> None:
     from ..reports.comparison import comparison_report, overview_report
     from ..reports.formats import in_format
 
     whole = (
-        overview_report(found, unmatched, flips=LISTED)
-        if len(found) > 1
+        overview_report(found, unmatched, missing=missing, flips=LISTED)
+        if len(found) > 1 or unmatched
         else comparison_report(next(iter(found.values())), flips=LISTED)
     )
     _save(report, in_format(whole, "markdown"))

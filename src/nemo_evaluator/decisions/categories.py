@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from statistics import NormalDist
-
 import numpy as np
 
 from ..stats.multiple import holm
+from ..stats.student import chi_squared_tail
 from ..types import Record
 from .damage import LEVEL, Damage, Sides
 from .pairing import Pairs
@@ -77,8 +75,8 @@ def fallen(damages: dict[str, Damage], limit: float) -> set[str]:
 
 def heterogeneity(pairs: Pairs) -> float | None:
     """p-value of "all categories changed alike", by the spread of their means against that of the
-    problems (Welch's idea with one pooled variance, chi-squared by Wilson and Hilferty). None with
-    clusters, fewer than two categories, or no change at all."""
+    problems (chi-squared, one pooled variance). None with clusters, with fewer than two categories,
+    or where nothing changed."""
     if pairs.clusters is not None:
         return None
     labels = np.array([name or "" for name in pairs.categories], dtype=object)
@@ -94,7 +92,4 @@ def heterogeneity(pairs: Pairs) -> float | None:
     between = float((counts * (means - d.mean()) ** 2).sum())
     if not pooled:
         return 0.0 if between > 1e-12 else None
-    df = groups - 1
-    spread = 2 / (9 * df)
-    z = ((between / pooled / df) ** (1 / 3) - 1 + spread) / math.sqrt(spread)
-    return 1 - NormalDist().cdf(z)
+    return chi_squared_tail(between / pooled, groups - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from .paired_tests import TestResult, run_test
 from .pairing import Pairs, pair
 from .published import PublishedEvidence, judge_published
 from .sources import Source
-from .verdicts import MIN_COVERAGE, Evidence, Shown, Verdict, judge, p_text
+from .verdicts import MIN_COVERAGE, Evidence, Shown, Verdict, judge, p_text, worst
 
 
 class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -108,6 +108,16 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
         return judged(_shown(measured, baseline, candidate, pairs, metric))
     assert measured.test is not None
     return judged_as_published(measured, measured.test.p_worse, measured.test.p_better)
+
+
+def overall(comparisons: Iterable[Comparison], missing: Sequence[str]) -> Verdict:
+    """The verdict on several benchmarks: the worst; no PASS by sound rules where the candidate
+    lacks one that the baseline has."""
+    found = list(comparisons)
+    verdicts = [c.verdict for c in found]
+    if missing and any(c.options.rules is Rules.SOUND for c in found):
+        verdicts.append(Verdict.INCONCLUSIVE)
+    return worst(verdicts)
 
 
 def judged(c: Comparison) -> Comparison:

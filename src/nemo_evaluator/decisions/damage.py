@@ -79,6 +79,15 @@ class Damage:
         """One-sided p-value of "the damage is larger than ``limit``"."""
         return self._p(lambda b: b.upper <= limit, share)
 
+    def chance_beyond(self, limit: float) -> float:
+        """Chance that the true damage is larger than ``limit``, every size having been equally
+        likely before: by the side of the interval that the limit lies on, so that its width with
+        few changes, and what is missing, count. One half where the limit lies between the two."""
+        within, beyond = self.p_within(limit), self.p_beyond(limit)
+        if within < 1.0:
+            return within
+        return 1 - beyond if beyond < 1.0 else 0.5
+
     def _p(self, shown: Callable[[Bounds], bool], share: float) -> float:
         low, high = LOWEST_P, 0.5
         if not shown(self.bounds(high, share=share)):

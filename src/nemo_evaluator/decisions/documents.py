@@ -188,6 +188,7 @@ def gate_document(report: GateReport) -> dict[str, Any]:
             "policy": report.policy.model_dump(mode="json", exclude_unset=True)
             | {"version": report.policy.version},
             "benchmarks": [_gated(item) for item in report.benchmarks],
+            "suite": None if report.suite is None else msgspec.to_builtins(report.suite),
             "missing": list(report.missing),
             "warnings": list(report.warnings),
         }
@@ -249,6 +250,6 @@ def _finite(document: dict[str, Any]) -> dict[str, Any]:
 def _known(value: Any) -> Any:
     if isinstance(value, dict):
         return _finite(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_known(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,7 +13,7 @@ from ..config.gate_policy import MAX_TRUNCATION
 from ..types import Record
 from .categories import CategoryDelta
 from .damage import LEVEL
-from .metrics import REWARD, Metric, correctness
+from .metrics import Metric, correctness
 from .pairing import Pairs, PerProblem
 from .rollouts import Rollouts
 from .sources import Source
@@ -63,7 +63,7 @@ def doubts_about(
 
 
 def _bundles(baseline: Source, candidate: Source, pairs: Pairs, metric: Metric) -> Iterator[Doubt]:
-    if metric.macro or not (metric.name == REWARD or (metric.verdicts and metric.k == 1)):
+    if metric.macro or metric.k > 1 or not metric.score:
         return
     for name, source, side in (
         ("baseline", baseline, pairs.baseline_side),

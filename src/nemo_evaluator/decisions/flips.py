@@ -11,7 +11,7 @@ import numpy as np
 from ..types import Json, Record
 from .metrics import correctness
 from .pairing import Pairs
-from .rollouts import Bools, Ints, Rollouts
+from .rollouts import Bools, Floats, Ints, Rollouts
 
 PREVIEW = 80
 
@@ -79,12 +79,17 @@ def _right(problems: Ints, rollouts: Rollouts, correct_above: float) -> Bools:
     values, above = rollouts.rewards, correct_above
     if not np.isnan(rollouts.correct).all():
         values, above = correctness(rollouts, correct_above=correct_above), 0.0
+    found: Bools = _means(problems, rollouts, values) > above
+    return found
+
+
+def _means(problems: Ints, rollouts: Rollouts, values: Floats) -> Floats:
+    """The mean of each of the problems over its rollouts with a value."""
     kept = np.flatnonzero(~np.isnan(values) & np.isin(rollouts.problems, problems))
     at = np.searchsorted(problems, rollouts.problems[kept])
     sums = np.bincount(at, weights=values[kept], minlength=len(problems))
     counts = np.bincount(at, minlength=len(problems))
-    found: Bools = sums / np.maximum(counts, 1) > above
-    return found
+    return np.asarray(sums / np.maximum(counts, 1), dtype=np.float64)
 
 
 def flip_report(
@@ -92,9 +97,12 @@ def flip_report(
 ) -> FlipReport:
     """The problems that are right on one side only, by ``right_sides``."""
     one, other = right
+    means = tuple(
+        _means(pairs.problems, side, side.rewards).tolist() for side in (baseline, candidate)
+    )
     lost, won = np.flatnonzero(one & ~other), np.flatnonzero(~one & other)
-    regressions = [_flip(pairs, baseline, candidate, int(i), worse=True) for i in lost]
-    improvements = [_flip(pairs, baseline, candidate, int(i), worse=False) for i in won]
+    regressions = [_flip(pairs, baseline, candidate, int(i), means, worse=True) for i in lost]
+    improvements = [_flip(pairs, baseline, candidate, int(i), means, worse=False) for i in won]
     categories: dict[str, Counter[str]] = {}
     for name, flips in (("regressions", regressions), ("improvements", improvements)):
         for flip in flips:
@@ -116,7 +124,15 @@ def flip_report(
     )
 
 
-def _flip(pairs: Pairs, baseline: Rollouts, candidate: Rollouts, i: int, *, worse: bool) -> Flip:
+def _flip(
+    pairs: Pairs,
+    baseline: Rollouts,
+    candidate: Rollouts,
+    i: int,
+    means: tuple[list[float], ...],
+    *,
+    worse: bool,
+) -> Flip:
     at = _telling(baseline, int(pairs.baseline_rows[i]), best=worse)
     other_at = _telling(candidate, int(pairs.candidate_rows[i]), best=not worse)
     row, other = baseline.row(at), candidate.row(other_at)
@@ -124,8 +140,8 @@ def _flip(pairs: Pairs, baseline: Rollouts, candidate: Rollouts, i: int, *, wors
     return Flip(
         problem_idx=int(pairs.problems[i]),
         repeat=int(baseline.repeats[at]),
-        baseline_reward=_mean(baseline, int(pairs.baseline_rows[i])),
-        candidate_reward=_mean(candidate, int(pairs.candidate_rows[i])),
+        baseline_reward=means[0][i],
+        candidate_reward=means[1][i],
         expected_answer=_short(expected) if isinstance(expected, str) else expected,
         category=pairs.categories[i],
         baseline_response=answer_text(row),
@@ -141,14 +157,10 @@ def _telling(rollouts: Rollouts, first: int, *, best: bool) -> int:
     """Of a problem's repeats from ``first`` on the first one with the best, or worst, reward; a
     correct one, or one that is not, where the run says so."""
     end = _end(rollouts, first)
-    values = np.where(np.isnan(rollouts.rewards), np.nan, rollouts.correct)[first:end]
-    if np.isnan(values).all():
-        values = rollouts.rewards[first:end]
+    rewards, told = rollouts.rewards[first:end], rollouts.correct[first:end]
+    told = np.where(np.isnan(rewards), np.nan, told)
+    values = rewards if np.isnan(told).all() else told
     return first + int(np.nanargmax(values) if best else np.nanargmin(values))
-
-
-def _mean(rollouts: Rollouts, first: int) -> float:
-    return float(np.nanmean(rollouts.rewards[first : _end(rollouts, first)]))
 
 
 def _end(rollouts: Rollouts, first: int) -> int:

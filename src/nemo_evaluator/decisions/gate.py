@@ -36,6 +36,7 @@ from .metrics import Metric, metric_named
 from .options import CompareOptions
 from .pairing import Pairs, pair
 from .sources import Source
+from .suite import Suite, suite_of
 
 
 class GateVerdict(enum.StrEnum):
@@ -96,6 +97,8 @@ class GateReport(Record, frozen=True, kw_only=True, omit_defaults=False):
     policy: GatePolicy
     baseline: str
     candidate: str
+    suite: Suite | None = None
+    """The benchmarks that decide, together; None by the published rules."""
 
 
 def gate(
@@ -132,6 +135,7 @@ def gate(
         policy=policy,
         baseline=names[0],
         candidate=names[1],
+        suite=_suite(found),
     )
 
 
@@ -148,6 +152,21 @@ def decide(found: list[BenchmarkGate]) -> tuple[GateVerdict, list[str]]:
         return GateVerdict.INCONCLUSIVE, [_line(item) for item in open_]
     plural = "s" * (len(gated) != 1)
     return GateVerdict.GO, [f"all {len(gated)} gated benchmark{plural} passed"]
+
+
+def _suite(found: list[BenchmarkGate]) -> Suite | None:
+    """Of those that decide by a score; latencies and tokens have no unit in common with one."""
+    return suite_of(
+        [
+            (item.benchmark, item.comparison.evidence, item.rules.max_drop)
+            for item in found
+            if item.decides
+            and item.comparison is not None
+            and item.comparison.evidence is not None
+            and item.metric is not None
+            and metric_named(item.metric).score
+        ]
+    )
 
 
 def _line(item: BenchmarkGate) -> str:

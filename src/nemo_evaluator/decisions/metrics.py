@@ -45,6 +45,11 @@ class Metric(Record, frozen=True, kw_only=True):
         """Whether its values are right and wrong."""
         return self.name.startswith("pass")
 
+    @property
+    def score(self) -> bool:
+        """Whether it is a score of the benchmark: the mean reward, or a share of right answers."""
+        return self.verdicts or self.name == REWARD
+
 
 MEAN_REWARD = Metric(name=REWARD)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..decisions.compare import CategoryDelta, Comparison
+from ..decisions.categories import CategoryDelta
+from ..decisions.compare import Comparison, overall
 from ..decisions.flips import Flip
 from ..decisions.multiple import Entry, Field
 from ..decisions.verdicts import Verdict, p_text, worst
@@ -45,18 +46,21 @@ def overview_report(
     comparisons: Mapping[str, Comparison],
     unmatched: Mapping[str, str],
     *,
+    missing: Sequence[str] = (),
     flips: int | None = 0,
     detail: Detail = Detail.EVERYTHING,
 ) -> Document:
-    """Several benchmarks of two runs: the worst verdict decides."""
-    verdict = worst(c.verdict for c in comparisons.values())
+    """Several benchmarks of two runs: the worst verdict decides; ``missing`` are benchmarks of the
+    baseline that the candidate lacks."""
+    verdict = overall(comparisons.values(), missing)
     deciding = [name for name, c in comparisons.items() if c.verdict is verdict]
     first = next(iter(comparisons.values()))
     lead = (
-        f"all {len(comparisons)} benchmarks"
-        if verdict is Verdict.PASS
+        f"all {len(comparisons)} benchmark{'s' * (len(comparisons) != 1)} of both"
+        if verdict is Verdict.PASS or not deciding
         else f"{len(deciding)} of {len(comparisons)} benchmarks: {', '.join(deciding)}"
     )
+    lacks = f" The candidate lacks {', '.join(missing)}." if missing else ""
     columns = ("Benchmark", "Verdict", "Baseline", "Candidate", "Difference", "95 % CI", "p", "n")
     forest = Forest(
         "Benchmarks",
@@ -74,12 +78,12 @@ def overview_report(
             if c.difference is None
         ),
     )
-    missing = tuple((Tone.UNSURE, f"{name} is not in {at}") for name, at in unmatched.items())
+    absent = tuple((Tone.UNSURE, f"{name} is not in {at}") for name, at in unmatched.items())
     return Document(
         title=f"{_name(first.candidate)} against {_name(first.baseline)}",
         badges=((tone(verdict), verdict.value),),
-        lead=lead + ".",
-        blocks=(Notices(missing), forest, undecided),
+        lead=f"{lead}.{lacks}",
+        blocks=(Notices(absent), forest, undecided),
         sections=tuple(
             Section(
                 title=name,

@@ -6,9 +6,12 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from ..decisions.gate import BenchmarkGate, GateReport
 from ..decisions.gate_rules import Status
+from ..decisions.suite import Suite
 from .blocks import Document, Facts, Forest, Interval, Notices, Table, Tone
 from .verdict_words import direction, tone
 
+UNEVEN = 0.01
+"""p-value below which the benchmarks are said to have dropped unlike."""
 COLUMNS = (
     "Benchmark",
     "Tier",
@@ -32,7 +35,13 @@ def gate_report(report: GateReport, *, explain: bool = False) -> Document:
         badges=((tone(report.verdict), report.verdict.value),),
         lead="; ".join(report.reasons) + ".",
         blocks=(
-            Facts((("baseline", report.baseline), ("candidate", report.candidate))),
+            Facts(
+                (
+                    ("baseline", report.baseline),
+                    ("candidate", report.candidate),
+                    *_suite(report.suite),
+                )
+            ),
             Notices(tuple((Tone.UNSURE, warning) for warning in _warnings(report))),
             Forest(
                 "Benchmarks",
@@ -43,6 +52,7 @@ def gate_report(report: GateReport, *, explain: bool = False) -> Document:
             ),
             Table("Without a difference", COLUMNS[:4], tuple(_cells(item)[:4] for item in others)),
             _rules(report, explain),
+            *_chances(report.suite, explain),
         ),
         sections=(),
     )
@@ -125,6 +135,38 @@ def _rules(report: GateReport, explain: bool) -> Table:
     )
     title = "Rules" if explain else "Rules that are not met"
     return Table(title, ("Benchmark", "Rule", "Status", "With its numbers"), rows)
+
+
+def _suite(suite: Suite | None) -> list[tuple[str, str]]:
+    if suite is None:
+        return []
+    low, high = suite.any_range
+    d = suite.damage
+    count = len(suite.parts)
+    of = f"any of {count} benchmarks" if count > 1 else "the benchmark"
+    rows = [
+        (
+            "chance of a drop beyond the limit",
+            f"{suite.any_beyond:.1%} in {of} ({low:.1%} to {high:.1%} however they depend)"
+            if count > 1
+            else f"{suite.any_beyond:.1%}",
+        )
+    ]
+    if count > 1:
+        text = f"{d.damage:+.4f} [{d.lower:+.4f}, {d.upper:+.4f}], {suite.limit:g} allowed"
+        uneven = suite.differ is not None and suite.differ <= UNEVEN
+        text += "; the benchmarks did not drop alike" if uneven else ""
+        rows.append(("mean drop", text))
+    return rows
+
+
+def _chances(suite: Suite | None, explain: bool) -> list[Table]:
+    """The chance of each benchmark, and what is assumed."""
+    if suite is None or not explain:
+        return []
+    rows = tuple((p.benchmark, f"{p.limit:g}", f"{p.beyond:.1%}") for p in suite.parts)
+    columns = ("Benchmark", "Allowed", "Chance of a larger drop")
+    return [Table("Chances", columns, rows, f"assumed: {'; '.join(suite.assumptions)}")]
 
 
 def _note(report: GateReport) -> str:
