@@ -30,9 +30,9 @@ class ExitCode(enum.IntEnum):
     USER_ERROR = 2
     """The user must fix something; the message says what."""
     INCOMPLETE = 3
-    """Results are missing; ``--resume`` goes on."""
+    """Results are missing; ``--resume`` continues the run."""
     BUG = 70
-    """An error nobody foresaw; the message names a file with the traceback."""
+    """An unexpected error; the message names a file with the traceback."""
     INTERRUPTED = 130
     """By Ctrl-C (SIGINT)."""
     TERMINATED = 143
@@ -97,7 +97,8 @@ class PermanentError(InfraError):
 
 
 class EndpointDown(PermanentError):
-    """Nobody answered for longer than a run waits: the rollouts stay open for ``--resume``."""
+    """The endpoint gave no answer for longer than a run waits; the rollouts stay open for
+    ``--resume``."""
 
     default_kind = Failure.CONNECTION
 

@@ -32,7 +32,7 @@ class Outcome(enum.StrEnum):
 
     SCORED = "scored"
     UNSCORED = "unscored"
-    """No verdict could be had (e.g. an unreadable judge); never a score."""
+    """No verdict was given (e.g. an unreadable judge); never a score."""
     MODEL_ERROR = "model_error"
     """The model's own failure (4xx refusal, context overflow): scored by the benchmark's rule."""
     INFRA_ERROR = "infra_error"

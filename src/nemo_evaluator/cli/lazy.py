@@ -31,7 +31,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with a suggestion for a misspelt name."""
+        """Resolve a command as click does, with a suggestion for a misspelt name."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

@@ -106,7 +106,7 @@ class Lines:
         """Nothing yet."""
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Those that have started and have not had their last line."""
+        """Print a line for each benchmark that has started, until it has had its last line."""
         several = len(rows) > 1
         for index, (progress, pace) in enumerate(rows):
             if progress.started_at is None or index in self._ended:
@@ -119,7 +119,7 @@ class Lines:
             self._write(line)
 
     def close(self, rows: Sequence[Row]) -> None:
-        """The last line of everybody who has not had it."""
+        """Print the last line of every benchmark that has not had it."""
         for index, (progress, pace) in enumerate(rows):
             if index not in self._ended:
                 self._write(say.line(progress, pace))

@@ -75,7 +75,7 @@ class _Format(logging.Formatter):
 
 
 ASKED_FOR = "nemo_evaluator.traffic"
-"""Where interceptors log: whoever configures one wants to see what it says."""
+"""Loggers of interceptors: a user who configures one wants to see its lines."""
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 

@@ -64,7 +64,7 @@ def _run(out: Stream) -> int:
 
 
 def _ended(run: Callable[[], int], signals: Signals) -> int:
-    """The exit code; whatever else happened has been told on stderr."""
+    """The exit code; any other outcome has been printed on stderr."""
     try:
         return run()
     except (SystemExit, click.exceptions.Exit) as error:
@@ -110,7 +110,7 @@ class Signals:
                 signal.signal(number, handler)
 
     def code(self) -> ExitCode:
-        """The exit code of what was stopped, which the user is told."""
+        """The exit code of an interrupted run; the message says so."""
         terminated = self._received == signal.SIGTERM
         _say("terminated" if terminated else "interrupted")
         return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED

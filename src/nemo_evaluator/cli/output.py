@@ -52,7 +52,7 @@ class Stream(io.RawIOBase):
         """Why the first write that failed did; nothing is written after it."""
 
     def writable(self) -> bool:
-        """Always."""
+        """The stream can always be written to."""
         return True
 
     def fileno(self) -> int:
@@ -109,7 +109,7 @@ def guarded_streams() -> Iterator[Stream]:
 
 
 def told(stream: Stream) -> str | None:
-    """Why output was lost, where that is not simply that nobody reads on."""
+    """Why output was lost; None if the reader only closed the pipe."""
     error = stream.failure
     if error is None or error.errno in (errno.EPIPE, errno.ECONNRESET):
         return None
@@ -155,7 +155,7 @@ class Terminal:
 
 
 def drawing(stream: TextIO) -> TextIO:
-    """A stream as one may draw on it; the same where nobody has put a ``Printed`` one there."""
+    """The stream to draw on; the same stream unless it is wrapped in ``Printed``."""
     return cast(TextIO, Terminal(stream)) if isinstance(stream, Printed) else stream
 
 
@@ -181,7 +181,7 @@ def _readable(error: UnicodeError) -> tuple[str, int]:
 
 
 def _escaped(char: str) -> str:
-    r"""As JSON has it: ``\u00e9``; beyond the first plane as two."""
+    r"""A character as a JSON escape: ``\\u00e9``; two escapes beyond the first plane."""
     code = ord(char)
     if code < 0x10000:
         return f"\\u{code:04x}"

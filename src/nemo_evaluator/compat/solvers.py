@@ -33,7 +33,7 @@ class GracefulError(Exception):
 
 
 class ErrorKind(StrEnum):
-    """Whose failure ``SolveResult.error`` is."""
+    """The cause of ``SolveResult.error``."""
 
     NONE = "none"
     GRACEFUL = "graceful"
@@ -152,14 +152,14 @@ def _missing(name: str, needs: str) -> NoReturn:
 
 
 class NatSolver:
-    """Not available: constructing it says so."""
+    """Not available in this version: the constructor raises ConfigError."""
 
     def __init__(self, *_args: Any, **_settings: Any) -> None:
         _missing("NatSolver", "NeMo Agent Toolkit servers cannot be started or called")
 
 
 class OpenClawSolver:
-    """Not available: constructing it says so."""
+    """Not available in this version: the constructor raises ConfigError."""
 
     def __init__(self, *_args: Any, **_settings: Any) -> None:
         _missing("OpenClawSolver", "agents in a workspace cannot be run")

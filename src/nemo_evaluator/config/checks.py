@@ -127,7 +127,7 @@ def judge_warnings(config: EvalConfig) -> list[str]:
 def _self_judging(
     config: EvalConfig, metric: Metric, asked: str | None, path: KeyPath
 ) -> Iterator[Problem]:
-    """Nobody judges what it wrote, unless that is allowed."""
+    """Check that no model judges its own answers, unless that is allowed."""
     for same_service, problem in _self_judges(config, metric, asked, path):
         if same_service:
             yield problem

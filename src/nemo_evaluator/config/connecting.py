@@ -22,7 +22,7 @@ def flag_name(field: str) -> str:
 
 
 def given_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the flags that are about the endpoint and are given."""
+    """The flags about the endpoint that were given."""
     return {name: flags[name] for name in ENDPOINT_FLAGS if flags.get(name) not in (None, (), {})}
 
 

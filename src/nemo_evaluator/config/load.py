@@ -124,7 +124,7 @@ def check(
 
 
 def secrets(loaded: Loaded) -> frozenset[str]:
-    """Secret values the configuration holds, for redaction by whoever writes text."""
+    """Secret values in the configuration, to be redacted from every text that is written."""
     return loaded.secrets
 
 

@@ -264,7 +264,7 @@ def _check(url: str, who: str = SERVICE) -> None:
 
 
 def key_variable(env: Mapping[str, str]) -> str | None:
-    """The variable that holds a key where nobody names one."""
+    """The environment variable that holds a key if no flag names one."""
     return next((name for name in KEY_VARIABLES if env.get(name)), None)
 
 

@@ -18,7 +18,8 @@ MASK = "**********"
 LEAST = 8
 """Shorter values, and shorter beginnings of values, are ordinary text."""
 WORD = 12
-"""So long a value of small letters only is a word (``auth: required``), not a key."""
+"""Up to this length a value of small letters only counts as a word (``auth: required``), not a key.
+"""
 COMMON = frozenset(
     (
         *("anything", "api-key", "api_key", "apikey", "changeme", "completely", "dummy-key"),

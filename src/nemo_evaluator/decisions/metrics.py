@@ -34,7 +34,7 @@ class Metric(Record, frozen=True, kw_only=True):
     name: str
     higher_is_better: bool = True
     k: int = 1
-    """Of ``pass@k`` and ``pass^k``."""
+    """The k of ``pass@k`` and ``pass^k``."""
     all_of_k: bool = False
     """``pass^k``: every one of k answers is right."""
     macro: bool = False

@@ -14,7 +14,7 @@ from .paired_tests import TestName
 from .published import ALPHA
 
 MAX_DROP = 0.05
-"""The largest drop that is allowed where nobody says."""
+"""The largest drop that is allowed by default."""
 
 
 NAMES = {"max_drop": "max_drop (min_effect)", "correct_above": "correct_above (reward_threshold)"}

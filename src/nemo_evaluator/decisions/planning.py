@@ -25,12 +25,12 @@ from .pairing import pair, per_problem
 from .sources import Source
 
 ICC = 0.7
-"""Share of the variance that lies between problems, where nothing tells: a model answers most
+"""Share of the variance that lies between problems, if no data says otherwise: a model answers most
 problems the same way each time."""
 
 CORRELATION = 0.95
-"""Of the true scores of two models over problems: a new build of a model finds nearly the same
-problems hard."""
+"""Correlation of the true scores of two models over problems: a new build of a model finds nearly
+the same problems hard."""
 
 
 class Spread(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -39,7 +39,7 @@ class Spread(Record, frozen=True, kw_only=True, omit_defaults=False):
     between: float
     """Variance over problems of the true difference."""
     within: float
-    """Variance by chance of one repeat, of both runs together."""
+    """Random variance of one repeat, of both runs together."""
     binary: bool
     score: float
     problems: int | None
@@ -75,9 +75,9 @@ class Planned(Record, frozen=True, kw_only=True, omit_defaults=False):
     power: float | None
     """Chance to find the drop on the problems there are."""
     rollouts_needed: int | None
-    """Of one run."""
+    """Number of rollouts of one run."""
     exact: bool
-    """Of McNemar's exact test; else by the normal approximation."""
+    """Whether the power is that of McNemar's exact test; else it is a normal approximation."""
 
 
 class PowerPlan(Record, frozen=True, kw_only=True, omit_defaults=False):

@@ -54,7 +54,7 @@ class Source:
 
     @property
     def slug(self) -> str | None:
-        """Its folder in a run of ours, which tells benchmarks of one name apart."""
+        """Name of its folder in a run of ours; distinguishes benchmarks of the same name."""
         found = self.benchmark.get("slug")
         return found if isinstance(found, str) else None
 
@@ -80,7 +80,7 @@ class Source:
         return _mapping(self.benchmark.get("scores"))
 
     def planned(self) -> int | None:
-        """Problems that were to be evaluated, as far as the bundle tells."""
+        """Number of problems that were to be evaluated, if the bundle says so."""
         coverage = _mapping(self.benchmark.get("coverage"))
         repeats = self.benchmark.get("repeats")
         planned = coverage.get("planned")

@@ -26,7 +26,7 @@ PILOT = 20
 
 @dataclass(slots=True)
 class RunBudget:
-    """One per run. ``say`` is told the forecasts."""
+    """The budget of one run. ``say`` is called with the forecasts."""
 
     config: BudgetConfig
     control: Control

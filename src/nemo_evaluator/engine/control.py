@@ -20,7 +20,7 @@ class Control:
         self.interrupted: ExitCode | None = None
         """Set where a signal asked the run to stop: the code it ends with."""
         self.stopped: str | None = None
-        """Why the run ends early without anybody's fault (its budget is used up)."""
+        """Why the run ends early without an error (its budget is used up)."""
         self.fatal: ConfigError | None = None
         """The whole run cannot go on (the disk is full, say)."""
         self._stop = asyncio.Event()
@@ -78,6 +78,6 @@ class ServiceHealth:
             self.note_down(error)
 
     def note_down(self, error: PermanentError) -> None:
-        """It makes no sense to ask on."""
+        """Note that further requests to the service are pointless."""
         self.last_permanent = error
         self.down = self.down or error

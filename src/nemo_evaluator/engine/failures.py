@@ -11,7 +11,8 @@ from ..errors import ConfigError, NelError
 from ..types import ErrorInfo, Failure, Phase
 
 PATIENCE = 3
-"""So many failures of a user's solver or scorer, and no success, give the benchmark up."""
+"""After this number of failures of a user's solver or scorer without a success, the benchmark is
+given up."""
 TRACEBACK_LINES = 8
 
 

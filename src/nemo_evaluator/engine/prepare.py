@@ -104,7 +104,7 @@ async def prepare(
 
 
 def _posed(benchmark: BenchmarkConfig, given: Given | None) -> Iterator[tuple[Environment, Solver]]:
-    """Who poses the problems of an entry, and who solves them."""
+    """The environments that an entry stands for, each with its solver."""
     assert benchmark.solver is not None
     if given is not None:
         yield given.environment, given.solver or open_solver(benchmark.solver)

@@ -18,7 +18,7 @@ from ..traffic.client import Load
 from ..types import Failure, Score, Solution
 
 INTERVAL_SECONDS = 1.0
-"""An interval is computed anew at most so often, and never for more than 5 % of the time."""
+"""Least time between two computations of an interval, which may take at most 5 % of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Tally:
         self.standing.add(score, problem_idx, cluster)
 
     def finish(self) -> None:
-        """No further rollout of this benchmark in this invocation."""
+        """Note that no further rollout of this benchmark will start in this invocation."""
         self.finished = True
         self.finished_at = time.monotonic()
 

@@ -17,7 +17,8 @@ from ..types import Failure, RolloutKey, Solution
 from .backlog import Work
 
 NEVER_ANSWERED_LIMIT = 5
-"""So many refusals and no answer at all: the requests are wrong, not the endpoint."""
+"""After this number of refusals without any answer, the requests are taken to be wrong, not the
+endpoint."""
 ROW = 5
 """Refusals in a row that are no accident; half of what is in flight comes on top."""
 TAIL_SECONDS = (0.5, 1.0, 2.0)
@@ -38,12 +39,12 @@ class Refused:
     at: float
     strikes: int = 0
     doubtful: bool = False
-    """It was refused while the endpoint refused everything."""
+    """The request was refused while the endpoint refused everything."""
 
 
 @dataclass(slots=True)
 class Refusals:
-    """Those of one benchmark."""
+    """Refused requests of one benchmark that are held back."""
 
     answered: bool
     """Whether a request of this benchmark has ever been answered."""
@@ -51,13 +52,13 @@ class Refusals:
     """Requests in flight at most."""
     held: list[Refused] = field(default_factory=list)
     ready: deque[Refused] = field(default_factory=deque)
-    """Whose fault they are is known: the model's, or that they must be asked again."""
+    """Refusals that are decided: they are the model's, or the request must be sent again."""
     in_burst: bool = False
     """The endpoint is taken to refuse everything."""
     rounds: int = 0
     """Fruitless tries of the present burst."""
     _row: set[RolloutKey] = field(default_factory=set)
-    """Those refused since the last answer."""
+    """Refusals since the last answer."""
     _false_alarms: int = 0
     _strikes: dict[RolloutKey, int] = field(default_factory=dict)
     _doubtful: set[RolloutKey] = field(default_factory=set)
@@ -66,7 +67,7 @@ class Refusals:
 
     @property
     def many(self) -> bool:
-        """Whether so many were refused in a row that nothing new shall be asked."""
+        """Whether so many requests in a row were refused that no new one may be sent."""
         if not self.answered:
             return len(self.held) >= NEVER_ANSWERED_LIMIT
         return len(self._row) >= (ROW + self.at_once // 2) << self._false_alarms

@@ -21,14 +21,14 @@ from .scorers import WithMetrics, with_account
 
 
 class Unasked:
-    """A solver that asks nobody: what was not answered stays open."""
+    """A solver that calls no model: rollouts without an answer stay open."""
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
-        """Never."""
+        """Raises always: a rescoring has no rollout to solve."""
         raise NeverAskedError
 
     def identity(self) -> Mapping[str, Json]:
-        """Nothing of its own."""
+        """A rescoring adds nothing to the identity."""
         return {}
 
     async def close(self) -> None:
@@ -68,7 +68,7 @@ class OtherScorer:
             return with_account(await self._grader.grade(problem, solution, lent), sitting)
 
     def identity(self) -> Mapping[str, Json]:
-        """That of the benchmark, with the other scorer."""
+        """The identity of the benchmark, with the other scorer."""
         scorer = code_digest(self._grader.name, source_of(self._scorer))
         identity = {**self._inner.identity(), "scorer": scorer}
         identity.pop("packages", None)

@@ -159,7 +159,7 @@ async def _check_service(
 async def _check_judges(
     job: Job, known: dict[str, ConfigError | None], warn: Callable[[str], None]
 ) -> ConfigError | None:
-    """Before anything is paid: an answer that nobody can judge is not worth asking for."""
+    """Check the judges before any request: an answer without a judge cannot be scored."""
     for judge in job.judges:
         name = judge.service_name
         if judge is not job.model and name not in known:

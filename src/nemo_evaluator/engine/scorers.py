@@ -168,7 +168,7 @@ class WithMetrics:
             sitting.close()
 
     def identity(self) -> Mapping[str, Json]:
-        """That of the benchmark, with its judges and the headline."""
+        """The identity of the benchmark, with its judges and the headline metric."""
         extras = self._extras
         identity = dict(self._inner.identity())
         if judges := extras.bench.identity():

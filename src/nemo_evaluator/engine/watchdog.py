@@ -149,7 +149,7 @@ class Watchdog:
         return len(self._active)
 
     def stalled(self) -> list[str]:
-        """Those running for more than a minute (or half their limit), slowest first."""
+        """Rollouts running for more than a minute (or half their limit), slowest first."""
         now = time.monotonic()
         slow = [
             (activity.seconds(now), activity)

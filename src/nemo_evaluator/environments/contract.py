@@ -41,7 +41,7 @@ class VerifyTools:
     sandboxes: Sandboxes | None = None
     """Where untrusted code may run; None where the benchmark needs none."""
     judge: Judge | None = None
-    """None where no judge is configured."""
+    """The benchmark's judge; None if no judge is configured."""
 
 
 @runtime_checkable

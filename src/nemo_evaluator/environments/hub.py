@@ -24,7 +24,7 @@ DEFAULT_SPLIT = "test"
 
 
 class NoFileError(ConfigError):
-    """The dataset has no such file, or nobody can say since the hub cannot be reached."""
+    """The dataset has no such file, or this is unknown since the hub cannot be reached."""
 
 
 def load_hub(uri: str) -> tuple[Sequence[Any], str, str | None]:
@@ -220,7 +220,7 @@ def _first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """No progress bars, no telemetry, no chatter of the libraries."""
+    """Switch off progress bars, telemetry and log output of the libraries."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     import logging

@@ -51,7 +51,7 @@ class Probe:
             )
 
     def refused(self, problem: Problem, metadata: Mapping[str, Json]) -> str | None:
-        """Why no answer can meet the target; None where one can, or nobody knows."""
+        """Why no answer can meet the target; None if one can, or if that is unknown."""
         if not self._asks or self._spent > PROBE_SECONDS:
             return None
         text = target_text(problem.target)

@@ -72,7 +72,7 @@ def list_benchmarks() -> list[tuple[str, str]]:
 
 
 def benchmarks_from(source: str) -> list[tuple[str, str]]:
-    """Those of one source: ``builtin``, or ``installed`` with another package."""
+    """Benchmarks of one source: ``builtin``, or ``installed`` with another package."""
     if source == "builtin":
         return sorted(BUILT_IN.items())
     return sorted((entry.name, f"from {entry.value}") for entry in installed(GROUP))

@@ -61,14 +61,14 @@ class JudgeFlags:
     """A judge named by flags."""
 
     url: str
-    """Of the endpoint, or ``simulated``."""
+    """URL of the endpoint, or ``simulated``."""
     model: str | None = None
     api_key_env: str | None = None
     """Variable that holds its key; no other key is sent."""
     rubric: str | None = None
     rubric_file: str | None = None
     max_score: float | None = None
-    """None: 5, and labels that could be of another scale are refused."""
+    """Highest grade. None stands for 5, and labels that could be of another scale are refused."""
     reference_free: bool = False
 
 
@@ -77,7 +77,7 @@ class Chosen(NamedTuple):
 
     metric: Judging
     benchmark: BenchmarkConfig | None
-    """Whose judge it is, where it is a benchmark's own."""
+    """The benchmark whose own judge this is, if any."""
 
 
 async def calibrate_judge(

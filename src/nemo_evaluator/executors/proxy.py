@@ -33,22 +33,23 @@ class Door:
 
     host: str = "127.0.0.1"
     port: int | None = None
-    """None: 4000 if it is free, else any."""
+    """The port. None stands for 4000 if it is free, else any."""
     max_body_mb: int = 64
     drain_seconds: float = 30.0
 
 
 class Audience(Protocol):
-    """Who is told what the proxy does."""
+    """Callbacks about what the proxy does."""
 
     def listening(self, url: str, token: str | None) -> None:
-        """It can be reached. ``token``: what clients must give, or where that is from."""
+        """Called when the proxy can be reached. ``token``: what clients must send, or where the
+        token is set."""
 
     def say(self, text: str) -> None:
-        """Something a user should read."""
+        """Called with a text for the user."""
 
     def ended(self, totals: Totals, sessions: int) -> None:
-        """It has stopped: all calls of its time."""
+        """Called when the proxy has stopped, with the totals of all calls."""
 
 
 async def serve_proxy(

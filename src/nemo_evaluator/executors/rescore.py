@@ -196,7 +196,7 @@ def _no_budget() -> Any:
 
 
 def _job(job: Job, lock: PlanLock, scorer: Callable[..., Any] | None) -> Job:
-    """The job as one that asks nobody. Its plan keeps who answered."""
+    """The job without a solver. Its plan keeps the solver and service that gave the answers."""
     old = next((plan for plan in lock.benchmarks if plan.slug == job.plan.slug), None)
     if old is None:
         raise ConfigError(f"the run has no benchmark {job.plan.slug}", where=str(job.folder))

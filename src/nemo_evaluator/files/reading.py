@@ -19,7 +19,7 @@ from ..errors import ConfigError
 DOCUMENT_BYTES = 64 << 20
 """A larger JSON document is refused; the largest we write is a bundle with about a megabyte."""
 LINE_BYTES = 64 << 20
-"""Of a longer line only the beginning is read."""
+"""Bytes that are read of a line; the rest of a longer line is dropped."""
 PIECE = 1 << 20
 UNREADABLE = (ValueError, RecursionError)
 """What decoding foreign bytes raises: no JSON, no UTF-8, the wrong shape, nested too deeply."""

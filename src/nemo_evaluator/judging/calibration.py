@@ -91,11 +91,11 @@ class _Said:
     """What came of one row."""
 
     label: str | None
-    """None: no verdict."""
+    """The label; None if there is no verdict."""
     value: float | None = None
     """A grade, on the scale."""
     orders: tuple[str, ...] = ()
-    """Of a pair in both orders, as verdicts on the answers."""
+    """The verdicts on a pair in both orders, as verdicts on the answers."""
     failure: str = ""
     paid: JudgeTotals | None = None
 

@@ -51,7 +51,7 @@ class Judge:
     async def ask(
         self, sitting: Sitting, prompt: str, form: Form, *, system: str | None = None
     ) -> Ruling:
-        """The verdict on what the prompt shows. Raises InfraError if there is none to be had."""
+        """The verdict on the text in the prompt. Raises InfraError if the judge gives none."""
         system = system or self.manner.system
         messages: list[Message] = [{"role": "user", "content": f"{prompt}\n\n{instruction(form)}"}]
         text = ""

@@ -39,7 +39,7 @@ class RewardMetric:
     client: ModelClient
     score_range: tuple[float, float] = (0.0, 1.0)
     threshold: float = 0.5
-    """Of the share: from here an answer counts as right."""
+    """The share from which an answer counts as right."""
     aspect: str | None = None
     """Which of several named scores."""
     timeout: float = 120.0

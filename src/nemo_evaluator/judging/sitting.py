@@ -88,7 +88,7 @@ class Sitting:
         self._latency_ms = 0.0
 
     def context(self, client: ModelClient, kind: str = "judge") -> CallContext:
-        """Whose session a call belongs to."""
+        """The call context: the session that a call belongs to."""
         self._clients[id(client)] = client
         return CallContext(
             session=f"{self._court.slug}/{self.problem_idx}/{self.repeat}/{kind}",
@@ -154,7 +154,7 @@ class Sitting:
         }
 
     def close(self) -> None:
-        """No more calls will come."""
+        """End the sessions: no more calls will follow."""
         for client in self._clients.values():
             for kind in ("judge", "baseline"):
                 client.end_session(self.context(client, kind))

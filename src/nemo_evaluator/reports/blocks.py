@@ -82,7 +82,7 @@ class Forest:
 
     title: str
     columns: tuple[str, ...]
-    """Of the table: the name, then the cells."""
+    """Columns of the table: the name, then the cells."""
     rows: tuple[Interval, ...]
     within: tuple[float, float] | None = None
     """Where the axis ends at the latest: (0, 1) for shares."""
@@ -106,7 +106,7 @@ class Histogram:
     """Quantiles, by name."""
     least: float
     most: float
-    """Of all numbers; a few may lie beyond the edges, and are counted in the outermost bins."""
+    """The largest number; a few may lie beyond the edges, and are counted in the outermost bins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A long text of somebody else's, word for word."""
+    """A long text from outside, shown verbatim."""
 
     title: str
     text: str

@@ -95,5 +95,5 @@ def duration(seconds: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Of a latency."""
+    """A latency in milliseconds."""
     return UNKNOWN if value is None else duration(value / 1000)

@@ -51,7 +51,7 @@ def _generation(source: Mapping[str, Json], *, own: bool) -> str | None:
 
 
 def _judge(about: Json) -> str:
-    """Who judges, without the parameters; those are in ``plan.lock``."""
+    """The judge, without its parameters; those are in ``plan.lock``."""
     if not isinstance(about, Mapping):
         return str(about)
     if members := about.get("members"):

@@ -13,9 +13,9 @@ from .blocks import Tone
 from .figures import percent
 
 TRUNCATED = 0.01
-"""Share of cut-off answers from which a reader is told."""
+"""Share of cut-off answers above which the report gives a warning."""
 STRICT_GAP = 0.02
-"""Share of right answers in another format than the one asked for, from which a reader is told."""
+"""Share of right answers in a wrong format above which the report gives a warning."""
 
 ENDS = {
     RunStatus.INCOMPLETE: "is incomplete: some rollouts have no verdict",
@@ -84,7 +84,7 @@ def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
 
 
 def _told(data: Published) -> Iterator[tuple[Tone, str]]:
-    """Where a bundle of another tool counts what nobody judged."""
+    """A notice where a bundle of another tool counts rows that were not judged."""
     if data.told is not None:
         score = "no score" if data.score is None else f"{data.score.value:.4f}"
         text = f"the bundle itself says {data.told:.4f}, the rows in results.jsonl give {score}"

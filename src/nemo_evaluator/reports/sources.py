@@ -28,7 +28,7 @@ class Found:
     missing: tuple[str, ...] = ()
     """Benchmarks that the run was to do and that have no results."""
     flips: Flips | None = None
-    """What changed, where answers were verified anew."""
+    """What changed when answers were verified again."""
     samples: Samples = NO_SAMPLES
     """Single rollouts to be shown."""
 

@@ -29,9 +29,9 @@ class Result(Record, frozen=True, kw_only=True, omit_defaults=False):
     label: str
     """Unique in the report."""
     benchmark: str
-    """Its name; in one run, two of the same name are told apart."""
+    """Name of the benchmark; two of the same name in one run get different names."""
     column: str
-    """Model, with what tells it from others where the same model stands more than once."""
+    """Model, with what distinguishes it if the same model appears more than once."""
     path: str
     data: Published
     run: RunInfo | None
@@ -62,7 +62,7 @@ class Report(Record, frozen=True, kw_only=True, omit_defaults=False):
     columns: tuple[str, ...]
     results: tuple[Result, ...]
     runs: tuple[RunInfo, ...]
-    """Those that are known; a bundle on its own does not tell."""
+    """The runs that are known; a bundle alone does not name its run."""
     notices: tuple[Notice, ...]
 
     @property

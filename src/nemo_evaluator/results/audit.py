@@ -153,7 +153,7 @@ def _of_problem(
 
 
 def _contradictions(details: Mapping[str, Json]) -> Iterator[str]:
-    """Who said what, of the metrics whose judges disagree."""
+    """The judges' verdicts for the metrics on which they disagree."""
     for key, found in details.items():
         if not key.startswith("judge:") or not isinstance(found, dict):
             continue

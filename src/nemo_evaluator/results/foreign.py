@@ -36,7 +36,7 @@ from .summary import BenchmarkSummary, Estimate
 OWN_METRICS = ("pass@1", "mean_reward")
 """Headlines that the rows give; any other is the bundle's own."""
 MOST_REPEATS = 10_000
-"""No bundle of another tool is believed to have more."""
+"""More repeats than this in a bundle of another tool are taken for an error."""
 SAME = 5e-4
 """Scores that differ by less are the same, rounded."""
 

@@ -158,7 +158,7 @@ class JournalWriter:
             self._loop.call_soon_threadsafe(_call_all, thens)
 
     def _check_place(self) -> None:
-        """The journal is still where it was, and nobody else writes into it."""
+        """Check that the journal is still in its place and that no other program writes to it."""
         if self._file.moved:
             self._detached = True
             self._fail(OSError(errno.ESTALE, "was deleted or replaced during the run"))

@@ -18,13 +18,13 @@ ENOUGH_REPEATS = 3
 
 
 class Agreement(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """Of the problems with two or more scored repeats."""
+    """Agreement of repeats, over problems with two or more scored repeats."""
 
     problems: int
     same: int
     """Problems whose repeats all got the same reward."""
     always_right: int | None
-    """None where rewards are graded: right and wrong are not told apart."""
+    """None if rewards are graded: right and wrong cannot be distinguished."""
     always_wrong: int | None
     within_std: float
     """Root of the mean variance of the reward between the repeats of a problem."""

@@ -31,7 +31,7 @@ NO_ANSWER = frozenset(
     {Failure.FORMAT, Failure.EMPTY, Failure.REFUSAL, Failure.TRUNCATED, Failure.CONTENT_FILTER}
 )
 MOST = 2**62
-"""No index is larger; rows are kept in machine words."""
+"""Largest index that is accepted; rows are kept in machine words."""
 Index = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
 OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
 
@@ -43,7 +43,7 @@ class ResultRow(Record, frozen=True, kw_only=True):
     repeat: Index
     outcome: Outcome
     reward: float | None
-    """None where there is no verdict."""
+    """The reward; None without a verdict."""
     prompt: str | None
     model_response: str | None
     extracted_answer: Json

@@ -30,7 +30,7 @@ log = logging.getLogger("nemo_evaluator.results")
 
 SHARDS = "shard_"
 MOST_CHILDREN = 10_000
-"""Of more entries than that in a directory nothing is looked for: it is none of ours."""
+"""A directory with more entries than this is not searched: it is not a run of ours."""
 
 
 def plan_of(directory: Path, candidates: Sequence[BenchmarkPlan] = ()) -> PlanLock | None:
@@ -145,7 +145,7 @@ def damage_in(folder: Path, index: JournalIndex) -> str | None:
 
 
 def warn_of_damage(folder: Path, index: JournalIndex) -> None:
-    """Tell whoever derives something from a journal what it does not contain."""
+    """Log what a journal does not contain because of damage."""
     if (text := damage_in(folder, index)) is not None:
         log.warning("%s", text)
 
@@ -179,7 +179,7 @@ def _is_foreign_bundle(path: Path) -> bool:
 
 
 def _check_folders(directory: Path, lock: PlanLock) -> None:
-    """No folder of a benchmark leads out of the run's directory."""
+    """Check that no benchmark folder leads out of the run's directory."""
     for plan in lock.benchmarks:
         if (directory / plan.slug).is_symlink():
             raise ConfigError(

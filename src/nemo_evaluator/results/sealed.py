@@ -26,7 +26,7 @@ class Seal(enum.Enum):
     INTACT = enum.auto()
     BROKEN = enum.auto()
     NONE = enum.auto()
-    """It has none, as lines of the first format."""
+    """The line has no checksum, as lines of the first format."""
 
 
 def sealed(document: bytes) -> bytes:

@@ -138,7 +138,7 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     dataset_size: int | None = None
     """Problems of the whole dataset."""
     distributions: Mapping[str, Distribution] = {}
-    """Of ``latency_ms``, ``ttft_ms`` and ``completion_tokens``, over every answer."""
+    """Distributions of ``latency_ms``, ``ttft_ms`` and ``completion_tokens``, over every answer."""
 
     @property
     def coverage(self) -> float:

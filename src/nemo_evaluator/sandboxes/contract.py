@@ -74,7 +74,7 @@ class ExecResult(Record, frozen=True, kw_only=True):
     """What became of one command."""
 
     exit_code: int
-    """As the shell says it: 128 + n for a death by signal n; 124 where it ran out of time."""
+    """Exit code as a shell reports it: 128 + n for a death by signal n; 124 after a timeout."""
     stdout: str = ""
     stderr: str = ""
     """UTF-8 with replacement characters; at most ``output_bytes`` each, the beginning is kept."""

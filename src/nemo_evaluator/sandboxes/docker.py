@@ -135,7 +135,7 @@ class DockerBackend:
         return await self._remove(lambda owner: owner.abandoned)
 
     async def close(self) -> None:
-        """Remove what this backend made and nobody closed."""
+        """Remove the sandboxes that this backend made and that were not closed."""
         if self._engine is not None:
             await self._remove(lambda owner: owner == self.owner)
 

@@ -82,7 +82,7 @@ async def reaped(process: asyncio.subprocess.Process) -> None:
 
 
 def running(pid: int, processes: Path) -> bool:
-    """Whether there is such a process, and no zombie that somebody has yet to collect."""
+    """Whether the process exists and is not a zombie."""
     try:
         stat = (processes / str(pid) / "stat").read_text()
     except OSError:

@@ -27,8 +27,8 @@ def executor() -> ThreadPoolExecutor:
 
 
 def compare(a: str, b: str, timeout: float) -> tuple[bool, str]:
-    """Verdict on answer ``a`` and target ``b``, and who decided: ``math-verify``, or ``timeout``
-    (not equal). Raises InfraError where math-verify cannot be used: then nobody has decided."""
+    """Verdict on answer ``a`` and target ``b``, and how it was decided: ``math-verify``, or
+    ``timeout`` (not equal). Raises InfraError if math-verify cannot be used."""
     if not available():
         raise _undecided(a, b, "is not installed")
     try:

@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """Of problems with two or more repeats."""
+    """Stability over problems with two or more repeats."""
 
     n: int
     """Problems."""

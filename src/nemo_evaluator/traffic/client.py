@@ -65,7 +65,7 @@ class Transport(Protocol):
         """One try: a response of any status. Raises TransportError."""
 
     async def check(self, model: str) -> str | None:
-        """A warning or None. Raises ConfigError if nobody can be reached."""
+        """A warning or None. Raises ConfigError if the endpoint cannot be reached."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -268,13 +268,14 @@ class ModelClient:
         return self._door.open_session(context)
 
     def end_session(self, context: CallContext) -> None:
-        """No more calls of this session and attempt will come; what comes is refused."""
+        """End a session and attempt: later calls of it are refused."""
         if self._door is not None:
             self._door.close_session(context)
         self.pipeline.end_session(context)
 
     async def check(self) -> str | None:
-        """Pre-flight check: a warning or None. Raises ConfigError if nobody can be reached."""
+        """Pre-flight check: a warning or None. Raises ConfigError if the endpoint cannot be
+        reached."""
         if self.pipeline.offline:
             return None
         warning = await self.transport.check(self.name)

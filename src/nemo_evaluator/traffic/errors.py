@@ -15,4 +15,4 @@ class TransportError(Exception):
         super().__init__(message)
         self.kind = kind
         self.unreachable = unreachable
-        """There was no connection, so that it says nothing about the request."""
+        """No connection was made, so the error says nothing about the request."""

@@ -87,7 +87,7 @@ class ExpiringKey:
 
 
 def _checked(told: object) -> str:
-    """The key in what was told. Raises NoKey; the text itself may be secret and is not shown."""
+    """The key in the output. Raises NoKey; the text itself may be secret and is not shown."""
     if not isinstance(told, str):
         raise NoKey(f"the key is a {type(told).__name__}, not a text")
     key = told.strip()

@@ -38,7 +38,7 @@ class Totals(msgspec.Struct):
     reasoning_tokens: int = 0
     cached_tokens: int = 0
     cost_usd: float | None = None
-    """None while no cost is known."""
+    """Cost in US dollars; None while no cost is known."""
     latency_ms: float = 0.0
     tries: int = 0
 
@@ -78,7 +78,7 @@ class Totals(msgspec.Struct):
 
 
 class Sessions:
-    """Totals by session. Where nobody ends sessions (a bare `nel proxy`) the oldest are dropped."""
+    """Totals by session. If sessions are not ended (a bare `nel proxy`), the oldest are dropped."""
 
     def __init__(self) -> None:
         self._totals: dict[tuple[str, int], Totals] = {}
@@ -86,11 +86,11 @@ class Sessions:
         """Sessions with a name that were begun."""
 
     def get(self, context: CallContext) -> Totals | None:
-        """Those of a session, if it has had a call."""
+        """The totals of a session, if it has had a call."""
         return self._totals.get(context.scope)
 
     def of(self, context: CallContext) -> Totals:
-        """Those of a session, begun where it is new."""
+        """The totals of a session; new ones for a new session."""
         totals = self._totals.get(context.scope)
         if totals is None:
             if len(self._totals) >= MAX_SESSIONS:
@@ -105,7 +105,7 @@ class Sessions:
 
 
 class Ledger(Interceptor):
-    """Always the last step of a pipeline."""
+    """Counts every call. Always the last step of a pipeline."""
 
     def __init__(self) -> None:
         self.total = Totals()

@@ -26,7 +26,7 @@ class Limiter:
         self.cap = cap
         self.in_flight = 0
         self.paused_until = 0.0
-        """``time.monotonic()`` value before which nobody is admitted."""
+        """``time.monotonic()`` value before which no request is admitted."""
         self._limit = float(min(cap, start))
         self._fast_below = float(cap)
         self._waiters: deque[asyncio.Future[None]] = deque()

@@ -18,10 +18,10 @@ from ..types import Failure
 from .retry import Verdict
 
 REFUSALS = 3
-"""So many failed connections without an answer between them are no accident."""
+"""Failed connections without an answer between them from which on it is an outage."""
 FAILING_CALLS = 5
 FAILING_SECONDS = 10.0
-"""So many different calls failing, and nothing answered for so long: it is not the calls."""
+"""The endpoint is down if ``FAILING_CALLS`` calls fail and none is answered for this time."""
 REASON_CHARS = 120
 FIRST_DELAY, MAX_DELAY, MAX_FAILING_DELAY = 0.5, 10.0, 30.0
 FAILING = (Failure.CONNECTION, Failure.SERVER_ERROR, Failure.TIMEOUT)
@@ -51,7 +51,7 @@ class Outage:
 
     @property
     def over(self) -> bool:
-        """Whether it has lasted for longer than anybody waits."""
+        """Whether the outage has lasted longer than ``max_outage``."""
         return self.down() and self._clock() - self._began > self.limit
 
     def down(self) -> bool:
@@ -82,7 +82,7 @@ class Outage:
         self._turn.release()
 
     def answered(self) -> None:
-        """An answer, of whatever kind: somebody is there."""
+        """Note an answer of any kind: the endpoint can be reached."""
         if self.down() and self._probes:
             log.warning("%s: the endpoint answers again after %s", self._service, self._lasted())
         self._answered = True

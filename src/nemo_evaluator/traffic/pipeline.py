@@ -94,7 +94,7 @@ class Pipeline:
         return response
 
     def end_session(self, context: CallContext) -> None:
-        """No more calls of this session and attempt will come."""
+        """End a session and attempt: no more calls of it will follow."""
         for name, end in self._sessions:
             _guarded(name, end, context)
 

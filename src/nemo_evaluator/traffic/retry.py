@@ -230,7 +230,8 @@ def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wanted(status: int, retry_on: Collection[int]) -> bool:
-    """Statuses nobody lists (425, 520, 529, ...) follow their common relatives."""
+    """The verdict for a status; statuses that are not listed (425, 520, 529, ...) are treated like
+    related ones."""
     relative = status if status in NAMED else 429 if status < 500 else 503
     return status in retry_on or relative in retry_on
 

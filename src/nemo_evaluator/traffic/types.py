@@ -18,7 +18,7 @@ from .scrub import Scrubber
 
 
 class CallContext(msgspec.Struct, frozen=True):
-    """Who is calling and why. Never sent over the wire."""
+    """The caller of a request: benchmark, rollout, session. Never sent over the wire."""
 
     session: str = ""
     """One session per rollout attempt, e.g. ``gsm8k/12/0``."""
@@ -37,7 +37,7 @@ class CallContext(msgspec.Struct, frozen=True):
 
     @property
     def scope(self) -> tuple[str, int]:
-        """What limits and counts of a session belong to: every attempt begins anew."""
+        """Key of the limits and counts of a session: every attempt begins a new one."""
         return self.session, self.attempt
 
 
@@ -56,7 +56,7 @@ class ModelRequest(msgspec.Struct):
     stream: bool = False
     """Ask the upstream for a stream."""
     live: bool = False
-    """The caller takes a stream as it comes (``ModelResponse.chunks``)."""
+    """The caller takes a stream while it arrives (``ModelResponse.chunks``)."""
     context: CallContext = CallContext()
     rejected: Usage | None = None
     """Tokens of responses that were no answers and were asked for again: paid for all the same."""
@@ -117,7 +117,7 @@ class Place:
     """The upstream as it may be shown."""
     protocol: str
     upstream: str = ""
-    """What tells this upstream from others: its base URL without credentials and query."""
+    """Identifies the upstream: its base URL without credentials and query."""
     scrub: Scrubber = field(default_factory=Scrubber)
     """Cleans whatever is written: known secrets, and the patterns of `redact`."""
     cost: Callable[[Usage], float | None] = lambda _: None
@@ -128,7 +128,7 @@ class Changes(enum.StrEnum):
     """What an interceptor can change; whether two runs mean the same depends on it."""
 
     NOTHING = "nothing"
-    """It watches, stores or times: with or without it, the results mean the same."""
+    """The interceptor watches, stores or times: the results mean the same with or without it."""
     ANSWERS = "answers"
     """What the model is asked stays; which answers come back, or how they read, may differ."""
     REQUESTS = "requests"
@@ -152,7 +152,7 @@ class Interceptor:
     changes: ClassVar[Changes] = Changes.REQUESTS
     """What it can change. All but ``NOTHING`` is part of a run's identity, with its options."""
     offline: bool = False
-    """It answers every call by itself: nobody needs to be at the endpoint."""
+    """The interceptor answers every call by itself: no endpoint is needed."""
 
     def open(self, place: Place) -> None:
         """Called once, before the first request."""
@@ -180,7 +180,7 @@ class Interceptor:
         """The call is over. For notes only: whatever is raised here is logged and ignored."""
 
     def end_session(self, context: CallContext) -> None:
-        """No more calls of this session and attempt will come: forget it."""
+        """Forget a session and attempt: no more calls of it will follow."""
 
     async def close(self) -> None:
         """The run is over: write what is left, close what is open. Safe to call twice."""

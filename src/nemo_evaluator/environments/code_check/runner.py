@@ -85,7 +85,8 @@ def new_module(name: str) -> dict[str, Any]:
 
 
 def hide() -> None:
-    """Nobody may look into this process (Linux prctl PR_SET_DUMPABLE). OSError if that fails."""
+    """Forbid other processes to look into this process (Linux prctl PR_SET_DUMPABLE). Raises
+    OSError if that fails."""
     import ctypes
 
     if ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) != 0:

@@ -66,13 +66,13 @@ def in_language(response: str, language: str) -> bool:
 
 @instruction("length_constraints:number_sentences")
 def sentence_count(response: str, num_sentences: int, relation: str) -> bool:
-    """So many sentences."""
+    """The response has the given number of sentences."""
     return _compares(sentences(response), relation, num_sentences)
 
 
 @instruction("length_constraints:number_paragraphs")
 def paragraph_count(response: str, num_paragraphs: int) -> bool:
-    """So many paragraphs between ``***`` marks, none of them empty."""
+    """The response has the given number of paragraphs between ``***`` marks, none of them empty."""
     parts = _PARAGRAPH_MARK.split(response)
     if any(not part.strip() for part in parts[1:-1]):
         return False
@@ -81,7 +81,7 @@ def paragraph_count(response: str, num_paragraphs: int) -> bool:
 
 @instruction("length_constraints:number_words")
 def word_count(response: str, num_words: int, relation: str) -> bool:
-    """So many words."""
+    """The response has the given number of words."""
     return _compares(len(words(response)), relation, num_words)
 
 
@@ -89,7 +89,8 @@ def word_count(response: str, num_words: int, relation: str) -> bool:
 def nth_paragraph_first_word(
     response: str, num_paragraphs: int, nth_paragraph: int, first_word: str
 ) -> bool:
-    """So many paragraphs between blank lines, and one of them begins with a word."""
+    """The response has the given number of paragraphs between blank lines, and one of them begins
+    with a given word."""
     parts = response.split("\n\n")
     count = sum(1 for part in parts if part.strip())
     if nth_paragraph > count or not (paragraph := parts[nth_paragraph - 1].strip()):
@@ -202,7 +203,7 @@ def in_quotation_marks(response: str) -> bool:
 
 @instruction("change_case:capital_word_frequency")
 def shouted_count(response: str, capital_frequency: int, capital_relation: str) -> bool:
-    """So many words all in capitals."""
+    """The response has the given number of words in capitals."""
     return _compares(shouted(response), capital_relation, capital_frequency)
 
 
@@ -220,5 +221,5 @@ def all_lowercase(response: str) -> bool:
 
 @instruction("punctuation:no_comma")
 def no_comma(response: str) -> bool:
-    """No comma."""
+    """The response contains no comma."""
     return "," not in response

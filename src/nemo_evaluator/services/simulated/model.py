@@ -30,7 +30,7 @@ SHORTEST_FILLER = 40
 
 
 class Fault(enum.StrEnum):
-    """What goes wrong below the answer, drawn anew for each try."""
+    """A fault below the answer, drawn again for each try."""
 
     RATE_LIMIT = "rate_limit"
     SERVER_ERROR = "server_error"

@@ -61,7 +61,7 @@ class SimulatedTransport:
         )
 
     async def check(self, model: str) -> str | None:
-        """Always there."""
+        """The simulated model is always available."""
         return None
 
     async def close(self) -> None:

@@ -28,7 +28,7 @@ from .contract import (
 
 STREAM_OPTIONS = {"stream_options": {"include_usage": True}}
 ELSEWHERE = ("text", "response", "output", "output_text", "generated_text", "answer", "message")
-"""Where servers of no known protocol put the text; what it means there, nobody can know."""
+"""Fields where servers of no known protocol put the text; its meaning there is unknown."""
 
 
 def build(question: Question) -> dict[str, Any]:

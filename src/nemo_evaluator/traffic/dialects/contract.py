@@ -53,7 +53,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class UnknownShape(ValueError):
-    """A stream's event holds its content in a form nobody knows."""
+    """The content of a stream's event has an unknown form."""
 
 
 class Accumulator(Protocol):
@@ -82,7 +82,7 @@ class Dialect:
     events: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
     """A body as the events of a stream, for a caller who asked for one."""
     stream_options: Mapping[str, Json] | None = None
-    """What a streamed request must ask for to be told its usage."""
+    """The options a streamed request must send to receive its usage."""
     named_events: bool = False
     """Events carry their type in an ``event:`` line too, and there is no ``[DONE]``."""
 

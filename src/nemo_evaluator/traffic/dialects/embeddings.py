@@ -26,7 +26,7 @@ def parse(body: dict[str, Any]) -> Reply:
 
 
 def events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The body itself: nobody streams embeddings."""
+    """The body itself: embeddings are never streamed."""
     yield body
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def default_interceptors(proxy: ProxyConfig) -> list[InterceptorConfig]:
-    """Those of a `proxy` section, with the ones its switches stand for."""
+    """The interceptors of a `proxy` section, with those that its switches stand for."""
     names = {config.name for config in proxy.interceptors}
     found = list(proxy.interceptors)
     if proxy.verbose and "logging" not in names:

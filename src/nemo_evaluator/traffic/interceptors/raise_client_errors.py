@@ -17,7 +17,7 @@ from ...types import ErrorInfo
 from ..types import CallContext, Changes, Forward, Interceptor, ModelRequest, ModelResponse
 
 MAX_SESSIONS = 100_000
-"""Failed sessions that nobody ends are forgotten, the oldest first."""
+"""Failed sessions that are kept; beyond that, the oldest are forgotten."""
 PASSING = (408, 429)
 
 

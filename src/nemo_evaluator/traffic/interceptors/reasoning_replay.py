@@ -24,7 +24,7 @@ log = logging.getLogger("nemo_evaluator.traffic")
 
 Scope = tuple[str, int]
 Key = tuple[Scope, str, str]
-"""Whose answer, which kind of mark (``call`` or ``text``), and the mark."""
+"""Session, kind of mark (``call`` or ``text``), and the mark."""
 
 
 class ReasoningReplay(Interceptor):

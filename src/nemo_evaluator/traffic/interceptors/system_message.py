@@ -24,7 +24,7 @@ class SystemMessage(Interceptor):
     """Replaces, appends or prepends."""
 
     class Options(ConfigRecord):
-        """What the model is told, and where it stands."""
+        """The text of the system message, and its position."""
 
         system_message: str = Field(min_length=1)
         """The text."""

@@ -23,7 +23,8 @@ from ..types import CallContext, Changes, Ended, Interceptor, ModelRequest, Mode
 log = logging.getLogger("nemo_evaluator.traffic")
 
 MAX_SESSIONS = 100_000
-"""Sessions nobody ends (a bare `nel proxy`) are forgotten, the least recently used first."""
+"""Sessions that are kept if none are ended (a bare `nel proxy`); the least recently used are
+forgotten first."""
 WARN, URGENT = 0.80, 0.95
 GENERATING = ("chat_completions", "completions", "responses")
 

@@ -47,7 +47,7 @@ class Clock:
         self.start(what)
 
     def stop(self, what: Timed) -> None:
-        """It is over in time."""
+        """Stop the timer of a request that ended in time."""
         self._ends.pop(what, None)
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ PIECE = 2**18
 
 
 class Owner(Protocol):
-    """What a connection tells its pool."""
+    """Callbacks from a connection to its pool."""
 
     def idle(self, connection: Connection) -> None:
         """The connection can take the next request."""
@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
             self._owner.lost(self)
 
     def close(self) -> None:
-        """Close it now, and say so to whoever waits for a response."""
+        """Close the connection now; a waiting response fails."""
         if self._response is not None:
             self._fail(self._response, BrokenOff("the connection was closed on our side"))
         self.abort()
@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
     # -- httptools --------------------------------------------------------------------------------
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field, or a trailer field, which is nobody's."""
+        """Take a header field. Trailer fields are ignored."""
         self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:

@@ -23,7 +23,7 @@ PROBE_SECONDS = 60
 """A silent peer is asked for a sign of life so often: a model may think for minutes, and what lies
 between forgets connections."""
 PROBES = 6
-"""So many probes without an answer, and the peer is gone."""
+"""After this number of keep-alive probes without an answer, the connection counts as lost."""
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 MAX_ANSWER = 2**14
 """Bytes a proxy may say before its tunnel is open."""
@@ -108,7 +108,8 @@ async def first_connected(addresses: Sequence[Address]) -> socket.socket:
 
 
 def _close_late(task: asyncio.Task[socket.socket]) -> None:
-    """An address that answered after another one, or after nobody wanted it any more."""
+    """Close a connection that came after another address had answered, or after its caller was
+    cancelled."""
     if not task.cancelled() and task.exception() is None:
         task.result().close()
 

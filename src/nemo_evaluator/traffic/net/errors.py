@@ -18,7 +18,7 @@ import enum
 import os
 
 UNKNOWN_CA = frozenset((2, 18, 19, 20, 21))
-"""OpenSSL's codes for a chain that leads to nobody we trust."""
+"""OpenSSL's codes for a chain that ends in an authority that is not trusted."""
 CLIENT_ALERTS = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "ALERT_UNKNOWN_CA")
 """What a server says to a client without the right certificate."""
 CLIENT_CERTIFICATE = (
@@ -32,7 +32,7 @@ class NetError(Exception):
 
 
 class CannotConnect(NetError):
-    """There is no connection."""
+    """No connection could be made."""
 
 
 class BrokenOff(NetError):

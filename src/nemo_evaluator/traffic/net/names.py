@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Address = tuple[int, int, int, str, Any]
-"""As ``getaddrinfo`` gives them."""
+"""An address in the form of ``getaddrinfo``."""
 KEEP_SECONDS = 30.0
 """Short against the life of a name that moves, long against a burst of connections."""
 

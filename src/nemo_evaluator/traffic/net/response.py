@@ -56,7 +56,7 @@ class Response:
     ) -> None:
         self.status = 0
         self.whole = whole
-        """Nobody wants parts of it."""
+        """The caller wants the body as a whole, not in parts."""
         self.error: NetError | None = None
         self.wire: Wire | None = None
         """The connection it still comes from."""
@@ -153,7 +153,7 @@ class Response:
     # -- for its connection -----------------------------------------------------------------------
 
     def begin(self, status: int, raw: Raw) -> None:
-        """The head. Raises NotHttp for an encoding nobody asked for."""
+        """Take the head. Raises NotHttp for an encoding that was not requested."""
         self._raw = raw
         for name, value in raw:
             if len(name) == 16 and name.lower() == b"content-encoding":
@@ -189,7 +189,7 @@ class Response:
             self.goes_on()
 
     def end(self) -> None:
-        """It is whole; the connection is not ours any more."""
+        """The response is complete; its connection is free for other requests."""
         if self._paused:
             self._resume()
         self.wire = None
@@ -202,7 +202,7 @@ class Response:
         self.wake()
 
     def fail(self, error: NetError) -> None:
-        """It will never be whole."""
+        """The response will never be complete."""
         self.error = error
         if not isinstance(error, Stale):
             self.close()
@@ -210,7 +210,7 @@ class Response:
         self.wake()
 
     def wake(self) -> None:
-        """Let whoever waits look again."""
+        """Let the waiting reader check again."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -37,8 +37,8 @@ class Access:
             self._hosts = frozenset(own | {name.lower() for name in config.allowed_hosts})
 
     def refusal(self, request: Request, where: Route) -> Told | None:
-        """Why a request is turned away; None if it may go on. Notes what an allowed page's
-        browser must be told with the answer."""
+        """Why a request is refused; None if it is allowed. Notes the CORS headers for an allowed
+        page's browser."""
         headers = request.headers
         if self._hosts is not None and not self._is_ours(request):
             return _refused(421, self._wrong_host(request), "wrong_host")
@@ -55,7 +55,7 @@ class Access:
         return None
 
     def _is_ours(self, request: Request) -> bool:
-        """Whether it is asked for under a name of this proxy, wherever the request says so."""
+        """Whether the request names this proxy as its host, wherever the name is given."""
         assert self._hosts is not None
         named = [request.headers.get("host")]
         if not request.target.startswith(("/", "*")):
@@ -95,7 +95,7 @@ def is_preflight(request: Request) -> bool:
 
 
 def preflight_answer(request: Request) -> Response:
-    """What the browser of an allowed page is told: yes, for some minutes."""
+    """The answer to the browser of an allowed page: the request is allowed, for some minutes."""
     allowed: Mapping[str, str] = {
         "Access-Control-Allow-Methods": request.headers[PREFLIGHT_METHOD],
         "Access-Control-Allow-Headers": request.headers.get(PREFLIGHT_HEADERS, "content-type"),

@@ -110,7 +110,7 @@ def stays_below(path: str) -> bool:
 
 
 class PassThrough:
-    """The paths that a client may reach upstream though nobody here understands them."""
+    """Upstream paths that clients may reach although the proxy does not interpret them."""
 
     def __init__(self, paths: Collection[str]) -> None:
         """Each path stands for itself and all below; ``/`` for everything."""

@@ -19,8 +19,8 @@ from .reader import Reader
 log = logging.getLogger("nemo_evaluator.traffic")
 
 HELD_BYTES = 2**16
-"""So much of a stream is held back at most until the event loop's turn is over: a system call
-costs more than the events of a stream do."""
+"""Bytes of a stream that are held back at most until the event loop's turn is over: a system call
+costs more than the events of a stream."""
 
 
 class Phase(Enum):
@@ -37,7 +37,7 @@ class Phase(Enum):
 
 
 class Host(Protocol):
-    """Who holds the connections."""
+    """The owner of the connections."""
 
     app: App
     limits: Limits
@@ -45,10 +45,10 @@ class Host(Protocol):
     is_draining: bool
 
     def opened(self, connection: Connection) -> None:
-        """There is a connection."""
+        """Called when a connection is opened."""
 
     def ended(self, connection: Connection) -> None:
-        """It is closed, and its task is over."""
+        """Called when a connection is closed and its task is over."""
 
 
 class Connection(asyncio.Protocol):
@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
             self._wait()
 
     def eof_received(self) -> None:
-        """The client has hung up: it has all that it wanted, or wants it no more."""
+        """The client has closed its side: it has received everything, or does not wait any more."""
         if self.task is not None:
             self.abort()
         else:

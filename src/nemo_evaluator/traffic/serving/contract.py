@@ -11,7 +11,7 @@ MEGABYTE = 2**20
 
 
 class App(Protocol):
-    """Who answers."""
+    """The application that answers requests."""
 
     def admit(self, request: Request) -> Response | None:
         """A refusal on sight of the head alone, before the body is taken in; or None."""
@@ -20,7 +20,7 @@ class App(Protocol):
         """The answer to a whole request: a response, or the stream that it has begun."""
 
     def failure(self, request: Request | None, status: int, message: str) -> Response:
-        """What a client is told whose request (None: not even that) could not be read."""
+        """The answer to a client whose request (None: not even that) could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

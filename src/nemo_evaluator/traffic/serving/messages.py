@@ -58,7 +58,7 @@ class Request:
 
     @property
     def expects_continue(self) -> bool:
-        """The client waits to be told before it sends the body."""
+        """The client sends the body only after ``100 Continue``."""
         return self.headers.get("expect", "").lower() == "100-continue" and not self.is_old
 
     @property
@@ -135,7 +135,8 @@ class Stream:
     ) -> None:
         self.status = status
         self.is_broken = False
-        """It cannot be completed: the connection ends without an orderly end of the answer."""
+        """The stream cannot be completed: the connection ends without an orderly end of the answer.
+        """
         self._wire = wire
         self._mute = request.method == "HEAD" or _is_bodiless(status)
         self._chunked = not (self._mute or request.is_old)
@@ -154,7 +155,7 @@ class Stream:
             await self._wire.write(data)
 
     def end(self) -> None:
-        """It was complete."""
+        """Complete the stream."""
         if self._chunked:
             self._wire.send(b"0\r\n\r\n")
 

@@ -116,7 +116,7 @@ class Reader:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field, or a trailer field, which is nobody's."""
+        """Take a header field. Trailer fields are ignored."""
         if self.request is None:
             headers, key = self._headers, name.decode("latin-1").lower()
             text = value.decode("utf-8", "surrogateescape")

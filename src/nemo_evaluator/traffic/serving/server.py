@@ -66,7 +66,7 @@ class Server:
             self._stopped.set()
 
     def opened(self, connection: Connection) -> None:
-        """There is a connection."""
+        """Note an open connection."""
         self.connections.add(connection)
         if self.is_draining:
             connection.abort()
@@ -74,7 +74,7 @@ class Server:
             self._timer = self.loop.call_later(self._sweep_seconds, self._sweep)
 
     def ended(self, connection: Connection) -> None:
-        """It is closed, and its task is over."""
+        """Forget a connection that is closed and whose task is over."""
         self.connections.discard(connection)
         if not self.connections:
             self._empty.set()

@@ -25,7 +25,7 @@ class Flight(Generic[T]):
         self.answer: T | None = None
         """What the leader shares."""
         self.each_alone = False
-        """There was an answer, but none to share."""
+        """The answer must not be shared: each follower sends its own request."""
 
     async def wait(self) -> None:
         """Until the leader has an answer or has failed."""
@@ -40,12 +40,12 @@ class Flight(Generic[T]):
         self._over.set()
 
     def watch(self, chunks: AsyncGenerator[bytes]) -> None:
-        """Fail when this stream is dropped: one that nobody began to read never ends."""
+        """Fail when this stream is dropped: a stream that is never read never ends."""
         self._guard = weakref.ref(chunks, lambda _: self.land())
 
 
 class Flights(Generic[T]):
-    """Those of one pipeline, by key."""
+    """Requests in flight of one pipeline, by key."""
 
     def __init__(self) -> None:
         self._flights: dict[bytes, Flight[T]] = {}
@@ -55,6 +55,6 @@ class Flights(Generic[T]):
         return self._flights.get(key)
 
     def lead(self, key: bytes) -> Flight[T]:
-        """Begin one; whoever does must see that it lands."""
+        """Begin a flight; the caller must make sure that it ends."""
         flight = self._flights[key] = Flight(self._flights, key)
         return flight

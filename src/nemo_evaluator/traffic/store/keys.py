@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 VERSION = 1
-"""Of the keys; a change makes all older keys unknown."""
+"""Version of the keys; a change makes all older keys unknown."""
 KEY_BYTES = 20
 VOLATILE = frozenset(
     (

@@ -32,7 +32,7 @@ FLUSH_BYTES = 1 << 18
 
 
 class Scope(NamedTuple):
-    """Whose call it is: one attempt of a rollout."""
+    """The owner of a call: one attempt of a rollout."""
 
     benchmark: str
     problem_idx: int
@@ -41,18 +41,18 @@ class Scope(NamedTuple):
 
     @classmethod
     def of(cls, context: CallContext) -> Scope:
-        """That of a call."""
+        """The scope of a call."""
         return cls(context.benchmark, context.problem_idx, context.repeat, context.attempt)
 
 
 class Head(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """What tells a recorded call from others."""
+    """The fields that identify a recorded call."""
 
     key: str
-    """Of the request, in hexadecimal digits."""
+    """Key of the request, in hexadecimal digits."""
     scope: Scope
     n: int
-    """Of the equal requests of one scope this is the n-th, from 0."""
+    """Number of this request among the equal requests of its scope, from 0."""
     service: str
     protocol: str
     fields: dict[str, str]
@@ -73,7 +73,7 @@ class Occurrences:
         return number
 
     def forget(self, context: CallContext) -> None:
-        """No more calls of this scope will come; calls outside of rollouts have no end."""
+        """Forget a scope without further calls; calls outside of rollouts have no end."""
         if context.problem_idx >= 0:
             self._seen.pop(Scope.of(context), None)
 

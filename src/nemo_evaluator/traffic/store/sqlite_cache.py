@@ -34,7 +34,7 @@ log = logging.getLogger("nemo_evaluator.traffic")
 
 FLUSH_SECONDS = 0.5
 TOUCH_SECONDS = 600.0
-"""So exactly is it known when an answer was last read: noting every hit would cost more than it."""
+"""Precision of the time an answer was last read: noting every hit would cost more than the hit."""
 BATCH = 256
 """Waiting answers, or hits to be noted, that are written without waiting any longer."""
 MAX_WAITING_BYTES = 64 << 20

@@ -116,7 +116,7 @@ def is_corrupt(error: Exception) -> bool:
 
 
 def is_busy(error: Exception) -> bool:
-    """Whether somebody else is writing."""
+    """Whether another process is writing."""
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
