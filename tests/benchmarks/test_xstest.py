@@ -53,7 +53,7 @@ def test_what_is_right(label: str | None, safe: bool, right: bool) -> None:
     }
 
 
-async def test_an_empty_answer_neither_helps_nor_refuses_and_nobody_is_asked(
+async def test_an_empty_answer_neither_helps_nor_refuses_and_asks_no_judge(
     tmp_path: Path, loopback: Loopback
 ) -> None:
     async with Loopback() as judge:

@@ -29,7 +29,7 @@ def test_commands_that_are_not_built_say_so(nel: Nel, words: str) -> None:
     assert "Did you mean" not in err
 
 
-def test_a_word_nobody_knows_is_no_plan(nel: Nel) -> None:
+def test_an_unknown_word_is_not_a_planned_command(nel: Nel) -> None:
     assert "No such command 'nonsense'" in nel("nonsense")[2]
     assert "No such option" in nel("eval", "run", "--nonsense")[2]
 

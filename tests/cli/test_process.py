@@ -69,7 +69,7 @@ def test_what_an_encoding_lacks_is_written_another_way() -> None:
     assert "\udc80".encode("utf-8", ERRORS) == b"\\udc80"
 
 
-def test_a_stream_drops_what_nobody_takes() -> None:
+def test_a_stream_drops_output_without_a_reader() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     stream = Stream(writer)

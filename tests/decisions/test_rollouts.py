@@ -44,7 +44,7 @@ def write(folder: Path, rows: list[dict[str, Any]], name: str = "results.jsonl")
 
 
 @pytest.mark.parametrize("row", UNJUDGED)
-def test_a_reward_that_nobody_gave_is_none(tmp_path: Path, row: dict[str, Any]) -> None:
+def test_a_missing_reward_is_none(tmp_path: Path, row: dict[str, Any]) -> None:
     folder = write(tmp_path / "b", [row])
     found = read_rollouts(folder)
     assert found is not None and len(found) == 1 and np.isnan(found.rewards[0])

@@ -182,7 +182,9 @@ def _fields(event: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["fifo", "directory", "device"])
-def test_a_journal_that_is_no_file_hangs_nobody(nel: InProcess, done: Path, kind: str) -> None:
+def test_a_journal_that_is_not_a_file_hangs_no_command(
+    nel: InProcess, done: Path, kind: str
+) -> None:
     path = journal(done)
     path.unlink()
     if kind == "fifo":

@@ -30,7 +30,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
         hold(tmp_path / "file" / "run")
 
 
-def test_a_deleted_lock_file_lets_nobody_in(tmp_path: Path) -> None:
+def test_a_deleted_lock_file_admits_no_second_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
     with directory_lock(run):
         (run / ".lock").unlink()

@@ -333,7 +333,7 @@ async def test_a_synchronous_scorer_does_not_stop_the_others(run: Run) -> None:
     assert ticks > elapsed * 30, "the event loop stood still"
 
 
-async def test_resuming_a_finished_run_talks_to_nobody(run: Run, loopback: Loopback) -> None:
+async def test_resuming_a_finished_run_sends_no_request(run: Run, loopback: Loopback) -> None:
     assert (await run(5)).exit_code == 0
     await loopback.stop()
     again = await run(5, resume=True)

@@ -165,7 +165,7 @@ def test_a_gated_dataset_says_what_to_do(
 
 @pytest.mark.shared
 @pytest.mark.parametrize("kind", ["503", "429", "drop", "truncate"])
-def test_passing_failures_are_tried_again(hub: Any, load: Any, kind: str) -> None:
+def test_transient_failures_are_tried_again(hub: Any, load: Any, kind: str) -> None:
     hub.fail_kinds, hub.fail_next = (kind,), 3
     [data] = load(GSM8K)
     assert data["rows"] == 1319

@@ -99,7 +99,7 @@ async def test_a_judge_without_a_verdict_leaves_the_rescored_without_one(
     assert found.flips[0].lost == 4 and "no readable verdict" in found.messages[0]
 
 
-async def test_a_scorer_that_asks_nobody_does_without_the_judge(
+async def test_a_scorer_that_asks_no_judge_needs_none(
     run: Started, tmp_path: Path, judge: Loopback
 ) -> None:
     await run(JUDGE)

@@ -117,7 +117,7 @@ async def test_a_judge_that_hangs_is_given_up(
     assert details["error_category"] == "timeout" and "within 0.2 s" in details["error"]
 
 
-async def test_one_reminder_mends_an_unreadable_verdict(
+async def test_one_reminder_repairs_an_unreadable_verdict(
     run: Started, tmp_path: Path, judge: Loopback
 ) -> None:
     judge.script(says("Very good."), says("Score: 4"))
@@ -156,7 +156,7 @@ async def test_an_endpoint_without_structured_output_is_asked_without(
     assert sum("response_format" in call.body for call in judge.calls) <= 3  # not once per answer
 
 
-async def test_an_empty_answer_gets_nothing_and_nobody_is_asked(
+async def test_an_empty_answer_gets_zero_without_a_judge_call(
     run: Started, tmp_path: Path, loopback: Loopback, judge: Loopback
 ) -> None:
     loopback.script(fixed_chat("<think>hm</think>"))
@@ -307,7 +307,7 @@ async def test_a_torn_last_judgement_is_asked_for_again(
     assert len(path.read_bytes().splitlines()) == 3
 
 
-async def test_a_judge_nobody_can_reach_stops_the_run_before_it_is_paid(
+async def test_an_unreachable_judge_stops_the_run_before_it_is_paid(
     run: Started, loopback: Loopback
 ) -> None:
     gone = {"type": "api", "url": "http://127.0.0.1:9/v1", "protocol": "chat_completions"}

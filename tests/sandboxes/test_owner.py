@@ -22,7 +22,7 @@ def test_a_label_is_read_back_from_whatever_surrounds_it(run: str) -> None:
 
 
 @given(st.text(max_size=200))
-def test_other_text_is_nobody_or_a_label(text: str) -> None:
+def test_other_text_is_none_or_a_label(text: str) -> None:
     owner = find_owner(text)
     assert owner is None or str(owner) in text
 

@@ -307,7 +307,7 @@ async def test_local_programs_end_with_a_killed_owner_at_once(
     assert await _left("local", run) == []
 
 
-async def test_docker_missing_says_both_ways_to_mend_it(tmp_path: Path) -> None:
+async def test_docker_missing_says_both_ways_to_fix_it(tmp_path: Path) -> None:
     backend = DockerBackend(image="x", socket=str(tmp_path / "none.sock"))
     with pytest.raises(ConfigError) as caught:
         async with SandboxPool(backend):
@@ -316,7 +316,7 @@ async def test_docker_missing_says_both_ways_to_mend_it(tmp_path: Path) -> None:
         assert word in str(caught.value)
 
 
-async def test_bubblewrap_missing_says_both_ways_to_mend_it(
+async def test_bubblewrap_missing_says_both_ways_to_fix_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from nemo_evaluator.sandboxes import local

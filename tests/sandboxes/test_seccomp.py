@@ -82,7 +82,7 @@ def test_nothing_is_typed_into_terminals(x86: bytes) -> None:
     assert decide(x86, 16, 0, 0x1_0000_5412) == DENY
 
 
-def test_memory_nobody_counts_is_denied_without_a_cgroup() -> None:
+def test_uncounted_memory_is_denied_without_a_cgroup() -> None:
     counted = seccomp.build(memory_counted=True, machine="x86_64")
     alone = seccomp.build(memory_counted=False, machine="x86_64")
     assert counted is not None and alone is not None

@@ -51,7 +51,7 @@ def test_the_packages_a_scorer_asks_are_named_with_their_versions(scorer: Any) -
     assert deciding([scorer]) == {name: version(name) for name in MATH}
 
 
-def test_a_scorer_that_asks_nobody_names_nothing() -> None:
+def test_a_scorer_without_packages_names_none() -> None:
     assert deciding([asks_nobody, exact_match]) == {}
 
 

@@ -173,7 +173,7 @@ async def test_strange_requests_get_an_answer(body: dict[str, Any], served: Serv
     assert status == 200 and "Answer: " in answer["choices"][0]["message"]["content"]
 
 
-async def test_a_port_in_use_is_the_users_to_mend(served: Serve) -> None:
+async def test_a_port_in_use_is_a_user_error(served: Serve) -> None:
     async with served() as url:
         port = int(url.split(":")[2].removesuffix("/v1"))
         with pytest.raises(ConfigError, match=rf"^127.0.0.1:{port}: cannot listen: .*port"):

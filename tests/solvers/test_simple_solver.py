@@ -130,7 +130,7 @@ async def test_infrastructure_is_no_solution(
         await solve(model, Problem(idx=0, prompt="hi"))
 
 
-async def test_without_a_service_there_is_nobody_to_ask() -> None:
+async def test_without_a_service_a_solver_is_refused() -> None:
     with pytest.raises(ConfigError, match="needs a service"):
         await solve(None, Problem(idx=0, prompt="hi"))
 

@@ -300,7 +300,7 @@ async def test_a_stream_of_any_line_ends_is_read(
 
 
 @pytest.mark.parametrize("kind", ["text/event-stream", "text/plain", "application/json"])
-async def test_a_stream_nobody_asked_for_is_read(
+async def test_an_unrequested_stream_is_read(
     loopback: Loopback, open_model: Open, kind: str
 ) -> None:
     loopback.script(events(*STREAM, kind=kind))
@@ -345,7 +345,7 @@ async def test_an_answer_is_not_lost_to_what_happens_after_its_end(
     assert (generation.text, generation.tries) == (TEXT, 1)
 
 
-async def test_a_connection_left_open_after_the_end_mark_holds_nobody_up(
+async def test_a_connection_left_open_after_the_end_mark_delays_no_caller(
     open_model: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(answers, "GRACE_SECONDS", 0.05)

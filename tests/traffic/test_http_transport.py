@@ -235,7 +235,7 @@ async def test_a_header_that_would_be_two_is_not_sent(loopback: Loopback, connec
 
 
 @pytest.mark.parametrize("name", ["content-length", "Transfer-Encoding", "X A"])
-def test_headers_nobody_can_set_are_refused(name: str) -> None:
+def test_headers_that_cannot_be_set_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^http://h: the header '{name}' "):
         HttpTransport("http://h/v1", "chat_completions", headers={name: "1"})
 

@@ -159,7 +159,7 @@ def _tags(row: Mapping[str, Any], name: str) -> list[str]:
 )
 @scorer
 async def healthbench(sample: ScorerInput) -> dict[str, Any]:
-    """Every criterion, met or not. An empty reply gets no points, and nobody is asked."""
+    """Every criterion, met or not. An empty reply gets no points, without asking the judge."""
     criteria = sample.target_raw
     if not sample.response.strip():
         nothing = verdict(criteria, [False] * len(criteria))

@@ -72,7 +72,7 @@ LISTED = 500
 )  # fmt: skip
 @click.option(
     "--higher-is-better/--lower-is-better", default=None,
-    help="Direction of the metric, where it is not its own.",
+    help="Direction of the metric, if not the metric's own.",
 )  # fmt: skip
 @click.option(
     "--rules", default="sound", show_default=True, type=click.Choice(["sound", "published"]),

@@ -126,7 +126,7 @@ class Lines:
 
 
 class TableScreen:
-    """A table that is drawn anew in place, and gives way to the summary at the end."""
+    """A table that is redrawn in place, and removed before the summary at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

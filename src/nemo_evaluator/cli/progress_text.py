@@ -51,7 +51,7 @@ class PaceMeter:
         since, fresh_then, tokens_then = seen[0]
         per_s = _rate(fresh - fresh_then, now - since)
         if progress.load.outage:
-            return Pace()  # nobody knows when it goes on
+            return Pace()  # the time of the next progress is unknown
         return Pace(
             _rate(progress.output_tokens - tokens_then, now - since),
             progress.left / per_s if per_s else None,

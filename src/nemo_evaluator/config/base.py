@@ -54,7 +54,7 @@ class ConfigRecord(BaseModel):
         kept = {}
         for name, value in data.items():
             if value is None and name not in nullable:
-                continue  # also where there is no such field: it deletes what nobody has set
+                continue  # also if there is no such field: deleting an unset field is no change
             if name in mappings and isinstance(value, Mapping):
                 value = {key: child for key, child in value.items() if child is not None}
             kept[name] = value

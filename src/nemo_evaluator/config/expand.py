@@ -1,7 +1,7 @@
 """``${NAME}`` and ``${NAME:-default}`` in the values of a document.
 
 ``$${`` stands for a literal ``${``. A set but empty variable is empty; an unset one without default
-is a problem with file and line. Secrets met on the way are remembered, so that nobody writes them.
+is a problem with file and line. Secret values found are remembered, so that they are never written.
 """
 
 from __future__ import annotations

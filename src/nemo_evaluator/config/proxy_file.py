@@ -92,7 +92,7 @@ def _with_address(
     fields: dict[str, Node], flags: Mapping[str, Any], env: Mapping[str, str]
 ) -> dict[str, Node]:
     """The fields with URL and model of flags and environment. A key of the environment goes only
-    to an endpoint that does not come from a file: that may be anybody's."""
+    to an endpoint that does not come from a file: the file may come from a stranger."""
     from_file = "url" in fields and "url" not in flags
     for name, variable in VARIABLES.items():
         if name in flags:

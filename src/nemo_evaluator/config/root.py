@@ -46,7 +46,7 @@ class EvalConfig(ConfigRecord):
     def _fill_in_and_check(self) -> EvalConfig:
         problems = list(_unknown_sandboxes(self))
         filled = [self._filled(benchmark) for benchmark in self.benchmarks]
-        # The record is frozen for its readers; nobody has seen it yet.
+        # The record is frozen for its readers; it has not been handed out yet.
         object.__setattr__(self, "benchmarks", filled)
         problems += [*cross_checks(self), *slurm_checks(self)]
         if problems:

@@ -74,7 +74,7 @@ def _safe_value(text: str, name: str, secrets: Collection[str]) -> str:
     try:
         value = parse_value(text)
     except ConfigError:
-        return REDACTED  # nobody can say which of it is secret
+        return REDACTED  # which part of it is secret is unknown
     cleaned = _cleaned(value, secrets, name, "")
     if cleaned == value:
         return text

@@ -138,7 +138,7 @@ def _mixture(baseline: Source, candidate: Source, pairs: Pairs, metric: Metric) 
     if all(change * whole < 0 for change in changes):
         went, way = ("rose", "fell") if whole > 0 else ("fell", "rose")
         text = f"over all that each run has the score {went} by {abs(whole):.4f}, while every one "
-        text += f"of {len(changes)} categories {way}: the runs hold other shares of the categories"
+        text += f"of {len(changes)} categories {way}: the runs hold different shares of them"
         yield Doubt(kind=DoubtKind.MIXTURE, text=text)
 
 

@@ -83,7 +83,9 @@ def truncation(rules: GateRules, cut_off: int, scored: int) -> list[Rule]:
     status = Status.PASS
     if rate > limit:
         status = Status.BREACH if p <= LEVEL else Status.INSUFFICIENT_EVIDENCE
-        text += "" if p <= LEVEL else f", which {scored:,} answers do not tell from the limit"
+        text += (
+            "" if p <= LEVEL else f", which {scored:,} answers cannot distinguish from the limit"
+        )
     return [Rule(name=TRUNCATION, status=status, explanation=text, p_value=p)]
 
 
@@ -134,7 +136,7 @@ def _absolute(damage: Damage, limit: float, needed: int | None) -> Rule:
     rule = _by_interval("max_drop", bounds, limit, text, damage.p_beyond(limit))
     if rule.status is not Status.INSUFFICIENT_EVIDENCE or needed is None or needed <= damage.n:
         return rule
-    more = f"; where there is no drop about {needed:,} problems would decide"
+    more = f"; if there is no drop, about {needed:,} problems would decide"
     return msgspec.structs.replace(rule, explanation=rule.explanation + more)
 
 
@@ -167,7 +169,7 @@ def _categories(pairs: Pairs, limit: float, higher_is_better: bool) -> Rule:
 def _equivalent(damage: Damage, margin: float) -> Rule:
     """Two one-sided tests at 2.5 %: the whole 95 % interval within the margin."""
     bounds = damage.bounds()
-    text = f"{_numbers(bounds)}; a change within ±{margin:g} is asked for"
+    text = f"{_numbers(bounds)}; a change within ±{margin:g} is required"
     p = min(damage.p_beyond(margin), damage.p_within(-margin))
     status = Status.INSUFFICIENT_EVIDENCE
     if -margin < bounds.lower and bounds.upper < margin:

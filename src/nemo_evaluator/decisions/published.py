@@ -48,7 +48,7 @@ def judge_published(
         return Verdict.PASS, [f"the gain of {points(e.delta)} is significant (p = {p})"]
     worst_end = max(0.0, -e.lower)
     if not e.changed:
-        unseen = f"; one of up to {points(worst_end)} could go unseen" if worst_end else ""
+        unseen = f"; one of up to {points(worst_end)} could remain undetected" if worst_end else ""
         return Verdict.PASS, [f"no difference on any of {e.n:,} problems{unseen}"]
     if e.lower >= -max_drop:
         return Verdict.PASS, [

@@ -16,7 +16,7 @@ from .damage import LEVEL, Bounds, Damage
 
 ASSUMPTIONS = (
     "before the runs every size of a drop was equally likely",
-    "the benchmarks err independently; the range holds however they depend",
+    "errors of different benchmarks are independent; the range holds for any dependence",
     "rollouts without a verdict count against the candidate",
 )
 

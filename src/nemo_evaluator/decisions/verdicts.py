@@ -129,7 +129,7 @@ def too_little(coverage: float, floor: float) -> str:
     """Not enough of what was planned."""
     return (
         f"only {coverage:.1%} of what was planned has a verdict on both sides, at least "
-        f"{floor:.1%} is needed: what is missing may be what differs"
+        f"{floor:.1%} is needed: the missing problems may be those that differ"
     )
 
 

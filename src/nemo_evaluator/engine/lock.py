@@ -53,7 +53,7 @@ def reading_lock(directory: Path) -> Iterator[None]:
         for path in (directory, directory / LOCK):
             try:
                 fd = _opened(path, os.O_RDONLY | os.O_NONBLOCK, stack)
-            except OSError:  # an archive: nobody has ever locked it
+            except OSError:  # an archive: it has never been locked
                 continue
             if not _locked(fd, fcntl.LOCK_SH, or_none=True):
                 raise _in_use(directory)

@@ -1,4 +1,4 @@
-"""Writes what becomes of the rollouts of one benchmark, and tells everybody who counts.
+"""Writes what becomes of the rollouts of one benchmark, and updates tally and budget.
 
 Invariants: an answer is journaled before it is verified; every attempt is accounted, whatever
 became of it; progress counts a rollout only when its event is on disk.

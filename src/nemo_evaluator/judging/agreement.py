@@ -1,4 +1,4 @@
-"""How far a judge agrees with people: pure functions of verdicts and labels.
+"""How well a judge agrees with people: pure functions of verdicts and labels.
 
 Verdicts that could not be had are counted beside, never as agreement nor as disagreement. No
 interval has no width: rows that all agree still leave room for those that were not seen.

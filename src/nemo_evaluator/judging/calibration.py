@@ -1,5 +1,5 @@
-"""Holds a judge against people's labels: every row is judged as a run would have it judged, and
-the verdicts are compared. What could not be judged is counted, never taken for a verdict.
+"""Compares a judge with people's labels: every row is judged as a run would have it judged, and
+the verdicts are compared. Rows that could not be judged are counted, never taken for a verdict.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The metrics that ask judges: one grade, a comparison with a baseline, several judges together.
 
-Every value is a share of the best there is, 0 to 1. An answer that is empty is graded 0 and nobody
-is asked.
+Every value is a share of the best there is, 0 to 1. An empty answer is graded 0 without asking a
+judge.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One verification's dealings with judges: who was asked, what it cost, what is kept.
+"""The judge calls of one verification: which judge was asked, what it cost, what is kept.
 
 Every reply is written to the benchmark's file of judgements and counted against the run's budget
 as it comes, whatever becomes of the verification.

@@ -147,7 +147,7 @@ def _suite(suite: Suite | None) -> list[tuple[str, str]]:
     rows = [
         (
             "chance of a drop beyond the limit",
-            f"{suite.any_beyond:.1%} in {of} ({low:.1%} to {high:.1%} however they depend)"
+            f"{suite.any_beyond:.1%} in {of} ({low:.1%} to {high:.1%} for any dependence)"
             if count > 1
             else f"{suite.any_beyond:.1%}",
         )

@@ -1,6 +1,6 @@
 """Where a score may be wrong: what a reader should look at before believing it.
 
-Reads the published results of a benchmark's folder; asks nobody, changes nothing.
+Reads the published results of a benchmark's folder; calls no model, changes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which problems a plan is of, in which order; and what a plan that was read may say.
 
-A plan is read from a file that anybody may have written: names of folders are made from it, and
-ranges as long as it says. So both are checked before anything else uses them.
+A plan is read from a file that another program may have written: names of folders are made from it,
+and ranges as long as it says. So both are checked before anything else uses them.
 """
 
 from __future__ import annotations

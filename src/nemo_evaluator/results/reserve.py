@@ -1,7 +1,7 @@
-"""Room on disk that is kept for the moment when there is none.
+"""Disk space that is reserved for the case that the disk is full.
 
 A block of a few megabytes is allocated beside the journal when it is opened. When the disk refuses
-a write it is given up, and what is on its way (answers that are paid for) still fits.
+a write it is released, and what is in flight (answers that are paid for) still fits.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def check(spec: SandboxSpec) -> None:
     """Raise ConfigError for what has no meaning without a container."""
     if spec.image is not None:
         raise ConfigError(
-            f"the local sandbox has no images, and {spec.image!r} is asked for",
+            f"the local sandbox has no images, but {spec.image!r} is requested",
             hint="use `sandbox: {type: docker}`",
         )
     if spec.network == "bridge":

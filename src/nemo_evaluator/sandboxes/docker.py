@@ -3,7 +3,7 @@
 The container is idle: its only process of its own is a ``sleep`` of the image, run by root
 without capabilities, so that untrusted programs (another user) can neither end it nor trace it,
 while ``kill -9 -1`` as their user ends all of them and nothing else. The sleep ends with the
-sandbox's lifetime and the container removes itself then, even with nobody left to ask for it.
+sandbox's lifetime and the container removes itself then, even if no process is left to ask for it.
 Nothing is used twice: the writable state (tmpfs) goes with the container, and starting one
 afresh costs as much as restarting an old one would.
 """

@@ -158,7 +158,7 @@ class HttpTransport:
             raise self._translated(error) from None
 
     async def check(self, model: str) -> str | None:
-        """Pre-flight: is anybody there, and does the key open the door?
+        """Pre-flight: can the endpoint be reached, and is the key accepted?
 
         Returns a warning or None. Raises ConfigError for an unreachable host or a refused key; any
         other answer decides nothing. A key may answer questions and yet not list models, so one

@@ -1,7 +1,7 @@
 """Accounts of the traffic: every call once, in total and by session.
 
 Tokens are those the provider reports; what it does not report stays unknown. An answer from the
-cache costs nothing; a failed call has no usage anybody knows.
+cache costs nothing; the usage of a failed call is unknown.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Adaptive concurrency of one service, so that nobody has to tune it.
+"""Adaptive concurrency of one service, so that users need not tune it.
 
 Answers are judged in windows of as many as were in flight when the window began, about one round
 trip. The limit grows by one per answer at first (it doubles per round trip), later by one per round

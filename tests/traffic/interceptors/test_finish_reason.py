@@ -97,9 +97,9 @@ TAIL: dict[str, tuple[list[Body], bool]] = {
 }
 
 
-@pytest.mark.parametrize(("tail", "mended"), TAIL.values(), ids=TAIL)
+@pytest.mark.parametrize(("tail", "fixed"), TAIL.values(), ids=TAIL)
 @pytest.mark.parametrize("n", [{}, {"n": 1}, {"n": None}], ids=str)
-async def test_live(tail: list[Body], mended: bool, n: Body) -> None:
+async def test_live(tail: list[Body], fixed: bool, n: Body) -> None:
     pipeline = Scripted(configured("finish_reason"))
     events = [chunk("a"), *tail]
     found, body = await pipeline.stream(events, {"max_tokens": 10, **n})
@@ -109,7 +109,7 @@ async def test_live(tail: list[Body], mended: bool, n: Body) -> None:
     seen = accumulator.body(done=True)
     assert seen is not None
     reasons = [body["choices"][0]["finish_reason"], seen["choices"][0]["finish_reason"]]
-    assert (reasons == ["length", "length"]) is mended
+    assert (reasons == ["length", "length"]) is fixed
     assert reasons[0] == reasons[1]
     assert [event.get("note") for event in found] == [event.get("note") for event in events]
 

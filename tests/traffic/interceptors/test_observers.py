@@ -97,7 +97,7 @@ async def test_progress_calls_the_webhook_beside_the_traffic(
     assert lines.messages == ["2 answers", "4 answers"]
 
 
-async def test_a_webhook_nobody_answers_is_only_logged(lines: pytest.LogCaptureFixture) -> None:
+async def test_a_webhook_without_an_answer_is_only_logged(lines: pytest.LogCaptureFixture) -> None:
     steps = pipeline("progress_tracking", every=1, webhook_url="http://127.0.0.1:9/x")
     await ask(steps)
     await steps.close()

@@ -257,7 +257,7 @@ async def test_large_headers_within_reason(serve: Serve, make_pool: MakePool) ->
     assert await response.read() == body
 
 
-async def test_bytes_nobody_asked_for_close_an_idle_connection(
+async def test_unrequested_bytes_close_an_idle_connection(
     serve: Serve, make_pool: MakePool
 ) -> None:
     server = await serve(saying(OK, OK, pause=0.02))

@@ -139,7 +139,7 @@ async def test_a_name_with_several_addresses(serve: Serve, make_pool: MakePool) 
 
 
 @pytest.mark.asyncio(loop_factories=["asyncio"])  # its look-ups are blocked by the tests' guard
-async def test_a_name_nobody_knows(make_pool: MakePool) -> None:
+async def test_an_unknown_host_name(make_pool: MakePool) -> None:
     with pytest.raises(CannotConnect) as caught:
         await ask(make_pool(80, host="no-such-host.invalid"))
     start = "Cannot connect to host no-such-host.invalid:80 ["
@@ -275,7 +275,7 @@ async def test_a_tls_stream_with_a_slow_reader(
     assert server.connections == 1
 
 
-async def test_a_certificate_nobody_vouches_for(
+async def test_a_certificate_of_an_unknown_authority(
     serve: Serve, make_pool: MakePool, tls: ssl.SSLContext
 ) -> None:
     server = await serve(answers, context=tls)
@@ -378,7 +378,7 @@ def test_files_that_cannot_be_used(certificate: Path, tmp_path: Path, name: str)
         assert "\n" not in str(caught.value)
 
 
-def test_an_encrypted_key_asks_nobody(certificate: Path, tmp_path: Path) -> None:
+def test_an_encrypted_key_prompts_for_nothing(certificate: Path, tmp_path: Path) -> None:
     locked = tmp_path / "locked.pem"
     words = f"openssl pkey -aes256 -passout pass:secret -in {certificate} -out {locked}"
     subprocess.run(words.split(), check=True, capture_output=True)

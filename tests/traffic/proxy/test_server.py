@@ -341,7 +341,7 @@ async def test_unusable_answers(
     assert told.status == 502 and told.body["error"]["message"]
 
 
-async def test_nobody_upstream(start: Start, ask: Ask) -> None:
+async def test_an_unreachable_upstream(start: Start, ask: Ask) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"

@@ -86,7 +86,7 @@ def options(prompt: str) -> str:
     found = _OPTION.findall(prompt[-_OPTIONS_IN:])
     count = 0
     for letter in found:
-        # a few-shot prompt lists options several times: each A begins anew
+        # a few-shot prompt lists options several times: each A starts a new list
         count = 1 if letter == "A" else count + 1 if letter == LETTERS[count % 26] else count
     return LETTERS[:count] if count > 1 else ""
 

@@ -149,7 +149,7 @@ class SimulatedModel:
             if chance < bound:
                 self._tries[key] = nth + 1
                 return fault, bool(drawn.which & 1)
-        # Answered: whoever asks again begins anew, and nothing piles up.
+        # Answered: a further request starts again, and nothing piles up.
         self._tries.pop(key, None)
         return None, False
 

@@ -1,7 +1,7 @@
 """What a dialect takes and gives, and the readers the dialects share.
 
 Servers are sloppy: a reader never raises, whatever the type of a field; what it cannot read is
-absent. An answer in a form nobody knows is not an empty answer: ``has_answer`` says no to it, and
+absent. An answer in an unknown form is not an empty answer: ``has_answer`` says no to it, and
 an accumulator raises ``UnknownShape``.
 """
 

@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""
         response = self._response
-        if response is None:  # nobody asked
+        if response is None:  # no request is open
             self.abort()
             return
         self._received += len(data)

@@ -1,5 +1,5 @@
-"""How a failed call is told to a client: status, body and headers, so that its SDK does the right
-thing: retries what may pass, and not what cannot."""
+"""How a failed call is reported to a client: status, body and headers, so that its SDK does the
+right thing: retries transient failures, and no others."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ ERROR_TYPES = {
 def from_chat(body: Mapping[str, Any], *, model: str) -> dict[str, Any]:
     """The message of a whole chat completion; ``model`` is the name the client asked for.
 
-    Raises ValueError if there is no choice: an empty message would be an answer nobody gave.
+    Raises ValueError if there is no choice: an empty message would be an invented answer.
     """
     choice = first_choice(dict(body))
     if choice is None:
