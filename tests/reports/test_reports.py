@@ -262,7 +262,7 @@ def test_refusals_are_told_where_there_are_any() -> None:
 
 
 def test_a_format_that_was_not_asked_for_is_told_in_points() -> None:
-    told = "6.2 % of the answers are right but not in the format asked for"
+    told = "6.2 % of the answers are right but not in the requested format"
     assert any(
         told in notice.text and "would be 0.580" in notice.text for notice in report().notices
     )

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def print_summary(run: RunSummary, console: Console | None = None) -> None:
-    """A line per benchmark with everything that bears on its score, and what went wrong; in plain
-    text where there is no console."""
+    """A line per benchmark with its score, the marks of the score, and what went wrong; in plain
+    text if there is no console."""
     if console is None:
         for text in summary_lines(run):
             print(text)

@@ -140,7 +140,7 @@ def _usage(data: Published) -> Iterator[Figure]:
         yield Figure("Latency p50", show.milliseconds(latency["p50"]), note)
     if used.total_tokens:
         answers = sum(used.finish_reason_counts.values())
-        note = f"{used.total_tokens / answers:,.0f} an answer" if answers else ""
+        note = f"{used.total_tokens / answers:,.0f} per answer" if answers else ""
         yield Figure("Tokens", show.count(used.total_tokens), note)
     if used.judge_calls:
         tokens = (used.judge_prompt_tokens or 0) + (used.judge_completion_tokens or 0)
@@ -148,12 +148,12 @@ def _usage(data: Published) -> Iterator[Figure]:
     known = [usd for usd in (used.cost_usd, used.judge_cost_usd) if usd is not None]
     if known:
         right = _right(data)
-        note = f"{show.usd(sum(known) / right)} a right answer" if right else ""
+        note = f"{show.usd(sum(known) / right)} per right answer" if right else ""
         yield Figure("Cost", show.usd(sum(known)), note)
 
 
 def _right(data: Published) -> float | None:
-    """Right answers, where a score is the share of them."""
+    """Number of right answers, if the score is their share."""
     if data.headline != "pass@1" or data.score is None or not data.n_scored:
         return None
     return data.score.value * data.n_scored

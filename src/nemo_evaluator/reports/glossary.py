@@ -9,24 +9,26 @@ from ..results.read_bundle import Published
 INTERVALS = {
     "wilson, mid-p": (
         "Wilson's score interval for a share of problems with one verdict each, widened to the "
-        "mid-p exact interval where that is wider, as it is where few are right or few are wrong"
+        "mid-p exact interval where that is wider (few right or few wrong verdicts)"
     ),
     "wilson (by problem)": (
-        "Repeats of a problem are averaged first, then Wilson's score interval is taken at the "
-        "number of independent verdicts that the spread between problems amounts to"
+        "Repeats of a problem are averaged first, then Wilson's score interval is computed "
+        "with the effective number of independent verdicts, estimated from the spread between "
+        "problems"
     ),
     "wilson (clustered)": (
         "Problems of a cluster, such as questions on one text, are not independent: Wilson's score "
-        "interval at the number of independent verdicts that the spread between clusters amounts to"
+        "interval with the effective number of independent verdicts, estimated from the spread "
+        "between clusters"
     ),
     "wilson (units)": (
         "All problems got the same reward: Wilson's score interval at the number of problems or "
         "clusters"
     ),
     "wilson": "Wilson's score interval for a share",
-    "t": "The mean ± Student's t times its standard error, since rewards are not shares of 1",
-    "none (one unit)": "A single problem or cluster says nothing about others",
-    "bootstrap": "Quantiles of the means of problems drawn again at random (from the other tool)",
+    "t": "The mean ± Student's t times its standard error, for rewards not between 0 and 1",
+    "none (one unit)": "A single problem or cluster allows no interval",
+    "bootstrap": "Quantiles of the means of resampled problems (from the other tool)",
 }
 SHARED = (
     "A 95 % interval tells where the score would be on other problems of the same kind: of a "

@@ -74,7 +74,7 @@ def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
     gap = _strict_gap(data)
     if gap > STRICT_GAP:
         strict = data.metrics["strict"].value
-        text = f"{percent(gap)} of the answers are right but not in the format asked for: "
+        text = f"{percent(gap)} of the answers are right but not in the requested format: "
         text += f"with that format required, the score would be {strict:.3f}"
         yield Tone.UNSURE, text
     if data.score.ci_lower is None:
