@@ -1,4 +1,4 @@
-"""`streaming`: asks the endpoint for a stream, whoever calls.
+"""`streaming`: asks the endpoint for a stream, for every caller.
 
 So the time to the first token is known, and a long answer is not cut off by an idle timeout on its
 way. A caller who wants a whole answer gets the accumulated one.
