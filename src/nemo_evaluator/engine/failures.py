@@ -20,6 +20,10 @@ class NeverAskedError(Exception):
     """The rollout was dropped before anything was sent; it stays open for a later run."""
 
 
+class CalledBackError(NeverAskedError):
+    """The rollout waited, and was told not to send its request; this run may ask it later."""
+
+
 def info_of(error: Exception, phase: Phase) -> ErrorInfo:
     """The record of an error: its own where it has one, else that of a bug with its traceback."""
     info: ErrorInfo | None = getattr(error, "info", None)

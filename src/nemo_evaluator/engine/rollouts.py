@@ -27,7 +27,15 @@ from .attempts import Attempts
 from .backlog import Backlog, Work
 from .budget import RunBudget
 from .control import Control, ServiceHealth
-from .failures import PATIENCE, NeverAskedError, described, info_of, interrupted, seed_error
+from .failures import (
+    PATIENCE,
+    CalledBackError,
+    NeverAskedError,
+    described,
+    info_of,
+    interrupted,
+    seed_error,
+)
 from .job import Job
 from .progress import Tally
 from .recorder import Recorder
@@ -178,9 +186,9 @@ class Rollouts:
             except asyncio.CancelledError:
                 self._stopped_midway(work)
                 raise
-            except NeverAskedError:
+            except NeverAskedError as error:
                 self._stopped_midway(work)
-                if not self._over:
+                if isinstance(error, CalledBackError) and not self._over:
                     self._called_back.append(work)
                 return None
             except Exception as error:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ..errors import InfraError
 from ..types import Failure, Phase, RolloutKey
-from .failures import NeverAskedError
+from .failures import CalledBackError
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class Watchdog:
     ) -> T:
         """The result of a phase of a rollout, within its time.
 
-        Raises InfraError where that is over, and NeverAskedError for what was abandoned.
+        Raises InfraError where that is over, and CalledBackError for what was abandoned.
         """
         activity = self.begin(key, phase, limit, started=started)
         try:
@@ -131,7 +131,7 @@ class Watchdog:
             if activity.task is not None:
                 activity.task.uncancel()
             if activity.abandoned:
-                raise NeverAskedError from None
+                raise CalledBackError from None
             raise activity.timeout_error() from None
         finally:
             self.end(activity)
