@@ -17,7 +17,15 @@ from commands import Nel as InProcess
 from commands import nel as in_process  # noqa: F401  (a fixture)
 from runs import NEL, rows
 
-from nemo_evaluator.results.journal import Header, Scored, Solved, encode, events, scan
+from nemo_evaluator.results.journal import (
+    Header,
+    ProblemSeeded,
+    Scored,
+    Solved,
+    encode,
+    events,
+    scan,
+)
 from nemo_evaluator.types import RolloutKey
 
 SIZE = 8
@@ -162,6 +170,46 @@ def test_damage_is_named_and_only_what_is_damaged_is_asked_again(
     assert code == 0 and f"at byte {at} is damaged" in err
     assert len(solved(done)) == SIZE == len({idx for idx, _ in solved(done)})
     assert len(rows(done / "sample")) == SIZE
+
+
+def test_damaged_problems_cost_no_answer(nel: InProcess, done: Path) -> None:
+    """Their texts are written again; what was answered and scored stays so."""
+    path, before, results = journal(done), solved(done), rows(done / "sample")
+    texts = [event for event in events(path) if isinstance(event, ProblemSeeded)]
+    data = path.read_bytes()
+    for event in texts:
+        data = data.replace(encode(event), encode(event).replace(b"digest", b"Digest"))
+    path.write_bytes(data)
+    code, _, err = nel(*RUN, "--resume")
+    assert code == 0 and f"{SIZE} damaged" in err
+    assert solved(done) == before and rows(done / "sample") == results
+    again = [event for event in events(path) if isinstance(event, ProblemSeeded)]
+    assert sorted(map(repr, again)) == sorted(map(repr, texts))
+
+
+@pytest.mark.parametrize("left", [None, b"", bytes(4096), b"garbage\n" * 50])
+def test_results_outlive_their_journal(nel: InProcess, done: Path, left: bytes | None) -> None:
+    """What was paid for is neither asked again nor derived again from nothing."""
+    journal(done).unlink()
+    if left is not None:
+        journal(done).write_bytes(left)
+    before = content(done / "sample")
+    code, _, err = nel(*RUN, "--resume")
+    assert code == 2 and f"the results beside it have {SIZE} verdicts" in err
+    code, _, err = nel(*RUN)
+    assert code == 2 and "already holds the run" in err
+    code, out, err = nel("eval", "report", "run")
+    assert code == 0 and "100.0 %" in out, err
+    assert content(done / "sample") == before
+
+
+def test_a_journal_that_was_cut_between_lines_is_told(nel: InProcess, done: Path) -> None:
+    lines = journal(done).read_bytes().splitlines(keepends=True)
+    last = next(at for at, line in enumerate(lines) if b'"scored"' in line)
+    journal(done).write_bytes(b"".join(lines[: last + 1]))
+    code, _, err = nel(*RUN, "--resume")
+    assert code == 0 and f"holds 1 verdicts, the results beside it {SIZE}" in err
+    assert len(solved(done)) == SIZE
 
 
 def test_lines_of_problems_outside_the_plan_never_count(nel: InProcess, done: Path) -> None:

@@ -1,14 +1,15 @@
 """What is left to do of a benchmark: the plan's rollouts minus what the journal already holds.
 
 Problems are seeded one by one, in order, when a worker needs the next rollout; a seeded problem is
-shared by all its repeats. What was solved but never verified is only verified, from the journal.
+shared by all its repeats. What was solved but never verified is only verified, from the journal. A
+problem whose line in the journal is damaged is written again; its rollouts stay as they are.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,51 +48,51 @@ class Backlog:
         repeats: int,
         index: JournalIndex,
         journal: Path,
+        seeded: Callable[[ProblemSeeded], None],
     ) -> None:
+        """``seeded`` is told of every problem that the journal does not hold yet."""
         self._environment, self._repeats = environment, repeats
-        self._index = index
+        self._index, self._seeded = index, seeded
         self._reader = JournalReader(journal) if index.problems or index.rollouts else None
         self._order: Iterator[int] = iter(order)
         self._ready: deque[Work] = deque()
         self._feeding = asyncio.Lock()
 
-    async def next(self) -> tuple[Work, ProblemSeeded | None] | None:
-        """The next open rollout, with the event to journal if its problem is new; None at the end.
+    async def next(self) -> Work | None:
+        """The next open rollout; None at the end.
 
         Raises ConfigError when the dataset no longer holds what the journal says it held.
         """
         async with self._feeding:
-            seeded = None
             while not self._ready:
                 idx = next(self._order, None)
                 if idx is None:
                     return None
-                seeded = await self._open_problem(idx)
-            return self._ready.popleft(), seeded
+                await self._open_problem(idx)
+            return self._ready.popleft()
 
     def close(self) -> None:
         """Close the journal that answers are re-read from."""
         if self._reader is not None:
             self._reader.close()
 
-    async def _open_problem(self, idx: int) -> ProblemSeeded | None:
+    async def _open_problem(self, idx: int) -> None:
         keys = [RolloutKey(idx, repeat) for repeat in range(self._repeats)]
-        if idx not in self._index.problems:  # nothing of it was ever begun
-            problem = await self._environment.seed(idx)
-            self._ready.extend(Work(key, problem, 1) for key in keys)
-            return journal_form(problem)
         states = {key: self._index.rollouts.get(key) for key in keys}
         open_keys = [key for key, state in states.items() if state is None or not state.scored]
-        if not open_keys:
-            return None
+        known_at = self._index.problems.get(idx)
+        if known_at is not None and not open_keys:
+            return
         problem = await self._environment.seed(idx)
-        self._check_unchanged(self._index.problems[idx], problem)
+        if known_at is None:
+            self._seeded(journal_form(problem))
+        else:
+            self._check_unchanged(known_at, problem)
         for key in open_keys:
             state = states[key]
             attempt = state.attempts if state else 0
             solution = self._unverified(key) if state else None
             self._ready.append(Work(key, problem, attempt + (solution is None), solution))
-        return None
 
     def _unverified(self, key: RolloutKey) -> Solution | None:
         """The answer of the last attempt, if it was paid for and only its verdict is missing."""

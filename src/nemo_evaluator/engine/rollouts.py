@@ -78,7 +78,12 @@ class Rollouts:
         self._control, self._health, self._tally = control, health, tally
         self._index = index
         self._backlog = Backlog(
-            job.environment, job.order, job.plan.repeats, index, job.folder / JOURNAL
+            job.environment,
+            job.order,
+            job.plan.repeats,
+            index,
+            job.folder / JOURNAL,
+            self._recorder.seeded,
         )
         self._watchdog = Watchdog(interval=min(1.0, job.timeout / 4, job.verify_timeout / 4))
         tally.stalled = self._watchdog.stalled
@@ -155,16 +160,11 @@ class Rollouts:
 
     async def _from_backlog(self) -> Work | None:
         try:
-            found = await self._backlog.next()
+            work = await self._backlog.next()
         except Exception as error:
             self._give_up(seed_error(error, self._job.plan.name))
             return None
-        if found is None:
-            self._drained = True
-            return None
-        work, seeded = found
-        if seeded is not None:
-            self._recorder.seeded(seeded)
+        self._drained = work is None
         return work
 
     def _let_go(self, refused: Refused) -> Work:

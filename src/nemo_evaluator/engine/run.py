@@ -53,13 +53,14 @@ async def run_jobs(
             break
         service = health.setdefault(job.plan.service, ServiceHealth())
         index = indexes.get(job.plan.slug) or JournalIndex()
-        if sum(state.scored for state in index.rollouts.values()) == job.plan.n_rollouts:
+        scored = sum(state.scored for state in index.rollouts.values()) == job.plan.n_rollouts
+        if scored and len(index.problems) == job.plan.n_problems:
             tally.finish()
             await _name_plan(job, index, run_id)
             end = BenchmarkEnd(job.plan.slug)
-        elif service.down is not None:
+        elif service.down is not None and not scored:
             end = _ended(job, None, service)
-        elif error := await _check_service(job, service, judges, warn):
+        elif not scored and (error := await _check_service(job, service, judges, warn)):
             end = BenchmarkEnd(job.plan.slug, failure=error)
         else:
             end = await _run_job(job, tally, index, run_id, control, budget, service)

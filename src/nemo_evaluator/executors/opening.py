@@ -23,7 +23,15 @@ from ..results.journal import Event, JournalIndex, scan
 from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
 from ..results.plan_lock import PlanLock, write_lock
 from ..results.rescue import rescue_files, take_in_rescued
-from ..results.run_directory import damage_in, info_of, load_journal, plan_of, strangers
+from ..results.run_directory import (
+    damage_in,
+    info_of,
+    is_emptied,
+    load_journal,
+    plan_of,
+    shortage_in,
+    strangers,
+)
 from ..results.run_info import RunInfo, RunStatus, new_run_info, write_run_info
 
 Say = Callable[[str], None]
@@ -97,7 +105,8 @@ def open_run(
         first = info_of(directory, earlier)
         info = msgspec.structs.replace(info, run_id=first.run_id, created=first.created)
     for slug, index in found.items():
-        if (text := damage_in(directory / slug, index)) is not None:
+        lost = damage_in(directory / slug, index), shortage_in(directory / slug, plans[slug], index)
+        for text in filter(None, lost):
             say(f"warning: {text} and are requested again")
     info = msgspec.structs.replace(info, status=RunStatus.RUNNING, benchmarks=tuple(plans))
     _write_documents(directory, prepared, loaded, info, command)
@@ -188,6 +197,8 @@ def _worth_keeping(
         folder = directory / plan.slug
         index = scan(folder / JOURNAL, plan) if found is None else found[plan.slug]
         if index.paid or index.damaged or any(rescue_files(folder, lock.run_id)):
+            return True
+        if is_emptied(folder, index):
             return True
     return False
 

@@ -14,9 +14,10 @@ from ..results.foreign import is_foreign
 from ..results.layout import JOURNAL, PLAN_LOCK, RESULTS, RUN_INFO, UNSCORED
 from ..results.plan_lock import PlanLock, read_lock, write_lock
 from ..results.read_bundle import BUNDLES
-from ..results.run_directory import SHARDS, info_of, plan_of
+from ..results.run_directory import SHARDS, info_of, is_emptied, load_journal, plan_of
 from ..results.run_info import RunInfo, read_run_info, write_run_info
 from ..results.summary import RunSummary
+from ..types import BenchmarkPlan
 
 log = logging.getLogger("nemo_evaluator.results")
 
@@ -38,11 +39,21 @@ def refresh(directory: Path) -> RunSummary:
         summaries = [
             publish(directory / plan.slug, plan, info)
             for plan in lock.benchmarks
-            if (directory / plan.slug / JOURNAL).exists()
+            if _can_be_derived(directory / plan.slug, plan)
         ]
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", where=str(directory)) from None
     return RunSummary(run=info, benchmarks=tuple(summaries), directory=str(directory))
+
+
+def _can_be_derived(folder: Path, plan: BenchmarkPlan) -> bool:
+    """Whether there is a journal; not one that lost what the results beside it were made from."""
+    if not (folder / JOURNAL).exists():
+        return False
+    if not any(folder.glob(BUNDLES)) or not is_emptied(folder, load_journal(folder, plan)):
+        return True
+    log.warning("%s holds no answers any more; the results stay as they are", folder / JOURNAL)
+    return False
 
 
 def _complete(directory: Path, lock: PlanLock) -> RunInfo:

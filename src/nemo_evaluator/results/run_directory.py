@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import ConfigError
-from ..files.reading import read_document
+from ..files.reading import lines_of, read_document
 from ..types import BenchmarkPlan
 from .identity import SCORER_KEYS, changes
 from .journal import Event, JournalIndex, scan
@@ -148,6 +148,41 @@ def warn_of_damage(folder: Path, index: JournalIndex) -> None:
     """Log what a journal does not contain because of damage."""
     if (text := damage_in(folder, index)) is not None:
         log.warning("%s", text)
+
+
+def verdicts_beside(folder: Path) -> int:
+    """Verdicts in the results derived from a journal, which held at least as many."""
+    try:
+        own = any(map(is_own_bundle, folder.glob(BUNDLES)))
+        return sum(1 for _ in lines_of(folder / RESULTS)) if own else 0
+    except ConfigError:
+        return 0
+
+
+def is_emptied(folder: Path, index: JournalIndex) -> bool:
+    """Whether the results are all that is left of what a journal held."""
+    return not index.paid and verdicts_beside(folder) > 0
+
+
+def shortage_in(folder: Path, plan: BenchmarkPlan, index: JournalIndex) -> str | None:
+    """What a journal has lost without a trace in itself, for people. Raises ConfigError if that is
+    everything."""
+    held = sum(state.scored for state in index.rollouts.values())
+    if held == plan.n_rollouts:
+        return None
+    beside = verdicts_beside(folder)
+    if beside and not index.paid:
+        raise ConfigError(
+            f"holds no answers, but the results beside it have {beside} verdicts",
+            where=str(folder / JOURNAL),
+            hint="restore it from a backup; to ask everything again, choose another directory (-o)",
+        )
+    if beside <= held or index.damaged:
+        return None
+    return (
+        f"{folder / JOURNAL}: holds {held} verdicts, the results beside it {beside}; it was cut or"
+        " replaced by an earlier copy; the missing ones count as not done"
+    )
 
 
 def strangers(directory: Path, lock: PlanLock | None, slugs: Collection[str] = ()) -> list[str]:
