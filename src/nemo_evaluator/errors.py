@@ -7,7 +7,7 @@
     ├── ModelError        belongs to the model; scored by the benchmark's rule and counted
     ├── InfraError        never a score; retried, then recorded as errored
     │   └── PermanentError    no retry can help (401, 403, 404, quota): stops the run
-    │       └── EndpointDown  nobody answered for longer than a run waits
+    │       └── EndpointDown  no answer for longer than a run waits
     └── BudgetExceeded    a graceful end of a rollout
         └── RunBudgetExceeded and of the run
 

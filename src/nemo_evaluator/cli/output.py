@@ -91,8 +91,8 @@ def open_descriptors() -> None:
 
 @contextlib.contextmanager
 def guarded_streams() -> Iterator[Stream]:
-    """Patient streams in the place of stdout and stderr, where nobody else has put others there;
-    gives that of stdout."""
+    """Replace stdout and stderr, unless they are replaced already, by streams that survive a slow
+    or closed reader; gives that of stdout."""
     codecs.register_error(ERRORS, _readable)
     out, before = Stream(1), (sys.stdout, sys.stderr)
     if sys.stdout is sys.__stdout__:

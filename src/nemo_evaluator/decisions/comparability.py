@@ -1,4 +1,4 @@
-"""Whether two results are of the same thing: same problems, same prompts, same scorer.
+"""Whether two results are comparable: same problems, same prompts, same scorer.
 
 What a run's bundle says of its identity is compared field by field; expected answers and prompts
 are compared problem by problem, so that results of other tools, which say less, are checked too.

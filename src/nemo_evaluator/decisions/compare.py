@@ -78,7 +78,7 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
 
 
 def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Comparison:
-    """Compare. Raises ConfigError if the two are not of the same thing, unless forced."""
+    """Compare. Raises ConfigError if the two are not comparable, unless forced."""
     metric = metric_named(options.metric, higher_is_better=options.higher_is_better)
     pairs = None
     if baseline.rollouts is not None and candidate.rollouts is not None:

@@ -67,7 +67,7 @@ def compare_all(
     correction: Correction = "holm",
 ) -> Field:
     """Compare every candidate on every benchmark it shares with the baseline. Raises ConfigError
-    for results that are not of the same thing."""
+    for results that are not comparable."""
     name, sources = baseline
     found = [
         (label, compare(sources[benchmark], others[benchmark], options))

@@ -128,7 +128,7 @@ async def calibrate_judge(
 def _of_flags(flags: JudgeFlags, bench: str | None, file: LabelFile) -> tuple[Loaded, Chosen]:
     loaded = quick_config(
         [bench or "sample"],
-        model_url="simulated",  # nobody is asked to answer
+        model_url="simulated",  # the model is not called
         model_id=None,
         judge_url=flags.url,
         judge_id=flags.model,

@@ -109,7 +109,7 @@ def compare_runs(
     ``min_effect`` is the largest drop of ``metric`` allowed, in units of the score; a reward above
     ``reward_threshold`` is a right answer where the run does not say which are; ``alpha`` is the
     one-sided level, by default 0.025 and by ``rules="published"`` 0.05. Raises ConfigError where
-    there is nothing to compare, several benchmarks, or results that are not of the same thing
+    there is nothing to compare, several benchmarks, or results that are not comparable
     (unless ``force``).
     """
     options = CompareOptions(

@@ -202,7 +202,7 @@ def _job(job: Job, lock: PlanLock, scorer: Callable[..., Any] | None) -> Job:
         raise ConfigError(f"the run has no benchmark {job.plan.slug}", where=str(job.folder))
     environment, judges = job.environment, job.judges
     if scorer is not None:
-        # Nobody can say whether it asks them: one that is gone is told where it is missed.
+        # Whether the scorer asks judges is unknown: a missing one is reported when it is asked.
         environment, judges = OtherScorer(environment, scorer), ()
     plan = _plan(job.plan, old, environment.identity())
     return replace(

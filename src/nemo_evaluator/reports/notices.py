@@ -131,7 +131,7 @@ def _strict_gap(data: Published) -> float:
 
 
 def _of_pairs(results: Sequence[Labelled]) -> Iterator[Notice]:
-    """Results of one benchmark that are not of the same thing."""
+    """Results of one benchmark that are not comparable."""
     groups: dict[str, list[Published]] = {}
     for _, data in results:
         groups.setdefault(data.name, []).append(data)

@@ -469,10 +469,11 @@ def _percentiles(values: array[float]) -> dict[str, float]:
 
 
 def active_seconds(times: array[float], began: Sequence[float]) -> float:
-    """How long a run was at work: from the start of every invocation to its last event.
+    """Seconds that a run was active: from the start of every invocation to its last event.
 
-    Where nobody noted the starts (journals of earlier versions), gaps longer than ``IDLE_SECONDS``
-    count as pauses. Example: begun at 0 and at 100, events at 5, 10, 110: 10 + 10 = 20 s.
+    Where the starts were not noted (journals of earlier versions), gaps longer than
+    ``IDLE_SECONDS`` count as pauses. Example: begun at 0 and at 100, events at 5, 10, 110: 10 + 10
+    = 20 s.
     """
     ordered = np.sort(np.frombuffer(times)) if times else np.zeros(0)
     if not began:

@@ -1,8 +1,8 @@
 """Results of other tools, summed up by our rules: an error there is an error here, never a zero.
 
-A bundle of another tool counts rows that nobody judged as wrong, and does not say how many there
+A bundle of another tool counts rows without a verdict as wrong, and does not say how many there
 are. Where its ``results.jsonl`` stands beside it, scores, intervals and coverage follow from the
-rows; what the rows do not tell (tokens, times, metrics of its own) stays as the bundle says it.
+rows; what the rows lack (tokens, times, metrics of its own) is taken from the bundle.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ class JournalWriter:
             return
         thens = [then for batch in self._unsynced for then in batch.thens]
         self._unsynced = []
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody is watching
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no caller is waiting
             self._loop.call_soon_threadsafe(_call_all, thens)
 
     def _check_place(self) -> None:

@@ -1,7 +1,7 @@
-"""Reads a bundle (``eval-*.json``), ours or another tool's, as far as it tells.
+"""Reads a bundle (``eval-*.json``), ours or another tool's.
 
-What a bundle does not tell is None, never 0; numbers that are not finite count as not told, but a
-score that is not a number is an error: nobody may take it for one.
+Values that a bundle lacks are None, never 0; numbers that are not finite count as missing, but a
+score that is not a number is an error.
 """
 
 from __future__ import annotations

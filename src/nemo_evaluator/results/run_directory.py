@@ -36,9 +36,9 @@ MOST_CHILDREN = 10_000
 def plan_of(directory: Path, candidates: Sequence[BenchmarkPlan] = ()) -> PlanLock | None:
     """The plan of the run in a directory; None if it holds none.
 
-    Where ``plan.lock`` is missing or damaged, the headers of the journals say it; a header of the
-    first format says only the digest, and is completed from ``candidates``. Raises ConfigError if
-    there are answers of which nobody can say what they are of.
+    Where ``plan.lock`` is missing or damaged, the plan is read from the headers of the journals; a
+    header of the first format says only the digest, and is completed from ``candidates``. Raises
+    ConfigError if it is unknown which benchmark the answers belong to.
     """
     try:
         lock = read_lock(directory / PLAN_LOCK)

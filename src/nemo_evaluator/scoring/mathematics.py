@@ -1,9 +1,9 @@
 r"""Whether two mathematical answers are the same.
 
 A built-in normaliser decides what it can read (numbers, fractions, formulas, tuples, sets,
-intervals, relations, matrices); only what it cannot goes to math-verify in a worker process that
-is killed at its time limit. A timeout is "not equal" and says so. The verdict names who decided;
-where math-verify is missing nobody has, and there is an error instead of a verdict.
+intervals, relations, matrices); only what it cannot goes to math-verify in a worker process that is
+killed at its time limit. A timeout is "not equal" and says so. The verdict names what decided it;
+if math-verify is needed and missing, there is an error instead of a verdict.
 """
 
 from __future__ import annotations

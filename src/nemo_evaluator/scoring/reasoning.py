@@ -61,7 +61,7 @@ def visible(text: str) -> Visible:
         return Visible(text[:end])
     kept, hidden, open_at = parted
     if open_at is not None and (tagged := _TAGGED_ANSWER.search(text, open_at, end)) is not None:
-        # an answer in its own tags ends the reasoning even if nobody closed it
+        # an answer in its own tags ends the reasoning even if it was not closed
         hidden = [*hidden, (open_at, tagged.start())]
         kept, open_at = [*kept, tagged.span()], None
     if open_at is not None:

@@ -116,7 +116,7 @@ def choice_target(target: Json, labels: str, *, given: bool = True) -> Choice:
 
     A label itself (``"B"``, ``"(b)"``), a set of them (``"A, C"``, ``["A", "C"]``), or the index of
     an option, counted from 0 (``1``, ``1.0``). An index as text (``"1"``) counts where the options
-    are ``given``: without them nobody can say whether it counts from 0 or from 1.
+    are ``given``: without them it is unknown whether it counts from 0 or from 1.
 
     >>> choice_target("(b)", "ABCD").one, choice_target("1", "ABCD").one
     ('B', 'B')

@@ -21,8 +21,8 @@ from .targets import missing, without_answer
 Verdict = dict[str, Any]
 
 ASKED = STRICT - {"hashes"}
-"""Rules that count as asked for where nobody says: the answer announced in words, boxed, tagged,
-or alone. ``#### 3`` is a training format, asked for by few prompts."""
+"""Rules that count as requested by default: the answer announced in words, boxed, tagged, or
+alone. ``#### 3`` is a training format, asked for by few prompts."""
 
 
 def asked_rules(sample: ScorerInput, asked: Collection[str] | None) -> frozenset[str]:

@@ -135,9 +135,9 @@ class HttpTransport:
         *,
         below_api: bool = True,
     ) -> AsyncIterator[Response]:
-        """A request nobody here understands, and its response as it is. The path is relative to
-        the service's API (``.../v1``), or to what that stands on; the query of the service's
-        URL is added. Raises TransportError."""
+        """A request that is passed on without being interpreted, and its response as it is. The
+        path is relative to the service's API (``.../v1``), or to what that stands on; the query of
+        the service's URL is added. Raises TransportError."""
         await self._authorize()
         base = base_url(self.url)
         own_query = urlsplit(self.url).query  # an ``api-version`` or a signature

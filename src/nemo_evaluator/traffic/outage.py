@@ -1,7 +1,7 @@
-"""Whether an endpoint that has answered before still can be asked; what calls do while it cannot.
+"""Outages of an endpoint that has answered before: their detection, and what calls do meanwhile.
 
 Where no connection can be made, no call is tried to its end: all wait, one at a time tries whether
-the endpoint is back, and those tries count for nobody. Where the endpoint can be reached but fails
+the endpoint is back, and those tries count for no call. Where the endpoint can be reached but fails
 every call, those on their way go on with their own retries and only new calls wait: it may be the
 calls' fault. Both end by themselves with the first answer, and for good after ``limit`` seconds.
 """

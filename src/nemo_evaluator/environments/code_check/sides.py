@@ -34,7 +34,7 @@ class Printed(io.StringIO):
 
 
 class TestsBorder(Border):
-    """The tests' side: hands over only what the tests do, and lets nobody look further."""
+    """The tests' side: hands over only what the tests do, and gives no access to anything else."""
 
     __test__ = False
     guarded = True
