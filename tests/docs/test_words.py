@@ -19,7 +19,7 @@ IDIOMS = {
     r"\bmend(s|ed|ing)?\b": "fix",
     r"\bnobody\b": "name the object that is missing",
     r"\bpassing failures?\b": "transient failures",
-    r"(?<!there )\bis no (number|bundle|shard|rollout|object|event|row|JSON|CSV|HTTP)\b": "is not a ...",
+    r"(?<!there )\bis no (number|bundle|shard|rollout|object|JSON|HTTP)\b": "is not a ...",
     r"\blook here\b": "say what to check",
     r"\bby chance,": "at random",
     r"\bstands twice\b": "appears twice",
