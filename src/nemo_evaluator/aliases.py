@@ -84,7 +84,7 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "code_sandbox": "environments.code_check",
         "code_sandbox_async": "compat.scoring",
     },
-    "solvers": {**dict.fromkeys(_SOLVERS, "compat.solvers"), "ErrorKind": "compat.solvers"},
+    "solvers": dict.fromkeys((*_SOLVERS, "ErrorKind", "EngineSolver"), "compat.solvers"),
 }
 """Module that exists ("" is the package) → attribute → module that has it."""
 

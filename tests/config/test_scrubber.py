@@ -168,6 +168,7 @@ def test_what_a_configuration_tells() -> None:
 def test_urls() -> None:
     url = "see https://u:pw@h/v1?a=1&api-key=x#f or http://tok@h"
     assert hidden_urls(url, "*") == "see https://u:*@h/v1?a=1&api-key=*#f or http://*@h"
+    assert hidden_urls("harbor://suite@2.0: missing", "*") == "harbor://suite@2.0: missing"
     assert hidden_urls("http://${U}:${P}@h?sig=${S}", "*") == "http://${U}:${P}@h?sig=${S}"
 
 

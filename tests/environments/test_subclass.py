@@ -153,3 +153,35 @@ def test_names_are_not_inherited() -> None:
     finally:
         REGISTERED.pop("parent-of-test", None)
         REGISTERED.pop("child-of-test", None)
+
+
+class Plain(EvalEnvironment):
+    """Written without coroutines, and with commands for an agent's workspace."""
+
+    _dataset = ("a", "b")
+    name = "plain"
+
+    def seed(self, idx: int) -> SeedResult:  # type: ignore[override]
+        return SeedResult(prompt=f"p{idx}", expected_answer="x", capture_cmd="tar", apply_cmd="untar")
+
+    def verify(  # type: ignore[override]
+        self, response: str, expected: Any, sandbox: Any = None, **metadata: Any
+    ) -> VerifyResult:
+        return VerifyResult(reward=response == expected)
+
+
+async def test_methods_may_be_plain_functions() -> None:
+    environment = construct(Plain, {})
+    await environment.prepare()
+    problem = await environment.seed(1)
+    assert (await environment.size(), problem.prompt) == (2, "p1")
+    assert (await environment.verify(problem, Solution(response="x"), VerifyTools())).reward == 1.0
+
+
+async def test_a_sandbox_of_a_problem_is_refused() -> None:
+    class Own(Plain):
+        def seed(self, idx: int) -> SeedResult:  # type: ignore[override]
+            return SeedResult(prompt="p", sandbox_spec={"image": "x"})
+
+    with pytest.raises(ConfigError, match="own is not available in this version — leave"):
+        await construct(Own, {}).seed(0)

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from nemo_evaluator import SeedResult, SolveResult
 from nemo_evaluator.config.solvers import Solver as SolverConfig
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.solvers.contract import Solver, SolveTools
 from nemo_evaluator.solvers.registry import list_solvers, open_solver
 from nemo_evaluator.solvers.simple import SimpleSolver
+from nemo_evaluator.traffic.types import CallContext
 from nemo_evaluator.types import Json, Problem, Solution
 
 
@@ -31,6 +33,18 @@ class Echo:
     async def close(self) -> None: ...
 
 
+class Parrot:
+    """A solver of the known system."""
+
+    async def solve(self, task: SeedResult) -> SolveResult:
+        return SolveResult(response=task.prompt, reward=0.5)
+
+
+class ParrotWithSandbox(Parrot):
+    async def solve(self, task: SeedResult, sandbox: Any = None) -> SolveResult:
+        return await super().solve(task)
+
+
 class NoSolver:
     pass
 
@@ -46,6 +60,16 @@ def test_simple() -> None:
 def test_a_solver_of_ones_own() -> None:
     solver = opened(type="custom", class_path=f"{__name__}:Echo", config={"text": "hi"})
     assert solver.identity() == {"text": "hi"}
+
+
+@pytest.mark.parametrize("name", ["Parrot", "ParrotWithSandbox"])
+async def test_a_solver_of_the_known_system_takes_a_task(name: str) -> None:
+    solver = opened(type="custom", class_path=f"{__name__}:{name}")
+    tools = SolveTools(model=None, context=CallContext())
+    solution = await solver.solve(Problem(idx=0, prompt="hi", target=""), tools)
+    assert (solution.response, solution.reward) == ("hi", 0.5)
+    assert solver.identity() == {"type": f"{__name__}.{name}"}
+    await solver.close()
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ _MARKUP = re.compile(
 """Tokens of a model's vocabulary: ``end_reasoning_token: </think>``."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ENVIRONMENTS = {"container_env", "extra_env", "env_vars"}
-_USERINFO = re.compile(r"(?<=://)([^/?#\s\"'<>]*)(?=@)")
+_USERINFO = re.compile(r"(?<=://)(?<!harbor://)([^/?#\s\"'<>]*)(?=@)")
+"""What is before the @ of ``harbor://SUITE@VERSION`` is a name."""
 _PARAMETER = re.compile(r"(?<=[?&;])([\w.~%-]+)=([^&#\s\"'<>]+)")
 _SCHEME = re.compile(r"^(bearer|basic|token|apikey|digest|key)\s+", re.IGNORECASE)
 _PATHS = {"completions", "responses", "embeddings", "deployments"}

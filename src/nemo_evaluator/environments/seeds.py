@@ -30,15 +30,19 @@ class SeedResult:
     capture_cmd: str | None = None
     apply_cmd: str | None = None
     pre_agent_cmd: str | None = None
-    """Run in an agent's sandbox before the agent; without one there is nothing to do."""
+    """These three run in an agent's sandbox; without one there is nothing to do."""
 
 
 def from_seed(seed: SeedResult, idx: int, system: str | None, where: str) -> Problem:
     """A ``SeedResult`` as a problem. Raises ConfigError for what this version cannot do."""
     if not isinstance(seed, SeedResult):
         raise ConfigError(f"seeding returned {type(seed).__name__}, not a SeedResult", where=where)
-    if any((seed.sandbox_spec, seed.verify_sandbox_spec, seed.capture_cmd, seed.apply_cmd)):
-        raise ConfigError("the problem needs a sandbox; this version runs none", where=where)
+    if seed.sandbox_spec or seed.verify_sandbox_spec:
+        raise ConfigError(
+            "a sandbox of a problem's own is not available in this version",
+            where=where,
+            hint="leave sandbox_spec out; `sandbox` of the benchmark serves code that verifies",
+        )
     if not (seed.prompt or seed.messages or seed.images):
         raise ConfigError("the problem has neither prompt nor messages", where=where)
     cluster = seed.metadata.get("cluster")

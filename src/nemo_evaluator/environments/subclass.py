@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from inspect import isawaitable
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, NelError
@@ -20,6 +21,8 @@ from .params import check_params
 from .seeds import SeedResult, from_seed
 from .uses import verify_uses_sandbox
 from .verdicts import in_view_of, to_reward
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -126,8 +129,8 @@ class SubclassEnvironment:
     async def prepare(self) -> None:
         """Let the environment load."""
         try:
-            await self.inner.prepare()
-            self._size = await self.inner.dataset_size()
+            await _awaited(self.inner.prepare())
+            self._size = await _awaited(self.inner.dataset_size())
         except Exception as error:
             raise _failed(self.name, "loading", error) from error
         if not isinstance(self._size, int) or self._size < 0:
@@ -146,7 +149,7 @@ class SubclassEnvironment:
         """The problem at an index."""
         where = f"{self.name}, problem {idx}"
         try:
-            seed = await self.inner.seed(idx)
+            seed = await _awaited(self.inner.seed(idx))
         except Exception as error:
             raise _failed(where, "seed", error) from error
         return from_seed(seed, idx, None, where)
@@ -156,8 +159,10 @@ class SubclassEnvironment:
         shown = visible(solution.response)
         with attributed(f"{self.name}.verify", problem.idx):
             async with self._lent(tools) as sandbox:
-                result = await self.inner.verify(
-                    shown.text, problem.target, sandbox=sandbox, **problem.metadata
+                result = await _awaited(
+                    self.inner.verify(
+                        shown.text, problem.target, sandbox=sandbox, **problem.metadata
+                    )
                 )
             score = _to_score(await _judged(result, problem, shown.text, tools))
         return in_view_of(shown, solution, score)
@@ -182,7 +187,12 @@ class SubclassEnvironment:
 
     async def close(self) -> None:
         """Let the environment release what it has."""
-        await self.inner.close()
+        await _awaited(self.inner.close())
+
+
+async def _awaited(given: Awaitable[T] | T) -> T:
+    """The result of a method that a class may write as a coroutine or as a plain function."""
+    return await given if isawaitable(given) else given
 
 
 def _methods(environment: EvalEnvironment) -> list[Any]:

@@ -1,12 +1,14 @@
 """Solvers by type: built in, or a class of one's own (``type: custom``).
 
 ``class_path`` is ``module:Class``, or a name from the entry points of an installed package. The
-class is called with ``config`` as keyword arguments and fulfils ``solvers.contract.Solver``.
+class is called with ``config`` as keyword arguments and fulfils ``solvers.contract.Solver``, or has
+a ``solve(task)`` as in the known system.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
@@ -53,9 +55,21 @@ def _open_custom(config: CustomSolverConfig) -> Solver:
         raise
     except Exception as error:  # foreign code
         raise ConfigError(f"{type(error).__name__}: {error}", where=where) from error
+    if _takes_a_task(solver):
+        adapted: Solver = getattr(import_module(__package__), "EngineSolver")(solver)
+        return adapted
     if not isinstance(solver, Solver):
         raise ConfigError("is not a solver", where=where, hint="it needs solve, identity and close")
     return solver
+
+
+def _takes_a_task(solver: Any) -> bool:
+    """Whether this is a solver of the known system: ``solve(task)``, or ``solve(task, sandbox)``."""
+    if not callable(getattr(solver, "solve", None)):
+        return False
+    kinds = {name: given.kind for name, given in signature(solver.solve).parameters.items()}
+    kinds.pop("sandbox", None)
+    return list(kinds.values()) == [Parameter.POSITIONAL_OR_KEYWORD]
 
 
 def _load(class_path: str) -> Any:

@@ -97,6 +97,12 @@ async def test_progress_calls_the_webhook_beside_the_traffic(
     assert lines.messages == ["2 answers", "4 answers"]
 
 
+async def test_the_webhook_of_a_dry_run_is_not_called(lines: pytest.LogCaptureFixture) -> None:
+    steps = pipeline("progress_tracking", every=1, webhook_url="http://127.0.0.1:9/x")
+    await steps.close()
+    assert not lines.messages
+
+
 async def test_a_webhook_without_an_answer_is_only_logged(lines: pytest.LogCaptureFixture) -> None:
     steps = pipeline("progress_tracking", every=1, webhook_url="http://127.0.0.1:9/x")
     await ask(steps)

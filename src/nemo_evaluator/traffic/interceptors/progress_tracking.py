@@ -56,12 +56,12 @@ class ProgressTracking(Interceptor):
                 self._task = asyncio.get_running_loop().create_task(self._post())
 
     async def close(self) -> None:
-        """Tell the last count."""
+        """Tell the last count, unless nothing was counted, as in a dry run."""
         if not self._options.webhook_url:
             return
         if self._task is not None:
             await self._task
-        if self._completed != self._told or self._task is None:
+        if self._completed != self._told:
             self._told = self._completed
             await self._post()
 
