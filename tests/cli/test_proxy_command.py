@@ -165,6 +165,14 @@ def test_the_environment_names_the_endpoint(upstream: str, tmp_path: Path) -> No
         ended(process)
 
 
+def test_clients_may_name_the_model(upstream: str) -> None:
+    with proxy("--upstream", upstream, "--port", "0") as (process, url):
+        body = {"model": "theirs", "messages": [{"role": "user", "content": "2 + 2?"}]}
+        assert post(f"{url}/v1/chat/completions", body)["choices"]
+        _, err = ended(process)
+    assert "does not list" not in err
+
+
 def test_a_key_of_the_environment_is_not_sent_where_a_file_says(tmp_path: Path) -> None:
     env = {"NEMO_API_KEY": "key-123456", "NEMO_MODEL_URL": "http://env/v1"}
     file = tmp_path / "p.yaml"

@@ -626,6 +626,12 @@ def test_what_has_no_effect_is_said(data: dict[str, Any], fields: list[str]) -> 
     assert list(loaded.warnings) == [f"{field} is accepted and has no effect" for field in fields]
 
 
+def test_a_sandbox_that_nothing_uses_is_no_obstacle() -> None:
+    loaded = parse(document(sandboxes={"box": {"type": "slurm"}}), env={})
+    check_runnable(loaded)
+    assert list(loaded.warnings) == ["sandboxes.box is used by no benchmark"]
+
+
 def test_the_sandbox_may_say_how_long_verification_takes() -> None:
     box = {"type": "local", "verify_timeout": 9}
     assert parse(one(sandbox=box), env={}).config.benchmarks[0].verify_timeout == 9

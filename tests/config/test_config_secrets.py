@@ -90,6 +90,14 @@ def test_records_made_in_python_hide_what_their_places_hold() -> None:
     )
 
 
+def test_a_bearer_token_is_a_secret_whatever_its_name() -> None:
+    headers = {"X-Forwarded-2": "Bearer abc-123-token", "X-Trace": "Bearer of news"}
+    service: dict[str, Any] = {"type": "api", "url": "http://h", "protocol": "chat_completions"}
+    service["proxy"] = {"extra_headers": headers}
+    loaded = parse(document(services={"m": service}), env={})
+    assert secrets(loaded) == {"Bearer abc-123-token", "abc-123-token"}
+
+
 def test_errors_do_not_repeat_secrets(fails: Fails) -> None:
     data = full()
     data["services"]["m"]["api_key"] = ["${MODEL_KEY}"]

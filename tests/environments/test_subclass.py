@@ -162,7 +162,9 @@ class Plain(EvalEnvironment):
     name = "plain"
 
     def seed(self, idx: int) -> SeedResult:  # type: ignore[override]
-        return SeedResult(prompt=f"p{idx}", expected_answer="x", capture_cmd="tar", apply_cmd="untar")
+        return SeedResult(
+            prompt=f"p{idx}", expected_answer="x", capture_cmd="tar", apply_cmd="untar"
+        )
 
     def verify(  # type: ignore[override]
         self, response: str, expected: Any, sandbox: Any = None, **metadata: Any

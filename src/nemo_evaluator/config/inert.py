@@ -25,8 +25,12 @@ WORKSPACE = ("capture_cmd", "stateful", "scrub_git_history")
 
 
 def inert_fields(config: EvalConfig) -> list[str]:
-    """A note for every field that is set and has no effect."""
-    return [f"{format_path(path)} is accepted and has no effect" for path in _paths(config)]
+    """A note for every field that is set and has no effect, and every sandbox nothing uses."""
+    unused = [name for name in config.sandboxes if not config.uses_sandbox(name)]
+    return [
+        *(f"{format_path(path)} is accepted and has no effect" for path in _paths(config)),
+        *(f"sandboxes.{name} is used by no benchmark" for name in unused),
+    ]
 
 
 def _paths(config: EvalConfig) -> Iterator[KeyPath]:
@@ -40,7 +44,8 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
         if not any(benchmark.sandbox is named for named in config.sandboxes.values()):
             yield from _workspace(("benchmarks", index, "sandbox"), benchmark.sandbox)
     for name, sandbox in config.sandboxes.items():
-        yield from _workspace(("sandboxes", name), sandbox)
+        if config.uses_sandbox(name):
+            yield from _workspace(("sandboxes", name), sandbox)
     if isinstance(config.cluster, LocalCluster):
         yield from _set(("cluster",), config.cluster, "gpus", "max_memory")
         if config.output.timestamped:

@@ -75,6 +75,10 @@ class EvalConfig(ConfigRecord):
     def _sandbox(self, name: str) -> AnySandbox:
         return self.sandboxes.get(name) or NoSandbox()
 
+    def uses_sandbox(self, name: str) -> bool:
+        """Whether a benchmark refers to this one of ``sandboxes``."""
+        return any(benchmark.sandbox is self.sandboxes[name] for benchmark in self.benchmarks)
+
     def managed_services(self) -> dict[str, ManagedModelFields]:
         """The model servers that this tool would start."""
         found: Mapping[str, Any] = self.services

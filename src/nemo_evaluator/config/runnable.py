@@ -54,7 +54,8 @@ def _problems(config: EvalConfig) -> Iterator[Problem]:
         else:
             yield _kind((*path, "type"), service.type, "api, simulated")
     for name, sandbox in config.sandboxes.items():
-        yield from _sandbox(("sandboxes", name), sandbox)
+        if config.uses_sandbox(name):
+            yield from _sandbox(("sandboxes", name), sandbox)
     if config.scoring is not None:
         yield from _scoring(("scoring",), config.scoring)
     for index, benchmark in enumerate(config.benchmarks):

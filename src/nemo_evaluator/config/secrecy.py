@@ -47,6 +47,8 @@ _USERINFO = re.compile(r"(?<=://)(?<!harbor://)([^/?#\s\"'<>]*)(?=@)")
 """What is before the @ of ``harbor://SUITE@VERSION`` is a name."""
 _PARAMETER = re.compile(r"(?<=[?&;])([\w.~%-]+)=([^&#\s\"'<>]+)")
 _SCHEME = re.compile(r"^(bearer|basic|token|apikey|digest|key)\s+", re.IGNORECASE)
+_BEARER = re.compile(r"bearer\s+\S{8,}\s*", re.IGNORECASE)
+"""A credential whatever it is called: ``X-Forwarded-Auth2: Bearer …``."""
 _PATHS = {"completions", "responses", "embeddings", "deployments"}
 _REFERENCE = re.compile(r"\$\{[^}]*\}")
 
@@ -80,6 +82,8 @@ def told_secrets(text: str, path: Sequence[str | int]) -> Iterator[str]:
     for parent, name in pairwise(names):
         if holds_secret(text, name, parent):
             yield from credential_parts(text)
+    if _BEARER.fullmatch(text):
+        yield from credential_parts(text)
     if "://" in text:
         yield from url_secrets(text)
 

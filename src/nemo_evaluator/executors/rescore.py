@@ -80,7 +80,10 @@ async def rescore(
     """
     lock = plan_of(directory)
     if lock is None:
-        raise ConfigError("holds no run", where=str(directory), hint="give a run directory")
+        hint = (
+            "give the directory of a run of this program; results of others cannot be scored again"
+        )
+        raise ConfigError("holds no run", where=str(directory), hint=hint)
     function = _function(scorer) if scorer else None
     loaded = _loaded(directory, overrides)
     if function is None:

@@ -24,7 +24,9 @@ from .metrics import Answer, EnsembleMetric, Metric, PairwiseMetric, RubricMetri
 from .prompts import PAIR_RUBRIC, RUBRIC
 from .reward import RewardMetric
 
-HINT = "scoring: {metrics: [{type: judge, name: judge, service: NAME}]}"
+HINT = (
+    "scoring: {metrics: [{type: judge, name: judge, service: NAME}]}, or --judge-url without a file"
+)
 OF_A_RUBRIC = ("max_score", "swap_check", "reference_free", "system_prompt")
 
 

@@ -331,6 +331,6 @@ def _unknown_model_warning(data: bytes, model: str) -> str | None:
         listed = [str(entry["id"]) for entry in decode(data)["data"]]
     except (ValueError, KeyError, TypeError):
         return None
-    if not listed or model in listed:
+    if not listed or not model or model in listed:  # a proxy's clients may name the model
         return None
     return f"the endpoint does not list the model {model!r}; it lists {', '.join(listed[:5])}"
