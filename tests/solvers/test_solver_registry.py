@@ -68,6 +68,7 @@ async def test_a_solver_of_the_known_system_takes_a_task(name: str) -> None:
     tools = SolveTools(model=None, context=CallContext())
     solution = await solver.solve(Problem(idx=0, prompt="hi", target=""), tools)
     assert (solution.response, solution.reward) == ("hi", 0.5)
+    assert (solution.calls, solution.tries) == (0, 0)
     assert solver.identity() == {"type": f"{__name__}.{name}"}
     await solver.close()
 
@@ -79,7 +80,7 @@ async def test_a_solver_of_the_known_system_takes_a_task(name: str) -> None:
         ({"class_path": "no_such_module:X"}, "solver 'no_such_module:X': ModuleNotFoundError"),
         ({"class_path": f"{__name__}:Missing"}, "AttributeError"),
         ({"class_path": f"{__name__}:Echo"}, "missing 1 required positional argument: 'text'"),
-        ({"class_path": f"{__name__}:NoSolver"}, "is not a solver — it needs solve, identity"),
+        ({"class_path": f"{__name__}:NoSolver"}, "is not a solver — it needs solve(task), or"),
     ],
 )
 def test_errors_name_the_solver(fields: dict[str, Any], message: str) -> None:

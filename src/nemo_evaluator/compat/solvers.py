@@ -212,6 +212,7 @@ def task_of(problem: Problem) -> SeedResult:
 
 def _solution(result: SolveResult) -> Solution:
     said = result.model_response or ModelResponse()
+    calls = 1 if result.model_response else 0
     kind = ErrorKind(result.error_kind)
     error = None
     if result.error is not None:
@@ -229,7 +230,8 @@ def _solution(result: SolveResult) -> Solution:
         ),
         model=said.model or None,
         latency_ms=said.latency_ms,
-        calls=1 if result.model_response else 0,
+        calls=calls,
+        tries=calls,
         trajectory=tuple(dict(step) for step in result.trajectory),
         error=error,
         reward=result.reward,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..errors import ConfigError, NelError
 from ..sandboxes.contract import Sandbox, SandboxSpec
@@ -190,9 +190,10 @@ class SubclassEnvironment:
         await _awaited(self.inner.close())
 
 
-async def _awaited(given: Awaitable[T] | T) -> T:
-    """The result of a method that a class may write as a coroutine or as a plain function."""
-    return await given if isawaitable(given) else given
+async def _awaited(given: Awaitable[T]) -> T:
+    """The result of a method, which a class may also write as a plain function."""
+    result: Any = given
+    return cast("T", await result if isawaitable(result) else result)
 
 
 def _methods(environment: EvalEnvironment) -> list[Any]:

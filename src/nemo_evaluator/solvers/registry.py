@@ -24,6 +24,7 @@ BUILT_IN = [
     ("custom", "a class of your own (class_path: module:Class)"),
 ]
 GROUP = "nemo_evaluator.solvers"
+NEEDS = "it needs solve(task), or solve(problem, tools), identity() and close()"
 
 
 def open_solver(config: SolverConfig) -> Solver:
@@ -56,15 +57,16 @@ def _open_custom(config: CustomSolverConfig) -> Solver:
     except Exception as error:  # foreign code
         raise ConfigError(f"{type(error).__name__}: {error}", where=where) from error
     if _takes_a_task(solver):
-        adapted: Solver = getattr(import_module(__package__), "EngineSolver")(solver)
+        adapted: Solver = import_module(__package__).EngineSolver(solver)
         return adapted
     if not isinstance(solver, Solver):
-        raise ConfigError("is not a solver", where=where, hint="it needs solve, identity and close")
+        raise ConfigError("is not a solver", where=where, hint=NEEDS)
     return solver
 
 
 def _takes_a_task(solver: Any) -> bool:
-    """Whether this is a solver of the known system: ``solve(task)``, or ``solve(task, sandbox)``."""
+    """Whether this is a solver of the known system: it has ``solve(task)``, with a ``sandbox`` or
+    without."""
     if not callable(getattr(solver, "solve", None)):
         return False
     kinds = {name: given.kind for name, given in signature(solver.solve).parameters.items()}
