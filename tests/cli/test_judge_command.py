@@ -219,7 +219,7 @@ benchmarks:
     assert (agreed.n, agreed.unjudged) == (3, 1) and agreed.accuracy.value == 1.0
     assert agreed.labels == ("correct", "incorrect", "not_attempted")
     assert found.judge["benchmark"] == "simpleqa"
-    assert "the benchmark says nothing of it (empty)" in found.failures[0]
+    assert "the benchmark gave no verdict (empty)" in found.failures[0]
     with pytest.raises(ConfigError, match=r"2 metrics .*\(g of simpleqa, g of xstest\)"):
         await calibrate_judge(tmp_path / "labels.jsonl", config=config)
 

@@ -62,7 +62,7 @@ async def test_a_budget_of_tokens_is_met_and_raised(tmp_path: Path, loopback: Lo
     assert "raise it and repeat the command with --resume" in result.messages[0]
     [forecast] = [line for line in said if line.startswith("forecast")]
     assert "forecast for sums, from 20 rollouts: about" in forecast
-    assert f"the budget of {40 * each:,} tokens lasts for about 6" in forecast
+    assert f"the budget of {40 * each:,} tokens is enough for about 6" in forecast
     assert all(row["outcome"] in ("scored", "unscored") for row in rows(tmp_path / "run/sums"))
 
     config["budget"] = {"tokens": 1000 * each}

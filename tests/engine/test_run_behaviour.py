@@ -241,7 +241,7 @@ def test_ctrl_c_writes_what_is_there_and_says_so(tmp_path: Path, serve_slowly: s
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "finishing what is in flight" in err and "--resume continues" in err
+    assert "finishing the rollouts in flight" in err and "--resume continues" in err
     done = [row for row in rows(tmp_path / "run" / "sums") if row["reward"] is not None]
     assert 10 < len(done) < 400
     info = json.loads((tmp_path / "run" / "run.json").read_text())

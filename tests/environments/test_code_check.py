@@ -175,7 +175,7 @@ def test_without_the_word_nothing_passes() -> None:
 
 
 def test_tests_that_cannot_be_hidden_give_no_verdict() -> None:
-    with pytest.raises(SandboxLost, match="cannot be hidden: prctl"):
+    with pytest.raises(SandboxLost, match="cannot be protected from the program: prctl"):
         verdict(ExecResult(exit_code=CANNOT_HIDE, stderr="prctl failed"), "word")
 
 

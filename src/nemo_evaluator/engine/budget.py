@@ -156,7 +156,8 @@ class Pilot:
             used = (self.budget.tokens if kind == "tokens" else self.budget.usd or 0) - sum(known)
             if limit is not None and used + mean > limit:
                 share = max(0.0, (limit - used) / mean)
-                warnings.append(f"the budget of {_shown(limit, kind)} lasts for about {share:.0%}")
+                enough = f"is enough for about {share:.0%} of the rollouts"
+                warnings.append(f"the budget of {_shown(limit, kind)} {enough}")
         text = f"forecast for {self.label}, from {len(self._spent)} rollouts: {', '.join(parts)}"
         return "; ".join([text, *warnings])
 

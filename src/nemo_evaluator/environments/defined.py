@@ -203,7 +203,7 @@ class DefinedEnvironment:
 
     @property
     def _rows(self) -> Dataset:
-        assert self._data is not None, "prepare() comes first"
+        assert self._data is not None, "call prepare() first"
         return self._data
 
     def _row(self, stored: Row, idx: int) -> dict[str, Any]:

@@ -230,7 +230,7 @@ def _signals(control: Control, main: asyncio.Task[Any], options: Options) -> Ite
             main.cancel()
             return
         control.interrupt(code)
-        options.say("stopping: finishing what is in flight; interrupt again to stop now")
+        options.say("stopping: finishing the rollouts in flight; interrupt again to stop now")
 
     loop = asyncio.get_running_loop()
     codes = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}

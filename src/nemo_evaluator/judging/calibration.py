@@ -187,7 +187,7 @@ def _verified(score: Score, kind: str) -> _Said:
         right = score.reward >= PASS_SHARE if score.correct is None else score.correct
         return _Said(str(right).lower(), score.reward)
     if score.extracted is None:
-        return _Said(None, failure=f"the benchmark says nothing of it ({score.failure})")
+        return _Said(None, failure=f"the benchmark gave no verdict ({score.failure})")
     return _Said(str(score.extracted))
 
 

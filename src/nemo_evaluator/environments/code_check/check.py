@@ -167,7 +167,9 @@ def verdict(result: ExecResult, word: str) -> CheckResult:
             why = told["reason"]
             return CheckResult(passed=not why, reason=why, seconds=round(result.duration, 3))
     if result.exit_code == CANNOT_HIDE:
-        raise SandboxLost(f"the tests cannot be hidden: {result.stderr.strip()[:200]}")
+        raise SandboxLost(
+            f"the tests cannot be protected from the program: {result.stderr.strip()[:200]}"
+        )
     killed = result.killed_by or f"exit code {result.exit_code}"
     last = result.stderr.strip().splitlines()[-1:] or [""]
     return CheckResult(

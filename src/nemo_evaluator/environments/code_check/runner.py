@@ -109,7 +109,7 @@ def check(task: dict[str, Any], border: TestsBorder) -> None:
     try:
         exec(prelude, namespace)
     except Exception as error:
-        raise BadTests(f"what stands before them fails: {told(error)}") from None
+        raise BadTests(f"the code before the tests fails: {told(error)}") from None
     border.asked = 0
     lend(border, nested(tests), own, imported)
     if candidate := task["entry_point"]:
