@@ -12,6 +12,9 @@ import pytest
 from published import constant, write_results
 
 from nemo_evaluator import ConfigError, compare_runs, gate_runs
+from nemo_evaluator.decisions.documents import GateDocument
+from nemo_evaluator.decisions.gate import GateVerdict
+from nemo_evaluator.engine.gate import load_gate_policy
 
 
 def gated(
@@ -524,3 +527,14 @@ def test_a_category_that_falls_is_held_against_its_own_limit(tmp_path: Path) -> 
     report = gate_runs(tmp_path / "a", tmp_path / "b", {"benchmarks": {"bench": entry}})
     assert report["verdict"] == "NO-GO"
     assert "worst of 10 categories is c0: worse by 0.66" in report["verdict_reasons"][0]
+
+
+def test_the_report_is_typed_and_a_loaded_policy_will_do(tmp_path: Path) -> None:
+    write_results(tmp_path / "a", constant(1.0))
+    write_results(tmp_path / "b", constant(0.0))
+    path = tmp_path / "policy.yaml"
+    path.write_text("version: 1\ndefaults: {metric: mean_reward, tier: critical, max_drop: 0.1}\n")
+    report = gate_runs(tmp_path / "a", tmp_path / "b", load_gate_policy(path))
+    assert isinstance(report, GateDocument) and isinstance(report.verdict, GateVerdict)
+    assert report.verdict == report["verdict"] == "NO-GO"
+    assert [item.status for item in report.benchmarks] == ["BREACH"]

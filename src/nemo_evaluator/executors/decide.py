@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config.gate_policy import Rules
+from ..config.gate_policy import GatePolicy, Rules
 from ..decisions.compare import Comparison, compare
 from ..decisions.documents import (
     ComparisonReport,
+    GateDocument,
     comparison_document,
     gate_document,
 )
@@ -75,14 +76,14 @@ def compare_many(
 def gate_directories(
     baseline: Path,
     candidate: Path,
-    policy: Path | Mapping[str, Any],
+    policy: GatePolicy | Mapping[str, Any] | Path,
     *,
     rules: str | None = None,
     force: bool = False,
 ) -> GateReport:
     """Apply a policy, or the file of one; ``rules`` in the place of its own. Raises ConfigError for
     a policy or files that cannot be read."""
-    found = parse_policy(policy) if isinstance(policy, Mapping) else load_policy(policy)
+    found = policy if isinstance(policy, GatePolicy) else _policy(policy)
     if rules is not None:
         found = found.model_copy(update={"rules": _rules(rules)})
     names = (str(baseline), str(candidate))
@@ -172,16 +173,21 @@ def _report(comparison: Comparison) -> ComparisonReport:
 def gate_runs(
     baseline: Paths,
     candidate: Paths,
-    policy: Paths | Mapping[str, Any],
+    policy: GatePolicy | Mapping[str, Any] | Paths,
     *,
     rules: str | None = None,
     force: bool = False,
-) -> dict[str, Any]:
+) -> GateDocument:
     """The report of `nel gate --format json`. ``policy``: a file, or the policy itself; ``rules``,
     "sound" or "published", in the place of its own. Raises ConfigError."""
-    chosen = policy if isinstance(policy, Mapping) else Path(policy)
+    chosen = policy if isinstance(policy, GatePolicy | Mapping) else Path(policy)
     one, other = Path(baseline), Path(candidate)
-    return gate_document(gate_directories(one, other, chosen, rules=rules, force=force))
+    report = gate_directories(one, other, chosen, rules=rules, force=force)
+    return GateDocument({**gate_document(report), "verdict": report.verdict})
+
+
+def _policy(given: Mapping[str, Any] | Path) -> GatePolicy:
+    return parse_policy(given) if isinstance(given, Mapping) else load_policy(given)
 
 
 def spreads(
