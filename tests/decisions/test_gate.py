@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nemo_evaluator.engine.gate import load_gate_policy
 from published import constant, write_results
 
 from nemo_evaluator import ConfigError, compare_runs, gate_runs
 from nemo_evaluator.decisions.documents import GateDocument
 from nemo_evaluator.decisions.gate import GateVerdict
-from nemo_evaluator.engine.gate import load_gate_policy
 
 
 def gated(
@@ -538,3 +538,14 @@ def test_the_report_is_typed_and_a_loaded_policy_will_do(tmp_path: Path) -> None
     assert isinstance(report, GateDocument) and isinstance(report.verdict, GateVerdict)
     assert report.verdict == report["verdict"] == "NO-GO"
     assert [item.status for item in report.benchmarks] == ["BREACH"]
+
+
+def test_what_differs_stands_on_one_line(tmp_path: Path) -> None:
+    write_results(tmp_path / "a", constant(1.0), config={"scorers": ["x"], "system_prompt": "s"})
+    write_results(tmp_path / "b", constant(1.0), config={"scorers": ["y"], "system_prompt": "t"})
+    report = gate_runs(
+        tmp_path / "a", tmp_path / "b", {"benchmarks": {"bench": {"metric": "mean_reward"}}}
+    )
+    [reason] = report.benchmarks[0].reasons
+    assert reason.startswith("the results are not comparable: they differ in ")
+    assert "; " in reason and "\n" not in reason and "  " not in reason

@@ -213,7 +213,7 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
     try:
         comparison = compare(one, other, options)
     except ConfigError as error:
-        return _with(head, [undecided("comparable", error.what)])
+        return _with(head, [undecided("comparable", _on_one_line(error.what))])
     head = msgspec.structs.replace(
         head,
         comparison=comparison,
@@ -368,3 +368,9 @@ def _with(head: BenchmarkGate, applied: list[Rule]) -> BenchmarkGate:
     order = (Status.BREACH, Status.INSUFFICIENT_EVIDENCE, Status.PASS)
     status = next(status for status in order if status in statuses)
     return msgspec.structs.replace(head, status=status, applied=tuple(applied))
+
+
+def _on_one_line(message: str) -> str:
+    """A message that lists several things below one another, as a cell of a table."""
+    first, *items = (line.strip() for line in message.splitlines())
+    return f"{first} {'; '.join(items)}".strip()
