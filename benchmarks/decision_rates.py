@@ -2,14 +2,17 @@
 
     python benchmarks/decision_rates.py [--folds 10000]
 
-Pairs of runs are drawn (problems of varying difficulty, repeats by chance, clusters that suit one
-side or the other), put through the same code as the commands, and the verdicts are counted.
+For single verdicts of independent problems the rates are summed exactly over all numbers of flips.
+Else pairs of runs are drawn (problems of varying difficulty, repeats by chance, clusters that suit
+one side or the other), put through the same code as the commands, and the verdicts are counted.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,33 +20,88 @@ import numpy.typing as npt
 
 from nemo_evaluator.config.gate_policy import GatePolicy
 from nemo_evaluator.decisions.compare import compare
+from nemo_evaluator.decisions.damage import Damage, Sides
 from nemo_evaluator.decisions.gate import GateVerdict, gate
 from nemo_evaluator.decisions.options import CompareOptions
-from nemo_evaluator.decisions.planning import plan_power, spread_assumed
 from nemo_evaluator.decisions.rollouts import Rollouts
 from nemo_evaluator.decisions.sources import Source
 from nemo_evaluator.decisions.verdicts import Verdict
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator], tuple[Source, Source]]
+Found = Callable[[Source, Source], bool]
 CLUSTERS = 20
 
 
-def source(rewards: Floats, clusters: bool = False) -> Source:
-    """Rewards of problems × repeats as a run."""
+# Summed exactly.
+
+
+@lru_cache(maxsize=1_000_000)
+def ends(n: int, lost: int, won: int) -> tuple[float, float]:
+    """The interval of the damage after so many flips of n problems."""
+    one, other = np.zeros(n), np.zeros(n)
+    one[:lost], other[lost : lost + won] = 1.0, 1.0
+    bounds = Damage(Sides(one, other)).bounds()
+    return bounds.lower, bounds.upper
+
+
+def exactly(n: int, p_lost: float, p_won: float, shown: Callable[[float, float], bool]) -> float:
+    """Chance that something is shown where each problem is lost, or won, with these chances."""
+    total = 0.0
+    for lost in range(n + 1):
+        p = _binomial(n, lost, p_lost)
+        if p < 1e-9:
+            continue
+        for won in range(n - lost + 1):
+            q = _binomial(n - lost, won, p_won / (1 - p_lost)) if p_lost < 1 else float(won == 0)
+            if p * q > 1e-11 and shown(*ends(n, lost, won)):
+                total += p * q
+    return total
+
+
+def _binomial(n: int, k: int, p: float) -> float:
+    if p in (0.0, 1.0):
+        return float(k == n * p)
+    log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return math.exp(log + k * math.log(p) + (n - k) * math.log1p(-p))
+
+
+def exact_tables() -> None:
+    """False PASS or GO at a drop as large as the limit, and BLOCK or NO-GO there."""
+    print("single verdicts, true drop = limit, summed exactly; both at most 2.5 %")
+    print(f"{'n':>6} {'limit':>6} {'flips for the better':>21} {'GO':>8} {'NO-GO':>8}")
+    for n in (10, 20, 50, 100, 200, 500):
+        for limit in (0.01, 0.02, 0.05, 0.1):
+            for won in (0.0, 0.02, 0.05, 0.1):
+                lost = limit + won
+                go = exactly(n, lost, won, lambda low, high, at=limit: high <= at)
+                block = exactly(n, lost, won, lambda low, high, at=limit: low > at)
+                print(
+                    f"{n:>6} {limit:>6} {won:>20.0%} {go * 100:>7.2f} % {block * 100:>6.2f} %",
+                    flush=True,
+                )
+
+
+# Drawn.
+
+
+def source(
+    rewards: Floats, clusters: bool = False, correct: Floats | None = None, name: str = "bench"
+) -> Source:
+    """Rewards of problems × repeats as a run; NaN has no verdict."""
     n, k = rewards.shape
     total = n * k
     nothing = np.zeros(total, dtype=np.int64)
     names = [f"c{i % CLUSTERS}" if clusters else None for i in range(n) for _ in range(k)]
     return Source(
-        "bench",
+        name,
         Path("run"),
         {},
         given=Rollouts(
             problems=np.repeat(np.arange(n), k),
             repeats=np.tile(np.arange(k), n),
             rewards=rewards.ravel(),
-            correct=np.full(total, np.nan),
+            correct=np.full(total, np.nan) if correct is None else correct.ravel(),
             truncated=np.zeros(total, dtype=np.bool_),
             categories=[None] * total,
             clusters=names,
@@ -79,42 +137,88 @@ def no_difference(n: int, k: int, *, clustered: bool = False, graded: bool = Fal
     return draw
 
 
-def drop(n: int, k: int, size: float) -> Draw:
-    """As `nel power --score 0.7 --correlation 1` assumes, with right answers turned wrong."""
+def drop(n: int, k: int, size: float, *, unseen: float = 0.0) -> Draw:
+    """A score of 0.7 of which ``size`` is lost: right answers turned wrong. ``unseen``: share of
+    the candidate's wrong answers that have no verdict, as when they time out."""
 
     def draw(generator: np.random.Generator) -> tuple[Source, Source]:
         p = generator.beta(0.7 * 0.3 / 0.7, 0.3 * 0.3 / 0.7, n)[:, None]
         one, other = (generator.uniform(size=(n, k)) < p for _ in range(2))
         lost = generator.uniform(size=(n, k)) < size / 0.7
-        return source(one.astype(float)), source((other & ~lost).astype(float))
+        found = (other & ~lost).astype(float)
+        found[(found == 0) & (generator.uniform(size=(n, k)) < unseen)] = np.nan
+        return source(one.astype(float)), source(found)
 
     return draw
 
 
-def rate(draw: Draw, folds: int, found: Callable[[Source, Source], bool]) -> float:
+def rate(draw: Draw, folds: int, found: Found) -> float:
     """Share of the draws in which something is found."""
     generator = np.random.default_rng(2026)
     return sum(found(*draw(generator)) for _ in range(folds)) / folds
 
 
-def blocked(one: Source, other: Source) -> bool:
-    """Whether `nel compare --max-drop 0` says BLOCK."""
-    return compare(one, other, CompareOptions(max_drop=0.0, resamples=999)).verdict is Verdict.BLOCK
+def said(verdict: Verdict, limit: float) -> Found:
+    """Whether `nel compare --max-drop LIMIT` says so."""
+    options = CompareOptions(max_drop=limit, resamples=1, test="sign", min_coverage=0.0)
+    return lambda one, other: compare(one, other, options).verdict is verdict
 
 
-def no_go(one: Source, other: Source) -> bool:
-    """Whether `nel gate` with max_drop 0 says NO-GO."""
-    report = gate({"bench": one}, {"bench": other}, STRICT)
-    return report.verdict is GateVerdict.NO_GO
+def gated(verdict: GateVerdict, **rules: float) -> Found:
+    """Whether `nel gate` says so."""
+    defaults = {"metric": "mean_reward", "min_coverage": 0.0, **rules}
+    policy = GatePolicy.model_validate({"defaults": defaults})
+    return lambda one, other: gate({"b": one}, {"b": other}, policy).verdict is verdict
 
 
-def passed(one: Source, other: Source) -> bool:
-    """Whether `nel gate` with max_drop 0.05 says GO."""
-    return gate({"bench": one}, {"bench": other}, LENIENT).verdict is GateVerdict.GO
+def many(draw: Draw, benchmarks: int, folds: int, **rules: float) -> float:
+    """Share of the draws in which a gate over many benchmarks says NO-GO."""
+    generator = np.random.default_rng(2026)
+    policy = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", **rules}})
+    found = 0
+    for _ in range(folds):
+        pairs = [draw(generator) for _ in range(benchmarks)]
+        sides = ({f"b{i}": pair[side] for i, pair in enumerate(pairs)} for side in (0, 1))
+        found += gate(*sides, policy).verdict is GateVerdict.NO_GO
+    return found / folds
 
 
-STRICT = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", "max_drop": 0.0}})
-LENIENT = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", "max_drop": 0.05}})
+GO, NO_GO = GateVerdict.GO, GateVerdict.NO_GO
+
+
+def cases() -> list[tuple[str, str, Draw, Found]]:
+    """What is drawn, what is counted, and what is stated."""
+    found: list[tuple[str, str, Draw, Found]] = []
+    for n, k in ((60, 1), (200, 1), (60, 4), (200, 4)):
+        label = f"no difference, {n} × {k}: BLOCK at 0"
+        found.append((label, "≤ 2.5 %", no_difference(n, k), said(Verdict.BLOCK, 0.0)))
+    found += [
+        ("no difference, 200 × 2 in 20 clusters: BLOCK at 0", "≤ 2.5 %",
+         no_difference(200, 2, clustered=True), said(Verdict.BLOCK, 0.0)),
+        ("no difference, graded 100 × 2: BLOCK at 0", "≤ 2.5 %",
+         no_difference(100, 2, graded=True), said(Verdict.BLOCK, 0.0)),
+    ]  # fmt: skip
+    for n, k in ((300, 1), (100, 4), (400, 2)):
+        at_limit = drop(n, k, 0.05)
+        found += [
+            (f"drop = limit = 0.05, {n} × {k}: BLOCK", "≤ 2.5 %", at_limit,
+             said(Verdict.BLOCK, 0.05)),
+            (f"drop = limit = 0.05, {n} × {k}: GO", "≤ 2.5 %", at_limit, gated(GO, max_drop=0.05)),
+        ]  # fmt: skip
+    relative = {"max_drop": 1.0, "max_relative_drop": 0.05 / 0.7}
+    found += [
+        ("drop = relative limit, 400 × 2: GO", "≤ 2.5 %", drop(400, 2, 0.05),
+         gated(GO, **relative)),
+        ("drop = relative limit, 400 × 2: NO-GO", "≤ 2.5 %", drop(400, 2, 0.05),
+         gated(NO_GO, **relative)),
+        ("drop 0.10, limit 0.05, half of the wrong time out: GO", "0 %",
+         drop(500, 1, 0.10, unseen=0.5), gated(GO, max_drop=0.05)),
+        ("no difference, limit 0.05, 1000 × 1: GO", "most",
+         no_difference(1000, 1), gated(GO, max_drop=0.05)),
+        ("drop 0.10, limit 0.05, 1000 × 1: NO-GO", "most", drop(1000, 1, 0.10),
+         gated(NO_GO, max_drop=0.05)),
+    ]  # fmt: skip
+    return found
 
 
 def main() -> None:
@@ -122,26 +226,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folds", type=int, default=10_000)
     folds = parser.parse_args().folds
-    cases: list[tuple[str, str, Draw, Callable[[Source, Source], bool]]] = []
-    for n, k in ((60, 1), (200, 1), (60, 4), (200, 4)):
-        cases.append((f"no difference, {n} × {k}: BLOCK", "≤ 5 %", no_difference(n, k), blocked))
-    cases += [
-        ("no difference, 200 × 2 in 20 clusters: BLOCK", "≤ 5 %",
-         no_difference(200, 2, clustered=True), blocked),
-        ("no difference, graded 100 × 2: BLOCK", "≤ 5 %",
-         no_difference(100, 2, graded=True), blocked),
-        ("no difference, 120 × 1: NO-GO", "≤ 2.5 %", no_difference(120, 1), no_go),
-        ("no difference, 120 × 4: NO-GO", "≤ 2.5 %", no_difference(120, 4), no_go),
-        ("drop of 0.05 = max_drop, 400 × 2: GO", "≤ 2.5 %", drop(400, 2, 0.05), passed),
-    ]  # fmt: skip
-    for k in (1, 4):
-        [row] = plan_power(spread_assumed(0.7, correlation=1.0), 0.05, repeats=[k]).rows
-        needed = row.problems_needed
-        assert needed is not None
-        label = f"drop of 0.05 on the {needed} × {k} planned for 80 %: BLOCK"
-        cases.append((label, "80 %", drop(needed, k, 0.05), blocked))
-    for label, promised, draw, found in cases:
-        print(f"{label:<52} {promised:>8}  {rate(draw, folds, found) * 100:6.2f} %", flush=True)
+    for label, promised, draw, found in cases():
+        print(f"{label:<56} {promised:>8}  {rate(draw, folds, found) * 100:6.2f} %", flush=True)
+    relative = {"max_drop": 1.0, "max_relative_drop": 0.05 / 0.7}
+    share = many(drop(200, 1, 0.05), 20, max(1, folds // 10), **relative)
+    label = "20 benchmarks at their relative limit, 200 × 1: NO-GO"
+    print(f"{label:<56} {'≤ 2.5 %':>8}  {share * 100:6.2f} %", flush=True)
+    exact_tables()
 
 
 if __name__ == "__main__":

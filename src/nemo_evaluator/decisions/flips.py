@@ -157,6 +157,8 @@ def _telling(rollouts: Rollouts, first: int, *, best: bool) -> int:
     """Of a problem's repeats from ``first`` on the first one with the best, or worst, reward; a
     correct one, or one that is not, where the run says so."""
     end = _end(rollouts, first)
+    if end == first + 1:
+        return first
     rewards, told = rollouts.rewards[first:end], rollouts.correct[first:end]
     told = np.where(np.isnan(rewards), np.nan, told)
     values = rewards if np.isnan(told).all() else told

@@ -20,6 +20,8 @@ from .units import cluster_sums, effective_units
 
 Array = npt.NDArray[np.float64]
 
+TANGO = "score (Tango)"
+"""The method of single verdicts of independent problems."""
 LARGEST = 8.0
 """Of eight repeats one may have flipped where it was seen, and all eight where it was not."""
 
@@ -66,7 +68,7 @@ def paired_difference(
     if clusters is None and _binary(baseline) and _binary(candidate):
         lost, won = int((differences < 0).sum()), int((differences > 0).sum())
         lower, upper = tango(won, lost, n, z)
-        return PairedDifference(delta, error, lower, upper, n, units, "score (Tango)")
+        return PairedDifference(delta, error, lower, upper, n, units, TANGO)
     if units < 2:
         return PairedDifference(delta, math.nan, -math.inf, math.inf, n, units, "none (one unit)")
     sums, unseen = differences, UNSEEN
