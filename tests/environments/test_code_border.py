@@ -924,6 +924,103 @@ def check(c):
     assert c(1, b=5) == 6
 """,
     ),
+    "an ordered dict": (
+        """
+from collections import OrderedDict
+def add(pairs):
+    d = OrderedDict(pairs)
+    d.move_to_end("a")
+    return d
+""",
+        """
+from collections import OrderedDict
+def check(c):
+    assert c([("a", 1), ("b", 2)]) == OrderedDict([("b", 2), ("a", 1)])
+""",
+    ),
+    "annotations and documentation": (
+        """
+def add(x: int) -> int:
+    "Doc."
+    return x
+""",
+        """
+def check(c):
+    assert c.__annotations__ == {"x": int, "return": int} and c.__doc__ == "Doc."
+    assert c(1) == 1
+""",
+    ),
+    "a decorator that wraps": (
+        """
+import functools
+def add(f):
+    @functools.wraps(f)
+    def w(*args):
+        return f(*args) + 1
+    return w
+""",
+        """
+def check(c):
+    @c
+    def g(x):
+        "G."
+        return x
+    assert g(1) == 2 and g.__name__ == "g" and g.__doc__ == "G."
+""",
+    ),
+    "typed through a patched input": (
+        """
+def add():
+    return [input("a? "), input()]
+""",
+        """
+from unittest import mock
+def check(c):
+    with mock.patch("builtins.input", side_effect=["4", "5"]) as typed:
+        assert c() == ["4", "5"]
+    typed.assert_any_call("a? ")
+    try:
+        c()
+    except EOFError:
+        return
+    assert False
+""",
+    ),
+    "a patched print": (
+        """
+def add(x):
+    print("x", x)
+""",
+        """
+from unittest.mock import patch
+def check(c):
+    with patch("builtins.print") as printed:
+        c(1)
+    printed.assert_called_once_with("x", 1)
+""",
+    ),
+    "the cause of an error": (
+        """
+def add():
+    try:
+        1 / 0
+    except Exception as e:
+        raise ValueError("x") from e
+""",
+        """
+def check(c):
+    try:
+        c()
+    except ValueError as e:
+        assert isinstance(e.__cause__, ZeroDivisionError)
+    else:
+        assert False
+""",
+    ),
+    "a constant of the program": (
+        "LIMIT = 3\ndef add(x):\n    return x + LIMIT",
+        "def check(c):\n    assert LIMIT == 3 and c(1) == 4",
+    ),
 }
 
 FORGED = {
@@ -1468,3 +1565,27 @@ def check(candidate):
 """
     result = await checked(source, test)
     assert not result.passed and "AttributeError" in result.reason
+
+
+CASE = """
+import unittest
+class T(unittest.TestCase):
+    def test_add(self):
+        with self.subTest():
+            self.assertEqual(add(1), 2)
+"""
+
+
+@pytest.mark.parametrize("name", ["SkipTest", "_ShouldStop"])
+@pytest.mark.parametrize("test", [CASE, CASE.replace("with self.subTest():", "if True:")])
+async def test_a_program_cannot_skip_the_tests(name: str, test: str) -> None:
+    source = f"import unittest.case\ndef add(x):\n    raise unittest.case.{name}('x')"
+    result = await checked(source, test)
+    assert not result.passed and name in result.reason
+
+
+async def test_a_program_without_what_the_tests_import_fails() -> None:
+    result = await checked(
+        "def sub(x): return x", "from solution import add\nassert add(1) == 2", entry_point=""
+    )
+    assert not result.passed and "cannot import name 'add'" in result.reason

@@ -17,7 +17,8 @@ import types
 from collections.abc import Callable
 from typing import IO, Any
 
-from .values import STDLIB, Packer, Shared, Types, Unpackable, Unpacker, hides_method, is_stdlib
+from .errors import is_error, lineage, text_of, text_there
+from .values import Packer, Shared, Types, Unpackable, Unpacker, hides_method, is_stdlib
 
 MAX_MESSAGE = 64 << 20
 
@@ -272,6 +273,7 @@ class Border:
         if key not in self._classes:
             body: dict[str, Any] = {n: _special(n) for n in known & SPECIAL}
             body["__slots__"] = ()
+            body["__doc__"] = property(lambda self: self.__getattr__("__doc__"))
             if not self.open:
                 body.pop("__contains__", None)  # Python looks through what iterates instead
             if "__eq__" in body and "__hash__" not in body:
@@ -291,13 +293,19 @@ class Border:
         """A member of an enumeration of the other side."""
         return self.types.enum_member(self.shared.get(name), name, member, value, root, mixin)
 
-    def pack_error(self, error: BaseException, packer: Packer) -> dict[str, Any]:
-        """An exception: the names of its classes, its arguments and attributes, its text."""
+    def pack_error(
+        self, error: BaseException, packer: Packer, *, caused: bool = True
+    ) -> dict[str, Any]:
+        """An exception: the names of its classes, its arguments and attributes, its text, and
+        (if ``caused``) the exception it was raised from."""
         return {
             "lineage": lineage(type(error)),
             "args": packer.pack(tuple(_carried(self, arg) for arg in error.args)),
             "state": packer.pack({k: _carried(self, v) for k, v in vars(error).items()}),
-            "text": _text(error),
+            "text": text_of(error),
+            "cause": self.pack_error(error.__cause__, packer, caused=False)
+            if caused and error.__cause__ is not None
+            else None,
         }
 
     def unpack_error(self, packed: dict[str, Any], unpacker: Unpacker) -> BaseException:
@@ -311,6 +319,8 @@ class Border:
         for name, value in unpacker.unpack(packed["state"]).items():
             if not name.startswith("__"):
                 error.__dict__[name] = value
+        if packed["cause"] is not None:
+            error.__cause__ = self.unpack_error(packed["cause"], unpacker)
         error.__dict__["_crossed"] = f"{type(error).__name__}: {packed['text']}"
         error.__dict__["_text"] = str(packed["text"])
         return error
@@ -328,7 +338,7 @@ class Border:
                 key = (names[0], *names[number:])
                 if key not in self._errors:
                     name = names[0].rpartition(":")[2]
-                    self._errors[key] = type(name, (known,), {"__str__": _text_there})
+                    self._errors[key] = type(name, (known,), {"__str__": text_there})
                 return self._errors[key]
         raise ValueError("not an exception")
 
@@ -364,19 +374,6 @@ class Border:
         return Broken(why)
 
 
-def lineage(cls: type) -> list[str]:
-    """The names of an exception class and its bases, as ``module:name``."""
-    return [f"{c.__module__}:{c.__qualname__}" for c in cls.__mro__ if c is not object]
-
-
-def is_error(module: str, path: str) -> bool:
-    """Whether that names an exception of a loaded module of the standard library."""
-    if module.partition(".")[0] not in STDLIB:
-        return False
-    found = getattr(sys.modules.get(module), path, None)
-    return isinstance(found, type) and issubclass(found, BaseException) and bool(is_stdlib(found))
-
-
 def _carried(border: Border, value: Any) -> Any:
     """An argument of an exception, as text where it cannot cross."""
     try:
@@ -384,14 +381,3 @@ def _carried(border: Border, value: Any) -> Any:
         return value
     except Exception:
         return str(value)
-
-
-def _text_there(error: BaseException) -> str:
-    return str(error.__dict__.get("_text", error.args))
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)[:2000]
-    except Exception:
-        return ""

@@ -26,7 +26,7 @@ GRACE_SECONDS = 5.0
 """What a sandbox gets beyond the tests' own limit, to start and to report."""
 CANNOT_HIDE = 70
 """Exit code of the tests' process where the kernel does not keep others out of it."""
-MODULES = ("values", "border", "sides", "runner")
+MODULES = ("values", "errors", "border", "sides", "runner")
 """What runs inside, in the order of their imports."""
 BOOT = """\
 import sys, types

@@ -20,6 +20,11 @@ OPEN = frozenset(
     ["tests", "argparse", "collections", "queue", "random", "re", "string", "unittest.mock"]
 )
 """Modules whose instances the program may use by their public attributes, if it is given one."""
+NAMES = frozenset(["__name__", "__qualname__", "__doc__"])
+"""What a decorator may read of a function of the tests."""
+REPLACED = {"input": builtins.input, "print": builtins.print}
+"""Built-in functions that tests replace to type input or to watch what is printed."""
+PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset)
 DATA = (io.StringIO, io.BytesIO, types.SimpleNamespace)
 MAX_PRINTED = 1 << 20
 """Characters of what a program prints that are kept for tests that want to see them."""
@@ -39,9 +44,17 @@ class TestsBorder(Border):
     __test__ = False
     guarded = True
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._replaced = dict(REPLACED)
+
     def ask(self, kind: str, *args: Any, **kwargs: Any) -> Any:
         """As `Border.ask`. Where the tests watch what is printed, or type something, the program's
         output comes and goes the same way."""
+        for name, known in self._replaced.items():
+            if (found := getattr(builtins, name)) is not known:
+                self._replaced[name] = found
+                super().ask("replace", name, None if found is REPLACED[name] else found)
         if sys.stdin is not sys.__stdin__ and isinstance(sys.stdin, io.StringIO):
             super().ask("typed", sys.stdin.read())
         try:
@@ -53,6 +66,8 @@ class TestsBorder(Border):
     def check_attribute(self, target: Any, name: str) -> None:
         """Public attributes of instances of `OPEN` classes; nothing else."""
         public = not name.startswith("_") and _is_open(target)
+        if isinstance(target, types.FunctionType) and name in NAMES:
+            return
         if not public and not (isinstance(target, types.GeneratorType) and name in GENERATOR):
             raise AttributeError(name)
 
@@ -75,6 +90,12 @@ class TestsBorder(Border):
         return found
 
 
+def _is_own(name: str, value: Any) -> bool:
+    """Whether the program made it: a function, a class, an instance, or plain data."""
+    plain = type(value) in PLAIN and not name.startswith("__")
+    return plain or getattr(value, "__module__", "") == "solution"
+
+
 def _is_open(value: Any) -> bool:
     return type(value).__module__ in OPEN or isinstance(value, DATA)
 
@@ -83,7 +104,9 @@ class ProgramBorder(Border):
     """The program's side: loads the program, and names what it defines."""
 
     def answer(self, kind: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        """As `Border.answer`; also ``load``, ``name``, ``typed`` and ``printed``."""
+        """As `Border.answer`; also ``load``, ``name``, ``replace``, ``typed`` and ``printed``."""
+        if kind == "replace":
+            return setattr(builtins, args[0], args[1] or REPLACED[args[0]])
         if kind == "typed":
             sys.stdin = io.StringIO(args[0])
             return None
@@ -102,10 +125,10 @@ class ProgramBorder(Border):
 
     def _load(self, source: str, entry_point: str, classes: list[str]) -> Any:
         namespace = self.shared.namespace
-        exec(compile(source, "solution.py", "exec"), namespace)
+        exec(compile(source, "solution.py", "exec", dont_inherit=True), namespace)
         if entry_point and not callable(namespace.get(entry_point)):
             raise NameError(f"{entry_point} is not defined")
-        own = {n: v for n, v in namespace.items() if getattr(v, "__module__", "") == "solution"}
+        own = {n: v for n, v in namespace.items() if _is_own(n, v)}
         defined = {name for name, value in own.items() if isinstance(value, type)}
         self.shared.names = frozenset(classes) & defined
         imported = {n: v.__name__ for n, v in namespace.items() if isinstance(v, types.ModuleType)}

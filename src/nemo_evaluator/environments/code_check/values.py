@@ -180,7 +180,8 @@ class Packer:
 
     def _content(self, value: Any) -> Any:
         if isinstance(value, dict):
-            pairs = [[self.pack(key), self.pack(item)] for key, item in dict.items(value)]
+            kind: Any = OrderedDict if isinstance(value, OrderedDict) else dict
+            pairs = [[self.pack(key), self.pack(item)] for key, item in kind.items(value)]
             if isinstance(value, defaultdict):
                 return ["dd", self.pack(value.default_factory), *pairs]
             name = next((n for n, c in DICTS.items() if isinstance(value, c)), "d")
@@ -295,8 +296,10 @@ class Unpacker:
                 target.default_factory = self.unpack(parts.pop(0))
             pairs = [(self.unpack(key), self.unpack(item)) for key, item in parts]
             target.clear()
+            # an ordered one keeps its order beside the table of a dict
+            setter: Any = OrderedDict if isinstance(target, OrderedDict) else dict
             for key, item in pairs:
-                dict.__setitem__(target, key, item)
+                setter.__setitem__(target, key, item)
 
     def _set_attributes(self, target: Any, state: list[Any]) -> None:
         new = {}
