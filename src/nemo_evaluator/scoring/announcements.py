@@ -17,13 +17,19 @@ ANSWER = (
     "Svar", "Vastaus", "Válasz", "Răspuns", "Απάντηση", "תשובה", "پاسخ", "Ìdáhùn", "Idahun",
     "opción correcta", "option correcte", "opzione corretta", "opção correta",
     "alternativa correta", "richtige Option", "вариант ответа", "विकल्प", "விடை", "பதில்", "जबाफ",
-    "答",
+    "答", "Svaret", "Răspunsul", "התשובה", "Sagot", "Отговор", "Одговор", "Správná možnost",
 )  # fmt: skip
 """Prefixes of an answer line beside ``Answer``."""
 
+WITHOUT_COPULA = (
+    "সঠিক উত্তর", "helyes válasz", "پاسخ صحیح", "پاسخ درست", "சரியான விடை", "சரியான பதில்",
+    "Верный ответ", "Правильный ответ", "Правильна відповідь",
+)  # fmt: skip
+"""The right answer, in languages that say "is" by saying nothing."""
+
 # Copulas, then adjectives, articles and words for "option".
 _IS = (
-    r"es|sería|est|serait|ist|lautet|wäre|is|è|é|seria|sarebbe|to|jest|brzmi|je|är|er|on|este|είναι|هي|هو"
+    r"és|ay|היא|הוא|הנכונה|נכונה|corect|corectă|rigtige|riktige|es|sería|est|serait|ist|lautet|wäre|is|è|é|seria|sarebbe|to|jest|brzmi|je|är|er|on|este|είναι|هي|هو"
     r"|है|হল|হলো|হচ্ছে|ni|adalah|ialah|là"
     r"|donc|giusta|réponse|voor|l['’](?:option|opzione)|correcta|correcto|final|correcte|finale|bonne|richtige|korrekte|endgültige|corretta|correta"
     r"|certa|la|el|le|der|die|das|il|a|o|de|het|opción|letra|option|lettre|buchstabe|opzione|lettera"
@@ -45,7 +51,10 @@ CHOOSE = (
     "entscheide mich für", "ich nehme", "scelgo", "seleziono", "opto per", "escolho", "seleciono",
     "escolheria", "выбираю", "выберу", "выбрал", "обираю", "أختار", "اختار", "اخترت", "memilih",
     "pilih", "chọn", "เลือก", "ik kies", "kies ik", "wybieram", "volím", "jag väljer", "nachagua",
-    "ninachagua", "chagua", "ist die richtige antwort", "ist die korrekte antwort",
+    "ninachagua", "chagua", "valitsen", "vybírám", "vyberu", "aleg", "επιλέγω", "jeg velger",
+    "jeg vælger", "jag tar", "izberem", "biram", "избирам", "бирам", "אני בוחר", "אני בוחרת",
+    "pinipili ko ang", "seçiyorum", "escullo",
+    "ist die richtige antwort", "ist die korrekte antwort",
     "选择", "選擇", "选", "選",
 )  # fmt: skip
 """Ways to say "I choose"."""
@@ -55,6 +64,13 @@ NOT = (
     r"|不|没|沒|勿|别|不[应應能该該可]|不應該|不应该|ไม่|لا\s|ليس)$"
 )
 """Ends before a choice that is denied."""
+
+DENIED = (
+    r"(?:\s?(?:は|が)?(?:では(?:ない|ありません|なく)|じゃない|間違|誤り|不正解|正しくない)"
+    r"|\s?(?:는|은|가|이)\s?(?:아니|아닙|아닌|틀)|\s?(?:选项|選項|项|項)?(?:是)?(?:不(?:正确|正確|对|對|是)|错|錯)"
+    r"|['’]?\s?değil|\s(?:नहीं|ग़लत|गलत|নয়|ভুল|కాదు|ليس|نیست))"
+)
+"""What follows a choice that is denied."""
 
 CHOSEN_AFTER = (
     r"(?:\s?是(?:正确|正確|对|對)|\s?şıkk|を選|を選択|が正し|が正解|だと思|です|でしょう|를\s?선택|을\s?선택|번을\s?선택|입니다|이다|가\s?정답|이\s?정답"

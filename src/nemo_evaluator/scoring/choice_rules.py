@@ -9,7 +9,16 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from .announcements import ANSWER, CHOOSE, CHOSEN_AFTER, FILLERS, NOT, alternation
+from .announcements import (
+    ANSWER,
+    CHOOSE,
+    CHOSEN_AFTER,
+    DENIED,
+    FILLERS,
+    NOT,
+    WITHOUT_COPULA,
+    alternation,
+)
 
 OPEN = r"\"“”„‘'«「『【〈<"
 CLOSE = r"\"”“’'»」』】〉>"
@@ -21,9 +30,9 @@ _WRAP = (
 # A glued sign makes another name of it: C++, F#, B-12, D-glucose, A.M.
 _EDGE = r"(?![^\W_\u0e00-\uffff])(?!_[^\W_]|-\w|[+#]|\.[A-Za-z]\.)"
 _START = r"(?<![^\W\u0e00-\uffff])(?<!['’])"
-_IS = r"(?:(?P<is>is|are|would be|will be|must be|should be|was)|[:：=])"
-_WORDS = ("answer", "option", "choice", "selection", "response")
-FOREIGN_WORDS = tuple(word.lower() for word in ANSWER)
+_IS = r"(?:(?P<is>is|are|would be|will be|must be|should be|was)|[:：=]|[-=]>|[→–—])"
+_WORDS = ("answer", "ans", "option", "choice", "selection", "response")
+FOREIGN_WORDS = tuple(word.lower() for word in (*ANSWER, *WITHOUT_COPULA))
 _BEST = r"(?:correct|right|best|true|accurate|appropriate)"
 _LINE = r"(?:[ \t]{0,4}\n[ \t\n]{0,6})?"
 
@@ -51,7 +60,7 @@ class Rules(NamedTuple):
 
 
 _AND = (
-    r"(?:[/&+|\\和或及與与]|\s-\s|\\text\{\s?(?:and|or)\s?\}|\band/or\b|\bas well as\b"
+    r"(?:[/&+|\\和或及與与]|\s-\s(?!both)|\\text\{\s?(?:and|or)\s?\}|\band/or\b|\bas well as\b"
     r"|\b(?:and|or|und|oder|y|o|u|et|ou|e|и|или|en|of|dan|atau|ve|veya|và|hoặc)\b"
     r"|と|または|및|또는|와|과)"
 )
@@ -67,14 +76,15 @@ _AHEAD = r"(?=(?P<after>[^\n]{0,24}))"
 
 def _announcements(label: str) -> tuple[Strict, ...]:
     answer = re.compile(
-        rf"(?<![^\W_])(?:{'|'.join(_WORDS)})s?\b(?:[ \t](?:choice|option|letter))?"
+        rf"(?<![^\W_])(?:{'|'.join(_WORDS)})s?\b\.?(?:[ \t](?:choice|option|letter))?"
         r"(?:[ \t](?:to|for|that|which|corresponding)\b[^\n.:]{0,120}?)?"
-        rf"[ \t*_`\"]{{0,5}}{_IS}[ \t]?[:：]?[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
+        rf"[ \t*_`\"']{{0,5}}{_IS}[ \t]?[:：]?[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
         re.IGNORECASE,
     )
     foreign = re.compile(
-        rf"(?:{alternation(ANSWER)})(?:(?P<is>{FILLERS}{{1,6}})[ \t]{{0,2}}[:：]?"
-        rf"|[ \t*_`\"]{{0,5}}[:：=—–-]){FILLERS}{{0,3}}[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
+        rf"(?:(?:{alternation(ANSWER)})(?:(?P<is>{FILLERS}{{1,6}})[ \t]{{0,2}}[:：]?"
+        rf"|[ \t*_`\"]{{0,5}}[:：=—–-])|(?:{alternation(WITHOUT_COPULA)})[ \t])"
+        rf"{FILLERS}{{0,3}}[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
         re.IGNORECASE,
     )
     return (
@@ -125,6 +135,13 @@ def _readings(bare: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
             ),
         ),
         (
+            "closing",
+            re.compile(
+                r"\b(?:[Ii]t(?: is|['’]s| must be)|[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o),?[ \t]"
+                rf"[*(\[{OPEN}]{{0,3}}{bare}(?P<after>[*)\].!{CLOSE}]{{0,4}})\s{{0,9}}\Z"
+            ),
+        ),
+        (
             "last_bracket",
             re.compile(rf"\b(?:is|are|be)\b[^\n.]{{0,80}}\({bare}\)(?P<after>)[.*\s]{{0,9}}\Z"),
         ),
@@ -134,7 +151,8 @@ def _readings(bare: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
 def _joined(labels: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """What joins a label to another after it, and to another before it."""
     after = re.compile(
-        rf"{_CLOSERS}\s{{0,2}}\(?(?:[,;、]|{_AND})\s{{0,2}}(?:(?:and|or|also)\s)?{_OPENERS}"
+        rf"{_CLOSERS}\s{{0,2}}\(?(?:[,;、]|{_AND})\s{{0,2}}(?:(?:and|or|also)\s)?"
+        rf"(?:(?:possibly|maybe|perhaps|probably|also)\s)?{_OPENERS}"
         rf"(?P<other>[{labels}]){_EDGE}(?P<rest>[^\n]{{0,24}})"
         rf"|[).:]\s[^\n.]{{1,60}}\s(?:and|or|&)\s\(?(?P<listed>[{labels}])[).:]"
         rf"|\.\s[Aa]lso\s\(?(?P<also>[{labels}]){_EDGE}"
@@ -172,8 +190,9 @@ def rules(labels: str) -> Rules:
             r"[^\n]{0,400}(?m:$)"
         ),
         whole=re.compile(
-            rf"\s*(?:[*_`$\[({{{OPEN}]|\\[(\[]|\\(?:text|mathrm|mathbf|boxed)\{{){{0,6}}"
-            rf"(?P<letter>[{any_class}])(?:[)\].:*_`$}}。{CLOSE}]|\\[)\]]){{0,7}}\s*"
+            rf"\s*(?:(?i:option|choice|letter|select)[ \t]?[ \t:：][ \t]?)?"
+            rf"(?:[*_`$\[({{{OPEN}✅✔☑👉\ufe0f ]|\\[(\[]|\\(?:text|mathrm|mathbf|boxed)\{{){{0,6}}"
+            rf"(?P<letter>[{any_class}])(?:[)\].!:*_`$}}。{CLOSE}]|\\[)\]]){{0,7}}\s*"
         ),
         # what our prompts ask the last line to be
         asked=re.compile(rf"Answer:[ \t]*\**\(?(?P<letter>[{any_class}])\)?[.*]{{0,3}}\s*\Z"),
@@ -184,7 +203,8 @@ def rules(labels: str) -> Rules:
 
 # Words that may follow a bare letter that is a choice, not an article or a pronoun.
 GOES_ON = re.compile(
-    r"[ \t]+(?:is|was|because|since|as|and|or|due|for|with|which|based|given|if|but|by|from)\b"
+    r"[ \t]+(?:is|was|rather than|instead of|over|seems|would"
+    r"|because|since|as|and|or|due|for|with|which|based|given|if|but|by|from)\b"
 )
 WORD_FOLLOWS = re.compile(r"[ \t]+[a-z]")
 DENIED_BEFORE = re.compile(
@@ -198,6 +218,7 @@ DENIED_BEFORE = re.compile(
 DENIED_AFTER = re.compile(
     rf"[)\]*.:{CLOSE}`]{{0,4}}\s(?:is|are|was|seems|can be|would be|must be|could be)"
     r"(?:n['’]t\b|\s(?:also\s)?(?:not\b|wrong|incorrect|false|ruled out|eliminated|excluded"
-    r"|unlikely|invalid|tempting|impossible))",
+    r"|unlikely|invalid|tempting|impossible))"
+    rf"|[)\]*.:{CLOSE}`]{{0,4}}{DENIED}",
     re.IGNORECASE,
 )

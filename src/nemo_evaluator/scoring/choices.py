@@ -208,6 +208,10 @@ def _last_of(pattern: re.Pattern[str], text: str) -> _Match | None:
     return None
 
 
+_LISTED = re.compile(r"(?<![^\W_])\(?[A-Z1-9][).](?=\s)")
+"""Further options on one line: (A) x (B) y (C) z."""
+
+
 def _only_option_line(text: str, pattern: re.Pattern[str]) -> _Match | None:
     """``B) because ...`` as first or last line, unless several options are gone through."""
     found = None
@@ -215,7 +219,11 @@ def _only_option_line(text: str, pattern: re.Pattern[str]) -> _Match | None:
         if found is not None:
             return None
         found = match
-    if found is None or DENIED_AFTER.match(text, found.end("letter")):
+    if (
+        found is None
+        or len(_LISTED.findall(found[0], 3)) > 1
+        or DENIED_AFTER.match(text, found.end("letter"))
+    ):
         return None
     edge = not text[: found.start()].strip() or not text[found.end() :].strip()
     return found if edge else None

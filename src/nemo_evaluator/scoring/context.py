@@ -80,6 +80,9 @@ _COMPOUND = re.compile(
 )
 
 
+_IN_TEXT = re.compile(r"\\(?:text\w{0,2}|mbox|mathrm)\s?\{([^{}]*)\}")
+
+
 def between(text: str, start: int, stop: int, *, near: bool) -> Kind | None:
     """What joins two numbers, given the text between them; None where they stand apart.
 
@@ -91,6 +94,8 @@ def between(text: str, start: int, stop: int, *, near: bool) -> Kind | None:
     if stop - start > GAP:
         return None
     gap = text[start:stop]
+    if "{" in gap:
+        gap = re.sub(r"\s+", " ", _IN_TEXT.sub(r"\1", gap))
     for kind, pattern in _BETWEEN:
         if pattern.fullmatch(gap):
             return kind
@@ -106,10 +111,12 @@ _SCALES: dict[str, tuple[tuple[Fraction, str], ...]] = {
         (Fraction(31_556_952), "years year yrs yr y"),
         (Fraction(2_629_746), "months month mo"),
         (Fraction(604_800), "weeks week wk wks"),
-        (Fraction(86_400), "days day d"),
-        (Fraction(3_600), "hours hour hrs hr h"),
-        (Fraction(60), "minutes minute mins min m"),
-        (Fraction(1), "seconds second secs sec s"),
+        (Fraction(86_400), "days day d tage tag días dias jours jour дней дня 天 日 일"),
+        (Fraction(3_600), "hours hour hrs hr h stunden stunde std horas hora heures heure "
+         "ore часов часа час 小时 小時 時間 时 時 시간 시"),
+        (Fraction(60), "minutes minute mins min m minuten minutos minuto minuti минут "
+         "минуты 分钟 分鐘 分 분"),
+        (Fraction(1), "seconds second secs sec s sekunden segundos secondes секунд 秒 초"),
     ),
     "length": (
         (Fraction(1_609_344, 1000), "miles mile mi"),
@@ -130,7 +137,8 @@ _SCALES: dict[str, tuple[tuple[Fraction, str], ...]] = {
         (Fraction(1), "grams gram g"),
     ),
     "money": (
-        (Fraction(1), "dollars dollar $ euros euro € pounds £ USD EUR"),
+        (Fraction(1), "dollars dollar $ euros euro € pounds £ USD EUR 元"),
+        (Fraction(1, 10), "角"),
         (Fraction(1, 100), "cents cent c ¢ pence p"),
     ),
     "volume": (
@@ -222,7 +230,9 @@ _BOUND = re.compile(
     r"|(?P<more>(?:more|greater|larger|bigger|higher|longer|older) than|over|above|exceed(?:s|ing)?"
     r"|mehr als|más de|plus de|più di|mais de)"
     r"|(?P<less>(?:less|fewer|smaller|lower|shorter|younger) than|under|below|weniger als"
-    r"|menos de|moins de|meno di))(?P<equal> or equal to)?)"
+    r"|menos de|moins de|meno di))(?P<equal> or equal to)?"
+    r"|(?P<ge>至少|不少于|不小于|不低于)|(?P<le>至多|最多|不超过|不大于|不多于)"
+    r"|(?P<gt>大于|大於|超过|超過|多于|高于)|(?P<lt>小于|小於|少于|少於|低于))"
     r"(?:\s(?:about|approximately|roughly))?\s{0,2}$",
     re.IGNORECASE,
 )
@@ -230,10 +240,12 @@ _MORE = "more|greater|above|higher|over|up|beyond|older|longer|later"
 _OR_MORE = re.compile(
     rf"(?:\s?{_WORD}){{0,2}}\s(?:or|and)\s(?:(?P<more>{_MORE})|less|fewer|below|lower|under|younger"
     r"|shorter)\b|(?P<plus>\+)(?![\d\w])"
-    rf"|(?:\s?{_WORD}){{0,2}}\s(?:(?P<least>at least|minimum)|at most|maximum)\b",
+    rf"|(?:\s?{_WORD}){{0,2}}\s(?:(?P<least>at least|minimum)|at most|maximum)\b"
+    r"|\s?[个個人名개명]?\s?(?:(?P<up>以上|이상|超|초과)|以下|未満|未满|이하|미만)",
     re.IGNORECASE,
 )
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,40}>\s?$")
+_CJK_BOUNDS = (("ge", "≥"), ("le", "≤"), ("gt", ">"), ("lt", "<"))
 _SIGNS = {"<": "<", ">": ">", "lt": "<", "gt": ">", "≠": "≠", "ne": "≠", "neq": "≠"}
 
 
@@ -245,6 +257,8 @@ def bound(text: str, floor: int, start: int, stop: int) -> str | None:
             in_tag = sign == "<" and text[stop : stop + 1] == ">"
             after_tag = sign == ">" and _TAG.search(text[max(floor, start - BEFORE) : start])
             return None if in_tag or after_tag else relation(sign)
+        if sign := next((sign for name, sign in _CJK_BOUNDS if before[name]), None):
+            return sign
         if before["least"] or (before["more"] and before["equal"]):
             return "≥"
         if before["most"] or (before["less"] and before["equal"]):
@@ -253,7 +267,7 @@ def bound(text: str, floor: int, start: int, stop: int) -> str | None:
     after = _OR_MORE.match(text, stop, stop + AFTER)
     if after is None:
         return None
-    return "≥" if after["more"] or after["plus"] or after["least"] else "≤"
+    return "≥" if any(map(after.group, ("more", "plus", "least", "up"))) else "≤"
 
 
 def relation(sign: str) -> str:
@@ -275,11 +289,13 @@ def relations(gap: str) -> tuple[str, ...]:
 
 _IN_RANGE = re.compile(r"\b(?:between|zwischen|entre|tra|между)\s{1,2}$", re.IGNORECASE)
 _PART_OF = re.compile(
-    r"(?:[A-Za-z]-|[-−]\s?\(|half past|quarter (?:to|past)|√|sqrt\s?[({]|\\sqrt\s?\{?|±|\\pm|\+/-"
-    r"|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
+    r"(?:[A-Za-z]-|[-−]\s?\(|half past|quarter (?:to|past)|√|sqrt\s?[({]|\\sqrt\s?\{?|±"
+    r"|正[负負]|\\pm"
+    r"|\+/-|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
 )
 _GOES_ON = re.compile(
-    r"\s?(?:\\?pi\b|π|√|\\sqrt|_\{?\d|\(mod)|\.\d|[xyz](?![^\W\d_])"
+    r"\s?(?:\\?pi\b|π|√|\\sqrt|_\{?\d|\(mod)|\.\d|[xyzn](?![^\W\d_])"
+    r"|[A-Za-z]\s?[-+*−]\s?[\d(]|!(?=\s?[}$=+*/^])"
     r"|\.{2,3}\d|\)\s?(?:\^|\*\*|[²³])|h\d|\s(?:to the (?:power|\d)|squared\b|cubed\b)"
     r"|\sand an? (?:half|third|quarter)\b"
 )
@@ -323,6 +339,10 @@ _OTHER_UNKNOWN = re.compile(
 )
 
 
+_SOLVED = re.compile(r"[\d)+*/−-]\s?[A-Za-z](?:\^?\d)?\s?=[^=]*$")
+"""An equation before that gives no value to an unknown yet: 5x = 25 and x = 5."""
+
+
 def after_equals(text: str, start: int, stop: int) -> int | None:
     """Where the right side of the last equation starts (``start`` without one); None where
     several unknowns have values: ``x = 5 or x = 7``."""
@@ -335,4 +355,6 @@ def after_equals(text: str, start: int, stop: int) -> int | None:
 def another_unknown(text: str, floor: int, start: int) -> bool:
     """Whether a number is the value of a further unknown: the 7 of ``x = 5 or x = 7``."""
     before = text[max(floor, start - BEFORE) : start].rstrip(" ")
-    return before.endswith("=") and _OTHER_UNKNOWN.search(before[:-1]) is not None
+    if not before.endswith("=") or _SOLVED.search(before[:-1]) is not None:
+        return False
+    return _OTHER_UNKNOWN.search(before[:-1]) is not None

@@ -19,7 +19,7 @@ from . import context, numbers
 from .context import UNITS, Kind
 from .folding import folded
 from .numbers import Number
-from .scales import SIGNS, SPELLED, SPELLED_PART, factor, spelled, spelled_part
+from .scales import A_SIZE, SIGNS, SPELLED, SPELLED_PART, a_size, factor, spelled, spelled_part
 
 MAX_TOKENS = 40
 """Numbers of one answer that are looked at."""
@@ -68,7 +68,9 @@ def _token(match: re.Match[str], locale: str | None) -> _Token:
     return _Token(start, stop, value, size, bool(sign), apart)
 
 
-_MINUS = re.compile(rf"(?<![^\W_])(?:{SIGNS})\s{{0,2}}\(?$")
+_MINUS = re.compile(
+    rf"(?:(?<![^\W_])(?:{SIGNS})|(?:(?<!正)[负負]|マイナス|마이너스|ลบ))\s{{0,2}}\(?$"
+)
 
 
 def first(text: str, start: int, stop: int, locale: str | None = None) -> Reading | None:
@@ -166,7 +168,9 @@ def spelled_out(text: str) -> Number | None:
     sign = _NEGATIVE.match(text)
     start = sign.end() if sign else len(text) - len(text.lstrip())
     value: int | Fraction | None
-    if (found := SPELLED_PART.match(text, start)) is not None:
+    if (found := A_SIZE.match(text, start)) is not None:
+        value = a_size(found)
+    elif (found := SPELLED_PART.match(text, start)) is not None:
         value = spelled_part(found)
     elif (found := SPELLED.match(text, start)) is not None:
         value = spelled(found[0])

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 _WORDS = {
     100: "hundred",
-    1_000: "thousand thousands mila tausend duizend tysiące tysięcy тысяч тысяча тысячи тыс "
+    1_000: "thousand thousands mil mila tausend duizend tysiące tysięcy тысяч тысяча тысячи тыс "
     "ribu nghìn ngàn elfu ألف آلاف हज़ार हजार হাজার వేల",
     100_000: "lakh lakhs lac lacs लाख লাখ లక్ష లక్షల",
     1_000_000: "million millions mn mio millionen millón millones millionnen milione milioni "
@@ -31,16 +31,24 @@ _UNSPACED = {
     "亿": 10**8, "億": 10**8, "억": 10**8, "兆": 10**12, "조": 10**12,
     "พัน": 1_000, "หมื่น": 10_000, "แสน": 100_000, "ล้าน": 1_000_000,
 }  # fmt: skip
+_LONG = {
+    "hundred thousand": 10**5,
+    "hundred million": 10**8,
+    "mil millones": 10**9,
+    "mil milhões": 10**9,
+    "mille milliards": 10**12,
+}
 _LETTERS = {"k": 1_000, "m": 1_000_000, "b": 10**9, "t": 10**12}
 FACTORS = (
     {word: factor for factor, words in _WORDS.items() for word in words.split()}
     | _UNSPACED
+    | _LONG
     | _LETTERS
 )
 # 千克 is a kilogram and 조각 a piece. Plain k, M, B count glued to the number, the others after a
 # currency only: 5m are metres, 5 M a concentration, 300 K a temperature.
 _SPACED_WORDS = (word for words in _WORDS.values() for word in words.split())
-_SPACED = "|".join(map(re.escape, sorted(_SPACED_WORDS, key=len, reverse=True)))
+_SPACED = "|".join(map(re.escape, sorted([*_SPACED_WORDS, *_LONG], key=len, reverse=True)))
 _GLUED = "|".join(sorted(_UNSPACED, key=len, reverse=True))
 PATTERN = (
     rf"(?P<scale>(?<=[\d.])[\s-]?(?i:{_SPACED})(?![^\W_])|(?<=\d)\s?(?:{_GLUED})"
@@ -104,6 +112,21 @@ def spelled_part(match: re.Match[str]) -> Fraction | None:
         return part
     whole = spelled(match["whole"])
     return None if whole is None or part >= 1 else whole + part
+
+
+A_SIZE = re.compile(
+    rf"(?:(?P<half>half)\s(?:an?\s)?|an?\s)(?P<size>{'|'.join(_SIZES)})(?![^\W_])", re.IGNORECASE
+)
+"""A million, half a million."""
+
+
+def a_size(match: re.Match[str]) -> int:
+    """The value of a match of ``A_SIZE``.
+
+    >>> a_size(A_SIZE.match("half a million")), a_size(A_SIZE.match("a hundred"))
+    (500000, 100)
+    """
+    return _SIZES[match["size"].lower()] // (2 if match["half"] else 1)
 
 
 def spelled(text: str) -> int | None:
