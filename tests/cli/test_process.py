@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from runs import NEL
 
-from nemo_evaluator.cli.main import Signals, _ended
+from nemo_evaluator.cli.main import _ended
 from nemo_evaluator.cli.output import ERRORS, Stream, guarded_streams
+from nemo_evaluator.cli.signals import Signals
 from nemo_evaluator.errors import ConfigError, ExitCode
 
 RUN = ["eval", "run", "--bench", "sample", "--model-url", "simulated", "--max-problems", "8"]
@@ -151,6 +152,34 @@ def test_a_signal_during_start_up_is_told(tmp_path: Path, number: int, code: int
         _, err = process.communicate(timeout=20)
     assert process.returncode == code
     assert err.strip() == ("terminated" if code == 143 else "interrupted")
+
+
+def test_a_signal_where_python_drops_exceptions_is_not_lost(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Holder:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)
+
+    signals = Signals()
+    with signals.installed(), pytest.raises(KeyboardInterrupt):
+        holder = Holder()
+        del holder
+        time.sleep(5)
+    with signals.installed():
+        assert signals.code() == 143
+    assert capfd.readouterr().err == "terminated\n"
+
+
+def test_a_signal_after_the_end_changes_no_code(tmp_path: Path) -> None:
+    code = (
+        "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGTERM);"
+        "from nemo_evaluator.cli.start import main; main()"
+    )
+    words = [sys.executable, "-c", code, "list", "solvers"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "") and "simple" in done.stdout
 
 
 SLOW_REPORT = """

@@ -1,6 +1,6 @@
 """`python -m nemo_evaluator.cli` is `nel`."""
 
-from .main import main
+from .start import main
 
 if __name__ == "__main__":
     main()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import click
@@ -14,6 +12,7 @@ from ..errors import ConfigError, ExitCode
 from ..version import __version__
 from .lazy import LazyGroup
 from .output import Stream, guarded_streams, open_descriptors, told
+from .signals import Signals
 
 COMMANDS = {
     "eval": ("nemo_evaluator.cli.eval:group", "Run evaluations and report on them."),
@@ -45,12 +44,20 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: runs `cli`, and ends with an ``ExitCode`` and at most one message."""
-    open_descriptors()
+    """Run `cli` inside a program that goes on: its signals are as before afterwards."""
     signals = Signals()
-    with guarded_streams() as out, signals.installed():
-        code = _ended(partial(_run, out), signals)
+    with signals.installed():
+        code = run(signals)
     sys.exit(code)
+
+
+def run(signals: Signals) -> int:
+    """Run `cli`: an ``ExitCode``, and at most one message."""
+    open_descriptors()
+    with guarded_streams() as out:
+        code = _ended(partial(_run, out), signals)
+        signals.ignore()
+    return code
 
 
 def _run(out: Stream) -> int:
@@ -89,35 +96,6 @@ def _unexpected(error: BaseException) -> int:
     known = as_user_error(error) if isinstance(error, OSError) else None
     _say(f"error: {known}" if known is not None else report(error))
     return ExitCode.USER_ERROR if known is not None else ExitCode.BUG
-
-
-class Signals:
-    """Both signals unwind at once, so that everything is closed; which of the two it was decides
-    the exit code. What raises a KeyboardInterrupt of its own (an event loop) must not hide it."""
-
-    def __init__(self) -> None:
-        self._received = signal.SIGINT
-
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        """Until a run takes the signals over, and after it."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.signal(number, self._stop) for number in numbers]
-        try:
-            yield
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
-
-    def code(self) -> ExitCode:
-        """The exit code of an interrupted run; the message says so."""
-        terminated = self._received == signal.SIGTERM
-        _say("terminated" if terminated else "interrupted")
-        return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
-
-    def _stop(self, number: int, _frame: object) -> None:
-        self._received = signal.Signals(number)
-        raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:
