@@ -264,3 +264,28 @@ def test_power_refuses(arguments: list[str], message: str) -> None:
 def test_a_drop_larger_than_the_score_cannot_be() -> None:
     plan = json.loads(nel("power", "--score", "0.1", "--drop", "0.2", "--format", "json").stdout)
     assert plan["rows"][0]["problems_needed"] is None
+
+
+def test_a_metric_where_less_is_better_is_shown_in_its_direction() -> None:
+    for side, length in (("a", 100.0), ("b", 180.0)):
+        folder = write_results(Path(side), share_right(80, 100))
+        rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+        for i, row in enumerate(rows):
+            row["latency_ms"] = length + i
+        (folder / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ("--metric", "latency_ms", "--max-drop", "50")
+    result = nel("compare", "a", "b", *options)
+    assert result.exit_code == 1 and "BLOCK: worse by 80" in result.stdout
+    assert "latency_ms, lower is better" in result.stdout
+    assert nel("compare", "b", "a", *options).exit_code == 0
+    assert nel("compare", "a", "b", *options, "--higher-is-better").exit_code == 0
+    report = json.loads(nel("compare", "a", "b", *options, "--format", "json").stdout)
+    assert report["metric"] == "latency_ms" and report["direction"] == "lower_is_better"
+
+
+def test_the_published_rules_are_a_flag_of_both_commands() -> None:
+    write_results(Path("ten"), constant(1.0, 10))
+    Path("loose.yaml").write_text("defaults: {metric: mean_reward, max_drop: 0.01}\n")
+    for rules, code in (("sound", 2), ("published", 0)):
+        assert nel("compare", "ten", "ten", "--rules", rules).exit_code == code
+        assert nel("gate", "ten", "ten", "-p", "loose.yaml", "--rules", rules).exit_code == code

@@ -44,6 +44,7 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     verdict: Verdict
     reasons: tuple[str, ...]
     options: CompareOptions
+    higher_is_better: bool = True
     baseline_score: float | None = None
     candidate_score: float | None = None
     difference: PairedDifference | None = None
@@ -95,6 +96,7 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
         verdict=Verdict.INCONCLUSIVE,
         reasons=(),
         options=options,
+        higher_is_better=metric.higher_is_better,
         coverage_floor=floor_of(baseline, candidate, options.min_coverage),
         score_deltas=score_deltas(baseline, candidate),
         runtime_deltas=runtime_deltas(baseline, candidate),

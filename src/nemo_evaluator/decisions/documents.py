@@ -78,6 +78,7 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
         "alpha": c.options.level,
         "rules": c.options.rules.value,
         "metric": c.options.metric,
+        "direction": (Direction.HIGHER if c.higher_is_better else Direction.LOWER).value,
         "coverage": {
             "paired": c.n_paired,
             "share": c.coverage,

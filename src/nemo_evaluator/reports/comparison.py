@@ -9,14 +9,13 @@ from typing import Any
 from ..decisions.categories import CategoryDelta
 from ..decisions.compare import Comparison, overall
 from ..decisions.flips import Flip
+from ..decisions.metrics import REWARD
 from ..decisions.multiple import Entry, Field
 from ..decisions.verdicts import Verdict, p_text, worst
 from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, Table, Tone
 from .verdict_words import direction, known, tone
 
-NOT_CORRECTED = (
-    "Not corrected for the number of categories: use them to find causes, not to decide."
-)
+NOT_CORRECTED = "BROKE is corrected for the number of categories (Holm), the intervals are not."
 
 
 class Detail(enum.IntEnum):
@@ -66,7 +65,7 @@ def overview_report(
         "Benchmarks",
         columns,
         tuple(_row(name, c) for name, c in comparisons.items() if c.difference is not None),
-        limit=-first.options.max_drop,
+        limit=_limit(first),
         zero=True,
     )
     undecided = Table(
@@ -163,8 +162,17 @@ def _row(name: str, c: Comparison) -> Interval:
         lower=known(d.lower),
         upper=known(d.upper),
         cells=(c.verdict.value, *_scores(c), _p(c), f"{c.n_paired:,}"),
-        tone=direction(d.lower, d.upper),
+        tone=_tone(c, d.lower, d.upper),
     )
+
+
+def _limit(c: Comparison) -> float:
+    """The largest drop that is allowed, as a difference of the metric."""
+    return -c.options.max_drop if c.higher_is_better else c.options.max_drop
+
+
+def _tone(c: Comparison, lower: float, upper: float) -> Tone:
+    return direction(lower, upper) if c.higher_is_better else direction(-upper, -lower)
 
 
 def _entry(entry: Entry) -> tuple[str, ...]:
@@ -192,7 +200,7 @@ def _facts(c: Comparison) -> list[tuple[str, str]]:
         interval = f"95 % CI {_interval(d.lower, d.upper)}"
         rows.append(("difference", f"{d.delta:+.4f}  {interval} ({d.method}{units})"))
     if test is not None:
-        p = f"p = {p_text(test.p_worse)} that a drop like this is chance"
+        p = f'p = {p_text(test.p_worse)} for "no drop"'
         rows.append(("test", f"{p} ({test.name}: {test.reason})"))
     if c.sides:
         rows.append(("paired", _paired(c)))
@@ -211,6 +219,9 @@ def _facts(c: Comparison) -> list[tuple[str, str]]:
     if c.detectable is not None:
         size = f"a drop of {c.detectable:.4f} would be found in four of five such comparisons"
         rows.append(("power", size))
+    if c.options.metric != REWARD or not c.higher_is_better:
+        way = "higher" if c.higher_is_better else "lower"
+        rows.append(("metric", f"{c.options.metric}, {way} is better"))
     rows.append(("max drop", f"{c.options.max_drop:g}"))
     return rows
 
@@ -235,19 +246,21 @@ def _paired(c: Comparison) -> str:
 
 
 def _categories(c: Comparison, *, all_of_them: bool) -> Forest:
-    """BROKE where the whole interval lies below zero and the drop is larger than allowed."""
+    """BROKE where a drop larger than allowed is shown, corrected for the number of categories; HELD
+    where none is seen; WARN where one is seen and not shown."""
     rows = []
     for name, d in c.categories.items():
-        large = d.delta < -c.options.max_drop
-        label = "BROKE" if large and d.ci_upper < 0 else "WARN" if large else "HELD"
+        sign = -1 if c.higher_is_better else 1
+        label = "BROKE" if d.fell else "WARN" if sign * d.delta > c.options.max_drop else "HELD"
         if all_of_them or label != "HELD":
-            rows.append(_category(name, label, d))
+            rows.append(_category(name, label, d, _tone(c, d.ci_lower, d.ci_upper)))
     columns = ("Category", "Change", "Baseline", "Candidate", "Difference", "95 % CI", "n")
-    limit = -c.options.max_drop
-    return Forest("Categories", columns, tuple(rows), limit=limit, note=NOT_CORRECTED, zero=True)
+    return Forest(
+        "Categories", columns, tuple(rows), limit=_limit(c), note=NOT_CORRECTED, zero=True
+    )
 
 
-def _category(name: str, label: str, d: CategoryDelta) -> Interval:
+def _category(name: str, label: str, d: CategoryDelta, shade: Tone) -> Interval:
     return Interval(
         name=name,
         value=d.delta,
@@ -261,7 +274,7 @@ def _category(name: str, label: str, d: CategoryDelta) -> Interval:
             _interval(d.ci_lower, d.ci_upper),
             f"{d.n:,}",
         ),
-        tone=direction(d.ci_lower, d.ci_upper),
+        tone=shade,
     )
 
 
