@@ -14,6 +14,7 @@ from nemo_evaluator.config.quick import quick_config
 from nemo_evaluator.config.secrecy import redact, secret_field, secret_variable
 from nemo_evaluator.config.services import ApiService
 from nemo_evaluator.config.snapshot import safe_command, safe_override
+from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.version import __version__
 
 from .conftest import Fails, document
@@ -162,6 +163,8 @@ def test_snapshot_loads_back_and_holds_references_only() -> None:
     assert service["generation"]["extra_body"] == {"route": "x-${MY_TOKEN}"}
     assert body["services"]["n"]["api_key"] == "${REDACTED}"
     assert service["url"] == "https://user:${REDACTED}@host/v1"
+    with pytest.raises(ConfigError, match=r"in clear, which is not kept — write \$\{NAME\} for"):
+        parse(body, env=ENV)
     again = parse(body, env={**ENV, "REDACTED": "abc"})
     assert again.config.benchmarks == loaded.config.benchmarks
 

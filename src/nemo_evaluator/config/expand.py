@@ -16,6 +16,8 @@ from .scrubber import KNOWN
 from .secrecy import MIN_LENGTH, secret_variable, told_secrets, variable_secrets
 from .tree import KeyPath, Node
 
+REDACTED = "REDACTED"
+"""The variable that a kept configuration names in the place of a secret given in clear."""
 REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
@@ -98,4 +100,7 @@ def _look_up_key(service: dict[str, Any], path: KeyPath, result: Expansion) -> N
 def _unset(
     name: str, path: KeyPath, hint: str = "set it, put it in .env, or write ${NAME:-default}"
 ) -> Problem:
+    if name == REDACTED:
+        what = "a secret stood here in clear, which is not kept"
+        return Problem(path, what, "write ${NAME} for the variable that holds the secret")
     return Problem(path, f"environment variable {name} is not set", hint.replace("NAME", name))

@@ -14,12 +14,13 @@ import yaml
 
 from ..errors import ConfigError
 from ..version import __version__
+from .expand import REDACTED as REDACTED_VARIABLE
 from .expand import REFERENCE
 from .overrides import parse_value
 from .scrubber import KNOWN, scrubber_of
 from .secrecy import MIN_LENGTH, hidden_urls, redact, secret_field, secret_variable
 
-REDACTED = "${REDACTED}"
+REDACTED = f"${{{REDACTED_VARIABLE}}}"
 _HEADER = re.compile(
     r"^((?:--?[\w-]+=)?(?:[\w-]*-)?(?:authorization|api-?key|token|cookie|auth|secret)\s*[:=]\s*)\S",
     re.IGNORECASE,
