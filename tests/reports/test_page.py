@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from browser import Page, browser, chromium
+from browser import Page
 from reported import report
 
 from nemo_evaluator.reports.render import render
@@ -52,17 +50,6 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(render(report(), "html"), encoding="utf-8")
     return path
-
-
-@pytest.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    program = chromium()
-    if program is None:
-        asked = os.environ.get("NEL_REQUIRE")
-        needed = "chromium" in asked.split(",") if asked is not None else bool(os.environ.get("CI"))
-        (pytest.fail if needed else pytest.skip)("there is no chromium")
-    async with browser(program, tmp_path / "profile") as tab:
-        yield tab
 
 
 def test_it_is_well_formed_and_asks_for_nothing(page_file: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import itertools
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -86,6 +87,13 @@ class Page:
         clip = {"x": 0, "y": 0, "width": size[0], "height": height or size[1], "scale": 1}
         got = await self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(got["data"]))
+
+    async def pdf(self, path: Path) -> int:
+        """What a printer gets, and its number of pages."""
+        got = await self.send("Page.printToPDF", preferCSSPageSize=True, printBackground=False)
+        content = base64.b64decode(got["data"])
+        path.write_bytes(content)
+        return len(re.findall(rb"/Type\s*/Page\b(?!s)", content))
 
     def _note(self, message: dict[str, Any]) -> None:
         if message.get("method") == "Network.requestWillBeSent":

@@ -71,7 +71,8 @@ def command(
     from ..decisions.documents import gate_document
     from ..executors.decide import gate_directories
     from ..reports.formats import in_format
-    from ..reports.gate import gate_report, junit
+    from ..reports.gate import gate_report
+    from ..reports.junit import junit
 
     decision = gate_directories(baseline, candidate, policy, rules=rules, force=force)
     document = json.dumps(gate_document(decision), indent=2, ensure_ascii=False) + "\n"

@@ -186,6 +186,9 @@ def gate_document(report: GateReport) -> dict[str, Any]:
             "verdict_reasons": list(report.reasons),
             "baseline": report.baseline,
             "candidate": report.candidate,
+            "provenance": (
+                None if report.provenance is None else msgspec.to_builtins(report.provenance)
+            ),
             "policy": report.policy.model_dump(mode="json", exclude_unset=True)
             | {"version": report.policy.version},
             "benchmarks": [_gated(item) for item in report.benchmarks],

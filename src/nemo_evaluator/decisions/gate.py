@@ -35,6 +35,7 @@ from .gate_rules import (
 from .metrics import Metric, metric_named
 from .options import CompareOptions
 from .pairing import Pairs, pair
+from .provenance import Provenance
 from .sources import Source
 from .suite import Suite, suite_of
 
@@ -99,6 +100,8 @@ class GateReport(Record, frozen=True, kw_only=True, omit_defaults=False):
     candidate: str
     suite: Suite | None = None
     """The benchmarks that decide, together; None by the published rules."""
+    provenance: Provenance | None = None
+    """Who decided, on which runs; None for results that are not in files."""
 
 
 def gate(

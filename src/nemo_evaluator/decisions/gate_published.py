@@ -12,7 +12,7 @@ from ..stats.student import t_cdf, t_quantile
 from ..stats.units import effective_units
 from ..types import Record
 from .damage import LEVEL
-from .gate_rules import Rule, Status, change, rule_if, undecided
+from .gate_rules import Rule, Status, change, rule_if, span, undecided
 from .pairing import Pairs
 
 
@@ -109,8 +109,7 @@ def _absolute(
             return rule_if("max_drop", ok, text, Status.BREACH)
         return undecided("max_drop", f"{change(damage)}, without an interval")
     p = _p_beyond(damage, limit, m.error, m.df)
-    text = f"{change(damage)}, 95 % interval of the drop [{low:+.4f}, {high:+.4f}]; a drop of "
-    text += f"{limit:g} is allowed"
+    text = f"{change(damage)}, 95 % interval {span(low, high)}; a drop of {limit:g} is allowed"
     if low > limit:
         return Rule(name="max_drop", status=Status.BREACH, explanation=text, p_value=p)
     if high <= limit:

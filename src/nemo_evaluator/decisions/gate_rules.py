@@ -123,7 +123,7 @@ def _relative(damage: Damage, baseline: float, limit: float) -> Rule:
     share = beyond.damage / whole + limit
     text = (
         f"{change(beyond.damage + limit * whole)}, which is {abs(share):.2%} of the baseline's "
-        f"{baseline:.4f}, 95 % interval of the drop [{low:.2%}, {high:.2%}]; a drop of "
+        f"{baseline:.4f}, 95 % interval of the drop {low:.2%} to {high:.2%}; a drop of "
         f"{limit:.2%} is allowed"
     )
     p = damage.p_beyond(0.0, share=limit)
@@ -191,8 +191,16 @@ def _by_interval(name: str, bounds: Bounds, limit: float, text: str, p: float) -
 
 
 def _numbers(bounds: Bounds) -> str:
-    interval = f"[{bounds.lower + 0.0:+.4f}, {bounds.upper + 0.0:+.4f}]"
-    return f"{change(bounds.damage)}, 95 % interval of the drop {interval}"
+    return f"{change(bounds.damage)}, 95 % interval {span(bounds.lower, bounds.upper)}"
+
+
+def span(lower: float, upper: float) -> str:
+    """The ends of a damage in words: ``0.0840 to 0.1560 worse``; a sign would need its direction
+    said beside it."""
+    if lower < 0 < upper:
+        return f"{-lower:.4f} better to {upper:.4f} worse"
+    low, high = sorted((abs(lower), abs(upper)))
+    return f"{low:.4f} to {high:.4f} {'worse' if upper > 0 else 'better'}"
 
 
 def change(damage: float) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..config.gate_policy import GatePolicy, Rules
 from ..decisions.compare import Comparison, compare
 from ..decisions.documents import (
@@ -21,6 +23,7 @@ from ..decisions.options import MAX_DROP, CompareOptions
 from ..decisions.paired_tests import TestName
 from ..decisions.planning import Spread, spread_of_pair, spread_of_run
 from ..decisions.policy import load_policy, parse_policy
+from ..decisions.provenance import provenance
 from ..decisions.rollouts import rollouts_of
 from ..decisions.sources import Source, find
 from ..errors import ConfigError
@@ -87,7 +90,11 @@ def gate_directories(
     if rules is not None:
         found = found.model_copy(update={"rules": _rules(rules)})
     names = (str(baseline), str(candidate))
-    return gate(sources(baseline), sources(candidate), found, names=names, force=force)
+    sides = sources(baseline), sources(candidate)
+    file = policy if isinstance(policy, Path) else None
+    facts = provenance(baseline, candidate, sides, file)
+    decision = gate(*sides, found, names=names, force=force)
+    return msgspec.structs.replace(decision, provenance=facts)
 
 
 def compare_runs(

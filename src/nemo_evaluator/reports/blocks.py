@@ -61,6 +61,8 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     code: tuple[int, ...] = ()
+    fold: int | None = None
+    """Rows after so many are folded where a page can fold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Interval:
     cells: tuple[str, ...]
     """The same as text, for the columns of the plot after the name."""
     tone: Tone = Tone.PLAIN
+    limit: float | None = None
+    """Its own limit, drawn as a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,10 @@ class Forest:
     note: str = ""
     zero: bool = False
     """Whether the axis holds 0, as that of differences must."""
+    status: bool = False
+    """Whether the first cell is a verdict, in the colour of the row."""
+    fold: int | None = None
+    """Rows after so many are folded where a page can fold."""
 
 
 @dataclass(frozen=True, slots=True)

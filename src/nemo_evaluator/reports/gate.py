@@ -1,162 +1,267 @@
-"""A gate as a report, and as JUnit XML for a CI."""
+"""A gate as a page that is signed and filed: the decision in one sentence, on which runs it rests,
+each benchmark beside its limit, and what was not decided."""
 
 from __future__ import annotations
 
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
+from collections.abc import Iterable
+from itertools import groupby
 
-from ..decisions.gate import BenchmarkGate, GateReport
-from ..decisions.gate_rules import Status
+from ..decisions.damage import Bounds
+from ..decisions.gate import BenchmarkGate, GateReport, GateVerdict
+from ..decisions.gate_rules import Rule, Status
 from ..decisions.suite import Suite
-from .blocks import Document, Facts, Forest, Interval, Notices, Table, Tone
-from .verdict_words import direction, tone
+from .blocks import Block, Document, Facts, Forest, Interval, Notices, Table, Tone
+from .evidence import evidence
+from .sentences import Scale, percent, scale_of, told
+from .verdict_words import known, tone
 
 UNEVEN = 0.01
 """p-value below which the benchmarks are said to have dropped unlike."""
-COLUMNS = (
-    "Benchmark",
-    "Tier",
-    "Status",
-    "Metric",
-    "Baseline",
-    "Candidate",
-    "Delta",
-    "95 % CI",
-    "Allowed",
-    "n",
-)
+SAID = 3
+"""Benchmarks that the sentence of the decision tells of."""
+DROP = "max_drop"
+UNKNOWN = "—"
 
 
 def gate_report(report: GateReport, *, explain: bool = False) -> Document:
     """The decision. ``explain``: every rule with its numbers, not only what speaks against."""
-    measured = [item for item in report.benchmarks if item.delta is not None]
-    others = [item for item in report.benchmarks if item.delta is None]
+    others = tuple(item for item in report.benchmarks if item.delta is None)
+    facts = report.provenance
+    sides = (facts.candidate.name, facts.baseline.name) if facts else ()
     return Document(
-        title="Quality gate",
+        title=" ".join(["Quality gate", *([f"of {sides[0]} against {sides[1]}"] if sides else [])]),
         badges=((tone(report.verdict), report.verdict.value),),
-        lead="; ".join(report.reasons) + ".",
+        lead=_decision(report),
         blocks=(
-            Facts(
-                (
-                    ("baseline", report.baseline),
-                    ("candidate", report.candidate),
-                    *_suite(report.suite),
-                )
+            Facts((*_sides(report), *_rest(report))),
+            *_forests(report),
+            Table(
+                "Without a difference",
+                ("Benchmark", "Status", "Why"),
+                tuple((x.benchmark, x.status.value, "; ".join(x.reasons)) for x in others),
             ),
+            *_rules(report, explain),
             Notices(tuple((Tone.UNSURE, warning) for warning in _warnings(report))),
-            Forest(
-                "Benchmarks",
-                COLUMNS,
-                tuple(_interval(item) for item in measured),
-                note=_note(report),
-                zero=True,
-            ),
-            Table("Without a difference", COLUMNS[:4], tuple(_cells(item)[:4] for item in others)),
-            _rules(report, explain),
             *_chances(report.suite, explain),
         ),
         sections=(),
     )
 
 
-def junit(report: GateReport) -> str:
-    """A suite with one case per benchmark: a breach fails, what is undecided is an error, and what
-    is advisory is skipped where it does not pass."""
-    suite = Element("testsuite", name="nel gate", tests=str(len(report.benchmarks) + 1))
-    counts = {"failures": 0, "errors": 0, "skipped": 0}
-    for item in report.benchmarks:
-        case = SubElement(suite, "testcase", classname=f"gate.{item.tier}", name=item.benchmark)
-        if item.status is Status.PASS:
-            continue
-        if not item.decides:
-            tag, count = "skipped", "skipped"
-        elif item.status is Status.INSUFFICIENT_EVIDENCE:
-            tag, count = "error", "errors"
-        else:
-            tag, count = "failure", "failures"
-        counts[count] += 1
-        text = "; ".join(item.reasons)
-        SubElement(case, tag, message=f"{item.status}: {text}", type=item.status.value)
-    # The verdict itself: a policy under which nothing was evaluated must not look green.
-    case = SubElement(suite, "testcase", classname="gate", name="verdict")
-    if report.verdict != "GO":
-        tag, count = ("failure", "failures") if report.verdict == "NO-GO" else ("error", "errors")
-        counts[count] += 1
-        message = f"{report.verdict}: {'; '.join(report.reasons)}"
-        SubElement(case, tag, message=message, type=report.verdict.value)
-    for name, number in counts.items():
-        suite.set(name, str(number))
-    root = Element("testsuites")
-    root.append(suite)
-    indent(root)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{tostring(root, encoding="unicode")}\n'
+def _decision(report: GateReport) -> str:
+    """One sentence: what decided, or for a GO what came closest to its limit."""
+    gated = [item for item in report.benchmarks if item.decides]
+    if report.verdict is GateVerdict.NO_GO:
+        deciding = [x for x in gated if x.status in (Status.BREACH, Status.MISSING)]
+    elif report.verdict is GateVerdict.INCONCLUSIVE:
+        deciding = [x for x in gated if x.status is Status.INSUFFICIENT_EVIDENCE]
+    else:
+        count = len(gated)
+        held = f"all {count} gated benchmarks passed" if count > 1 else "the gated benchmark passed"
+        nearest = max(gated, key=_nearness)
+        return f"{held}; {_said(nearest)}." if nearest.delta is not None else f"{held}."
+    if not deciding:
+        return "; ".join(report.reasons) + "."
+    said = [_said(item) for item in deciding[:SAID]]
+    if len(deciding) > SAID:
+        others = len(deciding) - SAID
+        said.append(f"and {others} more benchmark{'s' * (others > 1)}")
+    return "; ".join(said) + "."
 
 
-def _interval(item: BenchmarkGate) -> Interval:
+def _nearness(item: BenchmarkGate) -> float:
+    """How much of what is allowed the worst end of the interval takes."""
+    damage = _damage(item)
+    return damage.upper - item.rules.max_drop if damage else -float("inf")
+
+
+def _said(item: BenchmarkGate) -> str:
+    """What decided a benchmark: the rules of its status; the drop itself where it passed."""
+    deciding = [rule for rule in item.applied if rule.status is item.status]
+    if item.status is Status.PASS:
+        deciding = [rule for rule in deciding if rule.name == DROP][:1]
+    parts = [_why(item, rule, item.benchmark) for rule in deciding]
+    return "; ".join(
+        text if rule.name == DROP and item.delta is not None else f"{item.benchmark}: {text}"
+        for rule, text in zip(deciding, parts, strict=True)
+    )
+
+
+def _why(item: BenchmarkGate, rule: Rule, name: str = "") -> str:
+    """A rule in plain words; with the name of the benchmark where the words need one."""
+    damage = _damage(item)
+    if rule.name != DROP or damage is None:
+        return rule.explanation
+    limit = item.rules.max_drop
+    text = told(name, damage, limit, _scale(item))
+    if rule.status is not Status.INSUFFICIENT_EVIDENCE:
+        return text
+    if damage.lower > limit:
+        return f"{text}, which one of so many rules may show by chance (Holm)"
+    needed = item.comparison.needed if item.comparison else None
+    if damage.lower <= 0 and needed and needed > item.n_paired:
+        return f"{text}; if there is none, about {needed:,} problems would decide"
+    return text
+
+
+def _damage(item: BenchmarkGate) -> Bounds | None:
+    """The change as damage, whichever way the metric points."""
     low, high = item.delta_ci_lower, item.delta_ci_upper
-    shade = Tone.PLAIN
-    if low is not None and high is not None:
-        shade = direction(low, high) if item.higher_is_better else direction(-high, -low)
+    if item.delta is None or low is None or high is None:
+        return None
+    if item.higher_is_better:
+        return Bounds(damage=-item.delta, lower=-high, upper=-low)
+    return Bounds(damage=item.delta, lower=low, upper=high)
+
+
+def _scale(item: BenchmarkGate) -> Scale:
+    return scale_of(
+        item.metric,
+        higher_is_better=item.higher_is_better,
+        limit=item.rules.max_drop,
+        scores=(item.baseline_score, item.candidate_score),
+        config=item.comparison.baseline["config"] if item.comparison else {},
+    )
+
+
+def _sides(report: GateReport) -> list[tuple[str, str]]:
+    if report.provenance is None:
+        return [("baseline", report.baseline), ("candidate", report.candidate)]
+    return evidence(report.provenance, rules=report.policy.rules.value)
+
+
+def _rest(report: GateReport) -> list[tuple[str, str]]:
+    """Coverage, what was not decided, and the benchmarks together."""
+    rows = []
+    covered = [item for item in report.benchmarks if item.coverage is not None]
+    if covered:
+        least = min(covered, key=lambda item: item.coverage or 0.0)
+        whole = f"{percent(least.coverage or 0.0)} of the planned rollouts are paired"
+        same = len({item.coverage for item in covered}) == 1
+        rows.append(("coverage", whole + ("" if same else f" in {least.benchmark}, the least")))
+    open_ = [x.benchmark for x in report.benchmarks if x.status is Status.INSUFFICIENT_EVIDENCE]
+    open_ += [f"{name} (missing)" for name in report.missing]
+    rows.append(("not decided", ", ".join(open_) or "nothing"))
+    points = all(_scale(x).points for x in report.benchmarks if x.decides and x.delta is not None)
+    return [*rows, *_suite(report.suite, Scale(points=points))]
+
+
+def _forests(report: GateReport) -> list[Block]:
+    """One plot for all scores that are shares, one for each other metric: a plot has one unit."""
+    measured = [item for item in report.benchmarks if item.delta is not None]
+    found: list[Block] = []
+    groups = groupby(sorted(measured, key=_group), key=_group)
+    for name, group in groups:
+        items = list(group)
+        found.append(_forest(name, items, report))
+    return found
+
+
+def _group(item: BenchmarkGate) -> str:
+    """Shares first."""
+    return "" if _scale(item).points else item.metric or ""
+
+
+def _forest(name: str, items: list[BenchmarkGate], report: GateReport) -> Forest:
+    tiers = len({item.tier for item in items}) > 1
+    metrics = len({item.metric for item in items}) > 1
+    unit = _scale(items[0]).unit
+    columns = [
+        "Benchmark", "Status", *(["Tier"] if tiers else []), *(["Metric"] if metrics else []),
+        "Baseline", "Candidate", f"Change ({unit})", "95 % CI", "Limit", "n",
+    ]  # fmt: skip
+    same = [f"tier: {items[0].tier}"] if not tiers else []
+    same += [f"metric: {items[0].metric}"] if not metrics else []
+    corrected = "breaches are corrected for their number (Holm)" if report.policy.corrected else ""
+    note = "; ".join(
+        filter(None, ["change: candidate − baseline, limit: the dashed line", *same, corrected])
+    )
+    return Forest(
+        f"Benchmarks: {name}" if name else "Benchmarks",
+        tuple(columns),
+        tuple(_row(item, tiers, metrics) for item in items),
+        note=f"{note[0].upper()}{note[1:]}.",
+        zero=True,
+        status=True,
+    )
+
+
+def _row(item: BenchmarkGate, tiers: bool, metrics: bool) -> Interval:
+    scale, delta = _scale(item), item.delta or 0.0
+    low, high = (
+        None if x is None else known(x) for x in (item.delta_ci_lower, item.delta_ci_upper)
+    )
+    factor = 100.0 if scale.points else 1.0
+    limit = item.rules.max_drop * (-1 if item.higher_is_better else 1)
+    scores = (item.baseline_score, item.candidate_score)
     return Interval(
         name=item.benchmark,
-        value=item.delta or 0.0,
-        lower=low,
-        upper=high,
-        cells=_cells(item)[1:],
-        tone=shade,
+        value=factor * delta,
+        lower=None if low is None else factor * low,
+        upper=None if high is None else factor * high,
+        cells=(
+            item.status.value,
+            *([item.tier.value] if tiers else []),
+            *([item.metric or UNKNOWN] if metrics else []),
+            *(UNKNOWN if score is None else scale.score(score) for score in scores),
+            scale.change(delta),
+            UNKNOWN if low is None or high is None else scale.interval(low, high),
+            scale.signed_limit(item.rules.max_drop),
+            f"{item.n_paired:,}",
+        ),
+        tone=tone(item.status),
+        limit=factor * limit,
     )
 
 
-def _cells(item: BenchmarkGate) -> tuple[str, ...]:
-    unknown = "—"
-    interval = unknown
-    if item.delta_ci_lower is not None and item.delta_ci_upper is not None:
-        interval = f"[{item.delta_ci_lower:+.4f}, {item.delta_ci_upper:+.4f}]"
-    return (
-        item.benchmark,
-        item.tier.value,
-        item.status.value,
-        item.metric or unknown,
-        unknown if item.baseline_score is None else f"{item.baseline_score:.4f}",
-        unknown if item.candidate_score is None else f"{item.candidate_score:.4f}",
-        unknown if item.delta is None else f"{item.delta:+.4f}",
-        interval,
-        f"{item.rules.max_drop:g}",
-        f"{item.n_paired:,}",
-    )
+def _rules(report: GateReport, explain: bool) -> Iterable[Table]:
+    """Every rule where all is explained; else what is breached, and what is not decided."""
+    if explain:
+        rows = tuple(
+            (item.benchmark, rule.name, rule.status.value, rule.explanation)
+            for item in report.benchmarks
+            for rule in item.applied
+        )
+        return [Table("Rules", ("Benchmark", "Rule", "Status", "With its numbers"), rows)]
+    columns = ("Benchmark", "Why")
+    return [
+        Table(title, columns, _against(report, status))
+        for title, status in (
+            ("Beyond the limits", Status.BREACH),
+            ("Not decided", Status.INSUFFICIENT_EVIDENCE),
+        )
+    ]
 
 
-def _rules(report: GateReport, explain: bool) -> Table:
-    """What was applied. A PASS is shown only where all is explained."""
-    rows = tuple(
-        (item.benchmark, rule.name, rule.status.value, rule.explanation)
+def _against(report: GateReport, status: Status) -> tuple[tuple[str, str], ...]:
+    """The benchmarks of a status that have a difference, each with all that speaks against it."""
+    return tuple(
+        (item.benchmark, "; ".join(_why(item, r) for r in item.applied if r.status != Status.PASS))
         for item in report.benchmarks
-        for rule in item.applied
-        if explain or rule.status is not Status.PASS
+        if item.status is status and item.delta is not None
     )
-    title = "Rules" if explain else "Rules that are not met"
-    return Table(title, ("Benchmark", "Rule", "Status", "With its numbers"), rows)
 
 
-def _suite(suite: Suite | None) -> list[tuple[str, str]]:
+def _suite(suite: Suite | None, scale: Scale) -> list[tuple[str, str]]:
     if suite is None:
         return []
     low, high = suite.any_range
-    d = suite.damage
     count = len(suite.parts)
-    of = f"any of {count} benchmarks" if count > 1 else "the benchmark"
-    rows = [
-        (
-            "chance of a drop beyond the limit",
-            f"{suite.any_beyond:.1%} in {of} ({low:.1%} to {high:.1%} for any dependence)"
-            if count > 1
-            else f"{suite.any_beyond:.1%}",
-        )
-    ]
+    chance = percent(suite.any_beyond)
     if count > 1:
-        text = f"{d.damage:+.4f} [{d.lower:+.4f}, {d.upper:+.4f}], {suite.limit:g} allowed"
+        chance += (
+            f" in any of {count} benchmarks ({percent(low)} to {percent(high)} for any dependence)"
+        )
+    rows = [("chance of a drop beyond the limit", chance)]
+    if count > 1:
+        text = told("", suite.damage, suite.limit, scale)
         uneven = suite.differ is not None and suite.differ <= UNEVEN
-        text += "; the benchmarks did not drop alike" if uneven else ""
-        rows.append(("mean drop", text))
+        rows.append(
+            (
+                "mean over benchmarks",
+                text + ("; the benchmarks did not drop alike" if uneven else ""),
+            )
+        )
     return rows
 
 
@@ -164,17 +269,15 @@ def _chances(suite: Suite | None, explain: bool) -> list[Table]:
     """The chance of each benchmark, and what is assumed."""
     if suite is None or not explain:
         return []
-    rows = tuple((p.benchmark, f"{p.limit:g}", f"{p.beyond:.1%}") for p in suite.parts)
+    rows = tuple((p.benchmark, f"{p.limit:g}", percent(p.beyond)) for p in suite.parts)
     columns = ("Benchmark", "Allowed", "Chance of a larger drop")
     return [Table("Chances", columns, rows, f"assumed: {'; '.join(suite.assumptions)}")]
 
 
-def _note(report: GateReport) -> str:
-    if not report.policy.corrected:
-        return ""
-    return "Breaches are corrected for the number of rules and benchmarks (Holm)."
-
-
 def _warnings(report: GateReport) -> list[str]:
-    own = [f"{item.benchmark}: {text}" for item in report.benchmarks for text in item.warnings]
-    return [*report.warnings, *own]
+    """The same words about several benchmarks are said once."""
+    about: dict[str, list[str]] = {}
+    for item in report.benchmarks:
+        for text in item.warnings:
+            about.setdefault(text, []).append(item.benchmark)
+    return [*report.warnings, *(f"{', '.join(names)}: {text}" for text, names in about.items())]

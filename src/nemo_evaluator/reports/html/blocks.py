@@ -16,7 +16,6 @@ from ..blocks import (
     Figures,
     Forest,
     Histogram,
-    Interval,
     Notices,
     Sample,
     SampleList,
@@ -30,11 +29,11 @@ from ..blocks import (
     shares_text,
 )
 from ..escape import anchor, visible
-from ..tables import html_table, number_columns
+from ..tables import html_table
+from .folding import folded, split
+from .forest import forest_html
 from .page import html_page
 
-LONG = 30
-"""A name of more characters may be broken into lines."""
 _NOTHING = Markup("")
 
 
@@ -126,24 +125,15 @@ def _by_tone(block: Notices) -> dict[Tone, list[str]]:
 def _(block: Table) -> Markup:
     if not block.rows:
         return _NOTHING
-    return html_table(block.columns, block.rows, code=block.code) + _note(block.note)
+    first, rest = split(block.rows, block.fold)
+    table = html_table(block.columns, first, code=block.code)
+    if rest:
+        more = html_table(block.columns, rest, code=block.code)
+        table += folded(more, len(rest))
+    return table + _note(block.note)
 
 
-@block_html.register
-def _(block: Forest) -> Markup:
-    if not block.rows:
-        return _NOTHING
-    ends = [x for row in block.rows for x in (row.lower, row.value, row.upper) if x is not None]
-    ends += [x for x, held in ((block.limit, True), (0.0, block.zero)) if held and x is not None]
-    axis = svg.axis_around(ends, within=block.within)
-    right = number_columns([(row.name, *row.cells) for row in block.rows])[1:]
-    sides = [Markup(' class="number"') if flush else _NOTHING for flush in right]
-    rows = _join(_interval(axis, row, block, sides) for row in block.rows)
-    return (
-        Markup('<div class="wide" tabindex="0"><table class="forest"><thead><tr>{}</tr></thead>')
-        + Markup('<tbody>{}</tbody><tfoot><tr><td></td><td class="plot">{}</td></tr></tfoot>')
-        + Markup("</table></div>{}")
-    ).format(_forest_head(block, sides), rows, svg.scale(axis), _note(block.note))
+block_html.register(Forest, forest_html)
 
 
 @block_html.register
@@ -228,35 +218,6 @@ def _sample(sample: Sample) -> Markup:
     )
     return Markup('<details class="sample"><summary>{}</summary><dl>{}</dl></details>').format(
         sample.head, rows
-    )
-
-
-def _forest_head(block: Forest, sides: list[Markup]) -> Markup:
-    name, *others = block.columns
-    cells = _join(
-        Markup('<th scope="col"{}>{}</th>').format(side, other)
-        for side, other in zip(sides, others, strict=True)
-    )
-    return Markup('<th scope="col">{}</th><th class="plot"></th>{}').format(name, cells)
-
-
-def _interval(axis: svg.Axis, row: Interval, block: Forest, sides: list[Markup]) -> Markup:
-    drawn = svg.interval(
-        axis,
-        row.value,
-        row.lower,
-        row.upper,
-        tone=row.tone.value,
-        limit=block.limit,
-        about=f"{row.name}: {' '.join(row.cells[:2])}",
-    )
-    cells = _join(
-        Markup('<td{} data-name="{}">{}</td>').format(side, name, cell)
-        for side, name, cell in zip(sides, block.columns[1:], row.cells, strict=True)
-    )
-    kind = "long" if len(row.name) > LONG else "short"
-    return Markup('<tr><th scope="row" class="{}">{}</th><td class="plot">{}</td>{}</tr>').format(
-        kind, row.name, drawn, cells
     )
 
 
