@@ -137,7 +137,10 @@ def test_default_directory_is_set_aside_not_mixed(nel: Nel, tmp_path: Path) -> N
     words = ("eval", "run", "--bench", "sample", "--model-url", "simulated", "--max-problems", 5)
     assert nel(*words).returncode == 0
     done = nel(*words)
-    assert done.returncode == 0 and "was renamed to eval_results-" in done.stderr
+    assert (
+        done.returncode == 0
+        and "eval_results holds an earlier run: it was renamed to eval_results-" in done.stderr
+    )
     assert len(list(tmp_path.glob("eval_results*/sample/results.jsonl"))) == 2
 
 

@@ -130,6 +130,7 @@ def test_a_module_and_attribute() -> None:
     [
         ("gsm8", "unknown benchmark 'gsm8' — did you mean gsm8k"),
         ("MMLU-Pro", "did you mean mmlu_pro"),
+        ("nope", "unknown benchmark 'nope' — `nel list benchmarks`"),
         ("zzzzzz", "unknown benchmark 'zzzzzz' — `nel list benchmarks`"),
         ("ftp://x", "unknown scheme ftp://"),
         *((f"{scheme}://x", "is not available in this version") for scheme in SCHEMES),

@@ -115,7 +115,7 @@ def find(name: str) -> list[Found]:
     if (plan := PLANNED.get(name.lower().replace("_", "-"), PLANNED.get(name.lower()))) is not None:
         raise _not_yet(name, plan)
     known = [row[0] for row in list_benchmarks()]
-    close = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    close = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
     suggestion = f"did you mean {' or '.join(close)}? " if close else ""
     raise ConfigError(
         f"unknown benchmark {name!r}",

@@ -60,10 +60,8 @@ def set_aside(directory: Path, say: Say) -> None:
         aside = _free_name(directory, earlier.run_id if earlier is not None else "earlier")
         directory.rename(aside)
     sync_folder(aside.parent)
-    held = (
-        "the earlier run" if earlier is not None else "the folder with results of another program,"
-    )
-    say(f"{held} {directory} was renamed to {aside}")
+    held = "an earlier run" if earlier is not None else "results of another program"
+    say(f"{directory} holds {held}: it was renamed to {aside}")
 
 
 def open_run(

@@ -18,7 +18,8 @@ def session_lines(sessions: Sequence[SessionTotals], limit: int) -> Iterator[str
     total = sum(session.tokens for session in sessions)
     errors = sum(session.errors for session in sessions)
     costs = [session.cost_usd for session in sessions if session.cost_usd is not None]
-    text = f"{len(sessions):,} sessions, {sum(s.calls for s in sessions):,} calls"
+    plural = "s" * (len(sessions) != 1)
+    text = f"{len(sessions):,} session{plural}, {sum(s.calls for s in sessions):,} calls"
     yield f"{text}, {errors:,} failed, {total:,} tokens{_usd(sum(costs) if costs else None)}"
     shown = sorted(sessions, key=lambda session: -session.tokens)[:limit]
     wide = max([12, *(len(one_line(session.name)) for session in shown)])
