@@ -146,6 +146,7 @@ def test_choices_that_do_not_exist_list_those_that_do(load: Any) -> None:
     )
     assert "no config 'mian' — there are 'main', 'socratic'" in config["error"]
     assert "no config given, and there are several — there are 'main'" in none["error"]
+    assert "; write hf://openai/gsm8k?config=NAME&split=" in none["error"]
     assert "no split 'tset' — there are 'train', 'test'" in split["error"]
     assert "there is no revision 'v9'" in revision["error"]
     assert "hf://openai/nosuch: dataset not found — check the id" in name["error"]

@@ -209,8 +209,11 @@ def _choice_error(name: str, config: str | None, split: str, error: ValueError) 
     there_is = f"there are {found[1]}" if found else text[:200]
     if "split" in text.lower():
         what = f"split {split!r}"
+    elif config:
+        what = f"config {config!r}"
     else:
-        what = f"config {config!r}" if config else "config given, and there are several"
+        what = "config given, and there are several"
+        there_is += f"; write hf://{name}?config=NAME&split={split}"
     return ConfigError(f"no {what}", where=f"hf://{name}", hint=there_is)
 
 
