@@ -39,6 +39,9 @@ def works(response: str) -> bool:
 @pytest.mark.parametrize(
     "response",
     [
+        f"<answer>{SOLUTION}\n</answer>",
+        f"<code>\n{SOLUTION}</code>",
+        "The code:\n\n    def add(a, b):\n        return a + b\n\nDone.",
         SOLUTION,
         f"```python\n{SOLUTION}\n```",
         f"```\n{SOLUTION}\n```",

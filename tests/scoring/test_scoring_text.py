@@ -65,6 +65,8 @@ CONTENT = [
     ("–5", "-5", True),
     ("3.14", "314", False),
     ("C++", "C", False),
+    ("A-", "A", False),
+    ("A-.", "a-", True),
     ("C++", "c++", True),
     ("C#", "C", False),
     ("F#", "F", False),

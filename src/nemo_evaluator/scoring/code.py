@@ -240,9 +240,15 @@ def _is_code(text: str) -> bool:
     return any(BEGINS.match(line) for line in text.splitlines()) or "return" in text
 
 
+_TAG = re.compile(
+    r"^[ \t]*</?(?:answer|code|pre|solution|output)>|</?(?:answer|code|pre|solution|output)>[ \t]*$"
+)
+"""Tags around an unfenced program."""
+
+
 def _longest_part(text: str, entry_point: str, reader: Reader) -> Code | None:
     """The longest run of lines that is code and begins like a program; the last of the longest."""
-    lines = text.translate(_INVISIBLE).split("\n")
+    lines = [_TAG.sub("", line) for line in text.translate(_INVISIBLE).split("\n")]
     found = [part for n in reversed(_starts(lines)) if (part := _from(lines, n, reader))]
     defining = [part for part in found if entry_point and reader.defines(part, entry_point)]
     best = max(defining or found, key=len, default=None)
@@ -262,15 +268,18 @@ def _starts(lines: Sequence[str]) -> list[int]:
 
 def _from(lines: Sequence[str], start: int, reader: Reader) -> str | None:
     """The longest program that begins here; most of what follows is prose."""
+    indent = lines[start][: len(lines[start]) - len(lines[start].lstrip())]
     for window in WINDOWS:
         if reader.left <= 0:
             break
         end, size = start, 0
         while end < min(len(lines), start + window) and size + len(lines[end]) < MAX_PROGRAM:
+            if lines[end].strip() and not lines[end].startswith(indent):
+                break  # an indented block ends
             size += len(lines[end]) + 1
             end += 1
         reader.left -= size // 10
-        last = end == len(lines) or window == WINDOWS[-1]
+        last = end < start + window or window == WINDOWS[-1]
         code = _clean("\n".join(lines[start:end]))
         if last or not reader.goes_on(code):
             return _shortened(lines, start, end, reader)

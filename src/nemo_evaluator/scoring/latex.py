@@ -16,6 +16,7 @@ _DROP = re.compile(
     r"(?<!\\)\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|q?quad)(?![a-zA-Z])"
     r"|(?<!\\)\\[,;:!\s]|~|\\\$|€|£|\\hline|\\[hv]space\*?\s*\{[^{}]*\}|\\h?phantom\s*\{[^{}]*\}"
     r"|\\(?:text|page|f)?color(?:box)?\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}|\\displaylimits"
+    r"|\\(?:underline|boldsymbol|bm|uline|mathsf)(?=\s*\{)"
 )
 _DEGREES = re.compile(
     r"\^\s*\{?\s*(?:\\circ|°)\s*\}?|°|\\degrees?(?![a-z])|\\text\{\s*degrees?\s*\}"

@@ -9,7 +9,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_NAMES = r"(?:seed:|mm:)?think|thinking|thoughts?|reasoning|thinking_process"
+_NAMES = (
+    r"(?:seed:|mm:|longcat_)?think|(?:ant)?thinking|thoughts?|reasoning|thinking_process"
+    r"|scratchpad|reflection|inner_monologue"
+)
 _PAIRED = re.compile(
     # <think>, <thinking>, <reasoning>, <seed:think> and relatives, also with attributes
     rf"<(?P<xml>/?)(?:{_NAMES})(?:\s[^<>\n]{{0,80}}=[^<>\n]{{0,80}})?\s{{0,3}}>"
@@ -17,7 +20,10 @@ _PAIRED = re.compile(
     r"|◁(?P<kimi>/?)think▷"
     r"|<\|(?:START|(?P<cohere>END))_THINKING\|>(?:\s{0,9}<\|START_RESPONSE\|>)?"
     r"|<\|(?:begin|(?P<thinker>end))_of_thought\|>(?:\s{0,9}<\|begin_of_solution\|>)?"
-    r"|<\|inner_(?:prefix|(?P<apertus>suffix))\|>",
+    r"|<\|inner_(?:prefix|(?P<apertus>suffix))\|>"
+    r"|<\|(?P<solar>/?)think(?:ing)?\|>"
+    # MedGemma
+    r"|<unused94>(?:thought\b)?|<unused(?P<medgemma>95)>",
     re.IGNORECASE,
 )
 _CHANNEL = re.compile(
@@ -72,7 +78,13 @@ def channels(text: str, end: int) -> list[re.Match[str]]:
     """The marks that begin and end messages on channels."""
     if "<|channel" not in text and "<channel|>" not in text:
         return []
-    return [m for m in _CHANNEL.finditer(text, 0, end) if not quoted(text, *m.span())]
+    return [m for m in _CHANNEL.finditer(text, 0, end) if not _named(text, m)]
+
+
+def _named(text: str, mark: re.Match[str]) -> bool:
+    """Whether a mark of a channel is talked about: in quotes, or ``the <|channel|> token``."""
+    name = mark.start("name")
+    return quoted(text, *mark.span()) or (name >= 0 and _NOUN_START.match(text, name) is not None)
 
 
 class Tag(NamedTuple):
@@ -107,6 +119,8 @@ def _tag(mark: re.Match[str]) -> Tag:
 _LOOK = 200
 _NOUN = r"(?:tag|token|block|element|marker|delimiter|section)s?\b"
 _NOUN_AFTER = re.compile(rf"[`\"'”’]?[ \t]{{1,3}}{_NOUN}", re.IGNORECASE)
+_NOUN_START = re.compile(_NOUN, re.IGNORECASE)
+_SENTENCE_ENDS = re.compile(r"[.,;?!)](?=[\s)]|\Z)")
 _NOUN_BEFORE = re.compile(rf"\b{_NOUN}[ \t]{{1,3}}$", re.IGNORECASE)
 _PAIR_NAMED = re.compile(
     rf"[`\"'”’]?\s{{0,3}}(?:and|or|/|,|\.\.\.|…)\s{{0,3}}[`\"'“‘]?</?(?:{_NAMES})>", re.IGNORECASE
@@ -139,6 +153,8 @@ def _talked_about(text: str, mark: re.Match[str]) -> bool:
     if _NOUN_BEFORE.search(before):
         return True
     closing = any(mark.groups())
+    if closing and before.strip() and _SENTENCE_ENDS.match(text, stop):
+        return before[-1:] in " \t"  # I did not use </think>.
     named = _PAIR_BEFORE.search(before) if closing else _PAIR_NAMED.match(text, stop)
     return named is not None
 

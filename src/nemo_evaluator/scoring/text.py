@@ -21,12 +21,13 @@ _TRIVIA_PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation + "‘’´
 
 _LONE_ARTICLES = re.compile(r"(?<!\S)(?:a|an|the)(?!\S)")
 # What is content and not punctuation: -5, .5, 3.14, 1/2, 3:45, 1,5 (but not 1,500), x<5, a+b, 2*3,
-# C++, F#. A + before a number says nothing.
+# C++, F#, the grade A-. A + before a number says nothing.
 _MARK = re.compile(r"[-+#<>/^=*_.:,]")
 _CONTENT = re.compile(
     r"(?<![\w.])-(?=[$€£]?\.?\d)|(?<=\d)[-.:/](?=\d)|(?<=\d\s)[-*](?=\s\d)|(?<![\w.])\.(?=\d)"
     r"|(?<=\d),(?=\d)(?!\d{3}(?!\d))|(?<=[\w)])[/^](?=[\w(+-])|(?<=[\w)])[<>=]=?(?=[\w(.+-])"
     r"|(?<=[\w)]\s)[<>=]=?(?=\s[\w(.+-])|(?<=[\w+])\+|(?<=\w\s)\+(?=\s\w)|(?<=[a-z])#"
+    r"|(?<=\b[a-f])-(?!\w)"
     r"|(?<=\w)[*_](?=\w)|(?<=\d)\*{2}(?=\d)"
 )
 _SUPERSCRIPT = re.compile(r"(?<=[\w)])[⁰¹²³⁴-⁹⁺⁻]+")
