@@ -1,6 +1,6 @@
 """Whether the intervals cover what they say, the tests err as often as they say, and plans hold.
 
-    python benchmarks/stats_simulation.py [--folds 10000] [--seed 1] [--only coverage,tests,power]
+    python benchmarks/stats_simulation.py [--folds 10000] [--seed 1] [--only mean,scales,ranks]
 
 Problems have difficulties of their own (a beta distribution), each is tried 1, 4 or 8 times, and in
 the clustered rows the problems of a cluster share their difficulty in part. Every fold draws
@@ -25,6 +25,7 @@ from nemo_evaluator.stats.intervals import mean_interval
 from nemo_evaluator.stats.mcnemar_power import power_of_mcnemar, problems_needed_mcnemar
 from nemo_evaluator.stats.paired import paired_difference
 from nemo_evaluator.stats.power import paired_sd, problems_needed
+from nemo_evaluator.stats.ranks import rank_intervals
 from nemo_evaluator.stats.significance import mcnemar, permutation, t_p_value
 
 Array = npt.NDArray[np.float64]
@@ -199,6 +200,108 @@ def print_coverage(
         )
 
 
+@dataclass(frozen=True)
+class Grades:
+    """Rewards on a scale of their own: drawn from ``values`` with ``shares``."""
+
+    name: str
+    values: tuple[float, ...]
+    shares: tuple[float, ...]
+    within: tuple[float, float] | None
+
+    def coverage(self, n: int, folds: int, seed: int = 1) -> Coverage:
+        rng = np.random.default_rng(seed)
+        shares = np.array(self.shares) / sum(self.shares)
+        drawn = rng.choice(self.values, p=shares, size=(folds, n))
+        found = [mean_interval(row, within=self.within) for row in drawn]
+        truth = float(np.array(self.values) @ shares)
+        return _coverage([(i.lower, i.upper) for i in found], truth)
+
+
+ONE_TO_TEN = tuple(float(grade) for grade in range(1, 11))
+SHARES = (5, 10, 10, 20, 25, 20, 10)
+GRADES = (
+    Grades("0-100, of all kinds", (0, 10, 35, 50, 70, 90, 100), SHARES, (0, 100)),
+    Grades("0-100, near the end", (0, 50, 90, 100), (1, 2, 7, 90), (0, 100)),
+    Grades("1-10, peaked at 8", ONE_TO_TEN, (10, 5, 5, 10, 20, 50, 100, 600, 150, 50), (1, 10)),
+    Grades("1-10, 97 % are 8", (1, 8, 9), (2, 97, 1), (1, 10)),
+    Grades("-1 or +1", (-1, 1), (10, 90), (-1, 1)),
+    Grades("-1, 0 or +1", (-1, 0, 1), (5, 85, 10), (-1, 1)),
+    Grades("0.5, and 2 % zeros", (0, 0.5), (2, 98), None),
+    Grades("0.5, and 2 % ones", (1, 0.5), (2, 98), None),
+)
+SIZES: dict[str, list[int]] = {
+    "half of 390 in one of 40": [5] * 39 + [195],
+    "a third of 142 in one of 20": [5] * 19 + [47],
+    "half of 210 in two of 52": [60, 50] + [2] * 50,
+    "100 with a heavy tail": [round(2 + 3 * (100 / i) ** 0.8) for i in range(1, 101)],
+    "30 with a heavy tail": [round(2 + 3 * (30 / i) ** 0.9) for i in range(1, 31)],
+}
+
+
+def uneven_coverage(
+    sizes: list[int], p: float, alike: float, folds: int, seed: int = 1
+) -> Coverage:
+    """Single verdicts; a problem has its cluster's difficulty with the chance ``alike``."""
+    rng = np.random.default_rng(seed)
+    draw = _uneven(sizes, p, alike, rng)
+    labels = np.repeat(np.arange(len(sizes)), sizes).tolist()
+    found = [mean_interval(draw(), labels) for _ in range(folds)]
+    return _coverage([(i.lower, i.upper) for i in found], p)
+
+
+def wrong_places(sizes: list[int], models: int, folds: int, seed: int = 1) -> float:
+    """Share of the places of equally good models that are excluded from another's."""
+    rng = np.random.default_rng(seed)
+    draw = _uneven(sizes, 0.5, 0.8, rng)
+    labels = np.repeat(np.arange(len(sizes)), sizes).tolist()
+    wrong = 0
+    for _ in range(folds):
+        table = np.stack([draw() for _ in range(models)], axis=1)
+        places = rank_intervals(table, labels, resamples=500)
+        wrong += sum(place.low > 1 or place.high < models for place in places)
+    return wrong / folds / models
+
+
+def _uneven(sizes: list[int], p: float, alike: float, rng: Generator) -> Callable[[], Array]:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    a, b = 0.3 * p, 0.3 * (1 - p)
+
+    def draw() -> Array:
+        common = rng.beta(a, b, size=len(sizes))[labels]
+        own = rng.beta(a, b, size=len(labels))
+        chance = np.where(rng.random(len(labels)) < alike, common, own)
+        return (rng.random(len(labels)) < chance).astype(np.float64)
+
+    return draw
+
+
+def print_scales(folds: int, seed: int) -> None:
+    print(f"\nmean_interval, other scales: coverage of 95 % intervals, {folds:,} folds")
+    for grades in GRADES:
+        for n in (50, 100, 200, 1000):
+            got = grades.coverage(n, folds, seed)
+            mark = "" if got.inside >= 0.93 else "  <"
+            print(f"{grades.name:24} n={n:5} {got.inside:6.3f} width {got.width:8.4f}{mark}")
+    print(f"\nmean_interval, uneven clusters, {folds:,} folds")
+    for name, sizes in SIZES.items():
+        for p in (0.2, 0.5, 0.9):
+            for alike in (0.3, 0.6, 0.95):
+                got = uneven_coverage(sizes, p, alike, folds, seed)
+                mark = "" if got.inside >= 0.93 else "  <"
+                print(f"{name:28} p={p} alike={alike:4}: {got.inside:.3f}{mark}", flush=True)
+
+
+def print_ranks(folds: int, seed: int) -> None:
+    print(f"\nPlaces of equal models that are wrongly excluded, stated 5 %, {folds:,} folds")
+    for clusters in (6, 12, 30, 100):
+        for models in (3, 6):
+            rate = wrong_places([10] * clusters, models, folds, seed)
+            print(f"{clusters:4} clusters of 10, {models} models: {rate:.3f}", flush=True)
+    for name, sizes in SIZES.items():
+        print(f"{name}, 4 models: {wrong_places(sizes, 4, folds, seed):.3f}", flush=True)
+
+
 def print_tests(folds: int, seed: int) -> None:
     print(f"\nFalse alarms at a one-sided 5 %, no difference, {folds:,} folds")
     for n in (30, 100, 1000):
@@ -255,7 +358,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folds", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="mean,paired,tests,power")
+    parser.add_argument("--only", default="mean,paired,scales,ranks,tests,power")
     options = parser.parse_args()
     parts = options.only.split(",")
     start = time.perf_counter()
@@ -265,6 +368,10 @@ def main() -> None:
         print_coverage(
             "paired_difference", paired_cases(), paired_coverage, options.folds, options.seed
         )
+    if "scales" in parts:
+        print_scales(options.folds, options.seed)
+    if "ranks" in parts:
+        print_ranks(options.folds, options.seed)
     if "tests" in parts:
         print_tests(options.folds, options.seed)
     if "power" in parts:

@@ -61,6 +61,27 @@ def test_a_leaderboard(tmp_path: Path) -> None:
     assert len(document["candidates"]) == 2
 
 
+def test_a_leaderboard_counts_clusters_and_goes_by_the_metric(tmp_path: Path) -> None:
+    """Two models, each better on whole passages of 50 questions: 8 passages show no order."""
+    moved = [1, 1, 1, 1, 1, 1, 0, 0]
+    names = {i: f"passage {i // 50}" for i in range(400)}
+    one = {i: [float(moved[i // 50] != i % 3)] for i in range(400)}
+    two: dict[int, list[float | None]] = {i: [0.0] for i in range(400)}
+    for i in range(400):
+        two[i] = [float(i % 3 == 0) if moved[i // 50] else 1.0]
+    for clusters, apart in ((names, False), (None, True)):
+        for name, rewards in (("one", one), ("two", two)):
+            write_results(tmp_path / f"{apart}" / name, rewards, clusters=clusters)
+        folder = tmp_path / f"{apart}"
+        board = compare_many(
+            folder / "one", [folder / "two"], CompareOptions(), "holm"
+        ).leaderboard["bench"]
+        assert (board[0].rank_high == 1) is apart
+    lower = CompareOptions(metric="mean_reward", higher_is_better=False)
+    turned = compare_many(folder / "one", [folder / "two"], lower, "holm").leaderboard["bench"]
+    assert [place.name for place in turned] == [place.name for place in reversed(board)]
+
+
 def test_unmatched_benchmarks_are_named(tmp_path: Path) -> None:
     write_results(tmp_path / "base/x", right(0.5, 50, 0), name="x")
     write_results(tmp_path / "base/y", right(0.5, 50, 0), name="y")

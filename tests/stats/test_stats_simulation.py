@@ -86,3 +86,17 @@ def test_power_is_as_promised() -> None:
         assert got == pytest.approx(promised, abs=error)
     for case in simulation.GRADED[1::2]:
         assert simulation.graded_power_achieved(case, FOLDS)[1] == pytest.approx(0.8, abs=error)
+
+
+@pytest.mark.parametrize("grades", simulation.GRADES, ids=lambda grades: grades.name)
+def test_grades_are_covered(grades) -> None:
+    assert grades.coverage(100, FOLDS).inside >= 0.93
+
+
+@pytest.mark.parametrize("name", simulation.SIZES)
+def test_uneven_clusters_are_covered(name: str) -> None:
+    assert simulation.uneven_coverage(simulation.SIZES[name], 0.5, 0.6, 800).inside >= 0.93
+
+
+def test_places_of_equal_models_are_seldom_told_apart() -> None:
+    assert simulation.wrong_places([10] * 12, 4, 150) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 150) / 2

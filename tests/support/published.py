@@ -16,6 +16,7 @@ def write_results(
     name: str = "bench",
     run_id: str = "eval-1",
     categories: Mapping[int, str] | None = None,
+    clusters: Mapping[int, str] | None = None,
     rows: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
     scores: Mapping[str, Any] | None = None,
@@ -35,6 +36,8 @@ def write_results(
                 "metadata": {"category": categories[problem]} if categories else {},
                 "scoring_details": {"error_category": "infra_error"} if reward is None else {},
             }
+            if clusters:
+                row["cluster"] = clusters[problem]
             lines.append({**row, **(rows or {})})
     if results:
         text = "".join(json.dumps(line) + "\n" for line in lines)

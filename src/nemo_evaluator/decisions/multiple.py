@@ -16,8 +16,9 @@ from ..stats.multiple import benjamini_hochberg, holm
 from ..stats.ranks import rank_intervals
 from ..types import Record
 from .compare import Comparison, compare, judged, judged_as_published
+from .metrics import metric_named
 from .options import CompareOptions
-from .pairing import PerProblem, per_problem
+from .pairing import PerProblem, clusters_of, macro_weights, per_problem
 from .sources import Source
 from .verdicts import Shown, Verdict
 
@@ -89,7 +90,7 @@ def compare_all(
         leaderboard={
             benchmark: places
             for benchmark in shared
-            if (places := _leaderboard([(who, s[benchmark]) for who, s in everyone]))
+            if (places := _leaderboard([(who, s[benchmark]) for who, s in everyone], options))
         },
         unmatched=tuple(sorted(all_names - set(shared))),
     )
@@ -136,23 +137,31 @@ def _adjusted(p_values: list[float], correction: Correction) -> list[float]:
     return benjamini_hochberg(p_values) if correction == "bh" else p_values
 
 
-def _leaderboard(runs: Sequence[tuple[str, Source]]) -> tuple[Place, ...]:
-    """Ranks over the problems that all have a verdict on; empty where there are none."""
+def _leaderboard(runs: Sequence[tuple[str, Source]], options: CompareOptions) -> tuple[Place, ...]:
+    """Ranks over the problems that all have a verdict on, the best first whichever way the metric
+    points; the unit is the cluster where there are clusters. Empty where there are no problems."""
+    metric = metric_named(options.metric, higher_is_better=options.higher_is_better)
     sides: list[PerProblem] = []
     for _, source in runs:
         if source.rollouts is None:
             return ()
-        sides.append(per_problem(source.rollouts))
+        side = per_problem(source.rollouts, metric, correct_above=options.correct_above)
+        sides.append(side.known())
     common = sides[0].problems
     for side in sides[1:]:
         common = np.intersect1d(common, side.problems, assume_unique=True)
     if not len(common):
         return ()
     table = np.stack([side.means[np.searchsorted(side.problems, common)] for side in sides], axis=1)
+    rollouts, rows = runs[0][1].rollouts, sides[0].first[np.searchsorted(sides[0].problems, common)]
+    assert rollouts is not None
+    if metric.macro:
+        table = table * macro_weights([rollouts.categories[i] for i in rows.tolist()])[:, None]
+    ranks = rank_intervals(
+        table if metric.higher_is_better else -table, clusters_of(rollouts, rows, common)
+    )
     places = [
         Place(name=name, score=float(mean), rank=rank, rank_low=low, rank_high=high, n=len(common))
-        for (name, _), mean, (rank, low, high) in zip(
-            runs, table.mean(axis=0), rank_intervals(table), strict=True
-        )
+        for (name, _), mean, (rank, low, high) in zip(runs, table.mean(axis=0), ranks, strict=True)
     ]
     return tuple(sorted(places, key=lambda place: (place.rank, place.name)))

@@ -36,6 +36,12 @@ class PerProblem:
     truncated: int
     """Scored rollouts that were cut off."""
 
+    def known(self) -> PerProblem:
+        """The problems whose metric is known: pass@k needs k verdicts."""
+        kept = ~np.isnan(self.means)
+        columns = ("problems", "means", "repeats", "within", "first")
+        return replace(self, **{name: getattr(self, name)[kept] for name in columns})
+
 
 def per_problem(
     rollouts: Rollouts, metric: Metric = MEAN_REWARD, *, correct_above: float = 0.0
@@ -132,7 +138,7 @@ def pair(
         baseline_rows=rows,
         candidate_rows=other.first[j],
         categories=categories,
-        clusters=_clusters(baseline, rows, problems),
+        clusters=clusters_of(baseline, rows, problems),
         weights=macro_weights(categories) if metric.macro else None,
         union=len(np.union1d(baseline.problems, candidate.problems)),
         baseline_side=one,
@@ -170,7 +176,8 @@ def _categories(
     ]
 
 
-def _clusters(rollouts: Rollouts, rows: Ints, problems: Ints) -> list[str] | None:
+def clusters_of(rollouts: Rollouts, rows: Ints, problems: Ints) -> list[str] | None:
+    """The cluster of each problem, of which ``rows`` are rollouts; None where none is named."""
     named = [rollouts.clusters[i] for i in rows.tolist()]
     if all(name is None for name in named):
         return None

@@ -75,6 +75,8 @@ class Standing:
 
     def __init__(self) -> None:
         self.binary = True
+        self.within: tuple[float, float] | None = None
+        """What rewards can be, where the benchmark declares it."""
         self.rollouts = 0
         self._places: dict[int, int] = {}
         self._rewards, self._correct, self._counts = array("d"), array("d"), array("d")
@@ -106,12 +108,16 @@ class Standing:
             return self._found
         import numpy as np
 
+        from ..results.per_problem import outside
+
         sums = np.frombuffer(self._correct if self.binary else self._rewards)
         values = sums / np.frombuffer(self._counts)
         named: list[str] | None = None
         if self._grouped:
             named = [f"#{i}" if name is None else name for i, name in enumerate(self._clusters)]
-        self._found, self._of = mean_interval(values, named), self.rollouts
+        within = None if self.binary or outside(values, self.within) else self.within
+        self._found = mean_interval(values, named, within=within)
+        self._of = self.rollouts
         took = time.monotonic() - started
         self._not_before = started + max(INTERVAL_SECONDS, 20 * took) if self.rollouts > 999 else 0
         return self._found

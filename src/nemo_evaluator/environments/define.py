@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -78,6 +79,10 @@ class Definition:
     """The scorer asks ``sample.judge`` by prompts of its own; a configured rubric is not its."""
     mean_range: tuple[float, float] | None = None
     """Means are clipped to this range, as the benchmark's authors do; single scores are not."""
+    reward_range: tuple[float, float] | None = None
+    """The least and the most a reward can be; intervals lie inside. None: 0 to 1, if all are."""
+    metric_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """The same of further metrics, by name."""
     folder: Path | None = None
     """Where relative dataset paths start."""
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -134,6 +139,8 @@ def benchmark(
     sandbox: SandboxSpec | None = None,
     own_rubric: bool = False,
     mean_range: tuple[float, float] | None = None,
+    reward_range: tuple[float, float] | None = None,
+    metric_ranges: Mapping[str, tuple[float, float]] | None = None,
     **unknown: Any,
 ) -> Callable[[F], F]:
     """Make a scorer a benchmark. May be stacked: one scorer, several benchmarks.
@@ -153,6 +160,9 @@ def benchmark(
         )
     style = _style(template, name)
     _note_unknown(unknown, name)
+    ranges = {metric: checked_range(r, name, metric) for metric, r in (metric_ranges or {}).items()}
+    if reward_range is not None:
+        reward_range = checked_range(reward_range, name, "reward_range")
     if not prompt and seed_fn is None:
         raise ConfigError("needs a prompt or a seed_fn", where=name)
 
@@ -182,6 +192,8 @@ def benchmark(
             sandbox=sandbox,
             own_rubric=own_rubric,
             mean_range=mean_range,
+            reward_range=reward_range,
+            metric_ranges=ranges,
             folder=_folder_of(caller.get("__file__")),
         )
         function.__nel_benchmark__ = definition  # type: ignore[attr-defined]
@@ -189,6 +201,21 @@ def benchmark(
         return function
 
     return decorate
+
+
+def checked_range(given: Any, where: str, what: str) -> tuple[float, float]:
+    """A range of rewards. Raises ConfigError unless it is two numbers, the first the smaller."""
+    try:
+        low, high = (float(end) for end in given)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not -math.inf < low < high < math.inf:
+        raise ConfigError(
+            f"{what} is {given!r}",
+            where=where,
+            hint="give two numbers, as (0, 100)",
+        )
+    return low, high
 
 
 def _note_unknown(unknown: Mapping[str, Any], name: str) -> None:

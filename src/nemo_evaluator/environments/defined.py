@@ -194,6 +194,12 @@ class DefinedEnvironment:
             "extra": {key: str(value) for key, value in d.extra.items()},
             "params": {key: str(value) for key, value in d.given.items()},
             **({"mean_range": list(d.mean_range)} if d.mean_range else {}),
+            **({"reward_range": list(d.reward_range)} if d.reward_range else {}),
+            **(
+                {"metric_ranges": {name: list(ends) for name, ends in d.metric_ranges.items()}}
+                if d.metric_ranges
+                else {}
+            ),
             **({"packages": packages} if (packages := deciding([d.scorer])) else {}),
         }
 

@@ -14,6 +14,7 @@ from ..scoring.packages import deciding
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
 from .contract import VerifyTools
+from .define import checked_range
 from .fingerprint import code_digest, source_of
 from .grading import Grading, attributed
 from .judged import REQUIREMENT, settled
@@ -40,6 +41,8 @@ class EvalEnvironment:
     set ``self._dataset`` to something with a length."""
 
     name: str = ""
+    reward_range: tuple[float, float] | None = None
+    """The least and the most a reward can be; intervals lie inside. None: 0 to 1, if all are."""
     _dataset: Any = None
     requirements: Sequence[str] = ()
     """``judge`` if answers cannot be verified without one: ``verify`` returns a ``VerifyResult``
@@ -182,7 +185,15 @@ class SubclassEnvironment:
             "params": {key: str(value) for key, value in self._params.items()},
             "dataset_rows": self._size,
             **({"packages": packages} if (packages := deciding(_methods(self.inner))) else {}),
+            **self._ranges(),
             **self.inner.identity(),
+        }
+
+    def _ranges(self) -> Mapping[str, Json]:
+        if self.inner.reward_range is None:
+            return {}
+        return {
+            "reward_range": [*checked_range(self.inner.reward_range, self.name, "reward_range")]
         }
 
     async def close(self) -> None:

@@ -36,6 +36,7 @@ from ..results.derive import publish
 from ..results.journal import Errored, Event, ProblemSeeded, Scored, Solved
 from ..results.judgements import judge_totals
 from ..results.layout import JOURNAL, JUDGEMENTS
+from ..results.per_problem import declared_ranges
 from ..results.run_info import (
     RunInfo,
     write_run_info,
@@ -155,6 +156,7 @@ def _tally(job: Job) -> Tally:
         repeats=job.plan.repeats,
         simulated=job.plan.simulated,
     )
+    tally.standing.within = declared_ranges(job.plan.identity).get("mean_reward")
     tally.traffic = job.model.load if job.model is not None else None
     return tally
 

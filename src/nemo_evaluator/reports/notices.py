@@ -71,6 +71,7 @@ def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
     yield from _told(data)
     yield from _coverage(data)
     yield from _answers(data)
+    yield from ((Tone.UNSURE, text) for text in data.warnings)
     gap = _strict_gap(data)
     if gap > STRICT_GAP:
         strict = data.metrics["strict"].value

@@ -57,6 +57,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
                 "score_if_rest_wrong": summary.bound_if_rest_wrong,
                 "score_if_rest_right": summary.bound_if_rest_right,
             },
+            "warnings": list(summary.warnings),
             "truncated": summary.truncated,
             "refused": summary.refused,
             "no_answer": summary.no_answer,

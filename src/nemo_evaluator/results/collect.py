@@ -14,14 +14,12 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from ..stats.intervals import mean_interval
-from ..stats.passk import pass_at_k, pass_hat_k, reported_k
 from ..types import BenchmarkPlan, Failure, Solution, Usage
 from .distribution import Distribution, distribution
 from .journal import Errored, Solved
 from .judgements import JudgeTotals
+from .per_problem import Floats, PerProblem, declared_ranges
 from .repeats import Agreement, Sameness, agreement
 from .result_row import NO_ANSWER
 from .rows import RolloutRecord, extra_metrics, preview
@@ -39,7 +37,6 @@ IDLE_SECONDS = 300.0
 """A longer gap between two events is taken for a pause where the starts were not noted."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
-Floats = npt.NDArray[np.float64]
 V = TypeVar("V")
 
 
@@ -59,6 +56,7 @@ class Collector:
         self._all_binary = True
         self._range: tuple[float, float] | None = plan.identity.get("environment.mean_range")
         """What means are clipped to, where the benchmark says so."""
+        self._ranges = declared_ranges(plan.identity)
         self._judges = JudgeTotals()
         self._repeats = Sameness()
         self._simulated = plan.simulated
@@ -144,6 +142,7 @@ class Collector:
             plan_digest=plan.digest,
             identical_repeats=self._repeats.count(),
             agreement=self._agreement(rewards),
+            warnings=self._warnings(rewards, headline),
             distributions=self._distributions(),
         )
 
@@ -226,15 +225,15 @@ class Collector:
     def _metrics(self, rewards: Floats) -> dict[str, Estimate]:
         if not len(rewards):
             return {}
-        per_problem = _PerProblem(self._problems, self._clusters)
+        per_problem = PerProblem(self._problems, self._clusters)
         metrics: dict[str, Estimate] = {}
         if self._all_binary:
             right = np.frombuffer(self._correct, dtype=np.int8).astype(float)
             metrics |= per_problem.pass_metrics(right, self._plan.repeats)
-        metrics["mean_reward"] = per_problem.mean(rewards)
+        metrics["mean_reward"] = per_problem.mean(rewards, self._ranges.get("mean_reward"))
         for name, values in self._extra.items():
             padded = _padded(values, rewards)
-            estimate = per_problem.mean(padded)
+            estimate = per_problem.mean(padded, self._ranges.get(name))
             if not name.startswith("scorer:"):
                 metrics[name] = estimate
                 continue
@@ -258,10 +257,11 @@ class Collector:
         if not len(rewards):
             return None, None
         total = float(rewards.sum())
-        best = max(1.0, float(rewards.max()))
+        worst, best = self._ranges.get("mean_reward", (0.0, 1.0))
+        worst, best = min(worst, float(rewards.min())), max(best, float(rewards.max()))
         n = self._plan.n_rollouts
         low, high = self._range or (-math.inf, math.inf)
-        wrong, right = total / n, (total + missing * best) / n
+        wrong, right = (total + missing * worst) / n, (total + missing * best) / n
         return min(max(wrong, low), high), min(max(right, low), high)
 
     def _breakdowns(self, rewards: Floats) -> dict[str, dict[str, Estimate]]:
@@ -273,10 +273,19 @@ class Collector:
             for group in sorted(set(column) - {""}):
                 chosen = labels == group
                 clusters = [c for c, keep in zip(self._clusters, chosen, strict=True) if keep]
-                per_problem = _PerProblem(problems[chosen], clusters)
-                groups[group] = _clipped(per_problem.mean(rewards[chosen]), self._range)
+                per_problem = PerProblem(problems[chosen], clusters)
+                found = per_problem.mean(rewards[chosen], self._ranges.get("mean_reward"))
+                groups[group] = _clipped(found, self._range)
             result[name] = groups
         return result
+
+    def _warnings(self, rewards: Floats, headline: str | None) -> tuple[str, ...]:
+        if headline is None:
+            return ()
+        right = np.frombuffer(self._correct, dtype=np.int8).astype(float)
+        within = self._ranges.get("mean_reward") if headline == "mean_reward" else None
+        per_problem = PerProblem(self._problems, self._clusters)
+        return per_problem.warnings(right if headline == "pass@1" else rewards, within)
 
     def _retried_split(self, rewards: Floats) -> dict[str, float | int | None]:
         retried = np.frombuffer(self._retried, dtype=np.int8).astype(bool)
@@ -365,87 +374,6 @@ def _append(column: MutableSequence[V], value: V, filler: V, length: int) -> Non
     while len(column) < length - 1:
         column.append(filler)
     column.append(value)
-
-
-class _PerProblem:
-    """Values of rollouts averaged per problem; intervals over problems or their clusters."""
-
-    def __init__(
-        self, problems: array[int] | npt.NDArray[np.int64], clusters: list[str | None]
-    ) -> None:
-        ids, first, self._codes, self._counts = np.unique(
-            np.asarray(problems), return_index=True, return_inverse=True, return_counts=True
-        )
-        named = [clusters[i] for i in first]
-        self._clusters = (
-            [name if name is not None else f"#{i}" for name, i in zip(named, ids, strict=True)]
-            if any(name is not None for name in named)
-            else None
-        )
-
-    def mean(self, values: Floats) -> Estimate:
-        return self._estimate(self._sums(values) / self._counts)
-
-    def rate(self, above: Floats, below: Floats) -> Estimate | None:
-        """Sum of ``above`` over sum of ``below``; None if nothing bears on it.
-
-        The interval is that of the linearised values R + (a - R·b) / mean(b), whose mean is R
-        (Taylor linearisation of a ratio; Cochran, Sampling Techniques, 1977, 6.3). Problems on
-        which it does not bear are left out. Example: a = 1, 0, 0 and b = 1, 1, 0: 0.5 of n = 2.
-        """
-        a, b = self._sums(above) / self._counts, self._sums(below) / self._counts
-        bears = (a != 0) | (b != 0)
-        if not bears.any() or b.sum() <= 0:
-            return None
-        ratio = float(a.sum() / b.sum())
-        values = ratio + (a[bears] - ratio * b[bears]) / b[bears].mean()
-        if bool((b[bears] == 1.0).all()):
-            values = a[bears]  # a plain share: exact, so that all-or-nothing is seen as such
-        clusters = self._clusters
-        if clusters is not None:
-            clusters = [name for name, keep in zip(clusters, bears, strict=True) if keep]
-        interval = mean_interval(values, clusters)
-        share = bool((above >= 0).all() and (above <= below).all())
-        low, high = (0.0, 1.0) if share else (-math.inf, math.inf)
-        return Estimate(
-            value=ratio,
-            ci_lower=max(low, interval.lower),
-            ci_upper=min(high, interval.upper),
-            n=interval.n,
-            method=interval.method,
-        )
-
-    def pass_metrics(self, right: Floats, repeats: int) -> dict[str, Estimate]:
-        correct = self._sums(right)
-        metrics = {}
-        for k in reported_k(repeats):
-            enough = self._counts >= k
-            if not enough.any():
-                continue
-            pairs = list(zip(self._counts[enough], correct[enough], strict=True))
-            at = np.array([pass_at_k(int(n), int(c), k) for n, c in pairs])
-            metrics[f"pass@{k}"] = self._estimate(at, enough)
-            if k == repeats and k > 1:
-                all_k = np.array([pass_hat_k(int(n), int(c), k) for n, c in pairs])
-                metrics[f"pass^{k}"] = self._estimate(all_k, enough)
-        return metrics
-
-    def _sums(self, values: Floats) -> Floats:
-        sums = np.bincount(self._codes, weights=values, minlength=len(self._counts))
-        return sums.astype(np.float64, copy=False)
-
-    def _estimate(self, values: Floats, chosen: npt.NDArray[np.bool_] | None = None) -> Estimate:
-        clusters = self._clusters
-        if clusters is not None and chosen is not None:
-            clusters = [name for name, keep in zip(clusters, chosen, strict=True) if keep]
-        interval = mean_interval(values, clusters)
-        return Estimate(
-            value=interval.value,
-            ci_lower=interval.lower,
-            ci_upper=interval.upper,
-            n=interval.n,
-            method=interval.method,
-        )
 
 
 def _spread(rewards: Floats) -> Summary | None:

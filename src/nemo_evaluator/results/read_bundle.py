@@ -121,6 +121,8 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
     digest: str | None
     dataset_size: int | None = None
     """Problems of the whole dataset, of which ``n_problems`` were to be evaluated."""
+    warnings: tuple[str, ...] = ()
+    """Why the score's interval may be too narrow."""
     told: float | None = None
     """What the bundle itself gives as the score, where its rows give another."""
 
@@ -221,6 +223,7 @@ def published(document: Any, *, where: str) -> Published:
         config=config,
         identity=_mapping(config.get("identity")),
         digest=_text(known.get("config_hash")),
+        warnings=tuple(text for text in benchmark.get("warnings") or () if isinstance(text, str)),
         dataset_size=_count(config.get("dataset_size"))
         or _count(_mapping(config.get("shuffle")).get("ds_full_size")),
     )

@@ -137,6 +137,8 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     """What repeats agree on; None without repeats."""
     dataset_size: int | None = None
     """Problems of the whole dataset."""
+    warnings: tuple[str, ...] = ()
+    """Why the headline's interval may miss more often than it says."""
     distributions: Mapping[str, Distribution] = {}
     """Distributions of ``latency_ms``, ``ttft_ms`` and ``completion_tokens``, over every answer."""
 
@@ -221,7 +223,8 @@ def headline_line(summary: BenchmarkSummary) -> str:
     if summary.n_scored < summary.n_rollouts:
         line += f", scored {summary.coverage * 100:.1f} %; {summary.bound_if_rest_wrong:.3f} if the"
         line += f" rest is wrong, {summary.bound_if_rest_right:.3f} if right"
-    return line + _marks(summary)
+    doubt = f" ({'; '.join(summary.warnings)})" if summary.warnings else ""
+    return line + _marks(summary) + doubt
 
 
 def _marks(summary: BenchmarkSummary) -> str:

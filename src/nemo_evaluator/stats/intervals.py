@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .student import beta_cdf, beta_quantile, t_quantile
-from .units import cluster_sums, effective_units
+from .units import cluster_sums, corrected_sums, effective_units
 
 Array = npt.NDArray[np.float64]
 
@@ -114,42 +114,116 @@ def t_interval(
 
 
 def mean_interval(
-    values: Array, clusters: Sequence[object] | None = None, *, confidence: float = 0.95
+    values: Array,
+    clusters: Sequence[object] | None = None,
+    *,
+    confidence: float = 0.95,
+    within: tuple[float, float] | None = None,
 ) -> Interval:
     """The mean of per-problem values with an interval. ``values`` must not be empty.
 
-    Single verdicts get Wilson's interval, widened to the mid-p one where that is wider (Wilson
-    alone covers 92 % where few are right). Other values in [0, 1] get Wilson's at the effective
-    sample size p(1-p)/se² (Kish's design effect) with t's quantile, se blended with UNSEEN whole
-    failures; so it stays in [0, 1]. Where all values are alike, as many that are 0 or 1 may be
-    unseen as z²/(n + z²). Values outside [0, 1] get mean ± t·se. Degrees of freedom are
-    Kish's effective number of units, N²/Σm², minus 1. One unit alone says nothing: Wilson with
-    n = 1, or no limits.
+    ``within`` is the least and the most that a value can be: the interval lies inside it and keeps
+    its width at its ends. By default it is (0, 1) where all values are in it, else unknown.
+
+    Single verdicts (all values at the ends) get Wilson's interval, widened to the mid-p one where
+    that is wider (Wilson alone covers 92 % where few are right). Other values get Wilson's at the
+    effective sample size p(1-p)/se² (Kish's design effect) with t's quantile, se blended with
+    UNSEEN whole failures, widened to ``tilted`` where rare values lie far from the others. Where
+    all values are alike, as many as z²/(n + z²) may be otherwise and unseen. Without a range:
+    mean ± t·se, widened to ``tilted``. se² and the degrees of freedom of t allow for unequal
+    clusters (``corrected_sums``). One unit alone says nothing: Wilson with n = 1, or no limits.
+    Raises ValueError for values outside ``within``.
+    Example: [90, 80, 100, 95, 85] within (0, 100): EXAMPLE.
     """
+    if within is None:
+        if not (values.min() >= 0.0 and values.max() <= 1.0):
+            return _unbounded(values, clusters, confidence)
+        return _bounded(values, clusters, confidence)
+    low, high = within
+    slack = 1e-9 * (high - low)
+    if not low < high or values.min() < low - slack or values.max() > high + slack:
+        raise ValueError(f"values of {values.min():g} to {values.max():g} in [{low:g}, {high:g}]")
+    if within == (0.0, 1.0):
+        return _bounded(np.clip(values, 0.0, 1.0), clusters, confidence)
+    scaled = np.clip((values - low) / (high - low), 0.0, 1.0)
+    found = _bounded(scaled, clusters, confidence)
+    lower, upper = (low + end * (high - low) for end in (found.lower, found.upper))
+    return Interval(float(values.mean()), lower, upper, found.n, found.method)
+
+
+def tilted(mean: float, variance: float, third: float, quantile: float) -> tuple[float, float]:
+    """Score interval of a mean whose variance changes with it as in its exponential family.
+
+    All μ with (mean - μ)² ≤ q²·(v + (μ - mean)·κ/v), v and κ the variance and the third cumulant of
+    the mean: under exponential tilting dv/dμ = κ/v (Barndorff-Nielsen & Cox, Asymptotic Techniques,
+    1989, 4.3). Of skewed values it reaches further to the side where the rare ones lie; of rare 0s
+    or 1s it is about Wilson's.
+    Example: 4 of 100 right, v = .04·.96/100, κ = .04·.96·.92/100²: (0.0154, 0.0999), Wilson's is
+    (0.0157, 0.0984), and ±1.96·√v is (0.0016, 0.0784).
+    """
+    if variance <= 0:
+        return mean, mean
+    middle = quantile**2 * third / variance / 2
+    spread = math.sqrt(middle * middle + quantile**2 * variance)
+    return mean + middle - spread, mean + middle + spread
+
+
+def _unbounded(values: Array, clusters: Sequence[object] | None, confidence: float) -> Interval:
     p, n = float(values.mean()), len(values)
-    error, groups = clustered_error(values, clusters)
+    sums = corrected_sums(values - p, clusters)
+    if len(sums) < 2:
+        return Interval(p, -math.inf, math.inf, n, "none (one unit)")
+    squares, cubes = float(sums @ sums) / n**2, float((sums * sums) @ sums) / n**3
     units = effective_units(clusters, n)
-    z = t_quantile(0.5 + confidence / 2, math.inf)
-    alike = float(np.ptp(values)) <= 1e-12 or error <= 1e-12 * abs(p)
-    unseen = z * z / (units + z * z)
-    if not (values.min() >= 0.0 and values.max() <= 1.0):
-        if groups < 2:
-            return Interval(p, -math.inf, math.inf, n, "none (one unit)")
-        half = t_quantile(0.5 + confidence / 2, max(1.0, units - 1)) * error
-        half = max(half, unseen * abs(p)) if alike else half
+    quantile = t_quantile(0.5 + confidence / 2, max(1.0, units - 1))
+    half = quantile * math.sqrt(squares)
+    if _alike(values, p, math.sqrt(squares)):
+        z = t_quantile(0.5 + confidence / 2, math.inf)
+        half = max(half, z * z / (units + z * z) * abs(p))
         return Interval(p, p - half, p + half, n, "t")
-    independent = groups == n
+    lower, upper = tilted(p, squares, cubes, quantile)
+    return Interval(p, min(p - half, lower), max(p + half, upper), n, "t")
+
+
+def _bounded(values: Array, clusters: Sequence[object] | None, confidence: float) -> Interval:
+    """Of values in [0, 1]."""
+    p, n = float(values.mean()), len(values)
+    z = t_quantile(0.5 + confidence / 2, math.inf)
+    sums = corrected_sums(values - p, clusters)
+    independent = len(sums) == n
     if independent and bool(np.isin(values, (0.0, 1.0)).all()):
         return Interval(p, *_share(round(p * n), n, confidence, z), n, "wilson, mid-p")
-    if alike:
-        lower, upper = p * (1 - unseen), p + unseen * (1 - p)
-        return Interval(p, lower, upper, n, "wilson (units)")
-    if groups < 2:
+    error = math.sqrt(float(sums @ sums)) / n
+    units = effective_units(clusters, n)
+    if len(sums) < 2 and np.ptp(values) > 1e-12:
         return Interval(p, *wilson(p, 1, z), n, "wilson (units)")
-    size = _effective_size(p, error, units)
+    if _alike(values, p, error):
+        unseen = z * z / (units + z * z)
+        return Interval(p, p * (1 - unseen), p + unseen * (1 - p), n, "wilson (units)")
     quantile = t_quantile(0.5 + confidence / 2, max(1.0, units - 1))
+    lower, upper = wilson(p, _effective_size(p, error, units), quantile)
+    low, high = _with_unseen(p, sums, n, z)
     name = "wilson (by problem)" if independent else "wilson (clustered)"
-    return Interval(p, *wilson(p, size, quantile), n, name)
+    return Interval(p, max(0.0, min(lower, low)), min(1.0, max(upper, high)), n, name)
+
+
+def _with_unseen(p: float, sums: Array, n: int, quantile: float) -> tuple[float, float]:
+    """``tilted``, as if UNSEEN/(1 + k) of a unit more were at the end of the range, k = (Σs²)²/Σs⁴
+    the number of units that the variance rests on: where it rests on few, rarer and larger
+    deviations may be unseen."""
+    squares, cubes = float(sums @ sums), float((sums * sums) @ sums)
+    k = squares * squares / float((sums * sums) @ (sums * sums))
+    weight = UNSEEN / (1 + k)
+    ends = []
+    for side, end in ((0, -p), (1, 1 - p)):
+        whole = end * n / len(sums)
+        variance = (squares + weight * whole**2) / n**2
+        ends.append(tilted(p, variance, (cubes + weight * whole**3) / n**3, quantile)[side])
+    return ends[0], ends[1]
+
+
+def _alike(values: Array, mean: float, error: float) -> bool:
+    return float(np.ptp(values)) <= 1e-12 or error <= 1e-12 * abs(mean)
 
 
 def within_problem_interval(

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .intervals import UNSEEN, clustered_error
+from .intervals import UNSEEN
 from .student import t_quantile
-from .units import cluster_sums, effective_units
+from .units import cluster_sums, corrected_sums, effective_units
 
 Array = npt.NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def paired_difference(
     """Mean of candidate - baseline over problems, each value a mean over repeats.
 
     Single verdicts (0 or 1) of independent problems get Tango's score interval (1998). All else
-    gets mean ± t(df)·se with the error clustered (Miller 2024), widened where needed to the score
+    gets mean ± t(df)·se, se by cluster (``corrected_sums``), widened where needed to the score
     interval of as many flips of the size seen (``score_limits``): t alone is too narrow where few
     problems changed, and has no width where all differ alike. df is Kish's effective number of
     units, N²/Σm², minus 1. One unit alone: no limits are known.
@@ -63,7 +63,9 @@ def paired_difference(
     differences = _checked(baseline, candidate)
     n = len(differences)
     delta = float(differences.mean())
-    error, units = clustered_error(differences, clusters)
+    residuals = corrected_sums(differences - delta, clusters)
+    units = len(residuals)
+    error = math.sqrt(float(residuals @ residuals)) / n if units > 1 else math.nan
     z = t_quantile(0.5 + confidence / 2, math.inf)
     if clusters is None and _binary(baseline) and _binary(candidate):
         lost, won = int((differences < 0).sum()), int((differences > 0).sum())

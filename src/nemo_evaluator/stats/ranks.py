@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .units import cluster_sums
+from .student import t_quantile
+from .units import corrected_sums, effective_units
 
 Array = npt.NDArray[np.float64]
 
@@ -36,10 +39,12 @@ def rank_intervals(
     """Ranks of the columns of ``scores`` [problems × models], 1 the highest mean, with intervals.
 
     A model ranks below those that are significantly better than it and above those significantly
-    worse; its differences from all others are tested at once, against the largest studentised
-    difference in bootstraps of whole problems (or clusters), so each interval holds the true rank
-    with at least ``confidence`` (Mogstad, Romano, Shaikh & Wilhelm 2024). Equal means share the
-    better rank. One unit tells nothing apart. Raises ValueError without problems or models.
+    worse. The differences of all pairs are tested at once, against the largest studentised
+    difference in bootstraps of whole problems or clusters (Mogstad, Romano, Shaikh & Wilhelm 2024,
+    simultaneous), so that each interval holds the true rank with at least ``confidence``. Errors
+    allow for unequal clusters (``corrected_sums``), and few clusters raise the critical value as
+    they raise t's quantile over the normal one. Equal means share the better rank. One unit tells
+    nothing apart. Raises ValueError without problems or models.
     Example: of three models the first two alike and the third far below: (1, 1, 2), (2, 1, 2),
     (3, 3, 3).
     """
@@ -48,19 +53,26 @@ def rank_intervals(
     models = scores.shape[1]
     means = scores.mean(axis=0)
     ranks = 1 + (means[None, :] > means[:, None] + 1e-12).sum(axis=1)
-    units = scores - means
-    if clusters is not None:
-        units = np.column_stack([cluster_sums(column, clusters) for column in units.T])
+    residuals = scores - means
+    units = np.column_stack([corrected_sums(column, clusters) for column in residuals.T])
     if len(units) < 2:
         return [RankInterval(int(rank), 1, models) for rank in ranks]
     apart = _studentised(means, len(scores), units)
-    critical = np.quantile(_largest(units, resamples, seed), confidence, axis=0)[:, None]
+    df = max(1.0, effective_units(clusters, len(scores)) - 1)
+    critical = _as_t(float(np.quantile(_largest(units, resamples, seed), confidence)), df)
     low = 1 + (apart < -critical).sum(axis=1)
     high = models - (apart > critical).sum(axis=1)
     return [
         RankInterval(int(rank), min(int(rank), int(best)), max(int(rank), int(worst)))
         for rank, best, worst in zip(ranks, low, high, strict=True)
     ]
+
+
+def _as_t(critical: float, df: float) -> float:
+    """The quantile of t at the level at which ``critical`` is one of the normal distribution.
+    Example: 1.96 with 5 degrees of freedom: 2.5706."""
+    level = NormalDist().cdf(critical)
+    return t_quantile(level, df) if 0.5 < level < 1 else math.inf if level >= 1 else critical
 
 
 def _studentised(means: Array, n: int, residuals: Array) -> Array:
@@ -72,7 +84,7 @@ def _studentised(means: Array, n: int, residuals: Array) -> Array:
 
 
 def _largest(residuals: Array, resamples: int, seed: int) -> Array:
-    """[resample, j]: the largest studentised difference of model j from another, of resamples."""
+    """The largest studentised difference of two models, of each resample."""
     generator = np.random.default_rng(seed)
     if len(residuals) > MOST_UNITS:
         order = generator.permutation(len(residuals))
@@ -86,16 +98,16 @@ def _largest(residuals: Array, resamples: int, seed: int) -> Array:
     rows = max(1, 1_000_000 // (models * models + n))
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start)
-        sums = generator.multinomial(n, np.full(n, 1 / n), size=size) @ residuals
-        found.append(np.abs((sums[:, :, None] - sums[:, None, :]) / scale).max(axis=2))
+        drawn = generator.multinomial(n, np.full(n, 1 / n), size=size) - 1.0
+        sums = drawn @ residuals
+        found.append(np.abs((sums[:, :, None] - sums[:, None, :]) / scale).max(axis=(1, 2)))
     return np.concatenate(found)
 
 
 def _errors(residuals: Array) -> Array:
     """Standard error of the sum of each two columns' differences."""
-    n, models = residuals.shape
-    covariance = np.cov(residuals, rowvar=False).reshape(models, models) * n
+    covariance = residuals.T @ residuals
     variances = np.diag(covariance)
     squares = variances[:, None] + variances[None, :] - 2 * covariance
-    squares[squares <= 1e-14 * n] = 0.0
+    squares[squares <= 1e-14 * len(residuals)] = 0.0
     return np.asarray(np.sqrt(squares))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,6 +31,27 @@ def cluster_sums(values: Array, clusters: Sequence[object]) -> Array:
 def cluster_sizes(clusters: Sequence[object], n: int) -> Array:
     """Number of problems in each cluster. Example: a, a, b: [2, 1]."""
     return np.bincount(cluster_codes(clusters, n)).astype(np.float64)
+
+
+def corrected_sums(residuals: Array, clusters: Sequence[object] | None) -> Array:
+    """Sums of residuals of each cluster, enlarged so that Σ s²/N² is a variance without bias.
+
+    A cluster pulls the mean towards itself, so its residuals are too small: the sum is divided by
+    √min(1 - w, 1 - 2w + Σw²), w the cluster's share of all values. The first is the CR2 correction
+    of Bell & McCaffrey (Survey Methodology 28, 2002) for values that are independent, the second
+    the same for values that are alike within a cluster. Where clusters are equal both are Miller's
+    G/(G - 1). One cluster alone: 0.
+    Example: residuals -1, -1, 2 in clusters a, a, b: -2·√4.5, 2·√1.5.
+    """
+    if clusters is None:
+        n = len(residuals)
+        return residuals * math.sqrt(n / (n - 1)) if n > 1 else np.zeros(n)
+    sums = cluster_sums(residuals, clusters)
+    if len(sums) < 2:
+        return np.zeros(len(sums))
+    share = cluster_sizes(clusters, len(residuals)) / len(residuals)
+    kept = np.minimum(1 - share, 1 - 2 * share + float(share @ share))
+    return np.asarray(sums / np.sqrt(kept))
 
 
 def effective_units(clusters: Sequence[object] | None, n: int) -> float:
