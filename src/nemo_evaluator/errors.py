@@ -72,7 +72,7 @@ class _Attributed(NelError):
     ) -> None:
         super().__init__(message)
         self.upstream = upstream
-        """The response that said so, where there was one, for whoever relays it."""
+        """The upstream's response, if there was one, so that a proxy can relay it."""
         self.info = ErrorInfo(
             kind=kind or self.default_kind, message=message, phase=phase, peer=peer, status=status
         )

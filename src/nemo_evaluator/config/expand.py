@@ -33,7 +33,7 @@ class Expansion:
     problems: list[Problem] = field(default_factory=list)
 
     def keep_secrets(self, values: Iterable[str]) -> None:
-        """Remember values, unless they are too short to be told from ordinary text."""
+        """Remember values, unless they are too short to be distinguished from ordinary text."""
         found = [value for value in values if len(value) >= MIN_LENGTH]
         self.secrets.update(found)
         KNOWN.learn(*found)

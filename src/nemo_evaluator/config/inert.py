@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .root import EvalConfig
 
 LIMITS = ("max_input_tokens", "max_output_tokens", "tokenizer")
-"""What agents are told of a model; a benchmark asked directly does not need it."""
+"""Limits of a model that agents are told; a benchmark that asks the model directly does not need
+them."""
 
 
 WORKSPACE = ("capture_cmd", "stateful", "scrub_git_history")

@@ -1,6 +1,6 @@
 """Keeps known secrets out of texts: as they are, in their usual encodings, and cut short.
 
-Secrets belong to the process: whoever learns one tells ``KNOWN``, and every writer (journal,
+Secrets belong to the process: code that reads one adds it to ``KNOWN``, and every writer (journal,
 traffic log, dumps, terminal, the proxy's answers) asks it. A value is looked for in free text only
 where it cannot be an ordinary word; what stands in a secret place (`secrecy`) is masked whatever
 it is.
@@ -184,7 +184,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _is_telling(secret: str) -> bool:
-    """Whether a value can be told from ordinary text."""
+    """Whether a value can be distinguished from ordinary text."""
     if len(secret) < LEAST or secret.lower() in COMMON or len(set(secret)) <= 2:
         return False
     return len(secret) > WORD or not (secret.isalpha() and secret.islower())

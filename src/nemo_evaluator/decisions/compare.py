@@ -74,7 +74,7 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     doubts: tuple[Doubt, ...] = ()
     """What forbids a PASS."""
     uneven: float | None = None
-    """p-value of "all categories changed alike"; None where that cannot be told."""
+    """p-value of "all categories changed alike"; None if it cannot be computed."""
     warnings: tuple[str, ...] = ()
 
 

@@ -22,7 +22,7 @@ SANDBOX_TRIES = 3
 
 
 class Verification:
-    """The verification of one job's answers. ``give_up`` is told if none can be verified."""
+    """The verification of one job's answers. ``give_up`` is called if none can be verified."""
 
     def __init__(
         self,

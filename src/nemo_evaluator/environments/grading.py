@@ -1,4 +1,4 @@
-"""The one way to run a scorer, whoever asks for it: a benchmark, an extra metric, a rescoring.
+"""The one way to run a scorer, for every caller: a benchmark, an extra metric, a rescoring.
 
 Invariant: a scorer sees the same response, target, metadata, config, sandbox and judge wherever it
 is called from, and whatever it raises is one kind of error, attributed to it; never a reward.

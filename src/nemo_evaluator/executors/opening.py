@@ -76,8 +76,8 @@ def open_run(
 ) -> Opened:
     """Claim the directory for this plan, or refuse, and write the documents of the run.
 
-    ``visit`` is told the slug and each event that earlier invocations left. Raises ConfigError, and
-    OSError where the directory cannot be written.
+    ``visit`` is called with the slug and each event that earlier invocations left. Raises
+    ConfigError, and OSError where the directory cannot be written.
     """
     plans = {plan.slug: plan for plan in prepared.plans}
     earlier = plan_of(directory, prepared.plans)

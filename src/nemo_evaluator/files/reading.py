@@ -1,4 +1,4 @@
-"""Reads files that somebody else may have written: only regular files, and never without a bound.
+"""Reads files that another program may have written: only regular files, and never without a bound.
 
 A FIFO, a device, a directory, a document that is too large, too deep or of the wrong shape is one
 ConfigError that names the file. Nothing here follows what a file says to another file.

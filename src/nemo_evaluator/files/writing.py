@@ -1,4 +1,4 @@
-"""Replaces files as a whole: a reader, and whoever comes after a crash, sees the old or the new.
+"""Replaces files as a whole: a reader, also after a crash, sees the old or the new content.
 
 The new content is written under a name of its own in the same folder and renamed. Where it must
 outlive a power failure (``durable``), the file is synced before the rename and the folder after it.

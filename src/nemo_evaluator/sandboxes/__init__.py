@@ -1,6 +1,6 @@
 """Sandboxes: isolated places where untrusted code or an agent runs.
 
-The engines are imported when they are first named: whoever only declares needs pays for nothing.
+The engines are imported when they are first named: code that only declares needs imports none.
 """
 
 from __future__ import annotations

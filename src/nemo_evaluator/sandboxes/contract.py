@@ -1,4 +1,4 @@
-"""The contract between whoever runs untrusted code and the places it may run in.
+"""The contract between code that runs untrusted programs and the sandboxes they run in.
 
 A sandbox is a fresh, isolated place with a working directory, no network unless asked for, and
 hard limits. What the code inside does is always a *result* (`ExecResult`: an exit code, a

@@ -24,7 +24,7 @@ GONE = 10.0
 
 
 def memory_file(data: bytes) -> int:
-    """A file without a name, read from its start by whoever inherits it."""
+    """A file without a name, read from its start by the process that inherits it."""
     fd = os.memfd_create("nel")
     os.write(fd, data)
     os.lseek(fd, 0, os.SEEK_SET)
@@ -49,7 +49,7 @@ def options(words: Sequence[str]) -> int:
 
 
 def status(fd: int) -> dict[str, int]:
-    """What bubblewrap told of itself: one JSON object per line."""
+    """Status lines of bubblewrap: one JSON object per line."""
     told: dict[str, int] = {}
     for line in os.pread(fd, 1 << 14, 0).splitlines():
         told.update(json.loads(line))

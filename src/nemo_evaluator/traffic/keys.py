@@ -1,6 +1,6 @@
-"""API keys that expire: asked of a command or a function, kept for a while, renewed when refused.
+"""API keys that expire: read from a command or a function, kept for a while, renewed when refused.
 
-One question at a time, whoever waits. What it answers is a secret of the process from then on
+One call at a time, however many wait. Its output is a secret of the process from then on
 (`config.scrubber`), and never part of an error text.
 """
 

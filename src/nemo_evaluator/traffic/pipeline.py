@@ -128,7 +128,7 @@ class Pipeline:
         chunks: AsyncGenerator[bytes],
         started: float,
     ) -> AsyncGenerator[bytes]:
-        """The stream on its way to the caller; whatever ends it, ``on_end`` is told once."""
+        """The stream to the caller; however it ends, ``on_end`` is called once."""
         ended: Ended = response
         try:
             passing = relay(chunks, request, response, self.filters(request), started)

@@ -190,7 +190,7 @@ class Border:
             self._reply("error", error, unpacker.objects, known)
 
     def passes_on(self, error: BaseException) -> bool:
-        """Whether an error ends this side instead of being told to the other."""
+        """Whether an error ends this side instead of being sent to the other."""
         return False
 
     def _reply(self, what: str, value: Any, objects: list[Any], known: list[Any]) -> None:

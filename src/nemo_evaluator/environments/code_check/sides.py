@@ -78,7 +78,7 @@ class TestsBorder(Border):
             raise Unpackable(f"the tests hand over a {type(value).__name__}")
 
     def passes_on(self, error: BaseException) -> bool:
-        """What ends the check is not told to the program, which might catch it."""
+        """Errors that end the check are not sent to the program, which might catch them."""
         return not isinstance(error, Exception)
 
     def resolve(self, name: str) -> Any:

@@ -26,7 +26,7 @@ _SHELL = Markup("""<!doctype html>
 
 
 def html_page(title: str, body: Markup) -> str:
-    """A file. ``body`` is markup already; whoever made it has escaped what is in it."""
+    """A page as one file. ``body`` is markup already; its caller has escaped the contents."""
     return str(_SHELL.format(title=title, style=_style(), body=body))
 
 

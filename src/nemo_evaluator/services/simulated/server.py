@@ -80,7 +80,8 @@ async def serving(
 async def serve(
     model: SimulatedModel, *, host: str, port: int, announce: Callable[[str], None]
 ) -> None:
-    """Serve until SIGINT or SIGTERM. ``announce`` is told the base URL once it is up."""
+    """Serve until SIGINT or SIGTERM. ``announce`` is called with the base URL once the server is
+    up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

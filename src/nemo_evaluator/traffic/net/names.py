@@ -1,4 +1,4 @@
-"""Looks up the addresses of one host: one look-up at a time, whoever waits, kept for a while.
+"""Looks up the addresses of one host: one look-up at a time for all callers, kept for a while.
 
 A failed look-up is not kept. An address list that led nowhere is to be forgotten by whoever found
 that out, so that the next connection asks again.

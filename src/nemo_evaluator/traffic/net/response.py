@@ -1,4 +1,4 @@
-"""One response as it arrives: filled by its connection, read by whoever asked.
+"""One response while it arrives: filled by its connection, read by the caller.
 
 It lets go of its connection the moment it is whole, so the next request can have it. One that is
 not read to its end must be closed, and takes its connection with it.

@@ -1,4 +1,4 @@
-"""What a server asks of whoever answers, and what a client may take of it: time and room."""
+"""What a server requires of its application, and how much time and room a client may use."""
 
 from __future__ import annotations
 
