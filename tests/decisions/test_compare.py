@@ -575,8 +575,13 @@ def test_a_macro_metric_weighs_categories_alike() -> None:
 def test_rounding_is_no_gain() -> None:
     one = [{"problem_idx": i, "reward": 0.3} for i in range(200)]
     other = [{"problem_idx": i, "reward": 0.1 + 0.2} for i in range(200)]
-    report = compare_results(one, other)
-    assert report["verdict"] == "PASS" and not any(report["shown"][k] for k in ("worse", "better"))
+    for i in range(100):
+        one[i]["reward"], other[i]["reward"] = 0.0, 0.1 + 0.2 - 0.3
+    for report in (compare_results(one, other), compare_results(other, one)):
+        assert report["verdict"] == "PASS" and report["chance_of_larger_drop"] < 0.01
+        assert report["flip_report"]["changes"] == {"worse": 0, "better": 0, "same": 200}
+        assert report["flip_report"]["contingency"]["both_wrong"] == 100
+        assert not any(report["shown"][event] for event in ("worse", "better"))
 
 
 def test_a_block_needs_the_whole_interval_beyond_the_limit(tmp_path: Path) -> None:

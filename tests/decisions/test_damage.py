@@ -144,6 +144,7 @@ def test_pass_at_k_of_a_problem(name: str, expected: float) -> None:
     ("name", "fields", "expected"),
     [
         ("latency_ms", {"latency_ms": 12.5}, 12.5),
+        ("cost_usd", {"cost_usd": 0.25}, 0.25),
         ("tokens", {"tokens": 7}, 7.0),
         ("truncation_rate", {"truncated": True}, 1.0),
         ("no_answer_rate", {"scoring_details": {"failure": "format_error"}}, 1.0),

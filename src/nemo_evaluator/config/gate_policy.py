@@ -61,8 +61,8 @@ class GateRules(ConfigRecord):
     """The relative rule holds only for baselines below this score."""
     metric: str | None = None
     """What is compared: `mean_reward`, `pass@k`, `pass^k`, `scorer:NAME`, a metric of the
-    benchmark, `truncation_rate`, `no_answer_rate`, `latency_ms`, `tokens`; `macro:` before the
-    name weighs every category alike. A benchmark that decides must name it."""
+    benchmark, `truncation_rate`, `no_answer_rate`, `latency_ms`, `tokens`, `cost_usd`; `macro:`
+    before the name weighs every category alike. A benchmark that decides must name it."""
     direction: Direction = Direction.HIGHER
     """`higher_is_better` or `lower_is_better`; where it is not set, rates of failure, latency and
     tokens are better when lower."""

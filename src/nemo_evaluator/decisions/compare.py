@@ -77,6 +77,13 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     """p-value of "all categories changed alike"; None if it cannot be computed."""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def chance_beyond(self) -> float | None:
+        """Chance that the true drop is larger than allowed (``Damage.chance_beyond``)."""
+        if self.evidence is None:
+            return None
+        return self.evidence.chance_beyond(self.options.max_drop)
+
 
 def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Comparison:
     """Compare. Raises ConfigError if the two are not comparable, unless forced."""

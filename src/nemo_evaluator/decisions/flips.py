@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..types import Json, Record
-from .metrics import correctness
+from .metrics import ROUNDING, correctness
 from .pairing import Pairs
 from .rollouts import Bools, Floats, Ints, Rollouts
 
@@ -79,7 +79,7 @@ def _right(problems: Ints, rollouts: Rollouts, correct_above: float) -> Bools:
     values, above = rollouts.rewards, correct_above
     if not np.isnan(rollouts.correct).all():
         values, above = correctness(rollouts, correct_above=correct_above), 0.0
-    found: Bools = _means(problems, rollouts, values) > above
+    found: Bools = _means(problems, rollouts, values) > above + ROUNDING
     return found
 
 

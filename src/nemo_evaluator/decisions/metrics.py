@@ -23,8 +23,12 @@ from .rollouts import Floats, Rollouts
 REWARD = "mean_reward"
 PASS_1 = "pass@1"
 MACRO = "macro:"
-LOWER_IS_BETTER = ("truncation_rate", "no_answer_rate", "latency_ms", "tokens")
+LOWER_IS_BETTER = (
+    "truncation_rate", "no_answer_rate", "latency_ms", "ttft_ms", "tokens", "cost_usd",
+)  # fmt: skip
 """Metrics of a rollout whose direction is known."""
+ROUNDING = 1e-9
+"""Share of the largest value by which two computations of one reward may differ."""
 _PASS = re.compile(r"pass([@^])(\d+)")
 
 
@@ -85,7 +89,7 @@ def values_of(rollouts: Rollouts, metric: Metric, *, correct_above: float = 0.0)
         raise ConfigError(
             f"metric {metric.name!r} is not in the rows of the results",
             hint="name mean_reward, pass@k, pass^k, scorer:NAME, a metric of the benchmark's own, "
-            "no_answer_rate, truncation_rate, latency_ms or tokens",
+            "no_answer_rate, truncation_rate, latency_ms, tokens or cost_usd",
         )
     return values
 
@@ -93,7 +97,9 @@ def values_of(rollouts: Rollouts, metric: Metric, *, correct_above: float = 0.0)
 def correctness(rollouts: Rollouts, *, correct_above: float = 0.0) -> Floats:
     """1 right, 0 wrong, NaN without a verdict: by what the run says, else by the reward."""
     by_reward = np.where(
-        np.isnan(rollouts.rewards), np.nan, (rollouts.rewards > correct_above).astype(np.float64)
+        np.isnan(rollouts.rewards),
+        np.nan,
+        (rollouts.rewards > correct_above + ROUNDING).astype(np.float64),
     )
     told = np.where(np.isnan(rollouts.rewards), np.nan, rollouts.correct)
     return np.where(np.isnan(told), by_reward, told)

@@ -10,11 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import ConfigError
-from .metrics import MEAN_REWARD, Metric, of_problems, values_of
+from .metrics import MEAN_REWARD, ROUNDING, Metric, of_problems, values_of
 from .rollouts import Bools, Floats, Ints, Rollouts
-
-ROUNDING = 1e-9
-"""Share of a value by which two computations of one reward may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +159,10 @@ def _sums(codes: Ints, values: Floats, size: int) -> Floats:
 
 def _tied(baseline: Floats, candidate: Floats) -> Floats:
     """The candidate's values, those of the baseline where the two differ by rounding alone:
-    0.1 + 0.2 is no gain over 0.3."""
-    same = np.isclose(candidate, baseline, rtol=ROUNDING, atol=0.0)
+    0.1 + 0.2 is no gain over 0.3, nor 0.1 + 0.2 - 0.3 over 0 where other values are of such size.
+    """
+    largest = float(np.abs(np.concatenate([baseline, candidate])).max(initial=0.0))
+    same = np.isclose(candidate, baseline, rtol=ROUNDING, atol=ROUNDING * largest)
     return np.where(same, baseline, candidate)
 
 

@@ -222,7 +222,9 @@ def _facts(c: Comparison) -> list[tuple[str, str]]:
     if c.options.metric != REWARD or not c.higher_is_better:
         way = "higher" if c.higher_is_better else "lower"
         rows.append(("metric", f"{c.options.metric}, {way} is better"))
-    rows.append(("max drop", f"{c.options.max_drop:g}"))
+    chance = c.chance_beyond
+    larger = "" if chance is None else f", a larger drop has a chance of {chance:.1%}"
+    rows.append(("max drop", f"{c.options.max_drop:g}{larger}"))
     return rows
 
 

@@ -55,6 +55,8 @@ class ResultRow(Record, frozen=True, kw_only=True):
     finish_reason: str | None
     truncated: bool
     ttft_ms: float | None = None
+    cost_usd: float | None = None
+    """What the answer cost, where prices are known."""
     reasoning: str | None = None
     response_source: str | None = None
     cluster: str | None = None
@@ -213,6 +215,7 @@ def row_from(row: Mapping[str, Any]) -> ResultRow:
         finish_reason=_text(row.get("finish_reason")),
         truncated=row.get("truncated") is True,
         ttft_ms=_number(row.get("ttft_ms")),
+        cost_usd=_number(row.get("cost_usd")),
         reasoning=_text(row.get("reasoning")),
         cluster=_text(row.get("cluster")),
         scorer_rewards={str(k): n for k, v in rewards.items() if (n := _number(v)) is not None},

@@ -98,6 +98,7 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
         finish_reason=solution.finish_reason if solution else None,
         truncated=record.truncated,
         ttft_ms=solution.ttft_ms if solution else None,
+        cost_usd=solution.cost_usd if solution else None,
         reasoning=(solution.reasoning or None) if solution else None,
         response_source=source if source != "content" else None,
         cluster=problem.cluster if problem else None,
