@@ -12,13 +12,16 @@ import pytest
 from nemo_evaluator import (
     ConfigError,
     EvalEnvironment,
+    ScorerInput,
     SeedResult,
     VerifyResult,
+    benchmark,
     evaluate_async,
     get_environment,
     list_environments,
     load_benchmark_file,
     register,
+    scorer,
 )
 
 FILE = """
@@ -128,3 +131,27 @@ async def test_a_class_with_a_dataset_runs(tmp_path: Path) -> None:
         bench=str(tmp_path / "bench.py"), model_url="simulated", output_dir=tmp_path / "out"
     )
     assert result.exit_code == 0 and result.summary.benchmarks[0].n_scored == 3
+
+
+async def test_what_a_script_decorates_is_known_by_its_name(tmp_path: Path) -> None:
+    @benchmark(name="of_a_script", dataset=lambda: [{"q": "a", "target": "a"}], prompt="{q}")
+    @scorer
+    def of_a_script(sample: ScorerInput) -> bool:
+        return sample.target == "a"
+
+    assert "of_a_script" in list_environments()
+    environment = get_environment("of_a_script")
+    assert len(environment) == 1 and (await environment.seed(0)).prompt == "a"
+    result = await evaluate_async(
+        bench="of_a_script", model_url="simulated", output_dir=tmp_path / "o"
+    )
+    assert result.summary.benchmarks[0].metrics["pass@1"].value == 1.0
+
+
+def test_methods_that_are_not_called_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    @register("with_batch")
+    class WithBatch(EvalEnvironment):
+        async def run_batch(self, solver: Any, config: Any = None) -> None: ...
+
+    get_environment("with_batch")
+    assert caplog.messages == ["with_batch: run_batch() is not called by this version"]

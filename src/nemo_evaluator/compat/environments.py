@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..environments.contract import Environment, VerifyTools
-from ..environments.define import Definition, benchmark, scorer
+from ..environments.define import DEFINED, Definition, benchmark, scorer
 from ..environments.grading import Grading
 from ..environments.registry import Found, benchmarks_of_file, find, list_benchmarks, open_found
 from ..environments.seeds import SeedResult
@@ -33,12 +33,14 @@ __all__ = [
 ]
 
 _LOADED: dict[str, Found] = {}
-"""Benchmarks of files that were loaded, by name."""
+"""Benchmarks of files that were loaded, by name: these come before built-in ones."""
 
 
 def list_environments() -> list[str]:
-    """Names that ``get_environment`` knows: built in, installed, registered, loaded from files."""
-    return sorted({*(name for name, _ in list_benchmarks()), *REGISTERED, *_LOADED})
+    """Names that ``get_environment`` knows: built in, installed, defined in this process."""
+    decorated = (found.name for module in DEFINED.values() for found in module)
+    listed = (name for name, _ in list_benchmarks())
+    return sorted({*listed, *REGISTERED, *decorated, *_LOADED})
 
 
 def load_benchmark_file(path: str | Path) -> list[str]:

@@ -107,6 +107,12 @@ DEFINED: dict[str, list[Definition]] = {}
 """Benchmarks by the module that defines them."""
 
 
+def defined(name: str) -> Definition | None:
+    """The newest benchmark of this name that was decorated in this process."""
+    every = [definition for module in DEFINED.values() for definition in module]
+    return next((found for found in reversed(every) if found.name == name), None)
+
+
 def scorer(function: F) -> F:
     """Mark a function (sync or async) as a scorer: it takes a ``ScorerInput`` and returns a dict
     with ``correct`` or ``reward`` (and ``extracted``, further details), a bool, or a number."""

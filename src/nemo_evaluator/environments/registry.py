@@ -21,7 +21,7 @@ from ..aliases import attributes
 from ..errors import ConfigError
 from ..plugins import installed
 from .contract import Environment
-from .define import DEFINED, Definition
+from .define import DEFINED, Definition, defined
 from .defined import DefinedEnvironment
 from .subclass import REGISTERED, EvalEnvironment, construct
 from .tables import is_table, table_benchmark
@@ -106,8 +106,8 @@ def find(name: str) -> list[Found]:
         return _in_module(import_module(f"nemo_evaluator.benchmarks.{name}"), name, name)
     for entry in installed(GROUP, name):
         return _as_found(_loaded(entry.load, name, entry.value), name)
-    if name in REGISTERED:
-        return [REGISTERED[name]]
+    if (own := REGISTERED.get(name) or defined(name)) is not None:
+        return [own]
     module, separator, attribute = name.partition(":")
     if separator and module and attribute:
         loaded = _loaded(lambda: getattr(import_module(module), attribute), name, name)

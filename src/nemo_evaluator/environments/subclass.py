@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,9 @@ from .uses import verify_uses_sandbox
 from .verdicts import in_view_of, to_reward
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+_OF_OTHERS = ("run_batch", "image_build_requests", "sandbox_specs")
+"""Methods that the known system calls and this version does not."""
 
 
 @dataclass(slots=True)
@@ -123,6 +127,8 @@ class SubclassEnvironment:
     def __init__(self, inner: EvalEnvironment, params: Mapping[str, Any]) -> None:
         self.inner, self._params = inner, params
         self.name = inner.name or type(inner).__name__
+        for unused in (name for name in _OF_OTHERS if hasattr(inner, name)):
+            _LOG.warning("%s: %s() is not called by this version", self.name, unused)
         self.grading = Grading(self.name)
         """What scorers of its answers are given that are not its own ``verify``."""
         self.sandbox = SandboxSpec() if verify_uses_sandbox(type(inner).verify) else None
