@@ -132,3 +132,12 @@ def test_what_cannot_start_raises(tmp_path: Path) -> None:
         evaluate(bench="sample", model_url="simulated", repeets=2)
     with pytest.raises(ConfigError, match="holds no run"):
         load_run(tmp_path)
+
+
+async def test_a_notebook_is_told_what_to_await(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"event loop is running here .* — await evaluate_async"):
+        evaluate(bench="sample", model_url="simulated", output_dir=tmp_path / "o")
+    result = await evaluate_async(
+        bench="sample", model_url="simulated", max_problems=2, output_dir=tmp_path / "o"
+    )
+    assert result.exit_code == 0

@@ -31,8 +31,9 @@ def need_descriptors(count: int) -> None:
 
 def run_blocking(main: Coroutine[Any, Any, T]) -> T:
     """Run to completion in a fresh event loop. Raises ConfigError where the system's limits do not
-    allow one."""
+    allow one, and inside another loop."""
     try:
+        _need_no_loop()
         need_descriptors(LOOP_DESCRIPTORS)
     except ConfigError:
         main.close()
@@ -45,6 +46,19 @@ def run_blocking(main: Coroutine[Any, Any, T]) -> T:
         return _run(main)
     finally:
         gc.set_threshold(*thresholds)
+
+
+def _need_no_loop() -> None:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise ConfigError(
+        "an event loop is running here (a notebook has one), so nothing can wait for another",
+        hint="await evaluate_async(...) in the place of evaluate(...)",
+    )
 
 
 def _run(main: Coroutine[Any, Any, T]) -> T:
