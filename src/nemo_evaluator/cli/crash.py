@@ -30,9 +30,11 @@ TO_FIX = {
 """Errors of the system that tell of a disk, a right or a limit, not of a bug."""
 
 
-def as_user_error(error: OSError) -> ConfigError | None:
+def as_user_error(error: BaseException) -> ConfigError | None:
     """The message where the system says what is wrong; None where it may be a bug."""
-    if error.errno not in TO_FIX:
+    if isinstance(error, MemoryError):
+        return ConfigError("out of memory", hint="lower --max-concurrent, or raise the limit")
+    if not isinstance(error, OSError) or error.errno not in TO_FIX:
         return None
     where = str(error.filename) if error.filename is not None else None
     hint = None
@@ -43,7 +45,8 @@ def as_user_error(error: OSError) -> ConfigError | None:
 
 def report(error: BaseException) -> str:
     """Write the traceback into a file; the line for the user."""
-    what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    said = f": {error}" if str(error) else ""
+    what = " ".join(f"{type(error).__name__}{said}".split())[:300]
     told = f"error: {_clean(what)}: this is a bug in nel, please report it"
     try:
         fd, name = tempfile.mkstemp(prefix="nel-bug-", suffix=".log")

@@ -93,7 +93,7 @@ def _ended(run: Callable[[], int], signals: Signals) -> int:
 def _unexpected(error: BaseException) -> int:
     from .crash import as_user_error, report
 
-    known = as_user_error(error) if isinstance(error, OSError) else None
+    known = as_user_error(error)
     _say(f"error: {known}" if known is not None else report(error))
     return ExitCode.USER_ERROR if known is not None else ExitCode.BUG
 

@@ -141,12 +141,26 @@ def scrubber_of(secrets: frozenset[str], mask: str = MASK) -> Scrubber:
 
 def encoded(value: Any, encode: Callable[[Any], bytes]) -> bytes:
     """A value as JSON without the secrets this process knows."""
-    data = encode(value)
-    if KNOWN.touches(data):
-        import msgspec  # `nel --help` has no use for it
+    import msgspec  # `nel --help` has no use for it
 
+    try:
+        data = encode(value)
+    except UnicodeEncodeError:
+        data = encode(_encodable(msgspec.to_builtins(value, enc_hook=str)))
+    if KNOWN.touches(data):
         data = encode(KNOWN.json(msgspec.json.decode(data)))
     return data
+
+
+def _encodable(value: Any) -> Any:
+    """JSON whose texts have no halves of characters: user code may have cut them."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encodable(part) for part in value]
+    return value
 
 
 def encodings(secret: str) -> Iterator[str]:

@@ -5,8 +5,9 @@ Invariant: what the calls of the session used is counted, whatever becomes of th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import msgspec
 
+from ..environments.user_code import contained
 from ..errors import ModelError, RunBudgetExceeded
 from ..solvers.contract import SolveTools
 from ..traffic.types import CallContext
@@ -61,7 +62,7 @@ class Attempts:
             self._recorder.attempted(work, work.spent)
         return solution
 
-    def _asked(self, work: Work, activity: Activity) -> Awaitable[Solution]:
+    async def _asked(self, work: Work, activity: Activity) -> Solution:
         job, key = self._job, work.key
         context = CallContext(
             session=self._session(work),
@@ -73,7 +74,20 @@ class Attempts:
             on_wait=activity.on_wait,
             on_hold=activity.on_hold,
         )
-        return job.solver.solve(work.problem, SolveTools(job.model, context))
+        with contained("the solver"):
+            solution = await job.solver.solve(work.problem, SolveTools(job.model, context))
+        return checked(solution)
 
     def _session(self, work: Work) -> str:
         return f"{self._job.plan.slug}/{work.key.problem_idx}/{work.key.repeat}"
+
+
+def checked(solution: object) -> Solution:
+    """What a solver returned, if it can be journaled and read again. Raises TypeError."""
+    if not isinstance(solution, Solution):
+        raise TypeError(f"a solver returns a Solution, not {solution!r:.80}")
+    try:
+        msgspec.convert(msgspec.to_builtins(solution, enc_hook=str), Solution)
+    except ValueError as error:
+        raise TypeError(f"the solver returned a wrong Solution: {error}") from None
+    return solution

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..environments.contract import Environment
+from ..environments.user_code import contained
 from ..errors import ConfigError
 from ..results.journal import Errored, JournalIndex, ProblemSeeded, Solved
 from ..results.journal_reader import JournalReader
@@ -83,7 +84,8 @@ class Backlog:
         known_at = self._index.problems.get(idx)
         if known_at is not None and not open_keys:
             return
-        problem = await self._environment.seed(idx)
+        with contained("the benchmark"):
+            problem = await self._environment.seed(idx)
         if known_at is None:
             self._seeded(journal_form(problem))
         else:

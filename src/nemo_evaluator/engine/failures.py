@@ -39,7 +39,8 @@ def info_of(error: Exception, phase: Phase) -> ErrorInfo:
 
 def described(error: Exception) -> str:
     """The last line of a traceback, with the place: ``TypeError: no (agent.py:12)``."""
-    return f"{type(error).__name__}: {error}{raised_at(error)}"
+    said = f": {error}" if str(error) else ""
+    return f"{type(error).__name__}{said}{raised_at(error)}"
 
 
 def interrupted() -> ErrorInfo:

@@ -5,7 +5,8 @@ A ConfigError here costs nothing. Datasets are loaded one after the other, in th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..config.services import ApiService, Service, SimulatedService
 from ..environments.contract import Environment
 from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
+from ..environments.user_code import contained
 from ..errors import ConfigError
 from ..judging.opening import Bench, Served, open_metrics, services_of
 from ..judging.sitting import Court
@@ -33,11 +35,14 @@ from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
 from ..traffic.urls import base_url, is_reward_url, split_credentials
 from ..types import BenchmarkPlan, Json, Problem, Solution
+from .failures import described
 from .job import Job
 from .plan import digest, plan_benchmark
 from .sandboxing import open_sandboxes
 from .scorers import with_metrics
 from .shards import RANGE, Shard
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +198,13 @@ async def _open_job(
     stack: AsyncExitStack,
 ) -> Job:
     environment, solver = posed
-    stack.push_async_callback(solver.close)
+    stack.push_async_callback(_close, "solver", solver.close)
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in jobs})
     bench = _open_bench(benchmark, environment, loaded.config, models, solver)
     court = Court(directory / unique) if bench.services else None
     environment = with_metrics(environment, benchmark.scoring, bench, court)
-    stack.push_async_callback(environment.close)
+    stack.push_async_callback(_close, "benchmark", environment.close)
     await environment.prepare()
     service = _service_name(benchmark)
     model = models[service] if service is not None else None
@@ -243,6 +248,15 @@ async def _open_job(
         verify_timeout=benchmark.verify_timeout,
         max_system_retries=max(1, benchmark.max_system_retries),
     )
+
+
+async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:
+    """Close what the user may have written; a failure there costs no results."""
+    try:
+        with contained(f"the {what}"):
+            await close()
+    except Exception as error:
+        log.warning("the %s could not be closed: %s", what, described(error))
 
 
 def _open_bench(

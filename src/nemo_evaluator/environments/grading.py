@@ -21,6 +21,7 @@ from ..types import Json, Problem, Score, Solution
 from .contract import VerifyTools
 from .judged import settled
 from .pace import Pace
+from .user_code import contained
 from .verdicts import in_view_of, scorer_failed, to_score
 
 LONG = 50_000
@@ -119,7 +120,8 @@ def attributed(name: str, idx: int) -> Iterator[None]:
     An error of infrastructure (a sandbox, a judge) and a limit that was reached stay what they are.
     """
     try:
-        yield
+        with contained("the scorer"):
+            yield
     except (InfraError, BudgetExceeded):
         raise
     except Exception as error:
