@@ -1,4 +1,4 @@
-"""Keys that expire: asked of a command or a function, renewed once when refused, never shown."""
+"""Keys that expire: read from a command or a function, renewed once when refused, never shown."""
 
 from __future__ import annotations
 
