@@ -132,3 +132,37 @@ def calibrate(
     if not passed:
         sys.exit(1)
     sys.exit(3 if found.agreement.unjudged else 0)
+
+
+@group.command()
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--pairs",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="JSON lines or CSV: first, second, winner, problem.",
+)
+@click.option("--metric", help="Which pairwise_judge metric of the runs, if there are several.")
+@click.option(
+    "--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown", "html"])
+)
+def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fmt: str) -> None:
+    """Rate several models that a judge compared two at a time: Bradley-Terry with ties, intervals
+    by bootstrap over problems, and the judge's bias for the answer shown first.
+
+    RUNS are results with a pairwise_judge metric; all models that were compared with a common
+    baseline are rated together.
+    """
+    import msgspec
+
+    from ..executors.rank import rank_models
+    from ..reports.formats import in_format
+    from ..reports.ranking import ranking_report
+
+    if not runs and not pairs:
+        raise click.UsageError("give results of runs, or --pairs")
+    found = rank_models(runs, pairs, metric=metric)
+    if fmt == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        click.echo(in_format(ranking_report(found), fmt), nl=False)

@@ -64,18 +64,18 @@ class LabelFile:
 
 def read_labels(path: Path) -> LabelFile:
     """Read a file. Raises ConfigError naming the line that is not as it must be."""
-    records = list(_records(path))
-    if not records:
+    found = list(records(path))
+    if not found:
         raise ConfigError("holds no labels", where=str(path))
-    pairs = "a" in records[0][1] or "b" in records[0][1]
+    pairs = "a" in found[0][1] or "b" in found[0][1]
     needed = ("a", "b", "label") if pairs else ("response", "label")
-    for number, record in records:
+    for number, record in found:
         missing = [name for name in needed if record.get(name) is None]
         if not missing and not str(record["label"]).strip():
             missing = ["label"]
         if missing:
             raise _incomplete(missing, f"{path}:{number}")
-    values = [_plain(record["label"]) for _, record in records]
+    values = [_plain(record["label"]) for _, record in found]
     kind = "pairs" if pairs else _kind(values)
     rows = tuple(
         Row(
@@ -86,7 +86,7 @@ def read_labels(path: Path) -> LabelFile:
             line=number,
             columns={name: record[name] for name in record if name not in needed},
         )
-        for (number, record), value in zip(records, values, strict=True)
+        for (number, record), value in zip(found, values, strict=True)
     )
     if kind == "words" and len({row.label for row in rows}) > MOST_WORDS:
         raise ConfigError(
@@ -105,7 +105,8 @@ def _incomplete(missing: list[str], where: str) -> ConfigError:
     )
 
 
-def _records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """The rows of a CSV or JSON lines file with the number of their line. Raises ConfigError."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
