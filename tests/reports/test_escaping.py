@@ -136,3 +136,11 @@ def test_columns_of_numbers_stand_to_the_right() -> None:
 
 def test_anchors() -> None:
     assert anchor("GSM8K: by level") == "gsm8k-by-level" and anchor("数学") == "part"
+
+
+def test_words_of_a_model_stand_under_their_name_even_if_they_are_numbers() -> None:
+    columns, rows = ("Problem", "Score", "Expected"), [("a", "0.5", "42"), ("b", "0.7", "7")]
+    page = html_table(columns, rows, code=(2,))
+    assert '<th scope="col" class="number">Score</th>' in page
+    assert '<th scope="col">Expected</th>' in page
+    assert list(markdown_table(columns, rows, code=(2,)))[1] == "| --- | ---: | --- |"

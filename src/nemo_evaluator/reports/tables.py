@@ -33,6 +33,12 @@ def number_columns(rows: Sequence[Row]) -> list[bool]:
     ]
 
 
+def _flush_right(columns: Row, rows: Sequence[Row], code: Collection[int]) -> list[bool]:
+    """Which columns stand at the right, their names included: numbers that are no model's words."""
+    numbers = number_columns(rows) or [False] * len(columns)
+    return [number and i not in code for i, number in enumerate(numbers)]
+
+
 def text_table(columns: Row, rows: Sequence[Row], *, gap: str = "  ") -> Iterator[str]:
     """Aligned lines for a terminal."""
     cells = [[one_line(cell) for cell in row] for row in (columns, *rows)]
@@ -49,7 +55,7 @@ def markdown_table(
     columns: Row, rows: Sequence[Row], *, code: Collection[int] = ()
 ) -> Iterator[str]:
     """Lines of a GitHub table; the columns in ``code`` hold words of a model."""
-    right = number_columns(rows) or [False] * len(columns)
+    right = _flush_right(columns, rows, code)
     kinds: list[Callable[[str], str]] = [
         markdown_code if i in code else markdown for i in range(len(columns))
     ]
@@ -84,7 +90,7 @@ def csv_table(columns: Row, rows: Sequence[Sequence[str | float | int | bool | N
 def html_table(columns: Row, rows: Sequence[Row], *, code: Collection[int] = ()) -> Markup:
     """A table in a box of its own. Where the page is narrow, the box scrolls; a table of many
     columns becomes a list of cells under the name of its row."""
-    right = number_columns(rows) or [False] * len(columns)
+    right = _flush_right(columns, rows, code)
     head = Markup("").join(
         Markup('<th scope="col"{}>{}</th>').format(_class(name, flush), name)
         for name, flush in zip(columns, right, strict=True)
