@@ -1,6 +1,6 @@
 """Around code of the user (solvers, scorers): it can fail a rollout, but not end the program.
 
-Invariant: a ``sys.exit()``, or a cancellation that nobody asked for, is an error of that code like
+Invariant: a ``sys.exit()``, or an unrequested cancellation, is an error of that code like
 any other; only a real cancellation and Ctrl-C pass.
 """
 
