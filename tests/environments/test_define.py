@@ -101,15 +101,11 @@ async def test_a_seed_function_writes_the_problem(environment: Any) -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    [
-        {"sandbox_spec": {"image": "x"}},
-        {"verify_sandbox_spec": {"image": "x"}},
-        {"capture_cmd": "git diff"},
-    ],
+    [{"sandbox_spec": {"image": "x"}}, {"verify_sandbox_spec": {"image": "x"}}],
 )
 async def test_a_sandbox_is_refused(environment: Any, asked: Mapping[str, Any]) -> None:
     tried = environment(seed_fn=lambda row, idx: SeedResult(prompt="?", **asked))
-    with pytest.raises(ConfigError, match=r"tried, row 0: the problem needs a sandbox"):
+    with pytest.raises(ConfigError, match=r"tried, row 0: a sandbox of a problem's own is not"):
         await seeded(tried)
 
 
@@ -264,6 +260,19 @@ def raising(sample: Any) -> bool:
 
 async def raising_later(sample: Any) -> bool:
     raise RuntimeError("no such column")
+
+
+def not_awaiting(sample: Any) -> bool:
+    verdict = asynchronous(sample)
+    try:
+        return bool(verdict["correct"])
+    finally:
+        verdict.close()
+
+
+async def test_a_forgotten_await_is_explained(environment: Any) -> None:
+    with pytest.raises(InfraError, match="await what is asynchronous"):
+        await graded(environment(not_awaiting), "4")
 
 
 @pytest.mark.parametrize(

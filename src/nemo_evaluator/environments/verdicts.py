@@ -95,6 +95,8 @@ def in_view_of(shown: Visible, solution: Solution, score: Score) -> Score:
 def scorer_failed(name: str, idx: int, error: Exception) -> InfraError:
     """The error of a scorer, attributed: its name, the problem, and the line that raised."""
     what = f"{type(error).__name__}: {error}{raised_at(error)}"
+    if isinstance(error, TypeError | AttributeError) and "'coroutine' object" in str(error):
+        what += "; await what is asynchronous, such as code_sandbox(...), in an `async def`"
     return InfraError(
         f"scorer {name} failed on problem {idx}: {what}",
         kind=Failure.VERIFIER,
