@@ -9,6 +9,9 @@ from nemo_evaluator.scoring.numeric import number, numeric_match
 
 RIGHT = [
     ("So 5x = 25 and x = 5", "5"),
+    ("x + 5 = 20, so x = 15", "15"),
+    ("\\boxed{30^\\circ}", "30"),
+    ("The answer is 75 percent, or 0.75.", "0.75"),
     ("Then 2y = 10 and y = 5.", "5"),
     ("答案是负5", "-5"),
     ("Answer: a million", "1000000"),
@@ -228,6 +231,9 @@ NO_NUMBER = [
     ("\\boxed{3 \\text{ or } 5}", "3"),
     ("\\boxed{3\\text{ and }5}", "5"),
     ("\\boxed{5!}", "5"),
+    ("\\boxed{15+x}", "15"),
+    ("\\boxed{x+15}", "15"),
+    ("\\boxed{5\\text{ h }30\\text{ min}}", "5"),
     ("Answer: 3n + 1", "3"),
     ("答案大于12", "12"),
     ("答案至少12", "12"),

@@ -24,14 +24,21 @@ OPEN = r"\"“”„‘'«「『【〈<"
 CLOSE = r"\"”“’'»」』】〉>"
 _WRAP = (
     rf"(?:[ \t*_`(\[{{$\u00a0{OPEN}]|\\[()\[]|\\(?:boxed|fbox|text(?:bf)?|mathrm|mathbf)[ ]?\{{|"
-    r"(?:option|choice|letter|answer|the|indeed|therefore|probably|likely|clearly)[ \t:])"
+    r"(?i:option|choice|letter|answer|the|is|to be|most|indeed|therefore|probably|likely|clearly"
+    r"|definitely|certainly|obviously|simply|surely)[ \t:])"
 )
 # Scripts from Thai on may follow a label without a space: 选A项, Bです.
 # A glued sign makes another name of it: C++, F#, B-12, D-glucose, A.M.
 _EDGE = r"(?![^\W_\u0e00-\uffff])(?!_[^\W_]|-\w|[+#]|\.[A-Za-z]\.)"
 _START = r"(?<![^\W\u0e00-\uffff])(?<!['’])"
-_IS = r"(?:(?P<is>is|are|would be|will be|must be|should be|was)|[:：=]|[-=]>|[→–—])"
-_WORDS = ("answer", "ans", "option", "choice", "selection", "response")
+_IS = (
+    r"(?:(?P<is>is|are|would be|will be|must be|should be|has to be|seems|appears|was)|[:：=]"
+    r"|[-=]>|[→–—])"
+)
+_WORDS = (
+    *("answer", "ans", "option", "choice", "selection", "response", "pick", "solution", "result"),
+    *("conclusion", "output", "correct"),
+)
 FOREIGN_WORDS = tuple(word.lower() for word in (*ANSWER, *WITHOUT_COPULA))
 _BEST = r"(?:correct|right|best|true|accurate|appropriate)"
 _LINE = r"(?:[ \t]{0,4}\n[ \t\n]{0,6})?"
@@ -60,8 +67,9 @@ class Rules(NamedTuple):
 
 
 _AND = (
-    r"(?:[/&+|\\和或及與与]|\s-\s(?!both)|\\text\{\s?(?:and|or)\s?\}|\band/or\b|\bas well as\b"
-    r"|\b(?:and|or|und|oder|y|o|u|et|ou|e|и|или|en|of|dan|atau|ve|veya|và|hoặc)\b"
+    r"(?:[/&+|\\和或及與与]|\s-\s(?!both)|\\text\{\s?(?:and|or)\s?\}|\band/or\b"
+    r"|\b(?:as well as|then|lub|and|or"
+    r"|und|oder|y|o|u|et|ou|e|и|или|en|of|dan|atau|ve|veya|và|hoặc)\b"
     r"|と|または|및|또는|와|과)"
 )
 _CLOSERS = rf"[)\]}}*_.{CLOSE}]{{0,4}}"
@@ -77,6 +85,7 @@ _AHEAD = r"(?=(?P<after>[^\n]{0,24}))"
 def _announcements(label: str) -> tuple[Strict, ...]:
     answer = re.compile(
         rf"(?<![^\W_])(?:{'|'.join(_WORDS)})s?\b\.?(?:[ \t](?:choice|option|letter))?"
+        r"(?:,[ \t](?:then|therefore|thus),)?"
         r"(?:[ \t](?:to|for|that|which|corresponding)\b[^\n.:]{0,120}?)?"
         rf"[ \t*_`\"']{{0,5}}{_IS}[ \t]?[:：]?[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
         re.IGNORECASE,
@@ -98,8 +107,8 @@ def _announcements(label: str) -> tuple[Strict, ...]:
         ),
         Strict(
             "answer_tag",
-            ("<answer>",),
-            re.compile(rf"(?i:<answer>)\s{{0,9}}{_WRAP}{{0,8}}{label}"),
+            ("<answer>", "<final_answer>"),
+            re.compile(rf"(?i:<(?:final_)?answer>)\s{{0,9}}{_WRAP}{{0,8}}{label}"),
         ),
     )
 
@@ -137,7 +146,10 @@ def _readings(bare: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
         (
             "closing",
             re.compile(
-                r"\b(?:[Ii]t(?: is|['’]s| must be)|[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o),?[ \t]"
+                r"\b(?:[Ii]t(?: is|['’]s| must be)|[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o"
+                r"|[Ii]n conclusion"
+                r"|(?:is|to|matches|leaves)(?=[ \t](?:the[ \t])?(?:option|choice)))"
+                r",?[ \t](?:the[ \t])?(?:(?:option|choice)[ \t])?"
                 rf"[*(\[{OPEN}]{{0,3}}{bare}(?P<after>[*)\].!{CLOSE}]{{0,4}})\s{{0,9}}\Z"
             ),
         ),
@@ -190,7 +202,8 @@ def rules(labels: str) -> Rules:
             r"[^\n]{0,400}(?m:$)"
         ),
         whole=re.compile(
-            rf"\s*(?:(?i:option|choice|letter|select)[ \t]?[ \t:：][ \t]?)?"
+            rf"\s*(?:(?i:option|choice|letter|choose|select(?:ing)?|pick|output)"
+            r"[ \t]?[ \t:：][ \t]?|(?i:answer(?:[ \t](?:option|choice|letter))?)[ \t])?"
             rf"(?:[*_`$\[({{{OPEN}✅✔☑👉\ufe0f ]|\\[(\[]|\\(?:text|mathrm|mathbf|boxed)\{{){{0,6}}"
             rf"(?P<letter>[{any_class}])(?:[)\].!:*_`$}}。{CLOSE}]|\\[)\]]){{0,7}}\s*"
         ),

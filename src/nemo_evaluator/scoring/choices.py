@@ -63,6 +63,7 @@ def _accepts(match: _Match) -> bool:
     return True
 
 
+_MORE = re.compile(r"^(?:(?:,|\s(?:and|or|&))\s\(?[A-Z]\)?(?![^\W_])){1,4}")
 _OTHERS = ("other", "last", "listed", "also")
 
 
@@ -74,7 +75,8 @@ def _several(match: _Match, rules: Rules, letters: str) -> bool:
     if after is not None and other is not None and other in letters:
         rest = after["rest"] or ""
         word = other in "AI" and WORD_FOLLOWS.match(rest) and not GOES_ON.match(rest)
-        if other != letter and not word and not DENIED_AFTER.match(rest):
+        denied = DENIED_AFTER.match(rest) or DENIED_AFTER.match(_MORE.sub("", rest))
+        if other != letter and not word and not denied:
             return True
     at = match.start("letter")
     before = rules.joined_before.search(text[max(0, at - 40) : at])
@@ -85,8 +87,8 @@ def _rule_of(rule: str, match: _Match) -> str:
     """``Answer: B`` is an answer line; ``the answer is B``, ``Option: B`` say it in words."""
     if rule != "answer_line":
         return rule
-    option = match[0][:6].lower() in ("option", "choice", "select", "respon")
-    return "answer_is" if match["is"] is not None or option else rule
+    in_words = match["is"] is not None or match[0][:3].lower() != "ans"
+    return "answer_is" if in_words else rule
 
 
 def _last_accepted(strict: Strict, text: str, lower: str, wanted: frozenset[str]) -> _Match | None:

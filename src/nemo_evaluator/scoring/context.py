@@ -162,7 +162,7 @@ for _dimension, _rows in _SCALES.items():
         for _name in _names.split():
             UNITS.setdefault(_name.lower(), {})[_dimension] = _size
 
-_UNIT_AFTER = re.compile(r"\s?(?P<unit>[^\W\d_]{1,11}|['′’\"″°¢])")
+_UNIT_AFTER = re.compile(r"\s?(?:\\text\w{0,2}\{\s?)?(?P<unit>[^\W\d_]{1,11}|['′’\"″°¢])")
 
 
 def unit_after(text: str, stop: int) -> str:
@@ -289,13 +289,14 @@ def relations(gap: str) -> tuple[str, ...]:
 
 _IN_RANGE = re.compile(r"\b(?:between|zwischen|entre|tra|между)\s{1,2}$", re.IGNORECASE)
 _PART_OF = re.compile(
-    r"(?:[A-Za-z]-|[-−]\s?\(|half past|quarter (?:to|past)|√|sqrt\s?[({]|\\sqrt\s?\{?|±"
+    r"(?:[A-Za-z]-|(?<![^\W_])[A-Za-z]\s?[+*]\s?|[-−]\s?\("
+    r"|half past|quarter (?:to|past)|√|sqrt\s?[({]|\\sqrt\s?\{?|±"
     r"|正[负負]|\\pm"
     r"|\+/-|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
 )
 _GOES_ON = re.compile(
     r"\s?(?:\\?pi\b|π|√|\\sqrt|_\{?\d|\(mod)|\.\d|[xyzn](?![^\W\d_])"
-    r"|[A-Za-z]\s?[-+*−]\s?[\d(]|!(?=\s?[}$=+*/^])"
+    r"|\s?[+*]\s?[A-Za-z](?![^\W_])|[A-Za-z]\s?[-+*−]\s?[\d(]|!(?=\s?[}$=+*/^])"
     r"|\.{2,3}\d|\)\s?(?:\^|\*\*|[²³])|h\d|\s(?:to the (?:power|\d)|squared\b|cubed\b)"
     r"|\sand an? (?:half|third|quarter)\b"
 )

@@ -253,7 +253,7 @@ def _together(
     return None
 
 
-_OR = re.compile(r"\s?\(?(?:or|oder|ou|o|или|或|i\.e\.),?\s?", re.IGNORECASE)
+_OR = re.compile(r",?\s?\(?(?:or|oder|ou|o|или|或|i\.e\.),?\s?", re.IGNORECASE)
 
 
 def _restated(text: str, tokens: Sequence[_Token], values: Sequence[Number]) -> bool:

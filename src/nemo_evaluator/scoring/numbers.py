@@ -40,7 +40,7 @@ _MIXED = rf"(?P<mixed>\d+)(?:\s?(?={FRACTION})|(?:\s| and )(?=\d+/\d+(?![\d/])))
 PATTERN = re.compile(
     rf"(?<![\dA-Za-z^_.])(?<!\^\{{)(?P<body>(?:(?<![\dA-Za-z)\]}}$%€£])(?P<sign>{_SIGN})\s?)?"
     rf"(?:(?P<currency>{CURRENCY})\s?(?P<inner>{_SIGN})?)?(?:{_MIXED})?"
-    rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^|(?:st|nd|rd|th)\b)"
+    rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^(?!\s?\{{?\s?\\circ)|(?:st|nd|rd|th)\b)"
     rf"(?:{SCALE})?(?:\s?(?P<percent>\\?%|٪|％|percent\b|pct\b))?"
 )
 _WHOLE = re.compile(
