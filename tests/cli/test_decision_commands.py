@@ -82,6 +82,14 @@ def test_compare_lists_flips_when_asked() -> None:
     assert "and 10 more" not in everything and "Metrics as reported" in everything
 
 
+def test_right_with_repeats_means_what_it_says() -> None:
+    for side, rewards in (("a", [1.0, 1.0]), ("b", [1.0, 0.0])):
+        write_results(Path(side), {i: list(rewards) for i in range(50)})
+    said = "50 right on both sides, 0 wrong on both (right: in at least one repeat)"
+    assert said in " ".join(nel("compare", "a", "b").stdout.split())
+    assert "at least one repeat" not in nel("compare", "base", "worse").stdout
+
+
 def test_compact_shows_the_verdict_and_its_reasons() -> None:
     full, compact = (
         nel("compare", "base", "worse", *flags).stdout for flags in ([], ["--compact"])

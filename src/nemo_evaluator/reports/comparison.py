@@ -8,7 +8,7 @@ from typing import Any
 
 from ..decisions.categories import CategoryDelta
 from ..decisions.compare import Comparison, overall
-from ..decisions.flips import Flip
+from ..decisions.flips import Flip, FlipReport
 from ..decisions.metrics import REWARD
 from ..decisions.multiple import Entry, Field
 from ..decisions.verdicts import Verdict, p_text, worst
@@ -206,14 +206,7 @@ def _facts(c: Comparison) -> list[tuple[str, str]]:
         rows.append(("paired", _paired(c)))
     if c.flips is not None:
         table = c.flips.contingency
-        rows.append(
-            (
-                "flips",
-                f"{table.baseline_only_correct:,} regressions, "
-                f"{table.candidate_only_correct:,} improvements, {table.both_correct:,} right on "
-                f"both sides, {table.both_wrong:,} wrong on both",
-            )
-        )
+        rows.append(("flips", _flip_counts(c, c.flips)))
         if c.worse != table.baseline_only_correct or c.better != table.candidate_only_correct:
             rows.append(("changes", f"{c.worse:,} problems score lower, {c.better:,} higher"))
     if c.detectable is not None:
@@ -226,6 +219,15 @@ def _facts(c: Comparison) -> list[tuple[str, str]]:
     larger = "" if chance is None else f", a larger drop has a chance of {chance:.1%}"
     rows.append(("max drop", f"{c.options.max_drop:g}{larger}"))
     return rows
+
+
+def _flip_counts(c: Comparison, flips: FlipReport) -> str:
+    """With repeats a problem counts as right where one of them is: that is said."""
+    table = flips.contingency
+    counts = f"{table.baseline_only_correct:,} regressions, {table.candidate_only_correct:,} "
+    counts += f"improvements, {table.both_correct:,} right on both sides, {table.both_wrong:,} "
+    repeated = any(side.scored > side.problems for side in c.sides.values())
+    return f"{counts}wrong on both" + (" (right: in at least one repeat)" if repeated else "")
 
 
 def _paired(c: Comparison) -> str:
