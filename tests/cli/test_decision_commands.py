@@ -298,3 +298,19 @@ def test_the_published_rules_are_a_flag_of_both_commands() -> None:
     for rules, code in (("sound", 2), ("published", 0)):
         assert nel("compare", "ten", "ten", "--rules", rules).exit_code == code
         assert nel("gate", "ten", "ten", "-p", "loose.yaml", "--rules", rules).exit_code == code
+
+
+def test_a_drop_that_cannot_be_is_one_clear_line() -> None:
+    text = nel("power", "base", "--drop", "2").stdout
+    assert "cannot drop by 2: the largest drop there can be is" in text
+    assert "What it takes" not in text and "—" not in text
+
+
+def test_power_compare_and_gate_name_one_number() -> None:
+    """How many problems rule the limit out, where there is no drop."""
+    arguments = ["--drop", "0.02", "--repeats", "1", "--format", "json"]
+    row = json.loads(nel("power", "base", "worse", *arguments).stdout)["bench"]["rows"][0]
+    needed = row["problems_to_rule_out"]
+    compared = nel("compare", "base", "worse", "--max-drop", "0.02", "--format", "json", "--force")
+    assert json.loads(compared.stdout)["difference"]["problems_needed"] == needed
+    assert f"{needed:,}" in nel("power", "base", "worse", "--drop", "0.02").stdout

@@ -1,4 +1,4 @@
-"""`nel power`: how many problems and repeats show a drop?"""
+"""`nel power`: how many problems and repeats show a drop, or rule it out?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.option(
     "--power", default=0.8, show_default=True, type=UNIT, help="Probability of detecting the drop."
 )
-@click.option("--alpha", default=0.05, show_default=True, type=UNIT, help="Level of the test.")
+@click.option(
+    "--alpha",
+    default=0.025,
+    show_default=True,
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    help="One-sided level of the verdict, as in nel compare.",
+)
 @click.option(
     "--correlation",
     default=0.95,
@@ -60,8 +66,9 @@ def command(
     icc: float,
     fmt: str,
 ) -> None:
-    """Compute how many problems and repeats are needed to detect a drop.
+    """Compute how many problems and repeats show a drop, or rule it out.
 
+    Shown and ruled out as nel compare and nel gate have it: by the 95 % interval of the drop.
     The variance comes from a past run (BASELINE), from two (BASELINE and CANDIDATE), or from an
     assumed --score.
     """

@@ -15,7 +15,7 @@ from ..config.gate_policy import Rules
 from ..errors import ConfigError
 from ..results.identity import Difference
 from ..stats.paired import PairedDifference, paired_difference
-from ..stats.power import minimum_detectable_effect, problems_needed
+from ..stats.power import minimum_detectable_effect
 from ..types import Record
 from .categories import HETEROGENEOUS, CategoryDelta, category_deltas, heterogeneity
 from .comparability import differences, doubts
@@ -29,6 +29,7 @@ from .missing import damage_of
 from .options import CompareOptions
 from .paired_tests import TestResult, run_test
 from .pairing import Pairs, pair
+from .planning import spread_of_pairs, to_rule_out
 from .published import PublishedEvidence, judge_published
 from .sources import Source
 from .verdicts import MIN_COVERAGE, Evidence, Shown, Verdict, judge, p_text, worst
@@ -221,7 +222,6 @@ def _measured(
     covered, sides = coverage(baseline, candidate, pairs)
     spread = difference.error * math.sqrt(difference.n)
     known = math.isfinite(spread) and spread > 0
-    needed = problems_needed(spread, limit, sides=2) if known and limit else None
     categories = category_deltas(pairs, higher_is_better=higher, limit=limit)
     fell = pairs.differences < 0 if higher else pairs.differences > 0
     return msgspec.structs.replace(
@@ -230,10 +230,12 @@ def _measured(
         candidate_score=float(other.mean()),
         difference=difference,
         test=test,
-        detectable=minimum_detectable_effect(spread, pairs.n, step=_step(baseline, candidate))
+        detectable=minimum_detectable_effect(
+            spread, pairs.n, alpha=options.level, step=_step(baseline, candidate)
+        )
         if known
         else None,
-        needed=needed,
+        needed=_needed(pairs, limit, options.level),
         n_paired=pairs.n,
         coverage=covered,
         sides=sides,
@@ -244,6 +246,15 @@ def _measured(
         better=int((pairs.differences != 0).sum() - fell.sum()),
         flips=flip_report(pairs, baseline.rollouts, candidate.rollouts, right),
     )
+
+
+def _needed(pairs: Pairs, limit: float, level: float) -> int | None:
+    """As `nel power` has it for these two runs; None where no number of problems is enough."""
+    if pairs.n < 2 or not limit:
+        return None
+    sides = (pairs.baseline_side, pairs.candidate_side)
+    repeats = max(int(side.repeats.max()) for side in sides)
+    return to_rule_out(spread_of_pairs(pairs), limit, repeats, alpha=level)
 
 
 def _step(*sources: Source) -> float:

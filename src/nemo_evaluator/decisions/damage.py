@@ -12,11 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from ..stats.binomial import binomial_tail
 from ..stats.intervals import clopper_pearson
-from ..stats.paired import TANGO, paired_difference
+from ..stats.paired import TANGO, paired_difference, tango_below
+from ..stats.student import t_quantile
 from ..types import Record
 from .rollouts import Floats
 
@@ -126,14 +129,50 @@ def _limits(sides: Sides, baseline: Floats, level: float) -> tuple[float, float,
     """Mean of candidate - baseline, its lower and its upper limit. Summed exactly over all numbers
     of flips (docs/statistics.md), each misses its level nowhere by more than a ninth."""
     n, changed = len(baseline), int(np.count_nonzero(sides.candidate != baseline))
-    spare = SPARE * min(1.0, max(SMALL / n, FEW / max(1, changed)))
-    at = level * (1 - spare) if level < 0.5 else level
+    at = level_kept(level, n, changed)
     found = paired_difference(baseline, sides.candidate, sides.clusters, confidence=1 - 2 * at)
     if found.method != TANGO:
         return found.delta, found.lower, found.upper
     lost = int(np.count_nonzero(sides.candidate < baseline))
     lower, upper = _lopsided(lost, changed - lost, n, at)
     return found.delta, min(found.lower, lower), max(found.upper, upper)
+
+
+def level_kept(level: float, n: int, changed: float) -> float:
+    """The level at which limits are taken so that they keep ``level``."""
+    spare = SPARE * min(1.0, max(SMALL / n, FEW / max(1.0, changed)))
+    return level * (1 - spare) if level < 0.5 else level
+
+
+def flips_show(lost: int, won: int, n: int, limit: float, level: float = LEVEL) -> bool:
+    """Whether so many flips of single verdicts show a damage larger than ``limit``: as
+    ``Damage.bounds`` has it, without computing the interval."""
+    at = level_kept(level, n, lost + won)
+    if not tango_below(won, lost, n, _quantile(at), -limit):
+        return False
+    if min(lost, won) > LOPSIDED or lost <= won or at >= 0.5:
+        return True
+    return _surely_more(lost, n, limit + won / n, at)
+
+
+def flips_rule_out(lost: int, won: int, n: int, limit: float, level: float = LEVEL) -> bool:
+    """Whether so many flips of single verdicts rule a damage larger than ``limit`` out."""
+    at = level_kept(level, n, lost + won)
+    if not tango_below(lost, won, n, _quantile(at), limit):
+        return False
+    if min(lost, won) > LOPSIDED or won <= lost or at >= 0.5:
+        return True
+    return _surely_more(won, n, lost / n - limit, at)
+
+
+def _surely_more(count: int, n: int, share: float, level: float) -> bool:
+    """Whether the exact lower limit of count/n is above ``share``."""
+    return share < 0 or (share < 1 and binomial_tail(count, n, share) < level)
+
+
+@lru_cache(maxsize=4096)
+def _quantile(level: float) -> float:
+    return t_quantile(1 - level, math.inf)
 
 
 def _lopsided(lost: int, won: int, n: int, level: float) -> tuple[float, float]:

@@ -136,7 +136,7 @@ def _absolute(damage: Damage, limit: float, needed: int | None) -> Rule:
     rule = _by_interval("max_drop", bounds, limit, text, damage.p_beyond(limit))
     if rule.status is not Status.INSUFFICIENT_EVIDENCE or needed is None or needed <= damage.n:
         return rule
-    more = f"; if there is no drop, about {needed:,} problems would decide"
+    more = f"; if there is no drop, about {needed:,} problems would rule it out"
     return msgspec.structs.replace(rule, explanation=rule.explanation + more)
 
 

@@ -1,7 +1,9 @@
-"""Before money is spent: how many problems and repeats show a drop of a given size?
+"""Before money is spent: how many problems and repeats show a drop of a given size, or rule it out?
 
-What a comparison can see depends on how much the difference of two answers to one problem varies.
-That is measured on a past run with repeats, or on two past runs, or assumed and said so.
+Both are events of the interval that ``compare`` and ``gate`` decide by (``odds.py``), and their
+"problems needed" is computed here. What a comparison can see depends on how much the difference of
+two answers to one problem varies: measured on a past run with repeats, or on two past runs, or
+assumed and said so.
 """
 
 from __future__ import annotations
@@ -9,19 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from ..errors import ConfigError
-from ..stats.mcnemar_power import power_of_mcnemar, problems_needed_mcnemar
-from ..stats.power import (
-    VarianceParts,
-    difference_parts,
-    power_of,
-    problems_needed,
-    variance_parts,
-)
+from ..stats.paired import paired_difference
+from ..stats.power import VarianceParts, difference_parts, variance_parts
+from ..stats.units import effective_units
 from ..types import Record
-from .pairing import pair, per_problem
+from .damage import LEVEL
+from .odds import Event, Truth, chance, fewest
+from .pairing import Pairs, PerProblem, clusters_of, pair, per_problem
+from .rollouts import Floats
 from .sources import Source
 
 ICC = 0.7
@@ -31,6 +32,18 @@ problems the same way each time."""
 CORRELATION = 0.95
 """Correlation of the true scores of two models over problems: a new build of a model finds nearly
 the same problems hard."""
+
+POWER = 0.8
+"""How often the event shall be shown, where nothing else is asked for."""
+
+
+class Clustering(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """Problems that stand or fall together."""
+
+    design_effect: float
+    """Variance of the mean against that of as many independent problems."""
+    units: float
+    """Independent clusters per problem."""
 
 
 class Spread(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -46,22 +59,43 @@ class Spread(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Problems of the run it was measured on."""
     basis: str
     """Where it is from, in words."""
+    room: float = math.inf
+    """Largest drop that there can be."""
+    clusters: Clustering | None = None
 
-    def sd(self, repeats: int, drop: float = 0.0) -> float:
-        """Standard deviation of a problem's difference of means over ``repeats``.
+    def truth(self, drop: float, repeats: int) -> Truth:
+        """What is true of each problem if the candidate is worse by ``drop``."""
+        variance = self.variance(repeats, drop)
+        single = self.binary and repeats == 1 and self.clusters is None
+        flips = min(1.0, max(abs(drop), variance + drop * drop))
+        clusters = self.clusters or Clustering(design_effect=1.0, units=1.0)
+        return Truth(
+            damage=drop,
+            variance=variance,
+            flips=((flips + drop) / 2, (flips - drop) / 2) if single else None,
+            design_effect=clusters.design_effect,
+            units=clusters.units,
+            verdicts=self.binary,
+        )
+
+    def variance(self, repeats: int, drop: float = 0.0) -> float:
+        """Variance of a problem's difference of means over ``repeats``.
 
         A drop of right and wrong answers is a share of the right ones, ``drop / score``, that turn
         wrong, each by its own chance. So many of the flips that chance alone would make are lost,
         and the drop itself is added: flips = within · (1 - drop / score) + drop. Problems that were
-        right more often lose more, so the drop varies over problems as their scores do.
+        right more often lose more, so the drop varies over problems as their scores do. Where
+        repeats never differ, those of a lost problem do not either, and repeats gain nothing.
         """
+        if not self.within:
+            repeats = 1
         if not self.binary or not drop:
-            return math.sqrt(self.between + self.within / repeats)
+            return self.between + self.within / repeats
         lost = drop / self.score
         flips = self.within * max(0.0, 1 - lost) + drop
         scores = max(0.0, self.score * (1 - self.score) - self.within / 2)
         between = self.between + lost * lost * scores
-        return math.sqrt(between + (flips - drop * drop - lost * lost * scores) / repeats)
+        return max(0.0, between + (flips - drop * drop - lost * lost * scores) / repeats)
 
 
 class Planned(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -69,15 +103,19 @@ class Planned(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     repeats: int
     problems_needed: int | None
-    """To find the drop with the power asked for; None if no number is enough."""
+    """To show the drop with the power asked for; None if no number is enough."""
+    problems_to_rule_out: int | None
+    """To rule the drop out, where there is none, with that power: what a PASS or a GO needs."""
     detectable: float | None
-    """Smallest drop found with that power on the problems there are."""
+    """Smallest drop shown with that power on the problems there are."""
     power: float | None
-    """Chance to find the drop on the problems there are."""
+    """Chance to show the drop on the problems there are."""
+    power_to_rule_out: float | None
+    """Chance to rule the drop out on the problems there are, where there is none."""
     rollouts_needed: int | None
-    """Number of rollouts of one run."""
+    """Number of rollouts of one run that show the drop."""
     exact: bool
-    """Whether the power is that of McNemar's exact test; else it is a normal approximation."""
+    """Whether the power is summed exactly; else it is an approximation."""
 
 
 class PowerPlan(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -111,18 +149,22 @@ def spread_of_run(source: Source, *, correlation: float = CORRELATION, icc: floa
         parts = variance_parts(problems.astype(np.float64), rewards)
         basis = f"{n:,} problems × {int(side.repeats.max())} repeats of run {source.run_id}"
     else:
-        parts = _assumed(float(rewards.var()), icc)
+        parts = assumed(float(rewards.var()), icc)
         basis = f"{n:,} problems of run {source.run_id}, {icc:.0%} of the variance assumed to be "
         basis += "between problems (it has no repeats)"
     basis += f"; true scores of the two correlate {correlation:g}"
     both = difference_parts(parts, parts, correlation)
+    clusters = _clustering(side.means, clusters_of(rollouts, side.first, side.problems))
+    score = float(side.means.mean())
     return Spread(
         between=both.between,
         within=both.within,
         binary=binary,
-        score=float(side.means.mean()),
+        score=score,
         problems=n,
-        basis=basis,
+        basis=basis + _said(clusters),
+        room=score - min(0.0, float(rewards.min())),
+        clusters=clusters,
     )
 
 
@@ -135,32 +177,51 @@ def spread_of_pair(baseline: Source, candidate: Source, *, icc: float = ICC) -> 
         raise ConfigError(
             "fewer than two problems are paired", where=f"{baseline.path} and {candidate.path}"
         )
-    total = float(pairs.differences.var(ddof=1))
+    spread = spread_of_pairs(pairs, icc=icc)
+    basis = f"{pairs.n:,} pairs of runs {baseline.run_id} and {candidate.run_id}, {spread.basis}"
+    return msgspec.structs.replace(spread, basis=basis)
+
+
+def spread_of_pairs(pairs: Pairs, *, icc: float = ICC) -> Spread:
+    """From paired problems, of which there must be two."""
+    weighted = pairs.weighted()
+    differences = weighted.differences
     sides = (pairs.baseline_side, pairs.candidate_side)
+    rewards = np.concatenate([weighted.baseline, weighted.candidate])
     repeats = [float(np.mean(side.repeats)) for side in sides]
-    if min(int(side.repeats.max()) for side in sides) > 1:
+    single = max(int(side.repeats.max()) for side in sides) == 1
+    binary = all(_verdicts(side) for side in sides)
+    total = float(differences.var(ddof=1))
+    if binary and single:
+        # Flips, whichever way: two equal models flip as often.
+        within, between = float(np.mean(differences**2)), 0.0
+        said = "as if all of it were chance"
+    elif single:
+        within, between, said = total, 0.0, "as if all of it were chance"
+    elif min(int(side.repeats.max()) for side in sides) > 1:
         noise = [float(side.within[side.repeats > 1].mean()) for side in sides]
         between = max(0.0, total - sum(w / k for w, k in zip(noise, repeats, strict=True)))
         within, said = sum(noise), "with repeats"
     else:
         within, between = (1 - icc) * total, icc * total
         said = f"{icc:.0%} of the variance assumed to be between problems"
-        if max(repeats) == 1:
-            within, between, said = total, 0.0, "as if all of it were chance"
-    rewards = np.concatenate([pairs.baseline, pairs.candidate])
+    clusters = _clustering(differences, pairs.clusters)
+    score = float(weighted.baseline.mean())
     return Spread(
         between=between,
         within=within,
-        binary=bool(np.isin(rewards, (0.0, 1.0)).all()),
-        score=float(pairs.baseline.mean()),
+        binary=binary,
+        score=score,
         problems=pairs.n,
-        basis=f"{pairs.n:,} pairs of runs {baseline.run_id} and {candidate.run_id}, {said}",
+        basis=said + _said(clusters),
+        room=score - min(0.0, float(rewards.min())),
+        clusters=clusters,
     )
 
 
 def spread_assumed(score: float, *, correlation: float = CORRELATION, icc: float = ICC) -> Spread:
     """From a score alone, of right and wrong answers."""
-    parts = _assumed(score * (1 - score), icc)
+    parts = assumed(score * (1 - score), icc)
     both = difference_parts(parts, parts, correlation)
     return Spread(
         between=both.between,
@@ -170,6 +231,7 @@ def spread_assumed(score: float, *, correlation: float = CORRELATION, icc: float
         problems=None,
         basis=f"an assumed score of {score:g}, {icc:.0%} of the variance between problems; true "
         f"scores of the two correlate {correlation:g}",
+        room=score,
     )
 
 
@@ -179,10 +241,10 @@ def plan_power(
     *,
     problems: int | None = None,
     repeats: Sequence[int] = (1, 2, 4, 8),
-    alpha: float = 0.05,
-    power: float = 0.8,
+    alpha: float = LEVEL,
+    power: float = POWER,
 ) -> PowerPlan:
-    """What each number of repeats takes, for one-sided tests as `nel compare` makes them."""
+    """What each number of repeats takes; ``alpha`` is the one-sided level of the verdict."""
     n = problems if problems is not None else spread.problems
     return PowerPlan(
         drop=drop,
@@ -194,60 +256,72 @@ def plan_power(
     )
 
 
+def to_rule_out(
+    spread: Spread, drop: float, repeats: int, *, alpha: float = LEVEL, power: float = POWER
+) -> int | None:
+    """Problems on which two equal models rule out a drop larger than this with the power: what
+    ``compare`` and ``gate`` name as needed."""
+    return fewest(Event(drop, ruled_out=True), spread.truth(0.0, repeats), alpha, power)
+
+
 def _row(
     spread: Spread, drop: float, n: int | None, repeats: int, alpha: float, power: float
 ) -> Planned:
-    exact = spread.binary and repeats == 1
-    needed = _needed(spread, drop, repeats, alpha, power)
+    possible, shown, none = drop <= spread.room, Event(0.0), spread.truth(0.0, repeats)
+    there = spread.truth(drop, repeats) if possible else None
+    needed = fewest(shown, there, alpha, power) if there is not None else None
+    ruled_out = Event(drop, ruled_out=True)
     return Planned(
         repeats=repeats,
         problems_needed=needed,
+        problems_to_rule_out=fewest(ruled_out, none, alpha, power),
         detectable=None if n is None else _detectable(spread, n, repeats, alpha, power),
-        power=None if n is None else _chance(spread, drop, n, repeats, alpha),
+        power=None if n is None or there is None else chance(shown, there, n, alpha),
+        power_to_rule_out=None if n is None else chance(ruled_out, none, n, alpha),
         rollouts_needed=needed * repeats if needed is not None else None,
-        exact=exact,
+        exact=none.flips is not None,
     )
 
 
-def _flips(spread: Spread, drop: float) -> tuple[float, float]:
-    """Shares of problems that flip for the worse and for the better, of single verdicts."""
-    flips = min(1.0, spread.sd(1, drop) ** 2 + drop * drop)
-    return (flips + drop) / 2, (flips - drop) / 2
-
-
-def _chance(spread: Spread, drop: float, n: int, repeats: int, alpha: float) -> float:
-    if spread.binary and repeats == 1:
-        return power_of_mcnemar(*_flips(spread, drop), n, alpha)
-    step = _step(spread, repeats)
-    return power_of(spread.sd(repeats, drop), n, drop, alpha=alpha, step=step)
-
-
-def _needed(spread: Spread, drop: float, repeats: int, alpha: float, power: float) -> int | None:
-    if spread.binary and drop > spread.score:
-        return None
-    if spread.binary and repeats == 1:
-        return problems_needed_mcnemar(*_flips(spread, drop), alpha=alpha, power=power)
-    sd = spread.sd(repeats, drop)
-    step = _step(spread, repeats)
-    return problems_needed(sd, drop, alpha=alpha, power=power, step=step) if sd else 1
-
-
-def _step(spread: Spread, repeats: int) -> float:
-    """The smallest difference there is between two sums of a problem's verdicts."""
-    return 1 / repeats if spread.binary else 0.0
-
-
 def _detectable(spread: Spread, n: int, repeats: int, alpha: float, power: float) -> float | None:
-    """The smallest drop that is found, by bisection."""
-    low, high = 0.0, spread.score if spread.binary else 10 * spread.sd(repeats)
-    if _chance(spread, high, n, repeats, alpha) < power:
+    """The smallest drop that is shown, by bisection."""
+
+    def enough(drop: float) -> bool:
+        return chance(Event(0.0), spread.truth(drop, repeats), n, alpha) >= power
+
+    low, high = 0.0, min(spread.room, 1.0 + 10 * math.sqrt(spread.variance(repeats)))
+    if high <= 0 or not enough(high):
         return None
-    for _ in range(24):
+    for _ in range(20):
         middle = (low + high) / 2
-        enough = _chance(spread, middle, n, repeats, alpha) >= power
-        low, high = (low, middle) if enough else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 
-def _assumed(variance: float, icc: float) -> VarianceParts:
+def _verdicts(side: PerProblem) -> bool:
+    """Whether all rewards are right or wrong: then the variance within a problem is as its mean
+    has it."""
+    count, mean = side.repeats, side.means
+    inside = bool(((mean >= 0) & (mean <= 1)).all())
+    return inside and np.allclose(side.within * (count - 1), count * mean * (1 - mean), atol=1e-9)
+
+
+def _clustering(values: Floats, clusters: Sequence[str] | None) -> Clustering | None:
+    """How much clusters add to the variance of the mean; no less than nothing."""
+    if clusters is None:
+        return None
+    n = len(values)
+    together, alone = (paired_difference(np.zeros(n), values, given) for given in (clusters, None))
+    effect = (together.error / alone.error) ** 2 if together.units > 1 and alone.error else 1.0
+    return Clustering(design_effect=max(1.0, effect), units=effective_units(clusters, n) / n)
+
+
+def _said(clusters: Clustering | None) -> str:
+    if clusters is None:
+        return ""
+    return f"; clusters multiply the variance by {clusters.design_effect:.1f}"
+
+
+def assumed(variance: float, icc: float) -> VarianceParts:
+    """Parts of a variance, by the share that is between problems."""
     return VarianceParts(between=icc * variance, within=(1 - icc) * variance)

@@ -74,7 +74,7 @@ class Evidence(Record, frozen=True, kw_only=True):
     damage: Bounds
     shown: Shown
     needed: int | None
-    """Problems that would settle it; None if that is not known."""
+    """Problems on which two equal models would pass; None if that is not known."""
     doubts: tuple[str, ...] = ()
     """Why the numbers may not be what they seem: nothing passes with one of them."""
 
@@ -116,7 +116,10 @@ def _judged(e: Evidence, max_drop: float) -> tuple[Verdict, list[str]]:
         f"({points(max_drop)} allowed)"
     ]
     if e.needed is not None and e.needed > e.n:
-        reasons.append(f"about {e.needed:,} problems would settle it, {e.n:,} are paired")
+        reasons.append(
+            f"if there is no drop, about {e.needed:,} problems would rule it out, {e.n:,} are "
+            "paired"
+        )
     return Verdict.INCONCLUSIVE, reasons
 
 
