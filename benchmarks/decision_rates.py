@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from nemo_evaluator.decisions.gate import GateVerdict, gate
 from nemo_evaluator.decisions.metrics import MEAN_REWARD
 from nemo_evaluator.decisions.missing import damage_of
 from nemo_evaluator.decisions.pairing import pair
+from nemo_evaluator.decisions.planning import plan_power, spread_assumed, spread_of_pair
 from nemo_evaluator.decisions.rollouts import Rollouts
 from nemo_evaluator.decisions.sources import Source
 
@@ -87,13 +88,16 @@ def exact_tables() -> None:
 
 
 def source(
-    rewards: Floats, clusters: bool = False, correct: Floats | None = None, name: str = "bench"
+    rewards: Floats,
+    clusters: Sequence[str] | None = None,
+    correct: Floats | None = None,
+    name: str = "bench",
 ) -> Source:
     """Rewards of problems × repeats as a run; NaN has no verdict."""
     n, k = rewards.shape
     total = n * k
     nothing = np.zeros(total, dtype=np.int64)
-    names = [f"c{i % CLUSTERS}" if clusters else None for i in range(n) for _ in range(k)]
+    names = [name for name in clusters or [None] * n for _ in range(k)]
     return Source(
         name,
         Path("run"),
@@ -133,7 +137,8 @@ def no_difference(n: int, k: int, *, clustered: bool = False, graded: bool = Fal
             one, other = (
                 (generator.uniform(size=(n, k)) < x[:, None]).astype(float) for x in (p, q)
             )
-        return source(one, clustered), source(other, clustered)
+        names = [f"c{i % CLUSTERS}" for i in range(n)] if clustered else None
+        return source(one, names), source(other, names)
 
     return draw
 
@@ -149,6 +154,22 @@ def drop(n: int, k: int, size: float, *, unseen: float = 0.0) -> Draw:
         found = (other & ~lost).astype(float)
         found[(found == 0) & (generator.uniform(size=(n, k)) < unseen)] = np.nan
         return source(one.astype(float)), source(found)
+
+    return draw
+
+
+def whole_clusters(n: int, k: int, size: float) -> Draw:
+    """Ten problems of a cluster are right or wrong together; a tenth of the clusters is redrawn."""
+
+    def draw(generator: np.random.Generator) -> tuple[Source, Source]:
+        at = np.arange(n) // 10
+        count, names = int(at[-1]) + 1, [f"c{i}" for i in at]
+        one = generator.uniform(size=count) < 0.7
+        redrawn = generator.uniform(size=count) < 0.1
+        other = np.where(redrawn, generator.uniform(size=count) < 0.7, one)
+        other &= generator.uniform(size=count) >= size / 0.7
+        a, b = (np.repeat(side[at][:, None], k, axis=1).astype(float) for side in (one, other))
+        return source(a, names), source(b, names)
 
     return draw
 
@@ -215,6 +236,25 @@ def cases() -> list[tuple[str, str, Draw, Found]]:
     return found
 
 
+def plans(folds: int) -> None:
+    """What `nel power --power 0.9` plans: how often is the drop shown, and ruled out?"""
+    print("problems planned for 90 %")
+    print(
+        f"{'drop':>6} {'repeats':>8} {'problems':>9} {'shown':>8} {'problems':>9} {'ruled out':>10}"
+    )
+    past = whole_clusters(20_000, 1, 0.0)(np.random.default_rng(1))
+    alike, together = spread_assumed(0.7, correlation=1.0), spread_of_pair(*past)
+    designs = [(size, k, alike, drop) for size in (0.05, 0.2) for k in (1, 2, 4, 8)]
+    for size, k, spread, draws in [*designs, (0.1, 1, together, whole_clusters)]:
+        row = plan_power(spread, size, repeats=[k], power=0.9).rows[0]
+        many, more = row.problems_needed or 0, row.problems_to_rule_out or 0
+        shown = rate(draws(many, k, size), folds, beyond(0.0))
+        ruled_out = rate(draws(more, k, 0.0), folds, within(size))
+        print(
+            f"{size:>6} {k:>8} {many:>9,} {shown:>8.1%} {more:>9,} {ruled_out:>10.1%}", flush=True
+        )
+
+
 def main() -> None:
     """Print a line per case."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -226,6 +266,7 @@ def main() -> None:
     share = many(drop(200, 1, 0.05), 20, max(1, folds // 50), **relative)
     label = "20 benchmarks at their relative limit, 200 × 1: NO-GO"
     print(f"{label:<60} {'≤ 2.5 %':>8}  {share * 100:6.2f} %", flush=True)
+    plans(folds)
     exact_tables()
 
 

@@ -1,7 +1,7 @@
 """The chance of a verdict before the runs: how often is an event of ``damage.py`` shown?
 
-An event is read off the interval that verdicts are read off, so a plan and a verdict speak of the
-same thing. Single verdicts of independent problems are summed exactly over the numbers of flips;
+An event is read off the interval that verdicts are read off, so a plan and a verdict are about the
+same event. Single verdicts of independent problems are summed exactly over the numbers of flips;
 all else (repeats, graded rewards, clusters) is an approximation by Student's t.
 """
 
