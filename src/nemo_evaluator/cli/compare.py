@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from ..decisions.compare import Comparison
     from ..decisions.options import CompareOptions
+    from ..decisions.provenance import Provenance
     from ..reports.blocks import Document
     from ..reports.comparison import Detail
 
@@ -159,7 +160,7 @@ def _pair(
 ) -> int:
     from ..decisions.compare import overall
     from ..decisions.documents import comparison_document, comparisons_document
-    from ..executors.decide import compare_directories
+    from ..executors.decide import compare_directories, evidence_of
     from ..reports.comparison import comparison_report, overview_report
 
     found, unmatched = compare_directories(baseline, candidate, options)
@@ -167,18 +168,24 @@ def _pair(
         click.echo(f"warning: {name} is not in {where}", err=True)
     missing = [name for name, where in unmatched.items() if where == str(candidate)]
     first = next(iter(found.values()))
+    facts = evidence_of(baseline, candidate)
     if len(found) > 1 or unmatched:
         data = comparisons_document(found)
         shown = overview_report(
-            found, unmatched, missing=missing, flips=style.flips, detail=style.detail
+            found,
+            unmatched,
+            missing=missing,
+            facts=facts,
+            flips=style.flips,
+            detail=style.detail,
         )
     else:
         data = comparison_document(first)
-        shown = comparison_report(first, flips=style.flips, detail=style.detail)
+        shown = comparison_report(first, facts=facts, flips=style.flips, detail=style.detail)
     _write(output, data)
     _show(style.fmt, data, shown)
     if report is not None:
-        _report(found, unmatched, missing, report)
+        _report(found, unmatched, missing, facts, report)
     return overall(found.values(), missing).exit_code if strict else 0
 
 
@@ -215,15 +222,19 @@ def _show(fmt: str, data: dict[str, Any], shown: Document) -> None:
 
 
 def _report(
-    found: dict[str, Comparison], unmatched: dict[str, str], missing: list[str], report: Path
+    found: dict[str, Comparison],
+    unmatched: dict[str, str],
+    missing: list[str],
+    facts: Provenance,
+    report: Path,
 ) -> None:
     from ..reports.comparison import comparison_report, overview_report
     from ..reports.formats import in_format
 
     whole = (
-        overview_report(found, unmatched, missing=missing, flips=LISTED)
+        overview_report(found, unmatched, missing=missing, facts=facts, flips=LISTED)
         if len(found) > 1 or unmatched
-        else comparison_report(next(iter(found.values())), flips=LISTED)
+        else comparison_report(next(iter(found.values())), facts=facts, flips=LISTED)
     )
     _save(report, in_format(whole, "markdown"))
 

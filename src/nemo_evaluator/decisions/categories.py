@@ -31,12 +31,14 @@ class CategoryDelta(Record, frozen=True, kw_only=True, omit_defaults=False):
 def category_deltas(
     pairs: Pairs, *, higher_is_better: bool, limit: float
 ) -> dict[str, CategoryDelta]:
-    """Category → its difference with its own 95 % interval, by name."""
+    """Category → its difference, by name. The intervals are wide enough to hold all together at
+    95 %, of those with enough problems (Bonferroni)."""
     damages = category_damages(pairs, higher_is_better=higher_is_better)
     fell = fallen(damages, limit)
+    level = LEVEL / max(1, sum(damage.n >= MIN_PAIRS for damage in damages.values()))
     found = {}
     for name, damage in damages.items():
-        bounds = damage.bounds()
+        bounds = damage.bounds(level)
         ends = (-bounds.upper, -bounds.lower) if higher_is_better else (bounds.lower, bounds.upper)
         one, other = float(damage.seen.baseline.mean()), float(damage.seen.candidate.mean())
         found[name] = CategoryDelta(

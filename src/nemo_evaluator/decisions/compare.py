@@ -30,7 +30,9 @@ from .options import CompareOptions
 from .paired_tests import TestResult, run_test
 from .pairing import Pairs, pair
 from .planning import spread_of_pairs, to_rule_out
+from .provenance import created
 from .published import PublishedEvidence, judge_published
+from .sentences import Scale, scale_of, told
 from .sources import Source
 from .verdicts import MIN_COVERAGE, Evidence, Shown, Verdict, judge, p_text, worst
 
@@ -139,11 +141,23 @@ def judged(c: Comparison) -> Comparison:
         floor=c.coverage_floor,
         damage=c.damage,
         shown=c.shown,
+        sentence=told(c.benchmark, c.damage, c.options.max_drop, scale_of_comparison(c)),
         needed=c.needed,
         doubts=tuple(doubt.text for doubt in c.doubts),
     )
     verdict, reasons = judge(evidence, max_drop=c.options.max_drop)
     return msgspec.structs.replace(c, verdict=verdict, reasons=(*reasons, *_uneven(c)))
+
+
+def scale_of_comparison(c: Comparison) -> Scale:
+    """How its amounts are written."""
+    return scale_of(
+        c.options.metric,
+        higher_is_better=c.higher_is_better,
+        limit=c.options.max_drop,
+        scores=(c.baseline_score, c.candidate_score),
+        config=c.baseline["config"],
+    )
 
 
 def _uneven(c: Comparison) -> list[str]:
@@ -274,6 +288,7 @@ def _run(source: Source) -> dict[str, Any]:
         "run_id": source.run_id,
         "model": source.model,
         "path": str(source.path),
+        "created": created(source),
         "config": dict(source.config),
     }
 

@@ -18,6 +18,8 @@ class SideCoverage(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Problems."""
     problems: int
     """Problems with a verdict."""
+    repeats: int
+    """Rollouts planned of each problem."""
     planned_rollouts: int
     rollouts: int
     scored: int
@@ -60,6 +62,7 @@ def _side(source: Source, side: PerProblem, n: int, whole: int) -> SideCoverage:
     return SideCoverage(
         planned=source.planned(),
         problems=len(side.problems),
+        repeats=repeats,
         planned_rollouts=int(np.maximum(lines, repeats).sum()) + unseen,
         rollouts=side.rollouts,
         scored=side.scored,

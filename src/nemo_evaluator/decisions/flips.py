@@ -14,6 +14,7 @@ from .pairing import Pairs
 from .rollouts import Bools, Floats, Ints, Rollouts
 
 PREVIEW = 80
+QUESTION = 200
 
 
 class Flip(Record, frozen=True, kw_only=True):
@@ -26,6 +27,8 @@ class Flip(Record, frozen=True, kw_only=True):
     candidate_reward: float
     expected_answer: Json = None
     category: str | None = None
+    question: str | None = None
+    """The prompt, shortened to 200 characters."""
     baseline_response: str | None = None
     """Shortened to 80 characters; of several repeats that in which the change shows most."""
     candidate_response: str | None = None
@@ -144,6 +147,7 @@ def _flip(
         candidate_reward=means[1][i],
         expected_answer=_short(expected) if isinstance(expected, str) else expected,
         category=pairs.categories[i],
+        question=_question(row) or _question(other),
         baseline_response=answer_text(row),
         candidate_response=answer_text(other),
         baseline_answer=_extracted(row),
@@ -178,10 +182,15 @@ def answer_text(row: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _question(row: Mapping[str, Any]) -> str | None:
+    value = row.get("prompt")
+    return _short(value, QUESTION) if isinstance(value, str) and value else None
+
+
 def _extracted(row: Mapping[str, Any]) -> str | None:
     value = row.get("extracted_answer")
     return None if value is None else _short(str(value))
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= PREVIEW else text[: PREVIEW - 3] + "..."
+def _short(text: str, most: int = PREVIEW) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."

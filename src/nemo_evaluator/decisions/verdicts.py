@@ -28,6 +28,9 @@ MIN_COVERAGE = 0.9
 """Share of the planned problems that must be paired, where a run states no floor of its own."""
 
 
+CORRECTED = ", which is not shown after the correction for the number of comparisons"
+
+
 class Verdict(enum.StrEnum):
     """What a comparison says."""
 
@@ -73,6 +76,8 @@ class Evidence(Record, frozen=True, kw_only=True):
     floor: float
     damage: Bounds
     shown: Shown
+    sentence: str
+    """What the bounds say, in words."""
     needed: int | None
     """Problems on which two equal models would pass; None if that is not known."""
     doubts: tuple[str, ...] = ()
@@ -92,29 +97,15 @@ def judge(e: Evidence, *, max_drop: float) -> tuple[Verdict, list[str]]:
 def _judged(e: Evidence, max_drop: float) -> tuple[Verdict, list[str]]:
     if e.n < MIN_PAIRS:
         return Verdict.INCONCLUSIVE, [too_few(e.n)]
-    size = f"{points(e.damage.damage)} ({points(e.damage.lower)} to {points(e.damage.upper)})"
     if e.shown.beyond:
-        return Verdict.BLOCK, [f"worse by {size}; {points(max_drop)} allowed"]
+        return Verdict.BLOCK, [e.sentence]
     if e.coverage < e.floor:
         return Verdict.INCONCLUSIVE, [too_little(e.coverage, e.floor)]
     if e.shown.worse:
-        rest = "within" if e.shown.within else "which may be more than"
-        return Verdict.WARN, [f"worse by {size}, {rest} the {points(max_drop)} allowed"]
-    if e.shown.better:
-        gain = (
-            f"{points(-e.damage.damage)} ({points(-e.damage.upper)} to {points(-e.damage.lower)})"
-        )
-        return Verdict.PASS, [f"better by {gain}"]
-    worst_end = points(max(0.0, e.damage.upper))
-    if e.shown.within:
-        return Verdict.PASS, [
-            f"no drop is shown, and one larger than {worst_end} is ruled out "
-            f"({points(max_drop)} allowed)"
-        ]
-    reasons = [
-        f"no drop is shown, but one of up to {worst_end} is not ruled out "
-        f"({points(max_drop)} allowed)"
-    ]
+        return Verdict.WARN, [e.sentence + CORRECTED * (e.damage.lower > max_drop)]
+    if e.shown.better or e.shown.within:
+        return Verdict.PASS, [e.sentence]
+    reasons = [e.sentence + CORRECTED * (e.damage.lower > 0)]
     if e.needed is not None and e.needed > e.n:
         reasons.append(
             f"if there is no drop, about {e.needed:,} problems would rule it out, {e.n:,} are "

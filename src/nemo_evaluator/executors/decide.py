@@ -23,7 +23,7 @@ from ..decisions.options import MAX_DROP, CompareOptions
 from ..decisions.paired_tests import TestName
 from ..decisions.planning import Spread, spread_of_pair, spread_of_run
 from ..decisions.policy import load_policy, parse_policy
-from ..decisions.provenance import provenance
+from ..decisions.provenance import Provenance, provenance
 from ..decisions.rollouts import rollouts_of
 from ..decisions.sources import Source, find
 from ..errors import ConfigError
@@ -61,6 +61,11 @@ def compare_directories(
             where=f"{baseline} and {candidate}",
         )
     return {name: compare(one[name], other[name], options) for name in shared}, unmatched
+
+
+def evidence_of(baseline: Path, candidate: Path) -> Provenance:
+    """Which runs of which models a comparison is of, and who compares. Raises ConfigError."""
+    return provenance(baseline, candidate, (find(baseline), find(candidate)))
 
 
 def compare_many(

@@ -192,6 +192,8 @@ class Document:
     footer: str = ""
     lead: str = ""
     """What it comes to, in a sentence."""
+    printed: bool = True
+    """Whether the sections are on paper too: a page to be signed leaves them to the screen."""
 
 
 def shares_text(shares: Shares) -> str:

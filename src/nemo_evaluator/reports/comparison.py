@@ -6,16 +6,20 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..decisions.categories import CategoryDelta
-from ..decisions.compare import Comparison, overall
-from ..decisions.flips import Flip, FlipReport
+from ..decisions.compare import Comparison, overall, scale_of_comparison
 from ..decisions.metrics import REWARD
 from ..decisions.multiple import Entry, Field
+from ..decisions.provenance import Provenance
+from ..decisions.sentences import percent
 from ..decisions.verdicts import Verdict, p_text, worst
 from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, Table, Tone
-from .verdict_words import direction, known, tone
+from .changes import categories, sides, signed_limit
+from .changes import flips as flip_table
+from .evidence import evidence, moment
+from .verdict_words import known, tone
 
-NOT_CORRECTED = "BROKE is corrected for the number of categories (Holm), the intervals are not."
+SAID = 3
+"""Benchmarks that the sentence of a decision tells of."""
 
 
 class Detail(enum.IntEnum):
@@ -29,14 +33,19 @@ class Detail(enum.IntEnum):
 
 
 def comparison_report(
-    c: Comparison, *, flips: int | None = 0, detail: Detail = Detail.EVERYTHING
+    c: Comparison,
+    *,
+    facts: Provenance | None = None,
+    flips: int | None = 0,
+    detail: Detail = Detail.EVERYTHING,
 ) -> Document:
-    """One benchmark. ``flips``: how many of each kind are listed, None for all."""
+    """One benchmark. ``flips``: how many of each kind are listed, None for all; ``facts``: who
+    compared, and where."""
     return Document(
         title=f"{c.benchmark}: {_name(c.candidate)} against {_name(c.baseline)}",
         badges=((tone(c.verdict), c.verdict.value),),
         lead=_sentence(c),
-        blocks=tuple(_blocks(c, flips, detail)),
+        blocks=(*_head(c, facts, detail), *_blocks(c, facts, flips, detail)),
         sections=(),
     )
 
@@ -46,6 +55,7 @@ def overview_report(
     unmatched: Mapping[str, str],
     *,
     missing: Sequence[str] = (),
+    facts: Provenance | None = None,
     flips: int | None = 0,
     detail: Detail = Detail.EVERYTHING,
 ) -> Document:
@@ -57,17 +67,9 @@ def overview_report(
     lead = (
         f"all {len(comparisons)} benchmark{'s' * (len(comparisons) != 1)} of both"
         if verdict is Verdict.PASS or not deciding
-        else f"{len(deciding)} of {len(comparisons)} benchmarks: {', '.join(deciding)}"
+        else f"{len(deciding)} of {len(comparisons)} benchmarks: {_deciding(comparisons, deciding)}"
     )
     lacks = f" The candidate lacks {', '.join(missing)}." if missing else ""
-    columns = ("Benchmark", "Verdict", "Baseline", "Candidate", "Difference", "95 % CI", "p", "n")
-    forest = Forest(
-        "Benchmarks",
-        columns,
-        tuple(_row(name, c) for name, c in comparisons.items() if c.difference is not None),
-        limit=_limit(first),
-        zero=True,
-    )
     undecided = Table(
         "Not paired",
         ("Benchmark", "Verdict", "Why"),
@@ -82,15 +84,21 @@ def overview_report(
         title=f"{_name(first.candidate)} against {_name(first.baseline)}",
         badges=((tone(verdict), verdict.value),),
         lead=f"{lead}.{lacks}",
-        blocks=(Notices(absent), forest, undecided),
+        blocks=(
+            Facts((*_evidence(facts), *_whole(comparisons))),
+            Notices(absent),
+            *_forests([c for c in comparisons.values() if c.difference is not None]),
+            undecided,
+        ),
         sections=tuple(
             Section(
                 title=name,
                 lead=f"{c.verdict.value}: {_sentence(c)}",
-                blocks=tuple(_blocks(c, flips, detail)),
+                blocks=tuple(_blocks(c, facts, flips, detail)),
             )
             for name, c in comparisons.items()
         ),
+        printed=False,
     )
 
 
@@ -100,7 +108,7 @@ def field_report(field: Field) -> Document:
     counts = {kind: sum(e.verdict is kind for e in field.entries) for kind in Verdict}
     said = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
     note = {"holm": "Holm", "bh": "Benjamini-Hochberg"}.get(field.correction)
-    columns = ("Candidate", "Benchmark", "Verdict", "Baseline", "Score", "Difference", "95 % CI")
+    columns = ("Candidate", "Benchmark", "Verdict", "Baseline", "Score", "Change", "95 % CI")
     candidates = Table(
         "Candidates",
         (*columns, "p", "n"),
@@ -138,41 +146,89 @@ def _sentence(c: Comparison) -> str:
     return "; ".join(c.reasons) + "."
 
 
-def _blocks(c: Comparison, flips: int | None, detail: Detail) -> list[Block]:
+def _blocks(
+    c: Comparison, facts: Provenance | None, flips: int | None, detail: Detail
+) -> list[Block]:
     warnings = Notices(tuple((Tone.UNSURE, warning) for warning in c.warnings))
     if detail is Detail.VERDICT:
         return [warnings]
-    blocks: list[Block] = [Facts(tuple(_facts(c))), warnings]
+    runs = [] if facts is not None else _runs(c)
+    blocks: list[Block] = [Facts((*runs, *_facts(c))), warnings]
     if c.difference is not None:
-        blocks.append(_categories(c, all_of_them=detail is Detail.EVERYTHING))
+        blocks.append(categories(c, all_of_them=detail is Detail.EVERYTHING))
     if detail is Detail.EVERYTHING:
         blocks += [_score_deltas(c), _runtime(c)]
     if c.flips is not None and flips != 0:
-        blocks.append(_flips("Regressions", c.flips.regressions, flips))
-        blocks.append(_flips("Improvements", c.flips.improvements, flips))
+        blocks.append(flip_table("Regressions", c.flips.regressions, flips))
+        blocks.append(flip_table("Improvements", c.flips.improvements, flips))
     return blocks
 
 
-def _row(name: str, c: Comparison) -> Interval:
+def _head(c: Comparison, facts: Provenance | None, detail: Detail) -> list[Block]:
+    if detail is Detail.VERDICT:
+        return []
+    return [Facts(_evidence(facts)), *_forests([c])]
+
+
+def _evidence(facts: Provenance | None) -> tuple[tuple[str, str], ...]:
+    return () if facts is None else tuple(evidence(facts))
+
+
+def _whole(comparisons: Mapping[str, Comparison]) -> list[tuple[str, str]]:
+    """Coverage, and what was not decided."""
+    name, least = min(comparisons.items(), key=lambda item: item[1].coverage)
+    open_ = [n for n, c in comparisons.items() if c.verdict is Verdict.INCONCLUSIVE]
+    share = f"{percent(least.coverage)} of the planned rollouts are paired in {name}, the least"
+    return [("coverage", share), ("not decided", ", ".join(open_) or "nothing")]
+
+
+def _deciding(comparisons: Mapping[str, Comparison], names: Sequence[str]) -> str:
+    """What became of the benchmarks that decide, of the first few in a sentence."""
+    said = []
+    for name in names[:SAID]:
+        reason = comparisons[name].reasons[0]
+        said.append(reason if reason.startswith(name) else f"{name}: {reason}")
+    return "; ".join([*said, *([f"and {', '.join(names[SAID:])}"] if names[SAID:] else [])])
+
+
+def _forests(comparisons: Sequence[Comparison]) -> list[Forest]:
+    """One plot of those whose scores are shares, one of the others: a plot has one unit."""
+    found = []
+    for points in (True, False):
+        chosen = [c for c in comparisons if scale_of_comparison(c).points is points]
+        if not chosen:
+            continue
+        unit = scale_of_comparison(chosen[0]).unit
+        columns = (
+            "Benchmark", "Verdict", "Baseline", "Candidate", f"Change ({unit})", "95 % CI",
+            "Limit", "p", "n",
+        )  # fmt: skip
+        note = "Change: candidate − baseline; limit: the dashed line; p: of no drop, one-sided."
+        rows = tuple(_row(c) for c in chosen if c.difference is not None)
+        found.append(Forest("Change", columns, rows, note=note, zero=True, status=True))
+    return found
+
+
+def _row(c: Comparison) -> Interval:
     assert c.difference is not None
-    d = c.difference
+    d, scale = c.difference, scale_of_comparison(c)
+    factor = 100.0 if scale.points else 1.0
+    low, high = known(d.lower), known(d.upper)
     return Interval(
-        name=name,
-        value=d.delta,
-        lower=known(d.lower),
-        upper=known(d.upper),
-        cells=(c.verdict.value, *_scores(c), _p(c), f"{c.n_paired:,}"),
-        tone=_tone(c, d.lower, d.upper),
+        name=c.benchmark,
+        value=factor * d.delta,
+        lower=None if low is None else factor * low,
+        upper=None if high is None else factor * high,
+        cells=(
+            c.verdict.value,
+            *_scores(c),
+            scale.signed_limit(c.options.max_drop),
+            _p(c),
+            f"{c.n_paired:,}",
+        ),
+        tone=tone(c.verdict),
+        limit=factor * signed_limit(c),
     )
-
-
-def _limit(c: Comparison) -> float:
-    """The largest drop that is allowed, as a difference of the metric."""
-    return -c.options.max_drop if c.higher_is_better else c.options.max_drop
-
-
-def _tone(c: Comparison, lower: float, upper: float) -> Tone:
-    return direction(lower, upper) if c.higher_is_better else direction(-upper, -lower)
 
 
 def _entry(entry: Entry) -> tuple[str, ...]:
@@ -186,19 +242,20 @@ def _entry(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def _facts(c: Comparison) -> list[tuple[str, str]]:
+def _runs(c: Comparison) -> list[tuple[str, str]]:
     rows = []
-    for name, run, score in (
-        ("baseline", c.baseline, c.baseline_score),
-        ("candidate", c.candidate, c.candidate_score),
-    ):
-        head = f"{score:.4f}  " if score is not None else ""
-        rows.append((name, f"{head}{_name(run)}, run {run['run_id']}"))
-    d, test = c.difference, c.test
+    for name, run in (("baseline", c.baseline), ("candidate", c.candidate)):
+        begun = f", begun {moment(run['created'])}" if run["created"] else ""
+        rows.append((name, f"{_name(run)}, run {run['run_id']}{begun}"))
+    return rows
+
+
+def _facts(c: Comparison) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    d, test, scale = c.difference, c.test, scale_of_comparison(c)
     if d is not None:
         units = "" if d.units == d.n else f", {d.units:,} clusters"
-        interval = f"95 % CI {_interval(d.lower, d.upper)}"
-        rows.append(("difference", f"{d.delta:+.4f}  {interval} ({d.method}{units})"))
+        rows.append(("interval", f"95 %, {d.method}{units}"))
     if test is not None:
         p = f'p = {p_text(test.p_worse)} for "no drop"'
         rows.append(("test", f"{p} ({test.name}: {test.reason})"))
@@ -206,28 +263,20 @@ def _facts(c: Comparison) -> list[tuple[str, str]]:
         rows.append(("paired", _paired(c)))
     if c.flips is not None:
         table = c.flips.contingency
-        rows.append(("flips", _flip_counts(c, c.flips)))
+        rows.append(("flips", sides(c, table)))
         if c.worse != table.baseline_only_correct or c.better != table.candidate_only_correct:
             rows.append(("changes", f"{c.worse:,} problems score lower, {c.better:,} higher"))
     if c.detectable is not None:
-        size = f"a drop of {c.detectable:.4f} would be found in four of five such comparisons"
-        rows.append(("power", size))
+        size = f"a {scale.drop} of {scale.with_unit(c.detectable)}"
+        rows.append(("power", f"{size} would be found in four of five such comparisons"))
     if c.options.metric != REWARD or not c.higher_is_better:
         way = "higher" if c.higher_is_better else "lower"
         rows.append(("metric", f"{c.options.metric}, {way} is better"))
     chance = c.chance_beyond
-    larger = "" if chance is None else f", a larger drop has a chance of {chance:.1%}"
-    rows.append(("max drop", f"{c.options.max_drop:g}{larger}"))
+    larger = "" if chance is None else f", a larger one has a chance of {percent(chance)}"
+    limit = f"a {scale.drop} of {scale.limit(c.options.max_drop)}{' points' * scale.points}"
+    rows.append(("allowed", f"{limit}{larger}"))
     return rows
-
-
-def _flip_counts(c: Comparison, flips: FlipReport) -> str:
-    """With repeats a problem counts as right where one of them is: that is said."""
-    table = flips.contingency
-    counts = f"{table.baseline_only_correct:,} regressions, {table.candidate_only_correct:,} "
-    counts += f"improvements, {table.both_correct:,} right on both sides, {table.both_wrong:,} "
-    repeated = any(side.scored > side.problems for side in c.sides.values())
-    return f"{counts}wrong on both" + (" (right: in at least one repeat)" if repeated else "")
 
 
 def _paired(c: Comparison) -> str:
@@ -247,39 +296,6 @@ def _paired(c: Comparison) -> str:
         if said:
             parts.append(f"{name}: {', '.join(said)}")
     return "; ".join([text, *parts])
-
-
-def _categories(c: Comparison, *, all_of_them: bool) -> Forest:
-    """BROKE where a drop larger than allowed is shown, corrected for the number of categories; HELD
-    where none is seen; WARN where one is seen and not shown."""
-    rows = []
-    for name, d in c.categories.items():
-        sign = -1 if c.higher_is_better else 1
-        label = "BROKE" if d.fell else "WARN" if sign * d.delta > c.options.max_drop else "HELD"
-        if all_of_them or label != "HELD":
-            rows.append(_category(name, label, d, _tone(c, d.ci_lower, d.ci_upper)))
-    columns = ("Category", "Change", "Baseline", "Candidate", "Difference", "95 % CI", "n")
-    return Forest(
-        "Categories", columns, tuple(rows), limit=_limit(c), note=NOT_CORRECTED, zero=True
-    )
-
-
-def _category(name: str, label: str, d: CategoryDelta, shade: Tone) -> Interval:
-    return Interval(
-        name=name,
-        value=d.delta,
-        lower=known(d.ci_lower),
-        upper=known(d.ci_upper),
-        cells=(
-            label,
-            f"{d.baseline:.4f}",
-            f"{d.candidate:.4f}",
-            f"{d.delta:+.4f}",
-            _interval(d.ci_lower, d.ci_upper),
-            f"{d.n:,}",
-        ),
-        tone=shade,
-    )
 
 
 def _score_deltas(c: Comparison) -> Table:
@@ -310,40 +326,14 @@ def _runtime(c: Comparison) -> Table:
     return Table("Cost and speed", ("Measure", "Baseline", "Candidate", "Relative"), rows)
 
 
-def _flips(title: str, flips: tuple[Flip, ...], limit: int | None) -> Table:
-    shown = flips if limit is None else flips[:limit]
-    return Table(
-        f"{title} ({len(flips):,})",
-        ("Problem", "Category", "Reward", "Expected", "Baseline", "Candidate"),
-        tuple(
-            (
-                str(flip.problem_idx),
-                flip.category or "",
-                f"{flip.baseline_reward:g} → {flip.candidate_reward:g}",
-                _text(flip.expected_answer),
-                _text(flip.baseline_answer or flip.baseline_response),
-                _text(flip.candidate_answer or flip.candidate_response),
-            )
-            for flip in shown
-        ),
-        f"and {len(flips) - len(shown):,} more" if len(shown) < len(flips) else "",
-        code=(3, 4, 5),
-    )
-
-
 def _scores(c: Comparison) -> tuple[str, str, str, str]:
-    if c.difference is None or c.baseline_score is None or c.candidate_score is None:
+    """Baseline, candidate, change and its interval."""
+    d, scale = c.difference, scale_of_comparison(c)
+    if d is None or c.baseline_score is None or c.candidate_score is None:
         return "—", "—", "—", "—"
-    return (
-        f"{c.baseline_score:.4f}",
-        f"{c.candidate_score:.4f}",
-        f"{c.difference.delta:+.4f}",
-        _interval(c.difference.lower, c.difference.upper),
-    )
-
-
-def _interval(low: float, high: float) -> str:
-    return "unknown" if known(low) is None else f"[{low:+.4f}, {high:+.4f}]"
+    ends = "unknown" if known(d.lower) is None else scale.interval(d.lower, d.upper)
+    one, other = scale.score(c.baseline_score), scale.score(c.candidate_score)
+    return one, other, scale.change(d.delta), ends
 
 
 def _p(c: Comparison) -> str:
@@ -352,8 +342,3 @@ def _p(c: Comparison) -> str:
 
 def _name(run: Mapping[str, Any]) -> str:
     return str(run["model"] or run["run_id"])
-
-
-def _text(value: Any) -> str:
-    text = " ".join(str(value).split()) if value is not None else ""
-    return text if len(text) <= 32 else text[:31] + "…"

@@ -9,10 +9,10 @@ from itertools import groupby
 from ..decisions.damage import Bounds
 from ..decisions.gate import BenchmarkGate, GateReport, GateVerdict
 from ..decisions.gate_rules import Rule, Status
+from ..decisions.sentences import Scale, percent, scale_of, told
 from ..decisions.suite import Suite
 from .blocks import Block, Document, Facts, Forest, Interval, Notices, Table, Tone
 from .evidence import evidence
-from .sentences import Scale, percent, scale_of, told
 from .verdict_words import known, tone
 
 UNEVEN = 0.01

@@ -18,7 +18,7 @@ NARROW = 4
 """Columns that have room on a phone."""
 _NUMBER = re.compile(
     r"[-+−]?[\d,.]+( of [\d,]+| ?(%|ms|s|min|h|USD|k|M|tok/s|/s))?|\[[-+−\d., ∞]+\]"
-    r"|[-+−]?[\d.]+ to [-+−]?[\d.]+|—|no score"
+    r"|[-+−]?[\d.]+ to [-+−]?[\d.]+|[\d.]+e[-+]\d+|—|no score"
 )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .blocks import Tone
 
-_GOOD = frozenset({"PASS", "GO", "HELD"})
-_BAD = frozenset({"BLOCK", "NO-GO", "BREACH", "MISSING", "BROKE", "BELOW THE FLOOR"})
+_GOOD = frozenset({"PASS", "GO"})
+_BAD = frozenset({"BLOCK", "NO-GO", "BREACH", "MISSING", "BELOW THE FLOOR"})
 
 
 def tone(word: str) -> Tone:

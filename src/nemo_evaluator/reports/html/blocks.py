@@ -35,6 +35,9 @@ from .forest import forest_html
 from .page import html_page
 
 _NOTHING = Markup("")
+PAPER = Markup(
+    '<p class="note paper">The details of each benchmark are in the file of this page.</p>'
+)
 
 
 def to_html(document: Document) -> str:
@@ -46,7 +49,8 @@ def to_html(document: Document) -> str:
         Markup('<p class="verdict-lead">{}</p>').format(document.lead) if document.lead else "",
         *_blocks(document.blocks, anchors),
         _contents([(section.title, name) for section, name in sections]),
-        *(_section(section, name, anchors) for section, name in sections),
+        *(_section(section, name, anchors, document.printed) for section, name in sections),
+        _NOTHING if document.printed else PAPER,
         Markup(
             '<div class="sign" aria-hidden="true"><span>Name</span><span>Signature</span>'
             "<span>Date</span></div>"
@@ -221,10 +225,11 @@ def _sample(sample: Sample) -> Markup:
     )
 
 
-def _section(section: Section, name: str, anchors: Anchors) -> Markup:
+def _section(section: Section, name: str, anchors: Anchors, printed: bool) -> Markup:
     lead = Markup('<p class="lead">{}</p>').format(section.lead) if section.lead else _NOTHING
     parts = [heading(2, section.title, name), lead, *_blocks(section.blocks, anchors)]
-    return Markup("<section>{}</section>").format(Markup("\n").join(filter(None, parts)))
+    kind = _NOTHING if printed else Markup(' class="screen"')
+    return Markup("<section{}>{}</section>").format(kind, Markup("\n").join(filter(None, parts)))
 
 
 def _blocks(blocks: tuple[Block, ...], anchors: Anchors) -> Iterator[Markup]:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..decisions.damage import Bounds
-from ..decisions.metrics import metric_named
+from .damage import Bounds
+from .metrics import metric_named
 
 FINE = 0.01
 """Limits below this need a second decimal of a point."""
@@ -59,6 +59,11 @@ class Scale:
         return f"{self.amount(value)} points" if self.points else self.amount(value)
 
     @property
+    def drop(self) -> str:
+        """The change that is for the worse."""
+        return "drop" if self.higher_is_better else "rise"
+
+    @property
     def unit(self) -> str:
         """For the head of a column."""
         return "points" if self.points else "own units"
@@ -96,11 +101,10 @@ def told(name: str, damage: Bounds, limit: float, scale: Scale) -> str:
         return f"{head}{fell} {size}; {allowed}" + (", and more is not ruled out" if more else "")
     if damage.upper < 0:
         return f"{head}{rose} {size}"
-    drop = "drop" if scale.higher_is_better else "rise"
     end = scale.with_unit(max(0.0, damage.upper))
     if damage.upper <= limit:
-        return f"{head}held: a {drop} of more than {end} is ruled out; {allowed}"
-    return f"{colon}a {drop} of up to {end} is not ruled out; {allowed}"
+        return f"{head}held: a {scale.drop} of more than {end} is ruled out; {allowed}"
+    return f"{colon}a {scale.drop} of up to {end} is not ruled out; {allowed}"
 
 
 def _range(damage: Bounds, scale: Scale) -> str:
