@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nemo_evaluator.stats.intervals import mean_interval
+from nemo_evaluator.stats.judge_error import prediction_powered, rogan_gladen
 from nemo_evaluator.stats.mcnemar_power import power_of_mcnemar, problems_needed_mcnemar
 from nemo_evaluator.stats.paired import paired_difference
 from nemo_evaluator.stats.power import paired_sd, problems_needed
@@ -302,6 +303,40 @@ def print_ranks(folds: int, seed: int) -> None:
         print(f"{name}, 4 models: {wrong_places(sizes, 4, folds, seed):.3f}", flush=True)
 
 
+def judge_coverage(
+    p: float, sensitivity: float, specificity: float, labelled: int, folds: int, seed: int = 1
+) -> tuple[float, float, float]:
+    """Coverage of the raw score of 300 problems, the prediction-powered one and Rogan-Gladen's."""
+    rng = np.random.default_rng(seed)
+
+    def draw(n: int) -> tuple[Array, Array]:
+        right = rng.random(n) < p
+        said = np.where(right, rng.random(n) < sensitivity, rng.random(n) > specificity)
+        return said.astype(np.float64), right.astype(np.float64)
+
+    held = np.zeros(3)
+    for _ in range(folds):
+        judged, sample = draw(300)[0], draw(labelled)
+        found = (
+            mean_interval(judged),
+            prediction_powered(judged, *sample),
+            rogan_gladen(judged, *sample),
+        )
+        held += [one is not None and one.lower <= p <= one.upper for one in found]
+    raw, powered, rates = (held / folds).tolist()
+    return raw, powered, rates
+
+
+def print_judges(folds: int, seed: int) -> None:
+    print(f"\nScores corrected for the judge's error, {folds:,} folds")
+    for p in (0.1, 0.5, 0.9):
+        for s, c in ((0.95, 0.9), (0.8, 0.7), (0.99, 0.99)):
+            for n in (50, 200):
+                raw, powered, rates = judge_coverage(p, s, c, n, folds, seed)
+                text = f"raw {raw:.3f} prediction-powered {powered:.3f} Rogan-Gladen {rates:.3f}"
+                print(f"p={p} right {s} wrong {c} labelled {n:3}: {text}", flush=True)
+
+
 def print_tests(folds: int, seed: int) -> None:
     print(f"\nFalse alarms at a one-sided 5 %, no difference, {folds:,} folds")
     for n in (30, 100, 1000):
@@ -358,7 +393,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folds", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="mean,paired,scales,ranks,tests,power")
+    parser.add_argument("--only", default="mean,paired,scales,ranks,judges,tests,power")
     options = parser.parse_args()
     parts = options.only.split(",")
     start = time.perf_counter()
@@ -372,6 +407,8 @@ def main() -> None:
         print_scales(options.folds, options.seed)
     if "ranks" in parts:
         print_ranks(options.folds, options.seed)
+    if "judges" in parts:
+        print_judges(options.folds, options.seed)
     if "tests" in parts:
         print_tests(options.folds, options.seed)
     if "power" in parts:

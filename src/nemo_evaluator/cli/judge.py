@@ -166,3 +166,42 @@ def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fm
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
         click.echo(in_format(ranking_report(found), fmt), nl=False)
+
+
+@group.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--calibration",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="What nel judge calibrate -o wrote.",
+)
+@click.option("--metric", help="Which judge metric of the run, if there are several.")
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    help="Floor of the corrected score's lower limit; exit code 1 below it.",
+)
+@click.option(
+    "--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown", "html"])
+)
+def correct(
+    run: Path, calibration: Path, metric: str | None, min_score: float | None, fmt: str
+) -> None:
+    """Correct a judged score by what people said of a labelled sample: prediction-powered, and by
+    Rogan and Gladen's formula where verdicts are right or wrong. The intervals carry the judge's
+    error as well as the run's.
+    """
+    import msgspec
+
+    from ..executors.correct import correct as corrected
+    from ..reports.correction import correction_report
+    from ..reports.formats import in_format
+
+    found = corrected(run, calibration, metric=metric)
+    if fmt == "json":
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        click.echo(in_format(correction_report(found), fmt), nl=False)
+    if min_score is not None and any(one.corrected.lower < min_score for one in found):
+        sys.exit(1)

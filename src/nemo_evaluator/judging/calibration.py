@@ -77,6 +77,10 @@ class Calibration(Record, frozen=True, kw_only=True, omit_defaults=False):
     judge: Mapping[str, Json] = {}
     """Model, rubric and parameters: what the numbers hold for."""
 
+    judged: tuple[tuple[float, float], ...] = ()
+    """Of every row with a verdict what the judge and what people gave, as shares of the best; empty
+    for pairs and words. What `nel judge correct` corrects a run's score by."""
+
     simulated: bool = False
     """A simulated judge: the numbers say nothing about a real one."""
 
@@ -143,8 +147,29 @@ async def calibrate(examined: Examined, labels: LabelFile, court: Court) -> Cali
                 if one.failure
             )[:EXAMPLES],
             judge=examined.identity or {},
+            judged=_shares(examined, labels, said),
         ),
         [one.paid for one in every if one.paid is not None],
+    )
+
+
+def _shares(
+    examined: Examined, labels: LabelFile, said: Sequence[_Said]
+) -> tuple[tuple[float, float], ...]:
+    """Judge and people by row, as shares of the best; a benchmark's own rewards are shares."""
+    if labels.kind == "verdicts":
+        return tuple(
+            (float(one.label == "true"), float(bool(row.label)))
+            for row, one in zip(labels.rows, said, strict=True)
+            if one.label is not None
+        )
+    if labels.kind != "numbers":
+        return ()
+    scale = examined.max_score if examined.verify is None else 1.0
+    return tuple(
+        (one.value / scale, float(row.label) / scale)
+        for row, one in zip(labels.rows, said, strict=True)
+        if one.value is not None
     )
 
 
