@@ -98,7 +98,8 @@ def source(
     n, k = rewards.shape
     total = n * k
     nothing = np.zeros(total, dtype=np.int64)
-    names = [name for name in clusters or [None] * n for _ in range(k)]
+    alone: list[str | None] = [None] * n
+    names = [name for name in clusters or alone for _ in range(k)]
     return Source(
         name,
         Path("run"),

@@ -33,6 +33,7 @@ MARGIN = 3 * math.sqrt(POWER * (1 - POWER) / TIMES)
 def source(rewards: Floats, clusters: list[str] | None = None) -> Source:
     n, k = rewards.shape
     nothing = np.zeros(n * k, dtype=np.int64)
+    names: list[str | None] = [None] * n if clusters is None else [*clusters]
     return Source(
         "bench",
         Path("run"),
@@ -44,7 +45,7 @@ def source(rewards: Floats, clusters: list[str] | None = None) -> Source:
             correct=np.full(n * k, np.nan),
             truncated=np.zeros(n * k, dtype=np.bool_),
             categories=[None] * (n * k),
-            clusters=[name for name in clusters or [None] * n for _ in range(k)],
+            clusters=[name for name in names for _ in range(k)],
             expected=nothing,
             prompts=nothing,
             rows=[{}] * (n * k),
@@ -113,8 +114,9 @@ def kept(draw, spread: Spread, k: int, drop: float) -> tuple[float, float]:  # t
 def test_a_plan_keeps_its_promise(k: int, drop: float) -> None:
     spread = spread_assumed(0.7, correlation=1.0)
     shown, ruled_out = kept(independent, spread, k, drop)
-    assert shown == pytest.approx(POWER, abs=MARGIN + 0.02)
-    assert ruled_out == pytest.approx(POWER, abs=MARGIN + 0.02)
+    if k == 1 or drop < 0.1:
+        assert (shown, ruled_out) == pytest.approx((POWER, POWER), abs=MARGIN + 0.02)
+    assert min(shown, ruled_out) >= POWER - MARGIN - 0.02, "few problems are not promised too much"
 
 
 def test_a_plan_keeps_its_promise_with_clusters() -> None:
@@ -161,6 +163,23 @@ def test_runs_without_variance_can_be_planned_with(score: float, k: int) -> None
                 assert row.power is not None and row.power > 0.8
             else:
                 assert row.problems_needed is row.power is None
+
+
+def rarely(
+    generator: np.random.Generator, n: int, k: int, drop: float
+) -> tuple[Floats, Floats, None]:
+    """Repeats agree; one problem in fifty is redrawn."""
+    one, redrawn = generator.uniform(size=n) < 0.7, generator.uniform(size=n) < 0.02
+    other = np.where(redrawn, generator.uniform(size=n) < 0.7, one)
+    other &= generator.uniform(size=n) >= drop / 0.7
+    a, b = (np.repeat(side[:, None], k, axis=1).astype(float) for side in (one, other))
+    return a, b, None
+
+
+def test_a_plan_keeps_its_promise_where_few_problems_flip() -> None:
+    one, other, _ = rarely(np.random.default_rng(8), 20_000, 4, 0.0)
+    shown, ruled_out = kept(rarely, spread_of_pair(source(one), source(other)), 4, 0.02)
+    assert min(shown, ruled_out) >= POWER - MARGIN
 
 
 def test_the_chance_and_the_problems_needed_agree() -> None:

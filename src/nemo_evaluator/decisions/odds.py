@@ -21,6 +21,8 @@ from .damage import Damage, Sides, flips_rule_out, flips_show, level_kept
 from .verdicts import MIN_PAIRS
 
 MOST_PROBLEMS = 10_000_000
+LEAST = 30
+"""Fewest problems that are advised by the approximation, which promises too much on fewer."""
 TERMS = 30
 """Numbers of flips summed over; of more, every so many-th (the terms differ little then)."""
 TEETH = 12
@@ -71,7 +73,7 @@ def fewest(event: Event, truth: Truth, level: float, power: float) -> int | None
     if truth.flips is not None:
         lost, won = truth.flips
         return _fewest_by_flips(event, lost, won, level, power)
-    return _fewest(lambda n: chance(event, truth, n, level), power, teeth=0)
+    return _fewest(lambda n: chance(event, truth, n, level), power, least=LEAST, teeth=0)
 
 
 @lru_cache(maxsize=16384)
@@ -82,11 +84,11 @@ def _fewest_by_flips(
     def found(n: int) -> float:
         return _by_flips(event, lost, won, n, level)
 
-    return _fewest(found, power, teeth=TEETH)
+    return _fewest(found, power, least=MIN_PAIRS, teeth=TEETH)
 
 
-def _fewest(found: Callable[[int], float], power: float, *, teeth: int) -> int | None:
-    low, high = MIN_PAIRS - 1, MIN_PAIRS
+def _fewest(found: Callable[[int], float], power: float, *, least: int, teeth: int) -> int | None:
+    low, high = least - 1, least
     while found(high) < power:
         low, high = high, high * 2
         if high > MOST_PROBLEMS:

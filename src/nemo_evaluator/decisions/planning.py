@@ -66,7 +66,8 @@ class Spread(Record, frozen=True, kw_only=True, omit_defaults=False):
     def truth(self, drop: float, repeats: int) -> Truth:
         """What is true of each problem if the candidate is worse by ``drop``."""
         variance = self.variance(repeats, drop)
-        single = self.binary and repeats == 1 and self.clusters is None
+        alike = repeats == 1 or not self.within
+        single = self.binary and alike and self.clusters is None
         flips = min(1.0, max(abs(drop), variance + drop * drop))
         clusters = self.clusters or Clustering(design_effect=1.0, units=1.0)
         return Truth(

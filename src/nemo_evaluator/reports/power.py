@@ -28,12 +28,12 @@ def power_report(plan: PowerPlan, name: str = "") -> Document:
             ("basis", plan.spread.basis),
             ("shown", f"the {1 - 2 * plan.alpha:.0%} interval of the drop lies above 0"),
             ("ruled out", "that interval ends below the drop, where the models are equally good"),
-            ("chance", f"{plan.power:.0%}, for the numbers of problems"),
+            ("chance", f"{plan.power * 100:g} %, for the numbers of problems"),
         )
     )
     if plan.drop > plan.spread.room:
         return _document(name, _sentence(plan), facts)
-    note = "One repeat: summed exactly. Several: an approximation by Student's t."
+    note = "One repeat: summed exactly. Several that differ: an approximation by Student's t."
     exact = any(row.exact for row in plan.rows)
     rows = tuple(_row(row, plan) for row in plan.rows)
     table = Table("What it takes", columns, rows, note if exact else "")
@@ -58,7 +58,7 @@ def _sentence(plan: PowerPlan) -> str:
         )
     show = _cheapest(plan, lambda row: row.problems_needed)
     rule_out = _cheapest(plan, lambda row: row.problems_to_rule_out)
-    text = f"{show} to show a drop of {plan.drop:g} in {plan.power:.0%} of cases"
+    text = f"{show} to show a drop of {plan.drop:g} in {plan.power * 100:g} % of cases"
     return f"{text}; {rule_out} to rule it out as often where there is none."
 
 
