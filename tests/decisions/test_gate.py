@@ -332,9 +332,10 @@ def test_defaults_are_inherited_and_can_be_switched_off(tmp_path: Path) -> None:
             [
                 "policy.yaml:3: defaults.max_drops: unknown field",
                 "did you mean 'max_drop'?",
-                ":4: ",
+                ":4: defaults.tier: must be one of 'critical', 'supporting', 'advisory'",
             ],
         ),
+        ("rules: lenient\n", ["policy.yaml:1: rules: must be one of 'sound', 'published'"]),
         ("defaults: {max_drop: -1}\n", ["defaults.max_drop: must be at least 0"]),
         ("defaults: {relative_guard_below: 1.5}\n", ["relative_guard_below"]),
         (

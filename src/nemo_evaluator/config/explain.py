@@ -86,8 +86,8 @@ def _words(
         return "must be the name of a variable (letters, digits and _)", None
     if kind in _PHRASES:
         return _PHRASES[kind](ctx) + got, None
-    message = detail["msg"]
-    return message[0].lower() + message[1:].removeprefix("nput ") + got, None
+    message = detail["msg"].removeprefix("Input ")
+    return message[0].lower() + message[1:] + got, None
 
 
 def _fixed(text: str, _ctx: Mapping[str, Any]) -> str:
@@ -104,6 +104,7 @@ _PHRASES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than_equal": lambda ctx: f"must be at least {ctx['ge']:g}",
     "less_than": lambda ctx: f"must be less than {ctx['lt']:g}",
     "less_than_equal": lambda ctx: f"must be at most {ctx['le']:g}",
+    "enum": lambda ctx: f"must be one of {ctx['expected'].replace(' or ', ', ')}",
     "literal_error": lambda ctx: f"must be one of {ctx['expected'].replace(' or ', ', ')}",
     "too_short": _entries,
     "string_too_short": partial(_fixed, "must not be empty"),
