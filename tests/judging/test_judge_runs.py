@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from loopback import FAULTS, Call, Loopback, Reply, error, fixed_chat, json_reply, text_reply
 
 from nemo_evaluator import ConfigError
+from nemo_evaluator.judging.agreement import agreement
+from nemo_evaluator.judging.calibration import Calibration
 
 from .conftest import Started, api, results, says
 
@@ -488,3 +491,28 @@ async def test_self_judging_may_be_allowed(run: Started, loopback: Loopback) -> 
 async def test_nothing_left_to_report_is_refused(run: Started) -> None:
     with pytest.raises(ConfigError, match="leaves no metric"):
         await run(scoring=ONLY)
+
+
+@pytest.mark.parametrize("scoring", [{}, ONLY], ids=["beside", "alone"])
+async def test_a_calibrated_score_stands_beside_the_judges(
+    run: Started, tmp_path: Path, scoring: dict[str, Any]
+) -> None:
+    """The judge gives 0.8 everywhere; people gave 0.2 less on every other labelled row."""
+    rows = [(0.8, 0.8), (0.8, 0.6)] * 20
+    labels = [str(i % 2) for i in range(40)]
+    found = Calibration(kind="numbers", agreement=agreement(labels, labels), judged=tuple(rows))
+    file = tmp_path / "calibration.json"
+    file.write_bytes(msgspec.json.encode(found))
+    result = await run({**JUDGE, "calibration": str(file)}, scoring=scoring)
+    [summary] = result.summary.benchmarks
+    corrected = summary.metrics["quality:corrected"]
+    assert corrected.value == pytest.approx(0.7) and corrected.method == "prediction-powered"
+    assert corrected.ci_lower < 0.7 < corrected.ci_upper
+
+
+async def test_a_calibration_that_cannot_be_read_is_refused(
+    run: Started, judge: Loopback, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="is no calibration"):
+        await run({**JUDGE, "calibration": str(tmp_path / "none.json")})
+    assert not judge.calls

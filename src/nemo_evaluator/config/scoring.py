@@ -60,6 +60,9 @@ class JudgeMetric(RubricFields):
     """Judge twice with the order swapped."""
     reference_free: bool = False
     """Judge without the reference answer."""
+    calibration: str | None = None
+    """What `nel judge calibrate -o` wrote: the score that people would give stands beside the
+    judge's, as ``NAME:corrected``."""
 
 
 class PairwiseJudgeMetric(RubricFields):
@@ -84,6 +87,9 @@ class EnsembleJudgeMetric(RubricFields):
     """The models that grade."""
     aggregation: Literal["mean", "median", "majority_vote"] = "mean"
     """How their grades become one."""
+    calibration: str | None = None
+    """What `nel judge calibrate -o` wrote: the score that people would give stands beside the
+    judge's, as ``NAME:corrected``."""
 
 
 class SandboxMetric(ConfigRecord):

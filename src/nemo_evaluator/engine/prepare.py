@@ -17,6 +17,7 @@ from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.problems import as_error
 from ..config.root import EvalConfig
+from ..config.scoring import EnsembleJudgeMetric, JudgeMetric, ScoringConfig
 from ..config.secrecy import redact
 from ..config.services import ApiService, Service, SimulatedService
 from ..environments.contract import Environment
@@ -27,7 +28,7 @@ from ..errors import ConfigError
 from ..judging.opening import Bench, Served, open_metrics, services_of
 from ..judging.sitting import Court
 from ..results.layout import slug
-from ..results.planned import PART, SHARD, problem_order
+from ..results.planned import CALIBRATIONS, PART, SHARD, problem_order
 from ..services.open import open_model
 from ..solvers.contract import Solver, SolveTools
 from ..solvers.registry import open_solver
@@ -229,6 +230,9 @@ async def _open_job(
         simulated=isinstance(served, SimulatedService),
         secrets=loaded.secrets,
     )
+    plan = msgspec.structs.replace(
+        plan, settings={**plan.settings, **_calibrations(benchmark.scoring)}
+    )
     order = problem_order(
         size, shuffle_seed=benchmark.shuffle_seed, max_problems=benchmark.max_problems
     )
@@ -248,6 +252,19 @@ async def _open_job(
         verify_timeout=benchmark.verify_timeout,
         max_system_retries=max(1, benchmark.max_system_retries),
     )
+
+
+def _calibrations(scoring: ScoringConfig) -> dict[str, Json]:
+    """What judged scores are corrected by; it changes no verdict, so it is a setting."""
+    from ..judging.correction import read_calibration
+
+    found: dict[str, Json] = {}
+    for metric in scoring.metrics:
+        if isinstance(metric, JudgeMetric | EnsembleJudgeMetric) and metric.calibration is not None:
+            calibration = read_calibration(Path(metric.calibration))
+            rows = [list(row) for row in calibration.judged]
+            found[metric.name] = {"verdicts": calibration.kind == "verdicts", "rows": rows}
+    return {CALIBRATIONS: found} if found else {}
 
 
 async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:

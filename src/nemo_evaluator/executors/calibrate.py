@@ -29,6 +29,7 @@ from ..environments.defined import DefinedEnvironment
 from ..environments.registry import resolve
 from ..errors import ConfigError
 from ..judging.calibration import Calibration, Examined, calibrate
+from ..judging.correction import RESULT
 from ..judging.judge import Judge
 from ..judging.labels import LabelFile, Row, read_labels
 from ..judging.metrics import (
@@ -45,7 +46,6 @@ from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
 from ..types import Problem, Score, Solution
 
-RESULT = "calibration.json"
 Judging = JudgeMetric | PairwiseJudgeMetric | EnsembleJudgeMetric | RewardModelMetric
 ABLE: dict[str, tuple[type[Judging], ...]] = {
     "pairs": (PairwiseJudgeMetric, RewardModelMetric),

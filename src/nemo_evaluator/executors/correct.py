@@ -11,13 +11,11 @@ import numpy as np
 from ..decisions.rollouts import Rollouts
 from ..decisions.sources import Source, find
 from ..errors import ConfigError
-from ..files.reading import UNREADABLE, first_line, read_json
 from ..judging.calibration import Calibration
-from ..judging.correction import Corrected
+from ..judging.correction import Corrected, read_calibration
 from ..judging.metrics import PASS_SHARE
 from ..stats.intervals import mean_interval
-from ..stats.judge_error import MIN_LABELLED, prediction_powered, rogan_gladen
-from .calibrate import RESULT
+from ..stats.judge_error import prediction_powered, rogan_gladen
 
 JUDGED = "judge:"
 
@@ -26,20 +24,7 @@ def correct(run: Path, calibration: Path, *, metric: str | None = None) -> tuple
     """Correct every benchmark of a run whose rows have verdicts of a judge. ``calibration``: the
     file, or the folder, that `nel judge calibrate -o` wrote; ``metric``: which judge metric, if
     there are several. Raises ConfigError where nothing can be corrected."""
-    path = calibration / RESULT if calibration.is_dir() else calibration
-    try:
-        found = read_json(path, Calibration)
-    except (*UNREADABLE, OSError) as error:
-        hint = "name the file or folder that nel judge calibrate -o wrote"
-        raise ConfigError(
-            f"is no calibration: {first_line(error)}", where=str(path), hint=hint
-        ) from None
-    if len(found.judged) < MIN_LABELLED:
-        raise ConfigError(
-            f"holds {len(found.judged)} labelled rows to correct by, {MIN_LABELLED} are needed",
-            where=str(path),
-            hint="repeat nel judge calibrate on rows with grades, or true and false, as labels",
-        )
+    found = read_calibration(calibration)
     results = [
         _corrected(name, source, source.rollouts, found, metric)
         for name, source in find(run).items()

@@ -19,7 +19,8 @@ from ..types import BenchmarkPlan, Failure, Solution, Usage
 from .distribution import Distribution, distribution
 from .journal import Errored, Solved
 from .judgements import JudgeTotals
-from .per_problem import Floats, PerProblem, declared_ranges
+from .per_problem import Floats, PerProblem, declared_ranges, outside
+from .planned import CALIBRATIONS
 from .repeats import Agreement, Sameness, agreement
 from .result_row import NO_ANSWER
 from .rows import RolloutRecord, extra_metrics, preview
@@ -246,6 +247,14 @@ class Collector:
                 correct=int((padded > 0).sum()),
                 total=len(padded),
             )
+        for name, by in self._plan.settings.get(CALIBRATIONS, {}).items():
+            if name in self._extra:
+                judged = _padded(self._extra[name], rewards)
+            else:  # the judge's verdict is the benchmark's
+                binary = self._all_binary
+                judged = np.array(self._correct, dtype=np.float64) if binary else rewards
+            if not outside(judged, (0.0, 1.0)):
+                metrics[f"{name}:corrected"] = per_problem.corrected(judged, by)
         for name, (above, below) in self._rates.items():
             rate = per_problem.rate(_padded(above, rewards), _padded(below, rewards))
             if rate is not None:

@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..stats.intervals import mean_interval
+from ..stats.judge_error import prediction_powered
 from ..stats.passk import pass_at_k, pass_hat_k, reported_k
 from ..stats.thin import thin_evidence
 from ..types import Json
 from .summary import Estimate
 
 Floats = npt.NDArray[np.float64]
+HALF = 0.5
+"""Share of the scale from which a grade is a verdict that the answer is right."""
 
 
 def declared_ranges(identity: Mapping[str, Json]) -> dict[str, tuple[float, float]]:
@@ -59,6 +62,21 @@ class PerProblem:
         """``within``: the range of the values; it is not believed if one lies outside."""
         means = self._sums(values) / self._counts
         return self._estimate(means, within=None if outside(values, within) else within)
+
+    def corrected(self, values: Floats, by: Mapping[str, Json]) -> Estimate:
+        """The mean that people would give, by labelled rows of judge and people."""
+        judge, human = np.asarray(by["rows"], dtype=np.float64).T
+        if by["verdicts"]:
+            values = (values >= HALF).astype(np.float64)
+        means = self._sums(values) / self._counts
+        found = prediction_powered(means, judge, human, self._clusters)
+        return Estimate(
+            value=found.value,
+            ci_lower=found.lower,
+            ci_upper=found.upper,
+            n=found.n,
+            method=found.method,
+        )
 
     def warnings(self, values: Floats, within: tuple[float, float] | None) -> tuple[str, ...]:
         """What is to be said of the interval of ``mean``."""

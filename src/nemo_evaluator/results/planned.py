@@ -15,6 +15,8 @@ from ..errors import ConfigError
 from ..types import BenchmarkPlan
 
 MAX_PROBLEMS, MAX_REPEATS, MAX_SHARDS = 20_000_000, 100_000, 1_000_000
+CALIBRATIONS = "calibrations"
+"""Setting of a plan: metric → what the verdicts of its judge are corrected by."""
 SHARD = "shard"
 """Where a plan's settings say that it is of a shard: ``[index, total]``."""
 PART = "problem_range"
