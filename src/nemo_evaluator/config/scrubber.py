@@ -141,13 +141,15 @@ def scrubber_of(secrets: frozenset[str], mask: str = MASK) -> Scrubber:
 
 def encoded(value: Any, encode: Callable[[Any], bytes]) -> bytes:
     """A value as JSON without the secrets this process knows."""
-    import msgspec  # `nel --help` has no use for it
-
     try:
         data = encode(value)
     except UnicodeEncodeError:
+        import msgspec  # `nel --help` has no use for it
+
         data = encode(_encodable(msgspec.to_builtins(value, enc_hook=str)))
     if KNOWN.touches(data):
+        import msgspec
+
         data = encode(KNOWN.json(msgspec.json.decode(data)))
     return data
 

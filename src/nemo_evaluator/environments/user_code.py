@@ -7,20 +7,26 @@ any other; only a real cancellation and Ctrl-C pass.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+PASS = (Exception, KeyboardInterrupt, GeneratorExit)
 
 
-@contextmanager
-def contained(what: str) -> Iterator[None]:
+class contained:
     """Raise RuntimeError for what would leave the program; ``what`` names the code."""
-    try:
-        yield
-    except (Exception, KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as error:
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is None or isinstance(error, PASS):
+            return
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise
-        told = RuntimeError(f"{what} raised {error!r}")
+            return
+        told = RuntimeError(f"{self._what} raised {error!r}")
         raise told.with_traceback(error.__traceback__) from error

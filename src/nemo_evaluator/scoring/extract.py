@@ -90,8 +90,12 @@ def last_after(
     """The last match of a pattern that starts before ``end`` at one of ``words`` (in lower
     case)."""
     best, floor = None, 0
+    last = len(lower) if end is None else end
+    ascii_only = lower.isascii()
     for word in words:
-        stop = len(lower) if end is None else end
+        if ascii_only and not word.isascii():
+            continue
+        stop = last
         while (at := lower.rfind(word, floor, stop)) >= 0:
             if match := pattern.match(text, at):
                 best, floor = match, at
