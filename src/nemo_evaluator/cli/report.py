@@ -1,4 +1,4 @@
-"""`nel report`: a report on any number of runs, side by side."""
+"""`nel report`: a report on any number of runs, side by side or in time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,22 @@ import click
 @click.option("-f", "--format", "fmt", help="markdown (the default), html, csv, json or latex.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [stdout]")
 @click.option("--model-card", is_flag=True, help="A model-index for a Hugging Face README.")
+@click.option(
+    "--history",
+    is_flag=True,
+    help="Compare each run with the first and the one before (text, markdown, html or json).",
+)
+@click.option(
+    "-t", "--max-drop", default=0.05, show_default=True, type=click.FloatRange(0),
+    help="With --history: largest drop since the first run that is allowed.",
+)  # fmt: skip
 def command(
-    paths: tuple[Path, ...], fmt: str | None, output: Path | None, model_card: bool
+    paths: tuple[Path, ...],
+    fmt: str | None,
+    output: Path | None,
+    model_card: bool,
+    history: bool,
+    max_drop: float,
 ) -> None:
     """Report on run directories, benchmark directories and bundles (eval-*.json), also those of
     other tools. Models are shown side by side; results with the same name are all kept."""
@@ -21,6 +35,30 @@ def command(
     from ..reports.view import build_report
     from .eval_report import emit
 
-    if fmt is not None and model_card:
-        raise click.UsageError("give --format or --model-card")
+    if model_card and (fmt is not None or history):
+        raise click.UsageError("give one of --format, --history and --model-card")
+    if history:
+        return _history(paths, fmt or "text", output, max_drop)
     emit(build_report(find(paths)), fmt, output, model_card=model_card)
+
+
+def _history(paths: tuple[Path, ...], fmt: str, output: Path | None, max_drop: float) -> None:
+    import json
+
+    from ..executors.decide import history_of
+    from ..reports.formats import in_format
+    from ..reports.history import history_document, history_report
+    from ..reports.render import save
+
+    if fmt not in ("text", "markdown", "html", "json"):
+        raise click.UsageError(f"--history has no format {fmt!r}: text, markdown, html or json")
+    found = history_of(paths, max_drop)
+    text = (
+        json.dumps(history_document(found), indent=2, ensure_ascii=False) + "\n"
+        if fmt == "json"
+        else in_format(history_report(found), fmt)
+    )
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        save(text, output.resolve())

@@ -17,6 +17,7 @@ from ..decisions.documents import (
     gate_document,
 )
 from ..decisions.gate import GateReport, gate
+from ..decisions.history import History, history
 from ..decisions.metrics import REWARD
 from ..decisions.multiple import Correction, Field, compare_all
 from ..decisions.options import MAX_DROP, CompareOptions
@@ -66,6 +67,11 @@ def compare_directories(
 def evidence_of(baseline: Path, candidate: Path) -> Provenance:
     """Which runs of which models a comparison is of, and who compares. Raises ConfigError."""
     return provenance(baseline, candidate, (find(baseline), find(candidate)))
+
+
+def history_of(paths: Sequence[Path], max_drop: float = MAX_DROP) -> History:
+    """Runs in time, each against the first and the one before it. Raises ConfigError."""
+    return history([_some(path) for path in paths], CompareOptions(max_drop=max_drop))
 
 
 def compare_many(

@@ -1,0 +1,80 @@
+"""Runs in time: small steps add up, and none passes unseen against the first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from browser import Page
+from commands import Nel
+from published import share_right, write_results
+
+
+def runs(folder: Path, *right: int, n: int = 1000) -> list[Path]:
+    """Runs a day apart, with so many right answers; named so that no order of names is that in
+    time."""
+    found = []
+    for day, count in enumerate(right):
+        made = write_results(
+            folder / f"run{(day * 7) % 11}", share_right(count, n), run_id=f"r{day}"
+        )
+        bundle = made / f"r{day}.json"
+        document = json.loads(bundle.read_text())
+        document["timestamp"] = f"2026-11-{day + 1:02d}T00:00:00+00:00"
+        bundle.rename(made / f"eval-r{day}.json").write_text(json.dumps(document))
+        found.append(made)
+    return sorted(found)
+
+
+TEN_STEPS = tuple(800 - 10 * step for step in range(11))
+
+
+def test_ten_drops_of_a_point_do_not_pass_unseen(nel: Nel, tmp_path: Path) -> None:
+    folders = runs(tmp_path, *TEN_STEPS)
+    code, out, _ = nel("report", "--history", *folders, "-f", "json")
+    assert code == 0
+    found = json.loads(out)
+    (trend,) = found["benchmarks"]
+    assert found["verdict"] == trend["verdict"] == "BLOCK"
+    assert [run["run_id"] for run in trend["runs"]] == [f"r{i}" for i in range(11)]
+    newest = trend["runs"][-1]
+    assert newest["since_first"]["delta"] == pytest.approx(-0.1)
+    assert newest["since_first"]["ci_upper"] < -0.05
+    assert {run["since_previous"]["verdict"] for run in trend["runs"][1:]} <= {"WARN", "PASS"}
+    assert "in 10 steps of which none alone was shown beyond the limit" in trend["sentence"]
+
+
+def test_runs_that_hold_pass(nel: Nel, tmp_path: Path) -> None:
+    folders = runs(tmp_path, 800, 803, 798, 801)
+    assert "PASS: since 2026-11-01 00:00 UTC, bench" in nel("report", "--history", *folders)[1]
+    tight = nel("report", "--history", *folders, "--max-drop", "0")[1]
+    assert "INCONCLUSIVE: " in tight
+
+
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_every_run_is_listed(nel: Nel, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "history.out"
+    nel("report", "--history", *runs(tmp_path, *TEN_STEPS), "-f", form, "-o", out)
+    text = out.read_text()
+    assert all(f"r{i}" in text for i in range(11)) and "-10.0" in text
+
+
+async def test_the_page_fits(page: Page, nel: Nel, tmp_path: Path) -> None:
+    path = tmp_path / "history.html"
+    path.write_text(nel("report", "--history", *runs(tmp_path, *TEN_STEPS), "-f", "html")[1])
+    for width in (1280, 390):
+        await page.open(path, width=width)
+        wide = await page.value(
+            "[document.documentElement.scrollWidth,"
+            "...[...document.querySelectorAll('.wide')].map(e => e.scrollWidth - e.clientWidth)]"
+        )
+        assert wide[0] <= width and max(wide[1:]) <= 0
+
+
+def test_what_cannot_be_a_history(nel: Nel, tmp_path: Path) -> None:
+    (one,) = runs(tmp_path, 800)
+    code, _, err = nel("report", "--history", one)
+    assert code == 2 and "no benchmark is in two runs or more" in err
+    code, _, err = nel("report", "--history", one, "-f", "csv")
+    assert code == 2 and "text, markdown, html or json" in err
