@@ -314,3 +314,21 @@ def test_power_compare_and_gate_name_one_number() -> None:
     compared = nel("compare", "base", "worse", "--max-drop", "0.02", "--format", "json", "--force")
     assert json.loads(compared.stdout)["difference"]["problems_needed"] == needed
     assert f"{needed:,}" in nel("power", "base", "worse", "--drop", "0.02").stdout
+
+
+def test_power_tells_the_odds_of_a_policy() -> None:
+    """They are those of the interval: no limit that is too tight is promised a GO."""
+    Path("odds.yaml").write_text("defaults: {metric: mean_reward, max_drop: 0.02}\n")
+    odds = json.loads(nel("power", "base", "--policy", "odds.yaml", "--format", "json").stdout)
+    (bench,) = odds["benchmarks"]
+    assert odds["go_if_equal"] == bench["pass_if_equal"] < 0.2 and odds["in_the_way"] == "bench"
+    assert bench["breach_at_limit"] <= 0.028
+    assert bench["breach_at_limit"] < bench["breach_at_twice"] < 0.5
+    assert bench["cheapest"]["problems"] > 200
+    text = nel("power", "base", "--policy", "odds.yaml").stdout
+    assert "bench stands in the way most" in text and "BREACH at twice" in text
+    Path("odds.yaml").write_text("defaults: {metric: mean_reward, max_drop: 0.5}\n")
+    sure = json.loads(nel("power", "base", "--policy", "odds.yaml", "--format", "json").stdout)
+    assert sure["go_if_equal"] > 0.99
+    for wrong in (["base"], ["base", "--policy", "odds.yaml", "--drop", "0.1"]):
+        assert "--policy" in str(getattr(nel("power", *wrong).exception, "message", ""))

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nemo_evaluator.config.gate_policy import GatePolicy
 from nemo_evaluator.decisions.compare import compare
 from nemo_evaluator.decisions.damage import Damage, Sides, flips_rule_out, flips_show
+from nemo_evaluator.decisions.gate import GateVerdict, gate
 from nemo_evaluator.decisions.odds import Event, Truth, chance, fewest
 from nemo_evaluator.decisions.options import CompareOptions
 from nemo_evaluator.decisions.planning import (
@@ -22,6 +24,7 @@ from nemo_evaluator.decisions.planning import (
     spread_of_pair,
     spread_of_run,
 )
+from nemo_evaluator.decisions.policy_odds import policy_odds
 from nemo_evaluator.decisions.rollouts import Rollouts
 from nemo_evaluator.decisions.sources import Source
 
@@ -196,3 +199,20 @@ def test_the_chance_and_the_problems_needed_agree() -> None:
 def test_more_than_ten_million_problems_are_not_promised() -> None:
     assert fewest(Event(1e-6, ruled_out=True), Truth(0.0, 0.2, (0.1, 0.1)), 0.025, 0.8) is None
     assert chance(Event(0.05), Truth(0.5, 0.25, (0.5, 0.0)), 9, 0.025) == 0.0, "fewer than ten"
+
+
+@pytest.mark.slow
+def test_a_policy_gives_go_as_often_as_its_odds_say() -> None:
+    generator = np.random.default_rng(9)
+    policy = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", "max_drop": 0.06}})
+    past = {name: source(independent(generator, 300, 1, 0.0)[0]) for name in ("a", "b")}
+    odds = policy_odds(past, policy, correlation=1.0)
+    assert 0.2 < odds.go_if_equal < 0.9
+    go = 0
+    for _ in range(200):
+        one, other = {}, {}
+        for name in past:
+            a, b, _ = independent(generator, 300, 1, 0.0)
+            one[name], other[name] = source(a), source(b)
+        go += gate(one, other, policy).verdict is GateVerdict.GO
+    assert go / 200 == pytest.approx(odds.go_if_equal, abs=0.12)

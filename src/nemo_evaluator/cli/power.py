@@ -14,9 +14,13 @@ UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.argument("candidate", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--drop",
-    required=True,
     type=click.FloatRange(0, min_open=True),
     help="Drop to detect, in units of the score.",
+)
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    help="Odds of this gate policy for a candidate, instead of --drop.",
 )
 @click.option("--score", type=UNIT, help="Assume this score, without a past run.")
 @click.option(
@@ -56,7 +60,8 @@ UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
 def command(
     baseline: Path | None,
     candidate: Path | None,
-    drop: float,
+    drop: float | None,
+    policy: Path | None,
     score: float | None,
     problems: int | None,
     repeats: str,
@@ -77,10 +82,22 @@ def command(
     import msgspec
 
     from ..decisions.planning import plan_power, spread_assumed
-    from ..executors.decide import spreads
+    from ..executors.decide import odds_of_policy, spreads
     from ..reports.formats import in_format
+    from ..reports.policy_odds import odds_report
     from ..reports.power import power_report
 
+    if policy is not None:
+        if baseline is None or candidate is not None or drop is not None or score is not None:
+            raise click.UsageError("--policy takes one past run, and neither --drop nor --score")
+        odds = odds_of_policy(baseline, policy, power=power, correlation=correlation, icc=icc)
+        if fmt == "json":
+            click.echo(json.dumps(msgspec.to_builtins(odds), indent=2))
+        else:
+            click.echo(in_format(odds_report(odds), fmt), nl=False)
+        return
+    if drop is None:
+        raise click.UsageError("give --drop, or --policy")
     if (baseline is None) == (score is None):
         raise click.UsageError("give a past run, or --score")
     if score is not None:

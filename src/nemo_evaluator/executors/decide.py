@@ -24,6 +24,7 @@ from ..decisions.options import MAX_DROP, CompareOptions
 from ..decisions.paired_tests import TestName
 from ..decisions.planning import Spread, spread_of_pair, spread_of_run
 from ..decisions.policy import load_policy, parse_policy
+from ..decisions.policy_odds import PolicyOdds, policy_odds
 from ..decisions.provenance import Provenance, provenance
 from ..decisions.rollouts import rollouts_of
 from ..decisions.sources import Source, find
@@ -206,6 +207,15 @@ def gate_runs(
 
 def _policy(given: Mapping[str, Any] | Path) -> GatePolicy:
     return parse_policy(given) if isinstance(given, Mapping) else load_policy(given)
+
+
+def odds_of_policy(
+    baseline: Path, policy: Path, *, power: float, correlation: float, icc: float
+) -> PolicyOdds:
+    """How likely the policy says GO, and NO-GO, of a candidate. Raises ConfigError."""
+    return policy_odds(
+        _some(baseline), load_policy(policy), power=power, correlation=correlation, icc=icc
+    )
 
 
 def spreads(

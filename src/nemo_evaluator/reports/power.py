@@ -82,11 +82,11 @@ def _row(row: Planned, plan: PowerPlan) -> tuple[str, ...]:
     return (
         *cells,
         "none" if row.detectable is None else f"{row.detectable:.4f}",
-        _percent(row.power or 0.0),
-        _percent(row.power_to_rule_out or 0.0),
+        percent(row.power or 0.0),
+        percent(row.power_to_rule_out or 0.0),
     )
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Never 100 % where that is not sure."""
     return f"{min(share, 0.999) * 100:.1f} %" if share > 0.99 else f"{share * 100:.0f} %"
