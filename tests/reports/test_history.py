@@ -38,6 +38,7 @@ def test_ten_drops_of_a_point_do_not_pass_unseen(nel: Nel, tmp_path: Path) -> No
     (trend,) = found["benchmarks"]
     assert found["verdict"] == trend["verdict"] == "BLOCK"
     assert [run["run_id"] for run in trend["runs"]] == [f"r{i}" for i in range(11)]
+    assert all(run["ci_lower"] < run["score"] < run["ci_upper"] for run in trend["runs"])
     newest = trend["runs"][-1]
     assert newest["since_first"]["delta"] == pytest.approx(-0.1)
     assert newest["since_first"]["ci_upper"] < -0.05
@@ -78,3 +79,11 @@ def test_what_cannot_be_a_history(nel: Nel, tmp_path: Path) -> None:
     assert code == 2 and "no benchmark is in two runs or more" in err
     code, _, err = nel("report", "--history", one, "-f", "csv")
     assert code == 2 and "text, markdown, html or json" in err
+
+
+def test_a_run_that_is_not_comparable_is_listed_with_the_reason(nel: Nel, tmp_path: Path) -> None:
+    folders = runs(tmp_path, 800, 800)
+    rows = folders[-1] / "results.jsonl"
+    rows.write_text(rows.read_text().replace("answer ", "another answer "))
+    text = nel("report", "--history", *folders)[1]
+    assert "Not comparable" in text and "expected answer" in text

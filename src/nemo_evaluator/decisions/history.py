@@ -12,14 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from ..errors import ConfigError
+from ..stats.intervals import mean_interval
 from ..types import Record
 from .compare import Comparison, compare
+from .metrics import metric_named
 from .options import CompareOptions
+from .pairing import clusters_of, per_problem
 from .provenance import created
+from .rollouts import Rollouts
 from .sources import Source
 from .verdicts import Verdict, worst
 
 Run = Mapping[str, Source]
+Score = tuple[float | None, float | None, float | None]
+"""A score and the ends of its interval, as far as they are known."""
 
 
 class Moment(Record, frozen=True, kw_only=True):
@@ -31,7 +37,7 @@ class Moment(Record, frozen=True, kw_only=True):
     created: str | None
     score: float | None
     lower: float | None
-    """Of the 95 % interval that the run published."""
+    """Of the 95 % interval: as the run published it, else counted from its rows."""
     upper: float | None
     since_first: Comparison | None = None
     since_previous: Comparison | None = None
@@ -102,7 +108,9 @@ def _moments(sources: Sequence[Source], options: CompareOptions) -> Iterator[Mom
 
 
 def _moment(source: Source, metric: str) -> Moment:
-    told = source.value(metric) or (None, None, None)
+    told: Score = source.value(metric) or (None, None, None)
+    if told[1] is None and source.rollouts is not None:
+        told = _counted(source, source.rollouts, metric)
     return Moment(
         run_id=source.run_id,
         model=source.model,
@@ -112,3 +120,13 @@ def _moment(source: Source, metric: str) -> Moment:
         lower=told[1],
         upper=told[2],
     )
+
+
+def _counted(source: Source, rollouts: Rollouts, metric: str) -> Score:
+    """The score of the rows, where a bundle has none with an interval."""
+    side = per_problem(rollouts, metric_named(metric))
+    if not len(side.means):
+        return None, None, None
+    clusters = clusters_of(rollouts, side.first, side.problems)
+    found = mean_interval(side.means, clusters, within=source.reward_range())
+    return float(side.means.mean()), found.lower, found.upper
