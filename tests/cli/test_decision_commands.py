@@ -325,6 +325,9 @@ def test_power_tells_the_odds_of_a_policy() -> None:
     assert bench["breach_at_limit"] <= 0.028
     assert bench["breach_at_limit"] < bench["breach_at_twice"] < 0.5
     assert bench["cheapest"]["problems"] > 200
+    named = nel("power", "--baseline", "base", "--policy", "odds.yaml", "--format", "html")
+    assert named.exit_code == 0 and "stands in the way" in named.stdout
+    assert "</html>" in nel("power", "base", "--drop", "0.05", "--format", "html").stdout
     text = nel("power", "base", "--policy", "odds.yaml").stdout
     assert "bench stands in the way most" in text and "BREACH at twice" in text
     Path("odds.yaml").write_text("defaults: {metric: mean_reward, max_drop: 0.5}\n")

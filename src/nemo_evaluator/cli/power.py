@@ -18,6 +18,12 @@ UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
     help="Drop to detect, in units of the score.",
 )
 @click.option(
+    "--baseline",
+    "named",
+    type=click.Path(path_type=Path),
+    help="The past run, instead of the first argument.",
+)
+@click.option(
     "--policy",
     type=click.Path(path_type=Path),
     help="Odds of this gate policy for a candidate, instead of --drop.",
@@ -56,10 +62,13 @@ UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
     type=click.FloatRange(0, 1),
     help="Share of the variance that lies between problems, if the run has no repeats.",
 )
-@click.option("--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown"]))
+@click.option(
+    "--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown", "html"])
+)
 def command(
     baseline: Path | None,
     candidate: Path | None,
+    named: Path | None,
     drop: float | None,
     policy: Path | None,
     score: float | None,
@@ -87,6 +96,9 @@ def command(
     from ..reports.policy_odds import odds_report
     from ..reports.power import power_report
 
+    if named is not None and baseline is not None:
+        raise click.UsageError("the past run is given twice: as an argument, and as --baseline")
+    baseline = baseline or named
     if policy is not None:
         if baseline is None or candidate is not None or drop is not None or score is not None:
             raise click.UsageError("--policy takes one past run, and neither --drop nor --score")
@@ -110,6 +122,8 @@ def command(
         name: plan_power(spread, drop, problems=problems, repeats=counts, alpha=alpha, power=power)
         for name, spread in found.items()
     }
+    if fmt == "html" and len(plans) > 1:
+        raise click.UsageError("a page holds one benchmark; give the folder of one of them")
     if fmt == "json":
         documents = {name: msgspec.to_builtins(plan) for name, plan in plans.items()}
         shown = documents[""] if score is not None else documents
