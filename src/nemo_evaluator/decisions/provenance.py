@@ -88,10 +88,7 @@ def _once(values: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
 
-def _digest(path: Path) -> str | None:
-    """None of a pipe, which can be read only once."""
-    if not path.is_file():
-        return None
+def _digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

@@ -13,8 +13,7 @@ def evidence(facts: Provenance, *, rules: str | None = None) -> list[tuple[str, 
     """Both runs, the policy's file and the reader. ``rules``: of the policy, where one decided."""
     rows = [("baseline", _run(facts.baseline)), ("candidate", _run(facts.candidate))]
     if rules is not None:
-        known = facts.policy_sha256
-        digest = f"sha256 {known}" if known else "not a file, without a digest"
+        digest = f"sha256 {facts.policy_sha256}"
         policy = NO_FILE if facts.policy is None else f"{facts.policy}, {digest}"
         rows.append(("policy", f"{policy}, {rules} rules"))
     rows.append(
