@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..files.reading import UNREADABLE, open_regular
 from .journal import Event, decode
-from .sealed import Seal, check, stretches
+from .sealed import stretches
 
 
 class JournalReader:
@@ -29,12 +29,14 @@ class JournalReader:
             raise self._changed()
         end = self._map.find(b"\n", offset)
         line = self._map[offset : end if end >= 0 else None]
-        if check(line) is not Seal.INTACT:  # of the first format, or something stands behind it
-            line = next((line[:end] for _, end, whole in stretches(line) if whole), line)
+        # The scan that found the offset has compared the checksum.
         try:
             return decode(line)
-        except UNREADABLE:
-            raise self._changed() from None
+        except UNREADABLE:  # another document follows on the same line
+            whole = next((line[:end] for _, end, whole in stretches(line) if whole), None)
+        if whole is None:
+            raise self._changed()
+        return decode(whole)
 
     def _changed(self) -> ConfigError:
         return ConfigError(
