@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,14 @@ def nothing_is_secret_any_more() -> Iterator[None]:
     """Secrets belong to the process; those of one test are not those of the next."""
     yield
     KNOWN.forget()
+
+
+@pytest.fixture(autouse=True)
+def signals_stay() -> Iterator[None]:
+    """Children inherit ignored signals: a test that leaves one ignored makes others hang."""
+    yield
+    for number in (signal.SIGINT, signal.SIGTERM):
+        assert signal.getsignal(number) is not signal.SIG_IGN, f"{number.name} is left ignored"
 
 
 @pytest.fixture(scope="session")
