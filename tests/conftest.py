@@ -37,7 +37,7 @@ PROCESSES = (
     "sandboxes/",
     "services/test_simulated_server.py",
     "stats/test_stats_simulation.py",
-    "traffic/proxy/test_real_clients.py",
+    "traffic/door/test_real_clients.py",
 )
 """Tests that start processes, containers or browsers, or draw many samples: `make quick` leaves
 them out, so that it can be run between two edits."""

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from .environments.define import SeedResult, benchmark, scorer
     from .environments.subclass import EvalEnvironment, VerifyResult, register
     from .errors import ConfigError, InfraError, ModelError
-    from .executors.calibrate import JudgeFlags, calibrate_judge
-    from .executors.decide import compare_results, compare_runs, gate_runs
     from .sandboxes.contract import SandboxSpec
     from .scoring.input import ScorerInput
     from .scoring.instructions.ifeval import check_instructions, ifeval
@@ -52,6 +50,8 @@ if TYPE_CHECKING:
         trivia_match,
     )
     from .scoring.structured import extract_json, json_match, json_schema, validate_json_schema
+    from .tasks.calibrate import JudgeFlags, calibrate_judge
+    from .tasks.decide import compare_results, compare_runs, gate_runs
     from .traffic.types import Changes, Forward, Interceptor, ModelRequest, ModelResponse
 
 _PUBLIC = {
@@ -60,7 +60,7 @@ _PUBLIC = {
     "EvalEnvironment": "environments.subclass",
     "Forward": "traffic.types",
     "InfraError": "errors",
-    "JudgeFlags": "executors.calibrate",
+    "JudgeFlags": "tasks.calibrate",
     "Changes": "traffic.types",
     "Interceptor": "traffic.types",
     "ModelError": "errors",
@@ -73,12 +73,12 @@ _PUBLIC = {
     "answer_line": "scoring.primitives",
     "benchmark": "environments.define",
     "bleu": "scoring.measures",
-    "calibrate_judge": "executors.calibrate",
+    "calibrate_judge": "tasks.calibrate",
     "check_instructions": "scoring.instructions.ifeval",
     "chrf": "scoring.measures",
     "code_sandbox": "environments.code_check",
-    "compare_results": "executors.decide",
-    "compare_runs": "executors.decide",
+    "compare_results": "tasks.decide",
+    "compare_runs": "tasks.decide",
     "drop_match": "scoring.primitives",
     "edit_distance": "scoring.measures",
     "evaluate": "api",
@@ -88,7 +88,7 @@ _PUBLIC = {
     "f1": "scoring.measures",
     "fuzzy_match": "scoring.primitives",
     "ifeval": "scoring.instructions.ifeval",
-    "gate_runs": "executors.decide",
+    "gate_runs": "tasks.decide",
     "includes": "scoring.patterns",
     "instruction": "scoring.instructions.registry",
     "json_match": "scoring.structured",

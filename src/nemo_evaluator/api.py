@@ -123,6 +123,6 @@ def _loaded(
 
 def load_run(directory: str | PathLike[str]) -> RunSummary:
     """The results of a run directory, derived afresh from its journals. Raises ConfigError."""
-    from .executors.reporting import refresh
+    from .tasks.reporting import refresh
 
     return refresh(Path(directory))

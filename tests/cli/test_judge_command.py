@@ -15,9 +15,9 @@ from replaying import shown, write_rows
 
 from nemo_evaluator.cli.main import cli
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.executors.calibrate import JudgeFlags, calibrate_judge
 from nemo_evaluator.reports.calibration import calibration_report, passes
 from nemo_evaluator.reports.formats import in_format
+from nemo_evaluator.tasks.calibrate import JudgeFlags, calibrate_judge
 
 
 def nel(*arguments: object) -> Result:

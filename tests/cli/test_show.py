@@ -17,8 +17,8 @@ from published import share_right, write_results
 from runs import NEL
 
 from nemo_evaluator import evaluate
-from nemo_evaluator.executors.show import Wanted, show
 from nemo_evaluator.results.pick import Kind
+from nemo_evaluator.tasks.show import Wanted, show
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from nemo_evaluator.config.gate_policy import Rules
 from nemo_evaluator.decisions.documents import field_document
 from nemo_evaluator.decisions.options import CompareOptions
 from nemo_evaluator.decisions.verdicts import Verdict
-from nemo_evaluator.executors.decide import compare_many
+from nemo_evaluator.tasks.decide import compare_many
 
 
 def right(share: float, n: int, seed: int) -> dict[int, list[float | None]]:

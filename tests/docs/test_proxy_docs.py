@@ -12,10 +12,10 @@ from loopback import Loopback
 from nemo_evaluator.config.load import load
 from nemo_evaluator.config.proxy_file import load_proxy_file
 from nemo_evaluator.config.runnable import check_runnable
+from nemo_evaluator.traffic.door.server import ProxyServer
 from nemo_evaluator.traffic.interceptors import BUILT_IN
 from nemo_evaluator.traffic.interceptors.reference import EXAMPLES, page
 from nemo_evaluator.traffic.open import open_http_model
-from nemo_evaluator.traffic.proxy.server import ProxyServer
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)

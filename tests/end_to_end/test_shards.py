@@ -18,9 +18,9 @@ from nemo_evaluator.cli.main import cli
 from nemo_evaluator.config.services import FaultsConfig, LatencyConfig, SimulatedService
 from nemo_evaluator.engine.shards import Shard, parse_shard, shard_from_env
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.executors.merge import merge
 from nemo_evaluator.services.simulated.model import SimulatedModel
 from nemo_evaluator.services.simulated.server import serving
+from nemo_evaluator.tasks.merge import merge
 
 TIMES = {
     "elapsed_seconds",

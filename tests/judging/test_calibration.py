@@ -14,9 +14,9 @@ from replaying import recorded, shown, write_rows
 
 from nemo_evaluator.cli.main import cli
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.executors.calibrate import JudgeFlags, calibrate_judge
 from nemo_evaluator.judging.calibration import Calibration
 from nemo_evaluator.judging.labels import read_labels
+from nemo_evaluator.tasks.calibrate import JudgeFlags, calibrate_judge
 
 
 def saying(field: str, verdict: Callable[[str], Any]) -> Callable[[Call], Reply]:

@@ -10,7 +10,7 @@ import pytest
 from loopback import Call, Loopback, Reply, text_reply
 from replaying import recorded, shown, write_rows
 
-from nemo_evaluator.executors.calibrate import JudgeFlags, calibrate_judge
+from nemo_evaluator.tasks.calibrate import JudgeFlags, calibrate_judge
 
 TURNED = {"A": "B", "B": "A", "tie": "tie"}
 

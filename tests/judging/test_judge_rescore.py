@@ -10,8 +10,8 @@ import pytest
 from loopback import Loopback
 
 from nemo_evaluator import ConfigError
-from nemo_evaluator.executors.rescore import Rescored, rescore
 from nemo_evaluator.results.judgements import judge_totals
+from nemo_evaluator.tasks.rescore import Rescored, rescore
 
 from .conftest import Started, api, says
 

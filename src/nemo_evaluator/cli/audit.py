@@ -26,9 +26,9 @@ def command(directory: Path, examples: int, as_json: bool) -> None:
     No model is called. DIRECTORY may also be a result of another tool, or the folder of one
     benchmark.
     """
-    from ..executors.reporting import result_folders
     from ..reports.audit import audit_json, audit_lines
     from ..results.audit import audit
+    from ..tasks.reporting import result_folders
 
     audits = [audit(folder) for folder in result_folders(directory)]
     if as_json:

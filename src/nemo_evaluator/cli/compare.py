@@ -160,8 +160,8 @@ def _pair(
 ) -> int:
     from ..decisions.compare import overall
     from ..decisions.documents import comparison_document, comparisons_document
-    from ..executors.decide import compare_directories, evidence_of
     from ..reports.comparison import comparison_report, overview_report
+    from ..tasks.decide import compare_directories, evidence_of
 
     found, unmatched = compare_directories(baseline, candidate, options)
     for name, where in unmatched.items():
@@ -201,9 +201,9 @@ def _several(
 ) -> int:
     from ..decisions.documents import field_document
     from ..decisions.verdicts import worst
-    from ..executors.decide import compare_many
     from ..reports.comparison import field_report
     from ..reports.formats import in_format
+    from ..tasks.decide import compare_many
 
     field = compare_many(baseline, candidates, options, correction)
     data, shown = field_document(field), field_report(field)

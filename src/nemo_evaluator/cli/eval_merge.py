@@ -21,8 +21,8 @@ def command(directory: Path | None, run_id: str | None, repeats: int | None, par
     The result is what the unsharded run would have written. The shards are not changed.
     """
     from ..config.snapshot import safe_command
-    from ..executors.merge import merge
     from ..reports.console import print_summary
+    from ..tasks.merge import merge
     from .eval_report import chosen_directory
 
     directory = chosen_directory(directory, run_id)

@@ -34,9 +34,9 @@ def command(
 ) -> None:
     """Report on the run in RESULTS_DIR (./eval_results unless given); derived files are brought up
     to date first."""
-    from ..executors.reporting import find
     from ..reports.render import write_all
     from ..reports.view import build_report, with_rows
+    from ..tasks.reporting import find
 
     if sum((fmt is not None, all_formats, model_card)) > 1:
         raise click.UsageError("give one of --format, --all-formats and --model-card")
@@ -52,7 +52,7 @@ def command(
 
 def chosen_directory(directory: Path | None, run_id: str | None) -> Path:
     """A run by its directory or by its id; the default directory where neither is given."""
-    from ..executors.find_run import run_directory
+    from ..tasks.find_run import run_directory
 
     if directory is not None and run_id is not None:
         raise click.UsageError("give a directory or --run-id")

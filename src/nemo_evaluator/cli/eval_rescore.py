@@ -38,10 +38,10 @@ def command(
     some answers could not be verified, 2 if the scorer fails on all of them.
     """
     from ..config.snapshot import safe_command
-    from ..executors.rescore import rescore
     from ..reports.console import summary_lines
     from ..reports.flips import flip_lines
     from ..runtime import run_blocking
+    from ..tasks.rescore import rescore
 
     result = run_blocking(
         rescore(

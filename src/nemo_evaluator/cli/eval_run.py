@@ -100,7 +100,7 @@ def command(config_file: Path | None, **flags: Any) -> None:
         click.echo(f"warning: {warning}", err=True)
     say_tables(loaded)
     if flags["dry_run"]:
-        from ..executors.dry_run import describe_plan
+        from ..tasks.dry_run import describe_plan
 
         click.echo(run_blocking(describe_plan(loaded)))
         return

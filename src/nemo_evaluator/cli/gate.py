@@ -69,10 +69,10 @@ def command(
     import json
 
     from ..decisions.documents import gate_document
-    from ..executors.decide import gate_directories
     from ..reports.formats import in_format
     from ..reports.gate import gate_report
     from ..reports.junit import junit
+    from ..tasks.decide import gate_directories
 
     decision = gate_directories(baseline, candidate, policy, rules=rules, force=force)
     document = json.dumps(gate_document(decision), indent=2, ensure_ascii=False) + "\n"

@@ -88,10 +88,10 @@ def calibrate(
     """
     import msgspec
 
-    from ..executors.calibrate import JudgeFlags, calibrate_judge
     from ..reports.calibration import calibration_report, passes
     from ..reports.formats import in_format
     from ..runtime import run_blocking
+    from ..tasks.calibrate import JudgeFlags, calibrate_judge
 
     context = click.get_current_context()
     given = [
@@ -155,9 +155,9 @@ def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fm
     """
     import msgspec
 
-    from ..executors.rank import rank_models
     from ..reports.formats import in_format
     from ..reports.ranking import ranking_report
+    from ..tasks.rank import rank_models
 
     if not runs and not pairs:
         raise click.UsageError("give results of runs, or --pairs")
@@ -194,9 +194,9 @@ def correct(
     """
     import msgspec
 
-    from ..executors.correct import correct as corrected
     from ..reports.correction import correction_report
     from ..reports.formats import in_format
+    from ..tasks.correct import correct as corrected
 
     found = corrected(run, calibration, metric=metric)
     if fmt == "json":

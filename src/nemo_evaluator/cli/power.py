@@ -91,10 +91,10 @@ def command(
     import msgspec
 
     from ..decisions.planning import plan_power, spread_assumed
-    from ..executors.decide import odds_of_policy, spreads
     from ..reports.formats import in_format
     from ..reports.policy_odds import odds_report
     from ..reports.power import power_report
+    from ..tasks.decide import odds_of_policy, spreads
 
     if named is not None and baseline is not None:
         raise click.UsageError("the past run is given twice: as an argument, and as --baseline")

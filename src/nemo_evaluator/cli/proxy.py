@@ -79,8 +79,8 @@ def command(config: Path | None, verbose: int, **flags: Any) -> None:
     NEMO_MODEL_ID and NEMO_API_KEY. The key from the environment is not sent to an endpoint that
     the file names.
     """
-    from ..executors.proxy import Door, serve_proxy
     from ..runtime import run_blocking
+    from ..tasks.proxy import Door, serve_proxy
     from .log import show_log
 
     show_log(verbose)

@@ -31,8 +31,8 @@ def command(
 ) -> None:
     """Report on run directories, benchmark directories and bundles (eval-*.json), also those of
     other tools. Models are shown side by side; results with the same name are all kept."""
-    from ..executors.reporting import find
     from ..reports.view import build_report
+    from ..tasks.reporting import find
     from .eval_report import emit
 
     if model_card and (fmt is not None or history):
@@ -45,10 +45,10 @@ def command(
 def _history(paths: tuple[Path, ...], fmt: str, output: Path | None, max_drop: float) -> None:
     import json
 
-    from ..executors.decide import history_of
     from ..reports.formats import in_format
     from ..reports.history import history_document, history_report
     from ..reports.render import save
+    from ..tasks.decide import history_of
 
     if fmt not in ("text", "markdown", "html", "json"):
         raise click.UsageError(f"--history has no format {fmt!r}: text, markdown, html or json")

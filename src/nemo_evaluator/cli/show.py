@@ -14,8 +14,8 @@ import click
 from .output import printable
 
 if TYPE_CHECKING:
-    from ..executors.show import Shown
     from ..results.pick import Kind
+    from ..tasks.show import Shown
 
 SHOWN = 20
 BESIDE, NAME = 100, 10
@@ -62,7 +62,7 @@ def command(
     RUN is the directory of a run or of one of its benchmarks; results of other tools work too. In a
     terminal the text goes through a pager (PAGER).
     """
-    from ..executors.show import Wanted, show
+    from ..tasks.show import Wanted, show
 
     wanted = Wanted(
         kinds=_kinds(wrong, no_answer, errors),

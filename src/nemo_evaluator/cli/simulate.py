@@ -68,8 +68,8 @@ def command(**flags: Any) -> None:
 
     The first line on stdout is `listening on http://HOST:PORT/v1`.
     """
-    from ..executors.simulate import serve_simulated
     from ..runtime import run_blocking
+    from ..tasks.simulate import serve_simulated
 
     run_blocking(
         serve_simulated(

@@ -81,7 +81,7 @@ def command(
 def _endpoint(service: Service) -> str:
     """Which endpoint is asked, without credentials."""
     from ..config.services import ApiService
-    from ..traffic.urls import peer_name
+    from ..http.urls import peer_name
 
     if not isinstance(service, ApiService):
         return "simulated, inside this process: the answers say nothing about a model"

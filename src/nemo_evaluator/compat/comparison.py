@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from ..decisions.documents import ComparisonReport
-from ..executors.decide import compare_results, compare_runs
 from ..results import layout
+from ..tasks.decide import compare_results, compare_runs
 
 __all__ = [
     "ComparisonReport",

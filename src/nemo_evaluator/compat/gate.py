@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..config.gate_policy import GateEntry, GatePolicy, GateRules
 from ..decisions.documents import GateDocument
 from ..decisions.policy import load_policy
-from ..executors.decide import gate_runs
+from ..tasks.decide import gate_runs
 
 __all__ = ["GateDocument", "GateEntry", "GatePolicy", "GateRules", "gate_runs", "load_gate_policy"]
 

@@ -25,6 +25,7 @@ from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
 from ..environments.user_code import contained
 from ..errors import ConfigError
+from ..http.urls import split_credentials
 from ..judging.opening import Bench, Served, open_metrics, services_of
 from ..judging.sitting import Court
 from ..results.layout import slug
@@ -34,7 +35,7 @@ from ..solvers.contract import Solver, SolveTools
 from ..solvers.registry import open_solver
 from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
-from ..traffic.urls import base_url, is_reward_url, split_credentials
+from ..traffic.urls import base_url, is_reward_url
 from ..types import BenchmarkPlan, Json, Problem, Solution
 from .failures import described
 from .job import Job

@@ -25,7 +25,7 @@ def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClie
 
 
 def _door(model: ModelClient) -> Door:
-    from ..traffic.proxy.server import ProxyServer
+    from ..traffic.door.server import ProxyServer
 
     return ProxyServer(model)
 

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ..http.client.errors import NetError
+from ..http.client.response import Response
 from ..types import Failure
 from .dialects import DIALECTS
 from .dialects.contract import UnknownShape, stream_error
 from .errors import NOT_JSON, TransportError
-from .net.errors import NetError
-from .net.response import Response
 from .sse import SseParser
 from .types import ModelResponse
 from .wire import decode

@@ -17,6 +17,14 @@ from urllib.parse import urlsplit
 
 from ..config.endpoints import TimeoutsConfig
 from ..errors import ConfigError, PermanentError
+from ..http.client.clock import Clock
+from ..http.client.errors import CannotConnect, Late, Limit, NetError
+from ..http.client.headers import Headers, RequestHead, problem, request_target
+from ..http.client.origin import Origin
+from ..http.client.pool import Pool
+from ..http.client.response import Response
+from ..http.client.tls import Tls
+from ..http.urls import peer_name, split_credentials, with_query
 from ..types import Failure
 from ..version import __version__
 from .answers import first_bytes, first_event, is_events, parse_body, read_events
@@ -24,13 +32,6 @@ from .dialects import DIALECTS
 from .dialects.contract import as_dict
 from .errors import TransportError
 from .keys import ExpiringKey, NoKey
-from .net.clock import Clock
-from .net.errors import CannotConnect, Late, Limit, NetError
-from .net.headers import Headers, RequestHead, problem, request_target
-from .net.origin import Origin
-from .net.pool import Pool
-from .net.response import Response
-from .net.tls import Tls
 from .types import ModelRequest, ModelResponse
 from .urls import (
     PATHS,
@@ -38,9 +39,6 @@ from .urls import (
     base_url,
     endpoint_url,
     models_url,
-    peer_name,
-    split_credentials,
-    with_query,
 )
 from .wire import decode, encode
 

@@ -8,11 +8,11 @@ from ..config.proxy import ProxyConfig
 from ..config.scrubber import KNOWN
 from ..config.secrecy import secrets_in
 from ..config.services import ApiService
+from ..http.client.tls import Tls
 from .client import ModelClient
 from .http import HttpTransport
 from .interceptors.endpoint import EndpointOptions
 from .keys import ExpiringKey
-from .net.tls import Tls
 from .urls import base_url
 
 

@@ -1,9 +1,9 @@
-"""Addresses of endpoints, however the user wrote them."""
+"""Addresses of model endpoints, however the user wrote them."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 PATHS = {
     "chat_completions": "/chat/completions",
@@ -46,46 +46,9 @@ def api_root(base: str) -> str:
     return re.sub(r"/v\d+$", "", base)
 
 
-def with_query(url: str, more: str) -> str:
-    """The URL with the parameters of another query that it does not set itself.
-
-    ``with_query("http://h/x?a=1", "a=2&b=3")`` is ``http://h/x?a=1&b=3``.
-    """
-    parts = urlsplit(url)
-    own = [pair for pair in parts.query.split("&") if pair]
-    names = {pair.partition("=")[0] for pair in own}
-    added = [pair for pair in more.split("&") if pair and pair.partition("=")[0] not in names]
-    return urlunsplit(parts._replace(query="&".join([*own, *added]))) if added else url
-
-
-def peer_name(url: str) -> str:
-    """Scheme, host and port: what may be shown, without credentials, path or query."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{_host(parts)}"
-
-
-def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The URL without ``user:password@``, and the two (decoded) where they were there."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url, None
-    clean = urlunsplit(parts._replace(netloc=_host(parts)))
-    return clean, (unquote(parts.username or ""), unquote(parts.password or ""))
-
-
 def _with_path(url: str, end: str) -> str:
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
     suffix = next((suffix for suffix in _SUFFIXES if path.endswith(suffix)), None)
     base = path.removesuffix(suffix).rstrip("/") if suffix else path or "/v1"
     return urlunsplit(parts._replace(path=base + end, fragment=""))
-
-
-def _host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    try:
-        port = parts.port
-    except ValueError:  # shown in the message that says so
-        return host
-    return f"{host}:{port}" if port else host

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from nemo_evaluator.traffic.net.headers import RequestHead
-from nemo_evaluator.traffic.net.origin import Origin
-from nemo_evaluator.traffic.net.pool import Pool
-from nemo_evaluator.traffic.net.response import Response
+from nemo_evaluator.http.client.headers import RequestHead
+from nemo_evaluator.http.client.origin import Origin
+from nemo_evaluator.http.client.pool import Pool
+from nemo_evaluator.http.client.response import Response
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from ...config.scrubber import KNOWN, encoded
 from ...errors import NelError
+from ...http.server.messages import Request, Response, Stream
 from ...types import Failure
 from ..client import ModelClient
 from ..dialects import DIALECTS, anthropic
 from ..errors import TransportError
 from ..http import HttpTransport
 from ..scrub import StreamScrubber
-from ..serving.messages import Request, Response, Stream
 from ..sse import SseParser, encode_event
 from ..types import CallContext, ModelRequest, ModelResponse
 from ..wire import decode, encode

@@ -17,8 +17,8 @@ from nemo_evaluator.config.proxy import ProxyConfig
 from nemo_evaluator.config.services import ApiService
 from nemo_evaluator.services.open import open_model
 from nemo_evaluator.traffic.client import ModelClient
-from nemo_evaluator.traffic.proxy.routes import PassThrough, stays_below
-from nemo_evaluator.traffic.proxy.server import ProxyServer
+from nemo_evaluator.traffic.door.routes import PassThrough, stays_below
+from nemo_evaluator.traffic.door.server import ProxyServer
 from nemo_evaluator.traffic.types import CallContext
 
 CHAT = json.dumps({"messages": [{"role": "user", "content": "2 + 2?"}]}).encode()

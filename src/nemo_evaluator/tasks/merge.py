@@ -21,6 +21,7 @@ from ..engine.lock import directory_lock
 from ..engine.plan import differences
 from ..engine.shards import FOLDER, RANGE, Shard, shard_of
 from ..errors import ConfigError
+from ..executors.ending import Terms, ending_of
 from ..files.reading import open_regular, read_document, read_lines
 from ..files.writing import replace_file, replacing
 from ..reports.render import write_reports
@@ -38,7 +39,6 @@ from ..results.run_info import (
 )
 from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
-from .ending import Terms, ending_of
 from .merge_published import merge_published
 
 

@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from ...config.scrubber import KNOWN, encoded
 from ...errors import ConfigError
+from ...http.server.contract import MEGABYTE, Limits
+from ...http.server.messages import Request, Response, Stream
+from ...http.server.server import Server
 from ..client import ModelClient
-from ..serving.contract import MEGABYTE, Limits
-from ..serving.messages import Request, Response, Stream
-from ..serving.server import Server
 from ..types import CallContext
 from ..wire import encode
 from .access import Access, bracketed, is_loopback, is_preflight, preflight_answer

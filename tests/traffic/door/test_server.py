@@ -18,7 +18,7 @@ from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.services.simulated.model import SimulatedModel
 from nemo_evaluator.services.simulated.server import serving
 from nemo_evaluator.traffic.client import ModelClient
-from nemo_evaluator.traffic.proxy.server import ProxyServer
+from nemo_evaluator.traffic.door.server import ProxyServer
 from nemo_evaluator.traffic.types import CallContext
 
 JSON = {"Content-Type": "application/json"}

@@ -11,11 +11,11 @@ import time
 
 import pytest
 
-from nemo_evaluator.traffic.net import connection as connection_module
-from nemo_evaluator.traffic.net import pool as pool_module
-from nemo_evaluator.traffic.net.clock import Clock
-from nemo_evaluator.traffic.net.errors import BrokenOff, CannotConnect, Late, Limit, Stale
-from nemo_evaluator.traffic.net.pool import Pool
+from nemo_evaluator.http.client import connection as connection_module
+from nemo_evaluator.http.client import pool as pool_module
+from nemo_evaluator.http.client.clock import Clock
+from nemo_evaluator.http.client.errors import BrokenOff, CannotConnect, Late, Limit, Stale
+from nemo_evaluator.http.client.pool import Pool
 
 from .conftest import OK, MakePool, Peer, Serve, Server, answers, ask, saying
 

@@ -19,17 +19,17 @@ from hypothesis import strategies as st
 
 from nemo_evaluator.config.endpoints import TimeoutsConfig
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.http.client import dial as dial_module
+from nemo_evaluator.http.client import names as names_module
+from nemo_evaluator.http.client.dial import first_connected
+from nemo_evaluator.http.client.errors import BrokenOff, CannotConnect, Late, Limit
+from nemo_evaluator.http.client.names import Address, Names
+from nemo_evaluator.http.client.origin import Origin
+from nemo_evaluator.http.client.pool import Pool
+from nemo_evaluator.http.client.proxies import Proxy, is_exempt
+from nemo_evaluator.http.client.tls import Tls
 from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.http import HttpTransport
-from nemo_evaluator.traffic.net import dial as dial_module
-from nemo_evaluator.traffic.net import names as names_module
-from nemo_evaluator.traffic.net.dial import first_connected
-from nemo_evaluator.traffic.net.errors import BrokenOff, CannotConnect, Late, Limit
-from nemo_evaluator.traffic.net.names import Address, Names
-from nemo_evaluator.traffic.net.origin import Origin
-from nemo_evaluator.traffic.net.pool import Pool
-from nemo_evaluator.traffic.net.proxies import Proxy, is_exempt
-from nemo_evaluator.traffic.net.tls import Tls
 from nemo_evaluator.traffic.types import ModelRequest
 
 from .conftest import OK, MakePool, Peer, Serve, answers, ask, saying

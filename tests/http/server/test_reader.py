@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.traffic.serving.contract import Limits
-from nemo_evaluator.traffic.serving.inflate import TooLargeError, inflated
-from nemo_evaluator.traffic.serving.messages import Request
-from nemo_evaluator.traffic.serving.reader import Reader
+from nemo_evaluator.http.server.contract import Limits
+from nemo_evaluator.http.server.inflate import TooLargeError, inflated
+from nemo_evaluator.http.server.messages import Request
+from nemo_evaluator.http.server.reader import Reader
 
 from .conftest import Echo, echo, get, post
 

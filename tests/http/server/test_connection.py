@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from nemo_evaluator.traffic.serving.messages import Request, Response, Stream
+from nemo_evaluator.http.server.messages import Request, Response, Stream
 
 from .conftest import Serve, echo, get, post, until
 

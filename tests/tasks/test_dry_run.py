@@ -10,8 +10,8 @@ from loopback import Loopback
 
 from nemo_evaluator.config.load import parse
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.executors.dry_run import describe_plan
 from nemo_evaluator.executors.local import Options, run
+from nemo_evaluator.tasks.dry_run import describe_plan
 
 CODE = """
 from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer

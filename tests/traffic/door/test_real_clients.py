@@ -17,8 +17,8 @@ import pytest
 from nemo_evaluator.config.services import ApiService, SimulatedService
 from nemo_evaluator.services.simulated.model import SimulatedModel
 from nemo_evaluator.services.simulated.server import serving
+from nemo_evaluator.traffic.door.server import ProxyServer
 from nemo_evaluator.traffic.open import open_http_model
-from nemo_evaluator.traffic.proxy.server import ProxyServer
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8A"

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from nemo_evaluator.traffic.serving.contract import Limits
-from nemo_evaluator.traffic.serving.messages import Request, Response, Stream
-from nemo_evaluator.traffic.serving.server import Server
+from nemo_evaluator.http.server.contract import Limits
+from nemo_evaluator.http.server.messages import Request, Response, Stream
+from nemo_evaluator.http.server.server import Server
 
 Answer = Callable[[Request], Awaitable[Response | Stream]]
 

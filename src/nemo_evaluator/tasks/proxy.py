@@ -17,11 +17,11 @@ from ..config.proxy_file import load_proxy_file
 from ..config.scrubber import KNOWN
 from ..errors import ConfigError
 from ..traffic.client import ModelClient
+from ..traffic.door.access import is_loopback
+from ..traffic.door.server import ProxyServer
 from ..traffic.interceptors.opening import check_interceptors
 from ..traffic.ledger import Totals
 from ..traffic.open import open_http_model
-from ..traffic.proxy.access import is_loopback
-from ..traffic.proxy.server import ProxyServer
 
 PREFERRED_PORT = 4000
 TOKEN = "NEL_PROXY_TOKEN"

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from ...config.proxy import ProxyConfig
-from ..serving.messages import Request, Response
+from ...http.server.messages import Request, Response
 from .failures import NO_RETRY, Told, error_body
 from .routes import Kind, Route
 

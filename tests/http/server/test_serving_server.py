@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from nemo_evaluator.traffic.serving.contract import Limits
-from nemo_evaluator.traffic.serving.messages import Request, Response, Stream
-from nemo_evaluator.traffic.serving.server import Server
+from nemo_evaluator.http.server.contract import Limits
+from nemo_evaluator.http.server.messages import Request, Response, Stream
+from nemo_evaluator.http.server.server import Server
 
 from .conftest import Client, Echo, Serve, echo, get, post, until
 

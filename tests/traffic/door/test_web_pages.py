@@ -13,7 +13,7 @@ from browser import browser, chromium
 from loopback import Loopback
 
 from nemo_evaluator.traffic.client import ModelClient
-from nemo_evaluator.traffic.proxy.server import ProxyServer
+from nemo_evaluator.traffic.door.server import ProxyServer
 
 pytestmark = [
     pytest.mark.slow,

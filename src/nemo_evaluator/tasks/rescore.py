@@ -30,6 +30,7 @@ from ..engine.rescore import OtherScorer, Unasked, copy_answers
 from ..engine.run import BenchmarkEnd, run_jobs
 from ..engine.shards import shard_of
 from ..errors import ConfigError
+from ..executors.ending import Terms, ending_of
 from ..files.writing import replace_file
 from ..judging.opening import services_of
 from ..reports.render import write_reports
@@ -43,7 +44,6 @@ from ..results.run_directory import info_of, plan_of
 from ..results.run_info import RunInfo, new_run_info, write_run_info
 from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
-from .ending import Terms, ending_of
 
 AGAIN = "resume the run they are from, or fix what failed, and rescore it again"
 NOT_SET = "not-needed"

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.traffic.net.connection import MAX_HEAD, Connection
-from nemo_evaluator.traffic.net.errors import BrokenOff, NetError, NotHttp
-from nemo_evaluator.traffic.net.response import HELD_BYTES, Response
+from nemo_evaluator.http.client.connection import MAX_HEAD, Connection
+from nemo_evaluator.http.client.errors import BrokenOff, NetError, NotHttp
+from nemo_evaluator.http.client.response import HELD_BYTES, Response
 
 from .conftest import OK, MakePool, Peer, Serve, answers, ask, saying
 
