@@ -53,8 +53,8 @@ def test_a_line_says_it_all() -> None:
     for _ in range(3):
         running.errored(Failure.RATE_LIMIT)
     running.errored(Failure.TIMEOUT)
+    running.start(lambda: ["12/0 in solve for 65 s (http://host)"])
     running.traffic = lambda: Load(32, 64, failed_tries=5)
-    running.stalled = lambda: ["12/0 in solve for 65 s (http://host)"]
     assert say.line(running.snapshot(), Pace(812.4, 130)) == (
         "gsm8k (simulated) 640/1319 (48.5 %) pass@1 0.642 [0.604, 0.679] 812 output tok/s "
         "32/64 in flight 5 retries failed: 4 (rate_limit 3, timeout 1) $6.40 eta 2m10s "

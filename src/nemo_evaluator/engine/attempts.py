@@ -17,14 +17,16 @@ from .backlog import Work
 from .control import Control
 from .failures import NeverAskedError
 from .job import Job
-from .recorder import Recorder
+from .recorder import RolloutRecorder
 from .watchdog import Activity, Watchdog
 
 
 class Attempts:
     """The attempts of one job."""
 
-    def __init__(self, job: Job, recorder: Recorder, watchdog: Watchdog, control: Control) -> None:
+    def __init__(
+        self, job: Job, recorder: RolloutRecorder, watchdog: Watchdog, control: Control
+    ) -> None:
         self._job, self._recorder = job, recorder
         self._watchdog, self._control = watchdog, control
 

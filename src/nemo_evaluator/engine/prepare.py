@@ -27,7 +27,7 @@ from ..environments.user_code import contained
 from ..errors import ConfigError
 from ..http.urls import split_credentials
 from ..judging.opening import Bench, Served, open_metrics, services_of
-from ..judging.sitting import Court
+from ..judging.sitting import Court, Spend, no_budget
 from ..results.layout import slug
 from ..results.planned import CALIBRATIONS, PART, SHARD, problem_order
 from ..services.open import open_model
@@ -80,11 +80,13 @@ async def prepare(
     given: Given | None = None,
     *,
     plan_only: bool = False,
+    spend: Spend = no_budget,
 ) -> Prepared:
     """Open services, environments and solvers, and plan every benchmark.
 
-    What is opened is closed by ``stack``; with a ``shard`` only its part is planned. With
-    ``plan_only`` nothing is made ready to run code: no image is pulled. Raises ConfigError.
+    What is opened is closed by ``stack``; ``spend`` is told what judges use. With a ``shard`` only
+    its part is planned. With ``plan_only`` nothing is made ready to run code: no image is pulled.
+    Raises ConfigError.
     """
     config = loaded.config
     _check_interceptors(loaded)
@@ -93,7 +95,7 @@ async def prepare(
     settings: dict[str, BenchmarkConfig] = {}
     for benchmark in config.benchmarks:
         for posed in _posed(benchmark, given):
-            job = await _open_job(benchmark, posed, loaded, models, directory, jobs, stack)
+            job = await _open_job(benchmark, posed, loaded, models, directory, jobs, stack, spend)
             if not plan_only:
                 environment, _ = posed
                 sandboxes = await open_sandboxes(benchmark, environment, stack)
@@ -198,13 +200,14 @@ async def _open_job(
     directory: Path,
     jobs: list[Job],
     stack: AsyncExitStack,
+    spend: Spend,
 ) -> Job:
     environment, solver = posed
     stack.push_async_callback(_close, "solver", solver.close)
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in jobs})
     bench = _open_bench(benchmark, environment, loaded.config, models, solver)
-    court = Court(directory / unique) if bench.services else None
+    court = Court(directory / unique, spend) if bench.services else None
     environment = with_metrics(environment, benchmark.scoring, bench, court)
     stack.push_async_callback(_close, "benchmark", environment.close)
     await environment.prepare()

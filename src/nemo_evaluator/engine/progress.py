@@ -144,11 +144,12 @@ class Tally:
     status: str = ""
     traffic: Callable[[], Load] | None = None
     """What the benchmark's service is doing."""
-    stalled: Callable[[], Sequence[str]] | None = None
+    _stalled: Callable[[], Sequence[str]] | None = None
     _tries_before: int = 0
 
-    def start(self) -> None:
-        """The first rollout of this invocation begins."""
+    def start(self, stalled: Callable[[], Sequence[str]] | None = None) -> None:
+        """The first rollout of this invocation begins; ``stalled`` names those that hang."""
+        self._stalled = stalled
         self.started_at = time.monotonic()
         if self.traffic is not None:
             self._tries_before = self.traffic().failed_tries
@@ -201,7 +202,7 @@ class Tally:
             started_at=self.started_at,
             finished=self.finished,
             simulated=self.simulated,
-            stalled=tuple(self.stalled()) if self.stalled and not self.finished else (),
+            stalled=tuple(self._stalled()) if self._stalled and not self.finished else (),
             status="; ".join(filter(None, (load.outage, self.status))),
             repeats=self.repeats,
             finished_at=self.finished_at,

@@ -21,8 +21,11 @@ from .progress import Tally
 log = logging.getLogger(__name__)
 
 
-class Recorder:
-    """The journal of one benchmark, with the run's budget and the benchmark's tally beside it."""
+class RolloutRecorder:
+    """The journal of one benchmark, with the run's budget and the benchmark's tally beside it.
+
+    It knows no loop: whatever runs rollouts (``Rollouts``, or a harness) reports to it.
+    """
 
     def __init__(
         self,

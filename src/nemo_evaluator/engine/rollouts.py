@@ -38,7 +38,7 @@ from .failures import (
 )
 from .job import Job
 from .progress import Tally
-from .recorder import Recorder
+from .recorder import RolloutRecorder
 from .refusals import SPECIFIC, Refusals, Refused, is_specific, is_the_models
 from .verification import Verification
 from .watchdog import Watchdog
@@ -72,7 +72,7 @@ class Rollouts:
     ) -> None:
         self._job, self._budget = job, budget
         open_rollouts = job.plan.n_rollouts - sum(s.scored for s in index.rollouts.values())
-        self._recorder = Recorder(
+        self._recorder = RolloutRecorder(
             job.plan, open_rollouts, journal=journal, budget=budget, tally=tally
         )
         self._control, self._health, self._tally = control, health, tally
@@ -86,7 +86,6 @@ class Rollouts:
             self._recorder.seeded,
         )
         self._watchdog = Watchdog(interval=min(1.0, job.timeout / 4, job.verify_timeout / 4))
-        tally.stalled = self._watchdog.stalled
         self._attempts = Attempts(job, self._recorder, self._watchdog, control)
         self._verification = Verification(job, self._recorder, self._watchdog, self._give_up)
         answered = any(state.solved_at >= 0 for state in index.rollouts.values())
@@ -105,6 +104,7 @@ class Rollouts:
     async def run(self) -> None:
         """Until nothing is open, the run is stopping, or the benchmark is given up."""
         window = min(2 * self._job.max_concurrent, self._job.plan.n_rollouts)
+        self._tally.start(self._watchdog.stalled)
         self._recorder.began()
         try:
             async with self._watchdog:

@@ -97,8 +97,6 @@ async def _run_job(
     for judge in job.judges:
         if judge is not job.model and judge.traffic is not None:
             judge.traffic.keep(job.plan.slug, job.folder / TRAFFIC)
-    if job.court is not None:
-        job.court.spend = budget.spend
     rollouts = Rollouts(
         job,
         index=index,
@@ -108,7 +106,6 @@ async def _run_job(
         tally=tally,
         budget=budget,
     )
-    tally.start()
     log.info(
         "%s: started: %d of %d rollouts are open, service %s, at most %d at once",
         job.plan.slug,

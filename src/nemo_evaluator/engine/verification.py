@@ -14,7 +14,7 @@ from ..types import Phase, Score, Solution
 from .backlog import Work
 from .failures import PATIENCE, described, info_of
 from .job import Job
-from .recorder import Recorder
+from .recorder import RolloutRecorder
 from .watchdog import Activity, Watchdog
 
 SANDBOX_TRIES = 3
@@ -27,7 +27,7 @@ class Verification:
     def __init__(
         self,
         job: Job,
-        recorder: Recorder,
+        recorder: RolloutRecorder,
         watchdog: Watchdog,
         give_up: Callable[[ConfigError], None],
     ) -> None:

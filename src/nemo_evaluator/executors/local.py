@@ -98,9 +98,11 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
         set_aside(directory, options.say)
     with directory_lock(directory):
         async with AsyncExitStack() as stack:
-            prepared = await prepare(loaded, directory, stack, options.shard, options.given)
             control = Control()
             budget = RunBudget(loaded.config.budget, control, options.say)
+            prepared = await prepare(
+                loaded, directory, stack, options.shard, options.given, spend=budget.spend
+            )
             tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
             with _writing(directory, "no request was sent; free disk space and repeat the command"):
                 opened = open_run(
@@ -155,9 +157,9 @@ def _tally(job: Job) -> Tally:
         total=job.plan.n_rollouts,
         repeats=job.plan.repeats,
         simulated=job.plan.simulated,
+        traffic=job.model.load if job.model is not None else None,
     )
     tally.standing.within = declared_ranges(job.plan.identity).get("mean_reward")
-    tally.traffic = job.model.load if job.model is not None else None
     return tally
 
 

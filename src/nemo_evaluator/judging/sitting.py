@@ -23,18 +23,18 @@ T = TypeVar("T")
 Spend = Callable[[Usage, float | None], None]
 
 
-def _no_budget(_usage: Usage, _cost: float | None) -> None:
+def no_budget(_usage: Usage, _cost: float | None) -> None:
     """No budget is attached."""
 
 
 class Court:
     """State shared by all verifications of one benchmark."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spend: Spend = no_budget) -> None:
+        """``spend`` is told the tokens and US dollars of every reply that was paid for."""
         self.slug = folder.name
         self.file = JudgementFile(folder / JUDGEMENTS)
-        self.spend: Spend = _no_budget
-        """Told the tokens and US dollars of every reply that was paid for."""
+        self.spend = spend
         self.locks: dict[str, asyncio.Lock] = {}
         self._earlier: JudgementFile | None = None
 
