@@ -1,9 +1,9 @@
 """The vocabulary of the evaluator as plain, frozen records.
 
 Every record here is data: no I/O, no behaviour beyond a derived property. It imports nothing
-of ours but the names of finish reasons, so every room may import it. Records are msgspec structs:
-they encode straight to JSON, defaults are left out of the encoding, and an unknown field read from
-disk is ignored.
+of ours but finish reasons and sandbox specs, so every room may import it. Records are msgspec
+structs: they encode straight to JSON, defaults are left out of the encoding, and an unknown field
+read from disk is ignored.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .finish import FinishReason
+from .sandbox_spec import SandboxSpec
 
 Json = Any
 """A JSON value; the one place where we accept not knowing the type."""
@@ -153,6 +154,8 @@ class Problem(Record, frozen=True, kw_only=True):
     images: tuple[Image, ...] = ()
     cluster: str | None = None
     """Problems of one cluster (a shared passage, say) are not independent; intervals respect it."""
+    workspace: SandboxSpec | None = None
+    """The sandbox that it is solved and verified in, files included; None: it needs none."""
 
     @property
     def category(self) -> str | None:

@@ -10,16 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from ..errors import InfraError
+from ..sandbox_spec import NOBODY, Limits, Network, SandboxSpec
 from ..types import Failure, Phase, Record
 
-Network = Literal["none", "bridge", "host"]
+__all__ = [
+    "MAX_TRANSFER",
+    "NOBODY",
+    "Backend",
+    "Command",
+    "ExecResult",
+    "Limits",
+    "Network",
+    "Sandbox",
+    "SandboxLost",
+    "SandboxSpec",
+]
+
 Command = str | Sequence[str]
 """An argument vector, run as it is; or one text for the shell (bash where there is one)."""
 
-NOBODY = 65534
 MAX_TRANSFER = 64 << 20
 """Bytes one upload or download may have unless the caller says otherwise."""
 
@@ -31,43 +43,6 @@ class SandboxLost(InfraError):
 
     def __init__(self, message: str, *, peer: str | None = None) -> None:
         super().__init__(message, phase=Phase.VERIFY, peer=peer)
-
-
-class Limits(Record, frozen=True, kw_only=True):
-    """What one sandbox may use."""
-
-    timeout: float = 60.0
-    """Seconds of wall clock for one ``exec`` that names no other."""
-    lifetime: float = 1800.0
-    """Seconds after which the engine itself ends a sandbox, whatever became of its owner."""
-    memory_mb: int = 1024
-    pids: int = 128
-    cpus: float = 1.0
-    disk_mb: int = 256
-    """What can be written, kept in memory: in the working directory, /tmp and /dev/shm together
-    (``local``), or in each of them (``docker``, which cannot bound them together)."""
-    output_bytes: int = 1 << 20
-    """Bytes kept of stdout, and of stderr; the rest is read and dropped."""
-
-
-class SandboxSpec(Record, frozen=True, kw_only=True):
-    """What a problem needs of its sandbox. A backend refuses (ConfigError) what it cannot do."""
-
-    image: str | None = None
-    """Container image; None: the backend's default. ``local`` has no images and refuses one."""
-    cwd: str = "/workspace"
-    """Working directory: absolute, empty at the start, writable."""
-    env: Mapping[str, str] = {}
-    """Added to PATH, HOME (= cwd), LANG and TMPDIR; nothing comes from the host."""
-    files: Mapping[str, bytes] = {}
-    """Files there from the start; relative paths are below ``cwd``."""
-    limits: Limits = Limits()
-    network: Network = "none"
-    user: int = NOBODY
-    """User and group id inside."""
-    read_only: bool = True
-    """False: the whole file system of the image is writable (docker only), and ``cwd`` is the
-    image's own folder. Then ``disk_mb`` bounds only /tmp and /dev/shm."""
 
 
 class ExecResult(Record, frozen=True, kw_only=True):

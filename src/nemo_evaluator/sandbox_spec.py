@@ -1,0 +1,56 @@
+"""What a problem, a solver or a scorer needs of a sandbox, as data: image, files, limits, network.
+
+It lies below `types`, so that a `Problem` can say which workspace it needs; what a spec means is
+decided by the sandboxes (`sandboxes/contract.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+Network = Literal["none", "bridge", "host"]
+
+NOBODY = 65534
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one sandbox may use."""
+
+    timeout: float = 60.0
+    """Seconds of wall clock for one ``exec`` that names no other."""
+    lifetime: float = 1800.0
+    """Seconds after which the engine itself ends a sandbox, whatever became of its owner."""
+    memory_mb: int = 1024
+    pids: int = 128
+    cpus: float = 1.0
+    disk_mb: int = 256
+    """What can be written, kept in memory: in the working directory, /tmp and /dev/shm together
+    (``local``), or in each of them (``docker``, which cannot bound them together)."""
+    output_bytes: int = 1 << 20
+    """Bytes kept of stdout, and of stderr; the rest is read and dropped."""
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a problem needs of its sandbox. A backend refuses (ConfigError) what it cannot do."""
+
+    image: str | None = None
+    """Container image; None: the backend's default. ``local`` has no images and refuses one."""
+    cwd: str = "/workspace"
+    """Working directory: absolute, empty at the start, writable."""
+    env: Mapping[str, str] = {}
+    """Added to PATH, HOME (= cwd), LANG and TMPDIR; nothing comes from the host."""
+    files: Mapping[str, bytes] = {}
+    """Files there from the start; relative paths are below ``cwd``."""
+    limits: Limits = Limits()
+    network: Network = "none"
+    user: int = NOBODY
+    """User and group id inside."""
+    read_only: bool = True
+    """False: the whole file system of the image is writable (docker only), and ``cwd`` is the
+    image's own folder. Then ``disk_mb`` bounds only /tmp and /dev/shm."""
+    verify_user: int | None = None
+    """User who verifies in the sandbox that a solver worked in (docker; `local` has one user whose
+    files are everybody's). None: the same as ``user``."""
