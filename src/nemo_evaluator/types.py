@@ -1,9 +1,7 @@
 """The vocabulary of the evaluator as plain, frozen records.
 
 Every record here is data: no I/O, no behaviour beyond a derived property. It imports nothing
-of ours but finish reasons and sandbox specs, so every room may import it. Records are msgspec
-structs: they encode straight to JSON, defaults are left out of the encoding, and an unknown field
-read from disk is ignored.
+of ours but records, steps, finish reasons and sandbox specs, so every room may import it.
 """
 
 from __future__ import annotations
@@ -12,20 +10,14 @@ import enum
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import msgspec
-
 from .finish import FinishReason
+from .records import Json as Json
+from .records import Record as Record
 from .sandbox_spec import SandboxSpec
-
-Json = Any
-"""A JSON value; the one place where we accept not knowing the type."""
+from .steps import Step
 
 Message = dict[str, Any]
 """One chat message in OpenAI form: ``{"role": ..., "content": str | list[part]}``."""
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all records."""
 
 
 class Outcome(enum.StrEnum):
@@ -205,8 +197,10 @@ class Solution(Record, frozen=True, kw_only=True):
     tries: int = 1
     """Requests those calls took, retries included."""
     cost_usd: float | None = None
-    trajectory: tuple[dict[str, Any], ...] = ()
+    steps: tuple[Step, ...] = ()
     """Steps of an agent. Empty for a single turn: problem and response already say it all."""
+    trajectory: tuple[dict[str, Any], ...] = ()
+    """Steps as another program recorded them, in its own form; ``steps`` where they are ours."""
     error: ErrorInfo | None = None
     """Set when the model itself failed; the solution is still verified by the benchmark's rule."""
     reward: float | None = None

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..results.call import Call, CallUsage
 from ..results.traffic import Conversation, SessionTotals
 from ..traffic.ledger import Totals
 from .escape import one_line
@@ -52,24 +53,24 @@ def totals_line(totals: Totals, sessions: int) -> str:
 def conversation_lines(conversation: Conversation) -> Iterator[str]:
     """One attempt at one rollout."""
     totals = SessionTotals(conversation.benchmark, *conversation.key, conversation.attempt)
-    for row in conversation.calls:
-        totals.add(row)
+    for call in conversation.calls:
+        totals.add(call)
     yield (
         f"{conversation.title}, attempt {conversation.attempt}:"
         f" {totals.calls} calls, {totals.errors} failed, {totals.tokens:,} tokens"
         f"{_usd(totals.cost_usd)}"
     )
-    for number, row in enumerate(conversation.calls, 1):
+    for number, call in enumerate(conversation.calls, 1):
         yield ""
-        yield f"── call {number}: {_head(row)}"
-        for message in row.get("request_messages") or ():
+        yield f"── call {number}: {_head(call)}"
+        for message in call.request_messages:
             yield from _message(message)
-        if text := row.get("reasoning_content"):
-            yield from _said("reasoning", text)
-        if text := row.get("message_content"):
-            yield from _said("assistant", text)
-        for call in row.get("tool_calls_full") or ():
-            yield from _said("tool call", f"{call.get('name')}({call.get('arguments')})")
+        if call.reasoning_content:
+            yield from _said("reasoning", call.reasoning_content)
+        if call.message_content:
+            yield from _said("assistant", call.message_content)
+        for tool in call.tool_calls_full:
+            yield from _said("tool call", f"{tool.name}({tool.arguments})")
     if (result := conversation.result) is not None:
         yield ""
         yield "── texts from results.jsonl (the log holds summaries; model_traffic.level: full)"
@@ -79,20 +80,23 @@ def conversation_lines(conversation: Conversation) -> Iterator[str]:
         yield from _said("assistant", str(result.model_response))
 
 
-def _head(row: dict[str, Any]) -> str:
-    usage = row.get("usage") or {}
-    if "error_type" in row:
-        status = f" (HTTP {row['status_code']})" if row.get("status_code") else ""
-        return f"{row['error_type']}{status}: {row.get('error_message')}"
+def _head(call: Call) -> str:
+    if call.failed:
+        status = f" (HTTP {call.status_code})" if call.status_code else ""
+        return f"{call.error_type}{status}: {call.error_message}"
+    usage = call.usage or CallUsage()
+    asked, answered = (
+        "?" if count is None else count for count in (usage.prompt_tokens, usage.completion_tokens)
+    )
     parts = [
-        f"{usage.get('prompt_tokens', '?')} + {usage.get('completion_tokens', '?')} tokens",
-        f"{row.get('latency_ms') or 0:.0f} ms",
-        row.get("finish_reason") or "no finish reason",
+        f"{asked} + {answered} tokens",
+        f"{call.latency_ms or 0:.0f} ms",
+        call.finish_reason or "no finish reason",
     ]
-    if row.get("source") not in (None, "endpoint"):
-        parts.append(f"from {row['source']}")
-    if (tries := row.get("tries") or 1) > 1:
-        parts.append(f"{tries} tries")
+    if call.source not in (None, "endpoint"):
+        parts.append(f"from {call.source}")
+    if (call.tries or 1) > 1:
+        parts.append(f"{call.tries} tries")
     return ", ".join(parts)
 
 

@@ -18,10 +18,11 @@ from .journal import Errored, JournalIndex, Solved, events
 from .judgements import judge_totals
 from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES, UNSCORED
 from .result_row import ResultRow
-from .rows import RolloutRecord, read_rollouts, result_row, trajectory_row, verifier_name
+from .rows import RolloutRecord, read_rollouts, result_row, verifier_name
 from .run_directory import load_journal, warn_of_damage
 from .run_info import RunInfo
 from .summary import BenchmarkSummary
+from .trajectory_row import trajectory_row
 
 
 def summarise(

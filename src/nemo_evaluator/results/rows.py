@@ -1,4 +1,4 @@
-"""One rollout as it is published: the line of ``results.jsonl`` and of ``trajectories.jsonl``."""
+"""One rollout, put together from its events, and its line of ``results.jsonl``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..types import BenchmarkPlan, Failure, Json, Outcome, RolloutKey, Solution
+from ..types import BenchmarkPlan, Failure, Json, Outcome, RolloutKey
 from .journal import Errored, JournalIndex, ProblemSeeded, Scored, Solved
 from .journal_reader import JournalReader
 from .result_row import ResultRow
@@ -104,71 +104,6 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
         cluster=problem.cluster if problem else None,
         scorer_rewards=scorer_rewards(scored) if scored else {},
     )
-
-
-def trajectory_row(record: RolloutRecord, row: ResultRow) -> dict[str, Any]:
-    """The line of ``trajectories.jsonl``: the question, the answer, what the model said, the steps.
-
-    An agent's steps stand here in full. A single turn has no steps of its own: its two steps refer
-    to the texts of the same line instead of repeating them.
-    """
-    solution = record.solved.solution if record.solved else None
-    scored = record.scored
-    return {
-        "problem_idx": row.problem_idx,
-        "repeat": row.repeat,
-        "timestamp": record.solved.at if record.solved else None,
-        "prompt": row.prompt,
-        "expected_answer": row.expected_answer,
-        "reward": row.reward,
-        "extracted_answer": row.extracted_answer,
-        "scoring_method": row.scoring_details.get("method"),
-        "attempts": record.attempts,
-        "requests": solution.tries if solution else None,
-        "outcome": row.outcome,
-        "failure_category": record.failure,
-        "timing": {
-            "model_ms": solution.latency_ms if solution else None,
-            "verify_ms": scored.verify_ms if scored else None,
-        },
-        "model": _model(solution) if solution else None,
-        "steps": _steps(solution) if solution else [],
-    }
-
-
-def _model(solution: Solution) -> dict[str, Any]:
-    """The reply, under the names of the published format."""
-    usage = solution.usage
-    return {
-        "content": solution.response,
-        "model": solution.model,
-        "finish_reason": solution.finish_reason,
-        "tokens": {
-            "prompt": usage.prompt_tokens,
-            "completion": usage.completion_tokens,
-            "total": usage.total_tokens,
-            "reasoning": usage.reasoning_tokens,
-        },
-        "latency_ms": solution.latency_ms,
-    }
-
-
-def _steps(solution: Solution) -> list[dict[str, Any]]:
-    if solution.trajectory:
-        return list(solution.trajectory)
-    usage = solution.usage
-    metrics = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "cost_usd": solution.cost_usd,
-    }
-    reply = {"source": "agent", "ref": "model.content", "model_name": solution.model}
-    return [
-        {"step_id": 1, "source": "user", "ref": "prompt"},
-        {"step_id": 2, **reply, "metrics": metrics},
-    ]
 
 
 def verifier_name(plan: BenchmarkPlan) -> str:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from ..errors import ConfigError
-from ..files.reading import UNREADABLE, lines_of
 from ..types import RolloutKey
+from .call import PROXY, Call, calls
 from .layout import TRAFFIC
 from .result_row import ResultRow, read_rows
-
-_decode = msgspec.json.Decoder().decode
 
 
 @dataclass(slots=True)
@@ -46,15 +41,14 @@ class SessionTotals:
             return f"{self.problem_idx}/{self.repeat}"
         return self.session or "(no session)"
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, call: Call) -> None:
         """One call."""
         self.calls += 1
-        self.errors += "error_type" in row
-        tokens = (row.get("usage") or {}).get("total_tokens")
-        self.tokens += tokens if isinstance(tokens, int) else 0
-        self.latency_ms += row.get("latency_ms") or 0.0
-        if (cost := row.get("cost_usd")) is not None:
-            self.cost_usd = (self.cost_usd or 0.0) + cost
+        self.errors += call.failed
+        self.tokens += call.total_tokens
+        self.latency_ms += call.latency_ms or 0.0
+        if call.cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + call.cost_usd
 
 
 @dataclass(slots=True)
@@ -64,7 +58,7 @@ class Conversation:
     benchmark: str
     key: RolloutKey
     attempt: int
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     result: ResultRow | None = None
     """Its line of ``results.jsonl``: the texts, where the log holds only summaries."""
     session: str | None = None
@@ -92,55 +86,24 @@ def traffic_files(directory: Path, benchmark: str | None = None) -> list[Path]:
     return found
 
 
-def calls(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a log; a torn last line, and what is no call, are left out."""
-    for line in lines_of(path):
-        try:
-            row = _decode(line)
-        except UNREADABLE:
-            continue
-        if isinstance(row, dict) and _is_call(row):
-            yield row
-
-
-INDICES = ("problem_idx", "repeat", "attempt")
-KINDS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("latency_ms", "cost_usd"), (int, float)),
-    **dict.fromkeys(("benchmark", "session_id"), (str,)),
-    "usage": (dict,),
-}
-"""What sums and keys are made of, where it is known."""
-
-
-def _is_call(row: dict[str, Any]) -> bool:
-    """Whether a line has the shape of ours, as far as it is counted with."""
-    indices = all(type(row.get(key, 0)) is int for key in INDICES)
-    return indices and all(
-        row.get(key) is None or isinstance(row[key], kinds) for key, kinds in KINDS.items()
-    )
-
-
 def sessions(path: Path) -> list[SessionTotals]:
     """All sessions of a log, in the order of their first call."""
-    found: dict[tuple[Any, ...], SessionTotals] = {}
-    for row in calls(path):
-        known = (row.get("benchmark") or "", row.get("problem_idx", -1), row.get("repeat", 0))
-        key = (*known, row.get("attempt", 1), row.get("session_id"))
+    found: dict[tuple[str, int, int, int, str], SessionTotals] = {}
+    for call in calls(path):
+        known = (call.benchmark or "", call.problem_idx, call.repeat, call.attempt)
+        key = (*known, call.session_id or "")
         totals = found.get(key)
         if totals is None:
-            name = str(row.get("session_id") or "")
-            totals = found[key] = SessionTotals(*known, row.get("attempt", 1), name)
-        totals.add(row)
+            totals = found[key] = SessionTotals(*key)
+        totals.add(call)
     return list(found.values())
 
 
 def conversations(path: Path, key: RolloutKey) -> list[Conversation]:
     """Every attempt at a rollout, the first one first."""
-    ordered = _gathered(
-        row for row in calls(path) if (row.get("problem_idx"), row.get("repeat")) == key
-    )
-    found = [Conversation(path.parent.name, key, attempt, rows) for attempt, rows in ordered]
-    if found and not any("message_content" in row for row in found[-1].calls):
+    ordered = _gathered(call for call in calls(path) if call.key == key)
+    found = [Conversation(path.parent.name, key, attempt, made) for attempt, made in ordered]
+    if found and all(call.message_content is None for call in found[-1].calls):
         found[-1].result = next((r for r in read_rows(path.parent) if r.key == key), None)
     return found
 
@@ -148,17 +111,15 @@ def conversations(path: Path, key: RolloutKey) -> list[Conversation]:
 def session_conversations(path: Path, name: str) -> list[Conversation]:
     """What was said in a session of a proxy; ``""`` for calls without one."""
     ordered = _gathered(
-        row
-        for row in calls(path)
-        if row.get("problem_idx", -1) < 0 and (row.get("session_id") or "") == name
+        call for call in calls(path) if call.key is None and (call.session_id or "") == name
     )
-    key = RolloutKey(-1, 0)
-    return [Conversation("", key, attempt, rows, session=name) for attempt, rows in ordered]
+    key = RolloutKey(PROXY, 0)
+    return [Conversation("", key, attempt, made, session=name) for attempt, made in ordered]
 
 
-def _gathered(rows: Iterable[dict[str, Any]]) -> list[tuple[int, list[dict[str, Any]]]]:
+def _gathered(found_calls: Iterable[Call]) -> list[tuple[int, list[Call]]]:
     """Calls by attempt, the first attempt first."""
-    found: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row.get("attempt", 1), []).append(row)
+    found: dict[int, list[Call]] = {}
+    for call in found_calls:
+        found.setdefault(call.attempt, []).append(call)
     return sorted(found.items())
