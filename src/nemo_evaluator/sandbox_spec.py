@@ -13,7 +13,7 @@ import msgspec
 
 Network = Literal["none", "bridge", "host"]
 
-NOBODY = 65534
+UNPRIVILEGED = 65534
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,7 +46,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Files there from the start; relative paths are below ``cwd``."""
     limits: Limits = Limits()
     network: Network = "none"
-    user: int = NOBODY
+    user: int = UNPRIVILEGED
     """User and group id inside."""
     read_only: bool = True
     """False: the whole file system of the image is writable (docker only), and ``cwd`` is the

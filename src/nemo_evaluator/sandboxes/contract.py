@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import InfraError
-from ..sandbox_spec import NOBODY, Limits, Network, SandboxSpec
+from ..sandbox_spec import UNPRIVILEGED, Limits, Network, SandboxSpec
 from ..types import Failure, Phase, Record
 
 __all__ = [
     "MAX_TRANSFER",
-    "NOBODY",
+    "UNPRIVILEGED",
     "Backend",
     "Command",
     "ExecResult",
