@@ -18,7 +18,7 @@ from ..types import Failure
 from .dialects import DIALECTS
 from .dialects.contract import parse_usage
 from .errors import TransportError
-from .limiter import Limiter
+from .limiter import Limiter, Share
 from .outage import Outage
 from .retry import (
     ACCEPTED,
@@ -51,8 +51,11 @@ class Endpoint:
         retry_on_status: Collection[int] = NAMED,
         redact: Callable[[str], str] = str,
         outage: Outage | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``clock`` counts seconds as the timers of the event loop do."""
         self.peer, self.limiter = peer, limiter
+        self._clock = clock
         self.outage = outage or Outage(peer, MAX_OUTAGE)
         self._max_tries = max_retries + 1
         self._retry_on = frozenset(retry_on_status)
@@ -134,9 +137,11 @@ class Endpoint:
     ) -> tuple[Verdict, ModelResponse | None]:
         """One request: the verdict, and the response if there was one."""
         limiter, on_wait = self.limiter, request.context.on_wait
+        share = limiter.share(request.context.benchmark)
         response: ModelResponse | None = None
         streaming = False
-        await limiter.acquire()
+        await limiter.acquire(share)
+        began = self._clock()
         try:
             if on_wait is not None:
                 on_wait(self.peer)
@@ -153,23 +158,27 @@ class Endpoint:
                 if on_wait is not None:
                     on_wait(None)
                 if response is not None and response.chunks is not None:
-                    response.chunks = self._until_done(response.chunks)
+                    response.chunks = self._until_done(response.chunks, share)
                     streaming = True
-            elif verdict.kind in OVERLOAD_KINDS or verdict.status in OVERLOAD_STATUS:
-                limiter.overloaded(verdict.wait)
+                return verdict, response
+            share.failed_tries += 1
+            if verdict.kind in OVERLOAD_KINDS or verdict.status in OVERLOAD_STATUS:
+                limiter.overloaded(verdict.wait, after=self._clock() - began)
             return verdict, response
         finally:
             if not streaming:
-                limiter.release()
+                limiter.release(share)
 
-    async def _until_done(self, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async def _until_done(
+        self, chunks: AsyncGenerator[bytes], share: Share
+    ) -> AsyncGenerator[bytes]:
         """A stream keeps its slot to its end."""
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:
                     yield chunk
         finally:
-            self.limiter.release()
+            self.limiter.release(share)
 
     def _judge(self, request: ModelRequest, response: ModelResponse) -> Verdict:
         verdict = classify(response.status, response.body, response.headers, self._retry_on)
@@ -186,7 +195,7 @@ class Endpoint:
             return "gave up"
         if verdict.wait is not None and verdict.wait > MAX_RETRY_AFTER:
             return f"asked to wait {verdict.wait:.0f} s"
-        if context.deadline is not None and time.monotonic() + delay > context.deadline:
+        if context.deadline is not None and self._clock() + delay > context.deadline:
             return "no time left for another try"
         return None
 
