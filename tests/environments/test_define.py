@@ -249,9 +249,9 @@ async def test_async_scorers(environment: Any, grade: Any, reward: float) -> Non
 
 
 async def test_an_async_scorer_is_never_inline(environment: Any) -> None:
-    assert not environment(asynchronous, inline=True).inline
-    assert environment(inline=True).inline
-    assert not environment().inline
+    assert not environment(asynchronous, inline=True).needs.inline
+    assert environment(inline=True).needs.inline
+    assert not environment().needs.inline
 
 
 def raising(sample: Any) -> bool:

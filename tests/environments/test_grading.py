@@ -10,8 +10,8 @@ import pytest
 from loopback import Loopback, answer, text_reply
 
 from nemo_evaluator import ScorerInput, evaluate_async
-from nemo_evaluator.environments.contract import VerifyTools
-from nemo_evaluator.environments.grading import LONG, Grader, Grading
+from nemo_evaluator.environments.contract import Grading, VerifyTools
+from nemo_evaluator.environments.grading import LONG, Grader
 from nemo_evaluator.results.journal import Errored, events
 from nemo_evaluator.tasks.rescore import rescore
 from nemo_evaluator.types import Problem, Solution

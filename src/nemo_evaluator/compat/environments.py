@@ -11,7 +11,6 @@ from typing import Any
 
 from ..environments.contract import Environment, VerifyTools
 from ..environments.define import DEFINED, Definition, benchmark, scorer
-from ..environments.grading import Grading
 from ..environments.registry import Found, benchmarks_of_file, find, list_benchmarks, open_found
 from ..environments.seeds import SeedResult
 from ..environments.subclass import REGISTERED, EvalEnvironment, VerifyResult, construct, register
@@ -118,8 +117,7 @@ class BenchmarkEnvironment(EvalEnvironment):
 
     def _metadata(self, problem: Problem) -> Mapping[str, Json]:
         """The whole row, the target included."""
-        grading = getattr(self.inner, "grading", None)
-        return grading.metadata(problem) if isinstance(grading, Grading) else problem.metadata
+        return self.inner.grading.metadata(problem)
 
     async def verify(
         self, response: str, expected: Json, sandbox: Any = None, **metadata: Json

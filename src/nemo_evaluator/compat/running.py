@@ -17,13 +17,13 @@ import msgspec
 from ..config.load import Loaded, parse
 from ..engine.prepare import Given
 from ..engine.shards import Shard, parse_shard
-from ..environments.contract import Environment, VerifyTools
-from ..environments.row_checks import ChecksRows
+from ..environments.contract import VerifyTools
+from ..environments.decorated import Decorated
 from ..environments.subclass import EvalEnvironment, SubclassEnvironment
 from ..errors import ConfigError
 from ..executors.local import Options, run
 from ..results import layout
-from ..types import Json, Problem, Score, Solution
+from ..types import Problem, Score, Solution
 from .client import ModelClient
 from .environments import BenchmarkEnvironment
 from .metrics import headline_metrics
@@ -88,56 +88,31 @@ async def run_evaluation(
         return _bundle(Path(result.summary.directory), config)
 
 
-class EngineEnvironment:
+class EngineEnvironment(Decorated):
     """An environment of the known contract, for the engine."""
 
     def __init__(self, env: EvalEnvironment) -> None:
-        self._inner: Environment
         self._limit: int | None = None
         if isinstance(env, BenchmarkEnvironment):
-            self._inner, self._limit = env.inner, env.limit
+            super().__init__(env.inner)
+            self._limit = env.limit
         else:
-            self._inner = SubclassEnvironment(env, {})
-        self.name = self._inner.name
-        self.needs_judge = getattr(self._inner, "needs_judge", False)
-        self.own_rubric = getattr(self._inner, "own_rubric", False)
-        self.sandbox = getattr(self._inner, "sandbox", None)
-
-    async def prepare(self) -> None:
-        """Load what is needed."""
-        await self._inner.prepare()
+            super().__init__(SubclassEnvironment(env, {}))
 
     async def size(self) -> int:
         """Number of problems."""
-        size = await self._inner.size()
+        size = await super().size()
         return size if self._limit is None else min(size, self._limit)
-
-    async def check(self, order: Sequence[int]) -> None:
-        """Try the rows. Raises ConfigError."""
-        if isinstance(self._inner, ChecksRows):
-            await self._inner.check(order)
-
-    async def seed(self, idx: int) -> Problem:
-        """The problem at an index."""
-        return await self._inner.seed(idx)
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The solver's own reward where it gave one, else the benchmark's verdict, with what the
         solver tells of the answer beside it."""
         if solution.reward is not None:
             return Score(reward=solution.reward, details=solution.details)
-        score = await self._inner.verify(problem, solution, tools)
+        score = await super().verify(problem, solution, tools)
         if not solution.details:
             return score
         return msgspec.structs.replace(score, details={**solution.details, **score.details})
-
-    def identity(self) -> Mapping[str, Json]:
-        """That of the environment."""
-        return self._inner.identity()
-
-    async def close(self) -> None:
-        """Let the environment release what it has."""
-        await self._inner.close()
 
 
 def _refuse_unavailable(sandboxes: Any, template: str | None, store: Any) -> None:

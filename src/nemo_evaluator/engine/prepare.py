@@ -24,6 +24,7 @@ from ..environments.contract import Environment
 from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
 from ..environments.user_code import contained
+from ..environments.with_metrics import with_metrics
 from ..errors import ConfigError
 from ..http.urls import split_credentials
 from ..judging.opening import Bench, Served, open_metrics, services_of
@@ -41,10 +42,11 @@ from .failures import described
 from .job import Job
 from .plan import digest, plan_benchmark
 from .sandboxing import open_sandboxes
-from .scorers import with_metrics
 from .shards import RANGE, Shard
 
 log = logging.getLogger(__name__)
+Around = Callable[[Environment], Environment]
+"""Decorates an environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,20 @@ class Given:
     solver: Solver | None = None
     part: tuple[int, int] | None = None
     """Only these problems of the order: start and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What the benchmarks of a run are opened with."""
+
+    loaded: Loaded
+    models: Mapping[str, ModelClient]
+    directory: Path
+    jobs: list[Job]
+    """Those that are open already."""
+    stack: AsyncExitStack
+    spend: Spend
+    around: Around
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +97,25 @@ async def prepare(
     *,
     plan_only: bool = False,
     spend: Spend = no_budget,
+    around: Around = lambda environment: environment,
 ) -> Prepared:
     """Open services, environments and solvers, and plan every benchmark.
 
     What is opened is closed by ``stack``; ``spend`` is told what judges use. With a ``shard`` only
     its part is planned. With ``plan_only`` nothing is made ready to run code: no image is pulled.
-    Raises ConfigError.
+    ``around`` decorates every environment. Raises ConfigError.
     """
     config = loaded.config
     _check_interceptors(loaded)
     models = _open_models(config, stack)
     jobs: list[Job] = []
+    opening = _Opening(loaded, models, directory, jobs, stack, spend, around)
     settings: dict[str, BenchmarkConfig] = {}
     for benchmark in config.benchmarks:
         for posed in _posed(benchmark, given):
-            job = await _open_job(benchmark, posed, loaded, models, directory, jobs, stack, spend)
+            job = await _open_job(benchmark, posed, opening)
             if not plan_only:
-                environment, _ = posed
-                sandboxes = await open_sandboxes(benchmark, environment, stack)
+                sandboxes = await open_sandboxes(benchmark, job.environment, stack)
                 job = replace(job, sandboxes=sandboxes)
             if given is not None and given.part is not None:
                 job = _only(job, *given.part)
@@ -195,20 +212,16 @@ def open_service(name: str, service: Service, *, max_concurrent: int) -> ModelCl
 async def _open_job(
     benchmark: BenchmarkConfig,
     posed: tuple[Environment, Solver],
-    loaded: Loaded,
-    models: Mapping[str, ModelClient],
-    directory: Path,
-    jobs: list[Job],
-    stack: AsyncExitStack,
-    spend: Spend,
+    opening: _Opening,
 ) -> Job:
-    environment, solver = posed
+    (environment, solver), loaded, models = posed, opening.loaded, opening.models
+    directory, stack = opening.directory, opening.stack
     stack.push_async_callback(_close, "solver", solver.close)
     name = benchmark.label or environment.name
-    unique = _unique(slug(name), {job.plan.slug for job in jobs})
+    unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
     bench = _open_bench(benchmark, environment, loaded.config, models, solver)
-    court = Court(directory / unique, spend) if bench.services else None
-    environment = with_metrics(environment, benchmark.scoring, bench, court)
+    court = Court(directory / unique, opening.spend) if bench.services else None
+    environment = opening.around(with_metrics(environment, benchmark.scoring, bench, court))
     stack.push_async_callback(_close, "benchmark", environment.close)
     await environment.prepare()
     service = _service_name(benchmark)
@@ -218,7 +231,7 @@ async def _open_job(
         raise ConfigError(
             f"{served.type!r} cannot be run by this version", where=f"services.{service}"
         )
-    _check_endpoint_type(environment, served)
+    _check_protocol(environment, served)
     size = await environment.size()
     plan = plan_benchmark(
         benchmark,
@@ -300,8 +313,8 @@ def _open_bench(
         serve,
         answer,
         name=environment.name,
-        needs_judge=getattr(environment, "needs_judge", False),
-        own_rubric=getattr(environment, "own_rubric", False),
+        needs_judge=environment.needs.judge,
+        own_rubric=environment.needs.own_rubric,
     )
 
 
@@ -321,15 +334,15 @@ def served(name: str, service: Service, client: ModelClient) -> Served:
     )
 
 
-def _check_endpoint_type(
+def _check_protocol(
     environment: Environment, service: ApiService | SimulatedService | None
 ) -> None:
-    wanted = getattr(environment, "endpoint_type", "chat")
-    if wanted == "completion" and service is not None and service.protocol != "completions":
+    wanted = environment.needs.protocol
+    if wanted is not None and service is not None and service.protocol != wanted:
         raise ConfigError(
-            "the benchmark is made for a completion endpoint",
+            f"the benchmark is made for an endpoint with protocol {wanted}",
             where=environment.name,
-            hint=f"use a service with protocol: completions, not {service.protocol}",
+            hint=f"use a service with protocol: {wanted}, not {service.protocol}",
         )
 
 

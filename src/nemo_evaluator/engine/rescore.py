@@ -1,23 +1,15 @@
-"""What a rescoring puts in the place of asking: answers come from an earlier journal, verdicts from
-a scorer of the user's choice."""
+"""What a rescoring puts in the place of asking: answers come from an earlier journal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from ..environments.contract import Environment, VerifyTools
-from ..environments.fingerprint import code_digest, source_of
-from ..environments.grading import Grader, Grading
 from ..files.writing import replacing
 from ..results.journal import Began, Header, ProblemSeeded, Solved, encode, events, scan
-from ..scoring.input import ScorerInput
-from ..scoring.packages import deciding
 from ..solvers.contract import SolveTools
-from ..types import Json, Problem, Score, Solution
+from ..types import Json, Problem, Solution
 from .failures import NeverAskedError
-from .scorers import WithMetrics, with_account
 
 
 class Unasked:
@@ -33,50 +25,6 @@ class Unasked:
 
     async def close(self) -> None:
         """Nothing to release."""
-
-
-class OtherScorer:
-    """An environment whose answers are verified by another scorer, which is given all that the
-    benchmark's own is given."""
-
-    def __init__(self, environment: Environment, scorer: Callable[[ScorerInput], Any]) -> None:
-        self._inner, self._scorer = environment, scorer
-        setting = getattr(environment, "grading", None) or Grading(environment.name)
-        self._grader = Grader(scorer, setting)
-        self.name = environment.name
-        self.sandbox = setting.sandbox
-
-    async def prepare(self) -> None:
-        """Prepared already."""
-
-    async def size(self) -> int:
-        """Problems of the benchmark."""
-        return await self._inner.size()
-
-    async def seed(self, idx: int) -> Problem:
-        """A problem of the benchmark."""
-        return await self._inner.seed(idx)
-
-    async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
-        """The other scorer's verdict, for which it may ask the benchmark's judge.
-
-        A scorer that fails is an InfraError, never a reward.
-        """
-        if not isinstance(self._inner, WithMetrics):
-            return await self._grader.grade(problem, solution, tools)
-        with self._inner.sitting(problem, tools) as (lent, sitting):
-            return with_account(await self._grader.grade(problem, solution, lent), sitting)
-
-    def identity(self) -> Mapping[str, Json]:
-        """The identity of the benchmark, with the other scorer."""
-        scorer = code_digest(self._grader.name, source_of(self._scorer))
-        identity = {**self._inner.identity(), "scorer": scorer}
-        identity.pop("packages", None)
-        packages = deciding([self._scorer])
-        return {**identity, "packages": packages} if packages else identity
-
-    async def close(self) -> None:
-        """The benchmark's own closing closes it."""
 
 
 def copy_answers(old: Path, new: Path, header: Header) -> int:

@@ -27,7 +27,7 @@ async def open_sandboxes(
     Where the benchmark needs a sandbox and the configuration names none, it is ``local`` if that
     works here, else ``docker``; never this machine itself.
     """
-    needed: SandboxSpec | None = getattr(environment, "sandbox", None)
+    needed = environment.needs.sandbox
     config = benchmark.sandbox
     if needed is None or isinstance(config, str):
         return None

@@ -39,7 +39,7 @@ class Verification:
 
     async def start(self, work: Work, solution: Solution) -> None:
         """Verify in a task of its own, or at once where that is quicker. Waits for a free slot."""
-        if getattr(self._job.environment, "inline", False):
+        if self._job.environment.needs.inline:
             await self._verify(work, solution)
             return
         await self._slots.acquire()

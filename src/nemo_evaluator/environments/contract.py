@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from ..sandboxes.contract import Sandbox, SandboxSpec
 from ..scoring.judged import Form, Graded, JudgeRequest, Ruling
-from ..types import Json, Problem, Score, Solution
+from ..types import Json, Problem, Record, Score, Solution
 
 
 class Sandboxes(Protocol):
@@ -44,11 +44,54 @@ class VerifyTools:
     """The benchmark's judge; None if no judge is configured."""
 
 
+class Needs(Record, frozen=True, kw_only=True):
+    """What the engine must arrange for an environment, before anything is paid."""
+
+    sandbox: SandboxSpec | None = None
+    """The sandbox that verification runs code in."""
+    judge: bool = False
+    """It cannot be scored without a judge."""
+    own_rubric: bool = False
+    """Its scorer asks the judge by prompts of its own."""
+    protocol: str | None = None
+    """The only protocol its problems can be asked over (``completions``)."""
+    inline: bool = False
+    """Verification is so quick that it needs no task of its own. May change during a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grading:
+    """What an environment gives every scorer of its answers, its own or another."""
+
+    benchmark: str
+    extra: Mapping[str, Json] = field(default_factory=dict)
+    """What the scorer reads as ``sample.config``."""
+    keep_reasoning: bool = False
+    """Show the raw response, reasoning included."""
+    sandbox: SandboxSpec | None = None
+    target_field: str | None = None
+    """Where the target stands in the row; None where the metadata is not the row."""
+
+    def metadata(self, problem: Problem) -> Mapping[str, Json]:
+        """The whole row, the target included; what a ``seed_fn`` gave as it is."""
+        if self.target_field is None:
+            return problem.metadata
+        return {self.target_field: problem.target, **problem.metadata}
+
+
 @runtime_checkable
 class Environment(Protocol):
     """Where problems come from and how an answer is verified."""
 
     name: str
+
+    @property
+    def needs(self) -> Needs:
+        """What must be there before a problem is asked."""
+
+    @property
+    def grading(self) -> Grading:
+        """What any scorer of its answers is given."""
 
     async def prepare(self) -> None:
         """Load what is needed (datasets, files). Raises ConfigError for what a user can fix."""

@@ -15,10 +15,10 @@ from ..errors import ConfigError, NelError
 from ..sandboxes.contract import SandboxSpec
 from ..scoring.packages import deciding
 from ..types import Json, Problem, Score, Solution
-from .contract import VerifyTools
+from .contract import Grading, Needs, VerifyTools
 from .define import Definition
 from .fingerprint import code_digest, digest, source_of
-from .grading import Grader, Grading
+from .grading import Grader
 from .judged import REQUIREMENT
 from .probe import Probe
 from .requirements import check_requirements
@@ -35,7 +35,6 @@ class DefinedEnvironment:
     def __init__(self, definition: Definition) -> None:
         self._d = definition
         self.name = definition.name
-        self.endpoint_type = definition.endpoint_type
         self._data: Dataset | None = None
         self._prompt = read_template(
             definition.prompt, definition.template, definition.folder, definition.name
@@ -54,31 +53,23 @@ class DefinedEnvironment:
         )
         """What scorers of its answers are given."""
         self._grader = Grader(definition.scorer, self.grading, inline=definition.inline)
+        self._needs = Needs(
+            sandbox=self.grading.sandbox,
+            judge=judged,
+            own_rubric=definition.own_rubric,
+            protocol="completions" if definition.endpoint_type == "completion" else None,
+        )
+        self._needs_inline = msgspec.structs.replace(self._needs, inline=True)
 
     def over(self, rows: Sequence[Row]) -> DefinedEnvironment:
         """The same benchmark, over other rows."""
         return DefinedEnvironment(replace(self._d, dataset=list(rows)))
 
     @property
-    def inline(self) -> bool:
-        """Whether verification is now so quick that it needs no task of its own."""
-        return self._grader.quick
-
-    @property
-    def sandbox(self) -> SandboxSpec | None:
-        """What kind of sandbox verification needs: the declared one, or any where the scorer's
-        code uses one."""
-        return self.grading.sandbox
-
-    @property
-    def needs_judge(self) -> bool:
-        """Whether it cannot be scored without a judge."""
-        return REQUIREMENT in self._d.requirements
-
-    @property
-    def own_rubric(self) -> bool:
-        """Whether its scorer asks the judge by prompts of its own."""
-        return self._d.own_rubric
+    def needs(self) -> Needs:
+        """A sandbox (the declared one, or any where the scorer's code uses one), a judge, a
+        protocol; ``inline`` once the scorer has shown that it is quick."""
+        return self._needs_inline if self._grader.quick else self._needs
 
     async def prepare(self) -> None:
         """Load the dataset and the few-shot examples."""
@@ -105,7 +96,7 @@ class DefinedEnvironment:
             problem = self._problem(row, idx)
             if self._d.seed_fn is not None:
                 self._check_seeded(problem, row)
-            if not self.needs_judge:
+            if not self._needs.judge:
                 probe.check(problem, self.grading.metadata(problem))
 
         check_rows(order, attempt, where=self.name, line_of=self._rows.line_of)

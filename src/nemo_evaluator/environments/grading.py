@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ..errors import BudgetExceeded, ConfigError, InfraError
-from ..sandboxes.contract import SandboxSpec
 from ..scoring.input import ScorerInput, target_text
 from ..scoring.reasoning import Visible, visible
-from ..types import Json, Problem, Score, Solution
-from .contract import VerifyTools
+from ..types import Problem, Score, Solution
+from .contract import Grading, VerifyTools
 from .judged import settled
 from .pace import Pace
 from .user_code import contained
@@ -26,26 +25,6 @@ from .verdicts import in_view_of, scorer_failed, to_score
 
 LONG = 50_000
 """Characters of a response that is never read on the event loop, however quick its scorer is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grading:
-    """What a benchmark gives every scorer of its answers."""
-
-    benchmark: str
-    extra: Mapping[str, Json] = field(default_factory=dict)
-    """What the scorer reads as ``sample.config``."""
-    keep_reasoning: bool = False
-    """Show the raw response, reasoning included."""
-    sandbox: SandboxSpec | None = None
-    target_field: str | None = None
-    """Where the target stands in the row; None where the metadata is not the row."""
-
-    def metadata(self, problem: Problem) -> Mapping[str, Json]:
-        """The whole row, the target included; what a ``seed_fn`` gave as it is."""
-        if self.target_field is None:
-            return problem.metadata
-        return {self.target_field: problem.target, **problem.metadata}
 
 
 class Grader:

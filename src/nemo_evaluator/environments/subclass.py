@@ -14,10 +14,10 @@ from ..sandboxes.contract import Sandbox, SandboxSpec
 from ..scoring.packages import deciding
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
-from .contract import VerifyTools
+from .contract import Grading, Needs, VerifyTools
 from .define import checked_range
 from .fingerprint import code_digest, source_of
-from .grading import Grading, attributed
+from .grading import attributed
 from .judged import REQUIREMENT, settled
 from .params import check_params
 from .seeds import SeedResult, from_seed
@@ -131,8 +131,10 @@ class SubclassEnvironment:
             _LOG.warning("%s: %s() is not called by this version", self.name, unused)
         self.grading = Grading(self.name)
         """What scorers of its answers are given that are not its own ``verify``."""
-        self.sandbox = SandboxSpec() if verify_uses_sandbox(type(inner).verify) else None
-        """What ``verify`` is given as its ``sandbox``, where it calls one."""
+        self.needs = Needs(
+            sandbox=SandboxSpec() if verify_uses_sandbox(type(inner).verify) else None,
+            judge=REQUIREMENT in inner.requirements,
+        )
         self._size = 0
 
     async def prepare(self) -> None:
@@ -144,11 +146,6 @@ class SubclassEnvironment:
             raise _failed(self.name, "loading", error) from error
         if not isinstance(self._size, int) or self._size < 0:
             raise ConfigError(f"dataset_size() is {self._size!r}", where=self.name)
-
-    @property
-    def needs_judge(self) -> bool:
-        """Whether it cannot be scored without a judge."""
-        return REQUIREMENT in self.inner.requirements
 
     async def size(self) -> int:
         """Number of problems."""
@@ -178,11 +175,11 @@ class SubclassEnvironment:
 
     def _lent(self, tools: VerifyTools) -> AbstractAsyncContextManager[Sandbox | None]:
         """The sandbox of one verification; None where none is called."""
-        if self.sandbox is None:
+        if self.needs.sandbox is None:
             return nullcontext()
         if tools.sandboxes is None:
             raise ConfigError("needs a sandbox", where=self.name, hint="set sandbox: {type: local}")
-        return tools.sandboxes.acquire(self.sandbox)
+        return tools.sandboxes.acquire(self.needs.sandbox)
 
     def identity(self) -> Mapping[str, Json]:
         """The class's source, its parameters, and what it tells of its data."""

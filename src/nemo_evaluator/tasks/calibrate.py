@@ -24,7 +24,7 @@ from ..config.scoring import (
     ScoringConfig,
 )
 from ..engine.prepare import open_service, served
-from ..environments.contract import Environment, VerifyTools
+from ..environments.contract import Environment, Needs, VerifyTools
 from ..environments.defined import DefinedEnvironment
 from ..environments.registry import resolve
 from ..errors import ConfigError
@@ -188,10 +188,10 @@ def _is_own(metric: Judging, benchmark: BenchmarkConfig) -> bool:
     if not isinstance(metric, JudgeMetric):
         return False
     environment = _environment(benchmark)
-    if environment is None or not getattr(environment, "needs_judge", False):
+    if environment is None or not environment.needs.judge:
         return False
     plain = metric.rubric is None and metric.rubric_file is None
-    return plain or not getattr(environment, "own_rubric", False)
+    return plain or not environment.needs.own_rubric
 
 
 def _environment(benchmark: BenchmarkConfig) -> Environment | None:
@@ -271,13 +271,14 @@ async def _open(
 def _opened(
     config: Judging, serve: Callable[[str], Served], environment: Environment | None = None
 ) -> Bench:
+    needs = Needs() if environment is None else environment.needs
     return open_metrics(
         ScoringConfig(metrics=[config]),
         serve,
         _no_answer,
         name=config.name if environment is None else environment.name,
-        needs_judge=getattr(environment, "needs_judge", False),
-        own_rubric=getattr(environment, "own_rubric", False),
+        needs_judge=needs.judge,
+        own_rubric=needs.own_rubric,
     )
 
 
@@ -290,7 +291,7 @@ async def _through(
 ) -> tuple[Metric, Callable[[Row, Sitting], Awaitable[Score]]]:
     """The judge of a benchmark, asked by the benchmark about its own rows."""
     known = _environment(benchmark)
-    if not isinstance(known, DefinedEnvironment) or not known.needs_judge:
+    if not isinstance(known, DefinedEnvironment) or not known.needs.judge:
         raise ConfigError(
             f"{benchmark.name} leaves no verdict to a judge",
             hint="leave out --bench, and label answers as the rubric grades them",

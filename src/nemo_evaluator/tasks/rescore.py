@@ -26,9 +26,11 @@ from ..engine.lock import LOCK, directory_lock, reading_lock
 from ..engine.plan import digest
 from ..engine.prepare import prepare
 from ..engine.progress import Tally
-from ..engine.rescore import OtherScorer, Unasked, copy_answers
+from ..engine.rescore import Unasked, copy_answers
 from ..engine.run import BenchmarkEnd, run_jobs
 from ..engine.shards import shard_of
+from ..environments.contract import Environment
+from ..environments.other_scorer import OtherScorer
 from ..errors import ConfigError
 from ..executors.ending import Terms, ending_of
 from ..files.writing import replace_file
@@ -92,8 +94,8 @@ async def rescore(
     with reading_lock(directory):
         async with AsyncExitStack() as stack:
             part = shard_of(lock.benchmarks[0]) if lock.benchmarks else None
-            prepared = await prepare(loaded, target, stack, part)
-            jobs = [_job(job, lock, function) for job in prepared.jobs]
+            prepared = await prepare(loaded, target, stack, part, around=_verifying(function))
+            jobs = [_job(job, lock, judged=function is None) for job in prepared.jobs]
             stack.enter_context(directory_lock(target))
             info = _open(target, directory, lock, jobs, loaded, command)
             control = Control()
@@ -198,19 +200,24 @@ def _no_budget() -> Any:
     return BudgetConfig()
 
 
-def _job(job: Job, lock: PlanLock, scorer: Callable[..., Any] | None) -> Job:
+def _verifying(scorer: Callable[..., Any] | None) -> Callable[[Environment], Environment]:
+    """Puts the scorer, if any, in the place of a benchmark's own."""
+
+    def around(environment: Environment) -> Environment:
+        return environment if scorer is None else OtherScorer(environment, scorer)
+
+    return around
+
+
+def _job(job: Job, lock: PlanLock, *, judged: bool) -> Job:
     """The job without a solver. Its plan keeps the solver and service that gave the answers."""
     old = next((plan for plan in lock.benchmarks if plan.slug == job.plan.slug), None)
     if old is None:
         raise ConfigError(f"the run has no benchmark {job.plan.slug}", where=str(job.folder))
-    environment, judges = job.environment, job.judges
-    if scorer is not None:
-        # Whether the scorer asks judges is unknown: a missing one is reported when it is asked.
-        environment, judges = OtherScorer(environment, scorer), ()
-    plan = _plan(job.plan, old, environment.identity())
-    return replace(
-        job, environment=environment, judges=judges, solver=Unasked(), model=None, plan=plan
-    )
+    # Whether another scorer asks judges is unknown: a missing one is reported when it is asked.
+    judges = job.judges if judged else ()
+    plan = _plan(job.plan, old, job.environment.identity())
+    return replace(job, judges=judges, solver=Unasked(), model=None, plan=plan)
 
 
 def _plan(new: BenchmarkPlan, old: BenchmarkPlan, environment: Mapping[str, Any]) -> BenchmarkPlan:

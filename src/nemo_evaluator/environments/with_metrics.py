@@ -16,10 +16,6 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from ..config.scoring import ScorerMetric, ScoringConfig
-from ..environments.contract import Environment, VerifyTools
-from ..environments.grading import Grader, Grading
-from ..environments.probe import Probe
-from ..environments.row_checks import ChecksRows
 from ..errors import ConfigError, InfraError
 from ..judging.metrics import BenchmarkJudge
 from ..judging.opening import Bench
@@ -30,6 +26,10 @@ from ..scoring.packages import deciding
 from ..scoring.reasoning import visible
 from ..scoring.targets import ImpossibleTarget
 from ..types import Failure, Json, Problem, Score, Solution
+from .contract import Environment, Needs, VerifyTools
+from .decorated import Decorated
+from .grading import Grader
+from .probe import Probe
 
 Scorer = Callable[[ScorerInput], Mapping[str, Json]]
 _LOG = logging.getLogger(__name__)
@@ -92,39 +92,39 @@ def _scorers(scoring: ScoringConfig) -> dict[str, Scorer]:
     return {name: PRIMITIVES[name] for name in names}
 
 
-class WithMetrics:
+class WithMetrics(Decorated):
     """An environment, scoring with further metrics."""
 
-    def __init__(self, environment: Environment, extras: Extras) -> None:
-        self._inner, self._extras = environment, extras
-        self.name = environment.name
-        self.sandbox = getattr(environment, "sandbox", None) if extras.own else None
-        self.grading: Grading = getattr(environment, "grading", None) or Grading(environment.name)
+    def __init__(self, inner: Environment, extras: Extras) -> None:
+        super().__init__(inner)
+        self._extras = extras
+        # None of our scorers runs code: the benchmark's sandbox is its own scorer's.
+        given = replace(inner.grading, sandbox=None)
         self._graders = {
-            name: Grader(scorer, replace(self.grading, extra=extras.configs.get(name, {})))
+            name: Grader(scorer, replace(given, extra=extras.configs.get(name, {})))
             for name, scorer in extras.scorers.items()
         }
-        self.endpoint_type = getattr(environment, "endpoint_type", "chat")
+        own = {} if extras.own else {"sandbox": None}
+        self._needs = msgspec.structs.replace(inner.needs, inline=False, **own)
+        self._needs_inline = msgspec.structs.replace(self._needs, inline=True)
 
-    async def prepare(self) -> None:
-        """Load what is needed."""
-        await self._inner.prepare()
+    @property
+    def needs(self) -> Needs:
+        """What the benchmark needs; its sandbox only where its own scorer runs."""
+        return self._needs_inline if self._quick else self._needs
 
-    async def size(self) -> int:
-        """Problems of the benchmark."""
-        return await self._inner.size()
-
-    async def seed(self, idx: int) -> Problem:
-        """A problem of the benchmark."""
-        return await self._inner.seed(idx)
+    @property
+    def _quick(self) -> bool:
+        if self._extras.court is not None or (self._extras.own and not self.inner.needs.inline):
+            return False
+        return all(grader.quick for grader in self._graders.values())
 
     async def check(self, order: Sequence[int]) -> None:
         """Try the rows of the benchmark, and whether each scorer can read any target of theirs.
         Raises ConfigError."""
-        if isinstance(self._inner, ChecksRows):
-            await self._inner.check(order)
+        await super().check(order)
         if self._extras.scorers:
-            problems = [await self._inner.seed(idx) for idx in order[:PROBED]]
+            problems = [await self.inner.seed(idx) for idx in order[:PROBED]]
             await asyncio.to_thread(self._check_scorers, problems)
 
     def _check_scorers(self, problems: Sequence[Problem]) -> None:
@@ -170,7 +170,7 @@ class WithMetrics:
     def identity(self) -> Mapping[str, Json]:
         """The identity of the benchmark, with its judges and the headline metric."""
         extras = self._extras
-        identity = dict(self._inner.identity())
+        identity = dict(self.inner.identity())
         if judges := extras.bench.identity():
             identity["judges"] = judges
         if extras.primary is not None:
@@ -183,7 +183,7 @@ class WithMetrics:
         """Close the judges' file, and the benchmark."""
         if self._extras.court is not None:
             self._extras.court.close()
-        await self._inner.close()
+        await self.inner.close()
 
     async def _verdict(
         self, problem: Problem, solution: Solution, tools: VerifyTools, sitting: Sitting | None
@@ -191,7 +191,7 @@ class WithMetrics:
         extras = self._extras
         score = Score(reward=0.0)
         if extras.own:
-            score = await self._inner.verify(problem, solution, tools)
+            score = await self.inner.verify(problem, solution, tools)
         shown = visible(solution.response).text
         found = await self._scored(problem, solution, tools)
         graded: dict[str, Graded] = {}
