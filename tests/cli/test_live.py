@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from nemo_evaluator.cli import progress_text as say
-from nemo_evaluator.cli.live import Lines, LiveDisplay, TableScreen, table, watcher
-from nemo_evaluator.cli.progress_text import Pace, PaceMeter
+from nemo_evaluator.cli.live import TableScreen, TerminalObserver, table
 from nemo_evaluator.engine.progress import BenchmarkProgress, Tally
+from nemo_evaluator.executors import progress_text as say
+from nemo_evaluator.executors.progress_text import Pace, PaceMeter
+from nemo_evaluator.executors.watching import Lines, LiveDisplay
 from nemo_evaluator.results.collect import Collector
 from nemo_evaluator.results.journal import ProblemSeeded, Scored
 from nemo_evaluator.results.rows import RolloutRecord
@@ -241,7 +242,7 @@ async def test_lines_come_at_intervals_and_once_at_the_end() -> None:
 async def test_without_a_terminal_there_are_plain_lines_on_stderr(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async with watcher(60)([tally(1, 1, total=2)]):
+    async with TerminalObserver(60).watching({"sums": tally(1, 1, total=2)}):
         pass
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1

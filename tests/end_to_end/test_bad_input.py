@@ -126,7 +126,7 @@ def test_directory_that_holds_a_run(nel: Nel) -> None:
 
 
 def test_directory_in_use(nel: Nel, tmp_path: Path) -> None:
-    from nemo_evaluator.engine.lock import directory_lock
+    from nemo_evaluator.results.lock import directory_lock
 
     with directory_lock(tmp_path / "run"):
         done = nel("eval", "run", "--bench", "sample", "--model-url", "simulated", "-o", "run")

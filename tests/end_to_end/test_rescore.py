@@ -12,7 +12,7 @@ from loopback import FAULTS, Loopback, answer
 from runs import BENCH, NEL, rows
 
 from nemo_evaluator import ConfigError, evaluate_async
-from nemo_evaluator.engine.lock import directory_lock
+from nemo_evaluator.results.lock import directory_lock
 from nemo_evaluator.tasks.rescore import rescore
 from nemo_evaluator.traffic import retry
 

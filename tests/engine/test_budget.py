@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from loopback import Loopback
+from observing import Said
 from runs import BENCH, rows
 
 from nemo_evaluator import evaluate_async
@@ -52,15 +53,15 @@ async def per_call(tmp_path: Path, loopback: Loopback) -> int:
 
 async def test_a_budget_of_tokens_is_met_and_raised(tmp_path: Path, loopback: Loopback) -> None:
     each = await per_call(tmp_path, loopback)
-    said: list[str] = []
+    said = Said()
     config = document(tmp_path, loopback.url, budget={"tokens": 40 * each})
-    result = await run_locally(parse(config), Options(say=said.append))
+    result = await run_locally(parse(config), Options(observers=(said,)))
     assert result.exit_code == 3
     used = result.summary.benchmarks[0].runtime.total_tokens
     assert 36 * each <= used <= 41 * each
     assert f"the budget of {40 * each:,} tokens is used up (used: " in result.messages[0]
     assert "raise it and repeat the command with --resume" in result.messages[0]
-    [forecast] = [line for line in said if line.startswith("forecast")]
+    [forecast] = [line for line in said.texts if line.startswith("forecast")]
     assert "forecast for sums, from 20 rollouts: about" in forecast
     assert f"the budget of {40 * each:,} tokens is enough for about 6" in forecast
     assert all(row["outcome"] in ("scored", "unscored") for row in rows(tmp_path / "run/sums"))

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from loopback import Loopback, answer, text_reply
+from observing import Said
 from runs import BENCH
 
 from nemo_evaluator import evaluate_async
@@ -85,10 +86,10 @@ async def test_flags_and_files_send_the_same_nothing(tmp_path: Path, loopback: L
 
 
 async def test_repeats_at_temperature_0_are_warned_of(tmp_path: Path, loopback: Loopback) -> None:
-    said: list[str] = []
+    said = Said()
     config = document(tmp_path, loopback.url, repeats=2, generation={"temperature": 0.0})
-    await run_locally(parse(config), Options(say=said.append))
-    assert any("2 repeats at temperature 0" in line for line in said)
+    await run_locally(parse(config), Options(observers=(said,)))
+    assert any("2 repeats at temperature 0" in line for line in said.texts)
 
 
 @pytest.mark.parametrize("same", [True, False])

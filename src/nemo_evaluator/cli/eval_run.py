@@ -154,7 +154,7 @@ def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int
     from ..executors.local import Options, run
     from ..reports.console import print_summary
     from ..runtime import run_blocking
-    from .live import watcher
+    from .live import TerminalObserver
     from .output import console
 
     options = Options(
@@ -163,8 +163,11 @@ def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int
         set_aside=config_file is None and flags["output_dir"] is None,
         command=safe_command(["nel", *sys.argv[1:]]),
         handle_signals=True,
-        watch=None if flags["no_progress"] else watcher(loaded.config.output.progress_interval),
-        say=_say,
+        observers=(
+            TerminalObserver(
+                loaded.config.output.progress_interval, display=not flags["no_progress"]
+            ),
+        ),
     )
     result = run_blocking(run(loaded, options))
     if result.summary.benchmarks:

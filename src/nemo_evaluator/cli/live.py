@@ -6,18 +6,18 @@ nothing per rollout, and whatever becomes of the terminal, the run goes on.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ..engine.progress import BenchmarkProgress, Tally
-from . import progress_text as say
+from ..executors import progress_text as say
+from ..executors.observers import Observer
+from ..executors.progress_text import Pace
+from ..executors.watching import Lines, LiveDisplay, Row
 from .output import drawing, printable
-from .progress_text import Pace, PaceMeter
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,98 +31,31 @@ NARROW = 100
 """With fewer columns the percentage goes, and the cost moves below the table."""
 STALLED_SHOWN = 3
 
-Watch = Callable[[Sequence[Tally]], contextlib.AbstractAsyncContextManager[None]]
-Row = tuple[BenchmarkProgress, Pace]
 
+class TerminalObserver(Observer):
+    """Tells the user in front of a terminal what happens in a run."""
 
-def watcher(interval: float) -> Watch:
-    """Makes the display of a run; entered while the run lasts. ``interval``: seconds per line."""
+    def __init__(self, interval: float, *, display: bool = True) -> None:
+        """``interval``: seconds per line where stderr is no terminal that can be drawn on.
+        ``display``: whether progress is shown."""
+        self._interval, self._display = interval, display
 
-    def watch(tallies: Sequence[Tally]) -> contextlib.AbstractAsyncContextManager[None]:
+    def said(self, text: str) -> None:
+        """Print a message."""
+        _to_stderr(text)
+
+    def watching(
+        self, tallies: Mapping[str, Tally]
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        """Show the tallies while the block lasts."""
+        if not self._display:
+            return contextlib.nullcontext()
+        shown = [*tallies.values()]
         if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-            return LiveDisplay(tallies, Lines(_to_stderr), interval)
+            return LiveDisplay(shown, Lines(_to_stderr), self._interval)
         from rich.console import Console
 
-        return LiveDisplay(tallies, TableScreen(Console(file=drawing(sys.stderr))), REFRESH_SECONDS)
-
-    return watch
-
-
-class Screen(Protocol):
-    """Where rows are shown."""
-
-    def open(self) -> None:
-        """Before the first rows."""
-
-    def show(self, rows: Sequence[Row]) -> None:
-        """The rows as they are now."""
-
-    def close(self, rows: Sequence[Row]) -> None:
-        """The rows as they stayed."""
-
-
-class LiveDisplay(contextlib.AbstractAsyncContextManager[None]):
-    """Shows tallies every ``interval`` seconds while the context lasts, and once at its end."""
-
-    def __init__(self, tallies: Sequence[Tally], screen: Screen, interval: float) -> None:
-        self._tallies = [(tally, PaceMeter()) for tally in tallies]
-        self._screen, self._interval = screen, interval
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> None:
-        with contextlib.suppress(OSError):  # a terminal that went away
-            self._screen.open()
-            self._task = asyncio.create_task(self._refresh())
-
-    async def __aexit__(self, *_exc: object) -> None:
-        failure: BaseException | None = None
-        if self._task is not None:
-            self._task.cancel()
-            (failure,) = await asyncio.gather(self._task, return_exceptions=True)
-        with contextlib.suppress(OSError):
-            self._screen.close(self._rows())
-            if not isinstance(failure, OSError | asyncio.CancelledError | None):
-                _to_stderr(f"the live display failed: {type(failure).__name__}: {failure}")
-
-    async def _refresh(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            self._screen.show(self._rows())
-
-    def _rows(self) -> list[Row]:
-        now = time.monotonic()
-        snapshots = [(tally.snapshot(), meter) for tally, meter in self._tallies]
-        return [(progress, meter.measure(progress, now)) for progress, meter in snapshots]
-
-
-class Lines:
-    """A line per running benchmark each time; the last one of a benchmark when it has finished."""
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
-        self._ended: set[int] = set()
-
-    def open(self) -> None:
-        """Nothing yet."""
-
-    def show(self, rows: Sequence[Row]) -> None:
-        """Print a line for each benchmark that has started, until it has had its last line."""
-        several = len(rows) > 1
-        for index, (progress, pace) in enumerate(rows):
-            if progress.started_at is None or index in self._ended:
-                continue
-            line = say.line(progress, pace)
-            if progress.finished:
-                self._ended.add(index)
-            elif several and (eta := say.run_eta(rows)) is not None:
-                line += f" run eta {say.duration(eta)}"
-            self._write(line)
-
-    def close(self, rows: Sequence[Row]) -> None:
-        """Print the last line of every benchmark that has not had it."""
-        for index, (progress, pace) in enumerate(rows):
-            if index not in self._ended:
-                self._write(say.line(progress, pace))
+        return LiveDisplay(shown, TableScreen(Console(file=drawing(sys.stderr))), REFRESH_SECONDS)
 
 
 class TableScreen:

@@ -6,12 +6,13 @@ a coverage below what was asked for (1). The status in ``run.json`` follows from
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..engine.control import Control
 from ..engine.run import BenchmarkEnd
-from ..errors import ExitCode
+from ..errors import ConfigError, ExitCode
 from ..results.run_info import RunStatus
 from ..results.summary import BenchmarkSummary
 from ..types import Failure
@@ -81,6 +82,15 @@ def ending_of(
         if (floor := terms.min_coverage.get(s.slug)) is not None and s.coverage < floor
     )
     return Ending(ExitCode.FAILED_CHECK if thin else ExitCode.DONE, thin)
+
+
+def ending_of_error(error: BaseException) -> Ending:
+    """The ending of a run that could not be brought to its end."""
+    if isinstance(error, ConfigError):
+        return Ending(ExitCode.USER_ERROR, (f"error: {error}",))
+    if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+        return Ending(ExitCode.INTERRUPTED, ("interrupted",))
+    return Ending(ExitCode.BUG, (f"unexpected error: {type(error).__name__}: {error}",))
 
 
 def _missing(summary: BenchmarkSummary, again: str) -> str:

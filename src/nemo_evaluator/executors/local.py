@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -24,7 +22,6 @@ from ..engine.accounts import of_errored, of_solution
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
-from ..engine.lock import directory_lock
 from ..engine.prepare import Given, Prepared, prepare
 from ..engine.progress import Tally
 from ..engine.run import BenchmarkEnd, run_jobs
@@ -36,6 +33,7 @@ from ..results.derive import publish
 from ..results.journal import Errored, Event, ProblemSeeded, Scored, Solved
 from ..results.judgements import judge_totals
 from ..results.layout import JOURNAL, JUDGEMENTS
+from ..results.lock import DirectoryLock, directory_lock
 from ..results.per_problem import declared_ranges
 from ..results.run_info import (
     RunInfo,
@@ -44,8 +42,12 @@ from ..results.run_info import (
 from ..results.sampling import doubtful_repeats
 from ..results.summary import BenchmarkSummary, RunSummary, accounts
 from ..runtime import need_descriptors
-from .ending import Terms, ending_of
+from .ending import Ending, Terms, ending_of, ending_of_error
+from .interrupts import Interrupts
+from .observers import Observer, Observers
 from .opening import Opened, open_run, set_aside
+from .progress_writer import ProgressWriter
+from .run_log import RunLog
 
 RESERVED_DESCRIPTORS = 48
 """Files of the run itself, beside its connections."""
@@ -68,10 +70,8 @@ class Options:
     command: str = ""
     """The command line as it may be recorded: without secrets."""
     handle_signals: bool = False
-    watch: Callable[[Sequence[Tally]], contextlib.AbstractAsyncContextManager[None]] | None = None
-    """Called with the tallies; entered while the run lasts."""
-    say: Callable[[str], None] = field(default=lambda _: None)
-    """Told what a user should read now (warnings, interrupts)."""
+    observers: tuple[Observer, ...] = ()
+    """Who is told what happens in the run."""
     given: Given | None = None
     """A benchmark, and its solver, that Python code hands over."""
 
@@ -86,51 +86,96 @@ class RunResult:
     messages: tuple[str, ...]
     reports: tuple[Path, ...] = ()
 
+    @property
+    def ending(self) -> Ending:
+        """How it ended, for observers."""
+        return Ending(ExitCode(self.exit_code), self.messages)
+
 
 async def run(loaded: Loaded, options: Options) -> RunResult:
     """Run, or resume, an evaluation. Raises ConfigError for what stops it before it starts."""
     check_runnable(loaded)
     need_descriptors(descriptors(loaded.config))
+    observers = Observers((*options.observers, RunLog(loaded.config.output.progress_interval)))
     directory = Path(loaded.config.output.dir)
     if options.shard is not None:
         directory = options.shard.directory(directory)
     if options.set_aside and not options.resume:
-        set_aside(directory, options.say)
-    with directory_lock(directory):
-        async with AsyncExitStack() as stack:
-            control = Control()
-            budget = RunBudget(loaded.config.budget, control, options.say)
-            prepared = await prepare(
-                loaded, directory, stack, options.shard, options.given, spend=budget.spend
+        set_aside(directory, observers.said)
+    with directory_lock(directory) as lock:
+        return await _locked(directory, lock, loaded, options, observers)
+
+
+async def _locked(
+    directory: Path, lock: DirectoryLock, loaded: Loaded, options: Options, observers: Observers
+) -> RunResult:
+    async with AsyncExitStack() as stack:
+        control = Control()
+        interrupts = Interrupts(control, observers.said)
+        observers.add(ProgressWriter(control, lock, interrupts.stop))
+        budget = RunBudget(loaded.config.budget, control, observers.said)
+        prepared = await prepare(
+            loaded, directory, stack, options.shard, options.given, spend=budget.spend
+        )
+        tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
+        with _writing(directory, "no request was sent; free disk space and repeat the command"):
+            opened = open_run(
+                directory,
+                prepared,
+                loaded,
+                resume=options.resume,
+                command=options.command,
+                say=observers.said,
+                visit=_visitor(prepared, tallies, budget),
             )
-            tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
-            with _writing(directory, "no request was sent; free disk space and repeat the command"):
-                opened = open_run(
-                    directory,
-                    prepared,
-                    loaded,
-                    resume=options.resume,
-                    command=options.command,
-                    say=options.say,
-                    visit=_visitor(prepared, tallies, budget),
-                )
+        observers.opened(directory, opened.info)
+        with _told(observers, directory, opened.info):
             for plan in prepared.plans:
                 if (doubt := doubtful_repeats(plan)) is not None:
-                    options.say(f"warning: {doubt}")
-            ends = await _engine(prepared, opened, tallies, control, budget, options)
-        try:
-            with _writing(
-                directory,
-                "free disk space and repeat the command with --resume; the journal is intact",
-            ):
-                return _finish(directory, loaded, prepared, opened.info, control, ends)
-        except KeyboardInterrupt:
-            options.say(UNWRITTEN)
-            raise
-        except ConfigError:
-            if control.fatal is not None:  # says more: what became of the answers
-                raise control.fatal from None
-            raise
+                    observers.said(f"warning: {doubt}")
+            signals = interrupts.handled() if options.handle_signals else contextlib.nullcontext()
+            with signals:
+                async with observers.watching(tallies):
+                    ends = await _engine(prepared, opened, tallies, budget, interrupts, observers)
+            await stack.aclose()
+            result = _result(directory, loaded, prepared, opened.info, control, ends, observers)
+    observers.ended(result.ending)
+    return result
+
+
+@contextlib.contextmanager
+def _told(observers: Observers, directory: Path, info: RunInfo) -> Iterator[None]:
+    """Around a run that was opened: whatever ends it is told, and stands in its documents."""
+    try:
+        yield
+    except BaseException as error:
+        ending = ending_of_error(error)
+        with contextlib.suppress(OSError):
+            write_run_info(directory, msgspec.structs.replace(info, status=ending.status))
+        observers.ended(ending)
+        raise
+
+
+def _result(
+    directory: Path,
+    loaded: Loaded,
+    prepared: Prepared,
+    info: RunInfo,
+    control: Control,
+    ends: Sequence[BenchmarkEnd],
+    observers: Observers,
+) -> RunResult:
+    hint = "free disk space and repeat the command with --resume; the journal is intact"
+    try:
+        with _writing(directory, hint):
+            return _finish(directory, loaded, prepared, info, control, ends)
+    except KeyboardInterrupt:
+        observers.said(UNWRITTEN)
+        raise
+    except ConfigError:
+        if control.fatal is not None:  # says more: what became of the answers
+            raise control.fatal from None
+        raise
 
 
 def descriptors(config: EvalConfig) -> int:
@@ -167,37 +212,32 @@ async def _engine(
     prepared: Prepared,
     opened: Opened,
     tallies: Mapping[str, Tally],
-    control: Control,
     budget: RunBudget,
-    options: Options,
+    interrupts: Interrupts,
+    observers: Observers,
 ) -> list[BenchmarkEnd]:
-    watch = options.watch([*tallies.values()]) if options.watch else contextlib.nullcontext()
     ends: list[BenchmarkEnd] = []
-    main = asyncio.current_task()
-    assert main is not None
-    with _signals(control, main, options) if options.handle_signals else contextlib.nullcontext():
-        async with watch:
-            try:
-                budget.start()
-                await run_jobs(
-                    [(job, tallies[job.plan.slug]) for job in prepared.jobs],
-                    ends,
-                    run_id=opened.info.run_id,
-                    indexes=opened.journals,
-                    control=control,
-                    budget=budget,
-                    warn=options.say,
-                )
-            except asyncio.CancelledError:
-                if control.interrupted is None:
-                    raise
-                main.uncancel()
-            except ConfigError as error:
-                control.fail(error)
-            finally:
-                budget.stop()
-                if control.stopped:
-                    control.stopped += f" (used: {budget.used()})"
+    control = budget.control
+    try:
+        budget.start()
+        await run_jobs(
+            [(job, tallies[job.plan.slug]) for job in prepared.jobs],
+            ends,
+            run_id=opened.info.run_id,
+            indexes=opened.journals,
+            control=control,
+            budget=budget,
+            warn=observers.said,
+        )
+    except asyncio.CancelledError:
+        if not interrupts.cancelled():
+            raise
+    except ConfigError as error:
+        control.fail(error)
+    finally:
+        budget.stop()
+        if control.stopped:
+            control.stopped += f" (used: {budget.used()})"
     return ends
 
 
@@ -223,30 +263,6 @@ def _visitor(
             paid = judge_totals(job.folder / JUDGEMENTS)
             budget.spend(paid.usage, paid.cost_usd)
     return visit
-
-
-@contextlib.contextmanager
-def _signals(control: Control, main: asyncio.Task[Any], options: Options) -> Iterator[None]:
-    """First signal: finish what is in flight. Second: stop now."""
-
-    def interrupted(code: ExitCode) -> None:
-        if control.interrupted is not None:
-            main.cancel()
-            return
-        control.interrupt(code)
-        options.say("stopping: finishing the rollouts in flight; interrupt again to stop now")
-
-    loop = asyncio.get_running_loop()
-    codes = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
-    before = {number: signal.getsignal(number) for number in codes}
-    for number, code in codes.items():
-        loop.add_signal_handler(number, interrupted, code)
-    try:
-        yield
-    finally:
-        for number in codes:
-            loop.remove_signal_handler(number)
-            signal.signal(number, before[number])
 
 
 def _finish(

@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 
 from ..config.load import Loaded
-from ..engine.lock import directory_lock
 from ..engine.plan import check_resumable
 from ..engine.prepare import Prepared
 from ..errors import ConfigError
 from ..files.writing import remove_abandoned, replace_file, sync_folder
 from ..results.journal import Event, JournalIndex, scan
 from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
+from ..results.lock import directory_lock
 from ..results.plan_lock import PlanLock, write_lock
 from ..results.rescue import rescue_files, take_in_rescued
 from ..results.run_directory import (

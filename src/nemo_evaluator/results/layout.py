@@ -14,11 +14,15 @@ JUDGEMENTS = "judgements.jsonl"
 RUNTIME = "runtime_stats.json"
 FAILURES = "failure_analysis.json"
 RUN_INFO = "run.json"
+PROGRESS = "progress.json"
+LOG = "nel_eval.log"
+STOP = ".stop"
+"""A request to the process that runs here, from another host."""
 PLAN_LOCK = "plan.lock"
 CONFIG = "config.yaml"
 FLIPS = "flips.json"
 REPORTS = tuple(f"report.{suffix}" for suffix in ("md", "html", "json", "csv", "tex"))
-ROOT_NAMES = (RUN_INFO, PLAN_LOCK, CONFIG, FLIPS, *REPORTS, RESULTS, TRAJECTORIES)
+ROOT_NAMES = (RUN_INFO, PROGRESS, PLAN_LOCK, CONFIG, FLIPS, *REPORTS, RESULTS, TRAJECTORIES)
 """Files in a run's own directory that we write, or that only a run has."""
 LONGEST_SLUG = 150
 

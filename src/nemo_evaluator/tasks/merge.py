@@ -17,7 +17,6 @@ from typing import BinaryIO
 import msgspec
 
 from ..config.load import load
-from ..engine.lock import directory_lock
 from ..engine.plan import differences
 from ..engine.shards import FOLDER, RANGE, Shard, shard_of
 from ..errors import ConfigError
@@ -29,6 +28,7 @@ from ..results.derive import publish
 from ..results.foreign import is_foreign
 from ..results.journal import Header, encode, events, header_of, scan
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
+from ..results.lock import directory_lock
 from ..results.plan_lock import PlanLock, write_lock
 from ..results.planned import SHARD, problem_order
 from ..results.run_directory import info_of, load_journal, plan_of, strangers, warn_of_damage

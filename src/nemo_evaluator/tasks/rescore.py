@@ -22,7 +22,6 @@ from ..config.services import ApiService
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
-from ..engine.lock import LOCK, directory_lock, reading_lock
 from ..engine.plan import digest
 from ..engine.prepare import prepare
 from ..engine.progress import Tally
@@ -41,6 +40,7 @@ from ..results.files import write_json
 from ..results.flips import Flips, compare_verdicts
 from ..results.journal import header_of, scan
 from ..results.layout import CONFIG, FLIPS, JOURNAL, JUDGEMENTS, PLAN_LOCK
+from ..results.lock import LOCK, directory_lock, reading_lock
 from ..results.plan_lock import PlanLock, write_lock
 from ..results.run_directory import info_of, plan_of
 from ..results.run_info import RunInfo, new_run_info, write_run_info

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nemo_evaluator.engine.lock import directory_lock, reading_lock
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.results.lock import directory_lock, reading_lock
 
 
 def hold(directory: Path) -> None:
