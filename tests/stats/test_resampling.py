@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from nemo_evaluator.stats.ranks import rank_intervals
 from nemo_evaluator.stats.resampling import bca_bootstrap, bootstrap, cluster_bootstrap
-from nemo_evaluator.stats.sequential import confidence_sequence
 from nemo_evaluator.stats.stability import stability
 
 
@@ -43,31 +42,6 @@ def test_cluster_bootstrap() -> None:
     assert own == pytest.approx(bootstrap(values), abs=1e-12)
     doubled = cluster_bootstrap(np.repeat(values, 2), [i // 2 for i in range(600)])
     assert doubled == pytest.approx(own, abs=1e-12)
-
-
-def test_a_confidence_sequence_narrows_and_holds() -> None:
-    lower, upper = confidence_sequence(np.ones(500))
-    assert lower[-1] == 0.985 and (upper == 1).all() and (np.diff(lower) >= 0).all()
-    values = np.random.default_rng(0).choice([-1.0, 0.0, 1.0], 1500, p=[0.12, 0.86, 0.02])
-    lower, upper = confidence_sequence(values, bound=1.0)
-    assert (lower <= -0.1).all() and (upper >= -0.1).all() and upper[-1] < 0
-    assert len(confidence_sequence(np.array([]))[0]) == 0
-    # What was said stays said: later values do not change earlier limits.
-    early = confidence_sequence(values[:700], bound=1.0)
-    assert (early[0] == lower[:700]).all() and (early[1] == upper[:700]).all()
-    with pytest.raises(ValueError, match="guarantee"):
-        confidence_sequence(values)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("p", [0.05, 0.5, 0.9])
-def test_a_confidence_sequence_covers_at_every_look(p: float) -> None:
-    rng = np.random.default_rng(3)
-    missed = 0
-    for _ in range(300):
-        lower, upper = confidence_sequence((rng.random(400) < p).astype(float))
-        missed += bool(((lower > p) | (upper < p)).any())
-    assert missed / 300 <= 0.05
 
 
 def test_stability() -> None:

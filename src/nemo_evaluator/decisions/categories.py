@@ -8,6 +8,7 @@ from ..stats.multiple import holm
 from ..stats.student import chi_squared_tail
 from ..types import Record
 from .damage import LEVEL, Damage, Sides
+from .looks import Watched
 from .pairing import Pairs
 from .verdicts import MIN_PAIRS
 
@@ -29,11 +30,11 @@ class CategoryDelta(Record, frozen=True, kw_only=True, omit_defaults=False):
 
 
 def category_deltas(
-    pairs: Pairs, *, higher_is_better: bool, limit: float
+    pairs: Pairs, *, higher_is_better: bool, limit: float, watched: Watched | None = None
 ) -> dict[str, CategoryDelta]:
     """Category → its difference, by name. The intervals are wide enough to hold all together at
     95 %, of those with enough problems (Bonferroni)."""
-    damages = category_damages(pairs, higher_is_better=higher_is_better)
+    damages = category_damages(pairs, higher_is_better=higher_is_better, watched=watched)
     fell = fallen(damages, limit)
     level = LEVEL / max(1, sum(damage.n >= MIN_PAIRS for damage in damages.values()))
     found = {}
@@ -53,7 +54,9 @@ def category_deltas(
     return found
 
 
-def category_damages(pairs: Pairs, *, higher_is_better: bool = True) -> dict[str, Damage]:
+def category_damages(
+    pairs: Pairs, *, higher_is_better: bool = True, watched: Watched | None = None
+) -> dict[str, Damage]:
     """Category → its damage over the paired problems, by name."""
     labels = np.array([name or "" for name in pairs.categories], dtype=object)
     found = {}
@@ -62,7 +65,8 @@ def category_damages(pairs: Pairs, *, higher_is_better: bool = True) -> dict[str
         clusters = None
         if pairs.clusters is not None:
             clusters = [c for c, kept in zip(pairs.clusters, mask, strict=True) if kept]
-        found[name] = Damage(Sides(*pairs.chosen(mask), clusters), higher_is_better)
+        sides = Sides(*pairs.chosen(mask), clusters)
+        found[name] = Damage(sides, higher_is_better, watched=watched)
     return found
 
 

@@ -24,8 +24,9 @@ from .damage import Bounds, Damage
 from .deltas import runtime_deltas, score_deltas
 from .doubts import Doubt, doubts_about
 from .flips import FlipReport, flip_report, right_sides
+from .looks import METHOD, as_decided
 from .metrics import Metric, metric_named
-from .missing import damage_of
+from .missing import damage_of, watched_of
 from .options import CompareOptions
 from .paired_tests import TestResult, run_test
 from .pairing import Pairs, pair
@@ -35,6 +36,12 @@ from .published import PublishedEvidence, judge_published
 from .sentences import Scale, scale_of, told
 from .sources import Source
 from .verdicts import MIN_COVERAGE, Evidence, Shown, Verdict, judge, p_text, worst
+
+AT_ANY_END = "; the intervals hold at an end that the answers have chosen"
+NOT_PUBLISHED = (
+    "the candidate stopped early when a gate was decided, and the published rules do not hold at "
+    "an end that the answers have chosen; leave out rules: published"
+)
 
 
 class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -89,8 +96,10 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
 
 
 def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Comparison:
-    """Compare. Raises ConfigError if the two are not comparable, unless forced."""
+    """Compare; a candidate that stopped early over the problems that its decision rests on. Raises
+    ConfigError if the two are not comparable, unless forced."""
     metric = metric_named(options.metric, higher_is_better=options.higher_is_better)
+    baseline, candidate = as_decided(baseline, candidate)
     pairs = None
     if baseline.rollouts is not None and candidate.rollouts is not None:
         pairs = pair(
@@ -118,8 +127,15 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
     measured = _measured(head, baseline, candidate, pairs, metric)
     if options.rules is Rules.SOUND:
         return judged(_shown(measured, baseline, candidate, pairs, metric))
+    if stopped_early(candidate):
+        return msgspec.structs.replace(measured, reasons=(NOT_PUBLISHED,))
     assert measured.test is not None
     return judged_as_published(measured, measured.test.p_worse, measured.test.p_better)
+
+
+def stopped_early(candidate: Source) -> bool:
+    """Whether it is judged at an end that its answers have chosen."""
+    return candidate.watched is not None and candidate.watched.stopped
 
 
 def overall(comparisons: Iterable[Comparison], missing: Sequence[str]) -> Verdict:
@@ -200,7 +216,8 @@ def _shown(
     lower, upper = (
         (-bounds.upper, -bounds.lower) if metric.higher_is_better else (bounds.lower, bounds.upper)
     )
-    method = difference.method + (", worst case of what is missing" if damage.worst else "")
+    method = METHOD if stopped_early(candidate) else difference.method
+    method += ", worst case of what is missing" if damage.worst else ""
     return msgspec.structs.replace(
         c,
         difference=replace(difference, lower=lower, upper=upper, method=method),
@@ -236,14 +253,15 @@ def _measured(
     covered, sides = coverage(baseline, candidate, pairs)
     spread = difference.error * math.sqrt(difference.n)
     known = math.isfinite(spread) and spread > 0
-    categories = category_deltas(pairs, higher_is_better=higher, limit=limit)
+    watched, stopped = watched_of(baseline, candidate, metric), stopped_early(candidate)
+    categories = category_deltas(pairs, higher_is_better=higher, limit=limit, watched=watched)
     fell = pairs.differences < 0 if higher else pairs.differences > 0
     return msgspec.structs.replace(
         head,
         baseline_score=float(one.mean()),
         candidate_score=float(other.mean()),
         difference=difference,
-        test=test,
+        test=None if stopped else test,
         detectable=minimum_detectable_effect(
             spread, pairs.n, alpha=options.level, step=_step(baseline, candidate)
         )
@@ -254,7 +272,7 @@ def _measured(
         coverage=covered,
         sides=sides,
         categories=categories,
-        uneven=heterogeneity(pairs),
+        uneven=None if stopped else heterogeneity(pairs),
         doubts=doubts_about(baseline, candidate, pairs, metric, categories),
         worse=int(fell.sum()),
         better=int((pairs.differences != 0).sum() - fell.sum()),
@@ -298,6 +316,8 @@ def _warnings(baseline: Source, candidate: Source, differs: list[Difference]) ->
     found += [f"the models were served differently: {item}" for item in doubts(baseline, candidate)]
     for side, source in (("baseline", baseline), ("candidate", candidate)):
         rollouts = source.rollouts
+        if (text := source.stopping.text if source.stopping is not None else None) is not None:
+            found.append(f"{side}: {text}" + AT_ANY_END * (source.watched is not None))
         if rollouts is None:
             found.append(f"{side}: no results.jsonl with rollouts in {source.folder}")
             continue

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..stats.intervals import clopper_pearson
 from ..stats.paired import TANGO, paired_difference, tango_below
 from ..stats.student import t_quantile
 from ..types import Record
+from .looks import AT_LOOKS, Watched
 from .rollouts import Floats
 
 LEVEL = 0.025
@@ -61,6 +62,8 @@ class Damage:
     higher_is_better: bool = True
     worst: Sides | None = None
     best: Sides | None = None
+    watched: Watched | None = None
+    """How limits are taken where the candidate was looked at while it ran."""
 
     @property
     def n(self) -> int:
@@ -69,6 +72,8 @@ class Damage:
 
     def bounds(self, level: float = LEVEL, *, share: float = 0.0) -> Bounds:
         """Damage beyond ``share`` of the baseline's score (0: the damage itself)."""
+        if self.watched is not None:
+            return self._at_every_look(self.watched, level, share)
         seen = self._bounds(self.seen, level, share)
         lower, upper = seen.lower, seen.upper
         if self.worst is not None:
@@ -80,10 +85,17 @@ class Damage:
     def p_beyond(self, limit: float, *, share: float = 0.0) -> float:
         """One-sided p-value of "the damage is no larger than ``limit``": the smallest level at
         which the interval lies beyond it."""
+        if self.watched is not None:
+            return self._p_at_looks(self.watched, limit, share, 1.0)
         return self._p(lambda b: b.lower > limit, share)
 
     def p_within(self, limit: float, *, share: float = 0.0) -> float:
         """One-sided p-value of "the damage is larger than ``limit``"."""
+        if self.watched is not None:
+            found = self._p_at_looks(self.watched, limit, share, -1.0) / AT_LOOKS
+            if not self.watched.stopped:
+                found = min(found, self._unwatched().p_within(limit, share=share) / (1 - AT_LOOKS))
+            return min(1.0, found)
         return self._p(lambda b: b.upper <= limit, share)
 
     def chance_beyond(self, limit: float) -> float:
@@ -105,6 +117,56 @@ class Damage:
             middle = float(np.sqrt(low * high))
             low, high = (low, middle) if shown(self.bounds(middle, share=share)) else (middle, high)
         return high
+
+    def _at_every_look(self, watched: Watched, level: float, share: float) -> Bounds:
+        """Limits that hold whenever the run ended; the ordinary ones too where it did not choose
+        its end."""
+        values, _ = self._excess(self.seen, watched, share)
+        lower, upper = -math.inf, math.inf
+        if watched.within is not None:
+            lower = min(self._limit(watched, level, share, v, 1.0) for v in self._views(1.0))
+            at = level * AT_LOOKS
+            upper = -min(self._limit(watched, at, share, v, -1.0) for v in self._views(-1.0))
+        if not watched.stopped:
+            rest = self._unwatched().bounds(level * (1 - AT_LOOKS), share=share)
+            upper = min(upper, rest.upper)
+        return Bounds(damage=float(values.mean()), lower=lower, upper=upper)
+
+    def _views(self, side: float) -> list[Sides]:
+        """What the damage may be, at its least (1) or at its most (-1)."""
+        other = self.best if side > 0 else self.worst
+        return [self.seen] if other is None else [self.seen, other]
+
+    def _unwatched(self) -> Damage:
+        return replace(self, watched=None)
+
+    def _excess(
+        self, sides: Sides, watched: Watched, share: float
+    ) -> tuple[Floats, tuple[float, float]]:
+        """The damage of every problem beyond ``share`` of the baseline, and its range."""
+        sign = 1.0 if self.higher_is_better else -1.0
+        kept = 1 - sign * share
+        values = sign * (kept * sides.baseline - sides.candidate)
+        known = watched.within is not None
+        return values, watched.excess_within(sign, kept) if known else (-math.inf, math.inf)
+
+    def _limit(
+        self, watched: Watched, level: float, share: float, sides: Sides, side: float
+    ) -> float:
+        values, (low, high) = self._excess(sides, watched, share)
+        within = (low, high) if side > 0 else (-high, -low)
+        return watched.limit(side * values, sides.clusters, within, level)
+
+    def _p_at_looks(self, watched: Watched, limit: float, share: float, side: float) -> float:
+        if watched.within is None:
+            return 1.0
+        found = LOWEST_P
+        for sides in self._views(side):
+            values, (low, high) = self._excess(sides, watched, share)
+            within = (low, high) if side > 0 else (-high, -low)
+            p = watched.p_value(side * values, sides.clusters, within, side * limit)
+            found = max(found, p)
+        return found
 
     def _bounds(self, sides: Sides, level: float, share: float) -> Bounds:
         """Of one view of the data. A share of the baseline's score is allowed by shrinking the

@@ -69,7 +69,7 @@ def _bundles(baseline: Source, candidate: Source, pairs: Pairs, metric: Metric) 
         ("baseline", baseline, pairs.baseline_side),
         ("candidate", candidate, pairs.candidate_side),
     ):
-        told = source.value(metric.name)
+        told = source.value(metric.name) if source.counted is None else None
         if told is None or not side.scored or source.rollouts is None:
             continue
         low, high = _recomputed(source.rollouts, side, metric)

@@ -17,7 +17,7 @@ from ..config.gate_policy import SUPPORTED, Direction, GatePolicy, GateRules, Ti
 from ..errors import ConfigError
 from ..stats.multiple import holm
 from ..types import Record
-from .compare import Comparison, compare
+from .compare import NOT_PUBLISHED, Comparison, compare, stopped_early
 from .damage import LEVEL
 from .gate_published import Measured, measure, unseen
 from .gate_published import thresholds as published_thresholds
@@ -26,12 +26,14 @@ from .gate_rules import (
     Rule,
     Status,
     doubtful,
+    not_needed,
     preconditions,
     rule_if,
     thresholds,
     truncation,
     undecided,
 )
+from .looks import as_decided, unneeded
 from .metrics import Metric, metric_named
 from .options import CompareOptions
 from .pairing import Pairs, pair
@@ -84,7 +86,7 @@ class BenchmarkGate(Record, frozen=True, kw_only=True, omit_defaults=False):
     def reasons(self) -> list[str]:
         """What speaks against a pass; or the rule that passed."""
         against = [rule.explanation for rule in self.applied if rule.status is not Status.PASS]
-        return against or [rule.explanation for rule in self.applied]
+        return list(dict.fromkeys(against or [rule.explanation for rule in self.applied]))
 
 
 class GateReport(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -116,14 +118,18 @@ def gate(
     order = [*policy.benchmarks, *sorted({*baseline, *candidate} - {*policy.benchmarks})]
     found: list[BenchmarkGate] = []
     warnings: list[str] = []
+    not_run = unneeded(candidate.values())
     for name in order:
         one, other = baseline.get(name), candidate.get(name)
         if one is not None and other is not None:
             found.append(_evaluated(one, other, policy, force))
             continue
         absent = " and ".join(n for n, s in zip(names, (one, other), strict=True) if s is None)
-        if name in policy.benchmarks or (other is None and policy.complete):
-            found.append(_missing(name, policy, absent))
+        if other is None and name in not_run:
+            found.append(_missing(name, policy, not_needed(policy.rules_of(name))))
+        elif name in policy.benchmarks or (other is None and policy.complete):
+            why = Rule(name="present", status=Status.MISSING, explanation=f"not in {absent}")
+            found.append(_missing(name, policy, [why]))
         else:
             warnings.append(f"{name} is not in {absent}, and the policy does not list it")
     if policy.corrected:
@@ -176,21 +182,22 @@ def _line(item: BenchmarkGate) -> str:
     return f"{item.benchmark} ({item.tier}) {item.status}: {'; '.join(item.reasons)}"
 
 
-def _missing(name: str, policy: GatePolicy, absent: str) -> BenchmarkGate:
+def _missing(name: str, policy: GatePolicy, why: list[Rule]) -> BenchmarkGate:
     rules = policy.rules_of(name)
     return BenchmarkGate(
         benchmark=name,
         tier=rules.tier,
-        status=Status.MISSING,
+        status=why[0].status,
         rules=rules,
         listed=name in policy.benchmarks,
         metric=rules.metric,
-        applied=(Rule(name="present", status=Status.MISSING, explanation=f"not in {absent}"),),
+        applied=tuple(why),
     )
 
 
 def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> BenchmarkGate:
     rules = policy.rules_of(one.name)
+    one, other = as_decided(one, other)
     name = rules.metric or _metric(one, other)
     metric = metric_named(name, higher_is_better=_direction(rules))
     head = BenchmarkGate(
@@ -235,9 +242,11 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
         truncation_rate=side.truncated / max(1, side.scored),
     )
     before = preconditions(rules, comparison, one, other)
+    if policy.published and stopped_early(other):
+        return _with(head, [*before, undecided("planned_end", NOT_PUBLISHED)])
     if policy.published:
         return _as_published(head, pairs, before)
-    return _by_damage(head, pairs, before)
+    return _by_damage(head, pairs, before, other)
 
 
 def _pairs(one: Source, other: Source, metric: Metric, policy: GatePolicy) -> Pairs | None:
@@ -257,7 +266,9 @@ def _direction(rules: GateRules) -> bool | None:
     return rules.direction is Direction.HIGHER
 
 
-def _by_damage(head: BenchmarkGate, pairs: Pairs, before: list[Rule]) -> BenchmarkGate:
+def _by_damage(
+    head: BenchmarkGate, pairs: Pairs, before: list[Rule], other: Source
+) -> BenchmarkGate:
     """By the interval that `nel compare` decides by."""
     comparison, side = head.comparison, pairs.candidate_side
     assert comparison is not None and comparison.difference is not None
@@ -270,7 +281,7 @@ def _by_damage(head: BenchmarkGate, pairs: Pairs, before: list[Rule]) -> Benchma
         delta_ci_lower=difference.lower,
         delta_ci_upper=difference.upper,
     )
-    cut_off = truncation(head.rules, side.truncated, side.scored)
+    cut_off = truncation(head.rules, side.truncated, side.scored, other)
     rules = thresholds(head.rules, comparison, pairs, head.higher_is_better)
     return _with(found, [*before, *cut_off, *rules, *doubtful(head.rules, comparison)])
 

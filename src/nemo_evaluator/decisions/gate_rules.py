@@ -19,11 +19,14 @@ from .categories import category_damages
 from .compare import Comparison
 from .damage import LEVEL, Bounds, Damage
 from .doubts import DoubtKind
-from .pairing import Pairs
+from .looks import AT_LOOKS, Watched
+from .metrics import metric_named
+from .pairing import Pairs, clusters_of, per_problem
 from .sources import Source
 from .verdicts import MIN_PAIRS
 
 TRUNCATION = "max_truncation_rate"
+TRUNCATED = "truncation_rate"
 
 
 class Status(enum.StrEnum):
@@ -72,8 +75,9 @@ def _revisions(source: Source) -> set[str]:
     return {str(identity[key]) for key in keys if identity.get(key)}
 
 
-def truncation(rules: GateRules, cut_off: int, scored: int) -> list[Rule]:
-    """The candidate's answers that were cut off; beyond the limit by chance alone it is open."""
+def truncation(rules: GateRules, cut_off: int, scored: int, candidate: Source) -> list[Rule]:
+    """The candidate's answers that were cut off; beyond the limit by chance alone it is open, and
+    within it too where the candidate stopped early."""
     limit = rules.max_truncation_rate
     if limit is None or not scored:
         return []
@@ -81,12 +85,28 @@ def truncation(rules: GateRules, cut_off: int, scored: int) -> list[Rule]:
     text = f"{rate:.1%} of the candidate's answers are cut off, {limit:.1%} allowed"
     p = beta_cdf(cut_off, scored - cut_off + 1, limit) if cut_off else 1.0
     status = Status.PASS
+    if candidate.watched is not None:
+        p, p_within = _cut_off_at_looks(candidate, candidate.watched, limit)
+        if candidate.watched.stopped and p_within > LEVEL and rate <= limit:
+            text += f", which {scored:,} answers at an early end do not show"
+            status = Status.INSUFFICIENT_EVIDENCE
     if rate > limit:
         status = Status.BREACH if p <= LEVEL else Status.INSUFFICIENT_EVIDENCE
         text += (
             "" if p <= LEVEL else f", which {scored:,} answers cannot distinguish from the limit"
         )
     return [Rule(name=TRUNCATION, status=status, explanation=text, p_value=p)]
+
+
+def _cut_off_at_looks(candidate: Source, watched: Watched, limit: float) -> tuple[float, float]:
+    """p-values, at whatever look, of a rate within the limit and of one beyond it."""
+    assert candidate.rollouts is not None
+    side = per_problem(candidate.rollouts, metric_named(TRUNCATED))
+    clusters = clusters_of(candidate.rollouts, side.first, side.problems)
+    return (
+        watched.p_value(side.means, clusters, (0.0, 1.0), limit),
+        min(1.0, watched.p_value(-side.means, clusters, (-1.0, 0.0), -limit) / AT_LOOKS),
+    )
 
 
 def thresholds(
@@ -100,7 +120,7 @@ def thresholds(
         found.append(_relative(damage, baseline, limit))
     found.append(_absolute(damage, rules.max_drop, comparison.needed))
     if rules.max_category_drop is not None:
-        found.append(_categories(pairs, rules.max_category_drop, higher_is_better))
+        found.append(_categories(pairs, rules.max_category_drop, higher_is_better, damage.watched))
     if rules.equivalence is not None:
         found.append(_equivalent(damage, rules.equivalence))
     return found
@@ -113,6 +133,25 @@ def doubtful(rules: GateRules, comparison: Comparison) -> list[Rule]:
         for doubt in comparison.doubts
         if doubt.kind is not DoubtKind.TRUNCATED
         and not (doubt.kind is DoubtKind.CATEGORY and rules.max_category_drop is not None)
+    ]
+
+
+def not_needed(rules: GateRules) -> list[Rule]:
+    """The rules of a benchmark that was not run, because the answer was certain without it. They
+    were planned, so a breach of another must hold among them all."""
+    names = {
+        "max_drop": True,
+        "max_relative_drop": rules.max_relative_drop is not None,
+        "max_category_drop": rules.max_category_drop is not None,
+        "equivalence": rules.equivalence is not None,
+        TRUNCATION: rules.max_truncation_rate is not None,
+    }
+    text = "was not run: the answer was certain before"
+    status = Status.INSUFFICIENT_EVIDENCE
+    return [
+        Rule(name=name, status=status, explanation=text, p_value=1.0)
+        for name, planned in names.items()
+        if planned
     ]
 
 
@@ -140,11 +179,13 @@ def _absolute(damage: Damage, limit: float, needed: int | None) -> Rule:
     return msgspec.structs.replace(rule, explanation=rule.explanation + more)
 
 
-def _categories(pairs: Pairs, limit: float, higher_is_better: bool) -> Rule:
+def _categories(
+    pairs: Pairs, limit: float, higher_is_better: bool, watched: Watched | None
+) -> Rule:
     """Breached where one category is beyond the limit after Holm over all of them; those with too
     few problems are left to the benchmark's own rule."""
     name = "max_category_drop"
-    all_of_them = category_damages(pairs, higher_is_better=higher_is_better)
+    all_of_them = category_damages(pairs, higher_is_better=higher_is_better, watched=watched)
     damages = {key: d for key, d in all_of_them.items() if d.n >= MIN_PAIRS}
     if not damages:
         return undecided(name, f"no category has {MIN_PAIRS} paired problems")

@@ -8,11 +8,12 @@ against the candidate, once with every one counted for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .damage import Damage, Sides
+from .looks import Watched
 from .metrics import REWARD, Metric, of_problems, values_of
 from .pairing import Pairs, macro_weights
 from .rollouts import Floats, Ints, Rollouts
@@ -30,10 +31,11 @@ def damage_of(
     """The damage over the paired problems, and its bounds over the planned ones."""
     weighted = pairs.weighted()
     seen = Sides(weighted.baseline, weighted.candidate, pairs.clusters)
-    head = Damage(seen, metric.higher_is_better)
     assert baseline.rollouts is not None and candidate.rollouts is not None
     sides = [_Counts.of(source, metric, correct_above) for source in (baseline, candidate)]
     limits = _range(metric, baseline, candidate)
+    watched = watched_of(baseline, candidate, metric)
+    head = Damage(seen, metric.higher_is_better, watched=watched)
     planned = [source.planned() or 0 for source in (baseline, candidate)]
     problems = np.union1d(baseline.rollouts.problems, candidate.rollouts.problems)
     unseen = max(0, *(n - len(problems) for n in planned))
@@ -53,7 +55,16 @@ def damage_of(
         other.filled(problems, unseen, good, metric) * weights,
         clusters,
     )
-    return Damage(seen, metric.higher_is_better, worst, best)
+    return replace(head, worst=worst, best=best)
+
+
+def watched_of(baseline: Source, candidate: Source, metric: Metric) -> Watched | None:
+    """How the damage is read where the candidate was looked at while it ran: with the range of the
+    metric, which a weighted one has not."""
+    if candidate.watched is None or baseline.rollouts is None or candidate.rollouts is None:
+        return candidate.watched
+    within = None if metric.macro else _range(metric, baseline, candidate)
+    return replace(candidate.watched, within=within)
 
 
 def _weights(

@@ -102,7 +102,7 @@ def _corrected(
     """Each comparison judged by p-values corrected for the number of all, with those of a drop and
     of a gain. Every event is a family of its own: a BLOCK and a PASS are both choices among many.
     """
-    tested = [c for c in found if c.test is not None]
+    tested = [c for c in found if c.test is not None or c.evidence is not None]
     p_values = [_p_values(c) for c in tested]
     families = [_adjusted([row[i] for row in p_values], correction) for i in range(len(EVENTS))]
     corrected = {}
@@ -119,8 +119,8 @@ def _corrected(
 
 def _p_values(c: Comparison) -> tuple[float, float, float, float]:
     """Of the four events; by the published rule only of a drop and of a gain."""
-    assert c.test is not None
     if c.evidence is None:
+        assert c.test is not None
         return c.test.p_worse, 1.0, 1.0, c.test.p_better
     damage, limit = c.evidence, c.options.max_drop
     return (

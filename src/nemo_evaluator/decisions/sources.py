@@ -11,14 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from ..errors import ConfigError
 from ..results.layout import RESULTS, UNSCORED
 from ..results.read_bundle import BUNDLES, read_document
+from ..results.stopping import Stopping
 from .rollouts import Rollouts, read_rollouts
+
+if TYPE_CHECKING:
+    from .looks import Watched
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,10 @@ class Source:
     """Empty where there is none."""
     given: Rollouts | None = None
     """Rollouts held in memory, in the place of a file's."""
+    counted: int | None = None
+    """Problems that a decision rests on, where it rests on the first of those planned alone."""
+    watched: Watched | None = None
+    """How its damage is read where it was looked at while it ran (``looks.py``)."""
 
     @property
     def folder(self) -> Path:
@@ -81,6 +90,8 @@ class Source:
 
     def planned(self) -> int | None:
         """Number of problems that were to be evaluated, if the bundle says so."""
+        if self.counted is not None:
+            return self.counted
         coverage = _mapping(self.benchmark.get("coverage"))
         repeats = self.benchmark.get("repeats")
         planned = coverage.get("planned")
@@ -89,6 +100,18 @@ class Source:
         shuffled = _mapping(self.config.get("shuffle")).get("ds_effective_size")
         samples = shuffled if isinstance(shuffled, int) else self.benchmark.get("samples")
         return samples if isinstance(samples, int) else None
+
+    @cached_property
+    def stopping(self) -> Stopping | None:
+        """By what its answers were looked at while it ran. Raises ConfigError for what cannot be
+        read: without it an end that the answers have chosen would pass for a planned one."""
+        found = self.benchmark.get("stopping")
+        if found is None:
+            return None
+        try:
+            return msgspec.convert(found, Stopping)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"benchmark.stopping: {error}", where=str(self.path)) from None
 
     def repeats(self) -> int:
         """Rollouts planned of each problem, as the bundle tells; else the most of any problem."""

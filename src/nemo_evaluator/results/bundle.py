@@ -58,6 +58,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
                 "score_if_rest_right": summary.bound_if_rest_right,
             },
             "warnings": list(summary.warnings),
+            **_stopping(summary),
             "truncated": summary.truncated,
             "refused": summary.refused,
             "no_answer": summary.no_answer,
@@ -77,6 +78,11 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
         },
         "n_results": summary.n_scored,
     }
+
+
+def _stopping(summary: BenchmarkSummary) -> dict[str, Any]:
+    found = summary.stopping
+    return {} if found is None else {"stopping": msgspec.to_builtins(found)}
 
 
 def _config(plan: BenchmarkPlan) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from ..types import BenchmarkPlan
 from .bundle import write_bundle
 from .collect import Collector
@@ -21,6 +23,7 @@ from .result_row import ResultRow
 from .rows import RolloutRecord, read_rollouts, result_row, verifier_name
 from .run_directory import load_journal, warn_of_damage
 from .run_info import RunInfo
+from .stopping import Stopping
 from .summary import BenchmarkSummary
 from .trajectory_row import trajectory_row
 
@@ -42,7 +45,17 @@ def summarise(
             each(record)
     _add_earlier_attempts(collector, journal, index, plan)
     collector.add_judges(judge_totals(folder / JUDGEMENTS))
-    return collector.finish()
+    return stopped(collector.finish(), index.stopping)
+
+
+def stopped(summary: BenchmarkSummary, stopping: Stopping | None) -> BenchmarkSummary:
+    """With what was decided while the run went on, and a warning where it ended there: a score at
+    an end that the answers have chosen is no estimate like others."""
+    text = stopping.text if stopping is not None else None
+    warnings = summary.warnings
+    if text is not None and summary.n_scored < summary.n_rollouts:
+        warnings = (*warnings, f"{text}; the interval of the score does not know of that")
+    return msgspec.structs.replace(summary, stopping=stopping, warnings=warnings)
 
 
 def publish(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary:

@@ -34,6 +34,7 @@ from ..types import (
 )
 from .planned import planned_problems
 from .sealed import Seal, check, sealed, stretches
+from .stopping import Decided, Stopping, Watched, stopping_after
 
 FORMAT = 2
 """1: lines without checksums. They are still read, and only checked for their shape."""
@@ -125,7 +126,7 @@ class Began(Record, frozen=True, kw_only=True, tag_field="event", tag="began"):
     at: float
 
 
-Event = Header | ProblemSeeded | Solved | Scored | Errored | Began
+Event = Header | ProblemSeeded | Solved | Scored | Errored | Began | Watched | Decided
 
 
 MAX_ATTEMPT = 10_000
@@ -172,6 +173,8 @@ class JournalIndex:
     torn_bytes: int = 0
     began: list[float] = field(default_factory=list)
     """When the invocations that wrote it started, as Unix times."""
+    stopping: Stopping | None = None
+    """By what its answers were looked at while it ran, and what was decided."""
     paid: bool = False
     """Whether anything in it was paid for, answered or not."""
     damaged: int = 0
@@ -269,6 +272,9 @@ class _Scanner:
             return f"belongs to another run ({self._other_run})"
         if isinstance(event, Began):
             self.index.began.append(event.at)
+            return None
+        if isinstance(event, Watched | Decided):
+            self.index.stopping = stopping_after(self.index.stopping, event)
             return None
         if event.problem_idx not in self._problems:
             return f"belongs to problem {event.problem_idx}, which is not in the plan"

@@ -28,6 +28,8 @@ class RunStatus(enum.StrEnum):
     DONE = "done"
     INCOMPLETE = "incomplete"
     INTERRUPTED = "interrupted"
+    DECIDED = "decided"
+    """Ended early, because what a gate says of it was certain."""
 
 
 class RunInfo(Record, frozen=True, kw_only=True):
@@ -50,6 +52,8 @@ class RunInfo(Record, frozen=True, kw_only=True):
     """The run whose answers these are, where they were only verified again."""
     merged_from: tuple[str, ...] = ()
     """The runs of the shards it was put together from."""
+    decided: str | None = None
+    """What was certain when it ended early."""
     accounts: Mapping[str, Json] | None = None
     """Tokens, cost and retries of the whole run, once it has ended."""
 

@@ -9,6 +9,7 @@ from ..types import Json, Outcome, Record
 from .distribution import Distribution
 from .repeats import Agreement
 from .run_info import RunInfo
+from .stopping import Stopping
 
 
 class Estimate(Record, frozen=True, kw_only=True):
@@ -137,6 +138,8 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     """What repeats agree on; None without repeats."""
     dataset_size: int | None = None
     """Problems of the whole dataset."""
+    stopping: Stopping | None = None
+    """By what the answers were looked at while the run went on; None where they were not."""
     warnings: tuple[str, ...] = ()
     """Why the headline's interval may miss more often than it says."""
     distributions: Mapping[str, Distribution] = {}
