@@ -1,7 +1,7 @@
 """The vocabulary of the evaluator as plain, frozen records.
 
 Every record here is data: no I/O, no behaviour beyond a derived property. It imports nothing
-of ours but records, steps, finish reasons and sandbox specs, so every room may import it.
+of ours but the records it is made of, so every room may import it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .finish import FinishReason
+from .measured import Metric
 from .records import Json as Json
 from .records import Record as Record
 from .sandbox_spec import SandboxSpec
@@ -211,6 +212,18 @@ class Solution(Record, frozen=True, kw_only=True):
     response_source: str = "content"
     """``content``, or ``reasoning_content`` where the server put a finished answer there."""
 
+    @classmethod
+    def of(cls, generation: Generation, **own: Any) -> Solution:
+        """The solution that one generation is; ``own`` are fields of the solution that differ."""
+        told = {name: getattr(generation, name) for name in OF_A_GENERATION}
+        return cls(**{"response": generation.text, **told, **own})
+
+    @property
+    def generation(self) -> Generation:
+        """The answer as one generation: the last text, with what all calls used."""
+        told = {name: getattr(self, name) for name in OF_A_GENERATION}
+        return Generation(text=self.response, **told)
+
     @property
     def truncated(self) -> bool:
         """Whether a limit of tokens cut the answer off."""
@@ -221,6 +234,12 @@ class Solution(Record, frozen=True, kw_only=True):
         """Whether a content filter ended the answer and left nothing of it."""
         filtered = FinishReason.of(self.finish_reason) is FinishReason.CONTENT_FILTER
         return filtered and not self.response.strip()
+
+
+OF_A_GENERATION = tuple(
+    name for name in Generation.__struct_fields__ if name in Solution.__struct_fields__
+)
+"""What a solution tells of its generation, under the same names. Flat, as journals hold it."""
 
 
 class Extraction(Record, frozen=True, kw_only=True):
@@ -242,6 +261,13 @@ class Score(Record, frozen=True, kw_only=True):
     failure: Failure | None = None
     """Why there was nothing to grade (``format_error``, ``empty``, ``refusal``, ``truncated``)."""
     metadata: Mapping[str, Json] = {}
+    metrics: Mapping[str, Metric] = {}
+    """Further numbers, by name."""
+
+    @property
+    def published(self) -> dict[str, Json]:
+        """The details as they are published: the metrics stand among them."""
+        return {**self.details, **({"metrics": dict(self.metrics)} if self.metrics else {})}
 
 
 class BenchmarkPlan(Record, frozen=True, kw_only=True):

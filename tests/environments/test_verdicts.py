@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nemo_evaluator.environments.verdicts import in_view_of, to_score
+from nemo_evaluator.measured import Ratio
 from nemo_evaluator.scoring.reasoning import visible
 from nemo_evaluator.types import Failure, Score, Solution
 
@@ -111,3 +112,21 @@ def test_a_response_filtered_to_nothing_says_so() -> None:
 def test_a_whole_response_is_not_touched() -> None:
     score = Score(reward=1.0)
     assert in_view_of(visible("4"), Solution(response="4", finish_reason="stop"), score) is score
+
+
+def test_metrics_become_numbers_and_ratios() -> None:
+    score = to_score({"reward": 1, "metrics": {"f1": np.float32(0.5), "hit": True, "r": [1, 2]}})
+    assert score.metrics == {"f1": 0.5, "hit": 1.0, "r": Ratio(1.0, 2.0)}
+    assert "metrics" not in score.details and score.published["metrics"] == score.metrics
+
+
+@pytest.mark.parametrize("metrics", [{"f1": "high"}, {"f1": math.nan}, {"f1": [1, 2, 3]}, [0.5]])
+def test_metrics_that_cannot_be_averaged_are_refused(metrics: Any) -> None:
+    with pytest.raises(ValueError, match="metric"):
+        to_score({"reward": 1, "metrics": metrics})
+
+
+def test_metrics_outlive_a_truncated_answer() -> None:
+    score = Score(reward=1.0, metrics={"f1": 0.5})
+    seen = in_view_of(visible("a"), Solution(response="a", finish_reason="length"), score)
+    assert seen.details["truncated"] and seen.metrics == {"f1": 0.5}

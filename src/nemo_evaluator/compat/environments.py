@@ -126,7 +126,7 @@ class BenchmarkEnvironment(EvalEnvironment):
         await self.prepare()
         problem = Problem(idx=-1, target=expected, metadata=metadata)
         score = await self.inner.verify(problem, Solution(response=response), VerifyTools())
-        details = dict(score.details)
+        details = score.published
         if score.correct is not None:
             details["correct"] = score.correct
         return VerifyResult(score.reward, score.extracted, details, score.metadata)

@@ -22,7 +22,7 @@ from .judged import REQUIREMENT, settled
 from .params import check_params
 from .seeds import SeedResult, from_seed
 from .uses import verify_uses_sandbox
-from .verdicts import in_view_of, to_reward
+from .verdicts import in_view_of, to_metrics, to_reward
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -241,6 +241,7 @@ def _to_score(result: VerifyResult) -> Score:
         reward=to_reward(result.reward),
         correct=correct if isinstance(correct, bool) else None,
         extracted=result.extracted_answer,
+        metrics=to_metrics(details.pop("metrics", None)),
         details=details,
         failure=Failure(failure) if failure else None,
         metadata=result.metadata,

@@ -9,7 +9,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from ..errors import InfraError
+from ..measured import Metric, metrics_in
 from ..scoring.reasoning import Visible
 from ..scoring.targets import ImpossibleTarget
 from ..types import Failure, Json, Phase, Score, Solution
@@ -39,6 +42,7 @@ def to_score(verdict: Any) -> Score:
         not isinstance(correct, bool | int | float) or correct not in (0, 1)
     ):
         raise ValueError(f"'correct' must be true or false, not {correct!r:.80}")
+    metrics = to_metrics(details.pop("metrics", None))
     failure = details.pop("failure", None)
     if failure == Failure.TARGET:
         raise ImpossibleTarget(f"no answer can meet the target: {details.get('reason')}")
@@ -48,7 +52,25 @@ def to_score(verdict: Any) -> Score:
         extracted=details.pop("extracted", None),
         details=details,
         failure=Failure(failure) if failure else None,
+        metrics=metrics,
     )
+
+
+def to_metrics(given: Any) -> dict[str, Metric]:
+    """What a scorer put under ``metrics``: name → number, or pair ``[numerator, denominator]``.
+    Raises ValueError: what cannot be averaged must not reach a journal."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"'metrics' must be a dict of numbers, not {given!r:.80}")
+    found = metrics_in(given)
+    for name, value in given.items():
+        if str(name) not in found:
+            raise ValueError(
+                f"the metric {name!r} is {value!r:.80}, "
+                "not a finite number or a pair [numerator, denominator]"
+            )
+    return found
 
 
 def to_reward(value: Any) -> float:
@@ -82,14 +104,7 @@ def in_view_of(shown: Visible, solution: Solution, score: Score) -> Score:
         failure = Failure.TRUNCATED if score.extracted is None else failure
     if filtered:
         failure = Failure.CONTENT_FILTER
-    return Score(
-        reward=score.reward,
-        correct=score.correct,
-        extracted=score.extracted,
-        details=details,
-        failure=failure,
-        metadata=score.metadata,
-    )
+    return msgspec.structs.replace(score, details=details, failure=failure)
 
 
 def scorer_failed(name: str, idx: int, error: Exception) -> InfraError:

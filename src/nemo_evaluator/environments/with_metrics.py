@@ -217,7 +217,7 @@ class WithMetrics(Decorated):
             found[f"scorer:{name}"] = {
                 "correct": score.correct,
                 "extracted": score.extracted,
-                **score.details,
+                **score.published,
                 **({"failure": score.failure.value} if score.failure else {}),
                 "reward": score.reward,
             }
@@ -232,7 +232,7 @@ class WithMetrics(Decorated):
     ) -> Score:
         primary = self._extras.primary
         details = {**score.details, **scored}
-        metrics = {**(details.get("metrics") or {})}
+        metrics = dict(score.metrics)
         for name, grade in graded.items():
             details[f"judge:{name}"] = {"value": grade.value, **grade.details}
             metrics[name] = grade.value
@@ -249,9 +249,8 @@ class WithMetrics(Decorated):
                 extracted=verdict.get("extracted") if verdict else score.extracted,
                 failure=Failure.EMPTY if chosen.details.get("empty") else score.failure,
             )
-        if metrics:
-            details["metrics"] = metrics
-        return with_account(msgspec.structs.replace(score, details=details), sitting)
+        score = msgspec.structs.replace(score, details=details, metrics=metrics)
+        return with_account(score, sitting)
 
 
 def with_account(score: Score, sitting: Sitting | None) -> Score:

@@ -21,7 +21,7 @@ from ..scoring.judged import Graded, JudgeRequest, Labels, Ruling, Scale
 from ..scoring.reasoning import visible
 from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
-from ..types import Failure, Generation, Json, Phase, Problem, Solution
+from ..types import Failure, Json, Phase, Problem, Solution
 from .judge import Judge
 from .prompts import (
     PAIR_RUBRIC,
@@ -185,7 +185,7 @@ class PairwiseMetric:
                 )
                 if solution.error is not None:
                     raise _no_baseline(self.baseline, solution.error.message)
-                kept = _generation(solution)
+                kept = solution.generation
                 sitting.note(key, self.baseline, kept, readable=True)
         return visible(kept.text).text
 
@@ -284,18 +284,4 @@ def _no_baseline(client: ModelClient, message: str) -> InfraError:
         kind=Failure.VERIFIER,
         phase=Phase.VERIFY,
         peer=client.endpoint.peer,
-    )
-
-
-def _generation(solution: Solution) -> Generation:
-    return Generation(
-        text=solution.response,
-        finish_reason=solution.finish_reason,
-        usage=solution.usage,
-        model=solution.model,
-        latency_ms=solution.latency_ms,
-        tries=solution.tries,
-        cost_usd=solution.cost_usd,
-        cached=solution.cached,
-        simulated=solution.simulated,
     )

@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from ..measured import Ratio
 from ..types import BenchmarkPlan, Failure, Solution, Usage
 from .distribution import Distribution, distribution
 from .journal import Errored, Solved
@@ -198,14 +199,14 @@ class Collector:
         for name, group in groups.items():
             _append(self._groups.setdefault(str(name), []), str(group), "", len(self._rewards))
         for name, reward in extra_metrics(record.scored).items():
-            if isinstance(reward, list):
+            if isinstance(reward, Ratio):
                 parts = self._rates.setdefault(name, (array("d"), array("d")))
                 for column, value in zip(parts, reward, strict=True):
-                    _append(column, float(value), 0.0, len(self._rewards))
+                    _append(column, value, 0.0, len(self._rewards))
                 continue
             if name not in self._extra:
                 self._extra[name] = array("d")
-            _append(self._extra[name], float(reward), 0.0, len(self._rewards))
+            _append(self._extra[name], reward, 0.0, len(self._rewards))
 
     def _add_example(self, record: RolloutRecord, failure: Failure) -> None:
         self._example_counts[failure] += 1

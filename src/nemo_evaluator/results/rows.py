@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..measured import Metric, metrics_in
 from ..types import BenchmarkPlan, Failure, Json, Outcome, RolloutKey
 from .journal import Errored, JournalIndex, ProblemSeeded, Scored, Solved
 from .journal_reader import JournalReader
@@ -112,18 +113,16 @@ def verifier_name(plan: BenchmarkPlan) -> str:
     return (scorer.partition(":")[0] if isinstance(scorer, str) else "") or plan.name
 
 
-def extra_metrics(scored: Scored) -> dict[str, float | list[float]]:
+def extra_metrics(scored: Scored) -> dict[str, Metric]:
     """Further numbers of a verdict: ``strict`` (whether it is right with only the format that was
-    asked for), what its scorer put under ``metrics``, and extra scorers.
-
-    A pair ``[numerator, denominator]`` is a share in a rate: the metric is the sum of the
-    numerators over that of the denominators, so ``[0, 0]`` is a rollout that does not count.
-    """
+    asked for), its metrics, and extra scorers."""
     details = scored.score.details
-    own, strict = details.get("metrics"), details.get("strict_correct")
+    # Journals of earlier versions, and files of other tools, hold metrics among the details.
+    own = scored.score.metrics or metrics_in(details.get("metrics"))
+    strict = details.get("strict_correct")
     return {
         **({"strict": float(strict)} if isinstance(strict, bool) else {}),
-        **(own if isinstance(own, dict) else {}),
+        **own,
         **scorer_rewards(scored),
     }
 
@@ -166,7 +165,7 @@ def _details(record: RolloutRecord, method: str) -> dict[str, Any]:
             "phase": error.phase.value,
             "method": record.outcome.value,
         }
-    details: dict[str, Any] = dict(record.scored.score.details) if record.scored else {}
+    details: dict[str, Any] = record.scored.score.published if record.scored else {}
     details.setdefault("method", method)
     if record.scored is not None:
         score = record.scored.score

@@ -65,17 +65,4 @@ def to_solution(generation: Generation) -> Solution:
     ended = not reason.truncated and reason is not FinishReason.CONTENT_FILTER
     if not text.strip() and reasoning and ended and not generation.tool_calls:
         text, reasoning, source = reasoning, None, "reasoning_content"
-    return Solution(
-        response=text,
-        reasoning=reasoning,
-        finish_reason=generation.finish_reason,
-        usage=generation.usage,
-        model=generation.model,
-        latency_ms=generation.latency_ms,
-        ttft_ms=generation.ttft_ms,
-        tries=generation.tries,
-        cost_usd=generation.cost_usd,
-        simulated=generation.simulated,
-        cached=generation.cached,
-        response_source=source,
-    )
+    return Solution.of(generation, response=text, reasoning=reasoning, response_source=source)
