@@ -39,7 +39,7 @@ _SOLVERS: tuple[str, ...] = (
     "GracefulError",
 )
 _ENVIRONMENTS = ("get_environment", "list_environments", "load_benchmark_file")
-_PRIMITIVES = ("exact_match", "fuzzy_match", "multichoice_regex", "answer_line", "numeric_match")
+_PRIMITIVES = ("exact_match", "fuzzy_match", "answer_line", "math_match", "drop_match")
 ATTRIBUTES: dict[str, dict[str, str]] = {
     "": {
         **dict.fromkeys(_ENVIRONMENTS, "compat.environments"),
@@ -75,7 +75,8 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     },
     "scoring": {
         **dict.fromkeys(_PRIMITIVES, "scoring.primitives"),
-        **dict.fromkeys(("math_match", "drop_match"), "scoring.primitives"),
+        "multichoice_regex": "scoring.multichoice",
+        "numeric_match": "scoring.numeric",
         "mcq_extract": "compat.scoring",
         **dict.fromkeys(("extract_json", "validate_json_schema"), "scoring.structured"),
         "ScorerInput": "scoring.input",

@@ -17,6 +17,8 @@ Anything else that escapes a plug-in is a bug: the rollout is errored, the other
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from .types import ErrorInfo, Failure, Phase
 
@@ -111,3 +113,14 @@ class BudgetExceeded(_Attributed):
 
 class RunBudgetExceeded(BudgetExceeded):
     """The budget of the whole run is used up: no further call will be admitted."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'?`` where a known name is close, else the known names: the hint of an
+    error about a name."""
+    names = sorted(known)
+    folded = {known_name.lower(): known_name for known_name in names}
+    close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {folded[close[0]]!r}?"
+    return f"known: {', '.join(names)}" if names else "none is defined"

@@ -139,7 +139,7 @@ async def test_a_judge_at_temperature_0_is_asked_again_for_its_steadiness(
         (["good", ""], (), r"labels\.jsonl:2: has no label"),
         (["good", None], (), r"labels\.jsonl:2: has no label"),
         ([True], ("--bench", "gsm8k"), "gsm8k leaves no verdict to a judge"),
-        ([True], ("--bench", "no-such"), "unknown benchmark 'no-such'"),
+        ([True], ("--bench", "no-such"), "there is no benchmark 'no-such'"),
         (TERNARY, ("--bench", "simpleqa"), r"labels\.jsonl:1: is not a row of simpleqa: .*problem"),
         (TERNARY, ("--bench", "xstest", "--rubric", "Mine."), "give this judge none"),
         (TERNARY, ("--bench", "xstest", "--max-score", "3"), "max_score .* has no effect"),

@@ -76,7 +76,7 @@ def test_a_keyword_that_is_a_typo_is_an_error(file: Path) -> None:
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ConfigError, match="unknown benchmark 'nosuch'"):
+    with pytest.raises(ConfigError, match="there is no benchmark 'nosuch'"):
         get_environment("nosuch")
     with pytest.raises(ConfigError, match="it accepts"):
         get_environment("sample", level=3)

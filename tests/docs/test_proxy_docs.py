@@ -12,8 +12,8 @@ from loopback import Loopback
 from nemo_evaluator.config.load import load
 from nemo_evaluator.config.proxy_file import load_proxy_file
 from nemo_evaluator.config.runnable import check_runnable
+from nemo_evaluator.kinds import INTERCEPTORS
 from nemo_evaluator.traffic.door.server import ProxyServer
-from nemo_evaluator.traffic.interceptors import BUILT_IN
 from nemo_evaluator.traffic.interceptors.reference import EXAMPLES, page
 from nemo_evaluator.traffic.open import open_http_model
 
@@ -34,7 +34,7 @@ def sections() -> list[tuple[str, str]]:
 
 def test_the_reference_is_up_to_date() -> None:
     assert (DOCS / "interceptors.md").read_text(encoding="utf-8") == page()
-    assert set(EXAMPLES) == set(BUILT_IN)
+    assert set(EXAMPLES) == set(INTERCEPTORS.built_in)
 
 
 async def test_all_sections_start_and_answer(
@@ -47,7 +47,7 @@ async def test_all_sections_start_and_answer(
     monkeypatch.setenv("NEMO_MODEL_ID", "m")
     monkeypatch.setenv("NEMO_API_KEY", "k-123456")
     found = sections()
-    assert len(found) >= len(BUILT_IN)
+    assert len(found) >= len(INTERCEPTORS.built_in)
     for name, text in found:
         path = tmp_path / "proxy.yaml"
         path.write_text(text)

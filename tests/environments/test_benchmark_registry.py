@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nemo_evaluator.environments.registry import BUILT_IN, SCHEMES, list_benchmarks, resolve
+from nemo_evaluator.environments.registry import PLANNED_SCHEMES, list_benchmarks, resolve
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.kinds import BENCHMARKS
 
 TWO = """
 from nemo_evaluator import ScorerInput, EvalEnvironment, benchmark, exact_match, register, scorer
@@ -54,10 +55,10 @@ def names(found: list) -> list[str]:  # type: ignore[type-arg]
 
 
 def test_every_built_in_benchmark_resolves_and_is_described() -> None:
-    for name, line in BUILT_IN.items():
+    for name, line in BENCHMARKS.listed():
         assert names(resolve(name, params={})) == [name]
         assert line
-    assert [name for name, _ in list_benchmarks()] == sorted(BUILT_IN)
+    assert [name for name, _ in list_benchmarks()] == sorted(BENCHMARKS.built_in)
 
 
 def test_listing_imports_no_benchmark_and_no_library() -> None:
@@ -128,12 +129,12 @@ def test_a_module_and_attribute() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gsm8", "unknown benchmark 'gsm8' — did you mean gsm8k"),
-        ("MMLU-Pro", "did you mean mmlu_pro"),
-        ("nope", "unknown benchmark 'nope' — `nel list benchmarks`"),
-        ("zzzzzz", "unknown benchmark 'zzzzzz' — `nel list benchmarks`"),
+        ("gsm8", "there is no benchmark 'gsm8' — did you mean 'gsm8k'"),
+        ("MMLU-Pro", "did you mean 'mmlu_pro'"),
+        ("nope", "there is no benchmark 'nope' — known: drop, gpqa"),
+        ("zzzzzz", "there is no benchmark 'zzzzzz' — known: drop, gpqa"),
         ("ftp://x", "unknown scheme ftp://"),
-        *((f"{scheme}://x", "is not available in this version") for scheme in SCHEMES),
+        *((f"{scheme}://x", "is not available in this version") for scheme in PLANNED_SCHEMES),
     ],
 )
 def test_an_unknown_name_says_what_there_is(name: str, message: str) -> None:
@@ -162,7 +163,7 @@ def test_installed_packages_offer_benchmarks_by_entry_point(
     monkeypatch.syspath_prepend(str(tmp_path))
     assert ("offered", "from offering_of_test:offered") in list_benchmarks()
     assert names(resolve("offered", params={})) == ["offered"]
-    with pytest.raises(ConfigError, match=r"offering_of_test:missing: .*cannot be loaded"):
+    with pytest.raises(ConfigError, match=r"\(offering_of_test:missing\): cannot be loaded"):
         resolve("broken", params={})
 
 

@@ -18,10 +18,11 @@ import pytest
 from reported import NASTY, RUN, SUMMARY, document, found, report, summary
 
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.kinds import REPORTS
 from nemo_evaluator.reports.console import summary_lines
 from nemo_evaluator.reports.data import CSV_COLUMNS
 from nemo_evaluator.reports.model_card import model_index
-from nemo_evaluator.reports.render import FORMATS, render, write_reports
+from nemo_evaluator.reports.render import open_format, render, write_reports
 from nemo_evaluator.reports.sources import Found
 from nemo_evaluator.reports.view import Report, build_report
 from nemo_evaluator.results.flips import Flip, Flips
@@ -95,14 +96,14 @@ def golden(name: str, text: str) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(REPORTS.built_in))
 def test_a_run_is_as_read(name: str) -> None:
-    golden(f"report.{FORMATS[name].suffix}", render(report(), name))
+    golden(f"report.{open_format(name).suffix}", render(report(), name))
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
+@pytest.mark.parametrize("name", list(REPORTS.built_in))
 def test_several_runs_are_as_read(name: str) -> None:
-    golden(f"several.{FORMATS[name].suffix}", render(several(), name))
+    golden(f"several.{open_format(name).suffix}", render(several(), name))
 
 
 def test_a_model_card_is_as_read() -> None:
@@ -231,12 +232,12 @@ def test_a_bundle_without_intervals_or_coverage_says_so() -> None:
     bare = build_report([Found(Path("x.json"), published(data, where="x.json"))])
     texts = [notice.text for notice in bare.notices]
     assert "the bundle gives no interval for the score" in texts
-    for name in FORMATS:
+    for name in REPORTS.built_in:
         assert "71.5" in render(bare, name)
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="one of markdown, html, json, csv, latex"):
+    with pytest.raises(ConfigError, match="known: csv, html, json, latex, markdown"):
         render(report(), "pdf")
     with pytest.raises(ConfigError, match="no report format 'pdf'"):
         write_reports(SUMMARY, tmp_path, ["pdf"])

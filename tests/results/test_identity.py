@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from nemo_evaluator import ConfigError, compare_runs, evaluate
+from nemo_evaluator import ConfigError, compare_runs, evaluate, kinds
 from nemo_evaluator.results.identity import INTERCEPTORS, changes, incomparable, served_differently
-from nemo_evaluator.traffic.interceptors import BUILT_IN
-from nemo_evaluator.traffic.interceptors.opening import _load
 from nemo_evaluator.traffic.types import Changes
 
 BASE: dict[str, Any] = {"model": "m", "environment.scorer": "f", INTERCEPTORS: []}
@@ -84,7 +82,11 @@ def test_what_only_watches_is_no_part_of_it(tmp_path: Path) -> None:
 
 
 def test_every_built_in_interceptor_says_what_it_changes() -> None:
-    named = {name: vars(_load(name)).get("changes") for name in BUILT_IN if name != "endpoint"}
+    named = {
+        name: vars(kinds.INTERCEPTORS.load(name)).get("changes")
+        for name in kinds.INTERCEPTORS.built_in
+        if name != "endpoint"
+    }
     requests = {name for name, changes in named.items() if changes in (None, Changes.REQUESTS)}
     assert requests == {
         "consolidate_system",

@@ -18,6 +18,7 @@ from nemo_evaluator.scoring import numbers
 from nemo_evaluator.scoring import primitives as p
 from nemo_evaluator.scoring.input import ScorerInput
 from nemo_evaluator.scoring.mathematics import decide
+from nemo_evaluator.scoring.numeric import numeric_match
 
 integers = st.integers(-(10**12), 10**12)
 decimals = st.decimals(-(10**6), 10**6, places=3, allow_nan=False).map(str)
@@ -100,7 +101,7 @@ def test_formatting_changes_no_verdict(number: int, form: str) -> None:
 def test_strict_is_never_right_where_lenient_is_wrong(number: int, form: str) -> None:
     for target in (str(number), str(number + 1)):
         for asked in (("answer_line",), ("answer_is",), None):
-            verdict = p.numeric_match(ScorerInput(form.format(number), target), asked=asked)
+            verdict = numeric_match(ScorerInput(form.format(number), target), asked=asked)
             assert verdict["correct"] or not verdict["strict_correct"]
 
 

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nemo_evaluator import plugins
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.kinds import INSTRUCTIONS
 from nemo_evaluator.scoring.input import ScorerInput
-from nemo_evaluator.scoring.instructions import registry
 from nemo_evaluator.scoring.instructions.ifeval import check_instructions, ifeval
 from nemo_evaluator.scoring.instructions.languages import language_of
 from nemo_evaluator.scoring.instructions.prose import sentences, shouted
-from nemo_evaluator.scoring.instructions.registry import INSTRUCTIONS, follows, instruction
+from nemo_evaluator.scoring.instructions.registry import OWN, follows, instruction
 
 CASES: list[tuple[str, dict[str, Any], list[str], list[str]]] = [
     ("keywords:existence", {"keywords": ["ink", "pen"]}, ["Ink and pens"], ["ink", ""]),
@@ -135,7 +136,7 @@ def test_each_instruction(
 
 def test_all_25_are_there_and_an_empty_answer_follows_none() -> None:
     builtin = {case[0] for case in CASES}
-    assert len(builtin) == 25 and builtin <= set(INSTRUCTIONS)
+    assert len(builtin) == 25 and builtin == set(INSTRUCTIONS.built_in)
     for name, arguments, _, _ in CASES:
         assert follows(name, " \n", arguments) is False
 
@@ -167,10 +168,10 @@ def test_the_scorer_reports_all_four_accuracies() -> None:
 
 @pytest.fixture
 def _restored() -> Iterator[None]:
-    before = dict(INSTRUCTIONS)
+    before = dict(OWN)
     yield
-    INSTRUCTIONS.clear()
-    INSTRUCTIONS.update(before)
+    OWN.clear()
+    OWN.update(before)
 
 
 @pytest.mark.usefixtures("_restored")
@@ -180,16 +181,19 @@ def test_instructions_of_your_own(monkeypatch: pytest.MonkeyPatch) -> None:
         return response.count("!") <= marks
 
     assert follows("style:calm", "well", {}) and not follows("style:calm", "well!", {})
-    with pytest.raises(ConfigError, match="did you mean style:calm"):
+    with pytest.raises(ConfigError, match="did you mean 'style:calm'"):
         follows("style:clam", "x", {})
     with pytest.raises(ConfigError, match="arguments do not fit"):
         follows("style:calm", "x", {"mark": 1})
-    entry = EntryPoint("style:polite", "builtins:bool", registry.GROUP)
-    broken = EntryPoint("style:broken", "no_such_module:f", registry.GROUP)
-    found = {"style:polite": [entry], "style:broken": [broken]}
-    monkeypatch.setattr(registry, "installed", lambda group, name: found.get(name, []))
+    entry = EntryPoint("style:polite", "builtins:bool", INSTRUCTIONS.group)
+    broken = EntryPoint("style:broken", "no_such_module:f", INSTRUCTIONS.group)
+
+    def installed(group: str, name: str | None = None) -> list[EntryPoint]:
+        return [found for found in (entry, broken) if name in (None, found.name)]
+
+    monkeypatch.setattr(plugins, "installed", installed)
     assert follows("style:polite", "please", {})
-    with pytest.raises(ConfigError, match="plug-in cannot be loaded"):
+    with pytest.raises(ConfigError, match="cannot be loaded"):
         follows("style:broken", "x", {})
 
 

@@ -14,6 +14,9 @@ import pytest
 from nemo_evaluator.scoring import primitives as p
 from nemo_evaluator.scoring.folding import readable
 from nemo_evaluator.scoring.input import ScorerInput
+from nemo_evaluator.scoring.multichoice import multichoice_regex
+from nemo_evaluator.scoring.numeric import numeric_match
+from nemo_evaluator.scoring.patterns import includes
 from nemo_evaluator.scoring.structured import json_match
 
 PIECES = [
@@ -26,13 +29,13 @@ PIECES = [
 ]  # fmt: skip
 READERS: list[Callable[[str], Any]] = [
     readable,
-    lambda text: p.numeric_match(ScorerInput(text, "5")),
-    lambda text: p.multichoice_regex(ScorerInput(text, "B")),
-    lambda text: p.multichoice_regex(ScorerInput(text, "A, B")),
+    lambda text: numeric_match(ScorerInput(text, "5")),
+    lambda text: multichoice_regex(ScorerInput(text, "B")),
+    lambda text: multichoice_regex(ScorerInput(text, "A, B")),
     lambda text: p.exact_match(ScorerInput(text, "B")),
     lambda text: p.fuzzy_match(ScorerInput(text, "B")),
     lambda text: p.answer_line(ScorerInput(text, "B")),
-    lambda text: p.includes(ScorerInput(text, "B")),
+    lambda text: includes(ScorerInput(text, "B")),
     lambda text: json_match(ScorerInput(text, {})),
 ]
 SMALL = 6_000

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from nemo_evaluator.environments.verdicts import to_score
+from nemo_evaluator.kinds import SCORERS
 from nemo_evaluator.scoring import primitives as p
 from nemo_evaluator.scoring.input import ScorerInput
+from nemo_evaluator.scoring.multichoice import multichoice_regex
+from nemo_evaluator.scoring.numeric import numeric_match
 from nemo_evaluator.scoring.targets import ImpossibleTarget, noticing
 from nemo_evaluator.types import Failure
 
@@ -29,16 +32,16 @@ NUMERIC = [
 
 @pytest.mark.parametrize(("response", "target", "correct"), NUMERIC)
 def test_numeric_match(response: str, target: Any, correct: bool) -> None:
-    assert p.numeric_match(ScorerInput(response, target))["correct"] is correct
+    assert numeric_match(ScorerInput(response, target))["correct"] is correct
 
 
 def test_locale_and_tolerance_come_from_the_config() -> None:
     for said, target in (("1.234,5", "1234.5"), ("1.234", "1,234"), ("1,234", 1234)):
         german = ScorerInput(f"Antwort: {said}", target, config={"locale": "de"})
-        assert p.numeric_match(german)["correct"]
+        assert numeric_match(german)["correct"]
     decimal = ScorerInput("Antwort: 1.234", "1.234", config={"locale": "de"})
-    assert not p.numeric_match(decimal)["correct"]
-    assert p.numeric_match(ScorerInput("0.333", "1/3", config={"tolerance": 0.001}))["correct"]
+    assert not numeric_match(decimal)["correct"]
+    assert numeric_match(ScorerInput("0.333", "1/3", config={"tolerance": 0.001}))["correct"]
 
 
 FUZZY = [
@@ -93,7 +96,7 @@ def test_exact_match_is_of_the_whole_response() -> None:
     ],
 )
 def test_multichoice(response: str, target: Any, metadata: dict[str, Any], correct: bool) -> None:
-    verdict = p.multichoice_regex(ScorerInput(response, target, metadata))
+    verdict = multichoice_regex(ScorerInput(response, target, metadata))
     assert verdict["correct"] is correct
 
 
@@ -129,7 +132,7 @@ def test_drop_answers_with_several_spans() -> None:
 
 @pytest.mark.parametrize("target", [None, [], {}, True, "abc", float("nan")])
 def test_a_target_that_is_no_number_equals_no_number(target: Any) -> None:
-    assert p.numeric_match(ScorerInput("Answer: 1", target))["correct"] is False
+    assert numeric_match(ScorerInput("Answer: 1", target))["correct"] is False
 
 
 CONFIG = {"pattern": r".*", "schema": {}}
@@ -183,7 +186,7 @@ def test_a_target_that_no_answer_can_meet_is_said(name: str, target: Any, respon
 
 @pytest.mark.parametrize("target", ["A", "(b)", 0, 3, "d."])
 def test_letters_and_indices_are_targets(target: Any) -> None:
-    verdict = p.multichoice_regex(ScorerInput("Answer: A", target))
+    verdict = multichoice_regex(ScorerInput("Answer: A", target))
     assert verdict.get("failure") is None and verdict["extracted"] == "A"
 
 
@@ -196,19 +199,22 @@ def test_letters_and_indices_are_targets(target: Any) -> None:
     ],
 )
 def test_why_nothing_was_extracted(response: str, failure: str) -> None:
-    for scorer, target in ((p.numeric_match, "3"), (p.multichoice_regex, "C")):
+    for scorer, target in (
+        (numeric_match, "3"),
+        (multichoice_regex, "C"),
+    ):
         verdict = scorer(ScorerInput(response, target))
         assert (verdict["extracted"], verdict["failure"]) == (None, failure)
 
 
 def test_spans_point_into_the_raw_response() -> None:
     response = "<think>Answer: 3</think>So\nAnswer: 12 apples"
-    verdict = p.numeric_match(ScorerInput(response, "12"))
+    verdict = numeric_match(ScorerInput(response, "12"))
     assert response[slice(*verdict["span"])] == "12"
 
 
 def test_the_registry_describes_every_scorer() -> None:
-    listed = dict(p.list_scorers())
+    listed = dict(SCORERS.listed())
     assert listed["mcq_extract"] == listed["multichoice_regex"]
     assert all(listed.values())
 
@@ -223,7 +229,13 @@ _HOSTILE = [
 def test_a_megabyte_of_anything_is_graded_in_linear_time(piece: str) -> None:
     response = piece * (500_000 // len(piece)) + "\nAnswer: 3"
     start = time.process_time()
-    for scorer in (p.numeric_match, p.multichoice_regex, p.math_match, p.fuzzy_match, p.drop_match):
+    for scorer in (
+        numeric_match,
+        multichoice_regex,
+        p.math_match,
+        p.fuzzy_match,
+        p.drop_match,
+    ):
         scorer(ScorerInput(response, "3"))
     assert time.process_time() - start < 8
 
@@ -231,7 +243,10 @@ def test_a_megabyte_of_anything_is_graded_in_linear_time(piece: str) -> None:
 def test_a_usual_answer_costs_microseconds() -> None:
     sample = ScorerInput("We add the numbers step by step. " * 30 + "\nThe answer is 12.", "12")
     letter = ScorerInput("We look at each option in turn. " * 30 + "\nAnswer: C", "C")
-    for scorer, given in ((p.numeric_match, sample), (p.multichoice_regex, letter)):
+    for scorer, given in (
+        (numeric_match, sample),
+        (multichoice_regex, letter),
+    ):
         assert scorer(given)["correct"]
         assert min(_seconds(scorer, given) for _ in range(5)) < 150e-6
 

@@ -12,6 +12,8 @@ import pytest
 
 from nemo_evaluator.scoring import primitives as p
 from nemo_evaluator.scoring.input import ScorerInput
+from nemo_evaluator.scoring.multichoice import multichoice_regex
+from nemo_evaluator.scoring.numeric import numeric_match
 
 Case = tuple[str, str, Any, bool, bool | None]
 YES, NO = True, False
@@ -195,14 +197,12 @@ def test_verdict(name: str, response: str, target: Any, correct: bool, strict: b
 )
 def test_numbers_of_other_languages(said: str, locale: str | None, target: str) -> None:
     sample = ScorerInput(f"Answer: {said}", target, config={"locale": locale})
-    assert p.numeric_match(sample)["correct"] is True
+    assert numeric_match(sample)["correct"] is True
 
 
 def test_a_tolerance_is_asked_for() -> None:
-    assert p.numeric_match(ScorerInput("Answer: 0.333", "1/3", config={"tolerance": 1e-3}))[
-        "correct"
-    ]
-    assert not p.numeric_match(ScorerInput("Answer: 0.333", "1/3"))["correct"]
+    assert numeric_match(ScorerInput("Answer: 0.333", "1/3", config={"tolerance": 1e-3}))["correct"]
+    assert not numeric_match(ScorerInput("Answer: 0.333", "1/3"))["correct"]
 
 
 def test_letters_are_compared_after_shuffling() -> None:
@@ -218,7 +218,7 @@ def test_letters_are_compared_after_shuffling() -> None:
     for seed in range(8):
         prepared = prepare(dict(row), 0, Random(seed))
         letter = "ABCD"[prepared["choices"].index("right")]
-        verdict = p.multichoice_regex(ScorerInput(f"Answer: {letter}", prepared["target"]))
+        verdict = multichoice_regex(ScorerInput(f"Answer: {letter}", prepared["target"]))
         assert verdict["correct"] is True
 
 
@@ -264,4 +264,4 @@ def test_a_format_that_does_not_exist_is_refused() -> None:
     from nemo_evaluator.errors import ConfigError
 
     with pytest.raises(ConfigError, match="unknown rule 'bold'"):
-        p.numeric_match(ScorerInput("Answer: 3", "3", config={"asked": "bold"}))
+        numeric_match(ScorerInput("Answer: 3", "3", config={"asked": "bold"}))

@@ -6,7 +6,8 @@ import pytest
 
 from nemo_evaluator.config.services import ApiService, SimulatedService, VllmService
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.services.open import list_services, open_model
+from nemo_evaluator.kinds import SERVICES
+from nemo_evaluator.services.open import open_model
 
 
 async def test_api_and_simulated_services_open() -> None:
@@ -15,7 +16,7 @@ async def test_api_and_simulated_services_open() -> None:
         model = open_model("svc", service, max_concurrent=3)
         assert model.name == name and model.limiter.cap == 3
         await model.close()
-    assert [name for name, _ in list_services()] == ["api", "simulated"]
+    assert SERVICES.names() == ["api", "simulated"]
 
 
 def test_other_services_are_refused_by_name() -> None:

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo_evaluator.scoring.input import ScorerInput
+from nemo_evaluator.scoring.multichoice import multichoice_regex
+from nemo_evaluator.scoring.numeric import numeric_match
 from nemo_evaluator.scoring.primitives import (
     answer_line,
     drop_match,
     fuzzy_match,
     math_match,
-    multichoice_regex,
-    numeric_match,
     trivia_match,
 )
 from nemo_evaluator.services.simulated.answers import guess, options, right_answer, wrong_answer

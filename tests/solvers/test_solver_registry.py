@@ -11,11 +11,14 @@ from pydantic import TypeAdapter
 from nemo_evaluator import SeedResult, SolveResult
 from nemo_evaluator.config.solvers import Solver as SolverConfig
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.kinds import SOLVERS
 from nemo_evaluator.solvers.contract import Solver, SolveTools
-from nemo_evaluator.solvers.registry import list_solvers, open_solver
+from nemo_evaluator.solvers.registry import open_solver
 from nemo_evaluator.solvers.simple import SimpleSolver
 from nemo_evaluator.traffic.types import CallContext
 from nemo_evaluator.types import Json, Problem, Solution
+
+KNOWN = "known: custom, simple; your own is named module:Class"
 
 
 class Echo:
@@ -76,8 +79,14 @@ async def test_a_solver_of_the_known_system_takes_a_task(name: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"class_path": "echo"}, "no solver 'echo' — write it as module:Class"),
-        ({"class_path": "no_such_module:X"}, "solver 'no_such_module:X': ModuleNotFoundError"),
+        (
+            {"class_path": "echo"},
+            "there is no solver 'echo' — known: custom, simple; your own is named module:Class",
+        ),
+        (
+            {"class_path": "no_such_module:X"},
+            "'no_such_module:X': cannot be loaded: ModuleNotFound",
+        ),
         ({"class_path": f"{__name__}:Missing"}, "AttributeError"),
         ({"class_path": f"{__name__}:Echo"}, "missing 1 required positional argument: 'text'"),
         ({"class_path": f"{__name__}:NoSolver"}, "is not a solver — it needs solve(task), or"),
@@ -92,10 +101,8 @@ def test_errors_name_the_solver(fields: dict[str, Any], message: str) -> None:
 def test_a_solver_this_version_cannot_run() -> None:
     with pytest.raises(ConfigError) as caught:
         opened(type="harbor", service="s", agent="a")
-    assert (
-        str(caught.value) == "solver 'harbor' cannot be run by this version — use simple or custom"
-    )
+    assert str(caught.value) == f"there is no solver 'harbor' — {KNOWN}"
 
 
 def test_listing() -> None:
-    assert [name for name, _ in list_solvers()] == ["simple", "custom"]
+    assert SOLVERS.names() == ["simple", "custom"]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nemo_evaluator.config.base import ConfigRecord
 from nemo_evaluator.config.proxy import InterceptorConfig
 from nemo_evaluator.errors import ConfigError, InfraError
+from nemo_evaluator.kinds import INTERCEPTORS
 from nemo_evaluator.traffic.errors import TransportError
-from nemo_evaluator.traffic.interceptors import list_interceptors
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.pipeline import Pipeline
 from nemo_evaluator.traffic.sse import encode_event
@@ -268,5 +268,5 @@ def test_errors_name_interceptor_and_option(config: dict[str, Any], message: str
 
 
 def test_listing() -> None:
-    names = [name for name, _ in list_interceptors()]
+    names = INTERCEPTORS.names()
     assert names[0] == "endpoint" and "caching" in names

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-KINDS = (*("benchmarks", "solvers", "services", "interceptors", "sandboxes", "scorers", "reports"),)
+from ..kinds import KINDS
+
 TITLES = {
     "builtin": "Built-in benchmarks",
     "installed": "Benchmarks of installed packages",
@@ -14,14 +15,10 @@ TITLES = {
     "lm-eval": "lm-eval-harness tasks",
 }
 SOURCES = tuple(TITLES)
-SANDBOXES = [
-    ("local", "bubblewrap on this machine"),
-    ("docker", "a container per problem"),
-]
 
 
 @click.command()
-@click.argument("kind", required=False, type=click.Choice(KINDS))
+@click.argument("kind", required=False, type=click.Choice([*KINDS]))
 @click.option(
     "-s",
     "--source",
@@ -48,12 +45,12 @@ def command(kind: str | None, source: str | None, data_dir: str | None) -> None:
 
 def _list_sources(sources: Sequence[str], data_dir: str | None) -> None:
     """Benchmarks by source, each with how it is run."""
-    from ..environments.registry import SCHEMES, benchmarks_from
+    from ..environments.registry import PLANNED_SCHEMES, benchmarks_from
 
     for source in sources:
         click.echo(f"{TITLES[source]}:")
-        if source in SCHEMES:
-            click.echo(f"  not available in this version; planned: {SCHEMES[source]}")
+        if source in PLANNED_SCHEMES:
+            click.echo(f"  not available in this version; planned: {PLANNED_SCHEMES[source]}")
             if data_dir is not None:
                 click.echo(f"  --data-dir {data_dir} is not read")
             continue
@@ -65,28 +62,5 @@ def _list_sources(sources: Sequence[str], data_dir: str | None) -> None:
 
 
 def _rows(kind: str) -> list[tuple[str, str]]:
-    if kind == "benchmarks":
-        from ..environments.registry import list_benchmarks
-
-        return list_benchmarks()
-    if kind == "solvers":
-        from ..solvers.registry import list_solvers
-
-        return list_solvers()
-    if kind == "interceptors":
-        from ..traffic.interceptors import list_interceptors
-
-        return list_interceptors()
-    if kind == "sandboxes":
-        return SANDBOXES
-    if kind == "services":
-        from ..services.open import list_services
-
-        return list_services()
-    if kind == "scorers":
-        from ..scoring.primitives import list_scorers
-
-        return list_scorers()
-    from ..reports.render import list_formats
-
-    return list_formats()
+    rows = KINDS[kind].listed()
+    return sorted(rows) if kind in ("benchmarks", "scorers") else rows

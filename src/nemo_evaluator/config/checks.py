@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..errors import suggest
 from .benchmark import BenchmarkConfig
-from .problems import Problem, format_path, suggest
+from .problems import Problem, format_path
 from .proxy import ProxyConfig
 from .sandboxes import NoSandbox
 from .scoring import (

@@ -11,8 +11,9 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from ..errors import suggest
 from .base import ConfigRecord
-from .problems import Problem, suggest
+from .problems import Problem
 from .sandboxes import NAME
 from .scrubber import scrubber_of
 from .secrecy import hidden_urls, redact, secret_field

@@ -6,9 +6,8 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from ..kinds import REPORTS
 from .base import ConfigRecord
-
-REPORT_FORMATS = ("markdown", "html", "json", "csv", "latex")
 
 
 class TrajectoriesConfig(ConfigRecord):
@@ -40,8 +39,8 @@ class OutputConfig(ConfigRecord):
     @classmethod
     def _are_formats(cls, names: list[str]) -> list[str]:
         for name in names:
-            if name not in REPORT_FORMATS:
+            if not REPORTS.has(name):
                 raise ValueError(
-                    f"there is no format {name!r} (formats: {', '.join(REPORT_FORMATS)})"
+                    f"there is no format {name!r} (formats: {', '.join(REPORTS.names())})"
                 )
         return names

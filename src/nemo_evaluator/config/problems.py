@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from ..errors import ConfigError
 from .tree import KeyPath
@@ -58,12 +57,3 @@ def _order(mark: str) -> tuple[str, int]:
     """By file and line; what was written nowhere comes first."""
     file, _, line = mark.rpartition(":")
     return (file, int(line)) if line.isdigit() else (mark, 0)
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """``did you mean 'x'?`` where a known name is close, else the known names."""
-    names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known: {', '.join(names)}" if names else "none is defined"

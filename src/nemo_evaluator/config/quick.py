@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, suggest
 from .connecting import (
     ENDPOINT_FLAGS,
     KEY_FLAGS,
@@ -20,7 +20,6 @@ from .endpoints import ApiService, SimulatedService, check_url, url_protocol
 from .environment import environment
 from .load import Loaded, check
 from .overrides import apply_overrides
-from .problems import suggest
 from .references import resolve_references
 from .solvers import SimpleSolver, ToolCallingSolverConfig
 from .tree import KeyPath, Node, from_plain, set_at, step

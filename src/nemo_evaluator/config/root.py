@@ -8,13 +8,14 @@ from typing import Any
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from ..errors import suggest
 from .base import ConfigRecord
 from .benchmark import BenchmarkConfig
 from .budget import BudgetConfig
 from .checks import cross_checks
 from .cluster import Cluster, LocalCluster
 from .output import OutputConfig
-from .problems import Problem, format_path, suggest
+from .problems import Problem, format_path
 from .sandboxes import AnySandbox, NoSandbox, Sandbox
 from .scoring import ScoringConfig
 from .services import ApiService, ManagedModelFields, ModelFields, Service, SimulatedService

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import suggest
 from .cluster import SlurmCluster, walltime_seconds
-from .problems import Problem, suggest
+from .problems import Problem
 from .services import DynamoService, ManagedModelFields
 from .tree import KeyPath
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from ..config.problems import suggest
-from ..errors import ConfigError, NelError
+from ..errors import ConfigError, NelError, suggest
 from ..sandboxes.contract import SandboxSpec
 from ..scoring.packages import deciding
 from ..types import Json, Problem, Score, Solution

@@ -5,21 +5,17 @@ Listing names imports nothing; a benchmark is imported when it is asked for.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ..aliases import attributes
 from ..errors import ConfigError
-from ..plugins import installed
+from ..kinds import BENCHMARKS, SCHEMES
+from ..plugins import loading, module_name, module_of_file
 from .contract import Environment
 from .define import DEFINED, Definition, defined
 from .defined import DefinedEnvironment
@@ -27,8 +23,7 @@ from .subclass import REGISTERED, EvalEnvironment, construct
 from .tables import is_table, table_benchmark
 from .templates import Style
 
-GROUP = "nemo_evaluator.benchmarks"
-SCHEMES = {
+PLANNED_SCHEMES = {
     "lm-eval": "lm-eval://TASK, tasks of lm-evaluation-harness",
     "skills": "skills://NAME, benchmarks of NeMo Skills",
     "vlmevalkit": "vlmevalkit://DATASET, benchmarks of VLMEvalKit",
@@ -46,36 +41,19 @@ PLANNED = {
     "terminal-bench-v1": "agents in containers",
 }
 """Benchmarks of the known system that this version does not have → what they wait for."""
-BUILT_IN = {
-    "drop": "reading comprehension with arithmetic, 3-shot; official EM and F1",
-    "gpqa": "graduate-level science, multiple choice (diamond)",
-    "gsm8k": "grade-school mathematics, exact number",
-    "healthbench": "medical conversations, graded by physicians' rubrics; needs a judge",
-    "humaneval": "164 Python functions to complete; the official tests, in a sandbox",
-    "math500": "competition mathematics, equality by mathematics",
-    "mgsm": "grade-school mathematics in eleven languages",
-    "mmlu": "57 subjects, multiple choice",
-    "mmlu_pro": "harder MMLU with up to ten options",
-    "sample": "120 mixed problems of our own, for trying things out",
-    "simpleqa": "short factual questions: correct, incorrect or not attempted; needs a judge",
-    "triviaqa": "trivia without context; official EM and F1 over aliases",
-    "xstest": "refusals of safe and of unsafe prompts; needs a judge, or grader: string",
-}
-"""Name → one line; the module is ``nemo_evaluator.benchmarks.<name>``."""
-
+NEEDS_OF_A_SCHEME = "it needs to be a function of (uri, params) that gives a list of environments"
 Found = Definition | type[EvalEnvironment]
 
 
 def list_benchmarks() -> list[tuple[str, str]]:
     """Name and one line about each."""
-    return sorted([*benchmarks_from("builtin"), *benchmarks_from("installed")])
+    return sorted(BENCHMARKS.listed())
 
 
 def benchmarks_from(source: str) -> list[tuple[str, str]]:
     """Benchmarks of one source: ``builtin``, or ``installed`` with another package."""
-    if source == "builtin":
-        return sorted(BUILT_IN.items())
-    return sorted((entry.name, f"from {entry.value}") for entry in installed(GROUP))
+    ours = source == "builtin"
+    return [row for row in list_benchmarks() if (row[0] in BENCHMARKS.built_in) is ours]
 
 
 def resolve(
@@ -86,6 +64,11 @@ def resolve(
     template: str | None = None,
 ) -> list[Environment]:
     """The environments a name stands for (a file may define several). Raises ConfigError."""
+    if "://" in name:
+        for field, value in (("fewshot", fewshot), ("template", template)):
+            if value is not None:
+                raise ConfigError(f"{field} has no effect on this benchmark", where=name)
+        return _of_a_scheme(name, params)
     if is_table(name):
         return [open_found(table_benchmark(Path(name), params), {}, fewshot, template)]
     return [open_found(found, params, fewshot, template) for found in find(name)]
@@ -93,35 +76,33 @@ def resolve(
 
 def find(name: str) -> list[Found]:
     """What a name stands for: definitions and classes. Raises ConfigError."""
-    scheme, separator, _ = name.partition("://")
-    if separator:
-        if (plan := SCHEMES.get(scheme)) is not None:
-            raise _not_yet(name, plan)
-        raise ConfigError(
-            f"unknown scheme {scheme}://", where=name, hint="`nel list benchmarks` shows all"
-        )
     if match := re.fullmatch(r"(.+\.py)(?::(\w[\w.-]*))?", name):
         return benchmarks_of_file(Path(match[1]), match[2] or "")
-    if name in BUILT_IN:
-        return _in_module(import_module(f"nemo_evaluator.benchmarks.{name}"), name, name)
-    for entry in installed(GROUP, name):
-        return _as_found(_loaded(entry.load, name, entry.value), name)
-    if (own := REGISTERED.get(name) or defined(name)) is not None:
+    own = REGISTERED.get(name) or defined(name)
+    if own is not None and not BENCHMARKS.offers(name):
         return [own]
-    module, separator, attribute = name.partition(":")
-    if separator and module and attribute:
-        loaded = _loaded(lambda: getattr(import_module(module), attribute), name, name)
-        return _as_found(loaded, name)
+    if BENCHMARKS.has(name):
+        return _as_found(BENCHMARKS.load(name), name)
     if (plan := PLANNED.get(name.lower().replace("_", "-"), PLANNED.get(name.lower()))) is not None:
         raise _not_yet(name, plan)
-    known = [row[0] for row in list_benchmarks()]
-    close = get_close_matches(name.lower(), known, n=3, cutoff=0.6)
-    suggestion = f"did you mean {' or '.join(close)}? " if close else ""
-    raise ConfigError(
-        f"unknown benchmark {name!r}",
-        hint=f"{suggestion}`nel list benchmarks` shows all; "
-        "a file is given as ./my_bench.py or ./rows.csv",
-    )
+    raise BENCHMARKS.unknown(name)
+
+
+def _of_a_scheme(uri: str, params: Mapping[str, Any]) -> list[Environment]:
+    """The environments that a scheme has for ``scheme://...``. Raises ConfigError."""
+    scheme = uri.partition("://")[0]
+    if not SCHEMES.has(scheme):
+        if (plan := PLANNED_SCHEMES.get(scheme)) is not None:
+            raise _not_yet(uri, plan)
+        raise ConfigError(f"unknown scheme {scheme}://", where=uri, hint=SCHEMES.hint(scheme))
+    opens = SCHEMES.load(scheme)
+    if not callable(opens):
+        raise SCHEMES.wrong(scheme, NEEDS_OF_A_SCHEME)
+    with SCHEMES.foreign(scheme):
+        found = list(opens(uri, params))
+    if not found or not all(isinstance(one, Environment) for one in found):
+        raise SCHEMES.wrong(scheme, NEEDS_OF_A_SCHEME)
+    return found
 
 
 def _not_yet(name: str, plan: str) -> ConfigError:
@@ -132,20 +113,9 @@ def benchmarks_of_file(path: Path, attribute: str = "") -> list[Found]:
     """The benchmarks a file defines, or the one of a given name. Raises ConfigError."""
     if not path.is_file():
         raise ConfigError("there is no such file", where=str(path))
-    module_name = f"nel_benchmark_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    DEFINED.pop(module_name, None)
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)  # a file beside it wins while it loads, ...
-    try:
-        _loaded(lambda: spec.loader.exec_module(module), path.name, str(path))
-    finally:
-        sys.path.remove(folder)
-        if folder not in sys.path:
-            sys.path.append(folder)  # ... and can be imported by a scorer later, shadowing nothing
+    DEFINED.pop(module_name(path), None)
+    with loading(path.name, str(path)):
+        module = module_of_file(path)
     return _in_module(module, attribute, str(path))
 
 
@@ -190,30 +160,6 @@ def _as_found(value: Any, name: str) -> list[Found]:
     if isinstance(value, type) and issubclass(value, EvalEnvironment):
         return [value]
     raise ConfigError(f"is not a benchmark but a {type(value).__name__}", where=name)
-
-
-def _loaded(load: Any, name: str, where: str) -> Any:
-    try:
-        return load()
-    except ConfigError:
-        raise
-    except Exception as error:
-        line = _line_in(error, where)
-        raise ConfigError(
-            f"the benchmark cannot be loaded: {type(error).__name__}: {error}",
-            where=f"{where}:{line}" if line else where,
-        ) from error
-
-
-def _line_in(error: BaseException, path: str) -> int | None:
-    if isinstance(error, SyntaxError):
-        return error.lineno
-    line, frame = None, error.__traceback__
-    while frame is not None:
-        if Path(frame.tb_frame.f_code.co_filename).name == Path(path).name:
-            line = frame.tb_lineno
-        frame = frame.tb_next
-    return line
 
 
 def open_found(

@@ -15,7 +15,8 @@ from string import ascii_uppercase
 from typing import Any, NamedTuple
 
 from ..errors import ConfigError
-from ..scoring.primitives import PRIMITIVES
+from ..kinds import SCORERS
+from ..scoring.primitives import find_scorer
 from .define import Definition
 from .params import check_params
 from .rows import Row, read_file
@@ -66,7 +67,7 @@ def table_benchmark(path: Path, params: Mapping[str, Any]) -> Definition:
         name=path.stem,
         dataset=path.resolve(),
         prompt=columns.prompt,
-        scorer=PRIMITIVES[columns.scorer],
+        scorer=find_scorer(columns.scorer),
         prepare_row=partial(_prepared, columns),
         category_field=columns.category,
         given=dict(params),
@@ -109,11 +110,11 @@ def _columns(path: Path, rows: Sequence[Row], given: _Given) -> Columns:
     category = given.category_field or _first(names, CATEGORY)
     if category is not None:
         _named(path, names, category, (), "category")
-    if given.scorer is not None and given.scorer not in PRIMITIVES:
+    if given.scorer is not None and not SCORERS.has(given.scorer):
         raise ConfigError(
             f"there is no scorer {given.scorer!r}",
             where=str(path),
-            hint=f"one of {', '.join(sorted(PRIMITIVES))}",
+            hint=SCORERS.hint(given.scorer),
         )
     if options:
         kind, asked = "multichoice_regex", ASK_OPTION

@@ -83,13 +83,9 @@ def _scorers(scoring: ScoringConfig) -> dict[str, Scorer]:
     names = [metric.name for metric in scoring.metrics if isinstance(metric, ScorerMetric)]
     if not names:
         return {}
-    from ..scoring.primitives import PRIMITIVES
+    from ..scoring.primitives import find_scorer
 
-    for name in names:
-        if name not in PRIMITIVES:
-            known = ", ".join(sorted(PRIMITIVES))
-            raise ConfigError(f"unknown scorer {name!r}", where="scoring.metrics", hint=known)
-    return {name: PRIMITIVES[name] for name in names}
+    return {name: find_scorer(name) for name in names}
 
 
 class WithMetrics(Decorated):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from ..errors import ConfigError
 from ..files.writing import replace_file
+from ..kinds import REPORTS
 from ..results.summary import RunSummary
 from . import data, markdown
 from .overview import document
@@ -15,24 +17,35 @@ from .sources import run_sources
 from .view import Report, build_report
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A report format."""
+@runtime_checkable
+class ReportFormat(Protocol):
+    """A way to write a report. A plug-in is an object, or a class of one, with these two."""
 
     suffix: str
-    about: str
+    """The report is the file ``report.<suffix>``."""
+
+    @property
+    def render(self) -> Callable[[Report], str]:
+        """The text of a report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A built-in format."""
+
+    suffix: str
     render: Callable[[Report], str]
 
 
 def render(report: Report, name: str) -> str:
     """The report in one format. Raises ConfigError for an unknown one."""
-    return _format(name).render(report)
+    return open_format(name).render(report)
 
 
 def write_reports(run: RunSummary, directory: Path, names: Sequence[str]) -> list[Path]:
     """Write ``report.<suffix>`` for each format, from the bundles of the run in a directory; none
     if nothing was begun. Raises ConfigError for an unknown format."""
-    formats = [_format(name) for name in names]
+    formats = [open_format(name) for name in names]
     if not formats or not run.benchmarks:
         return []
     report = build_report(tuple(run_sources(directory)))
@@ -40,8 +53,9 @@ def write_reports(run: RunSummary, directory: Path, names: Sequence[str]) -> lis
 
 
 def write_all(report: Report, directory: Path) -> list[Path]:
-    """Write ``report.<suffix>`` in every format. Raises ConfigError if it cannot be written."""
-    return [_written(report, directory, chosen) for chosen in FORMATS.values()]
+    """Write ``report.<suffix>`` in every built-in format. Raises ConfigError if it cannot be
+    written."""
+    return [_written(report, directory, open_format(name)) for name in REPORTS.built_in]
 
 
 def save(text: str, path: Path) -> None:
@@ -57,11 +71,6 @@ def save(text: str, path: Path) -> None:
         raise ConfigError(f"cannot be written: {error.strerror}", where=str(path)) from None
 
 
-def list_formats() -> list[tuple[str, str]]:
-    """Name and one line about each format."""
-    return [(name, chosen.about) for name, chosen in FORMATS.items()]
-
-
 def to_markdown(report: Report) -> str:
     """For reading and for merge requests."""
     return markdown.to_markdown(document(report))
@@ -74,24 +83,24 @@ def to_html(report: Report) -> str:
     return page(document(report))
 
 
-FORMATS: dict[str, Format] = {
-    "markdown": Format("md", "tables for reading and for merge requests", to_markdown),
-    "html": Format("html", "one self-contained page with plots", to_html),
-    "json": Format("json", "everything as data", data.to_json),
-    "csv": Format("csv", "one line per benchmark", data.to_csv),
-    "latex": Format("tex", "a booktabs table", data.to_latex),
-}
+MARKDOWN = Format("md", to_markdown)
+HTML = Format("html", to_html)
+JSON = Format("json", data.to_json)
+CSV = Format("csv", data.to_csv)
+LATEX = Format("tex", data.to_latex)
 
 
-def _written(report: Report, directory: Path, chosen: Format) -> Path:
+def open_format(name: str) -> ReportFormat:
+    """The format of a name. Raises ConfigError."""
+    found = REPORTS.load(name)
+    if isinstance(found, type):
+        found = REPORTS.open(name, {})
+    if not isinstance(found, ReportFormat):
+        raise REPORTS.wrong(name, "it needs a suffix and render(report), which gives the text")
+    return found
+
+
+def _written(report: Report, directory: Path, chosen: ReportFormat) -> Path:
     path = directory / f"report.{chosen.suffix}"
     save(chosen.render(report), path)
     return path
-
-
-def _format(name: str) -> Format:
-    if name not in FORMATS:
-        raise ConfigError(
-            f"there is no report format {name!r}", hint=f"one of {', '.join(FORMATS)}"
-        )
-    return FORMATS[name]

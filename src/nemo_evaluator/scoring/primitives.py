@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from ..kinds import SCORERS
 from ..types import Extraction
 from . import numbers
 from .drop import Answer, best_em_and_f1
@@ -29,13 +30,7 @@ from .extract import (
 from .extract import answer_line as find_answer_line
 from .folding import folded, readable
 from .input import ScorerInput
-from .instructions.ifeval import ifeval
-from .measures import bleu, chrf, edit_distance, f1, rouge_l
-from .multichoice import multichoice_regex
-from .numeric import numeric_match
-from .patterns import includes, regex
 from .reasoning import Visible, visible
-from .structured import json_match, json_schema
 from .targets import impossible, no_value
 from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
 from .verdict import (
@@ -363,29 +358,15 @@ LONG = 50_000
 """Characters of a response that a coroutine does not read itself."""
 Scorer = Callable[..., Verdict]
 PRIMITIVES: Mapping[str, Scorer] = {
-    "answer_line": answer_line,
-    "bleu": bleu,
-    "chrf": chrf,
-    "drop_match": drop_match,
-    "edit_distance": edit_distance,
-    "exact_match": exact_match,
-    "f1": f1,
-    "fuzzy_match": fuzzy_match,
-    "ifeval": ifeval,
-    "includes": includes,
-    "json_match": json_match,
-    "json_schema": json_schema,
-    "math_match": math_match,
-    "mcq_extract": multichoice_regex,
-    "multichoice_regex": multichoice_regex,
-    "numeric_match": numeric_match,
-    "regex": regex,
-    "rouge_l": rouge_l,
-    "trivia_match": trivia_match,
+    name: cast(Scorer, SCORERS.load(name)) for name in SCORERS.built_in
 }
-"""Scorers by their name in ``scoring.metrics``; ``mcq_extract`` is ``multichoice_regex``."""
+"""The built-in scorers by name."""
 
 
-def list_scorers() -> list[tuple[str, str]]:
-    """Name and one-line description of each scorer."""
-    return [(name, (f.__doc__ or "").partition("\n")[0]) for name, f in sorted(PRIMITIVES.items())]
+def find_scorer(name: str) -> Scorer:
+    """A scorer by name: a primitive, of an installed package, or one's own. Raises ConfigError."""
+    found = SCORERS.load(name)
+    scorer = getattr(found, "scorer", found)  # of one that @benchmark or @scorer made
+    if not callable(scorer):
+        raise SCORERS.wrong(name, "it needs to be a function of a ScorerInput")
+    return cast(Scorer, scorer)

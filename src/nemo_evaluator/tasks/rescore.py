@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -34,6 +32,7 @@ from ..errors import ConfigError
 from ..executors.ending import Terms, ending_of
 from ..files.writing import replace_file
 from ..judging.opening import services_of
+from ..plugins import loading, object_at
 from ..reports.render import write_reports
 from ..results.derive import publish, rows_of, summarise
 from ..results.files import write_json
@@ -48,6 +47,7 @@ from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
 
 AGAIN = "resume the run they are from, or fix what failed, and rescore it again"
+HOW = "give module:function or file.py:function"
 NOT_SET = "not-needed"
 """Stands for variables that are not set."""
 
@@ -277,20 +277,12 @@ def _free(directory: Path, output: Path | None) -> Path:
 
 def _function(name: str) -> Callable[..., Any]:
     """The scorer. Raises ConfigError."""
-    where, _, attribute = name.rpartition(":")
-    try:
-        if where.endswith(".py"):
-            spec = spec_from_file_location("nel_rescorer", where)
-            assert spec is not None and spec.loader is not None
-            module = module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = import_module(where)
-        function: Callable[..., Any] = getattr(module, attribute)
-    except Exception as error:  # foreign code
-        hint = "give module:function or file.py:function"
-        what = f"cannot be loaded: {type(error).__name__}: {error}"
-        raise ConfigError(what, where=f"--scorer {name}", hint=hint) from error
+    where = f"--scorer {name}"
+    if ":" not in name:
+        raise ConfigError("names no function", where=where, hint=HOW)
+    with loading(where, name):
+        found = object_at(name)
+    function = getattr(found, "scorer", found)
     if not callable(function):
-        raise ConfigError("is not a function", where=f"--scorer {name}")
-    return getattr(function, "scorer", function)
+        raise ConfigError("is not a function", where=where, hint=HOW)
+    return cast("Callable[..., Any]", function)

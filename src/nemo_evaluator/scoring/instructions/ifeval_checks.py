@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 from .languages import language_of
 from .prose import sentences, shouted, words
-from .registry import instruction
 
 _PARAGRAPH_MARK = re.compile(r"\s?\*\*\*\s?")
 _BULLET = re.compile(r"^[^\S\n]*(?:\*[^*]|-)", re.MULTILINE)
@@ -33,44 +32,37 @@ def _compares(count: int, relation: str, bound: float) -> bool:
     return count < bound if relation == "less than" else count >= bound
 
 
-@instruction("keywords:existence")
 def has_keywords(response: str, keywords: Sequence[str]) -> bool:
     """Every keyword occurs, also within words."""
     return all(re.search(keyword, response, re.IGNORECASE) for keyword in keywords)
 
 
-@instruction("keywords:frequency")
 def keyword_frequency(response: str, keyword: str, frequency: int, relation: str) -> bool:
     """A keyword occurs so often."""
     return _compares(len(re.findall(keyword, response, re.IGNORECASE)), relation, frequency)
 
 
-@instruction("keywords:forbidden_words")
 def no_forbidden_words(response: str, forbidden_words: Sequence[str]) -> bool:
     """None of the words occurs as a whole word."""
     return not any(re.search(rf"\b{word}\b", response, re.IGNORECASE) for word in forbidden_words)
 
 
-@instruction("keywords:letter_frequency")
 def letter_frequency(response: str, letter: str, let_frequency: int, let_relation: str) -> bool:
     """A letter occurs so often, in either case."""
     return _compares(response.lower().count(letter.lower()), let_relation, let_frequency)
 
 
-@instruction("language:response_language")
 def in_language(response: str, language: str) -> bool:
     """The response is in a language; one that shows no language at all passes."""
     found = language_of(response)
     return found is None or found == language
 
 
-@instruction("length_constraints:number_sentences")
 def sentence_count(response: str, num_sentences: int, relation: str) -> bool:
     """The response has the given number of sentences."""
     return _compares(sentences(response), relation, num_sentences)
 
 
-@instruction("length_constraints:number_paragraphs")
 def paragraph_count(response: str, num_paragraphs: int) -> bool:
     """The response has the given number of paragraphs between ``***`` marks, none of them empty."""
     parts = _PARAGRAPH_MARK.split(response)
@@ -79,13 +71,11 @@ def paragraph_count(response: str, num_paragraphs: int) -> bool:
     return sum(1 for part in parts if part.strip()) == num_paragraphs
 
 
-@instruction("length_constraints:number_words")
 def word_count(response: str, num_words: int, relation: str) -> bool:
     """The response has the given number of words."""
     return _compares(len(words(response)), relation, num_words)
 
 
-@instruction("length_constraints:nth_paragraph_first_word")
 def nth_paragraph_first_word(
     response: str, num_paragraphs: int, nth_paragraph: int, first_word: str
 ) -> bool:
@@ -100,7 +90,6 @@ def nth_paragraph_first_word(
     return count == num_paragraphs and word == first_word.lower()
 
 
-@instruction("detectable_content:number_placeholders")
 def placeholder_count(response: str, num_placeholders: int) -> bool:
     """At least so many ``[placeholders]``."""
     return sum(map(_placeholders, response.split("\n"))) >= num_placeholders
@@ -113,7 +102,6 @@ def _placeholders(line: str) -> int:
     return count
 
 
-@instruction("detectable_content:postscript")
 def has_postscript(response: str, postscript_marker: str) -> bool:
     """A postscript that begins with the marker."""
     pattern = _POSTSCRIPTS.get(postscript_marker)
@@ -122,33 +110,28 @@ def has_postscript(response: str, postscript_marker: str) -> bool:
     return pattern.search(response.lower()) is not None
 
 
-@instruction("detectable_format:number_bullet_lists")
 def bullet_count(response: str, num_bullets: int) -> bool:
     """Exactly so many bullet points."""
     return len(_BULLET.findall(response)) == num_bullets
 
 
-@instruction("detectable_format:constrained_response")
 def constrained_response(response: str) -> bool:
     """One of the three answers allowed."""
     return any(answer in response for answer in _ANSWERS)
 
 
-@instruction("detectable_format:number_highlighted_sections")
 def highlight_count(response: str, num_highlights: int) -> bool:
     """At least so many ``*highlighted*`` stretches."""
     found = _EMPHASIS.findall(response) + _STRONG.findall(response)
     return sum(1 for part in found if part.strip("*").strip()) >= num_highlights
 
 
-@instruction("detectable_format:multiple_sections")
 def section_count(response: str, section_spliter: str, num_sections: int) -> bool:
     """At least so many sections, each headed by the word and a number."""
     mark = re.compile(rf"\s?{section_spliter.strip()}\s?\d+\s?")
     return len(mark.findall(response)) >= num_sections
 
 
-@instruction("detectable_format:json_format")
 def is_json(response: str) -> bool:
     """The whole response is JSON, in a fence or without."""
     text = response.strip()
@@ -161,7 +144,6 @@ def is_json(response: str) -> bool:
     return True
 
 
-@instruction("detectable_format:title")
 def has_title(response: str) -> bool:
     """A title in ``<<double angular brackets>>``."""
     return any(map(_titled, response.split("\n")))
@@ -172,7 +154,6 @@ def _titled(line: str) -> bool:
     return 0 <= start < stop and bool(line[start:stop].strip("<>").strip())
 
 
-@instruction("combination:two_responses")
 def two_responses(response: str) -> bool:
     """Two different answers, six asterisks between them."""
     parts = response.split("******")
@@ -182,44 +163,37 @@ def two_responses(response: str) -> bool:
     return len(answers) == 2 and answers[0] != answers[1]
 
 
-@instruction("combination:repeat_prompt")
 def repeats_prompt(response: str, prompt_to_repeat: str) -> bool:
     """The response begins with the request itself."""
     return response.strip().lower().startswith(prompt_to_repeat.strip().lower())
 
 
-@instruction("startend:end_checker")
 def ends_with(response: str, end_phrase: str) -> bool:
     """The response ends with a phrase and nothing after it."""
     return response.strip().strip('"').lower().endswith(end_phrase.strip().lower())
 
 
-@instruction("startend:quotation")
 def in_quotation_marks(response: str) -> bool:
     """The whole response in double quotation marks."""
     text = response.strip()
     return len(text) > 1 and text[0] == '"' and text[-1] == '"'
 
 
-@instruction("change_case:capital_word_frequency")
 def shouted_count(response: str, capital_frequency: int, capital_relation: str) -> bool:
     """The response has the given number of words in capitals."""
     return _compares(shouted(response), capital_relation, capital_frequency)
 
 
-@instruction("change_case:english_capital")
 def all_capitals(response: str) -> bool:
     """English, in capitals only."""
     return response.isupper() and in_language(response, "en")
 
 
-@instruction("change_case:english_lowercase")
 def all_lowercase(response: str) -> bool:
     """English, in lower case only."""
     return response.islower() and in_language(response, "en")
 
 
-@instruction("punctuation:no_comma")
 def no_comma(response: str) -> bool:
     """The response contains no comma."""
     return "," not in response

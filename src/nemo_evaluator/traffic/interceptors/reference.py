@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ...config.base import ConfigRecord
 from ...config.schema import table
-from . import BUILT_IN
+from ...kinds import INTERCEPTORS
 
 EXAMPLES = {
     "endpoint": "max_retries: 3\nrequest_timeout: 600\nretry_on_status: [429, 503]",
@@ -64,15 +63,14 @@ def example(name: str) -> str:
 
 def page() -> str:
     """The whole page, as Markdown."""
-    return "\n".join([INTRODUCTION, *(_section(name) for name in sorted(BUILT_IN))])
+    return "\n".join([INTRODUCTION, *(_section(name) for name in sorted(INTERCEPTORS.built_in))])
 
 
 def _section(name: str) -> str:
-    where, _ = BUILT_IN[name]
-    module_name, _, attribute = where.partition(":")
-    module = import_module(f"{__package__}.{module_name}")
-    kind = getattr(module, attribute)
-    text = inspect.getdoc(kind if module_name == "recording" else module) or ""
+    kind = INTERCEPTORS.load(name)
+    module = inspect.getmodule(kind)
+    several = module is not None and module.__name__.endswith(".recording")
+    text = inspect.getdoc(kind if several else module) or ""
     parts = [f"## {name}", text.replace("``", "`"), f"```yaml\n{example(name)}```"]
     options = getattr(kind, "Options", None)
     if options is not None and options.model_fields:
