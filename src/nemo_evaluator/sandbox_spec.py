@@ -11,7 +11,9 @@ from typing import Literal
 
 import msgspec
 
-Network = Literal["none", "bridge", "host"]
+Network = Literal["none", "door", "bridge", "host"]
+"""What a sandbox reaches: nothing; our HTTP door and nothing else; what the engine's containers
+reach; what this machine reaches."""
 
 UNPRIVILEGED = 65534
 

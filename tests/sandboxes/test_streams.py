@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo_evaluator.sandboxes.finishing import finish
-from nemo_evaluator.sandboxes.streams import CHUNK, PAUSE, Kept
+from nemo_evaluator.sandboxes.streams import CHUNK, PAUSE, Flow, Kept
 
 
 @given(st.lists(st.binary(max_size=30), max_size=10), st.integers(0, 100))
@@ -63,3 +63,31 @@ async def test_finish_passes_errors_on() -> None:
 
     with pytest.raises(ZeroDivisionError):
         await finish(work())
+
+
+@given(st.lists(st.binary(max_size=30), max_size=10), st.integers(0, 100))
+def test_of_what_runs_on_the_end_is_kept(chunks: list[bytes], limit: int) -> None:
+    async def flow() -> tuple[str, bytes]:
+        flow = Flow(limit)
+        for chunk in chunks:
+            await flow.take(chunk)
+        flow.end()
+        return flow.text, b"".join([chunk async for chunk in flow])
+
+    (text, followed), whole = asyncio.run(flow()), b"".join(chunks)
+    end = whole[max(0, len(whole) - limit) :]
+    assert followed == end and text == end.decode("utf-8", "replace")
+
+
+async def test_all_who_follow_see_everything() -> None:
+    flow = Flow(1000)
+
+    async def follow() -> bytes:
+        return b"".join([chunk async for chunk in flow])
+
+    followers = [asyncio.create_task(follow()) for _ in range(3)]
+    for n in range(5):
+        await flow.take(b"%d" % n)
+        await asyncio.sleep(0)
+    flow.end()
+    assert await asyncio.gather(*followers) == [b"01234"] * 3

@@ -3,7 +3,8 @@
 The *holder* owns the files, in a mount namespace with one size-limited tmpfs (``/box``), and a
 pid namespace that the kernel ends with it; it waits for its owner and dies with it. No untrusted
 program runs there: every command runs in a second, inner bubblewrap entered from it, with
-namespaces of its own for processes, network, ipc, host name and users. The inner one sees the
+namespaces of its own for processes, ipc, host name and users; the network is the holder's, which
+has a loopback and nothing else unless the host's was asked for. The inner one sees the
 programs of the host (/usr, read-only), a synthetic /etc, and its parts of the box: the working
 directory, /tmp and /dev/shm. Nothing else can be written: / and /dev are remounted read-only.
 """
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import ConfigError
 from .contract import Limits, SandboxSpec
@@ -51,6 +53,23 @@ exit $code
 mark it was killed from outside: by a person, or because the machine had no memory left."""
 
 
+class Inner(NamedTuple):
+    """A command on its way into a sandbox."""
+
+    words: list[str]
+    fds: list[int]
+    """What it inherits."""
+    status: int
+    """bubblewrap's account of it."""
+    mark: int
+    """Written to when it ends by itself."""
+
+    def close(self) -> None:
+        """Close the files."""
+        for fd in self.fds:
+            os.close(fd)
+
+
 def check(spec: SandboxSpec) -> None:
     """Raise ConfigError for what has no meaning without a container."""
     if spec.image is not None:
@@ -59,7 +78,7 @@ def check(spec: SandboxSpec) -> None:
             hint="use `sandbox: {type: docker}`",
         )
     if spec.network == "bridge":
-        raise ConfigError("the local sandbox has no bridge network", hint="use none or host")
+        raise ConfigError("the local sandbox has no bridge network", hint="use none, door or host")
     if not spec.read_only:
         raise ConfigError(
             "the local sandbox cannot make the whole file system writable",
@@ -77,6 +96,7 @@ def holder_options(spec: SandboxSpec) -> list[str]:
     etc = _ETC + (_ETC_NETWORK if spec.network == "host" else ())
     return [
         *("--unshare-user", "--uid", "0", "--gid", "0", "--unshare-pid"),
+        *(() if spec.network == "host" else ("--unshare-net",)),
         *("--die-with-parent", "--new-session"),
         *("--cap-add", "CAP_SYS_ADMIN", "--clearenv", "--setenv", "PATH", _path()),
         *_programs(),
@@ -108,16 +128,17 @@ def _box_path(path: str, cwd: str) -> str:
 
 
 def inner_options(
-    spec: SandboxSpec, cwd: str, env: Mapping[str, str], flags: frozenset[str]
+    spec: SandboxSpec, cwd: str, env: Mapping[str, str], flags: frozenset[str], user_id: int
 ) -> list[str]:
-    """Options of the inner bubblewrap. ``flags``: what this bubblewrap knows."""
+    """Options of the inner bubblewrap. ``flags``: what this bubblewrap knows.
+
+    It shares the network of the holder: all commands of a sandbox are on one loopback.
+    """
     options = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
-    options.append("--as-pid-1")
-    if spec.network == "host":
-        options.append("--share-net")
+    options += ["--as-pid-1", "--share-net"]
     if "--disable-userns" in flags:
         options.append("--disable-userns")
-    user = str(spec.user)
+    user = str(user_id)
     return [
         *options,
         *("--uid", user, "--gid", user, "--cap-drop", "ALL", "--hostname", "sandbox"),

@@ -1,19 +1,21 @@
 """What all sandboxes share once an engine can run one command: results, limits and transfers.
 
-An engine says how a command runs (`_run`) and whether memory was its end (`_starved`); the rest of
-the contract follows from these two.
+An engine says how a command runs (`_run`) or runs on (`_start`), how all of them end, and whether
+memory was the end of one (`_starved`); the rest of the contract follows.
 """
 
 from __future__ import annotations
 
+import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..errors import ConfigError
 from . import transfer
-from .contract import MAX_TRANSFER, Command, ExecResult, SandboxLost, SandboxSpec
+from .contract import MAX_TRANSFER, Command, ExecResult, Process, SandboxLost, SandboxSpec
 from .streams import Kept
 
 _ARGUMENT = 1 << 17
@@ -29,24 +31,51 @@ class Job:
     timeout: float
     out: Kept
     err: Kept
+    user: int
     cwd: str = ""
     """Relative to the working directory of the sandbox, or absolute."""
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command that is to run on in the background."""
+
+    argv: list[str]
+    user: int
+    cwd: str
+    env: Mapping[str, str]
+    seconds: float
+    """How long it may live."""
+    tty: bool
+
+
 class CommandSandbox(ABC):
-    """A `Sandbox` over an engine that runs one command at a time."""
+    """A `Sandbox` over an engine that runs one command at a time, and others beside it."""
 
     engine: str
 
     def __init__(self, spec: SandboxSpec) -> None:
         self.spec = spec
+        self.user = spec.user
         self._ends = time.monotonic() + spec.limits.lifetime
 
     @abstractmethod
     async def _run(self, job: Job) -> int | None:
         """Exit code of a command; None when it had to be ended, its time being over."""
+
+    @abstractmethod
+    async def _start(self, launch: Launch) -> Process:
+        """Start a command that runs on."""
+
+    @abstractmethod
+    async def end_processes(self) -> None:
+        """See `Sandbox.end_processes`."""
+
+    @abstractmethod
+    async def listen(self) -> socket.socket:
+        """See `Sandbox.listen`."""
 
     @abstractmethod
     async def _starved(self, code: int | None) -> bool:
@@ -55,6 +84,21 @@ class CommandSandbox(ABC):
     @abstractmethod
     async def close(self) -> None:
         """See `Sandbox.close`."""
+
+    @property
+    def _left(self) -> float:
+        """Seconds of the lifetime that are left."""
+        return max(0.0, self._ends - time.monotonic())
+
+    def _allowed(self, user: int | None) -> int:
+        """Who runs a command. Root is only where the spec says so: it could end the sandbox."""
+        wanted = self.user if user is None else user
+        if wanted == 0 and 0 not in (self.spec.user, self.spec.verify_user):
+            raise ConfigError(
+                "root runs no commands in this sandbox",
+                hint="set user: 0 (or verify_user: 0) in its SandboxSpec",
+            )
+        return wanted
 
     def _lost(self, why: str) -> SandboxLost:
         return SandboxLost(why, peer=self.engine)
@@ -68,6 +112,7 @@ class CommandSandbox(ABC):
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         output_bytes: int | None = None,
+        user: int | None = None,
     ) -> ExecResult:
         """See `Sandbox.exec`."""
         limits = self.spec.limits
@@ -75,9 +120,10 @@ class CommandSandbox(ABC):
         kept = limits.output_bytes if output_bytes is None else output_bytes
         job = Job(
             argv=_argv(command),
-            timeout=max(0.0, min(wanted, self._ends - time.monotonic())),
+            timeout=min(wanted, self._left),
             out=Kept(kept),
             err=Kept(kept),
+            user=self._allowed(user),
             cwd=cwd or "",
             env={**self.spec.env, **(env or {})},
             stdin=stdin,
@@ -94,6 +140,26 @@ class CommandSandbox(ABC):
             duration=time.monotonic() - begin,
             oom=await self._starved(code),
         )
+
+    async def start(
+        self,
+        command: Command,
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        user: int | None = None,
+        tty: bool = False,
+    ) -> Process:
+        """See `Sandbox.start`."""
+        launch = Launch(
+            argv=_argv(command),
+            user=self._allowed(user),
+            cwd=cwd or "",
+            env={**self.spec.env, **(env or {})},
+            seconds=self._left,
+            tty=tty,
+        )
+        return await self._start(launch)
 
     async def upload(self, path: str, data: bytes | Path) -> None:
         """See `Sandbox.upload`."""
@@ -116,7 +182,14 @@ class CommandSandbox(ABC):
     async def _trusted(
         self, argv: list[str], *, timeout: float, stdin: bytes | None, limit: int
     ) -> transfer.Output:
-        job = Job(argv=argv, timeout=timeout, out=Kept(limit), err=Kept(1 << 12), stdin=stdin)
+        job = Job(
+            argv=argv,
+            timeout=timeout,
+            out=Kept(limit),
+            err=Kept(1 << 12),
+            user=self.user,
+            stdin=stdin,
+        )
         if (code := await self._run(job)) is None:
             raise self._lost("a transfer did not end in time")
         return transfer.Output(code, bytes(job.out.data), job.out.truncated, job.err.text)

@@ -3,12 +3,14 @@
 A sandbox is a fresh, isolated place with a working directory, no network unless asked for, and
 hard limits. What the code inside does is always a *result* (`ExecResult`: an exit code, a
 time-out, an out-of-memory kill); only what the engine fails to do is an error, and that error is
-an `InfraError`, so that a broken sandbox never becomes a score. Nothing here runs anything.
+an `InfraError`, so that a broken sandbox never becomes a score. Nothing here runs anything;
+`nemo_evaluator.testing.sandboxes` checks that a backend keeps all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +26,8 @@ __all__ = [
     "ExecResult",
     "Limits",
     "Network",
+    "Output",
+    "Process",
     "Sandbox",
     "SandboxLost",
     "SandboxSpec",
@@ -41,8 +45,10 @@ class SandboxLost(InfraError):
 
     default_kind = Failure.SANDBOX
 
-    def __init__(self, message: str, *, peer: str | None = None) -> None:
-        super().__init__(message, phase=Phase.VERIFY, peer=peer)
+    def __init__(
+        self, message: str, *, peer: str | None = None, phase: Phase = Phase.VERIFY
+    ) -> None:
+        super().__init__(message, phase=phase, peer=peer)
 
 
 class ExecResult(Record, frozen=True, kw_only=True):
@@ -76,13 +82,55 @@ class ExecResult(Record, frozen=True, kw_only=True):
         return f"signal {self.exit_code - 128}" if 128 < self.exit_code <= 192 else None
 
 
+class Output(Protocol):
+    """What a running process prints. ``async for chunk in output`` follows it to its end; a reader
+    that is slower than the process misses what is no longer kept."""
+
+    @property
+    def text(self) -> str:
+        """The last ``output_bytes`` so far, as UTF-8 with replacement characters."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
+class Process(Protocol):
+    """A command that runs beside others. It ends with its sandbox at the latest."""
+
+    @property
+    def stdout(self) -> Output:
+        """What it prints."""
+
+    @property
+    def stderr(self) -> Output:
+        """Its complaints; empty where the process has a terminal, which has one stream."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet, as far as is known."""
+
+    async def write(self, data: bytes) -> None:
+        """Write to its standard input. BrokenPipeError if nobody reads there any more."""
+
+    async def close_stdin(self) -> None:
+        """End its standard input."""
+
+    async def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, as a shell reports it. TimeoutError when it still runs after that time."""
+
+    async def kill(self) -> None:
+        """End it with all it started; it is dead when this returns. Safe to call twice."""
+
+
 class Sandbox(Protocol):
-    """One isolated place. Files live until ``close``; processes die with the ``exec`` they came of.
+    """One isolated place. Files live until ``close``; processes die with the ``exec`` they came of,
+    those of ``start`` with ``kill``, ``end_processes`` or ``close``.
 
     Every method raises SandboxLost when the engine fails or the sandbox is gone.
     """
 
     spec: SandboxSpec
+    user: int
+    """Who runs the commands that name nobody else; at first the spec's."""
 
     async def exec(
         self,
@@ -93,13 +141,37 @@ class Sandbox(Protocol):
         env: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         output_bytes: int | None = None,
+        user: int | None = None,
     ) -> ExecResult:
         """Run a command to its end or to its time limit; nothing it started survives.
 
         ``env`` is added to the spec's. Without ``stdin`` the command reads an empty one. One
         argument may have 128 KiB (a limit of Linux; ValueError beyond): long programs go in as
-        ``stdin`` or as a file.
+        ``stdin`` or as a file. One ``exec`` at a time; processes of ``start`` run beside it.
         """
+
+    async def start(
+        self,
+        command: Command,
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        user: int | None = None,
+        tty: bool = False,
+    ) -> Process:
+        """Start a command that runs on in the background, at most for the sandbox's lifetime.
+
+        ``tty``: with a terminal as its standard input and output.
+        """
+
+    async def listen(self) -> socket.socket:
+        """A listening TCP socket on 127.0.0.1 *inside*, which this process serves: all that a
+        sandbox with ``network: door`` reaches. The caller closes it. ConfigError where this user
+        may not make one; not for ``network: host``, which reaches this process anyway.
+        """
+
+    async def end_processes(self) -> None:
+        """End every process inside, whoever started it. The files stay, and commands may follow."""
 
     async def upload(self, path: str, data: bytes | Path) -> None:
         """Write a file inside, making its folders. ValueError beyond `MAX_TRANSFER` bytes."""

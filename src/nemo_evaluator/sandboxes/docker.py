@@ -2,7 +2,8 @@
 
 The container is idle: its only process of its own is a ``sleep`` of the image, run by root
 without capabilities, so that untrusted programs (another user) can neither end it nor trace it,
-while ``kill -9 -1`` as their user ends all of them and nothing else. The sleep ends with the
+while ``kill -9 -1`` as their user ends all of them and nothing else; where processes of ``start``
+shall live on, they are spared by a variable of their environment. The sleep ends with the
 sandbox's lifetime and the container removes itself then, even if no process is left to ask for it.
 Nothing is used twice: the writable state (tmpfs) goes with the container, and starting one
 afresh costs as much as restarting an old one would.
@@ -14,21 +15,21 @@ import asyncio
 import contextlib
 import json
 import posixpath
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import ConfigError
 from ..types import Json
-from . import seccomp, transfer
-from .commands import CommandSandbox, Job
+from . import docker_kills, netns, seccomp, transfer
+from .commands import CommandSandbox, Job, Launch
 from .contract import SandboxLost, SandboxSpec
 from .docker_api import Attached, Engine, demultiplex
+from .docker_process import DockerProcess
 from .finishing import finish
 from .owner import LABEL, Owner, find_owner, this_process
 from .streams import Kept
 
-_KILL = "kill -9 -1 2>/dev/null"
-"""Ends every process of the user; the shell itself and init (pid 1) are exempt by POSIX."""
 _ANSWER = 5.0
 """Seconds a killed command gets to end before its container is killed."""
 _KILLED = 128 + 9
@@ -177,7 +178,11 @@ class DockerSandbox(CommandSandbox):
         super().__init__(spec)
         self.id = ""
         self._engine = engine
-        self._dirty = False
+        self._dirty: set[int] = set()
+        """Users whose commands may have left processes."""
+        self._background: set[DockerProcess] = set()
+        self._users = {self.user}
+        """Users who have run anything."""
         self._kills = 0
         self._gone: str | None = None
 
@@ -201,24 +206,117 @@ class DockerSandbox(CommandSandbox):
         if self.id:
             await _delete(self._engine, self.id)
             self.id = ""
+        for process in list(self._background):
+            await process.ended()
+
+    async def listen(self) -> socket.socket:
+        """See `Sandbox.listen`."""
+        if self.spec.network == "host":
+            raise ConfigError("a sandbox with `network: host` has no network of its own")
+        state = await self._engine.expect("GET", f"/containers/{self.id}/json")
+        pid = int(state["State"]["Pid"])
+        # With Docker Desktop, or an engine elsewhere, the pid is that of another machine.
+        if not pid or not await asyncio.to_thread(docker_kills.is_of_container, pid, self.id):
+            raise ConfigError(
+                "`network: door` needs a Docker engine whose processes run on this machine",
+                hint="run the evaluator where the engine runs, or use `sandbox: {type: local}`",
+            )
+        return await netns.listen_inside(pid, own_users=False, peer=self.engine)
+
+    async def end_processes(self) -> None:
+        """See `Sandbox.end_processes`."""
+        self._must_be_there()
+        for user in sorted(self._users):
+            code = await self._quietly(docker_kills.END, user, timeout=docker_kills.END_SECONDS)
+            if code != 0:
+                raise self._lost(f"processes of user {user} do not end")
+        self._dirty.clear()
+        for process in list(self._background):
+            await process.ended()
 
     async def _run(self, job: Job) -> int | None:
-        if self._gone is not None:
-            raise self._lost(f"the sandbox is gone: {self._gone}")
-        argv = ["sh", "-c", f'{_KILL}; exec "$@"', "sh", *job.argv] if self._dirty else job.argv
-        # Whatever ran last may have left processes.
-        self._dirty = True
-        number, attached = await self._start(argv, job)
+        self._must_be_there()
+        for user in self._dirty - {job.user}:
+            await self._quietly(self._sweep, user)
+        argv = job.argv
+        if job.user in self._dirty:
+            argv = ["sh", "-c", f'{self._sweep}; exec "$@"', "sh", *job.argv]
+        # Whatever runs last may leave processes.
+        self._dirty = {job.user}
+        self._users.add(job.user)
+        number, attached = await self._begin(argv, job)
         work = asyncio.create_task(_converse(attached, job))
         try:
-            in_time = await self._attend(work, number, job.timeout)
-            return await self._exit_code(number) if in_time else None
+            in_time = await self._attend(work, number, job)
+            return await self.exit_code(number) if in_time else None
         except asyncio.CancelledError:
             self._gone = "interrupted"
             raise
         finally:
             work.cancel()
             attached.writer.close()
+
+    async def _start(self, launch: Launch) -> DockerProcess:
+        self._must_be_there()
+        self._users.add(launch.user)
+        process = DockerProcess(self, self.spec.limits.output_bytes)
+        body = _exec(
+            self.spec, launch.argv, launch.user, launch.cwd, {**launch.env, **process.mark}
+        )
+        body |= {"AttachStdin": True, "Tty": launch.tty}
+        number, attached = await self._open(body, tty=launch.tty)
+        process.attach(number, attached, tty=launch.tty, seconds=launch.seconds)
+        self._background.add(process)
+        return process
+
+    def forget(self, process: DockerProcess) -> None:
+        """A process of ``start`` has ended."""
+        self._background.discard(process)
+
+    async def kill_marked(self, mark: str) -> None:
+        """End the processes that carry a mark in their environment."""
+        for user in sorted(self._users):
+            await self._quietly(docker_kills.MARKED, user, mark)
+
+    async def is_running(self, number: str) -> bool:
+        """Whether the command of an exec still runs."""
+        return bool((await self._engine.expect("GET", f"/exec/{number}/json"))["Running"])
+
+    async def exit_code(self, number: str) -> int:
+        """How an exec ended. SandboxLost if the container ended under it."""
+        end = time.monotonic() + _ANSWER
+        while await self.is_running(number) and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        state = await self._engine.expect("GET", f"/exec/{number}/json")
+        if (code := state.get("ExitCode")) is None:
+            raise self._lost("the container ended while a command was running")
+        return int(code)
+
+    def _must_be_there(self) -> None:
+        if self._gone is not None:
+            raise self._lost(f"the sandbox is gone: {self._gone}")
+
+    @property
+    def _sweep(self) -> str:
+        """The script that ends what commands have left, and nothing that shall run on."""
+        return docker_kills.UNMARKED if self._background else docker_kills.ALL
+
+    async def _quietly(
+        self, script: str, user: int, *words: str, timeout: float = docker_kills.SECONDS
+    ) -> int:
+        """The exit code of a script of ours."""
+        argv = ["sh", "-c", script, "sh", *words]
+        try:
+            async with asyncio.timeout(timeout):
+                number, attached = await self._open(_exec(self.spec, argv, user))
+                try:
+                    nothing = Kept(0)
+                    await demultiplex(attached.reader, nothing, nothing)
+                finally:
+                    attached.writer.close()
+                return await self.exit_code(number)
+        except TimeoutError:
+            raise self._lost("processes in the sandbox do not end") from None
 
     async def _starved(self, code: int | None) -> bool:
         """By the container's own cgroup, which counts over its whole life.
@@ -247,59 +345,62 @@ class DockerSandbox(CommandSandbox):
                 raise self._lost("the container ended while a command was running")
             await asyncio.sleep(0.1)
 
-    async def _start(self, argv: Sequence[str], job: Job | None = None) -> tuple[str, Attached]:
-        body = {
-            "Cmd": list(argv),
-            "User": f"{self.spec.user}:{self.spec.user}",
-            "WorkingDir": posixpath.join(self.spec.cwd, job.cwd if job else ""),
-            "Env": [f"{key}={value}" for key, value in job.env.items()] if job else [],
-            "AttachStdin": job is not None and job.stdin is not None,
-            "AttachStdout": True,
-            "AttachStderr": True,
-        }
+    async def _begin(self, argv: Sequence[str], job: Job) -> tuple[str, Attached]:
+        body = _exec(self.spec, argv, job.user, job.cwd, job.env)
+        return await self._open(body | {"AttachStdin": job.stdin is not None})
+
+    async def _open(self, body: dict[str, Json], *, tty: bool = False) -> tuple[str, Attached]:
+        """Start an exec: its number and its two directions."""
         number = (await self._engine.expect("POST", f"/containers/{self.id}/exec", body))["Id"]
-        start = {"Detach": False, "Tty": False}
+        start = {"Detach": False, "Tty": tty}
         return number, await self._engine.attach(f"/exec/{number}/start", start)
 
-    async def _attend(self, work: asyncio.Task[None], number: str, timeout: float) -> bool:
+    async def _attend(self, work: asyncio.Task[None], number: str, job: Job) -> bool:
         """See a command to its end; False when it had to be ended."""
-        end, patience = time.monotonic() + timeout, 0.2
+        end, patience = time.monotonic() + job.timeout, 0.2
         while not work.done():
             left = end - time.monotonic()
             if left <= 0:
-                await self._end(number)
+                await self._end(number, job.user)
                 await asyncio.wait({work}, timeout=0.1)
                 return False
             await asyncio.wait({work}, timeout=min(left, patience))
             patience = min(2 * patience, 2.0)
             # What it left running may hold its output open: the command itself has ended.
-            if not work.done() and not await self._running(number):
+            if not work.done() and not await self.is_running(number):
                 await asyncio.wait({work}, timeout=0.5)
                 return True
         return True
 
-    async def _end(self, number: str) -> None:
-        """End all untrusted processes; with the whole container if they do not."""
+    async def _end(self, number: str, user: int) -> None:
+        """End what a command runs; with the whole container if it does not end."""
         with contextlib.suppress(SandboxLost, TimeoutError):
             async with asyncio.timeout(_ANSWER):
-                _, attached = await self._start(["sh", "-c", _KILL])
-                nothing = Kept(0)
-                await demultiplex(attached.reader, nothing, nothing)
-                attached.writer.close()
-                while await self._running(number):  # noqa: ASYNC110
+                await self._quietly(self._sweep, user)
+                while await self.is_running(number):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 return
         self._gone = "its processes could only be killed together with the container"
         await self._engine.request("POST", f"/containers/{self.id}/kill")
 
-    async def _running(self, number: str) -> bool:
-        return bool((await self._engine.expect("GET", f"/exec/{number}/json"))["Running"])
 
-    async def _exit_code(self, number: str) -> int:
-        state = await self._engine.expect("GET", f"/exec/{number}/json")
-        if (code := state.get("ExitCode")) is None:
-            raise self._lost("the container ended while a command was running")
-        return int(code)
+def _exec(
+    spec: SandboxSpec,
+    argv: Sequence[str],
+    user: int,
+    cwd: str = "",
+    env: Mapping[str, str] | None = None,
+) -> dict[str, Json]:
+    """What the engine is told of one command."""
+    return {
+        "Cmd": list(argv),
+        "User": f"{user}:{user}",
+        "WorkingDir": posixpath.join(spec.cwd, cwd),
+        "Env": [f"{key}={value}" for key, value in (env or {}).items()],
+        "AttachStdin": False,
+        "AttachStdout": True,
+        "AttachStderr": True,
+    }
 
 
 async def _converse(attached: Attached, job: Job) -> None:
@@ -351,10 +452,11 @@ def _container(
         "NetworkDisabled": spec.network == "none",
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            "NetworkMode": spec.network,
+            # A door is a listener of ours in a network of nobody else.
+            "NetworkMode": "none" if spec.network == "door" else spec.network,
             "AutoRemove": True,
             # Root may signal the sleep too, unless that is pid 1 itself.
-            "Init": spec.user != 0,
+            "Init": 0 not in (spec.user, spec.verify_user),
             "ReadonlyRootfs": spec.read_only,
             "Tmpfs": _tmpfs(spec, volumes),
             "ShmSize": limits.disk_mb << 20,

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 from ..errors import ConfigError
 from ..types import Json
 from .contract import SandboxLost
-from .streams import CHUNK, Kept
+from .streams import CHUNK, Taker
 
 _VERSION = "v1.41"
 _HEADER = 8
@@ -138,7 +138,7 @@ class Engine:
         return Attached(reader, writer), status, headers
 
 
-async def demultiplex(reader: asyncio.StreamReader, out: Kept, err: Kept) -> None:
+async def demultiplex(reader: asyncio.StreamReader, out: Taker, err: Taker) -> None:
     """Take the output of a command without a terminal apart, to its end."""
     while True:
         try:

@@ -14,6 +14,7 @@ import itertools
 import os
 import posixpath
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -21,11 +22,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
-from . import bwrap, cgroups, processes, seccomp, transfer
-from .commands import CommandSandbox, Job
+from . import bwrap, cgroups, netns, processes, seccomp, transfer
+from .commands import CommandSandbox, Job, Launch
 from .contract import Limits, SandboxLost, SandboxSpec
 from .finishing import finish
+from .local_process import LocalProcess, open_terminal
 from .owner import Owner, this_process
+from .streams import Taker, drain
 
 _TOOLS = {
     "bwrap": "bubblewrap",
@@ -42,6 +45,7 @@ echo 1000 > /proc/self/oom_score_adj 2>/dev/null
 shift; exec "$@"
 """
 """Enters cgroups, offers itself first when memory runs out, and becomes the command."""
+_KILLED = 128 + 9
 _ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
@@ -131,7 +135,7 @@ class LocalBackend:
         box = LocalSandbox(self, spec, group, user)
         self._open[id(box)] = box
         try:
-            await box.start()
+            await box.hold()
         except BaseException:
             await finish(box.close())
             raise
@@ -159,9 +163,10 @@ class LocalSandbox(CommandSandbox):
         self._holder: asyncio.subprocess.Process | None = None
         self._inside = 0
         self._running: set[int] = set()
+        self._background: set[LocalProcess] = set()
         self._kills = 0
 
-    async def start(self) -> None:
+    async def hold(self) -> None:
         """Start the holder and lay out the files. Raises SandboxLost."""
         spec = self.spec
         archive = processes.memory_file(bwrap.box(transfer.rooted(spec), spec.cwd))
@@ -171,7 +176,7 @@ class LocalSandbox(CommandSandbox):
         words += ["--json-status-fd", str(status), "--args", str(options), "--"]
         try:
             self._holder = await self._spawn(
-                [*words, *bwrap.holder_command(spec, archive)], fds, stdin=True
+                [*words, *bwrap.holder_command(spec, archive)], fds, stdin=subprocess.PIPE
             )
             await self._greet(self._holder)
             self._inside = int(processes.status(status)["child-pid"])
@@ -186,6 +191,7 @@ class LocalSandbox(CommandSandbox):
         self._ends = 0.0
         for pid in list(self._running):
             processes.kill_group(pid)
+        background = list(self._background)
         if (holder := self._holder) is not None:
             self._holder = None
             processes.kill_group(holder.pid)
@@ -197,39 +203,100 @@ class LocalSandbox(CommandSandbox):
                     raise self._lost("a killed sandbox does not end")
                 await asyncio.sleep(0.002)
         self._backend.forget(self)
+        for process in background:
+            await process.kill()
+
+    async def listen(self) -> socket.socket:
+        """See `Sandbox.listen`."""
+        if self.spec.network == "host":
+            raise ConfigError("a sandbox with `network: host` has no network of its own")
+        self._must_be_there()
+        return await netns.listen_inside(self._inside, own_users=True, peer=self.engine)
+
+    async def end_processes(self) -> None:
+        """See `Sandbox.end_processes`. Those of an ``exec`` have ended with it."""
+        self._must_be_there()
+        await asyncio.gather(*(process.kill() for process in list(self._background)))
 
     async def _run(self, job: Job) -> int | None:
-        if self._holder is None or self._holder.returncode is not None:
-            raise self._lost("the sandbox is gone")
-        status, mark = processes.memory_file(b""), processes.mark_file()
-        fds = [status, mark, *self._inner_files(job)]
-        words = [
-            "nsenter",
-            "--preserve-credentials",
-            "-t",
-            str(self._inside),
-            "-U",
-            "-m",
-            "-p",
-            "--",
-        ]
-        words += ["bwrap", "--setenv", "NEL_SANDBOX", str(self._backend.owner)]
-        words += ["--json-status-fd", str(status), "--args", str(fds[-1]), "--"]
         counted = self._group is not None
         limited = bwrap.limited(job.argv, self.spec.limits, job.timeout, counted)
-        words += bwrap.first(limited, mark)
+        inner = self._inner(limited, job.user, job.cwd, job.env)
         try:
-            process = await self._spawn(words, fds, stdin=job.stdin is not None)
-            if not await self._attend(process, job, status):
+            process = await self._spawn(
+                inner.words, inner.fds, stdin=subprocess.PIPE if job.stdin is not None else None
+            )
+            if not await self._attend(process, job, inner.status):
                 return None
-            if (code := processes.status(status).get("exit-code")) is None:
-                raise self._lost(f"bubblewrap failed: {job.err.text.strip()[:300]}")
-            if not processes.is_marked(mark):
-                raise self._lost("the command was killed from outside of the sandbox")
-            return code
+            return self._code(inner, job.err.text)
         finally:
-            for fd in fds:
-                os.close(fd)
+            inner.close()
+
+    async def _start(self, launch: Launch) -> LocalProcess:
+        self._must_be_there()
+        counted = self._group is not None
+        limited = bwrap.limited(launch.argv, self.spec.limits, launch.seconds, counted)
+        inner = self._inner(limited, launch.user, launch.cwd, launch.env)
+        terminal = open_terminal() if launch.tty else None
+        try:
+            process = await self._spawn(
+                inner.words,
+                inner.fds,
+                stdin=terminal.inside if terminal else subprocess.PIPE,
+                output=terminal.inside if terminal else subprocess.PIPE,
+            )
+        except BaseException:
+            inner.close()
+            raise
+        finally:
+            if terminal is not None:
+                terminal.close_inside()
+        self._running.add(process.pid)
+        box = LocalProcess(self, inner, process, terminal, self.spec.limits.output_bytes)
+        self._background.add(box)
+        box.attend(launch.seconds)
+        return box
+
+    def forget(self, box: LocalProcess) -> None:
+        """A process of ``start`` has ended."""
+        self._background.discard(box)
+
+    async def end(
+        self, process: asyncio.subprocess.Process, inner: bwrap.Inner, out: Taker, err: Taker
+    ) -> int:
+        """End a process of ``start``, with all it started; its exit code."""
+        processes.kill_group(process.pid)
+        await finish(self._ended(process, out, err, inner.status))
+        self._running.discard(process.pid)
+        code = processes.status(inner.status).get("exit-code")
+        return _KILLED if code is None else code
+
+    def _must_be_there(self) -> None:
+        if self._holder is None or self._holder.returncode is not None:
+            raise self._lost("the sandbox is gone")
+
+    def _inner(
+        self, limited: list[str], user: int, cwd: str, env: Mapping[str, str]
+    ) -> bwrap.Inner:
+        """A command on its way into the sandbox. SandboxLost if that is gone."""
+        self._must_be_there()
+        status, mark = processes.memory_file(b""), processes.mark_file()
+        fds = [status, mark, *self._inner_files(user, cwd, env)]
+        words = ["nsenter", "--preserve-credentials", "-t", str(self._inside)]
+        words += ["-U", "-m", "-p"]
+        if self.spec.network != "host":
+            words.append("-n")
+        words += ["--", "bwrap", "--setenv", "NEL_SANDBOX", str(self._backend.owner)]
+        words += ["--json-status-fd", str(status), "--args", str(fds[-1]), "--"]
+        return bwrap.Inner([*words, *bwrap.first(limited, mark)], fds, status, mark)
+
+    def _code(self, inner: bwrap.Inner, said: str) -> int:
+        """How a command ended by itself."""
+        if (code := processes.status(inner.status).get("exit-code")) is None:
+            raise self._lost(f"bubblewrap failed: {said.strip()[:300]}")
+        if not processes.is_marked(inner.mark):
+            raise self._lost("the command was killed from outside of the sandbox")
+        return code
 
     async def _starved(self, code: int | None) -> bool:
         before = self._kills
@@ -242,12 +309,12 @@ class LocalSandbox(CommandSandbox):
             )
         return self._kills > before
 
-    def _inner_files(self, job: Job) -> list[int]:
+    def _inner_files(self, user: int, cwd: str, extra: Mapping[str, str]) -> list[int]:
         """The seccomp filter, where there is one, and last the options of the inner bubblewrap."""
         spec, backend, files = self.spec, self._backend, []
-        where = posixpath.normpath(posixpath.join(spec.cwd, job.cwd))
-        env = bwrap.environment(spec.cwd, job.env)
-        options = bwrap.inner_options(spec, where, env, backend.flags)
+        where = posixpath.normpath(posixpath.join(spec.cwd, cwd))
+        env = bwrap.environment(spec.cwd, extra)
+        options = bwrap.inner_options(spec, where, env, backend.flags, user)
         if backend.filter is not None:
             files.append(processes.memory_file(backend.filter))
             options += ["--seccomp", str(files[0])]
@@ -258,8 +325,8 @@ class LocalSandbox(CommandSandbox):
         assert process.stdout is not None and process.stderr is not None
         self._running.add(process.pid)
         work = asyncio.gather(
-            job.out.drain(process.stdout),
-            job.err.drain(process.stderr),
+            drain(process.stdout, job.out),
+            drain(process.stderr, job.err),
             processes.feed(process.stdin, job.stdin),
             process.wait(),
         )
@@ -271,16 +338,19 @@ class LocalSandbox(CommandSandbox):
             return False
         finally:
             processes.kill_group(process.pid)
-            await finish(self._ended(process, job, status))
+            await finish(self._ended(process, job.out, job.err, status))
             self._running.discard(process.pid)
 
-    async def _ended(self, process: asyncio.subprocess.Process, job: Job, status: int) -> None:
+    async def _ended(
+        self, process: asyncio.subprocess.Process, out: Taker, err: Taker, status: int
+    ) -> None:
         """Wait until nothing of a killed command is left. SandboxLost if the kernel will not."""
-        assert process.stdout is not None and process.stderr is not None
+        streams = ((process.stdout, out), (process.stderr, err))
         try:
             async with asyncio.timeout(processes.GONE):
                 await asyncio.gather(
-                    job.out.drain(process.stdout), job.err.drain(process.stderr), process.wait()
+                    *(drain(stream, taker) for stream, taker in streams if stream is not None),
+                    process.wait(),
                 )
                 patience = time.monotonic() + 1.0
                 # The init of a pid namespace ends only after all in the namespace did.
@@ -305,7 +375,12 @@ class LocalSandbox(CommandSandbox):
                 raise SandboxLost(f"bubblewrap did not start: {said}", peer="local")
 
     async def _spawn(
-        self, words: list[str], fds: Sequence[int], *, stdin: bool
+        self,
+        words: list[str],
+        fds: Sequence[int],
+        *,
+        stdin: int | None,
+        output: int = subprocess.PIPE,
     ) -> asyncio.subprocess.Process:
         entrances = "" if self._group is None else " ".join(self._group.entrances)
         argv = ["/bin/sh", "-c", _ENTER, "sh", entrances]
@@ -315,9 +390,9 @@ class LocalSandbox(CommandSandbox):
         return await asyncio.create_subprocess_exec(
             *argv,
             *words,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=output,
+            stderr=output,
             pass_fds=fds,
             start_new_session=True,
             env=_ENV,
