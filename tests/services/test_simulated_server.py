@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from other_server import under_uvicorn
 
 from nemo_evaluator.config.endpoints import TimeoutsConfig
 from nemo_evaluator.config.services import ApiService, SimulatedService
@@ -19,7 +20,7 @@ from nemo_evaluator.environments.registry import resolve
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.services.open import open_model
 from nemo_evaluator.services.simulated.model import SimulatedModel
-from nemo_evaluator.services.simulated.server import serving
+from nemo_evaluator.services.simulated.server import create_app, serving
 from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.http import HttpTransport
 from nemo_evaluator.traffic.types import CallContext, ModelRequest
@@ -232,3 +233,17 @@ def test_faults_that_make_no_sense_are_refused(faults: str, message: str) -> Non
     with simulate("--faults", faults) as server:
         _, errors = server.communicate(timeout=20)
     assert server.returncode == 2 and message in errors
+
+
+async def test_it_runs_under_another_server(caplog: pytest.LogCaptureFixture) -> None:
+    model = SimulatedModel(SimulatedService(seed=1), TARGETS)
+    async with under_uvicorn(create_app(model)) as url:
+        status, chat = await post(url + "/v1", CHAT)
+        assert status == 200 and chat["system_fingerprint"] == "simulated"
+        assert (await post(url + "/v1", [1]))[0] == 400
+    faulty = SimulatedService.model_validate({"faults": {"drop": 1}})
+    async with under_uvicorn(create_app(SimulatedModel(faulty))) as url:
+        for seed in range(4):
+            for stream in (False, True):
+                with pytest.raises(aiohttp.ClientError):
+                    await post(url + "/v1", {**CHAT, "seed": seed, "stream": stream})

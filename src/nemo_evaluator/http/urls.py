@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 
@@ -30,6 +31,11 @@ def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
         return url, None
     clean = urlunsplit(parts._replace(netloc=_host(parts)))
     return clean, (unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def basic_authorization(user: str, password: str) -> str:
+    """The value of an ``Authorization`` header."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 def _host(parts: SplitResult) -> str:

@@ -24,7 +24,8 @@ from .outage import Outage
 from .pipeline import Pipeline
 from .price import cost
 from .scrub import Scrubber
-from .types import CallContext, ModelRequest, ModelResponse, Place, Step
+from .transport import Transport
+from .types import CallContext, ModelRequest, Place, Step
 
 SIMULATED = "simulated"
 """The ``system_fingerprint`` by which a simulated endpoint gives itself away."""
@@ -56,19 +57,6 @@ class Model(Protocol):
         Raises ModelError (the model refused), InfraError (after retries), PermanentError (no retry
         can help).
         """
-
-
-class Transport(Protocol):
-    """What a client sends its requests over."""
-
-    async def __call__(self, request: ModelRequest) -> ModelResponse:
-        """One try: a response of any status. Raises TransportError."""
-
-    async def check(self, model: str) -> str | None:
-        """A warning or None. Raises ConfigError if the endpoint cannot be reached."""
-
-    async def close(self) -> None:
-        """Close all connections."""
 
 
 class Door(Protocol):

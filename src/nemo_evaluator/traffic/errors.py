@@ -1,4 +1,10 @@
-"""What a transport raises: a try that got no usable response."""
+"""What a transport raises: a try that got no usable response.
+
+::
+
+    TransportError           no usable response: connection, time, or a body that is none
+    └── CannotPassThrough    the transport has no HTTP endpoint to pass a request on to
+"""
 
 from __future__ import annotations
 
@@ -16,3 +22,10 @@ class TransportError(Exception):
         self.kind = kind
         self.unreachable = unreachable
         """No connection was made, so the error says nothing about the request."""
+
+
+class CannotPassThrough(TransportError):
+    """A request cannot be passed on uninterpreted: nothing behind the transport speaks HTTP."""
+
+    def __init__(self) -> None:
+        super().__init__(Failure.NOT_FOUND, "this service has no HTTP endpoint", unreachable=True)

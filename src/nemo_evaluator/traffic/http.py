@@ -1,14 +1,13 @@
 """The HTTP transport: one pool of connections per service, bytes in and a parsed body out.
 
-It knows bodies, keys, timeouts and server-sent events; sockets and HTTP itself are in ``net``. It
-does not retry, count or judge a status. Whatever goes wrong below the status line is a
-``TransportError``, whose text never holds a URL's path, query or credentials.
+It knows bodies, keys, timeouts and server-sent events; sockets and HTTP itself are in
+``http.client``. It does not retry, count or judge a status. Whatever goes wrong below the status
+line is a ``TransportError``, whose text never holds a URL's path, query or credentials.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -19,12 +18,12 @@ from ..config.endpoints import TimeoutsConfig
 from ..errors import ConfigError, PermanentError
 from ..http.client.clock import Clock
 from ..http.client.errors import CannotConnect, Late, Limit, NetError
-from ..http.client.headers import Headers, RequestHead, problem, request_target
 from ..http.client.origin import Origin
 from ..http.client.pool import Pool
 from ..http.client.response import Response
 from ..http.client.tls import Tls
-from ..http.urls import peer_name, split_credentials, with_query
+from ..http.headers import Headers, RequestHead, problem
+from ..http.urls import basic_authorization, peer_name, split_credentials, with_query
 from ..types import Failure
 from ..version import __version__
 from .answers import first_bytes, first_event, is_events, parse_body, read_events
@@ -32,6 +31,7 @@ from .dialects import DIALECTS
 from .dialects.contract import as_dict
 from .errors import TransportError
 from .keys import ExpiringKey, NoKey
+from .transport import RawResponse
 from .types import ModelRequest, ModelResponse
 from .urls import (
     PATHS,
@@ -124,7 +124,7 @@ class HttpTransport:
         )
 
     @contextlib.asynccontextmanager
-    async def passed_through(
+    async def pass_through(
         self,
         method: str,
         path_and_query: str,
@@ -132,7 +132,7 @@ class HttpTransport:
         data: bytes,
         *,
         below_api: bool = True,
-    ) -> AsyncIterator[Response]:
+    ) -> AsyncIterator[RawResponse]:
         """A request that is passed on without being interpreted, and its response as it is. The
         path is relative to the service's API (``.../v1``), or to what that stands on; the query of
         the service's URL is added. Raises TransportError."""
@@ -247,13 +247,7 @@ class HttpTransport:
         }
 
     def _head(self, method: str, url: str, headers: Mapping[str, str]) -> RequestHead:
-        parts, origin = urlsplit(url), self._origin
-        target = request_target((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
-        own = {"Host": origin.authority, "User-Agent": USER_AGENT, "Accept": "*/*"}
-        proxy = origin.proxy if origin.scheme == "http" else None
-        if proxy is not None and proxy.authorization:
-            own["Proxy-Authorization"] = proxy.authorization
-        return RequestHead(method, origin.form(target), Headers.of(own, headers))
+        return self._origin.head(method, url, Headers.of({"User-Agent": USER_AGENT}, headers))
 
     async def _live(self, response: Response, begun: bytes) -> ModelResponse:
         """A stream from its first event on: until then it can still fail and be tried again."""
@@ -307,8 +301,7 @@ def _headers(
     if api_key and (key := api_key.strip()):
         own["Authorization"] = f"Bearer {key}"
     elif credentials:
-        pair = base64.b64encode(":".join(credentials).encode()).decode()
-        own["Authorization"] = f"Basic {pair}"
+        own["Authorization"] = basic_authorization(*credentials)
     headers = Headers.of(own, extra)
     for name, value in headers.items():
         if why := problem(name, value):

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from nemo_evaluator.http.client.headers import RequestHead
 from nemo_evaluator.http.client.origin import Origin
 from nemo_evaluator.http.client.pool import Pool
 from nemo_evaluator.http.client.response import Response
+from nemo_evaluator.http.headers import RequestHead
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

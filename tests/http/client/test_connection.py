@@ -89,7 +89,7 @@ async def test_a_body_that_ends_with_the_connection(
     pool = make_pool(server)
     for whole in (True, False):
         response = await ask(pool, whole=whole)
-        assert b"".join([chunk async for chunk in response.content.iter_any()]) == b"hello"
+        assert b"".join([chunk async for chunk in response.pieces()]) == b"hello"
     assert server.connections == 2
 
 
@@ -414,7 +414,7 @@ async def test_a_slow_reader_stops_the_writer(serve: Serve, make_pool: MakePool)
     held = await response.read_some()
     assert len(held) < HELD_BYTES + MEGABYTE
     got = len(first) + len(held)
-    async for chunk in response.iter_any():
+    async for chunk in response.pieces():
         got += len(chunk)
     assert got == size
     assert await (await ask(pool)).read() == b"ok"
@@ -457,7 +457,7 @@ async def test_a_stream_that_was_read_to_its_end_leaves_its_connection(
     pool = make_pool(server, limit=1)
     for _ in range(3):
         response = await ask(pool, whole=False)
-        assert [chunk async for chunk in response.iter_any()] == [b"hi"]
+        assert [chunk async for chunk in response.pieces()] == [b"hi"]
         response.close()
     assert server.connections == 1
 

@@ -271,7 +271,7 @@ async def test_a_tls_stream_with_a_slow_reader(
     for _ in range(2):
         response = await ask(pool, whole=False)
         await asyncio.sleep(0.1)
-        assert sum([len(chunk) async for chunk in response.iter_any()]) == size
+        assert sum([len(chunk) async for chunk in response.pieces()]) == size
     assert server.connections == 1
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from nemo_evaluator.http.app import Application, Request, Response, Stream
 from nemo_evaluator.http.server.contract import Limits
-from nemo_evaluator.http.server.messages import Request, Response, Stream
 from nemo_evaluator.http.server.server import Server
 
 Answer = Callable[[Request], Awaitable[Response | Stream]]
@@ -141,7 +141,8 @@ class Served:
 
     def __init__(self, answer: Answer, limits: Limits) -> None:
         self.app = Echo(answer)
-        self.server = Server(self.app, limits)
+        application = Application(self.app, body_bytes=limits.body_bytes)
+        self.server = Server(application, limits, failure=application.failure)
         self.port = 0
         self._clients: list[Client] = []
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from nemo_evaluator.http.server.messages import Request, Response, Stream
+from nemo_evaluator.http.app import Request, Response, Stream
 
 from .conftest import Serve, echo, get, post, until
 
@@ -106,7 +106,7 @@ async def test_java_clients(serve: Serve) -> None:
 async def test_statuses_without_a_body(serve: Serve) -> None:
     async def answer(request: Request) -> Response | Stream:
         if request.path == "/streamed":
-            stream = request.begin(304, {"etag": "x"})
+            stream = await request.begin(304, {"etag": "x"})
             await stream.write(b"nothing of this")
             return stream
         return Response(204, b"nor of this")
@@ -183,12 +183,12 @@ async def test_a_refused_client_cannot_stay_forever(serve: Serve) -> None:
 async def test_crashes(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     async def answer(request: Request) -> Response | Stream:
         if request.path == "/half":
-            stream = request.begin(200)
+            stream = await request.begin(200)
             await stream.write(b"half of it")
         if request.path == "/header":
             return Response(200, b"{}", {"x": "a\r\nSet-Cookie: b"})
         if request.path == "/twice":
-            request.begin(200)
+            await request.begin(200)
             return Response(200, b"second")
         raise RuntimeError("a bug")
 
@@ -208,7 +208,7 @@ async def test_crashes(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def counting(request: Request) -> Stream:
-    stream = request.begin(200, {"x-a": "b"}, "text/event-stream")
+    stream = await request.begin(200, {"x-a": "b"}, "text/event-stream")
     for number in range(5):
         await stream.write(b"%d" % number)
         await stream.write(b"")
@@ -233,7 +233,7 @@ async def test_a_stream_comes_as_it_goes(serve: Serve) -> None:
     go = asyncio.Event()
 
     async def answer(request: Request) -> Stream:
-        stream = request.begin(200)
+        stream = await request.begin(200)
         await stream.write(b"first")
         await go.wait()
         return stream
@@ -249,7 +249,7 @@ async def test_a_stream_comes_as_it_goes(serve: Serve) -> None:
 
 async def test_a_broken_stream_has_no_end(serve: Serve) -> None:
     async def answer(request: Request) -> Stream:
-        stream = request.begin(200)
+        stream = await request.begin(200)
         await stream.write(b"first")
         await asyncio.sleep(0.02)
         stream.is_broken = True
@@ -267,7 +267,7 @@ async def test_who_does_not_read_stalls_only_itself(serve: Serve) -> None:
         nonlocal written
         if request.path != "/endless":
             return await echo(request)
-        stream = request.begin(200)
+        stream = await request.begin(200)
         for _ in range(256):
             await stream.write(bytes(MEGABYTE))
             written += MEGABYTE
@@ -380,7 +380,7 @@ async def test_who_leaves_cancels(serve: Serve, how: str, when: str) -> None:
     async def forever(request: Request) -> Response | Stream:
         if when in ("at once", "later"):
             await asyncio.Event().wait()
-        stream = request.begin(200)
+        stream = await request.begin(200)
         while True:
             await stream.write(bytes(MEGABYTE) if when == "not reading" else b"x")
             await asyncio.sleep(0.001)

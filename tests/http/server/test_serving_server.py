@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from nemo_evaluator.http.app import Application, Request, Response, Stream
 from nemo_evaluator.http.server.contract import Limits
-from nemo_evaluator.http.server.messages import Request, Response, Stream
 from nemo_evaluator.http.server.server import Server
 
 from .conftest import Client, Echo, Serve, echo, get, post, until
@@ -18,7 +18,7 @@ from .conftest import Client, Echo, Serve, echo, get, post, until
 
 async def slow(request: Request) -> Response | Stream:
     if request.path == "/stream":
-        stream = request.begin(200)
+        stream = await request.begin(200)
         for _ in range(10):
             await stream.write(b"x")
             await asyncio.sleep(0.03)
@@ -106,7 +106,7 @@ async def test_a_client_that_never_reads_does_not_hold_the_stop(serve: Serve) ->
 
 
 async def test_stop_before_start_and_twice() -> None:
-    server = Server(Echo(echo), Limits())
+    server = Server(Application(Echo(echo)), Limits())
     await server.stop(1.0)
     await server.start("127.0.0.1", 0)
     await server.stop(1.0)
@@ -114,14 +114,14 @@ async def test_stop_before_start_and_twice() -> None:
 
 
 async def test_ports_and_hosts() -> None:
-    server, other = Server(Echo(echo)), Server(Echo(echo))
+    server, other = Server(Application(Echo(echo))), Server(Application(Echo(echo)))
     port = await server.start("127.0.0.1", 0)
     with pytest.raises(OSError):
         await other.start("127.0.0.1", port)
     await other.stop(1.0)
     await server.stop(1.0)
     if socket.has_ipv6:
-        server = Server(Echo(echo))
+        server = Server(Application(Echo(echo)))
         try:
             port = await server.start("::1", 0)
         except OSError:

@@ -6,8 +6,7 @@ import logging
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
+from loopback import Call, Loopback, Reply, json_reply
 from steps import knowing
 
 from nemo_evaluator.config.proxy import InterceptorConfig
@@ -78,21 +77,21 @@ async def test_logging_shows_previews_without_secrets(lines: pytest.LogCaptureFi
 
 
 async def test_progress_calls_the_webhook_beside_the_traffic(
-    lines: pytest.LogCaptureFixture,
+    lines: pytest.LogCaptureFixture, loopback: Loopback
 ) -> None:
     told: list[int] = []
 
-    async def hook(request: web.Request) -> web.Response:
-        told.append((await request.json())["completed"])
-        return web.Response()
+    def hook(call: Call) -> Reply:
+        assert call.path == "/v1/hook" and call.headers["authorization"] == "Basic dXNlcjpwdw=="
+        told.append(call.body["completed"])
+        return json_reply({})
 
-    app = web.Application()
-    app.router.add_post("/hook", hook)
-    async with TestServer(app) as server:
-        steps = pipeline("progress_tracking", every=2, webhook_url=str(server.make_url("/hook")))
-        for _ in range(5):
-            await ask(steps)
-        await steps.close()
+    loopback.script(hook)
+    url = loopback.url.replace("//", "//user:pw@") + "/hook"
+    steps = pipeline("progress_tracking", every=2, webhook_url=url)
+    for _ in range(5):
+        await ask(steps)
+    await steps.close()
     assert told[-1] == 5 and told == sorted(told)
     assert lines.messages == ["2 answers", "4 answers"]
 
@@ -107,4 +106,16 @@ async def test_a_webhook_without_an_answer_is_only_logged(lines: pytest.LogCaptu
     steps = pipeline("progress_tracking", every=1, webhook_url="http://127.0.0.1:9/x")
     await ask(steps)
     await steps.close()
-    assert any("progress webhook failed: ClientConnector" in line for line in lines.messages)
+    assert any("progress webhook failed: " in line for line in lines.messages)
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+async def test_a_webhook_that_refuses_is_only_logged(
+    lines: pytest.LogCaptureFixture, loopback: Loopback, status: int
+) -> None:
+    loopback.script(lambda call: json_reply({}, status))
+    steps = pipeline("progress_tracking", every=1, webhook_url=f"{loopback.url}/hook?key=secret")
+    await ask(steps)
+    await steps.close()
+    assert f"progress webhook failed: HTTP {status}" in lines.messages
+    assert not any("secret" in line for line in lines.messages)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ...errors import ConfigError
+from ..headers import Headers, RequestHead, request_target
 from ..urls import peer_name
 from .proxies import DIRECT, PORTS, Proxy, environment_proxy, proxy_at
 
@@ -50,6 +52,16 @@ class Origin:
     def shown(self) -> str:
         """Host and port, for messages."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def head(self, method: str, url: str, headers: Mapping[str, str]) -> RequestHead:
+        """The head of requests for a URL of this origin; ``headers`` go before its own."""
+        parts = urlsplit(url)
+        target = request_target((parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        own = {"Host": self.authority, "Accept": "*/*"}
+        proxy = self.proxy if self.scheme == "http" else None
+        if proxy is not None and proxy.authorization:
+            own["Proxy-Authorization"] = proxy.authorization
+        return RequestHead(method, self.form(target), Headers.of(own, headers))
 
     def form(self, target: str) -> str:
         """A path and query as this origin, or the proxy before it, wants them."""

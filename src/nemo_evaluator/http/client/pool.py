@@ -192,7 +192,7 @@ class Pool:
             self._pass_on()
 
     def _pass_on(self) -> None:
-        """Free places are for those who wait."""
+        """Start a connection for each waiter while the pool is below its limit."""
         while self._waiting and len(self._open) + self._dialling < self._limit:
             if (waiter := self._next_waiter()) is not None:
                 self._dialling += 1

@@ -6,7 +6,6 @@ the hosts of ``NO_PROXY``: names and all below them, ``host:port``, addresses, n
 
 from __future__ import annotations
 
-import base64
 import os
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ...errors import ConfigError
+from ..urls import basic_authorization
 
 PORTS = {"http": 80, "https": 443}
 DIRECT = "direct"
@@ -114,5 +114,4 @@ def _of_system(parts: SplitResult) -> tuple[str, str] | None:
 def _authorization(parts: SplitResult) -> str | None:
     if parts.username is None:
         return None
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return basic_authorization(unquote(parts.username), unquote(parts.password or ""))

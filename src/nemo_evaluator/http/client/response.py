@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from ..headers import Headers, Raw
+from ..inflate import READABLE, EncodingError, Inflate, codings
 from .clock import Clock
 from .errors import BrokenOff, NetError, NotHttp, Stale
-from .headers import Headers, Raw
-from .inflate import Inflate
 
 HELD_BYTES = 2**18
 """A consumer that is so far behind stops the reading from its connection."""
@@ -80,11 +80,6 @@ class Response:
             self._headers = Headers(self._raw)
         return self._headers
 
-    @property
-    def content(self) -> Response:
-        """The body, where ``iter_any`` is looked for."""
-        return self
-
     async def ready(self) -> None:
         """Until the head is there, or all of it where that is wanted. Raises NetError."""
         while self.error is None and (not self.status or (self.whole and self.wire is not None)):
@@ -115,8 +110,8 @@ class Response:
             self._resume()
         return self._taken()
 
-    async def iter_any(self) -> AsyncIterator[bytes]:
-        """The body in pieces as they come. Raises NetError."""
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises NetError."""
         while chunk := await self.read_some():
             yield chunk
 
@@ -157,13 +152,16 @@ class Response:
         self._raw = raw
         for name, value in raw:
             if len(name) == 16 and name.lower() == b"content-encoding":
-                self._inflate = Inflate.of(value)
+                self._inflate = _inflate(value.decode("latin-1"))
         self.status = status
 
     def add(self, chunk: bytes) -> None:
         """A piece of the body. Raises NotHttp if it is not encoded as the head says."""
         if self._inflate is not None:
-            chunk = self._inflate(chunk)
+            try:
+                chunk = self._inflate(chunk)
+            except EncodingError as error:
+                raise NotHttp(f"the body of the response {error}") from None
         self._chunks.append(chunk)
         self._held += len(chunk)
 
@@ -196,8 +194,8 @@ class Response:
         if self._inflate is not None:
             try:
                 self._chunks += filter(None, [self._inflate.close()])
-            except NotHttp as error:
-                self.error = BrokenOff(str(error))
+            except EncodingError as error:
+                self.error = BrokenOff(f"the response {error}")
         self._stop_clocks()
         self.wake()
 
@@ -218,3 +216,16 @@ class Response:
         for clock in self.clocks:
             clock.stop(self)
         self.goes_on()
+
+
+def _inflate(content_encoding: str) -> Inflate | None:
+    """What decompresses the body; None for a plain one. Raises NotHttp for what we cannot read."""
+    found = codings(content_encoding)
+    if not found:
+        return None
+    if len(found) == 1 and found[0] in READABLE:
+        return Inflate(found[0])
+    raise NotHttp(
+        f"the response is encoded as {', '.join(found)!r}, which was not requested. Only gzip"
+        " and deflate can be decoded: switch the compression off at the server or gateway"
+    )

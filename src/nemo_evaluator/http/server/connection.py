@@ -1,8 +1,8 @@
 """One connection of a client: requests in, answers out, in order.
 
-A request is answered when all of it has arrived, by a task that lives as long as there are requests
-to answer; an idle connection has none. After a refusal the connection ends, but what the client
-still sends is thrown away for a while, so that it gets to read why.
+The application is called when the head of a request has arrived, in a task that lives as long as
+there are requests to answer; an idle connection has none. After a refusal the connection ends, but
+what the client still sends is thrown away for a while, so that it gets to read why.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import logging
 from enum import Enum, auto
 from typing import Protocol, cast
 
-from .contract import App, Limits
-from .messages import CONTINUE, Request, Response, Stream
+from ..asgi import AsgiApp
+from .contract import Failure, Limits
+from .exchange import Exchange, UnsendableError
+from .messages import Incoming
 from .reader import Reader
 
-log = logging.getLogger("nemo_evaluator.traffic")
+log = logging.getLogger("nemo_evaluator.http")
 
 HELD_BYTES = 2**16
 """Bytes of a stream that are held back at most until the event loop's turn is over: a system call
@@ -30,6 +32,7 @@ class Phase(Enum):
     """The next request."""
     HEAD = auto()
     BODY = auto()
+    """The rest of a body that the application has asked for."""
     BUSY = auto()
     """An answer."""
     CLOSING = auto()
@@ -39,7 +42,8 @@ class Phase(Enum):
 class Host(Protocol):
     """The owner of the connections."""
 
-    app: App
+    app: AsgiApp
+    failure: Failure
     limits: Limits
     loop: asyncio.AbstractEventLoop
     is_draining: bool
@@ -55,33 +59,28 @@ class Connection(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_discarded",
-        "_held",
-        "_held_bytes",
-        "_host",
-        "_is_lost",
-        "_is_paused",
-        "_is_writable",
-        "_phase",
-        "_reader",
-        "_since",
-        "_transport",
-        "_waiter",
-        "task",
+        *("_discarded", "_exchange", "_held", "_held_bytes", "_host", "_is_paused", "_is_writable"),
+        *("_peers", "_phase", "_reader", "_since", "_transport", "_waited", "_waiter"),
+        *("is_lost", "task"),
     )
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._reader = Reader(host.app, host.limits)
+        self._reader = Reader(host.limits)
         self._phase, self._since = Phase.HEAD, host.loop.time()
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)  # until connected
+        self._peers: tuple[object, object] = (None, None)
         self.task: asyncio.Task[None] | None = None
         """Answers."""
+        self._exchange: Exchange | None = None
+        """What it answers."""
+        self._waited = 0.0
+        """Seconds that the application has waited for the body of this request."""
         self._waiter: asyncio.Future[None] | None = None
         self._held: list[bytes] = []
         self._held_bytes = self._discarded = 0
         self._is_writable = True
-        self._is_paused = self._is_lost = False
+        self._is_paused = self.is_lost = False
 
     # -- for the host -----------------------------------------------------------------------------
 
@@ -107,39 +106,68 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close it now."""
-        if not self._is_lost:
+        if not self.is_lost:
             self._transport.abort()
 
-    # -- for streams ------------------------------------------------------------------------------
+    # -- for an exchange --------------------------------------------------------------------------
 
-    def send(self, data: bytes) -> None:
-        """Send soon, without waiting."""
+    def write(self, data: bytes) -> None:
+        """Send now."""
+        self.flush()
+        if not self.is_lost:
+            self._transport.write(data)
+
+    def hold(self, data: bytes) -> None:
+        """Send soon."""
         if not self._held:
-            self._host.loop.call_soon(self._flush)
+            self._host.loop.call_soon(self.flush)
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes > HELD_BYTES:
-            self._flush()
+            self.flush()
 
-    async def write(self, data: bytes) -> None:
+    async def written(self, data: bytes) -> None:
         """Send soon, as fast as the client reads. Raises ConnectionResetError if it is gone."""
-        if self._is_lost:
-            raise ConnectionResetError("the client disconnected")
-        self.send(data)
+        self.hold(data)
         if not self._is_writable:
             await self._writable()
+        if self.is_lost:
+            raise ConnectionResetError("the client disconnected")
 
-    def keeps(self, request: Request) -> bool:
+    def flush(self) -> None:
+        """Send what is held back."""
+        if self._held:
+            held, self._held, self._held_bytes = self._held, [], 0
+            if not self.is_lost:
+                self._transport.write(b"".join(held))
+
+    def keeps(self, incoming: Incoming) -> bool:
         """Whether it stays open after the answer to a request."""
-        reader = self._reader
-        waiting = reader.requests or reader.request is not None
-        return request.keep and (not self._host.is_draining or bool(waiting))
+        if not (incoming.keep and incoming.is_whole):
+            return False
+        return not self._host.is_draining or bool(self._reader.requests)
+
+    def asked(self) -> None:
+        """The application waits for the body: from now on the client must not take too long."""
+        if self._phase is Phase.BUSY:
+            self._enter(Phase.BODY)
+            self._since -= self._waited
+
+    def taken(self) -> None:
+        """The application has taken what has come of the body."""
+        if self._phase is Phase.BODY:
+            self._waited = self._host.loop.time() - self._since
+            self._phase = Phase.BUSY
+        if not self._reader.requests:
+            self._read_on()
 
     # -- asyncio ----------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self._transport = cast(asyncio.Transport, transport)
+        peer, own = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+        self._peers = (peer and peer[:2], own and own[:2])
         self._host.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -149,13 +177,18 @@ class Connection(asyncio.Protocol):
             self._discard(len(data))
             return
         reader.feed(data)
-        if self.task is not None:
-            self._hold_back()
-        elif reader.requests:
-            self._phase = Phase.BUSY
-            self.task = self._host.loop.create_task(self._serve())
-        else:
-            self._wait()
+        if self.task is None:
+            if reader.requests:
+                self._phase = Phase.BUSY
+                self.task = self._host.loop.create_task(self._serve())
+            else:
+                self._wait()
+        elif self._exchange is not None:
+            if self._exchange.incoming.failed:
+                self._refuse()
+            else:
+                self._exchange.changed()
+                self._hold_back(self._exchange.incoming)
 
     def eof_received(self) -> None:
         """The client has closed its side: it has received everything, or does not wait any more."""
@@ -166,13 +199,19 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed, by whomever."""
-        self._is_lost = True
+        self.is_lost = True
         self._reader.close()
         self._reader.requests.clear()
+        exchange = self._exchange
         if self.task is None or self.task.done():
             self._host.ended(self)
-        else:  # soon: not before it has begun, for then it could not note its end
+        elif exchange is not None and exchange.cancels and not exchange.is_complete:
+            exchange.is_over = True
             self._host.loop.call_soon(self.task.cancel)
+        else:
+            self._wake()
+            if exchange is not None:
+                exchange.end()
 
     def pause_writing(self) -> None:
         """The client is slow."""
@@ -181,76 +220,65 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._is_writable = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._wake()
 
     # -- answering --------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
         """Answer what has arrived."""
-        requests, keep = self._reader.requests, False
+        requests, keep = self._reader.requests, True
         try:
             while requests:
-                request = requests.popleft()
-                request.wire = self
                 if not self._is_writable:
                     await self._writable()
-                keep = self._finish(request, await self._answer(request))
+                    continue
+                keep = await self._answer(requests.popleft())
                 if not keep:
                     break
-                if self._is_paused and not requests:
-                    self._is_paused = False
-                    self._transport.resume_reading()
-        except ConnectionResetError:
-            keep = False
-            self.abort()
+                if not requests:
+                    self._read_on()
         except BaseException:
             self.abort()
             raise
         finally:
-            self.task = None
-            if self._is_lost:
+            self.task = self._exchange = None
+            if self.is_lost:
                 self._host.ended(self)
-        if keep and not self._is_lost:
+        if keep and not self.is_lost:
             self._wait()
 
-    async def _answer(self, request: Request) -> Response | Stream:
+    async def _answer(self, incoming: Incoming) -> bool:
+        """Answer one request; whether there may be another."""
+        exchange = self._exchange = Exchange(incoming, self)
+        self._phase, self._waited = Phase.BUSY, 0.0
         try:
-            return await self._host.app.answer(request)
-        except ConnectionResetError:
-            raise
-        except Exception as error:
-            log.exception("no answer: %s", type(error).__name__)
-            return self._host.app.failure(request, 500, "the server failed")
-
-    def _finish(self, request: Request, answer: Response | Stream) -> bool:
-        """Send what is left to send; whether there may be another request."""
-        keep, stream = self.keeps(request), request.stream
-        if stream is None and isinstance(answer, Response):
-            self._transport.write(self._encoded(request, answer, keep))
-        elif stream is answer and not stream.is_broken:
-            stream.end()
-            self._flush()
-            keep = keep and stream.keep
-        else:  # half an answer; nothing that could follow would be understood
-            self.abort()
-            return False
-        if not keep:
-            self._close()
-        return keep
-
-    def _flush(self) -> None:
-        held, self._held, self._held_bytes = self._held, [], 0
-        if held and not self._is_lost:
-            self._transport.write(b"".join(held))
-
-    def _encoded(self, request: Request, answer: Response, keep: bool) -> bytes:
-        try:
-            return answer.wire(request, keep=keep)
-        except ValueError as error:
+            scope = incoming.in_scope(*self._peers)
+            await self._host.app(scope, exchange.receive, exchange.send)
+            if not exchange.has_begun and not exchange.is_over:
+                raise RuntimeError("the application sent no response")
+        except UnsendableError as error:
             log.error("an answer cannot be sent: %s", error)
-            answer = self._host.app.failure(request, 500, f"the answer cannot be sent: {error}")
-            return answer.wire(request, keep=keep)
+            self._fail(exchange, f"the answer cannot be sent: {error}")
+        except Exception as error:
+            if not exchange.is_over:  # else it need not know what to do without its client
+                log.exception("no answer: %s", type(error).__name__)
+            self._fail(exchange, "the server failed")
+        if exchange.is_over:
+            return False
+        if not exchange.is_complete:  # nothing that followed half an answer could be read
+            self.abort()
+        elif not incoming.is_whole:
+            self._linger()
+        elif not exchange.keep:
+            self._close()
+        else:
+            return True
+        return False
+
+    def _fail(self, exchange: Exchange, message: str) -> None:
+        """Answer instead of the application, if it has not begun."""
+        if not (exchange.is_over or exchange.has_begun):
+            exchange.respond(*self._host.failure(exchange.incoming.in_scope(), 500, message))
 
     # -- between answers --------------------------------------------------------------------------
 
@@ -259,14 +287,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         if reader.refusal is not None:
             self._refuse()
-        elif not reader.is_open:
-            self._close()
-        elif (request := reader.request) is not None:
-            if self._phase is not Phase.BODY:
-                self._enter(Phase.BODY)
-                if not reader.has_body and request.expects_continue:
-                    self._transport.write(CONTINUE)
-        elif self._host.is_draining:
+        elif not reader.is_open or self._host.is_draining:
             self._close()
         elif not reader.has_begun:
             self._enter(Phase.IDLE)
@@ -275,11 +296,25 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self) -> None:
         """Send the refusal, and nothing after it."""
-        assert self._reader.refusal is not None
-        request, response = self._reader.refusal
+        refusal, current = self._reader.refusal, self._exchange
+        assert refusal is not None
+        if current is not None:
+            current.end()
+            if current.has_begun:
+                self.abort()
+                return
+        request = refusal.request
+        scope = request.in_scope(*self._peers) if request is not None else None
+        incoming = request or Incoming("GET", b"/", [], keep=False, is_old=False)
+        Exchange(incoming, self).respond(*self._host.failure(scope, *refusal[1:]))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Send nothing more, and let the client read before it is cut off."""
+        self._reader.close()
         self._enter(Phase.CLOSING)
-        self._transport.write(response.wire(request, keep=False))
         self._transport.write_eof()
+        self._read_on()
 
     def _close(self) -> None:
         """Close it when all that was sent is taken."""
@@ -292,20 +327,30 @@ class Connection(asyncio.Protocol):
         if self._discarded > self._host.limits.linger_bytes:
             self.abort()
 
-    def _hold_back(self) -> None:
+    def _hold_back(self, current: Incoming) -> None:
         """Read no more while enough waits to be answered."""
+        if self._is_paused:
+            return
         waiting, limits = self._reader.requests, self._host.limits
-        if waiting and not self._is_paused:
-            size = sum(len(request.body) for request in waiting)
-            if len(waiting) > limits.queued or size > limits.queued_bytes:
-                self._is_paused = True
-                self._transport.pause_reading()
+        size = current.size + sum(request.size for request in waiting)
+        if len(waiting) > limits.queued or size > limits.queued_bytes:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
 
     def _enter(self, phase: Phase) -> None:
         self._phase, self._since = phase, self._host.loop.time()
 
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
     async def _writable(self) -> None:
-        """Until the client has caught up; if it leaves instead, this is cancelled."""
-        while not self._is_writable:
+        """Until the client has caught up, or has left."""
+        while not self._is_writable and not self.is_lost:
             self._waiter = self._host.loop.create_future()
             await self._waiter

@@ -1,26 +1,14 @@
-"""What a server requires of its application, and how much time and room a client may use."""
+"""How much time and room a client may use, and what it is told where it uses more."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from .messages import Request, Response, Stream
+from ..asgi import Message, Scope
 
 MEGABYTE = 2**20
-
-
-class App(Protocol):
-    """The application that answers requests."""
-
-    def admit(self, request: Request) -> Response | None:
-        """A refusal on sight of the head alone, before the body is taken in; or None."""
-
-    async def answer(self, request: Request) -> Response | Stream:
-        """The answer to a whole request: a response, or the stream that it has begun."""
-
-    def failure(self, request: Request | None, status: int, message: str) -> Response:
-        """The answer to a client whose request (None: not even that) could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +22,7 @@ class Limits:
     head_seconds: float = 30.0
     """From the first byte to the end of the headers; also from connecting to the first byte."""
     body_seconds: float = 120.0
-    """408 beyond."""
+    """For the body, from when the application asks for it: 408 beyond."""
     idle_seconds: float = 75.0
     """Between two requests."""
     linger_seconds: float = 30.0
@@ -43,4 +31,22 @@ class Limits:
     queued: int = 16
     """Pipelined requests that wait; then no more is read."""
     queued_bytes: int = MEGABYTE
-    """The same of their bodies."""
+    """Bytes of bodies that the application has not taken yet; then no more is read."""
+
+
+Failure = Callable[[Scope | None, int, str], tuple[Message, Message]]
+"""The two messages of the answer to a request that the server itself refuses. The scope is None
+where not even the head could be read."""
+
+
+def failure(scope: Scope | None, status: int, message: str) -> tuple[Message, Message]:
+    """``{"error": {"message": ...}}``."""
+    body = json.dumps({"error": {"message": message}}).encode()
+    headers = [(b"content-type", b"application/json")]
+    start = {"type": "http.response.start", "status": status, "headers": headers}
+    return start, {"type": "http.response.body", "body": body}
+
+
+def shown(size: int) -> str:
+    """A number of bytes, for people."""
+    return f"{size >> 20} MB" if size >= MEGABYTE else f"{size} bytes"

@@ -1,7 +1,8 @@
 """Bytes of a connection to requests; llhttp reads. No I/O.
 
-Whole requests wait in ``requests``. A ``refusal`` (too large, not HTTP, not admitted) is the last
-word: it is to be sent once they are answered, and nothing is read any more.
+Requests stand in ``requests`` from the end of their head on; the body of the last may still be
+coming. A ``refusal`` (too large, not HTTP) is the last word: it is to be sent once the requests
+before it are answered, and nothing is read any more.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
+from typing import NamedTuple
 
 from httptools import (
     HttpParserError,
@@ -17,47 +19,43 @@ from httptools import (
     HttpRequestParser,
 )
 
-from .contract import App, Limits
-from .inflate import TooLargeError, inflated
-from .messages import Request, Response
+from .contract import Limits, shown
+from .messages import Incoming
 
-log = logging.getLogger("nemo_evaluator.traffic")
+log = logging.getLogger("nemo_evaluator.http")
 
 _UNKNOWN_METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [^ ]+ HTTP/1\.[01]\r\n")
-_UPGRADING = frozenset(("upgrade", "connection", "http2-settings"))
+_UPGRADING = frozenset((b"upgrade", b"connection", b"http2-settings"))
+
+
+class Refusal(NamedTuple):
+    """What the server answers by itself."""
+
+    request: Incoming | None
+    status: int
+    message: str
 
 
 class Reader:
     """Reads one connection."""
 
     __slots__ = (
-        "_app",
-        "_body",
-        "_chunk",
-        "_headers",
-        "_is_last",
-        "_limits",
-        "_parser",
-        "_received",
-        "_size",
-        "_url",
-        "refusal",
-        "request",
-        "requests",
+        *("_chunk", "_headers", "_is_last", "_limits", "_parser", "_received", "_size", "_url"),
+        *("refusal", "request", "requests"),
     )
 
-    def __init__(self, app: App, limits: Limits) -> None:
-        self.requests: deque[Request] = deque()
-        self.request: Request | None = None
+    def __init__(self, limits: Limits) -> None:
+        self.requests: deque[Incoming] = deque()
+        self.request: Incoming | None = None
         """The one whose body is still coming."""
-        self.refusal: tuple[Request | None, Response] | None = None
-        self._app, self._limits = app, limits
+        self.refusal: Refusal | None = None
+        self._limits = limits
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._is_last = False
         self._url = b""
-        self._headers: dict[str, str] = {}
-        self._body: bytes | bytearray = b""
+        self._headers: list[tuple[bytes, bytes]] = []
         self._size = 0
+        """Bytes of the body so far."""
         self._chunk = self._received = 0
 
     @property
@@ -69,11 +67,6 @@ class Reader:
     def has_begun(self) -> bool:
         """Whether there is something of a request."""
         return self._received > 0
-
-    @property
-    def has_body(self) -> bool:
-        """Whether there is something of the body that is still coming."""
-        return self._size > 0
 
     def feed(self, data: bytes) -> None:
         """The next bytes."""
@@ -96,18 +89,19 @@ class Reader:
                 self._check_room()
 
     def fail(self, status: int, message: str) -> None:
-        """Refuse what is coming."""
-        self.refuse(self._app.failure(self.request, status, message))
-
-    def refuse(self, response: Response) -> None:
-        """Refuse what is coming."""
+        """Refuse the request that is coming."""
+        request = self.request
+        if request is not None:
+            request.failed = True
+            if self.requests and self.requests[-1] is request:
+                self.requests.pop()
         if self.refusal is None:
-            self.refusal = self.request, response
+            self.refusal = Refusal(request, status, message)
         self.close()
 
     def close(self) -> None:
         """Read no more."""
-        self._parser, self.request, self._body = None, None, b""
+        self._parser, self.request = None, None
 
     # -- httptools --------------------------------------------------------------------------------
 
@@ -118,50 +112,43 @@ class Reader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header field. Trailer fields are ignored."""
         if self.request is None:
-            headers, key = self._headers, name.decode("latin-1").lower()
-            text = value.decode("utf-8", "surrogateescape")
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The end of a head. Raises _Refused."""
         parser, headers, limits = self._parser, self._headers, self._limits
         if parser is None:
             raise _Refused
-        request = self.request = Request(
+        request = self.request = Incoming(
             parser.get_method().decode(),
-            self._url.decode("utf-8", "replace"),
+            self._url,
             headers,
             keep=parser.should_keep_alive(),
             is_old=parser.get_http_version() == "1.0",
         )
         if max(self._received, self._chunk) > limits.head_bytes:  # else it cannot be too large
-            size = sum(len(name) + len(text) + 4 for name, text in headers.items())
+            size = sum(len(name) + len(text) + 4 for name, text in headers)
             if size + len(self._url) > limits.head_bytes:
                 self._head_is_too_large()
                 raise _Refused
-        self._url, self._headers = b"", {}
-        if (response := self._app.admit(request)) is not None:
-            self.refuse(response)
-            raise _Refused
-        if int(headers.get("content-length", 0)) > limits.body_bytes:
+        self._url, self._headers = b"", []
+        if int(request.value(b"content-length") or 0) > limits.body_bytes:
             self._body_is_too_large()
             raise _Refused
         if request.method == "CONNECT":
             self.fail(501, "this is not a forward proxy")
             raise _Refused
+        self.requests.append(request)
 
     def on_body(self, chunk: bytes) -> None:
         """A piece of a body. Raises _Refused."""
+        request = self.request
         self._size += len(chunk)
-        if self._size > self._limits.body_bytes:
+        if self._size > self._limits.body_bytes or request is None:
             self._body_is_too_large()
             raise _Refused
-        if not self._body:
-            self._body = chunk
-        elif isinstance(self._body, bytearray):
-            self._body += chunk
-        else:
-            self._body = bytearray(self._body) + chunk
+        request.pieces.append(chunk)
+        request.size += len(chunk)
 
     def on_message_complete(self) -> None:
         """The end of a request. Raises _Refused."""
@@ -170,13 +157,10 @@ class Reader:
             raise _Refused
         if parser.should_upgrade():
             return
-        request.body = bytes(self._body)
-        if "content-encoding" in request.headers:
-            self._inflate(request)
+        request.is_whole = True
         self._is_last = not request.keep
-        self.request, self._body = None, b""
+        self.request = None
         self._size = self._received = 0
-        self.requests.append(request)
 
     # -- requests that are none -------------------------------------------------------------------
 
@@ -189,31 +173,18 @@ class Reader:
         elif self._received - self._size > limits.head_bytes + limits.body_bytes:
             self._body_is_too_large()  # of chunks' heads, or trailers
 
-    def _inflate(self, request: Request) -> None:
-        limit = self._limits.body_bytes
-        try:
-            request.body = inflated(request.body, request.headers["content-encoding"], limit)
-            return
-        except TooLargeError:
-            self._body_is_too_large()
-        except ValueError as error:
-            self.fail(400, str(error))
-        except LookupError as error:
-            self.fail(415, f"Content-Encoding {error} is not known here")
-        raise _Refused
-
     def _ignore_upgrade(self, rest: bytes) -> None:
         """llhttp stops at an ``Upgrade`` header (Java's clients send one) and treats the rest as
         another protocol. We do not upgrade: parse the same request again without that header."""
         request = self.request
         if request is None:
             return
-        lines = [f"{request.method} {request.target} HTTP/1.1"]
-        kept = (pair for pair in request.headers.items() if pair[0] not in _UPGRADING)
-        lines += [f"{name}: {text}" for name, text in kept]
-        head = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+        self.requests.pop()
+        head = b"%b %b HTTP/1.1\r\n" % (request.method.encode(), request.target)
+        kept = (field for field in request.headers if field[0] not in _UPGRADING)
+        head += b"".join(b"%b: %b\r\n" % field for field in kept)
         self._parser, self.request, self._received = HttpRequestParser(self), None, 0
-        self.feed(head + rest)
+        self.feed(head + b"\r\n" + rest)
 
     def _broken(self, error: HttpParserError, data: bytes) -> None:
         """``data``: what the request begins with, where that is known."""
@@ -238,8 +209,3 @@ class Reader:
 
 class _Refused(Exception):
     """Stops the parser."""
-
-
-def shown(size: int) -> str:
-    """A number of bytes, for people."""
-    return f"{size >> 20} MB" if size >= 2**20 else f"{size} bytes"

@@ -1,12 +1,14 @@
-"""A server: listens, holds its connections, and lets them finish when it stops."""
+"""A server of one ASGI application: listens, and lets its connections finish when it stops."""
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
 
+from ..asgi import AsgiApp
 from .connection import Connection
-from .contract import App, Limits
+from .contract import Failure, Limits, failure
+from .lifespan import Lifespan
 
 BACKLOG = 1024
 SWEEP_SECONDS = 1.0
@@ -15,10 +17,15 @@ where a timer of its own costs 2 us."""
 
 
 class Server:
-    """Serves an app. ``await start()``, then ``await stop()``."""
+    """Serves an application. ``await start()``, then ``await stop()``.
 
-    def __init__(self, app: App, limits: Limits | None = None) -> None:
-        self.app = app
+    ``failure`` words the answers to requests that do not reach the application.
+    """
+
+    def __init__(
+        self, app: AsgiApp, limits: Limits | None = None, *, failure: Failure = failure
+    ) -> None:
+        self.app, self.failure = app, failure
         self.limits = limits = limits or Limits()
         self.is_draining = False
         self.connections: set[Connection] = set()
@@ -28,17 +35,24 @@ class Server:
             *(limits.head_seconds / 4, limits.body_seconds / 4),
             *(limits.idle_seconds / 4, limits.linger_seconds / 4),
         )
+        self._lifespan = Lifespan(app)
         self._listener: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._stopped: asyncio.Event | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port. Raises OSError."""
+        """Start the application and listen; the port. Raises OSError, and LifespanError where the
+        application cannot start."""
         self.loop = asyncio.get_running_loop()
-        self._listener = await self.loop.create_server(
-            partial(Connection, self), host, port, backlog=BACKLOG
-        )
+        await self._lifespan.start()
+        try:
+            self._listener = await self.loop.create_server(
+                partial(Connection, self), host, port, backlog=BACKLOG
+            )
+        except BaseException:
+            await self._lifespan.stop()
+            raise
         found: int = self._listener.sockets[0].getsockname()[1]
         return found
 
@@ -63,6 +77,7 @@ class Server:
         finally:
             await self._abort()
             await self._listener.wait_closed()
+            await self._lifespan.stop()
             self._stopped.set()
 
     def opened(self, connection: Connection) -> None:
@@ -85,7 +100,7 @@ class Server:
             await self._empty.wait()
 
     async def _abort(self) -> None:
-        """Whatever is left."""
+        """Cancel what has not ended in time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiohttp import web
-
 from ...errors import ConfigError
+from ...http.app import EVENT_STREAM, Application, Request, Response, Stream
+from ...http.server.contract import Limits
+from ...http.server.server import Server
+from ...traffic.sse import encode_event
 from ...traffic.types import CallContext
 from ...traffic.wire import decode, encode
 from .faults import NOT_JSON, error_body, error_response
@@ -24,33 +26,69 @@ PATHS = {
 }
 """Path → protocol, and the field that holds the question."""
 MAX_BODY = 1 << 30
-JSON = "application/json"
+STOP_SECONDS = 0.1
 _NOBODY = CallContext()
 
 
-def create_app(model: SimulatedModel) -> web.Application:
-    """The application: the three protocols, ``/v1/models`` and ``/healthz``.
+class SimulatedEndpoint:
+    """The three protocols, ``/v1/models`` and ``/healthz``, as an `App`.
 
     Any model id and any key is accepted; the answer names the model that was asked for.
     """
-    app = web.Application(client_max_size=MAX_BODY)
-    listed = {"id": model.config.model, "object": "model", "created": 0, "owned_by": "simulated"}
 
-    async def models(_: web.Request) -> web.Response:
-        return _json({"object": "list", "data": [listed]})
+    def __init__(self, model: SimulatedModel) -> None:
+        self._model = model
 
-    async def health(_: web.Request) -> web.Response:
-        return _json({"status": "ok", "simulated": True})
+    def admit(self, request: Request) -> None:
+        """Everybody may ask."""
 
-    async def unknown(request: web.Request) -> web.Response:
-        return _error(404, f"there is no {request.method} {request.path}")
+    async def answer(self, request: Request) -> Response | Stream:
+        """Answer one request."""
+        if request.method == "POST" and request.path in PATHS:
+            return await self._call(request, *PATHS[request.path])
+        if request.method in ("GET", "HEAD"):
+            if request.path == "/v1/models":
+                named = {"id": self._model.config.model, "object": "model"}
+                listed = {**named, "created": 0, "owned_by": "simulated"}
+                return _json({"object": "list", "data": [listed]})
+            if request.path == "/healthz":
+                return _json({"status": "ok", "simulated": True})
+        return self.failure(request, 404, f"there is no {request.method} {request.path}")
 
-    app.router.add_get("/v1/models", models)
-    app.router.add_get("/healthz", health)
-    for path, (protocol, field) in PATHS.items():
-        app.router.add_post(path, _handler(model, protocol, field))
-    app.router.add_route("*", "/{path:.*}", unknown)
-    return app
+    def failure(self, request: Request | None, status: int, message: str) -> Response:
+        """An error in OpenAI's form."""
+        return _json(error_body(message), status)
+
+    async def _call(self, request: Request, protocol: str, field: str) -> Response | Stream:
+        model = self._model
+        try:
+            body = decode(request.body)
+        except ValueError as error:
+            return self.failure(request, 400, f"the body is not JSON: {error}")
+        if problem := _refusal(body, field):
+            return self.failure(request, 400, problem)
+        turn = model.turn(body, _NOBODY)
+        if turn.fault in (Fault.RATE_LIMIT, Fault.SERVER_ERROR):
+            status, content, headers = error_response(turn, model.config.faults)
+            return _json(content, status, headers)
+        if turn.fault is Fault.HANG:
+            await asyncio.sleep(model.config.faults.hang_s)
+            return await request.drop()
+        if turn.fault is Fault.DROP and not turn.variant:
+            return await request.drop()
+        reply = model.answer(body, turn.key)
+        seconds = model.seconds(turn.key)
+        if body.get("stream"):
+            lines = _lines(body, turn, reply, protocol)
+            return await _stream(request, lines, seconds, turn.fault is Fault.DROP)
+        await asyncio.sleep(seconds)
+        data = encode(response(reply, protocol, str(body.get("model", model.config.model))))
+        return await _whole(request, turn, data)
+
+
+def create_app(model: SimulatedModel) -> Application:
+    """The endpoint as an ASGI application."""
+    return Application(SimulatedEndpoint(model), body_bytes=MAX_BODY)
 
 
 @asynccontextmanager
@@ -58,23 +96,21 @@ async def serving(
     model: SimulatedModel, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
     """Serves within the context and gives the base URL. Raises ConfigError if it cannot listen."""
-    runner = web.AppRunner(
-        create_app(model), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
-    )
-    await runner.setup()
+    app = create_app(model)
+    server = Server(app, Limits(body_bytes=MAX_BODY), failure=app.failure)
     try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen: {error.strerror or error}",
-                where=f"{host}:{port}",
-                hint="choose another port; 0 takes a free one",
-            ) from None
+        port = await server.start(host, port)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen: {error.strerror or error}",
+            where=f"{host}:{port}",
+            hint="choose another port; 0 takes a free one",
+        ) from None
+    try:
         shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{runner.addresses[0][1]}/v1"
+        yield f"http://{shown}:{port}/v1"
     finally:
-        await runner.cleanup()
+        await server.stop(STOP_SECONDS)
 
 
 async def serve(
@@ -91,34 +127,6 @@ async def serve(
         await stop.wait()
 
 
-def _handler(model: SimulatedModel, protocol: str, field: str) -> Any:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            body = decode(await request.read())
-        except ValueError as error:
-            return _error(400, f"the body is not JSON: {error}")
-        if problem := _refusal(body, field):
-            return _error(400, problem)
-        turn = model.turn(body, _NOBODY)
-        if turn.fault in (Fault.RATE_LIMIT, Fault.SERVER_ERROR):
-            status, content, headers = error_response(turn, model.config.faults)
-            return _json(content, status, headers)
-        if turn.fault is Fault.HANG:
-            await asyncio.sleep(model.config.faults.hang_s)
-            return _drop(request)
-        if turn.fault is Fault.DROP and not turn.variant:
-            return _drop(request)
-        reply = model.answer(body, turn.key)
-        seconds = model.seconds(turn.key)
-        if body.get("stream"):
-            return await _stream(request, body, turn, reply, seconds, protocol)
-        await asyncio.sleep(seconds)
-        data = encode(response(reply, protocol, str(body.get("model", model.config.model))))
-        return await _whole(request, turn, data)
-
-    return answer
-
-
 def _refusal(body: Any, field: str) -> str | None:
     """Why a body is refused, or None."""
     if not isinstance(body, dict):
@@ -130,68 +138,47 @@ def _refusal(body: Any, field: str) -> str | None:
     return None
 
 
-async def _whole(request: web.Request, turn: Turn, data: bytes) -> web.StreamResponse:
+async def _whole(request: Request, turn: Turn, data: bytes) -> Response | Stream:
     if turn.fault is Fault.INVALID_JSON:
         data = NOT_JSON
     elif turn.fault is Fault.TRUNCATED_JSON:
         data = data[: len(data) // 2]
     elif turn.fault is Fault.DROP:
-        partial = web.StreamResponse(headers={"Content-Length": str(len(data))})
-        partial.content_type = JSON
-        await partial.prepare(request)
+        partial = await request.begin(200, {"content-length": str(len(data))})
         await partial.write(data[: len(data) // 2])
-        return _drop(request, partial)
-    return web.Response(body=data, content_type=JSON)
+        partial.is_broken = True
+        return partial
+    return Response(200, data)
 
 
-async def _stream(
-    request: web.Request,
-    body: dict[str, Any],
-    turn: Turn,
-    answer: Answer,
-    seconds: float,
-    protocol: str,
-) -> web.StreamResponse:
-    """The events, spread over the time the answer takes; cut at half where the turn says so."""
+def _lines(body: dict[str, Any], turn: Turn, answer: Answer, protocol: str) -> list[bytes]:
+    """The events of a stream; cut at half where the turn says so."""
     usage = bool((body.get("stream_options") or {}).get("include_usage"))
-    lines = [
-        _line(event, protocol)
-        for event in events(answer, protocol, str(body.get("model", "")), usage=usage)
-    ]
-    if protocol != "responses":
+    named = protocol == "responses"
+    found = events(answer, protocol, str(body.get("model", "")), usage=usage)
+    lines = [encode_event(event, named=named) for event in found]
+    if not named:
         lines.append(b"data: [DONE]\n\n")
     if turn.fault is not None:
-        lines = [*lines[: len(lines) // 2], _broken(lines[len(lines) // 2], turn.fault)]
-    stream = web.StreamResponse(
-        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-    )
-    await stream.prepare(request)
+        half = len(lines) // 2
+        lines = [*lines[:half], _broken(lines[half], turn.fault)]
+    return lines
+
+
+async def _stream(request: Request, lines: list[bytes], seconds: float, drops: bool) -> Stream:
+    """The events, spread over the time the answer takes."""
+    stream = await request.begin(200, {"Cache-Control": "no-cache"}, EVENT_STREAM)
     pause = seconds / len(lines)
     for paced in lines if pause else [b"".join(lines)]:
         await asyncio.sleep(pause)
         await stream.write(paced)
-    return _drop(request, stream) if turn.fault is Fault.DROP else stream
-
-
-def _line(event: dict[str, Any], protocol: str) -> bytes:
-    name = b"event: " + event["type"].encode() + b"\n" if protocol == "responses" else b""
-    return name + b"data: " + encode(event) + b"\n\n"
+    stream.is_broken = drops
+    return stream
 
 
 def _broken(line: bytes, fault: Fault) -> bytes:
     return b"data: " + NOT_JSON + b"\n\n" if fault is Fault.INVALID_JSON else line[: len(line) // 2]
 
 
-def _drop(request: web.Request, begun: web.StreamResponse | None = None) -> web.StreamResponse:
-    """Reset the connection, before or amid the response; nothing more is sent."""
-    if request.transport is not None:
-        request.transport.abort()
-    return begun or web.Response()
-
-
-def _error(status: int, message: str) -> web.Response:
-    return _json(error_body(message), status)
-
-
-def _json(body: dict[str, Any], status: int = 200, headers: Any = None) -> web.Response:
-    return web.Response(body=encode(body), status=status, headers=headers, content_type=JSON)
+def _json(body: dict[str, Any], status: int = 200, headers: Any = None) -> Response:
+    return Response(status, encode(body), headers or {})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 
 from ...config.services import SimulatedService
-from ...traffic.errors import TransportError
+from ...traffic.errors import CannotPassThrough, TransportError
+from ...traffic.transport import RawResponse
 from ...traffic.types import ModelRequest, ModelResponse
 from ...types import Failure
 from .faults import error_response
@@ -31,6 +34,7 @@ class SimulatedTransport:
         self._model = SimulatedModel(config, vary_repeats=True)
         self._name = config.model
         self._faults = config.faults
+        self.own_headers: frozenset[str] = frozenset()
 
     async def __call__(self, request: ModelRequest) -> ModelResponse:
         """One try. Raises TransportError for the faults of a connection."""
@@ -59,6 +63,18 @@ class SimulatedTransport:
             latency_ms=(time.perf_counter() - started) * 1000,
             ttft_ms=first_token,
         )
+
+    def pass_through(
+        self,
+        method: str,
+        path_and_query: str,
+        headers: Mapping[str, str],
+        data: bytes,
+        *,
+        below_api: bool = True,
+    ) -> AbstractAsyncContextManager[RawResponse]:
+        """There is no HTTP endpoint. Raises CannotPassThrough."""
+        raise CannotPassThrough
 
     async def check(self, model: str) -> str | None:
         """The simulated model is always available."""

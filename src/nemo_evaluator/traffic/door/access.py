@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from ...config.proxy import ProxyConfig
-from ...http.server.messages import Request, Response
+from ...http.app import Request, Response
 from .failures import NO_RETRY, Told, error_body
 from .routes import Kind, Route
 
@@ -55,14 +54,12 @@ class Access:
         return None
 
     def _is_ours(self, request: Request) -> bool:
-        """Whether the request names this proxy as its host, wherever the name is given."""
+        """Whether the request names this proxy as its host."""
         assert self._hosts is not None
-        named = [request.headers.get("host")]
-        if not request.target.startswith(("/", "*")):
-            named.append(_authority(request.target))
-        if named == [None]:  # HTTP/1.0; no browser leaves the Host out
+        named = request.headers.get("host")
+        if named is None:  # HTTP/1.0; no browser leaves the Host out
             return request.is_old
-        return all(_known(name, self._hosts) for name in named if name is not None)
+        return _known(named, self._hosts)
 
     def _wrong_host(self, request: Request) -> str:
         host = request.headers.get("host", "")
@@ -109,13 +106,6 @@ def _known(name: str, hosts: Collection[str]) -> bool:
     """``allowed_hosts`` without a port stand for any port."""
     name = name.strip().lower()
     return name in hosts or (not name.endswith("]") and name.rpartition(":")[0] in hosts)
-
-
-def _authority(target: str) -> str:
-    try:
-        return urlsplit(target).netloc
-    except ValueError:
-        return ""
 
 
 def _foreign(origin: str) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from ...config.scrubber import KNOWN, encoded
 from ...errors import NelError
-from ...http.server.messages import Request, Response, Stream
+from ...http.app import EVENT_STREAM, Request, Response, Stream
 from ...types import Failure
 from ..client import ModelClient
 from ..dialects import DIALECTS, anthropic
-from ..errors import TransportError
-from ..http import HttpTransport
+from ..errors import CannotPassThrough, TransportError
 from ..scrub import StreamScrubber
 from ..sse import SseParser, encode_event
 from ..types import CallContext, ModelRequest, ModelResponse
@@ -32,7 +32,6 @@ NOT_SENT = HOP_BY_HOP | {
     *("x-api-key", "x-nel-token", "origin", "referer", "cookie", SESSION_HEADER),
 }
 NOT_RETURNED = HOP_BY_HOP | {"content-length", "content-encoding", "content-type", "server", "date"}
-EVENT_STREAM = "text/event-stream"
 NO_CACHE = {"Cache-Control": "no-cache"}
 DONE = b"data: [DONE]\n\n"
 
@@ -42,9 +41,7 @@ class Calls:
 
     def __init__(self, model: ModelClient) -> None:
         self._model, self._pass = model, PassThrough(model.proxy.pass_through)
-        self._transport = model.transport if isinstance(model.transport, HttpTransport) else None
-        own = self._transport.own_headers if self._transport else frozenset()
-        self._not_sent = NOT_SENT | own
+        self._not_sent = NOT_SENT | model.transport.own_headers
 
     async def answer(
         self,
@@ -54,10 +51,15 @@ class Calls:
         guarded: bool,
     ) -> Response | Stream | Told:
         """One request. ``guarded``: its Authorization is our token, not the upstream's key."""
-        if where.kind is Kind.MODELS and (self._model.pinned or self._transport is None):
-            return _models(self._model.name, where)
-        if where.kind in (Kind.OTHER, Kind.MODELS):
-            return await self._pass_through(request, where, guarded)
+        if where.kind is Kind.MODELS:
+            return await self._models(request, where, guarded)
+        if where.kind is Kind.OTHER:
+            if not self._pass.allows(where.path):
+                return _not_passed(request, where)
+            try:
+                return await self._pass_through(request, where, guarded)
+            except CannotPassThrough:
+                return _nothing_there(request, where)
         body = _object(request.body)
         if isinstance(body, Told):
             return body
@@ -129,15 +131,21 @@ class Calls:
             ModelRequest(protocol, body, headers, stream=stream, live=stream, context=context)
         )
 
+    async def _models(
+        self, request: Request, where: Route, guarded: bool
+    ) -> Response | Stream | Told:
+        """The list of models: of the one that is configured, else the upstream's own list."""
+        if not self._model.pinned:
+            if not stays_below(where.path):
+                return _not_passed(request, where)
+            with contextlib.suppress(CannotPassThrough):
+                return await self._pass_through(request, where, guarded)
+        return _models(self._model.name, where)
+
     async def _pass_through(
         self, request: Request, where: Route, guarded: bool
     ) -> Response | Stream | Told:
-        is_listed = self._pass.allows if where.kind is Kind.OTHER else stays_below
-        if self._transport is None or not is_listed(where.path):
-            message = f"there is no {request.method} {where.path}"
-            if self._transport is not None:
-                message += "; paths to pass on to the endpoint are listed in proxy.pass_through"
-            return Told(404, error_body(404, message), dict(NO_RETRY))
+        """The upstream's own answer. Raises CannotPassThrough."""
         below_api, path = upstream_path(where.path)
         if query := request.query:
             path += f"?{query}"
@@ -146,16 +154,18 @@ class Calls:
             headers["content-type"] = kind
         answer = None
         try:
-            async with self._transport.passed_through(
+            async with self._model.transport.pass_through(
                 request.method, path, headers, request.body, below_api=below_api
             ) as upstream:
                 kind = upstream.headers.get("Content-Type", "application/octet-stream")
-                answer = request.begin(upstream.status, _returned(upstream.headers), kind)
+                answer = await request.begin(upstream.status, _returned(upstream.headers), kind)
                 clean = StreamScrubber()
-                async for chunk in upstream.content.iter_any():
+                async for chunk in upstream.pieces():
                     await answer.write(clean.feed(chunk))
                 await answer.write(clean.close())
                 return answer
+        except CannotPassThrough:
+            raise
         except TransportError as error:
             if answer is not None:
                 answer.is_broken = True
@@ -185,6 +195,17 @@ def _object(data: bytes) -> dict[str, Any] | Told:
     if not isinstance(body, dict):
         return Told(400, error_body(400, "the body is not a JSON object"))
     return body
+
+
+def _not_passed(request: Request, where: Route) -> Told:
+    message = f"there is no {request.method} {where.path}"
+    message += "; paths to pass on to the endpoint are listed in proxy.pass_through"
+    return Told(404, error_body(404, message), dict(NO_RETRY))
+
+
+def _nothing_there(request: Request, where: Route) -> Told:
+    message = f"there is no {request.method} {where.path}: this service has no HTTP endpoint"
+    return Told(404, error_body(404, message), dict(NO_RETRY))
 
 
 def _models(name: str, where: Route) -> Response | Told:
@@ -244,7 +265,7 @@ async def _send(
     """Write a stream as fast as the client takes it; a failure amid it is its last event."""
     async with aclosing(chunks):
         first = await anext(chunks, b"")  # at once: an unstarted stream could not be closed
-        answer = request.begin(200, {**_returned(response.headers), **NO_CACHE}, EVENT_STREAM)
+        answer = await request.begin(200, {**_returned(response.headers), **NO_CACHE}, EVENT_STREAM)
         clean = StreamScrubber()
         try:
             await answer.write(clean.feed(first))

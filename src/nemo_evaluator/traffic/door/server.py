@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from ...config.scrubber import KNOWN, encoded
 from ...errors import ConfigError
+from ...http.app import Application, Request, Response, Stream
 from ...http.server.contract import MEGABYTE, Limits
-from ...http.server.messages import Request, Response, Stream
 from ...http.server.server import Server
 from ..client import ModelClient
 from ..types import CallContext
@@ -60,7 +60,10 @@ class ProxyServer:
         self._access = Access(host, port, model.proxy)
         self._contexts: dict[str, CallContext] = {}
         self._closed: set[str] = set()
-        self._server = Server(self, Limits(body_bytes=max_body_mb * MEGABYTE))
+        size = max_body_mb * MEGABYTE
+        self.app = Application(self, body_bytes=size)
+        """The proxy as an ASGI application, for another server than ours."""
+        self._server = Server(self.app, Limits(body_bytes=size), failure=self.app.failure)
         self.url = ""
         """Where it listens, without a path."""
 

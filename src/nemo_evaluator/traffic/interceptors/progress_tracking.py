@@ -13,10 +13,15 @@ from pydantic import Field, field_validator
 
 from ...config.base import ConfigRecord
 from ...config.endpoints import check_url
+from ...errors import ConfigError
+from ...http.client.errors import NetError
+from ...http.client.single import request
 from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse
+from ..wire import encode
 
 log = logging.getLogger("nemo_evaluator.traffic")
 WEBHOOK_SECONDS = 30.0
+HEADERS = {"Content-Type": "application/json"}
 
 
 class ProgressTracking(Interceptor):
@@ -66,20 +71,16 @@ class ProgressTracking(Interceptor):
             await self._post()
 
     async def _post(self) -> None:
-        import aiohttp
-
-        assert self._options.webhook_url is not None
-        sent = -1
-        timeout = aiohttp.ClientTimeout(total=WEBHOOK_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            while sent != self._told:
-                sent = self._told
-                try:
-                    async with session.post(
-                        self._options.webhook_url, json={"completed": sent}
-                    ) as response:
-                        response.raise_for_status()
-                except (aiohttp.ClientError, OSError) as error:
-                    kind = type(error).__name__
-                    log.warning("progress webhook failed: %s", kind)
-                    return
+        url, sent = self._options.webhook_url, -1
+        assert url is not None
+        while sent != self._told:
+            sent = self._told
+            body = encode({"completed": sent})
+            try:
+                status, _ = await request("POST", url, body, HEADERS, seconds=WEBHOOK_SECONDS)
+            except (NetError, ConfigError) as error:
+                log.warning("progress webhook failed: %s", error)
+                return
+            if not 200 <= status < 300:
+                log.warning("progress webhook failed: HTTP %d", status)
+                return

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.http.client.headers import Headers, RequestHead, problem, request_target
+from nemo_evaluator.http.headers import Headers, RequestHead, problem, request_target
 
 
 def test_names_have_no_case() -> None:

@@ -1,9 +1,9 @@
-"""Header fields, and the head of a request. Nothing with a line break in it gets through."""
+"""Header fields of requests and responses. Nothing with a line break in it is sent."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from string import punctuation
 from urllib.parse import quote
@@ -58,6 +58,32 @@ class Headers(Mapping[str, str]):
         if self._fields is None:
             self._fields = _joined(self._raw)
         return self._fields
+
+
+def fields_by_name(raw: Raw) -> dict[str, str]:
+    """Values by lower-case name; what is not UTF-8 is kept so that it can be sent on unchanged."""
+    fields: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        name, value = str(raw_name, "latin-1").lower(), str(raw_value, "utf-8", "surrogateescape")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
+
+
+def encoded_fields(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Header fields as an ASGI application sends them."""
+    return [
+        (name.lower().encode("latin-1"), value.encode("utf-8", "surrogateescape"))
+        for name, value in headers.items()
+    ]
+
+
+def field_lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The lines of a head. Raises ValueError for a line break, which would begin another field."""
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    text = b"".join(lines)
+    if text.count(b"\n") != len(lines) or text.count(b"\r") != len(lines):
+        raise ValueError("a header has a line break in it")
+    return text
 
 
 def _joined(raw: Raw) -> dict[str, tuple[str, str]]:

@@ -1,0 +1,43 @@
+"""The package imports what it depends on, and nothing that only happens to be installed."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src/nemo_evaluator"
+IMPORT = re.compile(r"^\s*(?:from|import) ([a-zA-Z]\w*)", re.MULTILINE)
+OTHERWISE = {"PyYAML": "yaml", "math-verify": "math_verify", "pillow": "PIL"}
+"""Modules that are not called like their package."""
+COMES_WITH = {
+    "fsspec": "datasets",
+    "pyarrow": "datasets",
+    "pydantic_core": "pydantic",
+    "referencing": "jsonschema",
+}
+"""Modules of packages that ours depend on, and whose versions they choose."""
+
+
+def declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *extras["scoring"], *extras["stats"]]
+    names = {re.match(r"[\w.-]+", text)[0] for text in listed}  # type: ignore[index]
+    return {OTHERWISE.get(name, name.replace("-", "_")) for name in names}
+
+
+def test_every_import_is_declared() -> None:
+    found: dict[str, Path] = {}
+    for path in PACKAGE.rglob("*.py"):
+        code = re.sub(r'"""(?:.|\n)*?"""', "", path.read_text(encoding="utf-8"))
+        found |= dict.fromkeys(IMPORT.findall(code), path)
+    allowed = declared() | set(sys.stdlib_module_names) | {"nemo_evaluator"}
+    allowed |= {name for name, package in COMES_WITH.items() if package in allowed}
+    assert {name: path for name, path in found.items() if name not in allowed} == {}
+
+
+def test_the_core_needs_no_http_library() -> None:
+    assert not declared() & {"aiohttp", "httpx", "requests", "uvicorn"}
