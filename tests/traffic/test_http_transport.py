@@ -15,6 +15,7 @@ from nemo_evaluator.config.endpoints import TimeoutsConfig
 from nemo_evaluator.errors import ConfigError, PermanentError
 from nemo_evaluator.traffic.errors import TransportError
 from nemo_evaluator.traffic.http import HttpTransport
+from nemo_evaluator.traffic.transport import RawRequest
 from nemo_evaluator.traffic.types import ModelRequest
 from nemo_evaluator.types import Failure
 
@@ -247,11 +248,11 @@ async def test_a_request_that_is_passed_through(loopback: Loopback, connect: Ope
     loopback.script(lambda call: json_reply({"path": call.path}, 201, {"X-Id": "7"}))
     transport = connect(loopback.url, api_key="key")
     sent = {"content-type": "application/x-ndjson", "x-org": "we"}
-    async with transport.pass_through("POST", "/files?a=b", sent, b"{}") as response:
+    async with transport.pass_through(RawRequest("POST", "/files?a=b", sent, b"{}")) as response:
         assert (response.status, response.headers.get("x-id")) == (201, "7")
         data = b"".join([chunk async for chunk in response.pieces()])
     assert data == b'{"path":"/v1/files"}'
-    async with transport.pass_through("POST", "/x", {}, b"", below_api=False) as response:
+    async with transport.pass_through(RawRequest("POST", "/x", below_api=False)) as response:
         pass
     first, second = loopback.calls
     assert first.headers["content-type"] == "application/x-ndjson"
@@ -262,11 +263,13 @@ async def test_a_request_that_is_passed_through(loopback: Loopback, connect: Ope
 async def test_a_failure_of_what_is_passed_through(loopback: Loopback, connect: Open) -> None:
     loopback.script(FAULTS["cut"])
     with pytest.raises(TransportError, match=r"^the response broke off"):
-        async with connect(loopback.url).pass_through("POST", "/x", {}, b"{}") as response:
+        async with connect(loopback.url).pass_through(
+            RawRequest("POST", "/x", {}, b"{}")
+        ) as response:
             async for _ in response.pieces():
                 pass
     with pytest.raises(TransportError, match="the header 'x-a' has a line break"):
-        async with connect(loopback.url).pass_through("GET", "/x", {"x-a": "\n"}, b""):
+        async with connect(loopback.url).pass_through(RawRequest("GET", "/x", {"x-a": "\n"})):
             pass
 
 

@@ -31,7 +31,7 @@ from .dialects import DIALECTS
 from .dialects.contract import as_dict
 from .errors import TransportError
 from .keys import ExpiringKey, NoKey
-from .transport import RawResponse
+from .transport import RawRequest, RawResponse
 from .types import ModelRequest, ModelResponse
 from .urls import (
     PATHS,
@@ -124,31 +124,25 @@ class HttpTransport:
         )
 
     @contextlib.asynccontextmanager
-    async def pass_through(
-        self,
-        method: str,
-        path_and_query: str,
-        headers: Mapping[str, str],
-        data: bytes,
-        *,
-        below_api: bool = True,
-    ) -> AsyncIterator[RawResponse]:
-        """A request that is passed on without being interpreted, and its response as it is. The
-        path is relative to the service's API (``.../v1``), or to what that stands on; the query of
-        the service's URL is added. Raises TransportError."""
+    async def pass_through(self, request: RawRequest) -> AsyncIterator[RawResponse]:
+        """A request as it is, and its response as it is. The query of the service's URL is added to
+        its own. Raises TransportError."""
         await self._authorize()
         base = base_url(self.url)
         own_query = urlsplit(self.url).query  # an ``api-version`` or a signature
-        url = with_query((base if below_api else api_root(base)) + path_and_query, own_query)
+        url = with_query(
+            (base if request.below_api else api_root(base)) + request.target, own_query
+        )
         try:
-            head = self._head(method, url, self.headers)(len(data), headers)
+            sized = self._head(request.method, url, self.headers)
+            head = sized(len(request.body), request.headers)
         except ValueError as error:
             raise TransportError(Failure.BAD_REQUEST, str(error)) from None
         pool = self._pool or self._opened()
         clocks = [clock for clock in self._clocks if clock.limit is Limit.TOTAL]
         try:
             response = await pool.request(
-                head, data, whole=False, bodiless=method == "HEAD", clocks=clocks
+                head, request.body, whole=False, bodiless=request.method == "HEAD", clocks=clocks
             )
             with contextlib.closing(response):
                 yield response

@@ -6,11 +6,25 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+import msgspec
+
 from .types import ModelRequest, ModelResponse
 
 
+class RawRequest(msgspec.Struct, frozen=True):
+    """A request that is passed on without being interpreted."""
+
+    method: str
+    target: str
+    """Path and query."""
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+    below_api: bool = True
+    """The path is relative to the service's API (``.../v1``), else to what that stands on."""
+
+
 class RawResponse(Protocol):
-    """A response that is passed on without being interpreted."""
+    """The response to one."""
 
     status: int
 
@@ -31,18 +45,9 @@ class Transport(Protocol):
     async def __call__(self, request: ModelRequest) -> ModelResponse:
         """One try: a response of any status. Raises TransportError."""
 
-    def pass_through(
-        self,
-        method: str,
-        path_and_query: str,
-        headers: Mapping[str, str],
-        data: bytes,
-        *,
-        below_api: bool = True,
-    ) -> AbstractAsyncContextManager[RawResponse]:
-        """Send a request without interpreting it. The path is relative to the service's API
-        (``.../v1``), or to what that stands on. Raises TransportError; CannotPassThrough where
-        there is no HTTP endpoint."""
+    def pass_through(self, request: RawRequest) -> AbstractAsyncContextManager[RawResponse]:
+        """Send a request as it is. Raises TransportError; CannotPassThrough where there is no HTTP
+        endpoint."""
 
     async def check(self, model: str) -> str | None:
         """A warning or None. Raises ConfigError if the endpoint cannot be reached."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
 from ...config.services import SimulatedService
 from ...traffic.errors import CannotPassThrough, TransportError
-from ...traffic.transport import RawResponse
+from ...traffic.transport import RawRequest, RawResponse
 from ...traffic.types import ModelRequest, ModelResponse
 from ...types import Failure
 from .faults import error_response
@@ -64,15 +63,7 @@ class SimulatedTransport:
             ttft_ms=first_token,
         )
 
-    def pass_through(
-        self,
-        method: str,
-        path_and_query: str,
-        headers: Mapping[str, str],
-        data: bytes,
-        *,
-        below_api: bool = True,
-    ) -> AbstractAsyncContextManager[RawResponse]:
+    def pass_through(self, request: RawRequest) -> AbstractAsyncContextManager[RawResponse]:
         """There is no HTTP endpoint. Raises CannotPassThrough."""
         raise CannotPassThrough
 

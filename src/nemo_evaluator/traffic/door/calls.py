@@ -16,6 +16,7 @@ from ..dialects import DIALECTS, anthropic
 from ..errors import CannotPassThrough, TransportError
 from ..scrub import StreamScrubber
 from ..sse import SseParser, encode_event
+from ..transport import RawRequest
 from ..types import CallContext, ModelRequest, ModelResponse
 from ..wire import decode, encode
 from .failures import NO_RETRY, STATUS, Told, error_body, told
@@ -154,9 +155,8 @@ class Calls:
             headers["content-type"] = kind
         answer = None
         try:
-            async with self._model.transport.pass_through(
-                request.method, path, headers, request.body, below_api=below_api
-            ) as upstream:
+            raw = RawRequest(request.method, path, headers, request.body, below_api)
+            async with self._model.transport.pass_through(raw) as upstream:
                 kind = upstream.headers.get("Content-Type", "application/octet-stream")
                 answer = await request.begin(upstream.status, _returned(upstream.headers), kind)
                 clean = StreamScrubber()
