@@ -32,6 +32,7 @@ PROCESSES = (
     "decisions/test_rates.py",
     "docs/",
     "end_to_end/",
+    "executors/test_background.py",
     "environments/test_hub.py",
     "reports/test_page.py",
     "sandboxes/",
@@ -68,6 +69,14 @@ def nothing_is_secret_any_more() -> Iterator[None]:
     """Secrets belong to the process; those of one test are not those of the next."""
     yield
     KNOWN.forget()
+
+
+@pytest.fixture(autouse=True)
+def no_list_of_runs(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs are noted in the user's folder; those of tests in one that is empty for each."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,8 @@ from nemo_evaluator.environments.registry import PLANNED, SCHEMES, find
 @pytest.mark.parametrize(
     "words",
     [
-        "eval status", "eval stop", "eval logs -r x", "eval jobs", "eval clean --yes",
-        "eval resume -r x", "export a --dest wandb", "serve -b gsm8k", "config show",
+        "export a --dest wandb", "serve -b gsm8k", "config show",
         "package -m x -t y", "cache-sqsh a b c", "eval run c.yaml --submit",
-        "eval run c.yaml --background",
     ],
 )  # fmt: skip
 def test_commands_that_are_not_built_say_so(nel: Nel, words: str) -> None:

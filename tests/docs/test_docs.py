@@ -58,6 +58,7 @@ def test_blocks_of_a_page_run(
         "NEMO_MODEL_URL": endpoint,
         "NEMO_MODEL_ID": "simulated",
         "NEMO_API_KEY": "none",
+        "XDG_DATA_HOME": str(tmp_path / "data"),
     }
     for number, (language, text) in enumerate(blocks(page)):
         if language == "yaml":

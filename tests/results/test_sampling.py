@@ -14,8 +14,8 @@ from runs import BENCH
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.config.load import parse
 from nemo_evaluator.config.quick import quick_config
-from nemo_evaluator.executors.local import Options
 from nemo_evaluator.executors.local import run as run_locally
+from nemo_evaluator.executors.options import Options
 from nemo_evaluator.results.repeats import Sameness
 from nemo_evaluator.results.sampling import doubtful_repeats, sent, temperature
 from nemo_evaluator.tasks.dry_run import describe_plan

@@ -10,7 +10,8 @@ from loopback import Loopback
 
 from nemo_evaluator.config.load import parse
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.executors.local import Options, run
+from nemo_evaluator.executors.local import run
+from nemo_evaluator.executors.options import Options
 from nemo_evaluator.tasks.dry_run import describe_plan
 
 CODE = """

@@ -8,6 +8,12 @@ from .lazy import LazyGroup
 
 COMMANDS = {
     "run": ("nemo_evaluator.cli.eval_run:command", "Run benchmarks against a model."),
+    "status": ("nemo_evaluator.cli.eval_status:command", "Show what a run is doing."),
+    "logs": ("nemo_evaluator.cli.eval_logs:command", "Show the log of a run."),
+    "stop": ("nemo_evaluator.cli.eval_stop:command", "Stop a run; it can be resumed."),
+    "resume": ("nemo_evaluator.cli.eval_resume:command", "Go on with a run."),
+    "jobs": ("nemo_evaluator.cli.eval_jobs:jobs", "List runs."),
+    "clean": ("nemo_evaluator.cli.eval_jobs:clean", "Remove runs from the list."),
     "merge": ("nemo_evaluator.cli.eval_merge:command", "Merge the shards of a run."),
     "rescore": ("nemo_evaluator.cli.eval_rescore:command", "Score a run's answers again."),
     "report": ("nemo_evaluator.cli.eval_report:command", "Report on a finished or stopped run."),

@@ -82,6 +82,9 @@ SETTINGS = (
 )
 @click.option("--shard", metavar="I/N", help="Run only shard I of N, counted from 0.")
 @click.option("--resume", is_flag=True, help="Continue the run in the output directory.")
+@click.option(
+    "--background", is_flag=True, help="Run in a process of its own; see nel eval status."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan; call no model.")
 @click.option("--no-progress", is_flag=True, help="No live display.")
 @click.option("-v", "--verbose", count=True, help="Log progress to stderr; -vv: every request.")
@@ -113,7 +116,7 @@ def _shard(text: str | None) -> Shard | None:
 
     shard = parse_shard(text) if text is not None else shard_from_env(os.environ)
     if shard is not None:
-        _say(f"shard {shard.index} of {shard.total}")
+        click.echo(f"shard {shard.index} of {shard.total}", err=True)
     return shard
 
 
@@ -151,36 +154,15 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
 
 def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int:
     from ..config.snapshot import safe_command
-    from ..executors.local import Options, run
-    from ..reports.console import print_summary
-    from ..runtime import run_blocking
-    from .live import TerminalObserver
-    from .output import console
+    from ..executors.options import Options
+    from .running import execute
 
     options = Options(
         resume=flags["resume"],
         shard=_shard(flags["shard"]),
         set_aside=config_file is None and flags["output_dir"] is None,
         command=safe_command(["nel", *sys.argv[1:]]),
-        handle_signals=True,
-        observers=(
-            TerminalObserver(
-                loaded.config.output.progress_interval, display=not flags["no_progress"]
-            ),
-        ),
     )
-    result = run_blocking(run(loaded, options))
-    if result.summary.benchmarks:
-        print_summary(result.summary, console())
-        for path in result.reports:
-            click.echo(f"report: {path}")
-    for message in result.messages:
-        click.echo(message, err=True)
-    return result.exit_code
-
-
-def _say(text: str) -> None:
-    # Not click.echo: it writes past the live display, which would draw over it.
-    from .output import printable
-
-    print(printable(text), file=sys.stderr, flush=True)
+    return execute(
+        loaded, options, background=flags["background"], display=not flags["no_progress"]
+    )

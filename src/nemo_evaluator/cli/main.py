@@ -55,7 +55,7 @@ def run(signals: Signals) -> int:
     """Run `cli`: an ``ExitCode``, and at most one message."""
     open_descriptors()
     with guarded_streams() as out:
-        code = _ended(partial(_run, out), signals)
+        code = ended(partial(_run, out), signals)
         signals.ignore()
     return code
 
@@ -70,7 +70,7 @@ def _run(out: Stream) -> int:
     return code if isinstance(code, int) else ExitCode.DONE
 
 
-def _ended(run: Callable[[], int], signals: Signals) -> int:
+def ended(run: Callable[[], int], signals: Signals) -> int:
     """The exit code; any other outcome has been printed on stderr."""
     try:
         return run()

@@ -7,12 +7,6 @@ from collections.abc import Mapping
 import click
 
 PLANNED: Mapping[str, tuple[str, str]] = {
-    "eval status": ("the state of runs on clusters", "nel eval report DIRECTORY"),
-    "eval stop": ("ending runs on clusters", "Ctrl-C in the terminal of the run"),
-    "eval logs": ("logs of runs on clusters", "nel eval run -v"),
-    "eval jobs": ("a list of runs on clusters", "nel eval report DIRECTORY"),
-    "eval clean": ("removing old entries of a run store", "this version keeps no store"),
-    "eval resume": ("resuming runs on clusters", "nel eval run ... -o DIRECTORY --resume"),
     "export": ("results for MLflow, Weights & Biases and Inspect", "nel eval report -f json"),
     "serve": ("benchmarks as a server", "nemo_evaluator.evaluate(...) in Python"),
     "config": ("settings of a user", "variables such as NEMO_MODEL_URL, or a .env file"),
@@ -21,7 +15,6 @@ PLANNED: Mapping[str, tuple[str, str]] = {
     "regression": ("", "nel compare, which is the same"),
     "run": ("", "nel eval run"),
     "eval run --submit": ("runs on clusters", "nel eval run, which runs on this machine"),
-    "eval run --background": ("runs without a terminal", "nohup nel eval run ... &"),
 }
 """Command, or option of one → what is planned, and what to use now. Nothing is planned where the
 same is another command here."""

@@ -53,7 +53,8 @@ def command(
 ) -> None:
     """Run the first problems of a benchmark. Exit code 1 if an answer could not be verified."""
     from ..config.quick import quick_config
-    from ..executors.local import Options, run
+    from ..executors.local import run
+    from ..executors.options import Options
     from ..results.result_row import read_rows
     from ..runtime import run_blocking
 

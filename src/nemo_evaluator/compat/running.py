@@ -21,7 +21,8 @@ from ..environments.contract import VerifyTools
 from ..environments.decorated import Decorated
 from ..environments.subclass import EvalEnvironment, SubclassEnvironment
 from ..errors import ConfigError
-from ..executors.local import Options, run
+from ..executors.local import run
+from ..executors.options import Options
 from ..results import layout
 from ..types import Problem, Score, Solution
 from .client import ModelClient

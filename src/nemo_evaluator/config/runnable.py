@@ -32,17 +32,18 @@ REMOVE = "remove it"
 
 def check_runnable(loaded: Loaded) -> None:
     """Raise ConfigError naming everything that this version cannot run, with file and line."""
-    failure = as_error(_problems(loaded.config), loaded.locate)
+    failure = as_error(problems(loaded.config), loaded.locate)
     if failure is not None:
         raise failure
 
 
 def unsupported(config: EvalConfig) -> list[str]:
     """``path: what`` for everything that this version cannot run."""
-    return [f"{format_path(problem.path)}: {problem.what}" for problem in _problems(config)]
+    return [f"{format_path(problem.path)}: {problem.what}" for problem in problems(config)]
 
 
-def _problems(config: EvalConfig) -> Iterator[Problem]:
+def problems(config: EvalConfig) -> Iterator[Problem]:
+    """Everything that this version cannot run."""
     for name, service in config.services.items():
         path: KeyPath = ("services", name)
         if isinstance(service, ApiService | SimulatedService):

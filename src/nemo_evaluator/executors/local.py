@@ -22,10 +22,9 @@ from ..engine.accounts import of_errored, of_solution
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
-from ..engine.prepare import Given, Prepared, prepare
+from ..engine.prepare import Prepared, prepare
 from ..engine.progress import Tally
 from ..engine.run import BenchmarkEnd, run_jobs
-from ..engine.shards import Shard
 from ..errors import ConfigError, ExitCode
 from ..reports.render import write_reports
 from ..results.audit import FLAGGED
@@ -44,8 +43,9 @@ from ..results.summary import BenchmarkSummary, RunSummary, accounts
 from ..runtime import need_descriptors
 from .ending import Ending, Terms, ending_of, ending_of_error
 from .interrupts import Interrupts
-from .observers import Observer, Observers
+from .observers import Observers
 from .opening import Opened, open_run, set_aside
+from .options import Options
 from .progress_writer import ProgressWriter
 from .run_log import RunLog
 
@@ -56,24 +56,6 @@ UNWRITTEN = (
     "stopped while the results were written: every answer is in the journals, and "
     "the same command with --resume writes the results"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to run, as opposed to what."""
-
-    resume: bool = False
-    shard: Shard | None = None
-    """Do only this part, in a folder of its own below the directory."""
-    set_aside: bool = False
-    """Rename an earlier run found in the directory instead of refusing (the default directory)."""
-    command: str = ""
-    """The command line as it may be recorded: without secrets."""
-    handle_signals: bool = False
-    observers: tuple[Observer, ...] = ()
-    """Who is told what happens in the run."""
-    given: Given | None = None
-    """A benchmark, and its solver, that Python code hands over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +94,7 @@ async def _locked(
     async with AsyncExitStack() as stack:
         control = Control()
         interrupts = Interrupts(control, observers.said)
-        observers.add(ProgressWriter(control, lock, interrupts.stop))
+        observers.put_first(ProgressWriter(control, lock, interrupts.stop))
         budget = RunBudget(loaded.config.budget, control, observers.said)
         prepared = await prepare(
             loaded, directory, stack, options.shard, options.given, spend=budget.spend

@@ -37,9 +37,9 @@ class Observers(Observer):
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._all = [*observers]
 
-    def add(self, observer: Observer) -> None:
-        """One more, which is told what happens from now on."""
-        self._all.append(observer)
+    def put_first(self, observer: Observer) -> None:
+        """One more, which is told what happens from now on, before the others."""
+        self._all.insert(0, observer)
 
     def said(self, text: str) -> None:
         """See ``Observer``."""

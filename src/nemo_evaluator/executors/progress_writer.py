@@ -72,7 +72,10 @@ class ProgressWriter(Observer):
                 return
             if (asked := await asyncio.to_thread(_asked, self._directory)) is not None:
                 self._stop(asked)
-            await asyncio.sleep(WRITE_SECONDS)
+            if self._control.stopping:
+                await asyncio.sleep(WRITE_SECONDS)
+            else:  # that the run was asked to stop is written at once
+                await self._control.sleep(WRITE_SECONDS)
 
     def _write(self, progress: RunProgress) -> None:
         with contextlib.suppress(OSError):  # a full disk ends a run where its journal is written

@@ -46,6 +46,8 @@ class RunInfo(Record, frozen=True, kw_only=True):
     """Commit of the working directory, ``+`` where it has changes."""
     command: str = ""
     """The command line without secrets."""
+    folder: str = ""
+    """The folder it was started in: relative paths in its configuration are relative to it."""
     benchmarks: tuple[str, ...] = ()
     """Folders of the benchmarks, in plan order."""
     rescored_from: str | None = None
@@ -69,6 +71,7 @@ def new_run_info(*, command: str = "") -> RunInfo:
         host=socket.gethostname(),
         status=RunStatus.RUNNING,
         git=_git_state(),
+        folder=_folder(),
         command=command,
     )
 
@@ -89,6 +92,13 @@ def read_run_info(directory: Path) -> RunInfo:
     for slug in info.benchmarks:
         check_name(slug, "the benchmark folder", str(path))
     return info
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:  # it was deleted
+        return ""
 
 
 def _git_state() -> str | None:

@@ -28,30 +28,44 @@ class _Note(msgspec.Struct):
 
 def run_directory(run_id: str) -> Path:
     """The run's directory. Raises ConfigError where there is none, or more than one."""
-    found: dict[Path, str] = {}
-    for path in _notes(Path()):
-        note = _read(path)
-        if note is None or not _matches(note.run_id, run_id):
-            continue
-        directory = path.parent
-        if path.name == NOTES and note.output_dir and Path(note.output_dir).is_dir():
-            directory = Path(note.output_dir)
-        found.setdefault(directory.resolve(), note.run_id)
+    found = {path: name for path, name in known_runs().items() if _matches(name, run_id)}
     exact = [path for path, name in found.items() if name == run_id]
     chosen = exact or list(found)
     if len(chosen) == 1:
-        return _shown(chosen[0])
+        return shown(chosen[0])
     if not chosen:
         hint = f"runs are looked for below {Path().resolve()}; give the directory instead"
         raise ConfigError(f"there is no run {run_id!r}", where="--run-id", hint=hint)
-    names = ", ".join(str(_shown(path)) for path in chosen)
+    names = ", ".join(str(shown(path)) for path in chosen)
     raise ConfigError(f"{run_id!r} may be {names}", where="--run-id", hint="give the directory")
+
+
+def known_runs() -> dict[Path, str]:
+    """Directory → run id of every run that can be found."""
+    found: dict[Path, str] = {}
+    for path in _notes(Path()):
+        note = _read(path)
+        if note is None or not note.run_id:
+            continue
+        directory = path.parent
+        if path.name == NOTES and note.output_dir:
+            noted = Path(note.output_dir)
+            # What the known system writes beside a run may name a folder that has moved.
+            if noted.is_dir() or path.is_relative_to(store()):
+                directory = noted
+        found.setdefault(directory.resolve(), note.run_id)
+    return found
+
+
+def store() -> Path:
+    """Where runs are noted, a folder for each."""
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "nel" / "runs"
 
 
 def _notes(top: Path) -> Iterator[Path]:
     yield from _below(top, DEPTH)
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    yield from sorted(Path(data).expanduser().glob(f"nel/runs/*/{NOTES}"))
+    yield from sorted(store().glob(f"*/{NOTES}"))
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
@@ -77,6 +91,7 @@ def _matches(known: str, asked: str) -> bool:
     return known == asked or (len(asked) >= SHORTEST and known.startswith(asked))
 
 
-def _shown(path: Path) -> Path:
+def shown(path: Path) -> Path:
+    """A path as a user writes it: relative to the working directory where it is below."""
     here = Path().resolve()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -1,0 +1,60 @@
+"""`nel eval jobs` and `nel eval clean`: the list of runs, and what is not to be listed any more."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+def jobs() -> None:
+    """List the runs of this user, and those below the working directory, the latest first."""
+    from ..tasks.find_run import shown
+    from ..tasks.run_list import list_runs
+
+    runs = list_runs()
+    if not runs:
+        click.echo("No runs.")
+        return
+    rows = [("RUN", "STATE", "DONE", "BENCHMARKS", "DIRECTORY")]
+    for run in runs:
+        states = run.state.benchmarks.values() if run.state is not None else ()
+        done, total = sum(s.done for s in states), sum(s.total for s in states)
+        names = ", ".join(s.name for s in states)
+        rows.append(
+            (
+                run.run_id,
+                str(run.state.state) if run.state is not None else "gone",
+                f"{done}/{total}" if total else "",
+                names if len(names) <= 40 else f"{names[:37]}...",
+                str(shown(run.directory)),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())
+
+
+@click.command()
+@click.option("--older-than", help="Only runs that began so long ago: 7d, 4w, 24h, 3m.")
+@click.option("--executor", help="Only runs of this executor.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def clean(older_than: str | None, executor: str | None, dry_run: bool, yes: bool) -> None:
+    """Remove runs from the list of nel eval jobs. Their results stay where they are; runs that are
+    running stay on the list."""
+    from ..tasks.run_list import days, forget, old_notes
+
+    notes = old_notes(days(older_than) if older_than is not None else None, executor)
+    for note in notes:
+        click.echo(note.parent.name)
+    if not notes:
+        click.echo("Nothing to remove.")
+        return
+    if dry_run:
+        return
+    if not yes:
+        click.confirm(f"Remove {len(notes)} runs from the list (their results stay)?", abort=True)
+    for note in notes:
+        forget(note)
+    click.echo(f"removed from the list: {len(notes)}")

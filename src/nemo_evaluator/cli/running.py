@@ -1,0 +1,57 @@
+"""Runs an evaluation for a command: in the foreground with a display, or in the background."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..config.load import Loaded
+    from ..executors.options import Options
+
+
+def execute(
+    loaded: Loaded,
+    options: Options,
+    *,
+    background: bool = False,
+    display: bool = True,
+    folder: Path | None = None,
+) -> int:
+    """Run, and say what came of it: the exit code. ``folder``: where a background process is."""
+    from ..executors.local import run
+    from ..reports.console import print_summary
+    from ..runtime import run_blocking
+    from ..tasks.run_list import RunNotes
+    from .live import TerminalObserver
+    from .output import console
+
+    interval = loaded.config.output.progress_interval
+    terminal = TerminalObserver(interval, display=display and not background)
+    options = replace(options, handle_signals=True, observers=(terminal, RunNotes()))
+    if background:
+        return _in_background(loaded, options, folder)
+    result = run_blocking(run(loaded, options))
+    if result.summary.benchmarks:
+        print_summary(result.summary, console())
+        for path in result.reports:
+            click.echo(f"report: {path}")
+    for message in result.messages:
+        click.echo(message, err=True)
+    return result.exit_code
+
+
+def _in_background(loaded: Loaded, options: Options, folder: Path | None) -> int:
+    from ..executors.background import submit
+    from ..runtime import run_blocking
+    from ..tasks.find_run import shown
+
+    directory = shown(run_blocking(submit(loaded, options, folder)).directory)
+    click.echo(f"runs in the background: {directory}")
+    for command in ("status", "logs -f", "stop"):
+        click.echo(f"  nel eval {command} {directory}")
+    return 0

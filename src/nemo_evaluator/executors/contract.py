@@ -1,0 +1,53 @@
+"""What an executor is: something that runs an evaluation somewhere, and finds it again.
+
+Everything about a run that was submitted is in its directory, so that any process can ask for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from ..config.load import Loaded
+from ..config.problems import Problem
+from ..results.status import RunState
+from .options import Options
+
+
+class RunHandle(Protocol):
+    """A run that was submitted, in this process or an earlier one."""
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are."""
+
+    async def status(self) -> RunState:
+        """What it is doing. Raises ConfigError where there is no run."""
+
+    def logs(self, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[str]:
+        """The lines of its log, or the last ``tail`` of them; ``follow``: also those to come,
+        until it ends."""
+
+    async def stop(self, *, now: bool = False) -> None:
+        """Ask it to finish what is in flight and end; ``now``: to give up what is in flight.
+        Raises ConfigError if it is not running."""
+
+    async def resume(self) -> RunHandle:
+        """Go on with it. Raises ConfigError if that is not possible."""
+
+    async def wait(self) -> RunState:
+        """Its state once no process is at it any more."""
+
+
+class Executor(Protocol):
+    """Runs evaluations in one kind of place."""
+
+    def problems(self, loaded: Loaded) -> Iterator[Problem]:
+        """What of a configuration cannot be run there."""
+
+    async def submit(self, loaded: Loaded, options: Options) -> RunHandle:
+        """Start a run that outlives this process. Raises ConfigError if it did not start."""
+
+    def attach(self, directory: Path) -> RunHandle | None:
+        """The run in a directory; None if this executor did not run it."""
