@@ -103,7 +103,6 @@ def source(
     return Source(
         name,
         Path("run"),
-        {},
         given=Rollouts(
             problems=np.repeat(np.arange(n), k),
             repeats=np.tile(np.arange(k), n),

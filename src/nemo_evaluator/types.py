@@ -270,6 +270,34 @@ class Score(Record, frozen=True, kw_only=True):
         return {**self.details, **({"metrics": dict(self.metrics)} if self.metrics else {})}
 
 
+class JudgeCalibration(Record, frozen=True, kw_only=True):
+    """Labelled answers by which the score of a judge is corrected."""
+
+    verdicts: bool
+    """Whether they are right and wrong, and not grades."""
+    rows: tuple[tuple[float, float], ...]
+    """What the judge said, and what people said."""
+
+
+class PlanSettings(Record, frozen=True, kw_only=True):
+    """What may change between two invocations of one run. Seconds."""
+
+    max_concurrent: int | None = None
+    timeout: float | None = None
+    verify_timeout: float | None = None
+    max_system_retries: int | None = None
+    skip_failed: bool | None = None
+    min_coverage: float | None = None
+    shuffle_seed: int | None = None
+    base_url: str | None = None
+    shard: tuple[int, int] | None = None
+    """Index (from 0) and total, of a shard."""
+    shard_range: tuple[int, int] | None = None
+    """Where the shard starts and ends in the order of problems."""
+    calibrations: Mapping[str, JudgeCalibration] = {}
+    """By metric."""
+
+
 class BenchmarkPlan(Record, frozen=True, kw_only=True):
     """What a run is going to do with one benchmark; written to ``plan.lock``.
 
@@ -289,7 +317,7 @@ class BenchmarkPlan(Record, frozen=True, kw_only=True):
     n_problems: int
     repeats: int
     identity: Mapping[str, Json]
-    settings: Mapping[str, Json] = {}
+    settings: PlanSettings = PlanSettings()
     digest: str = ""
 
     @property

@@ -18,6 +18,7 @@ from nemo_evaluator.decisions.missing import damage_of
 from nemo_evaluator.decisions.pairing import pair
 from nemo_evaluator.decisions.rollouts import rollouts_of
 from nemo_evaluator.decisions.sources import Source
+from nemo_evaluator.results.read_bundle import published
 
 
 def row(problem: int, reward: float | None, repeat: int = 0, **fields: Any) -> dict[str, Any]:
@@ -28,8 +29,9 @@ def row(problem: int, reward: float | None, repeat: int = 0, **fields: Any) -> d
 
 
 def source(rows: list[dict[str, Any]], **benchmark: Any) -> Source:
-    bundle = {"benchmark": {"name": "b", **benchmark}, "config": {}} if benchmark else {}
-    return Source("b", Path("run"), bundle, given=rollouts_of(rows))
+    bundle = {"benchmark": {"name": "b", **benchmark}, "config": {}}
+    told = published(bundle, where="run") if benchmark else None
+    return Source("b", Path("run"), told, given=rollouts_of(rows))
 
 
 def damage(

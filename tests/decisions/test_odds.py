@@ -40,7 +40,6 @@ def source(rewards: Floats, clusters: list[str] | None = None) -> Source:
     return Source(
         "bench",
         Path("run"),
-        {},
         given=Rollouts(
             problems=np.repeat(np.arange(n), k),
             repeats=np.tile(np.arange(k), n),

@@ -51,7 +51,7 @@ def columns(rewards: Floats, clusters: list[str] | None = None) -> Rollouts:
 
 
 def source(rewards: Floats, clusters: list[str] | None = None) -> Source:
-    return Source("bench", Path("run"), {}, given=columns(rewards, clusters))
+    return Source("bench", Path("run"), given=columns(rewards, clusters))
 
 
 def verdicts(

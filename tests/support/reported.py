@@ -21,7 +21,7 @@ from nemo_evaluator.results.summary import (
     RunSummary,
     Runtime,
 )
-from nemo_evaluator.types import BenchmarkPlan
+from nemo_evaluator.types import BenchmarkPlan, PlanSettings
 
 NASTY = "my|model_1 & <b>50%</b>"
 RUN = RunInfo(
@@ -188,7 +188,7 @@ def plan(item: BenchmarkSummary, **identity: Any) -> BenchmarkPlan:
             "environment.scorer": "gsm8k:4c6825b2",
             **identity,
         },
-        settings={"min_coverage": 0.95},
+        settings=PlanSettings(min_coverage=0.95),
         digest="sha256:87553ab759ff",
     )
 

@@ -27,10 +27,10 @@ UNKNOWN = "not recorded: written by another tool"
 def differences(baseline: Source, candidate: Source, pairs: Pairs | None) -> list[Difference]:
     """Everything that makes the two incomparable."""
     found = list(_named(baseline, candidate))
-    one, other = _identity(baseline), _identity(candidate)
+    one, other = baseline.identity, candidate.identity
     if one is not None and other is not None:
         found += incomparable(one, other)
-    elif baseline.bundle and candidate.bundle:
+    elif baseline.published and candidate.published:
         found += _published(baseline.config, candidate.config)
         found += _unknown_scorer(one, other)
     if pairs is not None and baseline.rollouts is not None and candidate.rollouts is not None:
@@ -39,19 +39,14 @@ def differences(baseline: Source, candidate: Source, pairs: Pairs | None) -> lis
 
 
 def _named(baseline: Source, candidate: Source) -> Iterator[Difference]:
-    if baseline.bundle and candidate.bundle and baseline.name != candidate.name:
+    if baseline.published and candidate.published and baseline.name != candidate.name:
         yield Difference(what="benchmark", baseline=baseline.name, candidate=candidate.name)
 
 
 def doubts(baseline: Source, candidate: Source) -> list[Difference]:
     """What does not forbid a comparison, and can still explain its outcome."""
-    one, other = _identity(baseline), _identity(candidate)
+    one, other = baseline.identity, candidate.identity
     return [] if one is None or other is None else list(served_differently(one, other))
-
-
-def _identity(source: Source) -> Mapping[str, Any] | None:
-    found = source.config.get("identity")
-    return found if isinstance(found, Mapping) else None
 
 
 def _unknown_scorer(

@@ -326,7 +326,7 @@ def _warnings(baseline: Source, candidate: Source, differs: list[Difference]) ->
         if missing:
             text = f"{side}: {missing} of {len(rollouts)} rollouts have no verdict"
             found.append(f"{text}; they count as missing, not as wrong")
-        if source.benchmark.get("simulated") is True:
+        if source.simulated:
             found.append(f"{side}: the model, or a judge, is simulated")
     return found
 

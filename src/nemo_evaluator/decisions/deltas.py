@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from .sources import Source
@@ -11,7 +10,7 @@ from .sources import Source
 def score_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any]]:
     """Every metric both bundles have, as they stand there."""
     found = {}
-    for metric in baseline.scores:
+    for metric in baseline.published.metrics if baseline.published is not None else ():
         one, other = baseline.value(metric), candidate.value(metric)
         if one is None or other is None:
             continue
@@ -23,13 +22,18 @@ def score_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any
 
 def runtime_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any]]:
     """Tokens and speed, where both bundles tell them."""
-    one, other = baseline.scores.get("runtime"), candidate.scores.get("runtime")
-    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+    if baseline.published is None or candidate.published is None:
         return {}
+    one, other = baseline.published.runtime, candidate.published.runtime
+    pairs = {
+        "total_tokens": (one.total_tokens, other.total_tokens),
+        "steps_per_second": (one.steps_per_second, other.steps_per_second),
+        "tokens_per_second": (one.tokens_per_second, other.tokens_per_second),
+    }
     return {
-        name: _delta(float(one[name]), float(other[name]))
-        for name in ("total_tokens", "steps_per_second", "tokens_per_second")
-        if isinstance(one.get(name), int | float) and isinstance(other.get(name), int | float)
+        name: _delta(float(a), float(b))
+        for name, (a, b) in pairs.items()
+        if a is not None and b is not None
     }
 
 

@@ -7,7 +7,6 @@ reads its verdict: breached where the interval lies beyond the limit, passed whe
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 
 import msgspec
 
@@ -68,11 +67,8 @@ def preconditions(
 
 
 def _revisions(source: Source) -> set[str]:
-    identity = source.config.get("identity")
-    if not isinstance(identity, Mapping):
-        return set()
-    keys = ("environment.dataset_revision", "environment.dataset_digest")
-    return {str(identity[key]) for key in keys if identity.get(key)}
+    facts = source.facts
+    return {name for name in (facts.dataset_revision, facts.dataset_digest) if name}
 
 
 def truncation(rules: GateRules, cut_off: int, scored: int, candidate: Source) -> list[Rule]:

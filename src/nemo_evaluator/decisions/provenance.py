@@ -70,8 +70,7 @@ def provenance(
 
 def created(source: Source) -> str | None:
     """When the run began, as its bundle says."""
-    found = source.bundle.get("timestamp")
-    return found if isinstance(found, str) and found else None
+    return source.published.created if source.published is not None else None
 
 
 def _facts(path: Path, sources: Iterable[Source]) -> RunFacts:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..results.facts import facts_of
 from .damage import Bounds
 from .metrics import metric_named
 
@@ -80,10 +81,10 @@ def scale_of(
     """The scale of a metric between two scores. ``config``: of a run, which may declare the range
     of its rewards."""
     kind = metric_named(metric or "")
-    declared = (config.get("identity") or {}).get("environment.reward_range")
+    declared = facts_of(config.get("identity") or {}).reward_range
     share = kind.verdicts or (
         kind.score
-        and (declared is None or list(declared) == [0, 1])
+        and (declared in (None, (0.0, 1.0)))
         and all(score is not None and 0 <= score <= 1 for score in scores)
     )
     return Scale(share, higher_is_better, 2 if 0 < limit < FINE else 1)

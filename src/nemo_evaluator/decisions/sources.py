@@ -6,20 +6,20 @@ Two bundles of one benchmark are an error, never a silent choice.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from ..errors import ConfigError
+from ..results.facts import Facts, facts_of
 from ..results.layout import RESULTS, UNSCORED
-from ..results.read_bundle import BUNDLES, read_document
+from ..results.read_bundle import BUNDLES, Published, read_bundle
 from ..results.stopping import Stopping
+from ..types import Json
 from .rollouts import Rollouts, read_rollouts
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Source:
     name: str
     path: Path
     """The bundle, or the folder of results that have none."""
-    bundle: Mapping[str, Any]
-    """Empty where there is none."""
+    published: Published | None = None
+    """What the bundle says."""
     given: Rollouts | None = None
     """Rollouts held in memory, in the place of a file's."""
     counted: int | None = None
@@ -58,91 +58,70 @@ class Source:
     @property
     def run_id(self) -> str:
         """The run."""
-        found = self.bundle.get("run_id")
-        return found if isinstance(found, str) else self.folder.name
+        return self.published.run_id if self.published is not None else self.folder.name
 
     @property
     def slug(self) -> str | None:
         """Name of its folder in a run of ours; distinguishes benchmarks of the same name."""
-        found = self.benchmark.get("slug")
-        return found if isinstance(found, str) else None
+        return self.published.slug if self.published is not None else None
 
     @property
-    def config(self) -> Mapping[str, Any]:
+    def config(self) -> Mapping[str, Json]:
         """How the run was made."""
-        return _mapping(self.bundle.get("config"))
+        return self.published.config if self.published is not None else {}
+
+    @property
+    def identity(self) -> Mapping[str, Json] | None:
+        """What makes it comparable; None where another tool did not write it."""
+        found = self.config.get("identity")
+        return found if isinstance(found, Mapping) else None
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the identity says."""
+        return facts_of(self.identity or {})
 
     @property
     def model(self) -> str:
         """The model, or an empty text."""
-        found = self.config.get("model")
-        return found if isinstance(found, str) else ""
+        return (self.published.model or "") if self.published is not None else ""
 
     @property
-    def benchmark(self) -> Mapping[str, Any]:
-        """The benchmark's part of the bundle."""
-        return _mapping(self.bundle.get("benchmark"))
-
-    @property
-    def scores(self) -> Mapping[str, Any]:
-        """Metric → entry."""
-        return _mapping(self.benchmark.get("scores"))
+    def simulated(self) -> bool:
+        """Whether the model, or a judge, is simulated."""
+        return self.published is not None and self.published.simulated
 
     def planned(self) -> int | None:
         """Number of problems that were to be evaluated, if the bundle says so."""
         if self.counted is not None:
             return self.counted
-        coverage = _mapping(self.benchmark.get("coverage"))
-        repeats = self.benchmark.get("repeats")
-        planned = coverage.get("planned")
-        if isinstance(planned, int) and isinstance(repeats, int) and repeats > 0:
-            return planned // repeats
-        shuffled = _mapping(self.config.get("shuffle")).get("ds_effective_size")
-        samples = shuffled if isinstance(shuffled, int) else self.benchmark.get("samples")
-        return samples if isinstance(samples, int) else None
+        return self.published.planned_problems if self.published is not None else None
 
-    @cached_property
+    @property
     def stopping(self) -> Stopping | None:
-        """By what its answers were looked at while it ran. Raises ConfigError for what cannot be
-        read: without it an end that the answers have chosen would pass for a planned one."""
-        found = self.benchmark.get("stopping")
-        if found is None:
-            return None
-        try:
-            return msgspec.convert(found, Stopping)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"benchmark.stopping: {error}", where=str(self.path)) from None
+        """By what its answers were looked at while it ran."""
+        return self.published.stopping if self.published is not None else None
 
     def repeats(self) -> int:
         """Rollouts planned of each problem, as the bundle tells; else the most of any problem."""
-        found = self.benchmark.get("repeats")
-        if isinstance(found, int) and found > 0:
-            return found
+        if self.published is not None and self.published.repeats:
+            return self.published.repeats
         if self.rollouts is None:
             return 1
         return int(np.unique(self.rollouts.problems, return_counts=True)[1].max())
 
     def reward_range(self) -> tuple[float, float] | None:
         """The least and the most a reward can be, where the benchmark declares it."""
-        identity = _mapping(self.config.get("identity"))
-        for key in ("environment.reward_range", "environment.mean_range"):
-            found = identity.get(key)
-            if isinstance(found, list) and len(found) == 2:
-                low, high = _number(found[0]), _number(found[1])
-                if low is not None and high is not None and low < high:
-                    return low, high
-        return None
+        return self.facts.reward_range or self.facts.mean_range
 
     def floor(self) -> float | None:
         """The coverage below which the run itself said that its score says nothing."""
-        return _number(_mapping(self.benchmark.get("coverage")).get("floor"))
+        return self.published.coverage_floor if self.published is not None else None
 
     def value(self, metric: str) -> tuple[float, float | None, float | None] | None:
-        """A metric of the bundle with its bounds, if it is a finite number."""
-        entry = self.scores.get(metric)
-        if not isinstance(entry, Mapping) or (value := _number(entry.get("value"))) is None:
-            return None
-        return value, _number(entry.get("ci_lower")), _number(entry.get("ci_upper"))
+        """A metric of the bundle with its bounds, if it is there."""
+        found = self.published.metrics.get(metric) if self.published is not None else None
+        return (found.value, found.ci_lower, found.ci_upper) if found is not None else None
 
 
 def find(path: Path) -> dict[str, Source]:
@@ -179,28 +158,18 @@ def _of_file(path: Path) -> Source:
     if path.name.endswith(".jsonl"):
         if path.name != RESULTS:
             raise ConfigError(f"only {RESULTS} can be compared", where=str(path))
-        return Source(path.parent.name, path.parent, {})
-    bundle = read_document(path)
-    return Source(bundle["benchmark"]["name"], path, bundle)
+        return Source(path.parent.name, path.parent)
+    found = read_bundle(path, strict=False)
+    return Source(found.name, path, found)
 
 
 def _of_folder(folder: Path) -> list[Source]:
     bundles = sorted(folder.glob(BUNDLES))
     if not bundles and any((folder / name).is_file() for name in (RESULTS, UNSCORED)):
-        return [Source(folder.name, folder, {})]
+        return [Source(folder.name, folder)]
     return [_of_file(bundle) for bundle in bundles]
 
 
 def _bundles(folders: list[Path]) -> bool:
     own = [folder for folder in folders if not folder.name.startswith("shard_")]
     return any(next(folder.glob(BUNDLES), None) is not None for folder in own)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)

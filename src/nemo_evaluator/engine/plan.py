@@ -22,7 +22,7 @@ from ..errors import ConfigError
 from ..results.identity import SCORER_KEYS, changes
 from ..results.plan_lock import PlanLock
 from ..solvers.contract import Solver
-from ..types import BenchmarkPlan, Json, Problem
+from ..types import BenchmarkPlan, Json, PlanSettings, Problem
 
 
 def plan_benchmark(
@@ -58,16 +58,16 @@ def plan_benchmark(
         "shuffle_seed": benchmark.shuffle_seed if n_problems < size else None,
         "scorers": [_named(metric) for metric in benchmark.scoring.metrics],
     }
-    settings = {
-        "max_concurrent": benchmark.max_concurrent,
-        "timeout": benchmark.timeout,
-        "verify_timeout": benchmark.verify_timeout,
-        "max_system_retries": benchmark.max_system_retries,
-        "skip_failed": benchmark.skip_failed,
-        "min_coverage": benchmark.min_coverage,
-        "shuffle_seed": benchmark.shuffle_seed,
-        "base_url": base_url,
-    }
+    settings = PlanSettings(
+        max_concurrent=benchmark.max_concurrent,
+        timeout=benchmark.timeout,
+        verify_timeout=benchmark.verify_timeout,
+        max_system_retries=benchmark.max_system_retries,
+        skip_failed=benchmark.skip_failed,
+        min_coverage=benchmark.min_coverage,
+        shuffle_seed=benchmark.shuffle_seed,
+        base_url=base_url,
+    )
     return BenchmarkPlan(
         name=name,
         slug=slug,
@@ -126,9 +126,7 @@ def check_resumable(
     """
     before = {plan.slug: plan for plan in old.benchmarks}
     lines = []
-    parts = [
-        {str(plan.settings.get("shard", "whole")) for plan in p} for p in (old.benchmarks, new)
-    ]
+    parts = [{_shard(plan) for plan in p} for p in (old.benchmarks, new)]
     if parts[0] != parts[1]:
         lines.append(f"  shard: {_listed(parts[0])} → {_listed(parts[1])}")
     for plan in new:
@@ -151,6 +149,11 @@ def _prefixed(prefix: str, values: Mapping[str, Json], secrets: Collection[str])
     plain = msgspec.json.decode(msgspec.json.encode(dict(values), enc_hook=str))
     plain = scrubber_of(frozenset(secrets)).json(masked(plain, secrets))
     return {f"{prefix}.{key}": value for key, value in plain.items()}
+
+
+def _shard(plan: BenchmarkPlan) -> str:
+    shard = plan.settings.shard
+    return "whole" if shard is None else str(list(shard))
 
 
 def _listed(names: Collection[str]) -> str:

@@ -30,19 +30,19 @@ from ..http.urls import split_credentials
 from ..judging.opening import Bench, Served, open_metrics, services_of
 from ..judging.sitting import Court, Spend, no_budget
 from ..results.layout import slug
-from ..results.planned import CALIBRATIONS, PART, SHARD, problem_order
+from ..results.planned import PART, problem_order
 from ..services.open import open_model
 from ..solvers.contract import Solver, SolveTools
 from ..solvers.registry import open_solver
 from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
 from ..traffic.urls import base_url, is_reward_url
-from ..types import BenchmarkPlan, Json, Problem, Solution
+from ..types import BenchmarkPlan, Json, JudgeCalibration, Problem, Solution
 from .failures import described
 from .job import Job
 from .plan import digest, plan_benchmark
 from .sandboxing import open_sandboxes
-from .shards import RANGE, Shard
+from .shards import Shard
 
 log = logging.getLogger(__name__)
 Around = Callable[[Environment], Environment]
@@ -166,11 +166,11 @@ def _part(job: Job, shard: Shard) -> Job:
     plan = msgspec.structs.replace(
         job.plan,
         n_problems=len(order),
-        settings={
-            **job.plan.settings,
-            SHARD: [shard.index, shard.total],
-            RANGE: list(shard.range(len(job.order))),
-        },
+        settings=msgspec.structs.replace(
+            job.plan.settings,
+            shard=(shard.index, shard.total),
+            shard_range=shard.range(len(job.order)),
+        ),
     )
     return replace(job, plan=plan, order=order)
 
@@ -247,9 +247,10 @@ async def _open_job(
         simulated=isinstance(served, SimulatedService),
         secrets=loaded.secrets,
     )
-    plan = msgspec.structs.replace(
-        plan, settings={**plan.settings, **_calibrations(benchmark.scoring)}
+    calibrated = msgspec.structs.replace(
+        plan.settings, calibrations=_calibrations(benchmark.scoring)
     )
+    plan = msgspec.structs.replace(plan, settings=calibrated)
     order = problem_order(
         size, shuffle_seed=benchmark.shuffle_seed, max_problems=benchmark.max_problems
     )
@@ -271,17 +272,18 @@ async def _open_job(
     )
 
 
-def _calibrations(scoring: ScoringConfig) -> dict[str, Json]:
+def _calibrations(scoring: ScoringConfig) -> dict[str, JudgeCalibration]:
     """What judged scores are corrected by; it changes no verdict, so it is a setting."""
     from ..judging.correction import read_calibration
 
-    found: dict[str, Json] = {}
+    found: dict[str, JudgeCalibration] = {}
     for metric in scoring.metrics:
         if isinstance(metric, JudgeMetric | EnsembleJudgeMetric) and metric.calibration is not None:
             calibration = read_calibration(Path(metric.calibration))
-            rows = [list(row) for row in calibration.judged]
-            found[metric.name] = {"verdicts": calibration.kind == "verdicts", "rows": rows}
-    return {CALIBRATIONS: found} if found else {}
+            found[metric.name] = JudgeCalibration(
+                verdicts=calibration.kind == "verdicts", rows=tuple(calibration.judged)
+            )
+    return found
 
 
 async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:

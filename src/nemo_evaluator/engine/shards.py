@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import ConfigError
-from ..results.planned import SHARD, part_range
+from ..results.planned import part_range
 from ..types import BenchmarkPlan, Record
 
 NEL = ("NEL_SHARD_IDX", "NEL_TOTAL_SHARDS")
 SLURM = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
 FOLDER = "shard_"
-RANGE = "shard_range"
-"""Setting of a plan: where the part starts and ends in the order of problems."""
 
 T = TypeVar("T")
 
@@ -76,8 +74,8 @@ def shard_from_env(env: Mapping[str, str]) -> Shard | None:
 
 def shard_of(plan: BenchmarkPlan) -> Shard | None:
     """The shard a plan is of."""
-    found = plan.settings.get(SHARD)
-    return Shard(index=found[0], total=found[1]) if isinstance(found, list | tuple) else None
+    found = plan.settings.shard
+    return Shard(index=found[0], total=found[1]) if found is not None else None
 
 
 def _of(env: Mapping[str, str], index: str, total: str) -> Shard:

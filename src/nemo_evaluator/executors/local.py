@@ -29,11 +29,11 @@ from ..errors import ConfigError, ExitCode
 from ..reports.render import write_reports
 from ..results.audit import FLAGGED
 from ..results.derive import publish
+from ..results.facts import plan_facts
 from ..results.journal import Errored, Event, ProblemSeeded, Scored, Solved
 from ..results.judgements import judge_totals
 from ..results.layout import JOURNAL, JUDGEMENTS
 from ..results.lock import DirectoryLock, directory_lock
-from ..results.per_problem import declared_ranges
 from ..results.run_info import (
     RunInfo,
     write_run_info,
@@ -186,7 +186,7 @@ def _tally(job: Job) -> Tally:
         simulated=job.plan.simulated,
         traffic=job.model.load if job.model is not None else None,
     )
-    tally.standing.within = declared_ranges(job.plan.identity).get("mean_reward")
+    tally.standing.within = plan_facts(job.plan).reward_range
     return tally
 
 

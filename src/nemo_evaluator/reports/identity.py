@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..results.sampling import sent
+from ..results.facts import facts_of
 from ..types import Json
 from . import figures as show
 from .view import Result
@@ -47,7 +47,9 @@ def _generation(source: Mapping[str, Json], *, own: bool) -> str | None:
     """What is sent with every request. Where that is nothing, only a run of ours says so for
     certain."""
     nothing = "nothing is sent: the endpoint's defaults"
-    return _short(sent(source)) or (nothing if own and "model.generation" in source else None)
+    return _short(facts_of(source).generation) or (
+        nothing if own and "model.generation" in source else None
+    )
 
 
 def _judge(about: Json) -> str:

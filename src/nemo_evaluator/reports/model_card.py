@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigError
+from ..results.facts import facts_of
 from ..results.read_bundle import Measure, Published
 from . import figures as show
 from .view import Report, Result, metrics
@@ -51,12 +52,12 @@ def _result(result: Result) -> dict[str, Any]:
 
 def _dataset(data: Published) -> dict[str, Any]:
     """The hub's id, configuration and split where the dataset is the hub's."""
-    address = data.identity.get("environment.dataset")
-    parts = urlsplit(address) if isinstance(address, str) else None
+    facts = facts_of(data.identity)
+    parts = urlsplit(facts.dataset) if facts.dataset is not None else None
     if parts is None or parts.scheme != "hf":
         return {"name": data.name, "type": data.name}
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
-    revision = data.identity.get("environment.dataset_revision") or query.get("revision")
+    revision = facts.dataset_revision or query.get("revision")
     found = {
         "name": data.name,
         "type": f"{parts.netloc}{parts.path}",
@@ -80,7 +81,7 @@ def _metric(name: str, measure: Measure, data: Published) -> dict[str, Any]:
         "dataset_size": data.dataset_size,
         "repeats": data.repeats,
         "coverage": data.coverage,
-        "num_fewshot": data.identity.get("environment.num_fewshot"),
+        "num_fewshot": facts_of(data.identity).num_fewshot,
     }
     return {
         "type": name,

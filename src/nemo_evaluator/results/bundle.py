@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..types import BenchmarkPlan
+from .facts import plan_facts, whole_size
 from .failures import failure_analysis
 from .files import write_json
 from .read_bundle import BUNDLES, is_own_bundle
@@ -53,7 +54,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
                 "planned": summary.n_rollouts,
                 "scored": summary.n_scored,
                 "share": round(summary.coverage, DIGITS),
-                "floor": plan.settings.get("min_coverage"),
+                "floor": plan.settings.min_coverage,
                 "score_if_rest_wrong": summary.bound_if_rest_wrong,
                 "score_if_rest_right": summary.bound_if_rest_right,
             },
@@ -86,18 +87,16 @@ def _stopping(summary: BenchmarkSummary) -> dict[str, Any]:
 
 
 def _config(plan: BenchmarkPlan) -> dict[str, Any]:
-    whole = plan.identity.get("n_problems", plan.n_problems)
-    seed = plan.settings.get("shuffle_seed")
-    generation = plan.identity.get("model.generation")
+    facts, whole, seed = plan_facts(plan), whole_size(plan), plan.settings.shuffle_seed
     return {
         "benchmark": plan.name,
         "model": plan.model,
-        "base_url": plan.settings.get("base_url"),
+        "base_url": plan.settings.base_url,
         "repeats": plan.repeats,
         "max_problems": whole if whole < plan.dataset_size else None,
-        "system_prompt": plan.identity.get("solver.system_prompt"),
-        **(generation if isinstance(generation, dict) else {}),
-        "scorers": plan.identity.get("scorers") or None,
+        "system_prompt": facts.system_prompt,
+        **facts.model_generation,
+        "scorers": list(facts.scorers) or None,
         "shuffle_seed": seed,
         "shuffle": {
             "seed": seed,
@@ -115,10 +114,9 @@ def _config(plan: BenchmarkPlan) -> dict[str, Any]:
 
 
 def _shard(plan: BenchmarkPlan) -> dict[str, Any]:
-    found = plan.settings.get("shard")
-    if not found:
+    found, part = plan.settings.shard, plan.settings.shard_range
+    if found is None:
         return {}
-    part = plan.settings.get("shard_range")
     return {"shard": {"idx": found[0], "total": found[1], "range": part}, "shard_range": part}
 
 

@@ -18,10 +18,10 @@ import numpy as np
 from ..measured import Ratio
 from ..types import BenchmarkPlan, Failure, Solution, Usage
 from .distribution import Distribution, distribution
+from .facts import plan_facts
 from .journal import Errored, Solved
 from .judgements import JudgeTotals
-from .per_problem import Floats, PerProblem, declared_ranges, outside
-from .planned import CALIBRATIONS
+from .per_problem import Floats, PerProblem, outside
 from .repeats import Agreement, Sameness, agreement
 from .result_row import NO_ANSWER
 from .rows import RolloutRecord, extra_metrics, preview
@@ -56,9 +56,10 @@ class Collector:
         self._extra: dict[str, array[float]] = {}
         self._rates: dict[str, tuple[array[float], array[float]]] = {}
         self._all_binary = True
-        self._range: tuple[float, float] | None = plan.identity.get("environment.mean_range")
+        facts = plan_facts(plan)
+        self._range = facts.mean_range
         """What means are clipped to, where the benchmark says so."""
-        self._ranges = declared_ranges(plan.identity)
+        self._ranges = facts.ranges
         self._judges = JudgeTotals()
         self._repeats = Sameness()
         self._simulated = plan.simulated
@@ -248,7 +249,7 @@ class Collector:
                 correct=int((padded > 0).sum()),
                 total=len(padded),
             )
-        for name, by in self._plan.settings.get(CALIBRATIONS, {}).items():
+        for name, by in self._plan.settings.calibrations.items():
             if name in self._extra:
                 judged = _padded(self._extra[name], rewards)
             else:  # the judge's verdict is the benchmark's

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -17,21 +16,12 @@ from ..stats.intervals import mean_interval
 from ..stats.judge_error import prediction_powered
 from ..stats.passk import pass_at_k, pass_hat_k, reported_k
 from ..stats.thin import thin_evidence
-from ..types import Json
+from ..types import JudgeCalibration
 from .summary import Estimate
 
 Floats = npt.NDArray[np.float64]
 HALF = 0.5
 """Share of the scale from which a grade is a verdict that the answer is right."""
-
-
-def declared_ranges(identity: Mapping[str, Json]) -> dict[str, tuple[float, float]]:
-    """The ranges that the benchmark declares, by metric."""
-    ranges = identity.get("environment.metric_ranges")
-    found = dict(ranges) if isinstance(ranges, dict) else {}
-    if (own := identity.get("environment.reward_range")) is not None:
-        found["mean_reward"] = own
-    return {name: (float(low), float(high)) for name, (low, high) in found.items()}
 
 
 def outside(values: Floats, within: tuple[float, float] | None) -> int:
@@ -63,10 +53,10 @@ class PerProblem:
         means = self._sums(values) / self._counts
         return self._estimate(means, within=None if outside(values, within) else within)
 
-    def corrected(self, values: Floats, by: Mapping[str, Json]) -> Estimate:
+    def corrected(self, values: Floats, by: JudgeCalibration) -> Estimate:
         """The mean that people would give, by labelled rows of judge and people."""
-        judge, human = np.asarray(by["rows"], dtype=np.float64).T
-        if by["verdicts"]:
+        judge, human = np.asarray(by.rows, dtype=np.float64).T
+        if by.verdicts:
             values = (values >= HALF).astype(np.float64)
         means = self._sums(values) / self._counts
         found = prediction_powered(means, judge, human, self._clusters)

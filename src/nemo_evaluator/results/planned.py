@@ -13,12 +13,9 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..types import BenchmarkPlan
+from .facts import plan_facts, whole_size
 
 MAX_PROBLEMS, MAX_REPEATS, MAX_SHARDS = 20_000_000, 100_000, 1_000_000
-CALIBRATIONS = "calibrations"
-"""Setting of a plan: metric → what the verdicts of its judge are corrected by."""
-SHARD = "shard"
-"""Where a plan's settings say that it is of a shard: ``[index, total]``."""
 PART = "problem_range"
 """Where a plan's identity says that it is of a part of the dataset, in its order: start and end."""
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
@@ -48,12 +45,11 @@ def part_range(index: int, total: int, size: int) -> tuple[int, int]:
 
 def planned_problems(plan: BenchmarkPlan) -> Container[int]:
     """The indices of the problems that a plan is of."""
-    if (part := plan.identity.get(PART)) is not None:
+    if (part := plan_facts(plan).problem_range) is not None:
         return range(*part)
-    whole = plan.identity.get("n_problems", plan.n_problems)
-    shard = plan.settings.get(SHARD)
+    whole, shard = whole_size(plan), plan.settings.shard
     start, end = part_range(shard[0], shard[1], whole) if shard else (0, whole)
-    seed = plan.settings.get("shuffle_seed")
+    seed = plan.settings.shuffle_seed
     if seed is None or (start, end) == (0, plan.dataset_size):
         return range(start, end)
     order = problem_order(plan.dataset_size, shuffle_seed=seed, max_problems=whole)
@@ -88,11 +84,9 @@ def check_plan(plan: BenchmarkPlan, where: str) -> None:
     for name, (value, low, high) in limits.items():
         if not _is_whole(value) or not low <= value <= high:
             raise _impossible(plan, name, value, where)
-    seed, shard = plan.settings.get("shuffle_seed"), plan.settings.get(SHARD)
-    if seed is not None and not _is_whole(seed):
-        raise _impossible(plan, "shuffle_seed", seed, where)
-    if shard is not None and not _is_shard(shard):
-        raise _impossible(plan, SHARD, shard, where)
+    shard = plan.settings.shard
+    if shard is not None and not 0 <= shard[0] < shard[1] <= MAX_SHARDS:
+        raise _impossible(plan, "shard", shard, where)
     part = plan.identity.get(PART)
     if part is not None and not _is_part(part, plan.dataset_size):
         raise _impossible(plan, PART, part, where)
@@ -106,13 +100,6 @@ def _is_part(value: Any, size: int) -> bool:
     if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_whole, value)):
         return False
     return bool(0 <= value[0] < value[1] <= size)
-
-
-def _is_shard(value: Any) -> bool:
-    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_whole, value)):
-        return False
-    index, total = value
-    return bool(0 <= index < total <= MAX_SHARDS)
 
 
 def _impossible(plan: BenchmarkPlan, name: str, value: object, where: str) -> ConfigError:

@@ -20,6 +20,7 @@ from ..files.reading import read_document as read_document_bytes
 from ..types import Json, Record
 from .distribution import Distribution
 from .repeats import Agreement
+from .stopping import Stopping
 from .summary import FailureExample, Summary
 
 BUNDLES = "eval-*.json"
@@ -119,6 +120,8 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
     identity: Mapping[str, Json]
     """What makes it comparable; empty where another tool did not write it."""
     digest: str | None
+    stopping: Stopping | None = None
+    """By what its answers were looked at while it ran."""
     dataset_size: int | None = None
     """Problems of the whole dataset, of which ``n_problems`` were to be evaluated."""
     warnings: tuple[str, ...] = ()
@@ -127,14 +130,22 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
     """What the bundle itself gives as the score, where its rows give another."""
 
     @property
+    def planned_problems(self) -> int | None:
+        """Problems that were to be evaluated."""
+        if self.n_rollouts is not None and self.repeats:
+            return self.n_rollouts // self.repeats
+        return self.n_problems
+
+    @property
     def score(self) -> Measure | None:
         """The headline metric."""
         return self.metrics[self.headline] if self.headline else None
 
 
-def read_bundle(path: Path) -> Published:
-    """One bundle. Raises ConfigError naming the file and what is wrong with it."""
-    return published(read_document(path), where=str(path))
+def read_bundle(path: Path, *, strict: bool = True) -> Published:
+    """One bundle. Raises ConfigError naming the file and what is wrong with it. A score that is not
+    a number is wrong; it counts as missing if not ``strict``, where the rows are what is read."""
+    return published(read_document(path), where=str(path), strict=strict)
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -170,18 +181,19 @@ def _check_benchmark(document: Any, where: str) -> None:
         raise ConfigError("is not a bundle: its benchmark has no name", where=where)
 
 
-def published(document: Any, *, where: str) -> Published:
+def published(document: Any, *, where: str, strict: bool = True) -> Published:
     """A bundle's document. Raises ConfigError."""
     _check_benchmark(document, where)
     benchmark, name = document["benchmark"], document["benchmark"]["name"]
     scores = _mapping(benchmark.get("scores"))
-    metrics = dict(_metrics(scores, where))
+    metrics = dict(_metrics(scores, where, strict=strict))
     known = _finite(document)
     benchmark, config = _mapping(known["benchmark"]), _mapping(known.get("config"))
     scores, coverage = _mapping(benchmark.get("scores")), _mapping(benchmark.get("coverage"))
     failures = _mapping(scores.get("failures"))
     retried = benchmark.get("retried")
     agreed, spread = benchmark.get("agreement"), scores.get("summary")
+    stopping = benchmark.get("stopping")
     return Published(
         name=name,
         slug=_text(benchmark.get("slug")) or name,
@@ -218,6 +230,9 @@ def published(document: Any, *, where: str) -> Published:
             str(key): _convert(value, Distribution, where)
             for key, value in _mapping(benchmark.get("distributions")).items()
         },
+        # What cannot be read is refused: an end that the answers have chosen would pass for a
+        # planned one.
+        stopping=_convert(stopping, Stopping, where) if stopping is not None else None,
         runtime=_convert(_mapping(scores.get("runtime")), Used, where),
         summary=_convert(spread, Summary, where) if isinstance(spread, dict) else None,
         config=config,
@@ -229,14 +244,17 @@ def published(document: Any, *, where: str) -> Published:
     )
 
 
-def _metrics(scores: Mapping[str, Any], where: str) -> Iterator[tuple[str, Measure]]:
+def _metrics(
+    scores: Mapping[str, Any], where: str, *, strict: bool
+) -> Iterator[tuple[str, Measure]]:
     for name, entry in scores.items():
         if name in NO_METRIC or not isinstance(entry, Mapping) or entry.get("value") is None:
             continue
         value = _number(entry["value"])
-        if value is None:
+        if value is not None:
+            yield str(name), _measure(entry, value)
+        elif strict:
             raise ConfigError(f"the score {name} is {entry['value']!r}, not a number", where=where)
-        yield str(name), _measure(entry, value)
 
 
 def _measure(entry: Mapping[str, Any], value: float) -> Measure:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..measured import Metric, metrics_in
 from ..types import BenchmarkPlan, Failure, Json, Outcome, RolloutKey
+from .facts import plan_facts
 from .journal import Errored, JournalIndex, ProblemSeeded, Scored, Solved
 from .journal_reader import JournalReader
 from .result_row import ResultRow
@@ -109,8 +110,7 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
 
 def verifier_name(plan: BenchmarkPlan) -> str:
     """What verifies a benchmark, without its digest; the benchmark's own name where unknown."""
-    scorer = plan.identity.get("environment.scorer")
-    return (scorer.partition(":")[0] if isinstance(scorer, str) else "") or plan.name
+    return plan_facts(plan).verifier or plan.name
 
 
 def extra_metrics(scored: Scored) -> dict[str, Metric]:

@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..types import BenchmarkPlan, Json
-
-PLACES = ("solver.generation", "model.generation", "model.extra_body")
-"""Where a parameter may be set, the one that wins first."""
+from .facts import facts_of
 
 
 def sent(identity: Mapping[str, Json]) -> dict[str, Json]:
     """The generation parameters that every request of a benchmark carries."""
-    merged: dict[str, Json] = {}
-    for place in reversed(PLACES):
-        found = identity.get(place)
-        if isinstance(found, Mapping):
-            merged |= found
-    return merged
+    return dict(facts_of(identity).generation)
 
 
 def temperature(plan: BenchmarkPlan) -> str:

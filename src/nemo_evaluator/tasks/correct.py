@@ -65,7 +65,7 @@ def _corrected(
 def _notes(source: Source, found: Calibration) -> list[str]:
     notes = ["this holds if the labelled rows are like the run's: same task, same kind of answers"]
     model = str(found.judge.get("model", ""))
-    if model and model not in str(source.config.get("identity")):
+    if model and model not in str(source.identity):
         notes.append(f"the run does not say that {model} was its judge")
     if found.simulated:
         notes.append("the calibration is of a simulated judge: it says nothing about a real one")

@@ -178,7 +178,7 @@ def compare_results(
         correct_above=reward_threshold,
     )
     one, other = (
-        Source(name, Path(side), {}, given=rollouts_of(_listed(rows)))
+        Source(name, Path(side), given=rollouts_of(_listed(rows)))
         for side, rows in (("baseline", baseline), ("candidate", candidate))
     )
     return _report(compare(one, other, options))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from ..config.runnable import check_runnable
 from ..config.services import ApiService, SimulatedService
 from ..engine.job import Job
 from ..engine.prepare import Prepared, prepare
-from ..results.sampling import doubtful_repeats, sent, temperature
+from ..results.facts import plan_facts
+from ..results.sampling import doubtful_repeats, temperature
 from ..types import BenchmarkPlan, Problem
 
 SAMPLE = 50
@@ -60,10 +60,10 @@ async def _job_lines(job: Job, loaded: Loaded) -> list[str]:
     service = loaded.config.services.get(plan.service or "")
     if isinstance(service, ApiService | SimulatedService):
         lines += _completion_lines(job, service, prompt_tokens)
-    revision = plan.identity.get("environment.dataset_revision")
-    dataset = plan.identity.get("environment.dataset")
-    if dataset:
-        lines.append(f"  dataset {dataset}" + (f" at {revision}" if revision else ""))
+    facts = plan_facts(plan)
+    if facts.dataset:
+        revision = f" at {facts.dataset_revision}" if facts.dataset_revision else ""
+        lines.append(f"  dataset {facts.dataset}{revision}")
     if (doubt := doubtful_repeats(plan)) is not None:
         lines.append(f"  warning: {doubt}")
     return [*lines, f"  identity {plan.digest[:19]}"]
@@ -71,20 +71,14 @@ async def _job_lines(job: Job, loaded: Loaded) -> list[str]:
 
 def _other_parameters(plan: BenchmarkPlan) -> str:
     """The other parameters that are sent."""
-    others = {name: value for name, value in sent(plan.identity).items() if name != "temperature"}
-    return "".join(f", {name} {value}" for name, value in others.items())
+    others = plan_facts(plan).generation.items()
+    return "".join(f", {name} {value}" for name, value in others if name != "temperature")
 
 
 def _completion_lines(
     job: Job, service: ApiService | SimulatedService, prompt_tokens: int
 ) -> list[str]:
-    identity: Mapping[str, object] = job.plan.identity
-    solver_params = identity.get("solver.generation")
-    params = {
-        **service.generation.model_dump(exclude_none=True),
-        **(solver_params if isinstance(solver_params, dict) else {}),
-    }
-    limit = params.get("max_tokens")
+    limit = plan_facts(job.plan).generation.get("max_tokens")
     lines = [
         f"  at most {limit * job.plan.n_rollouts:,} completion tokens (max_tokens {limit})"
         if limit

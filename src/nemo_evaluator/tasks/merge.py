@@ -18,19 +18,20 @@ import msgspec
 
 from ..config.load import load
 from ..engine.plan import differences
-from ..engine.shards import FOLDER, RANGE, Shard, shard_of
+from ..engine.shards import FOLDER, Shard, shard_of
 from ..errors import ConfigError
 from ..executors.ending import Terms, ending_of
 from ..files.reading import open_regular, read_document, read_lines
 from ..files.writing import replace_file, replacing
 from ..reports.render import write_reports
 from ..results.derive import publish
+from ..results.facts import whole_size
 from ..results.foreign import is_foreign
 from ..results.journal import Header, encode, events, header_of, scan
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
 from ..results.lock import directory_lock
 from ..results.plan_lock import PlanLock, write_lock
-from ..results.planned import SHARD, problem_order
+from ..results.planned import problem_order
 from ..results.run_directory import info_of, load_journal, plan_of, strangers, warn_of_damage
 from ..results.run_info import (
     RunInfo,
@@ -167,9 +168,8 @@ def _check(parts: Sequence[_Part], partial: bool, directory: Path) -> None:
 
 def _whole(plan: BenchmarkPlan) -> BenchmarkPlan:
     """The plan of the run that was split."""
-    settings = {key: value for key, value in plan.settings.items() if key not in (SHARD, RANGE)}
-    size = plan.identity["n_problems"]
-    return msgspec.structs.replace(plan, n_problems=size, settings=settings)
+    settings = msgspec.structs.replace(plan.settings, shard=None, shard_range=None)
+    return msgspec.structs.replace(plan, n_problems=whole_size(plan), settings=settings)
 
 
 def _check_repeats(plans: Sequence[BenchmarkPlan], repeats: int | None) -> None:
@@ -196,7 +196,7 @@ def _check_contents(parts: Sequence[_Part], plan: BenchmarkPlan) -> None:
     """Every shard did problems of its own part only."""
     order = problem_order(
         plan.dataset_size,
-        shuffle_seed=plan.settings.get("shuffle_seed"),
+        shuffle_seed=plan.settings.shuffle_seed,
         max_problems=plan.n_problems,
     )
     for part in parts:
