@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from ..errors import ConfigError, PermanentError
 from ..types import Failure, Generation, Image, Json, Message, Usage
 from .defaults import Defaults
 from .dialects import DIALECTS, Question
+from .door.sessions import Endpoint as SessionEndpoint
 from .endpoint import Endpoint
 from .guard import CompletionsGuard, guarded
 from .interceptors.opening import default_interceptors, open_interceptors
@@ -37,8 +39,11 @@ class Model(Protocol):
     name: str
     """The model id sent to the endpoint."""
 
-    async def base_url(self, context: CallContext) -> str:
-        """Where a foreign client reaches it over HTTP, for one session."""
+    async def door(
+        self, context: CallContext, *, listener: socket.socket | None = None
+    ) -> SessionEndpoint:
+        """Where a foreign client reaches it over HTTP, for one session; with a ``listener`` that
+        was made inside a sandbox, there."""
 
     async def generate(
         self,
@@ -68,8 +73,11 @@ class Door(Protocol):
     async def stop(self) -> None:
         """Finish what is in flight, and close."""
 
-    def open_session(self, context: CallContext) -> str:
-        """The base URL of a session."""
+    def endpoint(self, context: CallContext) -> SessionEndpoint:
+        """Where a client reaches a session, which is opened."""
+
+    async def listen_inside(self, listener: socket.socket, context: CallContext) -> SessionEndpoint:
+        """The same on a listener inside a sandbox."""
 
     def close_session(self, context: CallContext) -> None:
         """Refuse further calls of a session."""
@@ -244,8 +252,13 @@ class ModelClient:
         )
 
     async def base_url(self, context: CallContext) -> str:
-        """The base URL of an HTTP door to this client for one session; the door is opened when it
-        is first asked for."""
+        """The base URL of an HTTP door to this client for one session."""
+        return (await self.door(context)).openai_url
+
+    async def door(
+        self, context: CallContext, *, listener: socket.socket | None = None
+    ) -> SessionEndpoint:
+        """See ``Model.door``. The door is opened when it is first asked for."""
         if self.make_door is None:
             raise ConfigError("has no HTTP door", where=f"services.{self.service_name}")
         async with self._opening:
@@ -253,7 +266,9 @@ class ModelClient:
                 door = self.make_door(self)
                 await door.start()
                 self._door = door
-        return self._door.open_session(context)
+        if listener is not None:
+            return await self._door.listen_inside(listener, context)
+        return self._door.endpoint(context)
 
     def end_session(self, context: CallContext) -> None:
         """End a session and attempt: later calls of it are refused."""

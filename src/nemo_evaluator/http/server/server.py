@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from functools import partial
+from typing import Any
 
 from ..asgi import AsgiApp
 from .connection import Connection
@@ -44,11 +46,18 @@ class Server:
     async def start(self, host: str, port: int) -> int:
         """Start the application and listen; the port. Raises OSError, and LifespanError where the
         application cannot start."""
+        return await self._listen(host=host, port=port)
+
+    async def serve(self, listener: socket.socket) -> None:
+        """The same on a socket that listens already; `stop` closes it."""
+        await self._listen(sock=listener)
+
+    async def _listen(self, **where: Any) -> int:
         self.loop = asyncio.get_running_loop()
         await self._lifespan.start()
         try:
             self._listener = await self.loop.create_server(
-                partial(Connection, self), host, port, backlog=BACKLOG
+                partial(Connection, self), **where, backlog=BACKLOG
             )
         except BaseException:
             await self._lifespan.stop()

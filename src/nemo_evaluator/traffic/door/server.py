@@ -1,16 +1,18 @@
 """The proxy server: any client's requests through the pipeline of one service.
 
-Loopback needs no token; anything wider asks for one. Web pages are kept out by ``access``. A client
-that leaves cancels its call upstream; a stop drains what is in flight. No request, however broken,
-takes the server down.
+Loopback needs no token; anything wider asks for one: the door's own, or that of an open session. So
+does a listener inside a sandbox (`listen_inside`), which serves sessions only. Web pages are kept
+out by ``access``. A client that leaves cancels its call upstream; a stop drains what is in flight.
+No request, however broken, takes the server down.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
+import socket
 import time
-from urllib.parse import quote
 
 from ...config.scrubber import KNOWN, encoded
 from ...errors import ConfigError
@@ -25,6 +27,7 @@ from .calls import Calls
 from .failures import NO_RETRY, Told, error_body
 from .metrics import CONTENT_TYPE, Metrics
 from .routes import SESSION_HEADER, Kind, Route, route
+from .sessions import Endpoint, Sessions, keys_in, name_of, path_of
 
 log = logging.getLogger("nemo_evaluator.traffic")
 requests = logging.getLogger("nemo_evaluator.proxy")
@@ -44,26 +47,31 @@ class ProxyServer:
         host: str = "127.0.0.1",
         port: int = 0,
         token: str | None = None,
+        sessions_only: bool = False,
         max_body_mb: int = MAX_BODY_MB,
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
-        if token is None and not is_loopback(host):
+        if token is None and not sessions_only and not is_loopback(host):
             raise ConfigError(
                 "listening beyond this machine needs a token",
                 where=f"{host}:{port}",
                 hint="listen on 127.0.0.1, or set a token",
             )
         self._model, self._host, self._port, self._token = model, host, port, token
+        self._sessions_only = sessions_only
+        """Serve those who have the token of an open session, and nobody else."""
         self._drain = drain_seconds
         self.metrics = Metrics()
         self._calls = Calls(model)
         self._access = Access(host, port, model.proxy)
-        self._contexts: dict[str, CallContext] = {}
-        self._closed: set[str] = set()
-        size = max_body_mb * MEGABYTE
-        self.app = Application(self, body_bytes=size)
+        self._sessions = Sessions()
+        self._body_bytes = max_body_mb * MEGABYTE
+        self.app = Application(self, body_bytes=self._body_bytes)
         """The proxy as an ASGI application, for another server than ours."""
-        self._server = Server(self.app, Limits(body_bytes=size), failure=self.app.failure)
+        self._server = self._serving(self.app)
+        self._inside: dict[str, Server] = {}
+        """Servers of the listeners inside sandboxes, by session."""
+        self._stopping: set[asyncio.Task[None]] = set()
         self.url = ""
         """Where it listens, without a path."""
 
@@ -83,33 +91,69 @@ class ProxyServer:
 
     async def stop(self) -> None:
         """Accept nothing more, finish what is in flight, close. Safe to call twice."""
-        await self._server.stop(self._drain)
+        for server in (*self._inside.values(), self._server):
+            await server.stop(self._drain)
+        await asyncio.gather(*self._stopping)
 
     def open_session(self, context: CallContext) -> str:
         """The base URL (with ``/v1``) at which a foreign agent reaches the model for a session."""
-        name = f"{context.session}/{context.attempt}"
-        self._contexts[name] = context
-        return f"{self.url}/s/{quote(name, safe='')}/v1"
+        return self.endpoint(context).openai_url
+
+    def endpoint(self, context: CallContext) -> Endpoint:
+        """The same in full, with the session's token. Opens the session."""
+        return self._endpoint(self.url + path_of(context), context)
+
+    async def listen_inside(self, listener: socket.socket, context: CallContext) -> Endpoint:
+        """The same for an agent in a sandbox, which reaches nothing but this listener. It is closed
+        with the session."""
+        host, port = listener.getsockname()[:2]
+        inside = _Inside(self, Access(host, port, self._model.proxy))
+        server = self._serving(Application(inside, body_bytes=self._body_bytes))
+        await server.serve(listener)
+        before = self._inside.pop(name_of(context), None)
+        self._inside[name_of(context)] = server
+        if before is not None:
+            await before.stop(0.0)
+        return self._endpoint(f"http://{bracketed(host)}:{port}", context)
+
+    def _serving(self, app: Application) -> Server:
+        return Server(app, Limits(body_bytes=self._body_bytes), failure=app.failure)
+
+    def _endpoint(self, url: str, context: CallContext) -> Endpoint:
+        token = self._sessions.open(context)
+        return Endpoint(
+            openai_url=f"{url}/v1", anthropic_url=url, token=token, model=self._model.name
+        )
 
     def close_session(self, context: CallContext) -> None:
         """Refuse further calls of a session that was opened here."""
-        name = f"{context.session}/{context.attempt}"
-        if self._contexts.pop(name, None) is not None:
-            self._closed.add(name)
+        self._sessions.close(context)
+        if (server := self._inside.pop(name_of(context), None)) is not None:
+            task = asyncio.create_task(server.stop(0.0))
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
 
     # -- as an App --------------------------------------------------------------------------------
 
     def admit(self, request: Request) -> Response | None:
         """Strangers are turned away before they send megabytes."""
+        return self.refusal(request, self._access, self._sessions_only)
+
+    def refusal(self, request: Request, access: Access, sessions_only: bool) -> Response | None:
+        """Why a request is turned away that came by some listener; None if it is not."""
         where = route(request.method, request.path)
-        if (refused := self._access.refusal(request, where)) is not None:
+        if (refused := access.refusal(request, where)) is not None:
             self._note(request, where, refused.status)
             return _error(refused, where)
-        if self._token is None or where.kind is Kind.HEALTH or is_preflight(request):
+        if not (self._token or sessions_only) or where.kind is Kind.HEALTH or is_preflight(request):
             return None
-        if self._is_known(request, self._token):
+        if self._sessions.by_token(request.headers) is not None:
+            return None
+        if self._token is not None and not sessions_only and self._is_known(request, self._token):
             return None
         message = "this proxy requires its token as API key"
+        if sessions_only:
+            message = "the token of an open session is required as API key"
         return _error(Told(401, error_body(401, message, "invalid_api_key"), dict(NO_RETRY)), where)
 
     async def answer(self, request: Request) -> Response | Stream:
@@ -153,31 +197,40 @@ class ProxyServer:
             requests.info("%s %s %d in %.0f ms", method, where.path, status, seconds * 1000)
 
     async def _answer(self, request: Request, where: Route) -> Response | Stream:
-        context = self._context(request, where)
-        if isinstance(context, Told):
-            return _error(context, where)
-        answer = await self._calls.answer(request, where, context, self._token is not None)
+        context = self._sessions.by_token(request.headers)
+        guarded = self._token is not None or context is not None
+        found = context or self._named(request, where)
+        if isinstance(found, Told):
+            return _error(found, where)
+        answer = await self._calls.answer(request, where, found, guarded)
         return _error(answer, where) if isinstance(answer, Told) else answer
 
-    def _context(self, request: Request, where: Route) -> CallContext | Told:
+    def _named(self, request: Request, where: Route) -> CallContext | Told:
+        """The session that a request names in its path or header."""
         name = where.session or request.headers.get(SESSION_HEADER, "")
         if not name:
             return CallContext()
-        if name in self._closed:
+        if self._sessions.is_closed(name):
             body = error_body(410, "the session is over", "session_closed")
             return Told(410, body, dict(NO_RETRY))
-        return self._contexts.get(name) or CallContext(session=name)
+        return self._sessions.context(name)
 
     @staticmethod
     def _is_known(request: Request, token: str) -> bool:
-        given = (
-            request.headers.get("authorization", "").removeprefix("Bearer ").strip(),
-            request.headers.get("x-api-key", ""),
-            request.headers.get("api-key", ""),
-            request.headers.get("x-nel-token", ""),
-        )
         wanted = token.encode()
-        return any(hmac.compare_digest(_bytes(text), wanted) for text in given)
+        return any(hmac.compare_digest(_bytes(key), wanted) for key in keys_in(request.headers))
+
+
+class _Inside:
+    """The app of a listener inside a sandbox: the same door, for sessions only."""
+
+    def __init__(self, door: ProxyServer, access: Access) -> None:
+        self._door, self._access = door, access
+        self.answer, self.failure = door.answer, door.failure
+
+    def admit(self, request: Request) -> Response | None:
+        """See ``App.admit``."""
+        return self._door.refusal(request, self._access, sessions_only=True)
 
 
 def _bytes(text: str) -> bytes:
