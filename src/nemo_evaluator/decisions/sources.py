@@ -100,7 +100,7 @@ class Source:
     @property
     def stopping(self) -> Stopping | None:
         """By what its answers were looked at while it ran."""
-        return self.published.stopping if self.published is not None else None
+        return (self.published.stopping or None) if self.published is not None else None
 
     def repeats(self) -> int:
         """Rollouts planned of each problem, as the bundle tells; else the most of any problem."""

@@ -120,8 +120,8 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
     identity: Mapping[str, Json]
     """What makes it comparable; empty where another tool did not write it."""
     digest: str | None
-    stopping: Stopping | None = None
-    """By what its answers were looked at while it ran."""
+    stopping: Stopping | msgspec.UnsetType = msgspec.UNSET
+    """By what its answers were looked at while it ran, where they were."""
     dataset_size: int | None = None
     """Problems of the whole dataset, of which ``n_problems`` were to be evaluated."""
     warnings: tuple[str, ...] = ()
@@ -232,7 +232,7 @@ def published(document: Any, *, where: str, strict: bool = True) -> Published:
         },
         # What cannot be read is refused: an end that the answers have chosen would pass for a
         # planned one.
-        stopping=_convert(stopping, Stopping, where) if stopping is not None else None,
+        stopping=_stopping(stopping, where) if stopping is not None else msgspec.UNSET,
         runtime=_convert(_mapping(scores.get("runtime")), Used, where),
         summary=_convert(spread, Summary, where) if isinstance(spread, dict) else None,
         config=config,
@@ -336,6 +336,13 @@ def _examples(failures: Mapping[str, Any]) -> Iterator[FailureExample]:
                 response_preview=_text(entry.get("response_preview")) or "",
                 error=_text(entry.get("error")) or "",
             )
+
+
+def _stopping(value: Any, where: str) -> Stopping:
+    try:
+        return msgspec.convert(value, Stopping)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"benchmark.stopping: {error}", where=where) from None
 
 
 def _convert(value: Any, kind: type[T], where: str) -> T:
