@@ -77,8 +77,8 @@ async def evaluate_async(
     for what must be fixed before the run can start.
     """
     from .engine.shards import parse_shard
-    from .executors.local import run
     from .executors.options import Options
+    from .tasks.running import run
 
     if output_dir is not None:
         settings["output_dir"] = str(output_dir)

@@ -103,7 +103,7 @@ EXECUTORS = Kind(
     "executor",
     "executors",
     "where a whole run is executed (`cluster.type`)",
-    {"local": ("executors.local:run", "this machine")},
+    {"local": ("executors.local_executor:LocalExecutor", "this machine")},
 )
 
 EXPORTERS = Kind(

@@ -55,9 +55,9 @@ def shards_of(directory: Path) -> list[Path]:
 def handle(directory: Path) -> RunHandle:
     """The run in a directory. Raises ConfigError where there is none."""
     from ..errors import ConfigError
-    from ..executors.local_executor import LocalExecutor
+    from ..executors.registry import attach
 
-    found = LocalExecutor().attach(directory)
+    found = attach(directory)
     if found is None:
         shards = shards_of(directory)
         hint = f"choose one of its {len(shards)} shards with --shard" if shards else None

@@ -23,10 +23,10 @@ def execute(
     folder: Path | None = None,
 ) -> int:
     """Run, and say what came of it: the exit code. ``folder``: where a background process is."""
-    from ..executors.local import run
     from ..reports.console import print_summary
     from ..runtime import run_blocking
     from ..tasks.run_list import RunNotes
+    from ..tasks.running import run
     from .live import TerminalObserver
     from .output import console
 
@@ -46,11 +46,11 @@ def execute(
 
 
 def _in_background(loaded: Loaded, options: Options, folder: Path | None) -> int:
-    from ..executors.background import submit
     from ..runtime import run_blocking
     from ..tasks.find_run import shown
+    from ..tasks.running import start
 
-    directory = shown(run_blocking(submit(loaded, options, folder)).directory)
+    directory = shown(run_blocking(start(loaded, options, folder)).directory)
     click.echo(f"runs in the background: {directory}")
     for command in ("status", "logs -f", "stop"):
         click.echo(f"  nel eval {command} {directory}")

@@ -35,7 +35,7 @@ class Interrupts:
         self._say("stopping: finishing the rollouts in flight; interrupt again to stop now")
 
     def stop(self, now: bool) -> None:
-        """As somebody asked who is not at the terminal."""
+        """As a user asked who is not at the terminal."""
         if self._control.interrupted is None:
             self.interrupt(ExitCode.INTERRUPTED)
         if now:

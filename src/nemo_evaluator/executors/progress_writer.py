@@ -102,7 +102,7 @@ class ProgressWriter(Observer):
 
 
 def _asked(directory: Path) -> bool | None:
-    """Whether somebody wants the run to stop at once; None where nobody wants it to stop."""
+    """Whether the run is asked to stop at once; None where there is no request."""
     path = directory / STOP
     try:
         now = path.read_bytes()[:8].strip() == b"now"

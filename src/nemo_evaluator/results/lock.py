@@ -81,7 +81,7 @@ class DirectoryLock:
         self._thread.start()
 
     def end(self) -> None:
-        """Nobody owns the directory any more."""
+        """Give the directory back."""
         self._ended.set()
         self._thread.join()
         if not self.lost:

@@ -1,0 +1,41 @@
+"""Runs a configuration with the executor it names, and waits for the end; or only starts it.
+
+The local executor's runs that are waited for are made in this process. Others are started, their
+log is passed on, and the results are read from the directory when they have ended.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..config.load import Loaded
+from ..errors import ExitCode
+from ..executors import local
+from ..executors.background import submit
+from ..executors.contract import RunHandle
+from ..executors.observers import Observers
+from ..executors.options import Options
+from ..executors.registry import LOCAL, executor_of
+from .reporting import refresh
+
+
+async def run(loaded: Loaded, options: Options) -> local.RunResult:
+    """Run, or resume, an evaluation. Raises ConfigError for what stops it before it starts."""
+    if loaded.config.cluster.type == LOCAL:
+        return await local.run(loaded, options)
+    handle = await start(loaded, options)
+    observers = Observers(options.observers)
+    async for line in handle.logs(follow=True):
+        observers.said(line)
+    state = await handle.wait()
+    code = ExitCode.INCOMPLETE if state.exit_code is None else state.exit_code
+    return local.RunResult(refresh(handle.directory), code, state.messages)
+
+
+async def start(loaded: Loaded, options: Options, folder: Path | None = None) -> RunHandle:
+    """Start a run that outlives this process; a local one in a folder. Raises ConfigError if it did
+    not start."""
+    executor = executor_of(loaded)
+    if loaded.config.cluster.type == LOCAL:
+        return await submit(loaded, options, folder)
+    return await executor.submit(loaded, options)
