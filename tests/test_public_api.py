@@ -12,6 +12,7 @@ import nemo_evaluator
 from nemo_evaluator import ConfigError, evaluate, evaluate_async, load_run
 
 NAMES = [
+    "Answer",
     "Changes",
     "ChatSolver",
     "CompletionSolver",
@@ -28,6 +29,8 @@ NAMES = [
     "ModelResponse",
     "NatSolver",
     "OpenClawSolver",
+    "Request",
+    "RequestKind",
     "SandboxSpec",
     "ScorerInput",
     "SeedResult",

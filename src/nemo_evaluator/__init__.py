@@ -13,6 +13,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from .api import evaluate, evaluate_async, load_run
+    from .asked import Answer, Request, RequestKind
     from .compat.client import ModelClient
     from .compat.environments import get_environment, list_environments, load_benchmark_file
     from .compat.running import run_evaluation
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     **aliases.ATTRIBUTES[""],
+    "Answer": "asked",
     "ConfigError": "errors",
     "EvalEnvironment": "environments.subclass",
     "Forward": "traffic.types",
@@ -66,6 +68,8 @@ _PUBLIC = {
     "ModelError": "errors",
     "ModelRequest": "traffic.types",
     "ModelResponse": "traffic.types",
+    "Request": "asked",
+    "RequestKind": "asked",
     "SandboxSpec": "sandboxes.contract",
     "ScorerInput": "scoring.input",
     "SeedResult": "environments.define",
@@ -108,6 +112,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "Answer",
     "Changes",
     "ChatSolver",
     "CompletionSolver",
@@ -124,6 +129,8 @@ __all__ = [
     "ModelResponse",
     "NatSolver",
     "OpenClawSolver",
+    "Request",
+    "RequestKind",
     "SandboxSpec",
     "ScorerInput",
     "SeedResult",

@@ -10,6 +10,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .asked import Answer, Request, TokenLogprob
 from .finish import FinishReason
 from .measured import Metric
 from .records import Json as Json
@@ -149,6 +150,8 @@ class Problem(Record, frozen=True, kw_only=True):
     """Problems of one cluster (a shared passage, say) are not independent; intervals respect it."""
     workspace: SandboxSpec | None = None
     """The sandbox that it is solved and verified in, files included; None: it needs none."""
+    requests: tuple[Request, ...] = ()
+    """What is asked where that is not one generation of prompt or messages."""
 
     @property
     def category(self) -> str | None:
@@ -175,6 +178,9 @@ class Generation(Record, frozen=True, kw_only=True):
     """The endpoint says that it only simulates a model."""
     cached: bool = False
     """From our cache: the tokens and times are those of the first call, and nothing was paid."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens of the text, where they were asked for; those of an echoed prompt first."""
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
 
     @property
     def truncated(self) -> bool:
@@ -211,6 +217,8 @@ class Solution(Record, frozen=True, kw_only=True):
     """From our cache: nothing was paid."""
     response_source: str = "content"
     """``content``, or ``reasoning_content`` where the server put a finished answer there."""
+    answers: tuple[Answer, ...] = ()
+    """One for each of the problem's ``requests``, in their order."""
 
     @classmethod
     def of(cls, generation: Generation, **own: Any) -> Solution:

@@ -141,4 +141,5 @@ def journal_form(problem: Problem) -> ProblemSeeded:
         metadata=metadata,
         quoted=quoted,
         cluster=problem.cluster,
+        requests=problem.requests,
     )

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import BudgetExceeded, ConfigError, InfraError
 from ..scoring.input import ScorerInput, target_text
 from ..scoring.reasoning import Visible, visible
-from ..types import Problem, Score, Solution
+from ..types import Failure, Phase, Problem, Score, Solution
 from .contract import Grading, VerifyTools
 from .judged import settled
 from .pace import Pace
@@ -50,6 +50,13 @@ class Grader:
             shown = await asyncio.to_thread(visible, solution.response)
         else:
             shown = visible(solution.response)
+        if len(solution.answers) < len(problem.requests) and solution.error is None:
+            raise InfraError(
+                f"the solver answered {len(solution.answers)} of the {len(problem.requests)} "
+                f"requests of problem {problem.idx}; the simple solver answers them",
+                kind=Failure.VERIFIER,
+                phase=Phase.VERIFY,
+            )
         with attributed(self.name, problem.idx):
             verdict = await self._verdict(self._sample(problem, solution, shown, tools), tools)
             score = to_score(await settled(verdict, problem, shown.text, tools))
@@ -69,6 +76,7 @@ class Grader:
             config=setting.extra,
             judge=tools.judge,
             target_raw=problem.target,
+            answers=solution.answers,
         )
 
     async def _verdict(self, sample: ScorerInput, tools: VerifyTools) -> Any:

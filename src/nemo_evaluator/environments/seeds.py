@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
+from ..asked import Request, RequestKind
 from ..errors import ConfigError
 from ..types import Image, Json, Message, Problem
 
@@ -25,6 +28,9 @@ class SeedResult:
     system: str | None = None
     images: Sequence[Image | str | bytes] | None = None
     """URLs (``http…``, ``data:…``), paths, bytes or ``Image`` records."""
+    requests: Sequence[Request] = ()
+    """What is asked where that is not one generation: several questions, or the probability of a
+    given text. The scorer reads ``sample.answers``."""
     sandbox_spec: Any = None
     verify_sandbox_spec: Any = None
     capture_cmd: str | None = None
@@ -43,7 +49,7 @@ def from_seed(seed: SeedResult, idx: int, system: str | None, where: str) -> Pro
             where=where,
             hint="leave sandbox_spec out; `sandbox` of the benchmark serves code that verifies",
         )
-    if not (seed.prompt or seed.messages or seed.images):
+    if not (seed.prompt or seed.messages or seed.images or seed.requests):
         raise ConfigError("the problem has neither prompt nor messages", where=where)
     cluster = seed.metadata.get("cluster")
     return Problem(
@@ -55,7 +61,31 @@ def from_seed(seed: SeedResult, idx: int, system: str | None, where: str) -> Pro
         metadata=dict(seed.metadata),
         images=tuple(_image(image) for image in seed.images or ()),
         cluster=None if cluster is None else str(cluster),
+        requests=_requests(seed, where),
     )
+
+
+def _requests(seed: SeedResult, where: str) -> tuple[Request, ...]:
+    return tuple(
+        _request(request, seed, f"request {number}", where)
+        for number, request in enumerate(seed.requests)
+    )
+
+
+def _request(request: Request, seed: SeedResult, what: str, where: str) -> Request:
+    if not isinstance(request, Request):
+        raise ConfigError(f"{what} is a {type(request).__name__}, not a Request", where=where)
+    if request.kind not in list(RequestKind):
+        raise ConfigError(
+            f"unknown kind {request.kind!r}", where=where, hint=", ".join(RequestKind)
+        )
+    if request.kind == RequestKind.LOGLIKELIHOOD and not request.continuation:
+        raise ConfigError(
+            f"{what} has no continuation, whose probability is asked for", where=where
+        )
+    if request.kind == RequestKind.ROLLING and not (request.prompt or seed.prompt):
+        raise ConfigError(f"{what} has no prompt, whose probability is asked for", where=where)
+    return msgspec.structs.replace(request, kind=RequestKind(request.kind))
 
 
 def _image(image: Image | str | bytes) -> Image:

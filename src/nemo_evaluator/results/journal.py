@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
+from ..asked import Request
 from ..config.scrubber import encoded
 from ..files.reading import UNREADABLE, open_regular, read_lines
 from ..types import (
@@ -64,6 +65,7 @@ class ProblemSeeded(Record, frozen=True, kw_only=True, tag_field="event", tag="p
     quoted: Mapping[str, tuple[int, int]] = {}
     """Metadata that stands in the prompt word for word: key → offsets there. Not repeated."""
     cluster: str | None = None
+    requests: tuple[Request, ...] = ()
 
     def problem(self) -> Problem:
         """The problem as it can be verified again (images are not kept)."""
@@ -76,6 +78,7 @@ class ProblemSeeded(Record, frozen=True, kw_only=True, tag_field="event", tag="p
             target=self.target,
             metadata={**self.metadata, **quotes},
             cluster=self.cluster,
+            requests=self.requests,
         )
 
 

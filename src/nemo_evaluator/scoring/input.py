@@ -6,10 +6,11 @@ never disagree: who replaces ``target`` replaces both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..asked import Answer
 from ..types import Json
 
 _AS_TARGET: Any = object()
@@ -31,6 +32,8 @@ class ScorerInput:
     judge: Any = None
     """Asks the benchmark's judge (``Judge`` of the environments' contract); None where none is
     configured. Only an ``async`` scorer can ask."""
+    answers: Sequence[Answer] = ()
+    """One for each of the problem's ``requests``, where it has any."""
     target_raw: Json = _AS_TARGET
     """What is expected, of the type it has in the row: a number, a list of answers."""
 

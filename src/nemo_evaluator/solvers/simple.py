@@ -1,4 +1,4 @@
-"""The `simple` solver: one request, one answer."""
+"""The `simple` solver: one request, one answer; or one for each request of the problem."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..errors import ConfigError, ModelError
 from ..finish import FinishReason
 from ..types import Generation, Json, Problem, Solution
 from .contract import SolveTools
+from .requests import Asker
 
 
 class SimpleSolver:
@@ -26,11 +27,17 @@ class SimpleSolver:
         """One model call. A refusal of the model is a solution with ``error``."""
         if tools.model is None:
             raise ConfigError("the simple solver needs a service")
+        system = problem.system if self._system is None else self._system
         try:
+            if problem.requests:
+                asker = Asker(
+                    tools.model, tools.context, problem, system=system, params=self._params
+                )
+                return await asker.solution()
             generation = await tools.model.generate(
                 prompt=problem.prompt,
                 messages=problem.messages,
-                system=problem.system if self._system is None else self._system,
+                system=system,
                 images=problem.images,
                 image_detail=self._image_detail,
                 params=self._params,

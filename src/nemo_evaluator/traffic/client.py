@@ -39,6 +39,10 @@ class Model(Protocol):
     name: str
     """The model id sent to the endpoint."""
 
+    @property
+    def protocol(self) -> str:
+        """What it is asked over: ``chat_completions``, ``completions`` …"""
+
     async def door(
         self, context: CallContext, *, listener: socket.socket | None = None
     ) -> SessionEndpoint:
@@ -216,6 +220,8 @@ class ModelClient:
             usage=reply.usage,
             model=reply.model,
             tool_calls=reply.tool_calls,
+            logprobs=reply.logprobs,
+            prompt_logprobs=reply.prompt_logprobs,
             latency_ms=round(response.latency_ms, 3),
             ttft_ms=None if response.ttft_ms is None else round(response.ttft_ms, 3),
             tries=response.tries,

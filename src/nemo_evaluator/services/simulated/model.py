@@ -19,6 +19,7 @@ from ...traffic.types import CallContext
 from ...types import Json
 from .answers import guess, right_answer, wrong_answer
 from .draws import Draws, Keys, draws, lognormal, share
+from .likelihoods import echoed
 from .prose import CHARS_PER_TOKEN, filler
 from .questions import Asked, read, target_of
 from .structured import schema_of, structured
@@ -64,6 +65,8 @@ class Answer:
     """Reasoning included."""
     reasoning_tokens: int
     tool_call: dict[str, Any] | None = None
+    logprobs: dict[str, Any] | None = None
+    """Of the tokens of ``text``, which begins with the prompt where that was to be echoed."""
 
 
 class SimulatedModel:
@@ -107,6 +110,8 @@ class SimulatedModel:
         config, drawn, asked = self.config, draws(key), read(body)
         if target is None and self._targets:
             target = target_of(asked.prompt, self._targets)
+        if body.get("echo") and isinstance(body.get("prompt"), str):
+            return self._echo(body["prompt"], drawn, key, target)
         if asked.tools and share(drawn.tool) < config.tool_call_rate:
             return self._tool_call(asked, drawn, key)
         said = self._said(asked, drawn, target)
@@ -160,6 +165,26 @@ class SimulatedModel:
         if share(drawn.right) < self.config.accuracy:
             return right
         return wrong_answer(target, right, asked.prompt, drawn.wrong)
+
+    def _echo(self, prompt: str, drawn: Draws, key: bytes, target: Json) -> Answer:
+        """The prompt and one token, with their probabilities."""
+        right, end = right_answer(target, prompt), " end"
+        known = bool(right) and prompt.endswith(right or "")
+        sure = len(right or "") if known and share(drawn.right) < self.config.accuracy else 0
+        logprobs = echoed(prompt, key, sure=sure)
+        for name, value in (("tokens", end), ("token_logprobs", -1.0), ("top_logprobs", None)):
+            logprobs[name].append(value)
+        logprobs["text_offset"].append(len(prompt))
+        return Answer(
+            id=key.hex(),
+            text=prompt + end,
+            reasoning=None,
+            finish_reason="length",
+            prompt_tokens=len(logprobs["tokens"]) - 1,
+            completion_tokens=1,
+            reasoning_tokens=0,
+            logprobs=logprobs,
+        )
 
     def _tool_call(self, asked: Asked, drawn: Draws, key: bytes) -> Answer:
         call = tool_call(asked.tools, drawn.which)

@@ -22,7 +22,7 @@ def response(answer: Answer, protocol: str, model: str) -> dict[str, Any]:
         choice = {
             "index": 0,
             "text": _with_thoughts(answer),
-            "logprobs": None,
+            "logprobs": answer.logprobs,
             "finish_reason": answer.finish_reason,
         }
         return {**_head(answer, "cmpl", "text_completion", model), **_body(choice, answer)}
@@ -51,6 +51,7 @@ def events(
         head = _head(answer, "cmpl", "text_completion", model)
         parts: list[dict[str, Any]] = [{"text": piece} for piece in _pieces(_with_thoughts(answer))]
         last: dict[str, Any] = {"text": "", "finish_reason": answer.finish_reason}
+        last["logprobs"] = answer.logprobs
     else:
         head = _head(answer, "chatcmpl", "chat.completion.chunk", model)
         parts = [{"delta": delta} for delta in _deltas(answer)]

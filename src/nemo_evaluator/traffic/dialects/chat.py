@@ -7,6 +7,7 @@ from typing import Any
 
 from ...finish import canonical
 from ..images import image_url
+from . import logprobs
 from .contract import (
     Question,
     Reply,
@@ -82,6 +83,8 @@ def parse(body: dict[str, Any]) -> Reply:
         usage=parse_usage(body.get("usage")),
         model=as_str(body.get("model")),
         tool_calls=tuple(dicts(message.get("tool_calls"))),
+        logprobs=logprobs.of_chat(choice) if choice.get("logprobs") else (),
+        prompt_logprobs=logprobs.of_prompt(choice, body),
     )
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...finish import canonical
+from . import logprobs
 from .contract import (
     Question,
     Reply,
     UnknownShape,
+    as_dict,
     as_int,
     as_str,
     dicts,
@@ -57,6 +59,8 @@ def parse(body: dict[str, Any]) -> Reply:
         finish_reason=canonical(finish_of(choice)),
         usage=parse_usage(body.get("usage")),
         model=as_str(body.get("model")),
+        logprobs=logprobs.of_completion(choice) if choice.get("logprobs") else (),
+        prompt_logprobs=logprobs.of_prompt(choice, body),
     )
 
 
@@ -88,6 +92,7 @@ class Accumulator:
         for choice in dicts(event.get("choices")):
             texts, end = self._choices.setdefault(as_int(choice.get("index")) or 0, ([], {}))
             end["finish_reason"] = finish_of(choice) or end.get("finish_reason")
+            _add_logprobs(end, choice)
             text = choice.get("text")
             if not (text is None or isinstance(text, str)) or (not text and _is_chat(choice)):
                 raise UnknownShape("a chunk of the stream has its text in an unknown form")
@@ -105,6 +110,15 @@ class Accumulator:
         if not choices or not (done or all(choice["finish_reason"] for choice in choices)):
             return None
         return {"model": None, **self._head, "choices": choices, "usage": self._usage}
+
+
+def _add_logprobs(end: dict[str, Any], choice: dict[str, Any]) -> None:
+    """The parallel lists of the chunks, one after the other."""
+    if choice.get("prompt_logprobs"):
+        end["prompt_logprobs"] = choice["prompt_logprobs"]
+    for name, part in as_dict(choice.get("logprobs")).items():
+        if isinstance(part, list):
+            end.setdefault("logprobs", {}).setdefault(name, []).extend(part)
 
 
 def _is_chat(choice: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ...asked import TokenLogprob
 from ...finish import FinishReason
 from ...types import Image, Json, Message, Usage
 
@@ -50,6 +51,8 @@ class Reply(msgspec.Struct, frozen=True):
     usage: Usage
     model: str | None
     tool_calls: tuple[dict[str, Any], ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class UnknownShape(ValueError):
