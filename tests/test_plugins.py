@@ -136,3 +136,15 @@ def test_options_are_a_record(tmp_path: Path) -> None:
     assert record is not None and getattr(FRUIT.open(name, record()), "size", None) == 1
     with pytest.raises(ConfigError, match="size: Input should be a valid integer"):
         FRUIT.open(name, {"size": "two"})
+
+
+def test_a_class_or_an_object_will_do(tmp_path: Path) -> None:
+    file = tmp_path / "made.py"
+    file.write_text(
+        "class Made:\n    size = 4\nmade = Made()\n"
+        "class Bad:\n    def __init__(self):\n        raise ValueError('not today')\n"
+    )
+    assert getattr(FRUIT.instance(f"{file}:Made"), "size", None) == 4
+    assert FRUIT.instance(f"{file}:made") is FRUIT.load(f"{file}:made")
+    with pytest.raises(ConfigError, match="Bad': ValueError: not today"):
+        FRUIT.instance(f"{file}:Bad")

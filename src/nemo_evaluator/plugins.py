@@ -36,7 +36,7 @@ FEW = 20
 """Names that an error lists; of more it says how to list them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """What of one sort can be named in a configuration."""
 
@@ -107,6 +107,13 @@ class Kind:
                 return plugin(config)
             options = getattr(plugin, "Options", None)
             return plugin(**config) if options is None else plugin(options.model_validate(config))
+
+    def instance(self, name: str) -> object:
+        """The plug-in where its options are not its own affair: an object as it is, a class called
+        without arguments. Raises ConfigError."""
+        plugin = self.load(name)
+        with self.foreign(name):
+            return plugin() if isinstance(plugin, type) else plugin
 
     @contextmanager
     def foreign(self, name: str) -> Iterator[None]:

@@ -23,6 +23,9 @@ from pydantic import (
 
 from .secrecy import blotted, hidden_urls, masked, redact, secret_field
 
+NAME, PLUGIN = "name", "plugin"
+"""What members of a union that have no ``type`` of their own are called: a text, and the record of
+plug-ins that are not built in."""
 KEEPS_NULLS = {"params"}
 """Free-form mappings in which a null is a value like any other."""
 
@@ -85,9 +88,9 @@ class ConfigRecord(BaseModel):
         """Names of the fields that were set to something other than their default."""
         return {
             name
-            for name in self.model_fields_set
-            if getattr(self, name)
-            != type(self).model_fields[name].get_default(call_default_factory=True)
+            for name, field in type(self).model_fields.items()
+            if name in self.model_fields_set
+            and getattr(self, name) != field.get_default(call_default_factory=True)
         }
 
 

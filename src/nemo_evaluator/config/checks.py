@@ -18,7 +18,12 @@ from .scoring import (
     RewardModelMetric,
 )
 from .services import ApiService, GymResourceService, ModelFields, NatAgentService, TimeoutsConfig
-from .solvers import GymDelegationSolverConfig, NatSolverConfig, ToolCallingSolverConfig
+from .solvers import (
+    GymDelegationSolverConfig,
+    NatSolverConfig,
+    PluginSolver,
+    ToolCallingSolverConfig,
+)
 from .tree import KeyPath
 
 if TYPE_CHECKING:
@@ -88,7 +93,7 @@ def _sandbox(benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
     solver = benchmark.solver
     if not isinstance(benchmark.sandbox, NoSandbox) or solver is None:
         return
-    if solver.type in NEEDS_SANDBOX:
+    if solver.type in NEEDS_SANDBOX and not isinstance(solver, PluginSolver):
         yield Problem(path, f"solver {solver.type} requires a sandbox", "set sandbox")
     if isinstance(solver, ToolCallingSolverConfig) and solver.sandbox_tools:
         yield Problem(path, "sandbox_tools requires a sandbox", "set sandbox")

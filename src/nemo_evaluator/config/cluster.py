@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
+from ..kinds import EXECUTORS
 from .base import ConfigRecord
+from .plugins import ByType, PluginFields
 
 WALLTIME = re.compile(r"^(?:(\d+)-)?(\d{1,2}):([0-5]\d):([0-5]\d)$")
 _FLAG = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]*$")
@@ -131,4 +133,12 @@ class SlurmCluster(ConfigRecord):
         return value
 
 
-Cluster = Annotated[LocalCluster | DockerCluster | SlurmCluster, Field(discriminator="type")]
+class PluginCluster(PluginFields):
+    """A place of an installed package, or your own (``type: module:Class``).
+
+    Further fields are its options."""
+
+    kind = EXECUTORS
+
+
+Cluster = Annotated[LocalCluster | DockerCluster | SlurmCluster | PluginCluster, ByType(EXECUTORS)]

@@ -12,19 +12,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import suggest
-from .base import ConfigRecord
+from .base import NAME, PLUGIN
 from .problems import Problem
-from .sandboxes import NAME
 from .scrubber import scrubber_of
 from .secrecy import hidden_urls, redact, secret_field
 from .tree import KeyPath
 
 
 def explain(
-    error: ValidationError, secrets: Collection[str], root: type[ConfigRecord] | None = None
+    error: ValidationError, secrets: Collection[str], root: type[BaseModel]
 ) -> Iterator[Problem]:
-    """Every problem of a document, which is an EvalConfig or a ``root``. Secrets are not
-    repeated."""
+    """Every problem of a document, which is a ``root``. Secrets are not repeated."""
     clean = scrubber_of(frozenset(secrets))
 
     def shown(text: str) -> str:
@@ -36,7 +34,7 @@ def explain(
 
 
 def _problems(
-    error: ValidationError, secrets: Collection[str], root: type[ConfigRecord] | None
+    error: ValidationError, secrets: Collection[str], root: type[BaseModel]
 ) -> Iterator[Problem]:
     seen: list[KeyPath] = []
     # Deepest first: of the members of a union, the one that fits best says what is wrong.
@@ -48,6 +46,10 @@ def _problems(
         if in_union and any(other[: len(path)] == path for other in seen):
             continue
         seen.append(path)
+        if detail["type"] == PLUGIN:
+            found: list[Problem] = detail["ctx"]["problems"]
+            yield from (replace(problem, path=(*path, *problem.path)) for problem in found)
+            continue
         got = _shown(detail.get("input"), path, secrets)
         what, hint = _words(detail, path, record, got)
         yield Problem(path, what, hint)
@@ -75,9 +77,9 @@ def _words(
     if kind == "union_tag_not_found":
         return "must be a mapping that includes a 'type' field", None
     if kind == "union_tag_invalid":
-        known = [tag.strip(" '") for tag in ctx["expected_tags"].split(",")]
+        known = {tag.strip(" '") for tag in ctx["expected_tags"].split(",")} - {NAME, PLUGIN}
         tag = str(ctx["tag"])
-        return f"there is no type {tag!r}", suggest(tag, [name for name in known if name != NAME])
+        return f"there is no type {tag!r}", suggest(tag, known)
     if kind == "value_error":
         return str(ctx["error"]), None
     if kind == "string_type" and got:
@@ -124,15 +126,13 @@ _PHRASES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def _walk(
-    loc: tuple[int | str, ...], root: type[ConfigRecord] | None
+    loc: tuple[int | str, ...], root: type[BaseModel]
 ) -> tuple[KeyPath, type[BaseModel] | None, bool]:
     """The path as written (pydantic's names of union members left out), the record it is in, and
     whether it is one of several readings of a union without tags."""
-    from .root import EvalConfig
-
     in_union = False
     path: list[int | str] = []
-    options: list[Any] = [root or EvalConfig]
+    options: list[Any] = [root]
     record: type[BaseModel] | None = None
     for part in loc:
         chosen = [option for option in options if _label(option) == part]
@@ -173,9 +173,10 @@ def _label(option: Any) -> str | None:
     """What pydantic calls a member of a union in a location."""
     if _is_record(option):
         field = option.model_fields.get("type")
-        return str(get_args(field.annotation)[0]) if field else None
+        known = get_args(field.annotation) if field else ()
+        return str(known[0]) if known else PLUGIN if field else None
     return option.__name__ if isinstance(option, type) and not get_args(option) else str(option)
 
 
 def _is_record(option: Any) -> bool:
-    return isinstance(option, type) and not get_args(option) and issubclass(option, ConfigRecord)
+    return isinstance(option, type) and not get_args(option) and issubclass(option, BaseModel)

@@ -107,7 +107,7 @@ def check(
     except ValidationError as error:
         # A value that could not be expanded has been complained of once.
         unset = {problem.path for problem in problems}
-        problems += [p for p in explain(error, secrets) if p.path not in unset]
+        problems += [p for p in explain(error, secrets, EvalConfig) if p.path not in unset]
     failure = as_error(problems, lambda path: locate(tree, path))
     if failure is not None:
         raise failure

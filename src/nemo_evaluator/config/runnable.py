@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..kinds import EXECUTORS, SANDBOXES, SERVICES, SOLVERS
+from ..plugins import Kind
 from .base import ConfigRecord
 from .benchmark import BenchmarkConfig
 from .cluster import LocalCluster
@@ -12,7 +14,7 @@ from .load import Loaded
 from .output import OutputConfig
 from .problems import Problem, as_error, format_path
 from .root import EvalConfig
-from .sandboxes import DockerSandbox, LocalSandbox, NoSandbox
+from .sandboxes import AnySandbox, DockerSandbox, NoSandbox
 from .scoring import (
     CustomMetric,
     PairwiseJudgeMetric,
@@ -20,8 +22,7 @@ from .scoring import (
     SandboxMetric,
     ScoringConfig,
 )
-from .services import ApiService, SimulatedService
-from .solvers import CustomSolverConfig, SimpleSolver
+from .services import SimulatedService
 from .tree import KeyPath
 
 NO_TEMPLATE = ("off", "none", "")
@@ -46,14 +47,10 @@ def problems(config: EvalConfig) -> Iterator[Problem]:
     """Everything that this version cannot run."""
     for name, service in config.services.items():
         path: KeyPath = ("services", name)
-        if isinstance(service, ApiService | SimulatedService):
-            if service.proxy is not None and isinstance(service, SimulatedService):
-                # There is no connection that could take them.
-                yield from _inert(
-                    (*path, "proxy"), service.proxy, "request_timeout", "extra_headers"
-                )
-        else:
-            yield _kind((*path, "type"), service.type, "api, simulated")
+        yield from _unknown(path, service.type, SERVICES)
+        if isinstance(service, SimulatedService) and service.proxy is not None:
+            # There is no connection that could take them.
+            yield from _inert((*path, "proxy"), service.proxy, "request_timeout", "extra_headers")
     for name, sandbox in config.sandboxes.items():
         if config.uses_sandbox(name):
             yield from _sandbox(("sandboxes", name), sandbox)
@@ -61,10 +58,9 @@ def problems(config: EvalConfig) -> Iterator[Problem]:
         yield from _scoring(("scoring",), config.scoring)
     for index, benchmark in enumerate(config.benchmarks):
         yield from _benchmark(("benchmarks", index), benchmark, config)
+    yield from _unknown(("cluster",), config.cluster.type, EXECUTORS)
     if isinstance(config.cluster, LocalCluster):
         yield from _inert(("cluster",), config.cluster, "container_env")
-    else:
-        yield _kind(("cluster", "type"), config.cluster.type, "local")
     yield from _output(("output",), config.output)
 
 
@@ -72,30 +68,30 @@ def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) ->
     yield from _inert(path, benchmark, "verifier")
     if (benchmark.instruction_template or "") not in NO_TEMPLATE:
         yield Problem((*path, "instruction_template"), LATER, REMOVE)
-    if benchmark.solver is not None and not isinstance(
-        benchmark.solver, SimpleSolver | CustomSolverConfig
-    ):
+    if benchmark.solver is not None:
         inherited = benchmark.solver is config.solver
         where: KeyPath = ("solver",) if inherited else (*path, "solver")
-        yield _kind((*where, "type"), benchmark.solver.type, "simple, custom")
+        yield from _unknown(where, benchmark.solver.type, SOLVERS)
     if not any(benchmark.sandbox is named for named in config.sandboxes.values()):
         yield from _sandbox((*path, "sandbox"), benchmark.sandbox)
     if benchmark.scoring is not config.scoring:
         yield from _scoring((*path, "scoring"), benchmark.scoring)
 
 
-def _sandbox(path: KeyPath, sandbox: object) -> Iterator[Problem]:
+def _sandbox(path: KeyPath, sandbox: AnySandbox | str) -> Iterator[Problem]:
     if isinstance(sandbox, DockerSandbox):
         yield from _inert(path, sandbox, "image_template")
-    elif not isinstance(sandbox, NoSandbox | LocalSandbox):
-        yield _kind((*path, "type"), getattr(sandbox, "type", ""), "none, local, docker")
+    if not isinstance(sandbox, NoSandbox | str):
+        yield from _unknown(path, sandbox.type, SANDBOXES)
 
 
 def _scoring(path: KeyPath, scoring: ScoringConfig) -> Iterator[Problem]:
     for index, metric in enumerate(scoring.metrics):
         where: KeyPath = (*path, "metrics", index)
         if isinstance(metric, SandboxMetric | CustomMetric):
-            yield _kind((*where, "type"), metric.type, METRICS)
+            yield Problem(
+                (*where, "type"), f"{metric.type!r} is {LATER}", f"runnable now: {METRICS}"
+            )
         elif isinstance(metric, PairwiseJudgeMetric):
             if "max_score" in metric.changed():
                 what = "has no effect on a comparison"
@@ -118,8 +114,11 @@ def _output(path: KeyPath, output: OutputConfig) -> Iterator[Problem]:
     yield from _inert(path, output, "export", "export_config")
 
 
-def _kind(path: KeyPath, kind: str, runnable: str) -> Problem:
-    return Problem(path, f"{kind!r} is {LATER}", f"runnable now: {runnable}")
+def _unknown(path: KeyPath, name: str, kind: Kind) -> Iterator[Problem]:
+    """A type that is declared, and that nothing here or installed can run."""
+    if not kind.has(name):
+        hint = f"runnable now: {', '.join(kind.names())}"
+        yield Problem((*path, "type"), f"{name!r} is {LATER}", hint)
 
 
 def _inert(path: KeyPath, record: ConfigRecord, *names: str) -> Iterator[Problem]:

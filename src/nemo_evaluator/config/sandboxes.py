@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
+from ..kinds import SANDBOXES
 from .base import ConfigRecord
+from .plugins import ByType, PluginFields
 
 
 class LifecycleFields(ConfigRecord):
@@ -197,6 +199,16 @@ class CustomSandbox(ConfigRecord):
     """Its arguments."""
 
 
+class PluginSandbox(PluginFields, LifecycleFields):
+    """A sandbox of an installed package, or your own (``type: module:Class``).
+
+    Further fields are its options."""
+
+    kind = SANDBOXES
+    concurrency: int = Field(4, ge=1)
+    """Most sandboxes at a time."""
+
+
 AnySandbox = (
     NoSandbox
     | LocalSandbox
@@ -205,27 +217,7 @@ AnySandbox = (
     | ApptainerSandbox
     | EcsFargateSandbox
     | CustomSandbox
+    | PluginSandbox
 )
-Sandbox = Annotated[AnySandbox, Field(discriminator="type")]
-
-NAME = "name"
-
-
-def _tag(value: Any) -> str | None:
-    if isinstance(value, str):
-        return NAME
-    tag = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return None if tag is None else str(tag)
-
-
-SandboxOrName = Annotated[
-    Annotated[NoSandbox, Tag("none")]
-    | Annotated[LocalSandbox, Tag("local")]
-    | Annotated[DockerSandbox, Tag("docker")]
-    | Annotated[SlurmSandbox, Tag("slurm")]
-    | Annotated[ApptainerSandbox, Tag("apptainer")]
-    | Annotated[EcsFargateSandbox, Tag("ecs_fargate")]
-    | Annotated[CustomSandbox, Tag("custom")]
-    | Annotated[str, Tag(NAME)],
-    Discriminator(_tag),
-]
+Sandbox = Annotated[AnySandbox, ByType(SANDBOXES)]
+SandboxOrName = Annotated[AnySandbox | str, ByType(SANDBOXES)]

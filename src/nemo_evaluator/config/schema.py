@@ -30,10 +30,12 @@ from . import (
     sandboxes,
     scoring,
     servers,
+    services,
     simulated,
     solvers,
 )
 from .base import ConfigRecord
+from .plugins import PluginFields
 
 MODULES: tuple[ModuleType, ...] = (
     root,
@@ -45,6 +47,7 @@ MODULES: tuple[ModuleType, ...] = (
     simulated,
     servers,
     agents,
+    services,
     scoring,
     sandboxes,
     budget,
@@ -77,8 +80,9 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": DIALECT, **schema, "title": "nel configuration"}
 
 
-def records() -> list[type[ConfigRecord]]:
-    """Every record a user can write, in the order of the reference."""
+def records(*, plugins: bool = False) -> list[type[ConfigRecord]]:
+    """Every record a user can write, in the order of the reference: those of built-in types, or
+    also those of plug-ins, whose further fields are options."""
     return [
         value
         for module in MODULES
@@ -86,6 +90,7 @@ def records() -> list[type[ConfigRecord]]:
         if isinstance(value, type)
         and issubclass(value, ConfigRecord)
         and value.__module__ == module.__name__
+        and (plugins or not issubclass(value, PluginFields))
         and not value.__name__.endswith("Fields")
     ]
 
@@ -103,7 +108,7 @@ def reference() -> str:
     """Markdown tables of every record: field, type, default, meaning."""
     parts = [
         f"### {record.__name__}\n{inspect.getdoc(record)}\n\n{table(record)}"
-        for record in records()
+        for record in records(plugins=True)
     ]
     return "\n\n".join(parts) + "\n"
 

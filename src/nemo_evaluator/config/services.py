@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ..kinds import SERVICES
 from .agents import CustomService, GymResourceService, NatAgentService
 from .endpoints import (
     SUFFIXES,
@@ -16,6 +17,7 @@ from .endpoints import (
     SimulatedService,
     TimeoutsConfig,
 )
+from .plugins import ByType, PluginFields
 from .servers import (
     DockerModelService,
     DynamoService,
@@ -44,6 +46,7 @@ __all__ = [
     "ModelService",
     "NatAgentService",
     "NimService",
+    "PluginService",
     "PriceConfig",
     "Service",
     "SglangService",
@@ -64,7 +67,19 @@ ModelService = (
     | DockerModelService
     | DynamoService
 )
+
+
+class PluginService(PluginFields, ModelFields):
+    """A service of an installed package, or your own (``type: module:Class``).
+
+    Further fields are its options."""
+
+    kind = SERVICES
+    depends_on: list[str] = Field(default_factory=list)
+    """Services that must be up before."""
+
+
 Service = Annotated[
-    ModelService | GymResourceService | NatAgentService | CustomService,
-    Field(discriminator="type"),
+    ModelService | GymResourceService | NatAgentService | CustomService | PluginService,
+    ByType(SERVICES),
 ]

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ..kinds import SOLVERS
 from .base import ConfigRecord
 from .generation import GenerationConfig
+from .plugins import ByType, PluginFields
 
 TimeoutStrategy = Literal["override", "task", "max"]
 
@@ -192,6 +194,16 @@ class CustomSolverConfig(ConfigRecord):
     """Its arguments."""
 
 
+class PluginSolver(PluginFields):
+    """A solver of an installed package, or your own (``type: module:Class``).
+
+    Further fields are its options."""
+
+    kind = SOLVERS
+    service: str | None = None
+    """The model it uses."""
+
+
 Solver = Annotated[
     SimpleSolver
     | HarborSolverConfig
@@ -202,6 +214,7 @@ Solver = Annotated[
     | OpenClawSolverConfig
     | ContainerSolverConfig
     | OracleSolverConfig
-    | CustomSolverConfig,
-    Field(discriminator="type"),
+    | CustomSolverConfig
+    | PluginSolver,
+    ByType(SOLVERS),
 ]

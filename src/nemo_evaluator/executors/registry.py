@@ -26,8 +26,9 @@ def executor_of(loaded: Loaded) -> Executor:
 
 
 def open_executor(name: str) -> Executor:
-    """An executor by its name. Raises ConfigError."""
-    executor = EXECUTORS.open(name, {})
+    """An executor by its name; its options stand in the configuration it is given (``cluster``).
+    Raises ConfigError."""
+    executor = EXECUTORS.instance(name)
     if not all(callable(getattr(executor, method, None)) for method in METHODS):
         raise EXECUTORS.wrong(name, f"it needs the methods {', '.join(METHODS)}")
     return cast(Executor, executor)

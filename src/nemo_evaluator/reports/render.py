@@ -92,9 +92,7 @@ LATEX = Format("tex", data.to_latex)
 
 def open_format(name: str) -> ReportFormat:
     """The format of a name. Raises ConfigError."""
-    found = REPORTS.load(name)
-    if isinstance(found, type):
-        found = REPORTS.open(name, {})
+    found = REPORTS.instance(name)
     if not isinstance(found, ReportFormat):
         raise REPORTS.wrong(name, "it needs a suffix and render(report), which gives the text")
     return found

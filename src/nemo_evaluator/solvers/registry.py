@@ -10,6 +10,7 @@ from importlib import import_module
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
+from ..config.plugins import given
 from ..kinds import SOLVERS
 from .contract import Solver
 
@@ -22,7 +23,7 @@ NEEDS = "it needs solve(task), or solve(problem, tools), identity() and close()"
 
 def open_solver(config: SolverConfig) -> Solver:
     """The solver of a configuration. Raises ConfigError."""
-    return _checked(config.type, SOLVERS.open(config.type, config))
+    return _checked(config.type, SOLVERS.open(config.type, given(config)))
 
 
 def open_custom(config: CustomSolverConfig) -> Solver:

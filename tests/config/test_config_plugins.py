@@ -1,0 +1,138 @@
+"""Plug-ins in a configuration: their type and options are checked where they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nemo_evaluator.config.load import parse
+from nemo_evaluator.config.plugins import given
+from nemo_evaluator.config.runnable import check_runnable
+from nemo_evaluator.config.schema import json_schema
+from nemo_evaluator.config.solvers import PluginSolver
+from nemo_evaluator.errors import ConfigError
+
+from .conftest import Fails, Load, document
+
+PACKAGE = """
+from nemo_evaluator.config.base import ConfigRecord
+from pydantic import SecretStr
+
+class Patient:
+    class Options(ConfigRecord):
+        service: str
+        rounds: int = 1
+        api_key: SecretStr | None = None
+    def __init__(self, options): self.options = options
+
+class Plain:
+    def __init__(self, **words): self.words = words
+
+class Cloud:
+    class Options(ConfigRecord):
+        region: str
+"""
+ENTRIES = """
+[nemo_evaluator.solvers]
+patient = patience:Patient
+harbor = patience:Plain
+broken = patience:Missing
+[nemo_evaluator.executors]
+cloud = patience:Cloud
+"""
+
+
+@pytest.fixture
+def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package with solvers and an executor."""
+    folder = tmp_path / "site"
+    info = folder / "patience-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "patience.py").write_text(PACKAGE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: patience\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRIES)
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def solver(**fields: Any) -> Any:
+    return parse(document(solver=fields), env={}).config.solver
+
+
+@pytest.mark.usefixtures("_package")
+def test_options_are_validated_and_shared_fields_are_both() -> None:
+    found = solver(type="patient", service="m", rounds=3, api_key="k-123456789")
+    assert isinstance(found, PluginSolver) and found.service == "m"
+    options: Any = given(found)
+    assert (options.service, options.rounds) == ("m", 3)
+    assert "k-123456789" not in repr(found) + str(found.model_dump())
+
+
+@pytest.mark.usefixtures("_package")
+def test_without_options_the_fields_are_arguments() -> None:
+    """``harbor`` is declared, not built in, and brought by the package."""
+    found = solver(type="harbor", service="m", colour="red")
+    assert given(found) == {"colour": "red"}
+    check_runnable(parse(document(solver={"type": "harbor", "service": "m"}), env={}))
+
+
+@pytest.mark.usefixtures("_package")
+def test_mistakes_have_a_line_and_a_hint(fails: Fails) -> None:
+    text = fails(
+        "services:\n  m: {type: simulated}\n"
+        "solver:\n  type: patient\n  service: m\n  round: 2\n"
+        "benchmarks:\n"
+        "  - name: a\n    solver:\n      type: patiens\n"
+        "  - name: b\n    solver:\n      type: broken\n"
+        "  - name: c\n    solver:\n      type: patient\n      rounds: two\n"
+        "cluster:\n  type: cloud\n"
+    )
+    assert text == (
+        "6 problems in the configuration:\n"
+        "  c.yaml:6: solver.round: unknown field — did you mean 'rounds'?\n"
+        "  c.yaml:9: benchmarks[0].solver: there is no type 'patiens' — did you mean 'patient'?\n"
+        "  c.yaml:13: benchmarks[1].solver.type: cannot be loaded: AttributeError: "
+        "module 'patience' has no attribute 'Missing'\n"
+        "  c.yaml:15: benchmarks[2].solver.service: is required\n"
+        "  c.yaml:17: benchmarks[2].solver.rounds: must be a whole number (got 'two')\n"
+        "  c.yaml:18: cluster.region: is required"
+    )
+
+
+@pytest.mark.usefixtures("_package")
+def test_the_schema_has_what_is_installed() -> None:
+    schema: dict[str, Any] = json_schema()
+    [field] = [part for part in schema["properties"]["solver"]["anyOf"] if "oneOf" in part]
+    [patient] = [
+        part
+        for part in field["oneOf"]
+        if part.get("properties", {}).get("type", {}).get("const") == "patient"
+    ]
+    assert set(patient["properties"]) == {"type", "service", "rounds", "api_key"}
+    assert patient["additionalProperties"] is False and "type" in patient["required"]
+
+
+def test_ones_own_class_by_path(
+    loads: Load, write: Callable[..., Path], fails: Fails, tmp_path: Path
+) -> None:
+    write(PACKAGE, "mine.py")
+    path = tmp_path / "mine.py"
+    text = (
+        "services:\n  m: {type: simulated}\nbenchmarks:\n  - name: sample\n    solver:\n"
+        f"      type: {path}:Patient\n      service: m\n"
+    )
+    loaded = loads(text)
+    check_runnable(loaded)
+    options: Any = given(loaded.config.benchmarks[0].solver)  # type: ignore[arg-type]
+    assert options.rounds == 1
+    assert "mine.py:Patient" in loaded.snapshot()
+    assert "c.yaml:8: benchmarks[0].solver.rounds: must be a whole" in fails(
+        f"{text}      rounds: x"
+    )
+
+
+def test_a_type_that_needs_quotes_is_told() -> None:
+    with pytest.raises(ConfigError, match="there is no type '7'"):
+        solver(type=7)
