@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nemo_evaluator.errors import ConfigError
@@ -289,6 +289,7 @@ def reference(sequence: list[Event]) -> dict[RolloutKey, tuple[int, Event | None
     return found
 
 
+@example([((0, 0, "solve"), 1)] * 2 + [((0, 0, "error"), 1)] * 2 + [((0, 0, "solve"), 2)])
 @given(st.lists(st.tuples(ATTEMPTS, st.integers(1, 3)), max_size=8))
 @settings(max_examples=20)
 def test_any_history_cut_at_any_byte(
@@ -316,3 +317,7 @@ def test_any_history_cut_at_any_byte(
                 assert (reader.at(state.solved_at) if state.solved_at >= 0 else None) == answer
                 assert (reader.at(state.ended_at) if state.ended_at >= 0 else None) == end
                 assert state.scored == isinstance(end, Scored)
+            found = [reader.at(offset) for offset in sorted(index.superseded)]
+        used = [e for e in events(path, PLAN) if isinstance(e, Solved | Errored)]
+        last = {key: attempts for key, (attempts, _, _) in expected.items()}
+        assert found == [e for e in used if e.attempt < last[RolloutKey(e.problem_idx, e.repeat)]]

@@ -54,7 +54,9 @@ class Backlog:
         """``seeded`` is told of every problem that the journal does not hold yet."""
         self._environment, self._repeats = environment, repeats
         self._index, self._seeded = index, seeded
-        self._reader = JournalReader(journal) if index.problems or index.rollouts else None
+        self._reader: JournalReader | None = None
+        if index.problems or index.rollouts:
+            self._reader = JournalReader(journal, index.content)
         self._order: Iterator[int] = iter(order)
         self._ready: deque[Work] = deque()
         self._feeding = asyncio.Lock()

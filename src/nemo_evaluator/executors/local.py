@@ -110,6 +110,8 @@ async def _locked(
                 say=observers.said,
                 visit=_visitor(prepared, tallies, budget),
             )
+        for index in opened.journals.values():
+            stack.callback(index.close)
         observers.opened(directory, opened.info)
         with _told(observers, directory, opened.info):
             for plan in prepared.plans:

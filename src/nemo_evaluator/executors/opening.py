@@ -182,7 +182,9 @@ def _journals(
     directory: Path, lock: PlanLock, visit: Callable[[str, Event], None]
 ) -> dict[str, JournalIndex]:
     return {
-        plan.slug: load_journal(directory / plan.slug, plan, lock.run_id, partial(visit, plan.slug))
+        plan.slug: load_journal(
+            directory / plan.slug, plan, lock.run_id, partial(visit, plan.slug), keep=True
+        )
         for plan in lock.benchmarks
     }
 

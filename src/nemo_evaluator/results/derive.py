@@ -16,11 +16,12 @@ from .bundle import write_bundle
 from .collect import Collector
 from .failures import failure_analysis
 from .files import line_writer, write_json
-from .journal import Errored, JournalIndex, Solved, events
+from .journal import Errored, Solved
+from .journal_reader import JournalReader
 from .judgements import judge_totals
 from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES, UNSCORED
 from .result_row import ResultRow
-from .rows import RolloutRecord, read_rollouts, result_row, verifier_name
+from .rows import RolloutRecord, read_rollouts, result_row, rollouts_in, verifier_name
 from .run_directory import load_journal, warn_of_damage
 from .run_info import RunInfo
 from .stopping import Stopping
@@ -36,14 +37,19 @@ def summarise(
     ``each`` is given every rollout in (problem_idx, repeat) order.
     """
     journal = folder / JOURNAL
-    index = load_journal(folder, plan)
+    index = load_journal(folder, plan, keep=True)
     warn_of_damage(folder, index)
     collector = Collector(plan, index.began)
-    for record in read_rollouts(journal, index):
-        collector.add(record)
-        if each is not None:
-            each(record)
-    _add_earlier_attempts(collector, journal, index, plan)
+    with JournalReader(journal, index.content) as reader:
+        for record in rollouts_in(reader, index):
+            collector.add(record)
+            if each is not None:
+                each(record)
+        # Attempts that do not count were paid for all the same, answered or not.
+        for offset in sorted(index.superseded):
+            event = reader.at(offset)
+            assert isinstance(event, Solved | Errored)
+            collector.add_attempt(event)
     collector.add_judges(judge_totals(folder / JUDGEMENTS))
     return stopped(collector.finish(), index.stopping)
 
@@ -82,19 +88,5 @@ def publish(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary
 def rows_of(folder: Path, plan: BenchmarkPlan) -> Iterator[ResultRow]:
     """The rows of every rollout, scored or not, straight from the journal."""
     journal, method = folder / JOURNAL, verifier_name(plan)
-    for record in read_rollouts(journal, load_journal(folder, plan)):
+    for record in read_rollouts(journal, load_journal(folder, plan, keep=True)):
         yield result_row(record, method)
-
-
-def _add_earlier_attempts(
-    collector: Collector, journal: Path, index: JournalIndex, plan: BenchmarkPlan
-) -> None:
-    """Attempts that do not count were paid for all the same, answered or not."""
-    if not any(state.attempts > 1 for state in index.rollouts.values()):
-        return
-    last = {(key, state.attempts) for key, state in index.rollouts.items()}
-    for event in events(journal, plan):
-        if isinstance(event, Solved | Errored):
-            key = (event.problem_idx, event.repeat)
-            if (key, event.attempt) not in last:
-                collector.add_attempt(event)

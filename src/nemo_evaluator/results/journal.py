@@ -10,6 +10,7 @@ counted: their rollouts are not done. Everything else on disk is derived from th
 from __future__ import annotations
 
 import itertools
+import mmap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,6 +181,10 @@ class JournalIndex:
     """By what its answers were looked at while it ran, and what was decided."""
     paid: bool = False
     """Whether anything in it was paid for, answered or not."""
+    superseded: list[int] = field(default_factory=list)
+    """Offsets of what was answered, or failed, in attempts that a later one has replaced."""
+    content: mmap.mmap | None = None
+    """The journal itself, where a scan was asked to keep it open."""
     damaged: int = 0
     """Stretches that were left out: damaged, or nothing the plan knows."""
     damage: list[Damage] = field(default_factory=list)
@@ -189,6 +194,11 @@ class JournalIndex:
     def answers(self) -> int:
         """Rollouts whose answer was paid for and is there."""
         return sum(state.solved_at >= 0 for state in self.rollouts.values())
+
+    def close(self) -> None:
+        """Close the journal. Safe to call twice."""
+        if self.content is not None:
+            self.content.close()
 
     def leave_out(self, damage: Damage) -> None:
         """Count a stretch, and name it if it is one of the first."""
@@ -202,13 +212,15 @@ def scan(
     plan: BenchmarkPlan | None = None,
     *,
     visit: Callable[[Event], None] | None = None,
+    keep: bool = False,
 ) -> JournalIndex:
     """Index a journal in one pass. A missing file is an empty journal.
 
     With a ``plan``, what is not of it is left out. ``visit`` is called with every event that is
-    used, those of earlier attempts included. Raises ConfigError for what is no file.
+    used, those of earlier attempts included. ``keep``: the journal stays open, so that its events
+    can be looked up without opening it again. Raises ConfigError for what is no file.
     """
-    scanner = _Scanner(plan)
+    scanner = _Scanner(plan, keep=keep)
     for event in scanner.events(path):
         if visit is not None:
             visit(event)
@@ -233,11 +245,14 @@ class _Piece(NamedTuple):
 class _Scanner:
     """One pass over a journal."""
 
-    def __init__(self, plan: BenchmarkPlan | None) -> None:
+    def __init__(self, plan: BenchmarkPlan | None, *, keep: bool = False) -> None:
         self.index = JournalIndex()
+        self._keep = keep
         self._problems = planned_problems(plan) if plan else range(1 << 62)
         self._repeats = plan.repeats if plan else 1 << 62
         self._other_run: str | None = None
+        self._paid_at: dict[RolloutKey, list[int]] = {}
+        """Where the last attempt of each rollout says what it cost."""
 
     def events(self, path: Path) -> Iterator[Event]:
         """What is used, in file order."""
@@ -254,6 +269,8 @@ class _Scanner:
                 else:
                     yield from self._taken(piece)
             self.index.good_bytes = file.tell() - self.index.torn_bytes
+            if self._keep and file.tell():
+                self.index.content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def _taken(self, piece: _Piece) -> Iterator[Event]:
         try:
@@ -307,16 +324,23 @@ class _Scanner:
         if state is None:
             state = self.index.rollouts[key] = RolloutState()
         if event.attempt > state.attempts:
+            self.index.superseded += self._paid_at.pop(key, ())
             state.attempts, state.solved_at, state.ended_at = event.attempt, -1, -1
             state.scored = False
-        if event.attempt < state.attempts:
-            return None  # counts as paid for, and for nothing else
+        if event.attempt < state.attempts:  # counts as paid for, and for nothing else
+            if not isinstance(event, Scored):
+                self.index.superseded.append(offset)
+            return None
         if isinstance(event, Solved):
             repeated, state.solved_at = state.solved_at >= 0, offset
-            return "" if repeated else None
-        if isinstance(event, Scored) and (state.solved_at < 0 or state.scored):
+            if repeated:
+                return ""
+        elif isinstance(event, Scored) and (state.solved_at < 0 or state.scored):
             return ""  # the answer was damaged, so there is nothing to look at; or a repetition
-        state.ended_at, state.scored = offset, isinstance(event, Scored)
+        else:
+            state.ended_at, state.scored = offset, isinstance(event, Scored)
+        if not isinstance(event, Scored):
+            self._paid_at.setdefault(key, []).append(offset)
         return None
 
     def _leave_out(self, piece: _Piece, reason: str) -> None:

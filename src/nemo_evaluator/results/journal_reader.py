@@ -14,14 +14,16 @@ from .sealed import stretches
 class JournalReader:
     """An open journal."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: mmap.mmap | None = None) -> None:
+        """``content``: what a scan has kept open; it is closed with the reader."""
         self._path = path
+        self._map = content
+        if content is not None:
+            return
         with open_regular(path) as file:
             # Mapped, since offsets jump and a buffered file would read ahead in vain.
             empty = not file.seek(0, 2)
-            self._map: mmap.mmap | None = (
-                None if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            )
+            self._map = None if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def at(self, offset: int) -> Event:
         """The event that starts at an offset of the index. Raises ConfigError if it is gone."""

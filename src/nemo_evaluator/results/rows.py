@@ -55,28 +55,33 @@ class RolloutRecord:
 
 def read_rollouts(path: Path, index: JournalIndex) -> Iterator[RolloutRecord]:
     """Every rollout of a journal that was attempted, in (problem_idx, repeat) order."""
+    with JournalReader(path, index.content) as reader:
+        yield from rollouts_in(reader, index)
+
+
+def rollouts_in(reader: JournalReader, index: JournalIndex) -> Iterator[RolloutRecord]:
+    """The same, of an open journal."""
     problem: ProblemSeeded | None = None
-    with JournalReader(path) as reader:
-        for key in sorted(index.rollouts):
-            state = index.rollouts[key]
-            if problem is None or problem.problem_idx != key.problem_idx:
-                found = (
-                    reader.at(index.problems[key.problem_idx])
-                    if (key.problem_idx in index.problems)
-                    else None
-                )
-                problem = found if isinstance(found, ProblemSeeded) else None
-            solved = reader.at(state.solved_at) if state.solved_at >= 0 else None
-            ended = reader.at(state.ended_at) if state.ended_at >= 0 else None
-            verdict = isinstance(ended, Scored) and ended.outcome.has_reward
-            yield RolloutRecord(
-                key=key,
-                attempts=state.attempts,
-                problem=problem,
-                solved=solved if isinstance(solved, Solved) else None,
-                ended=ended if isinstance(ended, (Scored, Errored)) else None,
-                scored=ended if verdict else None,  # type: ignore[arg-type]
+    for key in sorted(index.rollouts):
+        state = index.rollouts[key]
+        if problem is None or problem.problem_idx != key.problem_idx:
+            found = (
+                reader.at(index.problems[key.problem_idx])
+                if (key.problem_idx in index.problems)
+                else None
             )
+            problem = found if isinstance(found, ProblemSeeded) else None
+        solved = reader.at(state.solved_at) if state.solved_at >= 0 else None
+        ended = reader.at(state.ended_at) if state.ended_at >= 0 else None
+        verdict = isinstance(ended, Scored) and ended.outcome.has_reward
+        yield RolloutRecord(
+            key=key,
+            attempts=state.attempts,
+            problem=problem,
+            solved=solved if isinstance(solved, Solved) else None,
+            ended=ended if isinstance(ended, (Scored, Errored)) else None,
+            scored=ended if verdict else None,  # type: ignore[arg-type]
+        )
 
 
 def result_row(record: RolloutRecord, method: str) -> ResultRow:

@@ -107,10 +107,13 @@ def load_journal(
     plan: BenchmarkPlan,
     run_id: str | None = None,
     visit: Callable[[Event], None] | None = None,
+    *,
+    keep: bool = False,
 ) -> JournalIndex:
-    """What the journal of a benchmark holds of its plan. Raises ConfigError if it is the journal of
-    something else (``run_id``: of any other run): answers of two models are never mixed."""
-    index = scan(folder / JOURNAL, plan, visit=visit)
+    """What the journal of a benchmark holds of its plan; with ``keep`` it stays open. Raises
+    ConfigError if it is the journal of something else (``run_id``: of any other run): answers of
+    two models are never mixed."""
+    index = scan(folder / JOURNAL, plan, visit=visit, keep=keep)
     header = index.header
     if header is None:
         return index
