@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import FAULTS, Loopback, answer, drawn, error, number_of
 
-from nemo_evaluator.config.services import ApiService, PriceConfig
+from nemo_evaluator.config.services import ApiService
 from nemo_evaluator.errors import ConfigError, InfraError, ModelError, PermanentError
 from nemo_evaluator.traffic import retry
 from nemo_evaluator.traffic.client import Load, ModelClient
+from nemo_evaluator.traffic.errors import CannotPassThrough
 from nemo_evaluator.traffic.open import open_http_model
-from nemo_evaluator.traffic.price import cost
+from nemo_evaluator.traffic.price import Price, cost
+from nemo_evaluator.traffic.settings import ModelSettings
+from nemo_evaluator.traffic.transport import RawRequest, RawResponse
 from nemo_evaluator.traffic.types import CallContext, ModelRequest, ModelResponse
 from nemo_evaluator.types import Failure, Generation, Image, Usage
 
@@ -341,6 +347,8 @@ async def test_all_answers_come_through_a_bad_endpoint(open_model: Open) -> None
 class Recovering:
     """A transport of its own kind: fails once, then answers with the target."""
 
+    own_headers: frozenset[str] = frozenset()
+
     def __init__(self) -> None:
         self.statuses = iter([503, 200])
 
@@ -348,6 +356,9 @@ class Recovering:
         message = {"content": request.context.target}
         body = {"choices": [{"message": message, "finish_reason": "stop"}]}
         return ModelResponse(next(self.statuses), body, {"Retry-After": "0.001"})
+
+    def pass_through(self, request: RawRequest) -> AbstractAsyncContextManager[RawResponse]:
+        raise CannotPassThrough
 
     async def check(self, model: str) -> str | None:
         return None
@@ -357,12 +368,36 @@ class Recovering:
 
 
 async def test_any_transport_will_do(quick_retries: None) -> None:
-    service = ApiService(url="http://unused/v1", protocol="chat_completions")
-    model = ModelClient("m", service, Recovering(), peer="here", max_concurrent=4)
+    model = ModelClient(ModelSettings(model="m", peer="here", max_concurrent=4), Recovering())
     generation = await ask(model, context=CallContext(target="42"))
     assert (generation.text, generation.tries) == ("42", 2)
     assert await model.check() is None
     await model.close()
+
+
+async def test_the_seam_is_open_to_other_http_libraries() -> None:
+    opened: list[tuple[str, str, dict[str, Any]]] = []
+
+    def transport(url: str, protocol: str, **options: Any) -> Recovering:
+        opened.append((url, protocol, options))
+        return Recovering()
+
+    fields = {"url": "http://h/v1", "protocol": "chat_completions", "api_key": "key-123456"}
+    fields |= {"model": "m", "proxy": {"extra_headers": {"X-Org": "we"}}}
+    service = ApiService.model_validate(fields)
+    model = open_http_model("s", service, max_concurrent=4, transport=transport)
+    [(url, protocol, options)] = opened
+    assert (url, protocol) == ("http://h/v1", "chat_completions")
+    assert options["api_key"] == "key-123456" and options["headers"] == {"X-Org": "we"}
+    assert options["max_connections"] == 4 and options["timeouts"].total is None
+    assert model.endpoint.peer == "http://h"
+    await model.close()
+
+
+def test_a_client_needs_no_pydantic() -> None:
+    code = "import sys, nemo_evaluator.traffic.client; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 async def test_stats_add_up(loopback: Loopback, open_model: Open) -> None:
@@ -403,12 +438,12 @@ def test_a_key_that_cannot_be_sent_is_the_users_error() -> None:
 
 def test_cost_of_the_documented_example() -> None:
     usage = Usage(prompt_tokens=1000, cached_tokens=400, completion_tokens=200)
-    price = PriceConfig(prompt=2.0, completion=8.0, cached=1.0)
+    price = Price(prompt=2.0, completion=8.0, cached=1.0)
     assert cost(usage, price) == pytest.approx(0.0032)
 
 
 def test_cost_is_unknown_where_price_or_tokens_are() -> None:
-    price = PriceConfig(prompt=2.0, completion=8.0)
+    price = Price(prompt=2.0, completion=8.0)
     assert cost(Usage(prompt_tokens=1, completion_tokens=1), None) is None
     assert cost(Usage(prompt_tokens=1), price) is None
     assert cost(Usage(completion_tokens=1), price) is None
@@ -416,6 +451,6 @@ def test_cost_is_unknown_where_price_or_tokens_are() -> None:
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_cached_tokens_cost_the_prompt_price_unless_told(a: int, b: int, cached: int) -> None:
-    price = PriceConfig(prompt=2.0, completion=8.0)
+    price = Price(prompt=2.0, completion=8.0)
     usage = Usage(prompt_tokens=a, completion_tokens=b, cached_tokens=min(cached, a))
     assert cost(usage, price) == pytest.approx((2 * a + 8 * b) / 1e6)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..config.services import ApiService, Service, SimulatedService
-    from ..traffic.client import Door, ModelClient
+    from ..traffic.client import ModelClient
 
 
 def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
@@ -24,15 +24,7 @@ def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClie
             hint=f"runnable now: {', '.join(SERVICES.names())}",
         )
     opens = cast("Callable[..., ModelClient]", SERVICES.load(service.type))
-    model = opens(name, service, max_concurrent=max_concurrent)
-    model.make_door = _door
-    return model
-
-
-def _door(model: ModelClient) -> Door:
-    from ..traffic.door.server import ProxyServer
-
-    return ProxyServer(model)
+    return opens(name, service, max_concurrent=max_concurrent)
 
 
 def open_api(name: str, service: ApiService, *, max_concurrent: int) -> ModelClient:
@@ -44,16 +36,16 @@ def open_api(name: str, service: ApiService, *, max_concurrent: int) -> ModelCli
 
 def open_simulated(name: str, service: SimulatedService, *, max_concurrent: int) -> ModelClient:
     """Made-up answers from this process."""
-    from ..traffic.client import ModelClient
+    from ..traffic.open import open_client
     from .simulated.transport import SimulatedTransport
 
-    return ModelClient(
-        service.model,
+    return open_client(
+        name,
         service,
         SimulatedTransport(service),
+        model=service.model,
         peer="simulated",
-        max_concurrent=max_concurrent,
-        service_name=name,
         # Another seed or accuracy is another model: what was cached of this one is not its.
         upstream=f"simulated:{service.model_dump_json(exclude={'proxy', 'price'})}",
+        max_concurrent=max_concurrent,
     )

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from ..config.proxy import ProxyConfig
-from ..config.services import ApiService, SimulatedService
 from ..errors import ConfigError, PermanentError
 from ..types import Failure, Generation, Image, Json, Message, Usage
 from .defaults import Defaults
@@ -18,7 +16,6 @@ from .dialects import DIALECTS, Question
 from .door.sessions import Endpoint as SessionEndpoint
 from .endpoint import Endpoint
 from .guard import CompletionsGuard, guarded
-from .interceptors.opening import default_interceptors, open_interceptors
 from .ledger import Ledger
 from .limiter import Limiter
 from .log import TrafficLog
@@ -26,6 +23,7 @@ from .outage import Outage
 from .pipeline import Pipeline
 from .price import cost
 from .scrub import Scrubber
+from .settings import ModelSettings
 from .transport import Transport
 from .types import CallContext, ModelRequest, Place, Step
 
@@ -122,68 +120,56 @@ class ModelClient:
 
     def __init__(
         self,
-        name: str,
-        service: ApiService | SimulatedService,
+        settings: ModelSettings,
         transport: Transport,
         *,
-        peer: str,
-        max_concurrent: int,
-        service_name: str = "",
-        pinned: bool = True,
-        upstream: str = "",
+        steps: Sequence[tuple[str, Step]] = (),
+        traffic: TrafficLog | None = None,
+        make_door: Callable[[ModelClient], Door] | None = None,
     ) -> None:
-        self.proxy = proxy = service.proxy or ProxyConfig()
-        self.name = name
-        self.service_name = service_name or name
-        self.protocol = service.protocol
-        self.pinned = pinned
-        """The configuration says which model this is; else its ``name`` is only a guess."""
-        self.transport = transport
-        self.make_door: Callable[[ModelClient], Door] | None = None
-        """Makes the HTTP door when it is first asked for."""
+        """``steps`` are named interceptors that are not opened yet. ``make_door`` makes the HTTP
+        door when it is first asked for. Raises ConfigError for parameters that cannot be sent."""
+        self.settings, self.transport, self.traffic = settings, transport, traffic
+        self.name, self.protocol = settings.model, settings.protocol
+        self.service_name, self.pinned = settings.service_name, settings.pinned
+        self._make_door = make_door
         self._door: Door | None = None
         self._opening = asyncio.Lock()
+        self._dialect = DIALECTS[settings.protocol]
+        self._params = _params(settings)
+        self._price = settings.price
         self.ledger = Ledger()
         self.scrub = Scrubber()
-        self._dialect = DIALECTS[service.protocol]
-        self._params = {**proxy.extra_body, **service.generation.params()}
-        if service.protocol == "completions":
-            try:
-                self._params = guarded(self._params)
-            except PermanentError as error:
-                raise ConfigError(str(error), where=f"services.{self.service_name}") from None
-        self._price = service.price
-        self._stream = service.stream
-        self.limiter = Limiter(min(max_concurrent, proxy.max_concurrent_upstream))
+        self.limiter = Limiter(settings.max_concurrent)
+        peer = settings.peer or self.service_name
         self.endpoint = Endpoint(
             peer,
             self.limiter,
-            max_retries=proxy.max_retries,
-            retry_on_status=proxy.retry_on_status,
+            max_retries=settings.max_retries,
+            retry_on_status=settings.retry_on_status,
             redact=self.scrub,
-            outage=Outage(self.service_name, proxy.max_outage),
+            outage=Outage(self.service_name, settings.max_outage),
         )
-        self.traffic = (
-            TrafficLog(proxy.model_traffic) if proxy.model_traffic.kept != "off" else None
-        )
-        steps: list[tuple[str, Step]] = [("defaults", Defaults(self._dialect, self._params))]
-        steps += open_interceptors(default_interceptors(proxy))
-        steps.append(("completions guard", CompletionsGuard()))
-        if self.traffic is not None:
-            steps.append(("traffic log", self.traffic))
-        steps.append(("ledger", self.ledger))
-        self.pipeline = Pipeline(steps, transport, self.endpoint)
+        self.pipeline = Pipeline(self._steps(steps), transport, self.endpoint)
         self.pipeline.open(
             Place(
                 service=self.service_name,
-                model=name,
+                model=self.name,
                 peer=peer,
-                upstream=upstream or peer,
-                protocol=service.protocol,
+                upstream=settings.upstream or peer,
+                protocol=self.protocol,
                 scrub=self.scrub,
-                cost=partial(cost, price=service.price),
+                cost=partial(cost, price=self._price),
             )
         )
+
+    def _steps(self, between: Sequence[tuple[str, Step]]) -> list[tuple[str, Step]]:
+        """The whole pipeline: what every client does before and after the interceptors."""
+        steps: list[tuple[str, Step]] = [("defaults", Defaults(self._dialect, self._params))]
+        steps += [*between, ("completions guard", CompletionsGuard())]
+        if self.traffic is not None:
+            steps.append(("traffic log", self.traffic))
+        return [*steps, ("ledger", self.ledger)]
 
     async def generate(
         self,
@@ -209,7 +195,7 @@ class ModelClient:
             body = await asyncio.to_thread(self._dialect.build, question)
         else:
             body = self._dialect.build(question)
-        request = ModelRequest(self.protocol, body, stream=self._stream, context=context)
+        request = ModelRequest(self.protocol, body, stream=self.settings.stream, context=context)
         response = await self.pipeline(request)
         reply = response.reply or self._dialect.parse(response.body)
         cached = response.source == "cache"
@@ -265,11 +251,11 @@ class ModelClient:
         self, context: CallContext, *, listener: socket.socket | None = None
     ) -> SessionEndpoint:
         """See ``Model.door``. The door is opened when it is first asked for."""
-        if self.make_door is None:
+        if self._make_door is None:
             raise ConfigError("has no HTTP door", where=f"services.{self.service_name}")
         async with self._opening:
             if self._door is None:
-                door = self.make_door(self)
+                door = self._make_door(self)
                 await door.start()
                 self._door = door
         if listener is not None:
@@ -297,3 +283,12 @@ class ModelClient:
             await self._door.stop()
         await self.pipeline.close()
         await self.transport.close()
+
+
+def _params(settings: ModelSettings) -> dict[str, Json]:
+    if settings.protocol != "completions":
+        return dict(settings.params)
+    try:
+        return guarded(dict(settings.params))
+    except PermanentError as error:
+        raise ConfigError(str(error), where=f"services.{settings.service_name}") from None

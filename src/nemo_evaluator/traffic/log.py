@@ -18,9 +18,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..config.proxy import ModelTrafficCaptureConfig
 from ..config.scrubber import encoded
 from ..errors import ConfigError
 from ..files.lines import LineFile
@@ -31,6 +30,9 @@ from .scrub import Scrubber, without_secret_places
 from .types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse, Place
 from .urls import PATHS
 from .wire import encode
+
+if TYPE_CHECKING:
+    from ..config.proxy import ModelTrafficCaptureConfig
 
 log = logging.getLogger("nemo_evaluator.traffic")
 

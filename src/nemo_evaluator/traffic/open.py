@@ -1,53 +1,147 @@
-"""Opens the client of an endpoint that is already running."""
+"""Opens the clients of services: from a configuration to settings, transport and steps."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..config.endpoints import TimeoutsConfig
 from ..config.proxy import ProxyConfig
 from ..config.scrubber import KNOWN
 from ..config.secrecy import secrets_in
-from ..config.services import ApiService
+from ..config.services import ApiService, SimulatedService
 from ..http.client.tls import Tls
+from ..http.urls import peer_name, split_credentials
+from .balanced import Balanced
 from .client import ModelClient
 from .http import HttpTransport
 from .interceptors.endpoint import EndpointOptions
+from .interceptors.opening import default_interceptors, open_interceptors
 from .keys import ExpiringKey
-from .urls import base_url
+from .log import TrafficLog
+from .price import Price
+from .settings import DoorSettings, ModelSettings
+from .transport import Transport
+from .urls import base_url, endpoint_url
+
+if TYPE_CHECKING:
+    from .client import Door
 
 
-def open_http_model(name: str, service: ApiService, *, max_concurrent: int) -> ModelClient:
-    """The client of a service. ``name`` is used where no model is set.
+class OpenTransport(Protocol):
+    """Makes the transport of one endpoint: `HttpTransport`, or one of another HTTP library."""
+
+    def __call__(
+        self,
+        url: str,
+        protocol: str,
+        *,
+        api_key: str | None,
+        headers: Mapping[str, str],
+        max_connections: int,
+        timeouts: TimeoutsConfig,
+        key: ExpiringKey | None,
+        tls: Tls | None,
+        proxy: str | None,
+    ) -> Transport:
+        """``url`` may be a base URL, and may hold credentials; ``key`` replaces ``api_key`` where
+        keys expire; ``proxy`` is an HTTP proxy. Raises ConfigError for what cannot be used."""
+
+
+def open_http_model(
+    name: str,
+    service: ApiService,
+    *,
+    max_concurrent: int,
+    transport: OpenTransport = HttpTransport,
+    urls: Sequence[str] = (),
+) -> ModelClient:
+    """The client of a service. ``name`` is used where no model is set. ``urls``: the endpoints, if
+    there are several of the same model; each call goes to the one with the fewest in flight.
 
     Raises ConfigError for a URL, key or header that cannot be sent, and for a bad interceptor.
     """
     service = with_endpoint_options(service)
     proxy = service.proxy or ProxyConfig()
     api_key = service.api_key.get_secret_value() if service.api_key else None
-    _learn_secrets(service, proxy, api_key)
-    transport = HttpTransport(
-        service.url,
-        service.protocol,
-        api_key=api_key,
-        headers=proxy.extra_headers,
-        max_connections=min(max_concurrent, proxy.max_concurrent_upstream),
-        timeouts=service.timeouts.model_copy(
-            update={"total": service.timeouts.total or proxy.request_timeout}
-        ),
-        key=_expiring_key(service),
-        tls=_tls(service),
-        proxy=service.http_proxy,
-    )
-    return ModelClient(
-        service.model or name,
+    _learn_secrets(service, proxy, api_key, urls)
+    max_concurrent = min(max_concurrent, proxy.max_concurrent_upstream)
+    transports = [
+        transport(
+            url,
+            service.protocol,
+            api_key=api_key,
+            headers=proxy.extra_headers,
+            max_connections=max_concurrent,
+            timeouts=service.timeouts.model_copy(
+                update={"total": service.timeouts.total or proxy.request_timeout}
+            ),
+            key=_expiring_key(service),
+            tls=_tls(service),
+            proxy=service.http_proxy,
+        )
+        for url in urls or (service.url,)
+    ]
+    clean = [split_credentials(endpoint_url(url, service.protocol))[0] for url in urls]
+    clean = clean or [split_credentials(endpoint_url(service.url, service.protocol))[0]]
+    return open_client(
+        name,
         service,
-        transport,
-        peer=transport.peer,
-        max_concurrent=max_concurrent,
-        service_name=name,
+        transports[0] if len(transports) == 1 else Balanced(transports),
+        model=service.model or name,
         pinned=service.model is not None,
-        upstream=base_url(transport.url),
+        peer=", ".join(dict.fromkeys(map(peer_name, clean))),
+        upstream=base_url(clean[0]),
+        max_concurrent=max_concurrent,
     )
+
+
+def open_client(
+    name: str,
+    service: ApiService | SimulatedService,
+    transport: Transport,
+    *,
+    model: str,
+    peer: str,
+    upstream: str,
+    max_concurrent: int,
+    pinned: bool = True,
+) -> ModelClient:
+    """A client of a configured service over any transport, with an HTTP door that is opened when
+    it is first asked for. Raises ConfigError for a bad interceptor."""
+    proxy, price = service.proxy or ProxyConfig(), service.price
+    settings = ModelSettings(
+        model=model,
+        protocol=service.protocol,
+        service=name,
+        peer=peer,
+        upstream=upstream,
+        pinned=pinned,
+        params={**proxy.extra_body, **service.generation.params()},
+        stream=service.stream,
+        price=Price(price.prompt, price.completion, price.cached) if price else None,
+        max_concurrent=min(max_concurrent, proxy.max_concurrent_upstream),
+        max_retries=proxy.max_retries,
+        retry_on_status=tuple(proxy.retry_on_status),
+        max_outage=proxy.max_outage,
+        door=DoorSettings(
+            tuple(proxy.pass_through), tuple(proxy.allowed_origins), tuple(proxy.allowed_hosts)
+        ),
+    )
+    keeps = proxy.model_traffic.kept != "off"
+    return ModelClient(
+        settings,
+        transport,
+        steps=open_interceptors(default_interceptors(proxy)),
+        traffic=TrafficLog(proxy.model_traffic) if keeps else None,
+        make_door=_door,
+    )
+
+
+def _door(model: ModelClient) -> Door:
+    from .door.server import ProxyServer
+
+    return ProxyServer(model)
 
 
 def with_endpoint_options(service: ApiService) -> ApiService:
@@ -82,11 +176,14 @@ def _tls(service: ApiService) -> Tls | None:
     return tls if tls != Tls() else None
 
 
-def _learn_secrets(service: ApiService, proxy: ProxyConfig, api_key: str | None) -> None:
+def _learn_secrets(
+    service: ApiService, proxy: ProxyConfig, api_key: str | None, urls: Sequence[str]
+) -> None:
     """Tell all writers what they must not write; a service made in Python passed no loader."""
     settings = {
         "api_key": api_key,
         "url": service.url,
+        "urls": list(urls),
         "http_proxy": service.http_proxy,
         "headers": proxy.extra_headers,
         "body": proxy.extra_body,

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from ..config.services import PriceConfig
+from dataclasses import dataclass
+
 from ..types import Usage
 
 
-def cost(usage: Usage, price: PriceConfig | None) -> float | None:
+@dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars per million tokens."""
+
+    prompt: float
+    completion: float
+    cached: float | None = None
+    """Of cached prompt tokens; None: the prompt price."""
+
+
+def cost(usage: Usage, price: Price | None) -> float | None:
     """US dollars of one call; None where price or tokens are unknown.
 
     Example: 1,000 prompt tokens (400 of them cached) and 200 completion tokens at 2.0, 1.0 cached

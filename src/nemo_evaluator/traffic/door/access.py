@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 
-from ...config.proxy import ProxyConfig
 from ...http.app import Request, Response
+from ..settings import DoorSettings
 from .failures import NO_RETRY, Told, error_body
 from .routes import Kind, Route
 
@@ -26,14 +26,14 @@ PREFLIGHT_SECONDS = "600"
 class Access:
     """The rules of one listening address."""
 
-    def __init__(self, host: str, port: int, config: ProxyConfig) -> None:
-        self._origins = frozenset(origin.lower() for origin in config.allowed_origins)
+    def __init__(self, host: str, port: int, settings: DoorSettings) -> None:
+        self._origins = frozenset(origin.lower() for origin in settings.allowed_origins)
         self._address = f"http://{bracketed(host)}:{port}"
         self._hosts: frozenset[str] | None = None
         if is_loopback(host):
             names = {*LOCAL_NAMES, bracketed(host).lower()}
             own = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
-            self._hosts = frozenset(own | {name.lower() for name in config.allowed_hosts})
+            self._hosts = frozenset(own | {name.lower() for name in settings.allowed_hosts})
 
     def refusal(self, request: Request, where: Route) -> Told | None:
         """Why a request is refused; None if it is allowed. Notes the CORS headers for an allowed

@@ -41,7 +41,7 @@ class Calls:
     """Answers what `routes` has sorted."""
 
     def __init__(self, model: ModelClient) -> None:
-        self._model, self._pass = model, PassThrough(model.proxy.pass_through)
+        self._model, self._pass = model, PassThrough(model.settings.door.pass_through)
         self._not_sent = NOT_SENT | model.transport.own_headers
 
     async def answer(

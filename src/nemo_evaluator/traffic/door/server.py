@@ -63,7 +63,7 @@ class ProxyServer:
         self._drain = drain_seconds
         self.metrics = Metrics()
         self._calls = Calls(model)
-        self._access = Access(host, port, model.proxy)
+        self._access = Access(host, port, model.settings.door)
         self._sessions = Sessions()
         self._body_bytes = max_body_mb * MEGABYTE
         self.app = Application(self, body_bytes=self._body_bytes)
@@ -85,7 +85,7 @@ class ProxyServer:
                 where=f"{self._host}:{self._port}",
                 hint="choose another port; 0 takes a free one",
             ) from None
-        self._access = Access(self._host, port, self._model.proxy)
+        self._access = Access(self._host, port, self._model.settings.door)
         self.url = f"http://{bracketed(self._host)}:{port}"
         return self.url
 
@@ -107,7 +107,7 @@ class ProxyServer:
         """The same for an agent in a sandbox, which reaches nothing but this listener. It is closed
         with the session."""
         host, port = listener.getsockname()[:2]
-        inside = _Inside(self, Access(host, port, self._model.proxy))
+        inside = _Inside(self, Access(host, port, self._model.settings.door))
         server = self._serving(Application(inside, body_bytes=self._body_bytes))
         await server.serve(listener)
         before = self._inside.pop(name_of(context), None)
