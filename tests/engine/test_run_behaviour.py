@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import FAULTS, Loopback, answer
+from loopback import FAULTS, Loopback, after_calls, answer
 from runs import BENCH, NEL, rows
 
 from nemo_evaluator import ConfigError, evaluate_async
@@ -126,17 +126,10 @@ async def test_context_overflow_is_the_models_and_is_asked_once(
 async def test_key_revoked_in_the_middle_stops_with_3_and_no_score_for_the_rest(
     run: Run, tmp_path: Path, loopback: Loopback
 ) -> None:
-    answered = 0
-
-    def script(call: Any) -> Any:
-        nonlocal answered
-        answered += 1
-        return answer(call) if answered <= 50 else FAULTS["unauthorized"](call)
-
-    loopback.script(script)
+    loopback.script(after_calls(50, FAULTS["unauthorized"]))
     result = await run(500, benchmark={"max_concurrent": 8})
     assert result.exit_code == 3 and "401" in result.messages[0]
-    assert answered < 80, "it went on asking"
+    assert loopback.counts.total() < 80, "it went on asking"
     summary = result.summary.benchmarks[0]
     assert summary.n_scored == 50 and summary.coverage == 0.1
 

@@ -29,6 +29,7 @@ import contextlib
 import datetime
 import email.utils
 import enum
+import itertools
 import json
 import zlib
 from collections import Counter
@@ -69,6 +70,8 @@ class Reply:
     manner: Manner = Manner.WHOLE
     pieces: list[bytes] = field(default_factory=list)
     delay: float = 0.0
+    after: asyncio.Event | None = None
+    """The reply is held back until this is set."""
     interval: float = 1.0
     content_type: str = "application/json"
     good: bool = False
@@ -230,6 +233,12 @@ def drip(call: Call, interval: float = 1.0) -> Reply:
     reply = answer(call)
     reply.manner, reply.interval = Manner.DRIP, interval
     return reply
+
+
+def after_calls(count: int, script: Script) -> Script:
+    """Answers so many calls, and leaves all others to a script."""
+    calls = itertools.count()
+    return lambda call: answer(call) if next(calls) < count else script(call)
 
 
 FAULTS: dict[str, Script] = {
@@ -424,7 +433,8 @@ class _Connection(asyncio.Protocol):
         delay = reply.delay or server.latency
         server.in_flight += 1
         server.peak = max(server.peak, server.in_flight)
-        if delay == 0 and reply.manner is Manner.WHOLE and reply.status:
+        at_once = delay == 0 and reply.after is None
+        if at_once and reply.manner is Manner.WHOLE and reply.status:
             assert self._transport is not None
             self._transport.write(_head(reply, len(reply.body)) + reply.body)
             server.in_flight -= 1
@@ -435,6 +445,8 @@ class _Connection(asyncio.Protocol):
         try:
             if delay:
                 await asyncio.sleep(delay)
+            if reply.after is not None:
+                await reply.after.wait()
             await self._send(reply)
         finally:
             self._server.in_flight -= 1

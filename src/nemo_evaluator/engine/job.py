@@ -32,3 +32,9 @@ class Job:
     """Where judges are asked, if the benchmark has any."""
     judges: Sequence[ModelClient] = ()
     """What verification asks."""
+
+    @property
+    def window(self) -> int:
+        """Rollouts under way at most. Where calls wait for the service's limit, twice as many as
+        may be in flight, so that a call is there whenever one ends."""
+        return self.max_concurrent if self.model is None else 2 * self.max_concurrent

@@ -40,8 +40,9 @@ from ..traffic.urls import base_url, is_reward_url
 from ..types import BenchmarkPlan, Json, JudgeCalibration, Problem, Solution
 from .failures import described
 from .job import Job
+from .places import Places
 from .plan import digest, plan_benchmark
-from .sandboxing import open_sandboxes
+from .sandboxing import Turn, alive_at_once, open_sandboxes
 from .shards import Shard
 
 log = logging.getLogger(__name__)
@@ -111,11 +112,13 @@ async def prepare(
     jobs: list[Job] = []
     opening = _Opening(loaded, models, directory, jobs, stack, spend, around)
     settings: dict[str, BenchmarkConfig] = {}
+    alive = Places(alive_at_once(config.benchmarks))
     for benchmark in config.benchmarks:
         for posed in _posed(benchmark, given):
             job = await _open_job(benchmark, posed, opening)
             if not plan_only:
-                sandboxes = await open_sandboxes(benchmark, job.environment, stack)
+                turn = Turn(alive, len(jobs))
+                sandboxes = await open_sandboxes(benchmark, job.environment, stack, turn)
                 job = replace(job, sandboxes=sandboxes)
             if given is not None and given.part is not None:
                 job = _only(job, *given.part)

@@ -37,6 +37,7 @@ from .failures import (
     seed_error,
 )
 from .job import Job
+from .places import Places, Seat
 from .progress import Tally
 from .recorder import RolloutRecorder
 from .refusals import SPECIFIC, Refusals, Refused, is_specific, is_the_models
@@ -69,8 +70,11 @@ class Rollouts:
         health: ServiceHealth,
         tally: Tally,
         budget: RunBudget,
+        places: Places,
+        rank: int,
     ) -> None:
         self._job, self._budget = job, budget
+        self._places, self._rank = places, rank
         open_rollouts = job.plan.n_rollouts - sum(s.scored for s in index.rollouts.values())
         self._recorder = RolloutRecorder(
             job.plan, open_rollouts, journal=journal, budget=budget, tally=tally
@@ -101,14 +105,16 @@ class Rollouts:
         self.failure: ConfigError | None = None
         """Why the benchmark was given up, if the user must fix something."""
 
-    async def run(self) -> None:
-        """Until nothing is open, the run is stopping, or the benchmark is given up."""
-        window = min(2 * self._job.max_concurrent, self._job.plan.n_rollouts)
+    async def run(self, begun: asyncio.Event) -> None:
+        """Until nothing is open, the run is stopping, or the benchmark is given up. ``begun`` is
+        set once every worker holds a place or waits for one."""
+        window = min(self._job.window, self._job.plan.n_rollouts)
         self._tally.start(self._watchdog.stalled)
         self._recorder.began()
         try:
             async with self._watchdog:
                 workers = [asyncio.create_task(self._worker()) for _ in range(window)]
+                begun.set()  # those who wait for it go on after the workers' first steps
                 await _all_or_cancel(workers)
                 self._leave_refused()
                 await self._verification.finish()
@@ -121,42 +127,60 @@ class Rollouts:
         return self._control.stopping or self.failure is not None or self._health.down is not None
 
     async def _worker(self) -> None:
-        while (work := await self._next()) is not None:
-            solution = work.solution
-            if solution is None:
-                self._asking += 1
-                try:
-                    solution = await self._ask(work)
-                finally:
-                    self._asking -= 1
-                    self._moved.set()
-            if solution is not None:
-                await self._verification.start(work, solution)
+        seat = Seat(self._places, self._rank)
+        try:
+            while (work := await self._next(seat)) is not None:
+                solution = work.solution
+                if solution is None:
+                    solution = await self._asked(work)
+                if solution is not None:
+                    if self._verification.full:
+                        seat.leave()
+                    await self._verification.start(work, solution)
+        finally:
+            seat.leave()
 
-    async def _next(self) -> Work | None:
+    async def _asked(self, work: Work) -> Solution | None:
+        """The answer to a rollout from the backlog; those who wait learn what came of it."""
+        self._asking += 1
+        try:
+            return await self._ask(work)
+        finally:
+            self._asking -= 1
+            refusals = self._refusals
+            if not self._asking or refusals.held or refusals.ready or self._called_back:
+                self._moved.set()
+
+    async def _next(self, seat: Seat) -> Work | None:
         """The next rollout to be asked or verified; None at the end. What was refused is asked
-        again before anything new, and nothing is asked while the endpoint refuses everything."""
+        again before anything new, and nothing is asked while the endpoint refuses everything.
+        Whoever has nothing to ask leaves its place to other benchmarks."""
         refusals = self._refusals
         while not self._over:
             if refusals.many or refusals.in_burst:
+                seat.leave()
                 await self._sit_out()
-            elif refusals.ready:
-                return self._let_go(refusals.ready.popleft())
-            elif self._called_back:
-                return self._called_back.popleft()
-            elif not self._drained:
-                work = await self._from_backlog()
-                if work is not None:
+            elif refusals.ready or self._called_back or not self._drained:
+                if await seat.taken() and (work := await self._waiting_work()) is not None:
                     return work
             elif self._asking:
+                seat.leave()
                 self._moved.clear()
                 await self._moved.wait()
             elif refusals.held:
+                seat.leave()
                 await self._settle_tail()
             else:
                 break
         self._moved.set()
         return None
+
+    async def _waiting_work(self) -> Work | None:
+        if self._refusals.ready:
+            return self._let_go(self._refusals.ready.popleft())
+        if self._called_back:
+            return self._called_back.popleft()
+        return await self._from_backlog()
 
     async def _from_backlog(self) -> Work | None:
         try:
@@ -361,6 +385,8 @@ class Rollouts:
     def _give_up(self, error: ConfigError) -> None:
         self.failure = self.failure or error
         self._watchdog.abandon_waiting()
+        self._places.withdraw(self._rank)
+        self._moved.set()
 
 
 async def _all_or_cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -1,20 +1,32 @@
-"""All benchmarks of a run, one after the other, each isolated from the others' failures."""
+"""All benchmarks of a run, sharing what their services can take, each isolated from the others'
+failures.
+
+A benchmark begins, in the configured order, as soon as a rollout of it would find a free place at
+its service: the next ones fill what the slow tail of the first leaves free. Every place goes to the
+first benchmark that wants one, and no benchmark has more calls in flight than its own limit.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import ConfigError
 from ..results.journal import JournalIndex, header_of
 from ..results.journal_writer import JournalWriter, refusal
 from ..results.layout import JOURNAL, TRAFFIC
+from ..traffic.client import ModelClient
 from .budget import RunBudget
-from .control import Control, ServiceHealth
+from .control import ServiceHealth
 from .job import Job
+from .places import Places
 from .progress import Tally
 from .rollouts import Rollouts
+
+OPEN_AT_ONCE = 32
+"""Benchmarks that are open at the same time, each with a journal, at most."""
 
 log = logging.getLogger(__name__)
 
@@ -30,41 +42,161 @@ class BenchmarkEnd:
     """The service failed for good after it had answered before."""
 
 
-async def run_jobs(
-    jobs: Iterable[tuple[Job, Tally]],
-    ends: list[BenchmarkEnd],
-    *,
-    run_id: str,
-    indexes: Mapping[str, JournalIndex],
-    control: Control,
-    budget: RunBudget,
-    warn: Callable[[str], None],
-) -> None:
-    """Run every job that is not done, adding to ``ends`` how each ended. ``indexes`` says by slug
-    what the journals hold; their scores stand in the tallies.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One benchmark on its way through the suite."""
 
-    One benchmark's failure does not stop the next. Raises ConfigError if the journal cannot be
-    written.
+    rank: int
+    """Its place in the configured order."""
+    job: Job
+    tally: Tally
+    index: JournalIndex
+    """What the journal holds; the scores of it stand in the tally."""
+
+    @property
+    def scored(self) -> bool:
+        """Whether every rollout has its verdict."""
+        done = sum(state.scored for state in self.index.rollouts.values())
+        return done == self.job.plan.n_rollouts
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.scored and len(self.index.problems) == self.job.plan.n_problems
+
+
+class Suite:
+    """Runs every benchmark that is not done. Use once.
+
+    One benchmark's failure does not stop the others. ``ended`` is awaited when a benchmark has
+    ended while others have not; what makes a journal unwritable is told to the budget's
+    ``control``.
     """
-    health: dict[str | None, ServiceHealth] = {}
-    judges: dict[str, ConfigError | None] = {}
-    for job, tally in jobs:
-        if control.stopping:
-            break
-        service = health.setdefault(job.plan.service, ServiceHealth())
-        index = indexes.get(job.plan.slug) or JournalIndex()
-        scored = sum(state.scored for state in index.rollouts.values()) == job.plan.n_rollouts
-        if scored and len(index.problems) == job.plan.n_problems:
+
+    def __init__(
+        self,
+        jobs: Iterable[tuple[Job, Tally]],
+        indexes: Mapping[str, JournalIndex],
+        *,
+        run_id: str,
+        budget: RunBudget,
+        warn: Callable[[str], None],
+        ended: Callable[[Job], Awaitable[None]] | None = None,
+    ) -> None:
+        """``indexes`` says by slug what the journals hold."""
+        self._entries = [
+            Entry(rank, job, tally, indexes.get(job.plan.slug) or JournalIndex())
+            for rank, (job, tally) in enumerate(jobs)
+        ]
+        self._run_id, self._warn, self._told = run_id, warn, ended
+        self._control, self._budget = budget.control, budget
+        self._judges = Judges(warn)
+        self._room = asyncio.Semaphore(OPEN_AT_ONCE)
+        self._ends: dict[int, BenchmarkEnd] = {}
+
+    @property
+    def ends(self) -> list[BenchmarkEnd]:
+        """How the benchmarks ended that have, in the configured order."""
+        return [end for _, end in sorted(self._ends.items())]
+
+    async def run(self) -> None:
+        """Until every benchmark has ended, or the run is stopped."""
+        lanes: dict[str | None, list[Entry]] = {}
+        for entry in self._entries:
+            if entry.complete:
+                entry.tally.finish()
+                await _name_plan(entry.job, entry.index, self._run_id)
+                self._ends[entry.rank] = BenchmarkEnd(entry.job.plan.slug)
+            else:
+                lanes.setdefault(entry.job.plan.service, []).append(entry)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for entries in lanes.values():
+                    group.create_task(self._lane(entries, group))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _lane(self, entries: list[Entry], group: asyncio.TaskGroup) -> None:
+        """Begin the benchmarks of one service, one after the other."""
+        places = Places(max(entry.job.window for entry in entries))
+        health = ServiceHealth()
+        for entry in entries:
+            await self._room.acquire()
+            async with places.place(entry.rank):
+                if self._control.stopping or not await self._may_begin(entry, health):
+                    self._room.release()
+                    continue
+                begun = asyncio.Event()
+                group.create_task(self._one(entry, places, health, begun))
+                await begun.wait()
+
+    async def _may_begin(self, entry: Entry, health: ServiceHealth) -> bool:
+        """Whether there is a use in it; notes the end of a benchmark where there is none."""
+        if entry.scored:
+            return True
+        end: BenchmarkEnd | None = None
+        if health.down is not None:
+            end = _ended(entry.job, None, health)
+        elif error := await self._unusable(entry.job, health):
+            end = BenchmarkEnd(entry.job.plan.slug, failure=error)
+        if end is not None:
+            self._ends[entry.rank] = end
+        return end is None
+
+    async def _unusable(self, job: Job, health: ServiceHealth) -> ConfigError | None:
+        """What the user must fix before anything is asked: of the service, or of a judge."""
+        error = await _check_service(job, health, self._warn)
+        return error or await self._judges.check(job)
+
+    async def _one(
+        self, entry: Entry, places: Places, health: ServiceHealth, begun: asyncio.Event
+    ) -> None:
+        try:
+            self._ends[entry.rank] = await self._run_job(entry, places, health, begun)
+        except ConfigError as error:
+            self._control.fail(error)
+        finally:
+            begun.set()
+            self._room.release()
+        others = len(self._ends) < len(self._entries) and not self._control.stopping
+        if self._told is not None and others:
+            await self._told(entry.job)
+
+    async def _run_job(
+        self, entry: Entry, places: Places, health: ServiceHealth, begun: asyncio.Event
+    ) -> BenchmarkEnd:
+        job, tally, index, control = entry.job, entry.tally, entry.index, self._control
+        path = job.folder / JOURNAL
+        health.answered |= any(state.solved_at >= 0 for state in index.rollouts.values())
+        journal = JournalWriter(
+            path,
+            index,
+            header=header_of(job.plan, self._run_id),
+            on_failure=lambda error: control.fail(ConfigError(refusal(error), where=str(path))),
+        )
+        _keep_traffic(job)
+        if job.model is not None:
+            job.model.set_share(job.plan.slug, entry.rank, job.max_concurrent)
+        rollouts = Rollouts(
+            job,
+            index=index,
+            journal=journal,
+            control=control,
+            health=health,
+            tally=tally,
+            budget=self._budget,
+            places=places,
+            rank=entry.rank,
+        )
+        _log_start(job, tally)
+        try:
+            await rollouts.run(begun)
+        finally:
             tally.finish()
-            await _name_plan(job, index, run_id)
-            end = BenchmarkEnd(job.plan.slug)
-        elif service.down is not None and not scored:
-            end = _ended(job, None, service)
-        elif not scored and (error := await _check_service(job, service, judges, warn)):
-            end = BenchmarkEnd(job.plan.slug, failure=error)
-        else:
-            end = await _run_job(job, tally, index, run_id, control, budget, service)
-        ends.append(end)
+            if (error := await journal.close()) is not None:
+                control.fatal = error  # says also where the answers are
+        _log_end(job, tally)
+        return _ended(job, rollouts, health)
 
 
 async def _name_plan(job: Job, index: JournalIndex, run_id: str) -> None:
@@ -75,37 +207,15 @@ async def _name_plan(job: Job, index: JournalIndex, run_id: str) -> None:
         await JournalWriter(path, index, header=header_of(job.plan, run_id)).close()
 
 
-async def _run_job(
-    job: Job,
-    tally: Tally,
-    index: JournalIndex,
-    run_id: str,
-    control: Control,
-    budget: RunBudget,
-    health: ServiceHealth,
-) -> BenchmarkEnd:
-    path = job.folder / JOURNAL
-    health.answered |= any(state.solved_at >= 0 for state in index.rollouts.values())
-    journal = JournalWriter(
-        path,
-        index,
-        header=header_of(job.plan, run_id),
-        on_failure=lambda error: control.fail(ConfigError(refusal(error), where=str(path))),
-    )
-    if job.model is not None and job.model.traffic is not None:
-        job.model.traffic.keep(job.plan.slug, job.folder / TRAFFIC)
-    for judge in job.judges:
-        if judge is not job.model and judge.traffic is not None:
-            judge.traffic.keep(job.plan.slug, job.folder / TRAFFIC)
-    rollouts = Rollouts(
-        job,
-        index=index,
-        journal=journal,
-        control=control,
-        health=health,
-        tally=tally,
-        budget=budget,
-    )
+def _keep_traffic(job: Job) -> None:
+    """Log what the models of a benchmark are asked into the benchmark's own file."""
+    models = {id(model): model for model in (job.model, *job.judges) if model is not None}
+    for model in models.values():
+        if model.traffic is not None:
+            model.traffic.keep(job.plan.slug, job.folder / TRAFFIC)
+
+
+def _log_start(job: Job, tally: Tally) -> None:
     log.info(
         "%s: started: %d of %d rollouts are open, service %s, at most %d at once",
         job.plan.slug,
@@ -114,12 +224,9 @@ async def _run_job(
         job.plan.service or "none",
         job.max_concurrent,
     )
-    try:
-        await rollouts.run()
-    finally:
-        tally.finish()
-        if (error := await journal.close()) is not None:
-            control.fatal = error  # says also where the answers are
+
+
+def _log_end(job: Job, tally: Tally) -> None:
     ended = tally.snapshot()
     log.info(
         "%s: ended: %d with a verdict, %d failed, %d of %d left",
@@ -129,14 +236,10 @@ async def _run_job(
         ended.left,
         ended.total,
     )
-    return _ended(job, rollouts, health)
 
 
 async def _check_service(
-    job: Job,
-    health: ServiceHealth,
-    judges: dict[str, ConfigError | None],
-    warn: Callable[[str], None],
+    job: Job, health: ServiceHealth, warn: Callable[[str], None]
 ) -> ConfigError | None:
     """Once per service, before the first paid request: what the user must fix, if anything."""
     if job.model is not None and not health.checked:
@@ -149,29 +252,36 @@ async def _check_service(
             log.info("service %s: ready, model %s", job.plan.service, job.model.name)
             if warning:
                 warn(f"warning: {warning}")
-    if health.unusable is None:
-        return await _check_judges(job, judges, warn)
     return health.unusable
 
 
-async def _check_judges(
-    job: Job, known: dict[str, ConfigError | None], warn: Callable[[str], None]
-) -> ConfigError | None:
-    """Check the judges before any request: an answer without a judge cannot be scored."""
-    for judge in job.judges:
-        name = judge.service_name
-        if judge is not job.model and name not in known:
-            known[name] = None
-            try:
-                warning = await judge.check()
-            except ConfigError as error:
-                known[name] = error
-            else:
-                if warning:
-                    warn(f"warning: judge {name}: {warning}")
-        if (unusable := known.get(name)) is not None:
-            return ConfigError(f"judge {name}: {unusable}", where=job.plan.name)
-    return None
+class Judges:
+    """Checks judges, each once, before any request: an answer without one cannot be scored."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._known: dict[str, ConfigError | None] = {}
+        self._checking = asyncio.Lock()
+
+    async def check(self, job: Job) -> ConfigError | None:
+        """What the user must fix before the benchmark can be judged, if anything."""
+        async with self._checking:
+            for judge in job.judges:
+                name = judge.service_name
+                if judge is not job.model and name not in self._known:
+                    self._known[name] = await self._error(judge)
+                if (unusable := self._known.get(name)) is not None:
+                    return ConfigError(f"judge {name}: {unusable}", where=job.plan.name)
+        return None
+
+    async def _error(self, judge: ModelClient) -> ConfigError | None:
+        try:
+            warning = await judge.check()
+        except ConfigError as error:
+            return error
+        if warning:
+            self._warn(f"warning: judge {judge.service_name}: {warning}")
+        return None
 
 
 def _ended(job: Job, rollouts: Rollouts | None, health: ServiceHealth) -> BenchmarkEnd:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,12 +16,32 @@ from ..config.sandboxes import DockerSandbox, LocalSandbox, NoSandbox
 from ..environments.contract import Environment, Sandboxes
 from ..errors import ConfigError
 from ..sandboxes import Backend, DockerBackend, LocalBackend, Sandbox, SandboxPool, SandboxSpec
+from .places import Places
 
+UNCONFIGURED = 4
+"""Sandboxes of a benchmark whose configuration says nothing."""
 UNITS = {"": 2**-20, "b": 2**-20, "k": 2**-10, "m": 1, "g": 2**10, "t": 2**20}
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a benchmark may have of the sandboxes that are alive at the same time in a run: those
+    of several benchmarks together are not more than the one that wants most would have alone."""
+
+    places: Places
+    rank: int
+
+
+def alive_at_once(benchmarks: Iterable[BenchmarkConfig]) -> int:
+    """How many sandboxes of a run may be alive at the same time."""
+    configs = [benchmark.sandbox for benchmark in benchmarks]
+    asked = [c.concurrency for c in configs if isinstance(c, LocalSandbox | DockerSandbox)]
+    unset = len(asked) < len(configs)
+    return max([*asked, *([UNCONFIGURED] if unset else [])], default=UNCONFIGURED)
+
+
 async def open_sandboxes(
-    benchmark: BenchmarkConfig, environment: Environment, stack: AsyncExitStack
+    benchmark: BenchmarkConfig, environment: Environment, stack: AsyncExitStack, turn: Turn
 ) -> Sandboxes | None:
     """Check the engine and have images at hand, before anything is paid for. None where no
     sandbox is needed. Raises ConfigError, with the way to fix it.
@@ -32,14 +54,14 @@ async def open_sandboxes(
     if needed is None or isinstance(config, str):
         return None
     if isinstance(config, NoSandbox):
-        return _Configured(await _any(needed, environment.name, stack), {}, {})
+        return _Configured(await _any(needed, environment.name, stack), turn, {}, {})
     if not isinstance(config, LocalSandbox | DockerSandbox):
         raise ConfigError(f"{config.type!r} cannot be run by this version", where=environment.name)
     backend: Backend = LocalBackend()
     if isinstance(config, DockerSandbox):
         backend = DockerBackend(image=config.image)
     pool = await _opened(backend, config.concurrency, stack)
-    configured = _Configured(pool, *_settings(config))
+    configured = _Configured(pool, turn, *_settings(config))
     await pool.prepull([configured.spec(needed)])
     return configured
 
@@ -80,7 +102,7 @@ async def _any(needed: SandboxSpec, name: str, stack: AsyncExitStack) -> Sandbox
     problems = []
     for backend in (LocalBackend(), DockerBackend()):
         try:
-            pool = await _opened(backend, 4, stack)
+            pool = await _opened(backend, UNCONFIGURED, stack)
             await pool.prepull([needed])
         except ConfigError as error:
             problems.append(f"{backend.name}: {error}")
@@ -99,10 +121,14 @@ async def _opened(backend: Backend, limit: int, stack: AsyncExitStack) -> Sandbo
 
 
 class _Configured:
-    """A pool whose specs follow the configuration."""
+    """A pool whose specs follow the configuration, and which takes its turn among benchmarks."""
 
-    def __init__(self, pool: SandboxPool, fields: dict[str, Any], limits: dict[str, Any]) -> None:
+    def __init__(
+        self, pool: SandboxPool, turn: Turn, fields: dict[str, Any], limits: dict[str, Any]
+    ) -> None:
         self._pool, self._fields, self._limits = pool, fields, limits
+        self._turn = turn
+        self._own = asyncio.Semaphore(pool.limit)
 
     def spec(self, needed: SandboxSpec) -> SandboxSpec:
         """What the benchmark needs, with what the user has set."""
@@ -112,5 +138,11 @@ class _Configured:
     @asynccontextmanager
     async def acquire(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
         """See ``Sandboxes.acquire``."""
-        async with self._pool.acquire(self.spec(spec)) as sandbox:
+        turn = self._turn
+        # One's own limit first: whoever waits for that must not take a turn from others.
+        async with (
+            self._own,
+            turn.places.place(turn.rank),
+            self._pool.acquire(self.spec(spec)) as sandbox,
+        ):
             yield sandbox

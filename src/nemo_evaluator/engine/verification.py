@@ -37,6 +37,11 @@ class Verification:
         self._slots = asyncio.Semaphore(2 * job.max_concurrent)
         self._verified = self._failures = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether ``start`` would wait."""
+        return self._slots.locked()
+
     async def start(self, work: Work, solution: Solution) -> None:
         """Verify in a task of its own, or at once where that is quicker. Waits for a free slot."""
         if self._job.environment.needs.inline:

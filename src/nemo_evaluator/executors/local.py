@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -24,33 +25,34 @@ from ..engine.control import Control
 from ..engine.job import Job
 from ..engine.prepare import Prepared, prepare
 from ..engine.progress import Tally
-from ..engine.run import BenchmarkEnd, run_jobs
+from ..engine.run import OPEN_AT_ONCE, BenchmarkEnd, Suite
 from ..errors import ConfigError, ExitCode
-from ..reports.render import write_reports
 from ..results.audit import FLAGGED
-from ..results.derive import publish
 from ..results.facts import plan_facts
 from ..results.journal import Errored, Event, ProblemSeeded, Scored, Solved
 from ..results.judgements import judge_totals
-from ..results.layout import JOURNAL, JUDGEMENTS
+from ..results.layout import JUDGEMENTS
 from ..results.lock import DirectoryLock, directory_lock
 from ..results.run_info import (
     RunInfo,
     write_run_info,
 )
 from ..results.sampling import doubtful_repeats
-from ..results.summary import BenchmarkSummary, RunSummary, accounts
+from ..results.summary import BenchmarkSummary, RunSummary
 from ..runtime import need_descriptors
 from .ending import Ending, Terms, ending_of, ending_of_error
 from .interrupts import Interrupts
 from .observers import Observers
-from .opening import Opened, open_run, set_aside
+from .opening import open_run, set_aside
 from .options import Options
 from .progress_writer import ProgressWriter
+from .publishing import Publisher
 from .run_log import RunLog
 
 RESERVED_DESCRIPTORS = 48
 """Files of the run itself, beside its connections."""
+FILES_OF_A_BENCHMARK = 6
+"""Files that an open benchmark holds: its journal, its log of traffic, its judgements."""
 
 UNWRITTEN = (
     "stopped while the results were written: every answer is in the journals, and "
@@ -120,9 +122,19 @@ async def _locked(
             signals = interrupts.handled() if options.handle_signals else contextlib.nullcontext()
             with signals:
                 async with observers.watching(tallies):
-                    ends = await _engine(prepared, opened, tallies, budget, interrupts, observers)
+                    formats = loaded.config.output.report
+                    publisher = Publisher(directory, opened.info, formats, observers.said)
+                    suite = Suite(
+                        [(job, tallies[job.plan.slug]) for job in prepared.jobs],
+                        opened.journals,
+                        run_id=opened.info.run_id,
+                        budget=budget,
+                        warn=observers.said,
+                        ended=publisher.ended,
+                    )
+                    await _engine(suite, budget, interrupts)
             await stack.aclose()
-            result = _result(directory, loaded, prepared, opened.info, control, ends, observers)
+            result = _result(publisher, prepared, control, suite.ends, observers)
     observers.ended(result.ending)
     return result
 
@@ -141,18 +153,16 @@ def _told(observers: Observers, directory: Path, info: RunInfo) -> Iterator[None
 
 
 def _result(
-    directory: Path,
-    loaded: Loaded,
+    publisher: Publisher,
     prepared: Prepared,
-    info: RunInfo,
     control: Control,
     ends: Sequence[BenchmarkEnd],
     observers: Observers,
 ) -> RunResult:
     hint = "free disk space and repeat the command with --resume; the journal is intact"
     try:
-        with _writing(directory, hint):
-            return _finish(directory, loaded, prepared, info, control, ends)
+        with _writing(publisher.directory, hint):
+            return _finish(publisher, prepared, control, ends)
     except KeyboardInterrupt:
         observers.said(UNWRITTEN)
         raise
@@ -163,8 +173,14 @@ def _result(
 
 
 def descriptors(config: EvalConfig) -> int:
-    """Open files that a run may need: a connection and perhaps a sandbox's pipes per request."""
-    return RESERVED_DESCRIPTORS + 2 * max(b.max_concurrent for b in config.benchmarks)
+    """Open files that a run may need: a connection and perhaps a sandbox's pipes per request, and
+    the files of each benchmark that is open."""
+    most: dict[str | None, int] = {}
+    for benchmark in config.benchmarks:
+        service = getattr(benchmark.solver, "service", None)
+        most[service] = max(most.get(service, 1), benchmark.max_concurrent)
+    files = FILES_OF_A_BENCHMARK * min(len(config.benchmarks), OPEN_AT_ONCE)
+    return RESERVED_DESCRIPTORS + files + 2 * sum(most.values())
 
 
 @contextlib.contextmanager
@@ -186,43 +202,25 @@ def _tally(job: Job) -> Tally:
         total=job.plan.n_rollouts,
         repeats=job.plan.repeats,
         simulated=job.plan.simulated,
-        traffic=job.model.load if job.model is not None else None,
+        traffic=partial(job.model.load, job.plan.slug) if job.model is not None else None,
     )
     tally.standing.within = plan_facts(job.plan).reward_range
     return tally
 
 
-async def _engine(
-    prepared: Prepared,
-    opened: Opened,
-    tallies: Mapping[str, Tally],
-    budget: RunBudget,
-    interrupts: Interrupts,
-    observers: Observers,
-) -> list[BenchmarkEnd]:
-    ends: list[BenchmarkEnd] = []
+async def _engine(suite: Suite, budget: RunBudget, interrupts: Interrupts) -> None:
+    """Run until everything has ended, or the user wants it to stop now."""
     control = budget.control
     try:
         budget.start()
-        await run_jobs(
-            [(job, tallies[job.plan.slug]) for job in prepared.jobs],
-            ends,
-            run_id=opened.info.run_id,
-            indexes=opened.journals,
-            control=control,
-            budget=budget,
-            warn=observers.said,
-        )
+        await suite.run()
     except asyncio.CancelledError:
         if not interrupts.cancelled():
             raise
-    except ConfigError as error:
-        control.fail(error)
     finally:
         budget.stop()
         if control.stopped:
             control.stopped += f" (used: {budget.used()})"
-    return ends
 
 
 def _visitor(
@@ -250,27 +248,14 @@ def _visitor(
 
 
 def _finish(
-    directory: Path,
-    loaded: Loaded,
-    prepared: Prepared,
-    info: RunInfo,
-    control: Control,
-    ends: Sequence[BenchmarkEnd],
+    publisher: Publisher, prepared: Prepared, control: Control, ends: Sequence[BenchmarkEnd]
 ) -> RunResult:
     """Derive everything from the journals, decide the exit code, write the reports."""
-    summaries = [
-        publish(job.folder, job.plan, info)
-        for job in prepared.jobs
-        if (job.folder / JOURNAL).exists()
-    ]
+    summaries = publisher.finish(prepared.jobs)
     terms = Terms(prepared.skip_failed, prepared.min_coverage)
     ending = ending_of(summaries, terms, ends=ends, control=control)
-    used = msgspec.to_builtins(accounts(summaries))
-    info = msgspec.structs.replace(info, status=ending.status, accounts=used)
-    write_run_info(directory, info)
-    summary = RunSummary(run=info, benchmarks=tuple(summaries), directory=str(directory))
-    reports = write_reports(summary, directory, loaded.config.output.report)
-    messages = (*ending.messages, *_flags(summaries, directory))
+    summary, reports = publisher.conclude(ending.status)
+    messages = (*ending.messages, *_flags(summaries, publisher.directory))
     return RunResult(summary, ending.code, messages, tuple(reports))
 
 

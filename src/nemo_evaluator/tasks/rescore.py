@@ -24,7 +24,7 @@ from ..engine.plan import digest
 from ..engine.prepare import prepare
 from ..engine.progress import Tally
 from ..engine.rescore import Unasked, copy_answers
-from ..engine.run import BenchmarkEnd, run_jobs
+from ..engine.run import BenchmarkEnd, Suite
 from ..engine.shards import shard_of
 from ..environments.contract import Environment
 from ..environments.other_scorer import OtherScorer
@@ -178,20 +178,18 @@ def _finish(done: _Rescoring, ends: Sequence[BenchmarkEnd], terms: Terms) -> Res
 async def _verify(
     jobs: Sequence[Job], run_id: str, control: Control, say: Callable[[str], None]
 ) -> list[BenchmarkEnd]:
-    ends: list[BenchmarkEnd] = []
     tallies = [Tally(label=job.plan.name, total=job.plan.n_rollouts) for job in jobs]
-    await run_jobs(
-        list(zip(jobs, tallies, strict=True)),
-        ends,
+    suite = Suite(
+        zip(jobs, tallies, strict=True),
+        {job.plan.slug: scan(job.folder / JOURNAL, job.plan) for job in jobs},
         run_id=run_id,
-        indexes={job.plan.slug: scan(job.folder / JOURNAL, job.plan) for job in jobs},
-        control=control,
         budget=RunBudget(_no_budget(), control, say),
         warn=say,
     )
+    await suite.run()
     if control.fatal is not None:
         raise control.fatal
-    return ends
+    return suite.ends
 
 
 def _no_budget() -> Any:

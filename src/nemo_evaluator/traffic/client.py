@@ -220,14 +220,19 @@ class ModelClient:
         """US dollars of some tokens; None where the price is not known."""
         return cost(usage, self._price)
 
-    def load(self) -> Load:
-        """How busy it is now."""
-        return Load(
-            self.limiter.in_flight,
-            self.limiter.limit,
-            self.endpoint.failed_tries.total(),
-            self.endpoint.outage.text(),
-        )
+    def set_share(self, benchmark: str, rank: int, most: int) -> None:
+        """Limit a benchmark to ``most`` requests in flight; the lowest rank is served first."""
+        self.limiter.set_share(benchmark, rank, most)
+
+    def load(self, benchmark: str | None = None) -> Load:
+        """How busy it is now; with the calls of one benchmark only, where one is named."""
+        limiter, outage = self.limiter, self.endpoint.outage.text()
+        if benchmark is None:
+            failed = self.endpoint.failed_tries.total()
+            return Load(limiter.in_flight, limiter.limit, failed, outage)
+        share = limiter.share(benchmark)
+        limit = min(limiter.limit, share.cap)
+        return Load(share.in_flight, limit, share.failed_tries, outage)
 
     def stats(self) -> TrafficStats:
         """The counters now."""

@@ -5,9 +5,9 @@ flight when the window began, about one round trip: the limit grows by one per a
 doubles per round trip), later by one per round trip. A window with overloads cuts it by half their
 share: by half where all were refused, by little where few were, so that sporadic refusals do not
 pin it down. After an outage it doubles again up to half of what it was. Where answers take long,
-time stands in for them: while calls wait, the limit doubles every second until the service pushes
-back for the first time; from then on it grows by one every few seconds, and more slowly each time
-the service pushes back again. ``Retry-After`` pauses admission for everybody.
+time stands in for them: while calls wait, the limit doubles every half second until the service
+pushes back for the first time; from then on it grows by one every few seconds, and more slowly each
+time the service pushes back again. ``Retry-After`` pauses admission for everybody.
 
 Each benchmark of a run has a share: its own limit and its rank. Calls of the lowest rank are
 admitted first, those of one share in order.
@@ -25,7 +25,7 @@ from collections.abc import Callable
 START = 8
 MAX_PAUSE_SECONDS = 120.0
 TICK_SECONDS, QUIET_TICK_SECONDS = 0.1, 1.0
-DOUBLING_SECONDS = 1.0
+DOUBLING_SECONDS = 0.5
 """The limit doubles in this time while calls wait and the service has never pushed back."""
 STEP_SECONDS = (2.5, 640.0)
 """The limit grows by one in this time once the service has pushed back: at first, and at last."""

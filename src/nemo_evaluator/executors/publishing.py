@@ -1,0 +1,90 @@
+"""Writes what follows from the journals: of a benchmark when it has ended, of the run at its end.
+
+While other benchmarks still run, everything happens in a thread, and a failure costs nothing: what
+is missing at the end of the run is derived then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..engine.job import Job
+from ..reports.render import write_reports
+from ..results.derive import publish
+from ..results.layout import JOURNAL
+from ..results.run_info import RunInfo, RunStatus, write_run_info
+from ..results.summary import BenchmarkSummary, RunSummary, accounts, headline_line
+
+REPORTING_SHARE = 0.05
+"""Part of the time that is spent on reports while benchmarks are running, at most."""
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """The derived files of one run."""
+
+    def __init__(
+        self, directory: Path, info: RunInfo, formats: Sequence[str], say: Callable[[str], None]
+    ) -> None:
+        """``formats``: of the reports; ``say`` is told the result of a benchmark that ended."""
+        self.directory = directory
+        self._info, self._formats, self._say = info, formats, say
+        self._done: dict[str, BenchmarkSummary] = {}
+        self._busy = asyncio.Lock()
+        self._next_report = 0.0
+
+    async def ended(self, job: Job) -> None:
+        """Derive a benchmark whose run goes on, and show its result."""
+        async with self._busy:
+            work = asyncio.create_task(asyncio.to_thread(self._publish, job))
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait([work])  # nobody else may write the same files meanwhile
+                raise
+            except Exception as error:
+                log.warning("%s: not derived yet: %s", job.plan.slug, error)
+                return
+        if (summary := self._done.get(job.plan.slug)) is not None:
+            measure = f"{summary.headline} " if summary.headline else ""
+            self._say(f"{job.plan.slug} has ended: {measure}{headline_line(summary)}")
+
+    def finish(self, jobs: Sequence[Job]) -> list[BenchmarkSummary]:
+        """Derive what is not derived yet. The summaries of all that was begun, in order."""
+        for job in jobs:
+            if job.plan.slug not in self._done:
+                self._derive(job)
+        slugs = [job.plan.slug for job in jobs]
+        self._done = {slug: self._done[slug] for slug in slugs if slug in self._done}
+        return [*self._done.values()]
+
+    def conclude(self, status: RunStatus) -> tuple[RunSummary, list[Path]]:
+        """Write ``run.json`` and the reports."""
+        summaries = tuple(self._done.values())
+        used = msgspec.to_builtins(accounts(summaries))
+        info = msgspec.structs.replace(self._info, status=status, accounts=used)
+        write_run_info(self.directory, info)
+        summary = RunSummary(run=info, benchmarks=summaries, directory=str(self.directory))
+        return summary, write_reports(summary, self.directory, self._formats)
+
+    def _publish(self, job: Job) -> None:
+        self._derive(job)
+        started = time.monotonic()
+        if started < self._next_report:
+            return
+        done = tuple(self._done.values())
+        summary = RunSummary(run=self._info, benchmarks=done, directory=str(self.directory))
+        write_reports(summary, self.directory, self._formats)
+        ended = time.monotonic()
+        self._next_report = ended + (ended - started) / REPORTING_SHARE
+
+    def _derive(self, job: Job) -> None:
+        if (job.folder / JOURNAL).exists():
+            self._done[job.plan.slug] = publish(job.folder, job.plan, self._info)
