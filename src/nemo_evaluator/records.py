@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-Json = Any
-"""A JSON value; the one place where we accept not knowing the type."""
+if TYPE_CHECKING:
+    Json: TypeAlias = bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"] | None
+else:
+    Json = Any
+"""A JSON value. At run time it is ``Any``: msgspec needs no recursion to know one."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -143,7 +143,7 @@ class Problem(Record, frozen=True, kw_only=True):
     messages: tuple[Message, ...] = ()
     """Chat messages where the environment supplies them; otherwise ``prompt`` is the user turn."""
     system: str | None = None
-    target: Json = None
+    target: Any = None
     metadata: Mapping[str, Json] = {}
     images: tuple[Image, ...] = ()
     cluster: str | None = None

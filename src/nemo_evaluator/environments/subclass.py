@@ -243,6 +243,6 @@ def _to_score(result: VerifyResult) -> Score:
         extracted=result.extracted_answer,
         metrics=to_metrics(details.pop("metrics", None)),
         details=details,
-        failure=Failure(failure) if failure else None,
+        failure=Failure(str(failure)) if failure else None,
         metadata=result.metadata,
     )

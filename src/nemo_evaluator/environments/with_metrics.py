@@ -30,6 +30,7 @@ from .contract import Environment, Needs, VerifyTools
 from .decorated import Decorated
 from .grading import Grader
 from .probe import Probe
+from .verdicts import to_reward
 
 Scorer = Callable[[ScorerInput], Mapping[str, Json]]
 _LOG = logging.getLogger(__name__)
@@ -172,7 +173,8 @@ class WithMetrics(Decorated):
         if extras.primary is not None:
             identity["primary"] = extras.primary
         if packages := deciding(extras.scorers.values()):
-            identity["packages"] = {**identity.get("packages", {}), **packages}
+            own = identity.get("packages")
+            identity["packages"] = {**(own if isinstance(own, Mapping) else {}), **packages}
         return identity
 
     async def close(self) -> None:
@@ -240,7 +242,7 @@ class WithMetrics(Decorated):
             correct = chosen.details.get("correct")
             score = msgspec.structs.replace(
                 score,
-                reward=float(verdict["reward"]) if verdict else chosen.value,
+                reward=to_reward(verdict["reward"]) if verdict else chosen.value,
                 correct=correct if isinstance(correct, bool) else None,
                 extracted=verdict.get("extracted") if verdict else score.extracted,
                 failure=Failure.EMPTY if chosen.details.get("empty") else score.failure,

@@ -141,7 +141,7 @@ class Judge:
 
     def _format(self, form: Form) -> dict[str, Json]:
         if self.client.protocol == "responses":
-            verdict = {"type": "json_schema", "name": "verdict", "strict": True}
+            verdict: dict[str, Json] = {"type": "json_schema", "name": "verdict", "strict": True}
             return {"text": {"format": {**verdict, "schema": schema(form)}}}
         verdict = {"name": "verdict", "strict": True, "schema": schema(form)}
         return {"response_format": {"type": "json_schema", "json_schema": verdict}}

@@ -56,7 +56,8 @@ def _judge(about: Json) -> str:
     """The judge, without its parameters; those are in ``plan.lock``."""
     if not isinstance(about, Mapping):
         return str(about)
-    if members := about.get("members"):
+    members = about.get("members")
+    if isinstance(members, list | tuple) and members:
         return f"{about.get('aggregation')} of {', '.join(map(_judge, members))}"
     who = about.get("judge") or about.get("model")
     text = str(who.get("model") if isinstance(who, Mapping) else who)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -194,7 +194,8 @@ class Collector:
         self._no_answer += score.failure in NO_ANSWER
         self._clusters.append(record.problem.cluster if record.problem else None)
         metadata = record.problem.metadata if record.problem else {}
-        groups = dict(metadata.get("breakdowns") or {})
+        breakdowns = metadata.get("breakdowns")
+        groups = dict(breakdowns) if isinstance(breakdowns, Mapping) else {}
         if metadata.get("category") is not None:
             groups["category"] = metadata["category"]
         for name, group in groups.items():

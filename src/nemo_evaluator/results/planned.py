@@ -75,7 +75,7 @@ def check_plan(plan: BenchmarkPlan, where: str) -> None:
     """Raise ConfigError for a plan that this program cannot have written."""
     check_name(plan.slug, "the benchmark folder", where)
     whole = plan.identity.get("n_problems", plan.n_problems)
-    limits = {
+    limits: dict[str, tuple[Any, int, int]] = {
         "dataset_size": (plan.dataset_size, 0, MAX_PROBLEMS),
         "n_problems": (plan.n_problems, 0, plan.dataset_size),
         "identity.n_problems": (whole, 0, plan.dataset_size),

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from ..errors import ConfigError
@@ -33,7 +33,7 @@ class Response(NamedTuple):
     status: int
     body: bytes
 
-    def json(self) -> Json:
+    def json(self) -> Any:
         """The body as JSON; None for an empty one."""
         return json.loads(self.body) if self.body else None
 
@@ -89,7 +89,7 @@ class Engine:
         *,
         query: Mapping[str, str] | None = None,
         timeout: float = 60.0,
-    ) -> Json:
+    ) -> Any:
         """One request that must succeed; SandboxLost with the engine's words if not."""
         got = await self.request(method, path, body, query=query, timeout=timeout)
         if got.status >= 400:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import platform
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ..types import Json
@@ -112,7 +112,9 @@ def profile() -> dict[str, Json]:
     It is for every architecture; runc skips the names that a kernel does not know.
     """
 
-    def refuse(names: list[str], *args: Json, errno_ret: int = errno.EPERM) -> Json:
+    def refuse(
+        names: list[str], *args: Mapping[str, int | str], errno_ret: int = errno.EPERM
+    ) -> Json:
         return {
             "names": names,
             "action": "SCMP_ACT_ERRNO",
@@ -121,10 +123,16 @@ def profile() -> dict[str, Json]:
         }
 
     bits = [1 << n for n in range(32) if _NEW_NAMESPACES >> n & 1]
-    masked = [{"index": 0, "value": b, "valueTwo": b, "op": "SCMP_CMP_MASKED_EQ"} for b in bits]
-    equal = [{"index": 0, "value": n, "op": "SCMP_CMP_EQ"} for n in range(46) if n not in _FAMILIES]
-    beyond = {"index": 0, "value": 46, "op": "SCMP_CMP_GE"}
-    typed = [{"index": 1, "value": n, "op": "SCMP_CMP_EQ"} for n in (_TIOCSTI, _TIOCLINUX)]
+    masked: list[dict[str, int | str]] = [
+        {"index": 0, "value": b, "valueTwo": b, "op": "SCMP_CMP_MASKED_EQ"} for b in bits
+    ]
+    equal: list[dict[str, int | str]] = [
+        {"index": 0, "value": n, "op": "SCMP_CMP_EQ"} for n in range(46) if n not in _FAMILIES
+    ]
+    beyond: dict[str, int | str] = {"index": 0, "value": 46, "op": "SCMP_CMP_GE"}
+    typed: list[dict[str, int | str]] = [
+        {"index": 1, "value": n, "op": "SCMP_CMP_EQ"} for n in (_TIOCSTI, _TIOCLINUX)
+    ]
     return {
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [

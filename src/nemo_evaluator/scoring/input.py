@@ -20,21 +20,22 @@ _AS_TARGET: Any = object()
 class ScorerInput:
     """One answer to grade.
 
-    ``metadata`` is the dataset row, ``config`` the benchmark's ``extra``.
+    ``metadata`` is the dataset row, ``config`` the benchmark's ``extra``: values of the user's own,
+    whose types only the scorer knows.
     """
 
     response: str
-    target: Json = None
+    target: Any = None
     """What is expected, as text (``5`` is ``"5"``)."""
-    metadata: Mapping[str, Json] = field(default_factory=dict)
-    config: Mapping[str, Json] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
     sandbox: Any = None
     judge: Any = None
     """Asks the benchmark's judge (``Judge`` of the environments' contract); None where none is
     configured. Only an ``async`` scorer can ask."""
     answers: Sequence[Answer] = ()
     """One for each of the problem's ``requests``, where it has any."""
-    target_raw: Json = _AS_TARGET
+    target_raw: Any = _AS_TARGET
     """What is expected, of the type it has in the row: a number, a list of answers."""
 
     def __post_init__(self) -> None:

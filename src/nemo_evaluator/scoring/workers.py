@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..types import Json
 
@@ -83,7 +83,7 @@ class _Worker:
             self.kill()
             raise WorkerFailed(f"the worker {module} did not start")
 
-    def ask(self, question: Json, seconds: float) -> Json:
+    def ask(self, question: Json, seconds: float) -> Any:
         """The answer. Raises _Overran after ``seconds``, _Died if the worker did."""
         until = time.monotonic() + seconds
         self._send(json.dumps(question).encode() + b"\n", until)
@@ -137,7 +137,7 @@ class Pool:
         self._idle: list[_Worker] = []
         atexit.register(self.close)
 
-    def ask(self, question: Json, seconds: float) -> tuple[Json] | None:
+    def ask(self, question: Json, seconds: float) -> tuple[Any] | None:
         """The answer, alone in a tuple; None after ``seconds`` (the worker is killed), or where a
         second worker died of the question too. Raises WorkerFailed if none starts."""
         with self._slots:

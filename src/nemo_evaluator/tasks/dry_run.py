@@ -78,7 +78,8 @@ def _other_parameters(plan: BenchmarkPlan) -> str:
 def _completion_lines(
     job: Job, service: ApiService | SimulatedService, prompt_tokens: int
 ) -> list[str]:
-    limit = plan_facts(job.plan).generation.get("max_tokens")
+    told = plan_facts(job.plan).generation.get("max_tokens")
+    limit = told if isinstance(told, int) else None
     lines = [
         f"  at most {limit * job.plan.n_rollouts:,} completion tokens (max_tokens {limit})"
         if limit

@@ -77,9 +77,10 @@ def _of_run(path: Path, metric: str | None) -> Iterator[Compared]:
 def _orders(problem: str, model: str, verdict: Mapping[str, Json]) -> Iterator[Compared]:
     """The verdict of each order: the model's answer shown first, and after the baseline's."""
     baseline = str(verdict["baseline"])
-    orders = verdict.get("orders") or [verdict.get("value")]
+    told = verdict.get("orders")
+    orders = told if isinstance(told, list | tuple) and told else [verdict.get("value")]
     for shown, value in enumerate(orders):
-        if value not in (0.0, 0.5, 1.0):
+        if not isinstance(value, int | float) or value not in (0.0, 0.5, 1.0):
             continue
         if shown == 0:
             yield Compared(problem, model, baseline, value)

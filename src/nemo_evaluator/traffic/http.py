@@ -307,7 +307,9 @@ def _headers(
 def _streamed(body: dict[str, Any], protocol: str) -> dict[str, Any]:
     """The body of a request for a stream that includes its usage."""
     asked = DIALECTS[protocol].stream_options or {}
-    merged = {name: {**as_dict(body.get(name)), **wanted} for name, wanted in asked.items()}
+    merged = {
+        name: {**as_dict(body.get(name)), **as_dict(wanted)} for name, wanted in asked.items()
+    }
     return {**body, "stream": True, **merged}
 
 

@@ -7,6 +7,7 @@ escaped, and read as U+FFFD. A byte order mark is ignored.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 
@@ -24,7 +25,7 @@ def encode(body: Json) -> bytes:
         return json.dumps(body).encode()
 
 
-def decode(data: bytes | bytearray) -> Json:
+def decode(data: bytes | bytearray) -> Any:
     """The JSON value. Raises ValueError if it is none."""
     try:
         try:

@@ -10,7 +10,7 @@ from typing import Any
 from ...config.scrubber import KNOWN, encoded
 from ...errors import NelError
 from ...http.app import EVENT_STREAM, Request, Response, Stream
-from ...types import Failure
+from ...types import Failure, Json
 from ..client import ModelClient
 from ..dialects import DIALECTS, anthropic
 from ..errors import CannotPassThrough, TransportError
@@ -209,11 +209,11 @@ def _nothing_there(request: Request, where: Route) -> Told:
 
 
 def _models(name: str, where: Route) -> Response | Told:
-    listed = {"id": name, "object": "model", "created": 0, "owned_by": "nel"}
+    listed: dict[str, Json] = {"id": name, "object": "model", "created": 0, "owned_by": "nel"}
     asked = where.path.partition("/models/")[2]
     if asked and asked != name:
         return Told(404, error_body(404, f"there is no model {asked!r}", "model_not_found"))
-    body = listed if asked else {"object": "list", "data": [listed]}
+    body: Json = listed if asked else {"object": "list", "data": [listed]}
     return Response(200, encode(body))
 
 
