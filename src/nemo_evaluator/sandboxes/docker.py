@@ -18,6 +18,7 @@ import posixpath
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ..errors import ConfigError
 from ..types import Json
@@ -414,7 +415,7 @@ async def _converse(attached: Attached, job: Job) -> None:
     await asyncio.gather(feed(), demultiplex(attached.reader, job.out, job.err))
 
 
-def _confines_vsock(version: Json) -> bool:
+def _confines_vsock(version: Mapping[str, Any]) -> bool:
     """Whether the engine's own seccomp profile keeps programs from the hypervisor's sockets.
 
     Docker's does since 23.0 (moby pull request 44562); of others that is not known.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import platform
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..types import Json
@@ -74,6 +74,10 @@ _TABLES = {
 }
 
 
+Argument = dict[str, int | str]
+"""What an argument of a system call must be for a rule to apply."""
+
+
 def build(*, memory_counted: bool, machine: str | None = None) -> bytes | None:
     """The filter for this machine, as an array of struct sock_filter; None if there is none.
 
@@ -112,9 +116,7 @@ def profile() -> dict[str, Json]:
     It is for every architecture; runc skips the names that a kernel does not know.
     """
 
-    def refuse(
-        names: list[str], *args: Mapping[str, int | str], errno_ret: int = errno.EPERM
-    ) -> Json:
+    def refuse(names: list[str], *args: Argument, errno_ret: int = errno.EPERM) -> Json:
         return {
             "names": names,
             "action": "SCMP_ACT_ERRNO",
@@ -123,14 +125,14 @@ def profile() -> dict[str, Json]:
         }
 
     bits = [1 << n for n in range(32) if _NEW_NAMESPACES >> n & 1]
-    masked: list[dict[str, int | str]] = [
+    masked: list[Argument] = [
         {"index": 0, "value": b, "valueTwo": b, "op": "SCMP_CMP_MASKED_EQ"} for b in bits
     ]
-    equal: list[dict[str, int | str]] = [
+    equal: list[Argument] = [
         {"index": 0, "value": n, "op": "SCMP_CMP_EQ"} for n in range(46) if n not in _FAMILIES
     ]
-    beyond: dict[str, int | str] = {"index": 0, "value": 46, "op": "SCMP_CMP_GE"}
-    typed: list[dict[str, int | str]] = [
+    beyond: Argument = {"index": 0, "value": 46, "op": "SCMP_CMP_GE"}
+    typed: list[Argument] = [
         {"index": 1, "value": n, "op": "SCMP_CMP_EQ"} for n in (_TIOCSTI, _TIOCLINUX)
     ]
     return {
