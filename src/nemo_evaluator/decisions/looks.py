@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +108,7 @@ def _only(source: Source, problems: Iterable[int], watched: Watched | None = Non
 
 
 def _rows(rollouts: Rollouts, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Rollouts:
-    changes = {}
+    changes: dict[str, Any] = {}
     for name in (field.name for field in fields(rollouts)):
         column = getattr(rollouts, name)
         if isinstance(column, np.ndarray):

@@ -98,7 +98,7 @@ def digest(value: Json) -> str:
 
 def problem_digest(problem: Problem) -> str:
     """Short digest of what a problem asks and expects; journaled to notice a changed dataset."""
-    parts: tuple[Json, ...]
+    parts: tuple[object, ...]
     parts = (problem.prompt, problem.messages, problem.system, problem.target, problem.images)
     if problem.requests:
         parts = (*parts, problem.requests)

@@ -188,8 +188,9 @@ class ModelClient:
         seed for all would make them one sample.
         """
         merged = {**self._params, **params} if params else self._params
-        if context.repeat and isinstance(merged.get("seed"), int):
-            merged = {**merged, "seed": merged["seed"] + context.repeat}
+        seed = merged.get("seed")
+        if context.repeat and isinstance(seed, int):
+            merged = {**merged, "seed": seed + context.repeat}
         question = Question(self.name, prompt, messages, system, images, image_detail, merged)
         if images:  # may read files and encodes megabytes
             body = await asyncio.to_thread(self._dialect.build, question)
