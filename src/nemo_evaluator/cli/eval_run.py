@@ -31,6 +31,9 @@ SETTINGS = (
     "budget_usd",
     "budget_tokens",
     "budget_hours",
+    "gate",
+    "baseline",
+    "stop_when",
     *TABLE_SETTINGS,
     *ENDPOINT_SETTINGS,
 )
@@ -75,6 +78,13 @@ SETTINGS = (
     "--budget-hours",
     type=click.FloatRange(0, min_open=True),
     help="Stop after this number of hours.",
+)
+@click.option("--gate", metavar="POLICY", help="Tell what this policy says of the results.")
+@click.option("--baseline", metavar="RUN", help="The run that --gate compares the results with.")
+@click.option(
+    "--stop-when",
+    type=click.Choice(["decided"]),
+    help="decided: end as soon as the answer of --gate is certain.",
 )
 @click.option("-o", "--output-dir", help=f"Run directory.  [{DEFAULT_DIR}]")
 @click.option(

@@ -28,6 +28,8 @@ KEY_VARIABLES = ("NEMO_API_KEY", "NVIDIA_API_KEY")
 SIMULATED = ("simulated", "simulated:")
 BENCHMARK_FLAGS = ("repeats", "max_problems", "max_concurrent", "timeout")
 BUDGET_FLAGS = ("budget_usd", "budget_tokens", "budget_hours")
+GATE_FLAGS = {"gate": "policy", "baseline": "baseline", "stop_when": "stop_when"}
+"""Flag → its field of the `gate` section."""
 TABLE_FLAGS = (
     "question_field",
     "target_field",
@@ -66,13 +68,14 @@ def quick_config(
     or NVIDIA_API_KEY where one of them is set; ``headers``, ``ca_file``, ``client_cert``,
     ``client_key`` and ``http_proxy`` say how else the endpoint is reached. Nothing about
     sampling is sent unless given. ``settings`` are repeats, max_problems, max_concurrent,
-    timeout, temperature, top_p, max_tokens, seed, budget_usd, budget_tokens and budget_hours, and
-    for data files question_field, target_field, options_field, category_field, prompt and scorer;
-    one that is None counts as not given. ``judge_url`` and ``judge_id`` name the model that grades,
+    timeout, temperature, top_p, max_tokens, seed, budget_usd, budget_tokens, budget_hours, gate
+    (the file of a policy), baseline (a run) and stop_when ("decided"), and for data files
+    question_field, target_field, options_field, category_field, prompt and scorer; one that is
+    None counts as not given. ``judge_url`` and ``judge_id`` name the model that grades,
     of the benchmarks that need one and beside the others; its key is only what the variable
     ``judge_key_env`` names.
     """
-    accepted = (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS, *TABLE_FLAGS)
+    accepted = (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS, *GATE_FLAGS, *TABLE_FLAGS)
     settings = _given(settings, (*accepted, *ENDPOINT_FLAGS))
     if env is None:
         env = environment([Path.cwd()])
@@ -103,7 +106,7 @@ def quick_config(
         for name in _in(settings, TABLE_FLAGS):
             tree = _set(tree, (*path, "params", name), settings[name], name)
     tree = _with_judge(tree, len(benches), judge_url, judge_id, judge_key_env)
-    tree = _with_budget(tree, settings)
+    tree = _with_gate(_with_budget(tree, settings), settings)
     if output_dir is not None:
         tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
     tree = resolve_references(apply_overrides(tree, overrides))
@@ -124,7 +127,13 @@ def apply_flags(
     ``model_url``, ``model_id``, the key and what else says how an endpoint is reached change the
     api service, if there is exactly one.
     """
-    accepted = (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS, *ENDPOINT_FLAGS)
+    accepted = (
+        *BENCHMARK_FLAGS,
+        *GENERATION_FLAGS,
+        *BUDGET_FLAGS,
+        *GATE_FLAGS,
+        *ENDPOINT_FLAGS,
+    )
     settings = _given(settings, accepted)
     tree = loaded.tree
     if output_dir is not None:
@@ -141,7 +150,7 @@ def apply_flags(
             tree = _with_solver(tree, loaded, index, next(iter(solver))[-1])
         for key, value in solver.items():
             tree = _set(tree, ("benchmarks", index, "solver", *key), value, key[-1])
-    tree = _with_budget(tree, settings)
+    tree = _with_gate(_with_budget(tree, settings), settings)
     tree = _with_model(tree, loaded, model_url, model_id, given_flags(settings))
     if tree is loaded.tree:
         return loaded
@@ -172,6 +181,19 @@ def _with_judge(
 def _with_budget(tree: Node, settings: Mapping[str, Any]) -> Node:
     for flag in _in(settings, BUDGET_FLAGS):
         tree = _set(tree, ("budget", flag.removeprefix("budget_")), settings[flag], flag)
+    return tree
+
+
+def _with_gate(tree: Node, settings: Mapping[str, Any]) -> Node:
+    """With the `gate` section. Raises ConfigError for a part of it without the rest."""
+    given = _in(settings, tuple(GATE_FLAGS))
+    for flag in given:
+        tree = _set(tree, ("gate", GATE_FLAGS[flag]), str(settings[flag]), flag)
+    section = step(tree, "gate")
+    for flag in ("gate", "baseline"):
+        if given and (section is None or step(section, GATE_FLAGS[flag]) is None):
+            where = ", ".join(map(_name, given))
+            raise ConfigError(f"needs {_name(flag)} too", where=where)
     return tree
 
 

@@ -14,6 +14,7 @@ from .benchmark import BenchmarkConfig
 from .budget import BudgetConfig
 from .checks import cross_checks
 from .cluster import Cluster, LocalCluster
+from .gate import GateConfig
 from .output import OutputConfig
 from .problems import Problem, format_path
 from .sandboxes import AnySandbox, NoSandbox, Sandbox
@@ -38,6 +39,8 @@ class EvalConfig(ConfigRecord):
     """Benchmarks to run, in order."""
     budget: BudgetConfig = Field(default_factory=BudgetConfig)
     """Limits on the cost, tokens and time of the run."""
+    gate: GateConfig | None = None
+    """The gate that the results are judged by, and whether the run ends when it is decided."""
     cluster: Cluster = Field(default_factory=LocalCluster)
     """Where the run is executed."""
     output: OutputConfig = Field(default_factory=OutputConfig)

@@ -23,6 +23,7 @@ from . import (
     budget,
     cluster,
     endpoints,
+    gate,
     generation,
     output,
     proxy,
@@ -51,6 +52,7 @@ MODULES: tuple[ModuleType, ...] = (
     scoring,
     sandboxes,
     budget,
+    gate,
     cluster,
     output,
 )

@@ -24,7 +24,7 @@ from .damage import Bounds, Damage
 from .deltas import runtime_deltas, score_deltas
 from .doubts import Doubt, doubts_about
 from .flips import FlipReport, flip_report, right_sides
-from .looks import METHOD, as_decided
+from .looks import METHOD, as_decided, note_on
 from .metrics import Metric, metric_named
 from .missing import damage_of, watched_of
 from .options import CompareOptions
@@ -37,7 +37,6 @@ from .sentences import Scale, scale_of, told
 from .sources import Source
 from .verdicts import MIN_COVERAGE, Evidence, Shown, Verdict, judge, p_text, worst
 
-AT_ANY_END = "; the intervals hold at an end that the answers have chosen"
 NOT_PUBLISHED = (
     "the candidate stopped early when a gate was decided, and the published rules do not hold at "
     "an end that the answers have chosen; leave out rules: published"
@@ -316,8 +315,8 @@ def _warnings(baseline: Source, candidate: Source, differs: list[Difference]) ->
     found += [f"the models were served differently: {item}" for item in doubts(baseline, candidate)]
     for side, source in (("baseline", baseline), ("candidate", candidate)):
         rollouts = source.rollouts
-        if (text := source.stopping.text if source.stopping is not None else None) is not None:
-            found.append(f"{side}: {text}" + AT_ANY_END * (source.watched is not None))
+        if (note := note_on(source)) is not None:
+            found.append(f"{side}: {note}")
         if rollouts is None:
             found.append(f"{side}: no results.jsonl with rollouts in {source.folder}")
             continue

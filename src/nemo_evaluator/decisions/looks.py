@@ -18,12 +18,13 @@ import numpy as np
 
 from ..stats.sequential import Looks, log_evidence, lower_limit
 from ..stats.units import cluster_sizes, cluster_sums
-from .rollouts import Floats, Rollouts
+from .rollouts import Bools, Floats, Rollouts
 from .sources import Source
 
 AT_LOOKS = 0.5
 """Share of the level of ruling a drop out that is spent before the last problem."""
 METHOD = "always valid (betting)"
+AT_ANY_END = "; the intervals hold at an end that the answers have chosen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,31 @@ def as_decided(baseline: Source, candidate: Source) -> tuple[Source, Source]:
     if found is None or rollouts is None or candidate.watched is not None:
         return baseline, candidate
     looks = Looks(found.rule.horizon, found.rule.largest)
-    whole = len(rollouts) >= found.rule.problems * candidate.repeats()
+    whole = len(rollouts) >= _planned(candidate)
     if found.decision is None or whole:
         return baseline, replace(candidate, watched=Watched(looks, stopped=False))
     over = found.decision.problems
     return _only(baseline, over), _only(candidate, over, Watched(looks, stopped=True))
+
+
+def note_on(source: Source) -> str | None:
+    """What a reader must know of a side that was looked at while it ran."""
+    found, watched = source.stopping, source.watched
+    if found is None:
+        return None
+    if watched is not None and not watched.stopped:
+        return (
+            "was looked at while it ran: a drop is shown by limits that hold at every look, and "
+            "ruled out at half of the level"
+        )
+    if watched is None and source.rollouts is not None and len(source.rollouts) >= _planned(source):
+        return None
+    return None if found.text is None else found.text + AT_ANY_END * (watched is not None)
+
+
+def _planned(source: Source) -> int:
+    """Rollouts that its looks were planned for."""
+    return source.stopping.rule.problems * source.repeats() if source.stopping is not None else 0
 
 
 def unneeded(candidates: Iterable[Source]) -> frozenset[str]:
@@ -107,7 +128,7 @@ def _only(source: Source, problems: Iterable[int], watched: Watched | None = Non
     return replace(source, given=kept, counted=len(wanted), watched=watched)
 
 
-def _rows(rollouts: Rollouts, kept: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Rollouts:
+def _rows(rollouts: Rollouts, kept: Bools) -> Rollouts:
     changes: dict[str, Any] = {}
     for name in (field.name for field in fields(rollouts)):
         column = getattr(rollouts, name)

@@ -33,7 +33,7 @@ def damage_of(
     seen = Sides(weighted.baseline, weighted.candidate, pairs.clusters)
     assert baseline.rollouts is not None and candidate.rollouts is not None
     sides = [_Counts.of(source, metric, correct_above) for source in (baseline, candidate)]
-    limits = _range(metric, baseline, candidate)
+    limits = value_range(metric, baseline, candidate)
     watched = watched_of(baseline, candidate, metric)
     head = Damage(seen, metric.higher_is_better, watched=watched)
     planned = [source.planned() or 0 for source in (baseline, candidate)]
@@ -63,7 +63,7 @@ def watched_of(baseline: Source, candidate: Source, metric: Metric) -> Watched |
     metric, which a weighted one has not."""
     if candidate.watched is None or baseline.rollouts is None or candidate.rollouts is None:
         return candidate.watched
-    within = None if metric.macro else _range(metric, baseline, candidate)
+    within = None if metric.macro else value_range(metric, baseline, candidate)
     return replace(candidate.watched, within=within)
 
 
@@ -123,7 +123,19 @@ class _Counts:
         return of_problems(metric, sums + (planned - scored) * value, planned)
 
 
-def _range(metric: Metric, baseline: Source, candidate: Source) -> tuple[float, float] | None:
+def ends_by_problem(
+    source: Source, metric: Metric, problems: Ints, limits: tuple[float, float]
+) -> tuple[Floats, Floats]:
+    """The metric of each of these problems, which are sorted, with everything that is missing
+    counted as the least a value can be, and as the most."""
+    counts = _Counts.of(source, metric, 0.0)
+    every = np.union1d(problems, counts.problems)
+    at = np.searchsorted(every, problems)
+    low, high = (counts.filled(every, 0, end, metric)[at] for end in limits)
+    return low, high
+
+
+def value_range(metric: Metric, baseline: Source, candidate: Source) -> tuple[float, float] | None:
     """The least and the most a value can be; None where that is not known."""
     if metric.verdicts or metric.name.endswith("_rate") or metric.name == "strict":
         return 0.0, 1.0

@@ -21,6 +21,8 @@ class Control:
         """Set where a signal asked the run to stop: the code it ends with."""
         self.stopped: str | None = None
         """Why the run ends early without an error (its budget is used up)."""
+        self.decided: str | None = None
+        """Why the run ends early: what was asked of it is certain."""
         self.fatal: ConfigError | None = None
         """The whole run cannot go on (the disk is full, say)."""
         self._stop = asyncio.Event()
@@ -38,6 +40,11 @@ class Control:
     def stop(self, reason: str) -> None:
         """End gracefully: finish what is in flight, start nothing."""
         self.stopped = self.stopped or reason
+        self._stop.set()
+
+    def decide(self, what: str) -> None:
+        """End gracefully, because nothing that is still to come could change the answer."""
+        self.decided = what
         self._stop.set()
 
     def fail(self, error: ConfigError) -> None:

@@ -11,6 +11,7 @@ from ..judging.sitting import Court
 from ..solvers.contract import Solver
 from ..traffic.client import ModelClient
 from ..types import BenchmarkPlan
+from .watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Job:
     """Where judges are asked, if the benchmark has any."""
     judges: Sequence[ModelClient] = ()
     """What verification asks."""
+    watch: Watch | None = None
+    """What may end the benchmark before its last problem."""
 
     @property
     def window(self) -> int:

@@ -17,6 +17,7 @@ from .accounts import NOTHING, Spent
 from .backlog import Work
 from .budget import RunBudget
 from .progress import Tally
+from .watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +36,18 @@ class RolloutRecorder:
         journal: JournalWriter,
         budget: RunBudget,
         tally: Tally,
+        watch: Watch | None = None,
     ) -> None:
         self._journal, self._budget, self._tally = journal, budget, tally
+        self._watch = watch
         self._name = plan.slug
         self._pilot = budget.pilot(plan.name, open_rollouts)
 
     def began(self) -> None:
         """This invocation starts."""
         self._journal.append(Began(at=time.time()))
+        if self._watch is not None:
+            self._watch.begin(self._journal.append)
 
     def seeded(self, event: ProblemSeeded) -> None:
         """A problem's texts, once."""
@@ -91,6 +96,8 @@ class RolloutRecorder:
                 self._tally.scored, score, solution, work.key.problem_idx, work.problem.cluster
             ),
         )
+        if self._watch is not None:
+            self._watch.scored(work.key, score, solution)
 
     def errored(self, work: Work, error: ErrorInfo, *, final: bool) -> None:
         """An attempt without a verdict; ``final``: the rollout stays open for a later run."""
@@ -121,6 +128,8 @@ class RolloutRecorder:
             ),
             then=partial(self._tally.errored, error.kind) if final else None,
         )
+        if final and self._watch is not None:
+            self._watch.failed(work.key)
 
     def _end(self, work: Work) -> None:
         if self._pilot is not None:

@@ -77,7 +77,12 @@ class Rollouts:
         self._places, self._rank = places, rank
         open_rollouts = job.plan.n_rollouts - sum(s.scored for s in index.rollouts.values())
         self._recorder = RolloutRecorder(
-            job.plan, open_rollouts, journal=journal, budget=budget, tally=tally
+            job.plan,
+            open_rollouts,
+            journal=journal,
+            budget=budget,
+            tally=tally,
+            watch=job.watch,
         )
         self._control, self._health, self._tally = control, health, tally
         self._index = index
@@ -124,7 +129,12 @@ class Rollouts:
 
     @property
     def _over(self) -> bool:
-        return self._control.stopping or self.failure is not None or self._health.down is not None
+        return (
+            self._control.stopping
+            or self.failure is not None
+            or self._health.down is not None
+            or (self._job.watch is not None and self._job.watch.done)
+        )
 
     async def _worker(self) -> None:
         seat = Seat(self._places, self._rank)

@@ -7,7 +7,7 @@ a coverage below what was asked for (1). The status in ``run.json`` follows from
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..engine.control import Control
@@ -34,6 +34,8 @@ class Terms:
 
     skip_failed: Mapping[str, bool] = field(default_factory=dict)
     min_coverage: Mapping[str, float | None] = field(default_factory=dict)
+    early: Collection[str] = frozenset()
+    """Those that ended before their last problem, because a gate was decided."""
     again: str = "the same command with --resume tries them again"
 
 
@@ -43,10 +45,14 @@ class Ending:
 
     code: ExitCode
     messages: tuple[str, ...] = ()
+    decided: bool = False
+    """It ended early, because what was asked of it was certain."""
 
     @property
     def status(self) -> RunStatus:
         """What ``run.json`` says."""
+        if self.decided and self.code is ExitCode.DONE:
+            return RunStatus.DECIDED
         return STATUS.get(self.code, RunStatus.INCOMPLETE)
 
 
@@ -69,19 +75,26 @@ def ending_of(
     if control.interrupted is not None:
         told = "interrupted: the same command with --resume continues the run"
         return Ending(control.interrupted, (*down, told))
+    early = terms.early if control.decided is None else {s.slug for s in summaries}
     missing = [
         _missing(summary, terms.again)
         for summary in summaries
-        if summary.n_scored < summary.n_rollouts and not terms.skip_failed.get(summary.slug)
+        if summary.n_scored < summary.n_rollouts
+        and not terms.skip_failed.get(summary.slug)
+        and summary.slug not in early
     ]
     if down or missing:
         return Ending(ExitCode.INCOMPLETE, (*down, *missing))
     thin = tuple(
         f"failed: {s.slug}: coverage {s.coverage:.1%} is below min_coverage {floor:.1%}"
         for s in summaries
-        if (floor := terms.min_coverage.get(s.slug)) is not None and s.coverage < floor
+        if (floor := terms.min_coverage.get(s.slug)) is not None
+        and s.coverage < floor
+        and s.slug not in early
     )
-    return Ending(ExitCode.FAILED_CHECK if thin else ExitCode.DONE, thin)
+    code = ExitCode.FAILED_CHECK if thin else ExitCode.DONE
+    cut = any(s.slug in early and s.n_scored < s.n_rollouts for s in summaries)
+    return Ending(code, thin, decided=cut or control.decided is not None)
 
 
 def ending_of_error(error: BaseException) -> Ending:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +40,7 @@ from ..results.run_info import (
 from ..results.sampling import doubtful_repeats
 from ..results.summary import BenchmarkSummary, RunSummary
 from ..runtime import need_descriptors
+from .deciding import Gate, RunWatch, open_watch
 from .ending import Ending, Terms, ending_of, ending_of_error
 from .interrupts import Interrupts
 from .observers import Observers
@@ -101,6 +102,9 @@ async def _locked(
         prepared = await prepare(
             loaded, directory, stack, options.shard, options.given, spend=budget.spend
         )
+        gate, watch = _gate(loaded.config, control, options, observers)
+        if watch is not None:
+            prepared = replace(prepared, jobs=watch.join(prepared.jobs))
         tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
         with _writing(directory, "no request was sent; free disk space and repeat the command"):
             opened = open_run(
@@ -110,7 +114,7 @@ async def _locked(
                 resume=options.resume,
                 command=options.command,
                 say=observers.said,
-                visit=_visitor(prepared, tallies, budget),
+                visit=_visitor(prepared, tallies, budget, watch),
             )
         for index in opened.journals.values():
             stack.callback(index.close)
@@ -119,6 +123,8 @@ async def _locked(
             for plan in prepared.plans:
                 if (doubt := doubtful_repeats(plan)) is not None:
                     observers.said(f"warning: {doubt}")
+            if watch is not None:
+                watch.start()
             signals = interrupts.handled() if options.handle_signals else contextlib.nullcontext()
             with signals:
                 async with observers.watching(tallies):
@@ -134,7 +140,7 @@ async def _locked(
                     )
                     await _engine(suite, budget, interrupts)
             await stack.aclose()
-            result = _result(publisher, prepared, control, suite.ends, observers)
+            result = _result(publisher, prepared, control, suite.ends, observers, gate)
     observers.ended(result.ending)
     return result
 
@@ -158,11 +164,12 @@ def _result(
     control: Control,
     ends: Sequence[BenchmarkEnd],
     observers: Observers,
+    gate: Gate | None,
 ) -> RunResult:
     hint = "free disk space and repeat the command with --resume; the journal is intact"
     try:
         with _writing(publisher.directory, hint):
-            return _finish(publisher, prepared, control, ends)
+            return _finish(publisher, prepared, control, ends, gate)
     except KeyboardInterrupt:
         observers.said(UNWRITTEN)
         raise
@@ -170,6 +177,22 @@ def _result(
         if control.fatal is not None:  # says more: what became of the answers
             raise control.fatal from None
         raise
+
+
+def _gate(
+    config: EvalConfig, control: Control, options: Options, observers: Observers
+) -> tuple[Gate | None, RunWatch | None]:
+    """The gate of a run, and what ends the run when it is decided. Raises ConfigError."""
+    if config.gate is None:
+        return None, None
+    if options.shard is not None:
+        raise ConfigError(
+            "a shard has a part of the answers only: no gate can be decided on it",
+            where="gate",
+            hint="leave out --gate here, and use nel gate on the merged run",
+        )
+    gate = Gate.of(config.gate)
+    return gate, open_watch(config.gate, gate, control, observers.said)
 
 
 def descriptors(config: EvalConfig) -> int:
@@ -224,12 +247,17 @@ async def _engine(suite: Suite, budget: RunBudget, interrupts: Interrupts) -> No
 
 
 def _visitor(
-    prepared: Prepared, tallies: Mapping[str, Tally], budget: RunBudget
+    prepared: Prepared,
+    tallies: Mapping[str, Tally],
+    budget: RunBudget,
+    watch: RunWatch | None,
 ) -> Callable[[str, Event], None]:
     """Counts what earlier invocations of the run used and found."""
     clusters: dict[tuple[str, int], str] = {}
 
     def visit(slug: str, event: Event) -> None:
+        if watch is not None:
+            watch.restore(slug, event)
         if isinstance(event, Solved):
             budget.attempted(of_solution(event.solution))
         elif isinstance(event, Errored):
@@ -248,15 +276,34 @@ def _visitor(
 
 
 def _finish(
-    publisher: Publisher, prepared: Prepared, control: Control, ends: Sequence[BenchmarkEnd]
+    publisher: Publisher,
+    prepared: Prepared,
+    control: Control,
+    ends: Sequence[BenchmarkEnd],
+    gate: Gate | None,
 ) -> RunResult:
     """Derive everything from the journals, decide the exit code, write the reports."""
     summaries = publisher.finish(prepared.jobs)
-    terms = Terms(prepared.skip_failed, prepared.min_coverage)
+    early = frozenset(
+        job.plan.slug for job in prepared.jobs if job.watch is not None and job.watch.done
+    )
+    terms = Terms(prepared.skip_failed, prepared.min_coverage, early=early)
     ending = ending_of(summaries, terms, ends=ends, control=control)
-    summary, reports = publisher.conclude(ending.status)
-    messages = (*ending.messages, *_flags(summaries, publisher.directory))
+    summary, reports = publisher.conclude(ending.status, decided=control.decided)
+    directory = publisher.directory
+    messages = (*ending.messages, *_flags(summaries, directory), *_gated(gate, directory))
     return RunResult(summary, ending.code, messages, tuple(reports))
+
+
+def _gated(gate: Gate | None, directory: Path) -> list[str]:
+    """What the gate of the run says of its results."""
+    if gate is None:
+        return []
+    try:
+        report = gate.verdict(directory)
+    except ConfigError as error:
+        return [f"gate: no verdict: {error}"]
+    return [f"gate: {report.verdict} by {gate.name}: {'; '.join(report.reasons)}"]
 
 
 def _flags(summaries: Sequence[BenchmarkSummary], directory: Path) -> list[str]:

@@ -65,11 +65,13 @@ class Publisher:
         self._done = {slug: self._done[slug] for slug in slugs if slug in self._done}
         return [*self._done.values()]
 
-    def conclude(self, status: RunStatus) -> tuple[RunSummary, list[Path]]:
-        """Write ``run.json`` and the reports."""
+    def conclude(
+        self, status: RunStatus, *, decided: str | None = None
+    ) -> tuple[RunSummary, list[Path]]:
+        """Write ``run.json`` and the reports; ``decided``: what was certain when it ended early."""
         summaries = tuple(self._done.values())
         used = msgspec.to_builtins(accounts(summaries))
-        info = msgspec.structs.replace(self._info, status=status, accounts=used)
+        info = msgspec.structs.replace(self._info, status=status, accounts=used, decided=decided)
         write_run_info(self.directory, info)
         summary = RunSummary(run=info, benchmarks=summaries, directory=str(self.directory))
         return summary, write_reports(summary, self.directory, self._formats)

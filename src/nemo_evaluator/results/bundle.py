@@ -42,7 +42,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
         "config_hash": plan.digest,
         "sdk_version": run.version,
         "timestamp": run.created,
-        "config": _config(plan),
+        "config": config_of(plan),
         "benchmark": {
             "name": summary.name,
             "slug": summary.slug,
@@ -86,7 +86,8 @@ def _stopping(summary: BenchmarkSummary) -> dict[str, Any]:
     return {} if found is None else {"stopping": msgspec.to_builtins(found)}
 
 
-def _config(plan: BenchmarkPlan) -> dict[str, Any]:
+def config_of(plan: BenchmarkPlan) -> dict[str, Any]:
+    """How the run was made, with the identity that comparisons go by."""
     facts, whole, seed = plan_facts(plan), whole_size(plan), plan.settings.shuffle_seed
     return {
         "benchmark": plan.name,

@@ -5,16 +5,7 @@ ordinary interval does not hold at an end that the answers have chosen.
 
 from __future__ import annotations
 
-import enum
-
 from ..types import Record
-
-
-class StopWhen(enum.StrEnum):
-    """When a run may end before its last problem."""
-
-    DECIDED = "decided"
-    """As soon as the policy's answer is certain."""
 
 
 class StoppingRule(Record, frozen=True, kw_only=True):
@@ -44,7 +35,7 @@ class Decision(Record, frozen=True, kw_only=True):
     verdict: str | None = None
     """The policy's answer, where this benchmark made it certain: ``GO`` or ``NO-GO``."""
     pending: tuple[str, ...] = ()
-    """Benchmarks of the run that this made unnecessary."""
+    """Benchmarks of the run that had not begun, or that decide nothing: they may be missing."""
 
 
 class Stopping(Record, frozen=True, kw_only=True):
