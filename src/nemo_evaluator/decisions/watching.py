@@ -18,6 +18,7 @@ import numpy as np
 
 from ..config.gate_policy import GateRules
 from ..results.bundle import config_of
+from ..results.read_bundle import published
 from ..results.stopping import Decision, Stopping, StoppingRule
 from ..stats.sequential import Looks, Wealth
 from ..types import BenchmarkPlan, RolloutKey
@@ -165,20 +166,7 @@ class WatchedBenchmark:
     def candidate(self, decision: Decision | None = None) -> Source:
         """The answers so far as a run that has stopped here."""
         stopping = Stopping(rule=self.rule, decision=decision)
-        bundle: dict[str, Any] = {
-            "config": config_of(self.plan),
-            "benchmark": {
-                "name": self.plan.name,
-                "slug": self.plan.slug,
-                "repeats": self.plan.repeats,
-                "coverage": {
-                    "planned": self.plan.n_rollouts,
-                    "floor": self.plan.settings.min_coverage,
-                },
-                "stopping": msgspec.to_builtins(stopping),
-            },
-        }
-        return Source(self.name, Path(self.plan.slug), bundle, given=self._rollouts())
+        return planned_source(self.name, self.plan, self._rollouts(), stopping)
 
     def _rollouts(self) -> Rollouts:
         problems = sorted(self.prefix.problems)
@@ -199,6 +187,22 @@ class WatchedBenchmark:
             positions=np.arange(total, dtype=np.int64),
             ignored={},
         )
+
+
+def planned_source(
+    name: str, plan: BenchmarkPlan, rollouts: Rollouts, stopping: Stopping | None = None
+) -> Source:
+    """A benchmark that is planned, with the rollouts there are, as its bundle will tell it."""
+    benchmark: dict[str, Any] = {
+        "name": plan.name,
+        "slug": plan.slug,
+        "repeats": plan.repeats,
+        "coverage": {"planned": plan.n_rollouts, "floor": plan.settings.min_coverage},
+        "stopping": None if stopping is None else msgspec.to_builtins(stopping),
+    }
+    document = {"config": config_of(plan), "benchmark": benchmark}
+    told = published(document, where=plan.slug)
+    return Source(name, Path(plan.slug), told, given=rollouts)
 
 
 class Bets:

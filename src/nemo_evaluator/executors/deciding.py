@@ -23,7 +23,13 @@ from ..decisions.gate import BenchmarkGate, GateReport, gate
 from ..decisions.gate_rules import TRUNCATION, Status, not_needed
 from ..decisions.policy import load_policy
 from ..decisions.sources import Source, find
-from ..decisions.watching import Answer, WatchedBenchmark, clusters_by_problem, units_of
+from ..decisions.watching import (
+    Answer,
+    WatchedBenchmark,
+    clusters_by_problem,
+    planned_source,
+    units_of,
+)
 from ..engine.control import Control
 from ..engine.job import Job
 from ..engine.plan import digest
@@ -218,7 +224,7 @@ class RunWatch:
     def _watched(self, name: str, job: Job) -> Job:
         source, plan = self._gate.baseline[name], job.plan
         clusters = clusters_by_problem(source)
-        seed = plan.settings.shuffle_seed
+        seed: int | str | None = plan.settings.shuffle_seed
         if seed is None:
             seed = f"{plan.digest} {source.run_id}"
         elif not clusters:
@@ -308,9 +314,7 @@ def _check_comparable(gate: Gate, name: str, job: Job) -> None:
     source = gate.baseline[name]
     if source.rollouts is None:
         raise ConfigError("has no results.jsonl with rollouts", where=str(source.folder))
-    identity = {"config": {"identity": job.plan.identity}}
-    planned = Source(name, job.folder, identity, given=source.rollouts)
-    differs = differences(source, planned, None)
+    differs = differences(source, planned_source(name, job.plan, source.rollouts), None)
     if differs:
         lines = "".join(f"\n  {item}" for item in differs)
         raise ConfigError(
