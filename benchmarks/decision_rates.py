@@ -1,11 +1,12 @@
 """How often `nel compare` and `nel gate` decide wrongly, and how often they see what is there.
 
-    python benchmarks/decision_rates.py [--folds 10000]
+    python benchmarks/decision_rates.py [--folds 10000] [--looks]
 
 For single verdicts of independent problems the rates are summed exactly over all numbers of flips.
 Else pairs of runs are drawn (problems of varying difficulty, repeats by chance, clusters that suit
 one side or the other), their damage is taken by the code of the commands, and what it shows is
-counted: a drop beyond the limit is a BLOCK and a NO-GO, one within it a PASS and a GO.
+counted: a drop beyond the limit is a BLOCK and a NO-GO, one within it a PASS and a GO. Runs that
+may stop when their gate is decided are looked at after every problem.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,14 +22,16 @@ import numpy as np
 import numpy.typing as npt
 
 from nemo_evaluator.config.gate_policy import GatePolicy
-from nemo_evaluator.decisions.damage import Damage, Sides
+from nemo_evaluator.decisions.damage import LEVEL, Damage, Sides
 from nemo_evaluator.decisions.gate import GateVerdict, gate
+from nemo_evaluator.decisions.looks import AT_LOOKS
 from nemo_evaluator.decisions.metrics import MEAN_REWARD
 from nemo_evaluator.decisions.missing import damage_of
 from nemo_evaluator.decisions.pairing import pair
 from nemo_evaluator.decisions.planning import plan_power, spread_assumed, spread_of_pair
 from nemo_evaluator.decisions.rollouts import Rollouts
 from nemo_evaluator.decisions.sources import Source
+from nemo_evaluator.stats.sequential import Looks, first_shown
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator], tuple[Source, Source]]
@@ -256,11 +260,144 @@ def plans(folds: int) -> None:
         )
 
 
+# Looked at while they run.
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What becomes of many runs that may stop at every problem."""
+
+    no_go: float
+    """Share of the runs that are a NO-GO at some look."""
+    go: float
+    """Share of those that are a GO at some look, or at the end by the ordinary limit."""
+    no_go_by: str
+    """Units by which half of the runs are a NO-GO; a dash where they never are."""
+    go_by: str
+    """Units by which half of the runs are a GO."""
+
+
+Damages = Callable[[np.random.Generator, int], tuple[Floats, Floats, Floats]]
+"""Runs → the damage of every unit at its least, at its most, and the sizes of units."""
+
+
+def flips(lost: float, won: float, n: int = 1000, unseen: float = 0.0) -> Damages:
+    """Single verdicts, lost and won with these chances; ``unseen``: the share of the lost ones that
+    have no verdict."""
+
+    def draw(generator: np.random.Generator, runs: int) -> tuple[Floats, Floats, Floats]:
+        u = generator.uniform(size=(runs, n))
+        x = np.where(u < lost, 1.0, np.where(u < lost + won, -1.0, 0.0))
+        hidden = (x == 1.0) & (generator.uniform(size=x.shape) < unseen)
+        return np.where(hidden, 0.0, x), x, np.ones(n)
+
+    return draw
+
+
+def fixed_set(lost: float, won: float, n: int = 1000) -> Damages:
+    """The same problems in all runs, in random order: the damage is of this set."""
+
+    def draw(generator: np.random.Generator, runs: int) -> tuple[Floats, Floats, Floats]:
+        x = np.zeros(n)
+        x[: round(lost * n)], x[round(lost * n) : round((lost + won) * n)] = 1.0, -1.0
+        rows = generator.permuted(np.tile(x, (runs, 1)), axis=1)
+        return rows, rows, np.ones(n)
+
+    return draw
+
+
+def means(n: int, k: int, size: float) -> Damages:
+    """Means of k repeats; every right answer is lost with the same chance."""
+
+    def draw(generator: np.random.Generator, runs: int) -> tuple[Floats, Floats, Floats]:
+        p = generator.beta(0.7 * 0.3 / 0.7, 0.3 * 0.3 / 0.7, (runs, n))
+        one, other = generator.binomial(k, p) / k, generator.binomial(k, p * (1 - size / 0.7)) / k
+        return one - other, one - other, np.ones(n)
+
+    return draw
+
+
+def together(n: int, size: float) -> Damages:
+    """Clusters of one to ten problems that are lost or won together."""
+
+    def draw(generator: np.random.Generator, runs: int) -> tuple[Floats, Floats, Floats]:
+        sizes = np.arange(n) % 10 + 1.0
+        u = generator.uniform(size=(runs, n))
+        x = np.where(u < size + 0.03, 1.0, np.where(u < size + 0.06, -1.0, 0.0)) * sizes
+        return x, x, sizes
+
+    return draw
+
+
+def looked_at(draw: Damages, limit: float, folds: int, family: int = 1) -> Looked:
+    """Runs that are looked at after every unit, in hundreds."""
+    generator = np.random.default_rng(2026)
+    no_go, go, at_end = [], [], []
+    for _ in range(max(1, folds // 100)):
+        least, most, sizes = draw(generator, 100)
+        looks = Looks(len(sizes), int(sizes.max()))
+        no_go.append(first_shown(least, sizes, limit, looks, LEVEL / family))
+        go.append(first_shown(-most, sizes, -limit, looks, LEVEL * AT_LOOKS))
+        at_end.append([_holds(row, sizes, limit) for row in most])
+    last = len(sizes)
+    n, g = np.concatenate(no_go), np.concatenate(go)
+    held = (g <= last) | np.concatenate(at_end)
+    by = [f"{found:,.0f}" if found <= last else "—" for found in map(np.median, (n, g))]
+    return Looked(float((n <= last).mean()), float(held.mean()), *by)
+
+
+def _holds(damages: Floats, sizes: Floats, limit: float) -> bool:
+    """Whether the ordinary limit at the last problem rules a larger drop out."""
+    clusters = None
+    if sizes.max() > 1:
+        clusters = np.repeat(np.arange(len(sizes)), sizes.astype(int)).tolist()
+        damages = np.repeat(damages / sizes, sizes.astype(int))
+    one, other = np.maximum(damages, 0.0), np.maximum(-damages, 0.0)
+    bounds = Damage(Sides(one, other, clusters)).bounds(LEVEL * (1 - AT_LOOKS))
+    return bounds.upper <= limit
+
+
+def looks(folds: int) -> None:
+    """What `nel eval run --stop-when decided` decides, and how early."""
+    print("looked at after every problem, 1,000 planned, limit 0.05: half of the runs by")
+    print(f"{'':<48} {'NO-GO':>8} {'GO':>8} {'NO-GO by':>9} {'GO by':>8}")
+    at, ten = 0.05, 0.10
+    cases: list[tuple[str, Damages]] = [
+        ("drop = limit, nothing better", flips(at, 0.0)),
+        ("drop = limit, 2 % better", flips(at + 0.02, 0.02)),
+        ("drop = limit, 10 % better", flips(at + ten, ten)),
+        ("drop = limit, the same 1,000 in random order", fixed_set(at + 0.02, 0.02)),
+        ("drop = limit, 4 repeats", means(1000, 4, at)),
+        ("drop = limit, 100 clusters of 1 to 10", together(100, at)),
+        ("drop 0.10, half of the lost time out", flips(ten + 0.02, 0.02, unseen=0.5)),
+        ("no difference, 2 % lost and won", flips(0.02, 0.02)),
+        ("no difference, 5 % lost and won", flips(0.05, 0.05)),
+        ("no difference, 10 % lost and won", flips(ten, ten)),
+        ("drop 0.10, 5 % better", flips(0.15, 0.05)),
+        ("drop 0.15, nothing better", flips(0.15, 0.0)),
+        ("drop 0.15, 2 % better", flips(0.17, 0.02)),
+        ("drop 0.15, 5 % better", flips(0.20, 0.05)),
+        ("drop 0.15, 4 repeats", means(1000, 4, 0.15)),
+    ]
+    for label, draw in cases:
+        found = looked_at(draw, at, folds)
+        print(
+            f"{label:<48} {found.no_go:>8.2%} {found.go:>8.2%} {found.no_go_by:>9} "
+            f"{found.go_by:>8}",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Print a line per case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folds", type=int, default=10_000)
-    folds = parser.parse_args().folds
+    parser.add_argument("--looks", action="store_true", help="only runs that are looked at")
+    arguments = parser.parse_args()
+    folds = arguments.folds
+    looks(folds)
+    if arguments.looks:
+        return
     for label, promised, draw, found in cases():
         print(f"{label:<60} {promised:>8}  {rate(draw, folds, found) * 100:6.2f} %", flush=True)
     relative = {"max_drop": 1.0, "max_relative_drop": 0.05 / 0.7}

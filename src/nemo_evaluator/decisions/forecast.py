@@ -9,12 +9,11 @@ import numpy as np
 
 from ..config.gate_policy import GateRules
 from ..results.stopping import StoppingRule
-from ..stats.sequential import EDGE, Looks
+from ..stats.sequential import Looks, first_shown
 from .damage import LEVEL
 from .looks import AT_LOOKS
 from .pairing import per_problem
 from .planning import Spread, spread_of_run
-from .rollouts import Floats
 from .sources import Source
 
 RUNS, VALUES = 400, 2_000_000
@@ -30,11 +29,12 @@ def expected(name: str, baseline: Source, rules: GateRules, rule: StoppingRule, 
     assert baseline.rollouts is not None
     repeats = int(per_problem(baseline.rollouts).repeats.max())
     limit, drop = rules.max_drop, min(WORSE * rules.max_drop, spread.room)
-    good = _half(spread, 0.0, repeats, rule, -limit, math.log(1 / (LEVEL * AT_LOOKS)))
-    bad = _half(spread, drop, repeats, rule, limit, math.log(family / LEVEL))
+    good = _half(spread, 0.0, repeats, rule, -limit, LEVEL * AT_LOOKS)
+    bad = _half(spread, drop, repeats, rule, limit, LEVEL / family)
     return (
-        f"{name}: half of the candidates as good as the baseline are certain to pass "
-        f"{_by(good, rule)}, half of those worse by {drop:.3g} are a NO-GO {_by(bad, rule)}"
+        f"{name}: half of the runs of a model as good as the baseline pass for certain "
+        f"{_by(good, rule)}, half of those of one that is worse by {drop:.3g} are a NO-GO "
+        f"{_by(bad, rule)}"
     )
 
 
@@ -45,7 +45,7 @@ def _by(problems: int | None, rule: StoppingRule) -> str:
 
 
 def _half(
-    spread: Spread, drop: float, repeats: int, rule: StoppingRule, mean: float, needed: float
+    spread: Spread, drop: float, repeats: int, rule: StoppingRule, mean: float, level: float
 ) -> int | None:
     """The problems by which half of the runs are decided; None if not even at the last one. Units
     are drawn with changes of one size that have the mean and the variance of the difference."""
@@ -59,21 +59,9 @@ def _half(
     runs = max(20, min(RUNS, VALUES // max(1, rule.horizon)))
     u = np.random.default_rng(0).uniform(size=(runs, rule.horizon))
     values = sign * np.where(u < flips[0], 1.0, np.where(u < flips[0] + flips[1], -1.0, 0.0))
-    first = first_shown(values, mean, Looks(rule.horizon, rule.largest), needed)
+    looks = Looks(rule.horizon)
+    first = first_shown(values, np.ones(rule.horizon), mean, looks, level)
     middle = float(np.median(first))
     if middle > rule.horizon:
         return None
     return math.ceil(middle * rule.problems / rule.horizon)
-
-
-def first_shown(values: Floats, mean: float, looks: Looks, needed: float) -> Floats:
-    """For each row of values within ±1, the number of them at the first look at which the log
-    evidence of a mean larger than ``mean`` is as much as needed; one more than there are where it
-    never is."""
-    bets = np.minimum(looks.bets(2.0), EDGE / (mean + 1))
-    evidence = np.full(values.shape, -np.inf)
-    for bet in bets:
-        evidence = np.logaddexp(evidence, np.log1p(bet * (values - mean)).cumsum(axis=1))
-    shown = evidence - math.log(len(bets)) >= needed
-    found = np.where(shown.any(axis=1), shown.argmax(axis=1) + 1, values.shape[1] + 1)
-    return np.asarray(found, dtype=np.float64)

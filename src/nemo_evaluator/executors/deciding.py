@@ -332,9 +332,9 @@ def _names(jobs: Sequence[Job]) -> list[str]:
 
 
 def _told(item: BenchmarkGate) -> list[str]:
-    """What speaks against a pass, or by how much the limits are held."""
-    if item.status is not Status.PASS:
-        return item.reasons
+    """What is breached, or by how much the limits are held."""
+    if item.status is Status.BREACH:
+        return [rule.explanation for rule in item.applied if rule.status is Status.BREACH]
     held = [rule for rule in item.applied if rule.p_value is not None]
     return [rule.explanation for rule in held if rule.name != TRUNCATION]
 

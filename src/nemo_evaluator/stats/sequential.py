@@ -129,6 +129,20 @@ def lower_limit(
     return low
 
 
+def first_shown(values: Array, sizes: Array, mean: float, looks: Looks, level: float) -> Array:
+    """For each row of sums of units of these sizes, values within ±1: the number of units at the
+    first look that shows a mean over problems larger than ``mean``; one more than there are where
+    none does."""
+    bets = np.minimum(looks.bets(2.0), EDGE / (mean + 1))
+    gains = (values - mean * sizes) / looks.largest
+    evidence = np.full(values.shape, -np.inf)
+    for bet in bets:
+        evidence = np.logaddexp(evidence, np.log1p(bet * gains).cumsum(axis=1))
+    shown = evidence - math.log(len(bets)) >= math.log(1 / level)
+    found = np.where(shown.any(axis=1), shown.argmax(axis=1) + 1, values.shape[1] + 1)
+    return np.asarray(found, dtype=np.float64)
+
+
 def _once_each(sums: Array, sizes: Array | None) -> tuple[Array, Array, Array]:
     """Equal units once, with their number: single verdicts differ in three ways at most."""
     both = np.column_stack([sums, np.ones(len(sums)) if sizes is None else sizes])

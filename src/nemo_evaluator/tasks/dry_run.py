@@ -8,8 +8,10 @@ from pathlib import Path
 from ..config.load import Loaded
 from ..config.runnable import check_runnable
 from ..config.services import ApiService, SimulatedService
+from ..engine.control import Control
 from ..engine.job import Job
 from ..engine.prepare import Prepared, prepare
+from ..executors.deciding import Gate, open_watch
 from ..results.facts import plan_facts
 from ..results.sampling import doubtful_repeats, temperature
 from ..types import BenchmarkPlan, Problem
@@ -28,9 +30,25 @@ async def describe_plan(loaded: Loaded) -> str:
         lines += _service_lines(loaded, prepared)
         for job in prepared.jobs:
             lines += await _job_lines(job, loaded)
+        lines += _gate_lines(loaded, prepared)
         total = sum(job.plan.n_rollouts for job in prepared.jobs)
         lines += ["", f"{total} rollouts in all; results go to {loaded.config.output.dir}"]
     return "\n".join(lines)
+
+
+def _gate_lines(loaded: Loaded, prepared: Prepared) -> list[str]:
+    """By what the results are judged, and how early the run may end. Raises ConfigError for what
+    would keep the gate from being decided."""
+    config = loaded.config.gate
+    if config is None:
+        return []
+    lines = ["", f"gate {config.policy} against {config.baseline}"]
+    watch = open_watch(config, Gate.of(config), Control(), lambda text: lines.append(f"  {text}"))
+    if watch is not None:
+        watch.join(prepared.jobs)
+        lines[-1] += ", ends when decided"
+        watch.start()
+    return lines
 
 
 def _service_lines(loaded: Loaded, prepared: Prepared) -> list[str]:
