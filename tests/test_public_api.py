@@ -23,6 +23,7 @@ NAMES = [
     "InfraError",
     "Interceptor",
     "JudgeFlags",
+    "Measure",
     "ModelClient",
     "ModelError",
     "ModelRequest",

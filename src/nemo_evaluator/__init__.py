@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .environments.define import SeedResult, benchmark, scorer
     from .environments.subclass import EvalEnvironment, VerifyResult, register
     from .errors import ConfigError, InfraError, ModelError
+    from .measured import Measure
     from .sandboxes.contract import SandboxSpec
     from .scoring.input import ScorerInput
     from .scoring.instructions.ifeval import check_instructions, ifeval
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     **aliases.ATTRIBUTES[""],
+    "Measure": "measured",
     "Answer": "asked",
     "ConfigError": "errors",
     "EvalEnvironment": "environments.subclass",
@@ -123,6 +125,7 @@ __all__ = [
     "InfraError",
     "Interceptor",
     "JudgeFlags",
+    "Measure",
     "ModelClient",
     "ModelError",
     "ModelRequest",

@@ -1,4 +1,4 @@
-"""Numbers that are measured: of one rollout (a number or a ratio).
+"""Numbers that are measured: of one rollout (a number or a ratio), or of all of a benchmark.
 
 ``metric_of`` is the one place that says what may stand under ``metrics``; whatever reads or writes
 one asks it.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from .records import Json
+from .records import Json, Record
 
 
 class Ratio(NamedTuple):
@@ -23,6 +23,28 @@ class Ratio(NamedTuple):
 
 
 Metric: TypeAlias = float | Ratio
+
+
+class Measure(Record, frozen=True, kw_only=True):
+    """A number about all rows of a benchmark, or of a group of them, that is no mean of theirs."""
+
+    name: str
+    value: float
+    stderr: float | None = None
+    """Its standard error; None: unknown, then it has no interval."""
+    n: int
+    """Problems it is about."""
+    filter: str = "none"
+    """What was done to the answers before: two measures of one name may differ in it."""
+    higher_is_better: bool = True
+    group: str | None = None
+    """The part of the benchmark it is about; None: all of it."""
+
+    @property
+    def key(self) -> str:
+        """Its name among the metrics of the benchmark: ``GROUP/NAME,FILTER``."""
+        group = "" if self.group is None else f"{self.group}/"
+        return group + self.name + ("" if self.filter == "none" else f",{self.filter}")
 
 
 def metric_of(value: Json) -> Metric | None:

@@ -19,7 +19,7 @@ from ..config.scrubber import scrubber_of
 from ..config.secrecy import masked
 from ..environments.contract import Environment
 from ..errors import ConfigError
-from ..results.identity import SCORER_KEYS, changes
+from ..results.identity import AFTERWARDS, SCORER_KEYS, changes
 from ..results.plan_lock import PlanLock
 from ..solvers.contract import Solver
 from ..types import BenchmarkPlan, Json, PlanSettings, Problem
@@ -125,7 +125,7 @@ def check_resumable(
     """Raise ConfigError, listing every difference, unless the plans mean the same.
 
     The scorer may be another one where nothing was scored yet (``unscored``, by slug): that is
-    how a broken scorer is fixed without asking anything again.
+    how a broken scorer is fixed without asking anything again. What sums up may always be another.
     """
     before = {plan.slug: plan for plan in old.benchmarks}
     lines = []
@@ -135,7 +135,7 @@ def check_resumable(
     for plan in new:
         if (previous := before.pop(plan.slug, None)) is None:
             continue  # a benchmark added to a run changes nothing that is there
-        ignored = SCORER_KEYS if plan.slug in unscored else ()
+        ignored = (*AFTERWARDS, *(SCORER_KEYS if plan.slug in unscored else ()))
         found = differences(previous, plan, ignored=ignored)
         lines += [f"  {plan.slug}: {line}" for line in found]
     lines += [f"  {slug}: no longer in the configuration" for slug in before]

@@ -18,6 +18,7 @@ from ..results.journal import JournalIndex, header_of
 from ..results.journal_writer import JournalWriter, refusal
 from ..results.layout import JOURNAL, TRAFFIC
 from ..traffic.client import ModelClient
+from .aggregation import aggregate
 from .budget import RunBudget
 from .control import ServiceHealth
 from .job import Job
@@ -108,7 +109,8 @@ class Suite:
             if entry.complete:
                 entry.tally.finish()
                 await _name_plan(entry.job, entry.index, self._run_id)
-                self._ends[entry.rank] = BenchmarkEnd(entry.job.plan.slug)
+                failure = await aggregate(entry.job, self._run_id)
+                self._ends[entry.rank] = BenchmarkEnd(entry.job.plan.slug, failure)
             else:
                 lanes.setdefault(entry.job.plan.service, []).append(entry)
         try:
@@ -198,7 +200,10 @@ class Suite:
             if (error := await journal.close()) is not None:
                 control.fatal = error  # says also where the answers are
         _log_end(job, tally)
-        return _ended(job, rollouts, health)
+        end = _ended(job, rollouts, health)
+        if end.failure is None and control.fatal is None and control.interrupted is None:
+            end.failure = await aggregate(job, self._run_id)
+        return end
 
 
 async def _name_plan(job: Job, index: JournalIndex, run_id: str) -> None:

@@ -6,11 +6,12 @@ concurrency: the engine may call ``seed`` and ``verify`` for many problems at on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from ..measured import Measure
 from ..sandboxes.contract import Sandbox, SandboxSpec
 from ..scoring.judged import Form, Graded, JudgeRequest, Ruling
 from ..types import Json, Problem, Record, Score, Solution
@@ -79,6 +80,24 @@ class Grading:
         return {self.target_field: problem.target, **problem.metadata}
 
 
+class ScoredProblem(Record, frozen=True, kw_only=True):
+    """One rollout with its verdict, as an environment that sums up is given it."""
+
+    problem: Problem
+    """As it stands in the journal: without images."""
+    repeat: int
+    solution: Solution
+    score: Score
+
+
+class Aggregates(Protocol):
+    """Sums up rows whose metrics are no means of theirs."""
+
+    def __call__(self, rows: Sequence[ScoredProblem]) -> Sequence[Measure]:
+        """The measures of all rollouts that have a verdict, in (problem, repeat) order. Runs in a
+        thread, once the rollouts are over."""
+
+
 @runtime_checkable
 class Environment(Protocol):
     """Where problems come from and how an answer is verified."""
@@ -92,6 +111,10 @@ class Environment(Protocol):
     @property
     def grading(self) -> Grading:
         """What any scorer of its answers is given."""
+
+    @property
+    def aggregates(self) -> Aggregates | None:
+        """What sums up its rows; None where its metrics are means."""
 
     async def prepare(self) -> None:
         """Load what is needed (datasets, files). Raises ConfigError for what a user can fix."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..types import Json, Problem, Score, Solution
-from .contract import Environment, Grading, Needs, VerifyTools
+from .contract import Aggregates, Environment, Grading, Needs, VerifyTools
 from .row_checks import ChecksRows
 
 
@@ -29,6 +29,11 @@ class Decorated:
     def grading(self) -> Grading:
         """What scorers of its answers are given."""
         return self.inner.grading
+
+    @property
+    def aggregates(self) -> Aggregates | None:
+        """What sums up the rows of the benchmark."""
+        return self.inner.aggregates
 
     async def prepare(self) -> None:
         """Load what is needed."""

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from ..errors import ConfigError
 from ..sandboxes.contract import SandboxSpec
 from ..scoring.input import ScorerInput
+from .contract import Aggregates
 from .params import check_params
 from .rows import Source
 from .seeds import SeedResult as SeedResult
@@ -83,6 +84,9 @@ class Definition:
     """The least and the most a reward can be; intervals lie inside. None: 0 to 1, if all are."""
     metric_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """The same of further metrics, by name."""
+    aggregate: Aggregates | None = None
+    """Takes all scored rows (``ScoredProblem``); returns ``Measure``s, for metrics that are no
+    means of theirs."""
     folder: Path | None = None
     """Where relative dataset paths start."""
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -147,6 +151,7 @@ def benchmark(
     mean_range: tuple[float, float] | None = None,
     reward_range: tuple[float, float] | None = None,
     metric_ranges: Mapping[str, tuple[float, float]] | None = None,
+    aggregate: Aggregates | None = None,
     **unknown: Any,
 ) -> Callable[[F], F]:
     """Make a scorer a benchmark. May be stacked: one scorer, several benchmarks.
@@ -200,6 +205,7 @@ def benchmark(
             mean_range=mean_range,
             reward_range=reward_range,
             metric_ranges=ranges,
+            aggregate=aggregate,
             folder=_folder_of(caller.get("__file__")),
         )
         function.__nel_benchmark__ = definition  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from ..errors import ConfigError, NelError, suggest
 from ..sandboxes.contract import SandboxSpec
 from ..scoring.packages import deciding
 from ..types import Json, Problem, Score, Solution
-from .contract import Grading, Needs, VerifyTools
+from .contract import Aggregates, Grading, Needs, VerifyTools
 from .define import Definition
 from .fingerprint import code_digest, digest, source_of
 from .grading import Grader
@@ -69,6 +69,11 @@ class DefinedEnvironment:
         """A sandbox (the declared one, or any where the scorer's code uses one), a judge, a
         protocol; ``inline`` once the scorer has shown that it is quick."""
         return self._needs_inline if self._grader.quick else self._needs
+
+    @property
+    def aggregates(self) -> Aggregates | None:
+        """The benchmark's ``aggregate``."""
+        return self._d.aggregate
 
     async def prepare(self) -> None:
         """Load the dataset and the few-shot examples."""
@@ -191,6 +196,7 @@ class DefinedEnvironment:
                 else {}
             ),
             **({"packages": packages} if (packages := deciding([d.scorer])) else {}),
+            **({"aggregate": _aggregate_digest(d.aggregate)} if d.aggregate else {}),
         }
 
     async def close(self) -> None:
@@ -279,6 +285,10 @@ class DefinedEnvironment:
             for i in range(d.num_fewshot)
         ]
         return "".join(f"{text}\n\n" for text in texts)
+
+
+def _aggregate_digest(aggregate: Aggregates) -> str:
+    return code_digest(getattr(aggregate, "__name__", "aggregate"), source_of(aggregate))
 
 
 def _own(value: Any) -> Any:

@@ -15,7 +15,7 @@ from ..sandboxes.contract import SandboxSpec
 from ..scoring.input import ScorerInput
 from ..scoring.packages import deciding
 from ..types import Json, Problem, Score, Solution
-from .contract import Environment, Needs, VerifyTools
+from .contract import Aggregates, Environment, Needs, VerifyTools
 from .decorated import Decorated
 from .fingerprint import code_digest, source_of
 from .grading import Grader
@@ -40,6 +40,11 @@ class OtherScorer(Decorated):
         """What the benchmark needs. The sandbox is the one that scorers of its answers get, or any
         where only the other scorer's code uses one."""
         return self._needs
+
+    @property
+    def aggregates(self) -> Aggregates | None:
+        """None: the benchmark sums up what its own scorer says."""
+        return None
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The other scorer's verdict, for which it may ask the benchmark's judge.

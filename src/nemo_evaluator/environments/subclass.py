@@ -10,11 +10,12 @@ from inspect import isawaitable
 from typing import Any, TypeVar, cast
 
 from ..errors import ConfigError, NelError
+from ..measured import Measure
 from ..sandboxes.contract import Sandbox, SandboxSpec
 from ..scoring.packages import deciding
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
-from .contract import Grading, Needs, VerifyTools
+from .contract import Aggregates, Grading, Needs, ScoredProblem, VerifyTools
 from .define import checked_range
 from .fingerprint import code_digest, source_of
 from .grading import attributed
@@ -78,6 +79,11 @@ class EvalEnvironment:
     ) -> VerifyResult:
         """The verdict on a response (its reasoning removed)."""
         raise TypeError(f"{type(self).__name__} must implement verify()")
+
+    def aggregate(self, rows: Sequence[ScoredProblem]) -> Sequence[Measure]:
+        """Measures of all rows, where the benchmark's metrics are no means. Called if it is
+        overridden."""
+        return ()
 
     def identity(self) -> Mapping[str, Json]:
         """What a score depends on besides the class and its params: the digest of its data, say.
@@ -146,6 +152,12 @@ class SubclassEnvironment:
             raise _failed(self.name, "loading", error) from error
         if not isinstance(self._size, int) or self._size < 0:
             raise ConfigError(f"dataset_size() is {self._size!r}", where=self.name)
+
+    @property
+    def aggregates(self) -> Aggregates | None:
+        """The class's own ``aggregate``, if it has one."""
+        own = type(self.inner).aggregate is not EvalEnvironment.aggregate
+        return self.inner.aggregate if own else None
 
     async def size(self) -> int:
         """Number of problems."""

@@ -129,6 +129,14 @@ def _entry(estimate: Estimate) -> dict[str, Any]:
         "n": estimate.n,
         "method": estimate.method,
     }
+    if estimate.stderr is not None:
+        entry["stderr"] = round(estimate.stderr, DIGITS)
+    if estimate.filter != "none":
+        entry["filter"] = estimate.filter
+    if not estimate.higher_is_better:
+        entry["higher_is_better"] = False
+    if estimate.group is not None:
+        entry["group"] = estimate.group
     if estimate.total is not None:
         entry |= {"correct": estimate.correct, "total": estimate.total}
     return entry

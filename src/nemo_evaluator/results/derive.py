@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from ..types import BenchmarkPlan
+from .aggregated import measures_in, with_measures
 from .bundle import write_bundle
 from .collect import Collector
 from .failures import failure_analysis
@@ -51,7 +52,8 @@ def summarise(
             assert isinstance(event, Solved | Errored)
             collector.add_attempt(event)
     collector.add_judges(judge_totals(folder / JUDGEMENTS))
-    return stopped(collector.finish(), index.stopping)
+    summary = with_measures(collector.finish(), measures_in(index, plan))
+    return stopped(summary, index.stopping)
 
 
 def stopped(summary: BenchmarkSummary, stopping: Stopping | None) -> BenchmarkSummary:

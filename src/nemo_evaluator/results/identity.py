@@ -23,7 +23,9 @@ SCORER_KEYS = (
     "scorers",
 )
 """What says how answers are graded."""
-CODE = ("environment.scorer", "environment.class")
+AFTERWARDS = ("environment.aggregate",)
+"""What sums up rows that have their verdicts: done again, from the journal, where it is another."""
+CODE = ("environment.scorer", "environment.class", *AFTERWARDS)
 """Names of functions and classes with digests of their source."""
 CODE_RULE = ":code-"
 """Marks a digest of today's rule. One of another rule says nothing: the names are compared."""

@@ -34,6 +34,7 @@ from ..types import (
     Solution,
     Usage,
 )
+from .aggregated import Aggregated
 from .planned import planned_problems
 from .sealed import Seal, check, sealed, stretches
 from .stopping import Decided, Stopping, Watched, stopping_after
@@ -130,7 +131,7 @@ class Began(Record, frozen=True, kw_only=True, tag_field="event", tag="began"):
     at: float
 
 
-Event = Header | ProblemSeeded | Solved | Scored | Errored | Began | Watched | Decided
+Event = Header | ProblemSeeded | Solved | Scored | Errored | Began | Watched | Decided | Aggregated
 
 
 MAX_ATTEMPT = 10_000
@@ -179,6 +180,8 @@ class JournalIndex:
     """When the invocations that wrote it started, as Unix times."""
     stopping: Stopping | None = None
     """By what its answers were looked at while it ran, and what was decided."""
+    aggregated: Aggregated | None = None
+    """The last measures that the environment made of its rows."""
     paid: bool = False
     """Whether anything in it was paid for, answered or not."""
     superseded: list[int] = field(default_factory=list)
@@ -295,6 +298,9 @@ class _Scanner:
             return None
         if isinstance(event, Watched | Decided):
             self.index.stopping = stopping_after(self.index.stopping, event)
+            return None
+        if isinstance(event, Aggregated):
+            self.index.aggregated = event
             return None
         if event.problem_idx not in self._problems:
             return f"belongs to problem {event.problem_idx}, which is not in the plan"

@@ -42,6 +42,11 @@ class Measure(Record, frozen=True, kw_only=True, omit_defaults=False):
     method: str | None = None
     correct: int | None = None
     total: int | None = None
+    stderr: float | None = None
+    filter: str = "none"
+    higher_is_better: bool = True
+    group: str | None = None
+    """The part of the benchmark it is about; None: all of it."""
 
 
 class Used(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -276,6 +281,10 @@ def _measure(entry: Mapping[str, Any], value: float) -> Measure:
         method=method,
         correct=_count(entry.get("correct")),
         total=_count(entry.get("total")),
+        stderr=_number(entry.get("stderr")),
+        filter=_text(entry.get("filter")) or "none",
+        higher_is_better=entry.get("higher_is_better") is not False,
+        group=_text(entry.get("group")),
     )
 
 

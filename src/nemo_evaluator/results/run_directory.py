@@ -18,7 +18,7 @@ import msgspec
 from ..errors import ConfigError
 from ..files.reading import lines_of, read_document
 from ..types import BenchmarkPlan
-from .identity import SCORER_KEYS, changes
+from .identity import AFTERWARDS, SCORER_KEYS, changes
 from .journal import Event, JournalIndex, scan
 from .layout import JOURNAL, PLAN_LOCK, RESULTS, ROOT_NAMES, TRAJECTORIES
 from .plan_lock import PlanLock, check_lock, read_lock
@@ -127,12 +127,13 @@ def load_journal(
 
 
 def _same(journaled: BenchmarkPlan | None, plan: BenchmarkPlan, digest: str) -> bool:
-    """Whether a journal is of a plan. Only its scorer may have been replaced since."""
+    """Whether a journal is of a plan. Only what grades and sums up may have been replaced since."""
     if digest == plan.digest:
         return True
     if journaled is None:
         return False
-    return not any(changes(journaled.identity, plan.identity, ignored=SCORER_KEYS))
+    ignored = (*SCORER_KEYS, *AFTERWARDS)
+    return not any(changes(journaled.identity, plan.identity, ignored=ignored))
 
 
 def damage_in(folder: Path, index: JournalIndex) -> str | None:

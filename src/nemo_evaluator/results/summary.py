@@ -23,6 +23,11 @@ class Estimate(Record, frozen=True, kw_only=True):
     method: str
     correct: int | None = None
     total: int | None = None
+    stderr: float | None = None
+    """Of a measure that the environment made of all rows, and so the next three."""
+    filter: str = "none"
+    higher_is_better: bool = True
+    group: str | None = None
 
 
 class FailureKind(Record, frozen=True, kw_only=True):
@@ -224,8 +229,10 @@ def headline_line(summary: BenchmarkSummary) -> str:
     if summary.repeats > 1:
         line += f" × {summary.repeats}"
     if summary.n_scored < summary.n_rollouts:
-        line += f", scored {summary.coverage * 100:.1f} %; {summary.bound_if_rest_wrong:.3f} if the"
-        line += f" rest is wrong, {summary.bound_if_rest_right:.3f} if right"
+        line += f", scored {summary.coverage * 100:.1f} %"
+        if summary.bound_if_rest_wrong is not None:
+            line += f"; {summary.bound_if_rest_wrong:.3f} if the rest is wrong"
+            line += f", {summary.bound_if_rest_right:.3f} if right"
     doubt = f" ({'; '.join(summary.warnings)})" if summary.warnings else ""
     return line + _marks(summary) + doubt
 

@@ -1,0 +1,82 @@
+"""Lets an environment sum up its rows once the rollouts of an invocation are over, and journals it.
+
+Invariant: a benchmark whose measures could not be made keeps every answer and verdict; the next
+invocation makes them from the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from ..environments.contract import Aggregates, ScoredProblem
+from ..environments.user_code import contained
+from ..errors import ConfigError
+from ..measured import Measure
+from ..results.aggregated import Aggregated, digest_of, summed_up_by
+from ..results.journal import JournalIndex, header_of
+from ..results.journal_writer import JournalWriter
+from ..results.layout import JOURNAL
+from ..results.rows import read_rollouts
+from ..results.run_directory import load_journal
+from .failures import described
+from .job import Job
+
+
+async def aggregate(job: Job, run_id: str) -> ConfigError | None:
+    """Journal the measures of a benchmark's rows, unless the journal has them already; what went
+    wrong, if anything did."""
+    aggregates = job.environment.aggregates
+    if aggregates is None:
+        return None
+    index = await asyncio.to_thread(load_journal, job.folder, job.plan)
+    of = digest_of(index, summed_up_by(job.plan))
+    known = index.aggregated is not None and index.aggregated.of == of
+    if known or not any(state.scored for state in index.rollouts.values()):
+        return None
+    try:
+        with contained("the aggregation"):
+            measures = await asyncio.to_thread(_made, aggregates, job, index)
+    except Exception as error:
+        return ConfigError(
+            f"the measures of all rows could not be made: {described(error)}",
+            where=job.plan.name,
+            hint="every verdict is journaled: fix the function and add --resume, or use "
+            "`nel eval rescore`",
+        )
+    journal = JournalWriter(job.folder / JOURNAL, index, header=header_of(job.plan, run_id))
+    journal.append(Aggregated(at=time.time(), of=of, measures=tuple(measures)))
+    return await journal.close()
+
+
+def _made(aggregates: Aggregates, job: Job, index: JournalIndex) -> Sequence[Measure]:
+    rows = [
+        ScoredProblem(
+            problem=record.problem.problem(),
+            repeat=record.key.repeat,
+            solution=record.solved.solution,
+            score=record.scored.score,
+        )
+        for record in read_rollouts(job.folder / JOURNAL, index)
+        if record.problem is not None and record.solved is not None and record.scored is not None
+    ]
+    return checked(aggregates(rows))
+
+
+def checked(given: object) -> Sequence[Measure]:
+    """Measures that can be published. Raises TypeError or ValueError."""
+    if not isinstance(given, Sequence) or not all(isinstance(item, Measure) for item in given):
+        raise TypeError(f"aggregate returns a list of Measure, not {given!r:.80}")
+    for measure in given:
+        numbers = (measure.value, 0.0 if measure.stderr is None else measure.stderr)
+        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
+            raise ValueError(f"{measure.key} is {measure.value!r} ± {measure.stderr!r}")
+        if not measure.name or not isinstance(measure.n, int) or measure.n < 0:
+            raise ValueError(f"{measure!r:.120} needs a name and a number of problems")
+    twice = [key for key, count in Counter(measure.key for measure in given).items() if count > 1]
+    if twice:
+        raise ValueError(f"two measures are called {', '.join(twice)}")
+    return given

@@ -1,0 +1,184 @@
+"""Benchmarks whose metrics are no means: summed up once, from the journal, and published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nemo_evaluator import evaluate, evaluate_async
+from nemo_evaluator.engine.aggregation import checked
+from nemo_evaluator.measured import Measure
+from nemo_evaluator.results.aggregated import Aggregated
+from nemo_evaluator.results.journal import events
+from nemo_evaluator.results.layout import JOURNAL
+from nemo_evaluator.results.read_bundle import BUNDLES, read_bundle
+from nemo_evaluator.tasks.decide import compare_runs
+from nemo_evaluator.tasks.rescore import rescore
+
+CORPUS = """
+from nemo_evaluator import Measure, ScorerInput, benchmark, scorer
+
+ROWS = [{"n": i, "target": str(i)} for i in range(10)]
+
+
+def corpus(rows):
+    right = sum(row.score.details["right"] for row in rows)
+    asked = {row.problem.metadata["n"] for row in rows}
+    assert all(row.solution.response for row in rows)
+    return [
+        Measure(name="f1", value=right / len(rows), stderr=0.125, n=len(asked)),
+        Measure(name="f1", value=0.5, n=len(asked), filter="strict", group="half"),
+        Measure(name="perplexity", value=7.5, n=len(asked), higher_is_better=False),
+    ]
+
+
+@benchmark(name="corpus", dataset=ROWS, prompt="Say {n}", aggregate=corpus)
+@scorer
+def score(sample: ScorerInput) -> dict:
+    right = sample.target in sample.response
+    return {"reward": len(sample.response), "right": right}
+"""
+CLASS = """
+from nemo_evaluator import EvalEnvironment, Measure, SeedResult, VerifyResult, register
+
+
+@register("corpus")
+class Corpus(EvalEnvironment):
+    async def dataset_size(self):
+        return 4
+
+    async def seed(self, idx):
+        return SeedResult(prompt=f"Say {idx}", expected_answer=str(idx))
+
+    async def verify(self, response, expected, sandbox=None, **metadata):
+        return VerifyResult(reward=1.0)
+
+    def aggregate(self, rows):
+        return [Measure(name="rows", value=len(rows), n=len(rows))]
+"""
+BROKEN = CORPUS.replace("right = sum(", "right = 1 / 0 + sum(")
+
+
+def document(folder: Path, text: str = CORPUS, **benchmark: Any) -> dict[str, Any]:
+    (folder / "corpus.py").write_text(text)
+    return {
+        "services": {"m": {"type": "simulated", "accuracy": 0.5}},
+        "benchmarks": [{"name": str(folder / "corpus.py"), **benchmark}],
+        "output": {"dir": str(folder / "r"), "report": ["markdown", "html"]},
+    }
+
+
+def aggregated(folder: Path) -> list[Aggregated]:
+    found = events(folder / "corpus" / JOURNAL)
+    return [event for event in found if isinstance(event, Aggregated)]
+
+
+def test_measures_are_published_with_what_they_are(tmp_path: Path) -> None:
+    result = evaluate(document(tmp_path))
+    (summary,) = result.summary.benchmarks
+    assert result.exit_code == 0 and summary.headline == "f1"
+    assert summary.metrics["half/f1,strict"].group == "half"
+    (path,) = (tmp_path / "r" / "corpus").glob(BUNDLES)
+    scores = json.loads(path.read_text())["benchmark"]["scores"]
+    value = summary.metrics["f1"].value
+    assert scores["f1"] == {
+        "value": value,
+        "ci_lower": pytest.approx(value - 1.96 * 0.125, abs=1e-4),
+        "ci_upper": pytest.approx(value + 1.96 * 0.125, abs=1e-4),
+        "n": 10,
+        "method": "aggregate",
+        "stderr": 0.125,
+    }
+    published = read_bundle(path)
+    assert published.headline == "f1" and published.metrics["f1"].stderr == 0.125
+    assert published.metrics["half/f1,strict"].filter == "strict"
+    assert published.metrics["perplexity"].ci_lower is None
+    assert not published.metrics["perplexity"].higher_is_better
+    report = (tmp_path / "r" / "report.md").read_text()
+    assert "perplexity" in report and "half/f1,strict" in report
+
+
+def test_measures_are_made_once_and_again_after_more_answers(tmp_path: Path) -> None:
+    given = document(tmp_path, repeats=1)
+    evaluate(given)
+    evaluate(given, resume=True)
+    assert len(aggregated(tmp_path / "r")) == 1
+    evaluate(given | {"output": {"dir": str(tmp_path / "r"), "report": []}}, resume=True)
+    (event,) = aggregated(tmp_path / "r")
+    path = tmp_path / "r" / "corpus" / JOURNAL
+    lines = path.read_bytes().splitlines(keepends=True)
+    scored = [number for number, line in enumerate(lines) if b'"event":"scored"' in line]
+    del lines[scored[-1]]  # one verdict is lost: what was made of all is of other rows
+    path.write_bytes(b"".join(lines))
+    evaluate(given, resume=True)
+    first, second = aggregated(tmp_path / "r")
+    assert first == event and second.of != first.of and second.measures == first.measures
+
+
+def test_measures_of_other_rows_are_not_shown(tmp_path: Path) -> None:
+    from nemo_evaluator.results.derive import summarise
+    from nemo_evaluator.results.layout import PLAN_LOCK
+    from nemo_evaluator.results.plan_lock import read_lock
+
+    evaluate(document(tmp_path))
+    path = tmp_path / "r" / "corpus" / JOURNAL
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b'"problem_idx":7' not in line))
+    lock = read_lock(tmp_path / "r" / PLAN_LOCK)
+    assert lock is not None
+    summary = summarise(path.parent, lock.benchmarks[0])
+    assert "f1" not in summary.metrics and summary.headline == "mean_reward"
+    assert summary.bound_if_rest_wrong is not None
+
+
+def test_what_cannot_be_summed_up_keeps_its_verdicts(tmp_path: Path) -> None:
+    result = evaluate(document(tmp_path, BROKEN))
+    assert result.exit_code != 0
+    assert any("could not be made: ZeroDivisionError" in text for text in result.messages)
+    (summary,) = result.summary.benchmarks
+    assert summary.n_scored == 10 and "f1" not in summary.metrics
+    mended = evaluate(document(tmp_path, CORPUS), resume=True)
+    assert mended.exit_code == 0 and mended.summary.benchmarks[0].headline == "f1"
+    assert mended.summary.benchmarks[0].runtime.total_retries == 0
+
+
+def test_a_class_sums_up_its_rows(tmp_path: Path) -> None:
+    (summary,) = evaluate(document(tmp_path, CLASS)).summary.benchmarks
+    assert summary.metrics["rows"].value == 4.0
+
+
+async def test_a_rescoring_sums_up_again_and_another_scorer_does_not(tmp_path: Path) -> None:
+    await evaluate_async(document(tmp_path))
+    again = await rescore(tmp_path / "r", output=tmp_path / "again")
+    assert again.after.benchmarks[0].headline == "f1"
+    other = await rescore(
+        tmp_path / "r", scorer=f"{tmp_path / 'corpus.py'}:score", output=tmp_path / "other"
+    )
+    assert other.after.benchmarks[0].headline == "mean_reward"
+
+
+def test_a_comparison_shows_them(tmp_path: Path) -> None:
+    evaluate(document(tmp_path))
+    other = document(tmp_path) | {"output": {"dir": str(tmp_path / "s")}}
+    evaluate(other)
+    compared = compare_runs(tmp_path / "r", tmp_path / "s")
+    assert "perplexity" in json.dumps(compared, default=str)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        [1.0],
+        [Measure(name="a", value=float("nan"), n=1)],
+        [Measure(name="a", value=1, n=1, stderr=float("inf"))],
+        [Measure(name="", value=1, n=1)],
+        [Measure(name="a", value=1, n=1)] * 2,
+    ],
+)
+def test_what_is_no_measure(given: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        checked(given)
