@@ -101,6 +101,7 @@ def test_a_file_that_does_not_do_is_one_error(tmp_path: Path, text: str, message
     [
         (FRUIT, "aple", "no fruit 'aple' — did you mean 'apple'?; your own is named module:Class"),
         (FRUIT, "kiwi", "there is no fruit 'kiwi' — known: apple; your own is named module:Class"),
+        (FRUIT, "mine.py:X", "there is no file mine.py — paths start where nel is started"),
         (SCORERS, "Exact-Match", "did you mean 'exact_match'?; your own is named module:function"),
         (KINDS["interceptors"], "zzz", "`nel list interceptors` shows all; your own is"),
         (KINDS["instructions"], "zz:z", "`nel list instructions` shows all"),

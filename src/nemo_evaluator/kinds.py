@@ -12,7 +12,7 @@ from .plugins import Kind
 BENCHMARKS = Kind(
     "benchmark",
     "benchmarks",
-    "problems and how an answer is scored",
+    "problems, and how an answer is scored (`benchmarks[].name`)",
     {
         "drop": (
             "benchmarks.drop:drop",
@@ -58,7 +58,7 @@ BENCHMARKS = Kind(
 SCHEMES = Kind(
     "scheme",
     "schemes",
-    "benchmarks of another program, named SCHEME://...",
+    "benchmarks of another program (`SCHEME://...` as `benchmarks[].name`)",
     {},
     "",
 )
@@ -66,7 +66,7 @@ SCHEMES = Kind(
 SOLVERS = Kind(
     "solver",
     "solvers",
-    "what turns a problem into an answer",
+    "what turns a problem into an answer (`solver.type`)",
     {
         "simple": ("solvers.simple:SimpleSolver", "one request, one answer"),
         "custom": (
@@ -79,7 +79,7 @@ SOLVERS = Kind(
 SERVICES = Kind(
     "service",
     "services",
-    "models and the servers that benchmarks and solvers use",
+    "models, and the servers that solvers use (`services.NAME.type`)",
     {
         "api": ("services.open:open_api", "an endpoint that is already running"),
         "simulated": (
@@ -92,7 +92,7 @@ SERVICES = Kind(
 SANDBOXES = Kind(
     "sandbox",
     "sandboxes",
-    "where untrusted code or an agent runs",
+    "where untrusted code or an agent runs (`sandbox.type`)",
     {
         "local": ("sandboxes.local:LocalBackend", "bubblewrap on this machine"),
         "docker": ("sandboxes.docker:DockerBackend", "a container per problem"),
@@ -110,7 +110,10 @@ EXPORTERS = Kind(
     "exporter",
     "exporters",
     "where the results of a run are handed on to (`output.export`)",
-    {},
+    {
+        "csv": ("exporters.table:Table", "all scores of any number of runs in one table"),
+        "jsonl": ("exporters.jsonl:Jsonl", "every rollout of a run as a line of JSON"),
+    },
 )
 
 REPORTS = Kind(
@@ -158,7 +161,7 @@ _INTERCEPTORS = {
 INTERCEPTORS = Kind(
     "interceptor",
     "interceptors",
-    "steps between a caller and a model (`proxy.interceptors`)",
+    "steps between a caller and a model (`proxy.interceptors[].name`)",
     {n: (f"traffic.interceptors.{where}", about) for n, (where, about) in _INTERCEPTORS.items()},
 )
 
@@ -187,7 +190,7 @@ _PRIMITIVES = {
 SCORERS = Kind(
     "scorer",
     "scorers",
-    "what grades one response (`scoring.metrics`)",
+    "what grades one response (`scoring.metrics[].name`)",
     {name: (f"scoring.{where}", about) for name, (where, about) in _PRIMITIVES.items()},
     "module:function",
 )
@@ -244,7 +247,7 @@ _CHECKS = {
 INSTRUCTIONS = Kind(
     "instruction",
     "instructions",
-    "checks of the scorer ifeval: whether a response follows an instruction",
+    "whether a response follows an instruction (scorer `ifeval`)",
     {
         name: (f"scoring.instructions.ifeval_checks:{check}", about)
         for name, (check, about) in _CHECKS.items()

@@ -175,11 +175,13 @@ def installed(group: str, name: str | None = None) -> list[EntryPoint]:
 
 
 def object_at(path: str) -> object:
-    """What stands at ``module:attribute`` or ``file.py:attribute``. Raises whatever importing it
-    does."""
+    """What stands at ``module:attribute`` or ``file.py:attribute``. Raises ConfigError for a file
+    that is not there, and whatever importing raises."""
     module, _, attribute = path.rpartition(":")
     if module.endswith(".py"):
         file = Path(module).resolve()
+        if not file.is_file():
+            raise ConfigError(f"there is no file {module}", hint="paths start where nel is started")
         state = file.stat()
         found: object = _module_as_of(file, state.st_mtime_ns, state.st_size)
     else:

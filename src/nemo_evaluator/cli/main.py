@@ -19,6 +19,7 @@ COMMANDS = {
     "list": ("nemo_evaluator.cli.list_plugins:command", "List benchmarks and plug-ins."),
     "validate": ("nemo_evaluator.cli.validate:command", "Run a few problems of a benchmark."),
     "report": ("nemo_evaluator.cli.report:command", "Show runs side by side."),
+    "export": ("nemo_evaluator.cli.export:command", "Hand results on to other tools."),
     "compare": ("nemo_evaluator.cli.compare:command", "Compare runs: is a difference real?"),
     "gate": ("nemo_evaluator.cli.gate:command", "Check a candidate against a policy."),
     "power": ("nemo_evaluator.cli.power:command", "Plan how many problems a test needs."),

@@ -51,6 +51,9 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
         yield from _set(("cluster",), config.cluster, "gpus", "max_memory")
         if config.output.timestamped:
             yield ("output", "timestamped")
+    for name in config.output.export_config:
+        if name not in config.output.export:
+            yield ("output", "export_config", name)
     yield from _set(("output", "trajectories"), config.output.trajectories, "enrich")
 
 

@@ -29,9 +29,9 @@ class OutputConfig(ConfigRecord):
     report: list[str] = Field(default_factory=lambda: ["markdown"])
     """Formats of the report written at the end."""
     export: list[str] = Field(default_factory=list)
-    """Exporters the results are handed to."""
+    """Exporters that finished runs are handed to; `nel list exporters` shows them."""
     export_config: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the exporters, by name."""
+    """Options of the exporters, by name."""
     trajectories: TrajectoriesConfig = Field(default_factory=TrajectoriesConfig)
     """Further content of trajectories."""
 

@@ -4,14 +4,16 @@ anything starts. The few fields that are accepted without an effect are in ``ine
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from ..kinds import EXECUTORS, SANDBOXES, SERVICES, SOLVERS
+from ..kinds import EXECUTORS, EXPORTERS, SANDBOXES, SERVICES, SOLVERS
 from ..plugins import Kind
 from .base import ConfigRecord
 from .benchmark import BenchmarkConfig
 from .cluster import LocalCluster
 from .load import Loaded
 from .output import OutputConfig
+from .plugins import plugin_problems
 from .problems import Problem, as_error, format_path
 from .root import EvalConfig
 from .sandboxes import AnySandbox, DockerSandbox, NoSandbox
@@ -111,7 +113,17 @@ def _reward_mode(path: KeyPath, metric: RewardModelMetric) -> Iterator[Problem]:
 
 
 def _output(path: KeyPath, output: OutputConfig) -> Iterator[Problem]:
-    yield from _inert(path, output, "export", "export_config")
+    for name in output.export:
+        where = (*path, "export_config", name)
+        if not EXPORTERS.has(name):
+            yield Problem((*path, "export"), LATER, EXPORTERS.unknown(name).what)
+            continue
+        config = output.export_config.get(name, {})
+        if not isinstance(config, dict):
+            yield Problem(where, "must be a mapping")
+        else:
+            for problem in plugin_problems(EXPORTERS, name, config):
+                yield replace(problem, path=(*where, *problem.path[1:]))
 
 
 def _unknown(path: KeyPath, name: str, kind: Kind) -> Iterator[Problem]:

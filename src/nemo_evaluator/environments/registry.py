@@ -75,7 +75,12 @@ def resolve(
 
 
 def find(name: str) -> list[Found]:
-    """What a name stands for: definitions and classes. Raises ConfigError."""
+    """What a name stands for: definitions and classes. Raises ConfigError; also for a URI, of whose
+    scheme ``resolve`` asks."""
+    if "://" in name:
+        scheme = _checked_scheme(name)
+        hint = "run it by name, with nel eval run or nemo_evaluator.evaluate"
+        raise ConfigError(f"{scheme}:// benchmarks are no objects", where=name, hint=hint)
     if match := re.fullmatch(r"(.+\.py)(?::(\w[\w.-]*))?", name):
         return benchmarks_of_file(Path(match[1]), match[2] or "")
     own = REGISTERED.get(name) or defined(name)
@@ -90,11 +95,7 @@ def find(name: str) -> list[Found]:
 
 def _of_a_scheme(uri: str, params: Mapping[str, Any]) -> list[Environment]:
     """The environments that a scheme has for ``scheme://...``. Raises ConfigError."""
-    scheme = uri.partition("://")[0]
-    if not SCHEMES.has(scheme):
-        if (plan := PLANNED_SCHEMES.get(scheme)) is not None:
-            raise _not_yet(uri, plan)
-        raise ConfigError(f"unknown scheme {scheme}://", where=uri, hint=SCHEMES.hint(scheme))
+    scheme = _checked_scheme(uri)
     opens = SCHEMES.load(scheme)
     if not callable(opens):
         raise SCHEMES.wrong(scheme, NEEDS_OF_A_SCHEME)
@@ -103,6 +104,16 @@ def _of_a_scheme(uri: str, params: Mapping[str, Any]) -> list[Environment]:
     if not found or not all(isinstance(one, Environment) for one in found):
         raise SCHEMES.wrong(scheme, NEEDS_OF_A_SCHEME)
     return found
+
+
+def _checked_scheme(uri: str) -> str:
+    """The scheme of a URI. Raises ConfigError for one that nothing brings."""
+    scheme = uri.partition("://")[0]
+    if SCHEMES.has(scheme):
+        return scheme
+    if (plan := PLANNED_SCHEMES.get(scheme)) is not None:
+        raise _not_yet(uri, plan)
+    raise ConfigError(f"unknown scheme {scheme}://", where=uri, hint=SCHEMES.hint(scheme))
 
 
 def _not_yet(name: str, plan: str) -> ConfigError:

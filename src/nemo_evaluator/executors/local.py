@@ -42,6 +42,7 @@ from ..results.summary import BenchmarkSummary, RunSummary
 from ..runtime import need_descriptors
 from .deciding import Gate, RunWatch, open_watch
 from .ending import Ending, Terms, ending_of, ending_of_error
+from .exporting import hand_on
 from .interrupts import Interrupts
 from .observers import Observers
 from .opening import open_run, set_aside
@@ -141,6 +142,9 @@ async def _locked(
                     await _engine(suite, budget, interrupts)
             await stack.aclose()
             result = _result(publisher, prepared, control, suite.ends, observers, gate)
+    if options.shard is None:
+        told = await hand_on(loaded, directory, result.summary.run.status)
+        result = replace(result, messages=(*result.messages, *told))
     observers.ended(result.ending)
     return result
 

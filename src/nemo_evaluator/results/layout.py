@@ -21,6 +21,8 @@ STOP = ".stop"
 PLAN_LOCK = "plan.lock"
 CONFIG = "config.yaml"
 FLIPS = "flips.json"
+EXPORTS = "exports"
+"""Folder of what exporters write."""
 REPORTS = tuple(f"report.{suffix}" for suffix in ("md", "html", "json", "csv", "tex"))
 ROOT_NAMES = (RUN_INFO, PROGRESS, PLAN_LOCK, CONFIG, FLIPS, *REPORTS, RESULTS, TRAJECTORIES)
 """Files in a run's own directory that we write, or that only a run has."""
