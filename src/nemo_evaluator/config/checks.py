@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import suggest
 from .benchmark import BenchmarkConfig
+from .document import Document
 from .problems import Problem, format_path
 from .proxy import ProxyConfig
 from .sandboxes import NoSandbox
@@ -26,9 +27,6 @@ from .solvers import (
 )
 from .tree import KeyPath
 
-if TYPE_CHECKING:
-    from .root import EvalConfig
-
 RESERVED = {"default", "none", ""}
 _KINDS: dict[type[Any], str] = {
     ModelFields: "a model",
@@ -38,7 +36,7 @@ _KINDS: dict[type[Any], str] = {
 NEEDS_SANDBOX = {"harbor", "agent", "openclaw"}
 
 
-def cross_checks(config: EvalConfig) -> Iterator[Problem]:
+def cross_checks(config: Document) -> Iterator[Problem]:
     """Every problem of a document whose parts are valid one by one."""
     for name, service in config.services.items():
         if name in RESERVED:
@@ -66,7 +64,7 @@ def _one_limit(timeouts: TimeoutsConfig, proxy: ProxyConfig, path: KeyPath) -> I
         yield Problem((*path, "request_timeout"), what, "remove one")
 
 
-def _solver(config: EvalConfig, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
+def _solver(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
     solver = benchmark.solver
     if solver is None:
         models = [name for name, s in config.services.items() if isinstance(s, ModelFields)]
@@ -99,7 +97,7 @@ def _sandbox(benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
         yield Problem(path, "sandbox_tools requires a sandbox", "set sandbox")
 
 
-def _metrics(config: EvalConfig, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
+def _metrics(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
     asked = getattr(benchmark.solver, "service", None)
     for index, metric in enumerate(benchmark.scoring.metrics):
         where = (*path, "scoring", "metrics", index)
@@ -114,7 +112,7 @@ def _metrics(config: EvalConfig, benchmark: BenchmarkConfig, path: KeyPath) -> I
         yield from _self_judging(config, metric, asked, where)
 
 
-def judge_warnings(config: EvalConfig) -> list[str]:
+def judge_warnings(config: Document) -> list[str]:
     """Judges that are the model they judge under another name of a service."""
     return [
         f"{format_path(problem.path)}: {problem.what}; a model tends to favour its own answers"
@@ -131,7 +129,7 @@ def judge_warnings(config: EvalConfig) -> list[str]:
 
 
 def _self_judging(
-    config: EvalConfig, metric: Metric, asked: str | None, path: KeyPath
+    config: Document, metric: Metric, asked: str | None, path: KeyPath
 ) -> Iterator[Problem]:
     """Check that no model judges its own answers, unless that is allowed."""
     for same_service, problem in _self_judges(config, metric, asked, path):
@@ -140,7 +138,7 @@ def _self_judging(
 
 
 def _self_judges(
-    config: EvalConfig, metric: Metric, asked: str | None, path: KeyPath
+    config: Document, metric: Metric, asked: str | None, path: KeyPath
 ) -> Iterator[tuple[bool, Problem]]:
     """Judges that are the model they judge: whether by the same service, and the problem."""
     if isinstance(metric, JudgeMetric):
@@ -168,7 +166,7 @@ def _self_judges(
                 yield judge == author, Problem(where, what, "allow_self_judge: true permits it")
 
 
-def _same_model(config: EvalConfig, one: str, other: str) -> bool:
+def _same_model(config: Document, one: str, other: str) -> bool:
     if one == other:
         return True
     a, b = config.services.get(one), config.services.get(other)
@@ -177,7 +175,7 @@ def _same_model(config: EvalConfig, one: str, other: str) -> bool:
     return (a.url.rstrip("/"), a.model) == (b.url.rstrip("/"), b.model)
 
 
-def _dependencies(config: EvalConfig) -> Iterator[Problem]:
+def _dependencies(config: Document) -> Iterator[Problem]:
     after = {name: getattr(s, "depends_on", []) for name, s in config.services.items()}
     for name, needed in after.items():
         path = ("services", name, "depends_on")
@@ -205,7 +203,7 @@ def _cycle(start: str, after: dict[str, list[str]]) -> list[str] | None:
     return None
 
 
-def _refers(config: EvalConfig, name: str, path: KeyPath, wanted: type[Any]) -> Iterator[Problem]:
+def _refers(config: Document, name: str, path: KeyPath, wanted: type[Any]) -> Iterator[Problem]:
     service = config.services.get(name)
     if service is None:
         yield _unknown(config, name, path)
@@ -213,5 +211,5 @@ def _refers(config: EvalConfig, name: str, path: KeyPath, wanted: type[Any]) -> 
         yield Problem(path, f"service {name!r} is of type {service.type}, not {_KINDS[wanted]}")
 
 
-def _unknown(config: EvalConfig, name: str, path: KeyPath) -> Problem:
+def _unknown(config: Document, name: str, path: KeyPath) -> Problem:
     return Problem(path, f"there is no service {name!r}", suggest(name, config.services))

@@ -1,50 +1,26 @@
-"""The configuration document."""
+"""The configuration document, filled in and checked as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from ..errors import suggest
-from .base import ConfigRecord
 from .benchmark import BenchmarkConfig
-from .budget import BudgetConfig
 from .checks import cross_checks
-from .cluster import Cluster, LocalCluster
-from .gate import GateConfig
-from .output import OutputConfig
+from .document import Document
 from .problems import Problem, format_path
-from .sandboxes import AnySandbox, NoSandbox, Sandbox
-from .scoring import ScoringConfig
-from .services import ApiService, ManagedModelFields, ModelFields, Service, SimulatedService
+from .sandboxes import AnySandbox, NoSandbox
+from .services import ModelFields
 from .slurm_checks import slurm_checks
-from .solvers import SimpleSolver, Solver
+from .solvers import SimpleSolver
 
 
-class EvalConfig(ConfigRecord):
+class EvalConfig(Document):
     """The whole document."""
-
-    services: dict[str, Service]
-    """Models and servers, by name."""
-    sandboxes: dict[str, Sandbox] = Field(default_factory=dict)
-    """Sandboxes benchmarks can refer to by name."""
-    solver: Solver | None = None
-    """Solver of every benchmark that does not set its own."""
-    scoring: ScoringConfig | None = None
-    """Scoring of every benchmark that does not set its own."""
-    benchmarks: list[BenchmarkConfig] = Field(min_length=1)
-    """Benchmarks to run, in order."""
-    budget: BudgetConfig = Field(default_factory=BudgetConfig)
-    """Limits on the cost, tokens and time of the run."""
-    gate: GateConfig | None = None
-    """The gate that the results are judged by, and whether the run ends when it is decided."""
-    cluster: Cluster = Field(default_factory=LocalCluster)
-    """Where the run is executed."""
-    output: OutputConfig = Field(default_factory=OutputConfig)
-    """Where results go."""
 
     @model_validator(mode="after")
     def _fill_in_and_check(self) -> EvalConfig:
@@ -79,39 +55,8 @@ class EvalConfig(ConfigRecord):
     def _sandbox(self, name: str) -> AnySandbox:
         return self.sandboxes.get(name) or NoSandbox()
 
-    def uses_sandbox(self, name: str) -> bool:
-        """Whether a benchmark refers to this one of ``sandboxes``."""
-        return any(benchmark.sandbox is self.sandboxes[name] for benchmark in self.benchmarks)
 
-    def managed_services(self) -> dict[str, ManagedModelFields]:
-        """The model servers that this tool would start."""
-        found: Mapping[str, Any] = self.services
-        return {name: s for name, s in found.items() if isinstance(s, ManagedModelFields)}
-
-    def model_url(self, name: str) -> str:
-        """Address of a model service; ``simulated:`` for one inside the process."""
-        service = self._model(name)
-        if isinstance(service, ApiService):
-            return service.url
-        if isinstance(service, SimulatedService):
-            return "simulated:"
-        return f"http://localhost:{getattr(service, 'port', 8000)}/v1"
-
-    def model_id(self, name: str) -> str:
-        """Model id sent in requests: the served name, the ``model`` of an endpoint, or the key."""
-        service = self._model(name)
-        if isinstance(service, ManagedModelFields):
-            return service.served_model_name or name
-        return getattr(service, "model", None) or name
-
-    def _model(self, name: str) -> ModelFields:
-        service = self.services[name]
-        if not isinstance(service, ModelFields):
-            raise KeyError(f"{name} is not a model service")
-        return service
-
-
-def _unknown_sandboxes(config: EvalConfig) -> Iterator[Problem]:
+def _unknown_sandboxes(config: Document) -> Iterator[Problem]:
     for index, benchmark in enumerate(config.benchmarks):
         name = benchmark.sandbox
         if isinstance(name, str) and name != "none" and name not in config.sandboxes:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import suggest
 from .cluster import SlurmCluster, walltime_seconds
+from .document import Document
 from .problems import Problem
 from .services import DynamoService, ManagedModelFields
 from .tree import KeyPath
 
-if TYPE_CHECKING:
-    from .root import EvalConfig
 
-
-def slurm_checks(config: EvalConfig) -> Iterator[Problem]:
+def slurm_checks(config: Document) -> Iterator[Problem]:
     """Every problem with node pools; nothing where the cluster is another one."""
     cluster = config.cluster
     if not isinstance(cluster, SlurmCluster):
@@ -37,7 +34,7 @@ def slurm_checks(config: EvalConfig) -> Iterator[Problem]:
         yield Problem(("output", "dir"), what)
 
 
-def slurm_warnings(config: EvalConfig) -> Iterator[str]:
+def slurm_warnings(config: Document) -> Iterator[str]:
     """What may not fit into the time limit of a job."""
     if not isinstance(config.cluster, SlurmCluster):
         return
@@ -51,7 +48,7 @@ def slurm_warnings(config: EvalConfig) -> Iterator[str]:
         )
 
 
-def _pools(config: EvalConfig) -> Iterator[tuple[KeyPath, str]]:
+def _pools(config: Document) -> Iterator[tuple[KeyPath, str]]:
     for name, service in config.services.items():
         path: KeyPath = ("services", name)
         records: list[tuple[KeyPath, object]] = [(path, service)]
@@ -68,7 +65,7 @@ def _pools(config: EvalConfig) -> Iterator[tuple[KeyPath, str]]:
             yield ("benchmarks", index, "sandbox", "node_pool"), pool
 
 
-def _sizes(config: EvalConfig, cluster: SlurmCluster) -> Iterator[Problem]:
+def _sizes(config: Document, cluster: SlurmCluster) -> Iterator[Problem]:
     wide: dict[str, str] = {}
     for name, service in config.services.items():
         if not isinstance(service, ManagedModelFields) or service.node_pool is None:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigError
 from .hub_retry import TRIES, retried, unreached
+from .row_files import read_file
 
 PATIENCE_SECONDS = 20.0
 DEFAULT_SPLIT = "test"
@@ -72,8 +73,6 @@ def _load_file(
     with _quiet():
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-        from .rows import read_file
 
         _, reached = _resolve(name, revision)
         try:

@@ -19,7 +19,7 @@ from ..kinds import SCORERS
 from ..scoring.primitives import find_scorer
 from .define import Definition
 from .params import check_params
-from .rows import Row, read_file
+from .row_files import Row, read_file
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 QUESTION = ("question", "prompt", "input", "problem", "query", "instruction", "text")
