@@ -16,7 +16,8 @@ from typing import Any
 from ..environments.define import benchmark, scorer
 from ..environments.fingerprint import digest
 from ..environments.hub import NoFileError
-from ..environments.rows import Dataset, Row, digest_rows, load
+from ..environments.row_files import Row
+from ..environments.rows import Dataset, digest_rows, load
 from ..environments.seeds import SeedResult
 from ..errors import ConfigError
 from ..judging.prompts import SYSTEM, tagged

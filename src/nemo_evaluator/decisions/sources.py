@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +20,7 @@ from ..results.read_bundle import BUNDLES, Published, read_bundle
 from ..results.stopping import Stopping
 from ..types import Json
 from .rollouts import Rollouts, read_rollouts
-
-if TYPE_CHECKING:
-    from .looks import Watched
+from .watched import Watched
 
 
 @dataclass(frozen=True)

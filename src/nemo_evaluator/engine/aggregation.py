@@ -16,10 +16,11 @@ from ..environments.contract import Aggregates, ScoredProblem
 from ..environments.user_code import contained
 from ..errors import ConfigError
 from ..measured import Measure
-from ..results.aggregated import Aggregated, digest_of, summed_up_by
+from ..results.aggregated import Aggregated
 from ..results.journal import JournalIndex, header_of
 from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL
+from ..results.measures import digest_of, summed_up_by
 from ..results.rows import read_rollouts
 from ..results.run_directory import load_journal
 from .failures import described

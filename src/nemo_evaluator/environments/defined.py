@@ -22,7 +22,8 @@ from .judged import REQUIREMENT
 from .probe import Probe
 from .requirements import check_requirements
 from .row_checks import check_rows, left_over
-from .rows import Dataset, Row, load
+from .row_files import Row
+from .rows import Dataset, load
 from .seeds import from_seed
 from .templates import Style, compile_template, field_in, read_template
 from .uses import reads_target, uses_sandbox

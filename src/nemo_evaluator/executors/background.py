@@ -22,7 +22,6 @@ from ..config.load import Loaded
 from ..errors import ConfigError
 from .observers import Observers
 from .options import Options
-from .run_handle import LocalRun
 
 PROGRAM = "nemo_evaluator.cli.detached"
 STARTED = b"\x1estarted "
@@ -38,8 +37,8 @@ class Submission:
     options: Options
 
 
-async def submit(loaded: Loaded, options: Options, folder: Path | None = None) -> LocalRun:
-    """Start a run in the background, in a folder. Raises ConfigError if it did not start."""
+async def submit(loaded: Loaded, options: Options, folder: Path | None = None) -> Path:
+    """Start a run in the background, in a folder: its directory. Raises ConfigError if it did not start."""
     alone = replace(options, observers=(), handle_signals=True)
     try:
         sent = pickle.dumps(Submission(loaded, alone))
@@ -53,7 +52,7 @@ async def submit(loaded: Loaded, options: Options, folder: Path | None = None) -
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGTERM)
         raise
-    return LocalRun(directory)
+    return directory
 
 
 def _begin(folder: Path | None) -> subprocess.Popen[bytes]:

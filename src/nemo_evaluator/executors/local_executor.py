@@ -24,7 +24,7 @@ class LocalExecutor:
 
     async def submit(self, loaded: Loaded, options: Options) -> LocalRun:
         """See ``Executor``."""
-        return await submit(loaded, options)
+        return LocalRun(await submit(loaded, options))
 
     def attach(self, directory: Path) -> LocalRun | None:
         """See ``Executor``."""

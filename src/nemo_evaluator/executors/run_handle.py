@@ -17,6 +17,8 @@ from ..files.reading import open_regular
 from ..files.writing import replace_file
 from ..results.layout import LOG, STOP
 from ..results.status import RunState, State, status_of
+from .background import submit
+from .resuming import resumption
 
 POLL_SECONDS = 0.25
 NOTICED_SECONDS = 5.0
@@ -68,11 +70,8 @@ class LocalRun:
 
     async def resume(self) -> LocalRun:
         """Go on with it in the background. See ``RunHandle``."""
-        from .background import submit
-        from .resuming import resumption
-
         again = resumption(self._directory)
-        return await submit(again.loaded, again.options, again.folder)
+        return LocalRun(await submit(again.loaded, again.options, again.folder))
 
     async def wait(self) -> RunState:
         """See ``RunHandle``."""

@@ -1,29 +1,9 @@
-"""What an environment made of all its rows where its metrics are no means (F1 of a corpus, say).
-
-Computed once all rollouts of an invocation are over and journaled, so that everything derived stays
-a function of the files. Invariant: measures count only for exactly the verdicts they were made of.
-"""
+"""The event of a journal that holds what an environment made of all its rows."""
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
-import msgspec
-
 from ..measured import Measure
-from ..types import BenchmarkPlan, Record
-from .identity import AFTERWARDS
-
-if TYPE_CHECKING:
-    from .journal import JournalIndex
-    from .summary import BenchmarkSummary, Estimate
-
-METHOD = "aggregate"
-"""How a bundle names an interval that the environment's own standard error gives."""
-Z = 1.959963984540054
+from ..types import Record
 
 
 class Aggregated(Record, frozen=True, kw_only=True, tag_field="event", tag="aggregated"):
@@ -34,54 +14,3 @@ class Aggregated(Record, frozen=True, kw_only=True, tag_field="event", tag="aggr
     of: str
     """Which verdicts they are made of (``digest_of``)."""
     measures: tuple[Measure, ...]
-
-
-def digest_of(index: JournalIndex, by: str = "") -> str:
-    """Names the verdicts of a journal by where they stand, and what sums them up."""
-    scored = sorted((key, state.ended_at) for key, state in index.rollouts.items() if state.scored)
-    text = repr([(*key, offset) for key, offset in scored])
-    return hashlib.sha256(f"{text}{by}".encode()).hexdigest()[:16]
-
-
-def summed_up_by(plan: BenchmarkPlan) -> str:
-    """What sums up the rows of a benchmark, as its identity names it."""
-    return str([plan.identity.get(key) for key in AFTERWARDS])
-
-
-def measures_in(index: JournalIndex, plan: BenchmarkPlan) -> tuple[Measure, ...]:
-    """Those that are of just the verdicts that are there."""
-    found = index.aggregated
-    if found is None or found.of != digest_of(index, summed_up_by(plan)):
-        return ()
-    return found.measures
-
-
-def with_measures(summary: BenchmarkSummary, measures: Iterable[Measure]) -> BenchmarkSummary:
-    """The summary with the measures among its metrics. Where verdicts are not right or wrong, the
-    first of them is the headline, and nothing is known of what the missing rows would make it."""
-    found = {measure.key: _estimate(measure) for measure in measures}
-    if not found:
-        return summary
-    summary = msgspec.structs.replace(summary, metrics={**summary.metrics, **found})
-    if "pass@1" in summary.metrics:
-        return summary
-    return msgspec.structs.replace(
-        summary, headline=next(iter(found)), bound_if_rest_wrong=None, bound_if_rest_right=None
-    )
-
-
-def _estimate(measure: Measure) -> Estimate:
-    from .summary import Estimate
-
-    half = math.inf if measure.stderr is None else Z * measure.stderr
-    return Estimate(
-        value=measure.value,
-        ci_lower=measure.value - half,
-        ci_upper=measure.value + half,
-        n=measure.n,
-        method=METHOD,
-        stderr=measure.stderr,
-        filter=measure.filter,
-        higher_is_better=measure.higher_is_better,
-        group=measure.group,
-    )

@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 
 from ..types import BenchmarkPlan
-from .aggregated import measures_in, with_measures
 from .bundle import write_bundle
 from .collect import Collector
 from .failures import failure_analysis
@@ -21,6 +20,7 @@ from .journal import Errored, Solved
 from .journal_reader import JournalReader
 from .judgements import judge_totals
 from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES, UNSCORED
+from .measures import measures_in, with_measures
 from .result_row import ResultRow
 from .rows import RolloutRecord, read_rollouts, result_row, rollouts_in, verifier_name
 from .run_directory import load_journal, warn_of_damage

@@ -16,6 +16,7 @@ from ..executors.contract import RunHandle
 from ..executors.observers import Observers
 from ..executors.options import Options
 from ..executors.registry import LOCAL, executor_of
+from ..executors.run_handle import LocalRun
 from .reporting import refresh
 
 
@@ -37,5 +38,5 @@ async def start(loaded: Loaded, options: Options, folder: Path | None = None) ->
     not start."""
     executor = executor_of(loaded)
     if loaded.config.cluster.type == LOCAL:
-        return await submit(loaded, options, folder)
+        return LocalRun(await submit(loaded, options, folder))
     return await executor.submit(loaded, options)
