@@ -21,8 +21,9 @@ from ..stats.intervals import clopper_pearson
 from ..stats.paired import TANGO, paired_difference, tango_below
 from ..stats.student import t_quantile
 from ..types import Record
-from .looks import AT_LOOKS, Watched
+from .looks import AT_LOOKS
 from .rollouts import Floats
+from .watched import Watched
 
 LEVEL = 0.025
 """One-sided level of every event: the ends of a 95 % interval."""

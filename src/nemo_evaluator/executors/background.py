@@ -38,7 +38,10 @@ class Submission:
 
 
 async def submit(loaded: Loaded, options: Options, folder: Path | None = None) -> Path:
-    """Start a run in the background, in a folder: its directory. Raises ConfigError if it did not start."""
+    """Start a run in the background, in a folder. Returns its directory.
+
+    Raises ConfigError if it did not start.
+    """
     alone = replace(options, observers=(), handle_signals=True)
     try:
         sent = pickle.dumps(Submission(loaded, alone))
