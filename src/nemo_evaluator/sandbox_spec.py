@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import msgspec
+from .records import Record
 
 Network = Literal["none", "door", "bridge", "host"]
 """What a sandbox reaches: nothing; our HTTP door and nothing else; what the engine's containers
@@ -18,7 +18,7 @@ reach; what this machine reaches."""
 UNPRIVILEGED = 65534
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Limits(Record, frozen=True, kw_only=True):
     """What one sandbox may use."""
 
     timeout: float = 60.0
@@ -35,7 +35,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Bytes kept of stdout, and of stderr; the rest is read and dropped."""
 
 
-class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SandboxSpec(Record, frozen=True, kw_only=True):
     """What a problem needs of its sandbox. A backend refuses (ConfigError) what it cannot do."""
 
     image: str | None = None
@@ -56,3 +56,12 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     verify_user: int | None = None
     """User who verifies in the sandbox that a solver worked in (docker; `local` has one user whose
     files are everybody's). None: the same as ``user``."""
+
+
+class SolverNeeds(Record, frozen=True, kw_only=True):
+    """What the engine must arrange for a solver, before anything is paid."""
+
+    sandbox: bool = False
+    """A workspace of its own for every attempt."""
+    network: Network = "none"
+    """The least its workspace must reach: ``door`` where an agent inside calls the model."""

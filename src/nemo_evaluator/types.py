@@ -206,6 +206,8 @@ class Solution(Record, frozen=True, kw_only=True):
     cost_usd: float | None = None
     steps: tuple[Step, ...] = ()
     """Steps of an agent. Empty for a single turn: problem and response already say it all."""
+    workspace: bool = False
+    """It is verified in the workspace it was made in: the response alone is not the answer."""
     trajectory: tuple[dict[str, Any], ...] = ()
     """Steps as another program recorded them, in its own form; ``steps`` where they are ours."""
     error: ErrorInfo | None = None

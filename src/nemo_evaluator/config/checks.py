@@ -20,9 +20,9 @@ from .scoring import (
 )
 from .services import ApiService, GymResourceService, ModelFields, NatAgentService, TimeoutsConfig
 from .solvers import (
+    CustomSolverConfig,
     GymDelegationSolverConfig,
     NatSolverConfig,
-    PluginSolver,
     ToolCallingSolverConfig,
 )
 from .tree import KeyPath
@@ -33,7 +33,6 @@ _KINDS: dict[type[Any], str] = {
     GymResourceService: "a gym server",
     NatAgentService: "an agent server",
 }
-NEEDS_SANDBOX = {"harbor", "agent", "openclaw"}
 
 
 def cross_checks(config: Document) -> Iterator[Problem]:
@@ -77,6 +76,12 @@ def _solver(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iter
     if service is not None:
         wanted = NatAgentService if isinstance(solver, NatSolverConfig) else ModelFields
         yield from _refers(config, service, (*path, "service"), wanted)
+    if isinstance(solver, CustomSolverConfig):
+        for role, name in solver.services.items():
+            where = (*path, "services", role)
+            if role == "model":
+                yield Problem(where, "`model` is the role of `service`", "choose another name")
+            yield from _refers(config, name, where, ModelFields)
     if isinstance(solver, ToolCallingSolverConfig):
         if solver.resource_service is not None:
             gym = solver.resource_service
@@ -91,10 +96,10 @@ def _sandbox(benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
     solver = benchmark.solver
     if not isinstance(benchmark.sandbox, NoSandbox) or solver is None:
         return
-    if solver.type in NEEDS_SANDBOX and not isinstance(solver, PluginSolver):
-        yield Problem(path, f"solver {solver.type} requires a sandbox", "set sandbox")
-    if isinstance(solver, ToolCallingSolverConfig) and solver.sandbox_tools:
-        yield Problem(path, "sandbox_tools requires a sandbox", "set sandbox")
+    if solver.needs.sandbox:
+        asks = isinstance(solver, ToolCallingSolverConfig)
+        what = "sandbox_tools" if asks else f"solver {solver.type}"
+        yield Problem(path, f"{what} requires a sandbox", "set sandbox")
 
 
 def _metrics(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:

@@ -3,7 +3,7 @@ system run unchanged. Each one that is set is said once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from .base import ConfigRecord
@@ -11,6 +11,7 @@ from .cluster import LocalCluster
 from .problems import format_path
 from .sandboxes import DockerSandbox, LocalSandbox, NoSandbox
 from .services import ApiService, SimulatedService
+from .solvers import SimpleSolver
 from .tree import KeyPath
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ them."""
 
 
 WORKSPACE = ("capture_cmd", "stateful", "scrub_git_history")
-"""What becomes of an agent's workspace; code that only verifies an answer has none."""
+"""What becomes of an agent's workspace; a solver that only asks the model has none."""
 
 
 def inert_fields(config: EvalConfig) -> list[str]:
@@ -43,10 +44,12 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
     for index, benchmark in enumerate(config.benchmarks):
         yield from _set(("benchmarks", index), benchmark, "context_window")
         if not any(benchmark.sandbox is named for named in config.sandboxes.values()):
-            yield from _workspace(("benchmarks", index, "sandbox"), benchmark.sandbox)
+            path: KeyPath = ("benchmarks", index, "sandbox")
+            yield from _workspace(path, benchmark.sandbox, [benchmark.solver])
     for name, sandbox in config.sandboxes.items():
         if config.uses_sandbox(name):
-            yield from _workspace(("sandboxes", name), sandbox)
+            solvers = [b.solver for b in config.benchmarks if b.sandbox is sandbox]
+            yield from _workspace(("sandboxes", name), sandbox, solvers)
     if isinstance(config.cluster, LocalCluster):
         yield from _set(("cluster",), config.cluster, "gpus", "max_memory")
         if config.output.timestamped:
@@ -57,9 +60,13 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
     yield from _set(("output", "trajectories"), config.output.trajectories, "enrich")
 
 
-def _workspace(path: KeyPath, sandbox: object) -> Iterator[KeyPath]:
-    if isinstance(sandbox, NoSandbox | LocalSandbox | DockerSandbox):
+def _workspace(path: KeyPath, sandbox: object, solvers: Collection[object]) -> Iterator[KeyPath]:
+    if not isinstance(sandbox, NoSandbox | LocalSandbox | DockerSandbox):
+        return
+    if all(isinstance(solver, SimpleSolver) for solver in solvers):
         yield from _set(path, sandbox, *WORKSPACE)
+    elif sandbox.stateful:
+        yield from _set(path, sandbox, "capture_cmd")
 
 
 def _set(path: KeyPath, record: ConfigRecord, *names: str) -> Iterator[KeyPath]:

@@ -16,7 +16,8 @@ class LifecycleFields(ConfigRecord):
     """Fields of every built-in sandbox."""
 
     capture_cmd: str | None = None
-    """Command that saves the state of a sandbox for later verification."""
+    """Command that writes a tar archive of what is to be verified to its standard output; null:
+    the whole working directory."""
     verify_timeout: float = Field(600.0, gt=0)
     """Seconds for verification in the sandbox."""
     stateful: bool = False
@@ -56,8 +57,8 @@ class DockerSandbox(ContainerFields):
     """Memory limit."""
     cpus: float = Field(2.0, gt=0)
     """CPU limit."""
-    network: Literal["bridge", "host", "none"] = "bridge"
-    """Network of the container."""
+    network: Literal["bridge", "host", "none", "door"] = "bridge"
+    """Network of the container; ``door``: the run's model and nothing else."""
 
 
 class LocalSandbox(LifecycleFields):
@@ -75,6 +76,8 @@ class LocalSandbox(LifecycleFields):
     """CPU limit."""
     container_env: dict[str, str] = Field(default_factory=dict)
     """Environment variables inside."""
+    network: Literal["none", "door", "host"] = "none"
+    """Network of the sandbox; ``door``: the run's model and nothing else."""
 
 
 class NodeFields(ContainerFields):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ..kinds import SOLVERS
+from ..sandbox_spec import SolverNeeds
 from .base import ConfigRecord
 from .generation import GenerationConfig
 from .plugins import ByType, PluginFields
@@ -14,7 +15,25 @@ from .plugins import ByType, PluginFields
 TimeoutStrategy = Literal["override", "task", "max"]
 
 
-class SimpleSolver(ConfigRecord):
+class SolverFields(ConfigRecord):
+    """What all solvers have in common."""
+
+    @property
+    def needs(self) -> SolverNeeds:
+        """What is known to be needed before the solver is opened."""
+        return SolverNeeds()
+
+
+class AgentFields(SolverFields):
+    """A solver whose agent works in a sandbox."""
+
+    @property
+    def needs(self) -> SolverNeeds:
+        """See ``SolverFields.needs``."""
+        return SolverNeeds(sandbox=True, network="door")
+
+
+class SimpleSolver(SolverFields):
     """One request, one answer."""
 
     type: Literal["simple"] = "simple"
@@ -29,7 +48,7 @@ class SimpleSolver(ConfigRecord):
     """Detail images are sent with: ``auto``, ``low``, ``high``."""
 
 
-class HarborSolverConfig(ConfigRecord):
+class HarborSolverConfig(AgentFields):
     """An agent of the harbor package."""
 
     type: Literal["harbor"] = "harbor"
@@ -56,7 +75,7 @@ class HarborSolverConfig(ConfigRecord):
     """Folder of the skill."""
 
 
-class AgentSolverConfig(ConfigRecord):
+class AgentSolverConfig(AgentFields):
     """An agent of a framework."""
 
     type: Literal["agent"] = "agent"
@@ -71,7 +90,7 @@ class AgentSolverConfig(ConfigRecord):
     """Arguments of the agent."""
 
 
-class ToolCallingSolverConfig(ConfigRecord):
+class ToolCallingSolverConfig(SolverFields):
     """A loop of model calls and tool calls."""
 
     type: Literal["tool_calling"] = "tool_calling"
@@ -95,8 +114,13 @@ class ToolCallingSolverConfig(ConfigRecord):
     response_mode: Literal["last_message", "sandbox_artifact"] = "last_message"
     """Which result is verified."""
 
+    @property
+    def needs(self) -> SolverNeeds:
+        """See ``SolverFields.needs``."""
+        return SolverNeeds(sandbox=self.sandbox_tools)
 
-class GymDelegationSolverConfig(ConfigRecord):
+
+class GymDelegationSolverConfig(SolverFields):
     """A gym server's own agent."""
 
     type: Literal["gym_delegation"] = "gym_delegation"
@@ -111,7 +135,7 @@ class GymDelegationSolverConfig(ConfigRecord):
     """Take the reward of the server instead of verifying here."""
 
 
-class NatSolverConfig(ConfigRecord):
+class NatSolverConfig(SolverFields):
     """A NeMo Agent Toolkit agent."""
 
     type: Literal["nat"] = "nat"
@@ -120,7 +144,7 @@ class NatSolverConfig(ConfigRecord):
     """The nat service."""
 
 
-class OpenClawSolverConfig(ConfigRecord):
+class OpenClawSolverConfig(AgentFields):
     """The OpenClaw agent."""
 
     type: Literal["openclaw"] = "openclaw"
@@ -151,7 +175,7 @@ class OpenClawSolverConfig(ConfigRecord):
     """The command of the agent."""
 
 
-class ContainerSolverConfig(ConfigRecord):
+class ContainerSolverConfig(SolverFields):
     """A legacy harness container."""
 
     type: Literal["container"] = "container"
@@ -168,7 +192,7 @@ class ContainerSolverConfig(ConfigRecord):
     """Mounts of the container, host path to container path."""
 
 
-class OracleSolverConfig(ConfigRecord):
+class OracleSolverConfig(SolverFields):
     """The gold solution of each problem."""
 
     type: Literal["oracle"] = "oracle"
@@ -181,20 +205,22 @@ class OracleSolverConfig(ConfigRecord):
     """Upper limit on the result of ``timeout_strategy``."""
 
 
-class CustomSolverConfig(ConfigRecord):
+class CustomSolverConfig(SolverFields):
     """A solver of your own class."""
 
     type: Literal["custom"] = "custom"
     """Kind of solver."""
     service: str | None = None
     """The model it uses."""
+    services: dict[str, str] = Field(default_factory=dict)
+    """Further models by the role it knows them in (``user: NAME``)."""
     class_path: str
     """The class, as ``module:Class``."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Its arguments."""
 
 
-class PluginSolver(PluginFields):
+class PluginSolver(SolverFields, PluginFields):
     """A solver of an installed package, or your own (``type: module:Class``).
 
     Further fields are its options."""

@@ -1,6 +1,7 @@
 """One attempt at a rollout: the solver is asked, within its time and in a session of its own.
 
-Invariant: what the calls of the session used is counted, whatever becomes of the attempt.
+Invariants: what the calls of the session used is counted, whatever becomes of the attempt; its
+workspace is closed unless the answer is to be verified there.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ import msgspec
 
 from ..environments.user_code import contained
 from ..errors import ModelError, RunBudgetExceeded
-from ..solvers.contract import SolveTools
+from ..solvers.contract import Archive, SolveTools, Steps
 from ..traffic.types import CallContext
 from ..types import Phase, Solution
-from .accounts import accounted, of_session, of_solution
+from .accounts import NOTHING, Spent, accounted, of_session, of_solution
 from .backlog import Work
 from .control import Control
 from .failures import NeverAskedError
@@ -30,12 +31,26 @@ class Attempts:
         self._job, self._recorder = job, recorder
         self._watchdog, self._control = watchdog, control
 
-    async def solve(self, work: Work) -> Solution:
+    async def solve(self, work: Work, *, verified: bool = True) -> Solution:
         """The answer; a refusal of the model is one too, with ``error`` set.
 
-        What was used stands in ``work.spent``. Raises InfraError, NeverAskedError where nothing was
+        What was used stands in ``work.spent``; in ``work.lease`` the workspace that it is to be
+        ``verified`` in, if there is one. Raises InfraError, NeverAskedError where nothing was
         sent, and whatever else a solver raises.
         """
+        try:
+            solution = await self._solved(work)
+            if verified and work.lease is not None:
+                solution = await self._handed_over(work, solution)
+            if not solution.workspace:
+                await work.release()
+        except BaseException:
+            await work.release()
+            raise
+        return solution
+
+    async def _solved(self, work: Work) -> Solution:
+        """The answer, with its accounts."""
         job = self._job
         self._recorder.begin(work)
         session = CallContext(session=self._session(work), attempt=work.attempt)
@@ -46,7 +61,7 @@ class Attempts:
                 Phase.SOLVE,
                 job.timeout,
                 lambda activity: self._asked(work, activity),
-                started=job.model is None,
+                started=not job.models and job.workspaces is None,
             )
         except ModelError as error:
             solution = Solution(response="", error=error.info)
@@ -55,9 +70,7 @@ class Attempts:
             self._watchdog.abandon_waiting()
             raise NeverAskedError from None
         finally:
-            if job.model is not None:
-                work.spent = of_session(job.model.ledger.session(session))
-                job.model.end_session(session)
+            work.spent = self._end_session(session)
             if solution is not None:
                 solution = accounted(solution, work.spent)
                 work.spent = of_solution(solution)
@@ -66,22 +79,60 @@ class Attempts:
 
     async def _asked(self, work: Work, activity: Activity) -> Solution:
         job, key = self._job, work.key
+        if job.workspaces is not None:
+            work.lease = await job.workspaces.open(work.problem)
+        activity.start()
         context = CallContext(
             session=self._session(work),
             benchmark=job.plan.slug,
             problem_idx=key.problem_idx,
             repeat=key.repeat,
             attempt=work.attempt,
+            deadline=activity.deadline(),
+            until=activity.deadline,
             target=work.problem.target,
             on_wait=activity.on_wait,
             on_hold=activity.on_hold,
         )
-        with contained("the solver"):
-            solution = await job.solver.solve(work.problem, SolveTools(job.model, context))
-        return checked(solution)
+        tools = SolveTools(job.model, context, job.models, work.lease)
+        try:
+            with contained("the solver"):
+                solution = await job.solver.solve(work.problem, tools)
+            return _with_steps(checked(solution), tools.steps)
+        finally:
+            work.steps = tools.steps.taken()
+
+    def _end_session(self, session: CallContext) -> Spent:
+        """What a session used of all models that it could ask."""
+        spent = NOTHING
+        for model in {id(model): model for model in self._job.models.values()}.values():
+            used = of_session(model.ledger.session(session))
+            model.end_session(session)
+            if used is not NOTHING:
+                spent = used if spent is NOTHING else spent.plus(used)
+        return spent
+
+    async def _handed_over(self, work: Work, solution: Solution) -> Solution:
+        """The answer, once its workspace is ready to be verified. Raises SandboxLost."""
+        job, problem = self._job, work.problem
+        if problem.workspace is None or solution.error is not None:
+            return solution
+        assert work.lease is not None and job.workspaces is not None
+        work.handover = await work.lease.finish()
+        if isinstance(work.handover, Archive):
+            await job.workspaces.keep(work.key, work.attempt, work.handover)
+        return msgspec.structs.replace(solution, workspace=True)
 
     def _session(self, work: Work) -> str:
         return f"{self._job.plan.slug}/{work.key.problem_idx}/{work.key.repeat}"
+
+
+def _with_steps(solution: Solution, steps: Steps) -> Solution:
+    """The solution with what was recorded, where the solver returned no steps of its own."""
+    if solution.trajectory or not len(steps):
+        return solution
+    trajectory = tuple(msgspec.to_builtins(step) for step in steps.taken())
+    return msgspec.structs.replace(solution, trajectory=trajectory)
 
 
 def checked(solution: object) -> Solution:

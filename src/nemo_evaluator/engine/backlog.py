@@ -18,9 +18,12 @@ from ..environments.user_code import contained
 from ..errors import ConfigError
 from ..results.journal import Errored, JournalIndex, ProblemSeeded, Solved
 from ..results.journal_reader import JournalReader
+from ..solvers.contract import Handover
+from ..steps import Step
 from ..types import Phase, Problem, RolloutKey, Solution
 from .accounts import NOTHING, Spent
 from .plan import problem_digest
+from .workspaces import Lease
 
 QUOTE_CHARS = 40
 """Shorter metadata is simply repeated."""
@@ -37,6 +40,19 @@ class Work:
     """A journaled answer that only lacks its verdict."""
     spent: Spent = NOTHING
     """What the attempt has used, where nothing came of it yet."""
+    steps: tuple[Step, ...] = ()
+    """What the attempt has recorded, where nothing came of it yet."""
+    lease: Lease | None = None
+    """The workspace of the attempt, while it is open."""
+    handover: Handover | None = None
+    """What the verifier gets of it."""
+
+    async def release(self) -> None:
+        """Close the workspace, if there is one; safe to call twice."""
+        self.handover = None
+        if (lease := self.lease) is not None:
+            self.lease = None
+            await lease.close()
 
 
 class Backlog:
@@ -50,8 +66,11 @@ class Backlog:
         index: JournalIndex,
         journal: Path,
         seeded: Callable[[ProblemSeeded], None],
+        kept: Callable[[RolloutKey, int], bool] = lambda _key, _attempt: False,
     ) -> None:
-        """``seeded`` is told of every problem that the journal does not hold yet."""
+        """``seeded`` is told of every problem that the journal does not hold yet; ``kept`` says
+        whether the workspace of an attempt can still be verified."""
+        self._kept = kept
         self._environment, self._repeats = environment, repeats
         self._index, self._seeded = index, seeded
         self._reader: JournalReader | None = None
@@ -108,7 +127,11 @@ class Backlog:
             if not (isinstance(ended, Errored) and ended.error.phase is Phase.VERIFY):
                 return None
         solved = self._reader.at(state.solved_at)
-        return solved.solution if isinstance(solved, Solved) else None
+        if not isinstance(solved, Solved):
+            return None
+        if solved.solution.workspace and not self._kept(key, solved.attempt):
+            return None  # the answer is in a workspace that is gone: it is asked again
+        return solved.solution
 
     def _check_unchanged(self, offset: int, problem: Problem) -> None:
         event = self._reader.at(offset) if self._reader else None

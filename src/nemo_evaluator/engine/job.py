@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..environments.contract import Environment, Sandboxes
+from ..environments.contract import Environment
 from ..judging.sitting import Court
 from ..solvers.contract import Solver
 from ..traffic.client import ModelClient
 from ..types import BenchmarkPlan
+from .sandboxing import Lender
 from .watch import Watch
+from .workspaces import Workspaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,11 @@ class Job:
     timeout: float
     verify_timeout: float
     max_system_retries: int
-    sandboxes: Sandboxes | None = None
+    models: Mapping[str, ModelClient] = field(default_factory=dict)
+    """What the solver may ask, by role."""
+    sandboxes: Lender | None = None
+    workspaces: Workspaces | None = None
+    """Where the solver works, if it needs a sandbox."""
     court: Court | None = None
     """Where judges are asked, if the benchmark has any."""
     judges: Sequence[ModelClient] = ()

@@ -39,8 +39,12 @@ def plan_benchmark(
     simulated: bool,
     base_url: str | None = None,
     secrets: Collection[str] = (),
+    more: Mapping[str, Json] | None = None,
 ) -> BenchmarkPlan:
-    """The plan of one prepared benchmark. Raises ConfigError if it has no problems."""
+    """The plan of one prepared benchmark; ``more``: further parts of its identity.
+
+    Raises ConfigError if the benchmark has no problems.
+    """
     n_problems = size if benchmark.max_problems is None else min(size, benchmark.max_problems)
     if n_problems == 0:
         raise ConfigError(
@@ -52,6 +56,7 @@ def plan_benchmark(
         **_prefixed("model", model_identity, secrets),
         **_prefixed("solver", solver.identity(), secrets),
         **_prefixed("environment", environment.identity(), secrets),
+        **(more or {}),
         "repeats": benchmark.repeats,
         "n_problems": n_problems,
         # The seed decides which problems are in only where some are left out.
@@ -102,6 +107,8 @@ def problem_digest(problem: Problem) -> str:
     parts = (problem.prompt, problem.messages, problem.system, problem.target, problem.images)
     if problem.requests:
         parts = (*parts, problem.requests)
+    if problem.workspace is not None:
+        parts = (*parts, problem.workspace)
     return hashlib.sha256(msgspec.json.encode(parts, enc_hook=str)).hexdigest()[:16]
 
 

@@ -32,7 +32,7 @@ from ..judging.sitting import Court, Spend, no_budget
 from ..results.layout import slug
 from ..results.planned import PART, problem_order
 from ..services.open import open_model
-from ..solvers.contract import Solver, SolveTools
+from ..solvers.contract import MODEL, Solver, SolveTools
 from ..solvers.registry import open_solver
 from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
@@ -42,8 +42,9 @@ from .failures import described
 from .job import Job
 from .places import Places
 from .plan import digest, plan_benchmark
-from .sandboxing import Turn, alive_at_once, open_sandboxes
+from .sandboxing import Turn, alive_at_once
 from .shards import Shard
+from .workspaces import open_places, workspace_identity
 
 log = logging.getLogger(__name__)
 Around = Callable[[Environment], Environment]
@@ -118,8 +119,8 @@ async def prepare(
             job = await _open_job(benchmark, posed, opening)
             if not plan_only:
                 turn = Turn(alive, len(jobs))
-                sandboxes = await open_sandboxes(benchmark, job.environment, stack, turn)
-                job = replace(job, sandboxes=sandboxes)
+                sandboxes, workspaces = await open_places(benchmark, job, stack, turn)
+                job = replace(job, sandboxes=sandboxes, workspaces=workspaces)
             if given is not None and given.part is not None:
                 job = _only(job, *given.part)
             jobs.append(job if shard is None else _part(job, shard))
@@ -195,8 +196,7 @@ def _check_interceptors(loaded: Loaded) -> None:
 def _open_models(config: EvalConfig, stack: AsyncExitStack) -> dict[str, ModelClient]:
     caps: dict[str, int] = {}
     for benchmark in config.benchmarks:
-        solving = _service_name(benchmark)
-        for name in {*services_of(benchmark.scoring), *([solving] if solving else [])}:
+        for name in {*services_of(benchmark.scoring), *solving_services(benchmark).values()}:
             caps[name] = max(caps.get(name, 1), benchmark.max_concurrent)
     models = {}
     for name, cap in caps.items():
@@ -227,7 +227,8 @@ async def _open_job(
     environment = opening.around(with_metrics(environment, benchmark.scoring, bench, court))
     stack.push_async_callback(_close, "benchmark", environment.close)
     await environment.prepare()
-    service = _service_name(benchmark)
+    roles = solving_services(benchmark)
+    service = roles.get(MODEL)
     model = models[service] if service is not None else None
     served = loaded.config.services[service] if service is not None else None
     if not isinstance(served, ApiService | SimulatedService | None):
@@ -249,6 +250,10 @@ async def _open_job(
         base_url=_base_url(served, loaded.secrets),
         simulated=isinstance(served, SimulatedService),
         secrets=loaded.secrets,
+        more={
+            **workspace_identity(benchmark, solver),
+            **_roles_identity(roles, loaded.config),
+        },
     )
     calibrated = msgspec.structs.replace(
         plan.settings, calibrations=_calibrations(benchmark.scoring)
@@ -266,6 +271,7 @@ async def _open_job(
         environment=environment,
         solver=solver,
         model=model,
+        models={role: models[name] for role, name in roles.items()},
         order=order,
         folder=directory / plan.slug,
         max_concurrent=benchmark.max_concurrent,
@@ -385,8 +391,21 @@ def _model_identity(service: ApiService | SimulatedService) -> dict[str, Json]:
     return identity
 
 
-def _service_name(benchmark: BenchmarkConfig) -> str | None:
-    return getattr(benchmark.solver, "service", None)
+def solving_services(benchmark: BenchmarkConfig) -> dict[str, str]:
+    """The services that the solver asks, by role."""
+    service = getattr(benchmark.solver, "service", None)
+    others = getattr(benchmark.solver, "services", None) or {}
+    return {**others, **({MODEL: service} if service is not None else {})}
+
+
+def _roles_identity(roles: Mapping[str, str], config: EvalConfig) -> dict[str, Json]:
+    """What changes the answers of the models beside the solver's own."""
+    found: dict[str, Json] = {}
+    for role, name in roles.items():
+        service = config.services[name]
+        if role != MODEL and isinstance(service, ApiService | SimulatedService):
+            found[role] = {"model": service.model or name, **_model_identity(service)}
+    return {"roles": found} if found else {}
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -103,7 +103,9 @@ class RolloutRecorder:
         """An attempt without a verdict; ``final``: the rollout stays open for a later run."""
         if final:
             self._end(work)
-        spent, work.spent = work.spent if error.phase is Phase.SOLVE else NOTHING, NOTHING
+        solving = error.phase is Phase.SOLVE
+        spent, work.spent = work.spent if solving else NOTHING, NOTHING
+        steps, work.steps = work.steps if solving else (), ()
         stopped = error.kind is Failure.BUDGET
         log.info(
             "%s %s: attempt %d failed in %s: %s",
@@ -125,6 +127,7 @@ class RolloutRecorder:
                 cost_usd=spent.usd,
                 calls=spent.calls,
                 tries=spent.tries,
+                steps=steps,
             ),
             then=partial(self._tally.errored, error.kind) if final else None,
         )

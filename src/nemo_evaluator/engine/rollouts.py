@@ -93,6 +93,7 @@ class Rollouts:
             index,
             job.folder / JOURNAL,
             self._recorder.seeded,
+            *([] if job.workspaces is None else [job.workspaces.kept]),
         )
         self._watchdog = Watchdog(interval=min(1.0, job.timeout / 4, job.verify_timeout / 4))
         self._attempts = Attempts(job, self._recorder, self._watchdog, control)
@@ -334,7 +335,7 @@ class Rollouts:
         attempt = CONTROL_ATTEMPT + beside.attempt
         work = Work(RolloutKey(witness.idx, 0), witness, attempt)
         try:
-            solution = await self._attempts.solve(work)
+            solution = await self._attempts.solve(work, verified=False)
         except (NelError, NeverAskedError):
             return False
         if work.spent.calls:

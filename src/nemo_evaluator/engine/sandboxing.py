@@ -1,11 +1,11 @@
-"""The sandboxes a benchmark's verification may use, as its configuration and its own needs say."""
+"""The sandboxes of a benchmark's solver and verification, as configuration and needs say."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import msgspec
 
 from ..config.benchmark import BenchmarkConfig
 from ..config.sandboxes import DockerSandbox, LocalSandbox, NoSandbox
-from ..environments.contract import Environment, Sandboxes
+from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..sandboxes import Backend, DockerBackend, LocalBackend, Sandbox, SandboxPool, SandboxSpec
 from .places import Places
@@ -41,29 +41,36 @@ def alive_at_once(benchmarks: Iterable[BenchmarkConfig]) -> int:
 
 
 async def open_sandboxes(
-    benchmark: BenchmarkConfig, environment: Environment, stack: AsyncExitStack, turn: Turn
-) -> Sandboxes | None:
+    benchmark: BenchmarkConfig,
+    environment: Environment,
+    stack: AsyncExitStack,
+    turn: Turn,
+    *,
+    for_solver: bool = False,
+) -> Lender | None:
     """Check the engine and have images at hand, before anything is paid for. None where no
     sandbox is needed. Raises ConfigError, with the way to fix it.
 
-    Where the benchmark needs a sandbox and the configuration names none, it is ``local`` if that
-    works here, else ``docker``; never this machine itself.
+    Where the benchmark needs a sandbox, or its solver (``for_solver``), and the configuration names
+    none, it is ``local`` if that works here, else ``docker``; never this machine itself.
     """
-    needed = environment.needs.sandbox
+    needed = environment.needs.sandbox or (SandboxSpec() if for_solver else None)
     config = benchmark.sandbox
     if needed is None or isinstance(config, str):
         return None
     if isinstance(config, NoSandbox):
-        return _Configured(await _any(needed, environment.name, stack), turn, {}, {})
+        return Lender(await _any(needed, environment.name, stack), turn, {}, {})
     if not isinstance(config, LocalSandbox | DockerSandbox):
         raise ConfigError(f"{config.type!r} cannot be run by this version", where=environment.name)
     backend: Backend = LocalBackend()
     if isinstance(config, DockerSandbox):
         backend = DockerBackend(image=config.image)
     pool = await _opened(backend, config.concurrency, stack)
-    configured = _Configured(pool, turn, *_settings(config))
-    await pool.prepull([configured.spec(needed)])
-    return configured
+    named = isinstance(config, LocalSandbox) or config.image is not None
+    lender = Lender(pool, turn, *_settings(config), names_image=named)
+    if lender.has_image(lender.spec(needed)) or not for_solver:
+        await pool.prepull([lender.spec(needed)])
+    return lender
 
 
 def _settings(config: LocalSandbox | DockerSandbox) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -79,7 +86,7 @@ def _settings(config: LocalSandbox | DockerSandbox) -> tuple[dict[str, Any], dic
     fields: dict[str, Any] = {}
     if config.container_env:
         fields["env"] = dict(config.container_env)
-    if isinstance(config, DockerSandbox) and "network" in config.model_fields_set:
+    if "network" in config.model_fields_set:
         fields["network"] = config.network
     return fields, limits
 
@@ -120,29 +127,65 @@ async def _opened(backend: Backend, limit: int, stack: AsyncExitStack) -> Sandbo
     return pool
 
 
-class _Configured:
+class Lender:
     """A pool whose specs follow the configuration, and which takes its turn among benchmarks."""
 
     def __init__(
-        self, pool: SandboxPool, turn: Turn, fields: dict[str, Any], limits: dict[str, Any]
+        self,
+        pool: SandboxPool,
+        turn: Turn,
+        fields: dict[str, Any],
+        limits: dict[str, Any],
+        *,
+        names_image: bool = True,
     ) -> None:
+        """``names_image``: the configuration has an image for specs that have none."""
+        self._names_image = names_image
         self._pool, self._fields, self._limits = pool, fields, limits
         self._turn = turn
         self._own = asyncio.Semaphore(pool.limit)
 
     def spec(self, needed: SandboxSpec) -> SandboxSpec:
-        """What the benchmark needs, with what the user has set."""
+        """What is needed, with what the user has set."""
         limits = msgspec.structs.replace(needed.limits, **self._limits)
-        return msgspec.structs.replace(needed, limits=limits, **self._fields)
+        env = {**needed.env, **self._fields.get("env", {})}
+        return msgspec.structs.replace(needed, **{**self._fields, "limits": limits, "env": env})
+
+    def has_image(self, spec: SandboxSpec) -> bool:
+        """Whether it is known what a sandbox of the spec is made of."""
+        return spec.image is not None or self._names_image
+
+    def sets(self, name: str) -> bool:
+        """Whether the user has set a field of the spec, or of its limits."""
+        return name in self._fields or name in self._limits
+
+    def acquire(self, spec: SandboxSpec) -> AbstractAsyncContextManager[Sandbox]:
+        """See ``Sandboxes.acquire``."""
+        return self.as_given(self.spec(spec))
 
     @asynccontextmanager
-    async def acquire(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
-        """See ``Sandboxes.acquire``."""
+    async def as_given(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
+        """A sandbox of a spec that already follows the configuration."""
         turn = self._turn
         # One's own limit first: whoever waits for that must not take a turn from others.
         async with (
             self._own,
             turn.places.place(turn.rank),
-            self._pool.acquire(self.spec(spec)) as sandbox,
+            self._pool.acquire(spec) as sandbox,
         ):
             yield sandbox
+
+    def beyond(self, spec: SandboxSpec) -> AbstractAsyncContextManager[Sandbox]:
+        """A sandbox that is not counted, for who holds one already and would wait for itself."""
+        return self._pool.acquire(self.spec(spec), beyond=True)
+
+
+class Beyond:
+    """Sandboxes for a verifier that holds a workspace."""
+
+    def __init__(self, lender: Lender) -> None:
+        self._lender = lender
+
+    def acquire(self, spec: SandboxSpec) -> AbstractAsyncContextManager[Sandbox]:
+        """See ``Sandboxes.acquire``."""
+        return self._lender.beyond(spec)

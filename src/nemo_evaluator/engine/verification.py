@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..environments.contract import VerifyTools
 from ..errors import ConfigError, NelError
@@ -15,6 +16,7 @@ from .backlog import Work
 from .failures import PATIENCE, described, info_of
 from .job import Job
 from .recorder import RolloutRecorder
+from .sandboxing import Beyond
 from .watchdog import Activity, Watchdog
 
 SANDBOX_TRIES = 3
@@ -47,7 +49,11 @@ class Verification:
         if self._job.environment.needs.inline:
             await self._verify(work, solution)
             return
-        await self._slots.acquire()
+        try:
+            await self._slots.acquire()
+        except BaseException:
+            await work.release()
+            raise
         task = asyncio.create_task(self._verify(work, solution))
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -69,10 +75,16 @@ class Verification:
         self._slots.release()
 
     async def _verify(self, work: Work, solution: Solution) -> None:
+        try:
+            await self._verified_in(work, solution)
+        finally:
+            await work.release()
+
+    async def _verified_in(self, work: Work, solution: Solution) -> None:
         started = time.perf_counter()
-        tools = VerifyTools(repeat=work.key.repeat, sandboxes=self._job.sandboxes)
 
         async def verify(_activity: Activity) -> Score:
+            tools = await self._tools(work, solution)
             for _ in range(SANDBOX_TRIES - 1):
                 with contextlib.suppress(SandboxLost):
                     return await self._job.environment.verify(work.problem, solution, tools)
@@ -89,6 +101,22 @@ class Verification:
             self._verified += 1
             verify_ms = (time.perf_counter() - started) * 1000
             self._recorder.scored(work, solution, score, verify_ms)
+            if solution.workspace and self._job.workspaces is not None:
+                await asyncio.to_thread(self._job.workspaces.drop, work.key, work.attempt)
+
+    async def _tools(self, work: Work, solution: Solution) -> VerifyTools:
+        """What a verifier gets; the workspace among it, where the answer is in one."""
+        lender, workspaces = self._job.sandboxes, self._job.workspaces
+        tools = VerifyTools(repeat=work.key.repeat, sandboxes=lender)
+        if not solution.workspace or workspaces is None or lender is None:
+            return tools
+        if work.handover is None:  # an earlier invocation was interrupted before it was verified
+            recover = workspaces.recovered
+            work.handover = await asyncio.to_thread(recover, work.key, work.attempt)
+        if work.handover is None:
+            return tools
+        handed = workspaces.handed(work.handover)
+        return replace(tools, workspace=handed, sandboxes=Beyond(lender))
 
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1

@@ -1,8 +1,9 @@
 """Deadlines and stall reports for everything in flight, by one sweep instead of a timer each.
 
-An activity's clock starts when its request leaves (waiting for a free slot is not its fault) or at
-once where no model is asked. One that overruns its limit is cancelled; its owner learns why from
-``overrun``. One that is merely slow is named in ``stalled``: key, phase, seconds, peer.
+An activity's clock runs from its start, or from when its request leaves. It stands still while
+calls wait for a free slot or for an endpoint that is down: that is not its fault. One that overruns
+its limit is cancelled; its owner learns why from ``overrun``. One that is merely slow is named in
+``stalled``: key, phase, seconds, peer.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Activity:
 
     __slots__ = (
         "_held",
+        "_holds",
+        "_sent",
         "_started",
         "abandoned",
         "key",
@@ -50,20 +53,30 @@ class Activity:
         self.task = task
         self.overrun = self.abandoned = False
         self._started = time.monotonic() if started else None
+        self._sent = started
         self._held: float | None = None
+        self._holds = 0
+
+    def start(self) -> None:
+        """Start the clock, if it does not run yet."""
+        if self._started is None:
+            self._started = time.monotonic()
 
     def on_wait(self, peer: str | None) -> None:
         """Note whom the rollout waits for; the first call starts the clock."""
         self.peer = peer
-        if self._started is None and peer is not None:
-            self._started = time.monotonic()
+        if peer is not None:
+            self._sent = True
+            if self._started is None:
+                self._started = time.monotonic()
 
     def on_hold(self, held: bool) -> None:
-        """Stop the clock while the endpoint is down, and let it go on."""
+        """Stop the clock while calls are held back, and let it go on when none is."""
         now = time.monotonic()
-        if held:
+        self._holds += 1 if held else -1
+        if held and self._holds == 1:
             self._held = now
-        elif self._held is not None:
+        elif self._holds == 0 and self._held is not None:
             if self._started is not None:
                 self._started += now - max(self._held, self._started)
             self._held = None
@@ -71,7 +84,15 @@ class Activity:
     @property
     def waiting(self) -> bool:
         """Whether nothing has been sent yet."""
-        return self._started is None
+        return not self._sent
+
+    def deadline(self) -> float | None:
+        """When its time is over, if nothing holds it any more; None while the clock stands still
+        from the start."""
+        if self._started is None:
+            return None
+        held = 0.0 if self._held is None else time.monotonic() - max(self._held, self._started)
+        return self._started + self.limit + held
 
     def seconds(self, now: float) -> float:
         """How long the clock has run."""

@@ -41,6 +41,8 @@ class VerifyTools:
     repeat: int = 0
     sandboxes: Sandboxes | None = None
     """Where untrusted code may run; None where the benchmark needs none."""
+    workspace: Sandboxes | None = None
+    """Lends what the solver left of the problem's workspace; None where it left nothing."""
     judge: Judge | None = None
     """The benchmark's judge; None if no judge is configured."""
 

@@ -35,6 +35,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 ScorerFunction = Callable[[ScorerInput], Any]
 PrepareRow = Callable[[dict[str, Any], int, Random], dict[str, Any]]
 SeedFunction = Callable[[dict[str, Any], int], SeedResult]
+WorkspaceOf = Callable[[dict[str, Any]], SandboxSpec]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,9 @@ class Definition:
     """The scorer is quick and may run on the event loop."""
     sandbox: SandboxSpec | None = None
     """The scorer runs untrusted code: it gets a fresh sandbox of this kind (``sample.sandbox``)."""
+    workspace: WorkspaceOf | SandboxSpec | None = None
+    """The sandbox that a problem is solved in, or a function of its row: ``sample.sandbox`` is then
+    what the solver left of it."""
     own_rubric: bool = False
     """The scorer asks ``sample.judge`` by prompts of its own; a configured rubric is not its."""
     mean_range: tuple[float, float] | None = None
@@ -147,6 +151,7 @@ def benchmark(
     keep_reasoning: bool = False,
     inline: bool = False,
     sandbox: SandboxSpec | None = None,
+    workspace: WorkspaceOf | SandboxSpec | None = None,
     own_rubric: bool = False,
     mean_range: tuple[float, float] | None = None,
     reward_range: tuple[float, float] | None = None,
@@ -201,6 +206,7 @@ def benchmark(
             keep_reasoning=keep_reasoning,
             inline=inline,
             sandbox=sandbox,
+            workspace=workspace,
             own_rubric=own_rubric,
             mean_range=mean_range,
             reward_range=reward_range,

@@ -24,9 +24,9 @@ from .requirements import check_requirements
 from .row_checks import check_rows, left_over
 from .row_files import Row
 from .rows import Dataset, load
-from .seeds import from_seed
+from .seeds import from_seed, workspace_spec
 from .templates import Style, compile_template, field_in, read_template
-from .uses import reads_target, uses_sandbox
+from .uses import reads_target, seeds_workspaces, uses_sandbox
 
 
 class DefinedEnvironment:
@@ -54,12 +54,20 @@ class DefinedEnvironment:
         """What scorers of its answers are given."""
         self._grader = Grader(definition.scorer, self.grading, inline=definition.inline)
         self._needs = Needs(
-            sandbox=self.grading.sandbox,
+            sandbox=self.grading.sandbox or self._workspace_needed(),
             judge=judged,
             own_rubric=definition.own_rubric,
             protocol="completions" if definition.endpoint_type == "completion" else None,
         )
         self._needs_inline = msgspec.structs.replace(self._needs, inline=True)
+
+    def _workspace_needed(self) -> SandboxSpec | None:
+        """A spec like those of the problems' workspaces; None if they have none."""
+        d = self._d
+        if isinstance(d.workspace, SandboxSpec):
+            return d.workspace
+        seeded = d.seed_fn is not None and seeds_workspaces(d.seed_fn)
+        return SandboxSpec() if d.workspace is not None or seeded else None
 
     def over(self, rows: Sequence[Row]) -> DefinedEnvironment:
         """The same benchmark, over other rows."""
@@ -142,7 +150,20 @@ class DefinedEnvironment:
             target=row.get(target_field),
             metadata=metadata,
             cluster=self._group(row, metadata),
+            workspace=self._workspace(row, where),
         )
+
+    def _workspace(self, row: dict[str, Any], where: str) -> SandboxSpec | None:
+        spec = self._d.workspace
+        if spec is None or isinstance(spec, SandboxSpec):
+            return spec
+        try:
+            made = spec(row)
+        except Exception as error:
+            raise ConfigError(
+                f"workspace failed: {type(error).__name__}: {error}", where=where
+            ) from error
+        return workspace_spec(made, "workspace", where)
 
     def _check_target(self, row: Mapping[str, Any], where: str) -> None:
         """A target that is missing or null is an error where the scorer reads one."""
@@ -189,6 +210,7 @@ class DefinedEnvironment:
             "scorer": code_digest(self._grader.name, source_of(d.scorer), d.keep_reasoning),
             "extra": {key: str(value) for key, value in d.extra.items()},
             "params": {key: str(value) for key, value in d.given.items()},
+            **({"workspace": _workspace_digest(d.workspace)} if d.workspace is not None else {}),
             **({"mean_range": list(d.mean_range)} if d.mean_range else {}),
             **({"reward_range": list(d.reward_range)} if d.reward_range else {}),
             **(
@@ -290,6 +312,13 @@ class DefinedEnvironment:
 
 def _aggregate_digest(aggregate: Aggregates) -> str:
     return code_digest(getattr(aggregate, "__name__", "aggregate"), source_of(aggregate))
+
+
+def _workspace_digest(spec: object) -> str:
+    """What the problems are solved in: the spec, files included, or the code that makes it."""
+    if isinstance(spec, SandboxSpec):
+        return digest(msgspec.json.encode(spec, order="sorted"))
+    return code_digest(getattr(spec, "__name__", "workspace"), source_of(spec))
 
 
 def _own(value: Any) -> Any:

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from ..errors import BudgetExceeded, ConfigError, InfraError
+from ..errors import BudgetExceeded, InfraError
 from ..scoring.input import ScorerInput, target_text
 from ..scoring.reasoning import Visible, visible
 from ..types import Failure, Phase, Problem, Score, Solution
 from .contract import Grading, VerifyTools
 from .judged import settled
+from .lending import lent
 from .pace import Pace
 from .user_code import contained
 from .verdicts import in_view_of, scorer_failed, to_score
@@ -58,7 +59,12 @@ class Grader:
                 phase=Phase.VERIFY,
             )
         with attributed(self.name, problem.idx):
-            verdict = await self._verdict(self._sample(problem, solution, shown, tools), tools)
+            sample = self._sample(problem, solution, shown, tools)
+            where = self._setting.benchmark
+            async with lent(problem, solution, tools, self._setting.sandbox, where) as sandbox:
+                verdict = await self._run(
+                    sample if sandbox is None else replace(sample, sandbox=sandbox)
+                )
             score = to_score(await settled(verdict, problem, shown.text, tools))
         if self._setting.keep_reasoning:
             shown = shown._replace(reasoning="")  # spans are offsets in the raw response already
@@ -78,19 +84,6 @@ class Grader:
             target_raw=problem.target,
             answers=solution.answers,
         )
-
-    async def _verdict(self, sample: ScorerInput, tools: VerifyTools) -> Any:
-        spec = self._setting.sandbox
-        if spec is None:
-            return await self._run(sample)
-        if tools.sandboxes is None:
-            raise ConfigError(
-                "needs a sandbox",
-                where=self._setting.benchmark,
-                hint="set sandbox: {type: local}",
-            )
-        async with tools.sandboxes.acquire(spec) as sandbox:
-            return await self._run(replace(sample, sandbox=sandbox))
 
     async def _run(self, sample: ScorerInput) -> Any:
         if self._is_async:

@@ -10,6 +10,7 @@ import msgspec
 
 from ..asked import Request, RequestKind
 from ..errors import ConfigError
+from ..sandbox_spec import SandboxSpec
 from ..types import Image, Json, Message, Problem
 
 
@@ -62,6 +63,18 @@ def from_seed(seed: SeedResult, idx: int, system: str | None, where: str) -> Pro
         images=tuple(_image(image) for image in seed.images or ()),
         cluster=None if cluster is None else str(cluster),
         requests=_requests(seed, where),
+        workspace=workspace_spec(seed.sandbox_spec, "sandbox_spec", where),
+    )
+
+
+def workspace_spec(given: object, what: str, where: str) -> SandboxSpec | None:
+    """A problem's workspace as user code gives it. Raises ConfigError for what is none."""
+    if given is None or isinstance(given, SandboxSpec):
+        return given
+    raise ConfigError(
+        f"{what} is {type(given).__name__}, not a SandboxSpec",
+        where=where,
+        hint="from nemo_evaluator import SandboxSpec",
     )
 
 

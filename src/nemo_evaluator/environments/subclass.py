@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Sized
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any, TypeVar, cast
 
 from ..errors import ConfigError, NelError
 from ..measured import Measure
-from ..sandboxes.contract import Sandbox, SandboxSpec
+from ..sandboxes.contract import SandboxSpec
 from ..scoring.packages import deciding
 from ..scoring.reasoning import visible
 from ..types import Failure, Json, Problem, Score, Solution
@@ -20,9 +19,10 @@ from .define import checked_range
 from .fingerprint import code_digest, source_of
 from .grading import attributed
 from .judged import REQUIREMENT, settled
+from .lending import lent
 from .params import check_params
 from .seeds import SeedResult, from_seed
-from .uses import verify_uses_sandbox
+from .uses import seeds_workspaces, verify_uses_sandbox
 from .verdicts import in_view_of, to_metrics, to_reward
 
 T = TypeVar("T")
@@ -137,8 +137,10 @@ class SubclassEnvironment:
             _LOG.warning("%s: %s() is not called by this version", self.name, unused)
         self.grading = Grading(self.name)
         """What scorers of its answers are given that are not its own ``verify``."""
+        self._sandbox = SandboxSpec() if verify_uses_sandbox(type(inner).verify) else None
+        seeded = SandboxSpec() if seeds_workspaces(type(inner).seed) else None
         self.needs = Needs(
-            sandbox=SandboxSpec() if verify_uses_sandbox(type(inner).verify) else None,
+            sandbox=self._sandbox or seeded,
             judge=REQUIREMENT in inner.requirements,
         )
         self._size = 0
@@ -176,7 +178,7 @@ class SubclassEnvironment:
         """The verdict; what verify() raises is an InfraError."""
         shown = visible(solution.response)
         with attributed(f"{self.name}.verify", problem.idx):
-            async with self._lent(tools) as sandbox:
+            async with lent(problem, solution, tools, self._sandbox, self.name) as sandbox:
                 result = await _awaited(
                     self.inner.verify(
                         shown.text, problem.target, sandbox=sandbox, **problem.metadata
@@ -184,14 +186,6 @@ class SubclassEnvironment:
                 )
             score = _to_score(await _judged(result, problem, shown.text, tools))
         return in_view_of(shown, solution, score)
-
-    def _lent(self, tools: VerifyTools) -> AbstractAsyncContextManager[Sandbox | None]:
-        """The sandbox of one verification; None where none is called."""
-        if self.needs.sandbox is None:
-            return nullcontext()
-        if tools.sandboxes is None:
-            raise ConfigError("needs a sandbox", where=self.name, hint="set sandbox: {type: local}")
-        return tools.sandboxes.acquire(self.needs.sandbox)
 
     def identity(self) -> Mapping[str, Json]:
         """The class's source, its parameters, and what it tells of its data."""

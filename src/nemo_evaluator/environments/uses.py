@@ -52,6 +52,14 @@ def verify_uses_sandbox(verify: Callable[..., Any]) -> bool:
     return bool(calls & set(names_in(used[0].__code__)))
 
 
+def seeds_workspaces(seed: Callable[..., Any]) -> bool:
+    """Whether a seeding function names ``sandbox_spec``: its problems have workspaces then."""
+    return any(
+        "sandbox_spec" in {*names_in(f.__code__), *keywords_in(f.__code__)}
+        for f in functions_used(seed)
+    )
+
+
 def reads_target(function: Callable[..., Any]) -> bool:
     """Whether it may read the target: not if its code never does and all it calls of ours are
     scorers without one."""
@@ -62,6 +70,15 @@ def reads_target(function: Callable[..., Any]) -> bool:
     others = {f.__name__ for f in used if f not in own}
     read = any({"target", "target_raw"} & set(names_in(f.__code__)) for f in own)
     return read or not others <= TARGETLESS
+
+
+def keywords_in(code: CodeType) -> Iterator[str]:
+    """Names of the arguments that code and the functions inside it pass by keyword."""
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from keywords_in(part)
+        elif isinstance(part, tuple):
+            yield from (name for name in part if isinstance(name, str))
 
 
 def names_in(code: CodeType) -> Iterator[str]:

@@ -21,6 +21,7 @@ import msgspec
 from ..asked import Request
 from ..config.scrubber import encoded
 from ..files.reading import UNREADABLE, open_regular, read_lines
+from ..steps import Step
 from ..types import (
     BenchmarkPlan,
     ErrorInfo,
@@ -123,6 +124,8 @@ class Errored(Record, frozen=True, kw_only=True, tag_field="event", tag="errored
     """Answered calls of that attempt."""
     tries: int = 0
     """Requests those calls took, retries included."""
+    steps: tuple[Step, ...] = ()
+    """What an agent had recorded of that attempt."""
 
 
 class Began(Record, frozen=True, kw_only=True, tag_field="event", tag="began"):

@@ -11,6 +11,7 @@ import msgspec
 from ..files.reading import UNREADABLE, lines_of
 from ..steps import Step, StepMetrics, StepSource, numbered, steps_from
 from ..types import Failure, Json, Outcome, Record, RolloutKey, Solution
+from .journal import Errored
 from .layout import TRAJECTORIES
 from .result_row import ResultRow
 from .rows import RolloutRecord
@@ -103,7 +104,7 @@ def trajectory_row(record: RolloutRecord, row: ResultRow) -> TrajectoryRow:
             verify_ms=record.scored.verify_ms if record.scored else None,
         ),
         model=_reply(solution) if solution else None,
-        steps=_steps(solution) if solution else (),
+        steps=_steps(solution) if solution else _unfinished(record),
     )
 
 
@@ -134,6 +135,11 @@ def _foreign(line: bytes) -> TrajectoryRow | None:
         return msgspec.convert({**found, "steps": steps_from(raw)}, TrajectoryRow)
     except (*UNREADABLE, AttributeError, TypeError):
         return None
+
+
+def _unfinished(record: RolloutRecord) -> tuple[Step, ...]:
+    """What an agent had done when its last attempt failed."""
+    return record.ended.steps if isinstance(record.ended, Errored) else ()
 
 
 def _reply(solution: Solution) -> ReplyShown:

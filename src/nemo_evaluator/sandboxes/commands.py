@@ -179,6 +179,14 @@ class CommandSandbox(ABC):
         """See `Sandbox.download_folder`."""
         await transfer.download_folder(self._trusted, path, folder, max_bytes)
 
+    async def save(self, path: str, *, max_bytes: int = MAX_TRANSFER) -> bytes:
+        """See `Sandbox.save`."""
+        return await transfer.save(self._trusted, path, max_bytes)
+
+    async def restore(self, path: str, archive: bytes) -> None:
+        """See `Sandbox.restore`."""
+        await transfer.restore(self._trusted, path, archive)
+
     async def _trusted(
         self, argv: list[str], *, timeout: float, stdin: bytes | None, limit: int
     ) -> transfer.Output:

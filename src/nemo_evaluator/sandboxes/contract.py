@@ -187,6 +187,13 @@ class Sandbox(Protocol):
     ) -> None:
         """Copy a folder to the host: regular files and folders only, nothing outside ``folder``."""
 
+    async def save(self, path: str, *, max_bytes: int = MAX_TRANSFER) -> bytes:
+        """A folder as a tar archive, links and modes included; for ``restore`` in another sandbox.
+        FileNotFoundError if it is none; ValueError if the archive is larger."""
+
+    async def restore(self, path: str, archive: bytes) -> None:
+        """Unpack an archive of ``save`` below a folder."""
+
     async def close(self) -> None:
         """End it and remove everything it left; safe to call twice."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Self
 
@@ -59,11 +59,14 @@ class SandboxPool:
             raise failure
 
     @asynccontextmanager
-    async def acquire(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
-        """A fresh sandbox for the block. SandboxLost when the engine fails to give one."""
+    async def acquire(self, spec: SandboxSpec, *, beyond: bool = False) -> AsyncIterator[Sandbox]:
+        """A fresh sandbox for the block. SandboxLost when the engine fails to give one.
+
+        ``beyond``: for who holds one already, and would wait for itself otherwise: not counted.
+        """
         self.backend.check(spec)
         await self.open()
-        async with self._room:
+        async with nullcontext() if beyond else self._room:
             await self._have(spec.image)
             sandbox = await self.backend.create(spec)
             try:

@@ -21,6 +21,8 @@ from .contract import MAX_TRANSFER, SandboxLost, SandboxSpec
 
 _SECONDS = 120.0
 _NO_FILE = 66
+_BLOCK = 512
+"""Bytes of a header in a tar archive."""
 
 
 class Output(NamedTuple):
@@ -63,12 +65,26 @@ async def upload_folder(run: Trusted, path: str, folder: Path) -> None:
 
 async def download_folder(run: Trusted, path: str, folder: Path, max_bytes: int) -> None:
     """Copy a folder to the host. FileNotFoundError, or ValueError if it is too large."""
-    script = f'[ -d "$1" ] || exit {_NO_FILE}; exec tar -c -C "$1" -f - .'
     # A tar archive pads every member to blocks: room for that, and no more.
-    got = await _done(run, script, path, limit=2 * max_bytes + (1 << 20))
+    archive = await save(run, path, 2 * max_bytes + (1 << 20))
+    await asyncio.to_thread(_unpack, archive, folder, max_bytes, path)
+
+
+async def save(run: Trusted, path: str, max_bytes: int) -> bytes:
+    """What is in a folder as a tar archive: links, modes and all. FileNotFoundError, or ValueError
+    if it is too large."""
+    script = f'[ -d "$1" ] || exit {_NO_FILE}; exec tar -c -C "$1" -f - .'
+    got = await _done(run, script, path, limit=max_bytes)
     if got.truncated:
         _bounded(max_bytes + 1, max_bytes, path)
-    await asyncio.to_thread(_unpack, got.data, folder, max_bytes, path)
+    # The folder itself comes first; where the archive goes it may be of somebody else.
+    return got.data[_BLOCK:] if got.data[:100].rstrip(b"\0") == b"./" else got.data
+
+
+async def restore(run: Trusted, path: str, archive: bytes) -> None:
+    """Unpack such an archive, by the hand of who runs commands there."""
+    script = 'mkdir -p -- "$1" && exec tar -x --no-same-owner -C "$1" -f -'
+    await _done(run, script, path, stdin=archive)
 
 
 async def content(data: bytes | Path) -> bytes:

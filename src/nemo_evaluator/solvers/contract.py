@@ -3,15 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..errors import ConfigError
+from ..sandbox_spec import SolverNeeds
+from ..sandboxes.contract import Sandbox
+from ..traffic.door.sessions import Endpoint
 from ..traffic.types import CallContext
-from ..types import Json, Problem, Solution
+from ..types import Json, Problem, Record, Solution
+from .steps import Steps
 
 if TYPE_CHECKING:
     from ..traffic.client import Model
+
+__all__ = [
+    "MODEL",
+    "Archive",
+    "Endpoint",
+    "Handover",
+    "SolveTools",
+    "Solver",
+    "SolverNeeds",
+    "Steps",
+    "Workspace",
+    "needs_of",
+]
+
+MODEL = "model"
+"""The role of the solver's own ``service``."""
+
+
+class Archive(Record, frozen=True, kw_only=True):
+    """The files of a workspace, to be verified in a fresh sandbox."""
+
+    data: bytes
+    """A tar archive, relative to the working directory."""
+
+
+Handover = Sandbox | Archive
+"""What the verifier gets of a workspace: itself (``stateful``), or its files."""
+
+
+class Workspace(Protocol):
+    """The sandbox of one attempt. The engine opens and closes it."""
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """Where the solver, or an agent that it starts, works."""
+
+    async def finish(self) -> Handover:
+        """End every process inside; what the verifier gets. Called by the engine when the solver
+        has returned; a second call returns the same. Raises SandboxLost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +62,16 @@ class SolveTools:
     """What a solver may use for one rollout."""
 
     model: Model | None
-    """The service's client; ``None`` for solvers without a service."""
+    """The client of the solver's ``service``; ``None`` for solvers without one."""
     context: CallContext
-    """Session, rollout key and deadline: handed on with every model call."""
+    """Session, rollout key and deadline (a ``time.monotonic()`` value): handed on with every model
+    call. Time that calls wait for admission, or for an endpoint that is down, is added to it."""
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """All models by role: ``model`` is the solver's own, others are those of its ``services``."""
+    workspace: Workspace | None = None
+    """None where the solver needs no sandbox."""
+    steps: Steps = field(default_factory=Steps)
+    """What is recorded here is journaled with the answer, and with a failure too."""
 
     async def base_url(self) -> str:
         """Where a foreign agent reaches the same model over HTTP, through the same interceptors,
@@ -29,14 +79,38 @@ class SolveTools:
 
         Raises ConfigError where the solver has no service.
         """
-        if self.model is None:
-            raise ConfigError("the solver has no service", hint="give it a `service`")
-        return await self.model.base_url(self.context)
+        return (await self.door()).openai_url
+
+    async def door(self, role: str = MODEL, *, inside: bool = False) -> Endpoint:
+        """What a foreign agent needs to reach a model over HTTP, through the same interceptors,
+        until this solve ends: addresses and a key that is good for this session only.
+
+        ``inside``: for an agent that runs in the workspace. Raises ConfigError where there is no
+        such model, and where the workspace reaches none.
+        """
+        model = self.models.get(role) or (self.model if role == MODEL else None)
+        if model is None:
+            raise _no_model(role, self.models)
+        if not inside:
+            return await model.door(self.context)
+        if self.workspace is None:
+            raise ConfigError(
+                "the solver has no workspace", hint="needs = SolverNeeds(sandbox=True)"
+            )
+        sandbox = self.workspace.sandbox
+        if sandbox.spec.network == "host":
+            return await model.door(self.context)
+        if sandbox.spec.network == "none":
+            raise ConfigError(
+                "a workspace with `network: none` reaches no model",
+                hint="set `network: door` of the sandbox, or needs = SolverNeeds(network='door')",
+            )
+        return await model.door(self.context, listener=await sandbox.listen())
 
 
 @runtime_checkable
 class Solver(Protocol):
-    """Turns a problem into a solution."""
+    """Turns a problem into a solution. May say what it ``needs`` (a `SolverNeeds`)."""
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """Solve one problem. A failure of the model is a solution with ``error`` set; a failure
@@ -47,3 +121,25 @@ class Solver(Protocol):
 
     async def close(self) -> None:
         """Release resources; safe to call twice."""
+
+
+def needs_of(solver: Solver) -> SolverNeeds:
+    """What a solver needs; nothing where it does not say."""
+    needs = getattr(solver, "needs", SolverNeeds())
+    if not isinstance(needs, SolverNeeds):
+        raise ConfigError(
+            f"`needs` of a solver is a SolverNeeds, not {needs!r:.80}",
+            where=type(solver).__name__,
+            hint="needs = SolverNeeds(sandbox=True, network='door')",
+        )
+    return needs
+
+
+def _no_model(role: str, models: Mapping[str, Model]) -> ConfigError:
+    if role == MODEL:
+        return ConfigError("the solver has no service", hint="give it a `service`")
+    known = ", ".join(models) or "none"
+    return ConfigError(
+        f"the solver has no model in the role {role!r} (it has: {known})",
+        hint=f"services: {{{role}: NAME}} of the solver",
+    )

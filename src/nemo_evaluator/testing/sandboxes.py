@@ -121,6 +121,24 @@ class SandboxContract:
                 return
             raise AssertionError("a file that is not there was downloaded")
 
+    async def test_a_folder_moves_to_another_sandbox(self, backend: Backend) -> None:
+        """With its links and modes; it cannot be too large."""
+        async with (
+            SandboxPool(backend, limit=2) as pool,
+            pool.acquire(self.spec) as one,
+            pool.acquire(self.spec) as other,
+        ):
+            await one.exec(
+                "printf '#!/bin/sh\\necho ran' > x; chmod 755 x; mkdir d; ln -s ../x d/y"
+            )
+            await other.restore(".", await one.save("."))
+            assert (await other.exec("./d/y")).stdout == "ran\n"
+            try:
+                await one.save(".", max_bytes=100)
+            except ValueError:
+                return
+            raise AssertionError("an archive was larger than it may be")
+
     async def test_nothing_is_shared(self, backend: Backend) -> None:
         """Two sandboxes do not see each other's files."""
         async with (

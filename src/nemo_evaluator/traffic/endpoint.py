@@ -132,6 +132,17 @@ class Endpoint:
             if ours:
                 self.outage.done()
 
+    async def _admitted(self, share: Share, held: Callable[[bool], None] | None) -> None:
+        """Wait for admission; the time until then is not the call's."""
+        if held is None:
+            await self.limiter.acquire(share)
+            return
+        held(True)
+        try:
+            await self.limiter.acquire(share)
+        finally:
+            held(False)
+
     async def _try(
         self, request: ModelRequest, forward: Forward
     ) -> tuple[Verdict, ModelResponse | None]:
@@ -140,7 +151,7 @@ class Endpoint:
         share = limiter.share(request.context.benchmark)
         response: ModelResponse | None = None
         streaming = False
-        await limiter.acquire(share)
+        await self._admitted(share, request.context.on_hold)
         began = self._clock()
         try:
             if on_wait is not None:
@@ -195,7 +206,8 @@ class Endpoint:
             return "gave up"
         if verdict.wait is not None and verdict.wait > MAX_RETRY_AFTER:
             return f"asked to wait {verdict.wait:.0f} s"
-        if context.deadline is not None and self._clock() + delay > context.deadline:
+        deadline = context.deadline if context.until is None else context.until()
+        if deadline is not None and self._clock() + delay > deadline:
             return "no time left for another try"
         return None
 

@@ -27,13 +27,17 @@ class CallContext(msgspec.Struct, frozen=True):
     repeat: int = 0
     attempt: int = 1
     deadline: float | None = None
-    """``time.monotonic()`` value after which no further try is made."""
+    """``time.monotonic()`` value after which no further try is made; as it was when the work began
+    where ``until`` knows better."""
+    until: Callable[[], float | None] | None = None
+    """The deadline now: time that calls are held back is added to it."""
     target: Json = None
     """The problem's target; only the simulated service looks at it."""
     on_wait: Callable[[str | None], None] | None = None
     """Told the peer a call is waiting for, and ``None`` when it is not (used by the watchdog)."""
     on_hold: Callable[[bool], None] | None = None
-    """Told that a call waits for an endpoint that is down, and that this is over."""
+    """Told that a call waits for admission, or for an endpoint that is down, and that this is over.
+    """
 
     @property
     def scope(self) -> tuple[str, int]:

@@ -1,0 +1,259 @@
+"""The workspace of an attempt, from before its problem is solved until its answer is verified.
+
+Invariants: every workspace that is opened is closed, whatever becomes of the attempt; the verifier
+gets it, or its files, only after every process of the agent is dead; a workspace that fails is an
+InfraError, never an answer. The files of one that is to be verified elsewhere are kept in the run's
+directory until there is a verdict, so that an interrupted run need not ask again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..config.benchmark import BenchmarkConfig
+from ..config.sandboxes import LifecycleFields
+from ..errors import ConfigError
+from ..files.writing import replacing
+from ..sandboxes import Sandbox, SandboxLost, SandboxSpec
+from ..sandboxes.contract import MAX_TRANSFER
+from ..sandboxes.finishing import finish
+from ..solvers.contract import Archive, Handover, Solver, SolverNeeds, needs_of
+from ..types import Json, Phase, Problem, RolloutKey
+from .sandboxing import Lender, Turn, open_sandboxes
+
+if TYPE_CHECKING:
+    from .job import Job
+
+FOLDER = "workspaces"
+CAPTURE = "/tmp/.nel-capture.tar"
+CAPTURE_SECONDS = 300.0
+SLACK_SECONDS = 300.0
+"""What a workspace lives beyond the limits of solving and verifying."""
+SCRUB = """\
+find . -type d -name .git -prune | while read -r g; do
+  cd "${g%/.git}" && rm -rf .git && git init -q && git add -A && \
+  git -c user.name=nel -c user.email=nel@localhost commit -q --allow-empty -m snapshot || exit 1
+  cd - > /dev/null
+done
+"""
+
+log = logging.getLogger(__name__)
+
+
+class Lease:
+    """See `Workspace`. Who opened it closes it."""
+
+    def __init__(self, workspaces: Workspaces, sandbox: Sandbox, stack: AsyncExitStack) -> None:
+        self._workspaces, self._sandbox, self._stack = workspaces, sandbox, stack
+        self._handover: Handover | None = None
+        self._finishing = asyncio.Lock()
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """See `Workspace.sandbox`."""
+        return self._sandbox
+
+    async def finish(self) -> Handover:
+        """See `Workspace.finish`."""
+        async with self._finishing:
+            if self._handover is None:
+                await self._sandbox.end_processes()
+                self._handover = await self._workspaces.taken(self._sandbox)
+                if isinstance(self._handover, Archive):
+                    await self.close()
+            return self._handover
+
+    async def close(self) -> None:
+        """Remove the sandbox; safe to call twice."""
+        self._workspaces.forget(self)
+        await finish(self._stack.aclose())
+
+
+class Workspaces:
+    """The workspaces of one benchmark."""
+
+    def __init__(
+        self,
+        lender: Lender,
+        config: LifecycleFields,
+        needs: SolverNeeds,
+        folder: Path,
+        *,
+        seconds: float,
+    ) -> None:
+        """``seconds``: how long an attempt and its verification may take together."""
+        self._lender, self._config, self._needs = lender, config, needs
+        self._folder = folder / FOLDER
+        self._seconds = seconds + SLACK_SECONDS
+        self._open: set[Lease] = set()
+
+    def spec(self, problem: Problem | None) -> SandboxSpec:
+        """The sandbox of a problem's workspace. Raises ConfigError if no agent could work there."""
+        spec = self._lender.spec((problem and problem.workspace) or SandboxSpec())
+        if self._needs.network != "none" and spec.network == "none":
+            if self._lender.sets("network"):
+                raise ConfigError(
+                    f"the solver needs `network: {self._needs.network}` of its sandbox",
+                    hint=f"set it to {self._needs.network}, or leave it out",
+                )
+            spec = msgspec.structs.replace(spec, network=self._needs.network)
+        if self._lender.sets("lifetime"):
+            return spec
+        lifetime = max(spec.limits.lifetime, self._seconds)
+        limits = msgspec.structs.replace(spec.limits, lifetime=lifetime)
+        return msgspec.structs.replace(spec, limits=limits)
+
+    async def check(self) -> None:
+        """Open a workspace, and a door into it where one is needed. Raises ConfigError."""
+        spec = self.spec(None)
+        if not self._lender.has_image(spec):
+            return  # every problem names its own
+        async with self._lender.as_given(spec) as sandbox:
+            if self._needs.network == "door" and spec.network != "host":
+                (await sandbox.listen()).close()
+
+    async def open(self, problem: Problem) -> Lease:
+        """A workspace; waits until there is room for one. Raises SandboxLost."""
+        stack = AsyncExitStack()
+        try:
+            sandbox = await stack.enter_async_context(self._lender.as_given(self.spec(problem)))
+            lease = Lease(self, sandbox, stack)
+            if self._config.scrub_git_history:
+                await self._scrub(sandbox)
+        except ConfigError as error:
+            await finish(stack.aclose())
+            # The run has begun: an image that is gone, say, is no fault of this problem's answer.
+            raise SandboxLost(f"no workspace: {error}", phase=Phase.SOLVE) from None
+        except BaseException:
+            await finish(stack.aclose())
+            raise
+        self._open.add(lease)
+        return lease
+
+    async def taken(self, sandbox: Sandbox) -> Handover:
+        """What the verifier gets of a workspace whose processes are dead."""
+        if self._config.stateful:
+            if (user := sandbox.spec.verify_user) is not None:
+                sandbox.user = user
+            return sandbox
+        most = max(MAX_TRANSFER, 2 * sandbox.spec.limits.disk_mb << 20)
+        try:
+            if self._config.capture_cmd is None:
+                return Archive(data=await sandbox.save(".", max_bytes=most))
+            return Archive(data=await self._captured(sandbox, self._config.capture_cmd, most))
+        except (ValueError, FileNotFoundError) as error:
+            raise SandboxLost(f"the workspace cannot be kept: {error}", phase=Phase.SOLVE) from None
+
+    async def keep(self, key: RolloutKey, attempt: int, archive: Archive) -> None:
+        """Keep the files of a workspace until there is a verdict."""
+        try:
+            await asyncio.to_thread(self._write, self._path(key, attempt), archive.data)
+        except OSError as error:
+            log.warning("the workspace of %s is not kept for a later run: %s", key, error)
+
+    def kept(self, key: RolloutKey, attempt: int) -> bool:
+        """Whether the files of an attempt's workspace are there."""
+        return self._path(key, attempt).is_file()
+
+    def recovered(self, key: RolloutKey, attempt: int) -> Archive | None:
+        """The files of a workspace that an earlier invocation left. Blocks."""
+        path = self._path(key, attempt)
+        return Archive(data=path.read_bytes()) if path.is_file() else None
+
+    def drop(self, key: RolloutKey, attempt: int) -> None:
+        """There is a verdict: the files are not needed any more. Blocks."""
+        self._path(key, attempt).unlink(missing_ok=True)
+
+    def forget(self, lease: Lease) -> None:
+        """A workspace is closed."""
+        self._open.discard(lease)
+
+    async def close(self) -> None:
+        """Close what is still open; safe to call twice."""
+        await asyncio.gather(*(lease.close() for lease in list(self._open)))
+
+    def handed(self, handover: Handover) -> Handed:
+        """Where a verifier works on what a solver left."""
+        return Handed(self._lender, handover)
+
+    async def _scrub(self, sandbox: Sandbox) -> None:
+        done = await sandbox.exec(SCRUB, timeout=CAPTURE_SECONDS)
+        if not done.ok:
+            raise SandboxLost(
+                f"scrub_git_history failed: {done.stderr.strip()[-300:]}", phase=Phase.SOLVE
+            )
+
+    async def _captured(self, sandbox: Sandbox, command: str, most: int) -> bytes:
+        done = await sandbox.exec(f"( {command}\n) > {CAPTURE}", timeout=CAPTURE_SECONDS)
+        if not done.ok:
+            raise SandboxLost(
+                f"capture_cmd ended with exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
+                phase=Phase.SOLVE,
+            )
+        return await sandbox.download(CAPTURE, max_bytes=most)
+
+    def _path(self, key: RolloutKey, attempt: int) -> Path:
+        return self._folder / f"{key.problem_idx}-{key.repeat}-{attempt}.tar"
+
+    @staticmethod
+    def _write(path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(data)
+
+
+class Handed:
+    """What a solver left, lent to a verifier: see ``environments.contract.Sandboxes``."""
+
+    def __init__(self, lender: Lender, handover: Handover) -> None:
+        self._lender, self._handover = lender, handover
+
+    @asynccontextmanager
+    async def acquire(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
+        """The workspace itself, or a fresh sandbox of the spec with its files in it."""
+        if not isinstance(self._handover, Archive):
+            await self._handover.end_processes()
+            yield self._handover
+            return
+        # The verifier asks no model, so its sandbox has no door.
+        spec = self._lender.spec(spec)
+        if spec.network == "door":
+            spec = msgspec.structs.replace(spec, network="none")
+        async with self._lender.as_given(spec) as sandbox:
+            await sandbox.restore(".", self._handover.data)
+            yield sandbox
+
+
+async def open_places(
+    benchmark: BenchmarkConfig, job: Job, stack: AsyncExitStack, turn: Turn
+) -> tuple[Lender | None, Workspaces | None]:
+    """Where a benchmark's answers are verified, and where its solver works; None where neither
+    needs a sandbox. What cannot work is a ConfigError now, before anything is paid."""
+    needs = needs_of(job.solver)
+    lender = await open_sandboxes(benchmark, job.environment, stack, turn, for_solver=needs.sandbox)
+    config = benchmark.sandbox
+    if lender is None or not needs.sandbox or not isinstance(config, LifecycleFields):
+        return lender, None
+    seconds = benchmark.timeout + benchmark.verify_timeout
+    workspaces = Workspaces(lender, config, needs, job.folder, seconds=seconds)
+    stack.push_async_callback(workspaces.close)
+    await workspaces.check()
+    return lender, workspaces
+
+
+def workspace_identity(benchmark: BenchmarkConfig, solver: Solver) -> dict[str, Json]:
+    """What of the places where a solver works changes the meaning of its answers."""
+    if not needs_of(solver).sandbox or isinstance(benchmark.sandbox, str):
+        return {}
+    config = benchmark.sandbox
+    names = ("type", "image", "network", "memory", "cpus", "stateful", "capture_cmd")
+    told = {name: getattr(config, name, None) for name in (*names, "scrub_git_history")}
+    told["needs"] = needs_of(solver).network
+    return {"workspace": {name: value for name, value in told.items() if value is not None}}

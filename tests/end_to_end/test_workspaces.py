@@ -1,0 +1,261 @@
+"""An agent in a workspace: it edits files, asks the model through the door, is verified there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from loopback import Loopback
+from runs import rows
+
+from nemo_evaluator import SandboxSpec, evaluate_async
+from nemo_evaluator.errors import ConfigError, InfraError
+from nemo_evaluator.results.journal import Errored, events
+from nemo_evaluator.sandboxes.docker_api import find_socket
+from nemo_evaluator.solvers.contract import Endpoint, SolverNeeds, SolveTools
+from nemo_evaluator.steps import Observation, ObservationResult, Step, StepSource, ToolCall
+from nemo_evaluator.types import Json, Problem, Solution
+
+IMAGE = "sandbox-base:latest"
+KEY = "sk-real-key-of-the-endpoint"
+
+AGENT = """
+import json, os, sys, time, urllib.request
+
+body = {"model": os.environ["OPENAI_MODEL"], "messages": [{"role": "user", "content": sys.argv[1]}]}
+request = urllib.request.Request(
+    os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+    json.dumps(body).encode(),
+    {"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["OPENAI_API_KEY"]},
+)
+answer = json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"]
+with open("env.txt", "w") as file:
+    file.write(repr(dict(os.environ)))
+open("answer.txt", "w").write(answer + open("given.txt").read())
+if os.fork() == 0:  # a daemon that goes on when the agent has ended
+    os.setsid()
+    while True:
+        open("answer.txt", "a").write("forged")
+        time.sleep(0.01)
+"""
+
+BENCH = """
+from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
+
+
+@benchmark(
+    name="tasks",
+    dataset=[{"n": n, "target": "given"} for n in range(3)],
+    prompt="task {n}",
+    workspace=lambda row: SandboxSpec(files={"given.txt": b"given"}),
+)
+@scorer
+async def tasks(sample: ScorerInput) -> dict:
+    if not (await sample.sandbox.exec("test -e answer.txt")).ok:
+        return {"correct": False, "extracted": "nothing"}
+    before = (await sample.sandbox.exec("wc -c answer.txt")).stdout
+    text = (await sample.sandbox.download("answer.txt")).decode()
+    await sample.sandbox.exec("sleep 0.1")
+    after = (await sample.sandbox.exec("wc -c answer.txt")).stdout
+    return {"correct": "given" in text and before == after, "extracted": text[:40]}
+"""
+
+
+class InsideAgent:
+    """Runs its agent in the workspace, as a process of its own."""
+
+    needs = SolverNeeds(sandbox=True, network="door")
+    endpoints: ClassVar[list[Endpoint]] = []
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.workspace is not None and tools.context.deadline is not None
+        assert tools.context.deadline > time.monotonic()
+        endpoint = await tools.door(inside=True)
+        self.endpoints.append(endpoint)
+        sandbox = tools.workspace.sandbox
+        tools.steps.add(Step(source=StepSource.USER, message=problem.prompt))
+        await sandbox.upload("/tmp/agent.py", AGENT.encode())
+        agent = await sandbox.start(
+            ["python3", "/tmp/agent.py", problem.prompt], env=endpoint.env()
+        )
+        code = await agent.wait(60)
+        assert code == 0, agent.stderr.text
+        tools.steps.add(
+            Step(
+                source=StepSource.AGENT,
+                message="done",
+                tool_calls=(ToolCall(tool_call_id="1", function_name="bash"),),
+                observation=Observation(
+                    results=(ObservationResult(source_call_id="1", content="code 0"),)
+                ),
+            )
+        )
+        return Solution(response="see the files")
+
+    def identity(self) -> Mapping[str, Json]:
+        return {"type": "inside"}
+
+    async def close(self) -> None:
+        pass
+
+
+class FailingAgent(InsideAgent):
+    """Calls the model, records a step, and fails."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.model is not None
+        await tools.model.generate(prompt=problem.prompt, context=tools.context)
+        tools.steps.add(Step(source=StepSource.AGENT, message="I tried"))
+        raise InfraError("the agent's machine is broken")
+
+
+class HangingAgent(InsideAgent):
+    """Never asks anything."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        await asyncio.sleep(600)
+        return Solution(response="")
+
+
+class LazyAgent(InsideAgent):
+    """Leaves its workspace as it is."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        return Solution(response="nothing done")
+
+
+def _engine(name: str) -> None:
+    if name == "local" and shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is absent")
+    if name == "docker" and not Path(find_socket()).exists():
+        pytest.skip("the Docker engine is absent")
+
+
+def document(tmp_path: Path, url: str, engine: str, agent: str, **sandbox: Json) -> dict[str, Any]:
+    _engine(engine)
+    bench = tmp_path / "tasks.py"
+    bench.write_text(BENCH)
+    image = {"image": IMAGE} if engine == "docker" else {}
+    return {
+        "services": {
+            "model": {
+                "type": "api",
+                "url": url,
+                "protocol": "chat_completions",
+                "model": "m",
+                "api_key": KEY,
+            }
+        },
+        "solver": {"type": "custom", "service": "model", "class_path": f"{__name__}:{agent}"},
+        "benchmarks": [
+            {
+                "name": str(bench),
+                "timeout": 60,
+                "max_system_retries": 1,
+                "sandbox": {"type": engine, **image, **sandbox},
+            }
+        ],
+        "output": {"dir": str(tmp_path / "run"), "report": []},
+    }
+
+
+def trajectories(tmp_path: Path) -> list[dict[str, Any]]:
+    lines = (tmp_path / "run/tasks/trajectories.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.parametrize("engine", ["local", "docker"])
+@pytest.mark.parametrize("stateful", [True, False])
+async def test_an_agent_is_verified_by_what_it_left(
+    tmp_path: Path, loopback: Loopback, engine: str, stateful: bool
+) -> None:
+    InsideAgent.endpoints.clear()
+    given = document(tmp_path, loopback.url, engine, "InsideAgent", stateful=stateful)
+    result = await evaluate_async(given)
+    found = rows(tmp_path / "run/tasks")
+    assert [row["reward"] for row in found] == [1.0] * 3, found
+    assert result.exit_code == 0 and len(loopback.calls) == 3
+    # Its calls are those of its rollouts, by the key of its session and never the real one.
+    log = (tmp_path / "run/tasks/model_traffic.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["problem_idx"] for line in log) == [0, 1, 2]
+    kept = "".join(p.read_text() for p in (tmp_path / "run").rglob("*.json*"))
+    assert KEY not in kept
+    assert all(endpoint.token not in kept for endpoint in InsideAgent.endpoints)
+    steps = trajectories(tmp_path)[0]["steps"]
+    assert [step["source"] for step in steps] == ["user", "agent"]
+    assert [step["step_id"] for step in steps] == [1, 2] and steps[0]["timestamp"]
+    assert steps[1]["tool_calls"][0]["function_name"] == "bash"
+    # Nothing is kept of a workspace that has its verdict.
+    assert not list((tmp_path / "run/tasks").glob("workspaces/*"))
+
+
+async def test_who_does_nothing_gets_nothing(tmp_path: Path, loopback: Loopback) -> None:
+    await evaluate_async(document(tmp_path, loopback.url, "local", "LazyAgent"))
+    found = rows(tmp_path / "run/tasks")
+    assert [(row["reward"], row["extracted_answer"]) for row in found] == [(0.0, "nothing")] * 3
+
+
+async def test_a_failed_attempt_keeps_its_steps_and_its_costs(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    result = await evaluate_async(document(tmp_path, loopback.url, "local", "FailingAgent"))
+    assert result.exit_code == 3
+    found = [e for e in events(tmp_path / "run/tasks/journal.jsonl") if isinstance(e, Errored)]
+    assert len(found) == 3
+    assert all(event.calls == 1 and event.usage.total_tokens for event in found)
+    assert [step.message for step in found[0].steps] == ["I tried"]
+    assert trajectories(tmp_path)[0]["steps"][0]["message"] == "I tried"
+    assert result.summary.benchmarks[0].runtime.total_tokens > 0
+
+
+async def test_an_agent_that_hangs_before_it_asks_is_ended(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    given = document(tmp_path, loopback.url, "local", "HangingAgent")
+    given["benchmarks"][0]["timeout"] = 1
+    await evaluate_async(given)
+    found = trajectories(tmp_path)
+    assert [row["failure_category"] for row in found] == ["solve_timeout"] * 3
+
+
+async def test_a_broken_place_is_no_answer(tmp_path: Path, loopback: Loopback) -> None:
+    given = document(
+        tmp_path, loopback.url, "local", "LazyAgent", capture_cmd="echo broken >&2; exit 7"
+    )
+    result = await evaluate_async(given)
+    found = trajectories(tmp_path)
+    assert result.exit_code == 3
+    assert [(row["reward"], row["failure_category"]) for row in found] == [
+        (None, "sandbox_error")
+    ] * 3
+
+
+async def test_what_is_captured_is_what_is_verified(tmp_path: Path, loopback: Loopback) -> None:
+    given = document(
+        tmp_path,
+        loopback.url,
+        "local",
+        "LazyAgent",
+        capture_cmd="mkdir o && echo captured given > o/answer.txt && tar -c -C o .",
+    )
+    await evaluate_async(given)
+    assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [1.0] * 3
+
+
+async def test_a_network_that_reaches_no_model_is_said_before_the_run(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    given = document(tmp_path, loopback.url, "local", "InsideAgent", network="none")
+    with pytest.raises(ConfigError, match="network: door"):
+        await evaluate_async(given)
+    assert not loopback.calls
+
+
+def test_the_spec_is_public() -> None:
+    assert SandboxSpec(network="door").network == "door"
