@@ -114,6 +114,37 @@ def test_the_schema_has_what_is_installed() -> None:
     assert patient["additionalProperties"] is False and "type" in patient["required"]
 
 
+def problems_of(schema: dict[str, Any], **output_and_more: Any) -> list[str]:
+    validator = pytest.importorskip("jsonschema").Draft202012Validator(schema)
+    found = validator.iter_errors(document(**output_and_more))
+    return sorted("/".join(map(str, error.absolute_path)) for error in found)
+
+
+def test_the_schema_knows_plug_ins_by_name_and_their_options() -> None:
+    schema: dict[str, Any] = json_schema()
+
+    def piped(name: str, **config: Any) -> dict[str, Any]:
+        step = {"name": name, "config": config}
+        return {"m": {"type": "simulated", "proxy": {"interceptors": [step]}}}
+
+    good = {"export": ["csv"], "export_config": {"csv": {"file": "x"}}, "report": ["html"]}
+    assert problems_of(schema, output=good) == []
+    assert problems_of(schema, output={"export": ["cvs"]}) == ["output/export/0"]
+    assert problems_of(schema, output={"export_config": {"csv": {"fil": "x"}}}) == [
+        "output/export_config/csv"
+    ]
+    assert problems_of(schema, output={"report": ["pdf", "my.formats:Pdf"]}) == ["output/report/0"]
+    assert problems_of(schema, services=piped("budget", run={"tokens": 5})) == []
+    for services in (piped("bugdet"), piped("budget", run={"token": 5})):
+        assert problems_of(schema, services=services)
+    for solver, fine in (
+        ({"type": "simple", "service": "m"}, True),
+        ({"type": "simpel", "service": "m"}, False),
+        ({"type": "mine.py:Solver", "colour": "red"}, True),
+    ):
+        assert (problems_of(schema, solver=solver) == []) is fine
+
+
 def test_ones_own_class_by_path(
     loads: Load, write: Callable[..., Path], fails: Fails, tmp_path: Path
 ) -> None:

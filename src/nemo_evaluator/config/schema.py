@@ -36,6 +36,7 @@ from . import (
     solvers,
 )
 from .base import ConfigRecord
+from .plugin_schema import name_plugins
 from .plugins import PluginFields
 
 MODULES: tuple[ModuleType, ...] = (
@@ -74,6 +75,7 @@ def json_schema() -> dict[str, Any]:
             continue
         for field, description in descriptions(record).items():
             part["properties"][field]["description"] = description
+    name_plugins(schema["$defs"])
     composition = {"description": "Configurations that this one is composed of.", "type": "array"}
     schema["properties"] = {"defaults": composition, **schema["properties"]}
     schema["patternProperties"] = {"^_": {"description": "A value to refer to: ${._name}."}}

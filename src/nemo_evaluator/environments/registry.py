@@ -41,7 +41,7 @@ PLANNED = {
     "terminal-bench-v1": "agents in containers",
 }
 """Benchmarks of the known system that this version does not have → what they wait for."""
-NEEDS_OF_A_SCHEME = "it needs to be a function of (uri, params) that gives a list of environments"
+NEEDS_OF_A_SCHEME = "it needs to be a function of (uri, params) that gives a list of benchmarks"
 Found = Definition | type[EvalEnvironment]
 
 
@@ -65,10 +65,7 @@ def resolve(
 ) -> list[Environment]:
     """The environments a name stands for (a file may define several). Raises ConfigError."""
     if "://" in name:
-        for field, value in (("fewshot", fewshot), ("template", template)):
-            if value is not None:
-                raise ConfigError(f"{field} has no effect on this benchmark", where=name)
-        return _of_a_scheme(name, params)
+        return _of_a_scheme(name, params, fewshot, template)
     if is_table(name):
         return [open_found(table_benchmark(Path(name), params), {}, fewshot, template)]
     return [open_found(found, params, fewshot, template) for found in find(name)]
@@ -93,7 +90,9 @@ def find(name: str) -> list[Found]:
     raise BENCHMARKS.unknown(name)
 
 
-def _of_a_scheme(uri: str, params: Mapping[str, Any]) -> list[Environment]:
+def _of_a_scheme(
+    uri: str, params: Mapping[str, Any], fewshot: int | None, template: str | None
+) -> list[Environment]:
     """The environments that a scheme has for ``scheme://...``. Raises ConfigError."""
     scheme = _checked_scheme(uri)
     opens = SCHEMES.load(scheme)
@@ -101,9 +100,21 @@ def _of_a_scheme(uri: str, params: Mapping[str, Any]) -> list[Environment]:
         raise SCHEMES.wrong(scheme, NEEDS_OF_A_SCHEME)
     with SCHEMES.foreign(scheme):
         found = list(opens(uri, params))
-    if not found or not all(isinstance(one, Environment) for one in found):
-        raise SCHEMES.wrong(scheme, NEEDS_OF_A_SCHEME)
-    return found
+        if not found:
+            raise ConfigError("holds no benchmark", where=uri)
+        return [_environment_of(one, uri, fewshot, template) for one in found]
+
+
+def _environment_of(
+    found: object, uri: str, fewshot: int | None, template: str | None
+) -> Environment:
+    if isinstance(found, Environment):
+        for field, value in (("fewshot", fewshot), ("template", template)):
+            if value is not None:
+                raise ConfigError(f"{field} has no effect on this benchmark", where=uri)
+        return found
+    [one] = _as_found(found, uri)
+    return open_found(one, {}, fewshot, template)
 
 
 def _checked_scheme(uri: str) -> str:

@@ -86,7 +86,11 @@ def _scorers(scoring: ScoringConfig) -> dict[str, Scorer]:
         return {}
     from ..scoring.primitives import find_scorer
 
-    return {name: find_scorer(name) for name in names}
+    try:
+        return {name: find_scorer(name) for name in names}
+    except ConfigError as error:
+        where = f"scoring.metrics: {error.where}" if error.where else "scoring.metrics"
+        raise ConfigError(error.what, where=where, hint=error.hint) from error
 
 
 class WithMetrics(Decorated):

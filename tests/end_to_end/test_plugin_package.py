@@ -1,0 +1,103 @@
+"""A package of its own adds a plug-in of each kind: it is built, installed, listed, and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import NEL, rows
+
+from nemo_evaluator.kinds import KINDS
+
+PACKAGE = Path(__file__).parents[1] / "plugin_package"
+ADDED = {
+    "benchmarks": "fruit",
+    "schemes": "orchard",
+    "solvers": "patient",
+    "services": "gardener",
+    "sandboxes": "shed",
+    "executors": "greenhouse",
+    "exporters": "ledger",
+    "reports": "haiku",
+    "interceptors": "counter",
+    "scorers": "names_a_fruit",
+    "instructions": "fruit:mentioned",
+}
+CONFIG = """\
+services:
+  model:
+    type: simulated
+    accuracy: 1.0
+    proxy:
+      interceptors:
+        - name: counter
+          config: {path: requests.txt}
+solver: {type: patient, service: model, rounds: 3}
+scoring:
+  metrics:
+    - {type: scorer, name: names_a_fruit}
+benchmarks:
+  - name: orchard://pear
+    params: {size: 4}
+    scoring:
+      metrics:
+        - {type: scorer, name: ifeval}
+cluster: {type: greenhouse, niceness: 3}
+output:
+  dir: run
+  report: [haiku]
+  export: [ledger]
+  export_config:
+    ledger: {path: ledger.json}
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder the package is installed into, from a wheel that is built of it."""
+    pytest.importorskip("pip")
+    folder = tmp_path_factory.mktemp("site")
+    words = ("-m", "pip", "install", "-q", "--no-index", "--no-deps", "--no-build-isolation")
+    command = [sys.executable, *words, "--disable-pip-version-check", "--target", folder, PACKAGE]
+    subprocess.run(list(map(str, command)), check=True, timeout=100, capture_output=True)
+    return folder
+
+
+def nel(site: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    env = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]),
+    }
+    return subprocess.run(
+        [*NEL, *words], cwd=cwd, env=env, capture_output=True, text=True, timeout=100
+    )
+
+
+def test_each_kind_has_one() -> None:
+    assert set(ADDED) == set(KINDS)
+
+
+def test_all_are_listed(site: Path, tmp_path: Path) -> None:
+    listed = nel(site, tmp_path, "list").stdout
+    for kind, name in ADDED.items():
+        assert f"  {name} " in nel(site, tmp_path, "list", kind).stdout
+        assert re.search(rf"^{kind}:$(\n  .*)*\n  {name} +from orchard\.", listed, re.MULTILINE)
+
+
+def test_all_are_run_by_one_configuration(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    done = nel(site, tmp_path, "eval", "run", "c.yaml")
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    assert json.loads((run / "greenhouse.json").read_text()) == {"niceness": 3}
+    assert (run / "report.haiku").read_text().splitlines()[1] == "orchard-pear"
+    [ledger] = json.loads((tmp_path / "ledger.json").read_text()).values()
+    assert ledger == {"orchard-pear": 1.0}
+    assert (tmp_path / "requests.txt").read_text() == "|" * 4
+    for row in rows(run / "orchard-pear"):
+        assert row["scoring_details"]["scorer:ifeval"]["correct"]
