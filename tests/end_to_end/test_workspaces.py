@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import subprocess
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from loopback import Loopback
-from runs import rows
+from runs import NEL, ROOT, rows
 
 from nemo_evaluator import SandboxSpec, evaluate_async
 from nemo_evaluator.errors import ConfigError, InfraError
@@ -46,7 +49,9 @@ if os.fork() == 0:  # a daemon that goes on when the agent has ended
 """
 
 BENCH = """
-from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
+from pathlib import Path
+
+from nemo_evaluator import InfraError, SandboxSpec, ScorerInput, benchmark, scorer
 
 
 @benchmark(
@@ -57,6 +62,8 @@ from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
 )
 @scorer
 async def tasks(sample: ScorerInput) -> dict:
+    if (Path(__file__).parent / "no-verifier").exists():
+        raise InfraError("the verifier is not there")
     if not (await sample.sandbox.exec("test -e answer.txt")).ok:
         return {"correct": False, "extracted": "nothing"}
     before = (await sample.sandbox.exec("wc -c answer.txt")).stdout
@@ -165,6 +172,10 @@ def document(tmp_path: Path, url: str, engine: str, agent: str, **sandbox: Json)
     }
 
 
+def traffic(tmp_path: Path) -> list[str]:
+    return (tmp_path / "run/tasks/model_traffic.jsonl").read_text().splitlines()
+
+
 def trajectories(tmp_path: Path) -> list[dict[str, Any]]:
     lines = (tmp_path / "run/tasks/trajectories.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
@@ -182,8 +193,7 @@ async def test_an_agent_is_verified_by_what_it_left(
     assert [row["reward"] for row in found] == [1.0] * 3, found
     assert result.exit_code == 0 and len(loopback.calls) == 3
     # Its calls are those of its rollouts, by the key of its session and never the real one.
-    log = (tmp_path / "run/tasks/model_traffic.jsonl").read_text().splitlines()
-    assert sorted(json.loads(line)["problem_idx"] for line in log) == [0, 1, 2]
+    assert sorted(json.loads(line)["problem_idx"] for line in traffic(tmp_path)) == [0, 1, 2]
     kept = "".join(p.read_text() for p in (tmp_path / "run").rglob("*.json*"))
     assert KEY not in kept
     assert all(endpoint.token not in kept for endpoint in InsideAgent.endpoints)
@@ -255,6 +265,124 @@ async def test_a_network_that_reaches_no_model_is_said_before_the_run(
     with pytest.raises(ConfigError, match="network: door"):
         await evaluate_async(given)
     assert not loopback.calls
+
+
+class BriefAgent(InsideAgent):
+    """Asks its model, and a second one in the role of a user, and writes down both answers."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.workspace is not None and tools.model is tools.models["model"]
+        said = [
+            (await model.generate(prompt=problem.prompt, context=tools.context)).text
+            for model in tools.models.values()
+        ]
+        await tools.workspace.sandbox.upload("answer.txt", f"{said} given".encode())
+        return Solution(response="see the files")
+
+
+def brief(tmp_path: Path, url: str, **sandbox: Json) -> dict[str, Any]:
+    """Two models; the verifier is not there yet."""
+    given = document(tmp_path, url, "local", "BriefAgent", **sandbox)
+    given["services"]["person"] = given["services"]["model"] | {"model": "p"}
+    given["solver"]["services"] = {"user": "person"}
+    given["benchmarks"][0]["max_problems"] = 2
+    (tmp_path / "no-verifier").touch()
+    return given
+
+
+@pytest.mark.parametrize(("stateful", "calls"), [(False, 4), (True, 8)])
+async def test_what_was_paid_for_is_verified_by_a_later_run(
+    tmp_path: Path, loopback: Loopback, stateful: bool, calls: int
+) -> None:
+    """Captured files outlive the run; a workspace that is gone means that the problem is solved
+    again, never that it was not solved."""
+    given = brief(tmp_path, loopback.url, stateful=stateful)
+    result = await evaluate_async(given)
+    assert result.exit_code == 3 and len(loopback.calls) == 4
+    assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [None] * 2
+    kept = list((tmp_path / "run/tasks/workspaces").glob("*.tar")) if not stateful else []
+    assert len(kept) == (0 if stateful else 2)
+    (tmp_path / "no-verifier").unlink()
+    result = await evaluate_async(given, resume=True)
+    assert result.exit_code == 0 and len(loopback.calls) == calls
+    assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [1.0] * 2
+    assert not list((tmp_path / "run/tasks").glob("workspaces/*"))
+    # Both models are accounted, and what the first run paid too.
+    used = [json.loads(line)["usage"]["total_tokens"] for line in traffic(tmp_path)]
+    assert len(used) == calls
+    assert result.summary.benchmarks[0].runtime.total_tokens == sum(used)
+
+
+async def test_models_in_a_role_that_is_not_there(tmp_path: Path, loopback: Loopback) -> None:
+    given = brief(tmp_path, loopback.url)
+    given["solver"]["services"] = {"user": "persn", "model": "person"}
+    with pytest.raises(ConfigError) as error:
+        await evaluate_async(given)
+    assert "solver.services.user" in str(error.value) and "person" in str(error.value)
+    assert "is the role of `service`" in str(error.value)
+
+
+async def test_an_answer_in_a_workspace_is_not_graded_without_it(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    given = brief(tmp_path, loopback.url)
+    (tmp_path / "no-verifier").unlink()
+    await evaluate_async(given)
+    command = ["eval", "rescore", str(tmp_path / "run"), "-o", str(tmp_path / "again")]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests/support"), os.environ["PYTHONPATH"]])
+    done = await asyncio.to_thread(
+        partial(subprocess.run, capture_output=True, text=True, check=False),
+        [*NEL, *command],
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert [row["reward"] for row in rows(tmp_path / "again/tasks")] in ([], [None] * 2)
+
+
+class Historian(InsideAgent):
+    """Looks for what the repository was before."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.workspace is not None
+        found = await tools.workspace.sandbox.exec("cd repo && git log --oneline | wc -l")
+        return Solution(response=found.stdout.strip())
+
+
+GIT_BENCH = """
+import io, subprocess, tarfile, tempfile
+from pathlib import Path
+
+from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
+
+
+def repo(row):
+    with tempfile.TemporaryDirectory() as folder:
+        git = ["git", "-c", "user.name=n", "-c", "user.email=e", "-C", folder]
+        subprocess.run([*git, "init", "-q"], check=True)
+        for message in ("before", "the fix", "reverted"):
+            subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", message], check=True)
+        found = [p for p in Path(folder).rglob("*") if p.is_file()]
+        return SandboxSpec(
+            files={"repo/" + str(p.relative_to(folder)): p.read_bytes() for p in found}
+        )
+
+
+@benchmark(name="tasks", dataset=[{"target": "1"}], prompt="task", workspace=repo)
+@scorer
+def tasks(sample: ScorerInput) -> bool:
+    return sample.response == "1"
+"""
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is absent")
+@pytest.mark.parametrize(("scrub", "reward"), [(True, 1.0), (False, 0.0)])
+async def test_history_is_scrubbed(
+    tmp_path: Path, loopback: Loopback, scrub: bool, reward: float
+) -> None:
+    given = document(tmp_path, loopback.url, "local", "Historian", scrub_git_history=scrub)
+    (tmp_path / "tasks.py").write_text(GIT_BENCH)
+    await evaluate_async(given)
+    assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [reward]
 
 
 def test_the_spec_is_public() -> None:

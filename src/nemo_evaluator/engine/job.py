@@ -45,5 +45,8 @@ class Job:
     @property
     def window(self) -> int:
         """Rollouts under way at most. Where calls wait for the service's limit, twice as many as
-        may be in flight, so that a call is there whenever one ends."""
+        may be in flight, so that a call is there whenever one ends. No more than there are
+        workspaces for: who waits for one would keep others from the service."""
+        if self.workspaces is not None:
+            return min(self.max_concurrent, self.workspaces.limit)
         return self.max_concurrent if self.model is None else 2 * self.max_concurrent

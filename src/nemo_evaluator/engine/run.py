@@ -179,8 +179,8 @@ class Suite:
             on_failure=lambda error: control.fail(ConfigError(refusal(error), where=str(path))),
         )
         _keep_traffic(job)
-        if job.model is not None:
-            job.model.set_share(job.plan.slug, entry.rank, job.max_concurrent)
+        for model in job.models.values():
+            model.set_share(job.plan.slug, entry.rank, job.max_concurrent)
         rollouts = Rollouts(
             job,
             index=index,
@@ -216,7 +216,7 @@ async def _name_plan(job: Job, index: JournalIndex, run_id: str) -> None:
 
 def _keep_traffic(job: Job) -> None:
     """Log what the models of a benchmark are asked into the benchmark's own file."""
-    models = {id(model): model for model in (job.model, *job.judges) if model is not None}
+    models = {id(model): model for model in (*job.models.values(), *job.judges)}
     for model in models.values():
         if model.traffic is not None:
             model.traffic.keep(job.plan.slug, job.folder / TRAFFIC)
@@ -263,7 +263,8 @@ async def _check_service(
 
 
 class Judges:
-    """Checks judges, each once, before any request: an answer without one cannot be scored."""
+    """Checks judges, and models in other roles than the solver's own, each once, before any
+    request: an answer without one cannot be scored, or not be given."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
@@ -273,21 +274,21 @@ class Judges:
     async def check(self, job: Job) -> ConfigError | None:
         """What the user must fix before the benchmark can be judged, if anything."""
         async with self._checking:
-            for judge in job.judges:
-                name = judge.service_name
-                if judge is not job.model and name not in self._known:
-                    self._known[name] = await self._error(judge)
+            for what, model in [*(("judge", j) for j in job.judges), *job.models.items()]:
+                name = model.service_name
+                if model is not job.model and name not in self._known:
+                    self._known[name] = await self._error(what, model)
                 if (unusable := self._known.get(name)) is not None:
-                    return ConfigError(f"judge {name}: {unusable}", where=job.plan.name)
+                    return ConfigError(f"{what} {name}: {unusable}", where=job.plan.name)
         return None
 
-    async def _error(self, judge: ModelClient) -> ConfigError | None:
+    async def _error(self, what: str, model: ModelClient) -> ConfigError | None:
         try:
-            warning = await judge.check()
+            warning = await model.check()
         except ConfigError as error:
             return error
         if warning:
-            self._warn(f"warning: judge {judge.service_name}: {warning}")
+            self._warn(f"warning: {what} {model.service_name}: {warning}")
         return None
 
 

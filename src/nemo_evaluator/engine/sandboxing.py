@@ -145,6 +145,11 @@ class Lender:
         self._turn = turn
         self._own = asyncio.Semaphore(pool.limit)
 
+    @property
+    def limit(self) -> int:
+        """Sandboxes that can be alive at the same time."""
+        return self._pool.limit
+
     def spec(self, needed: SandboxSpec) -> SandboxSpec:
         """What is needed, with what the user has set."""
         limits = msgspec.structs.replace(needed.limits, **self._limits)

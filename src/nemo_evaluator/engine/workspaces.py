@@ -94,6 +94,11 @@ class Workspaces:
         self._seconds = seconds + SLACK_SECONDS
         self._open: set[Lease] = set()
 
+    @property
+    def limit(self) -> int:
+        """How many can be open at the same time."""
+        return self._lender.limit
+
     def spec(self, problem: Problem | None) -> SandboxSpec:
         """The sandbox of a problem's workspace. Raises ConfigError if no agent could work there."""
         spec = self._lender.spec((problem and problem.workspace) or SandboxSpec())
