@@ -140,3 +140,9 @@ def test_a_killed_run_is_told_from_one_that_runs(tmp_path: Path) -> None:
     state = status_of(tmp_path / "run")
     assert state.state is State.KILLED
     assert next(iter(state.benchmarks.values())).done < 500
+
+
+def test_every_end_of_a_run_is_a_state() -> None:
+    ends = [status for status in RunStatus if status is not RunStatus.RUNNING]
+    assert [State(end).value for end in ends] == [end.value for end in ends]
+    assert not any(State(end).active for end in ends)

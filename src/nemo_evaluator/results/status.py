@@ -32,6 +32,8 @@ class State(enum.StrEnum):
     STOPPING = "stopping"
     """What is in flight is finished, nothing else is started."""
     DONE = "done"
+    DECIDED = "decided"
+    """It ended before its last problem because its gate was decided."""
     INCOMPLETE = "incomplete"
     INTERRUPTED = "interrupted"
     KILLED = "killed"
