@@ -1,9 +1,12 @@
 """What the proxy costs: direct, through an empty pipeline, and with every interceptor on.
 
-    python benchmarks/proxy.py [--requests 4000] [--rounds 3] [--connections 1 64 512]
+    python benchmarks/proxy.py [--requests 4000] [--rounds 3] [--connections 1 64 512] \
+        [--beside SRC]
 
 Endpoint, proxy and load are processes of their own; every round measures all ways one after the
 other, so that the ratios hold although the machine's speed does not. Every request is different.
+`cpu` is what the process itself used for a request, which other work on the machine hardly
+changes. `--beside` names the `src` folder of another version, to be measured in the same rounds.
 Where LiteLLM's proxy is installed (`pip install 'litellm[proxy]'`) it is measured too.
 """
 
@@ -61,12 +64,14 @@ numbers = itertools.count()
 class Way(NamedTuple):
     name: str
     url: str
+    pid: int = 0
 
 
 class Figures(NamedTuple):
     rate: float
     p50_ms: float
     p99_ms: float
+    cpu_us: float = 0.0
 
 
 def main() -> None:
@@ -74,41 +79,53 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 64, 512])
+    parser.add_argument("--beside", help="`src` of another version")
     args = parser.parse_args()
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nel-bench-"))
-        ways = start(stack, Path(folder))
+        ways = start(stack, Path(folder), args.beside)
         for stream, connections in itertools.product((False, True), args.connections):
             compare(ways, args.requests, args.rounds, connections, stream)
 
 
-def start(stack: contextlib.ExitStack, folder: Path) -> list[Way]:
-    upstream = stack.enter_context(process([sys.executable, str(LOOPBACK), "--port", "0"]))
+def start(stack: contextlib.ExitStack, folder: Path, beside: str | None) -> list[Way]:
+    upstream, pid = stack.enter_context(process([sys.executable, str(LOOPBACK), "--port", "0"]))
     everything = folder / "everything.yaml"
     everything.write_text(EVERYTHING.format(folder=folder))
     empty = folder / "empty.yaml"
     empty.write_text("proxy: {max_concurrent_upstream: 512, finish_reason_fixup: false}")
     to = ["--upstream", upstream]
-    ways = [Way("direct", upstream)]
-    for name, config in (("empty", empty), ("everything", everything)):
-        url = stack.enter_context(process([*NEL, *to, "-c", str(config)], folder / f"{name}.log"))
-        ways.append(Way(name, f"{url}/v1"))
+    ways = [Way("direct", upstream, pid)]
+    for version, source in (("", None), (" (beside)", beside)):
+        if version and source is None:
+            continue
+        for name, config in (("empty", empty), ("everything", everything)):
+            own = folder / f"{name}{len(ways)}.yaml"
+            own.write_text(config.read_text().replace(str(folder), f"{folder}/{len(ways)}"))
+            log = folder / f"{name}{len(ways)}.log"
+            url, pid = stack.enter_context(process([*NEL, *to, "-c", str(own)], log, source))
+            ways.append(Way(name + version, f"{url}/v1", pid))
     if shutil.which("litellm") and importlib.util.find_spec("fastapi"):
         ways.append(Way("litellm", stack.enter_context(litellm(upstream, folder))))
     return ways
 
 
 @contextlib.contextmanager
-def process(command: list[str], log: Path | None = None) -> Iterator[str]:
-    """Runs a server; gives the URL it says it listens on."""
+def process(
+    command: list[str], log: Path | None = None, source: str | None = None
+) -> Iterator[tuple[str, int]]:
+    """Runs a server; gives the URL it says it listens on, and its process."""
+    env = {**os.environ, **({"PYTHONPATH": source} if source else {})}
     with open(log or os.devnull, "w") as stderr:
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        server = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=env
+        )
         assert server.stdout is not None
         try:
             line = server.stdout.readline()
             if not line:
                 sys.exit(f"{command} did not start; see {log}")
-            yield line.split()[-1]
+            yield line.split()[-1], server.pid
         finally:
             server.terminate()
             server.wait()
@@ -151,7 +168,10 @@ def compare(ways: list[Way], requests: int, rounds: int, connections: int, strea
     for _ in range(rounds):
         for way in ways:
             total = count if way.name != "litellm" else count // 20
-            found[way.name].append(run(load(way.url, total, connections, stream)))
+            before = cpu_seconds(way.pid)
+            figures = run(load(way.url, total, connections, stream))
+            used = (cpu_seconds(way.pid) - before) / total * 1e6
+            found[way.name].append(figures._replace(cpu_us=used))
     print(f"{'streamed' if stream else 'whole'}, {connections} connections")
     direct = found["direct"]
     for way in ways:
@@ -164,10 +184,20 @@ def compare(ways: list[Way], requests: int, rounds: int, connections: int, strea
             for name in ("p50_ms", "p99_ms")
         ]
         rate = statistics.median(figures.rate for figures in mine)
+        cpu = statistics.median(figures.cpu_us for figures in mine)
         print(
-            f"  {way.name:<11} {rate:7.0f}/s  {ratio:5.0%} of direct"
+            f"  {way.name:<20} {rate:7.0f}/s  {ratio:5.0%} of direct  cpu {cpu:4.0f} us"
             f"  added p50 {added[0]:+.2f} ms, p99 {added[1]:+.2f} ms"
         )
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far; 0 where there is no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run(work: object) -> Figures:

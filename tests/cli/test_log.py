@@ -99,3 +99,41 @@ def test_the_proxy_tells_its_requests(tmp_path: Path) -> None:
     assert any(re.match(r"POST /v1/chat/completions 200 in \d+ ms", line) for line in told), err
     assert any(re.match(r"GET /v1/nothing 404", line) for line in told), err
     assert "secret" not in err
+
+
+def test_lines_of_all_sorts(tmp_path: Path) -> None:
+    """The quick records do what those of the standard library do."""
+    program = """
+import logging, sys
+from nemo_evaluator.cli.log import show_log
+show_log()
+log = logging.getLogger("nemo_evaluator.traffic")
+log.info("plain %")
+log.info("%s and %d", "text", 3)
+log.info("%(name)s by name", {"name": "value"})
+log.info("a mapping: %s", {})
+log.debug("not shown")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("it failed")
+beside = logging.StreamHandler(sys.stdout)
+form = "%(name)s %(filename)s:%(lineno)d %(threadName)s %(message)s"
+beside.setFormatter(logging.Formatter(form))
+logging.getLogger().addHandler(beside)
+log.warning("twice", extra={"more": 1})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert logged(done.stderr) == [
+        ("INFO", "plain %"),
+        ("INFO", "text and 3"),
+        ("INFO", "value by name"),
+        ("INFO", "a mapping: {}"),
+        ("ERROR", "it failed"),
+        ("WARNING", "twice"),
+    ]
+    assert "ZeroDivisionError: division by zero" in done.stderr
+    assert done.stdout == "nemo_evaluator.traffic (unknown file):0 None twice\n"

@@ -12,6 +12,8 @@ import contextlib
 import logging
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from .output import printable
 
@@ -59,12 +61,51 @@ class _Stderr(logging.Handler):
             sys.stderr.flush()
 
 
+_NOT_SHOWN = dict.fromkeys(
+    ("thread", "threadName", "process", "processName", "taskName", "exc_text")
+)
+_NOT_SHOWN |= dict.fromkeys(("pathname", "filename", "module"), "(unknown file)")
+_NOT_SHOWN |= {"lineno": 0, "relativeCreated": 0.0}
+
+
+class _Record(logging.LogRecord):
+    """A record that knows what a line shows. The rest (thread, process, caller) is there and says
+    nothing: looking it up took most of the time of a line."""
+
+    def __init__(
+        self,
+        name: str,
+        level: int,
+        pathname: str,
+        lineno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        func: str | None = None,
+        sinfo: str | None = None,
+        **_: Any,
+    ) -> None:
+        if args and len(args) == 1 and args[0] and isinstance(args[0], Mapping):
+            args = args[0]  # as the standard library does for "%(name)s"
+        self.__dict__.update(_NOT_SHOWN)
+        self.name, self.levelno, self.levelname = name, level, logging.getLevelName(level)
+        self.msg, self.args, self.exc_info = msg, args, exc_info
+        self.funcName, self.stack_info = func, sinfo
+        self.created = time.time()
+        self.msecs = self.created % 1 * 1000
+
+
 class _Format(logging.Formatter):
     """``2026-01-31 12:00:00,123 INFO text``; the second is spelled once."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
         self._second, self._spelled = 0, ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.exc_info or record.stack_info or record.exc_text:
+            return super().format(record)
+        return f"{self.formatTime(record)} {record.levelname} {record.getMessage()}"
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         second = int(record.created)
@@ -84,6 +125,7 @@ def show_log(verbosity: int = 0) -> None:
     services, retries), with 2 every request. Of other libraries only warnings are shown."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # as the logging HOWTO advises
+    logging.setLogRecordFactory(_Record)
     handler = _Stderr()
     handler.setFormatter(_Format())
     root = logging.getLogger()

@@ -77,11 +77,9 @@ class Scrubber:
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
-        if not any(start in text for start in self._starts):
-            return text
-        for start, form in self._forms:
+        for start in self._starts:
             if start in text:
-                text = self._masked(text, start, form)
+                return self._without_forms(text)
         return text
 
     def touches(self, data: bytes) -> bool:
@@ -115,6 +113,12 @@ class Scrubber:
         if isinstance(value, list | tuple):
             return [self._json(item) for item in value]
         return value
+
+    def _without_forms(self, text: str) -> str:
+        for start, form in self._forms:
+            if start in text:
+                text = self._masked(text, start, form)
+        return text
 
     def _masked(self, text: str, start: str, form: str) -> str:
         pieces, position = [], 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
@@ -58,6 +59,7 @@ def secret_variable(name: str) -> bool:
     return bool(_VARIABLE.search(name))
 
 
+@lru_cache(maxsize=4096)
 def secret_field(name: str, parent: str = "") -> bool:
     """Whether text under this key of a document is taken to be a secret."""
     if name == "client_key":  # of a service: the path of a file

@@ -119,7 +119,10 @@ class Pipeline:
 
     def _end(self, request: ModelRequest, ended: Ended) -> None:
         for name, on_end in self._ends:
-            _guarded(name, on_end, request, ended)
+            try:
+                on_end(request, ended)
+            except Exception as error:  # notes never fail a call
+                _note_failure(name, error)
 
     async def _live(
         self,
@@ -192,4 +195,8 @@ def _guarded(name: str, call: Callable[..., Any], *args: Any) -> None:
     try:
         call(*args)
     except Exception as error:  # notes never fail a call
-        log.warning("interceptor %r failed: %s: %s", name, type(error).__name__, error)
+        _note_failure(name, error)
+
+
+def _note_failure(name: str, error: Exception) -> None:
+    log.warning("interceptor %r failed: %s: %s", name, type(error).__name__, error)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..config.scrubber import KNOWN, MASK
 from ..config.secrecy import blotted, holds_secret, secret_field
+from .wire import encode
 
 CONTENT = frozenset(
     (
@@ -26,10 +27,17 @@ class Scrubber:
 
     def __init__(self) -> None:
         self._patterns: list[tuple[re.Pattern[str], str, str]] = []
+        self._needles: list[bytes] = []
+        self._always = False
+        """A pattern may match any text."""
 
     def add(self, pattern: re.Pattern[str], replacement: str, needs: str = "") -> None:
         """Replace what matches, from now on. ``needs``: no text without this matches."""
         self._patterns.append((pattern, replacement, needs))
+        if needs.isascii() and needs.isprintable() and not set(needs) & set('"\\') and needs:
+            self._needles.append(needs.encode())
+        else:
+            self._always = True
 
     def __call__(self, text: str) -> str:
         """The text as it may be written."""
@@ -43,6 +51,17 @@ class Scrubber:
         """A JSON value with all its texts as they may be written; the value itself is not
         changed."""
         return self._json(value) if self._patterns else KNOWN.json(value)
+
+    def encoded(self, value: Any) -> bytes:
+        """The same as JSON. Most values hold nothing to clean, which their JSON shows at once."""
+        data = encode(value)
+        if self._always or KNOWN.touches(data) or any(needle in data for needle in self._needles):
+            return encode(self.json(value))
+        return data
+
+    def encoded_body(self, body: Mapping[str, Any]) -> bytes:
+        """The same as ``body``, as JSON."""
+        return self.encoded(without_secret_places(body))
 
     def body(self, body: Mapping[str, Any]) -> Any:
         """A request's or an answer's body as it may be written, without what stands in secret

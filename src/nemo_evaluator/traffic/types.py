@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 
 from ..types import Json, Usage
-from .dialects.contract import Reply
+from .dialects.contract import Reply, parse_usage
 from .scrub import Scrubber
+from .store.keys import Form
 
 
 class CallContext(msgspec.Struct, frozen=True):
@@ -64,6 +65,13 @@ class ModelRequest(msgspec.Struct):
     context: CallContext = CallContext()
     rejected: Usage | None = None
     """Tokens of responses that were no answers and were asked for again: paid for all the same."""
+    known_form: Form | None = None
+
+    def form(self) -> Form:
+        """The canonical form of the body as it is now."""
+        if self.known_form is None or not self.known_form.is_of(self.body):
+            self.known_form = Form(self.body)
+        return self.known_form
 
 
 class ModelResponse(msgspec.Struct):
@@ -90,6 +98,12 @@ Ended = ModelResponse | BaseException
 """How a call ended: with a whole answer, or with what kept it from one."""
 Forward = Callable[[ModelRequest], Awaitable[ModelResponse]]
 """The rest of the pipeline."""
+
+
+def usage_of(response: ModelResponse) -> Usage:
+    """The tokens of an answer, read again only where the ledger has not read them yet."""
+    reply = response.reply
+    return parse_usage(response.body.get("usage")) if reply is None else reply.usage
 
 
 def when_ended(response: ModelResponse, tell: Callable[[Ended], None]) -> None:

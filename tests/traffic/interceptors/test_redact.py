@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from steps import Scripted, configured
 
+from nemo_evaluator.config.scrubber import KNOWN
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.interceptors.redact import PRESETS, Redact
 from nemo_evaluator.traffic.scrub import Scrubber
 from nemo_evaluator.traffic.types import Place
+from nemo_evaluator.traffic.wire import encode
 
 Body = dict[str, Any]
 X = "[redacted]"
@@ -160,3 +162,34 @@ def test_presets_leave_nothing_that_they_would_find_again(text: str) -> None:
 def test_what_cannot_be(config: Body, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         open_interceptors([configured("redact", config)])
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.integers(),
+        st.text(st.characters(codec=None, exclude_categories=()), max_size=5),
+        st.sampled_from(
+            ["a@b.org", "x", "10.0.0.1 y@z.net", 'key-"1"-secret', "k\\n@", "+49 30 123456"]
+        ),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(VALUES, st.lists(st.sampled_from(["email", "ipv4", "phone"]), max_size=2, unique=True))
+def test_what_is_written_is_clean_however_it_is_encoded(value: Any, presets: list[str]) -> None:
+    """Looking at the JSON first must find all that looking at every text finds."""
+    scrub = Scrubber()
+    if presets:
+        step = Redact(Redact.Options.model_validate({"preset": presets}))
+        step.open(Place("svc", "m", "p", "", scrub=scrub))
+    KNOWN.learn('key-"1"-secret')
+    try:
+        assert scrub.encoded(value) == encode(scrub.json(value))
+        assert b"-secret" not in scrub.encoded(value)
+    finally:
+        KNOWN.forget()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import random
 from fractions import Fraction
+from hashlib import blake2b
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.traffic.store.keys import VOLATILE, Keys, canonical, field_digests
+from nemo_evaluator.traffic.store.keys import VOLATILE, Form, Keys, canonical
+from nemo_evaluator.traffic.types import ModelRequest
 
 KEYS = Keys("cache", "http://host", "model")
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=4)
@@ -30,7 +32,7 @@ BODIES = st.dictionaries(st.sampled_from(["messages", "a", "b", "x"]), VALUES, m
 
 
 def key(body: dict[str, Any], *more: int, protocol: str = "chat_completions") -> bytes:
-    return KEYS(protocol, body, *more)
+    return KEYS(protocol, Form(body), *more)
 
 
 def meaning(value: Any) -> Any:
@@ -71,7 +73,7 @@ def test_equal_keys_if_and_only_if_equal_meaning(
 @given(BODIES, st.randoms(use_true_random=False))
 def test_spelling_does_not_count(body: dict[str, Any], source: random.Random) -> None:
     assert key(body) == key(respelled(body, source))
-    assert field_digests(body) == field_digests(respelled(body, source))
+    assert Form(body).digests() == Form(respelled(body, source)).digests()
 
 
 @given(VALUES, VALUES)
@@ -79,6 +81,29 @@ def test_values_differ_wherever_they_stand(one: Any, other: Any) -> None:
     assert (canonical([{"a": one}]) == canonical([{"a": other}])) == (
         meaning(one) == meaning(other)
     )
+
+
+@given(BODIES, st.integers(-1, 3))
+def test_keys_of_earlier_versions_stay(body: dict[str, Any], repeat: int) -> None:
+    """A cache or recording of before the form of a body was shared is still found."""
+    whole = canonical(["chat_completions", repeat, body])
+    place = canonical([1, "cache", "http://host", "model"])
+    assert key(body, repeat) == blake2b(place + whole, digest_size=20).digest()
+    digests = {name: blake2b(canonical(v), digest_size=4).hexdigest() for name, v in body.items()}
+    assert Form(body).digests() == digests
+
+
+def test_a_form_is_made_once_for_a_body() -> None:
+    request = ModelRequest("chat_completions", {"a": [1], "n": 1, "user": "x"})
+    form = request.form()
+    assert request.form() is form and form.is_of(dict(request.body))
+    for change in ({"n": True}, {"a": [1]}, {"b": None}, {"user": "y"}):
+        request.body.update(change)
+        assert request.form() is not form
+        assert request.form().text == Form(request.body).text
+        form = request.form()
+    del request.body["n"]
+    assert not form.is_of(request.body)
 
 
 @given(BODIES)
@@ -123,8 +148,8 @@ def test_protocol_place_and_repeat_count() -> None:
         key(body, 1),
         key(body, 2),
         key(body, protocol="completions"),
-        Keys("cache", "http://other", "model")("chat_completions", body),
-        Keys("cache", "http://host", "other")("chat_completions", body),
-        Keys("cache", "http://hos", "tmodel")("chat_completions", body),
+        Keys("cache", "http://other", "model")("chat_completions", Form(body)),
+        Keys("cache", "http://host", "other")("chat_completions", Form(body)),
+        Keys("cache", "http://hos", "tmodel")("chat_completions", Form(body)),
     ]
     assert len({key(body), *others}) == 7

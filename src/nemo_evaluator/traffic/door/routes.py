@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from urllib.parse import unquote
 
 _SESSION = re.compile(r"/s/([^/]+)(/.*)?")
@@ -52,6 +53,7 @@ class Route:
     """The model, where the path names it (Azure's deployments)."""
 
 
+@lru_cache(maxsize=1024)
 def route(method: str, path: str) -> Route:
     """The route of an undecoded path without query.
 

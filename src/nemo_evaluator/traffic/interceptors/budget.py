@@ -13,7 +13,16 @@ from ...config.base import ConfigRecord
 from ...errors import BudgetExceeded, ConfigError, RunBudgetExceeded
 from ..dialects.contract import parse_usage
 from ..ledger import Sessions, Totals
-from ..types import CallContext, Changes, Ended, Interceptor, ModelRequest, ModelResponse, Place
+from ..types import (
+    CallContext,
+    Changes,
+    Ended,
+    Interceptor,
+    ModelRequest,
+    ModelResponse,
+    Place,
+    usage_of,
+)
 
 
 class LimitConfig(ConfigRecord):
@@ -76,7 +85,7 @@ class Budget(Interceptor):
             self._run.spend(request.rejected, cost)
             self._sessions.of(request.context).spend(request.rejected, cost)
         if isinstance(ended, ModelResponse):
-            usage = parse_usage(ended.body.get("usage"))
+            usage = usage_of(ended)
             cost = self._cost(usage)
             self._run.note(ended, usage, cost)
             self._sessions.of(request.context).note(ended, usage, cost)

@@ -39,7 +39,7 @@ from ..types import (
     Place,
     when_ended,
 )
-from ..wire import decode, encode
+from ..wire import decode
 
 log = logging.getLogger("nemo_evaluator.traffic")
 
@@ -117,7 +117,7 @@ class Caching(Interceptor):
         if self._mode == "off" or request.body.get("conversation") is not None:
             return await forward(request)  # a conversation has grown since: no two are equal
         repeat = request.context.repeat if self._per_repeat else ANY_REPEAT
-        key = self._keys(request.protocol, request.body, repeat)
+        key = self._keys(request.protocol, request.form(), repeat)
         if self._mode == "write_only":
             return await self._ask(request, forward, key, None)
         while True:
@@ -217,7 +217,7 @@ class Caching(Interceptor):
             if flight is not None:
                 flight.land(each_alone=True)
             return
-        body = encode(self._place.scrub.json(ended.body))
+        body = self._place.scrub.encoded(ended.body)
         now = time.time()
         times = (ended.latency_ms, ended.ttft_ms, ended.tries)
         answer = Answer(body, ended.status, *times, created=now)

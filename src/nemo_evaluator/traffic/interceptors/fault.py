@@ -127,7 +127,7 @@ class Fault(Interceptor):
     def _drawn(self, request: ModelRequest) -> tuple[Kind, int] | None:
         """The fault of this try, and which of its two forms."""
         scope = Scope.of(request.context)
-        key = self._keys(request.protocol, request.body)
+        key = self._keys(request.protocol, request.form())
         number = self._tries.next(scope, key)
         text = "\0".join(map(str, (*scope, number))).encode("utf-8", "surrogatepass")
         bits = int.from_bytes(blake2b(key + text, digest_size=8).digest())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 
 from ...config.base import ConfigRecord
-from ..dialects.contract import parse_usage
-from ..types import Changes, Interceptor, ModelRequest, ModelResponse
+from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse, usage_of
 
 log = logging.getLogger("nemo_evaluator.traffic")
 
@@ -24,16 +23,16 @@ class LogTokens(Interceptor):
     def __init__(self, options: Options) -> None:
         pass
 
-    def on_response(self, request: ModelRequest, response: ModelResponse) -> None:
+    def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """Log one answer."""
-        if not isinstance(response.body.get("usage"), dict):
+        if not isinstance(ended, ModelResponse) or not isinstance(ended.body.get("usage"), dict):
             return
-        usage = parse_usage(response.body["usage"])
+        usage = usage_of(ended)
         log.info(
             "tokens: prompt %s, completion %s, total %s, %.0f ms, %s",
             usage.prompt_tokens,
             usage.completion_tokens,
             usage.total_tokens,
-            response.latency_ms,
-            response.body.get("model"),
+            ended.latency_ms,
+            ended.body.get("model"),
         )

@@ -22,7 +22,7 @@ from ...config.base import ConfigRecord
 from ...errors import BudgetExceeded, ConfigError, InfraError, ModelError, PermanentError
 from ...types import ErrorInfo, Failure
 from ..errors import TransportError
-from ..store.keys import Keys, field_digests
+from ..store.keys import Keys
 from ..store.recording_file import Head, Occurrences, Recording, RecordingWriter, Scope
 from ..types import (
     CallContext,
@@ -94,14 +94,14 @@ class Record(Interceptor):
             self._writer.close()
 
     def _head(self, request: ModelRequest) -> dict[str, Any]:
-        key, scope = self._keys(request.protocol, request.body), Scope.of(request.context)
+        key, scope = self._keys(request.protocol, request.form()), Scope.of(request.context)
         return {
             "key": key.hex(),
             "scope": scope,
             "n": self._seen.next(scope, key),
             "service": self._place.service,
             "protocol": request.protocol,
-            "fields": field_digests(request.body),
+            "fields": request.form().digests(),
         }
 
     def _ended(self, head: dict[str, Any], started: float, ended: Ended) -> None:
@@ -112,11 +112,13 @@ class Record(Interceptor):
                 "latency_ms": ended.latency_ms,
                 "ttft_ms": ended.ttft_ms,
                 "tries": ended.tries,
-                "body": self._place.scrub.body(ended.body),
             }
+            body = self._place.scrub.encoded_body(ended.body)
+            line = b'%b,"body":%b}' % (encode({**head, **outcome})[:-1], body)
         else:
-            outcome = {"error": self._error(ended, time.perf_counter() - started)}
-        self._writer.add(encode({**head, **outcome}))
+            error = self._error(ended, time.perf_counter() - started)
+            line = encode({**head, "error": error})
+        self._writer.add(line)
 
     def _error(self, error: BaseException, seconds: float) -> dict[str, Any]:
         kinds = (kind.__name__ for kind in type(error).__mro__ if kind.__name__ in ERRORS)
@@ -162,7 +164,7 @@ class Replay(Interceptor):
         """The recorded answer, or the recorded error again."""
         if self._recording is None:
             return await forward(request)
-        key, scope = self._keys(request.protocol, request.body), Scope.of(request.context)
+        key, scope = self._keys(request.protocol, request.form()), Scope.of(request.context)
         n = self._seen.next(scope, key)
         line = self._recording.find(key.hex(), scope, n)
         if line is None:
@@ -205,7 +207,7 @@ class Replay(Interceptor):
             return f"{rollout} made this request only {times} times"
         if same:
             return f"{rollout} made this request only in attempt {same[-1].scope.attempt}"
-        fields = field_digests(request.body)
+        fields = request.form().digests()
         fields |= {"service": self._place.service, "protocol": request.protocol}
         different = min((_different(fields, head) for head in reversed(heads)), key=len)
         return f"the closest request of {rollout} differs in {', '.join(different)}"

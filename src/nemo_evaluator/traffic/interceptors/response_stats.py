@@ -8,8 +8,7 @@ from collections import Counter
 from pydantic import Field
 
 from ...config.base import ConfigRecord
-from ..dialects.contract import parse_usage
-from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse
+from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse, usage_of
 
 log = logging.getLogger("nemo_evaluator.traffic")
 
@@ -37,7 +36,7 @@ class ResponseStats(Interceptor):
         """Count one call."""
         self._calls += 1
         if isinstance(ended, ModelResponse):
-            usage = parse_usage(ended.body.get("usage"))
+            usage = usage_of(ended)
             self._answers += 1
             self._tokens += usage.total_tokens or 0
             self._latency_ms += ended.latency_ms

@@ -46,11 +46,42 @@ class Keys:
     def __init__(self, *place: str) -> None:
         self._place = blake2b(canonical([VERSION, *place]), digest_size=KEY_BYTES)
 
-    def __call__(self, protocol: str, body: dict[str, Any], *more: int) -> bytes:
-        """20 bytes. Raises TypeError for a body that no JSON can say."""
+    def __call__(self, protocol: str, form: Form, *more: int) -> bytes:
+        """20 bytes."""
         key = self._place.copy()
-        key.update(canonical([protocol, *more, dict(_lasting(body))]))
+        key.update(b"%b,%b]" % (canonical([protocol, *more])[:-1], form.text))
         return key.digest()
+
+
+class Form:
+    """The canonical form of a request body, made once for all that need it."""
+
+    __slots__ = ("_body", "_fields", "text")
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        """Raises TypeError for a body that no JSON can say."""
+        self._body = dict(body)
+        lasting = dict(_lasting(body))
+        try:
+            self._fields = {name: _encode(_exact(value)) for name, value in lasting.items()}
+            self.text = _object(self._fields)
+        except (UnicodeEncodeError, TypeError):  # one field decides how all of them are written
+            self._fields = {name: canonical(value) for name, value in lasting.items()}
+            self.text = canonical(lasting)
+        """One text for all bodies that are equal."""
+
+    def is_of(self, body: dict[str, Any]) -> bool:
+        """Whether the body is still the same: interceptors replace fields, never what is below."""
+        known = self._body
+        return len(known) == len(body) and all(
+            known.get(name, known) is value for name, value in body.items()
+        )
+
+    def digests(self) -> dict[str, str]:
+        """A short digest of each field that counts, to tell later which of them differ."""
+        return {
+            name: blake2b(text, digest_size=4).hexdigest() for name, text in self._fields.items()
+        }
 
 
 def canonical(value: Any) -> bytes:
@@ -66,25 +97,25 @@ def canonical(value: Any) -> bytes:
         return json.dumps(sent, sort_keys=True, separators=(",", ":")).encode()
 
 
-def digest(value: Any, size: int) -> bytes:
-    """``size`` bytes that are equal for equal values."""
-    return blake2b(canonical(value), digest_size=size).digest()
-
-
-def field_digests(body: dict[str, Any]) -> dict[str, str]:
-    """A short digest of each field that counts, to tell later which of them differ."""
-    return {name: digest(value, 4).hex() for name, value in _lasting(body)}
-
-
 def _lasting(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in body.items():
         if name not in VOLATILE and not (value is None and name in NULL_IS_ABSENT):
             yield name, value
 
 
+def _object(fields: dict[str, bytes]) -> bytes:
+    """What ``_encode`` makes of an object, from the texts of its fields. Raises TypeError for a
+    name that is no text."""
+    names = sorted(fields)
+    if not all(type(name) is str for name in names):
+        raise TypeError
+    return b"{%b}" % b",".join([b"%b:%b" % (_encode(name), fields[name]) for name in names])
+
+
 def _exact(value: Any) -> Any:
     """The value with whole floats as integers, which have one spelling however large."""
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
         return value
     if isinstance(value, dict):
         return {name: item if type(item) is str else _exact(item) for name, item in value.items()}

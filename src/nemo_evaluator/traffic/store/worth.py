@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from ...finish import FinishReason
@@ -22,24 +21,19 @@ def worth_keeping(request: ModelRequest, response: ModelResponse, *, truncated: 
         return bool(body["data"])
     if not truncated and _reached_cap(request.body, body):
         return False
-    return all(_is_good(request.protocol, alone, truncated) for alone in _alone(body))
-
-
-def _alone(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The body with each choice as its only one."""
     choices = body.get("choices")
-    if not isinstance(choices, list):
-        yield body
-        return
-    for choice in choices:
-        yield {**body, "choices": [choice]}
+    if not isinstance(choices, list) or len(choices) == 1:
+        return _is_good(request.protocol, body, truncated)
+    alone = ({**body, "choices": [choice]} for choice in choices)
+    return all(
+        DIALECTS[request.protocol].has_answer(one) and _is_good(request.protocol, one, truncated)
+        for one in alone
+    )
 
 
 def _is_good(protocol: str, body: dict[str, Any], truncated: bool) -> bool:
-    dialect = DIALECTS[protocol]
-    if not dialect.has_answer(body):
-        return False
-    reply = dialect.parse(body)
+    """Whether an answer is whole and says something; of several choices the first is looked at."""
+    reply = DIALECTS[protocol].parse(body)
     reason = FinishReason.of(reply.finish_reason)
     if reason is FinishReason.CONTENT_FILTER or (reason.truncated and not truncated):
         return False
