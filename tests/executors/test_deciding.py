@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from runs import BENCH
 from nemo_evaluator import ConfigError, compare_runs, evaluate, gate_runs, load_run
 from nemo_evaluator.executors.local import RunResult
 from nemo_evaluator.results.journal import Event, events
-from nemo_evaluator.results.run_info import read_run_info
+from nemo_evaluator.results.run_info import RunStatus, read_run_info
+from nemo_evaluator.results.status import State, status_of
 from nemo_evaluator.results.stopping import Decided, Watched
+from nemo_evaluator.tasks.rescore import rescore
 
 SIZE = 400
 POLICY = "version: 1\ndefaults: {metric: mean_reward, max_drop: 0.05, tier: critical}\n"
@@ -186,3 +189,27 @@ def test_parts_of_a_gate_and_shards_are_refused(folder: Path) -> None:
         decided("out", 0.9, shard="0/2")
     with pytest.raises(ConfigError, match="no such file or folder"):
         decided("out", 0.9, baseline="nothing")
+
+
+def test_a_baseline_that_stopped_early_itself_is_refused(folder: Path) -> None:
+    run("base", 0.9)
+    decided("worse", 0.6)
+    with pytest.raises(ConfigError, match=r"verdicts on \d+\.\d% of the rollouts of sums"):
+        decided("out", 0.9, baseline="worse")
+
+
+def test_verifying_again_keeps_what_was_decided(folder: Path) -> None:
+    run("base", 0.9)
+    first = decided("worse", 0.6).summary.benchmarks[0]
+    done = asyncio.run(rescore(Path("worse"), output=Path("again")))
+    assert done.exit_code == 0 and read_run_info(Path("again")).status == "decided"
+    assert done.after.benchmarks[0].stopping == first.stopping
+    assert gate_runs("base", "again", "policy.yaml")["verdict"] == "NO-GO"
+
+
+def test_every_end_of_a_run_is_a_state_of_it(folder: Path) -> None:
+    for status in {*RunStatus} - {RunStatus.RUNNING}:
+        assert State(status).value == status.value
+    run("base", 0.9)
+    decided("worse", 0.6)
+    assert status_of(Path("worse")).state is State.DECIDED

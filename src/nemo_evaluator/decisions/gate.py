@@ -84,8 +84,10 @@ class BenchmarkGate(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     @property
     def reasons(self) -> list[str]:
-        """What speaks against a pass; or the rule that passed."""
-        against = [rule.explanation for rule in self.applied if rule.status is not Status.PASS]
+        """What speaks against a pass, breaches first; or the rule that passed."""
+        open_ = [rule for rule in self.applied if rule.status is not Status.PASS]
+        open_.sort(key=lambda rule: rule.status is not Status.BREACH)
+        against = [rule.explanation for rule in open_]
         return list(dict.fromkeys(against or [rule.explanation for rule in self.applied]))
 
 

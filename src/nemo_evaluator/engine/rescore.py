@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..files.writing import replacing
 from ..results.journal import Began, Header, ProblemSeeded, Solved, encode, events, scan
+from ..results.stopping import Decided, Watched
 from ..solvers.contract import SolveTools
 from ..types import Json, Problem, Solution
 from .failures import NeverAskedError
@@ -40,7 +41,7 @@ def copy_answers(old: Path, new: Path, header: Header) -> int:
                 if last.get((event.problem_idx, event.repeat)) != event.attempt:  # type: ignore[call-overload]
                     continue
                 count += 1
-            elif not isinstance(event, ProblemSeeded | Began):
+            elif not isinstance(event, ProblemSeeded | Began | Watched | Decided):
                 continue
             file.write(encode(event))
     return count

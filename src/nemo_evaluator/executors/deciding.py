@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from ..config.gate import GateConfig
 from ..config.gate_policy import GatePolicy, GateRules, Tier
@@ -314,6 +315,15 @@ def _check_comparable(gate: Gate, name: str, job: Job) -> None:
     source = gate.baseline[name]
     if source.rollouts is None:
         raise ConfigError("has no results.jsonl with rollouts", where=str(source.folder))
+    share = covered(source, job)
+    floor = max(gate.policy.rules_of(name).min_coverage, job.plan.settings.min_coverage or 0.0)
+    if share < floor:
+        raise ConfigError(
+            f"the baseline has verdicts on {share:.1%} of the rollouts of {name} that are planned, "
+            f"at least {floor:.1%} are needed for a GO",
+            where=gate.where,
+            hint="resume the baseline, without --stop-when, or name another one",
+        )
     differs = differences(source, planned_source(name, job.plan, source.rollouts), None)
     if differs:
         lines = "".join(f"\n  {item}" for item in differs)
@@ -321,6 +331,14 @@ def _check_comparable(gate: Gate, name: str, job: Job) -> None:
             f"{name} would not be comparable with the baseline: they differ in{lines}",
             where=gate.where,
         )
+
+
+def covered(baseline: Source, job: Job) -> float:
+    """The share of the rollouts planned of a benchmark on which the baseline has a verdict."""
+    rollouts = baseline.rollouts
+    assert rollouts is not None
+    scored = np.isin(rollouts.problems, list(job.order)) & ~np.isnan(rollouts.rewards)
+    return float(scored.sum()) / (len(job.order) * baseline.repeats())
 
 
 def _names(jobs: Sequence[Job]) -> list[str]:

@@ -148,7 +148,8 @@ def _open(
 def _finish(done: _Rescoring, ends: Sequence[BenchmarkEnd], terms: Terms) -> Rescored:
     """Derive the new run's files; the old run is summed up in memory."""
     summaries = tuple(publish(job.folder, job.plan, done.info) for job in done.jobs)
-    ending = ending_of(summaries, terms, ends=ends)
+    early = frozenset(s.slug for s in summaries if s.stopping is not None and s.stopping.decision)
+    ending = ending_of(summaries, replace(terms, early=early), ends=ends)
     used = msgspec.to_builtins(accounts(summaries))
     info = msgspec.structs.replace(done.info, status=ending.status, accounts=used)
     write_run_info(done.new, info)
