@@ -6,6 +6,8 @@ workspace is closed unless the answer is to be verified there.
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from ..environments.user_code import contained
@@ -51,7 +53,7 @@ class Attempts:
 
     async def _solved(self, work: Work) -> Solution:
         """The answer, with its accounts."""
-        job = self._job
+        job, began = self._job, time.perf_counter()
         self._recorder.begin(work)
         session = CallContext(session=self._session(work), attempt=work.attempt)
         solution: Solution | None = None
@@ -72,7 +74,7 @@ class Attempts:
         finally:
             work.spent = self._end_session(session)
             if solution is not None:
-                solution = accounted(solution, work.spent)
+                solution = accounted(_timed(solution, began), work.spent)
                 work.spent = of_solution(solution)
             self._recorder.attempted(work, work.spent)
         return solution
@@ -125,6 +127,14 @@ class Attempts:
 
     def _session(self, work: Work) -> str:
         return f"{self._job.plan.slug}/{work.key.problem_idx}/{work.key.repeat}"
+
+
+def _timed(solution: Solution, began: float) -> Solution:
+    """The solution with the time it took, where a solver that made several calls tells none."""
+    if solution.latency_ms or solution.error is not None or solution.cached:
+        return solution
+    took = round((time.perf_counter() - began) * 1000, 3)
+    return msgspec.structs.replace(solution, latency_ms=took)
 
 
 def _with_steps(solution: Solution, steps: Steps) -> Solution:

@@ -109,7 +109,7 @@ class Process(Protocol):
         """Whether it has not ended yet, as far as is known."""
 
     async def write(self, data: bytes) -> None:
-        """Write to its standard input. BrokenPipeError if nobody reads there any more."""
+        """Write to its standard input. BrokenPipeError if it is not read any more."""
 
     async def close_stdin(self) -> None:
         """End its standard input."""
@@ -130,7 +130,7 @@ class Sandbox(Protocol):
 
     spec: SandboxSpec
     user: int
-    """Who runs the commands that name nobody else; at first the spec's."""
+    """The user who runs the commands that name no user; at first the spec's."""
 
     async def exec(
         self,

@@ -453,7 +453,7 @@ def _container(
         "NetworkDisabled": spec.network == "none",
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            # A door is a listener of ours in a network of nobody else.
+            # The door is a listener of ours; there is nothing else in the network.
             "NetworkMode": "none" if spec.network == "door" else spec.network,
             "AutoRemove": True,
             # Root may signal the sleep too, unless that is pid 1 itself.

@@ -59,7 +59,7 @@ class Terminal:
                 return b""
 
     async def write(self, data: bytes) -> None:
-        """Type. BrokenPipeError if nobody reads."""
+        """Type. BrokenPipeError if the process has ended."""
         while data:
             try:
                 data = data[os.write(self.ours, data) :]

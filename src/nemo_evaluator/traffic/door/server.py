@@ -59,7 +59,7 @@ class ProxyServer:
             )
         self._model, self._host, self._port, self._token = model, host, port, token
         self._sessions_only = sessions_only
-        """Serve those who have the token of an open session, and nobody else."""
+        """Serve only requests that carry the token of an open session."""
         self._drain = drain_seconds
         self.metrics = Metrics()
         self._calls = Calls(model)

@@ -80,7 +80,7 @@ class Sessions:
         return name in self._closed
 
     def context(self, name: str) -> CallContext:
-        """The caller of a request that names a session; one of its own where nobody opened it."""
+        """The caller of a request that names a session, which need not be open."""
         return self._contexts.get(name) or CallContext(session=name)
 
     def by_token(self, headers: Mapping[str, str]) -> CallContext | None:
