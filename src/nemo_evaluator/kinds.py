@@ -94,8 +94,9 @@ SANDBOXES = Kind(
     "sandboxes",
     "where untrusted code or an agent runs (`sandbox.type`)",
     {
-        "local": ("sandboxes.local:LocalBackend", "bubblewrap on this machine"),
-        "docker": ("sandboxes.docker:DockerBackend", "a container per problem"),
+        "local": ("sandboxes.opening:local", "bubblewrap on this machine"),
+        "docker": ("sandboxes.opening:docker", "a container per problem"),
+        "custom": ("sandboxes.opening:custom", "a class of your own (class_path: module:Class)"),
     },
 )
 

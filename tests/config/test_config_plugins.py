@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from nemo_evaluator.config.cluster import PluginCluster
 from nemo_evaluator.config.load import parse
-from nemo_evaluator.config.plugins import given
+from nemo_evaluator.config.plugins import PluginFields, given
 from nemo_evaluator.config.runnable import check_runnable
+from nemo_evaluator.config.sandboxes import PluginSandbox
 from nemo_evaluator.config.schema import json_schema
+from nemo_evaluator.config.services import PluginService
 from nemo_evaluator.config.solvers import PluginSolver
 from nemo_evaluator.errors import ConfigError
 
@@ -112,6 +115,11 @@ def test_the_schema_has_what_is_installed() -> None:
     ]
     assert set(patient["properties"]) == {"type", "service", "rounds", "api_key"}
     assert patient["additionalProperties"] is False and "type" in patient["required"]
+
+
+@pytest.mark.parametrize("record", [PluginSolver, PluginSandbox, PluginService, PluginCluster])
+def test_records_of_plug_ins_take_further_fields(record: type[PluginFields]) -> None:
+    assert record.model_config["extra"] == "allow" and record.model_config["frozen"]
 
 
 def problems_of(schema: dict[str, Any], **output_and_more: Any) -> list[str]:

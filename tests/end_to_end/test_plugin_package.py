@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 from runs import NEL, rows
 
+from nemo_evaluator import ConfigError
 from nemo_evaluator.kinds import KINDS
+from nemo_evaluator.sandboxes import LocalBackend
 
 PACKAGE = Path(__file__).parents[1] / "plugin_package"
 ADDED = {
@@ -47,6 +50,8 @@ benchmarks:
     scoring:
       metrics:
         - {type: scorer, name: ifeval}
+  - name: fruit
+    sandbox: {type: shed, motto: "grow slowly", concurrency: 2}
 cluster: {type: greenhouse, niceness: 3}
 output:
   dir: run
@@ -90,14 +95,21 @@ def test_all_are_listed(site: Path, tmp_path: Path) -> None:
 
 
 def test_all_are_run_by_one_configuration(site: Path, tmp_path: Path) -> None:
+    try:
+        asyncio.run(LocalBackend().preflight())
+    except ConfigError as error:
+        pytest.skip(f"there is no sandbox here: {error}")
     (tmp_path / "c.yaml").write_text(CONFIG)
     done = nel(site, tmp_path, "eval", "run", "c.yaml")
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     assert json.loads((run / "greenhouse.json").read_text()) == {"niceness": 3}
-    assert (run / "report.haiku").read_text().splitlines()[1] == "orchard-pear"
+    assert (run / "report.haiku").read_text().splitlines()[1] == "orchard-pear, fruit"
     [ledger] = json.loads((tmp_path / "ledger.json").read_text()).values()
-    assert ledger == {"orchard-pear": 1.0}
-    assert (tmp_path / "requests.txt").read_text() == "|" * 4
+    assert ledger == {"orchard-pear": 1.0, "fruit": 1.0}
+    assert (tmp_path / "requests.txt").read_text() == "|" * 8
     for row in rows(run / "orchard-pear"):
         assert row["scoring_details"]["scorer:ifeval"]["correct"]
+    for row in rows(run / "fruit"):
+        assert row["scoring_details"]["motto"] == "grow slowly"
+        assert row["scoring_details"]["scorer:names_a_fruit"]["correct"]

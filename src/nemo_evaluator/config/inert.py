@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .base import ConfigRecord
 from .cluster import LocalCluster
 from .problems import format_path
-from .sandboxes import DockerSandbox, LocalSandbox, NoSandbox
+from .sandboxes import MadeSandbox, NoSandbox
 from .services import ApiService, SimulatedService
 from .solvers import SimpleSolver
 from .tree import KeyPath
@@ -61,7 +61,7 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
 
 
 def _workspace(path: KeyPath, sandbox: object, solvers: Collection[object]) -> Iterator[KeyPath]:
-    if not isinstance(sandbox, NoSandbox | LocalSandbox | DockerSandbox):
+    if not isinstance(sandbox, NoSandbox | MadeSandbox):
         return
     if all(isinstance(solver, SimpleSolver) for solver in solvers):
         yield from _set(path, sandbox, *WORKSPACE)

@@ -37,7 +37,9 @@ Given = BaseModel | Mapping[str, Json]
 
 
 class PluginFields(ConfigRecord):
-    """Fields of every plug-in whose type is no built-in one; the others are its options."""
+    """Fields of every plug-in whose type is no built-in one; the others are its options.
+
+    It is the last base of a record: the one that decides whether further fields are allowed."""
 
     model_config = ConfigDict(extra="allow")
     kind: ClassVar[Kind]

@@ -1,5 +1,4 @@
-"""Sandboxes: where untrusted code or an agent runs. This version runs `local` and
-`docker`."""
+"""Sandboxes: where untrusted code or an agent runs. ``kinds`` says which of them can be run."""
 
 from __future__ import annotations
 
@@ -26,19 +25,35 @@ class LifecycleFields(ConfigRecord):
     """Remove the history of repositories before the solver starts."""
 
 
-class ContainerFields(LifecycleFields):
+class MadeFields(LifecycleFields):
+    """Fields of every sandbox that is made, used and removed again."""
+
+    timeout: float = Field(1800.0, gt=0)
+    """Seconds a sandbox lives."""
+    concurrency: int = Field(4, ge=1)
+    """Most sandboxes at a time."""
+    container_env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables inside."""
+
+
+class ContainerFields(MadeFields):
     """Fields of every sandbox that is a container."""
 
     image: str | None = None
     """Image of every problem."""
     image_template: str | None = None
     """Image per problem, with fields of its metadata."""
-    timeout: float = Field(1800.0, gt=0)
-    """Seconds a sandbox lives."""
-    concurrency: int = Field(4, ge=1)
-    """Most sandboxes at a time."""
-    container_env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of the container."""
+
+
+class OwnFields(MadeFields):
+    """Fields of every sandbox that is not built in."""
+
+    memory: str | None = None
+    """Memory limit; null: that of the benchmark."""
+    cpus: float | None = Field(None, gt=0)
+    """CPU limit; null: that of the benchmark."""
+    network: Literal["bridge", "host", "none", "door"] | None = None
+    """Network of the sandbox; null: that of the benchmark."""
 
 
 class NoSandbox(LifecycleFields):
@@ -61,21 +76,15 @@ class DockerSandbox(ContainerFields):
     """Network of the container; ``door``: the run's model and nothing else."""
 
 
-class LocalSandbox(LifecycleFields):
+class LocalSandbox(MadeFields):
     """Bubblewrap on this machine: own namespaces, no network, nothing of the host to write."""
 
     type: Literal["local"] = "local"
     """Kind of sandbox."""
-    timeout: float = Field(1800.0, gt=0)
-    """Seconds a sandbox lives."""
-    concurrency: int = Field(4, ge=1)
-    """Most sandboxes at a time."""
     memory: str = "1g"
     """Memory limit."""
     cpus: float = Field(1.0, gt=0)
     """CPU limit."""
-    container_env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables inside."""
     network: Literal["none", "door", "host"] = "none"
     """Network of the sandbox; ``door``: the run's model and nothing else."""
 
@@ -191,7 +200,7 @@ class EcsFargateSandbox(ContainerFields):
     """Project whose settings are looked up."""
 
 
-class CustomSandbox(ConfigRecord):
+class CustomSandbox(OwnFields):
     """A sandbox of your own class."""
 
     type: Literal["custom"] = "custom"
@@ -202,16 +211,16 @@ class CustomSandbox(ConfigRecord):
     """Its arguments."""
 
 
-class PluginSandbox(PluginFields, LifecycleFields):
+class PluginSandbox(OwnFields, PluginFields):
     """A sandbox of an installed package, or your own (``type: module:Class``).
 
     Further fields are its options."""
 
     kind = SANDBOXES
-    concurrency: int = Field(4, ge=1)
-    """Most sandboxes at a time."""
 
 
+MadeSandbox = LocalSandbox | DockerSandbox | CustomSandbox | PluginSandbox
+"""What a run can make."""
 AnySandbox = (
     NoSandbox
     | LocalSandbox

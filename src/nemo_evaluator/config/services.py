@@ -69,7 +69,7 @@ ModelService = (
 )
 
 
-class PluginService(PluginFields, ModelFields):
+class PluginService(ModelFields, PluginFields):
     """A service of an installed package, or your own (``type: module:Class``).
 
     Further fields are its options."""

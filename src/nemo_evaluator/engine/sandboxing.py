@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from ..config.benchmark import BenchmarkConfig
-from ..config.sandboxes import DockerSandbox, LocalSandbox, NoSandbox
+from ..config.sandboxes import DockerSandbox, MadeSandbox, NoSandbox
 from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..sandboxes import Backend, DockerBackend, LocalBackend, Sandbox, SandboxPool, SandboxSpec
+from ..sandboxes.opening import open_backend
 from .places import Places
 
 UNCONFIGURED = 4
@@ -35,7 +36,7 @@ class Turn:
 def alive_at_once(benchmarks: Iterable[BenchmarkConfig]) -> int:
     """How many sandboxes of a run may be alive at the same time."""
     configs = [benchmark.sandbox for benchmark in benchmarks]
-    asked = [c.concurrency for c in configs if isinstance(c, LocalSandbox | DockerSandbox)]
+    asked = [config.concurrency for config in configs if isinstance(config, MadeSandbox)]
     unset = len(asked) < len(configs)
     return max([*asked, *([UNCONFIGURED] if unset else [])], default=UNCONFIGURED)
 
@@ -60,24 +61,21 @@ async def open_sandboxes(
         return None
     if isinstance(config, NoSandbox):
         return Lender(await _any(needed, environment.name, stack), turn, {}, {})
-    if not isinstance(config, LocalSandbox | DockerSandbox):
+    if not isinstance(config, MadeSandbox):
         raise ConfigError(f"{config.type!r} cannot be run by this version", where=environment.name)
-    backend: Backend = LocalBackend()
-    if isinstance(config, DockerSandbox):
-        backend = DockerBackend(image=config.image)
-    pool = await _opened(backend, config.concurrency, stack)
-    named = isinstance(config, LocalSandbox) or config.image is not None
+    pool = await _opened(open_backend(config), config.concurrency, stack)
+    named = not isinstance(config, DockerSandbox) or config.image is not None
     lender = Lender(pool, turn, *_settings(config), names_image=named)
     if lender.has_image(lender.spec(needed)) or not for_solver:
         await pool.prepull([lender.spec(needed)])
     return lender
 
 
-def _settings(config: LocalSandbox | DockerSandbox) -> tuple[dict[str, Any], dict[str, Any]]:
+def _settings(config: MadeSandbox) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fields of the spec, and of its limits, that the user has set."""
     changed = config.changed()
     limits: dict[str, Any] = {}
-    if "memory" in changed:
+    if "memory" in changed and config.memory is not None:
         limits["memory_mb"] = megabytes(config.memory)
     if "cpus" in changed:
         limits["cpus"] = config.cpus
@@ -86,7 +84,7 @@ def _settings(config: LocalSandbox | DockerSandbox) -> tuple[dict[str, Any], dic
     fields: dict[str, Any] = {}
     if config.container_env:
         fields["env"] = dict(config.container_env)
-    if "network" in config.model_fields_set:
+    if "network" in config.model_fields_set and config.network is not None:
         fields["network"] = config.network
     return fields, limits
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..errors import InfraError
 from ..sandbox_spec import UNPRIVILEGED, Limits, Network, SandboxSpec
@@ -198,6 +198,7 @@ class Sandbox(Protocol):
         """End it and remove everything it left; safe to call twice."""
 
 
+@runtime_checkable
 class Backend(Protocol):
     """One way to make sandboxes. Used through a `SandboxPool`, which bounds and reaps."""
 

@@ -11,10 +11,9 @@ ROWS = [{"fruit": name, "target": name} for name in ("apple", "pear", "plum", "c
 @scorer
 async def fruit(sample: ScorerInput) -> dict[str, object]:
     """Whether the fruit's name is in the response, as ``grep`` says."""
-    assert sample.sandbox is not None
-    async with sample.sandbox() as box:
-        found = await box.exec(["grep", "-c", sample.target], stdin=sample.response.encode())
-        motto = await box.exec("printf %s $MOTTO")
+    box = sample.sandbox
+    found = await box.exec(["grep", "-c", sample.target], stdin=sample.response.encode())
+    motto = await box.exec('printf %s "$MOTTO"')
     return {
         "correct": found.exit_code == 0,
         "extracted": found.stdout.strip(),

@@ -1,0 +1,39 @@
+"""Opens the backend that a configuration names: built in, of an installed package, or one's own."""
+
+from __future__ import annotations
+
+from ..config.plugins import Given, given
+from ..config.sandboxes import CustomSandbox, DockerSandbox, LocalSandbox, MadeSandbox
+from ..kinds import SANDBOXES
+from .contract import Backend
+from .docker import DockerBackend
+from .local import LocalBackend
+
+NEEDS = "it needs name, preflight(), check(spec), pull(image), create(spec), reap() and close()"
+
+
+def open_backend(config: MadeSandbox) -> Backend:
+    """The backend of a sandbox. Raises ConfigError."""
+    return _opened(config.type, given(config))
+
+
+def local(_config: LocalSandbox) -> Backend:
+    """Bubblewrap on this machine."""
+    return LocalBackend()
+
+
+def docker(config: DockerSandbox) -> Backend:
+    """A container per problem."""
+    return DockerBackend(image=config.image)
+
+
+def custom(config: CustomSandbox) -> Backend:
+    """The backend of ``class_path``."""
+    return _opened(config.class_path, config.config)
+
+
+def _opened(name: str, options: Given) -> Backend:
+    backend = SANDBOXES.open(name, options)
+    if not isinstance(backend, Backend):
+        raise SANDBOXES.wrong(name, NEEDS)
+    return backend
