@@ -81,9 +81,10 @@ SERVICES = Kind(
     "services",
     "models, and the servers that solvers use (`services.NAME.type`)",
     {
-        "api": ("services.open:open_api", "an endpoint that is already running"),
+        "api": ("services.api:Api", "an endpoint that is already running"),
+        "custom": ("services.custom:Custom", "a server of your own, started by a command"),
         "simulated": (
-            "services.open:open_simulated",
+            "services.simulated.kind:Simulated",
             "made-up answers from this process, for trying things out",
         ),
     },

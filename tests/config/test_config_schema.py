@@ -684,7 +684,7 @@ def test_what_cannot_be_run_is_told_with_its_line(loads: Load, fails: Fails) -> 
     lines = [line.rpartition("/")[2] for line in str(caught.value).splitlines()]
     assert lines == [
         "2 problems in the configuration:",
-        f"c.yaml:3: services.m.type: 'vllm' is {LATER} — runnable now: api, simulated",
+        f"c.yaml:3: services.m.type: 'vllm' is {LATER} — runnable now: api, custom, simulated",
         f"c.yaml:8: benchmarks[0].verifier: {LATER} — remove it",
     ]
 

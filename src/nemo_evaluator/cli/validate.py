@@ -81,12 +81,12 @@ def command(
 
 def _endpoint(service: Service) -> str:
     """Which endpoint is asked, without credentials."""
-    from ..config.services import ApiService
     from ..http.urls import peer_name
 
-    if not isinstance(service, ApiService):
+    url = getattr(service, "url", None)
+    if url is None:
         return "simulated, inside this process: the answers say nothing about a model"
-    return f"{peer_name(service.url)}, model {service.model}"
+    return f"{peer_name(url)}, model {getattr(service, 'model', None)}"
 
 
 def _print_rows(rows: Iterator[ResultRow], *, verbose: bool) -> int:

@@ -1,8 +1,8 @@
-"""Services that are not models: gym resource servers, agent servers, and your own."""
+"""Services that are not models: gym resource servers and agent servers."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -55,14 +55,3 @@ class NatAgentService(ConfigRecord):
     """Services that must be up before."""
     node_pool: str | None = None
     """Node pool of the Slurm cluster it runs in."""
-
-
-class CustomService(ConfigRecord):
-    """A service of your own class."""
-
-    type: Literal["custom"] = "custom"
-    """Kind of service."""
-    class_path: str
-    """The class, as ``module:Class``."""
-    config: dict[str, Any] = Field(default_factory=dict)
-    """Its arguments."""

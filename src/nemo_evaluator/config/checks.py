@@ -18,7 +18,7 @@ from .scoring import (
     PairwiseJudgeMetric,
     RewardModelMetric,
 )
-from .services import ApiService, GymResourceService, ModelFields, NatAgentService, TimeoutsConfig
+from .services import GymResourceService, ModelFields, NatAgentService, TimeoutsConfig
 from .solvers import (
     CustomSolverConfig,
     GymDelegationSolverConfig,
@@ -40,8 +40,9 @@ def cross_checks(config: Document) -> Iterator[Problem]:
     for name, service in config.services.items():
         if name in RESERVED:
             yield Problem(("services", name), f"Reserved service name {name!r}", "choose another")
-        if isinstance(service, ApiService) and service.proxy is not None:
-            yield from _one_limit(service.timeouts, service.proxy, ("services", name, "proxy"))
+        timeouts = getattr(service, "timeouts", None)
+        if isinstance(service, ModelFields) and service.proxy and timeouts is not None:
+            yield from _one_limit(timeouts, service.proxy, ("services", name, "proxy"))
     yield from _dependencies(config)
     labels: dict[str, int] = {}
     for index, benchmark in enumerate(config.benchmarks):
@@ -175,9 +176,9 @@ def _same_model(config: Document, one: str, other: str) -> bool:
     if one == other:
         return True
     a, b = config.services.get(one), config.services.get(other)
-    if not isinstance(a, ApiService) or not isinstance(b, ApiService) or a.model is None:
+    if not isinstance(a, ModelFields) or not isinstance(b, ModelFields):
         return False
-    return (a.url.rstrip("/"), a.model) == (b.url.rstrip("/"), b.model)
+    return a.answers is not None and a.answers == b.answers
 
 
 def _dependencies(config: Document) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from .gate import GateConfig
 from .output import OutputConfig
 from .sandboxes import Sandbox
 from .scoring import ScoringConfig
-from .services import ApiService, ManagedModelFields, ModelFields, Service, SimulatedService
+from .services import ManagedModelFields, ModelFields, Service
 from .solvers import Solver
 
 
@@ -52,12 +52,7 @@ class Document(ConfigRecord):
 
     def model_url(self, name: str) -> str:
         """Address of a model service; ``simulated:`` for one inside the process."""
-        service = self._model(name)
-        if isinstance(service, ApiService):
-            return service.url
-        if isinstance(service, SimulatedService):
-            return "simulated:"
-        return f"http://localhost:{getattr(service, 'port', 8000)}/v1"
+        return self._model(name).address
 
     def model_id(self, name: str) -> str:
         """Model id sent in requests: the served name, the ``model`` of an endpoint, or the key."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -90,6 +90,25 @@ class ModelFields(ConfigRecord):
     """Sampling parameters sent with every request."""
     proxy: ProxyConfig | None = None
     """Interceptors, retries, limits and the log of the requests."""
+    inert: ClassVar[tuple[str, ...]] = ("max_input_tokens", "max_output_tokens", "tokenizer")
+    """Fields without an effect: limits that agents are told; a benchmark that asks the model
+    directly does not need them."""
+    refused_in_proxy: ClassVar[tuple[str, ...]] = ()
+    """Fields of ``proxy`` that it cannot take."""
+
+    @property
+    def answers(self) -> tuple[str, str] | None:
+        """What answers: address and model, where that is known; equal ones are the same model."""
+        return None
+
+    @property
+    def address(self) -> str:
+        """Where it is reached, as far as the configuration says."""
+        return f"http://localhost:{getattr(self, 'port', None) or 8000}/v1"
+
+    def warnings(self) -> list[str]:
+        """What is odd about it but can be run."""
+        return []
 
 
 class ApiService(ModelFields):
@@ -161,14 +180,25 @@ class ApiService(ModelFields):
             raise ValueError(f"{files[0]} has no effect on an http:// url: use https://")
         return self
 
+    inert: ClassVar[tuple[str, ...]] = (*ModelFields.inert, "health_path")
+
     @property
-    def suffix_mismatch(self) -> str | None:
-        """A warning where the URL's path belongs to another protocol."""
+    def answers(self) -> tuple[str, str] | None:
+        """See ``ModelFields``."""
+        return (self.url.rstrip("/"), self.model) if self.model is not None else None
+
+    @property
+    def address(self) -> str:
+        """The URL."""
+        return self.url
+
+    def warnings(self) -> list[str]:
+        """One where the URL's path belongs to another protocol."""
         protocol = url_protocol(self.url)
         if protocol is None or protocol == self.protocol:
-            return None
+            return []
         url = hidden_urls(self.url)
-        return f"the path of {url} belongs to {protocol}, but protocol is {self.protocol}"
+        return [f"the path of {url} belongs to {protocol}, but protocol is {self.protocol}"]
 
 
 class SimulatedService(ModelFields):
@@ -198,3 +228,11 @@ class SimulatedService(ModelFields):
     """Answer as server-sent events."""
     price: PriceConfig | None = None
     """Price per million tokens, to try out the cost display."""
+
+    refused_in_proxy: ClassVar[tuple[str, ...]] = ("request_timeout", "extra_headers")
+    """There is no connection that could take them."""
+
+    @property
+    def address(self) -> str:
+        """It has none."""
+        return "simulated:"

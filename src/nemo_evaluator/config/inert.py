@@ -10,17 +10,12 @@ from .base import ConfigRecord
 from .cluster import LocalCluster
 from .problems import format_path
 from .sandboxes import MadeSandbox, NoSandbox
-from .services import ApiService, SimulatedService
+from .services import ModelFields
 from .solvers import SimpleSolver
 from .tree import KeyPath
 
 if TYPE_CHECKING:
     from .root import EvalConfig
-
-LIMITS = ("max_input_tokens", "max_output_tokens", "tokenizer")
-"""Limits of a model that agents are told; a benchmark that asks the model directly does not need
-them."""
-
 
 WORKSPACE = ("capture_cmd", "stateful", "scrub_git_history")
 """What becomes of an agent's workspace; a solver that only asks the model has none."""
@@ -37,10 +32,8 @@ def inert_fields(config: EvalConfig) -> list[str]:
 
 def _paths(config: EvalConfig) -> Iterator[KeyPath]:
     for name, service in config.services.items():
-        if isinstance(service, ApiService | SimulatedService):
-            yield from _set(("services", name), service, *LIMITS)
-        if isinstance(service, ApiService):
-            yield from _set(("services", name), service, "health_path")
+        if isinstance(service, ModelFields):
+            yield from _set(("services", name), service, *service.inert)
     for index, benchmark in enumerate(config.benchmarks):
         yield from _set(("benchmarks", index), benchmark, "context_window")
         if not any(benchmark.sandbox is named for named in config.sandboxes.values()):

@@ -26,7 +26,7 @@ from .playbooks import inline_playbooks
 from .problems import Problem, as_error
 from .references import resolve_references
 from .root import EvalConfig
-from .services import ApiService
+from .services import ModelFields
 from .slurm_checks import slurm_warnings
 from .snapshot import snapshot
 from .tree import KeyPath, Node, from_plain, locate, plain
@@ -147,9 +147,10 @@ def _load(
 def _warnings(config: EvalConfig) -> list[str]:
     """What is odd but can be run."""
     found = [
-        f"services.{name}: {service.suffix_mismatch}"
+        f"services.{name}: {warning}"
         for name, service in config.services.items()
-        if isinstance(service, ApiService) and service.suffix_mismatch
+        if isinstance(service, ModelFields)
+        for warning in service.warnings()
     ]
     return [*found, *judge_warnings(config), *slurm_warnings(config), *inert_fields(config)]
 

@@ -24,7 +24,7 @@ from .scoring import (
     SandboxMetric,
     ScoringConfig,
 )
-from .services import SimulatedService
+from .services import ModelFields
 from .tree import KeyPath
 
 NO_TEMPLATE = ("off", "none", "")
@@ -50,9 +50,8 @@ def problems(config: EvalConfig) -> Iterator[Problem]:
     for name, service in config.services.items():
         path: KeyPath = ("services", name)
         yield from _unknown(path, service.type, SERVICES)
-        if isinstance(service, SimulatedService) and service.proxy is not None:
-            # There is no connection that could take them.
-            yield from _inert((*path, "proxy"), service.proxy, "request_timeout", "extra_headers")
+        if isinstance(service, ModelFields) and service.proxy is not None:
+            yield from _inert((*path, "proxy"), service.proxy, *service.refused_in_proxy)
     for name, sandbox in config.sandboxes.items():
         if config.uses_sandbox(name):
             yield from _sandbox(("sandboxes", name), sandbox)

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from ..kinds import SERVICES
-from .agents import CustomService, GymResourceService, NatAgentService
+from .agents import GymResourceService, NatAgentService
+from .custom_service import CustomService
 from .endpoints import (
     SUFFIXES,
     ApiProtocol,
@@ -74,6 +75,7 @@ class PluginService(ModelFields, PluginFields):
 
     Further fields are its options."""
 
+    model_config = PluginFields.model_config  # of several bases the last one's would count
     kind = SERVICES
     depends_on: list[str] = Field(default_factory=list)
     """Services that must be up before."""

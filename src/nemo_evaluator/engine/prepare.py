@@ -19,24 +19,23 @@ from ..config.problems import as_error
 from ..config.root import EvalConfig
 from ..config.scoring import EnsembleJudgeMetric, JudgeMetric, ScoringConfig
 from ..config.secrecy import redact
-from ..config.services import ApiService, Service, SimulatedService
+from ..config.services import ModelFields
 from ..environments.contract import Environment
 from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
 from ..environments.user_code import contained
 from ..environments.with_metrics import with_metrics
 from ..errors import ConfigError
-from ..http.urls import split_credentials
-from ..judging.opening import Bench, Served, open_metrics, services_of
+from ..judging.opening import Bench, Served, open_metrics, served, services_of
 from ..judging.sitting import Court, Spend, no_budget
 from ..results.layout import slug
 from ..results.planned import PART, problem_order
-from ..services.open import open_model
+from ..services.contract import OpenService
+from ..services.open import open_services
 from ..solvers.contract import MODEL, Solver, SolveTools
 from ..solvers.registry import open_solver
-from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
-from ..traffic.urls import base_url, is_reward_url
+from ..traffic.urls import base_url
 from ..types import BenchmarkPlan, Json, JudgeCalibration, Problem, Solution
 from .failures import described
 from .job import Job
@@ -66,7 +65,7 @@ class _Opening:
     """What the benchmarks of a run are opened with."""
 
     loaded: Loaded
-    models: Mapping[str, ModelClient]
+    services: Mapping[str, OpenService]
     directory: Path
     jobs: list[Job]
     """Those that are open already."""
@@ -80,7 +79,7 @@ class Prepared:
     """The jobs of a run and the open services they share."""
 
     jobs: list[Job]
-    models: Mapping[str, ModelClient]
+    services: Mapping[str, OpenService]
     skip_failed: Mapping[str, bool]
     min_coverage: Mapping[str, float | None]
 
@@ -109,9 +108,10 @@ async def prepare(
     """
     config = loaded.config
     _check_interceptors(loaded)
-    models = _open_models(config, stack)
+    folder = None if plan_only else directory
+    services = await open_services(config.services, _wanted(config), stack, folder)
     jobs: list[Job] = []
-    opening = _Opening(loaded, models, directory, jobs, stack, spend, around)
+    opening = _Opening(loaded, services, directory, jobs, stack, spend, around)
     settings: dict[str, BenchmarkConfig] = {}
     alive = Places(alive_at_once(config.benchmarks))
     for benchmark in config.benchmarks:
@@ -127,7 +127,7 @@ async def prepare(
             settings[job.plan.slug] = benchmark
     return Prepared(
         jobs=jobs,
-        models=models,
+        services=services,
         skip_failed={name: b.skip_failed for name, b in settings.items()},
         min_coverage={name: b.min_coverage for name, b in settings.items()},
     )
@@ -186,30 +186,20 @@ def _check_interceptors(loaded: Loaded) -> None:
     problems = [
         problem
         for name, service in loaded.config.services.items()
-        if isinstance(service, ApiService | SimulatedService) and service.proxy is not None
+        if isinstance(service, ModelFields) and service.proxy is not None
         for problem in check_interceptors(service.proxy.interceptors, ("services", name, "proxy"))
     ]
     if (failure := as_error(problems, loaded.locate)) is not None:
         raise failure
 
 
-def _open_models(config: EvalConfig, stack: AsyncExitStack) -> dict[str, ModelClient]:
-    caps: dict[str, int] = {}
+def _wanted(config: EvalConfig) -> dict[str, int]:
+    """The services that solve or judge, and the most requests each will have in flight."""
+    wanted: dict[str, int] = {}
     for benchmark in config.benchmarks:
         for name in {*services_of(benchmark.scoring), *solving_services(benchmark).values()}:
-            caps[name] = max(caps.get(name, 1), benchmark.max_concurrent)
-    models = {}
-    for name, cap in caps.items():
-        models[name] = open_service(name, config.services[name], max_concurrent=cap)
-        stack.push_async_callback(models[name].close)
-    return models
-
-
-def open_service(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
-    """The client of a service that solves or judges. Raises ConfigError."""
-    if isinstance(service, ApiService) and is_reward_url(service.url):
-        service = service.model_copy(update={"protocol": "rewards"})
-    return open_model(name, service, max_concurrent=max_concurrent)
+            wanted[name] = max(wanted.get(name, 1), benchmark.max_concurrent)
+    return wanted
 
 
 async def _open_job(
@@ -217,25 +207,20 @@ async def _open_job(
     posed: tuple[Environment, Solver],
     opening: _Opening,
 ) -> Job:
-    (environment, solver), loaded, models = posed, opening.loaded, opening.models
+    (environment, solver), loaded, services = posed, opening.loaded, opening.services
     directory, stack = opening.directory, opening.stack
     stack.push_async_callback(_close, "solver", solver.close)
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
-    bench = _open_bench(benchmark, environment, loaded.config, models, solver)
+    bench = _open_bench(benchmark, environment, services, solver)
     court = Court(directory / unique, opening.spend) if bench.services else None
     environment = opening.around(with_metrics(environment, benchmark.scoring, bench, court))
     stack.push_async_callback(_close, "benchmark", environment.close)
     await environment.prepare()
     roles = solving_services(benchmark)
     service = roles.get(MODEL)
-    model = models[service] if service is not None else None
-    served = loaded.config.services[service] if service is not None else None
-    if not isinstance(served, ApiService | SimulatedService | None):
-        raise ConfigError(
-            f"{served.type!r} cannot be run by this version", where=f"services.{service}"
-        )
-    _check_protocol(environment, served)
+    served_by = services[service] if service is not None else None
+    _check_protocol(environment, served_by)
     size = await environment.size()
     plan = plan_benchmark(
         benchmark,
@@ -245,14 +230,14 @@ async def _open_job(
         size=size,
         solver=solver,
         service=service,
-        model=model.name if model else None,
-        model_identity=_model_identity(served) if served is not None else {},
-        base_url=_base_url(served, loaded.secrets),
-        simulated=isinstance(served, SimulatedService),
+        model=served_by.client.name if served_by else None,
+        model_identity=served_by.identity if served_by else {},
+        base_url=_base_url(served_by, loaded.secrets),
+        simulated=served_by is not None and served_by.simulated,
         secrets=loaded.secrets,
         more={
             **workspace_identity(benchmark, solver),
-            **_roles_identity(roles, loaded.config),
+            **_roles_identity(roles, services),
         },
     )
     calibrated = msgspec.structs.replace(
@@ -266,12 +251,12 @@ async def _open_job(
         await environment.check(order)
     return Job(
         court=court,
-        judges=tuple(models[name] for name in sorted(bench.services)),
+        judges=tuple(services[name].client for name in sorted(bench.services)),
         plan=plan,
         environment=environment,
         solver=solver,
-        model=model,
-        models={role: models[name] for role, name in roles.items()},
+        model=served_by.client if served_by else None,
+        models={role: services[name].client for role, name in roles.items()},
         order=order,
         folder=directory / plan.slug,
         max_concurrent=benchmark.max_concurrent,
@@ -307,17 +292,16 @@ async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:
 def _open_bench(
     benchmark: BenchmarkConfig,
     environment: Environment,
-    config: EvalConfig,
-    models: Mapping[str, ModelClient],
+    services: Mapping[str, OpenService],
     solver: Solver,
 ) -> Bench:
     """The judges of a benchmark. Raises ConfigError."""
 
     def serve(name: str) -> Served:
-        return served(name, config.services[name], models[name])
+        return served(services[name])
 
     async def answer(problem: Problem, service: str, context: CallContext) -> Solution:
-        return await solver.solve(problem, SolveTools(models[service], context))
+        return await solver.solve(problem, SolveTools(services[service].client, context))
 
     return open_metrics(
         benchmark.scoring,
@@ -329,25 +313,7 @@ def _open_bench(
     )
 
 
-def served(name: str, service: Service, client: ModelClient) -> Served:
-    """A service as a judge. Raises ConfigError."""
-    if not isinstance(service, ApiService | SimulatedService):
-        raise ConfigError(
-            f"{service.type!r} cannot be run by this version", where=f"services.{name}"
-        )
-    url = service.url if isinstance(service, ApiService) else ""
-    return Served(
-        client=client,
-        identity={"model": client.name, **_model_identity(service)},
-        temperature=service.generation.temperature,
-        pair=url.rstrip("/").endswith("/score"),
-        simulated=isinstance(service, SimulatedService),
-    )
-
-
-def _check_protocol(
-    environment: Environment, service: ApiService | SimulatedService | None
-) -> None:
+def _check_protocol(environment: Environment, service: OpenService | None) -> None:
     wanted = environment.needs.protocol
     if wanted is not None and service is not None and service.protocol != wanted:
         raise ConfigError(
@@ -357,38 +323,11 @@ def _check_protocol(
         )
 
 
-def _base_url(
-    service: ApiService | SimulatedService | None, secrets: Collection[str]
-) -> str | None:
+def _base_url(service: OpenService | None, secrets: Collection[str]) -> str | None:
     """The endpoint's address as it may be written down: without credentials and query."""
-    if not isinstance(service, ApiService):
+    if service is None or not service.endpoints:
         return None
-    address, _ = split_credentials(service.url)
-    return redact(base_url(address), secrets)
-
-
-def _model_identity(service: ApiService | SimulatedService) -> dict[str, Json]:
-    """What changes a model's answers. Its address, limits and timeouts do not."""
-    from ..traffic.interceptors.opening import identity as interceptor_identity
-
-    identity: dict[str, Json] = {
-        "protocol": service.protocol,
-        "generation": service.generation.model_dump(exclude_none=True),
-        "extra_body": dict(service.proxy.extra_body) if service.proxy else {},
-        "interceptors": interceptor_identity(service.proxy),
-    }
-    if isinstance(service, SimulatedService):
-        faults = service.faults
-        identity["simulated"] = {
-            "seed": service.seed,
-            "accuracy": service.accuracy,
-            "reasoning": service.reasoning,
-            "completion_tokens": service.completion_tokens.model_dump(),
-            "tool_call_rate": service.tool_call_rate,
-            "empty": faults.empty,
-            "length": faults.length,
-        }
-    return identity
+    return redact(base_url(service.endpoints[0]), secrets)
 
 
 def solving_services(benchmark: BenchmarkConfig) -> dict[str, str]:
@@ -398,13 +337,15 @@ def solving_services(benchmark: BenchmarkConfig) -> dict[str, str]:
     return {**others, **({MODEL: service} if service is not None else {})}
 
 
-def _roles_identity(roles: Mapping[str, str], config: EvalConfig) -> dict[str, Json]:
+def _roles_identity(
+    roles: Mapping[str, str], services: Mapping[str, OpenService]
+) -> dict[str, Json]:
     """What changes the answers of the models beside the solver's own."""
-    found: dict[str, Json] = {}
-    for role, name in roles.items():
-        service = config.services[name]
-        if role != MODEL and isinstance(service, ApiService | SimulatedService):
-            found[role] = {"model": service.model or name, **_model_identity(service)}
+    found: dict[str, Json] = {
+        role: {"model": services[name].client.name, **services[name].identity}
+        for role, name in roles.items()
+        if role != MODEL
+    }
     return {"roles": found} if found else {}
 
 

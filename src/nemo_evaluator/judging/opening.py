@@ -17,6 +17,7 @@ from ..config.scoring import (
 )
 from ..config.text_file import read_text
 from ..errors import ConfigError
+from ..services.contract import OpenService
 from ..traffic.client import ModelClient
 from ..types import Json
 from .judge import Judge, Manner
@@ -40,6 +41,20 @@ class Served(NamedTuple):
     pair: bool = False
     """A reward model that takes two texts."""
     simulated: bool = False
+
+
+def served(service: OpenService) -> Served:
+    """A service as a judge."""
+    url = service.endpoints[0] if service.endpoints else ""
+    generation = service.identity.get("generation")
+    own = generation.get("temperature") if isinstance(generation, Mapping) else None
+    return Served(
+        client=service.client,
+        identity={"model": service.client.name, **service.identity},
+        temperature=float(own) if isinstance(own, int | float) else None,
+        pair=url.rstrip("/").endswith("/score"),
+        simulated=service.simulated,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,51 +1,118 @@
-"""Opens the model behind a service."""
+"""Opens services by their type: the built-in ones, those of installed packages, and your own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import Any, cast
 
+from ..config.endpoints import ModelFields
+from ..config.plugins import Given, given
+from ..config.services import CustomService, Service
 from ..errors import ConfigError
 from ..kinds import SERVICES
+from ..traffic.client import ModelClient
+from .contract import Launch, OpenService, Place, ServiceKind
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+METHODS = ("launch", "open")
+OFFERED = ("client", "endpoints", "protocol", "identity", "simulated", "ready", "health", "logs")
 
-    from ..config.services import ApiService, Service, SimulatedService
-    from ..traffic.client import ModelClient
+
+async def open_services(
+    services: Mapping[str, Service],
+    wanted: Mapping[str, int],
+    stack: AsyncExitStack,
+    folder: Path | None = None,
+) -> dict[str, OpenService]:
+    """The services that are wanted, by the most requests that each will have in flight, and those
+    they depend on. ``stack`` closes them in the opposite order. Raises ConfigError."""
+    opened: dict[str, OpenService] = {}
+    for name in in_order(services, wanted):
+        needs = {other: opened[other] for other in depends_on(services[name])}
+        entered = open_service(
+            name, services[name], wanted.get(name, 1), folder=folder, needs=needs
+        )
+        opened[name] = _checked(services[name], await stack.enter_async_context(entered))
+    return opened
+
+
+def open_service(
+    name: str,
+    service: Service,
+    max_concurrent: int,
+    *,
+    folder: Path | None = None,
+    needs: Mapping[str, OpenService] | None = None,
+) -> AbstractAsyncContextManager[OpenService]:
+    """One service. Raises ConfigError for a type this version cannot run."""
+    kind, options = _kind_of(name, service)
+    if not isinstance(service, ModelFields):
+        raise _unsupported(name, service)
+    place = Place(service, max_concurrent, folder, needs or {})
+    with SERVICES.foreign(service.type):
+        return kind.open(name, options, place)
+
+
+def launch_of(name: str, service: Service) -> Launch | None:
+    """What has to be started for a service. Raises ConfigError."""
+    kind, options = _kind_of(name, service)
+    with SERVICES.foreign(service.type):
+        return kind.launch(options)
 
 
 def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
-    """The client of a service, with a door for foreign agents. Raises ConfigError for a type this
-    version cannot run."""
-    if not SERVICES.has(service.type):
-        raise ConfigError(
-            f"{service.type!r} is not supported by this version",
-            where=f"services.{name}.type",
-            hint=f"runnable now: {', '.join(SERVICES.names())}",
-        )
-    opens = cast("Callable[..., ModelClient]", SERVICES.load(service.type))
-    return opens(name, service, max_concurrent=max_concurrent)
+    """The client of a service that needs no start. Raises ConfigError."""
+    return cast(OpenService, open_service(name, service, max_concurrent)).client
 
 
-def open_api(name: str, service: ApiService, *, max_concurrent: int) -> ModelClient:
-    """An endpoint that is already running."""
-    from ..traffic.open import open_http_model
-
-    return open_http_model(name, service, max_concurrent=max_concurrent)
+def depends_on(service: Service) -> tuple[str, ...]:
+    """The services that must be ready before one."""
+    return tuple(getattr(service, "depends_on", ()))
 
 
-def open_simulated(name: str, service: SimulatedService, *, max_concurrent: int) -> ModelClient:
-    """Made-up answers from this process."""
-    from ..traffic.open import open_client
-    from .simulated.transport import SimulatedTransport
+def in_order(services: Mapping[str, Service], wanted: Iterable[str]) -> list[str]:
+    """The names of the wanted services and of what they depend on, each after what it needs. The
+    configuration was checked: there are no circles."""
+    order: dict[str, None] = {}
 
-    return open_client(
-        name,
-        service,
-        SimulatedTransport(service),
-        model=service.model,
-        peer="simulated",
-        # Another seed or accuracy is another model: what was cached of this one is not its.
-        upstream=f"simulated:{service.model_dump_json(exclude={'proxy', 'price'})}",
-        max_concurrent=max_concurrent,
+    def add(name: str) -> None:
+        for other in depends_on(services[name]):
+            add(other)
+        order.setdefault(name)
+
+    for name in wanted:
+        add(name)
+    return list(order)
+
+
+def _kind_of(name: str, service: Service) -> tuple[ServiceKind, Given]:
+    """The kind of a service, and what it is opened with."""
+    kind, options = service.type, given(service)
+    if isinstance(service, CustomService) and service.class_path is not None:
+        kind, options = service.class_path, service.config
+        if (record := SERVICES.options(kind)) is not None:
+            with SERVICES.foreign(kind):
+                options = record.model_validate(service.config)
+    if not SERVICES.has(kind):
+        raise _unsupported(name, service)
+    loaded: Any = SERVICES.load(kind)
+    if not all(callable(getattr(loaded, method, None)) for method in METHODS):
+        raise SERVICES.wrong(kind, f"it needs the methods {', '.join(METHODS)}")
+    with SERVICES.foreign(kind):
+        return cast(ServiceKind, loaded()), options
+
+
+def _checked(service: Service, opened: OpenService) -> OpenService:
+    missing = [name for name in OFFERED if not hasattr(opened, name)]
+    if missing:
+        raise SERVICES.wrong(service.type, f"what it opens lacks {', '.join(missing)}")
+    return opened
+
+
+def _unsupported(name: str, service: Service) -> ConfigError:
+    return ConfigError(
+        f"{service.type!r} is not supported by this version",
+        where=f"services.{name}.type",
+        hint=f"runnable now: {', '.join(SERVICES.names())}",
     )

@@ -23,7 +23,6 @@ from ..config.scoring import (
     RewardModelMetric,
     ScoringConfig,
 )
-from ..engine.prepare import open_service, served
 from ..environments.contract import Environment, Needs, VerifyTools
 from ..environments.defined import DefinedEnvironment
 from ..environments.registry import resolve
@@ -39,10 +38,10 @@ from ..judging.metrics import (
     PairwiseMetric,
     RubricMetric,
 )
-from ..judging.opening import Bench, Served, open_metrics, services_of
+from ..judging.opening import Bench, Served, open_metrics, served, services_of
 from ..judging.sitting import Court, Sitting
 from ..results.files import write_json
-from ..traffic.client import ModelClient
+from ..services.open import open_services
 from ..traffic.types import CallContext
 from ..types import Problem, Score, Solution
 
@@ -239,14 +238,12 @@ async def _open(
     if repeats > 1 and isinstance(config, RewardModelMetric):
         what = "a reward model gives the same answer the same score"
         raise ConfigError(what, hint="leave out --repeats")
-    clients: dict[str, ModelClient] = {}
+    asked = services_of(ScoringConfig(metrics=[config]))
+    wanted = dict.fromkeys(sorted(asked), max_concurrent)
+    services = await open_services(loaded.config.services, wanted, stack)
 
     def serve(name: str) -> Served:
-        service = loaded.config.services[name]
-        if name not in clients:
-            clients[name] = open_service(name, service, max_concurrent=max_concurrent)
-            stack.push_async_callback(clients[name].close)
-        return served(name, service, clients[name])
+        return served(services[name])
 
     verify = None
     if chosen.benchmark is None:
@@ -256,10 +253,9 @@ async def _open(
     if repeats > 1:
         for judge in _judges(metric):
             judge.manner = replace(judge.manner, per_repeat=True)
-    asked = services_of(ScoringConfig(metrics=[config]))
     if isinstance(config, PairwiseJudgeMetric):
         asked = frozenset({config.judge_service})
-    used = [clients[name] for name in sorted(asked)]
+    used = [services[name].client for name in sorted(asked)]
     about = {**metric.identity(), "model": ", ".join(client.name for client in used)}
     if chosen.benchmark is not None:
         about["benchmark"] = chosen.benchmark.name

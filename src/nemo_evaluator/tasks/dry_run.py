@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from ..config.load import Loaded
 from ..config.runnable import check_runnable
-from ..config.services import ApiService, SimulatedService
+from ..config.secrecy import redact
 from ..engine.control import Control
 from ..engine.job import Job
 from ..engine.prepare import Prepared, prepare
 from ..executors.deciding import Gate, open_watch
 from ..results.facts import plan_facts
 from ..results.sampling import doubtful_repeats, temperature
+from ..services.open import launch_of
+from ..traffic.price import Price
 from ..types import BenchmarkPlan, Problem
 
 SAMPLE = 50
@@ -29,7 +32,7 @@ async def describe_plan(loaded: Loaded) -> str:
         lines = ["Plan (nothing is called):", ""]
         lines += _service_lines(loaded, prepared)
         for job in prepared.jobs:
-            lines += await _job_lines(job, loaded)
+            lines += await _job_lines(job)
         lines += _gate_lines(loaded, prepared)
         total = sum(job.plan.n_rollouts for job in prepared.jobs)
         lines += ["", f"{total} rollouts in all; results go to {loaded.config.output.dir}"]
@@ -53,16 +56,21 @@ def _gate_lines(loaded: Loaded, prepared: Prepared) -> list[str]:
 
 def _service_lines(loaded: Loaded, prepared: Prepared) -> list[str]:
     lines = []
-    for name, model in prepared.models.items():
-        service = loaded.config.services[name]
-        if isinstance(service, ApiService):
-            lines.append(f"service {name}: {model.name} at {service.url}, {service.protocol}")
+    for name, service in prepared.services.items():
+        model = service.client.name
+        where = ", ".join(service.endpoints)
+        launch = launch_of(name, loaded.config.services[name])
+        if launch is not None:
+            command = redact(shlex.join(launch.argv), loaded.secrets)
+            lines.append(f"service {name}: {model}, {service.protocol}, started here: {command}")
+        elif where:
+            lines.append(f"service {name}: {model} at {where}, {service.protocol}")
         else:
-            lines.append(f"service {name}: {model.name}, in this process (simulated)")
+            lines.append(f"service {name}: {model}, in this process (simulated)")
     return lines
 
 
-async def _job_lines(job: Job, loaded: Loaded) -> list[str]:
+async def _job_lines(job: Job) -> list[str]:
     plan = job.plan
     sample = [await job.environment.seed(idx) for idx in job.order[:SAMPLE]]
     chars = sum(_prompt_chars(problem) for problem in sample) / max(1, len(sample))
@@ -75,9 +83,8 @@ async def _job_lines(job: Job, loaded: Loaded) -> list[str]:
         f"  temperature {temperature(plan)}{_other_parameters(plan)}",
         f"  about {prompt_tokens:,} prompt tokens ({chars / CHARS_PER_TOKEN:.0f} each)",
     ]
-    service = loaded.config.services.get(plan.service or "")
-    if isinstance(service, ApiService | SimulatedService):
-        lines += _completion_lines(job, service, prompt_tokens)
+    if job.model is not None:
+        lines += _completion_lines(job, job.model.settings.price, prompt_tokens)
     facts = plan_facts(plan)
     if facts.dataset:
         revision = f" at {facts.dataset_revision}" if facts.dataset_revision else ""
@@ -93,9 +100,7 @@ def _other_parameters(plan: BenchmarkPlan) -> str:
     return "".join(f", {name} {value}" for name, value in others if name != "temperature")
 
 
-def _completion_lines(
-    job: Job, service: ApiService | SimulatedService, prompt_tokens: int
-) -> list[str]:
+def _completion_lines(job: Job, price: Price | None, prompt_tokens: int) -> list[str]:
     told = plan_facts(job.plan).generation.get("max_tokens")
     limit = told if isinstance(told, int) else None
     lines = [
@@ -103,9 +108,9 @@ def _completion_lines(
         if limit
         else "  completion tokens: no limit set (max_tokens)"
     ]
-    if service.price is not None:
-        cost = prompt_tokens * service.price.prompt / 1e6
-        most = (limit or 0) * job.plan.n_rollouts * service.price.completion / 1e6
+    if price is not None:
+        cost = prompt_tokens * price.prompt / 1e6
+        most = (limit or 0) * job.plan.n_rollouts * price.completion / 1e6
         upper = f", at most {cost + most:.2f} USD in all" if limit else ""
         lines.append(f"  about {cost:.2f} USD for the prompts{upper}")
     else:

@@ -16,7 +16,6 @@ import msgspec
 
 from ..config.environment import environment
 from ..config.load import Loaded, load
-from ..config.services import ApiService
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
@@ -249,10 +248,9 @@ def _check_judges(loaded: Loaded) -> None:
     for benchmark in loaded.config.benchmarks:
         for name in sorted(services_of(benchmark.scoring)):
             service = loaded.config.services[name]
-            if not isinstance(service, ApiService):
-                continue
-            key = service.api_key.get_secret_value() if service.api_key else ""
-            if NOT_SET in (key, service.url, service.model):
+            secret = getattr(service, "api_key", None)
+            key = secret.get_secret_value() if secret is not None else ""
+            if NOT_SET in (key, getattr(service, "url", ""), getattr(service, "model", "")):
                 raise ConfigError(
                     "a variable of the judge's endpoint is not set",
                     where=f"services.{name}",

@@ -1,0 +1,114 @@
+"""What a service is: how it is started, if it has to be, and what an open one offers.
+
+A kind of service is a class without arguments. ``launch`` is pure: it says what would be started,
+so that a plan, a supervisor of this machine and a template of a cluster read the same. ``open``
+gives what solvers and judges use. A service that has to be started is started by ``ready``, which
+is called before the first request; so nothing is started for a run that has nothing left to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from ..config.endpoints import ModelFields
+from ..traffic.client import ModelClient
+from ..types import Json, Record
+
+
+class Launch(Record, frozen=True, kw_only=True):
+    """A server that has to be started. Plain data."""
+
+    argv: tuple[str, ...] = ()
+    """Program and arguments; ``{port}``, ``{host}`` and ``{model}`` stand for what they name."""
+    image: str | None = None
+    """Container image the program runs in; None: it runs on the host."""
+    env: Mapping[str, str] = {}
+    """Variables beside those of this process."""
+    folder: str | None = None
+    """The folder it runs in."""
+    port: int | None = None
+    """Where it listens; None: a free port is chosen."""
+    nodes: int = 1
+    gpus: int = 0
+    """GPUs of each node."""
+    health_path: str | None = None
+    """Answers 200 once the server is up; None: a connection is enough."""
+    startup_timeout: float = 600.0
+    stop_timeout: float = 15.0
+    """Seconds it gets to end by itself."""
+    depends_on: tuple[str, ...] = ()
+    """Services that must be ready before."""
+
+
+class Health(NamedTuple):
+    """Whether a service can be asked, as far as is known without asking."""
+
+    up: bool
+    why: str = ""
+    """Why not, with the end of its log."""
+
+
+class OpenService(Protocol):
+    """A service that can be used."""
+
+    @property
+    def client(self) -> ModelClient:
+        """What solvers and judges ask."""
+
+    @property
+    def endpoints(self) -> Sequence[str]:
+        """Its addresses, without credentials; none for one inside this process."""
+
+    @property
+    def protocol(self) -> str:
+        """The API that is configured."""
+
+    @property
+    def identity(self) -> Mapping[str, Json]:
+        """What changes a model's answers. Addresses, limits and timeouts do not."""
+
+    @property
+    def simulated(self) -> bool:
+        """Its answers say nothing about a model."""
+
+    async def ready(self) -> str | None:
+        """Start what has to be started, and wait until a real request is answered: a warning or
+        None. Raises ConfigError, with the end of the server's log where there is one."""
+
+    def health(self) -> Health:
+        """Whether it can be asked."""
+
+    def logs(self) -> AsyncIterator[str]:
+        """What the server said so far, where it was started here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where, and for whom, a service is opened."""
+
+    fields: ModelFields
+    """What the configuration says of the model: generation, proxy, limits."""
+    max_concurrent: int = 64
+    """Most requests in flight that anybody will have."""
+    folder: Path | None = None
+    """Where its log goes: the directory of the run."""
+    needs: Mapping[str, OpenService] = field(default_factory=dict)
+    """The open services it depends on."""
+
+
+class ServiceKind(Protocol):
+    """One type of service. A nested ``Options`` record says what a configuration may set."""
+
+    def launch(self, options: Any) -> Launch | None:
+        """What has to be started; None: nothing. ``options``: the record of the configuration, or
+        the plug-in's ``Options``."""
+
+    def open(
+        self, name: str, options: Any, place: Place
+    ) -> AbstractAsyncContextManager[OpenService]:
+        """Open it; closed, and ended where it was started, when the block ends. Raises
+        ConfigError."""
