@@ -68,7 +68,7 @@ def test_a_run_goes_on_without_its_terminal(nel: Nel, folder: Path) -> None:
 def test_a_run_is_stopped_and_goes_on_from_another_folder(
     nel: Nel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = document(latency={"mean_ms": 300})
+    slow = document(latency={"mean_ms": 1000})
     assert nel("eval", "run", write(slow), "--background")[0] == 0
     assert running(folder / "run").owner is not None
     code, out, _ = nel("eval", "jobs")
@@ -130,7 +130,7 @@ def test_who_starts_a_run_is_told_why_it_does_not_start(
 
 
 def test_a_second_run_is_refused_while_the_first_goes_on(nel: Nel, folder: Path) -> None:
-    config = write(document(latency={"mean_ms": 300}))
+    config = write(document(latency={"mean_ms": 100_000}))
     assert nel("eval", "run", config, "--background")[0] == 0
     state = running(folder / "run")
     code, _, err = nel("eval", "run", config, "--background", "--resume")
