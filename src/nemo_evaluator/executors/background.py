@@ -8,6 +8,7 @@ is wrong with a run that cannot start is told to whoever started it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pickle
 import signal
@@ -53,7 +54,8 @@ async def submit(loaded: Loaded, options: Options, folder: Path | None = None) -
         directory = await asyncio.to_thread(_listen, process, sent, Observers(options.observers))
     except BaseException:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.killpg(process.pid, signal.SIGTERM)
         raise
     return directory
 
