@@ -63,5 +63,8 @@ class SolverNeeds(Record, frozen=True, kw_only=True):
 
     sandbox: bool = False
     """A workspace of its own for every attempt."""
+    optional: bool = False
+    """Only where the configuration names a sandbox; else it works without one, and without a door.
+    """
     network: Network = "none"
     """The least its workspace must reach: ``door`` where an agent inside calls the model."""

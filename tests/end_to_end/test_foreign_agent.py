@@ -84,3 +84,31 @@ async def test_out_of_turns_is_a_graceful_end(tmp_path: Path, loopback: Loopback
     assert result.exit_code == 0
     assert len(loopback.calls) == 8  # the refused third turns never went upstream, once or more
     assert all(row["outcome"] == "scored" for row in rows(tmp_path / "run/sums"))
+
+
+class OnceAgent(Agent):
+    """Asks once over HTTP."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        endpoint = await tools.door()
+        async with AsyncOpenAI(base_url=endpoint.openai_url, api_key=endpoint.token) as client:
+            reply = await client.chat.completions.create(
+                model=endpoint.model, messages=[{"role": "user", "content": problem.prompt}]
+            )
+        return Solution(response=reply.choices[0].message.content or "")
+
+
+async def test_waiting_for_a_slot_costs_an_agent_no_time(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    """Eight agents start at once, one request is admitted at a time: the last waits longer than an
+    attempt may take."""
+    loopback.latency = 0.3
+    config = document(tmp_path, loopback.url, turns=10)
+    config["services"]["model"]["proxy"]["max_concurrent_upstream"] = 1
+    config["solver"]["class_path"] = f"{__name__}:OnceAgent"
+    (tmp_path / "sums.py").write_text(BENCH % {"size": 8})
+    config["benchmarks"] = [{"name": str(tmp_path / "sums.py"), "timeout": 1.5}]
+    result = await evaluate_async(config)
+    assert result.exit_code == 0 and len(loopback.calls) == 8
+    assert all(row["outcome"] == "scored" for row in rows(tmp_path / "run/sums"))

@@ -17,7 +17,7 @@ import pytest
 from loopback import Loopback
 from runs import NEL, ROOT, rows
 
-from nemo_evaluator import SandboxSpec, evaluate_async
+from nemo_evaluator import SandboxSpec, SeedResult, SolveResult, evaluate_async
 from nemo_evaluator.errors import ConfigError, InfraError
 from nemo_evaluator.results.journal import Errored, events
 from nemo_evaluator.sandboxes.docker_api import find_socket
@@ -337,6 +337,34 @@ async def test_an_answer_in_a_workspace_is_not_graded_without_it(
     )
     assert done.returncode == 3, done.stdout + done.stderr
     assert [row["reward"] for row in rows(tmp_path / "again/tasks")] in ([], [None] * 2)
+
+
+class TaskAgent:
+    """A solver of the known system, which gets a sandbox where one is configured."""
+
+    async def solve(self, task: SeedResult, sandbox: Any = None) -> SolveResult:
+        if sandbox is None:
+            return SolveResult(response="no sandbox")
+        program = "import os; open('answer.txt', 'w').write('given')"
+        done = await sandbox.exec(f'python3 -c "{program}"; echo $MODEL_BASE_URL; exit 3', user="7")
+        url = sandbox.resolved_endpoint_url("MODEL_BASE_URL")
+        assert (done.stdout, done.stderr, done.return_code) == (f"{url}\n", "", 3)
+        late = await sandbox.exec("sleep 60", timeout_sec=0.5)
+        assert (late.stderr, late.return_code) == ("timeout", -1)
+        return SolveResult(response="see the files")
+
+
+async def test_a_solver_of_the_known_system_gets_a_sandbox(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    given = document(tmp_path, loopback.url, "local", "TaskAgent")
+    await evaluate_async(given)
+    assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [1.0] * 3
+    given["benchmarks"][0]["sandbox"] = {"type": "none"}
+    given["output"]["dir"] = str(tmp_path / "none")
+    await evaluate_async(given)
+    found = rows(tmp_path / "none/tasks")
+    assert [(row["model_response"], row["reward"]) for row in found] == [("no sandbox", 0.0)] * 3
 
 
 class Historian(InsideAgent):

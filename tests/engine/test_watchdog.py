@@ -35,3 +35,21 @@ async def test_waiting_for_a_slot_does_not_count() -> None:
         assert watchdog.stalled() == ["12/0 in solve for 0 s (http://host)"]
         watchdog.end(activity)
     assert watchdog.in_flight == 0
+
+
+async def test_time_that_calls_are_held_back_is_added() -> None:
+    watchdog = Watchdog(interval=60)
+    activity = watchdog.begin(KEY, Phase.SOLVE, 10.0, started=False)
+    assert activity.deadline() is None and activity.waiting
+    activity.start()
+    before = activity.deadline()
+    assert before is not None and activity.waiting
+    for held in (True, True, False):  # two calls wait at the same time
+        activity.on_hold(held)
+    await asyncio.sleep(0.05)
+    activity.on_hold(False)
+    after = activity.deadline()
+    assert after is not None and after - before >= 0.05
+    activity.on_wait("http://host")
+    assert not activity.waiting
+    watchdog.end(activity)

@@ -11,9 +11,10 @@ from typing import Any, NoReturn, Protocol, runtime_checkable
 from ..config.endpoints import ApiProtocol
 from ..environments.seeds import SeedResult
 from ..errors import ConfigError, InfraError, ModelError
-from ..solvers.contract import SolveTools
+from ..solvers.contract import SolverNeeds, SolveTools
 from ..types import ErrorInfo, Failure, Json, Problem, Solution, Usage
 from .client import ModelClient, ModelResponse
+from .sandboxes import task_sandbox
 
 __all__ = [
     "ChatSolver",
@@ -171,10 +172,11 @@ class EngineSolver:
     def __init__(self, inner: Solver) -> None:
         self._inner = inner
         self._takes_sandbox = "sandbox" in inspect.signature(inner.solve).parameters
+        self.needs = SolverNeeds(sandbox=self._takes_sandbox, optional=True, network="door")
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """The solution. Failures of the machinery raise InfraError: they are no answer."""
-        more = {"sandbox": None} if self._takes_sandbox else {}
+        more = {"sandbox": await task_sandbox(tools)} if self._takes_sandbox else {}
         try:
             result = await self._inner.solve(task_of(problem), **more)
         except GracefulError as error:

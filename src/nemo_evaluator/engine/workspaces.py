@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..config.benchmark import BenchmarkConfig
-from ..config.sandboxes import LifecycleFields
+from ..config.sandboxes import LifecycleFields, NoSandbox
 from ..errors import ConfigError
 from ..files.writing import replacing
 from ..sandboxes import Sandbox, SandboxLost, SandboxSpec
@@ -103,12 +103,13 @@ class Workspaces:
         """The sandbox of a problem's workspace. Raises ConfigError if no agent could work there."""
         spec = self._lender.spec((problem and problem.workspace) or SandboxSpec())
         if self._needs.network != "none" and spec.network == "none":
-            if self._lender.sets("network"):
+            if not self._lender.sets("network"):
+                spec = msgspec.structs.replace(spec, network=self._needs.network)
+            elif not self._needs.optional:
                 raise ConfigError(
                     f"the solver needs `network: {self._needs.network}` of its sandbox",
                     hint=f"set it to {self._needs.network}, or leave it out",
                 )
-            spec = msgspec.structs.replace(spec, network=self._needs.network)
         if self._lender.sets("lifetime"):
             return spec
         lifetime = max(spec.limits.lifetime, self._seconds)
@@ -121,7 +122,7 @@ class Workspaces:
         if not self._lender.has_image(spec):
             return  # every problem names its own
         async with self._lender.as_given(spec) as sandbox:
-            if self._needs.network == "door" and spec.network != "host":
+            if spec.network == "door" and not self._needs.optional:
                 (await sandbox.listen()).close()
 
     async def open(self, problem: Problem) -> Lease:
@@ -241,10 +242,10 @@ async def open_places(
 ) -> tuple[Lender | None, Workspaces | None]:
     """Where a benchmark's answers are verified, and where its solver works; None where neither
     needs a sandbox. What cannot work is a ConfigError now, before anything is paid."""
-    needs = needs_of(job.solver)
-    lender = await open_sandboxes(benchmark, job.environment, stack, turn, for_solver=needs.sandbox)
-    config = benchmark.sandbox
-    if lender is None or not needs.sandbox or not isinstance(config, LifecycleFields):
+    needs, config = needs_of(job.solver), benchmark.sandbox
+    wanted = _works_in_sandbox(needs, config)
+    lender = await open_sandboxes(benchmark, job.environment, stack, turn, for_solver=wanted)
+    if lender is None or not wanted or not isinstance(config, LifecycleFields):
         return lender, None
     seconds = benchmark.timeout + benchmark.verify_timeout
     workspaces = Workspaces(lender, config, needs, job.folder, seconds=seconds)
@@ -253,11 +254,15 @@ async def open_places(
     return lender, workspaces
 
 
+def _works_in_sandbox(needs: SolverNeeds, config: object) -> bool:
+    return needs.sandbox and not (needs.optional and isinstance(config, NoSandbox))
+
+
 def workspace_identity(benchmark: BenchmarkConfig, solver: Solver) -> dict[str, Json]:
     """What of the places where a solver works changes the meaning of its answers."""
-    if not needs_of(solver).sandbox or isinstance(benchmark.sandbox, str):
-        return {}
     config = benchmark.sandbox
+    if not _works_in_sandbox(needs_of(solver), config):
+        return {}
     names = ("type", "image", "network", "memory", "cpus", "stateful", "capture_cmd")
     told = {name: getattr(config, name, None) for name in (*names, "scrub_git_history")}
     told["needs"] = needs_of(solver).network
