@@ -105,6 +105,21 @@ def test_mistakes_have_a_line_and_a_hint(fails: Fails) -> None:
 
 
 @pytest.mark.usefixtures("_package")
+def test_a_wrong_value_that_is_a_secret_is_not_repeated(loads: Load) -> None:
+    text = "services: {m: {type: simulated}}\nbenchmarks: [{name: sample}]\n"
+    env = {"SERVER_TOKEN": "s3cret-9f8e7d6c5b"}
+    with pytest.raises(ConfigError) as caught:
+        solver = "solver: {type: patient, service: m, rounds: '${SERVER_TOKEN}'}\n"
+        loads(text + solver, env=env)
+    assert "rounds: must be a whole number" in str(caught.value)
+    export = "output: {export: [csv], export_config: {csv: {file: ['${SERVER_TOKEN}']}}}\n"
+    with pytest.raises(ConfigError) as told:
+        check_runnable(loads(text + export, env=env))
+    assert "output.export_config.csv.file: must be text" in str(told.value)
+    assert "s3cret" not in str(caught.value) + str(told.value)
+
+
+@pytest.mark.usefixtures("_package")
 def test_the_schema_has_what_is_installed() -> None:
     schema: dict[str, Any] = json_schema()
     [field] = [part for part in schema["properties"]["solver"]["anyOf"] if "oneOf" in part]

@@ -41,6 +41,8 @@ def command(kind: str | None, source: str | None, data_dir: str | None) -> None:
         width = max((len(row[0]) for row in rows), default=0)
         for row in rows:
             click.echo(f"  {row[0]:<{width}}  {row[1]}".rstrip())
+        if not rows:
+            click.echo(f"  none; installed packages bring them ({KINDS[name].group})")
 
 
 def _list_sources(sources: Sequence[str], data_dir: str | None) -> None:

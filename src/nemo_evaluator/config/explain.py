@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from ..errors import suggest
 from .base import NAME, PLUGIN
 from .problems import Problem
-from .scrubber import scrubber_of
+from .scrubber import KNOWN, scrubber_of
 from .secrecy import hidden_urls, redact, secret_field
 from .tree import KeyPath
 
@@ -22,11 +22,12 @@ from .tree import KeyPath
 def explain(
     error: ValidationError, secrets: Collection[str], root: type[BaseModel]
 ) -> Iterator[Problem]:
-    """Every problem of a document, which is a ``root``. Secrets are not repeated."""
+    """Every problem of a document, which is a ``root``. Neither these secrets nor others that the
+    process knows are repeated."""
     clean = scrubber_of(frozenset(secrets))
 
     def shown(text: str) -> str:
-        return clean(hidden_urls(redact(text, secrets)))
+        return KNOWN(clean(hidden_urls(redact(text, secrets))))
 
     for problem in _problems(error, secrets, root):
         hint = problem.hint and shown(problem.hint)

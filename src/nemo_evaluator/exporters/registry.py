@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ..config.plugins import Given
+from ..config.scrubber import KNOWN
 from ..config.secrecy import redact
 from ..errors import ConfigError
 from ..files.reading import first_line
@@ -60,9 +61,9 @@ async def export_run(
             places = await open_exporter(name, config).export(run)
         except Exception as error:  # foreign code, other machines
             what = str(error) if isinstance(error, ConfigError) else _said(error)
-            failed.append(redact(f"export to {name} failed: {what}", secrets))
+            failed.append(KNOWN(redact(f"export to {name} failed: {what}", secrets)))
         else:
-            done += [redact(f"exported to {name}: {place}", secrets) for place in places]
+            done += [KNOWN(redact(f"exported to {name}: {place}", secrets)) for place in places]
     return done, failed
 
 
