@@ -17,6 +17,8 @@ from nemo_evaluator import ConfigError
 from nemo_evaluator.kinds import KINDS
 from nemo_evaluator.sandboxes import LocalBackend
 
+pytestmark = pytest.mark.process
+
 PACKAGE = Path(__file__).parents[1] / "plugin_package"
 ADDED = {
     "benchmarks": "fruit",
@@ -34,8 +36,8 @@ ADDED = {
 CONFIG = """\
 services:
   model:
-    type: simulated
-    accuracy: 1.0
+    type: gardener
+    fruit: pear
     proxy:
       interceptors:
         - name: counter
@@ -89,8 +91,8 @@ def test_each_kind_has_one() -> None:
 
 def test_all_are_listed(site: Path, tmp_path: Path) -> None:
     listed = nel(site, tmp_path, "list").stdout
+    assert "  gardener " in nel(site, tmp_path, "list", "services").stdout
     for kind, name in ADDED.items():
-        assert f"  {name} " in nel(site, tmp_path, "list", kind).stdout
         assert re.search(rf"^{kind}:$(\n  .*)*\n  {name} +from orchard\.", listed, re.MULTILINE)
 
 
@@ -108,6 +110,8 @@ def test_all_are_run_by_one_configuration(site: Path, tmp_path: Path) -> None:
     [ledger] = json.loads((tmp_path / "ledger.json").read_text()).values()
     assert ledger == {"orchard-pear": 1.0, "fruit": 1.0}
     assert (tmp_path / "requests.txt").read_text() == "|" * 8
+    identity = json.loads((run / "plan.lock").read_text())["benchmarks"][0]["identity"]
+    assert "pear" in str(identity) and "patient" in str(identity)
     for row in rows(run / "orchard-pear"):
         assert row["scoring_details"]["scorer:ifeval"]["correct"]
     for row in rows(run / "fruit"):
