@@ -26,7 +26,7 @@ from .damage import LEVEL
 from .looks import AT_LOOKS
 from .metrics import REWARD, Metric, metric_named, of_problems
 from .missing import ends_by_problem, value_range
-from .rollouts import Floats, Rollouts
+from .rollouts import Rollouts
 from .sources import Source
 from .watched import Watched
 
@@ -145,11 +145,13 @@ class WatchedBenchmark:
         """Whether its limit can be decided before the end: the range of the metric is known."""
         return self._bets is not None
 
-    def add(self, key: RolloutKey, answer: Answer | None) -> None:
-        """A rollout has ended."""
-        for unit in self.prefix.add(key, answer):
+    def add(self, key: RolloutKey, answer: Answer | None) -> bool:
+        """A rollout has ended; whether more problems count than before."""
+        units = self.prefix.add(key, answer)
+        for unit in units:
             if self._bets is not None and not self._bets.add(unit):
                 self._bets = None
+        return bool(units)
 
     def worth_a_look(self, rules: int) -> bool:
         """Whether the policy may be decided: by the bets, or because there is twice as much as at
@@ -233,12 +235,11 @@ class Bets:
 
     def add(self, unit: Sequence[int]) -> bool:
         """A complete unit; False where a value is out of the range that was known before."""
-        sizes = np.array([float(len(unit))])
         ends = [self._damages(problem) for problem in unit]
         try:
             for i, (_, beyond, within) in enumerate(self._sides):
-                beyond.add(np.array([math.fsum(e[i][0] for e in ends)]), sizes)
-                within.add(np.array([-math.fsum(e[i][1] for e in ends)]), sizes)
+                beyond.add_one(math.fsum(e[i][0] for e in ends), len(unit))
+                within.add_one(-math.fsum(e[i][1] for e in ends), len(unit))
         except ValueError:
             return False
         return True
@@ -254,7 +255,9 @@ class Bets:
     def _damages(self, problem: int) -> list[tuple[float, float]]:
         """The least and the most the damage can be, beyond each share of the baseline."""
         answers = self._prefix.answers(problem)
-        low, high = (self._value(answers, end) for end in self._values)
+        low = high = self._value(answers, self._values[0])
+        if None in answers:
+            high = self._value(answers, self._values[1])
         least, most = self._ends[problem]
         found = []
         for kept, _, _ in self._sides:
@@ -266,11 +269,11 @@ class Bets:
         return found
 
     def _value(self, answers: Sequence[Answer | None], missing: float) -> float:
-        column: Floats = np.array(
-            [missing if a is None else _counted(a, self._metric) for a in answers]
-        )
-        counts = np.array([len(column)])
-        return float(of_problems(self._metric, np.array([column.sum()]), counts)[0])
+        column = [missing if a is None else _counted(a, self._metric) for a in answers]
+        total = math.fsum(column)
+        if self._metric.k == 1:
+            return total / len(column)
+        return float(of_problems(self._metric, np.array([total]), np.array([len(column)]))[0])
 
 
 def _counted(answer: Answer, metric: Metric) -> float:

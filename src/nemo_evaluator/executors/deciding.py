@@ -39,6 +39,9 @@ from ..results.journal import Event, Scored, Solved
 from ..results.stopping import Decided, Decision, Stopping, StoppingRule, Watched
 from ..types import RolloutKey, Score, Solution
 
+SLOW_SECONDS, LOOKING_SHARE = 0.25, 0.05
+"""Looks at very many answers hold the run up: they may take a twentieth of its time at most."""
+
 Append = Callable[[Event], None]
 Say = Callable[[str], None]
 
@@ -105,8 +108,8 @@ class BenchmarkWatch:
 
     def failed(self, key: RolloutKey) -> None:
         """A rollout has none: it counts at its worst, and at its best."""
-        self.live.add(key, None)
-        self._owner.look(self)
+        if self.live.add(key, None):
+            self._owner.look(self)
 
     def restore(self, event: Event) -> None:
         """An event of an earlier invocation. Raises ConfigError for looks by another rule."""
@@ -125,8 +128,7 @@ class BenchmarkWatch:
         """A verdict, of this invocation or of an earlier one."""
         correct = math.nan if score.correct is None else float(score.correct)
         cut = truncated or bool(score.details.get("truncated"))
-        self.live.add(key, Answer(score.reward, correct, cut))
-        if look:
+        if self.live.add(key, Answer(score.reward, correct, cut)) and look:
             self._owner.look(self)
 
     def decide(self, decision: Decision) -> None:
@@ -154,6 +156,7 @@ class RunWatch:
         self._names: list[str] = []
         self._jobs: dict[str, BenchmarkWatch] = {}
         self._rules = 1
+        self._not_before = 0.0
 
     def join(self, jobs: Sequence[Job]) -> list[Job]:
         """The same jobs, watched where they decide, in random order. Raises ConfigError for what
@@ -196,8 +199,10 @@ class RunWatch:
 
     def look(self, watch: BenchmarkWatch) -> None:
         """Apply the gate to what counts so far, where that may decide it."""
-        live = watch.live
-        if watch.done or self._control.stopping or not live.worth_a_look(self._rules):
+        live, began = watch.live, time.monotonic()
+        if watch.done or self._control.stopping or began < self._not_before:
+            return
+        if not live.worth_a_look(self._rules):
             return
         others = tuple(w.live.name for w in self._jobs.values() if w is not watch)
         tentative = Decision(
@@ -206,6 +211,9 @@ class RunWatch:
         candidate = {live.name: live.candidate(tentative)}
         baseline = {w.live.name: w.live.baseline for w in self._jobs.values()}
         report = gate(baseline, candidate, self._gate.policy)
+        took = time.monotonic() - began
+        if took > SLOW_SECONDS:
+            self._not_before = began + took / LOOKING_SHARE
         item = next(item for item in report.benchmarks if item.benchmark == live.name)
         if item.status not in (Status.PASS, Status.BREACH):
             return

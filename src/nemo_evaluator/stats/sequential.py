@@ -49,12 +49,21 @@ class Wealth:
 
     def __init__(self, mean: float, within: tuple[float, float], looks: Looks) -> None:
         """``within``: the least and the most a value of one problem can be."""
-        self._mean, self._low = mean, within[0]
+        self._mean = mean
         room = mean - within[0]
         bets = looks.bets(within[1] - within[0])
-        self._bets = np.minimum(bets, EDGE / room) if room > 0 else bets
+        self._bets: list[float] = (np.minimum(bets, EDGE / room) if room > 0 else bets).tolist()
         self._whole, self._largest = within, looks.largest
-        self._logs = np.zeros(len(bets))
+        self._logs = [0.0] * len(self._bets)
+
+    def add_one(self, total: float, size: int = 1) -> None:
+        """One further unit. Raises ValueError as ``add`` does."""
+        low, high = self._whole
+        slack = 1e-9 * (high - low) * size
+        self._check(low * size - slack <= total <= high * size + slack, size)
+        gain = (total - self._mean * size) / self._largest
+        for i, bet in enumerate(self._bets):
+            self._logs[i] += math.log1p(bet * gain)
 
     def add(self, sums: Array, sizes: Array | None = None, counts: Array | None = None) -> None:
         """Further units: the sum of each one's problems, the number of them, and how often such a
@@ -63,20 +72,26 @@ class Wealth:
         sizes = np.ones(len(sums)) if sizes is None else sizes
         low, high = self._whole
         slack = 1e-9 * (high - low) * sizes
-        if (sums < low * sizes - slack).any() or (sums > high * sizes + slack).any():
-            raise ValueError(f"a value outside [{low}, {high}] breaks the guarantee")
-        if (sizes > self._largest).any():
-            raise ValueError(f"a cluster of more than {self._largest} problems")
+        inside = (sums >= low * sizes - slack) & (sums <= high * sizes + slack)
+        self._check(bool(inside.all()), int(sizes.max(initial=0)))
         gains = (sums - self._mean * sizes) / self._largest
-        logs = np.log1p(self._bets[:, None] * gains)
-        self._logs += logs.sum(axis=1) if counts is None else logs @ counts
+        logs = np.log1p(np.array(self._bets)[:, None] * gains)
+        added = logs.sum(axis=1) if counts is None else logs @ counts
+        self._logs = [a + b for a, b in zip(self._logs, added.tolist(), strict=True)]
 
     @property
     def log(self) -> float:
         """Natural logarithm of the mean over the bets; at most log(1/α) with a chance of 1 - α at
         all looks together, if the mean is no larger."""
-        top = float(self._logs.max())
-        return top + math.log(float(np.exp(self._logs - top).mean()))
+        top = max(self._logs)
+        return top + math.log(math.fsum(math.exp(x - top) for x in self._logs) / len(self._logs))
+
+    def _check(self, inside: bool, size: int) -> None:
+        if not inside:
+            low, high = self._whole
+            raise ValueError(f"a value outside [{low}, {high}] breaks the guarantee")
+        if size > self._largest:
+            raise ValueError(f"a cluster of more than {self._largest} problems")
 
 
 def log_evidence(
