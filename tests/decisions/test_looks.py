@@ -83,6 +83,11 @@ def test_a_stop_is_judged_over_the_problems_of_its_decision(tmp_path: Path) -> N
     assert (report["verdict"], found["coverage"], found["n_paired"]) == ("NO-GO", 1.0, 200)
     assert found["regression_report"]["difference"]["method"] == "always valid (betting)"
     assert "test_used" not in found["regression_report"]
+    stop = found["regression_report"]["stopped"]
+    assert (stop["problems"], stop["planned"], stop["certain"]) == (200, 1000, "NO-GO")
+    # Both intervals are named; the ordinary one is narrower, and decides nothing.
+    assert found["delta_ci_lower"] < stop["ordinary"][0] <= stop["ordinary"][1]
+    assert any("an ordinary 95 % interval" in warning for warning in found["warnings"])
     assert any("stopped early: NO-GO was certain by p.yaml after 200 of 1,000" in w
                for w in found["warnings"])  # fmt: skip
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from columns import columns
 from scipy.stats import binom
 
 from nemo_evaluator.config.gate_policy import GatePolicy
@@ -20,34 +21,11 @@ from nemo_evaluator.decisions.gate import GateVerdict, gate
 from nemo_evaluator.decisions.options import CompareOptions
 from nemo_evaluator.decisions.pairing import pair
 from nemo_evaluator.decisions.planning import plan_power, spread_assumed, spread_of_run
-from nemo_evaluator.decisions.rollouts import Rollouts, rollouts_of
 from nemo_evaluator.decisions.sources import Source
 from nemo_evaluator.decisions.verdicts import Verdict
 
 Floats = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator], tuple[Floats, Floats]]
-
-
-def columns(rewards: Floats, clusters: list[str] | None = None) -> Rollouts:
-    """Rewards of n problems × k repeats."""
-    n, k = rewards.shape
-    template = rollouts_of([])
-    total = n * k
-    nothing = np.zeros(total, dtype=np.int64)
-    return Rollouts(
-        problems=np.repeat(np.arange(n), k),
-        repeats=np.tile(np.arange(k), n),
-        rewards=rewards.ravel(),
-        correct=np.full(total, np.nan),
-        truncated=np.zeros(total, dtype=np.bool_),
-        categories=[None] * total,
-        clusters=[None] * total if clusters is None else [c for c in clusters for _ in range(k)],
-        expected=nothing,
-        prompts=nothing,
-        rows=[{}] * total,
-        positions=np.arange(total),
-        ignored=template.ignored,
-    )
 
 
 def source(rewards: Floats, clusters: list[str] | None = None) -> Source:

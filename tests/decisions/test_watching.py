@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from columns import columns
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.decisions.watching import Answer, Prefix, units_of
-from nemo_evaluator.types import RolloutKey
+from nemo_evaluator.config.gate_policy import GatePolicy
+from nemo_evaluator.decisions.gate import gate
+from nemo_evaluator.decisions.gate_rules import Status
+from nemo_evaluator.decisions.sources import Source
+from nemo_evaluator.decisions.watching import Answer, Prefix, WatchedBenchmark, units_of
+from nemo_evaluator.results.stopping import Decision, StoppingRule
+from nemo_evaluator.types import BenchmarkPlan, RolloutKey
 
 RIGHT = Answer(1.0, 1.0, False)
 
@@ -69,3 +76,58 @@ def test_a_rollout_without_a_verdict_is_waited_for_no_longer() -> None:
     assert not prefix.problems
     assert prefix.add(RolloutKey(0, 1), None) == [[0], [1]]
     assert prefix.answers(0) == [RIGHT, None] and math.isnan(Answer(0.5, math.nan, True).correct)
+
+
+N = 400
+PLAN = BenchmarkPlan(
+    name="bench",
+    slug="bench",
+    service="m",
+    model="m",
+    simulated=False,
+    solver="simple",
+    dataset_size=N,
+    n_problems=N,
+    repeats=1,
+    identity={},
+)
+POLICY = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", "max_drop": 0.1}})
+
+
+def ended(lost: float, won: float, generator: np.random.Generator) -> tuple[Status | None, int]:
+    """What a run decides, and after how many problems: the gate applied as the run goes on, its
+    answers coming back in an order of their own."""
+    baseline = (generator.uniform(size=N) < 0.7).astype(float)
+    u, right = generator.uniform(size=N), baseline == 1
+    candidate = np.where(right & (u < lost / 0.7), 0.0, baseline)
+    candidate = np.where(~right & (u < won / 0.3), 1.0, candidate)
+    rule = StoppingRule(policy="p", policy_digest="", baseline="b", problems=N, horizon=N)
+    one = Source("bench", Path("b"), given=columns(baseline[:, None]))
+    rules = POLICY.rules_of("bench")
+    live = WatchedBenchmark("bench", PLAN, one, rules, [[i] for i in range(N)], rule)
+    order = np.argsort(np.arange(N) + generator.uniform(0, 20, N))  # wrong ones no later
+    for i in order.tolist():
+        reward = float(candidate[i])
+        if not live.add(RolloutKey(i, 0), Answer(reward, reward, False)):
+            continue
+        if live.worth_a_look(rules=1):
+            stop = Decision(status="", reason="", problems=tuple(live.prefix.problems))
+            report = gate({"bench": one}, {"bench": live.candidate(stop)}, POLICY)
+            status = report.benchmarks[0].status
+            if status in (Status.PASS, Status.BREACH):
+                return status, len(stop.problems)
+    return None, N
+
+
+@pytest.mark.slow
+def test_runs_that_end_when_decided_are_wrong_no_more_often_than_stated() -> None:
+    generator, runs = np.random.default_rng(3), 120
+    at_limit = [ended(0.12, 0.02, generator)[0] for _ in range(runs)]
+    allowed = 0.025 * runs + 3 * math.sqrt(0.025 * 0.975 * runs)
+    assert at_limit.count(Status.BREACH) <= allowed and at_limit.count(Status.PASS) <= allowed
+    worse = [ended(0.32, 0.02, generator) for _ in range(30)]
+    assert [status for status, _ in worse].count(Status.BREACH) >= 28
+    assert np.median([n for _, n in worse]) <= N / 4
+    alike = [ended(0.02, 0.02, generator) for _ in range(30)]
+    assert [status for status, _ in alike].count(Status.PASS) >= 28
+    assert np.median([n for _, n in alike]) <= N / 3

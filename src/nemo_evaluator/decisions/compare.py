@@ -24,7 +24,7 @@ from .damage import Bounds, Damage
 from .deltas import runtime_deltas, score_deltas
 from .doubts import Doubt, doubts_about
 from .flips import FlipReport, flip_report, right_sides
-from .looks import METHOD, as_decided, note_on
+from .looks import METHOD, StoppedEarly, as_decided, note_on, stopped_early, stopped_of
 from .metrics import Metric, metric_named
 from .missing import damage_of, watched_of
 from .options import CompareOptions
@@ -82,6 +82,8 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     differs: tuple[Difference, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     """What forbids a PASS."""
+    stopped: StoppedEarly | None = None
+    """Where the candidate's run ended before its last problem because a gate was decided."""
     uneven: float | None = None
     """p-value of "all categories changed alike"; None if it cannot be computed."""
     warnings: tuple[str, ...] = ()
@@ -130,11 +132,6 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
         return msgspec.structs.replace(measured, reasons=(NOT_PUBLISHED,))
     assert measured.test is not None
     return judged_as_published(measured, measured.test.p_worse, measured.test.p_better)
-
-
-def stopped_early(candidate: Source) -> bool:
-    """Whether it is judged at an end that its answers have chosen."""
-    return candidate.watched is not None and candidate.watched.stopped
 
 
 def overall(comparisons: Iterable[Comparison], missing: Sequence[str]) -> Verdict:
@@ -212,9 +209,8 @@ def _shown(
     assert difference is not None
     damage = damage_of(baseline, candidate, pairs, metric, correct_above=options.correct_above)
     bounds = damage.bounds(options.level)
-    lower, upper = (
-        (-bounds.upper, -bounds.lower) if metric.higher_is_better else (bounds.lower, bounds.upper)
-    )
+    lower, upper = _change(bounds, metric)
+    stopped = stopped_of(candidate, _change(damage.unwatched().bounds(options.level), metric))
     method = METHOD if stopped_early(candidate) else difference.method
     method += ", worst case of what is missing" if damage.worst else ""
     return msgspec.structs.replace(
@@ -222,6 +218,8 @@ def _shown(
         difference=replace(difference, lower=lower, upper=upper, method=method),
         damage=bounds,
         evidence=damage,
+        stopped=stopped,
+        warnings=(*c.warnings, *_ordinary(stopped)),
         shown=Shown(
             worse=bounds.lower > 0,
             beyond=bounds.lower > options.max_drop,
@@ -229,6 +227,23 @@ def _shown(
             better=bounds.upper < 0,
         ),
     )
+
+
+def _change(damage: Bounds, metric: Metric) -> tuple[float, float]:
+    """The ends of a damage as those of candidate - baseline."""
+    if metric.higher_is_better:
+        return -damage.upper, -damage.lower
+    return damage.lower, damage.upper
+
+
+def _ordinary(stopped: StoppedEarly | None) -> list[str]:
+    if stopped is None:
+        return []
+    low, high = stopped.ordinary
+    return [
+        f"candidate: an ordinary 95 % interval of the change would be {low:+.4f} to {high:+.4f}; "
+        "it does not hold at such an end, and decides nothing"
+    ]
 
 
 def _measured(
@@ -264,9 +279,9 @@ def _measured(
         detectable=minimum_detectable_effect(
             spread, pairs.n, alpha=options.level, step=_step(baseline, candidate)
         )
-        if known
+        if known and not stopped
         else None,
-        needed=_needed(pairs, limit, options.level),
+        needed=None if stopped else _needed(pairs, limit, options.level),
         n_paired=pairs.n,
         coverage=covered,
         sides=sides,

@@ -95,7 +95,7 @@ class Damage:
         if self.watched is not None:
             found = self._p_at_looks(self.watched, limit, share, -1.0) / AT_LOOKS
             if not self.watched.stopped:
-                found = min(found, self._unwatched().p_within(limit, share=share) / (1 - AT_LOOKS))
+                found = min(found, self.unwatched().p_within(limit, share=share) / (1 - AT_LOOKS))
             return min(1.0, found)
         return self._p(lambda b: b.upper <= limit, share)
 
@@ -129,7 +129,7 @@ class Damage:
             at = level * AT_LOOKS
             upper = -min(self._limit(watched, at, share, v, -1.0) for v in self._views(-1.0))
         if not watched.stopped:
-            rest = self._unwatched().bounds(level * (1 - AT_LOOKS), share=share)
+            rest = self.unwatched().bounds(level * (1 - AT_LOOKS), share=share)
             upper = min(upper, rest.upper)
         return Bounds(damage=float(values.mean()), lower=lower, upper=upper)
 
@@ -138,7 +138,8 @@ class Damage:
         other = self.best if side > 0 else self.worst
         return [self.seen] if other is None else [self.seen, other]
 
-    def _unwatched(self) -> Damage:
+    def unwatched(self) -> Damage:
+        """The same by ordinary limits, which hold at a planned end."""
         return replace(self, watched=None)
 
     def _excess(

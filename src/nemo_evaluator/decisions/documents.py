@@ -119,6 +119,8 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
     if c.shown is not None:
         document["shown"] = msgspec.to_builtins(c.shown)
         document["chance_of_larger_drop"] = c.chance_beyond
+    if c.stopped is not None:
+        document["stopped"] = msgspec.to_builtins(c.stopped)
     if c.doubts:
         document["doubts"] = [msgspec.to_builtins(doubt) for doubt in c.doubts]
     if c.test is not None:

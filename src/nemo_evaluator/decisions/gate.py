@@ -17,7 +17,7 @@ from ..config.gate_policy import SUPPORTED, Direction, GatePolicy, GateRules, Ti
 from ..errors import ConfigError
 from ..stats.multiple import holm
 from ..types import Record
-from .compare import NOT_PUBLISHED, Comparison, compare, stopped_early
+from .compare import NOT_PUBLISHED, Comparison, compare
 from .damage import LEVEL
 from .gate_published import Measured, measure, unseen
 from .gate_published import thresholds as published_thresholds
@@ -33,7 +33,7 @@ from .gate_rules import (
     truncation,
     undecided,
 )
-from .looks import as_decided, unneeded
+from .looks import as_decided, stopped_early, unneeded
 from .metrics import Metric, metric_named
 from .options import CompareOptions
 from .pairing import Pairs, pair

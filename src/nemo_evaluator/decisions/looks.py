@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..stats.sequential import Looks
+from ..types import Record
 from .rollouts import Bools, Rollouts
 from .sources import Source
 from .watched import Watched
@@ -39,6 +40,44 @@ def as_decided(baseline: Source, candidate: Source) -> tuple[Source, Source]:
         return baseline, replace(candidate, watched=Watched(looks, stopped=False))
     over = found.decision.problems
     return _only(baseline, over), _only(candidate, over, Watched(looks, stopped=True))
+
+
+class StoppedEarly(Record, frozen=True, kw_only=True, omit_defaults=False):
+    """A candidate that is judged at an end that its answers have chosen."""
+
+    policy: str
+    """Whose answer was certain."""
+    certain: str
+    """``GO`` or ``NO-GO``; ``PASS`` where that of one benchmark alone."""
+    problems: int
+    """Those that the decision rests on."""
+    planned: int
+    ordinary: tuple[float, float]
+    """The ordinary 95 % interval of the change, which decides nothing here."""
+
+    @property
+    def after(self) -> str:
+        """How far it came."""
+        return f"stopped early, after {self.problems:,} of {self.planned:,} problems"
+
+
+def stopped_of(candidate: Source, ordinary: tuple[float, float]) -> StoppedEarly | None:
+    """How a candidate stopped early; None where it did not."""
+    found = candidate.stopping
+    if found is None or found.decision is None or not stopped_early(candidate):
+        return None
+    return StoppedEarly(
+        policy=found.rule.policy,
+        certain=found.decision.verdict or found.decision.status,
+        problems=len(found.decision.problems),
+        planned=found.rule.problems,
+        ordinary=ordinary,
+    )
+
+
+def stopped_early(candidate: Source) -> bool:
+    """Whether it is judged at an end that its answers have chosen."""
+    return candidate.watched is not None and candidate.watched.stopped
 
 
 def note_on(source: Source) -> str | None:

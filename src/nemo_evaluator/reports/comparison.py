@@ -281,6 +281,7 @@ def _facts(c: Comparison) -> list[tuple[str, str]]:
 
 def _paired(c: Comparison) -> str:
     text = f"{c.n_paired:,} problems, {c.coverage * 100:.1f} % of what was planned"
+    text += "" if c.stopped is None else f" ({c.stopped.after})"
     parts = []
     for name, side in c.sides.items():
         missing = side.rollouts - side.scored

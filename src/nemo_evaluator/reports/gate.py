@@ -139,11 +139,22 @@ def _rest(report: GateReport) -> list[tuple[str, str]]:
         whole = f"{percent(least.coverage or 0.0)} of the planned rollouts are paired"
         same = len({item.coverage for item in covered}) == 1
         rows.append(("coverage", whole + ("" if same else f" in {least.benchmark}, the least")))
+    rows += [("ended", text) for text in _stopped(report)]
     open_ = [x.benchmark for x in report.benchmarks if x.status is Status.INSUFFICIENT_EVIDENCE]
     open_ += [f"{name} (missing)" for name in report.missing]
     rows.append(("not decided", ", ".join(open_) or "nothing"))
     points = all(_scale(x).points for x in report.benchmarks if x.decides and x.delta is not None)
     return [*rows, *_suite(report.suite, Scale(points=points))]
+
+
+def _stopped(report: GateReport) -> list[str]:
+    """The benchmarks that ended early: what is planned of them is what the decision rests on."""
+    ended = [
+        f"{item.benchmark} {item.comparison.stopped.after}"
+        for item in report.benchmarks
+        if item.comparison is not None and item.comparison.stopped is not None
+    ]
+    return ["; ".join(ended)] if ended else []
 
 
 def _forests(report: GateReport) -> list[Block]:
