@@ -122,7 +122,7 @@ class Kind:
             yield
         except ConfigError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(_said(error), where=self.where(name)) from error
 
     def where(self, name: str) -> str:

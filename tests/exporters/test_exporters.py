@@ -35,6 +35,13 @@ class Kept:
 
 class NoExporter:
     pass
+
+class Hasty:
+    def __init__(self, how): self.how = how
+    async def export(self, run):
+        if self.how == "exit":
+            raise SystemExit(3)
+        return None
 """
 
 
@@ -127,6 +134,14 @@ def test_a_failing_exporter_fails_no_run(nel: Nel, monkeypatch: pytest.MonkeyPat
     assert code == 3 and "error: " in err and "failed: RuntimeError" in err
     assert nel("export", "run", "-d", "mine.py:Kept", "-o", "path=k.json")[0] == 0
     assert json.loads(Path("k.json").read_text())[1] == 8
+
+
+@pytest.mark.usefixtures("_here")
+@pytest.mark.parametrize(("how", "said"), [("exit", "SystemExit: 3"), ("none", "TypeError: ")])
+def test_an_exporter_that_ends_itself_ends_nothing_else(nel: Nel, how: str, said: str) -> None:
+    options = {"mine.py:Hasty": {"how": how}}
+    code, _, err = nel("eval", "run", config(export=["mine.py:Hasty"], export_config=options))
+    assert code == 0 and f"warning: export to mine.py:Hasty failed: {said}" in err
 
 
 @pytest.mark.usefixtures("_here")

@@ -51,6 +51,9 @@ def _list_sources(sources: Sequence[str], data_dir: str | None) -> None:
 
     for source in sources:
         click.echo(f"{TITLES[source]}:")
+        if source in KINDS["schemes"].names():
+            click.echo(f"  nel eval run --bench {source}://NAME")
+            continue
         if source in PLANNED_SCHEMES:
             click.echo(f"  not available in this version; planned: {PLANNED_SCHEMES[source]}")
             if data_dir is not None:

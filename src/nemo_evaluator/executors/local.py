@@ -143,7 +143,11 @@ async def _locked(
             await stack.aclose()
             result = _result(publisher, prepared, control, suite.ends, observers, gate)
     if options.shard is None:
-        told = await hand_on(loaded, directory, result.summary.run.status)
+        try:
+            told = await hand_on(loaded, directory, result.summary.run.status)
+        except BaseException:  # interrupted: the run has ended all the same
+            observers.ended(result.ending)
+            raise
         result = replace(result, messages=(*result.messages, *told))
     observers.ended(result.ending)
     return result

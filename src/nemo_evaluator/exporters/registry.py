@@ -59,13 +59,14 @@ async def export_run(
     for name, config in exporters.items():
         try:
             places = await open_exporter(name, config).export(run)
-        except Exception as error:  # foreign code, other machines
+            told = [f"exported to {name}: {place}" for place in places]
+        except (Exception, SystemExit) as error:  # foreign code, other machines
             what = str(error) if isinstance(error, ConfigError) else _said(error)
             failed.append(KNOWN(redact(f"export to {name} failed: {what}", secrets)))
         else:
-            done += [KNOWN(redact(f"exported to {name}: {place}", secrets)) for place in places]
+            done += [KNOWN(redact(text, secrets)) for text in told]
     return done, failed
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
