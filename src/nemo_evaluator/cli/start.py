@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from .signals import Signals
+
+ALLOCATIONS = 1_000_000
+"""Modules are no garbage: the collector need not look for any while they are imported."""
 
 
 def main() -> None:
     """Run the command of this process."""
     signals = Signals()
     signals.install()
+    gc.set_threshold(ALLOCATIONS, *gc.get_threshold()[1:])
     try:
         from .main import run
 

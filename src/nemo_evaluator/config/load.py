@@ -7,7 +7,9 @@ holds references, never values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,7 +105,8 @@ def check(
     secrets = frozenset(expansion.secrets)
     config = None
     try:
-        config = EvalConfig.model_validate(expansion.data, context=secrets)
+        with _no_search_for_plugins():
+            config = EvalConfig.model_validate(expansion.data, context=secrets)
     except ValidationError as error:
         # A value that could not be expanded has been complained of once.
         unset = {problem.path for problem in problems}
@@ -142,6 +145,22 @@ def _load(
     public = {key: child for key, child in tree.value.items() if not key.startswith("_")}
     whole, playbooks = inline_playbooks(Node(public, tree.mark), list(dict.fromkeys(folders)))
     return check(whole, (*sources, *playbooks), overrides, env)
+
+
+@contextlib.contextmanager
+def _no_search_for_plugins() -> Iterator[None]:
+    """The first validation builds all validators. pydantic would look through every installed
+    package for plug-ins of its own first, which takes longer than the building."""
+    name = "PYDANTIC_DISABLE_PLUGINS"
+    before = os.environ.get(name)
+    os.environ[name] = "__all__"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
 
 
 def _warnings(config: EvalConfig) -> list[str]:

@@ -12,10 +12,13 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..stats.intervals import Interval, mean_interval
 from ..traffic.client import Load
 from ..types import Failure, Score, Solution
+
+if TYPE_CHECKING:
+    from ..stats.intervals import Interval
 
 INTERVAL_SECONDS = 1.0
 """Least time between two computations of an interval, which may take at most 5 % of the time."""
@@ -109,6 +112,7 @@ class Standing:
         import numpy as np
 
         from ..results.per_problem import outside
+        from ..stats.intervals import mean_interval
 
         sums = np.frombuffer(self._correct if self.binary else self._rewards)
         values = sums / np.frombuffer(self._counts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from ..errors import ConfigError
 from .judged import REQUIREMENT
@@ -16,6 +15,8 @@ def check_requirements(requirements: Sequence[str], *, where: str) -> None:
     packages = [text for text in texts if text != REQUIREMENT]
     if not packages:
         return
+    from importlib.metadata import PackageNotFoundError, version
+
     from packaging.requirements import InvalidRequirement, Requirement
 
     for text in packages:

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -39,8 +40,7 @@ from ..results.run_info import (
 )
 from ..results.sampling import doubtful_repeats
 from ..results.summary import BenchmarkSummary, RunSummary
-from ..runtime import need_descriptors
-from .deciding import Gate, RunWatch, open_watch
+from ..runtime import begin_work, need_descriptors
 from .ending import Ending, Terms, ending_of, ending_of_error
 from .exporting import hand_on
 from .interrupts import Interrupts
@@ -50,6 +50,9 @@ from .options import Options
 from .progress_writer import ProgressWriter
 from .publishing import Publisher
 from .run_log import RunLog
+
+if TYPE_CHECKING:
+    from .deciding import Gate, RunWatch
 
 RESERVED_DESCRIPTORS = 48
 """Files of the run itself, beside its connections."""
@@ -139,6 +142,7 @@ async def _locked(
                         warn=observers.said,
                         ended=publisher.ended,
                     )
+                    begin_work()
                     await _engine(suite, budget, interrupts)
             await stack.aclose()
             result = _result(publisher, prepared, control, suite.ends, observers, gate)
@@ -199,6 +203,8 @@ def _gate(
             where="gate",
             hint="leave out --gate here, and use nel gate on the merged run",
         )
+    from .deciding import Gate, open_watch
+
     gate = Gate.of(config.gate)
     return gate, open_watch(config.gate, gate, control, observers.said)
 

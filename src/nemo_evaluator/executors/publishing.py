@@ -15,8 +15,6 @@ from pathlib import Path
 import msgspec
 
 from ..engine.job import Job
-from ..reports.render import write_reports
-from ..results.derive import publish
 from ..results.layout import JOURNAL
 from ..results.run_info import RunInfo, RunStatus, write_run_info
 from ..results.summary import BenchmarkSummary, RunSummary, accounts, headline_line
@@ -69,6 +67,8 @@ class Publisher:
         self, status: RunStatus, *, decided: str | None = None
     ) -> tuple[RunSummary, list[Path]]:
         """Write ``run.json`` and the reports; ``decided``: what was certain when it ended early."""
+        from ..reports.render import write_reports
+
         summaries = tuple(self._done.values())
         used = msgspec.to_builtins(accounts(summaries))
         info = msgspec.structs.replace(self._info, status=status, accounts=used, decided=decided)
@@ -81,6 +81,8 @@ class Publisher:
         started = time.monotonic()
         if started < self._next_report:
             return
+        from ..reports.render import write_reports
+
         done = tuple(self._done.values())
         summary = RunSummary(run=self._info, benchmarks=done, directory=str(self.directory))
         write_reports(summary, self.directory, self._formats)
@@ -88,5 +90,7 @@ class Publisher:
         self._next_report = ended + (ended - started) / REPORTING_SHARE
 
     def _derive(self, job: Job) -> None:
+        from ..results.derive import publish
+
         if (job.folder / JOURNAL).exists():
             self._done[job.plan.slug] = publish(job.folder, job.plan, self._info)

@@ -19,6 +19,7 @@ from .announcements import (
     WITHOUT_COPULA,
     alternation,
 )
+from .late import late_pattern
 
 OPEN = r"\"“”„‘'«「『【〈<"
 CLOSE = r"\"”“’'»」』】〉>"
@@ -83,14 +84,14 @@ _AHEAD = r"(?=(?P<after>[^\n]{0,24}))"
 
 
 def _announcements(label: str) -> tuple[Strict, ...]:
-    answer = re.compile(
+    answer = late_pattern(
         rf"(?<![^\W_])(?:{'|'.join(_WORDS)})s?\b\.?(?:[ \t](?:choice|option|letter))?"
         r"(?:,[ \t](?:then|therefore|thus),)?"
         r"(?:[ \t](?:to|for|that|which|corresponding)\b[^\n.:]{0,120}?)?"
         rf"[ \t*_`\"']{{0,5}}{_IS}[ \t]?[:：]?[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
         re.IGNORECASE,
     )
-    foreign = re.compile(
+    foreign = late_pattern(
         rf"(?:(?:{alternation(ANSWER)})(?:(?P<is>{FILLERS}{{1,6}})[ \t]{{0,2}}[:：]?"
         rf"|[ \t*_`\"]{{0,5}}[:：=—–-])|(?:{alternation(WITHOUT_COPULA)})[ \t])"
         rf"{FILLERS}{{0,3}}[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
@@ -99,16 +100,16 @@ def _announcements(label: str) -> tuple[Strict, ...]:
     return (
         Strict("answer_line", _WORDS, answer),
         Strict("other_language", FOREIGN_WORDS, foreign),
-        Strict("hashes", ("####",), re.compile(rf"####{_WRAP}{{0,8}}{label}")),
+        Strict("hashes", ("####",), late_pattern(rf"####{_WRAP}{{0,8}}{label}")),
         Strict(
             "boxed",
             ("\\boxed", "\\fbox"),
-            re.compile(rf"\\f?box(?:ed)?[ ]?(?:\{{|[ ](?=\w)){_WRAP}{{0,8}}{label}"),
+            late_pattern(rf"\\f?box(?:ed)?[ ]?(?:\{{|[ ](?=\w)){_WRAP}{{0,8}}{label}"),
         ),
         Strict(
             "answer_tag",
             ("<answer>", "<final_answer>"),
-            re.compile(rf"(?i:<(?:final_)?answer>)\s{{0,9}}{_WRAP}{{0,8}}{label}"),
+            late_pattern(rf"(?i:<(?:final_)?answer>)\s{{0,9}}{_WRAP}{{0,8}}{label}"),
         ),
     )
 
@@ -117,14 +118,14 @@ def _readings(bare: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
     return (
         (
             "choose",
-            re.compile(
+            late_pattern(
                 rf"\b(?:choose|select|pick|(?:going|go) with|making)[ \t](?:option[ \t])?"
                 rf"{_WRAP}{{0,6}}{bare}{_EDGE}(?!['’]\w){_AHEAD}"
             ),
         ),
         (
             "is_correct",
-            re.compile(
+            late_pattern(
                 rf"{_START}[*(\[{OPEN}]{{0,3}}{bare}[*)\].{CLOSE}]{{0,3}}{_AHEAD}"
                 r"[ \t](?:is|would be|seems)[ \t](?:the[ \t])?(?:most[ \t])?"
                 rf"(?:likely[ \t])?{_BEST}"
@@ -132,20 +133,20 @@ def _readings(bare: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
         ),
         (
             "bold",
-            re.compile(
+            late_pattern(
                 rf"\*\*[(\[{OPEN}]?{bare}[{CLOSE}]?(?:[)\].:](?:[^*\n]{{0,200}}))?\*\*{_AHEAD}"
             ),
         ),
         (
             "lone_line",
-            re.compile(
+            late_pattern(
                 rf"(?m:^)[ \t*_`>$(\[{OPEN}]{{0,6}}{bare}"
                 rf"(?P<after>[)\].:*_`${CLOSE}]{{0,6}})[ \t]{{0,4}}(?m:$)"
             ),
         ),
         (
             "closing",
-            re.compile(
+            late_pattern(
                 r"\b(?:[Ii]t(?: is|['’]s| must be)|[Tt]herefore|[Tt]hus|[Hh]ence|[Ss]o"
                 r"|[Ii]n conclusion"
                 r"|(?:is|to|matches|leaves)(?=[ \t](?:the[ \t])?(?:option|choice)))"
@@ -155,14 +156,14 @@ def _readings(bare: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
         ),
         (
             "last_bracket",
-            re.compile(rf"\b(?:is|are|be)\b[^\n.]{{0,80}}\({bare}\)(?P<after>)[.*\s]{{0,9}}\Z"),
+            late_pattern(rf"\b(?:is|are|be)\b[^\n.]{{0,80}}\({bare}\)(?P<after>)[.*\s]{{0,9}}\Z"),
         ),
     )
 
 
 def _joined(labels: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """What joins a label to another after it, and to another before it."""
-    after = re.compile(
+    after = late_pattern(
         rf"{_CLOSERS}\s{{0,2}}\(?(?:[,;、]|{_AND})\s{{0,2}}(?:(?:and|or|also)\s)?"
         rf"(?:(?:possibly|maybe|perhaps|probably|also)\s)?{_OPENERS}"
         rf"(?P<other>[{labels}]){_EDGE}(?P<rest>[^\n]{{0,24}})"
@@ -170,7 +171,7 @@ def _joined(labels: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
         rf"|\.\s[Aa]lso\s\(?(?P<also>[{labels}]){_EDGE}"
         rf"|\s{{1,2}}(?P<last>[{labels}])(?=[ \t]*(?:\n|\Z|[ \t][{labels}]\b))"
     )
-    before = re.compile(
+    before = late_pattern(
         rf"{_START}(?P<other>[{labels}]){_CLOSERS}"
         rf"(?:\s{{0,2}}{_AND}\s{{0,2}}|[ \t]{{0,3}}\n[ \t\n]{{0,3}}(?=\S?\Z)){_OPENERS}$"
     )
@@ -189,38 +190,38 @@ def rules(labels: str) -> Rules:
     return Rules(
         strict=_announcements(label),
         lenient=_readings(bare),
-        foreign_choose=re.compile(
+        foreign_choose=late_pattern(
             rf"(?:{alternation(CHOOSE)}){FILLERS}{{0,4}}[ \t:：]{{0,3}}{_WRAP}{{0,6}}{bare}{_EDGE}"
             rf"(?!['’]\w){_AHEAD}",
             re.IGNORECASE,
         ),
-        chosen_after=re.compile(
+        chosen_after=late_pattern(
             rf"{_START}[*(\[{OPEN}]{{0,3}}{bare}[*)\]{CLOSE}]{{0,3}}(?={CHOSEN_AFTER}){_AHEAD}"
         ),
-        option_line=re.compile(
+        option_line=late_pattern(
             rf"(?m:^)[ \t*_`>]{{0,6}}(?P<open>[(\[])?{bare}(?(open)[)\]]|[).:])[ \t]"
             r"[^\n]{0,400}(?m:$)"
         ),
-        whole=re.compile(
+        whole=late_pattern(
             rf"\s*(?:(?i:option|choice|letter|choose|select(?:ing)?|pick|output)"
             r"[ \t]?[ \t:：][ \t]?|(?i:answer(?:[ \t](?:option|choice|letter))?)[ \t])?"
             rf"(?:[*_`$\[({{{OPEN}✅✔☑👉\ufe0f ]|\\[(\[]|\\(?:text|mathrm|mathbf|boxed)\{{){{0,6}}"
             rf"(?P<letter>[{any_class}])(?:[)\].!:*_`$}}。{CLOSE}]|\\[)\]]){{0,7}}\s*"
         ),
         # what our prompts ask the last line to be
-        asked=re.compile(rf"Answer:[ \t]*\**\(?(?P<letter>[{any_class}])\)?[.*]{{0,3}}\s*\Z"),
+        asked=late_pattern(rf"Answer:[ \t]*\**\(?(?P<letter>[{any_class}])\)?[.*]{{0,3}}\s*\Z"),
         joined_after=joined_after,
         joined_before=joined_before,
     )
 
 
 # Words that may follow a bare letter that is a choice, not an article or a pronoun.
-GOES_ON = re.compile(
+GOES_ON = late_pattern(
     r"[ \t]+(?:is|was|rather than|instead of|over|seems|would"
     r"|because|since|as|and|or|due|for|with|which|based|given|if|but|by|from)\b"
 )
-WORD_FOLLOWS = re.compile(r"[ \t]+[a-z]")
-DENIED_BEFORE = re.compile(
+WORD_FOLLOWS = late_pattern(r"[ \t]+[a-z]")
+DENIED_BEFORE = late_pattern(
     r"(?:(?:\b(?:not|never|cannot|neither|nor|rather than|instead of|unlike)|n['’]t"
     r"|\b(?:eliminat|exclud|reject|discard|dismiss)\w{1,4}|\brul(?:e|es|ed|ing) out)"
     r"(?:\s(?:be|is|the|options?|choose|pick|select|go with|answer|choice|an?|likely|choosing"
@@ -228,7 +229,7 @@ DENIED_BEFORE = re.compile(
     rf"[\s(\[*{OPEN}`]{{0,6}}$)|{NOT}",
     re.IGNORECASE,
 )
-DENIED_AFTER = re.compile(
+DENIED_AFTER = late_pattern(
     rf"[)\]*.:{CLOSE}`]{{0,4}}\s(?:is|are|was|seems|can be|would be|must be|could be)"
     r"(?:n['’]t\b|\s(?:also\s)?(?:not\b|wrong|incorrect|false|ruled out|eliminated|excluded"
     r"|unlikely|invalid|tempting|impossible))"

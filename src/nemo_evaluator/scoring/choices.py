@@ -27,6 +27,7 @@ from .choice_rules import (
 )
 from .choice_rules import rules as rules_for
 from .extract import STRICT, TAIL, announced, compiled, last_after, last_match, lowered
+from .late import late_pattern
 from .targets import LETTERS, choice_target
 
 Order = Literal["last", "first"]
@@ -63,7 +64,7 @@ def _accepts(match: _Match) -> bool:
     return True
 
 
-_MORE = re.compile(r"^(?:(?:,|\s(?:and|or|&))\s\(?[A-Z]\)?(?![^\W_])){1,4}")
+_MORE = late_pattern(r"^(?:(?:,|\s(?:and|or|&))\s\(?[A-Z]\)?(?![^\W_])){1,4}")
 _OTHERS = ("other", "last", "listed", "also")
 
 
@@ -168,8 +169,8 @@ def _first_announced(text: str, known: Rules, rules: frozenset[str]) -> _Found |
 
 
 # TIGER-AI-Lab/MMLU-Pro, evaluate_from_local.py: the first match of each, in this order.
-_REFERENCE_IS = re.compile(r"answer is \(?(?P<letter>[A-J])\)?")
-_REFERENCE_COLON = re.compile(r"[aA]nswer:\s{0,20}(?P<letter>[A-J])(?![\w'’])")
+_REFERENCE_IS = late_pattern(r"answer is \(?(?P<letter>[A-J])\)?")
+_REFERENCE_COLON = late_pattern(r"[aA]nswer:\s{0,20}(?P<letter>[A-J])(?![\w'’])")
 
 
 def _lenient(text: str, known: Rules, letters: str) -> Extraction | None:
@@ -210,7 +211,7 @@ def _last_of(pattern: re.Pattern[str], text: str) -> _Match | None:
     return None
 
 
-_LISTED = re.compile(r"(?<![^\W_])\(?[A-Z1-9][).](?=\s)")
+_LISTED = late_pattern(r"(?<![^\W_])\(?[A-Z1-9][).](?=\s)")
 """Further options on one line: (A) x (B) y (C) z."""
 
 

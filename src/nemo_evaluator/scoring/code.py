@@ -18,12 +18,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .fences import Block, blocks, unified
+from .late import late_pattern
 
 PYTHON = {"", "python", "py", "python3", "py3", "python2", "ipython", "pycon"}
-BEGINS = re.compile(
+BEGINS = late_pattern(
     r"^[ \t]*(?:from\s+\S+\s+import\b|import\s+\w|(?:async\s+)?def\s+\w|class\s+\w|@\w)"
 )
-PROMPT = re.compile(r"^(?:>>>|\.\.\.) ?", re.MULTILINE)
+PROMPT = late_pattern(r"^(?:>>>|\.\.\.) ?", re.MULTILINE)
 MAX_PROGRAM = 100_000
 """Characters of one program: more are not parsed, since parsing holds the interpreter."""
 MAX_READ = 1_000_000
@@ -34,7 +35,7 @@ SHORTENINGS = 40
 """How often lines are left out at the end of a part before it is given up."""
 _QUIET = threading.Lock()
 """Held while warnings are off, since the filters of warnings belong to all threads."""
-_OPEN = re.compile(r"triple-quoted|never closed|EOF|expected an indented block")
+_OPEN = late_pattern(r"triple-quoted|never closed|EOF|expected an indented block")
 _WIDTH = 80
 """Characters of a line, about."""
 _INVISIBLE: dict[int, str] = {
@@ -240,7 +241,7 @@ def _is_code(text: str) -> bool:
     return any(BEGINS.match(line) for line in text.splitlines()) or "return" in text
 
 
-_TAG = re.compile(
+_TAG = late_pattern(
     r"^[ \t]*</?(?:answer|code|pre|solution|output)>|</?(?:answer|code|pre|solution|output)>[ \t]*$"
 )
 """Tags around an unfenced program."""

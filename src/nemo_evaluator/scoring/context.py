@@ -9,6 +9,8 @@ import re
 from enum import StrEnum
 from fractions import Fraction
 
+from .late import late_pattern
+
 
 class Kind(StrEnum):
     """What joins two numbers, or what they make together."""
@@ -33,16 +35,16 @@ _WORD = r"[^\W\d_]{1,15}\.?[²³]?"
 _UNIT = rf"(?:\s?(?:{_WORD}|[°%€£¥])(?:\s(?!{_AND}\b|to\b){_WORD})?)"
 _MAYBE = r"(?:(?:maybe|possibly|perhaps|even|also|probably)\s)?"
 _COMMA = rf"[,;、，]\s?(?:{_AND}\s)?{_MAYBE}"
-_CLAUSE = re.compile(
+_CLAUSE = late_pattern(
     r"\s{0,3}(?:because|since|as|if|when|where|which|that|so|but|for|after|before|while|on|at|by"
     r"|from|with|is|are|was|were|out|of|gives?|makes?|equals?|than|more|less|left|rest)\b",
     re.IGNORECASE,
 )
-_LIST_FAR = re.compile(
+_LIST_FAR = late_pattern(
     rf"{_UNIT}?\??\s?(?:{_COMMA}|\(?(?<=[\s(]){_AND}\s{_MAYBE})|\s?(?:和|或|と|또는|및)\s?|\s",
     re.IGNORECASE,
 )
-_LIST_NEAR = re.compile(
+_LIST_NEAR = late_pattern(
     rf"\s?(?:{_COMMA})|(?:\s{_WORD})?\s(?:and|or|&|und|oder|y|et|ou)\s{_MAYBE}|\s?(?:和|或)\s?|\s",
     re.IGNORECASE,
 )
@@ -50,37 +52,37 @@ _SIGN = r"(?:[<>≤≥≠≦≧⩽⩾]=?|\\(?:leqslant|geqslant|leq?|geq?|lt|gt|
 _BETWEEN: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         Kind.RANGE,
-        re.compile(
+        late_pattern(
             rf"{_UNIT}?(?:\s?(?:[-–—~〜～‑]{{1,3}}|…)\s?|\s(?:to|through|thru|till|until|bis|hasta|à|do|до)\s)"
             r"|\s?(?:至|到|から)\s?",
             re.IGNORECASE,
         ),
     ),
-    (Kind.RATIO, re.compile(r"\s?[:∶]\s?")),
+    (Kind.RATIO, late_pattern(r"\s?[:∶]\s?")),
     (
         Kind.DATE,
-        re.compile(
+        late_pattern(
             r"\s?/\s?|\s(?:of\s)?"
             r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?,?\s",
             re.IGNORECASE,
         ),
     ),
-    (Kind.RELATION, re.compile(rf"\s?{_SIGN}\s?(?:\\?[^\W\d_]{{1,8}}\s?{_SIGN}\s?)?")),
+    (Kind.RELATION, late_pattern(rf"\s?{_SIGN}\s?(?:\\?[^\W\d_]{{1,8}}\s?{_SIGN}\s?)?")),
     (
         Kind.UNREAD,
-        re.compile(
+        late_pattern(
             r"\s?[a-z]?\s?(?:[-+*^×·÷⋅±→⇒]|\+/-|\\(?:times|cdot|div|pm|to)\b|[-=]{1,2}>|x(?=\s?$))\s?"
             r"|\s(?:plus|minus|times|divided by|over|mod|versus|vs\.?)\s",
             re.IGNORECASE,
         ),
     ),
 )
-_COMPOUND = re.compile(
+_COMPOUND = late_pattern(
     r"\s?(?P<unit>[^\W\d_]{1,11}\.?|['′’\"″°])[\s,]{0,2}(?:and\s)?", re.IGNORECASE
 )
 
 
-_IN_TEXT = re.compile(r"\\(?:text\w{0,2}|mbox|mathrm)\s?\{([^{}]*)\}")
+_IN_TEXT = late_pattern(r"\\(?:text\w{0,2}|mbox|mathrm)\s?\{([^{}]*)\}")
 
 
 def between(text: str, start: int, stop: int, *, near: bool) -> Kind | None:
@@ -162,7 +164,7 @@ for _dimension, _rows in _SCALES.items():
         for _name in _names.split():
             UNITS.setdefault(_name.lower(), {})[_dimension] = _size
 
-_UNIT_AFTER = re.compile(r"\s?(?:\\text\w{0,2}\{\s?)?(?P<unit>[^\W\d_]{1,11}|['′’\"″°¢])")
+_UNIT_AFTER = late_pattern(r"\s?(?:\\text\w{0,2}\{\s?)?(?P<unit>[^\W\d_]{1,11}|['′’\"″°¢])")
 
 
 def unit_after(text: str, stop: int) -> str:
@@ -182,23 +184,23 @@ def _is_compound(gap: str, text: str, stop: int) -> bool:
     return any(larger[key] > size for key, size in smaller.items() if key in larger)
 
 
-_DIGITS = re.compile(r"[\d.,]{1,20}")
-_NOT = re.compile(
+_DIGITS = late_pattern(r"[\d.,]{1,20}")
+_NOT = late_pattern(
     r"(?:\b(?:not|never|neither|nor|cannot|nicht|pas|no es|non è|não é|не|nie|niet|bukan"
     r"|không phải|(?:anything|everything|all|any number) but|except|other than)|n['’]t"
     r"|不是|不等于|不|≠|!=|\\neq?)"
     r"(?:\s(?:be|equal(?: to)?|exactly|just|simply|necessarily|the|là))*\s?$",
     re.IGNORECASE,
 )
-_ASIDE = re.compile(
+_ASIDE = late_pattern(
     rf"{_UNIT}?,?\s(?:and\s)?(?:not|rather than|instead of|nicht|pas|no)\s", re.IGNORECASE
 )
-_CONTRAST = re.compile(
+_CONTRAST = late_pattern(
     rf"{_UNIT}?\s?[,;]?\s(?:but|rather|sondern|mais|sino|it['’]?s|it is)\b", re.IGNORECASE
 )
 
 
-_WRONG = re.compile(
+_WRONG = late_pattern(
     rf"(?:\s{_WORD})?\s(?:is|was|are|were|seems)(?:n['’]t|\s(?:not|wrong|incorrect|false))\b", re.I
 )
 
@@ -220,7 +222,7 @@ def contrasted(text: str, stop: int, end: int) -> bool:
     return _CONTRAST.match(text, stop, min(end, stop + AFTER)) is not None
 
 
-_BOUND = re.compile(
+_BOUND = late_pattern(
     rf"(?:(?<![-=])(?P<sign>{_SIGN})"
     r"|\b(?:(?P<least>at least|(?:no|not) (?:less|fewer) than|minimum(?: of)?|as (?:few|little) as"
     r"|mindestens|al menos|au moins|almeno|не менее)"
@@ -237,14 +239,14 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 _MORE = "more|greater|above|higher|over|up|beyond|older|longer|later"
-_OR_MORE = re.compile(
+_OR_MORE = late_pattern(
     rf"(?:\s?{_WORD}){{0,2}}\s(?:or|and)\s(?:(?P<more>{_MORE})|less|fewer|below|lower|under|younger"
     r"|shorter)\b|(?P<plus>\+)(?![\d\w])"
     rf"|(?:\s?{_WORD}){{0,2}}\s(?:(?P<least>at least|minimum)|at most|maximum)\b"
     r"|\s?[个個人名개명]?\s?(?:(?P<up>以上|이상|超|초과)|以下|未満|未满|이하|미만)",
     re.IGNORECASE,
 )
-_TAG = re.compile(r"</?[A-Za-z][^<>]{0,40}>\s?$")
+_TAG = late_pattern(r"</?[A-Za-z][^<>]{0,40}>\s?$")
 _CJK_BOUNDS = (("ge", "≥"), ("le", "≤"), ("gt", ">"), ("lt", "<"))
 _SIGNS = {"<": "<", ">": ">", "lt": "<", "gt": ">", "≠": "≠", "ne": "≠", "neq": "≠"}
 
@@ -287,20 +289,20 @@ def relations(gap: str) -> tuple[str, ...]:
     return tuple(relation(sign) for sign in re.findall(_SIGN, gap))
 
 
-_IN_RANGE = re.compile(r"\b(?:between|zwischen|entre|tra|между)\s{1,2}$", re.IGNORECASE)
-_PART_OF = re.compile(
+_IN_RANGE = late_pattern(r"\b(?:between|zwischen|entre|tra|между)\s{1,2}$", re.IGNORECASE)
+_PART_OF = late_pattern(
     r"(?:[A-Za-z]-|(?<![^\W_])[A-Za-z]\s?[+*]\s?|[-−]\s?\("
     r"|half past|quarter (?:to|past)|√|sqrt\s?[({]|\\sqrt\s?\{?|±"
     r"|正[负負]|\\pm"
     r"|\+/-|\\?\b(?:log|ln|sin|cos|tan|exp)\s?[({]?)\s?$"
 )
-_GOES_ON = re.compile(
+_GOES_ON = late_pattern(
     r"\s?(?:\\?pi\b|π|√|\\sqrt|_\{?\d|\(mod)|\.\d|[xyzn](?![^\W\d_])"
     r"|\s?[+*]\s?[A-Za-z](?![^\W_])|[A-Za-z]\s?[-+*−]\s?[\d(]|!(?=\s?[}$=+*/^])"
     r"|\.{2,3}\d|\)\s?(?:\^|\*\*|[²³])|h\d|\s(?:to the (?:power|\d)|squared\b|cubed\b)"
     r"|\sand an? (?:half|third|quarter)\b"
 )
-_LEADS_IN = re.compile(
+_LEADS_IN = late_pattern(
     r"(?:['’]s|\b(?:is|are|was|be|equals?|to|of|at|by|gets?|gives?|obtain|value|an?|the|exactly|therefore"
     r"|approximately|about|ist|es|est|è|é)|[=:(≈*$,]|\\approx)\s{0,3}$",
     re.IGNORECASE,
@@ -324,7 +326,7 @@ def subtracts(text: str, floor: int, start: int) -> bool:
     return bool(before.strip()) and _LEADS_IN.search(before) is None
 
 
-_MERIDIEM = re.compile(r"\s?([ap])\.?\s?m\b", re.IGNORECASE)
+_MERIDIEM = late_pattern(r"\s?([ap])\.?\s?m\b", re.IGNORECASE)
 
 
 def meridiem(text: str, stop: int) -> tuple[str, ...]:
@@ -333,14 +335,14 @@ def meridiem(text: str, stop: int) -> tuple[str, ...]:
     return () if found is None else (found[1].lower(),)
 
 
-_EQUALS = re.compile(r"(?<![<>!≠=:])=(?![=>])")
-_OTHER_UNKNOWN = re.compile(
+_EQUALS = late_pattern(r"(?<![<>!≠=:])=(?![=>])")
+_OTHER_UNKNOWN = late_pattern(
     rf"\d[^=]{{0,20}}(?:\s{_AND}\s|[,;/&]\s?)\s?\\?[A-Za-z](?:_\{{?\w\}}?|['′]|\d)?\s?$",
     re.IGNORECASE,
 )
 
 
-_SOLVED = re.compile(r"[\d)+*/−-]\s?[A-Za-z](?:\^?\d)?\s?=[^=]*$")
+_SOLVED = late_pattern(r"[\d)+*/−-]\s?[A-Za-z](?:\^?\d)?\s?=[^=]*$")
 """An equation before that gives no value to an unknown yet: 5x = 25 and x = 5."""
 
 

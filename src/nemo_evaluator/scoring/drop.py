@@ -8,12 +8,13 @@ of several annotators' answers counts.
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Sequence
 
-_SPLIT = re.compile(r"[ -]")
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+from .late import late_pattern
+
+_SPLIT = late_pattern(r"[ -]")
+_ARTICLES = late_pattern(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 Answer = str | Sequence[str]

@@ -25,6 +25,7 @@ from .arithmetic import (
     field,
     same,
 )
+from .late import late_pattern
 
 MAX_LENGTH = 600
 
@@ -39,7 +40,7 @@ class Point(NamedTuple):
 Formula = Callable[[Point], Value]
 
 
-_TOKEN = re.compile(r"\s*(\\[A-Za-z]+|\d+(?:\.\d+)?|\.\d+|[A-Za-z]+|[-+*/^_(){}\[\]|!°])")
+_TOKEN = late_pattern(r"\s*(\\[A-Za-z]+|\d+(?:\.\d+)?|\.\d+|[A-Za-z]+|[-+*/^_(){}\[\]|!°])")
 _GREEK = frozenset(
     [
         "alpha",
@@ -69,7 +70,7 @@ _GREEK = frozenset(
 
 _NAMES = sorted([*FUNCTIONS, "sqrt", "pi", "abs"], key=len, reverse=True)
 _OPEN = {"(": ")", "{": "}", "[": "]"}
-_START = re.compile(r"[\\\dA-Za-z.({\[]")
+_START = late_pattern(r"[\\\dA-Za-z.({\[]")
 
 
 def _number(text: str) -> Formula:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from ..types import Extraction
 from . import numbers
 from .announcements import ANSWER, FILLERS, alternation
+from .late import late_pattern
 
 STRICT = frozenset(
     {
@@ -39,30 +40,30 @@ MAX_LINE = 600
 TAIL = 2_000
 """Characters a whole-text pattern looks at first."""
 
-_WRAPPED = re.compile(
+_WRAPPED = late_pattern(
     r"\$\$?(.*?)\$?\$$|\\\((.*)\\\)$|\\\[(.*)\\\]$"
     r"|\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{([^{}]*)\}$",
     re.DOTALL,
 )
 # A full stop ends the answer unless it belongs to a number or an abbreviation (St. J. Dr.).
-_STOP = re.compile(r"(?:(?<=[^\W\d_]{3})|(?<=[\d)\]}$%*°\"”]))[.!?](?=[\s*]|$)|。")
+_STOP = late_pattern(r"(?:(?<=[^\W\d_]{3})|(?<=[\d)\]}$%*°\"”]))[.!?](?=[\s*]|$)|。")
 _VALUE = rf"(?P<value>[^\n]{{1,{MAX_LINE}}})"
 _NEXT_LINE = r"(?:\n[ \t\n]{0,9})?"
 _IS = r"(?:is|are|would be|will be|must be|should be)"
-_ANSWER_IS = re.compile(
+_ANSWER_IS = late_pattern(
     r"(?<![^\W_])(?:answer|result|solution)s?(?:[ \t](?:to|of|for)[ \t][^\n.:]{1,80}?)?"
     rf"[ \t]{_IS}\b(?:[ \t](?:therefore|thus|then|simply|indeed|equal to))?"
     rf"[ \t]?(?:[:：][ \t*]{{0,4}}{_NEXT_LINE})?[ \t]{{0,4}}{_VALUE}",
     re.IGNORECASE,
 )
 _ANSWER_WORDS = ("answer", "result", "solution")
-_HASHES = re.compile(rf"####[ \t]{{0,9}}{_VALUE}")
-_ANSWER_TAG = re.compile(r"<answer>(?P<value>[^<]{0,2000})</answer>", re.IGNORECASE)
-_A_LINE = re.compile(rf"(?m:^)[ \t*]{{0,4}}A[ \t]?:[ \t]{{0,4}}{_VALUE}")
+_HASHES = late_pattern(rf"####[ \t]{{0,9}}{_VALUE}")
+_ANSWER_TAG = late_pattern(r"<answer>(?P<value>[^<]{0,2000})</answer>", re.IGNORECASE)
+_A_LINE = late_pattern(rf"(?m:^)[ \t*]{{0,4}}A[ \t]?:[ \t]{{0,4}}{_VALUE}")
 _WRAPPERS = 8  # layers of markup around one answer
 _BOXES = 8  # unreadable boxes to pass over before giving up
-_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
-_BARE_BOX = re.compile(r"-?(?:\d+(?:[.,/]\d+)*|\\d?frac(?:\{[^{}]*\}|\d){2}|\w)")
+_BRACES = late_pattern(r"\\.|[{}]", re.DOTALL)
+_BARE_BOX = late_pattern(r"-?(?:\d+(?:[.,/]\d+)*|\\d?frac(?:\{[^{}]*\}|\d){2}|\w)")
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -139,7 +140,7 @@ def _extraction(text: str, start: int, stop: int, rule: str) -> Extraction | Non
 
 @lru_cache(maxsize=64)
 def _line_pattern(prefixes: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(
+    return late_pattern(
         rf"(?:{alternation(prefixes)})[ \t]{{0,3}}[*_`\"]{{0,3}}[ \t]{{0,3}}[:：=]"
         rf"[ \t]{{0,3}}[*_]{{0,3}}[ \t]{{0,9}}{_NEXT_LINE}{_VALUE}",
         re.IGNORECASE,
@@ -274,7 +275,7 @@ def _first_sentence(text: str, match: re.Match[str], rule: str) -> Extraction | 
     return _extraction(text, start, sentence_end(text, start, stop), rule)
 
 
-_OTHER_IS = re.compile(
+_OTHER_IS = late_pattern(
     rf"(?:{alternation(ANSWER)}){FILLERS}{{1,6}}[ \t]{{0,2}}[:：]?[ \t]{{0,3}}{_VALUE}",
     re.IGNORECASE,
 )

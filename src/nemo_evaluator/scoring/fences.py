@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .late import late_pattern
+
 CANDIDATES = 12
 """Closings of one block that are tried before the first is taken."""
 MAX_BLOCKS = 2_000
@@ -22,12 +24,12 @@ MAX_LINES = 5_000
 """Lines of a block whose closing is looked for by reading it."""
 
 TOKEN = r"(?:<[|｜][^\s<>]{1,40}[|｜]>|</?s>|<eos>|<(?:start|end)_of_turn>|\[/?INST\])"
-_TOKENS_AT_END = re.compile(rf"(?:\s*{TOKEN})+\s*\Z")
-_MARK = re.compile(r"(?<![`~])(`{3,}|~{3,})(?![`~])")
-_INFO = re.compile(r"[ \t]*\{?\.?[ \t]*([\w+#.-]*)(.*)", re.DOTALL)
-_ONE_LINE = re.compile(r"```([^`]+)```")
-_QUOTE = re.compile(r"[ \t]*>[ \t]?")
-_BREAKS = re.compile(r"\r\n?")
+_TOKENS_AT_END = late_pattern(rf"(?:\s*{TOKEN})+\s*\Z")
+_MARK = late_pattern(r"(?<![`~])(`{3,}|~{3,})(?![`~])")
+_INFO = late_pattern(r"[ \t]*\{?\.?[ \t]*([\w+#.-]*)(.*)", re.DOTALL)
+_ONE_LINE = late_pattern(r"```([^`]+)```")
+_QUOTE = late_pattern(r"[ \t]*>[ \t]?")
+_BREAKS = late_pattern(r"\r\n?")
 _LANGUAGES = frozenset(
     [
         *("python", "py", "python3", "py3", "python2", "ipython", "pycon", "pytb", "tool_code"),

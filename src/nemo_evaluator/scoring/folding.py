@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 
+from .late import late_pattern
 from .reasoning import Visible, visible
 
 # Joiners count between letters and emoji (Persian, Hindi, families), not beside ASCII.
@@ -25,12 +26,12 @@ _SPACE = "[\u00a0\u2000-\u200a\u202f\u205f\u3000](?!\\d)|(?<!\\d)[\u00a0\u2000-\
 _FRACTION = "[\u00bc-\u00be\u2150-\u215e\u2189]|[⁰¹²³⁴-⁹]{1,9}\u2044[₀-₉]{1,9}|\u2044"
 _LOOKALIKE = "[\uff01-\uff5e\U0001d400-\U0001d7ff\u24b6-\u24e9]"
 _COMBINING = "[^\\W\\d_][\u0300-\u036f]{1,4}"
-_ODD = re.compile(
+_ODD = late_pattern(
     f"(?P<invisible>{_INVISIBLE})|(?P<dash>{_DASH})|(?P<space>{_SPACE})|(?P<fraction>{_FRACTION})"
     f"|(?P<lookalike>{_LOOKALIKE})|(?P<combining>{_COMBINING})"
 )
 # One class of characters is found much faster than the alternatives above.
-_SUSPECT = re.compile(
+_SUSPECT = late_pattern(
     "[\u00a0\u00ad\u00bc-\u00be\u0300-\u036f\u061c\u180e\u2000-\u206f⁰¹²³⁴-⁹\u20e3\u2150-\u215e\u2189"
     "\u2212\u24b6-\u24e9\u3000\ufe0e\ufe0f\ufe58\ufe63\ufeff\uff01-\uff5e\U0001d400-\U0001d7ff]"
 )

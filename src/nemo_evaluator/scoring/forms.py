@@ -18,6 +18,7 @@ from ..types import Json
 from . import context, numbers
 from .context import UNITS, Kind
 from .folding import folded
+from .late import late_pattern
 from .numbers import Number
 from .scales import A_SIZE, SIGNS, SPELLED, SPELLED_PART, a_size, factor, spelled, spelled_part
 
@@ -68,7 +69,7 @@ def _token(match: re.Match[str], locale: str | None) -> _Token:
     return _Token(start, stop, value, size, bool(sign), apart)
 
 
-_MINUS = re.compile(
+_MINUS = late_pattern(
     rf"(?:(?<![^\W_])(?:{SIGNS})|(?:(?<!正)[负負]|マイナス|마이너스|ลบ))\s{{0,2}}\(?$"
 )
 
@@ -147,7 +148,7 @@ Number(value=20, percent=False)), words=()), <Kind.RANGE: 'range'>, None)
     return reading.value if all(map(_is_unit, (text[:start], text[stop:]))) else None
 
 
-_WORDS_AROUND = re.compile(
+_WORDS_AROUND = late_pattern(
     r"[\s(]*(?:(?:between|from|about|approximately|\\?[^\W\d_]{1,8}\.?|[ap]\.\s?m\.|at least"
     r"|at most|(?:more|less|greater|fewer) than|or (?:more|less)|[<>≤≥=]|=>|\\[a-z]{2,8})"
     r"[\s=]*){0,4}['\"′″°%.)+\s]*",
@@ -159,8 +160,8 @@ def _is_unit(text: str) -> bool:
     return len(text) <= context.BEFORE and _WORDS_AROUND.fullmatch(text) is not None
 
 
-_NEGATIVE = re.compile(r"\s*(?P<sign>minus|negative)\s+", re.IGNORECASE)
-_NOUN = re.compile(r"(?:\s(?!of\b|that\b|which\b|who\b|or\b|and\b)[^\W\d_]{1,20}){0,2}[\s.!]*")
+_NEGATIVE = late_pattern(r"\s*(?P<sign>minus|negative)\s+", re.IGNORECASE)
+_NOUN = late_pattern(r"(?:\s(?!of\b|that\b|which\b|who\b|or\b|and\b)[^\W\d_]{1,20}){0,2}[\s.!]*")
 
 
 def spelled_out(text: str) -> Number | None:
@@ -253,7 +254,7 @@ def _together(
     return None
 
 
-_OR = re.compile(r",?\s?\(?(?:or|oder|ou|o|или|或|i\.e\.),?\s?", re.IGNORECASE)
+_OR = late_pattern(r",?\s?\(?(?:or|oder|ou|o|или|或|i\.e\.),?\s?", re.IGNORECASE)
 
 
 def _restated(text: str, tokens: Sequence[_Token], values: Sequence[Number]) -> bool:

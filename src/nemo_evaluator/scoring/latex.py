@@ -11,18 +11,19 @@ import unicodedata
 from typing import NamedTuple
 
 from .extract import boxed, clean
+from .late import late_pattern
 
-_DROP = re.compile(
+_DROP = late_pattern(
     r"(?<!\\)\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|q?quad)(?![a-zA-Z])"
     r"|(?<!\\)\\[,;:!\s]|~|\\\$|€|£|\\hline|\\[hv]space\*?\s*\{[^{}]*\}|\\h?phantom\s*\{[^{}]*\}"
     r"|\\(?:text|page|f)?color(?:box)?\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}|\\displaylimits"
     r"|\\(?:underline|boldsymbol|bm|uline|mathsf)(?=\s*\{)"
 )
-_DEGREES = re.compile(
+_DEGREES = late_pattern(
     r"\^\s*\{?\s*(?:\\circ|°)\s*\}?|°|\\degrees?(?![a-z])|\\text\{\s*degrees?\s*\}"
 )
-_ANGLES = re.compile(r"(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
-_RADIANS = re.compile(r"\\pi(?![a-z])|π|arc(?:sin|cos|tan)")
+_ANGLES = late_pattern(r"(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_RADIANS = late_pattern(r"\\pi(?![a-z])|π|arc(?:sin|cos|tan)")
 EMPTY = "∅"
 _SPELLING = {
     "\\dfrac": "\\frac",
@@ -86,7 +87,7 @@ _SPELLING = {
     "∕": "/",
     "**": "^",
 }
-_SPELL = re.compile(
+_SPELL = late_pattern(
     "|".join(
         re.escape(word) + (r"(?![a-zA-Z])" if word[-1].isalpha() and word[0] == "\\" else "")
         for word in sorted(_SPELLING, key=len, reverse=True)
@@ -102,18 +103,18 @@ _SAID = {
 }
 """Sets that are written as words."""
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
-_RAISED = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
-_PLUS_INFINITY = re.compile(r"(?<![\w)\]}])\s*\+\s*∞")
-_VULGAR = re.compile("[¼½¾⅐-⅞]")
+_RAISED = late_pattern(f"[{''.join(_SUPERSCRIPTS)}]+")
+_PLUS_INFINITY = late_pattern(r"(?<![\w)\]}])\s*\+\s*∞")
+_VULGAR = late_pattern("[¼½¾⅐-⅞]")
 _ELLIPSIS = r"(?:\.\.\.|…|\\[lc]?dots)"
-_REPEATING = re.compile(
+_REPEATING = late_pattern(
     r"(?P<whole>\d*)\.(?P<fixed>\d*?)(?:"
     r"\\(?:overline|bar)\s*\{?(?P<over>\d+)\}?"
     r"|\\dot\s*\{?(?P<first>\d)\}?(?:(?P<inner>\d*)\\dot\s*\{?(?P<last>\d)\}?)?"
     r"|(?P<marked>(?:\d[\u0304\u0305])+)|(?<=\.)\((?P<inside>\d+)\)"
     rf"|(?P<dotted>\d{{1,6}}?)(?P=dotted){{2,}}{_ELLIPSIS})"
 )
-_MODULUS = re.compile(
+_MODULUS = late_pattern(
     r"\(?\s*(?:\\[pb]?mod(?![a-z])|\\(?:text|mathrm|operatorname)\s*\{\s*\(?\s*mod\s*\}|(?<![a-z])mod(?:ulo)?"
     r"(?![a-z]))\s*\{?\s*(\w+)\s*\}?\s*\)?"
 )
@@ -122,28 +123,28 @@ _NUMERALS = (
     *("thirteen", "fourteen", "fifteen", "sixteen"),
 )
 _BASES = {**{word: n for n, word in enumerate(_NUMERALS, 2)}, **{str(n): n for n in range(2, 37)}}
-_TEXT_DIGITS = re.compile(r"\\(?:text|mathrm)\s*\{([0-9A-Fa-f]+)\}(?=\s*_)")
-_BASE = re.compile(
+_TEXT_DIGITS = late_pattern(r"\\(?:text|mathrm)\s*\{([0-9A-Fa-f]+)\}(?=\s*_)")
+_BASE = late_pattern(
     r"_\s*\{?\s*\\text\s*\{\s*(?:base\s*)?(\w+)\s*\}\s*\}?"
     r"|\s*(?:\\text\s*\{)?\s*\(?\s*base[\s~-]*(\w+)\s*\)?\s*\}?\s*$"
 )
-_TEXT = re.compile(
+_TEXT = late_pattern(
     r"\\(?:text(?:bf|it|rm|normal)?|mbox|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}"
 )
-_LAST_UNIT_POWER = re.compile(rf"({_TEXT.pattern})\s*\^\s*\{{?[23]\}}?\s*\.?$")
-_CONNECTIVE = re.compile(r"(?<=[\d)}\]\w$])\s*,?\s+(?:or|and)\s+(?=\S)", re.IGNORECASE)
-_RELATION = re.compile(r"<|>|!=")
-_UNIT = re.compile(
+_LAST_UNIT_POWER = late_pattern(rf"({_TEXT.pattern})\s*\^\s*\{{?[23]\}}?\s*\.?$")
+_CONNECTIVE = late_pattern(r"(?<=[\d)}\]\w$])\s*,?\s+(?:or|and)\s+(?=\S)", re.IGNORECASE)
+_RELATION = late_pattern(r"<|>|!=")
+_UNIT = late_pattern(
     r"(?<=[\d)}\]])\s*(?:(?!(?:or|and|pi|sqrt|sin|cos|tan|log|ln|if|for)\b)"
     r"(?:[A-Za-z]{2,12}|(?<=\s)[A-Za-z](?=[/^\s]))"
     r"(?:\s*\^\s*\{?[23]\}?)?(?:[/\s]\s*[A-Za-z]{1,12}(?:\s*\^\s*\{?[23]\}?)?){0,3})\s*\.?$"
 )
-_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_GROUP_BRACES = re.compile(r"(?<=\d)(?:\{,\}|,\\!)\s?(?=\d{3})")
+_GROUPED = late_pattern(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+_GROUP_BRACES = late_pattern(r"(?<=\d)(?:\{,\}|,\\!)\s?(?=\d{3})")
 # \\le as it comes out of a text that was escaped twice; a line break is followed by no letter
-_DOUBLED = re.compile(r"\\\\(?=[a-zA-Z]{2})")
-_STRAY_BOX = re.compile(r"\\?(?:begin)?boxed\s*(?=\{)|\\boxed(?![a-zA-Z])")
-_ENVIRONMENT = re.compile(
+_DOUBLED = late_pattern(r"\\\\(?=[a-zA-Z]{2})")
+_STRAY_BOX = late_pattern(r"\\?(?:begin)?boxed\s*(?=\{)|\\boxed(?![a-zA-Z])")
+_ENVIRONMENT = late_pattern(
     r"\\begin\s*\{([a-z]*matrix|array)\}(?:\{[a-z|]*\})?(.*)\\end\s*\{\1\}", re.DOTALL
 )
 

@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .late import late_pattern
+
 _NAMES = (
     r"(?:seed:|mm:|longcat_)?think|(?:ant)?thinking|thoughts?|reasoning|thinking_process"
     r"|scratchpad|reflection|inner_monologue"
 )
-_PAIRED = re.compile(
+_PAIRED = late_pattern(
     # <think>, <thinking>, <reasoning>, <seed:think> and relatives, also with attributes
     rf"<(?P<xml>/?)(?:{_NAMES})(?:\s[^<>\n]{{0,80}}=[^<>\n]{{0,80}})?\s{{0,3}}>"
     r"|(?-i:\[(?P<mistral>/?)THINK\])"
@@ -26,7 +28,7 @@ _PAIRED = re.compile(
     r"|<unused94>(?:thought\b)?|<unused(?P<medgemma>95)>",
     re.IGNORECASE,
 )
-_CHANNEL = re.compile(
+_CHANNEL = late_pattern(
     # harmony (gpt-oss): <|start|>assistant<|channel|>analysis<|message|>...<|end|>
     r"(?:<\|start\|>[\w.:=\- ]{0,60})?<\|channel\|>\s{0,3}(?P<name>[a-z]{1,20})[^<\n]{0,80}"
     r"(?:<\|constrain\|>[^<\n]{0,40})?(?:<\|message\|>|\Z)"
@@ -38,18 +40,20 @@ _CHANNEL = re.compile(
 ANNOUNCED = (
     # Granite
     (
-        re.compile(r"\s{0,20}\*{0,2}Here(?:['’]s| is) my (?:thought|thinking) process\b[:*]{0,3}"),
-        re.compile(r"Here(?:['’]s| is) my (?:final )?(?:response|answer)\b[:*]{0,3}"),
+        late_pattern(
+            r"\s{0,20}\*{0,2}Here(?:['’]s| is) my (?:thought|thinking) process\b[:*]{0,3}"
+        ),
+        late_pattern(r"Here(?:['’]s| is) my (?:final )?(?:response|answer)\b[:*]{0,3}"),
     ),
     # harmony whose special tokens were dropped
     (
-        re.compile(r"\s{0,20}(?:assistant)?analysis(?=[A-Z0-9\"'“*(])"),
-        re.compile(r"assistantfinal"),
+        late_pattern(r"\s{0,20}(?:assistant)?analysis(?=[A-Z0-9\"'“*(])"),
+        late_pattern(r"assistantfinal"),
     ),
 )
 """Reasoning announced at the start of a response, and what announces the answer after it."""
 
-_END_OF_TURN = re.compile(
+_END_OF_TURN = late_pattern(
     r"(?:\s{0,9}(?:</s>|<eos>|<end_of_turn>|<[|｜](?:im_end|eot_id|eom_id|endoftext|end_of_text"
     r"|end_of_turn|end[▁_]of[▁_]sentence|END_OF_TURN_TOKEN|END_RESPONSE|end_of_solution|eos|end|return"
     r")[|｜]>)){1,9}\s{0,99}\Z"
@@ -118,14 +122,14 @@ def _tag(mark: re.Match[str]) -> Tag:
 
 _LOOK = 200
 _NOUN = r"(?:tag|token|block|element|marker|delimiter|section)s?\b"
-_NOUN_AFTER = re.compile(rf"[`\"'”’]?[ \t]{{1,3}}{_NOUN}", re.IGNORECASE)
-_NOUN_START = re.compile(_NOUN, re.IGNORECASE)
-_SENTENCE_ENDS = re.compile(r"[.,;?!)](?=[\s)]|\Z)")
-_NOUN_BEFORE = re.compile(rf"\b{_NOUN}[ \t]{{1,3}}$", re.IGNORECASE)
-_PAIR_NAMED = re.compile(
+_NOUN_AFTER = late_pattern(rf"[`\"'”’]?[ \t]{{1,3}}{_NOUN}", re.IGNORECASE)
+_NOUN_START = late_pattern(_NOUN, re.IGNORECASE)
+_SENTENCE_ENDS = late_pattern(r"[.,;?!)](?=[\s)]|\Z)")
+_NOUN_BEFORE = late_pattern(rf"\b{_NOUN}[ \t]{{1,3}}$", re.IGNORECASE)
+_PAIR_NAMED = late_pattern(
     rf"[`\"'”’]?\s{{0,3}}(?:and|or|/|,|\.\.\.|…)\s{{0,3}}[`\"'“‘]?</?(?:{_NAMES})>", re.IGNORECASE
 )
-_PAIR_BEFORE = re.compile(
+_PAIR_BEFORE = late_pattern(
     rf"<(?:{_NAMES})>[`\"'”’]?\s{{0,3}}(?:and|or|/|,|\.\.\.|…)\s{{0,3}}[`\"'“‘]?$", re.IGNORECASE
 )
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "「": "」", "`": "`"}
@@ -159,7 +163,7 @@ def _talked_about(text: str, mark: re.Match[str]) -> bool:
     return named is not None
 
 
-_FENCE = re.compile(r"(?:^|(?<=[>\]▷]))[ \t]{0,3}(?:```|~~~)[^`\n]{0,60}$", re.MULTILINE)
+_FENCE = late_pattern(r"(?:^|(?<=[>\]▷]))[ \t]{0,3}(?:```|~~~)[^`\n]{0,60}$", re.MULTILINE)
 
 
 def _outside_fences(text: str, marks: list[Tag]) -> Iterator[Tag]:

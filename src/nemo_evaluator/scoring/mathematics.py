@@ -9,7 +9,6 @@ if math-verify is needed and missing, there is an error instead of a verdict.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from . import numbers
 from .arithmetic import Unreadable, computing, is_exact
 from .expression import Formula, read, same_values, values
+from .late import late_pattern
 from .latex import Structure, in_degrees, normal, split, structure
 from .notation import decide_notation, decide_times
 from .reals import decide_sets
@@ -28,14 +28,14 @@ MAX_ANSWER = 4_000
 ROUNDED_PLACES = 6
 """A decimal with at least this many places equals what it is the rounding of."""
 
-_RELATES = re.compile(r"[<=>∈:]")
-_RELATION = re.compile(r"(<=|>=|!=|<|>)")
-_SIMPLE_NAME = re.compile(r"[^\d+\-*/^=<>][^+\-*/^=<>]{0,60}")
-_SPACE = re.compile(r"(?<!\d) +| +(?!\d)")
+_RELATES = late_pattern(r"[<=>∈:]")
+_RELATION = late_pattern(r"(<=|>=|!=|<|>)")
+_SIMPLE_NAME = late_pattern(r"[^\d+\-*/^=<>][^+\-*/^=<>]{0,60}")
+_SPACE = late_pattern(r"(?<!\d) +| +(?!\d)")
 """Spaces that mean nothing: between digits they may make a mixed number."""
-_BASED = re.compile(r"\d\s*_")
-_WORDS = re.compile(r"[^\W\d_][^\d+*/=<>\\]*")
-_DECIMAL = re.compile(r"-?\d*\.(\d+)")
+_BASED = late_pattern(r"\d\s*_")
+_WORDS = late_pattern(r"[^\W\d_][^\d+*/=<>\\]*")
+_DECIMAL = late_pattern(r"-?\d*\.(\d+)")
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
 _TWO_SIDED = 5
 _UNIT_LETTERS = frozenset("ACFGHJKLMNTVWcdghlmst")

@@ -10,14 +10,15 @@ import re
 from math import lcm
 from typing import NamedTuple
 
+from .late import late_pattern
 from .latex import EMPTY, split
 
-_BASE = re.compile(r"\(?\s*([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\s*\)?\s*_\s*\{?\s*(\d{1,2})\s*\}?")
-_DIGITS = re.compile(r"[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?")
-_TEXT = re.compile(r"\\(?:text(?:rm|bf|it)?|mathrm|mbox)\s*\{([^{}]*)\}")
-_TIME = re.compile(r"(\d{1,2})(?::(\d{2}))?([ap]m)?")
-_MOD = re.compile(r"(?:[A-Za-z]\w*\s*(?:≡|=)\s*)?(.+?)\s*mod\s*(\d{1,9})")
-_EVERY = re.compile(r"(?:[A-Za-z]\s*=\s*)?(\d{1,9})\s*\*?\s*[A-Za-z]\s*(?:([+-])\s*(\d{1,9}))?")
+_BASE = late_pattern(r"\(?\s*([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\s*\)?\s*_\s*\{?\s*(\d{1,2})\s*\}?")
+_DIGITS = late_pattern(r"[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?")
+_TEXT = late_pattern(r"\\(?:text(?:rm|bf|it)?|mathrm|mbox)\s*\{([^{}]*)\}")
+_TIME = late_pattern(r"(\d{1,2})(?::(\d{2}))?([ap]m)?")
+_MOD = late_pattern(r"(?:[A-Za-z]\w*\s*(?:≡|=)\s*)?(.+?)\s*mod\s*(\d{1,9})")
+_EVERY = late_pattern(r"(?:[A-Za-z]\s*=\s*)?(\d{1,9})\s*\*?\s*[A-Za-z]\s*(?:([+-])\s*(\d{1,9}))?")
 INFINITE = {"∞", "-∞"}
 _MOST_RESIDUES = 10_000
 

@@ -13,6 +13,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from ..types import Json
+from .late import late_pattern
 from .scales import PATTERN as SCALE
 from .scales import SIGNS, factor
 
@@ -37,18 +38,18 @@ FRACTION = r"\\[dtc]?frac\s?(?:\{\s?(-?\d+)\s?\}|(\d))\s?(?:\{\s?(\d+)\s?\}|(\d)
 CURRENCY = r"(?:\\?\$|[€£¥₹₽₩฿]|US\$|USD|EUR|Rs\.?)"
 _MIXED = rf"(?P<mixed>\d+)(?:\s?(?={FRACTION})|(?:\s| and )(?=\d+/\d+(?![\d/])))"
 
-PATTERN = re.compile(
+PATTERN = late_pattern(
     rf"(?<![\dA-Za-z^_.])(?<!\^\{{)(?P<body>(?:(?<![\dA-Za-z)\]}}$%€£])(?P<sign>{_SIGN})\s?)?"
     rf"(?:(?P<currency>{CURRENCY})\s?(?P<inner>{_SIGN})?)?(?:{_MIXED})?"
     rf"(?:{FRACTION}|(?P<plain>{NUMBER})))(?!\d|\s?\^(?!\s?\{{?\s?\\circ)|(?:st|nd|rd|th)\b)"
     rf"(?:{SCALE})?(?:\s?(?P<percent>\\?%|٪|％|percent\b|pct\b))?"
 )
-_WHOLE = re.compile(
+_WHOLE = late_pattern(
     rf"\s*(?P<sign>{_SIGN}|{SIGNS})?\s*(?P<currency>{CURRENCY})?\s*(?P<inner>{_SIGN})?"
     rf"(?:{_MIXED})?(?:{FRACTION}|(?P<plain>{NUMBER}))(?:{SCALE})?"
     r"\s*(?P<percent>\\?%|٪|％|percent\b|pct\b)?"
 )
-_UNIT = re.compile(
+_UNIT = late_pattern(
     rf"\s*\.?\s*(?:{CURRENCY}|[°º]|\\?\^?\{{?\\circ\}}?|\\text\w*\s?\{{[^{{}}]*\}}"
     r"|\\mbox\s?\{[^{}]*\}"
     r"|[^\W\d_]++\.?[²³]?(?:\^\{?[-−]?\d\}?)?|/|\s|\\[ ,;!]|[,;!?。]|\$)*\s*"
@@ -82,11 +83,11 @@ COMMA_LOCALES = frozenset(
         "bg",
     ]
 )
-_COMMA_ONLY_DECIMAL = re.compile(r"\d+,\d+")
+_COMMA_ONLY_DECIMAL = late_pattern(r"\d+,\d+")
 # 0,188 has no thousands to separate
-_GROUPED = re.compile(r"(?!0,)(?:\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3})")
-_DOT_GROUPED = re.compile(r"\d{1,3}(?:\.\d{3})+")
-_POWER_PARTS = re.compile(
+_GROUPED = late_pattern(r"(?!0,)(?:\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3})")
+_DOT_GROUPED = late_pattern(r"\d{1,3}(?:\.\d{3})+")
+_POWER_PARTS = late_pattern(
     rf"(?P<base>.*?)(?P<times>{_TIMES})?(?P<exponent>{_EXPONENT}|[eE].*)?", re.S
 )
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻−", "0123456789--")
@@ -134,9 +135,9 @@ def parse(text: Json, locale: str | None = None, *, units: bool = True) -> Numbe
     return from_match(match, locale)
 
 
-_CURRENCY = re.compile(CURRENCY)
-_MARKUP = re.compile(r"\\[a-z]+|(?<=[\d.])(?:[eE](?=[-+\d])|\s?x\s?(?=10))")
-_LETTER = re.compile(r"[^\W\d_⁰¹²³⁴-⁹]")
+_CURRENCY = late_pattern(CURRENCY)
+_MARKUP = late_pattern(r"\\[a-z]+|(?<=[\d.])(?:[eE](?=[-+\d])|\s?x\s?(?=10))")
+_LETTER = late_pattern(r"[^\W\d_⁰¹²³⁴-⁹]")
 
 
 def is_bare(text: str) -> bool:

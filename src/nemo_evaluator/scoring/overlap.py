@@ -6,16 +6,16 @@ ten thousand words costs milliseconds. BLEU and chrF are sacrebleu's (extra ``sc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
+from .late import late_pattern
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-_WORD = re.compile(r"\w+")
+_WORD = late_pattern(r"\w+")
 
 
 def words(text: str) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -42,6 +41,8 @@ def deciding(scorers: Iterable[Callable[..., Any]]) -> dict[str, str]:
 @lru_cache(maxsize=16)
 def installed(package: str) -> str:
     """The version of an installed package, or ``missing``."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..types import Extraction, Json
 from .folding import folded, readable
 from .input import ScorerInput
+from .late import late_pattern
 from .reasoning import visible
 from .targets import impossible
 from .text import same_text
@@ -122,10 +123,10 @@ def _word_pattern(needle: str) -> re.Pattern[str] | None:
     after = _NUMBER_ENDS if last.isdigit() else _boundary(last, "(?!{})")
     if last.isalnum() and not last.isdigit() and _spaced(last):
         after = _WORD_ENDS
-    return re.compile(before + r"\s+".join(map(re.escape, parts)) + after, re.IGNORECASE)
+    return late_pattern(before + r"\s+".join(map(re.escape, parts)) + after, re.IGNORECASE)
 
 
-_NUMBER = re.compile(r"[-+.]{0,2}\d")
+_NUMBER = late_pattern(r"[-+.]{0,2}\d")
 
 
 def _boundary(char: str, look: str) -> str:

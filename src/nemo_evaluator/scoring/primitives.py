@@ -10,7 +10,6 @@ answer is never correct.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -30,6 +29,7 @@ from .extract import (
 from .extract import answer_line as find_answer_line
 from .folding import folded, readable
 from .input import ScorerInput
+from .late import late_pattern
 from .reasoning import Visible, visible
 from .targets import impossible, no_value
 from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
@@ -191,7 +191,7 @@ def trivia_match(
     return verdict(seen, found, em, asked=rules, strict_correct=strict, em=float(em), f1=f1)
 
 
-_BETWEEN_SPANS = re.compile(r"[,;]|\band\b")
+_BETWEEN_SPANS = late_pattern(r"[,;]|\band\b")
 
 
 def drop_match(
@@ -271,10 +271,10 @@ def _short_whole(text: str) -> Extraction | None:
 
 
 SHORT = 120
-_PROSE = re.compile(r"(?<![\\{\w])[A-Za-z]{2,}[ \t]+[A-Za-z]{2,}")
+_PROSE = late_pattern(r"(?<![\\{\w])[A-Za-z]{2,}[ \t]+[A-Za-z]{2,}")
 # A last sentence that concludes: its number is the answer even after a formula.
-_CONCLUSION = re.compile(r"\b(?:Therefore|Thus|Hence|So|In total)\b[^.\n$\\]{1,300}")
-_FORMULA = re.compile(
+_CONCLUSION = late_pattern(r"\b(?:Therefore|Thus|Hence|So|In total)\b[^.\n$\\]{1,300}")
+_FORMULA = late_pattern(
     r"\$\$([^$]{1,400})\$\$|\$([^$\n]{1,400})\$|\\\(([^\n]{1,400}?)\\\)|\\\[([^$]{1,400}?)\\\]"
 )
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 from .arithmetic import Unreadable, computing, is_exact
 from .expression import read, values
+from .late import late_pattern
 from .latex import matching, split
 
 REALS = "ℝ"
-_SIGNS = re.compile(r"(<=|>=|!=|<|>|=)")
-_TELLS = re.compile(r"[<>∪∨∧∈∞∖ℝ]|!=|[\[(][^\[\]()]*,[^\[\]()]*[)\]]\s*$")
-_NAME = re.compile(r"\|?\s*(?:[A-Za-z]|\\[a-z]+)(?:_\{?\w+\}?)?\s*\|?")
-_BUILDER = re.compile(r"⟨\s*(\w)\s*(?:∈\s*ℝ\s*)?[|:]\s*(.+)⟩")
+_SIGNS = late_pattern(r"(<=|>=|!=|<|>|=)")
+_TELLS = late_pattern(r"[<>∪∨∧∈∞∖ℝ]|!=|[\[(][^\[\]()]*,[^\[\]()]*[)\]]\s*$")
+_NAME = late_pattern(r"\|?\s*(?:[A-Za-z]|\\[a-z]+)(?:_\{?\w+\}?)?\s*\|?")
+_BUILDER = late_pattern(r"⟨\s*(\w)\s*(?:∈\s*ℝ\s*)?[|:]\s*(.+)⟩")
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
 _CLOSE = Fraction(1, 10**40)
 

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import markers
+from .late import late_pattern
 
-_TAGGED_ANSWER = re.compile(r"<answer>[^<]{0,2000}</answer>\s{0,50}\Z", re.IGNORECASE)
+_TAGGED_ANSWER = late_pattern(r"<answer>[^<]{0,2000}</answer>\s{0,50}\Z", re.IGNORECASE)
 Span = tuple[int, int]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from ..types import Failure
+from .late import late_pattern
 from .reasoning import Visible
 
 _CANNOT = (
@@ -18,7 +19,7 @@ _ACT = (
     r"(?:answer|help|assist|provide|determine|respond|comply|fulfil|complete|discuss|solve|give"
     r"|do that|know|have (?:enough|sufficient))"
 )
-_REFUSAL = re.compile(
+_REFUSAL = late_pattern(
     rf"\bI\s?{_CANNOT}\s?(?:to\s|in good conscience\s|really\s)?{_ACT}"
     r"|\bI['’]?\s?(?:am|m)\s(?:very\s|so\s)?(?:sorry|afraid)\b|\bas an AI\b"
     r"|\bunable to (?:answer|assist|help|provide)\b|\bnot comfortable\b"

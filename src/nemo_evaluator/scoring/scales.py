@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from .late import late_pattern
+
 _WORDS = {
     100: "hundred",
     1_000: "thousand thousands mil mila tausend duizend tysiące tysięcy тысяч тысяча тысячи тыс "
@@ -82,7 +84,7 @@ _NUMERALS = {word: value for value, word in enumerate(_UNITS)} | {
 }
 _SIZES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SPELLED = "|".join([*_NUMERALS, *_SIZES])
-SPELLED = re.compile(
+SPELLED = late_pattern(
     rf"(?:(?:{_SPELLED})(?:[\s-]|,\s|\sand\s)?){{1,20}}(?<![\s,-])(?![^\W_])", re.I
 )
 
@@ -92,7 +94,7 @@ _PARTS = {
     "fourths": 4, "fifth": 5, "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8,
     "tenth": 10, "tenths": 10,
 }  # fmt: skip
-SPELLED_PART = re.compile(
+SPELLED_PART = late_pattern(
     rf"(?:(?P<whole>(?:{_SPELLED}|[\s-]){{1,9}})\sand\s)?(?:(?P<top>an?|{'|'.join(_UNITS)})[\s-])?"
     rf"(?P<bottom>{'|'.join(_PARTS)})(?![^\W_])",
     re.IGNORECASE,
@@ -114,7 +116,7 @@ def spelled_part(match: re.Match[str]) -> Fraction | None:
     return None if whole is None or part >= 1 else whole + part
 
 
-A_SIZE = re.compile(
+A_SIZE = late_pattern(
     rf"(?:(?P<half>half)\s(?:an?\s)?|an?\s)(?P<size>{'|'.join(_SIZES)})(?![^\W_])", re.IGNORECASE
 )
 """A million, half a million."""

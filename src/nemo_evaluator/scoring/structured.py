@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 from ..errors import ConfigError
 from ..types import Extraction, Json
 from .input import ScorerInput
+from .late import late_pattern
 from .reasoning import Visible, visible
 from .verdict import Verdict, nothing, verdict
 
-_FENCE = re.compile(r"```[ \t]*+(?:json|JSON|Json)?[ \t]*+\n(?P<body>.*?)```", re.DOTALL)
-_OPENS = re.compile(r"[{\[]")
-_NEST = re.compile(r"[{\[\s]*")
+_FENCE = late_pattern(r"```[ \t]*+(?:json|JSON|Json)?[ \t]*+\n(?P<body>.*?)```", re.DOTALL)
+_OPENS = late_pattern(r"[{\[]")
+_NEST = late_pattern(r"[{\[\s]*")
 MAX_TRIES = 2000
 """Brackets at which a value is looked for; texts with more are not JSON with words around it."""
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ..types import Failure, Json
 from . import forms
+from .late import late_pattern
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NOTICED: ContextVar[list[str] | None] = ContextVar("noticed_targets", default=None)
@@ -107,7 +108,7 @@ class Choice(NamedTuple):
         return next(iter(self.labels)) if len(self.labels) == 1 else None
 
 
-_SEPARATED = re.compile(r"[\s,;/&+]+(?:and\b|und\b|y\b|et\b)?[\s,;/&+]*|\band\b", re.IGNORECASE)
+_SEPARATED = late_pattern(r"[\s,;/&+]+(?:and\b|und\b|y\b|et\b)?[\s,;/&+]*|\band\b", re.IGNORECASE)
 _BARE = " \t\n()[]{}.:*`\"'"
 
 

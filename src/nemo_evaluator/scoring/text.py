@@ -12,25 +12,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from .folding import folded
+from .late import late_pattern
 
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_ARTICLES = late_pattern(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 # Quotes the TriviaQA script removes beside ASCII punctuation.
 _TRIVIA_PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation + "‘’´`", " "))
 
 
-_LONE_ARTICLES = re.compile(r"(?<!\S)(?:a|an|the)(?!\S)")
+_LONE_ARTICLES = late_pattern(r"(?<!\S)(?:a|an|the)(?!\S)")
 # What is content and not punctuation: -5, .5, 3.14, 1/2, 3:45, 1,5 (but not 1,500), x<5, a+b, 2*3,
 # C++, F#, the grade A-. A + before a number says nothing.
-_MARK = re.compile(r"[-+#<>/^=*_.:,]")
-_CONTENT = re.compile(
+_MARK = late_pattern(r"[-+#<>/^=*_.:,]")
+_CONTENT = late_pattern(
     r"(?<![\w.])-(?=[$€£]?\.?\d)|(?<=\d)[-.:/](?=\d)|(?<=\d\s)[-*](?=\s\d)|(?<![\w.])\.(?=\d)"
     r"|(?<=\d),(?=\d)(?!\d{3}(?!\d))|(?<=[\w)])[/^](?=[\w(+-])|(?<=[\w)])[<>=]=?(?=[\w(.+-])"
     r"|(?<=[\w)]\s)[<>=]=?(?=\s[\w(.+-])|(?<=[\w+])\+|(?<=\w\s)\+(?=\s\w)|(?<=[a-z])#"
     r"|(?<=\b[a-f])-(?!\w)"
     r"|(?<=\w)[*_](?=\w)|(?<=\d)\*{2}(?=\d)"
 )
-_SUPERSCRIPT = re.compile(r"(?<=[\w)])[⁰¹²³⁴-⁹⁺⁻]+")
+_SUPERSCRIPT = late_pattern(r"(?<=[\w)])[⁰¹²³⁴-⁹⁺⁻]+")
 
 
 def normalize(text: str) -> str:
@@ -53,7 +54,7 @@ def normalize(text: str) -> str:
     return " ".join(kept)
 
 
-_PLAIN = re.compile(r"[-+#<>/^=*_]|[.:,]\d")
+_PLAIN = late_pattern(r"[-+#<>/^=*_]|[.:,]\d")
 """Marks that may be content; a text without them takes the short way."""
 
 

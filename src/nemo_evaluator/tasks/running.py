@@ -17,13 +17,14 @@ from ..executors.observers import Observers
 from ..executors.options import Options
 from ..executors.registry import LOCAL, executor_of
 from ..executors.run_handle import LocalRun
-from .reporting import refresh
 
 
 async def run(loaded: Loaded, options: Options) -> local.RunResult:
     """Run, or resume, an evaluation. Raises ConfigError for what stops it before it starts."""
     if loaded.config.cluster.type == LOCAL:
         return await local.run(loaded, options)
+    from .reporting import refresh
+
     handle = await start(loaded, options)
     observers = Observers(options.observers)
     async for line in handle.logs(follow=True):
