@@ -59,7 +59,16 @@ SCHEMES = Kind(
     "scheme",
     "schemes",
     "benchmarks of another program (`SCHEME://...` as `benchmarks[].name`)",
-    {},
+    {
+        "command": (
+            "environments.command_harness:open_command",
+            "command://PROGRAM, an evaluation program of your own with its own loop",
+        ),
+        "python": (
+            "environments.harness_environment:open_python",
+            "python://module:Class, the same as a class (a Harness)",
+        ),
+    },
     "",
 )
 

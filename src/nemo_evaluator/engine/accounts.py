@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..results.journal import Errored
+from ..results.journal import Called, Errored, UsedBeside
 from ..traffic.ledger import Totals
 from ..types import Solution, Usage
 
@@ -29,6 +29,25 @@ class Spent(NamedTuple):
             self.tries + other.tries,
         )
 
+    def minus(self, other: Spent) -> Spent:
+        """What was used beyond the other."""
+
+        def less(a: int | None, b: int | None) -> int | None:
+            return a if b is None else (a or 0) - b
+
+        mine, theirs = self.usage, other.usage
+        return Spent(
+            Usage(
+                prompt_tokens=less(mine.prompt_tokens, theirs.prompt_tokens),
+                completion_tokens=less(mine.completion_tokens, theirs.completion_tokens),
+                reasoning_tokens=less(mine.reasoning_tokens, theirs.reasoning_tokens),
+                cached_tokens=less(mine.cached_tokens, theirs.cached_tokens),
+            ),
+            self.usd if other.usd is None else (self.usd or 0.0) - other.usd,
+            self.calls - other.calls,
+            self.tries - other.tries,
+        )
+
 
 NOTHING = Spent()
 
@@ -47,8 +66,8 @@ def of_solution(solution: Solution) -> Spent:
     return Spent(solution.usage, solution.cost_usd, solution.calls, solution.tries)
 
 
-def of_errored(event: Errored) -> Spent:
-    """What a failed attempt used."""
+def of_event(event: Errored | Called | UsedBeside) -> Spent:
+    """What a failed attempt used, or what was used beside the attempts."""
     if not event.calls:
         return NOTHING
     return Spent(event.usage, event.cost_usd, event.calls, event.tries)

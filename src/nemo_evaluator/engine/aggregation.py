@@ -11,8 +11,9 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
+from inspect import isawaitable
 
-from ..environments.contract import Aggregates, ScoredProblem
+from ..environments.contract import ScoredProblem
 from ..environments.user_code import contained
 from ..errors import ConfigError
 from ..measured import Measure
@@ -40,7 +41,9 @@ async def aggregate(job: Job, run_id: str) -> ConfigError | None:
         return None
     try:
         with contained("the aggregation"):
-            measures = await asyncio.to_thread(_made, aggregates, job, index)
+            rows = await asyncio.to_thread(_rows, job, index)
+            made = await asyncio.to_thread(aggregates, rows)
+            measures = checked(await made if isawaitable(made) else made)
     except Exception as error:
         return ConfigError(
             f"the measures of all rows could not be made: {described(error)}",
@@ -53,8 +56,8 @@ async def aggregate(job: Job, run_id: str) -> ConfigError | None:
     return await journal.close()
 
 
-def _made(aggregates: Aggregates, job: Job, index: JournalIndex) -> Sequence[Measure]:
-    rows = [
+def _rows(job: Job, index: JournalIndex) -> Sequence[ScoredProblem]:
+    return [
         ScoredProblem(
             problem=record.problem.problem(),
             repeat=record.key.repeat,
@@ -64,7 +67,6 @@ def _made(aggregates: Aggregates, job: Job, index: JournalIndex) -> Sequence[Mea
         for record in read_rollouts(job.folder / JOURNAL, index)
         if record.problem is not None and record.solved is not None and record.scored is not None
     ]
-    return checked(aggregates(rows))
 
 
 def checked(given: object) -> Sequence[Measure]:

@@ -82,6 +82,13 @@ class RunBudget:
         self.on_their_way -= 1
         self._changed.set()
 
+    def check(self) -> None:
+        """Stop the run where a limit is reached, for what asks without being admitted."""
+        for kind, limit in (("usd", self.config.usd), ("tokens", self.config.tokens)):
+            used = (self.tokens if kind == "tokens" else self.usd) or 0.0
+            if limit is not None and used >= limit and not self.control.stopping:
+                self.control.stop(f"the budget of {_shown(limit, kind)} is used up")
+
     def used(self) -> str:
         """What was used, for people."""
         parts = [_shown(self.tokens, "tokens")]

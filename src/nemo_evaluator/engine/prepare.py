@@ -210,6 +210,8 @@ async def _open_job(
     (environment, solver), loaded, services = posed, opening.loaded, opening.services
     directory, stack = opening.directory, opening.stack
     stack.push_async_callback(_close, "solver", solver.close)
+    if environment.harness is not None:
+        _check_harness(benchmark, environment.name)
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
     bench = _open_bench(benchmark, environment, services, solver)
@@ -264,6 +266,23 @@ async def _open_job(
         verify_timeout=benchmark.verify_timeout,
         max_system_retries=max(1, benchmark.max_system_retries),
     )
+
+
+def _check_harness(benchmark: BenchmarkConfig, name: str) -> None:
+    """What steers our own loop has no effect on a harness's. Raises ConfigError."""
+    idle = {
+        "scoring.metrics": benchmark.scoring.metrics,
+        "solver, but for its service": benchmark.solver
+        and benchmark.solver.changed() - {"service", "type"},
+        "fewshot": benchmark.fewshot,
+        "template": benchmark.template,
+    }
+    if found := [what for what, value in idle.items() if value]:
+        raise ConfigError(
+            f"{', '.join(found)} has no effect: it asks and grades by itself",
+            where=name,
+            hint="remove it; generation parameters of the service are sent",
+        )
 
 
 def _calibrations(scoring: ScoringConfig) -> dict[str, JudgeCalibration]:

@@ -21,6 +21,7 @@ from ..traffic.client import ModelClient
 from .aggregation import aggregate
 from .budget import RunBudget
 from .control import ServiceHealth
+from .harness_run import HarnessRun
 from .job import Job
 from .places import Places
 from .progress import Tally
@@ -181,17 +182,29 @@ class Suite:
         _keep_traffic(job)
         for model in job.models.values():
             model.set_share(job.plan.slug, entry.rank, job.max_concurrent)
-        rollouts = Rollouts(
-            job,
-            index=index,
-            journal=journal,
-            control=control,
-            health=health,
-            tally=tally,
-            budget=self._budget,
-            places=places,
-            rank=entry.rank,
-        )
+        rollouts: Rollouts | HarnessRun
+        if job.environment.harness is not None:
+            rollouts = HarnessRun(
+                job,
+                job.environment.harness,
+                index=index,
+                journal=journal,
+                control=control,
+                tally=tally,
+                budget=self._budget,
+            )
+        else:
+            rollouts = Rollouts(
+                job,
+                index=index,
+                journal=journal,
+                control=control,
+                health=health,
+                tally=tally,
+                budget=self._budget,
+                places=places,
+                rank=entry.rank,
+            )
         _log_start(job, tally)
         try:
             await rollouts.run(begun)
@@ -292,7 +305,7 @@ class Judges:
         return None
 
 
-def _ended(job: Job, rollouts: Rollouts | None, health: ServiceHealth) -> BenchmarkEnd:
+def _ended(job: Job, rollouts: Rollouts | HarnessRun | None, health: ServiceHealth) -> BenchmarkEnd:
     end = BenchmarkEnd(job.plan.slug, failure=rollouts.failure if rollouts else None)
     error = health.down or (None if health.answered else health.last_permanent)
     if error is None or end.failure is not None:

@@ -6,7 +6,7 @@ concurrency: the engine may call ``seed`` and ``verify`` for many problems at on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -15,6 +15,8 @@ from ..measured import Measure
 from ..sandboxes.contract import Sandbox, SandboxSpec
 from ..scoring.judged import Form, Graded, JudgeRequest, Ruling
 from ..types import Json, Problem, Record, Score, Solution
+from .harness import Harness
+from .scored import ScoredProblem as ScoredProblem
 
 
 class Sandboxes(Protocol):
@@ -62,6 +64,9 @@ class Needs(Record, frozen=True, kw_only=True):
     """Verification is so quick that it needs no task of its own. May change during a run."""
 
 
+NO_NEEDS = Needs()
+
+
 @dataclass(frozen=True, slots=True)
 class Grading:
     """What an environment gives every scorer of its answers, its own or another."""
@@ -82,41 +87,44 @@ class Grading:
         return {self.target_field: problem.target, **problem.metadata}
 
 
-class ScoredProblem(Record, frozen=True, kw_only=True):
-    """One rollout with its verdict, as an environment that sums up is given it."""
-
-    problem: Problem
-    """As it stands in the journal: without images."""
-    repeat: int
-    solution: Solution
-    score: Score
-
-
 class Aggregates(Protocol):
     """Sums up rows whose metrics are no means of theirs."""
 
-    def __call__(self, rows: Sequence[ScoredProblem]) -> Sequence[Measure]:
-        """The measures of all rollouts that have a verdict, in (problem, repeat) order. Runs in a
+    def __call__(
+        self, rows: Sequence[ScoredProblem], /
+    ) -> Sequence[Measure] | Awaitable[Sequence[Measure]]:
+        """The measures of all rollouts that have a verdict, in (problem, repeat) order. Called in a
         thread, once the rollouts are over."""
 
 
 @runtime_checkable
 class Environment(Protocol):
-    """Where problems come from and how an answer is verified."""
+    """Where problems come from and how an answer is verified.
+
+    A class of one's own may derive from it: then what most do not need has its default.
+    """
 
     name: str
 
     @property
     def needs(self) -> Needs:
         """What must be there before a problem is asked."""
+        return NO_NEEDS
 
     @property
     def grading(self) -> Grading:
         """What any scorer of its answers is given."""
+        return Grading(self.name)
 
     @property
     def aggregates(self) -> Aggregates | None:
         """What sums up its rows; None where its metrics are means."""
+        return None
+
+    @property
+    def harness(self) -> Harness | None:
+        """Its own loop, where it has one; None: the engine asks, and has answers verified."""
+        return None
 
     async def prepare(self) -> None:
         """Load what is needed (datasets, files). Raises ConfigError for what a user can fix."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ..types import Json, Problem, Score, Solution
 from .contract import Aggregates, Environment, Grading, Needs, VerifyTools
+from .harness import Harness
 from .row_checks import ChecksRows
 
 
@@ -34,6 +35,11 @@ class Decorated:
     def aggregates(self) -> Aggregates | None:
         """What sums up the rows of the benchmark."""
         return self.inner.aggregates
+
+    @property
+    def harness(self) -> Harness | None:
+        """The loop of the benchmark, if it has its own."""
+        return self.inner.harness
 
     async def prepare(self) -> None:
         """Load what is needed."""

@@ -32,6 +32,8 @@ from .uses import reads_target, seeds_workspaces, uses_sandbox
 class DefinedEnvironment:
     """The environment of one ``@benchmark``."""
 
+    harness = None
+
     def __init__(self, definition: Definition) -> None:
         self._d = definition
         self.name = definition.name

@@ -19,6 +19,8 @@ from ..plugins import loading, module_name, module_of_file
 from .contract import Environment
 from .define import DEFINED, Definition, defined
 from .defined import DefinedEnvironment
+from .harness import Harness
+from .harness_environment import HarnessEnvironment
 from .subclass import REGISTERED, EvalEnvironment, construct
 from .tables import is_table, table_benchmark
 from .templates import Style
@@ -108,6 +110,8 @@ def _of_a_scheme(
 def _environment_of(
     found: object, uri: str, fewshot: int | None, template: str | None
 ) -> Environment:
+    if isinstance(found, Harness):
+        found = HarnessEnvironment(found)
     if isinstance(found, Environment):
         for field, value in (("fewshot", fewshot), ("template", template)):
             if value is not None:

@@ -130,6 +130,8 @@ def _failed(name: str, method: str, error: Exception) -> NelError:
 class SubclassEnvironment:
     """An ``EvalEnvironment`` behind the engine's contract."""
 
+    harness = None
+
     def __init__(self, inner: EvalEnvironment, params: Mapping[str, Any]) -> None:
         self.inner, self._params = inner, params
         self.name = inner.name or type(inner).__name__

@@ -20,7 +20,7 @@ import msgspec
 from ..config.load import Loaded
 from ..config.root import EvalConfig
 from ..config.runnable import check_runnable
-from ..engine.accounts import of_errored, of_solution
+from ..engine.accounts import of_event, of_solution
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
@@ -30,7 +30,7 @@ from ..engine.run import OPEN_AT_ONCE, BenchmarkEnd, Suite
 from ..errors import ConfigError, ExitCode
 from ..results.audit import FLAGGED
 from ..results.facts import plan_facts
-from ..results.journal import Errored, Event, ProblemSeeded, Scored, Solved
+from ..results.journal import Called, Errored, Event, ProblemSeeded, Scored, Solved, UsedBeside
 from ..results.judgements import judge_totals
 from ..results.layout import JUDGEMENTS
 from ..results.lock import DirectoryLock, directory_lock
@@ -274,8 +274,8 @@ def _visitor(
             watch.restore(slug, event)
         if isinstance(event, Solved):
             budget.attempted(of_solution(event.solution))
-        elif isinstance(event, Errored):
-            budget.attempted(of_errored(event))
+        elif isinstance(event, Errored | Called | UsedBeside):
+            budget.attempted(of_event(event))
         elif isinstance(event, Scored) and slug in tallies:
             idx = event.problem_idx
             tallies[slug].restore(event.score, idx, clusters.get((slug, idx)))

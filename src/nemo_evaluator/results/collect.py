@@ -19,7 +19,7 @@ from ..measured import Ratio
 from ..types import BenchmarkPlan, Failure, Solution, Usage
 from .distribution import Distribution, distribution
 from .facts import plan_facts
-from .journal import Errored, Solved
+from .journal import Called, Errored, Solved, UsedBeside
 from .judgements import JudgeTotals
 from .per_problem import Floats, PerProblem, outside
 from .repeats import Agreement, Sameness, agreement
@@ -94,8 +94,9 @@ class Collector:
         if record.scored is not None:
             self._add_score(record)
 
-    def add_attempt(self, attempt: Solved | Errored) -> None:
-        """An earlier attempt: it counts for cost and time, not for the score."""
+    def add_attempt(self, attempt: Solved | Errored | Called | UsedBeside) -> None:
+        """An earlier attempt, or what was used beside: it counts for cost and time, not for the
+        score."""
         if isinstance(attempt, Solved):
             self._add_solution(attempt.solution)
         else:
@@ -164,7 +165,7 @@ class Collector:
         if solution.ttft_ms is not None:
             self._ttft.append(solution.ttft_ms)
 
-    def _add_failed(self, attempt: Errored) -> None:
+    def _add_failed(self, attempt: Errored | Called | UsedBeside) -> None:
         self._retries += max(0, attempt.tries - attempt.calls)
         self._add_usage(attempt.usage, attempt.cost_usd)
 

@@ -16,7 +16,7 @@ from .bundle import write_bundle
 from .collect import Collector
 from .failures import failure_analysis
 from .files import line_writer, write_json
-from .journal import Errored, Solved
+from .journal import Called, Errored, Solved, UsedBeside
 from .journal_reader import JournalReader
 from .judgements import judge_totals
 from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES, UNSCORED
@@ -49,7 +49,7 @@ def summarise(
         # Attempts that do not count were paid for all the same, answered or not.
         for offset in sorted(index.superseded):
             event = reader.at(offset)
-            assert isinstance(event, Solved | Errored)
+            assert isinstance(event, Solved | Errored | Called | UsedBeside)
             collector.add_attempt(event)
     collector.add_judges(judge_totals(folder / JUDGEMENTS))
     summary = with_measures(collector.finish(), measures_in(index, plan))

@@ -11,131 +11,32 @@ from __future__ import annotations
 
 import itertools
 import mmap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import msgspec
-
-from ..asked import Request
-from ..config.scrubber import encoded
 from ..files.reading import UNREADABLE, open_regular, read_lines
-from ..steps import Step
 from ..types import (
     BenchmarkPlan,
-    ErrorInfo,
-    Json,
-    Message,
-    Outcome,
-    Problem,
-    Record,
     RolloutKey,
-    Score,
-    Solution,
-    Usage,
 )
 from .aggregated import Aggregated
+from .journal_events import Began as Began
+from .journal_events import Called as Called
+from .journal_events import Errored as Errored
+from .journal_events import Event as Event
+from .journal_events import Header as Header
+from .journal_events import ProblemSeeded as ProblemSeeded
+from .journal_events import Scored as Scored
+from .journal_events import Solved as Solved
+from .journal_events import UsedBeside as UsedBeside
+from .journal_events import decode as decode
+from .journal_events import encode as encode
+from .journal_events import header_of as header_of
 from .planned import planned_problems
-from .sealed import Seal, check, sealed, stretches
+from .sealed import Seal, check, stretches
 from .stopping import Decided, Stopping, Watched, stopping_after
-
-FORMAT = 2
-"""1: lines without checksums. They are still read, and only checked for their shape."""
-
-
-class Header(Record, frozen=True, kw_only=True, tag_field="event", tag="header"):
-    """First line: what the journal belongs to."""
-
-    format: int = 1
-    benchmark: str
-    plan_digest: str
-    run_id: str
-    plan: BenchmarkPlan | None = None
-    """What the journal is of in full: enough to go on where ``plan.lock`` is lost."""
-
-
-class ProblemSeeded(Record, frozen=True, kw_only=True, tag_field="event", tag="problem"):
-    """A problem, written once, before the first rollout of it is solved."""
-
-    problem_idx: int
-    digest: str
-    prompt: str = ""
-    messages: tuple[Message, ...] = ()
-    system: str | None = None
-    target: Json = None
-    metadata: Mapping[str, Json] = {}
-    quoted: Mapping[str, tuple[int, int]] = {}
-    """Metadata that stands in the prompt word for word: key → offsets there. Not repeated."""
-    cluster: str | None = None
-    requests: tuple[Request, ...] = ()
-
-    def problem(self) -> Problem:
-        """The problem as it can be verified again (images are not kept)."""
-        quotes = {key: self.prompt[start:end] for key, (start, end) in self.quoted.items()}
-        return Problem(
-            idx=self.problem_idx,
-            prompt=self.prompt,
-            messages=self.messages,
-            system=self.system,
-            target=self.target,
-            metadata={**self.metadata, **quotes},
-            cluster=self.cluster,
-            requests=self.requests,
-        )
-
-
-class Solved(Record, frozen=True, kw_only=True, tag_field="event", tag="solved"):
-    """An attempt was answered (and paid for)."""
-
-    problem_idx: int
-    repeat: int
-    attempt: int
-    at: float
-    """Unix time in seconds."""
-    solution: Solution
-
-
-class Scored(Record, frozen=True, kw_only=True, tag_field="event", tag="scored"):
-    """An attempt was verified. ``outcome`` is ``scored`` or ``model_error``."""
-
-    problem_idx: int
-    repeat: int
-    attempt: int
-    at: float
-    outcome: Outcome
-    score: Score
-    verify_ms: float = 0.0
-
-
-class Errored(Record, frozen=True, kw_only=True, tag_field="event", tag="errored"):
-    """An attempt ended without a verdict. What its calls cost was paid all the same."""
-
-    problem_idx: int
-    repeat: int
-    attempt: int
-    at: float
-    outcome: Outcome
-    error: ErrorInfo
-    usage: Usage = Usage()
-    """Tokens of the calls of an attempt that was not answered; an answered one has a ``Solved``."""
-    cost_usd: float | None = None
-    calls: int = 0
-    """Answered calls of that attempt."""
-    tries: int = 0
-    """Requests those calls took, retries included."""
-    steps: tuple[Step, ...] = ()
-    """What an agent had recorded of that attempt."""
-
-
-class Began(Record, frozen=True, kw_only=True, tag_field="event", tag="began"):
-    """An invocation starts to work on this benchmark: the time before it was spent on nothing."""
-
-    at: float
-
-
-Event = Header | ProblemSeeded | Solved | Scored | Errored | Began | Watched | Decided | Aggregated
-
 
 MAX_ATTEMPT = 10_000
 NAMED = 20
@@ -188,7 +89,10 @@ class JournalIndex:
     paid: bool = False
     """Whether anything in it was paid for, answered or not."""
     superseded: list[int] = field(default_factory=list)
-    """Offsets of what was answered, or failed, in attempts that a later one has replaced."""
+    """Offsets of what was paid for beside the attempts that count: in attempts that a later one has
+    replaced, and by a harness beside its rollouts."""
+    called: dict[tuple[int, int, str], int] = field(default_factory=dict)
+    """Rollout and request → offset of the answer that a harness got through us."""
     content: mmap.mmap | None = None
     """The journal itself, where a scan was asked to keep it open."""
     damaged: int = 0
@@ -296,14 +200,8 @@ class _Scanner:
             return self._begin(event)
         if self._other_run is not None:
             return f"belongs to another run ({self._other_run})"
-        if isinstance(event, Began):
-            self.index.began.append(event.at)
-            return None
-        if isinstance(event, Watched | Decided):
-            self.index.stopping = stopping_after(self.index.stopping, event)
-            return None
-        if isinstance(event, Aggregated):
-            self.index.aggregated = event
+        if isinstance(event, Began | Watched | Decided | Aggregated | UsedBeside):
+            self._of_benchmark(event, offset)
             return None
         if event.problem_idx not in self._problems:
             return f"belongs to problem {event.problem_idx}, which is not in the plan"
@@ -312,9 +210,33 @@ class _Scanner:
             return None
         if not 0 <= event.repeat < self._repeats:
             return f"belongs to repeat {event.repeat}, which is not in the plan"
+        if isinstance(event, Called):
+            key = (event.problem_idx, event.repeat, event.request)
+            if key in self.index.called:
+                return ""
+            self.index.called[key] = offset
+            self._beside(offset)
+            return None
         if not 1 <= event.attempt <= MAX_ATTEMPT:
             return f"has the impossible attempt number {event.attempt}"
         return self._attempt(event, offset)
+
+    def _of_benchmark(
+        self, event: Began | Watched | Decided | Aggregated | UsedBeside, offset: int
+    ) -> None:
+        match event:
+            case Began():
+                self.index.began.append(event.at)
+            case Aggregated():
+                self.index.aggregated = event
+            case UsedBeside():
+                self._beside(offset)
+            case _:
+                self.index.stopping = stopping_after(self.index.stopping, event)
+
+    def _beside(self, offset: int) -> None:
+        self.index.paid = True
+        self.index.superseded.append(offset)
 
     def _begin(self, header: Header) -> str | None:
         """Every invocation may begin with a header; what follows that of another run is foreign."""
@@ -392,28 +314,3 @@ def _is_event_of_format_1(line: bytes) -> bool:
     except UNREADABLE:
         return False
     return not isinstance(event, Header) or event.format == 1
-
-
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_encoder = msgspec.json.Encoder(enc_hook=str)
-
-
-def header_of(plan: BenchmarkPlan, run_id: str) -> Header:
-    """The first line of the journal of a benchmark."""
-    return Header(
-        format=FORMAT,
-        benchmark=plan.name,
-        plan_digest=plan.digest,
-        run_id=run_id,
-        plan=plan,
-    )
-
-
-def decode(line: bytes) -> Event:
-    """Parse one line. Raises ValueError or RecursionError."""
-    return _decoder.decode(line)
-
-
-def encode(event: Event) -> bytes:
-    """One line with its checksum and its end."""
-    return sealed(encoded(event, _encoder.encode))

@@ -212,6 +212,8 @@ def _job(job: Job, lock: PlanLock, *, judged: bool) -> Job:
     old = next((plan for plan in lock.benchmarks if plan.slug == job.plan.slug), None)
     if old is None:
         raise ConfigError(f"the run has no benchmark {job.plan.slug}", where=str(job.folder))
+    if job.environment.harness is not None:
+        raise ConfigError("grades its answers itself", where=job.plan.name, hint="run it again")
     # Whether another scorer asks judges is unknown: a missing one is reported when it is asked.
     judges = job.judges if judged else ()
     plan = _plan(job.plan, old, job.environment.identity())

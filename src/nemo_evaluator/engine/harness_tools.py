@@ -1,0 +1,186 @@
+"""What a harness is given: doors to the model, and calls that are journaled.
+
+Invariant: whatever goes through here is counted, to its rollout or to none; a call that was
+answered once is never paid for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from pathlib import Path
+
+import msgspec
+
+from ..asked import Answer, Request
+from ..errors import ConfigError, RunBudgetExceeded
+from ..results.journal import Called, JournalIndex, UsedBeside
+from ..results.journal_reader import JournalReader
+from ..results.journal_writer import JournalWriter
+from ..results.layout import JOURNAL
+from ..solvers.requests import Asker
+from ..traffic.client import ModelClient
+from ..traffic.door.sessions import Endpoint
+from ..traffic.types import CallContext
+from ..types import Problem, RolloutKey
+from .accounts import NOTHING, Spent, of_session, of_solution
+from .budget import RunBudget
+from .job import Job
+
+BESIDE_SECONDS = 5.0
+"""How often what was used beside the rollouts is journaled."""
+
+
+class Tools:
+    """The tools of one harness run; see ``environments.harness.HarnessTools``."""
+
+    def __init__(
+        self, job: Job, index: JournalIndex, journal: JournalWriter, budget: RunBudget
+    ) -> None:
+        self.folder: Path = job.folder / "harness"
+        self.stopping = asyncio.Event()
+        self.answered = 0
+        """Calls that were answered, from wherever."""
+        self._job, self._index, self._journal, self._budget = job, index, journal, budget
+        self._shared = CallContext(
+            session=f"{job.plan.slug}/harness",
+            benchmark=job.plan.slug,
+            attempt=len(index.began) + 1,
+        )
+        self._counted = NOTHING
+        """What was journaled of the shared session."""
+        self._doors: dict[RolloutKey, CallContext] = {}
+        self._known: dict[tuple[int, int, str], Answer] = {}
+        self._alone: dict[tuple[int, int, str], asyncio.Lock] = {}
+        self._reader = JournalReader(job.folder / JOURNAL) if index.called else None
+
+    @property
+    def model(self) -> str | None:
+        """The model's id; None without a service."""
+        return None if self._job.model is None else self._job.model.name
+
+    async def endpoint(self, key: RolloutKey | None = None) -> Endpoint:
+        """A door, counted to the rollout or to none. Raises ConfigError without a service."""
+        if key is None:
+            return await self._client.door(self._shared)
+        context = self._doors.setdefault(key, self._context(key))
+        return await self._client.door(context)
+
+    async def call(self, key: RolloutKey, request: Request) -> Answer:
+        """The answer to a request of a rollout: journaled, or from the journal. Raises what a model
+        raises, and RunBudgetExceeded where the run ends."""
+        where = (*key, request_digest(request))
+        async with self._alone.setdefault(where, asyncio.Lock()):
+            answer = self._answer(where)
+            if answer is None:
+                answer = self._known[where] = await self._asked(key, where[2], request)
+        self.answered += 1
+        return answer
+
+    def over(self, key: RolloutKey) -> Spent:
+        """A rollout is done: close its door. What went through it."""
+        context = self._doors.pop(key, None)
+        if context is None:
+            return NOTHING
+        spent = of_session(self._client.ledger.session(context))
+        self._client.end_session(context)
+        return spent
+
+    def count_beside(self) -> None:
+        """Journal what was used since, and belongs to no rollout."""
+        if self._job.model is None:
+            return
+        seen = of_session(self._job.model.ledger.session(self._shared))
+        self._beside(seen.minus(self._counted))
+        self._counted = seen
+
+    def close(self) -> None:
+        """Close all doors; what went through those of rollouts that are not done is counted."""
+        for key in list(self._doors):
+            self._beside(self.over(key))
+        self.count_beside()
+        if self._job.model is not None:
+            self._job.model.end_session(self._shared)
+        if self._reader is not None:
+            self._reader.close()
+
+    def _beside(self, used: Spent) -> None:
+        if not used.calls and not used.usage.total_tokens:
+            return
+        self._budget.spend(used.usage, used.usd)
+        self._journal.append(
+            UsedBeside(
+                at=time.time(),
+                usage=used.usage,
+                cost_usd=used.usd,
+                calls=used.calls,
+                tries=used.tries,
+            )
+        )
+
+    @property
+    def _client(self) -> ModelClient:
+        if self._job.model is None:
+            raise ConfigError(
+                "the harness asks for a model, and there is no service",
+                where=self._job.plan.name,
+                hint="give its solver a `service`",
+            )
+        return self._job.model
+
+    def _context(self, key: RolloutKey, part: str = "") -> CallContext:
+        state = self._index.rollouts.get(key)
+        return CallContext(
+            session=f"{self._job.plan.slug}/{key.problem_idx}/{key.repeat}{part}",
+            benchmark=self._job.plan.slug,
+            problem_idx=key.problem_idx,
+            repeat=key.repeat,
+            attempt=(state.attempts if state else 0) + 1,
+        )
+
+    def _answer(self, where: tuple[int, int, str]) -> Answer | None:
+        """What was answered before, in this invocation or an earlier one."""
+        offset = self._index.called.get(where)
+        if where in self._known or offset is None or self._reader is None:
+            return self._known.get(where)
+        event = self._reader.at(offset)
+        return event.answer if isinstance(event, Called) else None
+
+    async def _asked(self, key: RolloutKey, named: str, request: Request) -> Answer:
+        if not await self._budget.admit():
+            raise RunBudgetExceeded("the run is stopping")
+        context = self._context(key, f"/{named}")
+        problem = Problem(idx=key.problem_idx, requests=(request,))
+        answer: Answer | None = None
+        spent = NOTHING
+        try:
+            asker = Asker(self._client, context, problem, system=None, params=None)
+            solution = await asker.solution()
+            answer, spent = solution.answers[0], of_solution(solution)
+        finally:
+            self._budget.release()
+            if answer is None:  # paid for all the same
+                self._beside(of_session(self._client.ledger.session(context)))
+            self._client.end_session(context)
+        self._budget.attempted(spent)
+        self._journal.append(
+            Called(
+                problem_idx=key.problem_idx,
+                repeat=key.repeat,
+                request=named,
+                at=time.time(),
+                answer=answer,
+                usage=spent.usage,
+                cost_usd=spent.usd,
+                calls=spent.calls,
+                tries=spent.tries,
+            )
+        )
+        return answer
+
+
+def request_digest(request: Request) -> str:
+    """Names a request in the journal."""
+    text = msgspec.json.encode(request, order="sorted", enc_hook=str)
+    return hashlib.sha256(text).hexdigest()[:16]

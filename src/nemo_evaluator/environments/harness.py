@@ -1,0 +1,83 @@
+"""The contract for an evaluation that insists on its own loop: it asks and grades by itself.
+
+The engine plans its samples, gives it a door to the model, and journals what it hands back, rollout
+by rollout; so a run of it is resumed, counted, budgeted and reported like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from ..asked import Answer, Request
+from ..measured import Measure
+from ..traffic.door.sessions import Endpoint
+from ..types import ErrorInfo, Json, Problem, Record, RolloutKey, Score, Solution
+from .scored import ScoredProblem
+
+
+class Finished(Record, frozen=True, kw_only=True):
+    """One rollout that a harness is done with."""
+
+    key: RolloutKey
+    solution: Solution
+    """``usage`` counts what did not go through the tools; what did is counted by us."""
+    score: Score | None = None
+    """The verdict; None where there is none, then ``error`` says why."""
+    error: ErrorInfo | None = None
+    problem: Problem | None = None
+    """What was asked, for the results."""
+
+
+class HarnessTools(Protocol):
+    """What a harness may use while it runs."""
+
+    @property
+    def folder(self) -> Path:
+        """For files of its own, kept for ``--resume``."""
+
+    @property
+    def model(self) -> str | None:
+        """The model's id; None without a service."""
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set where the run is to end: finish what is in flight, begin nothing."""
+
+    async def endpoint(self, key: RolloutKey | None = None) -> Endpoint:
+        """A door to the model over HTTP: through the interceptors, cache, budget and log as for
+        everybody. What is used there is counted to the rollout, or to none. Raises ConfigError
+        without a service."""
+
+    async def call(self, key: RolloutKey, request: Request) -> Answer:
+        """One question of a rollout. Journaled when it is answered, and answered from the journal
+        when it is asked again: after a crash nothing is paid twice."""
+
+
+@runtime_checkable
+class Harness(Protocol):
+    """An evaluation with its own loop."""
+
+    name: str
+
+    async def prepare(self) -> None:
+        """Load what is needed. Raises ConfigError for what a user can fix."""
+
+    def identity(self) -> Mapping[str, Json]:
+        """What changes the meaning of its scores: versions, tasks, parameters."""
+
+    async def plan(self) -> Sequence[str]:
+        """The ids of its samples, always the same ones in the same order. The place of an id is its
+        ``problem_idx``."""
+
+    def run(self, todo: Sequence[RolloutKey], tools: HarnessTools) -> AsyncIterator[Finished]:
+        """Do these rollouts, in any order, and hand back each as it is done. What is not handed
+        back stays open. Raises ConfigError for what a user can fix."""
+
+    async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
+        """Measures of all rollouts that have a verdict; none where the metrics are means."""
+
+    async def close(self) -> None:
+        """Release what prepare acquired; safe to call twice."""
