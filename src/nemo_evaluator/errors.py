@@ -118,7 +118,7 @@ class RunBudgetExceeded(BudgetExceeded):
 def suggest(name: str, known: Iterable[str]) -> str:
     """``did you mean 'x'?`` where a known name is close, else the known names: the hint of an
     error about a name."""
-    names = sorted(known)
+    names = sorted(set(known))
     folded = {known_name.lower(): known_name for known_name in names}
     close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     if close:

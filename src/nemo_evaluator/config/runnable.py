@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import get_args
 
 from ..kinds import EXECUTORS, EXPORTERS, SANDBOXES, SERVICES, SOLVERS
 from ..plugins import Kind
@@ -13,12 +14,13 @@ from .benchmark import BenchmarkConfig
 from .cluster import LocalCluster
 from .load import Loaded
 from .output import OutputConfig
-from .plugins import plugin_problems
+from .plugins import plugin_problems, tag_of
 from .problems import Problem, as_error, format_path
 from .root import EvalConfig
 from .sandboxes import AnySandbox, DockerSandbox, NoSandbox
 from .scoring import (
     CustomMetric,
+    Metric,
     PairwiseJudgeMetric,
     RewardModelMetric,
     SandboxMetric,
@@ -28,7 +30,8 @@ from .services import ModelFields
 from .tree import KeyPath
 
 NO_TEMPLATE = ("off", "none", "")
-METRICS = "scorer, judge, pairwise_judge, ensemble_judge, reward_model"
+NOT_YET = (SandboxMetric, CustomMetric)
+"""Metrics that are declared and not computed."""
 LATER = "not supported by this version"
 REMOVE = "remove it"
 
@@ -89,9 +92,9 @@ def _sandbox(path: KeyPath, sandbox: AnySandbox | str) -> Iterator[Problem]:
 def _scoring(path: KeyPath, scoring: ScoringConfig) -> Iterator[Problem]:
     for index, metric in enumerate(scoring.metrics):
         where: KeyPath = (*path, "metrics", index)
-        if isinstance(metric, SandboxMetric | CustomMetric):
+        if isinstance(metric, NOT_YET):
             yield Problem(
-                (*where, "type"), f"{metric.type!r} is {LATER}", f"runnable now: {METRICS}"
+                (*where, "type"), f"{metric.type!r} is {LATER}", f"runnable now: {_metrics()}"
             )
         elif isinstance(metric, PairwiseJudgeMetric):
             if "max_score" in metric.changed():
@@ -99,6 +102,12 @@ def _scoring(path: KeyPath, scoring: ScoringConfig) -> Iterator[Problem]:
                 yield Problem((*where, "max_score"), what, REMOVE)
         elif isinstance(metric, RewardModelMetric):
             yield from _reward_mode(where, metric)
+
+
+def _metrics() -> str:
+    """The types of metrics that are computed."""
+    records = get_args(get_args(Metric)[0])
+    return ", ".join(tag_of(record) for record in records if record not in NOT_YET)
 
 
 def _reward_mode(path: KeyPath, metric: RewardModelMetric) -> Iterator[Problem]:
