@@ -90,7 +90,7 @@ class _Record(logging.LogRecord):
         self.__dict__.update(_NOT_SHOWN)
         self.name, self.levelno, self.levelname = name, level, logging.getLevelName(level)
         self.msg, self.args, self.exc_info = msg, args, exc_info
-        self.funcName, self.stack_info = func, sinfo
+        self.funcName, self.stack_info = func or "(unknown function)", sinfo
         self.created = time.time()
         self.msecs = self.created % 1 * 1000
 

@@ -98,7 +98,7 @@ class HttpTransport:
     async def _once(self, request: ModelRequest) -> ModelResponse:
         started = time.perf_counter()
         stream, body = request.stream, request.body
-        data = encode(_streamed(body, request.protocol) if stream else body)
+        data = encode(streamed_body(body, request.protocol) if stream else body)
         try:
             head = self._heads[request.protocol](len(data), request.headers)
         except ValueError as error:
@@ -304,7 +304,7 @@ def _headers(
     return headers
 
 
-def _streamed(body: dict[str, Any], protocol: str) -> dict[str, Any]:
+def streamed_body(body: dict[str, Any], protocol: str) -> dict[str, Any]:
     """The body of a request for a stream that includes its usage."""
     asked = DIALECTS[protocol].stream_options or {}
     merged = {

@@ -77,8 +77,11 @@ class _HoldEnd:
 
 def token_cap(body: dict[str, Any]) -> int | None:
     """The limit a request sets: the first of its two names that is a positive whole number."""
-    caps = (as_int(body.get(name)) for name in CAPS)
-    return next((cap for cap in caps if cap is not None and cap > 0), None)
+    for name in CAPS:
+        cap = as_int(body.get(name))
+        if cap is not None and cap > 0:
+            return cap
+    return None
 
 
 def _correct(choice: dict[str, Any], cap: int, usage: dict[str, Any]) -> None:

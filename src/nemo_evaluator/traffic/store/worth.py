@@ -47,6 +47,7 @@ def _is_good(protocol: str, body: dict[str, Any], truncated: bool) -> bool:
 def _reached_cap(asked: dict[str, Any], body: dict[str, Any]) -> bool:
     """Whether the only choice used all tokens it might, whatever its finish reason says."""
     cap, choices = token_cap(asked), body.get("choices")
+    if cap is None or not isinstance(choices, list) or len(choices) != 1:
+        return False
     used = as_int(as_dict(body.get("usage")).get("completion_tokens"))
-    alone = isinstance(choices, list) and len(choices) == 1
-    return alone and cap is not None and used is not None and used >= cap
+    return used is not None and used >= cap
