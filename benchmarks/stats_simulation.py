@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from nemo_evaluator.stats.intervals import mean_interval
 from nemo_evaluator.stats.judge_error import prediction_powered, rogan_gladen
-from nemo_evaluator.stats.mcnemar_power import power_of_mcnemar, problems_needed_mcnemar
 from nemo_evaluator.stats.paired import paired_difference
 from nemo_evaluator.stats.power import paired_sd, problems_needed
 from nemo_evaluator.stats.ranks import rank_intervals
@@ -355,11 +354,6 @@ def print_tests(folds: int, seed: int) -> None:
 
 def print_power(folds: int, seed: int) -> None:
     print(f"\nPower promised and achieved, one-sided 5 %, {folds:,} folds")
-    for worse, better in ((0.06, 0.03), (0.1, 0.02), (0.02, 0.0), (0.3, 0.2)):
-        n = problems_needed_mcnemar(worse, better)
-        got = mcnemar_power_achieved(worse, better, n, folds, seed)
-        promised = power_of_mcnemar(worse, better, n)
-        print(f"mcnemar {worse} {better}: n={n} promised {promised:.3f} achieved {got:.3f}")
     for case in GRADED:
         n, got = graded_power_achieved(case, folds, seed)
         text = f"repeats={case.repeats} drop={-case.delta:.2f}"
@@ -369,12 +363,6 @@ def print_power(folds: int, seed: int) -> None:
 GRADED = tuple(
     Population(0.6, 0, repeats, 2.0, drop=drop) for repeats in (2, 4, 8) for drop in (0.05, 0.1)
 )
-
-
-def mcnemar_power_achieved(worse: float, better: float, n: int, folds: int, seed: int = 1) -> float:
-    flips = np.random.default_rng(seed).multinomial(n, [worse, better, 1 - worse - better], folds)
-    p = lru_cache(mcnemar)
-    return sum(p(int(lost), int(won)) < 0.05 for lost, won, _ in flips) / folds
 
 
 def graded_power_achieved(population: Population, folds: int, seed: int = 1) -> tuple[int, float]:

@@ -69,7 +69,7 @@ def test_a_real_drop_with_a_large_spread_is_blocked(tmp_path: Path) -> None:
 def test_three_flips_in_a_thousand_are_no_want_of_power(tmp_path: Path) -> None:
     report = compared(tmp_path, *flips(2, 1, 1000))
     assert report["verdict"] == "PASS"
-    assert report["difference"]["minimum_detectable_drop"] < 0.01
+    assert report["difference"]["minimum_detectable_drop"] < 0.011
 
 
 def test_a_clear_improvement_passes(tmp_path: Path) -> None:

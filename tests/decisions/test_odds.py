@@ -72,6 +72,10 @@ def test_events_of_flips_are_those_of_the_interval(
     bounds = Damage(Sides(one, other)).bounds()
     assert flips_show(lost, won, n, limit) is (bounds.lower > limit)
     assert flips_rule_out(lost, won, n, limit) is (bounds.upper <= limit)
+    if lost and not flips_show(lost, won, n, limit):
+        assert not flips_show(lost - 1, won, n, limit), "fewer losses show no more"
+    if lost and flips_rule_out(lost, won, n, limit):
+        assert flips_rule_out(lost - 1, won, n, limit), "fewer losses rule out no less"
 
 
 def independent(
@@ -106,13 +110,15 @@ def kept(draw, spread: Spread, k: int, drop: float) -> tuple[float, float]:  # t
     shown = ruled_out = 0
     for _ in range(TIMES):
         one, other, clusters = draw(generator, row.problems_needed, k, drop)
-        shown += Damage(Sides(one.mean(1), other.mean(1), clusters)).bounds().lower > 0
+        shown += Damage(Sides(one.mean(1), other.mean(1), clusters, 1.0)).bounds().lower > 0
         one, other, clusters = draw(generator, row.problems_to_rule_out, k, 0.0)
-        ruled_out += Damage(Sides(one.mean(1), other.mean(1), clusters)).bounds().upper <= drop
+        ruled_out += Damage(Sides(one.mean(1), other.mean(1), clusters, 1.0)).bounds().upper <= drop
     return shown / TIMES, ruled_out / TIMES
 
 
-@pytest.mark.parametrize(("k", "drop"), [(1, 0.05), (4, 0.05), (1, 0.2), (4, 0.2)])
+@pytest.mark.parametrize(
+    ("k", "drop"), [(1, 0.05), (4, 0.05), (1, 0.2), (2, 0.2), (4, 0.2), (8, 0.2)]
+)
 def test_a_plan_keeps_its_promise(k: int, drop: float) -> None:
     spread = spread_assumed(0.7, correlation=1.0)
     shown, ruled_out = kept(independent, spread, k, drop)
@@ -126,7 +132,7 @@ def test_a_plan_keeps_its_promise_with_clusters() -> None:
     pair = source(one, clusters), source(other, clusters)
     shown, ruled_out = kept(clustered, spread_of_pair(*pair), 1, 0.1)
     assert shown == pytest.approx(POWER, abs=MARGIN + 0.02)
-    assert ruled_out == pytest.approx(POWER, abs=MARGIN + 0.02)
+    assert POWER - MARGIN <= ruled_out <= 0.98, "the fewest clusters are a saw"
     few, many, alone = (
         plan_power(spread, LIMIT).rows[0].problems_needed or 0
         for spread in (
@@ -141,7 +147,8 @@ def test_a_plan_keeps_its_promise_with_clusters() -> None:
 @pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("clusters", [False, True])
 def test_one_number_for_one_question(k: int, clusters: bool) -> None:
-    """What `nel compare` calls needed is what `nel power` plans on the same two runs."""
+    """What `nel compare` calls needed, and the drop it says it would show, are what `nel power`
+    plans on the same two runs."""
     generator = np.random.default_rng(7)
     one, other, _ = independent(generator, 60, k, 0.0)
     names = [f"c{i // 3}" for i in range(60)] if clusters else None
@@ -149,6 +156,7 @@ def test_one_number_for_one_question(k: int, clusters: bool) -> None:
     found = compare(*pair, CompareOptions(max_drop=0.02, resamples=1))
     row = plan_power(spread_of_pair(*pair), 0.02, repeats=[k]).rows[0]
     assert found.needed == row.problems_to_rule_out is not None
+    assert found.detectable == row.detectable is not None
 
 
 @pytest.mark.parametrize("score", [0.0, 1.0])
@@ -158,7 +166,7 @@ def test_runs_without_variance_can_be_planned_with(score: float, k: int) -> None
     run = source(np.full((300, k), score))
     for spread in (spread_of_run(run), spread_of_pair(run, run)):
         for row in plan_power(spread, LIMIT).rows:
-            assert row.problems_to_rule_out == 81, "no flip on 80 problems rules no 0.05 out"
+            assert row.problems_to_rule_out == 83, "no flip on 82 problems rules no 0.05 out"
             assert row.power_to_rule_out == 1.0
             if score:
                 assert row.problems_needed is not None and 50 < row.problems_needed < 300

@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nemo_evaluator.stats.intervals import t_interval
-from nemo_evaluator.stats.paired import paired_difference, score_limits, tango
+from nemo_evaluator.stats.paired import (
+    flip_skewness,
+    paired_difference,
+    score_limits,
+    skewness_of_mean,
+    tango,
+)
 
 Z = 1.959963984540054
 verdicts = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80)
@@ -104,6 +110,16 @@ def test_one_unit_has_no_limits() -> None:
         assert math.isnan(found.error) and found.method == "none (one unit)" and found.units == 1
     alone = paired_difference(np.array([1.0]), np.array([1.0]))
     assert alone.upper == -alone.lower == pytest.approx(Z**2 / (1 + Z**2))
+
+
+@given(st.integers(1, 30), st.integers(0, 30), st.sampled_from([61, 200, 1000]))
+def test_the_skewness_of_flips_is_that_of_their_differences(lost: int, won: int, n: int) -> None:
+    differences = np.zeros(n)
+    differences[:lost], differences[lost : lost + won] = -1.0, 1.0
+    found = skewness_of_mean(differences)
+    assert abs(found) == pytest.approx(flip_skewness(lost, won, n), abs=1e-12)
+    assert found * (won - lost) >= 0
+    assert skewness_of_mean(differences, [i // 2 for i in range(n)]) * (won - lost) >= 0
 
 
 def test_clusters_widen() -> None:

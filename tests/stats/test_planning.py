@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.stats.mcnemar_power import power_of_mcnemar, problems_needed_mcnemar
 from nemo_evaluator.stats.power import (
     VarianceParts,
     design_table,
@@ -21,7 +20,6 @@ from nemo_evaluator.stats.power import (
     problems_needed,
     variance_parts,
 )
-from nemo_evaluator.stats.significance import mcnemar
 
 
 def test_the_constants() -> None:
@@ -54,8 +52,6 @@ def test_planning_refuses_what_cannot_be() -> None:
         lambda: problems_needed(1, 0),
         lambda: power_of(1, 10, 0.1, sides=3),
         lambda: variance_parts(["a", "b"], np.ones(2)),
-        lambda: power_of_mcnemar(0.9, 0.2, 10),
-        lambda: problems_needed_mcnemar(0.03, 0.03),
     ):
         with pytest.raises(ValueError, match=r"\w+ \w+"):
             call()
@@ -100,29 +96,3 @@ def test_problems_buy_more_than_repeats() -> None:
     same = difference_parts(parts, parts)
     assert (same.between, same.within) == pytest.approx((0.0, 0.2))
     assert difference_parts(parts, parts, 0.0).between == pytest.approx(0.2)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.floats(0, 0.5), st.floats(0, 0.5), st.integers(1, 40))
-def test_mcnemars_power_is_exact(worse: float, better: float, n: int) -> None:
-    stats = pytest.importorskip("scipy.stats")
-    expected = 0.0
-    for lost in range(n + 1):
-        for won in range(n - lost + 1):
-            if mcnemar(lost, won) < 0.05:
-                shares = [worse, better, 1 - worse - better]
-                expected += stats.multinomial.pmf([lost, won, n - lost - won], n, shares)
-    assert power_of_mcnemar(worse, better, n) == pytest.approx(expected, abs=1e-9)
-
-
-def test_problems_for_mcnemar() -> None:
-    for worse, better, n in ((0.06, 0.03, 664), (0.02, 0.0, 335), (0.1, 0.02, 125)):
-        assert problems_needed_mcnemar(worse, better) == n
-        assert power_of_mcnemar(worse, better, n - 1) < 0.8 <= power_of_mcnemar(worse, better, n)
-    # The normal formula would promise 80 % with fewer than the exact test needs.
-    assert problems_needed(math.sqrt(0.02 - 0.0004), 0.02) < 335
-    sure = problems_needed_mcnemar(0.8, 0.2)
-    assert all(power_of_mcnemar(0.8, 0.2, n) >= 0.8 for n in range(sure, sure + 40))
-    assert problems_needed_mcnemar(0.052, 0.05) == pytest.approx(158_700, rel=0.01)
-    with pytest.raises(ValueError, match="would be needed"):
-        problems_needed_mcnemar(0.10000001, 0.1)

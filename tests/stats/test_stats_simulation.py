@@ -79,11 +79,6 @@ def test_clusters_do_not_raise_false_alarms() -> None:
 @pytest.mark.slow
 def test_power_is_as_promised() -> None:
     error = 2.5 * math.sqrt(0.16 / FOLDS)
-    for worse, better in ((0.1, 0.02), (0.06, 0.03), (0.02, 0.0)):
-        n = simulation.problems_needed_mcnemar(worse, better)
-        promised = simulation.power_of_mcnemar(worse, better, n)
-        got = simulation.mcnemar_power_achieved(worse, better, n, FOLDS)
-        assert got == pytest.approx(promised, abs=error)
     for case in simulation.GRADED[1::2]:
         assert simulation.graded_power_achieved(case, FOLDS)[1] == pytest.approx(0.8, abs=error)
 

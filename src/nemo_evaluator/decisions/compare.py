@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from ..config.gate_policy import Rules
 from ..errors import ConfigError
 from ..results.identity import Difference
 from ..stats.paired import PairedDifference, paired_difference
-from ..stats.power import minimum_detectable_effect
 from ..types import Record
 from .categories import HETEROGENEOUS, CategoryDelta, category_deltas, heterogeneity
 from .comparability import differences, doubts
@@ -26,11 +24,11 @@ from .doubts import Doubt, doubts_about
 from .flips import FlipReport, flip_report, right_sides
 from .looks import METHOD, StoppedEarly, as_decided, note_on, stopped_early, stopped_of
 from .metrics import Metric, metric_named
-from .missing import damage_of, watched_of
+from .missing import damage_of, span_of, watched_of
 from .options import CompareOptions
 from .paired_tests import TestResult, run_test
 from .pairing import Pairs, pair
-from .planning import spread_of_pairs, to_rule_out
+from .planning import detectable_drop, spread_of_pairs, to_rule_out
 from .provenance import created
 from .published import PublishedEvidence, judge_published
 from .sentences import Scale, scale_of, told
@@ -64,7 +62,8 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     shown: Shown | None = None
     test: TestResult | None = None
     detectable: float | None = None
-    """Smallest drop that a comparison of this size finds in four of five cases."""
+    """Smallest drop that a comparison of this size shows in four of five cases, as `nel power` has
+    it."""
     needed: int | None = None
     """Paired problems that would rule out a drop of ``max_drop`` where there is none."""
     n_paired: int = 0
@@ -265,9 +264,8 @@ def _measured(
         seed=options.seed,
     )
     covered, sides = coverage(baseline, candidate, pairs)
-    spread = difference.error * math.sqrt(difference.n)
-    known = math.isfinite(spread) and spread > 0
     watched, stopped = watched_of(baseline, candidate, metric), stopped_early(candidate)
+    detectable, needed = _planned(pairs, span_of(metric, baseline, candidate), limit, options.level)
     categories = category_deltas(pairs, higher_is_better=higher, limit=limit, watched=watched)
     fell = pairs.differences < 0 if higher else pairs.differences > 0
     return msgspec.structs.replace(
@@ -276,12 +274,8 @@ def _measured(
         candidate_score=float(other.mean()),
         difference=difference,
         test=None if stopped else test,
-        detectable=minimum_detectable_effect(
-            spread, pairs.n, alpha=options.level, step=_step(baseline, candidate)
-        )
-        if known and not stopped
-        else None,
-        needed=None if stopped else _needed(pairs, limit, options.level),
+        detectable=None if stopped else detectable,
+        needed=None if stopped else needed,
         n_paired=pairs.n,
         coverage=covered,
         sides=sides,
@@ -294,25 +288,18 @@ def _measured(
     )
 
 
-def _needed(pairs: Pairs, limit: float, level: float) -> int | None:
-    """As `nel power` has it for these two runs; None where no number of problems is enough."""
-    if pairs.n < 2 or not limit:
-        return None
+def _planned(
+    pairs: Pairs, span: float | None, limit: float, level: float
+) -> tuple[float | None, int | None]:
+    """The smallest drop that as many problems show, and how many would rule the limit out, as `nel
+    power` has both for these two runs; None where there is no such drop or number."""
+    if pairs.n < 2:
+        return None, None
     sides = (pairs.baseline_side, pairs.candidate_side)
     repeats = max(int(side.repeats.max()) for side in sides)
-    return to_rule_out(spread_of_pairs(pairs), limit, repeats, alpha=level)
-
-
-def _step(*sources: Source) -> float:
-    """The smallest difference of two means of single verdicts; 0 for graded rewards."""
-    most = 1
-    for source in sources:
-        assert source.rollouts is not None
-        scored = ~np.isnan(source.rollouts.rewards)
-        if not np.isin(source.rollouts.rewards[scored], (0.0, 1.0)).all():
-            return 0.0
-        most = max(most, int(source.rollouts.repeats[scored].max()) + 1)
-    return 1 / most
+    spread = spread_of_pairs(pairs, span)
+    needed = to_rule_out(spread, limit, repeats, alpha=level) if limit else None
+    return detectable_drop(spread, pairs.n, repeats, alpha=level), needed
 
 
 def _run(source: Source) -> dict[str, Any]:

@@ -18,7 +18,15 @@ import numpy as np
 
 from ..stats.binomial import binomial_tail
 from ..stats.intervals import clopper_pearson
-from ..stats.paired import TANGO, paired_difference, tango_below
+from ..stats.paired import (
+    TANGO,
+    PairedDifference,
+    flip_skewness,
+    paired_difference,
+    skewness_of_mean,
+    tango,
+    tango_below,
+)
 from ..stats.student import t_quantile
 from ..types import Record
 from .looks import AT_LOOKS
@@ -27,13 +35,19 @@ from .watched import Watched
 
 LEVEL = 0.025
 """One-sided level of every event: the ends of a 95 % interval."""
-SMALL, FEW = 100, 20
-"""With so few problems, or flips, score limits miss their level by up to a fifth: they are taken at
-four fifths, and at ever more of the level with more of both."""
-SPARE = 0.2
+SMALL, FEW, MANY = 100, 20, 0.05
+"""With so few problems, or flips, score limits miss their level by up to a quarter: they are taken
+at three quarters, and at ever more of the level with more of both, at most at 98.75 % of it."""
+SPARE = 0.25
+SKEW = 0.25
+"""The end of an interval towards zero is too sure where most changes go one way: the chance to miss
+grows by the skewness g of the mean, times z³/6 (Edgeworth's first term); that end is taken at
+exp(-g·z³/4) of the level, a little more than is needed."""
 LOPSIDED = 5
 """Of so few flips one way and more the other, the exact limit of the more is asked too."""
 LOWEST_P = 1e-9
+LOWEST_LEVEL = 1e-14
+BARELY = 1e-12
 
 
 class Bounds(Record, frozen=True, kw_only=True):
@@ -51,6 +65,8 @@ class Sides:
     baseline: Floats
     candidate: Floats
     clusters: Sequence[object] | None = None
+    span: float | None = None
+    """The most that a problem can change; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +195,10 @@ class Damage:
         plain = _limits(sides, sides.baseline, level)
         low, high = sorted((-sign * plain[1], -sign * plain[2]))
         damage = -sign * plain[0]
+        unseen = _unseen(sides, damage, level)
+        # No event on the other side of zero: a drop, or a gain, that is shown stays shown.
+        high = max(high, damage + unseen) if high >= 0 else high
+        low = min(low, damage - unseen) if low <= 0 else low
         if share:
             allowed = share * abs(float(sides.baseline.mean()))
             # A smaller score is worse where higher is better, a larger one where lower is.
@@ -191,28 +211,90 @@ class Damage:
 
 def _limits(sides: Sides, baseline: Floats, level: float) -> tuple[float, float, float]:
     """Mean of candidate - baseline, its lower and its upper limit. Summed exactly over all numbers
-    of flips (docs/statistics.md), each misses its level nowhere by more than a ninth."""
+    of flips (docs/statistics.md), each keeps its level."""
     n, changed = len(baseline), int(np.count_nonzero(sides.candidate != baseline))
     at = level_kept(level, n, changed)
     found = paired_difference(baseline, sides.candidate, sides.clusters, confidence=1 - 2 * at)
-    if found.method != TANGO:
+    if found.method == TANGO:
+        lost = int(np.count_nonzero(sides.candidate < baseline))
+        lower, upper = _by_flips(found, lost, changed - lost, n, at)
+        return found.delta, lower, upper
+    if found.units < 2:
         return found.delta, found.lower, found.upper
-    lost = int(np.count_nonzero(sides.candidate < baseline))
-    lower, upper = _lopsided(lost, changed - lost, n, at)
-    return found.delta, min(found.lower, lower), max(found.upper, upper)
+    return found.delta, *_by_means(sides, baseline, found, at)
+
+
+def _by_means(
+    sides: Sides, baseline: Floats, found: PairedDifference, level: float
+) -> tuple[float, float]:
+    """Limits of a mean: those of t, that away from zero less sure where few changes are large, for
+    a sample with few of them has a small spread too."""
+    lower, upper = found.lower, found.upper
+    skew = skewness_of_mean(sides.candidate - baseline, sides.clusters)
+    stricter = 1 - 2 * less_sure(level, abs(skew))
+    wider = paired_difference(baseline, sides.candidate, sides.clusters, confidence=stricter)
+    if skew < 0:
+        lower = min(lower, wider.lower)
+    elif skew > 0:
+        upper = max(upper, wider.upper)
+    return lower, upper
+
+
+def _unseen(sides: Sides, damage: float, level: float) -> float:
+    """Whole problems may be lost, or won, of which the sample has none: how much that could be. The
+    limits of single verdicts know of it already."""
+    if sides.span is None or level >= 0.5:
+        return 0.0
+    n = len(sides.baseline)
+    return max(0.0, sides.span - abs(damage)) * unseen_share(n, level_kept(level, n, 0))
+
+
+def unseen_share(n: int, level: float) -> float:
+    """Share of problems that may have changed, none of n having done so (score limit)."""
+    z = _quantile(level)
+    return z * z / (n + z * z)
+
+
+def _by_flips(
+    found: PairedDifference, lost: int, won: int, n: int, level: float
+) -> tuple[float, float]:
+    """Limits of (won - lost)/n: the score limits, that towards zero less sure where most flips go
+    one way, and the exact limit of their number where nearly all do."""
+    exact_lower, exact_upper = _lopsided(lost, won, n, level)
+    lower, upper = found.lower, found.upper
+    wider = tango(won, lost, n, _quantile(less_sure(level, flip_skewness(lost, won, n))))
+    if lost > won:
+        upper = _to_zero(upper, wider[1])
+    elif won > lost:
+        lower = -_to_zero(-lower, -wider[0])
+    return min(lower, exact_lower), max(upper, exact_upper)
+
+
+def _to_zero(upper: float, wider: float) -> float:
+    """The wider of two upper limits, but no further than just past zero: that most changes go one
+    way is no reason to think that the truth lies the other way."""
+    return max(upper, min(wider, BARELY))
 
 
 def level_kept(level: float, n: int, changed: float) -> float:
     """The level at which limits are taken so that they keep ``level``."""
-    spare = SPARE * min(1.0, max(SMALL / n, FEW / max(1.0, changed)))
+    spare = SPARE * min(1.0, max(MANY, SMALL / n, FEW / max(1.0, changed)))
     return level * (1 - spare) if level < 0.5 else level
+
+
+def less_sure(level: float, skewness: float) -> float:
+    """The level at which the end towards zero is taken."""
+    if level >= 0.5 or skewness <= 0:
+        return level
+    return max(LOWEST_LEVEL, level * math.exp(-SKEW * skewness * _quantile(level) ** 3))
 
 
 def flips_show(lost: int, won: int, n: int, limit: float, level: float = LEVEL) -> bool:
     """Whether so many flips of single verdicts show a damage larger than ``limit``: as
     ``Damage.bounds`` has it, without computing the interval."""
     at = level_kept(level, n, lost + won)
-    if not tango_below(won, lost, n, _quantile(at), -limit):
+    stricter = less_sure(at, flip_skewness(lost, won, n)) if lost > won and limit >= 0 else at
+    if not tango_below(won, lost, n, _quantile(stricter), -limit):
         return False
     if min(lost, won) > LOPSIDED or lost <= won or at >= 0.5:
         return True
@@ -222,7 +304,8 @@ def flips_show(lost: int, won: int, n: int, limit: float, level: float = LEVEL) 
 def flips_rule_out(lost: int, won: int, n: int, limit: float, level: float = LEVEL) -> bool:
     """Whether so many flips of single verdicts rule a damage larger than ``limit`` out."""
     at = level_kept(level, n, lost + won)
-    if not tango_below(lost, won, n, _quantile(at), limit):
+    stricter = less_sure(at, flip_skewness(lost, won, n)) if won > lost and limit <= 0 else at
+    if not tango_below(lost, won, n, _quantile(stricter), limit):
         return False
     if min(lost, won) > LOPSIDED or won <= lost or at >= 0.5:
         return True

@@ -29,13 +29,13 @@ def damage_of(
     correct_above: float = 0.0,
 ) -> Damage:
     """The damage over the paired problems, and its bounds over the planned ones."""
-    weighted = pairs.weighted()
-    seen = Sides(weighted.baseline, weighted.candidate, pairs.clusters)
     assert baseline.rollouts is not None and candidate.rollouts is not None
-    sides = [_Counts.of(source, metric, correct_above) for source in (baseline, candidate)]
-    limits = value_range(metric, baseline, candidate)
+    weighted, limits = pairs.weighted(), value_range(metric, baseline, candidate)
+    span = span_of(metric, baseline, candidate)
+    seen = Sides(weighted.baseline, weighted.candidate, pairs.clusters, span)
     watched = watched_of(baseline, candidate, metric)
     head = Damage(seen, metric.higher_is_better, watched=watched)
+    sides = [_Counts.of(source, metric, correct_above) for source in (baseline, candidate)]
     planned = [source.planned() or 0 for source in (baseline, candidate)]
     problems = np.union1d(baseline.rollouts.problems, candidate.rollouts.problems)
     unseen = max(0, *(n - len(problems) for n in planned))
@@ -49,11 +49,13 @@ def damage_of(
         one.filled(problems, unseen, good, metric) * weights,
         other.filled(problems, unseen, bad, metric) * weights,
         clusters,
+        span,
     )
     best = Sides(
         one.filled(problems, unseen, bad, metric) * weights,
         other.filled(problems, unseen, good, metric) * weights,
         clusters,
+        span,
     )
     return replace(head, worst=worst, best=best)
 
@@ -133,6 +135,12 @@ def ends_by_problem(
     at = np.searchsorted(every, problems)
     low, high = (counts.filled(every, 0, end, metric)[at] for end in limits)
     return low, high
+
+
+def span_of(metric: Metric, baseline: Source, candidate: Source) -> float | None:
+    """The most that a value can change; None where that is not known."""
+    limits = value_range(metric, baseline, candidate)
+    return None if limits is None else limits[1] - limits[0]
 
 
 def value_range(metric: Metric, baseline: Source, candidate: Source) -> tuple[float, float] | None:

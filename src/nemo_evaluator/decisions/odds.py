@@ -17,12 +17,21 @@ import numpy as np
 
 from ..stats.binomial import binomial_pmf, binomial_tail
 from ..stats.student import t_quantile
-from .damage import Damage, Sides, flips_rule_out, flips_show, level_kept
+from .damage import (
+    Damage,
+    Sides,
+    flips_rule_out,
+    flips_show,
+    less_sure,
+    level_kept,
+    unseen_share,
+)
 from .verdicts import MIN_PAIRS
 
 MOST_PROBLEMS = 10_000_000
-LEAST = 30
-"""Fewest problems that are advised by the approximation, which promises too much on fewer."""
+ROUGH = 1.5
+"""Means of few problems are no t: the error is taken larger by this over their number."""
+MUCH_WIDER = 1.18
 TERMS = 30
 """Numbers of flips summed over; of more, every so many-th (the terms differ little then)."""
 TEETH = 12
@@ -53,6 +62,10 @@ class Truth:
     """Independent units per problem."""
     verdicts: bool = False
     """Whether rewards are right or wrong."""
+    span: float | None = None
+    """The most that a problem can change; None where that is not known."""
+    size: float = 0.0
+    """Of a change that is large among them: √(E d⁴/E d²)."""
 
 
 def chance(event: Event, truth: Truth, n: int, level: float) -> float:
@@ -73,7 +86,7 @@ def fewest(event: Event, truth: Truth, level: float, power: float) -> int | None
     if truth.flips is not None:
         lost, won = truth.flips
         return _fewest_by_flips(event, lost, won, level, power)
-    return _fewest(lambda n: chance(event, truth, n, level), power, least=LEAST, teeth=0)
+    return _fewest(lambda n: chance(event, truth, n, level), power, least=MIN_PAIRS, teeth=0)
 
 
 @lru_cache(maxsize=16384)
@@ -137,16 +150,48 @@ def _critical(event: Event, flips: int, n: int, level: float) -> int:
 
 def _by_means(event: Event, truth: Truth, n: int, level: float) -> float:
     """P[noncentral t > its quantile], approximately: Φ((δ - q(1 - 1/4ν))/√(1 + q²/2ν))."""
-    if event.ruled_out and truth.verdicts and not _flat(event, 0.0, n, level):
-        return 0.0  # not even without any change
     error = math.sqrt(truth.variance * truth.design_effect / n)
     if error == 0:
         return float(_flat(event, truth.damage, n, level))
+    error *= 1 + ROUGH / n
     df = max(1.0, n * truth.units - 1)
-    quantile = t_quantile(1 - level_kept(level, n, n), df)
+    at = level_kept(level, n, n)
     distance = (truth.damage - event.limit) * (-1 if event.ruled_out else 1) / error
+    if event.ruled_out:
+        at = _away(event.limit, truth, n, at, error)
+    wider = _score_width(event, truth)
+    likely = _beyond(distance, wider * t_quantile(1 - at, df), df)
+    if not event.ruled_out or truth.span is None:
+        return likely
+    unseen = unseen_share(n, level_kept(level, n, 0))
+    edge = (event.limit - unseen * truth.span) / (1 - unseen)
+    return min(likely, NORMAL.cdf((edge - truth.damage) / error)) if edge >= 0 else 0.0
+
+
+def _beyond(distance: float, quantile: float, df: float) -> float:
     spread = math.sqrt(1 + quantile**2 / (2 * df))
     return NORMAL.cdf((distance - quantile * (1 - 1 / (4 * df))) / spread)
+
+
+def _score_width(event: Event, truth: Truth) -> float:
+    """How much wider than t's the score interval is that rules the limit out: if the damage were
+    as large as the limit, more problems would change than do."""
+    if not event.ruled_out or not truth.verdicts:
+        return 1.0
+    more = (1 + (truth.size * event.limit / (2 * truth.variance)) ** 2) ** 0.25
+    return min(MUCH_WIDER, more)
+
+
+def _away(limit: float, truth: Truth, n: int, level: float, error: float) -> float:
+    """The level of the upper end where the damage seen is as large as just rules the limit out: the
+    larger it is, the more of the changes seen are losses."""
+    at, units, alike = level, n * truth.units, truth.design_effect * truth.units
+    size = truth.size if truth.units == 1 else math.sqrt(min(1.0, alike))
+    for _ in range(3):
+        seen = max(0.0, limit - t_quantile(1 - at, math.inf) * error)
+        skewness = size**2 * seen * units / (units * truth.variance * alike) ** 1.5
+        at = less_sure(level, skewness)
+    return at
 
 
 def _by_whole_clusters(event: Event, truth: Truth, n: int, level: float) -> float:
@@ -156,6 +201,8 @@ def _by_whole_clusters(event: Event, truth: Truth, n: int, level: float) -> floa
     variance = truth.variance * truth.design_effect * truth.units
     flips = min(1.0, max(abs(drop), variance + drop * drop))
     units = max(1, round(n * truth.units))
+    if event.ruled_out and flips:
+        level = _away(event.limit, truth, n, level, math.sqrt(flips / units))
     return _by_flips(event, (flips + drop) / 2, (flips - drop) / 2, units, level)
 
 

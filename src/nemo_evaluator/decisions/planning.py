@@ -20,6 +20,8 @@ from ..stats.power import VarianceParts, difference_parts, variance_parts
 from ..stats.units import effective_units
 from ..types import Record
 from .damage import LEVEL
+from .metrics import MEAN_REWARD
+from .missing import span_of
 from .odds import Event, Truth, chance, fewest
 from .pairing import Pairs, PerProblem, clusters_of, pair, per_problem
 from .rollouts import Floats
@@ -62,6 +64,8 @@ class Spread(Record, frozen=True, kw_only=True, omit_defaults=False):
     room: float = math.inf
     """Largest drop that there can be."""
     clusters: Clustering | None = None
+    span: float | None = None
+    """The most that a reward can change; None where that is not known."""
 
     def truth(self, drop: float, repeats: int) -> Truth:
         """What is true of each problem if the candidate is worse by ``drop``."""
@@ -77,7 +81,16 @@ class Spread(Record, frozen=True, kw_only=True, omit_defaults=False):
             design_effect=clusters.design_effect,
             units=clusters.units,
             verdicts=self.binary,
+            span=self.span,
+            size=self._size(repeats, variance),
         )
+
+    def _size(self, repeats: int, variance: float) -> float:
+        """Of a large change of one problem: as chance makes it where verdicts are repeated, the
+        whole where repeats agree; of grades as if they were normal."""
+        if not self.binary:
+            return math.sqrt(3 * variance)
+        return 1 / math.sqrt(repeats) if self.within else 1.0
 
     def variance(self, repeats: int, drop: float = 0.0) -> float:
         """Variance of a problem's difference of means over ``repeats``.
@@ -166,6 +179,7 @@ def spread_of_run(source: Source, *, correlation: float = CORRELATION, icc: floa
         basis=basis + _said(clusters),
         room=score - min(0.0, float(rewards.min())),
         clusters=clusters,
+        span=span_of(MEAN_REWARD, source, source),
     )
 
 
@@ -178,13 +192,13 @@ def spread_of_pair(baseline: Source, candidate: Source, *, icc: float = ICC) -> 
         raise ConfigError(
             "fewer than two problems are paired", where=f"{baseline.path} and {candidate.path}"
         )
-    spread = spread_of_pairs(pairs, icc=icc)
+    spread = spread_of_pairs(pairs, span_of(MEAN_REWARD, baseline, candidate), icc=icc)
     basis = f"{pairs.n:,} pairs of runs {baseline.run_id} and {candidate.run_id}, {spread.basis}"
     return msgspec.structs.replace(spread, basis=basis)
 
 
-def spread_of_pairs(pairs: Pairs, *, icc: float = ICC) -> Spread:
-    """From paired problems, of which there must be two."""
+def spread_of_pairs(pairs: Pairs, span: float | None, *, icc: float = ICC) -> Spread:
+    """From paired problems, of which there must be two, and the most that one can change."""
     weighted = pairs.weighted()
     differences = weighted.differences
     sides = (pairs.baseline_side, pairs.candidate_side)
@@ -217,6 +231,7 @@ def spread_of_pairs(pairs: Pairs, *, icc: float = ICC) -> Spread:
         basis=said + _said(clusters),
         room=score - min(0.0, float(rewards.min())),
         clusters=clusters,
+        span=span,
     )
 
 
@@ -233,6 +248,7 @@ def spread_assumed(score: float, *, correlation: float = CORRELATION, icc: float
         basis=f"an assumed score of {score:g}, {icc:.0%} of the variance between problems; true "
         f"scores of the two correlate {correlation:g}",
         room=score,
+        span=1.0,
     )
 
 
@@ -265,27 +281,10 @@ def to_rule_out(
     return fewest(Event(drop, ruled_out=True), spread.truth(0.0, repeats), alpha, power)
 
 
-def _row(
-    spread: Spread, drop: float, n: int | None, repeats: int, alpha: float, power: float
-) -> Planned:
-    possible, shown, none = drop <= spread.room, Event(0.0), spread.truth(0.0, repeats)
-    there = spread.truth(drop, repeats) if possible else None
-    needed = fewest(shown, there, alpha, power) if there is not None else None
-    ruled_out = Event(drop, ruled_out=True)
-    return Planned(
-        repeats=repeats,
-        problems_needed=needed,
-        problems_to_rule_out=fewest(ruled_out, none, alpha, power),
-        detectable=None if n is None else _detectable(spread, n, repeats, alpha, power),
-        power=None if n is None or there is None else chance(shown, there, n, alpha),
-        power_to_rule_out=None if n is None else chance(ruled_out, none, n, alpha),
-        rollouts_needed=needed * repeats if needed is not None else None,
-        exact=none.flips is not None,
-    )
-
-
-def _detectable(spread: Spread, n: int, repeats: int, alpha: float, power: float) -> float | None:
-    """The smallest drop that is shown, by bisection."""
+def detectable_drop(
+    spread: Spread, n: int, repeats: int, *, alpha: float = LEVEL, power: float = POWER
+) -> float | None:
+    """The smallest drop that n problems show with the power, by bisection; None if none is."""
 
     def enough(drop: float) -> bool:
         return chance(Event(0.0), spread.truth(drop, repeats), n, alpha) >= power
@@ -297,6 +296,27 @@ def _detectable(spread: Spread, n: int, repeats: int, alpha: float, power: float
         middle = (low + high) / 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+def _row(
+    spread: Spread, drop: float, n: int | None, repeats: int, alpha: float, power: float
+) -> Planned:
+    possible, shown, none = drop <= spread.room, Event(0.0), spread.truth(0.0, repeats)
+    there = spread.truth(drop, repeats) if possible else None
+    needed = fewest(shown, there, alpha, power) if there is not None else None
+    ruled_out = Event(drop, ruled_out=True)
+    return Planned(
+        repeats=repeats,
+        problems_needed=needed,
+        problems_to_rule_out=fewest(ruled_out, none, alpha, power),
+        detectable=None
+        if n is None
+        else detectable_drop(spread, n, repeats, alpha=alpha, power=power),
+        power=None if n is None or there is None else chance(shown, there, n, alpha),
+        power_to_rule_out=None if n is None else chance(ruled_out, none, n, alpha),
+        rollouts_needed=needed * repeats if needed is not None else None,
+        exact=none.flips is not None,
+    )
 
 
 def _verdicts(side: PerProblem) -> bool:

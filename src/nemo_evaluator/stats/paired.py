@@ -107,6 +107,32 @@ def tango(won: float, lost: float, n: float, z: float) -> tuple[float, float]:
     return -_tango_upper(lost, won, n, z), upper
 
 
+def flip_skewness(lost: int, won: int, n: int) -> float:
+    """Size of the skewness of (won - lost)/n, from as many flips: that of ``skewness_of_mean``.
+
+    0 where the rarer changes are those of the other side. Example: 9 lost of 1000: 0.33.
+    """
+    mean, flips = abs(lost - won) / n, lost + won
+    squares = flips - n * mean * mean
+    cubes = abs(lost - won) - 3 * mean * flips + 2 * n * mean**3
+    return max(0.0, cubes) / squares**1.5 if squares > 0 else 0.0
+
+
+def skewness_of_mean(differences: Array, clusters: Sequence[object] | None = None) -> float:
+    """Skewness Σe³/(Σe²)^1.5 of a mean, e the deviations of problems (or sums of clusters).
+
+    0 where it does not have the sign of the mean: rare changes the other way.
+    Example: 9 of 1000 differ by -1: -0.33.
+    """
+    mean = float(differences.mean())
+    e = differences - mean
+    if clusters is not None:
+        e = cluster_sums(e, clusters)
+    squares = float(e @ e)
+    cubes = float((e * e) @ e)
+    return cubes / squares**1.5 if squares > 0 and cubes * mean > 0 else 0.0
+
+
 def score_limits(
     differences: Array, whole: float, z: float, unseen: float = 0.0
 ) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Planning: how many problems and repeats show an effect, by the normal approximation.
 
-Effects are in units of the score. Of single verdicts with few flips use ``mcnemar_power``, which
-is exact. ``sides`` is 1 for "worse" alone and 2 for either direction.
+Effects are in units of the score. ``sides`` is 1 for "worse" alone and 2 for either direction.
+How often ``nel compare`` and ``nel gate`` show an effect, ``decisions/odds.py`` knows.
 """
 
 from __future__ import annotations
