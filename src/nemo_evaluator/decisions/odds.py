@@ -178,8 +178,8 @@ def _score_width(event: Event, truth: Truth) -> float:
     as large as the limit, more problems would change than do."""
     if not event.ruled_out or not truth.verdicts:
         return 1.0
-    more = (1 + (truth.size * event.limit / (2 * truth.variance)) ** 2) ** 0.25
-    return min(MUCH_WIDER, more)
+    more = truth.size * event.limit / (2 * truth.variance)
+    return min(MUCH_WIDER, math.sqrt(math.hypot(1, more)))
 
 
 def _away(limit: float, truth: Truth, n: int, level: float, error: float) -> float:
@@ -187,10 +187,11 @@ def _away(limit: float, truth: Truth, n: int, level: float, error: float) -> flo
     larger it is, the more of the changes seen are losses."""
     at, units, alike = level, n * truth.units, truth.design_effect * truth.units
     size = truth.size if truth.units == 1 else math.sqrt(min(1.0, alike))
+    if not (scale := (units * truth.variance * alike) ** 1.5):
+        return level
     for _ in range(3):
         seen = max(0.0, limit - t_quantile(1 - at, math.inf) * error)
-        skewness = size**2 * seen * units / (units * truth.variance * alike) ** 1.5
-        at = less_sure(level, skewness)
+        at = less_sure(level, size**2 * seen * units / scale)
     return at
 
 
