@@ -1,6 +1,6 @@
 """How often `nel compare` and `nel gate` decide wrongly, and how often they see what is there.
 
-    python benchmarks/decision_rates.py [--folds 10000] [--looks]
+    python benchmarks/decision_rates.py [--folds 10000] [--only looks]
 
 For single verdicts of independent problems the rates are summed exactly over all numbers of flips.
 Else pairs of runs are drawn (problems of varying difficulty, repeats by chance, clusters that suit
