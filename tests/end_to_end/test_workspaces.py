@@ -205,6 +205,17 @@ async def test_an_agent_is_verified_by_what_it_left(
     assert not list((tmp_path / "run/tasks").glob("workspaces/*"))
 
 
+async def test_a_door_by_a_relay(
+    tmp_path: Path, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a user who is not root."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    given = document(tmp_path, loopback.url, "docker", "InsideAgent", stateful=True)
+    result = await evaluate_async(given)
+    assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [1.0] * 3
+    assert result.exit_code == 0 and len(loopback.calls) == 3
+
+
 async def test_who_does_nothing_gets_nothing(tmp_path: Path, loopback: Loopback) -> None:
     await evaluate_async(document(tmp_path, loopback.url, "local", "LazyAgent"))
     found = rows(tmp_path / "run/tasks")

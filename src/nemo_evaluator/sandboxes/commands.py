@@ -6,7 +6,6 @@ memory was the end of one (`_starved`); the rest of the contract follows.
 
 from __future__ import annotations
 
-import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..http.listener import Listener
 from . import transfer
 from .contract import MAX_TRANSFER, Command, ExecResult, Process, SandboxLost, SandboxSpec
 from .streams import Kept
@@ -74,7 +74,7 @@ class CommandSandbox(ABC):
         """See `Sandbox.end_processes`."""
 
     @abstractmethod
-    async def listen(self) -> socket.socket:
+    async def listen(self) -> Listener:
         """See `Sandbox.listen`."""
 
     @abstractmethod
@@ -90,10 +90,15 @@ class CommandSandbox(ABC):
         """Seconds of the lifetime that are left."""
         return max(0.0, self._ends - time.monotonic())
 
+    @property
+    def runs_as_root(self) -> bool:
+        """Whether the spec lets root run commands."""
+        return 0 in (self.spec.user, self.spec.verify_user)
+
     def _allowed(self, user: int | None) -> int:
         """Who runs a command. Root is only where the spec says so: it could end the sandbox."""
         wanted = self.user if user is None else user
-        if wanted == 0 and 0 not in (self.spec.user, self.spec.verify_user):
+        if wanted == 0 and not self.runs_as_root:
             raise ConfigError(
                 "root runs no commands in this sandbox",
                 hint="set user: 0 (or verify_user: 0) in its SandboxSpec",

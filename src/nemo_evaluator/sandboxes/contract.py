@@ -9,12 +9,12 @@ an `InfraError`, so that a broken sandbox never becomes a score. Nothing here ru
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ..errors import InfraError
+from ..http.listener import Listener
 from ..sandbox_spec import UNPRIVILEGED, Limits, Network, SandboxSpec
 from ..types import Failure, Phase, Record
 
@@ -164,10 +164,10 @@ class Sandbox(Protocol):
         ``tty``: with a terminal as its standard input and output.
         """
 
-    async def listen(self) -> socket.socket:
-        """A listening TCP socket on 127.0.0.1 *inside*, which this process serves: all that a
-        sandbox with ``network: door`` reaches. The caller closes it. ConfigError where this user
-        may not make one; not for ``network: host``, which reaches this process anyway.
+    async def listen(self) -> Listener:
+        """A listener on an address *inside*, which this process serves: all that a sandbox with
+        ``network: door`` reaches. The caller closes it. ConfigError where this user may not make
+        one; not for ``network: host``, which reaches this process anyway.
         """
 
     async def end_processes(self) -> None:

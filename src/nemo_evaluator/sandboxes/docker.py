@@ -14,18 +14,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import posixpath
-import socket
+import os
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
 from ..errors import ConfigError
+from ..http.listener import Listener
 from ..types import Json
-from . import docker_kills, netns, seccomp, transfer
+from . import docker_kills, docker_relay, netns, seccomp, transfer
 from .commands import CommandSandbox, Job, Launch
 from .contract import SandboxLost, SandboxSpec
 from .docker_api import Attached, Engine, demultiplex
+from .docker_bodies import confines_vsock, container_body, exec_body
 from .docker_process import DockerProcess
 from .finishing import finish
 from .owner import LABEL, Owner, find_owner, this_process
@@ -35,8 +37,6 @@ _ANSWER = 5.0
 """Seconds a killed command gets to end before its container is killed."""
 _KILLED = 128 + 9
 _PULL = 3600.0
-_OVERHEAD = 8
-"""Processes of our own in a container: init, the sleep, and those of a transfer."""
 
 
 class DockerBackend:
@@ -45,8 +45,15 @@ class DockerBackend:
     name = "docker"
 
     def __init__(
-        self, *, image: str | None = None, run_id: str | None = None, socket: str | None = None
+        self,
+        *,
+        image: str | None = None,
+        run_id: str | None = None,
+        socket: str | None = None,
+        relay: bool | None = None,
     ) -> None:
+        """``relay``: make doors by a relay inside; None: where this user is not root."""
+        self._relay = os.geteuid() != 0 if relay is None else relay
         self.image = image
         self.owner: Owner = this_process(run_id)
         self._socket = socket
@@ -85,7 +92,7 @@ class DockerBackend:
                 hint="enable the cgroup controllers (a rootless engine needs cgroup v2 with "
                 "delegation), or use `sandbox: {type: local}`",
             )
-        ours = not _confines_vsock(version)
+        ours = not confines_vsock(version)
         self._security = ["no-new-privileges"]
         if ours:
             self._security.append(f"seccomp={json.dumps(seccomp.profile())}")
@@ -119,9 +126,18 @@ class DockerBackend:
         name = self._image(spec.image)
         if name not in self._volumes:
             await self.pull(name)
-        body = _container(spec, name, str(self.owner), self._volumes[name], self._security)
         box = DockerSandbox(self.engine, spec)
         try:
+            if self._relay and spec.network in ("door", "bridge"):
+                box.folder = await asyncio.to_thread(docker_relay.make_folder, self.owner)
+            body = container_body(
+                spec,
+                name,
+                str(self.owner),
+                self._volumes[name],
+                self._security,
+                binds=[f"{box.folder}:{docker_relay.INSIDE}:ro"] if box.folder else [],
+            )
             # A cancelled request may still make a container: wait for its id.
             await finish(box.make(body))
             await self.engine.expect("POST", f"/containers/{box.id}/start")
@@ -134,7 +150,8 @@ class DockerBackend:
 
     async def reap(self) -> list[str]:
         """See `Backend.reap`."""
-        return await self._remove(lambda owner: owner.abandoned)
+        folders = await asyncio.to_thread(docker_relay.remove_folders, _is_abandoned)
+        return await self._remove(_is_abandoned) + folders
 
     async def close(self) -> None:
         """Remove the sandboxes that this backend made and that were not closed."""
@@ -178,6 +195,8 @@ class DockerSandbox(CommandSandbox):
     def __init__(self, engine: Engine, spec: SandboxSpec) -> None:
         super().__init__(spec)
         self.id = ""
+        self.folder: Path | None = None
+        """Where the socket of its door is, if that has a relay."""
         self._engine = engine
         self._dirty: set[int] = set()
         """Users whose commands may have left processes."""
@@ -209,11 +228,18 @@ class DockerSandbox(CommandSandbox):
             self.id = ""
         for process in list(self._background):
             await process.ended()
+        if self.folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
-    async def listen(self) -> socket.socket:
+    async def listen(self) -> Listener:
         """See `Sandbox.listen`."""
         if self.spec.network == "host":
             raise ConfigError("a sandbox with `network: host` has no network of its own")
+        if self.folder is not None:
+            listener = docker_relay.listen(self.folder)
+            program = ["python3", "-I", "-S", "-c", docker_relay.RELAY]
+            launch = Launch(program, user=0, cwd="/", env={}, seconds=self._left, tty=False)
+            return await docker_relay.relayed(listener, await self._start(launch))
         state = await self._engine.expect("GET", f"/containers/{self.id}/json")
         pid = int(state["State"]["Pid"])
         # With Docker Desktop, or an engine elsewhere, the pid is that of another machine.
@@ -259,9 +285,10 @@ class DockerSandbox(CommandSandbox):
 
     async def _start(self, launch: Launch) -> DockerProcess:
         self._must_be_there()
-        self._users.add(launch.user)
+        if launch.user or self.runs_as_root:  # a relay is not of those who may be ended
+            self._users.add(launch.user)
         process = DockerProcess(self, self.spec.limits.output_bytes)
-        body = _exec(
+        body = exec_body(
             self.spec, launch.argv, launch.user, launch.cwd, {**launch.env, **process.mark}
         )
         body |= {"AttachStdin": True, "Tty": launch.tty}
@@ -309,7 +336,7 @@ class DockerSandbox(CommandSandbox):
         argv = ["sh", "-c", script, "sh", *words]
         try:
             async with asyncio.timeout(timeout):
-                number, attached = await self._open(_exec(self.spec, argv, user))
+                number, attached = await self._open(exec_body(self.spec, argv, user))
                 try:
                     nothing = Kept(0)
                     await demultiplex(attached.reader, nothing, nothing)
@@ -347,7 +374,7 @@ class DockerSandbox(CommandSandbox):
             await asyncio.sleep(0.1)
 
     async def _begin(self, argv: Sequence[str], job: Job) -> tuple[str, Attached]:
-        body = _exec(self.spec, argv, job.user, job.cwd, job.env)
+        body = exec_body(self.spec, argv, job.user, job.cwd, job.env)
         return await self._open(body | {"AttachStdin": job.stdin is not None})
 
     async def _open(self, body: dict[str, Json], *, tty: bool = False) -> tuple[str, Attached]:
@@ -385,25 +412,6 @@ class DockerSandbox(CommandSandbox):
         await self._engine.request("POST", f"/containers/{self.id}/kill")
 
 
-def _exec(
-    spec: SandboxSpec,
-    argv: Sequence[str],
-    user: int,
-    cwd: str = "",
-    env: Mapping[str, str] | None = None,
-) -> dict[str, Json]:
-    """What the engine is told of one command."""
-    return {
-        "Cmd": list(argv),
-        "User": f"{user}:{user}",
-        "WorkingDir": posixpath.join(spec.cwd, cwd),
-        "Env": [f"{key}={value}" for key, value in (env or {}).items()],
-        "AttachStdin": False,
-        "AttachStdout": True,
-        "AttachStderr": True,
-    }
-
-
 async def _converse(attached: Attached, job: Job) -> None:
     async def feed() -> None:
         # A program need not read what it is given.
@@ -415,14 +423,8 @@ async def _converse(attached: Attached, job: Job) -> None:
     await asyncio.gather(feed(), demultiplex(attached.reader, job.out, job.err))
 
 
-def _confines_vsock(version: Mapping[str, Any]) -> bool:
-    """Whether the engine's own seccomp profile keeps programs from the hypervisor's sockets.
-
-    Docker's does since 23.0 (moby pull request 44562); of others that is not known.
-    """
-    names = [part.get("Name", "") for part in version.get("Components") or ()]
-    major = str(version["Version"]).partition(".")[0]
-    return "Engine" in names and major.isdigit() and int(major) >= 23
+def _is_abandoned(owner: Owner) -> bool:
+    return owner.abandoned
 
 
 async def _delete(engine: Engine, container: str) -> None:
@@ -431,58 +433,3 @@ async def _delete(engine: Engine, container: str) -> None:
     # 404: gone by itself; 409: its removal is under way.
     if got.status >= 400 and got.status not in (404, 409):
         raise SandboxLost(f"a container cannot be removed: {got.message}", peer="docker")
-
-
-def _container(
-    spec: SandboxSpec, image: str, owner: str, volumes: Sequence[str], security: list[str]
-) -> dict[str, Json]:
-    limits = spec.limits
-    memory = limits.memory_mb << 20
-    # The spec's own variables may be secrets: they go with each command, never where
-    # `docker inspect` shows them.
-    env = {"HOME": spec.cwd, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
-    return {
-        "Image": image,
-        "Entrypoint": ["sleep", str(int(limits.lifetime) + 1)],
-        "Cmd": [],
-        "User": "0:0",
-        "WorkingDir": "/",
-        "Env": [f"{key}={value}" for key, value in env.items()],
-        "Labels": {LABEL: owner},
-        "Hostname": "sandbox",
-        "NetworkDisabled": spec.network == "none",
-        "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": {
-            # The door is a listener of ours; there is nothing else in the network.
-            "NetworkMode": "none" if spec.network == "door" else spec.network,
-            "AutoRemove": True,
-            # Root may signal the sleep too, unless that is pid 1 itself.
-            "Init": 0 not in (spec.user, spec.verify_user),
-            "ReadonlyRootfs": spec.read_only,
-            "Tmpfs": _tmpfs(spec, volumes),
-            "ShmSize": limits.disk_mb << 20,
-            "Memory": memory,
-            "MemorySwap": memory,
-            "PidsLimit": limits.pids + _OVERHEAD,
-            "NanoCpus": int(limits.cpus * 1e9),
-            "CapDrop": ["ALL"],
-            "SecurityOpt": security,
-            "IpcMode": "private",
-            "OomScoreAdj": 1000,
-            "Ulimits": [
-                {"Name": "core", "Soft": 0, "Hard": 0},
-                {"Name": "nofile", "Soft": 1024, "Hard": 1024},
-                {"Name": "msgqueue", "Soft": 65536, "Hard": 65536},
-                {"Name": "fsize", "Soft": limits.disk_mb << 20, "Hard": limits.disk_mb << 20},
-            ],
-            "LogConfig": {"Type": "none"},
-        },
-    }
-
-
-def _tmpfs(spec: SandboxSpec, volumes: Sequence[str]) -> dict[str, str]:
-    """Mounts for all that may be written; volumes of the image too, which are on disk else."""
-    disk = spec.limits.disk_mb
-    options = f"rw,nosuid,nodev,exec,size={disk}m,nr_inodes={max(1024, 64 * disk)},mode=1777"
-    places = ["/tmp", *volumes, *([spec.cwd] if spec.read_only else [])]
-    return dict.fromkeys(places, options)

@@ -14,7 +14,6 @@ import itertools
 import os
 import posixpath
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..http.listener import Listener
 from . import bwrap, cgroups, netns, processes, seccomp, transfer
 from .commands import CommandSandbox, Job, Launch
 from .contract import Limits, SandboxLost, SandboxSpec
@@ -206,7 +206,7 @@ class LocalSandbox(CommandSandbox):
         for process in background:
             await process.kill()
 
-    async def listen(self) -> socket.socket:
+    async def listen(self) -> Listener:
         """See `Sandbox.listen`."""
         if self.spec.network == "host":
             raise ConfigError("a sandbox with `network: host` has no network of its own")

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..http.listener import Listener
 from .contract import SandboxLost
 
 SECONDS = 20.0
@@ -25,7 +26,7 @@ socket.send_fds(socket.socket(fileno=int(sys.argv[1])), [b"1"], [made.fileno()])
 _ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
-async def listen_inside(pid: int, *, own_users: bool, peer: str) -> socket.socket:
+async def listen_inside(pid: int, *, own_users: bool, peer: str) -> Listener:
     """A listening socket on 127.0.0.1 in the namespace of a process.
 
     ``own_users``: the process is in a user namespace that this user made. Raises ConfigError where
@@ -52,7 +53,7 @@ async def listen_inside(pid: int, *, own_users: bool, peer: str) -> socket.socke
         _, fds, _, _ = socket.recv_fds(ours, 1, 1)
         listener = socket.socket(fileno=fds[0])
         listener.setblocking(False)
-        return listener
+        return Listener(listener, *listener.getsockname())
     except FileNotFoundError:
         raise ConfigError(
             "network: door needs nsenter, which is not on this machine",
@@ -87,7 +88,6 @@ def _failure(pid: int, said: str, peer: str) -> ConfigError | SandboxLost:
     if "ermission denied" in said or "not permitted" in said:
         return ConfigError(
             "this user may not open a door into the sandbox's network",
-            hint="with Docker's engine run as root, `network: door` needs the evaluator to run as"
-            " root too; a rootless engine, or `sandbox: {type: local}`, needs no root",
+            hint="see that `nsenter` may enter what this user has made, or use another sandbox",
         )
     return SandboxLost(f"no listener in the sandbox: {said[-300:]}", peer=peer)

@@ -25,6 +25,7 @@ from typing import ClassVar
 import msgspec
 
 from ..errors import ConfigError
+from ..http.listener import Listener
 from ..sandboxes.contract import Backend, Limits, Process, Sandbox, SandboxLost, SandboxSpec
 from ..sandboxes.pool import SandboxPool
 
@@ -242,9 +243,8 @@ class SandboxContract:
         with socket.create_server(("0.0.0.0", 0)) as beyond:
             async with self.box(backend, network="door") as box:
                 listener = await box.listen()
-                port = listener.getsockname()[1]
-                async with await asyncio.start_server(_hello, sock=listener):
-                    got = await box.exec(["python3", "-c", _ASK, str(port)])
+                async with await _serving(listener):
+                    got = await box.exec(["python3", "-c", _ASK, str(listener.port)])
                     assert got.stdout == "hello\n", got.stderr
                     tried = _addresses(beyond.getsockname()[1])
                     got = await box.exec(["python3", "-c", _REACH, *tried])
@@ -312,6 +312,12 @@ async def _until(said: AsyncIterator[bytes], wanted: bytes) -> bool:
             if wanted in seen:
                 return True
     return False
+
+
+async def _serving(listener: Listener) -> asyncio.Server:
+    unix = listener.socket.family is socket.AF_UNIX
+    start = asyncio.start_unix_server if unix else asyncio.start_server
+    return await start(_hello, sock=listener.socket)
 
 
 async def _hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

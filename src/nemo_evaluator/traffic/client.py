@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
 from ..errors import ConfigError, PermanentError
+from ..http.listener import Listener
 from ..types import Failure, Generation, Image, Json, Message, Usage
 from .defaults import Defaults
 from .dialects import DIALECTS, Question
@@ -42,7 +42,7 @@ class Model(Protocol):
         """What it is asked over: ``chat_completions``, ``completions`` …"""
 
     async def door(
-        self, context: CallContext, *, listener: socket.socket | None = None
+        self, context: CallContext, *, listener: Listener | None = None
     ) -> SessionEndpoint:
         """Where a foreign client reaches it over HTTP, for one session; with a ``listener`` that
         was made inside a sandbox, there."""
@@ -78,7 +78,7 @@ class Door(Protocol):
     def endpoint(self, context: CallContext) -> SessionEndpoint:
         """Where a client reaches a session, which is opened."""
 
-    async def listen_inside(self, listener: socket.socket, context: CallContext) -> SessionEndpoint:
+    async def listen_inside(self, listener: Listener, context: CallContext) -> SessionEndpoint:
         """The same on a listener inside a sandbox."""
 
     def close_session(self, context: CallContext) -> None:
@@ -254,7 +254,7 @@ class ModelClient:
         return (await self.door(context)).openai_url
 
     async def door(
-        self, context: CallContext, *, listener: socket.socket | None = None
+        self, context: CallContext, *, listener: Listener | None = None
     ) -> SessionEndpoint:
         """See ``Model.door``. The door is opened when it is first asked for."""
         if self._make_door is None:

@@ -15,6 +15,7 @@ from loopback import Loopback
 from nemo_evaluator.config.scrubber import KNOWN
 from nemo_evaluator.config.services import ApiService
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.http.listener import Listener
 from nemo_evaluator.services.open import open_model
 from nemo_evaluator.traffic.client import ModelClient
 from nemo_evaluator.traffic.door.server import ProxyServer
@@ -99,9 +100,9 @@ async def test_a_closed_session_is_over(door: ProxyServer, loopback: Loopback) -
 
 
 async def test_a_listener_of_a_sandbox(model: ModelClient, loopback: Loopback) -> None:
-    listener = socket.create_server(("127.0.0.1", 0))
-    endpoint = await model.door(ONE, listener=listener)
-    assert endpoint.openai_url == f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    made = socket.create_server(("127.0.0.1", 0))
+    endpoint = await model.door(ONE, listener=Listener(made, *made.getsockname()))
+    assert endpoint.openai_url == f"http://127.0.0.1:{made.getsockname()[1]}/v1"
     assert await ask(endpoint.openai_url, None) == 401
     # Naming the session is not enough there.
     assert await ask(f"{endpoint.anthropic_url}/s/bench%2F0%2F0%2F1/v1", "none") == 401

@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         """Connected."""
         self._transport = cast(asyncio.Transport, transport)
         peer, own = (transport.get_extra_info(name) for name in ("peername", "sockname"))
-        self._peers = (peer and peer[:2], own and own[:2])
+        self._peers = (_address(peer), _address(own))
         self._host.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -354,3 +354,10 @@ class Connection(asyncio.Protocol):
         while not self._is_writable and not self.is_lost:
             self._waiter = self._host.loop.create_future()
             await self._waiter
+
+
+def _address(name: object) -> tuple[object, object] | None:
+    """A socket's name in ASGI: host and port; the path of a unix socket, and None."""
+    if isinstance(name, tuple):
+        return name[0], name[1]
+    return (name, None) if name else None

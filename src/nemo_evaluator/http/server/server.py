@@ -56,13 +56,13 @@ class Server:
         self.loop = asyncio.get_running_loop()
         await self._lifespan.start()
         try:
-            self._listener = await self.loop.create_server(
-                partial(Connection, self), **where, backlog=BACKLOG
-            )
+            is_unix = "sock" in where and where["sock"].family is socket.AF_UNIX
+            listen = self.loop.create_unix_server if is_unix else self.loop.create_server
+            self._listener = await listen(partial(Connection, self), **where, backlog=BACKLOG)
         except BaseException:
             await self._lifespan.stop()
             raise
-        found: int = self._listener.sockets[0].getsockname()[1]
+        found: int = 0 if is_unix else self._listener.sockets[0].getsockname()[1]
         return found
 
     async def stop(self, seconds: float) -> None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import socket
 import time
 
 from ...config.scrubber import KNOWN, encoded
 from ...errors import ConfigError
 from ...http.app import Application, Request, Response, Stream
+from ...http.listener import Listener
 from ...http.server.contract import MEGABYTE, Limits
 from ...http.server.server import Server
 from ..client import ModelClient
@@ -103,13 +103,13 @@ class ProxyServer:
         """The same in full, with the session's token. Opens the session."""
         return self._endpoint(self.url + path_of(context), context)
 
-    async def listen_inside(self, listener: socket.socket, context: CallContext) -> Endpoint:
+    async def listen_inside(self, listener: Listener, context: CallContext) -> Endpoint:
         """The same for an agent in a sandbox, which reaches nothing but this listener. It is closed
         with the session."""
-        host, port = listener.getsockname()[:2]
+        host, port = listener.host, listener.port
         inside = _Inside(self, Access(host, port, self._model.settings.door))
         server = self._serving(Application(inside, body_bytes=self._body_bytes))
-        await server.serve(listener)
+        await server.serve(listener.socket)
         before = self._inside.pop(name_of(context), None)
         self._inside[name_of(context)] = server
         if before is not None:
