@@ -133,7 +133,7 @@ class App(Protocol):
     """The application that answers requests."""
 
     def admit(self, request: Request) -> Response | None:
-        """A refusal on sight of the head alone, before the body is taken in; or None."""
+        """A refusal that needs only the head, sent before the body is read; or None."""
 
     async def answer(self, request: Request) -> Response | Stream:
         """The answer to a whole request: a response, or the stream that it has begun."""

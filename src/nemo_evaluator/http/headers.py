@@ -48,7 +48,7 @@ class Headers(Mapping[str, str]):
         return len(self._parsed())
 
     def items(self) -> ItemsView[str, str]:
-        """All fields; what a Mapping does by itself looks each of them up again."""
+        """All fields. (The default of Mapping looks each of them up again.)"""
         return dict(self._parsed().values()).items()
 
     def __repr__(self) -> str:

@@ -214,7 +214,7 @@ class HttpTransport:
         return self._pool
 
     async def _authorize(self) -> None:
-        """Send the key of now from now on. Raises TransportError."""
+        """Use the key that is valid now for all further requests. Raises TransportError."""
         if self._expiring is None:
             return
         try:
@@ -244,7 +244,7 @@ class HttpTransport:
         return self._origin.head(method, url, Headers.of({"User-Agent": USER_AGENT}, headers))
 
     async def _live(self, response: Response, begun: bytes) -> ModelResponse:
-        """A stream from its first event on: until then it can still fail and be tried again."""
+        """A live stream, once its first event has come: until then it can be tried again."""
         try:
             begun, error = await first_event(response, begun)
         except BaseException:
@@ -256,7 +256,7 @@ class HttpTransport:
         return ModelResponse(200, {}, response.headers, chunks=self._chunks(begun, response))
 
     async def _chunks(self, begun: bytes, response: Response) -> AsyncGenerator[bytes]:
-        """The stream, from what has come already; closing it closes the connection."""
+        """The stream, beginning with ``begun``; closing it closes the connection."""
         try:
             yield begun
             while chunk := await response.read_some():

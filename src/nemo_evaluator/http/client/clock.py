@@ -12,17 +12,17 @@ from typing import Protocol
 from .errors import Late, Limit
 
 ROUNDING = 0.002
-"""An event loop may count in milliseconds and ring that much too early."""
+"""An event loop may round to milliseconds and call a timer that much too early."""
 
 
 class Timed(Protocol):
-    """What a clock can end."""
+    """A request with a limit of time."""
 
     status: int
     """0 until the head of the response has come."""
 
     def fail(self, error: Late) -> None:
-        """The time is over."""
+        """Called when the time is over."""
 
 
 class Clock:
@@ -35,14 +35,14 @@ class Clock:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self, what: Timed) -> float:
-        """Begin to count; returns the ``loop.time()`` at which it is over."""
+        """Start the timer of a request; the ``loop.time()`` at which its time is over."""
         end = self._ends[what] = self._loop.time() + self.seconds
         if self._timer is None:
             self._timer = self._loop.call_at(end, self._ring)
         return end
 
     def restart(self, what: Timed) -> None:
-        """Count from now on."""
+        """Start the timer of a request again, from now."""
         self._ends.pop(what, None)  # keeps the order: what began last ends last
         self.start(what)
 
@@ -51,7 +51,7 @@ class Clock:
         self._ends.pop(what, None)
 
     def close(self) -> None:
-        """Ring no more."""
+        """Stop all timers."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

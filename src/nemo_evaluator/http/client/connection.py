@@ -110,8 +110,8 @@ class Connection(asyncio.Protocol):
     async def _write_pieces(
         self, transport: asyncio.Transport, response: Response, head: bytes, body: memoryview
     ) -> None:
-        """With back-pressure, unless the whole response is there early: who refuses a request need
-        not read it."""
+        """Write as fast as the peer reads, and stop once the whole response has arrived: a server
+        that refuses a request need not read it."""
         self._sending = True
         transport.write(head)
         for start in range(0, len(body), PIECE):
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
         self._sending = False
 
     def abort(self) -> None:
-        """Close it now; the response that is still coming is lost without a word."""
+        """Close the connection now. An unfinished response is dropped without an error."""
         if not self.is_lost:
             self.is_lost = True
             self._response = None
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def pause(self) -> None:
-        """Read no more for now."""
+        """Stop reading for now."""
         if self._transport is not None:
             self._transport.pause_reading()
 
@@ -181,14 +181,14 @@ class Connection(asyncio.Protocol):
             self._fail(response, _too_large())
 
     def eof_received(self) -> None:
-        """The peer says no more, which ends a body of no other end."""
+        """The peer has closed its side, which ends a body that has neither a length nor chunks."""
         response = self._response
         if response is not None and response.status and _ends_with_connection(response):
             self._keep = False
             self._finish(response)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is closed, by whomever."""
+        """The connection is closed, by either side."""
         if (response := self._response) is not None:
             self._fail(response, self._loss(exc))
         else:
@@ -233,7 +233,7 @@ class Connection(asyncio.Protocol):
             self._response.add(chunk)
 
     def on_message_complete(self) -> None:
-        """The end of a message, be it only an informational one."""
+        """The end of a message; it may be an informational one (1xx)."""
         self._fields = []
         if self._response is not None and self._response.status:
             self._complete = True
@@ -289,7 +289,7 @@ would delay freeing both."""
 
 
 def _reason(error: HttpParserError) -> NetError:
-    """Our own error from a callback, or what llhttp did not like."""
+    """The error that a callback of ours raised, or llhttp's complaint."""
     if isinstance(error.__context__, NetError):
         return error.__context__
     return NotHttp(f"the response is not HTTP: {' '.join(str(error).split())}")

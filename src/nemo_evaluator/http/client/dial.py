@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 HEAD_START = 0.25
 """Seconds an address has before the next is tried beside it (RFC 8305 section 5)."""
 PROBE_SECONDS = 60
-"""A silent peer is asked for a sign of life so often: a model may think for minutes, and what lies
-between forgets connections."""
+"""Seconds of silence before a TCP keep-alive probe: a model may take minutes to answer, and routers
+between us forget silent connections."""
 PROBES = 6
 """After this number of keep-alive probes without an answer, the connection counts as lost."""
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 MAX_ANSWER = 2**14
-"""Bytes a proxy may say before its tunnel is open."""
+"""Most bytes of a proxy's answer to CONNECT."""
 
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
 

@@ -49,7 +49,7 @@ class Stale(BrokenOff):
 
 
 class Limit(enum.Enum):
-    """What may take only so long."""
+    """The limits of time of a request."""
 
     CONNECT = enum.auto()
     FIRST_BYTE = enum.auto()

@@ -38,12 +38,12 @@ class Names:
         return await asyncio.shield(self._looking)
 
     def prefer(self, where: Any) -> None:
-        """This one answered: the next connection tries it first, not those that did not."""
+        """Note that an address answered: the next connection tries it first."""
         if self._found and not _is_at(self._found[0], where):
             self._found = sorted(self._found, key=lambda address: not _is_at(address, where))
 
     def forget(self) -> None:
-        """Ask again the next time."""
+        """Look the name up again next time."""
         self._found = ()
 
     async def _look_up(self) -> Sequence[Address]:

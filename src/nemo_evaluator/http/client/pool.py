@@ -118,7 +118,7 @@ class Pool:
             self._idle.append(connection)
 
     def lost(self, connection: Connection) -> None:
-        """Its place is free."""
+        """A connection is closed: another may be opened in its place."""
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -127,7 +127,7 @@ class Pool:
     # -- places -----------------------------------------------------------------------------------
 
     def _kept(self) -> Connection | None:
-        """A connection that waits for a request, the last used first."""
+        """An idle connection, the one used last first; None if there is none."""
         if not self._idle:
             return None
         oldest = self._loop.time() - KEEP_SECONDS
@@ -139,7 +139,7 @@ class Pool:
         return None
 
     async def _another(self, clocks: Sequence[Clock], ends: Sequence[float]) -> Connection:
-        """A connection that is made or becomes free for us. Raises NetError."""
+        """A new connection, or one that becomes free. Raises NetError."""
         end, clock = min(zip(ends, clocks, strict=True), key=itemgetter(0), default=(None, None))
         timer = asyncio.timeout_at(end)
         try:
@@ -152,7 +152,7 @@ class Pool:
             raise Late(clock.limit) from None
 
     async def _place(self) -> Connection | None:
-        """A connection, or None for the right to make one (then ``_dialling`` counts us)."""
+        """A connection that became free; None: open one (it is counted in ``_dialling``)."""
         if len(self._open) + self._dialling < self._limit:
             self._dialling += 1
             return None

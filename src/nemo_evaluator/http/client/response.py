@@ -16,17 +16,17 @@ from .clock import Clock
 from .errors import BrokenOff, NetError, NotHttp, Stale
 
 HELD_BYTES = 2**18
-"""A consumer that is so far behind stops the reading from its connection."""
+"""With more bytes that the caller has not read, the connection stops reading."""
 
 
 class Wire(Protocol):
-    """What a response needs of its connection."""
+    """The connection, as a response sees it."""
 
     def abort(self) -> None:
-        """Close it now."""
+        """Close the connection now."""
 
     def pause(self) -> None:
-        """Read no more for now."""
+        """Stop reading for now."""
 
     def resume(self) -> None:
         """Read again."""
@@ -59,10 +59,10 @@ class Response:
         """The caller wants the body as a whole, not in parts."""
         self.error: NetError | None = None
         self.wire: Wire | None = None
-        """The connection it still comes from."""
+        """The connection that the response still arrives on."""
         self.clocks = clocks
         self._idle = idle
-        """Counts while the rest of the body is to come and nothing does."""
+        """Runs while no byte of an unfinished body arrives."""
         self._raw: Raw = ()
         self._headers: Headers | None = None
         self._chunks: list[bytes] = []
@@ -81,7 +81,7 @@ class Response:
         return self._headers
 
     async def ready(self) -> None:
-        """Until the head is there, or all of it where that is wanted. Raises NetError."""
+        """Wait for the head, or for the whole response if ``whole``. Raises NetError."""
         while self.error is None and (not self.status or (self.whole and self.wire is not None)):
             await self.changed()
         if self.error is not None:
@@ -116,14 +116,14 @@ class Response:
             yield chunk
 
     def close(self) -> None:
-        """What has not come by now is not wanted: the connection is closed. Safe to call twice."""
+        """Close the connection unless the response is complete. Safe to call twice."""
         self._stop_clocks()
         if self.wire is not None:
             wire, self.wire = self.wire, None
             wire.abort()
 
     async def changed(self) -> None:
-        """Until something has happened. Whoever is cancelled here wants no more of it."""
+        """Wait for a change. Cancelling the wait closes the response."""
         waiter = self._waiter = asyncio.get_running_loop().create_future()
         try:
             await waiter
@@ -166,17 +166,17 @@ class Response:
         self._held += len(chunk)
 
     def stalls(self) -> None:
-        """From now on the peer takes or sends nothing, and may do so for a limited time only."""
+        """Start the limit of silence: the peer neither takes nor sends anything."""
         if self._idle is not None:
             self._idle.restart(self)
 
     def goes_on(self) -> None:
-        """Whatever comes next may take its time."""
+        """Stop the limit of silence: it is not the peer that we wait for."""
         if self._idle is not None:
             self._idle.stop(self)
 
     def arrived(self) -> None:
-        """All of one read has been added, and it was not the last."""
+        """Called after each read that does not end the response."""
         self.stalls()
         if self.whole:
             return

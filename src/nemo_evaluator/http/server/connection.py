@@ -34,9 +34,9 @@ class Phase(Enum):
     BODY = auto()
     """The rest of a body that the application has asked for."""
     BUSY = auto()
-    """An answer."""
+    """The application's answer."""
     CLOSING = auto()
-    """The client, to take what it was sent and go."""
+    """The client: it must read what was sent, and close."""
 
 
 class Host(Protocol):
@@ -71,9 +71,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)  # until connected
         self._peers: tuple[object, object] = (None, None)
         self.task: asyncio.Task[None] | None = None
-        """Answers."""
+        """Answers the requests; None while the connection is idle."""
         self._exchange: Exchange | None = None
-        """What it answers."""
+        """The exchange that the task is answering."""
         self._waited = 0.0
         """Seconds that the application has waited for the body of this request."""
         self._waiter: asyncio.Future[None] | None = None
@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
     # -- for the host -----------------------------------------------------------------------------
 
     def check(self, now: float) -> None:
-        """Close what takes too long. ``now`` is a ``loop.time()``."""
+        """Close the connection if its client takes too long. ``now`` is a ``loop.time()``."""
         limits, seconds = self._host.limits, now - self._since
         match self._phase:
             case Phase.IDLE if seconds > limits.idle_seconds:
@@ -100,12 +100,12 @@ class Connection(asyncio.Protocol):
                 self.abort()
 
     def drain(self) -> None:
-        """Close it once what is in flight is answered."""
+        """Close the connection once the requests in flight are answered."""
         if self._phase in (Phase.IDLE, Phase.HEAD, Phase.CLOSING):
             self._close()
 
     def abort(self) -> None:
-        """Close it now."""
+        """Close the connection now."""
         if not self.is_lost:
             self._transport.abort()
 
@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def hold(self, data: bytes) -> None:
-        """Send soon."""
+        """Send at the end of the event loop's turn."""
         if not self._held:
             self._host.loop.call_soon(self.flush)
         self._held.append(data)
@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
             self.flush()
 
     async def written(self, data: bytes) -> None:
-        """Send soon, as fast as the client reads. Raises ConnectionResetError if it is gone."""
+        """Send as fast as the client reads. Raises ConnectionResetError if the client has left."""
         self.hold(data)
         if not self._is_writable:
             await self._writable()
@@ -135,14 +135,14 @@ class Connection(asyncio.Protocol):
             raise ConnectionResetError("the client disconnected")
 
     def flush(self) -> None:
-        """Send what is held back."""
+        """Send the bytes that are held back."""
         if self._held:
             held, self._held, self._held_bytes = self._held, [], 0
             if not self.is_lost:
                 self._transport.write(b"".join(held))
 
     def keeps(self, incoming: Incoming) -> bool:
-        """Whether it stays open after the answer to a request."""
+        """Whether the connection stays open after the answer to a request."""
         if not (incoming.keep and incoming.is_whole):
             return False
         return not self._host.is_draining or bool(self._reader.requests)
@@ -154,7 +154,7 @@ class Connection(asyncio.Protocol):
             self._since -= self._waited
 
     def taken(self) -> None:
-        """The application has taken what has come of the body."""
+        """The application has taken the bytes of the body that have arrived."""
         if self._phase is Phase.BODY:
             self._waited = self._host.loop.time() - self._since
             self._phase = Phase.BUSY
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
             self._enter(Phase.CLOSING)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is closed, by whomever."""
+        """The connection is closed, by either side."""
         self.is_lost = True
         self._reader.close()
         self._reader.requests.clear()
@@ -225,7 +225,7 @@ class Connection(asyncio.Protocol):
     # -- answering --------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        """Answer what has arrived."""
+        """Answer the requests that have arrived."""
         requests, keep = self._reader.requests, True
         try:
             while requests:
@@ -283,7 +283,7 @@ class Connection(asyncio.Protocol):
     # -- between answers --------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        """Nothing to answer now: for what do we wait?"""
+        """Decide what the connection waits for, now that no request waits for an answer."""
         reader = self._reader
         if reader.refusal is not None:
             self._refuse()
@@ -295,7 +295,7 @@ class Connection(asyncio.Protocol):
             self._enter(Phase.HEAD)
 
     def _refuse(self) -> None:
-        """Send the refusal, and nothing after it."""
+        """Send the reader's refusal as the last response."""
         refusal, current = self._reader.refusal, self._exchange
         assert refusal is not None
         if current is not None:
@@ -317,7 +317,7 @@ class Connection(asyncio.Protocol):
         self._read_on()
 
     def _close(self) -> None:
-        """Close it when all that was sent is taken."""
+        """Close the connection when the client has received all that was sent."""
         self._reader.close()
         self._enter(Phase.CLOSING)
         self._transport.close()
@@ -328,7 +328,7 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def _hold_back(self, current: Incoming) -> None:
-        """Read no more while enough waits to be answered."""
+        """Stop reading while many requests, or much of a body, wait for the application."""
         if self._is_paused:
             return
         waiting, limits = self._reader.requests, self._host.limits
@@ -350,7 +350,7 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
     async def _writable(self) -> None:
-        """Until the client has caught up, or has left."""
+        """Wait until the client has caught up, or has left."""
         while not self._is_writable and not self.is_lost:
             self._waiter = self._host.loop.create_future()
             await self._waiter

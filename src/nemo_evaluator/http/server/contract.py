@@ -1,4 +1,4 @@
-"""How much time and room a client may use, and what it is told where it uses more."""
+"""The limits of a connection, and the response to a client that exceeds one."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Limits:
     idle_seconds: float = 75.0
     """Between two requests."""
     linger_seconds: float = 30.0
-    """For what a refused client still sends, and for a closed one to take its answer."""
+    """How long a refused client may go on sending, and a closed one may take to read its answer."""
     linger_bytes: int = 1024 * MEGABYTE
     queued: int = 16
-    """Pipelined requests that wait; then no more is read."""
+    """Pipelined requests that may wait; with more of them the server stops reading."""
     queued_bytes: int = MEGABYTE
-    """Bytes of bodies that the application has not taken yet; then no more is read."""
+    """Bytes of bodies that the application has not taken; with more the server stops reading."""
 
 
 Failure = Callable[[Scope | None, int, str], tuple[Message, Message]]

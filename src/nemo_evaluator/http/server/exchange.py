@@ -28,13 +28,13 @@ class Wire(Protocol):
         """Send now."""
 
     def hold(self, data: bytes) -> None:
-        """Send soon."""
+        """Send at the end of the event loop's turn."""
 
     async def written(self, data: bytes) -> None:
-        """Send soon, as fast as the client reads. Raises ConnectionResetError if it is gone."""
+        """Send as fast as the client reads. Raises ConnectionResetError if the client has left."""
 
     def flush(self) -> None:
-        """Send what is held back."""
+        """Send the bytes that are held back."""
 
     def keeps(self, incoming: Incoming) -> bool:
         """Whether the connection may stay open after the response to a request."""
@@ -43,7 +43,7 @@ class Wire(Protocol):
         """The application waits for the body."""
 
     def taken(self) -> None:
-        """The application has taken what has come of the body."""
+        """The application has taken the bytes of the body that have arrived."""
 
     def abort(self) -> None:
         """Close now, without an orderly end."""
@@ -65,8 +65,10 @@ class Exchange:
         self.incoming, self._wire = incoming, wire
         self.cancels = False
         """The application is to be cancelled if the client leaves."""
-        self.has_begun = self.is_complete = False
-        """Of the response: the head is written; all of it is."""
+        self.has_begun = False
+        """The head of the response is written."""
+        self.is_complete = False
+        """All of the response is written."""
         self.is_over = False
         """The client has left or was refused: nothing more is received or sent."""
         self.keep = False
@@ -92,7 +94,7 @@ class Exchange:
         self.changed()
 
     def respond(self, start: Message, body: Message) -> None:
-        """Answer in the place of the application, of whose response nothing was written."""
+        """Send a response of the server's own. Nothing of another must have been written."""
         self._status = 0
         self._start(start)
         self._write_whole(body["body"])
@@ -193,7 +195,7 @@ class Exchange:
         return data
 
     def _head(self, size: int | None) -> bytes:
-        """Status line and fields. ``size``: of a body that is there as a whole."""
+        """Status line and fields. ``size``: the length of a body that is sent as a whole."""
         incoming, said = self.incoming, self._said
         self._mute = incoming.method == "HEAD" or is_bodiless(self._status)
         length = said.get(b"content-length")

@@ -45,7 +45,7 @@ class Lifespan:
             self._task = None
 
     async def _until_told(self, *, first: bool) -> str | None:
-        """Wait until the application says how it went, or ends; why it failed, or None."""
+        """Wait until the application reports, or ends. The reason of a failure, or None."""
         self._told = asyncio.get_running_loop().create_future()
         if first:
             self._task = asyncio.ensure_future(self._run())

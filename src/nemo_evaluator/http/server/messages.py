@@ -40,7 +40,7 @@ class Incoming:
         self.is_old = is_old
         """HTTP/1.0, which knows no chunks."""
         self.pieces: list[bytes] = []
-        """Of the body, not yet taken by the application."""
+        """Pieces of the body that the application has not taken."""
         self.size = 0
         """Bytes of ``pieces``."""
         self.is_whole = False
@@ -62,7 +62,7 @@ class Incoming:
         return not self.is_old and self.value(b"expect").lower() == b"100-continue"
 
     def taken(self) -> bytes:
-        """The body as far as it has come since the last time."""
+        """The bytes of the body that have arrived since the last call."""
         pieces, self.pieces, self.size = self.pieces, [], 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -127,8 +127,8 @@ def now() -> int:
 
 
 def known_fields(headers: Raw) -> tuple[Raw, dict[bytes, bytes]]:
-    """An application's header fields without those by which the server frames the response, and
-    what these say."""
+    """An application's header fields less those that frame the response, which the server writes,
+    and the values of these."""
     said: dict[bytes, bytes] = {}
     kept = []
     for field in headers:

@@ -29,7 +29,7 @@ _UPGRADING = frozenset((b"upgrade", b"connection", b"http2-settings"))
 
 
 class Refusal(NamedTuple):
-    """What the server answers by itself."""
+    """A request that the server refuses without calling the application."""
 
     request: Incoming | None
     status: int
@@ -47,7 +47,7 @@ class Reader:
     def __init__(self, limits: Limits) -> None:
         self.requests: deque[Incoming] = deque()
         self.request: Incoming | None = None
-        """The one whose body is still coming."""
+        """The request whose body is still arriving."""
         self.refusal: Refusal | None = None
         self._limits = limits
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
@@ -60,16 +60,16 @@ class Reader:
 
     @property
     def is_open(self) -> bool:
-        """Whether more is wanted."""
+        """Whether the reader takes more bytes."""
         return self._parser is not None
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is something of a request."""
+        """Whether some bytes of the next request have arrived."""
         return self._received > 0
 
     def feed(self, data: bytes) -> None:
-        """The next bytes."""
+        """Parse the next bytes."""
         parser = self._parser
         if parser is None:
             return
@@ -89,7 +89,7 @@ class Reader:
                 self._check_room()
 
     def fail(self, status: int, message: str) -> None:
-        """Refuse the request that is coming."""
+        """Refuse the request that is arriving, and stop reading."""
         request = self.request
         if request is not None:
             request.failed = True
@@ -100,7 +100,7 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._parser, self.request = None, None
 
     # -- httptools --------------------------------------------------------------------------------
@@ -162,10 +162,10 @@ class Reader:
         self.request = None
         self._size = self._received = 0
 
-    # -- requests that are none -------------------------------------------------------------------
+    # -- malformed requests -----------------------------------------------------------------------
 
     def _check_room(self) -> None:
-        """The read ended within a request: what of it is neither headers nor body so far?"""
+        """Refuse a request whose unfinished head, chunk heads or trailers have grown too large."""
         limits = self._limits
         if self.request is None:
             if self._received > limits.head_bytes:
@@ -187,7 +187,7 @@ class Reader:
         self.feed(head + b"\r\n" + rest)
 
     def _broken(self, error: HttpParserError, data: bytes) -> None:
-        """``data``: what the request begins with, where that is known."""
+        """Refuse bytes that llhttp rejects. ``data``: the first bytes of the request, if known."""
         if isinstance(error.__context__, _Refused):
             return
         if error.__context__ is not None:

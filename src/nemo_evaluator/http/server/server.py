@@ -31,7 +31,7 @@ class Server:
         self.limits = limits = limits or Limits()
         self.is_draining = False
         self.connections: set[Connection] = set()
-        """All that are open, or still have a task."""
+        """The connections that are open or still have a task."""
         self._sweep_seconds = min(
             SWEEP_SECONDS,
             *(limits.head_seconds / 4, limits.body_seconds / 4),

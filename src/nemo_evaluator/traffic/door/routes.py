@@ -15,7 +15,7 @@ _AZURE = re.compile(r"/openai(?:/deployments/([^/]+))?(?:/v\d+)*(/.*)")
 """Where clients of Azure OpenAI send what others send to ``/v1``."""
 _ODD = re.compile(r"[\x00-\x1f\x7f\\]")
 MAX_DECODINGS = 5
-"""A path that is still percent-encoded after so many decodings has something to hide."""
+"""A path that is still percent-encoded after so many decodings is refused."""
 SESSION_HEADER = "x-nel-session"
 PROTOCOLS = {
     "/chat/completions": "chat_completions",
@@ -37,7 +37,7 @@ class Kind(Enum):
     HEALTH = auto()
     METRICS = auto()
     OTHER = auto()
-    """Nothing of ours: passed through where the path is listed."""
+    """None of the above: passed through if the path is listed."""
 
 
 @dataclass(frozen=True, slots=True)
