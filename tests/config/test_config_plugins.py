@@ -74,6 +74,17 @@ def test_options_are_validated_and_shared_fields_are_both() -> None:
 
 
 @pytest.mark.usefixtures("_package")
+def test_a_plug_in_may_have_models_in_several_roles(fails: Fails) -> None:
+    found = solver(type="patient", service="m", services={"user": "m"})
+    assert found.services == {"user": "m"} and "services" not in found.options.model_dump()
+    text = "services:\n  m: {type: simulated}\nbenchmarks:\n  - name: sample\n    solver:\n"
+    told = fails(text + "      type: patient\n      service: m\n      services: {user: mm}\n")
+    assert told == (
+        "c.yaml:8: benchmarks[0].solver.services.user: there is no service 'mm' — did you mean 'm'?"
+    )
+
+
+@pytest.mark.usefixtures("_package")
 def test_without_options_the_fields_are_arguments() -> None:
     """``harbor`` is declared, not built in, and brought by the package."""
     found = solver(type="harbor", service="m", colour="red")
@@ -128,7 +139,8 @@ def test_the_schema_has_what_is_installed() -> None:
         for part in field["oneOf"]
         if part.get("properties", {}).get("type", {}).get("const") == "patient"
     ]
-    assert set(patient["properties"]) == {"type", "service", "rounds", "api_key"}
+    own, shared = {"type", "service", "rounds", "api_key"}, {"services"}
+    assert set(patient["properties"]) == own | shared
     assert patient["additionalProperties"] is False and "type" in patient["required"]
 
 
@@ -164,6 +176,7 @@ def test_the_schema_knows_plug_ins_by_name_and_their_options() -> None:
         ({"type": "simple", "service": "m"}, True),
         ({"type": "simpel", "service": "m"}, False),
         ({"type": "mine.py:Solver", "colour": "red"}, True),
+        ({"type": "mine.py:Solver", "services": "red"}, False),
     ):
         assert (problems_of(schema, solver=solver) == []) is fine
 

@@ -20,9 +20,9 @@ from .scoring import (
 )
 from .services import GymResourceService, ModelFields, NatAgentService, TimeoutsConfig
 from .solvers import (
-    CustomSolverConfig,
     GymDelegationSolverConfig,
     NatSolverConfig,
+    OwnSolverFields,
     ToolCallingSolverConfig,
 )
 from .tree import KeyPath
@@ -77,7 +77,7 @@ def _solver(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iter
     if service is not None:
         wanted = NatAgentService if isinstance(solver, NatSolverConfig) else ModelFields
         yield from _refers(config, service, (*path, "service"), wanted)
-    if isinstance(solver, CustomSolverConfig):
+    if isinstance(solver, OwnSolverFields):
         for role, name in solver.services.items():
             where = (*path, "services", role)
             if role == "model":

@@ -103,12 +103,15 @@ class ByType:
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         choices = dict(cast(core_schema.TaggedUnionSchema, schema)["choices"])
-        del choices[PLUGIN]
+        shared = handler.resolve_ref_schema(handler(choices.pop(PLUGIN)))["properties"]
         text = choices.pop(NAME, None)
         found = dict(handler(core_schema.tagged_union_schema(choices, "type")))
-        further = [_json_schema(self.kind, entry.name, handler) for entry in self.kind.offered()]
+        further = [
+            _json_schema(self.kind, entry.name, shared, handler) for entry in self.kind.offered()
+        ]
         if self.kind.by_path:
-            further.append({"type": "object", "properties": {"type": {"pattern": ".:."}}})
+            fields = {**shared, "type": {"pattern": ".:."}}
+            further.append({"type": "object", "properties": fields, "required": ["type"]})
         if text is not None:
             further.append(handler(text))
         found["oneOf"] = [*found["oneOf"], *further]
@@ -152,18 +155,22 @@ def _custom(problems: list[Problem]) -> PydanticCustomError:
     return PydanticCustomError(PLUGIN, "{text}", {"text": text, "problems": problems})
 
 
-def _json_schema(kind: Kind, name: str, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-    """The JSON schema of one installed plug-in; what cannot be loaded may have any options."""
+def _json_schema(
+    kind: Kind, name: str, shared: Mapping[str, Any], handler: GetJsonSchemaHandler
+) -> dict[str, Any]:
+    """The JSON schema of one installed plug-in: the fields that all have, and its options; one
+    without a record of them may have any."""
     own: dict[str, Any] = {"const": name, "type": "string"}
     try:
         record = kind.options(name)
     except ConfigError:
         record = None
     if record is None:
-        return {"type": "object", "properties": {"type": own}, "required": ["type"]}
+        fields = {**shared, "type": own}
+        return {"type": "object", "properties": fields, "required": ["type"]}
     record.model_rebuild()
     found = dict(handler.resolve_ref_schema(handler(record.__pydantic_core_schema__)))
-    found["properties"] = {"type": own, **found.get("properties", {})}
+    found["properties"] = {**shared, "type": own, **found.get("properties", {})}
     found["required"] = ["type", *found.get("required", [])]
     return found
 

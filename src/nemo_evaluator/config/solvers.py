@@ -205,29 +205,32 @@ class OracleSolverConfig(SolverFields):
     """Upper limit on the result of ``timeout_strategy``."""
 
 
-class CustomSolverConfig(SolverFields):
-    """A solver of your own class."""
+class OwnSolverFields(SolverFields):
+    """Fields of every solver that is not built in."""
 
-    type: Literal["custom"] = "custom"
-    """Kind of solver."""
     service: str | None = None
     """The model it uses."""
     services: dict[str, str] = Field(default_factory=dict)
     """Further models by the role it knows them in (``user: NAME``)."""
+
+
+class CustomSolverConfig(OwnSolverFields):
+    """A solver of your own class."""
+
+    type: Literal["custom"] = "custom"
+    """Kind of solver."""
     class_path: str
     """The class, as ``module:Class``."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Its arguments."""
 
 
-class PluginSolver(SolverFields, PluginFields):
+class PluginSolver(OwnSolverFields, PluginFields):
     """A solver of an installed package, or your own (``type: module:Class``).
 
     Further fields are its options."""
 
     kind = SOLVERS
-    service: str | None = None
-    """The model it uses."""
 
 
 Solver = Annotated[
