@@ -1,7 +1,7 @@
 """What our own ASGI applications are written with: whole requests in, responses or streams out.
 
 An `App` answers requests; `Application` makes an ASGI application of it, which runs under any ASGI
-server. Under ours a client that leaves cancels the answer; under others nobody tells the answer, so
+server. Under ours a client that leaves cancels the answer; under others the answer is not told, so
 it is watched for. No I/O of its own.
 """
 
