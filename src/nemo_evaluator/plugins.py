@@ -93,8 +93,9 @@ class Kind:
         raise self.unknown(name)
 
     def options(self, name: str) -> Options | None:
-        """The record that its options are validated by; None: it takes what its arguments are."""
-        return cast("Options | None", getattr(self.load(name), "Options", None))
+        """The record that its options are validated by; None: it takes what its arguments are.
+        Raises ConfigError."""
+        return self._record_of(name, self.load(name))
 
     def open(self, name: str, config: Mapping[str, Json] | BaseModel) -> object:
         """Call the plug-in with its options: a validated record as it is, a mapping by way of the
@@ -105,8 +106,8 @@ class Kind:
         with self.foreign(name):
             if not isinstance(config, Mapping):
                 return plugin(config)
-            options = getattr(plugin, "Options", None)
-            return plugin(**config) if options is None else plugin(options.model_validate(config))
+            record = self._record_of(name, plugin)
+            return plugin(**config) if record is None else plugin(record.model_validate(config))
 
     def instance(self, name: str) -> object:
         """The plug-in where its options are not its own affair: an object as it is, a class called
@@ -145,6 +146,16 @@ class Kind:
         if len(known) > FEW and text.startswith("known:"):
             text = f"`nel list {self.plural}` shows all"
         return f"{text}; your own is named {self.by_path}" if self.by_path else text
+
+    def _record_of(self, name: str, plugin: object) -> Options | None:
+        record = getattr(plugin, "Options", None)
+        if record is None or callable(getattr(record, "model_validate", None)):
+            return cast("Options | None", record)
+        raise ConfigError(
+            "its Options are no pydantic model",
+            where=self.where(name),
+            hint="class Options(nemo_evaluator.config.base.ConfigRecord)",
+        )
 
     def _is_path(self, name: str) -> bool:
         module, colon, attribute = name.rpartition(":")

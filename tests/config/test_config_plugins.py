@@ -22,7 +22,7 @@ from .conftest import Fails, Load, document
 
 PACKAGE = """
 from nemo_evaluator.config.base import ConfigRecord
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 class Patient:
     class Options(ConfigRecord):
@@ -34,6 +34,15 @@ class Patient:
 class Plain:
     def __init__(self, **words): self.words = words
 
+class Lenient:
+    class Options(BaseModel):
+        size: int = 1
+    def __init__(self, options): self.options = options
+
+class Strange:
+    class Options:
+        size = 1
+
 class Cloud:
     class Options(ConfigRecord):
         region: str
@@ -43,6 +52,8 @@ ENTRIES = """
 patient = patience:Patient
 harbor = patience:Plain
 broken = patience:Missing
+lenient = patience:Lenient
+strange = patience:Strange
 [nemo_evaluator.executors]
 cloud = patience:Cloud
 """
@@ -112,6 +123,19 @@ def test_mistakes_have_a_line_and_a_hint(fails: Fails) -> None:
         "  c.yaml:15: benchmarks[2].solver.service: is required\n"
         "  c.yaml:17: benchmarks[2].solver.rounds: must be a whole number (got 'two')\n"
         "  c.yaml:18: cluster.region: is required"
+    )
+
+
+@pytest.mark.usefixtures("_package")
+def test_any_pydantic_model_will_do_and_nothing_is_passed_over(fails: Fails) -> None:
+    assert solver(type="lenient", size=3).options.size == 3
+    text = "services: {m: {type: simulated}}\nbenchmarks: [{name: sample}]\nsolver:\n"
+    assert fails(text + "  type: lenient\n  sise: 3\n") == (
+        "c.yaml:5: solver.sise: unknown field — did you mean 'size'?"
+    )
+    assert fails(text + "  type: strange\n  size: 3\n") == (
+        "c.yaml:4: solver.type: its Options are no pydantic model"
+        " — class Options(nemo_evaluator.config.base.ConfigRecord)"
     )
 
 

@@ -22,6 +22,7 @@ from pydantic import (
     ValidationInfo,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from ..errors import ConfigError, suggest
@@ -136,6 +137,10 @@ class ByType:
             return True  # several do: the record says so
 
 
+def _names_of(name: str, field: FieldInfo) -> set[str]:
+    return {name, *(alias for alias in (field.alias,) if alias)}
+
+
 def _check_known(kind: Kind, names: Collection[str], value: Any) -> Any:
     name = _type_of(value)
     if name is not None and not kind.has(name):
@@ -204,7 +209,13 @@ def plugin_problems(
 def option_problems(
     options: type[BaseModel], config: Mapping[str, Any], secrets: Collection[str] = ()
 ) -> Iterator[Problem]:
-    """What is wrong with the options of a plug-in."""
+    """What is wrong with the options of a plug-in. Unknown ones are, also where its record would
+    pass over them."""
+    known = {name for field in options.model_fields.items() for name in _names_of(*field)}
+    if options.model_config.get("extra", "ignore") == "ignore":
+        for name in config:
+            if name not in known:
+                yield Problem((name,), "unknown field", suggest(name, known))
     try:
         options.model_validate(config, context=frozenset(secrets))
     except ValidationError as error:
