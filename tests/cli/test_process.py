@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from runs import NEL
 
-from nemo_evaluator.cli.main import _ended
+from nemo_evaluator.cli.main import ended
 from nemo_evaluator.cli.output import ERRORS, Stream, guarded_streams
 from nemo_evaluator.cli.signals import Signals
 from nemo_evaluator.errors import ConfigError, ExitCode
@@ -116,7 +116,7 @@ def test_every_end_has_one_code_and_one_message(
 ) -> None:
     signals = Signals()
     with signals.installed():  # an interrupted command ignores what comes after
-        assert _ended(raised(error), signals) == code
+        assert ended(raised(error), signals) == code
     err = capsys.readouterr().err
     assert text in err and "Traceback" not in err and err.count("\n") <= 1
     if code == ExitCode.BUG:
@@ -131,7 +131,7 @@ def test_a_bug_report_holds_no_secret(
     monkeypatch.setenv("SOME_API_KEY", "sk-canary-123")
     monkeypatch.setenv("EMPTY_API_KEY", "")
     monkeypatch.setattr(sys, "argv", ["nel", "--api-key", "typed-secret"])
-    _ended(raised(ValueError("sent sk-canary-123")), Signals())
+    ended(raised(ValueError("sent sk-canary-123")), Signals())
     err = capsys.readouterr().err
     log = Path(err.split("details in ")[1].strip())
     for text in (err, log.read_text()):
