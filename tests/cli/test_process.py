@@ -186,16 +186,16 @@ def test_a_signal_after_the_end_changes_no_code(tmp_path: Path) -> None:
 
 SLOW_REPORT = """
 import sys, time
-from nemo_evaluator.executors import local
+from nemo_evaluator.results import derive
 
-publish = local.publish
+publish = derive.publish
 
 def slowly(*args):
     print("publishing", flush=True)
     time.sleep(30)
     return publish(*args)
 
-local.publish = slowly
+derive.publish = slowly
 from nemo_evaluator.cli.main import main
 main()
 """

@@ -27,7 +27,7 @@ def test_unknown_benchmark_with_suggestion(nel: Nel) -> None:
     refused(
         nel("eval", "run", "--bench", "gsm8", "--model-url", "simulated"),
         "gsm8",
-        "did you mean gsm8k",
+        "did you mean 'gsm8k'",
     )
 
 

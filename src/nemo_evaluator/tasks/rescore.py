@@ -217,7 +217,7 @@ def _job(job: Job, lock: PlanLock, *, judged: bool) -> Job:
     # Whether another scorer asks judges is unknown: a missing one is reported when it is asked.
     judges = job.judges if judged else ()
     plan = _plan(job.plan, old, job.environment.identity())
-    return replace(job, judges=judges, solver=Unasked(), model=None, plan=plan)
+    return replace(job, judges=judges, solver=Unasked(), model=None, models={}, plan=plan)
 
 
 def _plan(new: BenchmarkPlan, old: BenchmarkPlan, environment: Mapping[str, Any]) -> BenchmarkPlan:
