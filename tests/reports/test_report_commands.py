@@ -43,6 +43,29 @@ def test_one_run_in_every_format(run: Path, nel: Nel, tmp_path: Path) -> None:
         assert out_file.read_text(encoding="utf-8") == written
 
 
+def test_only_what_is_out_of_date_is_written(run: Path, nel: Nel, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)  # with the times of its files
+
+    def written() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in copy.rglob("*") if path.is_file()}
+
+    before = written()
+    report = nel("eval", "report", copy)
+    assert report[0] == 0 and written() == before
+    for name in ("journal.jsonl", "judgements.jsonl"):
+        (copy / "sample" / name).touch()
+        assert nel("eval", "report", copy) == report
+        assert written()[str(copy / "sample" / "results.jsonl")] > max(before.values())
+        before = written()
+    (copy / "sample" / "trajectories.jsonl").unlink()
+    assert nel("eval", "report", copy) == report
+    assert (copy / "sample" / "trajectories.jsonl").exists()
+    before = written()
+    assert nel("eval", "report", copy, "--derive") == report
+    assert written()[str(copy / "sample" / "results.jsonl")] > max(before.values())
+
+
 def test_repeats_tell_how_steady_the_model_is(run: Path, nel: Nel) -> None:
     entry = json.loads(nel("eval", "report", run, "-f", "json")[1])["benchmarks"]["sample"]
     assert {"pass@1", "pass@2", "pass@4", "pass^4", "strict"} <= entry["metrics"].keys()

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Include the rows of each benchmark in the JSON report; other formats show only some.",
 )
+@click.option(
+    "--derive", is_flag=True, help="Derive all results again, also those that are up to date."
+)
 @click.option("--model-card", is_flag=True, help="A model-index for a Hugging Face README.")
 def command(
     results_dir: Path | None,
@@ -30,17 +33,18 @@ def command(
     output: Path | None,
     all_formats: bool,
     with_results: bool,
+    derive: bool,
     model_card: bool,
 ) -> None:
-    """Report on the run in RESULTS_DIR (./eval_results unless given); derived files are brought up
-    to date first."""
+    """Report on the run in RESULTS_DIR (./eval_results unless given). Results that are older than
+    their journals are derived first; nothing else is written."""
     from ..reports.render import write_all
     from ..reports.view import build_report, with_rows
     from ..tasks.reporting import find
 
     if sum((fmt is not None, all_formats, model_card)) > 1:
         raise click.UsageError("give one of --format, --all-formats and --model-card")
-    report = build_report(find([chosen_directory(results_dir, run_id)], anew=True))
+    report = build_report(find([chosen_directory(results_dir, run_id)], anew=derive))
     if with_results:
         report = with_rows(report)
     if all_formats:

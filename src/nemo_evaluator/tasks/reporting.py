@@ -11,13 +11,26 @@ from ..errors import ConfigError
 from ..reports.sources import Found, bundle_source, rows_source, run_sources
 from ..results.derive import publish
 from ..results.foreign import is_foreign
-from ..results.layout import JOURNAL, PLAN_LOCK, RESULTS, RUN_INFO, UNSCORED
+from ..results.layout import (
+    FAILURES,
+    JOURNAL,
+    JUDGEMENTS,
+    PLAN_LOCK,
+    RESULTS,
+    RUN_INFO,
+    RUNTIME,
+    TRAJECTORIES,
+    UNSCORED,
+)
 from ..results.plan_lock import PlanLock, read_lock, write_lock
 from ..results.read_bundle import BUNDLES
 from ..results.run_directory import SHARDS, info_of, is_emptied, load_journal, plan_of
 from ..results.run_info import RunInfo, read_run_info, write_run_info
 from ..results.summary import RunSummary
 from ..types import BenchmarkPlan
+
+DERIVED = (RESULTS, TRAJECTORIES, RUNTIME, FAILURES)
+"""What every benchmark's folder has beside its bundle."""
 
 log = logging.getLogger("nemo_evaluator.results")
 
@@ -172,18 +185,19 @@ def _stale(directory: Path, lock: PlanLock) -> bool:
 
 
 def _stale_one(folder: Path) -> bool:
-    """Whether a journal has no bundle or no results, or a bundle from before its last line that can
-    be replaced."""
+    """Whether something that follows from a journal is missing, or is older than the journal or
+    what judges said, and can be replaced."""
     journal = folder / JOURNAL
     if not journal.is_file():
-        return False
+        return journal.exists()  # a pipe or a folder in its place is refused where it is read
     bundles = list(folder.glob(BUNDLES))
     if bundles and not os.access(folder, os.W_OK):
         return False
-    if not (folder / RESULTS).exists():
+    if not all((folder / name).exists() for name in DERIVED):
         return True
     written = max((bundle.lstat().st_mtime_ns for bundle in bundles), default=-1)
-    return written < journal.stat().st_mtime_ns
+    sources = [path for path in (journal, folder / JUDGEMENTS) if path.is_file()]
+    return written < max(path.stat().st_mtime_ns for path in sources)
 
 
 def _hint(path: Path) -> str:
