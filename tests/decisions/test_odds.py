@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,45 @@ def test_the_chance_and_the_problems_needed_agree() -> None:
 def test_more_than_ten_million_problems_are_not_promised() -> None:
     assert fewest(Event(1e-6, ruled_out=True), Truth(0.0, 0.2, (0.1, 0.1)), 0.025, 0.8) is None
     assert chance(Event(0.05), Truth(0.5, 0.25, (0.5, 0.0)), 9, 0.025) == 0.0, "fewer than ten"
+
+
+def test_a_gate_tells_the_odds_of_the_evidence_it_had() -> None:
+    """Equal models on 400 problems; of one benchmark a twentieth has no verdict."""
+    generator = np.random.default_rng(10)
+    policy = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", "max_drop": 0.04}})
+    one, other = {}, {}
+    for name in ("whole", "with holes"):
+        a, b, _ = independent(generator, 400, 1, 0.0)
+        if name == "with holes":
+            b[:20] = np.nan
+        one[name], other[name] = (replace(source(side), name=name) for side in (a, b))
+    odds = gate(one, other, policy).odds
+    assert odds is not None and odds.in_the_way == "with holes"
+    whole, holes = odds.benchmarks
+    assert 0.3 < whole.pass_if_equal < 0.9 and holes.pass_if_equal < 0.1
+    assert whole.breach_at_limit <= 0.0125 < whole.breach_at_twice, "Holm over two"
+    assert odds.go_if_equal == pytest.approx(whole.pass_if_equal * holes.pass_if_equal)
+    assert odds.no_go_at_limit <= 0.025 < odds.no_go_at_twice
+    planned = chance(
+        Event(0.04, ruled_out=True),
+        spread_of_pair(one["whole"], other["whole"]).truth(0.0, 1),
+        400,
+        0.025,
+    )
+    assert whole.pass_if_equal == planned, "as nel power has it"
+    published = GatePolicy.model_validate({**policy.model_dump(), "rules": "published"})
+    assert gate(one, other, published).odds is None
+
+
+def test_the_cheapest_design_names_its_no_go_rate() -> None:
+    past = source(independent(np.random.default_rng(11), 200, 1, 0.0)[0])
+    policy = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", "max_drop": 0.05}})
+    odds = policy_odds({"b": past}, policy, correlation=1.0, power=0.9)
+    design = odds.benchmarks[0].cheapest
+    assert design is not None and design.problems > 200
+    assert design.breach_at_limit <= 0.025, "an error, at most as often as stated"
+    assert odds.designed_no_go_at_limit == pytest.approx(design.breach_at_limit)
+    assert design.breach_at_twice > odds.benchmarks[0].breach_at_twice
 
 
 @pytest.mark.slow

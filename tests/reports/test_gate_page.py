@@ -143,3 +143,13 @@ async def test_on_a_phone_each_benchmark_is_a_card(page: Page, html: Path) -> No
 async def test_ten_benchmarks_print_on_one_page(page: Page, html: Path, tmp_path: Path) -> None:
     await page.open(html, width=1280)
     assert await page.pdf(tmp_path / "gate.pdf") == 1
+
+
+def test_the_odds_of_the_evidence_are_in_every_format(nel: Nel, evidence: Path) -> None:
+    document = json.loads(gate(nel, evidence, "json"))["odds"]
+    assert len(document["benchmarks"]) == 10 and 0 < document["go_if_equal"] < 0.2
+    for form in ("text", "markdown", "html"):
+        shown = re.sub(r"\s+", " ", gate(nel, evidence, form))
+        assert "toxicity stands in the way most" in shown, form
+        assert "if every drop is twice its limit" in shown, form
+    assert "PASS if equal" in gate(nel, evidence, "text", "--explain")

@@ -196,6 +196,7 @@ def gate_document(report: GateReport) -> dict[str, Any]:
             | {"version": report.policy.version},
             "benchmarks": [_gated(item) for item in report.benchmarks],
             "suite": None if report.suite is None else msgspec.to_builtins(report.suite),
+            "odds": None if report.odds is None else msgspec.to_builtins(report.odds),
             "missing": list(report.missing),
             "warnings": list(report.warnings),
         }

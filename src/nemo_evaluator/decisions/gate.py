@@ -37,6 +37,7 @@ from .looks import as_decided, stopped_early, unneeded
 from .metrics import Metric, metric_named
 from .options import CompareOptions
 from .pairing import Pairs, pair
+from .policy_odds import GateOdds, Had, gate_odds, had
 from .provenance import Provenance
 from .sources import Source
 from .suite import Suite, suite_of
@@ -76,6 +77,8 @@ class BenchmarkGate(Record, frozen=True, kw_only=True, omit_defaults=False):
     applied: tuple[Rule, ...] = ()
     warnings: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    had: Had | None = None
+    """What its odds rest on; None where nothing was paired."""
 
     @property
     def decides(self) -> bool:
@@ -104,6 +107,8 @@ class GateReport(Record, frozen=True, kw_only=True, omit_defaults=False):
     candidate: str
     suite: Suite | None = None
     """The benchmarks that decide, together; None by the published rules."""
+    odds: GateOdds | None = None
+    """How likely the policy says GO, and NO-GO, on this evidence; None by the published rules."""
     provenance: Provenance | None = None
     """Who decided, on which runs; None for results that are not in files."""
 
@@ -147,6 +152,9 @@ def gate(
         baseline=names[0],
         candidate=names[1],
         suite=_suite(found),
+        odds=gate_odds(
+            [x.had for x in found if x.decides and x.status is not Status.MISSING], policy
+        ),
     )
 
 
@@ -282,6 +290,7 @@ def _by_damage(
         delta=difference.delta,
         delta_ci_lower=difference.lower,
         delta_ci_upper=difference.upper,
+        had=had(head.benchmark, head.rules, pairs, comparison.evidence),
     )
     cut_off = truncation(head.rules, side.truncated, side.scored, other)
     rules = thresholds(head.rules, comparison, pairs, head.higher_is_better)
@@ -387,6 +396,5 @@ def _with(head: BenchmarkGate, applied: list[Rule]) -> BenchmarkGate:
 
 
 def _on_one_line(message: str) -> str:
-    """A message that lists several things below one another, as a cell of a table."""
     first, *items = (line.strip() for line in message.splitlines())
     return f"{first} {'; '.join(items)}".strip()

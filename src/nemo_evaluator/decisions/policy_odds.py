@@ -1,25 +1,28 @@
-"""Before the candidate is run: how likely does a policy say GO, and NO-GO?
+"""How likely does a policy say GO, and NO-GO: before the candidate is run, and on what a gate had?
 
-Each benchmark's limit is an event of ``odds.py`` on as many problems and repeats as the baseline
-has. Benchmarks are taken as independent, and all rollouts as scored; rules about coverage, cut off
-answers, categories and equivalence are not counted.
+Each benchmark's limit is an event of ``odds.py``, on as many problems and repeats as the baseline
+has, or as were paired. Benchmarks are taken as independent; rules about coverage, cut off answers,
+categories and equivalence are not counted. Before the run all rollouts are taken as scored; those
+that a gate lacked count against the candidate.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from ..config.gate_policy import GatePolicy, GateRules, Tier
 from ..errors import ConfigError
 from ..types import Record
-from .damage import LEVEL
+from .damage import LEVEL, Damage
 from .metrics import metric_named, values_of
 from .odds import Event, chance, fewest
-from .pairing import per_problem
-from .planning import POWER, Spread, spread_of_run
+from .pairing import Pairs, per_problem
+from .planning import POWER, Spread, spread_of_pairs, spread_of_run
 from .sources import Source
 
 PLANNED = ("mean_reward", "pass@1")
@@ -34,6 +37,10 @@ class Design(Record, frozen=True, kw_only=True, omit_defaults=False):
     repeats: int
     cost_usd: float | None
     """Of the candidate's run; None where the baseline's cost is not known."""
+    breach_at_limit: float
+    """Chance of a breach at a drop of the limit, which is an error."""
+    breach_at_twice: float
+    """Chance of a breach at a drop of twice the limit."""
 
 
 class BenchmarkOdds(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -50,22 +57,90 @@ class BenchmarkOdds(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Chance of a breach at a drop of the limit."""
     breach_at_twice: float
     """Chance of a breach at a drop of twice the limit."""
-    cheapest: Design | None
-    """What lets an equal model pass often enough; None if no number of problems does."""
+    cheapest: Design | None = None
+    """What lets an equal model pass often enough; None if no number of problems does, or where none
+    was asked for."""
 
 
-class PolicyOdds(Record, frozen=True, kw_only=True, omit_defaults=False):
+class GateOdds(Record, frozen=True, kw_only=True, omit_defaults=False):
     """All benchmarks that decide."""
 
-    power: float
-    """Chance of a GO for an equal model that the cheapest designs reach together."""
     go_if_equal: float
-    """Chance of a GO for an equal model on the baseline's problems and repeats."""
+    """Chance of a GO for an equal model."""
+    no_go_at_limit: float
+    """Chance of a NO-GO for a model that is worse by the limit on every benchmark."""
+    no_go_at_twice: float
+    """Chance of a NO-GO for one that is worse by twice the limit on every benchmark."""
     in_the_way: str
     """The benchmark that stands in the way of a GO most."""
     benchmarks: tuple[BenchmarkOdds, ...]
+
+
+class PolicyOdds(GateOdds, frozen=True, kw_only=True, omit_defaults=False):
+    """Before the candidate is run, on the problems and repeats of the baseline."""
+
+    power: float
+    """Chance of a GO for an equal model that the cheapest designs reach together."""
     cost_usd: float | None
     """Of all cheapest designs together."""
+    designed_no_go_at_limit: float | None
+    """As ``no_go_at_limit``, on the cheapest designs; None where a benchmark has none."""
+    designed_no_go_at_twice: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Had:
+    """What a gate had of one benchmark, and its rules."""
+
+    benchmark: str
+    rules: GateRules
+    spread: Spread
+    problems: int
+    repeats: int
+    unseen: tuple[float, float] = (0.0, 0.0)
+    """By how much rollouts without a verdict move the upper, and the lower, end of the damage."""
+
+
+def had(benchmark: str, rules: GateRules, pairs: Pairs, damage: Damage | None) -> Had | None:
+    """What a gate had; None where fewer than two problems are paired, or limits are not those of
+    a plan: the candidate was looked at while it ran."""
+    if pairs.n < 2 or damage is None or damage.watched is not None:
+        return None
+    sides = (pairs.baseline_side, pairs.candidate_side)
+    repeats = max(int(side.repeats.max()) for side in sides)
+    spread = spread_of_pairs(pairs, damage.seen.span)
+    if not damage.higher_is_better:
+        spread = msgspec.structs.replace(spread, room=math.inf)
+    if rules.metric is not None and metric_named(rules.metric).k > 1:
+        # Repeats are spent on the k of every problem: its value is as good as a single one.
+        varies = float(pairs.weighted().differences.var(ddof=1))
+        spread = msgspec.structs.replace(spread, between=varies, within=0.0, binary=False)
+    seen, whole = Damage(damage.seen, damage.higher_is_better).bounds(), damage.bounds()
+    unseen = whole.upper - seen.upper, seen.lower - whole.lower
+    return Had(benchmark, rules, spread, pairs.n, repeats, unseen)
+
+
+def gate_odds(deciding: Sequence[Had | None], policy: GatePolicy) -> GateOdds | None:
+    """The odds on what a gate had of the benchmarks that decide; None where one had nothing."""
+    found = [item for item in deciding if item is not None]
+    if not found or len(found) < len(deciding):
+        return None
+    level = LEVEL / len(found) if policy.corrected else LEVEL
+    return _together([_odds(item, level) for item in found])
+
+
+def _together(found: Sequence[BenchmarkOdds]) -> GateOdds:
+    return GateOdds(
+        go_if_equal=math.prod(b.pass_if_equal for b in found),
+        no_go_at_limit=_any(b.breach_at_limit for b in found),
+        no_go_at_twice=_any(b.breach_at_twice for b in found),
+        in_the_way=min(found, key=lambda b: b.pass_if_equal).benchmark,
+        benchmarks=tuple(found),
+    )
+
+
+def _any(chances: Iterable[float]) -> float:
+    return 1 - math.prod(1 - p for p in chances)
 
 
 def policy_odds(
@@ -90,69 +165,83 @@ def policy_odds(
     each = power ** (1 / len(names))
     found = []
     for name in names:
-        spread = spread_of_run(baseline[name], correlation=correlation, icc=icc)
-        found.append(_odds(baseline[name], policy.rules_of(name), spread, level, each))
-    costs = [None if b.cheapest is None else b.cheapest.cost_usd for b in found]
-    known = [cost for cost in costs if cost is not None]
+        source = baseline[name]
+        spread = spread_of_run(source, correlation=correlation, icc=icc)
+        item = _planned(source, policy.rules_of(name), spread)
+        design = _cheapest(item, level, each, _cost(source))
+        found.append(msgspec.structs.replace(_odds(item, level), cheapest=design))
+    designs = [b.cheapest for b in found if b.cheapest is not None]
+    whole = len(designs) == len(found)
+    costs = [design.cost_usd for design in designs if design.cost_usd is not None]
     return PolicyOdds(
+        **msgspec.structs.asdict(_together(found)),
         power=power,
-        go_if_equal=math.prod(b.pass_if_equal for b in found),
-        in_the_way=min(found, key=lambda b: b.pass_if_equal).benchmark,
-        benchmarks=tuple(found),
-        cost_usd=math.fsum(known) if len(known) == len(costs) else None,
+        cost_usd=math.fsum(costs) if len(costs) == len(found) else None,
+        designed_no_go_at_limit=_any(d.breach_at_limit for d in designs) if whole else None,
+        designed_no_go_at_twice=_any(d.breach_at_twice for d in designs) if whole else None,
     )
 
 
-def _odds(
-    source: Source, rules: GateRules, spread: Spread, level: float, power: float
-) -> BenchmarkOdds:
+def _planned(source: Source, rules: GateRules, spread: Spread) -> Had:
     if rules.metric is not None and rules.metric not in PLANNED:
         raise ConfigError(
             f"metric {rules.metric!r} of {source.name} cannot be planned for",
             hint=f"{' and '.join(PLANNED)} can",
         )
-    rollouts = source.rollouts
-    assert rollouts is not None and spread.problems is not None
-    repeats = int(per_problem(rollouts).repeats.max())
-    limit, guard, n = rules.max_drop, rules.relative_guard_below, spread.problems
-    if rules.max_relative_drop is not None and (guard is None or spread.score < guard):
-        limit = min(limit, rules.max_relative_drop * spread.score)
+    assert source.rollouts is not None and spread.problems is not None
+    repeats = int(per_problem(source.rollouts).repeats.max())
+    return Had(source.name, rules, spread, spread.problems, repeats)
 
-    def breach(drop: float) -> float:
-        possible = min(drop, spread.room)
-        return chance(Event(limit), spread.truth(possible, repeats), n, level)
 
-    enough = n >= rules.min_problems
+def _odds(item: Had, level: float) -> BenchmarkOdds:
+    limit, n = _limit(item), item.problems
+    enough = n >= item.rules.min_problems
+    passes = limit - item.unseen[0]
+    equal = Event(passes, ruled_out=True)
+    truth = item.spread.truth(0.0, item.repeats)
     return BenchmarkOdds(
-        benchmark=source.name,
+        benchmark=item.benchmark,
         limit=limit,
         problems=n,
-        repeats=repeats,
-        pass_if_equal=_passes(spread, limit, n, repeats) if enough else 0.0,
-        breach_at_limit=breach(limit) if enough else 0.0,
-        breach_at_twice=breach(2 * limit) if enough else 0.0,
-        cheapest=_cheapest(spread, limit, rules.min_problems, power, _cost(source)),
+        repeats=item.repeats,
+        pass_if_equal=chance(equal, truth, n, LEVEL) if enough and passes >= 0 else 0.0,
+        breach_at_limit=_breach(item, limit, n, item.repeats, level) if enough else 0.0,
+        breach_at_twice=_breach(item, 2 * limit, n, item.repeats, level) if enough else 0.0,
     )
 
 
-def _passes(spread: Spread, limit: float, n: int, repeats: int) -> float:
-    return chance(Event(limit, ruled_out=True), spread.truth(0.0, repeats), n, LEVEL)
+def _limit(item: Had) -> float:
+    rules, score = item.rules, item.spread.score
+    limit, guard = rules.max_drop, rules.relative_guard_below
+    if rules.max_relative_drop is not None and score and (guard is None or score < guard):
+        limit = min(limit, rules.max_relative_drop * abs(score))
+    return limit
 
 
-def _cheapest(
-    spread: Spread, limit: float, least: int, power: float, cost: float | None
-) -> Design | None:
+def _breach(item: Had, drop: float, n: int, repeats: int, level: float) -> float:
+    """Chance of a breach at a drop, or at the largest that there can be."""
+    truth = item.spread.truth(min(drop, item.spread.room), repeats)
+    return chance(Event(_limit(item) + item.unseen[1]), truth, n, level)
+
+
+def _cheapest(item: Had, level: float, power: float, cost: float | None) -> Design | None:
+    limit, designs = _limit(item), []
     event = Event(limit, ruled_out=True)
-    designs = []
     for repeats in REPEATS:
-        needed = fewest(event, spread.truth(0.0, repeats), LEVEL, power) if limit else None
+        needed = fewest(event, item.spread.truth(0.0, repeats), LEVEL, power) if limit else None
         if needed is not None:
-            designs.append((max(least, needed) * repeats, repeats))
+            designs.append((max(item.rules.min_problems, needed) * repeats, repeats))
     if not designs:
         return None
     rollouts, repeats = min(designs)
-    price = None if cost is None else rollouts * cost
-    return Design(problems=rollouts // repeats, repeats=repeats, cost_usd=price)
+    problems = rollouts // repeats
+    return Design(
+        problems=problems,
+        repeats=repeats,
+        cost_usd=None if cost is None else rollouts * cost,
+        breach_at_limit=_breach(item, limit, problems, repeats, level),
+        breach_at_twice=_breach(item, 2 * limit, problems, repeats, level),
+    )
 
 
 def _cost(source: Source) -> float | None:

@@ -13,6 +13,7 @@ from ..decisions.sentences import Scale, percent, scale_of, told
 from ..decisions.suite import Suite
 from .blocks import Block, Document, Facts, Forest, Interval, Notices, Table, Tone
 from .evidence import evidence
+from .policy_odds import odds_facts, odds_tables
 from .verdict_words import known, tone
 
 UNEVEN = 0.01
@@ -43,6 +44,7 @@ def gate_report(report: GateReport, *, explain: bool = False) -> Document:
             *_rules(report, explain),
             Notices(tuple((Tone.UNSURE, warning) for warning in _warnings(report))),
             *_chances(report.suite, explain),
+            *(odds_tables(report.odds) if explain else ()),
         ),
         sections=(),
     )
@@ -144,7 +146,7 @@ def _rest(report: GateReport) -> list[tuple[str, str]]:
     open_ += [f"{name} (missing)" for name in report.missing]
     rows.append(("not decided", ", ".join(open_) or "nothing"))
     points = all(_scale(x).points for x in report.benchmarks if x.decides and x.delta is not None)
-    return [*rows, *_suite(report.suite, Scale(points=points))]
+    return [*rows, *_suite(report.suite, Scale(points=points)), *odds_facts(report.odds)]
 
 
 def _stopped(report: GateReport) -> list[str]:
