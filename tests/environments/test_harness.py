@@ -316,3 +316,19 @@ async def test_a_rescoring_says_that_it_cannot(tmp_path: Path, loopback: Loopbac
     await evaluate_async(document(tmp_path, program(tmp_path), api(loopback), params={"args": [2]}))
     with pytest.raises(ConfigError, match="grades its answers itself"):
         await rescore(tmp_path / "r")
+
+
+@pytest.mark.slow
+def test_shards_of_a_program_are_merged(tmp_path: Path) -> None:
+    from nemo_evaluator.tasks.merge import merge
+
+    given = document(tmp_path, program(tmp_path), params={"args": [6], "aggregate": True})
+    config = tmp_path / "c.yaml"
+    config.write_text(json.dumps(given))
+    for part in ("0/2", "1/2"):
+        command = [sys.executable, "-m", "nemo_evaluator.cli", "eval", "run", str(config)]
+        subprocess.run([*command, "--shard", part], check=True, capture_output=True, timeout=60)
+    merged = merge(tmp_path / "r")
+    (summary,) = merged.summary.benchmarks
+    assert summary.n_scored == 6 and summary.metrics["pass@1"].value == 0.5
+    assert "hundredth" not in summary.metrics  # those of the parts are of other rows

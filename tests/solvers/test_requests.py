@@ -233,3 +233,31 @@ def test_the_sum_is_over_the_tokens_that_spell_the_text(tokens: list[str], data:
     answer = of_end(told, text[start:])
     assert answer is not None and answer.logprob == expected
     assert of_end(told, text + "?") is None
+
+
+SOLVER = """
+from nemo_evaluator.types import Solution
+
+
+class Ignores:
+    async def solve(self, problem, tools):
+        return Solution(response="an essay")
+
+    def identity(self):
+        return {}
+
+    async def close(self): ...
+"""
+
+
+def test_a_solver_that_answers_no_requests_is_no_wrong_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ignores.py").write_text(SOLVER)
+    monkeypatch.syspath_prepend(tmp_path)
+    given = document(tmp_path, ONE % LIKELIHOOD)
+    solver = {"type": "custom", "class_path": "ignores:Ignores"}
+    given["benchmarks"][0]["solver"] = solver
+    result = evaluate(given)
+    (example,) = result.summary.benchmarks[0].examples
+    assert result.exit_code == 3 and "answered 0 of the 1 requests" in example.error

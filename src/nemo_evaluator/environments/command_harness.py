@@ -35,11 +35,11 @@ GRACE_SECONDS = 5.0
 RESULTS, TODO, LOG = "results.jsonl", "todo.jsonl", "log.txt"
 _BOUND = """
 import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+getattr(ctypes.CDLL(None), "prctl", lambda *_: 0)(1, signal.SIGKILL)
 os.getppid() == int(sys.argv[1]) or sys.exit(1)
 os.execvp(sys.argv[2], sys.argv[2:])
 """
-"""Becomes the program, and is killed when we die (PR_SET_PDEATHSIG)."""
+"""Becomes the program, and is killed when we die (PR_SET_PDEATHSIG, where there is one)."""
 
 
 def open_command(uri: str, params: Mapping[str, Json]) -> list[CommandHarness]:
