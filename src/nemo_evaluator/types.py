@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from .asked import Answer, Request, TokenLogprob
@@ -225,8 +226,8 @@ class Solution(Record, frozen=True, kw_only=True):
     @classmethod
     def of(cls, generation: Generation, **own: Any) -> Solution:
         """The solution that one generation is; ``own`` are fields of the solution that differ."""
-        told = {name: getattr(generation, name) for name in OF_A_GENERATION}
-        return cls(**{"response": generation.text, **told, **own})
+        told = zip(OF_A_GENERATION, _told_by(generation), strict=True)
+        return cls(**{"response": generation.text, **dict(told), **own})
 
     @property
     def generation(self) -> Generation:
@@ -250,6 +251,7 @@ OF_A_GENERATION = tuple(
     name for name in Generation.__struct_fields__ if name in Solution.__struct_fields__
 )
 """What a solution tells of its generation, under the same names. Flat, as journals hold it."""
+_told_by = attrgetter(*OF_A_GENERATION)
 
 
 class Extraction(Record, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ class Attempts:
     ) -> None:
         self._job, self._recorder = job, recorder
         self._watchdog, self._control = watchdog, control
+        # One model may have several roles; its sessions end once.
+        self._models = tuple({id(model): model for model in job.models.values()}.values())
 
     async def solve(self, work: Work, *, verified: bool = True) -> Solution:
         """The answer; a refusal of the model is one too, with ``error`` set.
@@ -107,7 +109,7 @@ class Attempts:
     def _end_session(self, session: CallContext) -> Spent:
         """What a session used of all models that it could ask."""
         spent = NOTHING
-        for model in {id(model): model for model in self._job.models.values()}.values():
+        for model in self._models:
             used = of_session(model.ledger.session(session))
             model.end_session(session)
             if used is not NOTHING:

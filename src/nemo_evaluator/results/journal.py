@@ -43,6 +43,8 @@ NAMED = 20
 """Damages that are named; more are only counted."""
 FIRST_LINES = 16
 _HEADER = b'{"event":"header"'
+OF_BENCHMARK = (Began, Watched, Decided, Aggregated, UsedBeside)
+"""Events that belong to no problem."""
 
 
 class Damage(NamedTuple):
@@ -200,7 +202,7 @@ class _Scanner:
             return self._begin(event)
         if self._other_run is not None:
             return f"belongs to another run ({self._other_run})"
-        if isinstance(event, Began | Watched | Decided | Aggregated | UsedBeside):
+        if isinstance(event, OF_BENCHMARK):
             self._of_benchmark(event, offset)
             return None
         if event.problem_idx not in self._problems:

@@ -92,10 +92,7 @@ def last_after(
     case)."""
     best, floor = None, 0
     last = len(lower) if end is None else end
-    ascii_only = lower.isascii()
-    for word in words:
-        if ascii_only and not word.isascii():
-            continue
+    for word in _ascii(words) if lower.isascii() else words:
         stop = last
         while (at := lower.rfind(word, floor, stop)) >= 0:
             if match := pattern.match(text, at):
@@ -103,6 +100,12 @@ def last_after(
                 break
             stop = at + len(word) - 1
     return best
+
+
+@lru_cache(maxsize=64)
+def _ascii(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words that an ASCII text can hold."""
+    return tuple(word for word in words if word.isascii())
 
 
 def clean(value: str) -> str:

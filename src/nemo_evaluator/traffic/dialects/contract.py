@@ -92,7 +92,7 @@ class Dialect:
 
 def as_int(value: Any) -> int | None:
     """A token count, if it is one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if type(value) is int else None
 
 
 def as_str(value: Any) -> str | None:
