@@ -310,9 +310,15 @@ def opened(servers: list[Loopback], monkeypatch: pytest.MonkeyPatch) -> Callable
     def make(**fields: Any) -> ModelClient:
         urls = [server.url for server in servers]
         service = ApiService.model_validate(
-            {"url": urls[0], "protocol": "chat_completions", "model": "m", **fields}
+            {
+                "url": urls[0],
+                "replicas": urls[1:],
+                "protocol": "chat_completions",
+                "model": "m",
+                **fields,
+            }
         )
-        return open_http_model("s", service, max_concurrent=16, urls=urls)
+        return open_http_model("s", service, max_concurrent=16)
 
     return make
 

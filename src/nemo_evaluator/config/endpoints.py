@@ -118,6 +118,9 @@ class ApiService(ModelFields):
     """Kind of service."""
     url: str
     """Base URL (``.../v1``), bare host, or the full path of the protocol."""
+    replicas: list[str] = Field(default_factory=list)
+    """URLs of further endpoints that serve the same model. Each request goes to the one with the
+    fewest in flight, and on to another where nothing was paid: no connection, or overload."""
     protocol: ApiProtocol
     """API of the endpoint."""
     model: str | None = None
@@ -155,6 +158,11 @@ class ApiService(ModelFields):
     def _is_http(cls, url: str) -> str:
         return check_url(url)
 
+    @field_validator("replicas")
+    @classmethod
+    def _are_http(cls, urls: list[str]) -> list[str]:
+        return [check_url(url) for url in urls]
+
     @field_validator("http_proxy")
     @classmethod
     def _is_plain_proxy(cls, url: str | None) -> str | None:
@@ -176,8 +184,10 @@ class ApiService(ModelFields):
         if self.client_key is not None and self.client_cert is None:
             raise ValueError("client_key needs the client_cert it belongs to")
         files = [name for name in ("ca_file", "client_cert") if getattr(self, name) is not None]
-        if files and not self.url.startswith("https://"):
+        if files and not all(url.startswith("https://") for url in (self.url, *self.replicas)):
             raise ValueError(f"{files[0]} has no effect on an http:// url: use https://")
+        if len(set(self.urls)) < len(self.urls):
+            raise ValueError("replicas name an endpoint twice")
         return self
 
     inert: ClassVar[tuple[str, ...]] = (*ModelFields.inert, "health_path")
@@ -191,6 +201,11 @@ class ApiService(ModelFields):
     def address(self) -> str:
         """The URL."""
         return self.url
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs of all endpoints."""
+        return (self.url, *self.replicas)
 
     def warnings(self) -> list[str]:
         """One where the URL's path belongs to another protocol."""

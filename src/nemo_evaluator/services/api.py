@@ -24,5 +24,5 @@ class Api:
             open_http_model(name, asked, max_concurrent=place.max_concurrent),
             protocol=options.protocol,
             identity=model_identity(options, options.protocol),
-            endpoints=(without_credentials(options.url),),
+            endpoints=tuple(map(without_credentials, options.urls)),
         )

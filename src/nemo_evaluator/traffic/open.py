@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..config.endpoints import TimeoutsConfig
@@ -54,17 +54,16 @@ def open_http_model(
     *,
     max_concurrent: int,
     transport: OpenTransport = HttpTransport,
-    urls: Sequence[str] = (),
 ) -> ModelClient:
-    """The client of a service. ``name`` is used where no model is set. ``urls``: the endpoints, if
-    there are several of the same model; each call goes to the one with the fewest in flight.
+    """The client of a service. ``name`` is used where no model is set. Where the service has
+    replicas, each call goes to the endpoint with the fewest in flight.
 
     Raises ConfigError for a URL, key or header that cannot be sent, and for a bad interceptor.
     """
     service = with_endpoint_options(service)
     proxy = service.proxy or ProxyConfig()
     api_key = service.api_key.get_secret_value() if service.api_key else None
-    _learn_secrets(service, proxy, api_key, urls)
+    _learn_secrets(service, proxy, api_key)
     max_concurrent = min(max_concurrent, proxy.max_concurrent_upstream)
     transports = [
         transport(
@@ -80,10 +79,9 @@ def open_http_model(
             tls=_tls(service),
             proxy=service.http_proxy,
         )
-        for url in urls or (service.url,)
+        for url in service.urls
     ]
-    clean = [split_credentials(endpoint_url(url, service.protocol))[0] for url in urls]
-    clean = clean or [split_credentials(endpoint_url(service.url, service.protocol))[0]]
+    clean = [split_credentials(endpoint_url(url, service.protocol))[0] for url in service.urls]
     return open_client(
         name,
         service,
@@ -176,14 +174,11 @@ def _tls(service: ApiService) -> Tls | None:
     return tls if tls != Tls() else None
 
 
-def _learn_secrets(
-    service: ApiService, proxy: ProxyConfig, api_key: str | None, urls: Sequence[str]
-) -> None:
+def _learn_secrets(service: ApiService, proxy: ProxyConfig, api_key: str | None) -> None:
     """Tell all writers what they must not write; a service made in Python passed no loader."""
     settings = {
         "api_key": api_key,
-        "url": service.url,
-        "urls": list(urls),
+        "urls": list(service.urls),
         "http_proxy": service.http_proxy,
         "headers": proxy.extra_headers,
         "body": proxy.extra_body,
