@@ -70,11 +70,9 @@ def test_large_clusters_do_not_come_first() -> None:
 
 def test_a_rollout_without_a_verdict_is_waited_for_no_longer() -> None:
     prefix = Prefix([[0], [1]], 2)
-    for repeat in range(2):
-        prefix.add(RolloutKey(1, repeat), RIGHT)
-    prefix.add(RolloutKey(0, 0), RIGHT)
-    assert not prefix.problems
-    assert prefix.add(RolloutKey(0, 1), None) == [[0], [1]]
+    first = [RolloutKey(1, 0), RolloutKey(1, 1), RolloutKey(0, 0)]
+    assert not [unit for key in first for unit in prefix.add(key, RIGHT)]
+    assert list(prefix.add(RolloutKey(0, 1), None)) == [[0], [1]]
     assert prefix.answers(0) == [RIGHT, None] and math.isnan(Answer(0.5, math.nan, True).correct)
 
 
@@ -108,9 +106,9 @@ def ended(lost: float, won: float, generator: np.random.Generator) -> tuple[Stat
     order = np.argsort(np.arange(N) + generator.uniform(0, 20, N))  # wrong ones no later
     for i in order.tolist():
         reward = float(candidate[i])
-        if not live.add(RolloutKey(i, 0), Answer(reward, reward, False)):
-            continue
-        if live.worth_a_look(rules=1):
+        for _ in live.add(RolloutKey(i, 0), Answer(reward, reward, False)):
+            if not live.worth_a_look(rules=1):
+                continue
             stop = Decision(status="", reason="", problems=tuple(live.prefix.problems))
             report = gate({"bench": one}, {"bench": live.candidate(stop)}, POLICY)
             status = report.benchmarks[0].status

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,15 +54,15 @@ class Prefix:
         self.problems: list[int] = []
         """The complete ones, in their order."""
 
-    def add(self, key: RolloutKey, answer: Answer | None) -> list[Sequence[int]]:
-        """A rollout has ended, with None without a verdict; the units that count from now on."""
+    def add(self, key: RolloutKey, answer: Answer | None) -> Iterator[Sequence[int]]:
+        """A rollout has ended, with None without a verdict; the units that count from now on, one
+        by one, so that what is decided does not depend on which rollout came back last."""
         self._ended.setdefault(key.problem_idx, {})[key.repeat] = answer
-        found = []
         while self._next < len(self._units) and self._whole(self._units[self._next]):
-            found.append(self._units[self._next])
-            self.problems += self._units[self._next]
+            unit = self._units[self._next]
+            self.problems += unit
             self._next += 1
-        return found
+            yield unit
 
     @property
     def planned(self) -> list[int]:
@@ -145,13 +145,12 @@ class WatchedBenchmark:
         """Whether its limit can be decided before the end: the range of the metric is known."""
         return self._bets is not None
 
-    def add(self, key: RolloutKey, answer: Answer | None) -> bool:
-        """A rollout has ended; whether more problems count than before."""
-        units = self.prefix.add(key, answer)
-        for unit in units:
+    def add(self, key: RolloutKey, answer: Answer | None) -> Iterator[int]:
+        """A rollout has ended; the number of problems that count, after each further unit."""
+        for unit in self.prefix.add(key, answer):
             if self._bets is not None and not self._bets.add(unit):
                 self._bets = None
-        return bool(units)
+            yield len(self.prefix.problems)
 
     def worth_a_look(self, rules: int) -> bool:
         """Whether the policy may be decided: by the bets, or because there is twice as much as at

@@ -43,6 +43,11 @@ class Job:
     """What may end the benchmark before its last problem."""
 
     @property
+    def decided(self) -> bool:
+        """Whether it is to end before its last problem."""
+        return self.watch is not None and self.watch.done
+
+    @property
     def window(self) -> int:
         """Rollouts under way at most. Where calls wait for the service's limit, twice as many as
         may be in flight, so that a call is there whenever one ends. No more than there are

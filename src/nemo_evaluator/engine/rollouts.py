@@ -134,7 +134,7 @@ class Rollouts:
             self._control.stopping
             or self.failure is not None
             or self._health.down is not None
-            or (self._job.watch is not None and self._job.watch.done)
+            or self._job.decided
         )
 
     async def _worker(self) -> None:
@@ -184,6 +184,8 @@ class Rollouts:
             else:
                 break
         self._moved.set()
+        if self._job.decided:
+            self._watchdog.abandon_waiting()
         return None
 
     async def _waiting_work(self) -> Work | None:

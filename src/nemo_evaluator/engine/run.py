@@ -64,9 +64,9 @@ class Entry:
     @property
     def complete(self) -> bool:
         """Whether nothing is left to do."""
-        if self.job.watch is not None and self.job.watch.done:
-            return True
-        return self.scored and len(self.index.problems) == self.job.plan.n_problems
+        return self.job.decided or (
+            self.scored and len(self.index.problems) == self.job.plan.n_problems
+        )
 
 
 class Suite:

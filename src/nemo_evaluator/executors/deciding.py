@@ -104,12 +104,11 @@ class BenchmarkWatch:
 
     def scored(self, key: RolloutKey, score: Score, solution: Solution) -> None:
         """A rollout has its verdict."""
-        self.add(key, score, truncated=solution.truncated)
+        self._count(key, answer_of(score, truncated=solution.truncated))
 
     def failed(self, key: RolloutKey) -> None:
         """A rollout has none: it counts at its worst, and at its best."""
-        if self.live.add(key, None):
-            self._owner.look(self)
+        self._count(key, None)
 
     def restore(self, event: Event) -> None:
         """An event of an earlier invocation. Raises ConfigError for looks by another rule."""
@@ -122,14 +121,14 @@ class BenchmarkWatch:
             self._cut.add(RolloutKey(event.problem_idx, event.repeat))
         elif isinstance(event, Scored):
             key = RolloutKey(event.problem_idx, event.repeat)
-            self.add(key, event.score, truncated=key in self._cut, look=False)
+            for _ in self.live.add(key, answer_of(event.score, truncated=key in self._cut)):
+                self._owner.passed_by(self)
 
-    def add(self, key: RolloutKey, score: Score, *, truncated: bool, look: bool = True) -> None:
-        """A verdict, of this invocation or of an earlier one."""
-        correct = math.nan if score.correct is None else float(score.correct)
-        cut = truncated or bool(score.details.get("truncated"))
-        if self.live.add(key, Answer(score.reward, correct, cut)) and look:
+    def _count(self, key: RolloutKey, answer: Answer | None) -> None:
+        for _ in self.live.add(key, answer):
             self._owner.look(self)
+            if self.done:
+                return
 
     def decide(self, decision: Decision) -> None:
         """Note that it is certain."""
@@ -196,6 +195,10 @@ class RunWatch:
             f"{live.name}: the values of {live.rules.metric} have no known range, so a GO waits "
             "for the last problem"
         )
+
+    def passed_by(self, watch: BenchmarkWatch) -> None:
+        """An earlier invocation came by here, and decided nothing."""
+        watch.live.worth_a_look(self._rules)
 
     def look(self, watch: BenchmarkWatch) -> None:
         """Apply the gate to what counts so far, where that may decide it."""
@@ -347,6 +350,12 @@ def covered(baseline: Source, job: Job) -> float:
     assert rollouts is not None
     scored = np.isin(rollouts.problems, list(job.order)) & ~np.isnan(rollouts.rewards)
     return float(scored.sum()) / (len(job.order) * baseline.repeats())
+
+
+def answer_of(score: Score, *, truncated: bool) -> Answer:
+    """What of a verdict is needed."""
+    correct = math.nan if score.correct is None else float(score.correct)
+    return Answer(score.reward, correct, truncated or bool(score.details.get("truncated")))
 
 
 def _names(jobs: Sequence[Job]) -> list[str]:

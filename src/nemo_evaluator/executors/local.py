@@ -298,9 +298,7 @@ def _finish(
 ) -> RunResult:
     """Derive everything from the journals, decide the exit code, write the reports."""
     summaries = publisher.finish(prepared.jobs)
-    early = frozenset(
-        job.plan.slug for job in prepared.jobs if job.watch is not None and job.watch.done
-    )
+    early = frozenset(job.plan.slug for job in prepared.jobs if job.decided)
     terms = Terms(prepared.skip_failed, prepared.min_coverage, early=early)
     ending = ending_of(summaries, terms, ends=ends, control=control)
     summary, reports = publisher.conclude(ending.status, decided=control.decided)
