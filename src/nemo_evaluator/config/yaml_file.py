@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError
+from ..records import Json
 from .text_file import read_text
 from .tree import Node
 
@@ -86,7 +87,7 @@ def scalar(text: str) -> Any:
 class _Builder:
     """Turns the nodes of one text into ours."""
 
-    def __init__(self, loader: Any, name: str) -> None:
+    def __init__(self, loader: Json, name: str) -> None:
         self._loader, self._name = loader, name
         self._nodes = 0
         self._merged: dict[int, Pairs] = {}
@@ -133,7 +134,7 @@ class _Builder:
         self._merged[id(node)] = merged | own
         return self._merged[id(node)]
 
-    def _merges(self, node: Any) -> list[Any]:
+    def _merges(self, node: Json) -> list[Json]:
         """The mappings that are merged; of equal keys the first one's wins."""
         found = node.value if isinstance(node, yaml.SequenceNode) else [node]
         if not all(isinstance(other, yaml.MappingNode) for other in found):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ..config.gate_policy import Direction
+from ..records import Json
 from .compare import Comparison
 from .flips import Flip, FlipReport
 from .gate import BenchmarkGate, GateReport, GateVerdict
@@ -19,13 +20,13 @@ from .verdicts import Verdict, worst
 REPORT_VERSION = 1
 
 
-class Document(dict[str, Any]):
+class Document(dict[str, Json]):
     """Published JSON whose fields are attributes too: ``report["verdict"]``, ``report.verdict``."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, Json]) -> None:
         super().__init__({key: _attributed(value) for key, value in data.items()})
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Json:
         try:
             return self[name]
         except KeyError:
@@ -53,7 +54,7 @@ class GateDocument(Document):
     warnings: list[str]
 
 
-def _attributed(value: Any) -> Any:
+def _attributed(value: Json) -> Json:
     if isinstance(value, Mapping):
         return Document(value)
     return [_attributed(item) for item in value] if isinstance(value, list) else value
@@ -63,9 +64,9 @@ TEST_KEYS = {"mcnemar": "mcnemar", "sign": "sign_test", "permutation": "permutat
 HYPOTHESIS = "one-sided (candidate is worse than the baseline)"
 
 
-def comparison_document(c: Comparison) -> dict[str, Any]:
+def comparison_document(c: Comparison) -> dict[str, Json]:
     """One benchmark. ``threshold`` is ``max_drop``; scores and differences are in its units."""
-    document: dict[str, Any] = {
+    document: dict[str, Json] = {
         "report_version": REPORT_VERSION,
         "benchmark": c.benchmark,
         "baseline": dict(c.baseline),
@@ -129,7 +130,7 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
     return _finite(document)
 
 
-def flip_document(flips: FlipReport) -> dict[str, Any]:
+def flip_document(flips: FlipReport) -> dict[str, Json]:
     """Contingency, flips and their summary."""
     c, n = flips.contingency, flips.n_paired
     return {
@@ -149,12 +150,12 @@ def flip_document(flips: FlipReport) -> dict[str, Any]:
     }
 
 
-def comparisons_document(comparisons: Mapping[str, Comparison]) -> dict[str, Any]:
+def comparisons_document(comparisons: Mapping[str, Comparison]) -> dict[str, Json]:
     """Several benchmarks by name."""
     return {name: comparison_document(c) for name, c in comparisons.items()}
 
 
-def field_document(field: Field) -> dict[str, Any]:
+def field_document(field: Field) -> dict[str, Json]:
     """Several candidates against one baseline."""
     document = {
         "report_version": REPORT_VERSION,
@@ -180,7 +181,7 @@ def field_document(field: Field) -> dict[str, Any]:
     return _finite(document)
 
 
-def gate_document(report: GateReport) -> dict[str, Any]:
+def gate_document(report: GateReport) -> dict[str, Json]:
     """The decision with every benchmark."""
     return _finite(
         {
@@ -203,7 +204,7 @@ def gate_document(report: GateReport) -> dict[str, Any]:
     )
 
 
-def _gated(item: BenchmarkGate) -> dict[str, Any]:
+def _gated(item: BenchmarkGate) -> dict[str, Json]:
     breached = {rule.name for rule in item.applied if rule.status.value == "BREACH"}
     relative = None
     if item.delta is not None and item.baseline_score:
@@ -234,7 +235,7 @@ def _gated(item: BenchmarkGate) -> dict[str, Any]:
     }
 
 
-def _test(test: TestResult, alpha: float) -> dict[str, Any]:
+def _test(test: TestResult, alpha: float) -> dict[str, Json]:
     return {
         "p_value": test.p_worse,
         "p_value_improvement": test.p_better,
@@ -245,8 +246,8 @@ def _test(test: TestResult, alpha: float) -> dict[str, Any]:
     }
 
 
-def _flip(flip: Flip) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(flip)
+def _flip(flip: Flip) -> dict[str, Json]:
+    found: dict[str, Json] = msgspec.to_builtins(flip)
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -255,7 +256,7 @@ def _finite(document: dict[str, Any]) -> dict[str, Any]:
     return {key: _known(value) for key, value in document.items()}
 
 
-def _known(value: Any) -> Any:
+def _known(value: Json) -> Json:
     if isinstance(value, dict):
         return _finite(value)
     if isinstance(value, list | tuple):

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..files.reading import UNREADABLE, first_line, open_regular, read_lines
 from ..finish import FinishReason
+from ..records import Json
 from ..results.layout import RESULTS, UNSCORED
 from ..results.result_row import MOST, has_verdict
 
@@ -36,7 +37,7 @@ NOT_A_NUMBER = "a reward that is not a number"
 class Rows(Protocol):
     """The lines themselves, by position."""
 
-    def __getitem__(self, position: int, /) -> Mapping[str, Any]: ...
+    def __getitem__(self, position: int, /) -> Mapping[str, Json]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,12 @@ class _Details(msgspec.Struct):
     error_category: str | None = None
     category: str | None = None
     method: str | None = None
-    judge: Any = None
-    correct: Any = None
+    judge: Json = None
+    correct: Json = None
 
 
 class _Metadata(msgspec.Struct):
-    category: Any = None
+    category: Json = None
 
 
 class _Line(msgspec.Struct):
@@ -131,7 +132,7 @@ def _read(file: BinaryIO, path: Path, columns: _Columns, offsets: array[int]) ->
         columns.add(line)
 
 
-def rollouts_of(rows: Sequence[Mapping[str, Any]]) -> Rollouts:
+def rollouts_of(rows: Sequence[Mapping[str, Json]]) -> Rollouts:
     """The columns of lines held in memory. Raises ConfigError."""
     columns = _Columns()
     for number, row in enumerate(rows):
@@ -152,7 +153,7 @@ def _tolerant(text: bytes, where: str) -> _Line:
     return _checked(row, where)
 
 
-def _checked(row: Any, where: str) -> _Line:
+def _checked(row: Json, where: str) -> _Line:
     if not isinstance(row, Mapping):
         raise ConfigError("is not an object", where=where)
     found: dict[str, Any] = {
@@ -183,7 +184,7 @@ def _checked(row: Any, where: str) -> _Line:
     )
 
 
-def _details(part: Mapping[str, Any]) -> _Details:
+def _details(part: Mapping[str, Json]) -> _Details:
     category, group, method = (
         _text(part.get(key)) for key in ("error_category", "category", "method")
     )
@@ -195,12 +196,12 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _part(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _part(row: Mapping[str, Json], name: str) -> Mapping[str, Json]:
     value = row.get(name)
     return value if isinstance(value, Mapping) else {}
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Json) -> str | None:
     return value if isinstance(value, str) else None
 
 
@@ -287,7 +288,7 @@ def _correct(line: _Line) -> float:
     return float(told) if isinstance(told, bool) else math.nan
 
 
-def _marks(found: _Details | None) -> Mapping[str, Any]:
+def _marks(found: _Details | None) -> Mapping[str, Json]:
     if found is None:
         return {}
     names = ("error_category", "method", "judge")
@@ -326,14 +327,14 @@ class _FileRows:
         self._files.append((path, array("q")))
         return self._files[-1][1]
 
-    def __getitem__(self, position: int, /) -> Mapping[str, Any]:
+    def __getitem__(self, position: int, /) -> Mapping[str, Json]:
         for path, offsets in self._files:
             if position < len(offsets):
                 return self._line(path, offsets[position])
             position -= len(offsets)
         raise IndexError(position)
 
-    def _line(self, path: Path, start: int) -> Mapping[str, Any]:
+    def _line(self, path: Path, start: int) -> Mapping[str, Json]:
         # Tens of thousands of flips are read one by one: mapped once, not opened each time.
         if path not in self._maps:
             with path.open("rb") as file:
@@ -342,7 +343,7 @@ class _FileRows:
         end = found.find(b"\n", start)
         text = found[start : end if end >= 0 else None]
         try:
-            row: dict[str, Any] = msgspec.json.decode(text)
+            row: dict[str, Json] = msgspec.json.decode(text)
         except msgspec.DecodeError:
             row = json.loads(text)
         return row

@@ -153,7 +153,7 @@ def read_bundle(path: Path, *, strict: bool = True) -> Published:
     return published(read_document(path), where=str(path), strict=strict)
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Json]:
     """A bundle as it is written. Raises ConfigError if it cannot be read, or is none."""
     try:
         data = read_document_bytes(path)
@@ -164,7 +164,7 @@ def read_document(path: Path) -> dict[str, Any]:
     except UNREADABLE as error:
         raise ConfigError(f"is not JSON: {first_line(error)}", where=str(path)) from None
     _check_benchmark(document, str(path))
-    return cast(dict[str, Any], document)
+    return cast(dict[str, Json], document)
 
 
 def is_own_bundle(path: Path) -> bool:
@@ -177,7 +177,7 @@ def is_own_bundle(path: Path) -> bool:
     return isinstance(config, dict) and isinstance(config.get("identity"), dict)
 
 
-def _check_benchmark(document: Any, where: str) -> None:
+def _check_benchmark(document: Json, where: str) -> None:
     benchmark = document.get("benchmark") if isinstance(document, dict) else None
     if not isinstance(benchmark, dict):
         raise ConfigError("is not a bundle: it has no benchmark", where=where)
@@ -250,7 +250,7 @@ def published(document: Any, *, where: str, strict: bool = True) -> Published:
 
 
 def _metrics(
-    scores: Mapping[str, Any], where: str, *, strict: bool
+    scores: Mapping[str, Json], where: str, *, strict: bool
 ) -> Iterator[tuple[str, Measure]]:
     for name, entry in scores.items():
         if name in NO_METRIC or not isinstance(entry, Mapping) or entry.get("value") is None:
@@ -262,7 +262,7 @@ def _metrics(
             raise ConfigError(f"the score {name} is {entry['value']!r}, not a number", where=where)
 
 
-def _measure(entry: Mapping[str, Any], value: float) -> Measure:
+def _measure(entry: Mapping[str, Json], value: float) -> Measure:
     """Other tools give two intervals: ours is over problems, as their bootstrap is; their other
     one is of what another run on the same problems would give."""
     method = _text(entry.get("method"))
@@ -288,7 +288,7 @@ def _measure(entry: Mapping[str, Any], value: float) -> Measure:
     )
 
 
-def _headline(benchmark: Mapping[str, Any], metrics: Mapping[str, Measure]) -> str | None:
+def _headline(benchmark: Mapping[str, Json], metrics: Mapping[str, Measure]) -> str | None:
     told = benchmark.get("headline")
     if isinstance(told, str) and told in metrics:
         return told
@@ -301,7 +301,7 @@ def _headline(benchmark: Mapping[str, Any], metrics: Mapping[str, Measure]) -> s
 
 
 def _planned(
-    benchmark: Mapping[str, Any], config: Mapping[str, Any], coverage: Mapping[str, Any]
+    benchmark: Mapping[str, Json], config: Mapping[str, Json], coverage: Mapping[str, Json]
 ) -> int | None:
     planned = _count(coverage.get("planned"))
     if planned is not None:
@@ -311,7 +311,7 @@ def _planned(
     return problems * repeats if problems is not None and repeats is not None else None
 
 
-def _categories(benchmark: Mapping[str, Any]) -> dict[str, dict[str, Measure]]:
+def _categories(benchmark: Mapping[str, Json]) -> dict[str, dict[str, Measure]]:
     """Ours by breakdown; the published format's single one is ``category``."""
     breakdowns = dict(_mapping(benchmark.get("breakdowns")))
     if "category" not in breakdowns and (groups := _mapping(benchmark.get("categories"))):
@@ -354,14 +354,14 @@ def _stopping(value: Any, where: str) -> Stopping:
         raise ConfigError(f"benchmark.stopping: {error}", where=where) from None
 
 
-def _convert(value: Any, kind: type[T], where: str) -> T:
+def _convert(value: Json, kind: type[T], where: str) -> T:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{kind.__name__.lower()} cannot be read: {error}", where=where) from None
 
 
-def _counts(value: Any) -> dict[str, int]:
+def _counts(value: Json) -> dict[str, int]:
     found = ((str(key), _count(count)) for key, count in _mapping(value).items())
     return {key: count for key, count in found if count is not None}
 
@@ -370,17 +370,17 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _text(value: Any) -> str | None:
+def _text(value: Json) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Json) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
 
 
-def _count(value: Any) -> int | None:
+def _count(value: Json) -> int | None:
     number = _number(value)
     return int(number) if number is not None and number >= 0 and number == int(number) else None
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from ...records import Json
 from ...traffic.dialects import responses
 from .model import Answer
 
@@ -14,7 +15,7 @@ PIECE = 16
 """Characters per streamed event."""
 
 
-def response(answer: Answer, protocol: str, model: str) -> dict[str, Any]:
+def response(answer: Answer, protocol: str, model: str) -> dict[str, Json]:
     """The response body."""
     if protocol == "responses":
         return _responses(answer, model)
@@ -26,7 +27,7 @@ def response(answer: Answer, protocol: str, model: str) -> dict[str, Any]:
             "finish_reason": answer.finish_reason,
         }
         return {**_head(answer, "cmpl", "text_completion", model), **_body(choice, answer)}
-    message: dict[str, Any] = {"role": "assistant", "content": answer.text}
+    message: dict[str, Json] = {"role": "assistant", "content": answer.text}
     if answer.reasoning is not None:
         message["reasoning_content"] = answer.reasoning
     if answer.tool_call is not None:
@@ -42,15 +43,17 @@ def response(answer: Answer, protocol: str, model: str) -> dict[str, Any]:
 
 def events(
     answer: Answer, protocol: str, model: str, *, usage: bool = True
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, Json]]:
     """The events of a stream, each one ``data:`` line. ``usage``: one more with token counts."""
     if protocol == "responses":
         yield from responses.events(_responses(answer, model), _pieces)
         return
     if protocol == "completions":
         head = _head(answer, "cmpl", "text_completion", model)
-        parts: list[dict[str, Any]] = [{"text": piece} for piece in _pieces(_with_thoughts(answer))]
-        last: dict[str, Any] = {"text": "", "finish_reason": answer.finish_reason}
+        parts: list[dict[str, Json]] = [
+            {"text": piece} for piece in _pieces(_with_thoughts(answer))
+        ]
+        last: dict[str, Json] = {"text": "", "finish_reason": answer.finish_reason}
         last["logprobs"] = answer.logprobs
     else:
         head = _head(answer, "chatcmpl", "chat.completion.chunk", model)
@@ -63,7 +66,7 @@ def events(
         yield {**head, "choices": [], "usage": _usage(answer)}
 
 
-def _deltas(answer: Answer) -> Iterator[dict[str, Any]]:
+def _deltas(answer: Answer) -> Iterator[dict[str, Json]]:
     yield {"role": "assistant", "content": ""}
     for piece in _pieces(answer.reasoning or ""):
         yield {"reasoning_content": piece}
@@ -85,7 +88,7 @@ def _deltas(answer: Answer) -> Iterator[dict[str, Any]]:
         yield {"content": piece}
 
 
-def _head(answer: Answer, prefix: str, kind: str, model: str) -> dict[str, Any]:
+def _head(answer: Answer, prefix: str, kind: str, model: str) -> dict[str, Json]:
     return {
         "id": f"{prefix}-{answer.id}",
         "object": kind,
@@ -99,7 +102,7 @@ def _body(choice: dict[str, Any], answer: Answer) -> dict[str, Any]:
     return {"choices": [choice], "usage": _usage(answer)}
 
 
-def _usage(answer: Answer) -> dict[str, Any]:
+def _usage(answer: Answer) -> dict[str, Json]:
     return {
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": answer.completion_tokens,
@@ -108,7 +111,7 @@ def _usage(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _responses(answer: Answer, model: str) -> dict[str, Any]:
+def _responses(answer: Answer, model: str) -> dict[str, Json]:
     cut = answer.finish_reason == "length"
     return {
         "id": f"resp_{answer.id}",
@@ -129,8 +132,8 @@ def _responses(answer: Answer, model: str) -> dict[str, Any]:
     }
 
 
-def _output(answer: Answer) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
+def _output(answer: Answer) -> list[dict[str, Json]]:
+    items: list[dict[str, Json]] = []
     if answer.reasoning is not None:
         summary = [{"type": "summary_text", "text": answer.reasoning}]
         items.append({"id": f"rs_{answer.id}", "type": "reasoning", "summary": summary})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...finish import canonical
+from ...records import Json
 from ..images import image_url
 from . import logprobs
 from .contract import (
@@ -32,7 +33,7 @@ ELSEWHERE = ("text", "response", "output", "output_text", "generated_text", "ans
 """Fields where servers of no known protocol put the text; its meaning there is unknown."""
 
 
-def build(question: Question) -> dict[str, Any]:
+def build(question: Question) -> dict[str, Json]:
     """The request body."""
     messages = list(question.messages) or [{"role": "user", "content": question.prompt}]
     if question.images:
@@ -51,7 +52,7 @@ def build(question: Question) -> dict[str, Any]:
     }
 
 
-def has_answer(body: dict[str, Any]) -> bool:
+def has_answer(body: dict[str, Json]) -> bool:
     """Whether there is a first choice with a message we can read; one that a content filter ended
     needs none."""
     choice = first_choice(body)
@@ -63,7 +64,7 @@ def has_answer(body: dict[str, Any]) -> bool:
     return isinstance(message, dict) and _is_known(message)
 
 
-def _is_known(message: dict[str, Any]) -> bool:
+def _is_known(message: dict[str, Json]) -> bool:
     """Whether the text of a message or delta stands where the protocol wants it."""
     content = message.get("content")
     return is_readable(content) and not (not content and any(map(message.get, ELSEWHERE)))
@@ -88,7 +89,7 @@ def parse(body: dict[str, Any]) -> Reply:
     )
 
 
-def events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def events(body: dict[str, Json]) -> Iterator[dict[str, Json]]:
     """The body as a stream: one chunk with the content of each choice, one with its end, usage."""
     head = {name: value for name, value in body.items() if name not in ("choices", "usage")}
     head["object"] = "chat.completion.chunk"
@@ -113,10 +114,10 @@ class Accumulator:
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
-        self._head: dict[str, Any] = {}
-        self._usage: Any = None
+        self._head: dict[str, Json] = {}
+        self._usage: Json = None
 
-    def add(self, event: dict[str, Any]) -> bool:
+    def add(self, event: dict[str, Json]) -> bool:
         """Take one chunk."""
         self._usage = event.get("usage") or self._usage
         if not self._head.get("id"):
@@ -131,7 +132,7 @@ class Accumulator:
             has_content |= known_choice.add(choice)
         return has_content
 
-    def body(self, done: bool) -> dict[str, Any] | None:
+    def body(self, done: bool) -> dict[str, Json] | None:
         """The unstreamed equivalent, once every choice has a finish reason or the end mark came."""
         choices = [self._choices[index].body(index) for index in sorted(self._choices)]
         if not choices or not (done or all(choice["finish_reason"] for choice in choices)):
@@ -148,9 +149,9 @@ class _Choice:
         self._texts: dict[str, list[str]] = {}
         self._tools: dict[int, dict[str, Any]] = {}
         self._finish: str | None = None
-        self._logprobs: dict[str, list[Any]] = {}
+        self._logprobs: dict[str, list[Json]] = {}
 
-    def add(self, choice: dict[str, Any]) -> bool:
+    def add(self, choice: dict[str, Json]) -> bool:
         self._finish = finish_of(choice) or self._finish
         delta = choice.get("delta")
         if not self._is_expected(choice, delta):
@@ -160,7 +161,7 @@ class _Choice:
                 self._logprobs.setdefault(name, []).extend(entries)
         return self._add_delta(as_dict(delta))
 
-    def _is_expected(self, choice: dict[str, Any], delta: Any) -> bool:
+    def _is_expected(self, choice: dict[str, Json], delta: Json) -> bool:
         """Text comes in deltas. Some servers close with the whole message, which then says what
         the deltas said."""
         if delta is not None:
@@ -172,14 +173,14 @@ class _Choice:
         return bool(said) and said == "".join(self._texts.get("content", ()))
 
     def body(self, index: int) -> dict[str, Any]:
-        message: dict[str, Any] = {"role": self._role, "content": None}
+        message: dict[str, Json] = {"role": self._role, "content": None}
         message |= {name: "".join(pieces) for name, pieces in self._texts.items()}
         if self._tools:
             message["tool_calls"] = [self._tools[number] for number in sorted(self._tools)]
         choice = {"index": index, "message": message, "finish_reason": self._finish}
         return {**choice, "logprobs": self._logprobs} if self._logprobs else choice
 
-    def _add_delta(self, delta: dict[str, Any]) -> bool:
+    def _add_delta(self, delta: dict[str, Json]) -> bool:
         self._role = as_str(delta.get("role")) or self._role
         pieces = {
             "content": text_of(delta.get("content")),
@@ -198,7 +199,7 @@ class _Choice:
             has_content = True
         return has_content
 
-    def _add_tool_call(self, call: dict[str, Any]) -> None:
+    def _add_tool_call(self, call: dict[str, Json]) -> None:
         known = self._tools.setdefault(
             as_int(call.get("index")) or 0,
             {"id": None, "type": "function", "function": {"name": "", "arguments": ""}},

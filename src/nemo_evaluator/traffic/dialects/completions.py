@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...finish import canonical
+from ...records import Json
 from . import logprobs
 from .contract import (
     Question,
@@ -27,7 +28,7 @@ from .contract import (
 STREAM_OPTIONS = {"stream_options": {"include_usage": True}}
 
 
-def build(question: Question) -> dict[str, Any]:
+def build(question: Question) -> dict[str, Json]:
     """The request body. Raises ConfigError for images, which this dialect cannot carry."""
     if question.images:
         raise ConfigError("completions cannot carry images", hint="use protocol chat_completions")
@@ -41,7 +42,7 @@ def build(question: Question) -> dict[str, Any]:
     return {"model": question.model, "prompt": prompt, **question.params}
 
 
-def has_answer(body: dict[str, Any]) -> bool:
+def has_answer(body: dict[str, Json]) -> bool:
     """Whether there is a first choice with a text (which may be null or empty, or missing where a
     content filter ended it)."""
     choice = first_choice(body)
@@ -64,7 +65,7 @@ def parse(body: dict[str, Any]) -> Reply:
     )
 
 
-def events(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def events(body: dict[str, Json]) -> Iterator[dict[str, Json]]:
     """The body as a stream: one chunk for each choice, and one with the usage."""
     head = {name: value for name, value in body.items() if name not in ("choices", "usage")}
     for choice in dicts(body.get("choices")):
@@ -78,11 +79,11 @@ class Accumulator:
     seen."""
 
     def __init__(self) -> None:
-        self._choices: dict[int, tuple[list[str], dict[str, Any]]] = {}
-        self._usage: Any = None
-        self._head: dict[str, Any] = {}
+        self._choices: dict[int, tuple[list[str], dict[str, Json]]] = {}
+        self._usage: Json = None
+        self._head: dict[str, Json] = {}
 
-    def add(self, event: dict[str, Any]) -> bool:
+    def add(self, event: dict[str, Json]) -> bool:
         """Take one chunk."""
         self._usage = event.get("usage") or self._usage
         if not self._head.get("id"):
@@ -101,7 +102,7 @@ class Accumulator:
                 has_content = True
         return has_content
 
-    def body(self, done: bool) -> dict[str, Any] | None:
+    def body(self, done: bool) -> dict[str, Json] | None:
         """The unstreamed equivalent, once every choice has a finish reason or the end mark came."""
         choices = [
             {"index": index, "text": "".join(self._choices[index][0]), **self._choices[index][1]}
@@ -121,5 +122,5 @@ def _add_logprobs(end: dict[str, Any], choice: dict[str, Any]) -> None:
             end.setdefault("logprobs", {}).setdefault(name, []).extend(part)
 
 
-def _is_chat(choice: dict[str, Any]) -> bool:
+def _is_chat(choice: dict[str, Json]) -> bool:
     return bool(choice.get("delta") or choice.get("message"))

@@ -62,11 +62,11 @@ class UnknownShape(ValueError):
 class Accumulator(Protocol):
     """Builds the unstreamed body out of the events of a stream."""
 
-    def add(self, event: dict[str, Any]) -> bool:
+    def add(self, event: dict[str, Json]) -> bool:
         """Take one event; True if it carried content (the first one is the first token). Raises
         UnknownShape."""
 
-    def body(self, done: bool) -> dict[str, Any] | None:
+    def body(self, done: bool) -> dict[str, Json] | None:
         """The body; None if the stream broke off. ``done`` tells that its end mark came, where the
         dialect has one."""
 
@@ -75,14 +75,14 @@ class Accumulator(Protocol):
 class Dialect:
     """One wire dialect."""
 
-    build: Callable[[Question], dict[str, Any]]
+    build: Callable[[Question], dict[str, Json]]
     """The request body. Raises ConfigError for what the dialect cannot carry."""
-    has_answer: Callable[[dict[str, Any]], bool]
+    has_answer: Callable[[dict[str, Json]], bool]
     """Whether a body of a 200 is an answer; if not, the request is tried again."""
-    parse: Callable[[dict[str, Any]], Reply]
+    parse: Callable[[dict[str, Json]], Reply]
     """Reads a body that has an answer."""
     accumulator: Callable[[], Accumulator]
-    events: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+    events: Callable[[dict[str, Json]], Iterator[dict[str, Json]]]
     """A body as the events of a stream, for a caller who asked for one."""
     stream_options: Mapping[str, Json] | None = None
     """The options a streamed request must send to receive its usage."""
@@ -90,17 +90,17 @@ class Dialect:
     """Events carry their type in an ``event:`` line too, and there is no ``[DONE]``."""
 
 
-def as_int(value: Any) -> int | None:
+def as_int(value: Json) -> int | None:
     """A token count, if it is one."""
     return value if type(value) is int else None
 
 
-def as_str(value: Any) -> str | None:
+def as_str(value: Json) -> str | None:
     """A text that is not empty, if it is one."""
     return value if isinstance(value, str) and value else None
 
 
-def as_dict(value: Any) -> dict[str, Any]:
+def as_dict(value: Json) -> dict[str, Json]:
     """A mapping; empty if it is none."""
     return value if isinstance(value, dict) else {}
 
@@ -112,24 +112,24 @@ def dicts(value: Any) -> Iterator[dict[str, Any]]:
     )
 
 
-def finish_of(choice: Mapping[str, Any]) -> str | None:
+def finish_of(choice: Mapping[str, Json]) -> str | None:
     """The finish reason as the server wrote it; None while the choice is not finished, which some
     servers write as the text ``null``."""
     text = as_str(choice.get("finish_reason"))
     return None if text in ("null", "none", "None") else text
 
 
-def has_failed(choice: Mapping[str, Any]) -> bool:
+def has_failed(choice: Mapping[str, Json]) -> bool:
     """Whether the server gave the choice up: its finish reason is a failure's."""
     return FinishReason.of(finish_of(choice)) is FinishReason.FAILED
 
 
-def is_filtered(choice: Mapping[str, Any]) -> bool:
+def is_filtered(choice: Mapping[str, Json]) -> bool:
     """Whether a content filter ended the choice."""
     return FinishReason.of(finish_of(choice)) is FinishReason.CONTENT_FILTER
 
 
-def first_choice(body: dict[str, Any]) -> dict[str, Any] | None:
+def first_choice(body: dict[str, Json]) -> dict[str, Json] | None:
     """The first of ``choices``, if there is one and the server did not give it up."""
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
@@ -138,7 +138,7 @@ def first_choice(body: dict[str, Any]) -> dict[str, Any] | None:
     return None if has_failed(choice) else choice
 
 
-def stream_error(event: Mapping[str, Any]) -> dict[str, Any] | None:
+def stream_error(event: Mapping[str, Json]) -> dict[str, Json] | None:
     """The error body that an event of a stream is, if it is one: an ``error``, an event of that
     type, or a choice the server gave up."""
     choices = event.get("choices")
@@ -151,7 +151,7 @@ def stream_error(event: Mapping[str, Any]) -> dict[str, Any] | None:
     return None if failed is None else {"error": error_of_choice(failed)}
 
 
-def error_of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
+def error_of_choice(choice: Mapping[str, Json]) -> dict[str, Json]:
     """The error of a choice the server gave up; its own words where there are any."""
     told = choice.get("error")
     error = dict(told) if isinstance(told, dict) else {"message": as_str(told)}
@@ -160,7 +160,7 @@ def error_of_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
     return {**error, "message": f"{reason}: {said}" if said else reason}
 
 
-def parse_usage(usage: Any) -> Usage:
+def parse_usage(usage: Json) -> Usage:
     """Token counts in chat or responses spelling, with cached and reasoning details."""
     if not isinstance(usage, dict):
         return Usage()
@@ -182,7 +182,7 @@ def parse_usage(usage: Any) -> Usage:
     )
 
 
-def text_of(content: Any) -> str:
+def text_of(content: Json) -> str:
     """The text of a message content: a string, null, or a list of parts, less its reasoning."""
     if isinstance(content, str):
         return content
@@ -191,7 +191,7 @@ def text_of(content: Any) -> str:
     return ""
 
 
-def thinking_of(content: Any) -> str | None:
+def thinking_of(content: Json) -> str | None:
     """The reasoning among the parts of a content (``{"type": "thinking", ...}``), if any."""
     if not isinstance(content, list):
         return None
@@ -199,7 +199,7 @@ def thinking_of(content: Any) -> str | None:
     return "".join(_thought(part) for part in told) or None
 
 
-def all_text(parts: Any) -> str:
+def all_text(parts: Json) -> str:
     """The texts of parts of any type."""
     if not isinstance(parts, list):
         return parts if isinstance(parts, str) else ""
@@ -209,14 +209,14 @@ def all_text(parts: Any) -> str:
     return "".join(text for text in texts if isinstance(text, str))
 
 
-def is_readable(content: Any) -> bool:
+def is_readable(content: Json) -> bool:
     """Whether the form of a content is one we know: text, null, or a list of known parts."""
     if content is None or isinstance(content, str):
         return True
     return isinstance(content, list) and all(_is_readable_part(part) for part in content)
 
 
-def _is_readable_part(part: Any) -> bool:
+def _is_readable_part(part: Json) -> bool:
     if not isinstance(part, dict):
         return isinstance(part, str)
     if _is_thinking(part):
@@ -226,11 +226,11 @@ def _is_readable_part(part: Any) -> bool:
     return as_str(part.get("type")) in TEXTLESS
 
 
-def _is_thinking(part: Any) -> bool:
+def _is_thinking(part: Json) -> bool:
     return isinstance(part, dict) and as_str(part.get("type")) in THINKING
 
 
-def _thought(part: Mapping[str, Any]) -> str:
+def _thought(part: Mapping[str, Json]) -> str:
     return next((text for name in THOUGHTS if (text := all_text(part.get(name)))), "")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ...finish import FinishReason
+from ...records import Json
 from ...types import Message
 from ..images import image_url
 from .contract import (
@@ -27,7 +28,7 @@ FINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
 ANSWERED = ("completed", "incomplete", None)
 
 
-def build(question: Question) -> dict[str, Any]:
+def build(question: Question) -> dict[str, Json]:
     """The request body. Chat parameters and content parts are translated."""
     params = {RENAMED.get(name, name): value for name, value in question.params.items()}
     if effort := params.pop("reasoning_effort", None):
@@ -56,7 +57,7 @@ def has_answer(body: dict[str, Any]) -> bool:
     return bool(body["output"]) or body.get("status") == "incomplete"
 
 
-def _is_known(item: Any) -> bool:
+def _is_known(item: Json) -> bool:
     """Whether an item of the output has its text where the protocol wants it."""
     if not isinstance(item, dict):
         return False
@@ -64,7 +65,7 @@ def _is_known(item: Any) -> bool:
     return item.get("type") != "message" or (isinstance(content, list) and is_readable(content))
 
 
-def parse(body: dict[str, Any]) -> Reply:
+def parse(body: dict[str, Json]) -> Reply:
     """All output items of the response."""
     texts, reasoning, calls = [], [], []
     for item in dicts(body.get("output")):
@@ -90,12 +91,12 @@ def parse(body: dict[str, Any]) -> Reply:
 
 
 def events(
-    body: dict[str, Any], pieces: Callable[[str], Iterable[str]] = lambda text: (text,)
-) -> Iterator[dict[str, Any]]:
+    body: dict[str, Json], pieces: Callable[[str], Iterable[str]] = lambda text: (text,)
+) -> Iterator[dict[str, Json]]:
     """The body as the events of a stream; ``pieces`` cuts its texts into deltas."""
     number = itertools.count()
 
-    def event(kind: str, **fields: Any) -> dict[str, Any]:
+    def event(kind: str, **fields: Json) -> dict[str, Json]:
         return {"type": f"response.{kind}", "sequence_number": next(number), **fields}
 
     yield event("created", response={**body, "status": "in_progress", "output": []})
@@ -129,8 +130,8 @@ def events(
     yield event("incomplete" if status == "incomplete" else "completed", response=body)
 
 
-def _begun(item: dict[str, Any]) -> dict[str, Any]:
-    empty: dict[str, Any] = {"content": []} if item.get("type") == "message" else {}
+def _begun(item: dict[str, Json]) -> dict[str, Json]:
+    empty: dict[str, Json] = {"content": []} if item.get("type") == "message" else {}
     empty |= {"arguments": ""} if item.get("type") == "function_call" else {}
     empty |= {"summary": []} if item.get("type") == "reasoning" else {}
     return {**item, **empty}
@@ -140,21 +141,21 @@ class Accumulator:
     """The final event of a stream carries the whole response."""
 
     def __init__(self) -> None:
-        self._response: dict[str, Any] | None = None
+        self._response: dict[str, Json] | None = None
 
-    def add(self, event: dict[str, Any]) -> bool:
+    def add(self, event: dict[str, Json]) -> bool:
         """Take one event."""
         kind = str(event.get("type", ""))
         if kind in FINAL_EVENTS:
             self._response = as_dict(event.get("response"))
         return kind.endswith(".delta")
 
-    def body(self, done: bool) -> dict[str, Any] | None:
+    def body(self, done: bool) -> dict[str, Json] | None:
         """The response, once its final event came; there is no other end mark."""
         return self._response
 
 
-def _finish_reason(body: dict[str, Any], has_calls: bool) -> str:
+def _finish_reason(body: dict[str, Json], has_calls: bool) -> str:
     """An incomplete response whose reason is missing or unknown was cut off all the same."""
     if body.get("status") != "incomplete":
         return FinishReason.TOOL_CALLS if has_calls else FinishReason.STOP
@@ -162,7 +163,7 @@ def _finish_reason(body: dict[str, Any], has_calls: bool) -> str:
     return reason if reason is FinishReason.CONTENT_FILTER else FinishReason.LENGTH
 
 
-def _item(message: Message) -> dict[str, Any]:
+def _item(message: Message) -> dict[str, Json]:
     role = message.get("role", "user")
     content = message.get("content")
     if isinstance(content, list):
@@ -171,7 +172,7 @@ def _item(message: Message) -> dict[str, Any]:
     return {"role": role, "content": content or ""}
 
 
-def _part(part: Any, text_type: str) -> Any:
+def _part(part: Json, text_type: str) -> Json:
     if not isinstance(part, dict):
         return part
     if part.get("type") == "text":

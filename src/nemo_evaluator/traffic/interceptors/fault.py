@@ -13,11 +13,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from ...config.base import ConfigRecord
+from ...records import Json
 from ...types import Failure
 from ..dialects.contract import as_dict, dicts, text_of
 from ..errors import TransportError
@@ -204,7 +205,7 @@ def _spoilt(response: ModelResponse, kind: Kind) -> ModelResponse:
     return response
 
 
-def _spoilt_choice(choice: dict[str, Any], finish: str) -> dict[str, Any]:
+def _spoilt_choice(choice: dict[str, Json], finish: str) -> dict[str, Json]:
     ended = {**choice, "finish_reason": finish}
     ended.pop("logprobs", None)
     if "message" not in choice:
@@ -214,7 +215,7 @@ def _spoilt_choice(choice: dict[str, Any], finish: str) -> dict[str, Any]:
     return {**ended, "message": {"role": message.get("role", "assistant"), "content": content}}
 
 
-def _spoilt_output(body: dict[str, Any], finish: str) -> dict[str, Any]:
+def _spoilt_output(body: dict[str, Json], finish: str) -> dict[str, Json]:
     messages = []
     for item in dicts(body["output"]):
         if item.get("type") == "message":
@@ -232,5 +233,5 @@ def _part(text: str, finish: str) -> str:
     return text[: len(text) // 2] if finish == "length" else ""
 
 
-def _error(text: str) -> dict[str, Any]:
+def _error(text: str) -> dict[str, Json]:
     return {"error": {"message": text, "type": "injected", "param": None, "code": None}}

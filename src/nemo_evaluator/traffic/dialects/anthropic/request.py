@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from ....records import Json
 from ..contract import as_dict, as_int, as_str
 from .blocks import plain_text, read_blocks
 from .messages import read_messages
@@ -23,7 +24,7 @@ LONGEST_USER = 64
 """Characters of ``user`` that OpenAI takes. Claude Code's ids are longer."""
 
 
-def to_chat(body: Mapping[str, Any]) -> dict[str, Any]:
+def to_chat(body: Mapping[str, Json]) -> dict[str, Json]:
     """The chat completions request of a Messages request.
 
     ``reasoning_effort`` is ``output_config.effort`` or, without one, ``thinking.budget_tokens``:
@@ -49,8 +50,8 @@ def to_chat(body: Mapping[str, Any]) -> dict[str, Any]:
     return chat | _sampling(body) | _tools(body) | _reasoning(body) | _output_format(body)
 
 
-def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
-    chat: dict[str, Any] = {}
+def _sampling(body: Mapping[str, Json]) -> dict[str, Json]:
+    chat: dict[str, Json] = {}
     for name in ("temperature", "top_p", "top_k"):
         value = body.get(name)
         if value is None:
@@ -75,7 +76,7 @@ def _sampling(body: Mapping[str, Any]) -> dict[str, Any]:
     return chat
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Json) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
@@ -83,7 +84,7 @@ def _digest(user: str) -> str:
     return hashlib.sha256(user.encode("utf-8", "replace")).hexdigest()
 
 
-def _tools(body: Mapping[str, Any]) -> dict[str, Any]:
+def _tools(body: Mapping[str, Json]) -> dict[str, Json]:
     tools = body.get("tools")
     if tools is not None and not isinstance(tools, list):
         raise ValueError("tools: must be a list")
@@ -112,14 +113,14 @@ def _tool(tool: Any, where: str) -> dict[str, Any]:
     return function
 
 
-def _tool_choice(choice: Any, names: set[str]) -> dict[str, Any]:
+def _tool_choice(choice: Json, names: set[str]) -> dict[str, Json]:
     if choice is None:
         return {}
     choice = as_dict(choice)
     kind = choice.get("type")
     if kind in ("any", "tool") and not names:
         raise ValueError(f"tool_choice: {kind!r} needs tools")
-    chat: dict[str, Any]
+    chat: dict[str, Json]
     if kind in ("auto", "none"):
         chat = {"tool_choice": kind}
     elif kind == "any":
@@ -136,7 +137,7 @@ def _tool_choice(choice: Any, names: set[str]) -> dict[str, Any]:
     return chat
 
 
-def _reasoning(body: Mapping[str, Any]) -> dict[str, Any]:
+def _reasoning(body: Mapping[str, Json]) -> dict[str, Json]:
     effort = as_dict(body.get("output_config")).get("effort")
     if effort is not None and effort not in EFFORTS:
         raise ValueError(f"output_config.effort: must be one of {', '.join(EFFORTS)}")
@@ -163,7 +164,7 @@ def _budget_effort(thinking: Any) -> str | None:
     return "medium" if budget <= MEDIUM_BUDGET else "high"
 
 
-def _output_format(body: Mapping[str, Any]) -> dict[str, Any]:
+def _output_format(body: Mapping[str, Json]) -> dict[str, Json]:
     # Top-level ``output_format`` is how the beta of structured outputs spelled it.
     wanted = as_dict(body.get("output_config")).get("format") or body.get("output_format")
     if wanted is None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 from uuid import uuid4
 
 from ....finish import FinishReason
+from ....records import Json
 from ...wire import decode
 from ..contract import (
     as_dict,
@@ -35,7 +35,7 @@ ERROR_TYPES = {
 }
 
 
-def from_chat(body: Mapping[str, Any], *, model: str) -> dict[str, Any]:
+def from_chat(body: Mapping[str, Json], *, model: str) -> dict[str, Json]:
     """The message of a whole chat completion; ``model`` is the name the client asked for.
 
     Raises ValueError if there is no choice: an empty message would be an invented answer.
@@ -44,7 +44,7 @@ def from_chat(body: Mapping[str, Any], *, model: str) -> dict[str, Any]:
     if choice is None:
         raise ValueError("choices: the completion has none")
     message = as_dict(choice.get("message"))
-    content: list[dict[str, Any]] = []
+    content: list[dict[str, Json]] = []
     if thinking := reasoning_of(message):
         content.append({"type": "thinking", "thinking": thinking, "signature": ""})
     if text := said_by(message):
@@ -58,15 +58,15 @@ def from_chat(body: Mapping[str, Any], *, model: str) -> dict[str, Any]:
     }
 
 
-def error_body(status: int, message: str) -> dict[str, Any]:
+def error_body(status: int, message: str) -> dict[str, Json]:
     """The body of an error response, and of an ``error`` event."""
     kind = ERROR_TYPES.get(status, "api_error")
     return {"type": "error", "error": {"type": kind, "message": message}}
 
 
 def message_of(
-    body: Mapping[str, Any], model: str, content: list[dict[str, Any]], usage: dict[str, int]
-) -> dict[str, Any]:
+    body: Mapping[str, Json], model: str, content: list[dict[str, Json]], usage: dict[str, int]
+) -> dict[str, Json]:
     """A message that has not stopped yet; its id is that of the completion, if it has one."""
     upstream = as_str(body.get("id"))
     return {
@@ -81,7 +81,7 @@ def message_of(
     }
 
 
-def usage_of(usage: Any) -> dict[str, int]:
+def usage_of(usage: Json) -> dict[str, int]:
     """Token counts. Worked example: 100 prompt tokens, 30 of them cached, are 70 input tokens
     and 30 read from the cache. What the server does not tell is 0."""
     known = parse_usage(usage)
@@ -95,7 +95,7 @@ def usage_of(usage: Any) -> dict[str, int]:
     }
 
 
-def stop_of(choice: Mapping[str, Any], has_calls: bool) -> tuple[str, str | None]:
+def stop_of(choice: Mapping[str, Json], has_calls: bool) -> tuple[str, str | None]:
     """Stop reason and stop sequence.
 
     Calls decide between ``tool_use`` and ``end_turn``, since servers finish a forced call with
@@ -111,7 +111,7 @@ def stop_of(choice: Mapping[str, Any], has_calls: bool) -> tuple[str, str | None
     return ("end_turn", None) if sequence is None else ("stop_sequence", sequence)
 
 
-def reasoning_of(message: Mapping[str, Any]) -> str:
+def reasoning_of(message: Mapping[str, Json]) -> str:
     """The reasoning of a message or delta."""
     return (
         as_str(message.get("reasoning_content"))
@@ -121,12 +121,12 @@ def reasoning_of(message: Mapping[str, Any]) -> str:
     )
 
 
-def said_by(message: Mapping[str, Any]) -> str:
+def said_by(message: Mapping[str, Json]) -> str:
     """The text of a message or delta; a refusal stands where the content is empty."""
     return text_of(message.get("content")) + (as_str(message.get("refusal")) or "")
 
 
-def calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+def calls_of(message: Mapping[str, Json]) -> list[dict[str, Json]]:
     """The tool calls of a message or delta; the older ``function_call`` is one without an id."""
     calls = list(dicts(message.get("tool_calls")))
     if not calls and isinstance(message.get("function_call"), dict):
@@ -134,13 +134,13 @@ def calls_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     return calls
 
 
-def arguments_of(call: Mapping[str, Any]) -> str:
+def arguments_of(call: Mapping[str, Json]) -> str:
     """The arguments as text. Some servers send the object itself."""
     arguments = as_dict(call.get("function")).get("arguments")
     return json.dumps(arguments) if isinstance(arguments, dict) else as_str(arguments) or ""
 
 
-def tool_input(arguments: str) -> dict[str, Any]:
+def tool_input(arguments: str) -> dict[str, Json]:
     """The input of a tool call: ``{}`` without arguments, ``{"raw": text}`` where they are no
     JSON object."""
     if not arguments.strip():
@@ -149,7 +149,7 @@ def tool_input(arguments: str) -> dict[str, Any]:
     return {"raw": arguments} if given is None else given
 
 
-def parsed_object(text: str) -> dict[str, Any] | None:
+def parsed_object(text: str) -> dict[str, Json] | None:
     """The JSON object that a text is, if it is one that any JSON parser reads (no NaN)."""
     try:
         value = decode(text.encode("utf-8", "replace"))
@@ -164,7 +164,7 @@ def new_tool_id() -> str:
     return f"toolu_{uuid4().hex}"
 
 
-def _tool_use(call: Mapping[str, Any]) -> dict[str, Any]:
+def _tool_use(call: Mapping[str, Json]) -> dict[str, Json]:
     return {
         "type": "tool_use",
         "id": as_str(call.get("id")) or new_tool_id(),

@@ -12,8 +12,8 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from ....records import Json
 from ..contract import as_dict, as_int, as_str, dicts, error_of_choice, finish_of, has_failed
 from .response import (
     arguments_of,
@@ -48,7 +48,7 @@ class _Block:
         ends = bool(self.pieces) and self.pieces[-1].rstrip().endswith("}")
         return ends and parsed_object("".join(self.pieces)) is not None
 
-    def opening(self) -> dict[str, Any]:
+    def opening(self) -> dict[str, Json]:
         """The block as it begins."""
         if self.kind == "text":
             return {"type": "text", "text": ""}
@@ -76,12 +76,12 @@ class EventTranslator:
         self._blocks: deque[_Block] = deque()
         self._calls: dict[int, _Block] = {}
         self._index = 0
-        self._finish: dict[str, Any] = {}
-        self._usage: Any = None
+        self._finish: dict[str, Json] = {}
+        self._usage: Json = None
         self._begun = False
         self._ended = False
 
-    def feed(self, chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def feed(self, chunk: Mapping[str, Json]) -> list[dict[str, Json]]:
         """The events that a chunk brings; after an error or the close there are none."""
         if self._ended:
             return []
@@ -94,7 +94,7 @@ class EventTranslator:
                 events += self._take(choice)
         return events
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[dict[str, Json]]:
         """The last events of an answer. Nothing after an error or a second time."""
         if self._ended:
             return []
@@ -107,25 +107,25 @@ class EventTranslator:
         events.append({"type": "message_delta", "delta": delta, "usage": usage})
         return [*events, {"type": "message_stop"}]
 
-    def error(self, status: int, message: str) -> dict[str, Any]:
+    def error(self, status: int, message: str) -> dict[str, Json]:
         """The event that ends the stream, at any moment."""
         self._ended = True
         return error_body(status, message)
 
-    def _begin(self, chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _begin(self, chunk: Mapping[str, Json]) -> list[dict[str, Json]]:
         if self._begun:
             return []
         self._begun = True
         usage = usage_of({"prompt_tokens": self._input_tokens})
         return [{"type": "message_start", "message": message_of(chunk, self._model, [], usage)}]
 
-    def _upstream_error(self, problem: Any) -> dict[str, Any]:
+    def _upstream_error(self, problem: Json) -> dict[str, Json]:
         told = as_dict(problem)
         status = as_int(told.get("code")) or as_int(told.get("status")) or BROKEN_STREAM
         message = as_str(told.get("message")) or as_str(problem)
         return self.error(status, message or "the model's server broke off the answer")
 
-    def _take(self, choice: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _take(self, choice: Mapping[str, Json]) -> list[dict[str, Json]]:
         delta = as_dict(choice.get("delta"))
         self._say("thinking", reasoning_of(delta))
         self._say("text", said_by(delta))
@@ -149,7 +149,7 @@ class EventTranslator:
             self._blocks.append(_Block(kind))
         self._blocks[-1].pieces.append(piece)
 
-    def _call(self, call: Mapping[str, Any]) -> None:
+    def _call(self, call: Mapping[str, Json]) -> None:
         index = as_int(call.get("index")) or 0
         id_, name = as_str(call.get("id")), as_str(as_dict(call.get("function")).get("name"))
         block = self._calls.get(index)
@@ -163,10 +163,10 @@ class EventTranslator:
         if arguments := arguments_of(call):
             block.pieces.append(arguments)
 
-    def _advance(self, finished: bool) -> list[dict[str, Any]]:
+    def _advance(self, finished: bool) -> list[dict[str, Json]]:
         """Sends what can be sent of the first block; it is closed once another follows it, a call
         only if it is whole too."""
-        events: list[dict[str, Any]] = []
+        events: list[dict[str, Json]] = []
         while self._blocks:
             block = self._blocks[0]
             is_call = block.kind == "tool_use"
@@ -186,7 +186,7 @@ class EventTranslator:
             self._index += 1
         return events
 
-    def _contents(self, block: _Block) -> list[dict[str, Any]]:
+    def _contents(self, block: _Block) -> list[dict[str, Json]]:
         """The deltas of what was not sent yet."""
         if block.kind == "tool_use":
             text = json.dumps(tool_input("".join(block.pieces)), ensure_ascii=False)
@@ -196,8 +196,8 @@ class EventTranslator:
         block.pieces.clear()
         return events
 
-    def _delta(self, kind: str, name: str, value: str) -> dict[str, Any]:
+    def _delta(self, kind: str, name: str, value: str) -> dict[str, Json]:
         return self._event("delta", delta={"type": kind, name: value})
 
-    def _event(self, kind: str, **fields: Any) -> dict[str, Any]:
+    def _event(self, kind: str, **fields: Json) -> dict[str, Json]:
         return {"type": f"content_block_{kind}", "index": self._index, **fields}
