@@ -23,7 +23,6 @@ from ..environments.subclass import EvalEnvironment, SubclassEnvironment
 from ..errors import ConfigError
 from ..executors.local import run
 from ..executors.options import Options
-from ..records import Json
 from ..results import layout
 from ..types import Problem, Score, Solution
 from .client import ModelClient
@@ -44,22 +43,22 @@ async def run_evaluation(
     solver: Solver,
     n_repeats: int = 1,
     max_problems: int | None = None,
-    config: Mapping[str, Json] | None = None,
-    progress: Json = None,
+    config: Mapping[str, Any] | None = None,
+    progress: Any = None,
     problem_range: tuple[int, int] | None = None,
     max_concurrent: int = 32,
     judge_client: ModelClient | None = None,
-    sandbox_manager: Json = None,
+    sandbox_manager: Any = None,
     model_url: str | None = None,
     step_log_dir: str | Path | None = None,
     resume: bool = False,
     skip_failed: bool = False,
     max_system_retries: int = 3,
-    shard_info: Json = None,
+    shard_info: Any = None,
     instruction_template: str | None = None,
     shuffle_seed: int | None = None,
-    model_traffic_store: Json = None,
-) -> dict[str, Json]:
+    model_traffic_store: Any = None,
+) -> dict[str, Any]:
     """Run a benchmark. Raises ConfigError for arguments this version has no use for, and where the
     run cannot start; RuntimeError where rollouts have no verdict, unless ``skip_failed``."""
     _refuse_unavailable(sandbox_manager, instruction_template, model_traffic_store)
@@ -117,7 +116,7 @@ class EngineEnvironment(Decorated):
         return msgspec.structs.replace(score, details={**solution.details, **score.details})
 
 
-def _refuse_unavailable(sandboxes: Json, template: str | None, store: Json) -> None:
+def _refuse_unavailable(sandboxes: Any, template: str | None, store: Any) -> None:
     given = {
         "sandbox_manager": sandboxes,
         "instruction_template": template if template not in ("off", "none", "") else None,
@@ -133,21 +132,21 @@ def _refuse_unavailable(sandboxes: Json, template: str | None, store: Json) -> N
 def _loaded(
     name: str,
     solver: Solver,
-    settings: Mapping[str, Json],
+    settings: Mapping[str, Any],
     judge: ModelClient | None,
     config: Mapping[str, Any] | None,
     directory: Path,
 ) -> Loaded:
     """The run as a configuration."""
-    services: dict[str, Json] = {}
-    solving: Mapping[str, Json] = GIVEN
+    services: dict[str, Any] = {}
+    solving: Mapping[str, Any] = GIVEN
     if isinstance(solver, ModelSolver):
         services[SERVICE] = solver.client.service(solver.protocol)
         solving = solver.as_config(SERVICE)
-    metrics: list[dict[str, Json]] = [
+    metrics: list[dict[str, Any]] = [
         {"type": "scorer", "name": scorer} for scorer in (config or {}).get("scorers") or ()
     ]
-    scoring: dict[str, Json] = {"metrics": metrics}
+    scoring: dict[str, Any] = {"metrics": metrics}
     if judge is not None:
         services[JUDGE] = judge.service()
         metrics.append({"type": "judge", "name": JUDGE, "service": JUDGE})
@@ -168,7 +167,7 @@ def _shard(given: Any) -> Shard | None:
     return parse_shard(text)
 
 
-def _bundle(directory: Path, config: Mapping[str, Json] | None) -> dict[str, Json]:
+def _bundle(directory: Path, config: Mapping[str, Any] | None) -> dict[str, Any]:
     """The published bundle of the only benchmark, with its rows and artifacts."""
     [path] = directory.glob("*/eval-*.json")
     folder = path.parent
@@ -199,10 +198,10 @@ def _add_pass_at_k(benchmark: dict[str, Any], rows: Sequence[Mapping[str, Any]])
         scores.setdefault(name, {"value": round(value, 4), **limits})
 
 
-def _rows(path: Path) -> list[dict[str, Json]]:
-    decoder = msgspec.json.Decoder(dict[str, Json])
+def _rows(path: Path) -> list[dict[str, Any]]:
+    decoder = msgspec.json.Decoder(dict[str, Any])
     return list(decoder.decode_lines(path.read_bytes())) if path.exists() else []
 
 
-def _document(path: Path) -> dict[str, Json]:
-    return msgspec.json.decode(path.read_bytes(), type=dict[str, Json]) if path.exists() else {}
+def _document(path: Path) -> dict[str, Any]:
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Any]) if path.exists() else {}

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from ..config.gate_policy import Direction
-from ..records import Json
 from .compare import Comparison
 from .flips import Flip, FlipReport
 from .gate import BenchmarkGate, GateReport, GateVerdict
@@ -20,13 +19,13 @@ from .verdicts import Verdict, worst
 REPORT_VERSION = 1
 
 
-class Document(dict[str, Json]):
+class Document(dict[str, Any]):
     """Published JSON whose fields are attributes too: ``report["verdict"]``, ``report.verdict``."""
 
-    def __init__(self, data: Mapping[str, Json]) -> None:
+    def __init__(self, data: Mapping[str, Any]) -> None:
         super().__init__({key: _attributed(value) for key, value in data.items()})
 
-    def __getattr__(self, name: str) -> Json:
+    def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
@@ -54,7 +53,7 @@ class GateDocument(Document):
     warnings: list[str]
 
 
-def _attributed(value: Json) -> Json:
+def _attributed(value: Any) -> Any:
     if isinstance(value, Mapping):
         return Document(value)
     return [_attributed(item) for item in value] if isinstance(value, list) else value
@@ -64,9 +63,9 @@ TEST_KEYS = {"mcnemar": "mcnemar", "sign": "sign_test", "permutation": "permutat
 HYPOTHESIS = "one-sided (candidate is worse than the baseline)"
 
 
-def comparison_document(c: Comparison) -> dict[str, Json]:
+def comparison_document(c: Comparison) -> dict[str, Any]:
     """One benchmark. ``threshold`` is ``max_drop``; scores and differences are in its units."""
-    document: dict[str, Json] = {
+    document: dict[str, Any] = {
         "report_version": REPORT_VERSION,
         "benchmark": c.benchmark,
         "baseline": dict(c.baseline),
@@ -130,7 +129,7 @@ def comparison_document(c: Comparison) -> dict[str, Json]:
     return _finite(document)
 
 
-def flip_document(flips: FlipReport) -> dict[str, Json]:
+def flip_document(flips: FlipReport) -> dict[str, Any]:
     """Contingency, flips and their summary."""
     c, n = flips.contingency, flips.n_paired
     return {
@@ -150,12 +149,12 @@ def flip_document(flips: FlipReport) -> dict[str, Json]:
     }
 
 
-def comparisons_document(comparisons: Mapping[str, Comparison]) -> dict[str, Json]:
+def comparisons_document(comparisons: Mapping[str, Comparison]) -> dict[str, Any]:
     """Several benchmarks by name."""
     return {name: comparison_document(c) for name, c in comparisons.items()}
 
 
-def field_document(field: Field) -> dict[str, Json]:
+def field_document(field: Field) -> dict[str, Any]:
     """Several candidates against one baseline."""
     document = {
         "report_version": REPORT_VERSION,
@@ -181,7 +180,7 @@ def field_document(field: Field) -> dict[str, Json]:
     return _finite(document)
 
 
-def gate_document(report: GateReport) -> dict[str, Json]:
+def gate_document(report: GateReport) -> dict[str, Any]:
     """The decision with every benchmark."""
     return _finite(
         {
@@ -204,7 +203,7 @@ def gate_document(report: GateReport) -> dict[str, Json]:
     )
 
 
-def _gated(item: BenchmarkGate) -> dict[str, Json]:
+def _gated(item: BenchmarkGate) -> dict[str, Any]:
     breached = {rule.name for rule in item.applied if rule.status.value == "BREACH"}
     relative = None
     if item.delta is not None and item.baseline_score:
@@ -235,7 +234,7 @@ def _gated(item: BenchmarkGate) -> dict[str, Json]:
     }
 
 
-def _test(test: TestResult, alpha: float) -> dict[str, Json]:
+def _test(test: TestResult, alpha: float) -> dict[str, Any]:
     return {
         "p_value": test.p_worse,
         "p_value_improvement": test.p_better,
@@ -246,8 +245,8 @@ def _test(test: TestResult, alpha: float) -> dict[str, Json]:
     }
 
 
-def _flip(flip: Flip) -> dict[str, Json]:
-    found: dict[str, Json] = msgspec.to_builtins(flip)
+def _flip(flip: Flip) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(flip)
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -256,7 +255,7 @@ def _finite(document: dict[str, Any]) -> dict[str, Any]:
     return {key: _known(value) for key, value in document.items()}
 
 
-def _known(value: Json) -> Json:
+def _known(value: Any) -> Any:
     if isinstance(value, dict):
         return _finite(value)
     if isinstance(value, list | tuple):

@@ -22,7 +22,6 @@ from random import Random
 from typing import Any, TypeVar
 
 from ..errors import ConfigError
-from ..records import Json
 from ..sandboxes.contract import SandboxSpec
 from ..scoring.input import ScorerInput
 from .contract import Aggregates
@@ -34,9 +33,9 @@ from .templates import Style
 _LOG = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 ScorerFunction = Callable[[ScorerInput], Any]
-PrepareRow = Callable[[dict[str, Json], int, Random], dict[str, Json]]
-SeedFunction = Callable[[dict[str, Json], int], SeedResult]
-WorkspaceOf = Callable[[dict[str, Json]], SandboxSpec]
+PrepareRow = Callable[[dict[str, Any], int, Random], dict[str, Any]]
+SeedFunction = Callable[[dict[str, Any], int], SeedResult]
+WorkspaceOf = Callable[[dict[str, Any]], SandboxSpec]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Definition:
     """Name in the dataset → name in the prompt."""
     prepare_row: PrepareRow | None = None
     seed_fn: SeedFunction | None = None
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     """Handed to the scorer as ``sample.config``."""
     requirements: Sequence[str] = ()
     """Packages; ``judge`` if the benchmark cannot be scored without one."""
@@ -97,7 +96,7 @@ class Definition:
     given: Mapping[str, Any] = field(default_factory=dict)
     """The configuration's ``params``."""
 
-    def with_params(self, given: Mapping[str, Json]) -> Definition:
+    def with_params(self, given: Mapping[str, Any]) -> Definition:
         """The definition for some ``params``. Raises ConfigError naming the accepted ones."""
         check_params(self.params, given, where=self.name)
         if self.params is None or not given:
@@ -139,7 +138,7 @@ def benchmark(
     field_mapping: Mapping[str, str] | None = None,
     prepare_row: PrepareRow | None = None,
     seed_fn: SeedFunction | None = None,
-    extra: Mapping[str, Json] | None = None,
+    extra: Mapping[str, Any] | None = None,
     requirements: Sequence[str] = (),
     *,
     template: str | None = None,
@@ -148,7 +147,7 @@ def benchmark(
     fewshot_format: str | None = None,
     category_field: str | None = None,
     cluster_field: str | None = None,
-    params: Callable[..., Mapping[str, Json]] | None = None,
+    params: Callable[..., Mapping[str, Any]] | None = None,
     keep_reasoning: bool = False,
     inline: bool = False,
     sandbox: SandboxSpec | None = None,
@@ -158,7 +157,7 @@ def benchmark(
     reward_range: tuple[float, float] | None = None,
     metric_ranges: Mapping[str, tuple[float, float]] | None = None,
     aggregate: Aggregates | None = None,
-    **unknown: Json,
+    **unknown: Any,
 ) -> Callable[[F], F]:
     """Make a scorer a benchmark. May be stacked: one scorer, several benchmarks.
 

@@ -17,7 +17,6 @@ import types
 from collections.abc import Callable
 from typing import IO, Any
 
-from ...records import Json
 from .errors import is_error, lineage, text_of, text_there
 from .values import Packer, Shared, Types, Unpackable, Unpacker, hides_method, is_stdlib
 
@@ -63,7 +62,7 @@ class StandIn:
             raise AttributeError(name)
         return self._border.ask("get", self._number, name)
 
-    def __setattr__(self, name: str, value: Json) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         self._border.ask("set", self._number, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -96,14 +95,14 @@ class Border:
     guarded = False
     """Whether the other side may not change what methods of ours do."""
 
-    def __init__(self, read: IO[bytes], write: IO[bytes], namespace: dict[str, Json]) -> None:
+    def __init__(self, read: IO[bytes], write: IO[bytes], namespace: dict[str, Any]) -> None:
         self._read, self._write = read, write
         self.shared = Shared(namespace)
         self.open = False
         self.broken: str | None = None
         self.asked = 0
         self.types = Types()
-        self._handed: list[Json] = []
+        self._handed: list[Any] = []
         self._numbers: dict[int, int] = {}
         self._stand_ins: dict[int, StandIn] = {}
         self._classes: dict[tuple[str, frozenset[str]], type] = {}
@@ -164,10 +163,10 @@ class Border:
             args = [args[1] and type(args[1]), *args[1:]]
         return getattr(type(target), name)(target, *args)
 
-    def check_attribute(self, target: Json, name: str) -> None:
+    def check_attribute(self, target: Any, name: str) -> None:
         """Raise AttributeError for what the other side may not touch."""
 
-    def may_hand_over(self, value: Json) -> None:
+    def may_hand_over(self, value: Any) -> None:
         """Raise Unpackable for what the other side must not get, not even as a stand-in."""
 
     def _answer(self, message: list[Any]) -> None:
@@ -236,7 +235,7 @@ class Border:
             return ["w", number]
         return ["h", number, type(value).__name__, specials(type(value))]
 
-    def crosses_by_name(self, value: Json) -> bool:
+    def crosses_by_name(self, value: Any) -> bool:
         """Whether the other side gets its own copy of a thing of the standard library."""
         return True
 
@@ -296,7 +295,7 @@ class Border:
 
     def pack_error(
         self, error: BaseException, packer: Packer, *, caused: bool = True
-    ) -> dict[str, Json]:
+    ) -> dict[str, Any]:
         """An exception: the names of its classes, its arguments and attributes, its text, and
         (if ``caused``) the exception it was raised from."""
         return {
@@ -345,7 +344,7 @@ class Border:
 
     # Messages.
 
-    def _send(self, *message: Json) -> None:
+    def _send(self, *message: Any) -> None:
         try:
             data = json.dumps(message, separators=(",", ":")).encode()
         except (RecursionError, ValueError):
@@ -356,7 +355,7 @@ class Border:
         except (OSError, struct.error):
             raise self._break("the program ended, or takes no data") from None
 
-    def _receive(self) -> list[Json]:
+    def _receive(self) -> list[Any]:
         try:
             head = self._read.read(4)
             size = struct.unpack("<I", head)[0]
@@ -375,7 +374,7 @@ class Border:
         return Broken(why)
 
 
-def _carried(border: Border, value: Json) -> Json:
+def _carried(border: Border, value: Any) -> Any:
     """An argument of an exception, as text where it cannot cross."""
     try:
         Packer(border, []).pack(value)

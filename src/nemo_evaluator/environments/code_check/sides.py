@@ -12,7 +12,6 @@ import sys
 import types
 from typing import Any
 
-from ...records import Json
 from .border import Border
 from .values import Unpackable
 
@@ -72,7 +71,7 @@ class TestsBorder(Border):
         if not public and not (isinstance(target, types.GeneratorType) and name in GENERATOR):
             raise AttributeError(name)
 
-    def may_hand_over(self, value: Json) -> None:
+    def may_hand_over(self, value: Any) -> None:
         """Not modules, frames, files and the like."""
         own = _is_open(value) or getattr(value, "__module__", "") == "tests"
         if not own and not callable(value) and not hasattr(type(value), "__next__"):
@@ -91,13 +90,13 @@ class TestsBorder(Border):
         return found
 
 
-def _is_own(name: str, value: Json) -> bool:
+def _is_own(name: str, value: Any) -> bool:
     """Whether the program made it: a function, a class, an instance, or plain data."""
     plain = type(value) in PLAIN and not name.startswith("__")
     return plain or getattr(value, "__module__", "") == "solution"
 
 
-def _is_open(value: Json) -> bool:
+def _is_open(value: Any) -> bool:
     return type(value).__module__ in OPEN or isinstance(value, DATA)
 
 
@@ -124,7 +123,7 @@ class ProgramBorder(Border):
         """Built-in types only: functions of a library are called where the program is."""
         return isinstance(value, type) and value.__module__ == "builtins"
 
-    def _load(self, source: str, entry_point: str, classes: list[str]) -> Json:
+    def _load(self, source: str, entry_point: str, classes: list[str]) -> Any:
         namespace = self.shared.namespace
         exec(compile(source, "solution.py", "exec", dont_inherit=True), namespace)
         if entry_point and not callable(namespace.get(entry_point)):

@@ -17,8 +17,6 @@ from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ...records import Json
-
 SMALL = 1 << 62
 """Larger integers cross in hexadecimal, which has no limit on digits."""
 STDLIB = frozenset(getattr(sys, "stdlib_module_names", sys.builtin_module_names))
@@ -31,7 +29,7 @@ VIEWS = {
 }
 
 # Immutable values of the standard library: what their constructor is called with.
-BUILT: dict[str, Callable[[Any], tuple[Json, ...]]] = {
+BUILT: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "builtins.complex": lambda v: (v.real, v.imag),
     "builtins.range": lambda v: (v.start, v.stop, v.step),
     "builtins.slice": lambda v: (v.start, v.stop, v.step),
@@ -81,7 +79,7 @@ class Shared:
 
 def own_items(kind: Any, value: Any) -> Iterator[Any]:
     """What a container holds, whatever its subclass says."""
-    items: Iterator[Json] = kind.__iter__(value)
+    items: Iterator[Any] = kind.__iter__(value)
     return items
 
 
@@ -90,7 +88,7 @@ def hides_method(cls: type, name: str) -> bool:
     return name.startswith("__") or callable(getattr(cls, name, None))
 
 
-def attributes(value: Json) -> dict[str, Json]:
+def attributes(value: Any) -> dict[str, Any]:
     """The state of an instance: its dictionary and its slots."""
     state = dict(getattr(value, "__dict__", ()))
     for cls in type(value).__mro__:
@@ -108,9 +106,9 @@ class Packer:
         self.border, self.objects = border, list(known)
         self._numbers = {id(value): number for number, value in enumerate(known)}
 
-    def contents(self, start: int = 0) -> list[Json]:
+    def contents(self, start: int = 0) -> list[Any]:
         """The packed contents of the table from a number on. It may grow meanwhile."""
-        found: list[Json] = []
+        found: list[Any] = []
         while start + len(found) < len(self.objects):
             found.append(self._content(self.objects[start + len(found)]))
         return found
@@ -134,7 +132,7 @@ class Packer:
             return ["@", self._number(value)]
         return self._immutable(value)
 
-    def _number(self, value: Json) -> int:
+    def _number(self, value: Any) -> int:
         number = self._numbers.get(id(value))
         if number is None:
             number = self._numbers[id(value)] = len(self.objects)
@@ -204,7 +202,7 @@ class Packer:
 DICTS = {"C": Counter, "od": OrderedDict}
 
 
-def _has_base(value: Json, name: str) -> bool:
+def _has_base(value: Any, name: str) -> bool:
     base = getattr(enum, name, None)
     return base is not None and isinstance(value, base)
 
@@ -324,7 +322,7 @@ EMPTY: dict[str, Callable[[], Any]] = {
 HASHED = frozenset(["s", "d", "dd", "C", "od"])
 
 
-def _index(value: Json) -> int:
+def _index(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ValueError("not a number of an object")
     return value
@@ -351,7 +349,7 @@ class Types:
     """Named tuples and enumerations of the other side, made again here, each once."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[Json, ...], Any] = {}
+        self._made: dict[tuple[Any, ...], Any] = {}
 
     def named_tuple(self, ours: Any, name: str, fields: list[str], items: list[Any]) -> Any:
         """A named tuple; of our own class ``ours`` where that has these fields."""
