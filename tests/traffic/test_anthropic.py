@@ -912,7 +912,7 @@ def test_conversations_alternate_as_openai_wants_it(messages: list[dict[str, Any
             pending = {c["id"] for c in message.get("tool_calls", ())}
         before = role
     blocks = [block for message in messages for block in message["content"]]
-    images = json.dumps(blocks).count('"base64"')
+    images = json.dumps(blocks).count('"type": "base64"')
     assert json.dumps(chat).count('"image_url": {') == images
 
 
