@@ -261,6 +261,13 @@ SLURM = {
             " (there is none) — solver: {type: simple, service: NAME}",
         ),
         (
+            document(
+                cluster={**SLURM, "shards": 2}, gate={"policy": "p.yaml", "baseline": "runs/a"}
+            ),
+            "gate: cannot be decided on shards: each has a part of the answers only — leave it"
+            " out, and use nel gate on the merged run",
+        ),
+        (
             one(solver={"type": "tool_calling", "service": "m"}),
             "benchmarks[0].solver: tool_calling needs resource_service or sandbox_tools",
         ),

@@ -65,7 +65,7 @@ def test_a_worse_model_ends_early_and_everything_says_so(folder: Path) -> None:
     assert result.exit_code == 0 and summary.n_scored < SIZE / 2
     info = read_run_info(Path("worse"))
     assert info.status == "decided" and "NO-GO was certain by policy.yaml" in (info.decided or "")
-    assert any("stopped early: NO-GO" in warning for warning in summary.warnings)
+    assert any("stopped early: NO-GO" in w and "worse by" in w for w in summary.warnings)
     assert any(message.startswith("gate: NO-GO by policy.yaml") for message in result.messages)
     (rule,) = [event.rule for event in journal("worse") if isinstance(event, Watched)]
     (decision,) = [event.decision for event in journal("worse") if isinstance(event, Decided)]

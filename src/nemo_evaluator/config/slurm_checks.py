@@ -29,6 +29,9 @@ def slurm_checks(config: Document) -> Iterator[Problem]:
     if cluster.shards is not None and len({pool for _, pool in used}) > 1:
         what = "shards are incompatible with heterogeneous jobs (several node pools are used)"
         yield Problem(("cluster", "shards"), what, "use one pool, or no shards")
+    if cluster.shards is not None and config.gate is not None:
+        what = "cannot be decided on shards: each has a part of the answers only"
+        yield Problem(("gate",), what, "leave it out, and use nel gate on the merged run")
     if cluster.hostname is not None and not Path(config.output.dir).is_absolute():
         what = f"must be absolute with cluster.hostname (got {config.output.dir!r})"
         yield Problem(("output", "dir"), what)

@@ -62,7 +62,9 @@ def stopped(summary: BenchmarkSummary, stopping: Stopping | None) -> BenchmarkSu
     text = stopping.text if stopping is not None else None
     warnings = summary.warnings
     if text is not None and summary.n_scored < summary.n_rollouts:
-        warnings = (*warnings, f"{text}; the interval of the score does not know of that")
+        assert stopping is not None and stopping.decision is not None
+        why = f"{text} ({stopping.decision.reason})"
+        warnings = (*warnings, f"{why}; the interval of the score does not know of that")
     return msgspec.structs.replace(summary, stopping=stopping, warnings=warnings)
 
 
