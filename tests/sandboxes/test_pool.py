@@ -319,9 +319,9 @@ async def test_docker_missing_says_both_ways_to_fix_it(tmp_path: Path) -> None:
 async def test_bubblewrap_missing_says_both_ways_to_fix_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from nemo_evaluator.sandboxes import local
+    from nemo_evaluator.sandboxes import local_tools
 
-    monkeypatch.setitem(local._ENV, "PATH", str(tmp_path))
+    monkeypatch.setitem(local_tools.ENV, "PATH", str(tmp_path))
     with pytest.raises(ConfigError) as caught:
         await LocalBackend().preflight()
     for word in ("bwrap", "apt-get install bubblewrap", "type: docker"):
@@ -331,12 +331,12 @@ async def test_bubblewrap_missing_says_both_ways_to_fix_it(
 async def test_bubblewrap_that_may_not_is_told_before_the_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, local_engine: None
 ) -> None:
-    from nemo_evaluator.sandboxes import local
+    from nemo_evaluator.sandboxes import local_tools
 
     fake = tmp_path / "bwrap"
     fake.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2; exit 1\n")
     fake.chmod(0o755)
-    monkeypatch.setitem(local._ENV, "PATH", f"{tmp_path}:{local._ENV['PATH']}")
+    monkeypatch.setitem(local_tools.ENV, "PATH", f"{tmp_path}:{local_tools.ENV['PATH']}")
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents:
         if parent != Path("/tmp") and parent.is_relative_to("/tmp"):

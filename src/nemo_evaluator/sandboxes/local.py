@@ -13,7 +13,6 @@ import asyncio
 import itertools
 import os
 import posixpath
-import shutil
 import subprocess
 import sys
 import time
@@ -27,16 +26,10 @@ from .commands import CommandSandbox, Job, Launch
 from .contract import Limits, SandboxLost, SandboxSpec
 from .finishing import finish
 from .local_process import LocalProcess, open_terminal
+from .local_tools import ENV, output, require_tools, unusable
 from .owner import Owner, this_process
 from .streams import Taker, drain
 
-_TOOLS = {
-    "bwrap": "bubblewrap",
-    "prlimit": "util-linux",
-    "nsenter": "util-linux",
-    "mount": "util-linux (mount)",
-    "tar": "tar",
-}
 _FIRST_USER, _USERS = 61_184, 4_000
 """Host users of root's sandboxes; within what a rootless container maps."""
 _ENTER = """\
@@ -46,7 +39,6 @@ shift; exec "$@"
 """
 """Enters cgroups, offers itself first when memory runs out, and becomes the command."""
 _KILLED = 128 + 9
-_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 class LocalBackend:
@@ -100,8 +92,8 @@ class LocalBackend:
         await asyncio.gather(*(box.close() for box in list(self._open.values())))
 
     async def _look(self) -> Mapping[str, str]:
-        _require_tools()
-        known = await asyncio.to_thread(_output, ["bwrap", "--help"])
+        require_tools()
+        known = await asyncio.to_thread(output, ["bwrap", "--help"])
         self.flags = frozenset(word for word in known.split() if word.startswith("--"))
         self.cgroups = await asyncio.to_thread(cgroups.find)
         self.filter = seccomp.build(memory_counted=self.cgroups is not None)
@@ -112,10 +104,10 @@ class LocalBackend:
             finally:
                 await box.close()
         except SandboxLost as error:
-            raise _unusable(str(error)) from None
+            raise unusable(str(error)) from None
         if not result.ok:
-            raise _unusable(result.stderr.strip()[:300] or f"exit code {result.exit_code}")
-        version = await asyncio.to_thread(_output, ["bwrap", "--version"])
+            raise unusable(result.stderr.strip()[:300] or f"exit code {result.exit_code}")
+        version = await asyncio.to_thread(output, ["bwrap", "--version"])
         bounds = "each process (rlimit)" if self.cgroups is None else "the sandbox (cgroup)"
         return {
             "engine": version.strip(),
@@ -395,40 +387,6 @@ class LocalSandbox(CommandSandbox):
             stderr=output,
             pass_fds=fds,
             start_new_session=True,
-            env=_ENV,
+            env=ENV,
             cwd="/",
         )
-
-
-def _require_tools() -> None:
-    if not sys.platform.startswith("linux"):
-        raise ConfigError(
-            "the local sandbox needs Linux (bubblewrap)",
-            hint="use `sandbox: {type: docker}` with Docker running",
-        )
-    tools = dict(_TOOLS)
-    if os.geteuid() == 0:
-        tools["setpriv"] = "util-linux"
-    missing = [tool for tool in tools if shutil.which(tool, path=_ENV["PATH"]) is None]
-    if missing:
-        packages = sorted({tools[tool] for tool in missing})
-        raise ConfigError(
-            f"the local sandbox needs {', '.join(missing)}, not found on this machine",
-            hint=f"install {', '.join(packages)} (`apt-get install bubblewrap util-linux tar`, "
-            "`dnf install bubblewrap util-linux tar`), or use `sandbox: {type: docker}` with "
-            "Docker running",
-        )
-
-
-def _unusable(why: str) -> ConfigError:
-    return ConfigError(
-        f"bubblewrap cannot make a sandbox here: {why}",
-        hint="unprivileged user namespaces may be off (`sysctl kernel.unprivileged_userns_clone=1`"
-        " or `kernel.apparmor_restrict_unprivileged_userns=0`), or this is a container without"
-        " them; or use `sandbox: {type: docker}` with Docker running",
-    )
-
-
-def _output(argv: list[str]) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, env=_ENV, timeout=20, check=False)
-    return done.stdout + done.stderr

@@ -1,0 +1,270 @@
+"""One sandbox of the ``docker`` backend: a container, one ``exec`` per command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..http.listener import Listener
+from ..types import Json
+from . import docker_kills, docker_relay, netns, transfer
+from .commands import CommandSandbox, Job, Launch
+from .contract import SandboxLost, SandboxSpec
+from .docker_api import Attached, Engine, demultiplex
+from .docker_bodies import exec_body
+from .docker_process import DockerProcess
+from .streams import Kept
+
+_ANSWER = 5.0
+"""Seconds a killed command gets to end before its container is killed."""
+_KILLED = 128 + 9
+
+
+class DockerSandbox(CommandSandbox):
+    """See `Sandbox`."""
+
+    engine = "docker"
+
+    def __init__(self, engine: Engine, spec: SandboxSpec) -> None:
+        super().__init__(spec)
+        self.id = ""
+        self.folder: Path | None = None
+        """Where the socket of its door is, if that has a relay."""
+        self._engine = engine
+        self._dirty: set[int] = set()
+        """Users whose commands may have left processes."""
+        self._background: set[DockerProcess] = set()
+        self._users = {self.user}
+        """Users who have run anything."""
+        self._kills = 0
+        self._gone: str | None = None
+
+    async def make(self, container: Json) -> None:
+        """Create the container."""
+        self.id = (await self._engine.expect("POST", "/containers/create", container))["Id"]
+
+    async def fill(self, files: Mapping[str, bytes]) -> None:
+        """Write the spec's files, absolute paths, in one go."""
+        archive = transfer.pack({path.lstrip("/"): data for path, data in files.items()})
+        argv = ["tar", "-x", "--no-same-owner", "-C", "/", "-f", "-"]
+        got = await self._trusted(argv, timeout=120, stdin=archive, limit=1 << 12)
+        if got.code != 0:
+            raise self._lost(
+                f"the files could not be copied into the sandbox: {got.error.strip()[:300]}"
+            )
+
+    async def close(self) -> None:
+        """See `Sandbox.close`."""
+        self._gone = self._gone or "closed"
+        if self.id:
+            await delete(self._engine, self.id)
+            self.id = ""
+        for process in list(self._background):
+            await process.ended()
+        if self.folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+    async def listen(self) -> Listener:
+        """See `Sandbox.listen`."""
+        if self.spec.network == "host":
+            raise ConfigError("a sandbox with `network: host` has no network of its own")
+        if self.folder is not None:
+            listener = docker_relay.listen(self.folder)
+            program = ["python3", "-I", "-S", "-c", docker_relay.RELAY]
+            launch = Launch(program, user=0, cwd="/", env={}, seconds=self._left, tty=False)
+            return await docker_relay.relayed(listener, await self._start(launch))
+        state = await self._engine.expect("GET", f"/containers/{self.id}/json")
+        pid = int(state["State"]["Pid"])
+        # With Docker Desktop, or an engine elsewhere, the pid is that of another machine.
+        if not pid or not await asyncio.to_thread(docker_kills.is_of_container, pid, self.id):
+            raise ConfigError(
+                "`network: door` needs a Docker engine whose processes run on this machine",
+                hint="run the evaluator where the engine runs, or use `sandbox: {type: local}`",
+            )
+        return await netns.listen_inside(pid, own_users=False, peer=self.engine)
+
+    async def end_processes(self) -> None:
+        """See `Sandbox.end_processes`."""
+        self._must_be_there()
+        for user in sorted(self._users):
+            code = await self._quietly(docker_kills.END, user, timeout=docker_kills.END_SECONDS)
+            if code != 0:
+                raise self._lost(f"processes of user {user} do not end")
+        self._dirty.clear()
+        for process in list(self._background):
+            await process.ended()
+
+    async def _run(self, job: Job) -> int | None:
+        self._must_be_there()
+        for user in self._dirty - {job.user}:
+            await self._quietly(self._sweep, user)
+        argv = job.argv
+        if job.user in self._dirty:
+            argv = ["sh", "-c", f'{self._sweep}; exec "$@"', "sh", *job.argv]
+        # Whatever runs last may leave processes.
+        self._dirty = {job.user}
+        self._users.add(job.user)
+        number, attached = await self._begin(argv, job)
+        work = asyncio.create_task(_converse(attached, job))
+        try:
+            in_time = await self._attend(work, number, job)
+            return await self.exit_code(number) if in_time else None
+        except asyncio.CancelledError:
+            self._gone = "interrupted"
+            raise
+        finally:
+            work.cancel()
+            attached.writer.close()
+
+    async def _start(self, launch: Launch) -> DockerProcess:
+        self._must_be_there()
+        if launch.user or self.runs_as_root:  # a relay is not of those who may be ended
+            self._users.add(launch.user)
+        process = DockerProcess(self, self.spec.limits.output_bytes)
+        body = exec_body(
+            self.spec, launch.argv, launch.user, launch.cwd, {**launch.env, **process.mark}
+        )
+        body |= {"AttachStdin": True, "Tty": launch.tty}
+        number, attached = await self._open(body, tty=launch.tty)
+        process.attach(number, attached, tty=launch.tty, seconds=launch.seconds)
+        self._background.add(process)
+        return process
+
+    def forget(self, process: DockerProcess) -> None:
+        """A process of ``start`` has ended."""
+        self._background.discard(process)
+
+    async def kill_marked(self, mark: str) -> None:
+        """End the processes that carry a mark in their environment."""
+        for user in sorted(self._users):
+            await self._quietly(docker_kills.MARKED, user, mark)
+
+    async def is_running(self, number: str) -> bool:
+        """Whether the command of an exec still runs."""
+        return bool((await self._engine.expect("GET", f"/exec/{number}/json"))["Running"])
+
+    async def exit_code(self, number: str) -> int:
+        """How an exec ended. SandboxLost if the container ended under it."""
+        end = time.monotonic() + _ANSWER
+        while await self.is_running(number) and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        state = await self._engine.expect("GET", f"/exec/{number}/json")
+        if (code := state.get("ExitCode")) is None:
+            raise self._lost("the container ended while a command was running")
+        return int(code)
+
+    def _must_be_there(self) -> None:
+        if self._gone is not None:
+            raise self._lost(f"the sandbox is gone: {self._gone}")
+
+    @property
+    def _sweep(self) -> str:
+        """The script that ends what commands have left, and nothing that shall run on."""
+        return docker_kills.UNMARKED if self._background else docker_kills.ALL
+
+    async def _quietly(
+        self, script: str, user: int, *words: str, timeout: float = docker_kills.SECONDS
+    ) -> int:
+        """The exit code of a script of ours."""
+        argv = ["sh", "-c", script, "sh", *words]
+        try:
+            async with asyncio.timeout(timeout):
+                number, attached = await self._open(exec_body(self.spec, argv, user))
+                try:
+                    nothing = Kept(0)
+                    await demultiplex(attached.reader, nothing, nothing)
+                finally:
+                    attached.writer.close()
+                return await self.exit_code(number)
+        except TimeoutError:
+            raise self._lost("processes in the sandbox do not end") from None
+
+    async def _starved(self, code: int | None) -> bool:
+        """By the container's own cgroup, which counts over its whole life.
+
+        Raises SandboxLost when the container was killed, which takes its commands along so.
+        """
+        if code != _KILLED or self._gone is not None:
+            return False
+        files = "/sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control"
+        argv = ["sh", "-c", f"cat {files} 2>/dev/null | sed -n 's/^oom_kill //p'"]
+        told = None
+        with contextlib.suppress(SandboxLost):
+            told = await self._trusted(argv, timeout=10, stdin=None, limit=100)
+        if told is None or told.code != 0:
+            await self._must_stand()
+            return False
+        before = self._kills
+        self._kills = int(told.data or b"0")
+        return self._kills > before
+
+    async def _must_stand(self) -> None:
+        """SandboxLost if the container has ended, of which the engine learns a little late."""
+        for _ in range(10):
+            got = await self._engine.request("GET", f"/containers/{self.id}/json")
+            if got.status != 200 or not got.json()["State"]["Running"]:
+                raise self._lost("the container ended while a command was running")
+            await asyncio.sleep(0.1)
+
+    async def _begin(self, argv: Sequence[str], job: Job) -> tuple[str, Attached]:
+        body = exec_body(self.spec, argv, job.user, job.cwd, job.env)
+        return await self._open(body | {"AttachStdin": job.stdin is not None})
+
+    async def _open(self, body: dict[str, Json], *, tty: bool = False) -> tuple[str, Attached]:
+        """Start an exec: its number and its two directions."""
+        number = (await self._engine.expect("POST", f"/containers/{self.id}/exec", body))["Id"]
+        start = {"Detach": False, "Tty": tty}
+        return number, await self._engine.attach(f"/exec/{number}/start", start)
+
+    async def _attend(self, work: asyncio.Task[None], number: str, job: Job) -> bool:
+        """See a command to its end; False when it had to be ended."""
+        end, patience = time.monotonic() + job.timeout, 0.2
+        while not work.done():
+            left = end - time.monotonic()
+            if left <= 0:
+                await self._end(number, job.user)
+                await asyncio.wait({work}, timeout=0.1)
+                return False
+            await asyncio.wait({work}, timeout=min(left, patience))
+            patience = min(2 * patience, 2.0)
+            # What it left running may hold its output open: the command itself has ended.
+            if not work.done() and not await self.is_running(number):
+                await asyncio.wait({work}, timeout=0.5)
+                return True
+        return True
+
+    async def _end(self, number: str, user: int) -> None:
+        """End what a command runs; with the whole container if it does not end."""
+        with contextlib.suppress(SandboxLost, TimeoutError):
+            async with asyncio.timeout(_ANSWER):
+                await self._quietly(self._sweep, user)
+                while await self.is_running(number):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+                return
+        self._gone = "its processes could only be killed together with the container"
+        await self._engine.request("POST", f"/containers/{self.id}/kill")
+
+
+async def _converse(attached: Attached, job: Job) -> None:
+    async def feed() -> None:
+        # A program need not read what it is given.
+        with contextlib.suppress(ConnectionError):
+            attached.writer.write(job.stdin or b"")
+            await attached.writer.drain()
+            attached.writer.write_eof()
+
+    await asyncio.gather(feed(), demultiplex(attached.reader, job.out, job.err))
+
+
+async def delete(engine: Engine, container: str) -> None:
+    """Remove a container, whatever it does."""
+    query = {"force": "1", "v": "1"}
+    got = await engine.request("DELETE", f"/containers/{container}", query=query)
+    # 404: gone by itself; 409: its removal is under way.
+    if got.status >= 400 and got.status not in (404, 409):
+        raise SandboxLost(f"a container cannot be removed: {got.message}", peer="docker")
