@@ -237,7 +237,7 @@ def test_a_bundle_without_intervals_or_coverage_says_so() -> None:
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="known: csv, html, json, latex, markdown"):
+    with pytest.raises(ConfigError, match="one of markdown, html, json, csv, latex"):
         render(report(), "pdf")
     with pytest.raises(ConfigError, match="no report format 'pdf'"):
         write_reports(SUMMARY, tmp_path, ["pdf"])

@@ -92,6 +92,9 @@ LATEX = Format("tex", data.to_latex)
 
 def open_format(name: str) -> ReportFormat:
     """The format of a name. Raises ConfigError."""
+    if not REPORTS.has(name):
+        hint = f"one of {', '.join(REPORTS.names())}; your own is named {REPORTS.by_path}"
+        raise ConfigError(f"there is no report format {name!r}", hint=hint)
     found = REPORTS.instance(name)
     if not isinstance(found, ReportFormat):
         raise REPORTS.wrong(name, "it needs a suffix and render(report), which gives the text")
