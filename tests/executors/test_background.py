@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import yaml
 from commands import Nel
 from running import ended, running, until
-from runs import BENCH, rows
+from runs import BENCH, NEL, rows
 
 from nemo_evaluator.cli.detached import Announcer
 from nemo_evaluator.config.load import parse
@@ -101,6 +102,20 @@ def test_now_gives_up_what_is_in_flight(nel: Nel, folder: Path) -> None:
     code, out, _ = nel("eval", "stop", "run", "--now")
     assert (code, out) == (0, "stopped: interrupted\n")
     assert time.monotonic() - began < 20
+
+
+def test_a_run_that_has_not_begun_is_stopped(nel: Nel, folder: Path) -> None:
+    """It is still loading its benchmark."""
+    (folder / "sums.py").write_text("import time\nopen('loading', 'w')\ntime.sleep(100)\n")
+    words = [*NEL, "eval", "run", write(document())]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as run:
+        while not Path("loading").exists():
+            time.sleep(0.05)
+        code, out, _ = nel("eval", "status", "run")
+        assert code == 0 and f"state      starting (pid {run.pid} on " in out
+        code, out, _ = nel("eval", "stop", "run")
+        assert (code, out) == (0, "stopped: the run had not begun\n")
+        assert run.wait() == 130
 
 
 def test_a_request_from_another_host_stops_a_run(

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.results.lock import directory_lock, reading_lock
+from nemo_evaluator.results.lock import (
+    directory_lock,
+    is_held,
+    is_holder,
+    owner_of,
+    reading_lock,
+)
 
 
 def hold(directory: Path) -> None:
@@ -57,3 +65,44 @@ def test_a_lock_that_is_no_file_is_refused_and_nothing_is_written_through_it(
     with pytest.raises(ConfigError):
         hold(run)
     assert precious.read_text() == "precious"
+
+
+HOLDER = """
+import fcntl, sys, time
+from pathlib import Path
+def no_locks(fd, kind):
+    raise OSError(37, "No locks available")
+fcntl.flock = no_locks
+from nemo_evaluator.results.lock import directory_lock
+with directory_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_where_files_cannot_be_locked_the_owner_is_known_by_its_heartbeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(fd: int, kind: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    words = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdin is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigError, match=f"in use by pid {other.pid} on "):
+            hold(tmp_path)
+        other.kill()
+        other.wait()
+        hold(tmp_path)  # it is dead
+
+
+def test_who_asks_whether_a_directory_is_held_takes_it_from_nobody(tmp_path: Path) -> None:
+    hold(tmp_path)
+    assert not is_held(tmp_path) and owner_of(tmp_path) is None
+    with directory_lock(tmp_path):
+        assert is_held(tmp_path) and is_holder(os.getpid(), tmp_path)
+        assert not is_holder(os.getppid(), tmp_path)
+        owner = owner_of(tmp_path)
+        assert owner is not None and owner.pid == os.getpid() and owner.here

@@ -22,7 +22,8 @@ from nemo_evaluator.config.load import parse
 from nemo_evaluator.config.services import CustomService
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.services.contract import OpenService
-from nemo_evaluator.services.custom import Custom, filled_in
+from nemo_evaluator.services.custom import Custom
+from nemo_evaluator.services.launched import filled_in
 from nemo_evaluator.services.open import in_order, launch_of, open_services
 from nemo_evaluator.services.supervisor import free_port
 

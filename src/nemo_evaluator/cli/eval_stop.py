@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import ConfigError
 from .run_choice import chosen_run, handle, run_options
 
 if TYPE_CHECKING:
@@ -38,11 +39,19 @@ def command(
     from ..runtime import run_blocking
 
     run = handle(chosen_run(directory, run_id, output_dir, shard))
-    state = run_blocking(_stop(run, now=now, wait=wait))
+    try:
+        state = run_blocking(_stop(run, now=now, wait=wait))
+    except NotBegun:
+        click.echo("stopped: the run had not begun")
+        return
     if state is None:
         click.echo("stopping: what is in flight is finished first; --now gives it up")
     else:
         click.echo(f"stopped: {state.state}")
+
+
+class NotBegun(Exception):
+    """The run ended before its directory held one."""
 
 
 async def _stop(run: RunHandle, *, now: bool, wait: float) -> RunState | None:
@@ -52,3 +61,5 @@ async def _stop(run: RunHandle, *, now: bool, wait: float) -> RunState | None:
         return await asyncio.wait_for(run.wait(), wait)
     except TimeoutError:
         return None
+    except ConfigError:
+        raise NotBegun from None

@@ -1,12 +1,13 @@
 """A run of this machine, known by its directory alone.
 
-It is stopped by a signal where its process is on this host, and by a request in its directory
-where it is not (a container, another node of a cluster).
+It is stopped by a signal where its process can be told on this host, and by a request in its
+directory where it cannot (a container, another node of a cluster, another user).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from ..errors import ConfigError
 from ..files.reading import open_regular
 from ..files.writing import replace_file
 from ..results.layout import LOG, STOP
+from ..results.lock import is_holder
 from ..results.status import RunState, State, status_of
 from .background import submit
 from .resuming import resumption
@@ -45,25 +47,24 @@ class LocalRun:
         state = await self.status()
         if state.owner is None:
             raise ConfigError(f"is not running: it is {state.state}", where=str(self._directory))
-        if not state.owner.here:
+        if not state.owner.here or not is_holder(state.owner.pid, self._directory):
             replace_file(self._directory / STOP, b"now" if now else b"stop")
             return
-        if not state.owner.pid:
-            raise ConfigError(
-                "is held by a process that does not say who it is", where=str(self._directory)
-            )
         if state.state is not State.STOPPING:
-            _interrupt(state.owner.pid, self._directory)
+            _interrupt(state.owner.pid)
             if not now or not await self._noticed():
                 return
         if now:
-            _interrupt(state.owner.pid, self._directory)
+            _interrupt(state.owner.pid)
 
     async def _noticed(self) -> bool:
         """Whether the run is stopping now; not where it has ended, or was only starting."""
         for _ in range(round(NOTICED_SECONDS / POLL_SECONDS)):
             await asyncio.sleep(POLL_SECONDS)
-            state = await self.status()
+            try:
+                state = await self.status()
+            except ConfigError:  # it ended before there was a run
+                return False
             if state.state is not State.RUNNING:
                 return state.state is State.STOPPING
         return True
@@ -112,11 +113,6 @@ def _text(line: bytes) -> str:
     return line.decode(errors="replace").rstrip("\n")
 
 
-def _interrupt(pid: int, directory: Path) -> None:
-    try:
+def _interrupt(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
         os.kill(pid, signal.SIGINT)
-    except ProcessLookupError:
-        return  # it has just ended
-    except PermissionError:
-        what = f"is run by pid {pid} of another user"
-        raise ConfigError(what, where=str(directory), hint="ask that user to stop it") from None

@@ -179,6 +179,22 @@ def is_held(directory: Path) -> bool:
         return _locked(fd, fcntl.LOCK_SH) is False
 
 
+def is_holder(pid: int, directory: Path) -> bool:
+    """Whether a process of this host has the lock of a directory open. The number that ``.lock``
+    names may be another process here, where its owner is in a container."""
+    lock = directory / LOCK
+    try:
+        wanted = lock.stat()
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found = fd.stat()
+                if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                    return True
+    except OSError:
+        return False
+    return False
+
+
 def _claims(directory: Path) -> Iterator[Owner]:
     """Who says that the directory is theirs: in ``.lock``, and in the progress of a run."""
     if (owner := owner_of(directory)) is not None:

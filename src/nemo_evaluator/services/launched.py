@@ -6,16 +6,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import msgspec
+
+from ..config.endpoints import ApiProtocol
 from ..errors import ConfigError, EndpointDown
 from ..traffic.client import ModelClient
 from ..traffic.errors import TransportError
 from ..traffic.http import HttpTransport
+from ..traffic.open import OpenTransport
 from ..traffic.transport import RawRequest, RawResponse, Transport
 from ..traffic.types import ModelRequest, ModelResponse
 from ..types import Json
-from .contract import Health
-from .endpoint import Endpoint
-from .supervisor import Supervisor
+from .contract import Health, Launch, Place
+from .endpoint import Endpoint, http_client, model_identity
+from .supervisor import HOST, Supervisor, free_port
 
 
 class Launched(Endpoint):
@@ -103,9 +107,58 @@ class LaunchedTransport:
             raise EndpointDown(health.why, peer=self._supervisor.name) from error
 
 
-def launched_transport(supervisor: Supervisor) -> Any:
-    """Makes the transports of a server's endpoint (``OpenTransport``)."""
+def open_launched(
+    name: str,
+    launch: Launch,
+    place: Place,
+    *,
+    model: str,
+    protocol: ApiProtocol = "chat_completions",
+    base_path: str = "/v1",
+    identity: Mapping[str, Json],
+    **fields: object,
+) -> Launched:
+    """The open service of a server that is started on this machine when it is first needed.
 
+    ``identity``: what of the server changes its answers, beside what every model has. ``fields``:
+    further fields of the client (``api_key``, ``timeouts``, …). Raises ConfigError.
+    """
+    launch = filled_in(launch, launch.port or free_port(), model)
+    log = None if place.folder is None else place.folder / f"service_{name}.log"
+    supervisor = Supervisor(name, launch, log, tuple(place.needs.values()))
+    url = f"http://{HOST}:{launch.port}{base_path}"
+    client = http_client(
+        name,
+        place,
+        url,
+        protocol=protocol,
+        transport=_launched_transport(supervisor),
+        model=model,
+        http_proxy="direct",
+        **fields,
+    )
+    identity = {**model_identity(place.fields, protocol), **identity}
+    return Launched(client, supervisor, protocol=protocol, identity=identity, url=url)
+
+
+def filled_in(launch: Launch, port: int, model: str) -> Launch:
+    """With what the placeholders of the command stand for, also as variables. Other braces stay:
+    they may be JSON."""
+    values = {"port": str(port), "host": HOST, "model": model}
+
+    def fill(text: str) -> str:
+        for name, value in values.items():
+            text = text.replace(f"{{{name}}}", value)
+        return text
+
+    env = {"PORT": values["port"], "HOST": HOST, "MODEL": model}
+    given = {name: fill(value) for name, value in launch.env.items()}
+    return msgspec.structs.replace(
+        launch, argv=tuple(map(fill, launch.argv)), port=port, env={**env, **given}
+    )
+
+
+def _launched_transport(supervisor: Supervisor) -> OpenTransport:
     def made(url: str, protocol: str, **options: Any) -> LaunchedTransport:
         return LaunchedTransport(supervisor, HttpTransport(url, protocol, **options))
 

@@ -6,12 +6,7 @@ import sys
 
 from nemo_evaluator.config.base import ConfigRecord
 from nemo_evaluator.services.contract import Launch, Place
-from nemo_evaluator.services.custom import filled_in
-from nemo_evaluator.services.endpoint import http_client, model_identity
-from nemo_evaluator.services.launched import Launched, launched_transport
-from nemo_evaluator.services.supervisor import HOST, Supervisor, free_port
-
-PROTOCOL = "chat_completions"
+from nemo_evaluator.services.launched import Launched, open_launched
 
 
 class Gardener:
@@ -30,11 +25,5 @@ class Gardener:
 
     def open(self, name: str, options: Options, place: Place) -> Launched:
         """The server, which is started before the first request."""
-        launch = filled_in(self.launch(options), free_port(), name)
-        log = None if place.folder is None else place.folder / f"service_{name}.log"
-        supervisor = Supervisor(name, launch, log, tuple(place.needs.values()))
-        url = f"http://{HOST}:{launch.port}/v1"
-        transport = launched_transport(supervisor)
-        client = http_client(name, place, url, transport=transport, model=name, http_proxy="direct")
-        identity = {**model_identity(place.fields, PROTOCOL), "fruit": options.fruit}
-        return Launched(client, supervisor, protocol=PROTOCOL, identity=identity, url=url)
+        about = {"fruit": options.fruit}
+        return open_launched(name, self.launch(options), place, model=name, identity=about)
