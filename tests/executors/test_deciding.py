@@ -11,11 +11,13 @@ import pytest
 from runs import BENCH
 
 from nemo_evaluator import ConfigError, compare_runs, evaluate, gate_runs, load_run
+from nemo_evaluator.decisions.options import CompareOptions
 from nemo_evaluator.executors.local import RunResult
 from nemo_evaluator.results.journal import Event, events
 from nemo_evaluator.results.run_info import RunStatus, read_run_info
 from nemo_evaluator.results.status import State, status_of
 from nemo_evaluator.results.stopping import Decided, Watched
+from nemo_evaluator.tasks.decide import compare_many
 from nemo_evaluator.tasks.rescore import rescore
 
 SIZE = 400
@@ -213,3 +215,15 @@ def test_every_end_of_a_run_is_a_state_of_it(folder: Path) -> None:
     run("base", 0.9)
     decided("worse", 0.6)
     assert status_of(Path("worse")).state is State.DECIDED
+
+
+def test_a_run_that_chose_its_end_has_no_place_in_a_ranking(folder: Path) -> None:
+    for out, accuracy in (("base", 0.9), ("other", 0.85)):
+        run(out, accuracy)
+    decided("worse", 0.6)
+    options = CompareOptions()
+    field = compare_many(Path("base"), [Path("other"), Path("worse")], options, "holm")
+    assert {place.name for place in field.leaderboard["sums"]} == {"base", "other"}
+    (verdict,) = [entry.verdict for entry in field.entries if entry.candidate == "worse"]
+    assert verdict in ("BLOCK", "WARN")  # a drop is shown; corrected, one beyond the limit may not
+    assert not compare_many(Path("base"), [Path("worse")], options, "holm").leaderboard

@@ -35,8 +35,7 @@ def as_decided(baseline: Source, candidate: Source) -> tuple[Source, Source]:
     if found is None or rollouts is None or candidate.watched is not None:
         return baseline, candidate
     looks = Looks(found.rule.horizon, found.rule.largest)
-    whole = len(rollouts) >= _planned(candidate)
-    if found.decision is None or whole:
+    if found.decision is None or not chose_its_end(candidate):
         return baseline, replace(candidate, watched=Watched(looks, stopped=False))
     over = found.decision.problems
     return _only(baseline, over), _only(candidate, over, Watched(looks, stopped=True))
@@ -80,6 +79,14 @@ def stopped_early(candidate: Source) -> bool:
     return candidate.watched is not None and candidate.watched.stopped
 
 
+def chose_its_end(source: Source) -> bool:
+    """Whether a run stopped before its last problem because a gate was decided."""
+    found, rollouts = source.stopping, source.rollouts
+    if found is None or found.decision is None or rollouts is None:
+        return False
+    return len(rollouts) < _planned(source)
+
+
 def note_on(source: Source) -> str | None:
     """What a reader must know of a side that was looked at while it ran."""
     found, watched = source.stopping, source.watched
@@ -90,7 +97,7 @@ def note_on(source: Source) -> str | None:
             "was looked at while it ran: a drop is shown by limits that hold at every look, and "
             "ruled out at half of the level"
         )
-    if watched is None and source.rollouts is not None and len(source.rollouts) >= _planned(source):
+    if watched is None and not chose_its_end(source):
         return None
     return None if found.text is None else found.text + AT_ANY_END * (watched is not None)
 

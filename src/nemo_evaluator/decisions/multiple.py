@@ -16,6 +16,7 @@ from ..stats.multiple import benjamini_hochberg, holm
 from ..stats.ranks import rank_intervals
 from ..types import Record
 from .compare import Comparison, compare, judged, judged_as_published
+from .looks import chose_its_end
 from .metrics import metric_named
 from .options import CompareOptions
 from .pairing import PerProblem, clusters_of, macro_weights, per_problem
@@ -139,7 +140,12 @@ def _adjusted(p_values: list[float], correction: Correction) -> list[float]:
 
 def _leaderboard(runs: Sequence[tuple[str, Source]], options: CompareOptions) -> tuple[Place, ...]:
     """Ranks over the problems that all have a verdict on, the best first whichever way the metric
-    points; the unit is the cluster where there are clusters. Empty where there are no problems."""
+    points; the unit is the cluster where there are clusters. A run that stopped early has no place:
+    it chose its end, where such ranks do not hold. Empty where there are no problems, or no two
+    runs."""
+    runs = [(name, source) for name, source in runs if not chose_its_end(source)]
+    if len(runs) < 2:
+        return ()
     metric = metric_named(options.metric, higher_is_better=options.higher_is_better)
     sides: list[PerProblem] = []
     for _, source in runs:
