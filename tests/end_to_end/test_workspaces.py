@@ -20,10 +20,11 @@ from runs import NEL, ROOT, rows
 from nemo_evaluator import SandboxSpec, SeedResult, SolveResult, evaluate_async
 from nemo_evaluator.errors import ConfigError, InfraError
 from nemo_evaluator.results.journal import Errored, events
-from nemo_evaluator.sandboxes.docker_api import find_socket
+from nemo_evaluator.sandboxes.docker_api import Engine, find_socket
+from nemo_evaluator.sandboxes.docker_sandbox import DockerSandbox
 from nemo_evaluator.solvers.contract import Endpoint, SolverNeeds, SolveTools
 from nemo_evaluator.steps import Observation, ObservationResult, Step, StepSource, ToolCall
-from nemo_evaluator.types import Json, Problem, Solution
+from nemo_evaluator.types import Failure, Json, Phase, Problem, Solution
 
 IMAGE = "sandbox-base:latest"
 KEY = "sk-real-key-of-the-endpoint"
@@ -255,6 +256,9 @@ async def test_a_broken_place_is_no_answer(tmp_path: Path, loopback: Loopback) -
     assert [(row["reward"], row["failure_category"]) for row in found] == [
         (None, "sandbox_error")
     ] * 3
+    failed = [e for e in events(tmp_path / "run/tasks/journal.jsonl") if isinstance(e, Errored)]
+    assert {event.error.phase for event in failed} == {Phase.SOLVE}
+    assert "exit code 7: broken" in failed[0].error.message
 
 
 async def test_what_is_captured_is_what_is_verified(tmp_path: Path, loopback: Loopback) -> None:
@@ -350,6 +354,32 @@ async def test_an_answer_in_a_workspace_is_not_graded_without_it(
     assert [row["reward"] for row in rows(tmp_path / "again/tasks")] in ([], [None] * 2)
 
 
+class UnluckyAgent(InsideAgent):
+    """Its first workspace is killed from outside while it works."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.workspace is not None
+        sandbox = tools.workspace.sandbox
+        await sandbox.exec("echo given > answer.txt")
+        if tools.context.attempt == 1:
+            assert isinstance(sandbox, DockerSandbox)
+            await Engine().expect("POST", f"/containers/{sandbox.id}/kill")
+        await sandbox.exec("true")
+        return Solution(response="see the files")
+
+
+async def test_a_workspace_that_is_killed_is_no_answer(tmp_path: Path, loopback: Loopback) -> None:
+    given = document(tmp_path, loopback.url, "docker", "UnluckyAgent", concurrency=3)
+    given["benchmarks"][0]["max_system_retries"] = 2
+    result = await evaluate_async(given)
+    assert result.exit_code == 0
+    assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [1.0] * 3
+    failed = [e for e in events(tmp_path / "run/tasks/journal.jsonl") if isinstance(e, Errored)]
+    assert [(e.attempt, e.error.kind, e.error.phase) for e in failed] == [
+        (1, Failure.SANDBOX, Phase.SOLVE)
+    ] * 3
+
+
 class TaskAgent:
     """A solver of the known system, which gets a sandbox where one is configured."""
 
@@ -422,6 +452,24 @@ async def test_history_is_scrubbed(
     (tmp_path / "tasks.py").write_text(GIT_BENCH)
     await evaluate_async(given)
     assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [reward]
+
+
+async def test_a_baseline_has_no_workspace(tmp_path: Path, loopback: Loopback) -> None:
+    given = document(tmp_path, loopback.url, "local", "LazyAgent")
+    given["services"]["judge"] = given["services"]["model"] | {"model": "j"}
+    given["services"]["other"] = given["services"]["model"] | {"model": "o"}
+    given["benchmarks"][0]["scoring"] = {
+        "metrics": [
+            {
+                "type": "pairwise_judge",
+                "name": "better",
+                "judge_service": "judge",
+                "baseline_service": "other",
+            }
+        ]
+    }
+    with pytest.raises(ConfigError, match="nel compare"):
+        await evaluate_async(given)
 
 
 def test_the_spec_is_public() -> None:

@@ -17,7 +17,7 @@ from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.problems import as_error
 from ..config.root import EvalConfig
-from ..config.scoring import EnsembleJudgeMetric, JudgeMetric, ScoringConfig
+from ..config.scoring import EnsembleJudgeMetric, JudgeMetric, PairwiseJudgeMetric, ScoringConfig
 from ..config.secrecy import redact
 from ..config.services import ModelFields
 from ..environments.contract import Environment
@@ -32,7 +32,7 @@ from ..results.layout import slug
 from ..results.planned import PART, problem_order
 from ..services.contract import OpenService
 from ..services.open import open_services
-from ..solvers.contract import MODEL, Solver, SolveTools
+from ..solvers.contract import MODEL, Solver, SolveTools, needs_of
 from ..solvers.registry import open_solver
 from ..traffic.types import CallContext
 from ..traffic.urls import base_url
@@ -315,6 +315,13 @@ def _open_bench(
     solver: Solver,
 ) -> Bench:
     """The judges of a benchmark. Raises ConfigError."""
+    compared = any(isinstance(m, PairwiseJudgeMetric) for m in benchmark.scoring.metrics)
+    if compared and needs_of(solver).sandbox and not needs_of(solver).optional:
+        raise ConfigError(
+            "a baseline cannot be asked by a solver that works in a sandbox",
+            where=environment.name,
+            hint="run the baseline on its own and compare the runs: nel compare",
+        )
 
     def serve(name: str) -> Served:
         return served(services[name])
