@@ -76,8 +76,18 @@ class GateRules(ConfigRecord):
     """Largest share of the candidate's answers that may be cut off."""
     max_category_drop: NonNegative | None = None
     """Largest damage that is allowed in any one category, in units of the score."""
+    require_calibration: bool = False
+    """A judged score decides as people would judge it, with its wider interval: both runs must
+    carry a calibration of their judge."""
     dataset_revision: str | None = None
     """Revision, or digest of the rows, that both runs must have evaluated."""
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """As the policy has it; None where it leaves that to the metric."""
+        if "direction" not in self.model_fields_set:
+            return None
+        return self.direction is Direction.HIGHER
 
 
 class GateEntry(GateRules):

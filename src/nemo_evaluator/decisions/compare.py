@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..results.identity import Difference
 from ..stats.paired import PairedDifference, paired_difference
 from ..types import Record
+from .calibrated import Calibrated, calibrated
 from .categories import HETEROGENEOUS, CategoryDelta, category_deltas, heterogeneity
 from .comparability import differences, doubts
 from .coverage import SideCoverage, coverage, floor_of
@@ -73,6 +74,8 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     sides: Mapping[str, SideCoverage] = {}
     score_deltas: Mapping[str, Mapping[str, Any]] = {}
     runtime_deltas: Mapping[str, Mapping[str, Any]] = {}
+    calibrated: Calibrated | None = None
+    """Scores as people would judge, where both runs carry a calibration of their judge."""
     categories: Mapping[str, CategoryDelta] = {}
     flips: FlipReport | None = None
     worse: int = 0
@@ -119,6 +122,7 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
         coverage_floor=floor_of(baseline, candidate, options.min_coverage),
         score_deltas=score_deltas(baseline, candidate),
         runtime_deltas=runtime_deltas(baseline, candidate),
+        calibrated=calibrated(baseline, candidate, metric),
         differs=tuple(differs),
         warnings=tuple(_warnings(baseline, candidate, differs)),
     )

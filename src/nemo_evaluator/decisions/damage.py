@@ -125,15 +125,7 @@ class Damage:
         return 1 - beyond if beyond < 1.0 else 0.5
 
     def _p(self, shown: Callable[[Bounds], bool], share: float) -> float:
-        low, high = LOWEST_P, 0.5
-        if not shown(self.bounds(high, share=share)):
-            return 1.0
-        if shown(self.bounds(low, share=share)):
-            return low
-        for _ in range(16):
-            middle = float(np.sqrt(low * high))
-            low, high = (low, middle) if shown(self.bounds(middle, share=share)) else (middle, high)
-        return high
+        return smallest_level(lambda level: shown(self.bounds(level, share=share)))
 
     def _at_every_look(self, watched: Watched, level: float, share: float) -> Bounds:
         """Limits that hold whenever the run ended; the ordinary ones too where it did not choose
@@ -207,6 +199,19 @@ class Damage:
             damage -= allowed
             low, high = min(low - allowed, ends[0]), max(high - allowed, ends[1])
         return Bounds(damage=damage, lower=low, upper=high)
+
+
+def smallest_level(shown: Callable[[float], bool]) -> float:
+    """The smallest one-sided level at which something is shown: its p-value, by bisection."""
+    low, high = LOWEST_P, 0.5
+    if not shown(high):
+        return 1.0
+    if shown(low):
+        return low
+    for _ in range(16):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if shown(middle) else (middle, high)
+    return high
 
 
 def _limits(sides: Sides, baseline: Floats, level: float) -> tuple[float, float, float]:

@@ -119,6 +119,7 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
     if c.shown is not None:
         document["shown"] = msgspec.to_builtins(c.shown)
         document["chance_of_larger_drop"] = c.chance_beyond
+    document |= _calibrated(c)
     if c.stopped is not None:
         document["stopped"] = msgspec.to_builtins(c.stopped)
     if c.doubts:
@@ -127,6 +128,15 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
         document[TEST_KEYS[c.test.name]] = _test(c.test, c.options.level)
         document |= {"test_used": c.test.name, "test_reason": c.test.reason}
     return _finite(document)
+
+
+def _calibrated(c: Comparison) -> dict[str, Any]:
+    if c.calibrated is None:
+        return {}
+    damage = c.evidence
+    bounds = None if damage is None else c.calibrated.bounds(damage, c.options.level)
+    found = msgspec.to_builtins(c.calibrated) | {"damage": msgspec.to_builtins(bounds)}
+    return {"calibrated": found}
 
 
 def flip_document(flips: FlipReport) -> dict[str, Any]:

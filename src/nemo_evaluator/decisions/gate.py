@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import msgspec
 
-from ..config.gate_policy import SUPPORTED, Direction, GatePolicy, GateRules, Tier
+from ..config.gate_policy import SUPPORTED, GatePolicy, GateRules, Tier
 from ..errors import ConfigError
 from ..stats.multiple import holm
 from ..types import Record
@@ -25,6 +25,7 @@ from .gate_rules import (
     TRUNCATION,
     Rule,
     Status,
+    decided_by,
     doubtful,
     not_needed,
     preconditions,
@@ -209,7 +210,7 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
     rules = policy.rules_of(one.name)
     one, other = as_decided(one, other)
     name = rules.metric or _metric(one, other)
-    metric = metric_named(name, higher_is_better=_direction(rules))
+    metric = metric_named(name, higher_is_better=rules.higher_is_better)
     head = BenchmarkGate(
         benchmark=one.name,
         tier=rules.tier,
@@ -269,13 +270,6 @@ def _pairs(one: Source, other: Source, metric: Metric, policy: GatePolicy) -> Pa
     return pair(one.rollouts, other.rollouts, metric)
 
 
-def _direction(rules: GateRules) -> bool | None:
-    """As the policy has it; None where it leaves that to the metric."""
-    if "direction" not in rules.model_fields_set:
-        return None
-    return rules.direction is Direction.HIGHER
-
-
 def _by_damage(
     head: BenchmarkGate, pairs: Pairs, before: list[Rule], other: Source
 ) -> BenchmarkGate:
@@ -290,7 +284,13 @@ def _by_damage(
         delta=difference.delta,
         delta_ci_lower=difference.lower,
         delta_ci_upper=difference.upper,
-        had=had(head.benchmark, head.rules, pairs, comparison.evidence),
+        had=had(
+            head.benchmark,
+            head.rules,
+            pairs,
+            comparison.evidence,
+            decided_by(comparison, head.rules),
+        ),
     )
     cut_off = truncation(head.rules, side.truncated, side.scored, other)
     rules = thresholds(head.rules, comparison, pairs, head.higher_is_better)

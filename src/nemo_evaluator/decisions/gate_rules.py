@@ -26,6 +26,7 @@ from .verdicts import MIN_PAIRS
 from .watched import Watched
 
 TRUNCATION = "max_truncation_rate"
+CALIBRATED = "require_calibration"
 TRUNCATED = "truncation_rate"
 
 
@@ -115,7 +116,10 @@ def thresholds(
     limit, guard, found = rules.max_relative_drop, rules.relative_guard_below, []
     if limit is not None and baseline and (guard is None or baseline < guard):
         found.append(_relative(damage, baseline, limit))
-    found.append(_absolute(damage, rules.max_drop, comparison.needed))
+    if rules.require_calibration:
+        found.append(_calibrated(damage, comparison, rules.max_drop))
+    else:
+        found.append(_absolute(damage, rules.max_drop, comparison.needed))
     if rules.max_category_drop is not None:
         found.append(_categories(pairs, rules.max_category_drop, higher_is_better, damage.watched))
     if rules.equivalence is not None:
@@ -137,7 +141,8 @@ def not_needed(rules: GateRules) -> list[Rule]:
     """The rules of a benchmark that was not run, because the answer was certain without it. They
     were planned, so a breach of another must hold among them all."""
     names = {
-        "max_drop": True,
+        "max_drop": not rules.require_calibration,
+        CALIBRATED: rules.require_calibration,
         "max_relative_drop": rules.max_relative_drop is not None,
         "max_category_drop": rules.max_category_drop is not None,
         "equivalence": rules.equivalence is not None,
@@ -174,6 +179,27 @@ def _absolute(damage: Damage, limit: float, needed: int | None) -> Rule:
         return rule
     more = f"; if there is no drop, about {needed:,} problems would rule it out"
     return msgspec.structs.replace(rule, explanation=rule.explanation + more)
+
+
+def decided_by(comparison: Comparison, rules: GateRules) -> Bounds | None:
+    """The bounds that a benchmark is decided by; None where there are none."""
+    if rules.require_calibration and comparison.calibrated is not None and comparison.evidence:
+        return comparison.calibrated.bounds(comparison.evidence)
+    return comparison.damage
+
+
+def _calibrated(damage: Damage, comparison: Comparison, limit: float) -> Rule:
+    """The drop as people would judge, in the place of the judge's."""
+    found = comparison.calibrated
+    if found is None:
+        text = "both runs must carry a calibration of the judge (calibration: of its metric)"
+        return undecided(CALIBRATED, text)
+    bounds = found.bounds(damage)
+    text = (
+        f"as people would judge, {_numbers(bounds)} ({found.metric}, {found.baseline.score:.4f} "
+        f"and {found.candidate.score:.4f}); a drop of {limit:g} is allowed"
+    )
+    return _by_interval(CALIBRATED, bounds, limit, text, found.p_beyond(damage, limit))
 
 
 def _categories(

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..config.explain import explain
-from ..config.gate_policy import SUPPORTED, GatePolicy
+from ..config.gate_policy import SUPPORTED, GatePolicy, GateRules
 from ..config.problems import Problem, as_error
 from ..config.tree import Node, from_plain, locate, plain
 from ..config.yaml_file import read_yaml
@@ -41,6 +41,7 @@ def _checked(node: Node) -> GatePolicy:
     try:
         policy = GatePolicy.model_validate(data)
         problems += _metrics(policy)
+        problems += _calibrations(policy)
     except ValidationError as error:
         problems += explain(error, frozenset(), GatePolicy)
     failure = as_error(problems, lambda path: locate(node, path))
@@ -65,3 +66,15 @@ def _metrics(policy: GatePolicy) -> Iterator[Problem]:
             yield Problem(
                 where, what, f"{SUPPORTED[0]} or {SUPPORTED[1]}, tier: advisory, or rules: sound"
             )
+
+
+def _calibrations(policy: GatePolicy) -> Iterator[Problem]:
+    """The published rules know no judge's error."""
+    if not policy.published:
+        return
+    places: list[tuple[tuple[str, ...], GateRules]] = [(("defaults",), policy.defaults)]
+    places += [(("benchmarks", name), entry) for name, entry in policy.benchmarks.items()]
+    for path, rules in places:
+        if rules.require_calibration:
+            what = "the published rules do not know the error of a judge"
+            yield Problem((*path, "require_calibration"), what, "leave it out, or rules: sound")

@@ -18,7 +18,7 @@ import numpy as np
 from ..config.gate_policy import GatePolicy, GateRules, Tier
 from ..errors import ConfigError
 from ..types import Record
-from .damage import LEVEL, Damage
+from .damage import LEVEL, Bounds, Damage
 from .metrics import metric_named, values_of
 from .odds import Event, chance, fewest
 from .pairing import Pairs, per_problem
@@ -98,13 +98,16 @@ class Had:
     problems: int
     repeats: int
     unseen: tuple[float, float] = (0.0, 0.0)
-    """By how much rollouts without a verdict move the upper, and the lower, end of the damage."""
+    """By how much rollouts without a verdict, and the judge's error, move the upper, and the lower,
+    end of the damage."""
 
 
-def had(benchmark: str, rules: GateRules, pairs: Pairs, damage: Damage | None) -> Had | None:
-    """What a gate had; None where fewer than two problems are paired, or limits are not those of
-    a plan: the candidate was looked at while it ran."""
-    if pairs.n < 2 or damage is None or damage.watched is not None:
+def had(
+    benchmark: str, rules: GateRules, pairs: Pairs, damage: Damage | None, whole: Bounds | None
+) -> Had | None:
+    """What a gate had, which decided by the bounds ``whole``; None where fewer than two problems
+    are paired, or limits are not those of a plan: the candidate was looked at while it ran."""
+    if pairs.n < 2 or damage is None or whole is None or damage.watched is not None:
         return None
     sides = (pairs.baseline_side, pairs.candidate_side)
     repeats = max(int(side.repeats.max()) for side in sides)
@@ -115,8 +118,9 @@ def had(benchmark: str, rules: GateRules, pairs: Pairs, damage: Damage | None) -
         # Repeats are spent on the k of every problem: its value is as good as a single one.
         varies = float(pairs.weighted().differences.var(ddof=1))
         spread = msgspec.structs.replace(spread, between=varies, within=0.0, binary=False)
-    seen, whole = Damage(damage.seen, damage.higher_is_better).bounds(), damage.bounds()
-    unseen = whole.upper - seen.upper, seen.lower - whole.lower
+    seen = Damage(damage.seen, damage.higher_is_better).bounds()
+    moved = whole.damage - seen.damage
+    unseen = whole.upper - seen.upper - moved, seen.lower - whole.lower + moved
     return Had(benchmark, rules, spread, pairs.n, repeats, unseen)
 
 

@@ -13,6 +13,7 @@ from ..decisions.provenance import Provenance
 from ..decisions.sentences import percent
 from ..decisions.verdicts import Verdict, p_text, worst
 from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, Table, Tone
+from .calibrated import calibrated_table
 from .changes import categories, sides, signed_limit
 from .changes import flips as flip_table
 from .evidence import evidence, moment
@@ -154,6 +155,7 @@ def _blocks(
         return [warnings]
     runs = [] if facts is not None else _runs(c)
     blocks: list[Block] = [Facts((*runs, *_facts(c))), warnings]
+    blocks.append(calibrated_table([c]))
     if c.difference is not None:
         blocks.append(categories(c, all_of_them=detail is Detail.EVERYTHING))
     if detail is Detail.EVERYTHING:

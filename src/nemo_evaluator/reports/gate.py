@@ -8,10 +8,11 @@ from itertools import groupby
 
 from ..decisions.damage import Bounds
 from ..decisions.gate import BenchmarkGate, GateReport, GateVerdict
-from ..decisions.gate_rules import Rule, Status
+from ..decisions.gate_rules import CALIBRATED, Rule, Status
 from ..decisions.sentences import Scale, percent, scale_of, told
 from ..decisions.suite import Suite
 from .blocks import Block, Document, Facts, Forest, Interval, Notices, Table, Tone
+from .calibrated import calibrated_table
 from .evidence import evidence
 from .policy_odds import odds_facts, odds_tables
 from .verdict_words import known, tone
@@ -42,6 +43,7 @@ def gate_report(report: GateReport, *, explain: bool = False) -> Document:
                 tuple((x.benchmark, x.status.value, "; ".join(x.reasons)) for x in others),
             ),
             *_rules(report, explain),
+            calibrated_table([x.comparison for x in report.benchmarks if x.comparison is not None]),
             Notices(tuple((Tone.UNSURE, warning) for warning in _warnings(report))),
             *_chances(report.suite, explain),
             *(odds_tables(report.odds) if explain else ()),
@@ -81,7 +83,7 @@ def _said(item: BenchmarkGate) -> str:
     """What decided a benchmark: the rules of its status; the drop itself where it passed."""
     deciding = [rule for rule in item.applied if rule.status is item.status]
     if item.status is Status.PASS:
-        deciding = [rule for rule in deciding if rule.name == DROP][:1]
+        deciding = [rule for rule in deciding if rule.name in (DROP, CALIBRATED)][:1]
     parts = [_why(item, rule, item.benchmark) for rule in deciding]
     return "; ".join(
         text if rule.name == DROP and item.delta is not None else f"{item.benchmark}: {text}"
