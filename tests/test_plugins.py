@@ -139,6 +139,16 @@ def test_options_are_a_record(tmp_path: Path) -> None:
         FRUIT.open(name, {"size": "two"})
 
 
+def test_a_module_beside_is_named_by_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beside_of_test.py").write_text("class Mine: pass\n")
+    with pytest.raises(ConfigError, match=r"name it by its file: beside_of_test\.py:Mine"):
+        FRUIT.load("beside_of_test:Mine")
+    assert FRUIT.load("beside_of_test.py:Mine")
+
+
 def test_a_class_or_an_object_will_do(tmp_path: Path) -> None:
     file = tmp_path / "made.py"
     file.write_text(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, reduce
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     Options = type[BaseModel]
-    Opens = Callable[..., object]
 
 FEW = 20
 """Names that an error lists; of more it says how to list them."""
@@ -234,12 +233,17 @@ def loading(where: str, path: str = "") -> Iterator[None]:
         file = path.rpartition(":")[0] if path.rpartition(":")[0].endswith(".py") else path
         if line := _line_in(error, file):
             where = f"{file}:{line}"
-        lacks = isinstance(error, ModuleNotFoundError)
-        raise ConfigError(
-            f"cannot be loaded: {_said(error)}",
-            where=where,
-            hint="the module must be importable from here" if lacks else None,
-        ) from error
+        hint = _way_to(error, path) if isinstance(error, ModuleNotFoundError) else None
+        raise ConfigError(f"cannot be loaded: {_said(error)}", where=where, hint=hint) from error
+
+
+def _way_to(error: ModuleNotFoundError, path: str) -> str:
+    """How a module that was not found may be named."""
+    module, _, attribute = path.rpartition(":")
+    file = Path(f"{module.replace('.', '/')}.py")
+    if error.name == module.partition(".")[0] and file.is_file():
+        return f"name it by its file: {file}:{attribute}"
+    return "the module must be importable from here"
 
 
 @cache
