@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from commands import Nel
+from published import constant, write_results
 
 from nemo_evaluator.exporters.registry import export_run
 from nemo_evaluator.exporters.table import COLUMNS
@@ -206,3 +207,24 @@ def test_mistakes_in_the_configuration_have_a_line(nel: Nel) -> None:
     assert code == 2 and not Path("run").exists()
     assert "output.export_config.csv.fil: unknown field — did you mean 'file'?" in err
     assert "c.yaml:" in err
+
+
+@pytest.mark.usefixtures("_here")
+def test_runs_of_other_tools_and_folders_of_runs(nel: Nel) -> None:
+    write_results(Path("runs/theirs/a"), {0: [1.0], 1: [None], 2: [0.0]}, name="a", run_id="eval-x")
+    write_results(Path("runs/theirs/b"), constant(1.0, 3), name="b", run_id="eval-x")
+    assert nel("eval", "run", config(), "-o", "runs/ours")[0] == 0
+    for dest in ("csv", "jsonl"):
+        code, _, err = nel("export", "runs", "--dest", dest, "--output-dir", "all")
+        assert code == 0, err
+    rows = table(Path("all/scores.csv"))
+    assert {row["benchmark"] for row in rows} == {"a", "b", "sample"}
+    lines = [
+        json.loads(line)
+        for path in Path("all").glob("*.jsonl")
+        for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    ]
+    assert sorted(line["benchmark"] for line in lines).count("sample") == 8
+    [unscored] = [line for line in lines if line["reward"] is None]
+    assert (unscored["benchmark"], unscored["problem_idx"]) == ("a", 1)
+    assert {(line["benchmark"], line["problem_idx"]) for line in lines} >= {("a", 0), ("b", 2)}

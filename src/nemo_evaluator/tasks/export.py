@@ -66,10 +66,13 @@ def runs_of(paths: Sequence[Path]) -> list[RunView]:
 
 
 def _run_of(folder: Path) -> Path:
-    """The directory of the run that a folder with a bundle belongs to."""
+    """The directory of the run that a folder with a bundle belongs to: the one above, where that
+    is a run of ours, or where all results in it are of one run."""
     above = folder.parent
-    ours = any((above / name).is_file() for name in (PLAN_LOCK, RUN_INFO))
-    return above if ours else folder
+    if any((above / name).is_file() for name in (PLAN_LOCK, RUN_INFO)):
+        return above
+    beside = {view.folder: view.bundle.run_id for view in RunView(above).benchmarks()}
+    return above if folder in beside and len(set(beside.values())) == 1 else folder
 
 
 async def export(runs: Sequence[RunView], where: Destination) -> tuple[list[str], list[str]]:
