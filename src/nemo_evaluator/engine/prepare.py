@@ -6,7 +6,7 @@ A ConfigError here costs nothing. Datasets are loaded one after the other, in th
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,32 +15,30 @@ import msgspec
 
 from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
-from ..config.problems import as_error
-from ..config.root import EvalConfig
-from ..config.scoring import EnsembleJudgeMetric, JudgeMetric, PairwiseJudgeMetric, ScoringConfig
-from ..config.secrecy import redact
-from ..config.services import ModelFields
+from ..config.scoring import PairwiseJudgeMetric
 from ..environments.contract import Environment
 from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
 from ..environments.user_code import contained
 from ..environments.with_metrics import with_metrics
 from ..errors import ConfigError
-from ..judging.opening import Bench, Served, open_metrics, served, services_of
+from ..judging.correction import calibrations_of
+from ..judging.opening import Bench, Served, open_metrics, served
 from ..judging.sitting import Court, Spend, no_budget
 from ..results.layout import slug
-from ..results.planned import PART, problem_order
+from ..results.planned import problem_order
 from ..services.contract import OpenService
-from ..services.open import open_services
-from ..solvers.contract import MODEL, Solver, SolveTools, needs_of
+from ..services.open import check_services, open_services
+from ..solvers.contract import Solver, SolveTools, needs_of
 from ..solvers.registry import open_solver
 from ..traffic.types import CallContext
-from ..traffic.urls import base_url
-from ..types import BenchmarkPlan, Json, JudgeCalibration, Problem, Solution
+from ..types import BenchmarkPlan, Problem, Solution
+from .asked import Asked, wanted_services
 from .failures import described
 from .job import Job
+from .parts import only, part
 from .places import Places
-from .plan import digest, plan_benchmark
+from .plan import plan_benchmark
 from .sandboxing import Turn, alive_at_once
 from .shards import Shard
 from .workspaces import open_places, workspace_identity
@@ -107,9 +105,9 @@ async def prepare(
     ``around`` decorates every environment. Raises ConfigError.
     """
     config = loaded.config
-    _check_interceptors(loaded)
+    check_services(loaded)
     folder = None if plan_only else directory
-    services = await open_services(config.services, _wanted(config), stack, folder)
+    services = await open_services(config.services, wanted_services(config), stack, folder)
     jobs: list[Job] = []
     opening = _Opening(loaded, services, directory, jobs, stack, spend, around)
     settings: dict[str, BenchmarkConfig] = {}
@@ -122,8 +120,8 @@ async def prepare(
                 sandboxes, workspaces = await open_places(benchmark, job, stack, turn)
                 job = replace(job, sandboxes=sandboxes, workspaces=workspaces)
             if given is not None and given.part is not None:
-                job = _only(job, *given.part)
-            jobs.append(job if shard is None else _part(job, shard))
+                job = only(job, *given.part)
+            jobs.append(job if shard is None else part(job, shard))
             settings[job.plan.slug] = benchmark
     return Prepared(
         jobs=jobs,
@@ -148,106 +146,27 @@ def _posed(benchmark: BenchmarkConfig, given: Given | None) -> Iterator[tuple[En
         yield environment, open_solver(benchmark.solver)
 
 
-def _only(job: Job, start: int, end: int) -> Job:
-    """The same benchmark over a part of its problems, which is another benchmark."""
-    end = min(end, len(job.order))
-    order = job.order[start:end]
-    if not order or start < 0:
-        raise ConfigError(
-            f"problem_range {start, end} holds none of {len(job.order)} problems",
-            where=job.plan.name,
-        )
-    identity = {**job.plan.identity, PART: [start, end], "n_problems": len(order)}
-    plan = msgspec.structs.replace(
-        job.plan, n_problems=len(order), identity=identity, digest=digest(identity)
-    )
-    return replace(job, plan=plan, order=order)
-
-
-def _part(job: Job, shard: Shard) -> Job:
-    """The same benchmark, of which only a part is done."""
-    order = shard.part(job.order)
-    plan = msgspec.structs.replace(
-        job.plan,
-        n_problems=len(order),
-        settings=msgspec.structs.replace(
-            job.plan.settings,
-            shard=(shard.index, shard.total),
-            shard_range=shard.range(len(job.order)),
-        ),
-    )
-    return replace(job, plan=plan, order=order)
-
-
-def _check_interceptors(loaded: Loaded) -> None:
-    """Before any model is opened: every interceptor is known and its options are right."""
-    from ..traffic.interceptors.opening import check_interceptors
-
-    problems = [
-        problem
-        for name, service in loaded.config.services.items()
-        if isinstance(service, ModelFields) and service.proxy is not None
-        for problem in check_interceptors(service.proxy.interceptors, ("services", name, "proxy"))
-    ]
-    if (failure := as_error(problems, loaded.locate)) is not None:
-        raise failure
-
-
-def _wanted(config: EvalConfig) -> dict[str, int]:
-    """The services that solve or judge, and the most requests each will have in flight."""
-    wanted: dict[str, int] = {}
-    for benchmark in config.benchmarks:
-        for name in {*services_of(benchmark.scoring), *solving_services(benchmark).values()}:
-            wanted[name] = max(wanted.get(name, 1), benchmark.max_concurrent)
-    return wanted
-
-
 async def _open_job(
     benchmark: BenchmarkConfig,
     posed: tuple[Environment, Solver],
     opening: _Opening,
 ) -> Job:
-    (environment, solver), loaded, services = posed, opening.loaded, opening.services
-    directory, stack = opening.directory, opening.stack
+    (environment, solver), services, stack = posed, opening.services, opening.stack
     stack.push_async_callback(_close, "solver", solver.close)
     if environment.harness is not None:
         _check_harness(benchmark, environment.name)
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
     bench = _open_bench(benchmark, environment, services, solver)
-    court = Court(directory / unique, opening.spend) if bench.services else None
+    court = Court(opening.directory / unique, opening.spend) if bench.services else None
     environment = opening.around(with_metrics(environment, benchmark.scoring, bench, court))
     stack.push_async_callback(_close, "benchmark", environment.close)
     await environment.prepare()
-    roles = solving_services(benchmark)
-    service = roles.get(MODEL)
-    served_by = services[service] if service is not None else None
-    _check_protocol(environment, served_by)
-    size = await environment.size()
-    plan = plan_benchmark(
-        benchmark,
-        name=name,
-        slug=unique,
-        environment=environment,
-        size=size,
-        solver=solver,
-        service=service,
-        model=served_by.client.name if served_by else None,
-        model_identity=served_by.identity if served_by else {},
-        base_url=_base_url(served_by, loaded.secrets),
-        simulated=served_by is not None and served_by.simulated,
-        secrets=loaded.secrets,
-        more={
-            **workspace_identity(benchmark, solver),
-            **_roles_identity(roles, services),
-        },
-    )
-    calibrated = msgspec.structs.replace(
-        plan.settings, calibrations=_calibrations(benchmark.scoring)
-    )
-    plan = msgspec.structs.replace(plan, settings=calibrated)
+    asked = Asked.of(benchmark, services)
+    asked.check_protocol(environment)
+    plan = await _plan(benchmark, opening.loaded, (name, unique), environment, solver, asked)
     order = problem_order(
-        size, shuffle_seed=benchmark.shuffle_seed, max_problems=benchmark.max_problems
+        plan.dataset_size, shuffle_seed=benchmark.shuffle_seed, max_problems=benchmark.max_problems
     )
     if isinstance(environment, ChecksRows):
         await environment.check(order)
@@ -257,15 +176,46 @@ async def _open_job(
         plan=plan,
         environment=environment,
         solver=solver,
-        model=served_by.client if served_by else None,
-        models={role: services[name].client for role, name in roles.items()},
+        model=asked.own.client if asked.own is not None else None,
+        models={role: service.client for role, service in asked.by_role.items()},
         order=order,
-        folder=directory / plan.slug,
+        folder=opening.directory / plan.slug,
         max_concurrent=benchmark.max_concurrent,
         timeout=benchmark.timeout,
         verify_timeout=benchmark.verify_timeout,
         max_system_retries=max(1, benchmark.max_system_retries),
     )
+
+
+async def _plan(
+    benchmark: BenchmarkConfig,
+    loaded: Loaded,
+    named: tuple[str, str],
+    environment: Environment,
+    solver: Solver,
+    asked: Asked,
+) -> BenchmarkPlan:
+    """The plan of a benchmark. ``named``: its name, and its folder."""
+    own = asked.own
+    plan = plan_benchmark(
+        benchmark,
+        name=named[0],
+        slug=named[1],
+        environment=environment,
+        size=await environment.size(),
+        solver=solver,
+        service=asked.name,
+        model=own.client.name if own else None,
+        model_identity=own.identity if own else {},
+        base_url=asked.base_url(loaded.secrets),
+        simulated=own is not None and own.simulated,
+        secrets=loaded.secrets,
+        more={**workspace_identity(benchmark, solver), **asked.roles_identity()},
+    )
+    calibrated = msgspec.structs.replace(
+        plan.settings, calibrations=calibrations_of(benchmark.scoring)
+    )
+    return msgspec.structs.replace(plan, settings=calibrated)
 
 
 def _check_harness(benchmark: BenchmarkConfig, name: str) -> None:
@@ -283,20 +233,6 @@ def _check_harness(benchmark: BenchmarkConfig, name: str) -> None:
             where=name,
             hint="remove it; generation parameters of the service are sent",
         )
-
-
-def _calibrations(scoring: ScoringConfig) -> dict[str, JudgeCalibration]:
-    """What judged scores are corrected by; it changes no verdict, so it is a setting."""
-    from ..judging.correction import read_calibration
-
-    found: dict[str, JudgeCalibration] = {}
-    for metric in scoring.metrics:
-        if isinstance(metric, JudgeMetric | EnsembleJudgeMetric) and metric.calibration is not None:
-            calibration = read_calibration(Path(metric.calibration))
-            found[metric.name] = JudgeCalibration(
-                verdicts=calibration.kind == "verdicts", rows=tuple(calibration.judged)
-            )
-    return found
 
 
 async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:
@@ -337,42 +273,6 @@ def _open_bench(
         needs_judge=environment.needs.judge,
         own_rubric=environment.needs.own_rubric,
     )
-
-
-def _check_protocol(environment: Environment, service: OpenService | None) -> None:
-    wanted = environment.needs.protocol
-    if wanted is not None and service is not None and service.protocol != wanted:
-        raise ConfigError(
-            f"the benchmark is made for an endpoint with protocol {wanted}",
-            where=environment.name,
-            hint=f"use a service with protocol: {wanted}, not {service.protocol}",
-        )
-
-
-def _base_url(service: OpenService | None, secrets: Collection[str]) -> str | None:
-    """The endpoint's address as it may be written down: without credentials and query."""
-    if service is None or not service.endpoints:
-        return None
-    return redact(base_url(service.endpoints[0]), secrets)
-
-
-def solving_services(benchmark: BenchmarkConfig) -> dict[str, str]:
-    """The services that the solver asks, by role."""
-    service = getattr(benchmark.solver, "service", None)
-    others = getattr(benchmark.solver, "services", None) or {}
-    return {**others, **({MODEL: service} if service is not None else {})}
-
-
-def _roles_identity(
-    roles: Mapping[str, str], services: Mapping[str, OpenService]
-) -> dict[str, Json]:
-    """What changes the answers of the models beside the solver's own."""
-    found: dict[str, Json] = {
-        role: {"model": services[name].client.name, **services[name].identity}
-        for role, name in roles.items()
-        if role != MODEL
-    }
-    return {"roles": found} if found else {}
 
 
 def _unique(name: str, taken: set[str]) -> str:

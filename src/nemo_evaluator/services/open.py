@@ -8,15 +8,31 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..config.endpoints import ModelFields
+from ..config.load import Loaded
 from ..config.plugins import Given, given
+from ..config.problems import as_error
 from ..config.services import CustomService, Service
 from ..errors import ConfigError
 from ..kinds import SERVICES
 from ..traffic.client import ModelClient
+from ..traffic.interceptors.opening import check_interceptors
 from .contract import Launch, OpenService, Place, ServiceKind
 
 METHODS = ("launch", "open")
 OFFERED = ("client", "endpoints", "protocol", "identity", "simulated", "ready", "health", "logs")
+
+
+def check_services(loaded: Loaded) -> None:
+    """Before anything is opened: every interceptor is known and its options are right. Raises
+    ConfigError naming file and line."""
+    problems = [
+        problem
+        for name, service in loaded.config.services.items()
+        if isinstance(service, ModelFields) and service.proxy is not None
+        for problem in check_interceptors(service.proxy.interceptors, ("services", name, "proxy"))
+    ]
+    if (failure := as_error(problems, loaded.locate)) is not None:
+        raise failure
 
 
 async def open_services(

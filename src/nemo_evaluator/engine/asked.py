@@ -1,0 +1,78 @@
+"""Which services the benchmarks of a run ask, and what of them stands in a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from ..config.benchmark import BenchmarkConfig
+from ..config.root import EvalConfig
+from ..config.secrecy import redact
+from ..environments.contract import Environment
+from ..errors import ConfigError
+from ..judging.opening import services_of
+from ..services.contract import OpenService
+from ..solvers.contract import MODEL
+from ..traffic.urls import base_url
+from ..types import Json
+
+
+def wanted_services(config: EvalConfig) -> dict[str, int]:
+    """The services that solve or judge, and the most requests each will have in flight."""
+    wanted: dict[str, int] = {}
+    for benchmark in config.benchmarks:
+        for name in {*services_of(benchmark.scoring), *solving_services(benchmark).values()}:
+            wanted[name] = max(wanted.get(name, 1), benchmark.max_concurrent)
+    return wanted
+
+
+def solving_services(benchmark: BenchmarkConfig) -> dict[str, str]:
+    """The services that the solver asks, by role."""
+    service = getattr(benchmark.solver, "service", None)
+    others = getattr(benchmark.solver, "services", None) or {}
+    return {**others, **({MODEL: service} if service is not None else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The services that a benchmark's solver asks."""
+
+    name: str | None
+    """Name of the solver's own service."""
+    by_role: Mapping[str, OpenService]
+
+    @classmethod
+    def of(cls, benchmark: BenchmarkConfig, services: Mapping[str, OpenService]) -> Asked:
+        """Those of a benchmark, of all that are open."""
+        roles = solving_services(benchmark)
+        return cls(roles.get(MODEL), {role: services[name] for role, name in roles.items()})
+
+    @property
+    def own(self) -> OpenService | None:
+        """The solver's own service."""
+        return self.by_role.get(MODEL)
+
+    def check_protocol(self, environment: Environment) -> None:
+        """Raise ConfigError if the benchmark is made for another API."""
+        wanted = environment.needs.protocol
+        if wanted is not None and self.own is not None and self.own.protocol != wanted:
+            raise ConfigError(
+                f"the benchmark is made for an endpoint with protocol {wanted}",
+                where=environment.name,
+                hint=f"use a service with protocol: {wanted}, not {self.own.protocol}",
+            )
+
+    def base_url(self, secrets: Collection[str]) -> str | None:
+        """The endpoint's address as it may be written down: without credentials and query."""
+        if self.own is None or not self.own.endpoints:
+            return None
+        return redact(base_url(self.own.endpoints[0]), secrets)
+
+    def roles_identity(self) -> dict[str, Json]:
+        """What changes the answers of the models beside the solver's own."""
+        found: dict[str, Json] = {
+            role: {"model": service.client.name, **service.identity}
+            for role, service in self.by_role.items()
+            if role != MODEL
+        }
+        return {"roles": found} if found else {}
