@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from loopback import Loopback
 from observing import Said
 from runs import BENCH, rows
+from virtual import run_virtually
 
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.config.budget import BudgetConfig
@@ -82,12 +84,28 @@ async def test_what_was_used_before_counts(tmp_path: Path, loopback: Loopback) -
     assert len(loopback.calls) - asked <= 1
 
 
-async def test_hours(tmp_path: Path, loopback: Loopback) -> None:
-    config = document(tmp_path, loopback.url, budget={"hours": 0.0000001})
-    result: RunResult = await evaluate_async(config)
-    assert result.exit_code in (0, 3)
-    if result.exit_code == 3:
-        assert "hours is used up" in result.messages[0]
+def test_hours() -> None:
+    async def scenario() -> None:
+        control = Control()
+        budget = RunBudget(BudgetConfig(hours=1.5), control, lambda _: None)
+        budget.start()
+        await asyncio.sleep(1.4 * 3600)
+        assert await budget.admit() and not control.stopping
+        budget.release()
+        await asyncio.sleep(0.2 * 3600)
+        assert control.stopped == "the budget of 1.5 hours is used up"
+        assert not await budget.admit()
+        budget.stop()
+
+    run_virtually(scenario())
+
+
+async def test_a_run_out_of_time_stays_open(tmp_path: Path, loopback: Loopback) -> None:
+    loopback.latency = 0.05
+    result: RunResult = await evaluate_async(
+        document(tmp_path, loopback.url, budget={"hours": 0.1 / 3600})
+    )
+    assert result.exit_code == 3 and "hours is used up" in result.messages[0]
 
 
 async def test_the_interceptor_ends_the_run_too(tmp_path: Path, loopback: Loopback) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -128,7 +127,6 @@ class Pilot:
     """What those that are not over have used so far, in all their attempts."""
     _begun: int = 0
     _spent: list[Spent] = field(default_factory=list)
-    _started: float = field(default_factory=time.monotonic)
 
     def begin(self, key: RolloutKey) -> None:
         """A rollout is begun."""

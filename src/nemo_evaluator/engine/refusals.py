@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..types import Failure, RolloutKey, Solution
@@ -50,6 +51,8 @@ class Refusals:
     """Whether a request of this benchmark has ever been answered."""
     at_once: int
     """Requests in flight at most."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, as the timers of the event loop count them."""
     held: list[Refused] = field(default_factory=list)
     ready: deque[Refused] = field(default_factory=deque)
     """Refusals that are decided: they are the model's, or the request must be sent again."""
@@ -85,7 +88,7 @@ class Refusals:
         self._row.add(work.key)
         strikes = self._strikes.get(work.key, 0)
         doubtful = work.key in self._doubtful
-        self.held.append(Refused(work, solution, time.monotonic(), strikes, doubtful))
+        self.held.append(Refused(work, solution, self.clock(), strikes, doubtful))
 
     def begin_burst(self) -> None:
         """The endpoint is taken to refuse everything, since the oldest that is held."""
@@ -102,7 +105,7 @@ class Refusals:
         """The endpoint answers others: those that are held are refused for what they ask."""
         self._false_alarms += 1
         self._row.clear()
-        self._release(time.monotonic(), strike=True)
+        self._release(self.clock(), strike=True)
 
     def tail_pause(self) -> float:
         """Seconds to wait before ``ask_tail``."""
@@ -115,7 +118,7 @@ class Refusals:
         for refused in self.held:
             if is_specific(refused) or self._tail > len(TAIL_SECONDS):
                 refused.strikes = ENOUGH
-        self._release(time.monotonic(), strike=False)
+        self._release(self.clock(), strike=False)
 
     def delay(self) -> float:
         """Seconds before the next try in a burst."""
@@ -137,7 +140,7 @@ class Refusals:
 
     def lasts(self) -> float:
         """Seconds since the burst began."""
-        return time.monotonic() - self._since
+        return self.clock() - self._since
 
     def _release(self, before: float, *, strike: bool) -> None:
         """Let go of what was refused before a moment."""

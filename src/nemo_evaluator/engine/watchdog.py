@@ -18,6 +18,8 @@ from ..types import Failure, Phase, RolloutKey
 from .failures import CalledBackError
 
 T = TypeVar("T")
+Clock = Callable[[], float]
+"""Seconds, as the timers of the event loop count them."""
 
 STALL_SECONDS = 60.0
 
@@ -26,6 +28,7 @@ class Activity:
     """One rollout in one phase."""
 
     __slots__ = (
+        "_clock",
         "_held",
         "_holds",
         "_sent",
@@ -47,12 +50,14 @@ class Activity:
         task: asyncio.Task[Any] | None,
         *,
         started: bool,
+        clock: Clock = time.monotonic,
     ) -> None:
+        self._clock = clock
         self.key, self.phase, self.limit = key, phase, limit
         self.peer: str | None = None
         self.task = task
         self.overrun = self.abandoned = False
-        self._started = time.monotonic() if started else None
+        self._started = clock() if started else None
         self._sent = started
         self._held: float | None = None
         self._holds = 0
@@ -60,7 +65,7 @@ class Activity:
     def start(self) -> None:
         """Start the clock, if it does not run yet."""
         if self._started is None:
-            self._started = time.monotonic()
+            self._started = self._clock()
 
     def on_wait(self, peer: str | None) -> None:
         """Note whom the rollout waits for; the first call starts the clock."""
@@ -68,11 +73,11 @@ class Activity:
         if peer is not None:
             self._sent = True
             if self._started is None:
-                self._started = time.monotonic()
+                self._started = self._clock()
 
     def on_hold(self, held: bool) -> None:
         """Stop the clock while calls are held back, and let it go on when none is."""
-        now = time.monotonic()
+        now = self._clock()
         self._holds += 1 if held else -1
         if held and self._holds == 1:
             self._held = now
@@ -91,7 +96,7 @@ class Activity:
         from the start."""
         if self._started is None:
             return None
-        held = 0.0 if self._held is None else time.monotonic() - max(self._held, self._started)
+        held = 0.0 if self._held is None else self._clock() - max(self._held, self._started)
         return self._started + self.limit + held
 
     def seconds(self, now: float) -> float:
@@ -115,14 +120,15 @@ class Activity:
 class Watchdog:
     """Watches the activities of one benchmark while its ``async with`` block lasts."""
 
-    def __init__(self, *, interval: float) -> None:
-        self._interval = interval
+    def __init__(self, *, interval: float, clock: Clock = time.monotonic) -> None:
+        self._interval, self._clock = interval, clock
         self._active: dict[int, Activity] = {}
         self._sweeper: asyncio.Task[None] | None = None
 
     def begin(self, key: RolloutKey, phase: Phase, limit: float, *, started: bool) -> Activity:
         """Watch the current task until ``end``."""
-        activity = Activity(key, phase, limit, asyncio.current_task(), started=started)
+        task = asyncio.current_task()
+        activity = Activity(key, phase, limit, task, started=started, clock=self._clock)
         self._active[id(activity)] = activity
         return activity
 
@@ -171,7 +177,7 @@ class Watchdog:
 
     def stalled(self) -> list[str]:
         """Rollouts running for more than a minute (or half their limit), slowest first."""
-        now = time.monotonic()
+        now = self._clock()
         slow = [
             (activity.seconds(now), activity)
             for activity in self._active.values()
@@ -195,7 +201,7 @@ class Watchdog:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            now = time.monotonic()
+            now = self._clock()
             for activity in list(self._active.values()):
                 if activity.seconds(now) > activity.limit and not activity.overrun:
                     activity.overrun = True
