@@ -94,7 +94,7 @@ def attributes(module: str) -> Callable[[str], Any]:
     """The ``__getattr__`` of a module with attributes in ``ATTRIBUTES``."""
     found = ATTRIBUTES[module.removeprefix(ROOT).removeprefix(".")]
 
-    def getter(name: str) -> Any:
+    def getter(name: str) -> object:
         if name not in found:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         return getattr(import_module(f"{ROOT}.{found[name]}"), name)

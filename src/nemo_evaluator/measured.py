@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from .records import Json, Record
 
@@ -69,7 +69,7 @@ def metrics_in(value: Json) -> dict[str, Metric]:
     return {name: metric for name, metric in found if metric is not None}
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if hasattr(value, "dtype") and hasattr(value, "item"):
         value = value.item()  # numpy's own
     if not isinstance(value, int | float) or not math.isfinite(value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
@@ -22,7 +22,7 @@ TABLE_SETTINGS = (
 )
 
 
-def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def table_options(command: Callable[..., object]) -> Callable[..., object]:
     """The options that say how a data file given as --bench is read."""
     for option in (
         click.option(

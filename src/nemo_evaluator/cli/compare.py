@@ -214,7 +214,7 @@ def _several(
     return worst(entry.verdict for entry in field.entries).exit_code if strict else 0
 
 
-def _show(fmt: str, data: dict[str, Any], shown: Document) -> None:
+def _show(fmt: str, data: dict[str, object], shown: Document) -> None:
     """Nothing but the report goes to the output, so that it can be piped."""
     from ..reports.formats import in_format
 
@@ -249,13 +249,13 @@ def _save(path: Path, text: str) -> None:
         click.echo(f"report: {path}", err=True)
 
 
-def _write(output: Path | None, document: dict[str, Any]) -> None:
+def _write(output: Path | None, document: dict[str, object]) -> None:
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(_json(document), encoding="utf-8")
 
 
-def _json(document: dict[str, Any]) -> str:
+def _json(document: dict[str, object]) -> str:
     import json
 
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 
@@ -12,7 +11,7 @@ from ..config.connecting import ENDPOINT_FLAGS
 ENDPOINT_SETTINGS = ENDPOINT_FLAGS
 
 
-def endpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def endpoint_options(command: Callable[..., object]) -> Callable[..., object]:
     """The options that say how the model's endpoint is reached, but for its key."""
     for option in (
         click.option("--http-proxy", metavar="URL", help="HTTP proxy, or 'direct'."),

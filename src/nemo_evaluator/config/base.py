@@ -50,7 +50,7 @@ class ConfigRecord(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_the_default(cls, data: Any) -> Any:
+    def _null_is_the_default(cls, data: object) -> object:
         if not isinstance(data, Mapping):
             return data
         nullable, mappings = _kinds(cls)
@@ -64,7 +64,7 @@ class ConfigRecord(BaseModel):
         return kept
 
     @model_serializer(mode="wrap")
-    def _without_secrets(self, handler: SerializerFunctionWrapHandler) -> Any:
+    def _without_secrets(self, handler: SerializerFunctionWrapHandler) -> object:
         return masked(handler(self), self._secrets)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:

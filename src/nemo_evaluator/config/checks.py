@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ..errors import suggest
 from .benchmark import BenchmarkConfig
@@ -28,7 +27,7 @@ from .solvers import (
 from .tree import KeyPath
 
 RESERVED = {"default", "none", ""}
-_KINDS: dict[type[Any], str] = {
+_KINDS: dict[type[object], str] = {
     ModelFields: "a model",
     GymResourceService: "a gym server",
     NatAgentService: "an agent server",
@@ -209,7 +208,7 @@ def _cycle(start: str, after: dict[str, list[str]]) -> list[str] | None:
     return None
 
 
-def _refers(config: Document, name: str, path: KeyPath, wanted: type[Any]) -> Iterator[Problem]:
+def _refers(config: Document, name: str, path: KeyPath, wanted: type[object]) -> Iterator[Problem]:
     service = config.services.get(name)
     if service is None:
         yield _unknown(config, name, path)

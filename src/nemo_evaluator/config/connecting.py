@@ -26,7 +26,7 @@ def given_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {name: flags[name] for name in ENDPOINT_FLAGS if flags.get(name) not in (None, (), {})}
 
 
-def with_endpoint(tree: Node, path: KeyPath, flags: Mapping[str, Any]) -> Node:
+def with_endpoint(tree: Node, path: KeyPath, flags: Mapping[str, object]) -> Node:
     """The service at a path, reached as the flags say. Raises ConfigError.
 
     A key takes the place of whatever key the service has; headers are added to those it has. Flags'
@@ -48,7 +48,7 @@ def with_endpoint(tree: Node, path: KeyPath, flags: Mapping[str, Any]) -> Node:
     return tree
 
 
-def refuse_for_simulated(flags: Mapping[str, Any]) -> None:
+def refuse_for_simulated(flags: Mapping[str, object]) -> None:
     """Raises ConfigError for any flag about an endpoint: the simulated model has none."""
     for name in given_flags(flags):
         what = "takes no key" if name in KEY_FLAGS else f"has no use for {flag_name(name)}"

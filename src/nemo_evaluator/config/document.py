@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import Field
 
@@ -47,7 +46,7 @@ class Document(ConfigRecord):
 
     def managed_services(self) -> dict[str, ManagedModelFields]:
         """The model servers that this tool would start."""
-        found: Mapping[str, Any] = self.services
+        found: Mapping[str, object] = self.services
         return {name: s for name, s in found.items() if isinstance(s, ManagedModelFields)}
 
     def model_url(self, name: str) -> str:

@@ -51,7 +51,7 @@ def expand(root: Node, env: Mapping[str, str]) -> Expansion:
     return result
 
 
-def _expand(node: Node, path: KeyPath, result: Expansion) -> Any:
+def _expand(node: Node, path: KeyPath, result: Expansion) -> object:
     if isinstance(node.value, dict):
         return {key: _expand(child, (*path, key), result) for key, child in node.value.items()}
     if isinstance(node.value, list):
@@ -83,7 +83,7 @@ def _expand(node: Node, path: KeyPath, result: Expansion) -> Any:
     return text
 
 
-def _look_up_key(service: dict[str, Any], path: KeyPath, result: Expansion) -> None:
+def _look_up_key(service: dict[str, object], path: KeyPath, result: Expansion) -> None:
     name = service.get("api_key_env")
     if not isinstance(name, str) or not name.isidentifier():
         return

@@ -56,7 +56,7 @@ def _problems(
         yield Problem(path, what, hint)
 
 
-def _shown(value: Any, path: KeyPath, secrets: Collection[str]) -> str:
+def _shown(value: object, path: KeyPath, secrets: Collection[str]) -> str:
     """`` (got 5)`` where that helps and tells no secret."""
     names = [str(part) for part in path[-2:]]
     if not isinstance(value, str | int | float | bool) or not names:
@@ -94,11 +94,11 @@ def _words(
     return message[0].lower() + message[1:] + got, None
 
 
-def _fixed(text: str, _ctx: Mapping[str, Any]) -> str:
+def _fixed(text: str, _ctx: Mapping[str, object]) -> str:
     return text
 
 
-def _entries(ctx: Mapping[str, Any]) -> str:
+def _entries(ctx: Mapping[str, object]) -> str:
     least = ctx["min_length"]
     return f"needs at least {least} {'entry' if least == 1 else 'entries'}"
 
@@ -160,7 +160,7 @@ def _below(options: list[Any], part: int | str) -> list[Any]:
     return found
 
 
-def _members(annotation: Any) -> list[Any]:
+def _members(annotation: object) -> list[object]:
     """The types a value may have, unions and annotations taken apart."""
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -179,5 +179,5 @@ def _label(option: Any) -> str | None:
     return option.__name__ if isinstance(option, type) and not get_args(option) else str(option)
 
 
-def _is_record(option: Any) -> bool:
+def _is_record(option: object) -> bool:
     return isinstance(option, type) and not get_args(option) and issubclass(option, BaseModel)

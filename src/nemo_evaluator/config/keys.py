@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 
 from ..errors import ConfigError
 
@@ -38,7 +38,7 @@ def find(command: str) -> KeyFunction:
     module, _, path = name.partition(":")
     where = f"api_key_command {command}"
     try:
-        found: Any = importlib.import_module(module)
+        found: object = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:

@@ -50,9 +50,9 @@ class Loaded:
     warnings: tuple[str, ...] = ()
 
     @property
-    def raw(self) -> dict[str, Any]:
+    def raw(self) -> dict[str, object]:
         """The document as plain data, references unexpanded. May hold literal secrets."""
-        data: dict[str, Any] = plain(self.tree)
+        data: dict[str, object] = plain(self.tree)
         return data
 
     def locate(self, path: str | KeyPath) -> str:

@@ -57,7 +57,7 @@ def parse_key(key: str) -> KeyPath:
     return tuple(parts)
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str) -> object:
     """The value of an override. Raises ConfigError for a list or quotes that do not close."""
     stripped = text.strip()
     if not stripped:

@@ -64,7 +64,7 @@ class ModelTrafficCaptureConfig(ConfigRecord):
 
     @field_validator("level", mode="before")
     @classmethod
-    def _off_is_a_word(cls, level: Any) -> Any:
+    def _off_is_a_word(cls, level: object) -> object:
         return "off" if level is False else level  # what YAML 1.1 makes of it
 
     @property

@@ -52,7 +52,7 @@ class ProxyFile:
         return locate(self.tree, path)
 
 
-def load_proxy_file(path: Path | None, flags: Mapping[str, Any]) -> ProxyFile:
+def load_proxy_file(path: Path | None, flags: Mapping[str, object]) -> ProxyFile:
     """The fields of an `api` service, from a file, from flags, which win, and from VARIABLES.
 
     ``flags`` maps names of FLAGS and ENDPOINT_FLAGS to values. Raises ConfigError with file and

@@ -58,7 +58,7 @@ def quick_config(
     judge_url: str | None = None,
     judge_id: str | None = None,
     judge_key_env: str | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> Loaded:
     """A run of some benchmarks against one model, the service ``model``. Raises ConfigError.
 
@@ -120,7 +120,7 @@ def apply_flags(
     output_dir: str | None = None,
     model_url: str | None = None,
     model_id: str | None = None,
-    **settings: Any,
+    **settings: object,
 ) -> Loaded:
     """A loaded configuration with flags applied to every benchmark. Raises ConfigError.
 
@@ -178,13 +178,13 @@ def _with_judge(
     return tree
 
 
-def _with_budget(tree: Node, settings: Mapping[str, Any]) -> Node:
+def _with_budget(tree: Node, settings: Mapping[str, object]) -> Node:
     for flag in _in(settings, BUDGET_FLAGS):
         tree = _set(tree, ("budget", flag.removeprefix("budget_")), settings[flag], flag)
     return tree
 
 
-def _with_gate(tree: Node, settings: Mapping[str, Any]) -> Node:
+def _with_gate(tree: Node, settings: Mapping[str, object]) -> Node:
     """With the `gate` section. Raises ConfigError for a part of it without the rest."""
     given = _in(settings, tuple(GATE_FLAGS))
     for flag in given:
@@ -289,7 +289,7 @@ def key_variable(env: Mapping[str, str]) -> str | None:
     return next((name for name in KEY_VARIABLES if env.get(name)), None)
 
 
-def _set(tree: Node, path: KeyPath, value: Any, flag: str) -> Node:
+def _set(tree: Node, path: KeyPath, value: object, flag: str) -> Node:
     # A flag's text is taken as it is: a reference in it would be expanded, "$${" is not.
     value = value.replace("${", "$${") if isinstance(value, str) else value
     try:
@@ -306,7 +306,7 @@ def _in(settings: Collection[str], flags: Sequence[str]) -> list[str]:
     return [name for name in flags if name in settings]
 
 
-def _given(settings: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+def _given(settings: Mapping[str, object], known: Sequence[str]) -> dict[str, object]:
     for name in settings:
         if name not in known:
             more = (

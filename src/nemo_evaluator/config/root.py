@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
@@ -36,7 +35,7 @@ class EvalConfig(Document):
 
     def _filled(self, benchmark: BenchmarkConfig) -> BenchmarkConfig:
         """With the top-level solver and scoring, the only model, and its sandbox by name."""
-        update: dict[str, Any] = {}
+        update: dict[str, object] = {}
         if benchmark.solver is None:
             update["solver"] = self.solver or self._only_model()
         if self.scoring is not None and "scoring" not in benchmark.model_fields_set:

@@ -67,7 +67,7 @@ REFERENCE_END = "<!-- end of reference -->"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """The JSON Schema of a configuration file (numbers written as ``${NAME}`` are not covered)."""
     schema: dict[str, Any] = root.EvalConfig.model_json_schema()
     for record in records():

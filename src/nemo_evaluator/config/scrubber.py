@@ -143,7 +143,7 @@ def scrubber_of(secrets: frozenset[str], mask: str = MASK) -> Scrubber:
     return Scrubber(secrets, mask)
 
 
-def encoded(value: Any, encode: Callable[[Any], bytes]) -> bytes:
+def encoded(value: object, encode: Callable[[Any], bytes]) -> bytes:
     """A value as JSON without the secrets this process knows."""
     try:
         data = encode(value)
@@ -158,7 +158,7 @@ def encoded(value: Any, encode: Callable[[Any], bytes]) -> bytes:
     return data
 
 
-def _encodable(value: Any) -> Any:
+def _encodable(value: object) -> object:
     """JSON whose texts have no halves of characters: user code may have cut them."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

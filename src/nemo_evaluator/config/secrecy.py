@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 from urllib.parse import unquote
 
 from .scrubber import MASK
@@ -70,7 +69,7 @@ def secret_field(name: str, parent: str = "") -> bool:
     return bool(_FIELD.match(name)) and not _MARKUP.search(name)
 
 
-def holds_secret(value: Any, name: str, parent: str = "") -> bool:
+def holds_secret(value: object, name: str, parent: str = "") -> bool:
     """Whether what stands under this key is taken to be a secret: where the name leaves room for
     doubt (``answer_key``), only what looks like one."""
     if not secret_field(name, parent):
@@ -90,7 +89,7 @@ def told_secrets(text: str, path: Sequence[str | int]) -> Iterator[str]:
         yield from url_secrets(text)
 
 
-def secrets_in(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[str]:
+def secrets_in(value: object, path: tuple[str | int, ...] = ()) -> Iterator[str]:
     """The secrets in plain data of a configuration."""
     if isinstance(value, Mapping):
         for key, child in value.items():
@@ -167,7 +166,7 @@ def redact(text: str, secrets: Iterable[str], mask: str = MASK) -> str:
     return text
 
 
-def masked(value: Any, secrets: Iterable[str] = (), parent: str = "") -> Any:
+def masked(value: object, secrets: Iterable[str] = (), parent: str = "") -> object:
     """A copy of plain data with the text in secret places, and known secrets anywhere, masked."""
     if isinstance(value, Mapping):
         return {
@@ -181,7 +180,7 @@ def masked(value: Any, secrets: Iterable[str] = (), parent: str = "") -> Any:
     return hidden_urls(redact(value, secrets)) if isinstance(value, str) else value
 
 
-def blotted(value: Any, mask: str = MASK) -> Any:
+def blotted(value: object, mask: str = MASK) -> object:
     """What stands in a secret place: every text and number in it masked."""
     if isinstance(value, Mapping):
         return {key: blotted(child, mask) for key, child in value.items()}

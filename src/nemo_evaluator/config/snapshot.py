@@ -108,7 +108,7 @@ def _without(text: str, secrets: Collection[str], mask: str) -> str:
     return scrubber_of(frozenset(secrets), mask)(text)
 
 
-def _cleaned(value: Any, secrets: Collection[str], name: str, parent: str) -> Any:
+def _cleaned(value: object, secrets: Collection[str], name: str, parent: str) -> object:
     if isinstance(value, dict):
         if secret_field(name, parent):  # so is all below it
             return {key: _cleaned(child, secrets, name, parent) for key, child in value.items()}

@@ -23,7 +23,7 @@ class Node:
     """Where it was written: ``file:line``, ``-O key=value``, a flag; empty if not known."""
 
 
-def from_plain(value: Any, mark: str = "") -> Node:
+def from_plain(value: object, mark: str = "") -> Node:
     """A tree of plain data, all of it written at one place."""
     if isinstance(value, Mapping):
         return Node({str(key): from_plain(child, mark) for key, child in value.items()}, mark)

@@ -77,7 +77,7 @@ def _check_size(text: str, name: str) -> None:
             raise ConfigError(f"is nested more than {MAX_DEPTH} deep", where=where)
 
 
-def scalar(text: str) -> Any:
+def scalar(text: str) -> object:
     """The value of an unquoted YAML scalar: number, true, null, or the text itself."""
     loader: Any = yaml.SafeLoader("")
     tag = loader.resolve(yaml.ScalarNode, text, (True, False))
@@ -142,7 +142,7 @@ class _Builder:
             raise ConfigError("<< merges mappings only", where=self._mark(node), hint=hint)
         return list(found)
 
-    def _key(self, node: Any) -> str:
+    def _key(self, node: object) -> str:
         key = _value(self._loader, node) if isinstance(node, yaml.ScalarNode) else None
         if not isinstance(key, str):
             shown = getattr(node, "value", "")

@@ -306,7 +306,7 @@ def _planned(
     return detectable_drop(spread, pairs.n, repeats, alpha=level), needed
 
 
-def _run(source: Source) -> dict[str, Any]:
+def _run(source: Source) -> dict[str, object]:
     return {
         "run_id": source.run_id,
         "model": source.model,

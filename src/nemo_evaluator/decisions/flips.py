@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -173,7 +172,7 @@ def _end(rollouts: Rollouts, first: int) -> int:
     return int(np.searchsorted(rollouts.problems, rollouts.problems[first], side="right"))
 
 
-def answer_text(row: Mapping[str, Any]) -> str | None:
+def answer_text(row: Mapping[str, object]) -> str | None:
     """The response of a line, or what was extracted where it has none, in one short line."""
     for name in ("model_response", "extracted_answer"):
         value = row.get(name)
@@ -182,12 +181,12 @@ def answer_text(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _question(row: Mapping[str, Any]) -> str | None:
+def _question(row: Mapping[str, object]) -> str | None:
     value = row.get("prompt")
     return _short(value, QUESTION) if isinstance(value, str) and value else None
 
 
-def _extracted(row: Mapping[str, Any]) -> str | None:
+def _extracted(row: Mapping[str, object]) -> str | None:
     value = row.get("extracted_answer")
     return None if value is None else _short(str(value))
 

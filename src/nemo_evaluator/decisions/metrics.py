@@ -119,8 +119,8 @@ def of_problems(metric: Metric, sums: Floats, counts: npt.NDArray[Any]) -> Float
     )
 
 
-def _reader(name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    def read(row: Mapping[str, Any]) -> float | None:
+def _reader(name: str) -> Callable[[Mapping[str, object]], float | None]:
+    def read(row: Mapping[str, object]) -> float | None:
         details = row.get("scoring_details")
         details = details if isinstance(details, Mapping) else {}
         if name == "no_answer_rate":
@@ -136,7 +136,7 @@ def _reader(name: str) -> Callable[[Mapping[str, Any]], float | None]:
     return read
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, np.generic):
         value = value.item()
     if not isinstance(value, int | float) or not np.isfinite(value):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -24,7 +23,7 @@ def load_policy(path: str | Path) -> GatePolicy:
     return _checked(node)
 
 
-def parse_policy(data: Mapping[str, Any]) -> GatePolicy:
+def parse_policy(data: Mapping[str, object]) -> GatePolicy:
     """The policy of a mapping. Raises ConfigError."""
     return _checked(from_plain(dict(data)))
 

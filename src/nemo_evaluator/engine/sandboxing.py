@@ -71,7 +71,7 @@ async def open_sandboxes(
     return lender
 
 
-def _settings(config: MadeSandbox) -> tuple[dict[str, Any], dict[str, Any]]:
+def _settings(config: MadeSandbox) -> tuple[dict[str, object], dict[str, object]]:
     """Fields of the spec, and of its limits, that the user has set."""
     changed = config.changed()
     limits: dict[str, Any] = {}
@@ -133,7 +133,7 @@ class Lender:
         pool: SandboxPool,
         turn: Turn,
         fields: dict[str, Any],
-        limits: dict[str, Any],
+        limits: dict[str, object],
         *,
         names_image: bool = True,
     ) -> None:

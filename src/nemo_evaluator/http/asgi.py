@@ -20,4 +20,4 @@ CANCEL = "nel.cancel"
 """A message: cancel the application's task if the client leaves before the answer is complete.
 Without it an application must wait for ``http.disconnect`` in a second task, which costs more than
 all else that a server does for a request."""
-EXTENSIONS: dict[str, dict[str, Any]] = {ABORT: {}, CANCEL: {}}
+EXTENSIONS: dict[str, dict[str, object]] = {ABORT: {}, CANCEL: {}}

@@ -105,7 +105,7 @@ def _incomplete(missing: list[str], where: str) -> ConfigError:
     )
 
 
-def records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def records(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     """The rows of a CSV or JSON lines file with the number of their line. Raises ConfigError."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -126,7 +126,7 @@ def records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise ConfigError("is not UTF-8 text", where=str(path)) from None
 
 
-def _object(line: str, where: str) -> Mapping[str, Any]:
+def _object(line: str, where: str) -> Mapping[str, object]:
     try:
         record = json.loads(line)
     except ValueError as error:
@@ -136,7 +136,7 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
     return record
 
 
-def _plain(value: Any) -> str | float | bool:
+def _plain(value: object) -> str | float | bool:
     """A label as JSON or CSV has it: a number, or true or false, else the text."""
     if isinstance(value, bool):
         return value

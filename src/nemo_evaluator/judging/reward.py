@@ -13,7 +13,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -75,7 +74,7 @@ class RewardMetric:
         }
 
     async def _scored(self, messages: list[Message], key: str, sitting: Sitting) -> float:
-        body: Mapping[str, Any] = {}
+        body: Mapping[str, object] = {}
         for _ in range(self.max_retries + 1):
             body, reply = await self._reply(messages, sitting)
             score = read_reward(body, aspect=self.aspect)
@@ -91,9 +90,9 @@ class RewardMetric:
 
     async def _reply(
         self, messages: list[Message], sitting: Sitting
-    ) -> tuple[Mapping[str, Any], Generation]:
+    ) -> tuple[Mapping[str, object], Generation]:
         context = sitting.context(self.client)
-        body: dict[str, Any] = {"model": self.client.name, "messages": messages}
+        body: dict[str, object] = {"model": self.client.name, "messages": messages}
         if self.pair:
             body = {"model": self.client.name, **_pair(messages)}
         request = ModelRequest(self.client.protocol, body, context=context)
@@ -130,7 +129,7 @@ class RewardMetric:
         )
 
 
-def read_reward(body: Mapping[str, Any], *, aspect: str | None = None) -> float | None:
+def read_reward(body: Mapping[str, object], *, aspect: str | None = None) -> float | None:
     """The score a reply states, or None.
 
     >>> read_reward({"data": [{"score": 0.9}]}), read_reward({"logits": [[1.5]]})
@@ -148,7 +147,7 @@ def read_reward(body: Mapping[str, Any], *, aspect: str | None = None) -> float 
     return _of_item(body, aspect)
 
 
-def _of_item(item: Mapping[str, Any], aspect: str | None) -> float | None:
+def _of_item(item: Mapping[str, object], aspect: str | None) -> float | None:
     for name in (*TOP, "data"):
         if name in item:
             value = item[name]
@@ -171,7 +170,7 @@ def _of_text(text: str, aspect: str | None) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _only(value: Any) -> float | None:
+def _only(value: object) -> float | None:
     """The number in lists of one; of a list by tokens (vLLM's step rewards) none is taken."""
     while isinstance(value, list):
         if len(value) != 1:
@@ -180,7 +179,7 @@ def _only(value: Any) -> float | None:
     return _number(value)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) else None

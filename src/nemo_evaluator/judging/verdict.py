@@ -99,7 +99,7 @@ def allowed(form: Form) -> str:
     return f"a number from {form.lowest:g} to {form.highest:g}"
 
 
-def _from_objects(found: list[dict[str, Any]], form: Form) -> Ruling | None:
+def _from_objects(found: list[dict[str, object]], form: Form) -> Ruling | None:
     values = [_value(item[form.field], form) for item in found]
     if not values or None in values or len(set(values)) != 1:
         return None
@@ -131,7 +131,7 @@ def _named(text: str, form: Form) -> list[tuple[str, str]]:
     return [(line, match[1]) for line in text.splitlines() if (match := named.fullmatch(line))]
 
 
-def _value(value: Any, form: Form) -> float | str | None:
+def _value(value: object, form: Form) -> float | str | None:
     if isinstance(value, str):
         return _text_value(value, form)
     if isinstance(form, Labels):
@@ -169,7 +169,7 @@ def _within(value: float, form: Scale) -> float | None:
     return number if inside else None
 
 
-def _objects(text: str) -> Iterator[tuple[dict[str, Any], int, int]]:
+def _objects(text: str) -> Iterator[tuple[dict[str, object], int, int]]:
     """The JSON objects of a text, outermost ones, with their offsets."""
     decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
     at = text.find("{")
@@ -185,7 +185,7 @@ def _objects(text: str) -> Iterator[tuple[dict[str, Any], int, int]]:
         at = text.find("{", end)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, object]:
     """Read an object without duplicate names: of two scores, neither is known to be meant."""
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -193,5 +193,5 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(name: str) -> Any:
+def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")

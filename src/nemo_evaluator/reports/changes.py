@@ -3,8 +3,6 @@ are folded after the first ten on a page."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..decisions.categories import CategoryDelta
 from ..decisions.compare import Comparison, scale_of_comparison
 from ..decisions.flips import Contingency, Flip
@@ -117,6 +115,6 @@ def sides(c: Comparison, table: Contingency) -> str:
     )
 
 
-def _text(value: Any, most: int) -> str:
+def _text(value: object, most: int) -> str:
     text = " ".join(str(value).split()) if value is not None else ""
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..decisions.compare import Comparison, overall, scale_of_comparison
 from ..decisions.metrics import REWARD
@@ -343,5 +342,5 @@ def _p(c: Comparison) -> str:
     return "—" if c.test is None else p_text(c.test.p_worse)
 
 
-def _name(run: Mapping[str, Any]) -> str:
+def _name(run: Mapping[str, object]) -> str:
     return str(run["model"] or run["run_id"])

@@ -79,7 +79,7 @@ def to_latex(report: Report) -> str:
     return "\n".join([*head, *latex_table(columns, rows), ""])
 
 
-def _entry(result: Result) -> dict[str, Any]:
+def _entry(result: Result) -> dict[str, object]:
     data: dict[str, Any] = msgspec.to_builtins(result.data)
     known = data["runtime"]["latency_percentiles_ms"]
     breakdowns = data.pop("categories")

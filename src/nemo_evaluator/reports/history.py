@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..decisions.compare import Comparison, scale_of_comparison
 from ..decisions.history import History, Moment, Trend
 from ..decisions.sentences import Scale
@@ -38,7 +36,7 @@ def history_report(history: History) -> Document:
     )
 
 
-def history_document(history: History) -> dict[str, Any]:
+def history_document(history: History) -> dict[str, object]:
     """The same as data."""
     return {
         "report_version": 1,
@@ -160,7 +158,7 @@ def _label(m: Moment) -> str:
     return f"{date(m.created)} {m.run_id}" if m.created else m.run_id
 
 
-def _data(m: Moment) -> dict[str, Any]:
+def _data(m: Moment) -> dict[str, object]:
     return {
         "run_id": m.run_id, "model": m.model, "path": m.path, "created": m.created,
         "score": m.score, "ci_lower": m.lower, "ci_upper": m.upper, "note": m.note,
@@ -168,7 +166,7 @@ def _data(m: Moment) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _change(c: Comparison | None) -> dict[str, Any] | None:
+def _change(c: Comparison | None) -> dict[str, object] | None:
     if c is None or c.difference is None:
         return None
     return {

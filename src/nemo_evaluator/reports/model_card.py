@@ -5,7 +5,6 @@ Shape: https://github.com/huggingface/hub-docs/blob/main/modelcard.md, as huggin
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigError
@@ -38,7 +37,7 @@ def model_index(report: Report) -> str:
     return "".join(comments) + text
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _result(result: Result) -> dict[str, object]:
     return {
         "task": {"type": TASK},
         "dataset": _dataset(result.data),
@@ -50,7 +49,7 @@ def _result(result: Result) -> dict[str, Any]:
     }
 
 
-def _dataset(data: Published) -> dict[str, Any]:
+def _dataset(data: Published) -> dict[str, object]:
     """The hub's id, configuration and split where the dataset is the hub's."""
     facts = facts_of(data.identity)
     parts = urlsplit(facts.dataset) if facts.dataset is not None else None
@@ -68,7 +67,7 @@ def _dataset(data: Published) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _metric(name: str, measure: Measure, data: Published) -> dict[str, Any]:
+def _metric(name: str, measure: Measure, data: Published) -> dict[str, object]:
     """Its interval and what it rests on go into ``args``; only the hub may call it verified."""
     problems = data.n_problems if measure.n is None else measure.n
     part = show.problems(problems, data.dataset_size)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from ..results.call import Call, CallUsage
 from ..results.traffic import Conversation, SessionTotals
@@ -100,7 +99,7 @@ def _head(call: Call) -> str:
     return ", ".join(parts)
 
 
-def _message(message: Any) -> Iterator[str]:
+def _message(message: object) -> Iterator[str]:
     if not isinstance(message, dict):
         yield from _said("?", str(message))
         return
@@ -117,7 +116,7 @@ def _message(message: Any) -> Iterator[str]:
         yield from _said(role, str(message["output"]))
 
 
-def _part(part: Any) -> str:
+def _part(part: object) -> str:
     if isinstance(part, dict):
         return str(part["text"]) if "text" in part else f"[{part.get('type')}]"
     return str(part)

@@ -30,7 +30,7 @@ def write_bundle(
     return path
 
 
-def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict[str, Any]:
+def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict[str, object]:
     """The document, in the published format and with what makes it comparable."""
     runtime = msgspec.to_builtins(summary.runtime)
     scores: dict[str, Any] = {name: _entry(value) for name, value in summary.metrics.items()}
@@ -81,12 +81,12 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
     }
 
 
-def _stopping(summary: BenchmarkSummary) -> dict[str, Any]:
+def _stopping(summary: BenchmarkSummary) -> dict[str, object]:
     found = summary.stopping
     return {} if found is None else {"stopping": msgspec.to_builtins(found)}
 
 
-def config_of(plan: BenchmarkPlan) -> dict[str, Any]:
+def config_of(plan: BenchmarkPlan) -> dict[str, object]:
     """How the run was made, with the identity that comparisons go by."""
     facts, whole, seed = plan_facts(plan), whole_size(plan), plan.settings.shuffle_seed
     return {
@@ -114,14 +114,14 @@ def config_of(plan: BenchmarkPlan) -> dict[str, Any]:
     }
 
 
-def _shard(plan: BenchmarkPlan) -> dict[str, Any]:
+def _shard(plan: BenchmarkPlan) -> dict[str, object]:
     found, part = plan.settings.shard, plan.settings.shard_range
     if found is None:
         return {}
     return {"shard": {"idx": found[0], "total": found[1], "range": part}, "shard_range": part}
 
 
-def _entry(estimate: Estimate) -> dict[str, Any]:
+def _entry(estimate: Estimate) -> dict[str, object]:
     entry = {
         "value": round(estimate.value, DIGITS),
         "ci_lower": round(estimate.ci_lower, DIGITS),

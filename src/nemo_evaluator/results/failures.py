@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from .summary import BenchmarkSummary
 
 
-def failure_analysis(summary: BenchmarkSummary) -> dict[str, Any]:
+def failure_analysis(summary: BenchmarkSummary) -> dict[str, object]:
     """The document; it stands in the bundle too. Shares are of all planned rollouts."""
     total = sum(kind.count for kind in summary.failures.values())
     examples = [msgspec.to_builtins(example) for example in summary.examples]

@@ -15,7 +15,7 @@ from ..files.writing import replace_file, replacing
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 
-def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+def write_json(path: Path, value: object, *, durable: bool = False) -> None:
     """One JSON document, indented, replaced atomically."""
     document = msgspec.json.format(encoded(value, _encoder.encode), indent=2)
     replace_file(path, document + b"\n", durable=durable)
@@ -29,7 +29,7 @@ def line_writer(path: Path, *, unless_empty: bool = False) -> Iterator[Callable[
     """
     with replacing(path) as file:
 
-        def write(row: Any) -> None:
+        def write(row: object) -> None:
             file.write(encoded(row, _encoder.encode))
             file.write(b"\n")
 

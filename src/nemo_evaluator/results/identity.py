@@ -64,7 +64,7 @@ def changes(
         yield from _changed(key, one.get(key), other.get(key))
 
 
-def incomparable(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
+def incomparable(one: Mapping[str, object], other: Mapping[str, object]) -> Iterator[Difference]:
     """What makes the results of two models not comparable: other problems, prompts or grading, or
     an interceptor that changes what the model is asked."""
     same_rows = one.get(DIGEST) is not None and one.get(DIGEST) == other.get(DIGEST)
@@ -116,13 +116,13 @@ def _interceptors(
         )
 
 
-def _entries(found: Json) -> list[dict[str, Any]]:
+def _entries(found: Json) -> list[dict[str, object]]:
     """The interceptors as a plan writes them; whatever else a file says is none."""
     entries = found if isinstance(found, list | tuple) else ()
     return [entry for entry in entries if isinstance(entry, dict) and "name" in entry]
 
 
-def _listed(entries: list[dict[str, Any]]) -> str | None:
+def _listed(entries: list[dict[str, object]]) -> str | None:
     shown = [
         str(entry["name"]) + (f" {entry['config']}" if entry.get("config") else "")
         for entry in entries

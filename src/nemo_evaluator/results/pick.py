@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any
 
 from ..types import Outcome
 from .result_row import ResultRow
@@ -31,7 +30,7 @@ def kind_of(row: ResultRow) -> Kind:
     return Kind.NO_ANSWER if row.no_answer else Kind.WRONG
 
 
-def is_right(reward: float, details: Mapping[str, Any]) -> bool:
+def is_right(reward: float, details: Mapping[str, object]) -> bool:
     """As the verifier said; where a benchmark gives parts of a point, any part of it."""
     correct = details.get("correct")
     return correct if isinstance(correct, bool) else reward > 0

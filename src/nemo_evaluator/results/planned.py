@@ -92,11 +92,11 @@ def check_plan(plan: BenchmarkPlan, where: str) -> None:
         raise _impossible(plan, PART, part, where)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_part(value: Any, size: int) -> bool:
+def _is_part(value: object, size: int) -> bool:
     if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_whole, value)):
         return False
     return bool(0 <= value[0] < value[1] <= size)

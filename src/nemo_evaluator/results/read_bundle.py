@@ -347,7 +347,7 @@ def _examples(failures: Mapping[str, Any]) -> Iterator[FailureExample]:
             )
 
 
-def _stopping(value: Any, where: str) -> Stopping:
+def _stopping(value: object, where: str) -> Stopping:
     try:
         return msgspec.convert(value, Stopping)
     except msgspec.ValidationError as error:

@@ -94,7 +94,7 @@ class ResultRow(Record, frozen=True, kw_only=True):
         return None
 
 
-def has_verdict(outcome: str | None, details: Mapping[str, Any]) -> bool:
+def has_verdict(outcome: str | None, details: Mapping[str, object]) -> bool:
     """Whether the reward of a row is a verdict. Ours say so by ``outcome``; others by what went
     wrong: an error category, a method, or a judge without a total."""
     category = details.get("error_category")
@@ -184,7 +184,7 @@ def _foreign(line: bytes) -> ResultRow | None:
     return row_from(row) if _is_index(problem) else None
 
 
-def _is_index(value: Any) -> TypeGuard[int]:
+def _is_index(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST
 
 
@@ -226,11 +226,11 @@ def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..types import Json
 from .input import ScorerInput
@@ -77,7 +77,7 @@ def needs_judge(
     reference_free: bool | None = None,
     threshold: float | None = None,
     **details: Json,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What a scorer returns to have the configured judge grade the response.
 
     The judge sees the problem, the response and, unless ``reference_free``, the target. The reward

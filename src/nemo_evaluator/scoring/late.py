@@ -7,7 +7,7 @@ the time in which a run starts. From the first use on a pattern costs what a com
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import cast
 
 METHODS = ("search", "match", "fullmatch", "sub", "subn", "finditer", "findall", "split")
 
@@ -20,7 +20,7 @@ class LatePattern:
     def __init__(self, text: str, flags: int) -> None:
         self._text, self._flags = text, flags
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         """Called for what is not set: before the first use nothing is."""
         compiled = re.compile(self._text, self._flags)
         for method in METHODS:

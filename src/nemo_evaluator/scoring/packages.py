@@ -28,7 +28,7 @@ PACKAGES = {
 _DEPTH = 4
 
 
-def deciding(scorers: Iterable[Callable[..., Any]]) -> dict[str, str]:
+def deciding(scorers: Iterable[Callable[..., object]]) -> dict[str, str]:
     """The packages that these scorers ask, with their versions (``missing`` where there is none).
 
     A scorer asks what the primitives ask that it, or a function of its own that it calls, names.

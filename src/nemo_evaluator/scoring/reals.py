@@ -137,7 +137,7 @@ def _relation(chain: list[str]) -> Reals:
     raise Unreadable("no relation of one variable")
 
 
-def _one_sided(sign: str, value: Any) -> Reals:
+def _one_sided(sign: str, value: object) -> Reals:
     if value is None:
         raise Unreadable("a relation to infinity")
     if sign == "=":
@@ -165,7 +165,7 @@ def _negative(bound: Bound) -> Bound:
     return bound if bound.value is None else Bound(-bound.value, bound.closed)
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     """A real number; None for an infinity."""
     if text.strip().strip("+-").strip() == "∞":
         return None
@@ -178,7 +178,7 @@ def _value(text: str) -> Any:
     return value if is_exact(value) else value.real
 
 
-def _point(value: Any) -> Piece:
+def _point(value: object) -> Piece:
     return Piece(Bound(value, True), Bound(value, True))
 
 

@@ -32,7 +32,7 @@ class Found(NamedTuple):
     extraction: Extraction
 
 
-def _refuse(name: str) -> Any:
+def _refuse(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 

@@ -9,7 +9,6 @@ import json
 import logging
 import resource
 import sys
-from typing import Any
 
 MEMORY_BYTES = 2 << 30
 DIGITS = 60
@@ -38,7 +37,7 @@ def main() -> None:
         print(json.dumps(equal), file=out, flush=True)
 
 
-def _refuted(gold: list[Any], said: list[Any]) -> bool:
+def _refuted(gold: list[object], said: list[object]) -> bool:
     """Whether the values say otherwise. math-verify compares six decimal places, which tell
     nothing of very small values, and floats, which tell nothing of very large ones."""
     from sympy import Expr, N

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..types import Failure, Json
 from . import forms
@@ -37,14 +37,14 @@ def noticing() -> Iterator[list[str]]:
         _NOTICED.reset(token)
 
 
-def impossible(why: str) -> dict[str, Any]:
+def impossible(why: str) -> dict[str, object]:
     """The verdict of a scorer whose target no answer can meet."""
     if (noticed := _NOTICED.get()) is not None:
         noticed.append(why)
     return {**without_answer(Failure.TARGET), "reason": why}
 
 
-def without_answer(failure: Failure) -> dict[str, Any]:
+def without_answer(failure: Failure) -> dict[str, object]:
     """The verdict where there is nothing to compare, and why."""
     return {
         "correct": False,

@@ -83,7 +83,7 @@ class _Worker:
             self.kill()
             raise WorkerFailed(f"the worker {module} did not start")
 
-    def ask(self, question: Json, seconds: float) -> Any:
+    def ask(self, question: Json, seconds: float) -> object:
         """The answer. Raises _Overran after ``seconds``, _Died if the worker did."""
         until = time.monotonic() + seconds
         self._send(json.dumps(question).encode() + b"\n", until)

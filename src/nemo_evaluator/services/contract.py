@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ..config.endpoints import ModelFields
 from ..traffic.client import ModelClient
@@ -103,12 +103,12 @@ class Place:
 class ServiceKind(Protocol):
     """One type of service. A nested ``Options`` record says what a configuration may set."""
 
-    def launch(self, options: Any) -> Launch | None:
+    def launch(self, options: object) -> Launch | None:
         """What has to be started; None: nothing. ``options``: the record of the configuration, or
         the plug-in's ``Options``."""
 
     def open(
-        self, name: str, options: Any, place: Place
+        self, name: str, options: object, place: Place
     ) -> AbstractAsyncContextManager[OpenService]:
         """Open it; closed, and ended where it was started, when the block ends. Raises
         ConfigError."""

@@ -32,7 +32,7 @@ from ..errors import ConfigError
 from .reporting import bring_up_to_date
 
 Paths = str | Path
-Rows = Iterable[Mapping[str, Any]] | Mapping[tuple[int, int], Mapping[str, Any]]
+Rows = Iterable[Mapping[str, object]] | Mapping[tuple[int, int], Mapping[str, object]]
 
 
 def sources(path: Path) -> dict[str, Source]:
@@ -205,7 +205,7 @@ def gate_runs(
     return GateDocument({**gate_document(report), "verdict": report.verdict})
 
 
-def _policy(given: Mapping[str, Any] | Path) -> GatePolicy:
+def _policy(given: Mapping[str, object] | Path) -> GatePolicy:
     return parse_policy(given) if isinstance(given, Mapping) else load_policy(given)
 
 

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -88,7 +87,7 @@ def _number(shard: Path, position: int) -> int:
     return int(text) if text.isdigit() else position
 
 
-def _shard(data: Published) -> Mapping[str, Any]:
+def _shard(data: Published) -> Mapping[str, object]:
     told = data.config.get("shard")
     return told if isinstance(told, Mapping) else {}
 

@@ -198,7 +198,7 @@ def _no_budget() -> Any:
     return BudgetConfig()
 
 
-def _verifying(scorer: Callable[..., Any] | None) -> Callable[[Environment], Environment]:
+def _verifying(scorer: Callable[..., object] | None) -> Callable[[Environment], Environment]:
     """Puts the scorer, if any, in the place of a benchmark's own."""
 
     def around(environment: Environment) -> Environment:
@@ -274,7 +274,7 @@ def _free(directory: Path, output: Path | None) -> Path:
     return candidate
 
 
-def _function(name: str) -> Callable[..., Any]:
+def _function(name: str) -> Callable[..., object]:
     """The scorer. Raises ConfigError."""
     where = f"--scorer {name}"
     if ":" not in name:
@@ -284,4 +284,4 @@ def _function(name: str) -> Callable[..., Any]:
     function = getattr(found, "scorer", found)
     if not callable(function):
         raise ConfigError("is not a function", where=where, hint=HOW)
-    return cast("Callable[..., Any]", function)
+    return cast("Callable[..., object]", function)

@@ -54,7 +54,7 @@ def is_events(begun: bytes, content_type: str = "") -> bool:
     return named and not head.startswith((b"{", b"["))
 
 
-def parse_body(data: bytes, status: int, protocol: str) -> dict[str, Any]:
+def parse_body(data: bytes, status: int, protocol: str) -> dict[str, object]:
     """The JSON object of a whole body. Raises TransportError for the body of a success that is
     neither JSON nor a complete event stream."""
     try:
@@ -95,7 +95,7 @@ class EventReader:
         """Whether every choice has come to its end."""
         return self._accumulator.body(False) is not None
 
-    def feed(self, chunk: bytes) -> dict[str, Any] | None:
+    def feed(self, chunk: bytes) -> dict[str, object] | None:
         """Take a piece; an error body ends the stream. Raises TransportError."""
         return self._take(self._parser.feed, chunk)
 

@@ -56,7 +56,7 @@ def guarded(body: dict[str, Any]) -> dict[str, Any]:
     return cleaned
 
 
-def _places(value: Any, path: str) -> Iterator[str]:
+def _places(value: object, path: str) -> Iterator[str]:
     """Where the fields are, as ``a.0.chat_template``."""
     if isinstance(value, dict):
         for name, item in value.items():
@@ -76,7 +76,7 @@ def _at(body: Any, place: str) -> Any:
     return body
 
 
-def _has_switch(value: Any) -> bool:
+def _has_switch(value: object) -> bool:
     if isinstance(value, bool):
         return True
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

@@ -72,14 +72,14 @@ def _added(accumulator: Accumulator, event: dict[str, Any]) -> bool:
 
 def _filtered(
     events: Iterable[dict[str, Any]], filters: Sequence[EventFilter]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     passing = list(events)
     for step in filters:
         passing = [changed for event in passing for changed in step.feed(event)]
     return passing
 
 
-def _closed(filters: Sequence[EventFilter]) -> list[dict[str, Any]]:
+def _closed(filters: Sequence[EventFilter]) -> list[dict[str, object]]:
     """What the filters still hold, each through those after it."""
     left: list[dict[str, Any]] = []
     for index, step in enumerate(filters):
@@ -87,5 +87,5 @@ def _closed(filters: Sequence[EventFilter]) -> list[dict[str, Any]]:
     return left
 
 
-def _encoded(events: Iterable[dict[str, Any]], named: bool) -> bytes:
+def _encoded(events: Iterable[dict[str, object]], named: bool) -> bytes:
     return b"".join(encode_event(event, named=named) for event in events)

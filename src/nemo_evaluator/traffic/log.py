@@ -85,11 +85,11 @@ class TrafficLog(Interceptor):
         for file in self._files.values():
             file.close()
 
-    def _row(self, request: ModelRequest, ended: Ended, *, full: bool) -> dict[str, Any]:
+    def _row(self, request: ModelRequest, ended: Ended, *, full: bool) -> dict[str, object]:
         context = request.context
         self._count += 1
         number = f"{self._prefix}{self._count:06x}"
-        row: dict[str, Any] = {
+        row: dict[str, object] = {
             "model_traffic_request_id": f"{context.session}:{number}",
             "timestamp": _now(),
             "benchmark": context.benchmark,
@@ -111,7 +111,7 @@ class TrafficLog(Interceptor):
         return row
 
     def _add_answer(
-        self, row: dict[str, Any], request: ModelRequest, response: ModelResponse, *, full: bool
+        self, row: dict[str, object], request: ModelRequest, response: ModelResponse, *, full: bool
     ) -> None:
         reply = response.reply or DIALECTS[request.protocol].parse(response.body)
         usage = reply.usage
@@ -145,7 +145,7 @@ class TrafficLog(Interceptor):
         if self._config.capture_messages:
             row["message_content"] = self._cut(reply.text)
 
-    def _add_request(self, row: dict[str, Any], request: ModelRequest) -> None:
+    def _add_request(self, row: dict[str, object], request: ModelRequest) -> None:
         body = request.body
         if self._config.capture_request_body:
             text = json.dumps(without_secret_places(body), sort_keys=True)
@@ -183,7 +183,7 @@ class TrafficLog(Interceptor):
             return text
         return f"{text[:limit]}...[truncated, {len(text) - limit} chars dropped]"
 
-    def _cut_message(self, message: Any) -> Any:
+    def _cut_message(self, message: object) -> object:
         """A message with its texts cut and without the bytes of images, which say nothing."""
         if not isinstance(message, dict):
             return message
@@ -194,7 +194,7 @@ class TrafficLog(Interceptor):
             return {**message, "content": [self._cut_part(part) for part in content]}
         return message
 
-    def _cut_part(self, part: Any) -> Any:
+    def _cut_part(self, part: object) -> object:
         if not isinstance(part, dict):
             return part
         if isinstance(text := part.get("text"), str):
@@ -274,7 +274,7 @@ def usage_row(usage: Usage) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count is not None}
 
 
-def _add_error(row: dict[str, Any], request: ModelRequest, error: BaseException) -> None:
+def _add_error(row: dict[str, object], request: ModelRequest, error: BaseException) -> None:
     info = getattr(error, "info", None)
     upstream = getattr(error, "upstream", None)
     abandoned = not isinstance(error, Exception)

@@ -191,7 +191,7 @@ def _attributed(name: str, error: Exception) -> NelError:
     return InfraError(text, kind=Failure.BUG)
 
 
-def _guarded(name: str, call: Callable[..., Any], *args: Any) -> None:
+def _guarded(name: str, call: Callable[..., object], *args: object) -> None:
     try:
         call(*args)
     except Exception as error:  # notes never fail a call

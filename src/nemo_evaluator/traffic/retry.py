@@ -120,14 +120,14 @@ def classify(
     return Verdict(action, _transient_kind(status), text, status, wait)
 
 
-def says_why(body: Any) -> bool:
+def says_why(body: object) -> bool:
     """Whether a body is an error as an API writes it, not an error page or nothing at all."""
     if not isinstance(body, dict) or as_dict(body.get("error")).get("type") == NOT_JSON:
         return False
     return any(body.get(name) for name in WORDS)
 
 
-def _refusal(status: int, body: Any, text: str) -> Verdict:
+def _refusal(status: int, body: object, text: str) -> Verdict:
     """Some APIs refuse keys and used-up credit by a 400 too."""
     said = f"{_code(body)} {text}"
     if USED_UP.search(said):
@@ -142,7 +142,7 @@ def _refusal(status: int, body: Any, text: str) -> Verdict:
     return Verdict(Action.MODEL, kind, text, status)
 
 
-def error_in_body(body: Mapping[str, Any], retry_on: Collection[int]) -> Verdict:
+def error_in_body(body: Mapping[str, object], retry_on: Collection[int]) -> Verdict:
     """The decision about a 200 whose body has no answer: what its ``error`` says, if it has one."""
     error = body.get("error")
     choice = next(dicts(body.get("choices")), None)
@@ -168,7 +168,7 @@ def error_in_body(body: Mapping[str, Any], retry_on: Collection[int]) -> Verdict
     return Verdict(Action.RETRY, kind, message, 200)
 
 
-def is_used_up(body: Any, wait: float | None = None) -> bool:
+def is_used_up(body: object, wait: float | None = None) -> bool:
     """Whether a 429 says that waiting will not help: a quota, not a rate.
 
     A wait the endpoint asks for itself, and that we are ready to wait, speaks for a rate.
@@ -181,7 +181,7 @@ def is_used_up(body: Any, wait: float | None = None) -> bool:
     return bool(QUOTA.search(f"{code} {message}")) and not RATE.search(f"{code} {message}")
 
 
-def error_message(body: Any) -> str:
+def error_message(body: object) -> str:
     """The text of an error body in any of the common shapes, on one line."""
     if isinstance(body, dict):
         error = next(
@@ -236,7 +236,7 @@ def _wanted(status: int, retry_on: Collection[int]) -> bool:
     return status in retry_on or relative in retry_on
 
 
-def _code(body: Any) -> str:
+def _code(body: object) -> str:
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return ""

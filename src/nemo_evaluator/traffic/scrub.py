@@ -63,7 +63,7 @@ class Scrubber:
         """The same as ``body``, as JSON."""
         return self.encoded(without_secret_places(body))
 
-    def body(self, body: Mapping[str, Any]) -> Any:
+    def body(self, body: Mapping[str, object]) -> object:
         """A request's or an answer's body as it may be written, without what stands in secret
         places (``extra_body: {api_key: ...}``)."""
         return self.json(without_secret_places(body))
@@ -74,7 +74,7 @@ class Scrubber:
             name: MASK if secret_field(name) else self(value) for name, value in headers.items()
         }
 
-    def _json(self, value: Any) -> Any:
+    def _json(self, value: object) -> object:
         if isinstance(value, str):
             return self(value)
         if isinstance(value, dict):

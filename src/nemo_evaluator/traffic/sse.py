@@ -48,7 +48,7 @@ class SseParser:
                 events.append(event)
         return events
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[dict[str, object]]:
         """The last event, where the stream ended without its empty line. Raises ValueError if it
         was cut in the middle."""
         if line := b"".join(self._pending):
@@ -74,7 +74,7 @@ class SseParser:
         elif line.startswith(b"event:"):
             self._is_error = line[6:].strip() == b"error"
 
-    def _event(self) -> dict[str, Any] | None:
+    def _event(self) -> dict[str, object] | None:
         if not self._data:
             self._is_error = False
             return None

@@ -117,10 +117,10 @@ def when_ended(response: ModelResponse, tell: Callable[[Ended], None]) -> None:
 class EventFilter(Protocol):
     """Changes the events of one stream on their way to the caller."""
 
-    def feed(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+    def feed(self, event: dict[str, object]) -> list[dict[str, object]]:
         """The events that take the place of this one; it may hold back what it must."""
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[dict[str, object]]:
         """What is still held back when the stream ends."""
 
 

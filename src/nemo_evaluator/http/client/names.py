@@ -37,7 +37,7 @@ class Names:
         # Shielded: who gives up must not take the answer from the others.
         return await asyncio.shield(self._looking)
 
-    def prefer(self, where: Any) -> None:
+    def prefer(self, where: object) -> None:
         """Note that an address answered: the next connection tries it first."""
         if self._found and not _is_at(self._found[0], where):
             self._found = sorted(self._found, key=lambda address: not _is_at(address, where))

@@ -10,7 +10,7 @@ import json
 import math
 import struct
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -69,7 +69,7 @@ class Keys:
     def __init__(self, seed: int) -> None:
         self._base = hashlib.blake2b(str(seed).encode() + b"\0", digest_size=16)
 
-    def of(self, body: dict[str, Any], context: CallContext) -> bytes:
+    def of(self, body: dict[str, object], context: CallContext) -> bytes:
         """16 bytes. The try and the attempt do not enter: a retry gets the same answer."""
         if not VOLATILE.isdisjoint(body):
             body = {name: value for name, value in body.items() if name not in VOLATILE}
@@ -81,7 +81,7 @@ class Keys:
         return digest.digest()
 
 
-def _encoded(body: dict[str, Any]) -> bytes:
+def _encoded(body: dict[str, object]) -> bytes:
     try:
         return _canonical(body)
     except UnicodeEncodeError:  # lone surrogates

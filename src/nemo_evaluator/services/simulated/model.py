@@ -92,7 +92,7 @@ class SimulatedModel:
         self._tries: dict[bytes, int] = {}
         self._answered: dict[bytes, int] | None = {} if vary_repeats else None
 
-    def turn(self, body: dict[str, Any], context: CallContext) -> Turn:
+    def turn(self, body: dict[str, object], context: CallContext) -> Turn:
         """Count a try of a request, and decide which fault, if any, it meets."""
         key = question = self._keys.of(body, context)
         answered = self._answered if context.problem_idx < 0 else None

@@ -127,7 +127,7 @@ async def serve(
         await stop.wait()
 
 
-def _refusal(body: Any, field: str) -> str | None:
+def _refusal(body: object, field: str) -> str | None:
     """Why a body is refused, or None."""
     if not isinstance(body, dict):
         return "the body is not an object"

@@ -24,7 +24,7 @@ def schema_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return schema if isinstance(schema, dict) else None
 
 
-def structured(schema: Mapping[str, Any], key: bytes) -> str:
+def structured(schema: Mapping[str, object], key: bytes) -> str:
     """A document that fits the schema, the same for the same key."""
     return json.dumps(_instance(schema, Random(key), 0), ensure_ascii=False)
 

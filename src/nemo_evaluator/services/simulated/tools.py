@@ -7,7 +7,7 @@ from typing import Any
 
 from ...traffic.wire import encode
 
-PLAIN: Mapping[str, Any] = {
+PLAIN: Mapping[str, object] = {
     "string": "simulated",
     "integer": 1,
     "number": 1.5,
@@ -33,7 +33,7 @@ def tool_call(tools: Sequence[Mapping[str, Any]], number: int) -> dict[str, Any]
     }
 
 
-def example(schema: Any, depth: int = 0) -> Any:
+def example(schema: object, depth: int = 0) -> object:
     """A value that fits a JSON schema: its first constant, else the simplest of its type.
 
     >>> example({"properties": {"n": {"type": "integer"}, "x": {}}, "required": ["n"]})
@@ -66,6 +66,6 @@ def example(schema: Any, depth: int = 0) -> Any:
     return PLAIN.get(str(kind))
 
 
-def _listed(schema: Mapping[str, Any], name: str) -> list[Any]:
+def _listed(schema: Mapping[str, object], name: str) -> list[object]:
     value = schema.get(name)
     return value if isinstance(value, list) else []

@@ -34,7 +34,7 @@ class Accumulator:
     """The last event."""
 
     def __init__(self) -> None:
-        self._body: dict[str, Any] | None = None
+        self._body: dict[str, object] | None = None
 
     def add(self, event: dict[str, Any]) -> bool:
         """Take one event."""

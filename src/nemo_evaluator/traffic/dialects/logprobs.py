@@ -41,7 +41,7 @@ def of_chat(choice: dict[str, Any]) -> Logprobs:
     return _whole([_of_entry(as_dict(entry)) for entry in content])
 
 
-def of_prompt(choice: dict[str, Any], body: dict[str, Any]) -> Logprobs:
+def of_prompt(choice: dict[str, object], body: dict[str, object]) -> Logprobs:
     """``prompt_logprobs`` (vLLM): for each token of the prompt None, or a mapping from token id to
     ``{"logprob", "rank", "decoded_token"}`` whose first entry is the token itself."""
     given = choice.get("prompt_logprobs") or body.get("prompt_logprobs")

@@ -83,7 +83,7 @@ class Calls:
         self,
         request: Request,
         protocol: str,
-        body: dict[str, Any],
+        body: dict[str, object],
         headers: dict[str, str],
         context: CallContext,
     ) -> Response | Stream | Told:
@@ -121,7 +121,7 @@ class Calls:
     async def _forward(
         self,
         protocol: str,
-        body: dict[str, Any],
+        body: dict[str, object],
         headers: dict[str, str],
         context: CallContext,
         stream: bool,

@@ -56,7 +56,7 @@ def _is_system(item: Any) -> bool:
     return as_dict(item).get("role") in SYSTEM_ROLES
 
 
-def _text(content: Any) -> str:
+def _text(content: object) -> str:
     """The text of one message: its parts on lines of their own."""
     if isinstance(content, str):
         return content

@@ -53,7 +53,7 @@ class _HoldEnd:
 
     def __init__(self, cap: int) -> None:
         self._cap = cap
-        self._held: list[dict[str, Any]] = []
+        self._held: list[dict[str, object]] = []
 
     def feed(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         ends = any(_says_stop(choice) for choice in dicts(event.get("choices")))
@@ -70,7 +70,7 @@ class _HoldEnd:
                 _correct(choice, self._cap, usage)
         return passing
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[dict[str, object]]:
         held, self._held = self._held, []
         return held
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from pydantic import Field
 
@@ -53,7 +52,7 @@ class Logging(Interceptor):
         else:
             log.info("← %s abandoned by the caller", session)
 
-    def _preview(self, body: dict[str, Any]) -> str:
+    def _preview(self, body: dict[str, object]) -> str:
         whole = encode(without_secret_places(body)).decode()
         # What reaches into the preview from behind it must be seen whole to be cleaned.
         text = self._scrub(whole[: self._chars + MARGIN])

@@ -85,7 +85,7 @@ class Reasoning(Interceptor):
         name = TEXT.get(request.protocol)
         return None if name is None else _Events(name, lambda: self._live(self._tags))
 
-    def _changed(self, choice: Any, name: str) -> Any:
+    def _changed(self, choice: object, name: str) -> object:
         if not isinstance(choice, dict):
             return choice
         holder = choice if name == "text" else as_dict(choice.get("message"))
@@ -162,9 +162,9 @@ class _Events:
     def __init__(self, name: str, begin: Callable[[], _Live]) -> None:
         self._name, self._begin = name, begin
         self._choices: dict[int, _Live] = {}
-        self._last: dict[str, Any] = {}
+        self._last: dict[str, object] = {}
 
-    def feed(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+    def feed(self, event: dict[str, object]) -> list[dict[str, object]]:
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices:
             return [event]
@@ -176,7 +176,7 @@ class _Events:
             return [event]
         return [{**event, "choices": changed}]
 
-    def close(self) -> list[dict[str, Any]]:
+    def close(self) -> list[dict[str, object]]:
         head = {key: value for key, value in self._last.items() if key not in ("choices", "usage")}
         events = []
         for index, live in self._choices.items():

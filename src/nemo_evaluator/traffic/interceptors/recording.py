@@ -93,7 +93,7 @@ class Record(Interceptor):
         if self._writer is not None:
             self._writer.close()
 
-    def _head(self, request: ModelRequest) -> dict[str, Any]:
+    def _head(self, request: ModelRequest) -> dict[str, object]:
         key, scope = self._keys(request.protocol, request.form()), Scope.of(request.context)
         return {
             "key": key.hex(),
@@ -125,7 +125,7 @@ class Record(Interceptor):
         info = getattr(error, "info", None)
         if not isinstance(info, ErrorInfo):
             info = _unattributed(error, seconds)
-        row: dict[str, Any] = {"class": next(kinds, "InfraError")}
+        row: dict[str, object] = {"class": next(kinds, "InfraError")}
         row["info"] = self._place.scrub.json(msgspec.to_builtins(info))
         upstream = getattr(error, "upstream", None)
         if isinstance(upstream, ModelResponse):

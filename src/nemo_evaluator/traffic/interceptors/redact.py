@@ -11,7 +11,7 @@ stand in the results as the benchmark wrote them.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from pydantic import AfterValidator, Field, model_validator
@@ -103,7 +103,7 @@ class Redact(Interceptor):
         }
         response.body = {**response.body, **found}
 
-    def _cleaned(self, value: Any) -> Any:
+    def _cleaned(self, value: object) -> object:
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, list):
@@ -115,7 +115,7 @@ class Redact(Interceptor):
             cleaned["logprobs"] = None  # its tokens spell the text out
         return cleaned
 
-    def _field(self, name: str, value: Any) -> Any:
+    def _field(self, name: str, value: object) -> object:
         if name in STRUCTURE:
             return value
         if name == "arguments" and isinstance(value, str):
@@ -132,7 +132,7 @@ class Redact(Interceptor):
             return self._text(text)
         return msgspec.json.encode(self._values(value)).decode()
 
-    def _values(self, value: Any) -> Any:
+    def _values(self, value: object) -> object:
         if isinstance(value, dict):
             return {self._text(name): self._values(item) for name, item in value.items()}
         if isinstance(value, list):

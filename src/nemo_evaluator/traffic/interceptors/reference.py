@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import sys
 from pathlib import Path
-from typing import Any
 
 from ...config.base import ConfigRecord
 from ...config.schema import table
@@ -81,7 +80,7 @@ def _section(name: str) -> str:
 
 def _records(options: type[ConfigRecord]) -> list[type[ConfigRecord]]:
     """Records among the options, each once."""
-    kinds: list[Any] = [field.annotation for field in options.model_fields.values()]
+    kinds: list[object] = [field.annotation for field in options.model_fields.values()]
     found = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, ConfigRecord)]
     return list(dict.fromkeys(found))
 

@@ -48,7 +48,7 @@ class SystemMessage(Interceptor):
         elif request.protocol == "completions":
             body["prompt"] = self._in_prompt(body.get("prompt"))
 
-    def _in_messages(self, messages: list[Any]) -> list[Any]:
+    def _in_messages(self, messages: list[object]) -> list[object]:
         if self._strategy == "append":
             return [*messages, self._message]
         if self._strategy == "replace":
@@ -67,7 +67,7 @@ class SystemMessage(Interceptor):
                 body["input"] = _without_system(items)
         body["instructions"] = f"{self._text}{GAP}{before}" if before else self._text
 
-    def _in_prompt(self, prompt: Any) -> Any:
+    def _in_prompt(self, prompt: object) -> object:
         if isinstance(prompt, list) and all(isinstance(text, str) for text in prompt):
             return [self._in_prompt(text) for text in prompt]
         if prompt is not None and not isinstance(prompt, str):
@@ -77,7 +77,7 @@ class SystemMessage(Interceptor):
         return GAP.join(part for part in parts if part)
 
 
-def _listed(messages: Any) -> list[Any]:
+def _listed(messages: object) -> list[object]:
     """Messages, or the items of an input, which may be a text."""
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}] if messages else []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import OrderedDict
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -128,7 +128,7 @@ def _turns(count: int) -> str:
     return f"{count} turn{'' if count == 1 else 's'}"
 
 
-def _with_notice(message: dict[str, Any], notice: str, *, responses: bool) -> dict[str, Any]:
+def _with_notice(message: dict[str, object], notice: str, *, responses: bool) -> dict[str, object]:
     content = message.get("content")
     if isinstance(content, list):
         kind = "input_text" if responses else "text"

@@ -58,7 +58,7 @@ class Form:
 
     __slots__ = ("_body", "_fields", "text")
 
-    def __init__(self, body: dict[str, Any]) -> None:
+    def __init__(self, body: dict[str, object]) -> None:
         """Raises TypeError for a body that no JSON can say."""
         self._body = dict(body)
         lasting = dict(_lasting(body))
@@ -70,7 +70,7 @@ class Form:
             self.text = canonical(lasting)
         """One text for all bodies that are equal."""
 
-    def is_of(self, body: dict[str, Any]) -> bool:
+    def is_of(self, body: dict[str, object]) -> bool:
         """Whether the body is still the same: interceptors replace fields, never what is below."""
         known = self._body
         return len(known) == len(body) and all(
@@ -84,7 +84,7 @@ class Form:
         }
 
 
-def canonical(value: Any) -> bytes:
+def canonical(value: object) -> bytes:
     """One text for all values that are equal."""
     exact = _exact(value)
     try:
@@ -97,7 +97,7 @@ def canonical(value: Any) -> bytes:
         return json.dumps(sent, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _lasting(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _lasting(body: dict[str, object]) -> Iterator[tuple[str, Any]]:
     for name, value in body.items():
         if name not in VOLATILE and not (value is None and name in NULL_IS_ABSENT):
             yield name, value
@@ -112,7 +112,7 @@ def _object(fields: dict[str, bytes]) -> bytes:
     return b"{%b}" % b",".join([b"%b:%b" % (_encode(name), fields[name]) for name in names])
 
 
-def _exact(value: Any) -> Any:
+def _exact(value: object) -> object:
     """The value with whole floats as integers, which have one spelling however large."""
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:

@@ -181,7 +181,7 @@ class Recording:
         self._places[_name(head.key, head.scope, head.n)] = place
         self._rollouts.setdefault(head.scope[:3], array("Q")).append(place)
 
-    def _line(self, place: int) -> dict[str, Any]:
+    def _line(self, place: int) -> dict[str, object]:
         assert self._fd is not None, "closed"
         data, size = b"", 1 << 13
         while b"\n" not in data:
@@ -189,7 +189,7 @@ class Recording:
             if not more:
                 break
             data, size = data + more, size * 2
-        line: dict[str, Any] = decode(data.partition(b"\n")[0])
+        line: dict[str, object] = decode(data.partition(b"\n")[0])
         return line
 
 

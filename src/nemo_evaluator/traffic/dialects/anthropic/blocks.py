@@ -38,7 +38,7 @@ class Block:
         return value
 
 
-def read_blocks(content: Any, where: str) -> list[Block]:
+def read_blocks(content: object, where: str) -> list[Block]:
     """The blocks of a content: a text is one text block. Raises ValueError."""
     if isinstance(content, str):
         return [Block(where, "text", {"type": "text", "text": content})]
@@ -64,7 +64,7 @@ def plain_text(blocks: Iterable[Block], where: str) -> str:
     return PARAGRAPH.join(text for text in texts if text)
 
 
-def content_part(block: Block) -> dict[str, Any]:
+def content_part(block: Block) -> dict[str, object]:
     """The chat content part of what a user or a tool says or shows. Raises ValueError."""
     if block.kind == "text":
         return {"type": "text", "text": block.text("text")}

@@ -13,7 +13,7 @@ IMAGE_TOKENS = 1600
 """About the most that the API counts for one image (width * height / 750, scaled down to that)."""
 
 
-def count_tokens(body: Mapping[str, Any]) -> int:
+def count_tokens(body: Mapping[str, object]) -> int:
     """A rough ESTIMATE of the input tokens: a quarter of the characters of all texts (system,
     messages, tools), rounded up, and 1,600 for an image. No tokenizer is asked.
 
@@ -28,7 +28,7 @@ def count_tokens(body: Mapping[str, Any]) -> int:
     return -(-characters // CHARACTERS_PER_TOKEN)
 
 
-def _characters(content: Any) -> int:
+def _characters(content: object) -> int:
     if isinstance(content, str):
         return len(content)
     return sum(_block_characters(block) for block in dicts(content))

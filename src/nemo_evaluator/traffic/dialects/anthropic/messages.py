@@ -19,7 +19,7 @@ IMAGE_BELOW = "(the image follows in the next message)"
 """The text of a tool result that is nothing but images: chat tool messages carry only text."""
 
 
-def read_messages(messages: Any) -> list[Message]:
+def read_messages(messages: object) -> list[Message]:
     """The chat messages of ``messages``. Raises ValueError."""
     if not isinstance(messages, list):
         raise ValueError("messages: must be a list")
@@ -38,7 +38,7 @@ def read_messages(messages: Any) -> list[Message]:
     return chat
 
 
-def _turn(message: Any, where: str) -> tuple[str, list[Block]]:
+def _turn(message: object, where: str) -> tuple[str, list[Block]]:
     if not isinstance(message, dict):
         raise ValueError(f"{where}: must be an object")
     role = message.get("role")
@@ -64,14 +64,14 @@ def _user(blocks: list[Block]) -> list[Message]:
     return [*results, {"role": "user", "content": _user_content(parts)}]
 
 
-def _user_content(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+def _user_content(parts: list[dict[str, object]]) -> str | list[dict[str, object]]:
     # Text alone is sent as text: not every server takes parts for a model without eyes.
     if all(part["type"] == "text" for part in parts):
         return part_texts(parts)
     return [part for part in parts if part.get("text") != ""]
 
 
-def _tool_result(block: Block) -> tuple[Message, list[dict[str, Any]]]:
+def _tool_result(block: Block) -> tuple[Message, list[dict[str, object]]]:
     content = block.fields.get("content")
     inner = read_blocks("" if content is None else content, f"{block.where}.content")
     parts = [content_part(part) for part in inner]
@@ -107,7 +107,7 @@ def _assistant(blocks: list[Block]) -> Message:
     return message
 
 
-def _tool_call(block: Block) -> dict[str, Any]:
+def _tool_call(block: Block) -> dict[str, object]:
     given = block.fields.get("input")
     if not isinstance(given, dict):
         raise ValueError(f"{block.where}.input: must be an object")
