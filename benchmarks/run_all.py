@@ -1,5 +1,5 @@
 """Prints the figures of the performance budget: ratios against a bare aiohttp client in the same
-run, start-up times, and memory and resume at 100,000 rollouts.
+run, start-up times, a suite of benchmarks, and memory and resume at 100,000 rollouts.
 
     python benchmarks/run_all.py [--rollouts 5000] [--rounds 3] [--skip-large]
 """
@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("--skip-large", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nel-bench-") as folder:
-        start_up()
+        start_up(Path(folder))
+        suite()
         with Server() as url:
             throughput(url, args.rollouts, args.rounds, args.concurrency, Path(folder))
             if not args.skip_large:
@@ -54,8 +55,9 @@ class Server:
 
 def timed(command: list[str], **env: str) -> tuple[float, str]:
     started = time.perf_counter()
+    cached = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        command, env={**os.environ, **env}, capture_output=True, text=True, check=False
+        command, env={**cached, **env}, capture_output=True, text=True, check=False
     )
     seconds = time.perf_counter() - started
     if done.returncode != 0:
@@ -63,7 +65,7 @@ def timed(command: list[str], **env: str) -> tuple[float, str]:
     return seconds, done.stdout
 
 
-def start_up() -> None:
+def start_up(folder: Path) -> None:
     bare = statistics.median(timed([sys.executable, "-c", "pass"])[0] for _ in range(5))
     for words, budget in ((["--help"], 0.25), (["list"], 0.4)):
         seconds = statistics.median(timed([*NEL, *words])[0] for _ in range(5))
@@ -71,6 +73,16 @@ def start_up() -> None:
             f"nel {words[0]:<7} {seconds:.3f} s (budget {budget} s), "
             f"{seconds / bare:.1f} x a bare python start"
         )
+    command = [*NEL, "eval", "run", "--bench", "sample", "--model-url", "simulated"]
+    command += ["--max-problems", "1", "--no-progress", "-o"]
+    times = [timed([*command, str(folder / f"start{number}")])[0] for number in range(6)]
+    seconds = statistics.median(times[1:])  # the first one may write bytecode
+    print(f"nel eval run of one rollout, report included: {seconds:.3f} s (budget 0.4 s)")
+
+
+def suite() -> None:
+    """Eight benchmarks together and one after the other."""
+    print(timed([sys.executable, str(HERE / "suite.py"), "--seeds", "1"])[1], end="")
 
 
 def run_nel(url: str, size: int, concurrency: int, directory: Path, *more: str) -> float:
