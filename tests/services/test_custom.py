@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from commands import Nel
-from runs import BENCH, ROOT, rows
+from runs import BENCH, NEL, ROOT, rows
 
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.config.load import parse
@@ -142,6 +145,21 @@ async def test_a_server_that_dies_ends_the_run_and_resume_goes_on(tmp_path: Path
     assert log_of(tmp_path).count("POST /v1/chat") == SIZE
 
 
+def test_the_first_interrupt_ends_the_wait_for_a_server(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    config = document(tmp_path, service("--slow", "600", "--child", str(pids), startup_timeout=600))
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    words = [*NEL, "eval", "run", str(tmp_path / "c.yaml")]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as run:
+        wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=30)
+        assert run.returncode == 130
+    assert f"service model: starting, log: {tmp_path}/run/service_model.log" in said
+    assert "interrupted: the same command with --resume continues the run" in said
+    assert not any(is_running(int(pid)) for pid in pids.read_text().split())
+
+
 async def test_a_port_that_another_program_uses_is_refused(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -193,8 +211,6 @@ def test_what_would_be_started_is_data() -> None:
 
 
 def test_a_plan_starts_nothing(nel: Nel, tmp_path: Path) -> None:
-    import yaml
-
     model = {"type": "custom", "command": f"touch {tmp_path}/started; exit 1"}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(document(tmp_path, model)))
     code, out, _ = nel("eval", "run", tmp_path / "c.yaml", "--dry-run")
@@ -232,14 +248,10 @@ async def test_an_open_service_of_a_server(tmp_path: Path) -> None:
 
 
 def test_a_killed_evaluation_leaves_no_server(tmp_path: Path) -> None:
-    import subprocess
-
-    import yaml
-
     pids = tmp_path / "pids"
     config = document(tmp_path, service("--slow", "600", "--child", str(pids)))
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
-    words = [sys.executable, "-m", "nemo_evaluator.cli", "eval", "run", str(tmp_path / "c.yaml")]
+    words = [*NEL, "eval", "run", str(tmp_path / "c.yaml")]
     run = subprocess.Popen(words, stderr=subprocess.DEVNULL)
     wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 2)
     server, child = map(int, pids.read_text().split())

@@ -7,10 +7,14 @@ another one starts, and keeps the reason.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from ..errors import ConfigError, ExitCode, PermanentError
 
 PERMANENT_LIMIT = 3
+
+T = TypeVar("T")
 
 
 class Control:
@@ -51,6 +55,18 @@ class Control:
         """Stop the whole run for a reason the user must fix."""
         self.fatal = self.fatal or error
         self._stop.set()
+
+    async def until_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What comes of some work; None if the run stops before, and then the work is cancelled."""
+        task = asyncio.create_task(work)
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            task.cancel()
+            stop.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, but wake at once when the run stops."""

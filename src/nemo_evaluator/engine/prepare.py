@@ -97,17 +97,19 @@ async def prepare(
     plan_only: bool = False,
     spend: Spend = no_budget,
     around: Around = lambda environment: environment,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
     """Open services, environments and solvers, and plan every benchmark.
 
     What is opened is closed by ``stack``; ``spend`` is told what judges use. With a ``shard`` only
     its part is planned. With ``plan_only`` nothing is made ready to run code: no image is pulled.
-    ``around`` decorates every environment. Raises ConfigError.
+    ``around`` decorates every environment; ``say`` is told of servers that are started. Raises
+    ConfigError.
     """
     config = loaded.config
     check_services(loaded)
     folder = None if plan_only else directory
-    services = await open_services(config.services, wanted_services(config), stack, folder)
+    services = await open_services(config.services, wanted_services(config), stack, folder, say)
     jobs: list[Job] = []
     opening = _Opening(loaded, services, directory, jobs, stack, spend, around)
     settings: dict[str, BenchmarkConfig] = {}

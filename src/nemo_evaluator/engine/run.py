@@ -142,11 +142,11 @@ class Suite:
         end: BenchmarkEnd | None = None
         if health.down is not None:
             end = _ended(entry.job, None, health)
-        elif error := await self._unusable(entry.job, health):
+        elif error := await self._control.until_stopped(self._unusable(entry.job, health)):
             end = BenchmarkEnd(entry.job.plan.slug, failure=error)
         if end is not None:
             self._ends[entry.rank] = end
-        return end is None
+        return end is None and not self._control.stopping
 
     async def _unusable(self, job: Job, health: ServiceHealth) -> ConfigError | None:
         """What the user must fix before anything is asked: of the service, or of a judge."""

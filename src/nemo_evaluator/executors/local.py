@@ -104,7 +104,13 @@ async def _locked(
         observers.put_first(ProgressWriter(control, lock, interrupts.stop))
         budget = RunBudget(loaded.config.budget, control, observers.said)
         prepared = await prepare(
-            loaded, directory, stack, options.shard, options.given, spend=budget.spend
+            loaded,
+            directory,
+            stack,
+            options.shard,
+            options.given,
+            spend=budget.spend,
+            say=observers.said,
         )
         gate, watch = _gate(loaded.config, control, options, observers)
         if watch is not None:

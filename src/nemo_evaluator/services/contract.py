@@ -8,7 +8,7 @@ is called before the first request; so nothing is started for a run that has not
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,6 +98,8 @@ class Place:
     """Where its log goes: the directory of the run."""
     needs: Mapping[str, OpenService] = field(default_factory=dict)
     """The open services it depends on."""
+    say: Callable[[str], None] = field(default=lambda _: None)
+    """Told what a user waits for."""
 
 
 class ServiceKind(Protocol):

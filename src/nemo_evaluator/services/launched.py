@@ -10,6 +10,7 @@ import msgspec
 
 from ..config.endpoints import ApiProtocol
 from ..errors import ConfigError, EndpointDown
+from ..results.layout import slug
 from ..traffic.client import ModelClient
 from ..traffic.errors import TransportError
 from ..traffic.http import HttpTransport
@@ -124,8 +125,8 @@ def open_launched(
     further fields of the client (``api_key``, ``timeouts``, …). Raises ConfigError.
     """
     launch = filled_in(launch, launch.port or free_port(), model)
-    log = None if place.folder is None else place.folder / f"service_{name}.log"
-    supervisor = Supervisor(name, launch, log, tuple(place.needs.values()))
+    log = None if place.folder is None else place.folder / f"service_{slug(name)}.log"
+    supervisor = Supervisor(name, launch, log, tuple(place.needs.values()), place.say)
     url = f"http://{HOST}:{launch.port}{base_path}"
     client = http_client(
         name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -40,14 +40,16 @@ async def open_services(
     wanted: Mapping[str, int],
     stack: AsyncExitStack,
     folder: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, OpenService]:
     """The services that are wanted, by the most requests that each will have in flight, and those
-    they depend on. ``stack`` closes them in the opposite order. Raises ConfigError."""
+    they depend on. ``stack`` closes them in the opposite order; ``folder`` is where the logs of
+    servers go, ``say`` is told when one starts. Raises ConfigError."""
     opened: dict[str, OpenService] = {}
     for name in in_order(services, wanted):
         needs = {other: opened[other] for other in depends_on(services[name])}
         entered = open_service(
-            name, services[name], wanted.get(name, 1), folder=folder, needs=needs
+            name, services[name], wanted.get(name, 1), folder=folder, needs=needs, say=say
         )
         opened[name] = _checked(services[name], await stack.enter_async_context(entered))
     return opened
@@ -60,12 +62,13 @@ def open_service(
     *,
     folder: Path | None = None,
     needs: Mapping[str, OpenService] | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> AbstractAsyncContextManager[OpenService]:
     """One service. Raises ConfigError for a type this version cannot run."""
     kind, options = _kind_of(name, service)
     if not isinstance(service, ModelFields):
         raise _unsupported(name, service)
-    place = Place(service, max_concurrent, folder, needs or {})
+    place = Place(service, max_concurrent, folder, needs or {}, say)
     with SERVICES.foreign(service.type):
         return kind.open(name, options, place)
 

@@ -42,12 +42,18 @@ class Supervisor:
     """One server of this machine."""
 
     def __init__(
-        self, name: str, launch: Launch, log: Path | None, needs: Sequence[OpenService] = ()
+        self,
+        name: str,
+        launch: Launch,
+        log: Path | None,
+        needs: Sequence[OpenService] = (),
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``launch`` has a port. ``log``: where what the server says goes."""
+        """``launch`` has a port. ``log``: where what the server says goes; ``say`` is told that it
+        starts, and that it is up."""
         assert launch.port is not None
         self.name, self.launch = name, launch
-        self._log, self._needs = log, needs
+        self._log, self._needs, self._say = log, needs, say
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: deque[str] = deque(maxlen=KEPT)
         self._reader: threading.Thread | None = None
@@ -67,7 +73,12 @@ class Supervisor:
                 for need in self._needs:
                     await need.ready()
                 self._begin()
+                began = time.monotonic()
+                self._say(
+                    f"service {self.name}: starting" + (f", log: {self._log}" if self._log else "")
+                )
                 await self._until_up()
+                self._say(f"service {self.name}: up after {time.monotonic() - began:.0f} s")
             except ConfigError as error:
                 self._failure = error
                 await self.stop()
