@@ -192,6 +192,25 @@ def test_another_file_is_not_written_over(nel: Nel) -> None:
 
 
 @pytest.mark.usefixtures("_here")
+def test_shards_are_handed_on_when_they_are_merged(
+    nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TABLES", "all")
+    config(export=["csv"], export_config={"csv": {"output_dir": "${TABLES}"}})
+    for shard in ("0/2", "1/2"):
+        code, _, err = nel("eval", "run", "c.yaml", "--shard", shard)
+        assert code == 0 and "exported" not in err
+    monkeypatch.delenv("TABLES")
+    code, _, err = nel("eval", "merge", "run")
+    assert code == 0 and "variable TABLES is not set" in err
+    assert "again: nel export run --dest NAME" in err and not Path("all").exists()
+    monkeypatch.setenv("TABLES", "all")
+    code, _, err = nel("eval", "merge", "run")
+    assert code == 0 and "exported to csv: all/scores.csv" in err
+    assert {row["run_id"] for row in table(Path("all/scores.csv"))} == {RunView(Path("run")).run_id}
+
+
+@pytest.mark.usefixtures("_here")
 def test_texts_can_be_left_out(nel: Nel) -> None:
     nel("eval", "run", config())
     Path("o.json").write_text('{"jsonl": {"texts": false}}')

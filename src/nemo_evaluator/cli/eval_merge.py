@@ -21,7 +21,9 @@ def command(directory: Path | None, run_id: str | None, repeats: int | None, par
     The result is what the unsharded run would have written. The shards are not changed.
     """
     from ..config.snapshot import safe_command
+    from ..executors.exporting import hand_on_merged
     from ..reports.console import print_summary
+    from ..runtime import run_blocking
     from ..tasks.merge import merge
     from .eval_report import chosen_directory
 
@@ -34,6 +36,7 @@ def command(directory: Path | None, run_id: str | None, repeats: int | None, par
     for benchmark in done.summary.benchmarks:
         click.echo(f"Merging {benchmark.slug}: {done.shards} shards -> {directory}")
     print_summary(done.summary)
-    for message in done.messages:
+    exported = run_blocking(hand_on_merged(directory, done.summary.run.status))
+    for message in (*done.messages, *exported):
         click.echo(message, err=True)
     sys.exit(done.exit_code)
