@@ -196,3 +196,22 @@ def test_a_bundle_that_cannot_be_read_is_not_taken_for_a_planned_end(tmp_path: P
     path.write_text(json.dumps({"benchmark": {"name": "bench", "stopping": {"rule": 1}}}))
     with pytest.raises(ConfigError, match=r"benchmark\.stopping"):
         gate_runs(tmp_path / "a", tmp_path / "b", POLICY)
+
+
+def test_what_looks_cannot_decide_has_the_ordinary_limits_at_the_last_problem(
+    tmp_path: Path,
+) -> None:
+    """Latencies have no known range: a run that was looked at shows a slower model at its end."""
+    for side, milliseconds in (("a", 100.0), ("b", 900.0)):
+        write(tmp_path / side, rewards(0, 0, 200)[0])
+        path = tmp_path / side / "results.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.dumps({**row, "latency_ms": milliseconds + i}) for i, row in enumerate(rows)]
+        path.write_text("\n".join(lines) + "\n")
+    policy = {"version": 1, "benchmarks": {"bench": {"metric": "latency_ms", "max_drop": 500}}}
+    planned = gate_runs(tmp_path / "a", tmp_path / "b", policy)
+    stopped(tmp_path / "b", after=None, planned=200)
+    looked_at = gate_runs(tmp_path / "a", tmp_path / "b", policy)
+    assert planned["verdict"] == looked_at["verdict"] == "NO-GO"
+    stopped(tmp_path / "b", after=150, planned=400)
+    assert gate_runs(tmp_path / "a", tmp_path / "b", policy)["verdict"] == "INCONCLUSIVE"

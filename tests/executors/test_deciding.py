@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Nel
 from runs import BENCH
 
 from nemo_evaluator import ConfigError, compare_runs, evaluate, gate_runs, load_run
@@ -227,3 +228,34 @@ def test_a_run_that_chose_its_end_has_no_place_in_a_ranking(folder: Path) -> Non
     (verdict,) = [entry.verdict for entry in field.entries if entry.candidate == "worse"]
     assert verdict in ("BLOCK", "WARN")  # a drop is shown; corrected, one beyond the limit may not
     assert not compare_many(Path("base"), [Path("worse")], options, "holm").leaderboard
+
+
+@pytest.mark.parametrize("metric", ["latency_ms", "no_answer_rate", "macro:mean_reward"])
+def test_a_metric_that_is_known_at_the_end_alone_stops_nothing(folder: Path, metric: str) -> None:
+    run("base", 0.9)
+    text = POLICY.replace("mean_reward", f'"{metric}"').replace("0.05", "0.5")
+    (folder / "policy.yaml").write_text(text)
+    result = decided("same", 0.9)
+    assert result.summary.run.status == "done"
+    assert result.summary.benchmarks[0].n_scored == SIZE
+
+
+def test_the_command_says_what_to_expect_and_what_came_of_it(folder: Path, nel: Nel) -> None:
+    run("base", 0.9)
+    (folder / "build.yaml").write_text(
+        "services: {m: {type: simulated, accuracy: 0.6, latency: {mean_ms: 3}}}\n"
+        "benchmarks: [{name: sums.py, max_concurrent: 8}]\n"
+        "gate: {policy: policy.yaml, baseline: base}\n"
+        "output: {dir: build}\n"
+    )
+    words = ("eval", "run", "build.yaml", "--stop-when", "decided", "--no-progress")
+    code, plan, _ = nel(*words, "--dry-run")
+    assert code == 0 and "ends when decided" in plan and "are a NO-GO after about" in plan
+    code, out, told = nel(*words)
+    assert code == 0 and "stopped early: NO-GO was certain by policy.yaml" in out
+    assert "expected: sums: half of the runs" in told and "gate: NO-GO by policy.yaml" in told
+    report = (folder / "build" / "report.md").read_text()
+    assert "**decided**" in report and "stopped early: NO-GO" in report and "worse by" in report
+    assert nel("gate", "base", "build", "-p", "policy.yaml")[0] == 1
+    code, _, told = nel("eval", "run", "sums.yaml", "--stop-when", "sometime")
+    assert code == 2 and "decided" in told

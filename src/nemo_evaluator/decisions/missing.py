@@ -62,10 +62,13 @@ def damage_of(
 
 def watched_of(baseline: Source, candidate: Source, metric: Metric) -> Watched | None:
     """How the damage is read where the candidate was looked at while it ran: with the range of the
-    metric, which a weighted one has not."""
+    metric, which a weighted one has not. Without a range nothing is decided by looks, so at the
+    last problem the ordinary limits hold."""
     if candidate.watched is None or baseline.rollouts is None or candidate.rollouts is None:
         return candidate.watched
     within = None if metric.macro else value_range(metric, baseline, candidate)
+    if within is None and not candidate.watched.stopped:
+        return None
     return replace(candidate.watched, within=within)
 
 

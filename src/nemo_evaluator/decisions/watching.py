@@ -32,6 +32,8 @@ from .watched import Watched
 
 AGAIN = 1.05
 """After a look that decided nothing, the problems are this many times as many at the next one."""
+SEEN_LIVE = ("truncation_rate",)
+"""Beside scores, the metrics whose values are known as soon as a rollout ends."""
 FIRST = 25
 """Problems at the first look that is taken whatever the bets say; doubled after each."""
 
@@ -137,6 +139,7 @@ class WatchedBenchmark:
         if "direction" in rules.model_fields_set:
             higher = rules.direction.value == "higher_is_better"
             metric = msgspec.structs.replace(metric, higher_is_better=higher)
+        self._seen_live = metric.score or metric.name in SEEN_LIVE
         self._bets = bets_on(baseline, self.candidate(), metric, rules, self.prefix, rule)
         self._next, self._certain = rules.min_problems, FIRST
 
@@ -156,7 +159,7 @@ class WatchedBenchmark:
         """Whether the policy may be decided: by the bets, or because there is twice as much as at
         the last look of this kind. ``rules``: number of those that a breach must hold among."""
         n = len(self.prefix.problems)
-        if n < self._next or self.prefix.complete:
+        if n < self._next or self.prefix.complete or not self._seen_live:
             return False
         if n < self._certain and (self._bets is None or not self._bets.tell(rules)):
             return False
