@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Nel, nel  # noqa: F401  (a fixture)
 
 from nemo_evaluator import evaluate, evaluate_async
 from nemo_evaluator.engine.aggregation import checked
@@ -182,3 +183,20 @@ def test_a_comparison_shows_them(tmp_path: Path) -> None:
 def test_what_is_no_measure(given: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         checked(given)
+
+
+def test_a_comparison_tells_the_difference_of_measures(tmp_path: Path, nel: Nel) -> None:  # noqa: F811
+    """They cannot be paired: the interval is by the errors that both runs tell."""
+    for name, accuracy in (("r", 1.0), ("s", 0.0)):
+        given = document(tmp_path) | {"output": {"dir": str(tmp_path / name)}}
+        given["services"]["m"]["accuracy"] = accuracy
+        summary = evaluate(given).summary.benchmarks[0]
+        assert summary.warnings == ()  # those of the mean's interval say nothing of f1
+    _, out, err = nel("compare", tmp_path / "r", tmp_path / "s")
+    assert "not paired, and not judged" in out, err
+    line = next(line for line in out.splitlines() if line.strip().startswith("f1 "))
+    *_, low, _, high, better = line.split()
+    assert better == "higher" and float(high) - float(low) == pytest.approx(0.693, abs=1e-3)
+    assert (float(low) + float(high)) / 2 == pytest.approx(-1.0, abs=0.3)
+    code, _, err = nel("compare", tmp_path / "r", tmp_path / "s", "--metric", "f1")
+    assert code == 2 and "a measure of all rows is shown beside a comparison" in err

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from ..results.read_bundle import AGGREGATE
 from .sources import Source
+
+Z_95 = 1.959963984540054
 
 
 def score_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any]]:
@@ -17,7 +21,23 @@ def score_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any
         bounds = (one[1], one[2], other[1], other[2])
         overlap = None in bounds or not (other[2] < one[1] or one[2] < other[1])  # type: ignore[operator]
         found[metric] = {**_delta(one[0], other[0]), "ci_overlap": overlap}
+        found[metric] |= _of_measures(baseline, candidate, metric)
     return found
+
+
+def _of_measures(baseline: Source, candidate: Source, metric: str) -> dict[str, Any]:
+    """What else is known of a measure that a benchmark makes of all rows: its direction, and the
+    interval of the difference by the errors that both runs tell. Rows cannot be paired."""
+    assert baseline.published is not None and candidate.published is not None
+    one, other = baseline.published.metrics[metric], candidate.published.metrics[metric]
+    if AGGREGATE not in (one.method, other.method):
+        return {}
+    told: dict[str, Any] = {"measure": True, "higher_is_better": one.higher_is_better}
+    if one.stderr is not None and other.stderr is not None:
+        half = Z_95 * math.hypot(one.stderr, other.stderr)
+        told["ci_lower"] = other.value - one.value - half
+        told["ci_upper"] = other.value - one.value + half
+    return told
 
 
 def runtime_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any]]:

@@ -89,7 +89,8 @@ def values_of(rollouts: Rollouts, metric: Metric, *, correct_above: float = 0.0)
         raise ConfigError(
             f"metric {metric.name!r} is not in the rows of the results",
             hint="name mean_reward, pass@k, pass^k, scorer:NAME, a metric of the benchmark's own, "
-            "no_answer_rate, truncation_rate, latency_ms, tokens or cost_usd",
+            "no_answer_rate, truncation_rate, latency_ms, tokens or cost_usd; a measure of all "
+            "rows is shown beside a comparison, and not judged",
         )
     return values
 

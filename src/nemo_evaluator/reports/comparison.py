@@ -153,7 +153,7 @@ def _blocks(
     if detail is Detail.VERDICT:
         return [warnings]
     runs = [] if facts is not None else _runs(c)
-    blocks: list[Block] = [Facts((*runs, *_facts(c))), warnings]
+    blocks: list[Block] = [Facts((*runs, *_facts(c))), _measures(c), warnings]
     blocks.append(calibrated_table([c]))
     if c.difference is not None:
         blocks.append(categories(c, all_of_them=detail is Detail.EVERYTHING))
@@ -298,6 +298,24 @@ def _paired(c: Comparison) -> str:
         if said:
             parts.append(f"{name}: {', '.join(said)}")
     return "; ".join([text, *parts])
+
+
+def _measures(c: Comparison) -> Table:
+    """Metrics that are no means of rows: they cannot be paired, and are not judged."""
+    rows = tuple(
+        (
+            metric,
+            f"{delta['baseline']:.4f}",
+            f"{delta['candidate']:.4f}",
+            f"{delta['delta']:+.4f}",
+            f"{delta['ci_lower']:+.4f} to {delta['ci_upper']:+.4f}" if "ci_lower" in delta else "—",
+            "higher" if delta["higher_is_better"] else "lower",
+        )
+        for metric, delta in c.score_deltas.items()
+        if delta.get("measure")
+    )
+    columns = ("Measure", "Baseline", "Candidate", "Difference", "95 % CI", "Better")
+    return Table("Measures of all rows", columns, rows, "not paired, and not judged")
 
 
 def _score_deltas(c: Comparison) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..results.read_bundle import Published
+from ..results.read_bundle import AGGREGATE, Published
 
 INTERVALS = {
     "wilson, mid-p": (
@@ -27,6 +27,10 @@ INTERVALS = {
     ),
     "wilson": "Wilson's score interval for a share",
     "t": "The mean ± Student's t times its standard error, for rewards not between 0 and 1",
+    AGGREGATE: (
+        "A measure that the benchmark makes of all rows at once: ± 1.96 times the standard error "
+        "that it tells"
+    ),
     "none (one unit)": "A single problem or cluster allows no interval",
     "bootstrap": "Quantiles of the means of resampled problems (from the other tool)",
 }

@@ -16,10 +16,9 @@ from ..measured import Measure
 from ..types import BenchmarkPlan
 from .identity import AFTERWARDS
 from .journal import JournalIndex
+from .read_bundle import AGGREGATE
 from .summary import BenchmarkSummary, Estimate
 
-METHOD = "aggregate"
-"""How a bundle names an interval that the environment's own standard error gives."""
 Z = 1.959963984540054
 
 
@@ -53,7 +52,11 @@ def with_measures(summary: BenchmarkSummary, measures: Iterable[Measure]) -> Ben
     if "pass@1" in summary.metrics:
         return summary
     return msgspec.structs.replace(
-        summary, headline=next(iter(found)), bound_if_rest_wrong=None, bound_if_rest_right=None
+        summary,
+        headline=next(iter(found)),
+        bound_if_rest_wrong=None,
+        bound_if_rest_right=None,
+        warnings=(),  # of the interval of the mean
     )
 
 
@@ -64,7 +67,7 @@ def _estimate(measure: Measure) -> Estimate:
         ci_lower=measure.value - half,
         ci_upper=measure.value + half,
         n=measure.n,
-        method=METHOD,
+        method=AGGREGATE,
         stderr=measure.stderr,
         filter=measure.filter,
         higher_is_better=measure.higher_is_better,

@@ -24,6 +24,9 @@ from .stopping import Stopping
 from .summary import FailureExample, Summary
 
 BUNDLES = "eval-*.json"
+AGGREGATE = "aggregate"
+"""Method of a measure that a benchmark makes of all rows at once; its interval is of its own error,
+where it tells one."""
 NO_METRIC = ("summary", "runtime", "failures", "breakdowns")
 """What the published format keeps among the scores without being one."""
 TIMES = ("gen_seconds", "latency", "duration", "tokens", "time_ms", "_time", "_ms")
@@ -272,7 +275,8 @@ def _measure(entry: Mapping[str, Json], value: float) -> Measure:
         if None not in boot:
             (low, high), method = boot, "bootstrap"
     if low is None or high is None:
-        low = high = method = None
+        low = high = None
+        method = method if method == AGGREGATE else None
     return Measure(
         value=value,
         ci_lower=low,
