@@ -155,15 +155,25 @@ def _packed_folder(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
+def _stays_below(name: str) -> bool:
+    return not name.startswith("/") and ".." not in name.split("/")
+
+
 def _unpack(data: bytes, folder: Path, max_bytes: int, path: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            # Python has this second check from 3.11.4 on.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
             # A sparse member may claim terabytes with few bytes of archive.
-            members = [m for m in archive if m.isdir() or (m.isreg() and not m.issparse())]
+            members = [
+                m
+                for m in archive
+                if (m.isdir() or (m.isreg() and not m.issparse())) and _stays_below(m.name)
+            ]
             _bounded(sum(m.size for m in members), max_bytes, path)
             for member in members:
                 member.mode = 0o755 if member.isdir() else 0o644
-                archive.extract(member, folder, set_attrs=False, filter="data")
+                archive.extract(member, folder, set_attrs=False)
     except tarfile.TarError as error:
         raise SandboxLost(f"{path}: unreadable archive from the sandbox: {error}") from None
