@@ -184,6 +184,15 @@ async def test_a_function_that_gives_no_text() -> None:
         await key.current()
 
 
+def test_a_function_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys_of_test.py"
+    file.write_text("def give(): return 'key-of-the-file'\n")
+    assert find(f"python:{file}:give")() == "key-of-the-file"
+    file.write_text("import nothing_of_the_kind\n")
+    with pytest.raises(ConfigError, match=r"keys_of_test\.py:1: cannot be loaded: ModuleNotF"):
+        find(f"python:{file}:give")
+
+
 @pytest.mark.parametrize("name", ["no_such_module:f", "os:no_such", "os", "os:sep", ""])
 def test_functions_that_are_none(open_model: Open, name: str) -> None:
     with pytest.raises(ConfigError, match="api_key_command"):

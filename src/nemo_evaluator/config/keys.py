@@ -7,14 +7,15 @@ stays text.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 from ..errors import ConfigError
+from ..plugins import loading, object_at
 
 KeyFunction = Callable[[], str | Awaitable[str]]
 PREFIX = "python:"
+FORM = "write python:MODULE:FUNCTION or python:FILE.py:FUNCTION"
 _given: dict[str, KeyFunction] = {}
 
 
@@ -31,19 +32,16 @@ def remember(function: KeyFunction) -> str:
 
 
 def find(command: str) -> KeyFunction:
-    """The function of a ``python:module:function``. Raises ConfigError."""
+    """The function of a ``python:module:function``, or of ``python:file.py:function``. Raises
+    ConfigError."""
     name = command.removeprefix(PREFIX)
     if (given := _given.get(name)) is not None:
         return given
-    module, _, path = name.partition(":")
     where = f"api_key_command {command}"
-    try:
-        found: object = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        hint = "write python:MODULE:FUNCTION, of a module that can be imported here"
-        raise ConfigError(f"there is no such function ({error})", where=where, hint=hint) from None
+    if ":" not in name:
+        raise ConfigError("names no function", where=where, hint=FORM)
+    with loading(where, name):
+        found = object_at(name)
     if not callable(found):
-        raise ConfigError("is not a function", where=where)
+        raise ConfigError("is not a function", where=where, hint=FORM)
     return cast(KeyFunction, found)
