@@ -16,7 +16,6 @@ import json
 import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -54,22 +53,17 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nel-soak-")))
         command = [sys.executable, str(LOOPBACK), "--port", "0", "--faults", json.dumps(FAULTS)]
-        upstream = stack.enter_context(process(command))
+        upstream, _ = stack.enter_context(process(command))
         config = folder / "soak.yaml"
         config.write_text(CONFIG.format(folder=folder))
         server = [*NEL, "--upstream", upstream, "-c", str(config)]
-        url = stack.enter_context(process(server, folder / "proxy.log"))
-        soak = Soak(url, pid_of(server), args.requests, args.sessions, args.connections)
+        url, pid = stack.enter_context(process(server, folder / "proxy.log"))
+        soak = Soak(url, pid, args.requests, args.sessions, args.connections)
         run(soak.run())  # type: ignore[arg-type]
         time.sleep(1)
         problems = soak.check(folder / "traffic.jsonl")
         print("\n".join(problems) or "everything is in order")
         sys.exit(bool(problems))
-
-
-def pid_of(command: list[str]) -> int:
-    found = subprocess.run(["pgrep", "-f", command[-1]], capture_output=True, text=True, check=True)
-    return int(found.stdout.split()[0])
 
 
 class Soak:

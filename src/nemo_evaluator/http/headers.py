@@ -64,9 +64,15 @@ def fields_by_name(raw: Raw) -> dict[str, str]:
     """Values by lower-case name; what is not UTF-8 is kept so that it can be sent on unchanged."""
     fields: dict[str, str] = {}
     for raw_name, raw_value in raw:
-        name, value = str(raw_name, "latin-1").lower(), str(raw_value, "utf-8", "surrogateescape")
+        name, value = _name(raw_name), str(raw_value, "utf-8", "surrogateescape")
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
     return fields
+
+
+@lru_cache(maxsize=1024)
+def _name(raw: bytes) -> str:
+    """A name in lower case; there are few, and clients send them with every request."""
+    return raw.decode("latin-1").lower()
 
 
 def encoded_fields(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

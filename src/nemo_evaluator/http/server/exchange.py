@@ -8,6 +8,7 @@ to the end of the connection where the client does not know chunks.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Protocol
 
 from ..asgi import ABORT, CANCEL, Message
@@ -56,30 +57,26 @@ class UnsendableError(ValueError):
 class Exchange:
     """``receive`` and ``send`` of one request."""
 
-    __slots__ = (
-        *("_chunked", "_continued", "_fields", "_left", "_mute", "_said", "_status", "_taken"),
-        *("_waiter", "_wire", "cancels", "has_begun", "incoming", "is_complete", "is_over", "keep"),
-    )
+    cancels = False
+    """The application is to be cancelled if the client leaves."""
+    has_begun = False
+    """The head of the response is written."""
+    is_complete = False
+    """All of the response is written."""
+    is_over = False
+    """The client has left or was refused: nothing more is received or sent."""
+    keep = False
+    """The response's head promised that the connection stays open."""
+    _waiter: asyncio.Future[None] | None = None
+    _taken = _continued = False
+    _status = 0
+    _fields: bytes = b""
+    _said: Mapping[bytes, bytes] = {}
+    _chunked = _mute = False
+    _left: int | None = None
 
     def __init__(self, incoming: Incoming, wire: Wire) -> None:
         self.incoming, self._wire = incoming, wire
-        self.cancels = False
-        """The application is to be cancelled if the client leaves."""
-        self.has_begun = False
-        """The head of the response is written."""
-        self.is_complete = False
-        """All of the response is written."""
-        self.is_over = False
-        """The client has left or was refused: nothing more is received or sent."""
-        self.keep = False
-        """The response's head promised that the connection stays open."""
-        self._waiter: asyncio.Future[None] | None = None
-        self._taken = self._continued = False
-        self._status = 0
-        self._fields: bytes = b""
-        self._said: dict[bytes, bytes] = {}
-        self._chunked = self._mute = False
-        self._left: int | None = None
 
     # -- for the connection -----------------------------------------------------------------------
 
@@ -213,4 +210,4 @@ class Exchange:
         self.keep = ends and not closes and self._wire.keeps(incoming)
         connection = (_KEEP if incoming.is_old else b"") if self.keep else _CLOSE
         start = opening(self._status, now(), b"date" in said)
-        return b"%b%b%b%b\r\n" % (start, connection, framing, self._fields)
+        return b"".join((start, connection, framing, self._fields, b"\r\n"))

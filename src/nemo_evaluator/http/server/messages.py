@@ -18,10 +18,13 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Incoming:
     """One request. Its body may still be coming."""
 
-    __slots__ = (
-        *("failed", "headers", "is_old", "is_whole", "keep", "method", "pieces", "scope"),
-        *("size", "target"),
-    )
+    size = 0
+    """Bytes of ``pieces``."""
+    is_whole = False
+    """All of the body has come."""
+    failed = False
+    """The rest of the body will not come."""
+    scope: Scope | None = None
 
     def __init__(
         self,
@@ -41,13 +44,6 @@ class Incoming:
         """HTTP/1.0, which knows no chunks."""
         self.pieces: list[bytes] = []
         """Pieces of the body that the application has not taken."""
-        self.size = 0
-        """Bytes of ``pieces``."""
-        self.is_whole = False
-        """All of the body has come."""
-        self.failed = False
-        """The rest of the body will not come."""
-        self.scope: Scope | None = None
 
     def value(self, name: bytes) -> bytes:
         """The first field of a name, or nothing."""
@@ -83,7 +79,7 @@ class Incoming:
             "http_version": "1.0" if self.is_old else "1.1",
             "method": self.method,
             "scheme": "http",
-            "path": unquote(raw_path.decode("latin-1"), "utf-8", "replace"),
+            "path": _decoded(raw_path),
             "raw_path": raw_path,
             "query_string": query,
             "root_path": "",
@@ -93,6 +89,11 @@ class Incoming:
             "extensions": EXTENSIONS,
         }
         return self.scope
+
+
+def _decoded(raw_path: bytes) -> str:
+    text = raw_path.decode("latin-1")
+    return unquote(text, "utf-8", "replace") if "%" in text else text
 
 
 def _parts(target: bytes) -> tuple[bytes, bytes]:
