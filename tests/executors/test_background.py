@@ -263,3 +263,18 @@ def test_the_list_of_runs_forgets_and_keeps_results(nel: Nel, folder: Path) -> N
     assert code == 0 and out.endswith("removed from the list: 1\n")
     assert len(rows(Path("run/sums"))) == SIZE
     assert nel("eval", "status", "-r", run_id)[0] == 0  # it is below the working directory
+
+
+def test_a_user_without_a_home_has_no_list(
+    nel: Nel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert nel("eval", "run", write(document(latency={"mean_ms": 0})))[0] == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "run", "sums.py"]
+    code, out, _ = nel("eval", "jobs")
+    assert code == 0 and "done" in out
+    assert nel("eval", "clean", "-y") == (0, "Nothing to remove.\n", "")

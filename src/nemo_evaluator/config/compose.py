@@ -44,8 +44,12 @@ def compose(path: Path) -> tuple[Node, tuple[str, ...]]:
 
 
 def _common_folders() -> list[Path]:
-    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-    return [Path(home) / "nemo-evaluator" / "conf", Path(__file__).parent / "defaults"]
+    own = Path(__file__).parent / "defaults"
+    try:
+        home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    except RuntimeError:  # a user without a home
+        return [own]
+    return [home / "nemo-evaluator" / "conf", own]
 
 
 def _compose(path: Path, search: _Search, parents: tuple[Path, ...], group: str | None) -> Node:

@@ -89,7 +89,7 @@ class LocalRun:
             file = open_regular(path)
         except FileNotFoundError:
             await self.status()  # says if there is no run either
-            hint = "runs of earlier versions wrote none"
+            hint = "runs of earlier versions, merges and rescorings write none"
             raise ConfigError("there is no log", where=str(path), hint=hint) from None
         with file:
             lines = file.read().splitlines(keepends=True)

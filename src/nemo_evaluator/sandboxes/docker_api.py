@@ -179,8 +179,8 @@ def find_socket() -> str:
 
 def _context_host() -> str | None:
     """The address in the Docker context that ``docker context use`` chose."""
-    home = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
+        home = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
         name = os.environ.get("DOCKER_CONTEXT")
         name = name or json.loads((home / "config.json").read_text()).get("currentContext")
         if not name or name == "default":
@@ -188,5 +188,5 @@ def _context_host() -> str | None:
         folder = home / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
         meta = json.loads((folder / "meta.json").read_text())
         return str(meta["Endpoints"]["docker"]["Host"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, RuntimeError):  # the last: a user without a home
         return None

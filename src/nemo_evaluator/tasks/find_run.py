@@ -3,6 +3,7 @@ where the known system notes its runs."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,8 +60,10 @@ def known_runs() -> dict[Path, str]:
 
 def store() -> Path:
     """Where runs are noted, a folder for each."""
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "nel" / "runs"
+    data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share")
+    with contextlib.suppress(RuntimeError):  # a user without a home; then there is no such folder
+        data = data.expanduser()
+    return data / "nel" / "runs"
 
 
 def _notes(top: Path) -> Iterator[Path]:

@@ -45,6 +45,8 @@ class RunNotes(Observer):
     def opened(self, directory: Path, info: RunInfo) -> None:
         """Write the note; a run that is resumed has the one it had."""
         folder = store() / info.run_id
+        if not folder.is_absolute():  # the user has no home
+            return
         note = RunNote(
             run_id=info.run_id,
             output_dir=str(directory.resolve()),
