@@ -8,7 +8,7 @@ it is watched for. No I/O of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 from .asgi import ABORT, CANCEL, Message, Receive, Scope, Send
@@ -29,9 +29,11 @@ class Request:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.method: str = scope["method"]
-        raw_path = scope.get("raw_path")
-        self.path: str = (raw_path or scope["path"].encode()).decode("utf-8", "replace")
-        """The path, undecoded."""
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        path: str = raw_path.decode("utf-8", "replace")
+        root = scope.get("root_path")
+        self.path = path.removeprefix(root) or "/" if root else path
+        """The path, undecoded, below that under which the application is mounted."""
         self.headers = fields_by_name(scope["headers"])
         """By lower-case name; repeated fields are joined by commas."""
         self.body = b""
@@ -143,15 +145,22 @@ class App(Protocol):
 
 
 class Application:
-    """An `App` as an ASGI application. Bodies over ``body_bytes`` are refused."""
+    """An `App` as an ASGI application. Bodies over ``body_bytes`` are refused; ``on_stop`` is
+    called when the server stops."""
 
-    def __init__(self, app: App, *, body_bytes: int = 64 * MEGABYTE) -> None:
-        self._app, self._limit = app, body_bytes
+    def __init__(
+        self,
+        app: App,
+        *,
+        body_bytes: int = 64 * MEGABYTE,
+        on_stop: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._app, self._limit, self._on_stop = app, body_bytes, on_stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The entry of ASGI."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await self._live(receive, send)
         elif scope["type"] == "http":
             await self._http(Request(scope, send), scope, receive, send)
         else:
@@ -161,6 +170,16 @@ class Application:
         """What the server answers by itself, in the application's words (``server.Failure``)."""
         request = Request(scope, _nowhere) if scope is not None else None
         return self._app.failure(request, status, message).messages()
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Start and stop with the server."""
+        while True:
+            kind = (await receive())["type"]
+            if kind == "lifespan.shutdown" and self._on_stop is not None:
+                await self._on_stop()
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
 
     async def _http(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         cancels = CANCEL in (scope.get("extensions") or ())
@@ -249,15 +268,6 @@ async def _while_connected(answering: Awaitable[AnyResult], receive: Receive) ->
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    """The lifespan of an application that has nothing to start or to stop."""
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
 
 
 async def _nowhere(message: Message) -> None:

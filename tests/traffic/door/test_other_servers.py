@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from loopback import FAULTS, Call, Loopback, Manner, Reply, number_of
 from other_server import free_port, under_uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 
+from nemo_evaluator.http.server.lifespan import Lifespan
 from nemo_evaluator.traffic.client import ModelClient
+from nemo_evaluator.traffic.door.asgi import proxy_app
 from nemo_evaluator.traffic.door.server import ProxyServer
 
 CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "2 + 2?"}]}
@@ -29,6 +36,37 @@ async def proxy(open_model: OpenModel, loopback: Loopback) -> AsyncIterator[tupl
     server = ProxyServer(model, port=port, max_body_mb=1)
     async with under_uvicorn(server.app, port) as url:
         yield url, server
+
+
+async def test_a_part_of_another_application(
+    open_model: OpenModel, loopback: Loopback, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    port = free_port()
+    log = {"model_traffic": {"path": str(tmp_path / "traffic.jsonl")}}
+    app = proxy_app(open_model(loopback.url, proxy=log), port=port)
+    routes = [Mount("/llm", app=app), Route("/hello", lambda request: PlainTextResponse("hello"))]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with running(app):
+            yield
+
+    async with under_uvicorn(Starlette(routes=routes, lifespan=lifespan), port) as url:
+        async with http.get(f"{url}/hello") as response:
+            assert await response.text() == "hello"
+        async with http.post(f"{url}/llm/s/me/v1/chat/completions", json=CHAT) as response:
+            assert (await response.json())["choices"][0]["message"]["content"] == TEXT
+    [line] = (tmp_path / "traffic.jsonl").read_text().splitlines()  # closed with the server
+    assert json.loads(line)["session_id"] == "me"
+
+
+@asynccontextmanager
+async def running(app: Any) -> AsyncIterator[None]:
+    """The lifespan of an application that is mounted; Starlette runs only its own."""
+    lifespan = Lifespan(app)
+    await lifespan.start()
+    yield
+    await lifespan.stop()
 
 
 @pytest.fixture
