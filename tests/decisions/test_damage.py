@@ -163,6 +163,23 @@ def test_every_number_of_a_row_can_be_compared(
     ]
 
 
+def test_a_ratio_of_sums_is_compared_as_the_run_counts_it() -> None:
+    """10 of 40 claims supported, then 5 of 40: 0.25 and 0.125, not a mean of shares."""
+    parts = [(4, 4), (3, 6), (2, 10), (1, 20), (0, 0)] * 10
+    sides = []
+    for share in (1.0, 0.5):
+        told = [
+            row(i, 1.0, scoring_details={"metrics": {"supported": [share * a, b]}})
+            for i, (a, b) in enumerate(parts)
+        ]
+        sides.append(rollouts_of(told))
+    found = pair(*sides, metric_named("supported"))
+    assert found.n == len(parts)
+    assert (found.baseline.mean(), found.candidate.mean()) == pytest.approx((0.25, 0.125))
+    damage = Damage(Sides(found.baseline, found.candidate)).bounds()
+    assert damage.damage == pytest.approx(0.125) and 0 < damage.lower < 0.125 < damage.upper
+
+
 def test_an_unknown_metric_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'vibes' is not in the rows.*latency_ms"):
         values_of(rollouts_of([row(0, 1.0)]), metric_named("vibes"))

@@ -7,7 +7,7 @@ calls correct, not of rewards above zero; extra scorers and further metrics have
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -79,12 +79,7 @@ def values_of(rollouts: Rollouts, metric: Metric, *, correct_above: float = 0.0)
     scored = ~np.isnan(rollouts.rewards)
     if metric.name == "truncation_rate":
         return np.where(scored, rollouts.truncated.astype(np.float64), np.nan)
-    values = np.full(len(rollouts), np.nan)
-    read = _reader(metric.name)
-    for i in np.flatnonzero(scored).tolist():
-        found = read(rollouts.row(i))
-        if found is not None:
-            values[i] = found
+    values = _read(rollouts, np.flatnonzero(scored).tolist(), metric.name)
     if len(rollouts) and np.isnan(values).all():
         raise ConfigError(
             f"metric {metric.name!r} is not in the rows of the results",
@@ -120,21 +115,38 @@ def of_problems(metric: Metric, sums: Floats, counts: npt.NDArray[Any]) -> Float
     )
 
 
-def _reader(name: str) -> Callable[[Mapping[str, object]], float | None]:
-    def read(row: Mapping[str, object]) -> float | None:
-        details = row.get("scoring_details")
-        details = details if isinstance(details, Mapping) else {}
-        if name == "no_answer_rate":
-            return float(details.get("failure") in NO_ANSWER)
-        if name == "strict":
-            return _number(details.get("strict_correct"))
-        places = (details.get("metrics"), row.get("scorer_rewards"), row)
-        for place in places:
-            if isinstance(place, Mapping) and name in place:
-                return _number(place[name])
-        return None
+def _read(rollouts: Rollouts, scored: Sequence[int], name: str) -> Floats:
+    """What the rows carry under a name. A ratio of sums, [numerator, denominator] in each row, is
+    linearised, R + (a - R·b)/mean(b): the mean is the ratio R as the run has it, and a rollout on
+    which the ratio does not bear (0 of 0) moves nothing."""
+    values, ratios = np.full(len(rollouts), np.nan), np.full((len(rollouts), 2), np.nan)
+    for i in scored:
+        found = _found(rollouts.row(i), name)
+        if isinstance(found, list | tuple) and len(found) == 2:
+            parts = [_number(part) for part in found]
+            ratios[i] = [np.nan if part is None else part for part in parts]
+        elif (number := _number(found)) is not None:
+            values[i] = number
+    known = ~np.isnan(ratios).any(axis=1)
+    above, below = ratios[known].T
+    if not below.sum() > 0:
+        return values
+    ratio = float(above.sum() / below.sum())
+    values[known] = ratio + (above - ratio * below) / below.mean()
+    return values
 
-    return read
+
+def _found(row: Mapping[str, object], name: str) -> object:
+    details = row.get("scoring_details")
+    details = details if isinstance(details, Mapping) else {}
+    if name == "no_answer_rate":
+        return float(details.get("failure") in NO_ANSWER)
+    if name == "strict":
+        return details.get("strict_correct")
+    for place in (details.get("metrics"), row.get("scorer_rewards"), row):
+        if isinstance(place, Mapping) and name in place:
+            return place[name]
+    return None
 
 
 def _number(value: object) -> float | None:
