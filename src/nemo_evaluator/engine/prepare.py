@@ -119,7 +119,9 @@ async def prepare(
             job = await _open_job(benchmark, posed, opening)
             if not plan_only:
                 turn = Turn(alive, len(jobs))
-                sandboxes, workspaces = await open_places(benchmark, job, stack, turn)
+                sandboxes, workspaces = await open_places(
+                    benchmark, job.environment, job.solver, job.folder, stack, turn
+                )
                 job = replace(job, sandboxes=sandboxes, workspaces=workspaces)
             if given is not None and given.part is not None:
                 job = only(job, *given.part)

@@ -13,12 +13,12 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..config.benchmark import BenchmarkConfig
 from ..config.sandboxes import LifecycleFields, NoSandbox
+from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..files.writing import replacing
 from ..sandboxes import Sandbox, SandboxLost, SandboxSpec
@@ -27,9 +27,6 @@ from ..sandboxes.finishing import finish
 from ..solvers.contract import Archive, Handover, Solver, SolverNeeds, needs_of
 from ..types import Json, Phase, Problem, RolloutKey
 from .sandboxing import Lender, Turn, open_sandboxes
-
-if TYPE_CHECKING:
-    from .job import Job
 
 FOLDER = "workspaces"
 CAPTURE = "/tmp/.nel-capture.tar"
@@ -238,17 +235,22 @@ class Handed:
 
 
 async def open_places(
-    benchmark: BenchmarkConfig, job: Job, stack: AsyncExitStack, turn: Turn
+    benchmark: BenchmarkConfig,
+    environment: Environment,
+    solver: Solver,
+    folder: Path,
+    stack: AsyncExitStack,
+    turn: Turn,
 ) -> tuple[Lender | None, Workspaces | None]:
     """Where a benchmark's answers are verified, and where its solver works; None where neither
     needs a sandbox. What cannot work is a ConfigError now, before anything is paid."""
-    needs, config = needs_of(job.solver), benchmark.sandbox
+    needs, config = needs_of(solver), benchmark.sandbox
     wanted = _works_in_sandbox(needs, config)
-    lender = await open_sandboxes(benchmark, job.environment, stack, turn, for_solver=wanted)
+    lender = await open_sandboxes(benchmark, environment, stack, turn, for_solver=wanted)
     if lender is None or not wanted or not isinstance(config, LifecycleFields):
         return lender, None
     seconds = benchmark.timeout + benchmark.verify_timeout
-    workspaces = Workspaces(lender, config, needs, job.folder, seconds=seconds)
+    workspaces = Workspaces(lender, config, needs, folder, seconds=seconds)
     stack.push_async_callback(workspaces.close)
     await workspaces.check()
     return lender, workspaces
