@@ -98,3 +98,14 @@ async def test_ten_benchmarks_print_on_one_page(page: Page, nel: Nel, tmp_path: 
     await page.open(path, width=1280)
     assert await page.pdf(tmp_path / "all.pdf") == 1
     assert "10 of 10 benchmarks: b0 fell 20.0 points (" in path.read_text()
+
+
+def test_several_candidates_name_their_evidence(nel: Nel, tmp_path: Path) -> None:
+    folders = [
+        str(write_results(tmp_path / side, share_right(200, 300), run_id=f"eval-{side}"))
+        for side in ("base", "one", "two")
+    ]
+    for form in ("text", "html", "json"):
+        _, out, err = nel("compare", *folders, "--format", form)
+        for side in ("base", "one", "two"):
+            assert f"eval-{side}" in out and f"model of {side}" in out, (form, err)

@@ -199,14 +199,18 @@ def _several(
     report: Path | None,
     strict: bool,
 ) -> int:
+    import msgspec
+
     from ..decisions.documents import field_document
     from ..decisions.verdicts import worst
     from ..reports.comparison import field_report
     from ..reports.formats import in_format
-    from ..tasks.decide import compare_many
+    from ..tasks.decide import compare_many, evidence_of
 
     field = compare_many(baseline, candidates, options, correction)
-    data, shown = field_document(field), field_report(field)
+    facts = [evidence_of(baseline, candidate) for candidate in candidates]
+    data = field_document(field) | {"provenance": [msgspec.to_builtins(one) for one in facts]}
+    shown = field_report(field, facts)
     _write(output, data)
     _show(fmt, data, shown)
     if report is not None:

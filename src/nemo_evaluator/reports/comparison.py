@@ -15,7 +15,7 @@ from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, 
 from .calibrated import calibrated_table
 from .changes import categories, sides, signed_limit
 from .changes import flips as flip_table
-from .evidence import evidence, moment
+from .evidence import evidence, evidence_of_many, moment
 from .verdict_words import known, tone
 
 SAID = 3
@@ -102,8 +102,8 @@ def overview_report(
     )
 
 
-def field_report(field: Field) -> Document:
-    """Several candidates against one baseline."""
+def field_report(field: Field, facts: Sequence[Provenance] = ()) -> Document:
+    """Several candidates against one baseline. ``facts``: of each candidate and the baseline."""
     verdict = worst(entry.verdict for entry in field.entries)
     counts = {kind: sum(e.verdict is kind for e in field.entries) for kind in Verdict}
     said = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
@@ -137,7 +137,7 @@ def field_report(field: Field) -> Document:
         title=f"{len({e.candidate for e in field.entries})} candidates against {field.baseline}",
         badges=((tone(verdict), verdict.value),),
         lead=f"{said}.",
-        blocks=(Notices(unmatched), candidates, *boards),
+        blocks=(Facts(tuple(evidence_of_many(facts))), Notices(unmatched), candidates, *boards),
         sections=(),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
 from ..decisions.provenance import Provenance, RunFacts
 
@@ -23,6 +24,15 @@ def evidence(facts: Provenance, *, rules: str | None = None) -> list[tuple[str, 
         )
     )
     return rows
+
+
+def evidence_of_many(facts: Sequence[Provenance]) -> list[tuple[str, str]]:
+    """The baseline, every candidate, and the reader."""
+    if not facts:
+        return []
+    (baseline, _, decided) = evidence(facts[0])
+    candidates = [(f"candidate {i}", _run(one.candidate)) for i, one in enumerate(facts, 1)]
+    return [baseline, *candidates, decided]
 
 
 def _run(run: RunFacts) -> str:
