@@ -182,29 +182,7 @@ class Suite:
         _keep_traffic(job)
         for model in job.models.values():
             model.set_share(job.plan.slug, entry.rank, job.max_concurrent)
-        rollouts: Rollouts | HarnessRun
-        if job.environment.harness is not None:
-            rollouts = HarnessRun(
-                job,
-                job.environment.harness,
-                index=index,
-                journal=journal,
-                control=control,
-                tally=tally,
-                budget=self._budget,
-            )
-        else:
-            rollouts = Rollouts(
-                job,
-                index=index,
-                journal=journal,
-                control=control,
-                health=health,
-                tally=tally,
-                budget=self._budget,
-                places=places,
-                rank=entry.rank,
-            )
+        rollouts = self._loop(entry, journal, health, places)
         _log_start(job, tally)
         try:
             await rollouts.run(begun)
@@ -217,6 +195,33 @@ class Suite:
         if end.failure is None and control.fatal is None and control.interrupted is None:
             end.failure = await aggregate(job, self._run_id)
         return end
+
+    def _loop(
+        self, entry: Entry, journal: JournalWriter, health: ServiceHealth, places: Places
+    ) -> Rollouts | HarnessRun:
+        """What runs the rollouts: the loop of the benchmark's own harness, or ours."""
+        job = entry.job
+        if job.environment.harness is not None:
+            return HarnessRun(
+                job,
+                job.environment.harness,
+                index=entry.index,
+                journal=journal,
+                control=self._control,
+                tally=entry.tally,
+                budget=self._budget,
+            )
+        return Rollouts(
+            job,
+            index=entry.index,
+            journal=journal,
+            control=self._control,
+            health=health,
+            tally=entry.tally,
+            budget=self._budget,
+            places=places,
+            rank=entry.rank,
+        )
 
 
 async def _name_plan(job: Job, index: JournalIndex, run_id: str) -> None:
