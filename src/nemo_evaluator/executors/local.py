@@ -45,7 +45,7 @@ from .ending import Ending, Terms, ending_of, ending_of_error
 from .exporting import hand_on
 from .interrupts import Interrupts
 from .observers import Observers
-from .opening import open_run, set_aside
+from .opening import Opened, open_run, set_aside
 from .options import Options
 from .progress_writer import ProgressWriter
 from .publishing import Publisher
@@ -95,63 +95,31 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
         return await _locked(directory, lock, loaded, options, observers)
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A run whose directory is claimed; no request has been sent."""
+
+    prepared: Prepared
+    claimed: Opened
+    tallies: Mapping[str, Tally]
+    budget: RunBudget
+    interrupts: Interrupts
+    publisher: Publisher
+    gate: Gate | None
+    watch: RunWatch | None
+
+
 async def _locked(
     directory: Path, lock: DirectoryLock, loaded: Loaded, options: Options, observers: Observers
 ) -> RunResult:
     async with AsyncExitStack() as stack:
-        control = Control()
-        interrupts = Interrupts(control, observers.said)
-        observers.put_first(ProgressWriter(control, lock, interrupts.stop))
-        budget = RunBudget(loaded.config.budget, control, observers.said)
-        prepared = await prepare(
-            loaded,
-            directory,
-            stack,
-            options.shard,
-            options.given,
-            spend=budget.spend,
-            say=observers.said,
-        )
-        gate, watch = _gate(loaded.config, control, options, observers)
-        if watch is not None:
-            prepared = replace(prepared, jobs=watch.join(prepared.jobs))
-        tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
-        with _writing(directory, "no request was sent; free disk space and repeat the command"):
-            opened = open_run(
-                directory,
-                prepared,
-                loaded,
-                resume=options.resume,
-                command=options.command,
-                say=observers.said,
-                visit=_visitor(prepared, tallies, budget, watch),
-            )
-        for index in opened.journals.values():
-            stack.callback(index.close)
-        observers.opened(directory, opened.info)
-        with _told(observers, directory, opened.info):
-            for plan in prepared.plans:
-                if (doubt := doubtful_repeats(plan)) is not None:
-                    observers.said(f"warning: {doubt}")
-            if watch is not None:
-                watch.start()
-            signals = interrupts.handled() if options.handle_signals else contextlib.nullcontext()
-            with signals:
-                async with observers.watching(tallies):
-                    formats = loaded.config.output.report
-                    publisher = Publisher(directory, opened.info, formats, observers.said)
-                    suite = Suite(
-                        [(job, tallies[job.plan.slug]) for job in prepared.jobs],
-                        opened.journals,
-                        run_id=opened.info.run_id,
-                        budget=budget,
-                        warn=observers.said,
-                        ended=publisher.ended,
-                    )
-                    begin_work()
-                    await _engine(suite, budget, interrupts)
+        this = await _open(directory, lock, loaded, options, observers, stack)
+        observers.opened(directory, this.claimed.info)
+        with _told(observers, directory, this.claimed.info):
+            ends = await _work(this, options, observers)
             await stack.aclose()
-            result = _result(publisher, prepared, control, suite.ends, observers, gate)
+            control = this.budget.control
+            result = _result(this.publisher, this.prepared, control, ends, observers, this.gate)
     if options.shard is None:
         try:
             told = await hand_on(loaded, directory, result.summary.run.status)
@@ -161,6 +129,65 @@ async def _locked(
         result = replace(result, messages=(*result.messages, *told))
     observers.ended(result.ending)
     return result
+
+
+async def _open(
+    directory: Path,
+    lock: DirectoryLock,
+    loaded: Loaded,
+    options: Options,
+    observers: Observers,
+    stack: AsyncExitStack,
+) -> _Begun:
+    control, say = Control(), observers.said
+    interrupts = Interrupts(control, say)
+    observers.put_first(ProgressWriter(control, lock, interrupts.stop))
+    budget = RunBudget(loaded.config.budget, control, say)
+    part, given = options.shard, options.given
+    prepared = await prepare(
+        loaded, directory, stack, part, given, spend=budget.spend, say=observers.said
+    )
+    gate, watch = _gate(loaded.config, control, options, observers)
+    if watch is not None:
+        prepared = replace(prepared, jobs=watch.join(prepared.jobs))
+    tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
+    with _writing(directory, "no request was sent; free disk space and repeat the command"):
+        opened = open_run(
+            directory,
+            prepared,
+            loaded,
+            resume=options.resume,
+            command=options.command,
+            say=say,
+            visit=_visitor(prepared, tallies, budget, watch),
+        )
+    for index in opened.journals.values():
+        stack.callback(index.close)
+    publisher = Publisher(directory, opened.info, loaded.config.output.report, say)
+    return _Begun(prepared, opened, tallies, budget, interrupts, publisher, gate, watch)
+
+
+async def _work(this: _Begun, options: Options, observers: Observers) -> list[BenchmarkEnd]:
+    """Make the rollouts: how each benchmark ended."""
+    for plan in this.prepared.plans:
+        if (doubt := doubtful_repeats(plan)) is not None:
+            observers.said(f"warning: {doubt}")
+    if this.watch is not None:
+        this.watch.start()
+    handled = this.interrupts.handled if options.handle_signals else contextlib.nullcontext
+    with handled():
+        async with observers.watching(this.tallies):
+            suite = Suite(
+                [(job, this.tallies[job.plan.slug]) for job in this.prepared.jobs],
+                this.claimed.journals,
+                run_id=this.claimed.info.run_id,
+                budget=this.budget,
+                warn=observers.said,
+                ended=this.publisher.ended,
+            )
+            begin_work()
+            await _engine(suite, this.budget, this.interrupts)
+    return suite.ends
 
 
 @contextlib.contextmanager
