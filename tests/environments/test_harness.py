@@ -142,6 +142,7 @@ def test_a_program_is_run_like_any_benchmark(tmp_path: Path) -> None:
     rows = list(read_rows(tmp_path / "r" / "my_eval"))
     assert rows[4].prompt == "What is 2 + 1?" and rows[4].expected_answer == "3"
     assert rows[4].metadata["sample_id"] == "2" and (rows[4].tokens or 0) > 0
+    assert all(row.latency_ms for row in rows)
     assert summary.runtime.total_tokens == sum(row.tokens or 0 for row in rows)
     assert summary.runtime.total_retries == 0
     assert "did 5" in (tmp_path / "r" / "my_eval" / "harness" / "log.txt").read_text()
@@ -332,3 +333,12 @@ def test_shards_of_a_program_are_merged(tmp_path: Path) -> None:
     (summary,) = merged.summary.benchmarks
     assert summary.n_scored == 6 and summary.metrics["pass@1"].value == 0.5
     assert "hundredth" not in summary.metrics  # those of the parts are of other rows
+
+
+async def test_a_plan_does_not_guess_what_a_program_asks(tmp_path: Path) -> None:
+    from nemo_evaluator.config.load import parse
+    from nemo_evaluator.tasks.dry_run import describe_plan
+
+    given = document(tmp_path, program(tmp_path), params={"args": [3]})
+    text = await describe_plan(parse(given))
+    assert "3 rollouts in all" in text and "how many tokens that takes is not known" in text

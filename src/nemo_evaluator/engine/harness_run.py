@@ -154,7 +154,10 @@ class HarnessRun:
             await self._ended_without(key, finished.error or NO_RESULT, finished.problem)
             return
         work = await self._began(key, finished.problem)
-        solution = accounted(solution, self._tools.over(key))
+        through = self._tools.over(key)
+        solution = accounted(solution, through.spent)
+        if not solution.latency_ms:
+            solution = msgspec.structs.replace(solution, latency_ms=through.latency_ms)
         work.spent = of_solution(solution)
         self._recorder.attempted(work, work.spent)
         self._recorder.solved(work, solution)
@@ -164,7 +167,7 @@ class HarnessRun:
         self, key: RolloutKey, error: ErrorInfo, problem: Problem | None = None
     ) -> None:
         work = await self._began(key, problem)
-        work.spent = self._tools.over(key)
+        work.spent = self._tools.over(key).spent
         self._recorder.attempted(work, work.spent)
         solve = msgspec.structs.replace(error, phase=Phase.SOLVE)  # nothing of it is kept
         self._recorder.errored(work, solve, final=True)

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,6 +31,13 @@ from .job import Job
 
 BESIDE_SECONDS = 5.0
 """How often what was used beside the rollouts is journaled."""
+
+
+class Through(NamedTuple):
+    """What went through the door of one rollout."""
+
+    spent: Spent
+    latency_ms: float
 
 
 class Tools:
@@ -78,14 +86,14 @@ class Tools:
         self.answered += 1
         return answer
 
-    def over(self, key: RolloutKey) -> Spent:
+    def over(self, key: RolloutKey) -> Through:
         """A rollout is done: close its door. What went through it."""
         context = self._doors.pop(key, None)
         if context is None:
-            return NOTHING
-        spent = of_session(self._client.ledger.session(context))
+            return Through(NOTHING, 0.0)
+        used = self._client.ledger.session(context)
         self._client.end_session(context)
-        return spent
+        return Through(of_session(used), round(used.latency_ms, 3))
 
     def count_beside(self) -> None:
         """Journal what was used since, and belongs to no rollout."""
@@ -98,7 +106,7 @@ class Tools:
     def close(self) -> None:
         """Close all doors; what went through those of rollouts that are not done is counted."""
         for key in list(self._doors):
-            self._beside(self.over(key))
+            self._beside(self.over(key).spent)
         self.count_beside()
         if self._job.model is not None:
             self._job.model.end_session(self._shared)

@@ -105,7 +105,8 @@ class CommandHarness:
             told = await self._told("plan", b"", "or give params: {samples: NUMBER or FILE}")
             self._ids = [line.strip() for line in told.decode().splitlines() if line.strip()]
         if not self._ids:
-            raise ConfigError("has no samples", where=self.where)
+            hint = "give params: {samples: NUMBER or FILE}, or tell them where NEL_TASK is plan"
+            raise ConfigError("has no samples", where=self.where, hint=hint)
         return self._ids
 
     async def run(self, todo: Sequence[RolloutKey], tools: HarnessTools) -> AsyncIterator[Finished]:

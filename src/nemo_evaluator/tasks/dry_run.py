@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ..results.facts import plan_facts
 from ..results.sampling import doubtful_repeats, temperature
 from ..services.open import launch_of
 from ..traffic.price import Price
-from ..types import BenchmarkPlan, Problem
+from ..types import BenchmarkPlan, Message, Problem
 
 SAMPLE = 50
 CHARS_PER_TOKEN = 4.0
@@ -72,19 +73,17 @@ def _service_lines(loaded: Loaded, prepared: Prepared) -> list[str]:
 
 async def _job_lines(job: Job) -> list[str]:
     plan = job.plan
-    sample = [await job.environment.seed(idx) for idx in job.order[:SAMPLE]]
-    chars = sum(_prompt_chars(problem) for problem in sample) / max(1, len(sample))
-    prompt_tokens = round(chars / CHARS_PER_TOKEN * plan.n_rollouts)
     lines = [
         "",
         f"benchmark {plan.name} → {job.folder}",
         f"  {plan.n_problems} of {plan.dataset_size} problems × {plan.repeats} repeats"
         f" = {plan.n_rollouts} rollouts, solver {plan.solver}, service {plan.service}",
         f"  temperature {temperature(plan)}{_other_parameters(plan)}",
-        f"  about {prompt_tokens:,} prompt tokens ({chars / CHARS_PER_TOKEN:.0f} each)",
     ]
-    if job.model is not None:
-        lines += _completion_lines(job, job.model.settings.price, prompt_tokens)
+    if job.environment.harness is not None:
+        lines.append("  it asks by itself: how many tokens that takes is not known")
+    else:
+        lines += await _token_lines(job)
     facts = plan_facts(plan)
     if facts.dataset:
         revision = f" at {facts.dataset_revision}" if facts.dataset_revision else ""
@@ -92,6 +91,16 @@ async def _job_lines(job: Job) -> list[str]:
     if (doubt := doubtful_repeats(plan)) is not None:
         lines.append(f"  warning: {doubt}")
     return [*lines, f"  identity {plan.digest[:19]}"]
+
+
+async def _token_lines(job: Job) -> list[str]:
+    sample = [await job.environment.seed(idx) for idx in job.order[:SAMPLE]]
+    chars = sum(_prompt_chars(problem) for problem in sample) / max(1, len(sample))
+    tokens = round(chars / CHARS_PER_TOKEN * job.plan.n_rollouts)
+    lines = [f"  about {tokens:,} prompt tokens ({chars / CHARS_PER_TOKEN:.0f} each)"]
+    if job.model is not None:
+        lines += _completion_lines(job, job.model.settings.price, tokens)
+    return lines
 
 
 def _other_parameters(plan: BenchmarkPlan) -> str:
@@ -119,6 +128,17 @@ def _completion_lines(job: Job, price: Price | None, prompt_tokens: int) -> list
 
 
 def _prompt_chars(problem: Problem) -> int:
-    if not problem.messages:
-        return len(problem.prompt) + len(problem.system or "")
-    return sum(len(str(message.get("content") or "")) for message in problem.messages)
+    if not problem.requests:
+        system = "" if problem.messages else problem.system
+        return _chars_of(problem.prompt, problem.messages) + len(system or "")
+    own = _chars_of(problem.prompt, problem.messages)
+    return sum(
+        (_chars_of(request.prompt, request.messages) or own) + len(request.continuation or "")
+        for request in problem.requests
+    )
+
+
+def _chars_of(prompt: str, messages: Sequence[Message]) -> int:
+    if not messages:
+        return len(prompt)
+    return sum(len(str(message.get("content") or "")) for message in messages)
