@@ -454,6 +454,51 @@ async def test_history_is_scrubbed(
     assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [reward]
 
 
+CLASS_BENCH = """
+from nemo_evaluator import EvalEnvironment, SandboxSpec, SeedResult, VerifyResult, register
+
+
+@register("tasks")
+class Tasks(EvalEnvironment):
+    def __len__(self):
+        return 2
+
+    async def seed(self, idx):
+        spec = SandboxSpec(image="%s", files={"n.txt": str(idx).encode()}, verify_user=1234)
+        return SeedResult(prompt="task", expected_answer=str(idx), sandbox_spec=spec)
+
+    async def verify(self, response, expected, sandbox=None, **metadata):
+        shown = "id -u; cat n.txt; echo; cat left.txt; touch mine; ps -e | grep -c sleep"
+        done = await sandbox.exec(shown)
+        said = done.stdout.split()
+        return VerifyResult(float(said == ["1234", expected, "65534", "1"]), extracted_answer=said)
+"""
+
+
+class Leaver(InsideAgent):
+    """Leaves a file, and a process."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.workspace is not None
+        sandbox = tools.workspace.sandbox
+        await sandbox.exec("id -u > left.txt")
+        await sandbox.start("sleep 600")
+        return Solution(response="see the files")
+
+
+async def test_a_class_of_problems_each_with_its_image_and_verifier(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    """The verifier is another user, in the same sandbox; what is left runs no more (the sleep that
+    it sees is the container's own)."""
+    given = document(tmp_path, loopback.url, "docker", "Leaver", stateful=True)
+    del given["benchmarks"][0]["sandbox"]["image"]
+    (tmp_path / "tasks.py").write_text(CLASS_BENCH % IMAGE)
+    result = await evaluate_async(given)
+    assert result.exit_code == 0, result
+    assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [1.0] * 2
+
+
 async def test_a_baseline_has_no_workspace(tmp_path: Path, loopback: Loopback) -> None:
     given = document(tmp_path, loopback.url, "local", "LazyAgent")
     given["services"]["judge"] = given["services"]["model"] | {"model": "j"}

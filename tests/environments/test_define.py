@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nemo_evaluator import ScorerInput, math_match
+from nemo_evaluator import SandboxSpec, ScorerInput, math_match
 from nemo_evaluator.environments.contract import Environment, VerifyTools
 from nemo_evaluator.environments.define import SeedResult, benchmark
 from nemo_evaluator.environments.defined import DefinedEnvironment
@@ -100,13 +100,36 @@ async def test_a_seed_function_writes_the_problem(environment: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
-    [{"sandbox_spec": {"image": "x"}}, {"verify_sandbox_spec": {"image": "x"}}],
+    ("asked", "message"),
+    [
+        ({"sandbox_spec": {"image": "x"}}, "sandbox_spec is dict, not a SandboxSpec"),
+        ({"verify_sandbox_spec": {"image": "x"}}, "a verifier's own kind of sandbox is not"),
+        ({"sandbox_spec": SandboxSpec(), "apply_cmd": "true"}, "apply_cmd of a problem is not run"),
+    ],
 )
-async def test_a_sandbox_is_refused(environment: Any, asked: Mapping[str, Any]) -> None:
+async def test_a_sandbox_is_refused(
+    environment: Any, asked: Mapping[str, Any], message: str
+) -> None:
     tried = environment(seed_fn=lambda row, idx: SeedResult(prompt="?", **asked))
-    with pytest.raises(ConfigError, match=r"tried, row 0: a sandbox of a problem's own is not"):
+    with pytest.raises(ConfigError, match=f"tried, row 0: {message}"):
         await seeded(tried)
+
+
+async def test_a_problem_has_a_workspace(environment: Any) -> None:
+    """By its seeding, for all rows, or by a function of the row."""
+    spec = SandboxSpec(files={"a": b"b"})
+    for given in (
+        {"seed_fn": lambda row, idx: SeedResult(prompt="?", sandbox_spec=spec)},
+        {"workspace": spec},
+        {"workspace": lambda row: SandboxSpec(files={"a": b"b"})},
+    ):
+        tried = environment(**given)
+        assert (await seeded(tried)).workspace == spec
+        assert tried.needs.sandbox is not None
+    with pytest.raises(ConfigError, match="workspace is dict, not a SandboxSpec"):
+        await seeded(environment(workspace=lambda row: {}))
+    with pytest.raises(ConfigError, match="workspace failed: KeyError"):
+        await seeded(environment(workspace=lambda row: row["no such"]))
 
 
 async def test_few_shot_examples_come_before_the_prompt(environment: Any) -> None:

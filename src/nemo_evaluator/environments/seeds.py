@@ -13,6 +13,8 @@ from ..errors import ConfigError
 from ..sandbox_spec import SandboxSpec
 from ..types import Image, Json, Message, Problem
 
+COMMANDS = ("capture_cmd", "apply_cmd", "pre_agent_cmd")
+
 
 @dataclass(slots=True)
 class SeedResult:
@@ -32,23 +34,32 @@ class SeedResult:
     requests: Sequence[Request] = ()
     """What is asked where that is not one generation: several questions, or the probability of a
     given text. The scorer reads ``sample.answers``."""
-    sandbox_spec: Any = None
+    sandbox_spec: SandboxSpec | None = None
+    """The problem's workspace: the solver works there, and the verifier gets what it left."""
     verify_sandbox_spec: Any = None
     capture_cmd: str | None = None
     apply_cmd: str | None = None
     pre_agent_cmd: str | None = None
-    """These three run in an agent's sandbox; without one there is nothing to do."""
+    """These three run in an agent's sandbox; without a ``sandbox_spec`` there is nothing to do."""
 
 
 def from_seed(seed: SeedResult, idx: int, system: str | None, where: str) -> Problem:
     """A ``SeedResult`` as a problem. Raises ConfigError for what this version cannot do."""
     if not isinstance(seed, SeedResult):
         raise ConfigError(f"seeding returned {type(seed).__name__}, not a SeedResult", where=where)
-    if seed.sandbox_spec or seed.verify_sandbox_spec:
+    commands = [name for name in COMMANDS if getattr(seed, name) is not None]
+    if seed.sandbox_spec is not None and commands:
         raise ConfigError(
-            "a sandbox of a problem's own is not available in this version",
+            f"{commands[0]} of a problem is not run by this version",
             where=where,
-            hint="leave sandbox_spec out; `sandbox` of the benchmark serves code that verifies",
+            hint="set capture_cmd of the benchmark's sandbox, or put the files into sandbox_spec",
+        )
+    if seed.verify_sandbox_spec:
+        raise ConfigError(
+            "a verifier's own kind of sandbox is not available in this version",
+            where=where,
+            hint="leave verify_sandbox_spec out: what the solver left is verified in a sandbox like"
+            " its own",
         )
     if not (seed.prompt or seed.messages or seed.images or seed.requests):
         raise ConfigError("the problem has neither prompt nor messages", where=where)
