@@ -16,7 +16,9 @@ from nemo_evaluator.config.sandboxes import PluginSandbox
 from nemo_evaluator.config.schema import json_schema
 from nemo_evaluator.config.services import PluginService
 from nemo_evaluator.config.solvers import PluginSolver
+from nemo_evaluator.engine.workspaces import workspace_identity
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.sandbox_spec import SolverNeeds
 
 from .conftest import Fails, Load, document
 
@@ -54,6 +56,8 @@ harbor = patience:Plain
 broken = patience:Missing
 lenient = patience:Lenient
 strange = patience:Strange
+[nemo_evaluator.sandboxes]
+hut = patience:Plain
 [nemo_evaluator.executors]
 cloud = patience:Cloud
 """
@@ -227,3 +231,19 @@ def test_ones_own_class_by_path(
 def test_a_type_that_needs_quotes_is_told() -> None:
     with pytest.raises(ConfigError, match="there is no type '7'"):
         solver(type=7)
+
+
+@pytest.mark.usefixtures("_package")
+def test_options_of_ones_own_sandbox_identify_its_workspace() -> None:
+    class Works:
+        needs = SolverNeeds(sandbox=True)
+
+    def identity(**fields: Any) -> Any:
+        benchmark = {"name": "sample", "sandbox": {"type": "hut", **fields}}
+        config = parse(document(benchmarks=[benchmark]), env={}).config
+        return workspace_identity(config.benchmarks[0], Works())  # type: ignore[arg-type]
+
+    assert identity(motto="slow", concurrency=2) == identity(motto="slow", concurrency=3)
+    assert identity(motto="slow") != identity(motto="fast")
+    told = identity(motto="slow", api_key="k-1234567890")["workspace"]["options"]
+    assert told["motto"] == "slow" and "k-1234567890" not in str(told)

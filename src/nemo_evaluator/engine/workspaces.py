@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ..config.benchmark import BenchmarkConfig
-from ..config.sandboxes import LifecycleFields, NoSandbox
+from ..config.sandboxes import LifecycleFields, NoSandbox, OwnFields
 from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..files.writing import replacing
@@ -268,4 +268,7 @@ def workspace_identity(benchmark: BenchmarkConfig, solver: Solver) -> dict[str, 
     names = ("type", "image", "network", "memory", "cpus", "stateful", "capture_cmd")
     told = {name: getattr(config, name, None) for name in (*names, "scrub_git_history")}
     told["needs"] = needs_of(solver).network
+    if isinstance(config, OwnFields):  # as it may be written down: without secrets
+        further = config.model_dump(mode="json", exclude={"type", *OwnFields.model_fields})
+        told["options"] = further or None
     return {"workspace": {name: value for name, value in told.items() if value is not None}}
