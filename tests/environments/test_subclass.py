@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nemo_evaluator import SandboxSpec
 from nemo_evaluator.environments.contract import Environment, VerifyTools
 from nemo_evaluator.environments.define import SeedResult
 from nemo_evaluator.environments.subclass import (
@@ -180,10 +181,15 @@ async def test_methods_may_be_plain_functions() -> None:
     assert (await environment.verify(problem, Solution(response="x"), VerifyTools())).reward == 1.0
 
 
-async def test_a_sandbox_of_a_problem_is_refused() -> None:
+async def test_a_problem_has_a_workspace() -> None:
+    spec = SandboxSpec(files={"a": b"b"})
+
     class Own(Plain):
         def seed(self, idx: int) -> SeedResult:  # type: ignore[override]
-            return SeedResult(prompt="p", sandbox_spec={"image": "x"})
+            return SeedResult(prompt="p", sandbox_spec=spec if idx else {"image": "x"})  # type: ignore[arg-type]
 
-    with pytest.raises(ConfigError, match="own is not available in this version — leave"):
-        await construct(Own, {}).seed(0)
+    environment = construct(Own, {})
+    assert environment.needs.sandbox is not None and construct(Plain, {}).needs.sandbox is None
+    assert (await environment.seed(1)).workspace == spec
+    with pytest.raises(ConfigError, match="sandbox_spec is dict, not a SandboxSpec"):
+        await environment.seed(0)
