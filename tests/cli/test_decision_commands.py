@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from published import constant, share_right, write_results
@@ -326,12 +327,30 @@ def test_power_tells_the_odds_of_a_policy() -> None:
     assert bench["breach_at_limit"] < bench["breach_at_twice"] < 0.5
     assert bench["cheapest"]["problems"] > 200
     named = nel("power", "--baseline", "base", "--policy", "odds.yaml", "--format", "html")
-    assert named.exit_code == 0 and "stands in the way" in named.stdout
+    assert named.exit_code == 0 and "An equal model gets GO in" in named.stdout
     assert "</html>" in nel("power", "base", "--drop", "0.05", "--format", "html").stdout
     text = nel("power", "base", "--policy", "odds.yaml").stdout
-    assert "bench stands in the way most" in text and "BREACH at twice" in text
+    assert "stands in the way" not in text and "BREACH at twice" in text
+    for name, right, n in (("bench", 80, 100), ("wide", 400, 500)):
+        write_results(Path("two") / name, share_right(right, n), name=name, run_id=f"eval-{name}")
+    text = nel("power", "two", "--policy", "odds.yaml").stdout
+    assert "bench stands in the way most" in text
     Path("odds.yaml").write_text("defaults: {metric: mean_reward, max_drop: 0.5}\n")
     sure = json.loads(nel("power", "base", "--policy", "odds.yaml", "--format", "json").stdout)
     assert sure["go_if_equal"] > 0.99
     for wrong in (["base"], ["base", "--policy", "odds.yaml", "--drop", "0.1"]):
         assert "--policy" in str(getattr(nel("power", *wrong).exception, "message", ""))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("power", "base", "--drop", "nan"),
+        ("compare", "base", "same", "--max-drop", "nan"),
+        ("report", "--history", "base", "same", "--max-drop", "nan"),
+    ],
+)
+def test_what_is_no_number_is_no_number_of_an_option(command: tuple[str, ...]) -> None:
+    result = nel(*command)
+    assert isinstance(result.exception, click.BadParameter)
+    assert "is not a number" in result.exception.message

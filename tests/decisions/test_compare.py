@@ -591,3 +591,13 @@ def test_a_block_needs_the_whole_interval_beyond_the_limit(tmp_path: Path) -> No
     assert sound["verdict"] == "WARN" and sound["difference"]["ci_upper"] < 0
     assert as_published(tmp_path, one, other, max_drop=0.045)["verdict"] == "BLOCK"
     assert compared(tmp_path, one, other, max_drop=0.01)["verdict"] == "BLOCK"
+
+
+def test_no_p_value_is_said_to_be_0(tmp_path: Path) -> None:
+    """One category of twenty fell to 0: beyond what a float can tell."""
+    groups = {i: f"c{i % 20}" for i in range(1000)}
+    before = write_results(tmp_path / "a", constant(1.0, 1000), categories=groups)
+    fell = {i: [float(groups[i] != "c3")] for i in range(1000)}
+    after = write_results(tmp_path / "b", fell, categories=groups)
+    (said,) = [r for r in compare_runs(before, after).verdict_reasons if "differs between" in r]
+    assert said.endswith("(p < 1e-99)")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from browser import Page
 from commands import Nel
-from published import share_right, write_results
+from published import constant, share_right, write_results
 
 
 def runs(folder: Path, *right: int, n: int = 1000) -> list[Path]:
@@ -87,3 +87,57 @@ def test_a_run_that_is_not_comparable_is_listed_with_the_reason(nel: Nel, tmp_pa
     rows.write_text(rows.read_text().replace("answer ", "another answer "))
     text = nel("report", "--history", *folders)[1]
     assert "Not comparable" in text and "expected answer" in text
+
+
+def with_tokens(folder: Path, *means: int) -> list[Path]:
+    """Runs whose answers are all right and take so many tokens, more or less."""
+    found = []
+    for day, mean in enumerate(means):
+        made = write_results(folder / f"day{day}", constant(1.0, 60), run_id=f"r{day}")
+        rows = [json.loads(line) for line in (made / "results.jsonl").read_text().splitlines()]
+        lines = [json.dumps({**row, "tokens": mean + i % 7}) for i, row in enumerate(rows)]
+        (made / "results.jsonl").write_text("\n".join(lines) + "\n")
+        bundle = json.loads((made / f"r{day}.json").read_text())
+        bundle["timestamp"] = f"2026-11-{day + 1:02d}T00:00:00+00:00"
+        (made / f"r{day}.json").rename(made / f"eval-r{day}.json").write_text(json.dumps(bundle))
+        found.append(made)
+    return found
+
+
+def test_any_metric_has_a_history_in_its_own_direction(nel: Nel, tmp_path: Path) -> None:
+    folders = with_tokens(tmp_path, 100, 103, 106)
+    given = ("report", "--history", *folders, "--max-drop", "5", "-f", "json", "--metric")
+    found = json.loads(nel(*given, "tokens")[1])
+    assert found["verdict"] == "BLOCK" and found["metric"] == "tokens"
+    assert found["benchmarks"][0]["runs"][-1]["score"] == pytest.approx(108.9, abs=0.1)
+    assert json.loads(nel(*given, "tokens", "--higher-is-better")[1])["verdict"] == "PASS"
+    code, _, err = nel(*given, "nosuch")
+    assert code == 2 and "metric 'nosuch' is not in the rows" in err
+    assert "Runs in time: tokens" in nel("report", "--history", *folders, "--metric", "tokens")[1]
+
+
+def test_a_run_without_the_metric_is_listed_with_the_reason(nel: Nel, tmp_path: Path) -> None:
+    folders = with_tokens(tmp_path, 100, 103, 106)
+    rows = folders[1] / "results.jsonl"
+    rows.write_text(rows.read_text().replace('"tokens"', '"others"'))
+    found = json.loads(nel("report", "--history", *folders, "--metric", "tokens", "-f", "json")[1])
+    first, lacking, newest = found["benchmarks"][0]["runs"]
+    assert "not in the rows" in lacking["note"] and lacking["score"] is None
+    assert newest["since_first"]["delta"] == pytest.approx(6) and not first["note"]
+
+
+def test_what_is_not_comparable_is_compared_by_force(nel: Nel, tmp_path: Path) -> None:
+    folders = runs(tmp_path, 800, 700)
+    rows = folders[-1] / "results.jsonl"
+    rows.write_text(rows.read_text().replace("answer ", "another answer "))
+    text = nel("report", "--history", *folders, "--force")[1]
+    assert text.split("\n\n")[1].startswith(("BLOCK", "PASS"))
+    assert "Compared because of --force" in text and "expected answer" in text
+
+
+@pytest.mark.parametrize("option", [("--metric", "tokens"), ("--force",), ("--max-drop", "0.1")])
+def test_an_option_of_the_history_needs_one(
+    nel: Nel, tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    code, _, err = nel("report", *runs(tmp_path, 800), *option)
+    assert code == 2 and f"{option[0]} needs --history" in err

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .decision_options import DIRECTION, FORCE, METRIC
+from .numbers import FloatRange
+
 if TYPE_CHECKING:
     from ..decisions.compare import Comparison
     from ..decisions.options import CompareOptions
@@ -31,7 +34,7 @@ LISTED = 500
     "--max-drop",
     default=0.05,
     show_default=True,
-    type=click.FloatRange(0),
+    type=FloatRange(0),
     help="Largest drop that is allowed, in units of the score.",
 )
 @click.option(
@@ -64,23 +67,17 @@ LISTED = 500
     help="Paired test to use.",
 )
 @click.option(
-    "--alpha", type=click.FloatRange(0, 1, True, True),
+    "--alpha", type=FloatRange(0, 1, True, True),
     help="One-sided level of the verdict: 0.025, by published rules 0.05.",
 )  # fmt: skip
-@click.option(
-    "--metric", default="mean_reward", show_default=True,
-    help="What is compared: a metric of the runs, by its published name.",
-)  # fmt: skip
-@click.option(
-    "--higher-is-better/--lower-is-better", default=None,
-    help="Direction of the metric, if not the metric's own.",
-)  # fmt: skip
+@METRIC
+@DIRECTION
 @click.option(
     "--rules", default="sound", show_default=True, type=click.Choice(["sound", "published"]),
     help="By which rules the verdict is given.",
 )  # fmt: skip
 @click.option(
-    "--min-coverage", type=click.FloatRange(0, 1),
+    "--min-coverage", type=FloatRange(0, 1),
     help="Share of the planned problems that must be paired.",
 )  # fmt: skip
 @click.option(
@@ -90,7 +87,7 @@ LISTED = 500
     type=click.Choice(["holm", "bh", "none"]),
     help="Correction of the p-values for several candidates.",
 )
-@click.option("--force", is_flag=True, help="Compare even if problems, prompts or scorers differ.")
+@FORCE
 def command(
     baseline: Path,
     candidates: tuple[Path, ...],

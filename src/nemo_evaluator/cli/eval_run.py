@@ -11,6 +11,7 @@ import click
 
 from .benchmark_options import TABLE_SETTINGS, complete_benchmark, say_tables, table_options
 from .endpoint_options import ENDPOINT_SETTINGS, endpoint_options
+from .numbers import FloatRange
 
 if TYPE_CHECKING:
     from ..config.load import Loaded
@@ -61,22 +62,22 @@ SETTINGS = (
 @click.option("--system-prompt", help="System prompt; replaces the benchmark's own.")
 @click.option(
     "--temperature",
-    type=click.FloatRange(0),
+    type=FloatRange(0),
     help="Sampling temperature.  [not sent: the endpoint's default]",
 )
-@click.option("--top-p", type=click.FloatRange(0, 1), help="Nucleus sampling.  [not sent]")
+@click.option("--top-p", type=FloatRange(0, 1), help="Nucleus sampling.  [not sent]")
 @click.option("--max-tokens", type=click.IntRange(1), help="Limit on completion tokens.")
 @click.option("--seed", type=int, help="Sampling seed; repeat r sends seed + r.")
 @click.option(
     "--max-concurrent", type=click.IntRange(1), help="Maximum number of requests in flight.  [32]"
 )
 @table_options
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds per rollout.")
-@click.option("--budget-usd", type=click.FloatRange(0, min_open=True), help="Stop at this cost.")
+@click.option("--timeout", type=FloatRange(0, min_open=True), help="Seconds per rollout.")
+@click.option("--budget-usd", type=FloatRange(0, min_open=True), help="Stop at this cost.")
 @click.option("--budget-tokens", type=click.IntRange(1), help="Stop at this number of tokens.")
 @click.option(
     "--budget-hours",
-    type=click.FloatRange(0, min_open=True),
+    type=FloatRange(0, min_open=True),
     help="Stop after this number of hours.",
 )
 @click.option("--gate", metavar="POLICY", help="Tell what this policy says of the results.")

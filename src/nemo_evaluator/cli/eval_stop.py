@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ConfigError
+from .numbers import FloatRange
 from .run_choice import chosen_run, handle, run_options
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--now", is_flag=True, help="Give up what is in flight, as a second Ctrl-C does.")
 @click.option(
     "--wait",
-    type=click.FloatRange(0),
+    type=FloatRange(0),
     default=10.0,
     show_default=True,
     help="Seconds to wait for its end.",

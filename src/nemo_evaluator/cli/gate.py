@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from .decision_options import FORCE
+
 
 @click.command()
 @click.argument("baseline", type=click.Path(path_type=Path))
@@ -50,7 +52,7 @@ import click
     "--rules", type=click.Choice(["sound", "published"]),
     help="Decision rules to use instead of the policy's.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Compare even if problems, prompts or scorers differ.")
+@FORCE
 def command(
     baseline: Path,
     candidate: Path,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from .numbers import FloatRange
+
 
 @click.group()
 def group() -> None:
@@ -37,9 +39,7 @@ def group() -> None:
 )
 @click.option("--rubric", help="Criteria that the judge grades by.")
 @click.option("--rubric-file", type=click.Path(dir_okay=False), help="File with the rubric.")
-@click.option(
-    "--max-score", type=click.FloatRange(0, min_open=True), help="Highest grade.  [default: 5]"
-)
+@click.option("--max-score", type=FloatRange(0, min_open=True), help="Highest grade.  [default: 5]")
 @click.option("--reference-free", is_flag=True, help="Do not show the judge the reference.")
 @click.option(
     "--repeats",
@@ -48,7 +48,7 @@ def group() -> None:
     type=click.IntRange(1),
     help="Judge each row this number of times, to measure the judge's consistency.",
 )
-@click.option("--min-kappa", type=click.FloatRange(-1, 1), help="Minimum; exit code 1 below it.")
+@click.option("--min-kappa", type=FloatRange(-1, 1), help="Minimum; exit code 1 below it.")
 @click.option(
     "-o",
     "--output",
@@ -179,7 +179,7 @@ def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fm
 @click.option("--metric", help="Which judge metric of the run, if there are several.")
 @click.option(
     "--min-score",
-    type=click.FloatRange(0, 1),
+    type=FloatRange(0, 1),
     help="Floor of the corrected score's lower limit; exit code 1 below it.",
 )
 @click.option(

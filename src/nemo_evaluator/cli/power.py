@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
+from .numbers import FloatRange
+
+UNIT = FloatRange(0, 1, min_open=True, max_open=True)
 
 
 @click.command()
@@ -14,7 +16,7 @@ UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.argument("candidate", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--drop",
-    type=click.FloatRange(0, min_open=True),
+    type=FloatRange(0, min_open=True),
     help="Drop to detect, in units of the score.",
 )
 @click.option(
@@ -45,21 +47,21 @@ UNIT = click.FloatRange(0, 1, min_open=True, max_open=True)
     "--alpha",
     default=0.025,
     show_default=True,
-    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    type=FloatRange(0, 0.5, min_open=True, max_open=True),
     help="One-sided level of the verdict, as in nel compare.",
 )
 @click.option(
     "--correlation",
     default=0.95,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=FloatRange(0, 1),
     help="Correlation of the two models' true scores over problems.",
 )
 @click.option(
     "--icc",
     default=0.7,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=FloatRange(0, 1),
     help="Share of the variance that lies between problems, if the run has no repeats.",
 )
 @click.option(

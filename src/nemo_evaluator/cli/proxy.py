@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .endpoint_options import ENDPOINT_SETTINGS, endpoint_options
+from .numbers import FloatRange
 
 if TYPE_CHECKING:
     from ..traffic.ledger import Totals
@@ -48,7 +49,7 @@ FIELDS = {
 )
 @click.option(
     "--budget-usd",
-    type=click.FloatRange(0, min_open=True),
+    type=FloatRange(0, min_open=True),
     help="Refuse calls at this cost; needs a `price` in the file.",
 )
 @click.option(
@@ -61,7 +62,7 @@ FIELDS = {
     "--drain-seconds",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=FloatRange(0),
     help="Time for requests in flight to finish on shutdown.",
 )
 @click.option(

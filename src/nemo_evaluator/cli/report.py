@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from .decision_options import DIRECTION, FORCE, METRIC
+from .numbers import FloatRange
+
+if TYPE_CHECKING:
+    from ..decisions.options import CompareOptions
+
+OF_HISTORY = ("max_drop", "metric", "higher_is_better", "force")
+"""Parameters that say how runs in time are compared."""
 
 
 @click.command()
@@ -18,19 +28,25 @@ import click
     help="Compare each run with the first and the one before (text, markdown, html or json).",
 )
 @click.option(
-    "-t", "--max-drop", default=0.05, show_default=True, type=click.FloatRange(0),
+    "-t", "--max-drop", default=0.05, show_default=True, type=FloatRange(0),
     help="With --history: largest drop since the first run that is allowed.",
 )  # fmt: skip
+@METRIC
+@DIRECTION
+@FORCE
+@click.pass_context
 def command(
+    context: click.Context,
     paths: tuple[Path, ...],
     fmt: str | None,
     output: Path | None,
     model_card: bool,
     history: bool,
-    max_drop: float,
+    **chosen: Any,
 ) -> None:
     """Report on run directories, benchmark directories and bundles (eval-*.json), also those of
     other tools. Models are shown side by side; results with the same name are all kept."""
+    from ..decisions.options import CompareOptions
     from ..reports.view import build_report
     from ..tasks.reporting import find
     from .eval_report import emit
@@ -38,11 +54,23 @@ def command(
     if model_card and (fmt is not None or history):
         raise click.UsageError("give one of --format, --history and --model-card")
     if history:
-        return _history(paths, fmt or "text", output, max_drop)
+        return _history(paths, fmt or "text", output, CompareOptions(**chosen))
+    _only_of_history(context)
     emit(build_report(find(paths)), fmt, output, model_card=model_card)
 
 
-def _history(paths: tuple[Path, ...], fmt: str, output: Path | None, max_drop: float) -> None:
+def _only_of_history(context: click.Context) -> None:
+    """An option that has no effect is refused, not ignored."""
+    given = click.core.ParameterSource.COMMANDLINE
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in OF_HISTORY and context.get_parameter_source(name) is given:
+            raise click.UsageError(f"{max(parameter.opts, key=len)} needs --history")
+
+
+def _history(
+    paths: tuple[Path, ...], fmt: str, output: Path | None, options: CompareOptions
+) -> None:
     import json
 
     from ..reports.formats import in_format
@@ -52,7 +80,7 @@ def _history(paths: tuple[Path, ...], fmt: str, output: Path | None, max_drop: f
 
     if fmt not in ("text", "markdown", "html", "json"):
         raise click.UsageError(f"--history has no format {fmt!r}: text, markdown, html or json")
-    found = history_of(paths, max_drop)
+    found = history_of(paths, options)
     text = (
         json.dumps(history_document(found), indent=2, ensure_ascii=False) + "\n"
         if fmt == "json"

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from .numbers import FloatRange
+
 
 @click.command()
 @click.option(
@@ -22,14 +24,14 @@ import click
     "--accuracy",
     default=0.7,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=FloatRange(0, 1),
     help="Share of correct answers to the problems of --bench.",
 )
 @click.option(
     "-b", "--bench", multiple=True, help="Benchmark whose answers the model knows; repeatable."
 )
 @click.option(
-    "--latency-ms", default=0.0, show_default=True, type=click.FloatRange(0), help="Mean latency."
+    "--latency-ms", default=0.0, show_default=True, type=FloatRange(0), help="Mean latency."
 )
 @click.option(
     "--latency",
@@ -50,7 +52,7 @@ import click
     "--tool-call-rate",
     default=0.0,
     show_default=True,
-    type=click.FloatRange(0, 1),
+    type=FloatRange(0, 1),
     help="Share of answers that call a tool.",
 )
 @click.option(

@@ -180,7 +180,7 @@ def _uneven(c: Comparison) -> list[str]:
         return []
     low, high = (f(c.categories.items(), key=lambda item: item[1].delta) for f in (min, max))
     span = f"from {low[1].delta:+.4f} in {low[0]} to {high[1].delta:+.4f} in {high[0]}"
-    return [f"the change differs between categories, {span} (p = {p_text(c.uneven)})"]
+    return [f"the change differs between categories, {span} ({p_text(c.uneven)})"]
 
 
 def judged_as_published(c: Comparison, p_worse: float, p_better: float) -> Comparison:

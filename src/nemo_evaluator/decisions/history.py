@@ -15,9 +15,10 @@ from ..errors import ConfigError
 from ..stats.intervals import mean_interval
 from ..types import Record
 from .compare import Comparison, compare
-from .metrics import metric_named
+from .metrics import Metric, metric_named
+from .missing import value_range
 from .options import CompareOptions
-from .pairing import clusters_of, per_problem
+from .pairing import clusters_of, macro_weights, per_problem
 from .provenance import created
 from .rollouts import Rollouts
 from .sources import Source
@@ -77,7 +78,7 @@ class History(Record, frozen=True, kw_only=True):
 
 def history(runs: Sequence[Run], options: CompareOptions) -> History:
     """The benchmarks that two runs or more have, by date; runs without one stay in their order.
-    Raises ConfigError where there is none."""
+    Raises ConfigError where there is none, or no run has the metric."""
     names = dict.fromkeys(name for run in runs for name in run)
     found = []
     for name in names:
@@ -87,30 +88,48 @@ def history(runs: Sequence[Run], options: CompareOptions) -> History:
             found.append(Trend(benchmark=name, moments=tuple(_moments(ordered, options))))
     if not found:
         raise ConfigError("no benchmark is in two runs or more", hint="give more runs")
+    moments = [moment for trend in found for moment in trend.moments]
+    if all(moment.score is None and moment.note for moment in moments):
+        raise ConfigError(moments[0].note, where=moments[0].path, hint="name another --metric")
     return History(trends=tuple(found), options=options)
 
 
 def _moments(sources: Sequence[Source], options: CompareOptions) -> Iterator[Moment]:
     first, *later = sources
+    metric = metric_named(options.metric, higher_is_better=options.higher_is_better)
     together = msgspec.structs.replace(options, alpha=options.level / len(later))
-    yield _moment(first, options.metric)
+    yield _moment(first, metric)
     for previous, source in zip(sources, later, strict=False):
-        moment = _moment(source, options.metric)
-        try:
-            yield msgspec.structs.replace(
-                moment,
-                since_first=compare(first, source, together),
-                since_previous=compare(previous, source, options),
-            )
-        except ConfigError as error:
-            text = "; ".join(line.strip() for line in error.what.splitlines())
-            yield msgspec.structs.replace(moment, note=text)
+        since_first, note = _compared(first, source, together)
+        since_previous, _ = _compared(previous, source, options)
+        yield msgspec.structs.replace(
+            _moment(source, metric),
+            since_first=since_first,
+            since_previous=since_previous,
+            note=note,
+        )
 
 
-def _moment(source: Source, metric: str) -> Moment:
-    told: Score = source.value(metric) or (None, None, None)
+def _compared(one: Source, other: Source, options: CompareOptions) -> tuple[Comparison | None, str]:
+    """The comparison, or why there is none."""
+    try:
+        return compare(one, other, options), ""
+    except ConfigError as error:
+        return None, _one_line(error)
+
+
+def _one_line(error: ConfigError) -> str:
+    return "; ".join(line.strip() for line in error.what.splitlines())
+
+
+def _moment(source: Source, metric: Metric) -> Moment:
+    told: Score = (None if metric.macro else source.value(metric.name)) or (None, None, None)
+    note = ""
     if told[1] is None and source.rollouts is not None:
-        told = _counted(source, source.rollouts, metric)
+        try:
+            told = _counted(source, source.rollouts, metric)
+        except ConfigError as error:
+            note = _one_line(error)
     return Moment(
         run_id=source.run_id,
         model=source.model,
@@ -119,14 +138,19 @@ def _moment(source: Source, metric: str) -> Moment:
         score=told[0],
         lower=told[1],
         upper=told[2],
+        note=note,
     )
 
 
-def _counted(source: Source, rollouts: Rollouts, metric: str) -> Score:
+def _counted(source: Source, rollouts: Rollouts, metric: Metric) -> Score:
     """The score of the rows, where a bundle has none with an interval."""
-    side = per_problem(rollouts, metric_named(metric))
+    side = per_problem(rollouts, metric).known()
     if not len(side.means):
         return None, None, None
     clusters = clusters_of(rollouts, side.first, side.problems)
-    found = mean_interval(side.means, clusters, within=source.reward_range())
-    return float(side.means.mean()), found.lower, found.upper
+    if metric.macro:
+        weights = macro_weights([rollouts.categories[i] for i in side.first.tolist()])
+        found = mean_interval(side.means * weights, clusters)
+    else:
+        found = mean_interval(side.means, clusters, within=value_range(metric, source, source))
+    return found.value, found.lower, found.upper

@@ -39,13 +39,13 @@ def judge_published(
     if e.coverage < e.floor:
         return Verdict.INCONCLUSIVE, [too_little(e.coverage, e.floor)]
     if e.p_worse < alpha and e.delta < 0:
-        size = f"the drop of {points(-e.delta)} is significant (p = {p_text(e.p_worse)})"
+        size = f"the drop of {points(-e.delta)} is significant ({p_text(e.p_worse)})"
         if -e.delta > max_drop:
             return Verdict.BLOCK, [f"{size} and larger than the {points(max_drop)} allowed"]
         return Verdict.WARN, [f"{size}, within the {points(max_drop)} allowed"]
     if e.p_better < alpha and e.delta > 0:
         p = p_text(e.p_better)
-        return Verdict.PASS, [f"the gain of {points(e.delta)} is significant (p = {p})"]
+        return Verdict.PASS, [f"the gain of {points(e.delta)} is significant ({p})"]
     worst_end = max(0.0, -e.lower)
     if not e.changed:
         unseen = f"; one of up to {points(worst_end)} could remain undetected" if worst_end else ""
@@ -56,7 +56,7 @@ def judge_published(
             f"({points(max_drop)} allowed)"
         ]
     reasons = [
-        f"no significant difference (p = {p_text(e.p_worse)}), but a drop of up to "
+        f"no significant difference ({p_text(e.p_worse)}), but a drop of up to "
         f"{points(worst_end)} is not ruled out ({points(max_drop)} allowed)"
     ]
     if e.needed is not None:

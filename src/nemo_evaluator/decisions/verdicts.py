@@ -22,6 +22,8 @@ from collections.abc import Iterable
 from ..types import Record
 from .damage import Bounds
 
+LEAST_P = 1e-99
+"""Below this a p-value is told as such: floats end somewhere."""
 MIN_PAIRS = 10
 """Fewer problems are no evidence, whatever they say."""
 MIN_COVERAGE = 0.9
@@ -128,7 +130,14 @@ def too_little(coverage: float, floor: float) -> str:
 
 
 def p_text(p: float) -> str:
-    """A p-value with three significant digits, never 0."""
+    """``p = 0.012``, never ``p = 0``."""
+    return f"p {p_number(p)}" if p < LEAST_P else f"p = {p_number(p)}"
+
+
+def p_number(p: float) -> str:
+    """A p-value alone: three decimals, or a power of ten."""
+    if p < LEAST_P:
+        return f"< {LEAST_P:.0e}"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 

@@ -10,7 +10,7 @@ from ..decisions.metrics import REWARD
 from ..decisions.multiple import Entry, Field
 from ..decisions.provenance import Provenance
 from ..decisions.sentences import percent
-from ..decisions.verdicts import Verdict, p_text, worst
+from ..decisions.verdicts import Verdict, p_number, p_text, worst
 from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, Table, Tone
 from .calibrated import calibrated_table
 from .changes import categories, sides, signed_limit
@@ -238,7 +238,7 @@ def _entry(entry: Entry) -> tuple[str, ...]:
         entry.comparison.benchmark,
         entry.verdict.value,
         *_scores(entry.comparison),
-        "—" if entry.p_worse is None else p_text(entry.p_worse),
+        "—" if entry.p_worse is None else p_number(entry.p_worse),
         f"{entry.comparison.n_paired:,}",
     )
 
@@ -258,7 +258,7 @@ def _facts(c: Comparison) -> list[tuple[str, str]]:
         units = "" if d.units == d.n else f", {d.units:,} clusters"
         rows.append(("interval", f"95 %, {d.method}{units}"))
     if test is not None:
-        p = f'p = {p_text(test.p_worse)} for "no drop"'
+        p = f'{p_text(test.p_worse)} for "no drop"'
         rows.append(("test", f"{p} ({test.name}: {test.reason})"))
     if c.sides:
         rows.append(("paired", _paired(c)))
@@ -357,7 +357,7 @@ def _scores(c: Comparison) -> tuple[str, str, str, str]:
 
 
 def _p(c: Comparison) -> str:
-    return "—" if c.test is None else p_text(c.test.p_worse)
+    return "—" if c.test is None else p_number(c.test.p_worse)
 
 
 def _name(run: Mapping[str, object]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..decisions.compare import Comparison, scale_of_comparison
 from ..decisions.history import History, Moment, Trend
+from ..decisions.metrics import REWARD
 from ..decisions.sentences import Scale
 from ..decisions.verdicts import Verdict
 from .blocks import Document, Forest, Interval, Section, Table
@@ -25,7 +26,7 @@ def history_report(history: History) -> Document:
     if len(deciding) > 3:
         said.append(f"and {len(deciding) - 3} more")
     return Document(
-        title="Runs in time",
+        title=_title(history.options.metric),
         badges=((tone(history.verdict), history.verdict.value),),
         lead=f"{'; '.join(said)}.",
         blocks=tuple(
@@ -34,6 +35,10 @@ def history_report(history: History) -> Document:
         sections=tuple(_section(trend) for trend in history.trends),
         printed=False,
     )
+
+
+def _title(metric: str) -> str:
+    return "Runs in time" if metric == REWARD else f"Runs in time: {metric}"
 
 
 def history_document(history: History) -> dict[str, object]:
@@ -77,6 +82,11 @@ def _section(trend: Trend) -> Section:
     first = trend.moments[0]
     lead = f"{trend.verdict.value}: {_sentence(trend)}. First run: {_label(first)}."
     others = tuple((_label(m), m.note) for m in trend.moments if m.note)
+    forced = tuple(
+        (_label(m), "; ".join(str(item) for item in m.since_first.differs))
+        for m in trend.moments
+        if m.since_first is not None and m.since_first.differs
+    )
     return Section(
         title=trend.benchmark,
         lead=lead,
@@ -88,6 +98,7 @@ def _section(trend: Trend) -> Section:
             ),
             *_forest("Change since the first run", "Run", rows),
             Table("Not comparable", ("Run", "Why"), others),
+            Table("Compared because of --force", ("Run", "Differs from the first in"), forced),
         ),
     )
 
@@ -176,4 +187,5 @@ def _change(c: Comparison | None) -> dict[str, object] | None:
         "ci_lower": known(c.difference.lower),
         "ci_upper": known(c.difference.upper),
         "n": c.n_paired,
+        "differs": [str(item) for item in c.differs],
     }

@@ -70,9 +70,9 @@ def evidence_of(baseline: Path, candidate: Path) -> Provenance:
     return provenance(baseline, candidate, (find(baseline), find(candidate)))
 
 
-def history_of(paths: Sequence[Path], max_drop: float = MAX_DROP) -> History:
+def history_of(paths: Sequence[Path], options: CompareOptions) -> History:
     """Runs in time, each against the first and the one before it. Raises ConfigError."""
-    return history([_some(path) for path in paths], CompareOptions(max_drop=max_drop))
+    return history([_some(path) for path in paths], options)
 
 
 def compare_many(
