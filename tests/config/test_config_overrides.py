@@ -81,7 +81,7 @@ names = st.text(alphabet="abcxyz_-9", min_size=1, max_size=4)
 
 @given(st.lists(names | st.integers(0, 9), min_size=1, max_size=4))
 def test_a_formatted_path_is_read_back(parts: list[str | int]) -> None:
-    from nemo_evaluator.config.problems import format_path
+    from nemo_evaluator.config.mistakes import format_path
 
     path = ("root", *parts)
     assert parse_key(format_path(path)) == path

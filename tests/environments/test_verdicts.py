@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nemo_evaluator.environments.verdicts import in_view_of, to_score
+from nemo_evaluator.environments.grades import in_view_of, to_score
 from nemo_evaluator.measured import Ratio
 from nemo_evaluator.scoring.reasoning import visible
 from nemo_evaluator.types import Failure, Score, Solution

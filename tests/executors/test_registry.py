@@ -11,7 +11,7 @@ from commands import Nel
 
 from nemo_evaluator import plugins
 from nemo_evaluator.config.load import Loaded, parse
-from nemo_evaluator.config.problems import Problem
+from nemo_evaluator.config.mistakes import Mistake
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.executors.contract import RunHandle
 from nemo_evaluator.executors.local import run
@@ -24,9 +24,9 @@ from nemo_evaluator.executors.run_handle import LocalRun
 class Elsewhere:
     """Runs in this process, and marks the directory as its own."""
 
-    def problems(self, loaded: Loaded) -> Iterator[Problem]:
+    def problems(self, loaded: Loaded) -> Iterator[Mistake]:
         if loaded.config.budget.usd is not None:
-            yield Problem(("budget",), "is not kept there", "remove it")
+            yield Mistake(("budget",), "is not kept there", "remove it")
 
     async def submit(self, loaded: Loaded, options: Options) -> RunHandle:
         directory = Path(loaded.config.output.dir)

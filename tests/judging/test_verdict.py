@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nemo_evaluator.judging.verdict import allowed, instruction, read, schema
+from nemo_evaluator.judging.ruling import allowed, instruction, read, schema
 from nemo_evaluator.scoring.judged import Form, Labels, Scale
 
 FIVE = Scale(5)

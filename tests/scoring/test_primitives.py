@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nemo_evaluator.environments.verdicts import to_score
+from nemo_evaluator.environments.grades import to_score
 from nemo_evaluator.kinds import SCORERS
 from nemo_evaluator.scoring import primitives as p
 from nemo_evaluator.scoring.input import ScorerInput

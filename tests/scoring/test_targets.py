@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import nemo_evaluator
-from nemo_evaluator.environments.verdicts import to_score
+from nemo_evaluator.environments.grades import to_score
 from nemo_evaluator.scoring import targets
 from nemo_evaluator.scoring.input import ScorerInput
 

@@ -18,16 +18,16 @@ from nemo_evaluator.results.journal import Errored, events
 from nemo_evaluator.traffic import outage as outages
 from nemo_evaluator.traffic import retry
 from nemo_evaluator.traffic.outage import Outage
-from nemo_evaluator.traffic.retry import Action, Verdict
+from nemo_evaluator.traffic.retry import Action, TryOutcome
 from nemo_evaluator.types import Failure
 
-REFUSED = Verdict(
+REFUSED = TryOutcome(
     Action.RETRY,
     Failure.CONNECTION,
     "Cannot connect to host h:80 [Connection refused]",
     unreachable=True,
 )
-BROKEN = Verdict(Action.RETRY, Failure.SERVER_ERROR, "HTTP 502: bad gateway", 502)
+BROKEN = TryOutcome(Action.RETRY, Failure.SERVER_ERROR, "HTTP 502: bad gateway", 502)
 
 
 @pytest.fixture

@@ -70,9 +70,9 @@ def body(message: str, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_classification(status: int, message: str, action: Action, kind: Failure) -> None:
-    verdict = classify(status, body(message), {}, NAMED)
-    assert (verdict.action, verdict.kind, verdict.status) == (action, kind, status)
-    assert message in verdict.message
+    outcome = classify(status, body(message), {}, NAMED)
+    assert (outcome.action, outcome.kind, outcome.status) == (action, kind, status)
+    assert message in outcome.message
 
 
 @pytest.mark.parametrize("status", [400, 413, 422, 451])
@@ -87,9 +87,9 @@ def test_classification(status: int, message: str, action: Action, kind: Failure
     ],
 )
 def test_a_refusal_without_a_json_error_is_not_the_models(status: int, answer: Any) -> None:
-    verdict = classify(status, answer, {}, NAMED)
-    assert (verdict.action, verdict.kind) == (Action.RETRY, Failure.SERVER_ERROR)
-    assert "not from the model" in verdict.message
+    outcome = classify(status, answer, {}, NAMED)
+    assert (outcome.action, outcome.kind) == (Action.RETRY, Failure.SERVER_ERROR)
+    assert "not from the model" in outcome.message
 
 
 @pytest.mark.parametrize(
@@ -102,20 +102,20 @@ def test_a_refusal_without_a_json_error_is_not_the_models(status: int, answer: A
     ],
 )
 def test_errors_of_all_servers_are_the_models(answer: Any) -> None:
-    verdict = classify(400, answer, {}, NAMED)
-    assert (verdict.action, verdict.kind) == (Action.MODEL, Failure.BAD_REQUEST)
+    outcome = classify(400, answer, {}, NAMED)
+    assert (outcome.action, outcome.kind) == (Action.MODEL, Failure.BAD_REQUEST)
 
 
 @pytest.mark.parametrize("reason", ["error", "network_error", "insufficient_system_resource"])
 def test_a_generation_that_was_given_up_is_the_servers_failure(reason: str) -> None:
     choice = {"finish_reason": reason, "message": {"content": "The ans"}}
-    verdict = error_in_body({"choices": [choice]}, NAMED)
-    assert (verdict.action, verdict.kind) == (Action.RETRY, Failure.SERVER_ERROR)
-    assert reason in verdict.message
+    outcome = error_in_body({"choices": [choice]}, NAMED)
+    assert (outcome.action, outcome.kind) == (Action.RETRY, Failure.SERVER_ERROR)
+    assert reason in outcome.message
     told = {**choice, "error": {"code": 401, "message": "No key"}}
-    verdict = error_in_body({"choices": [told]}, NAMED)
-    assert (verdict.action, verdict.kind) == (Action.PERMANENT, Failure.AUTH)
-    assert "No key" in verdict.message
+    outcome = error_in_body({"choices": [told]}, NAMED)
+    assert (outcome.action, outcome.kind) == (Action.PERMANENT, Failure.AUTH)
+    assert "No key" in outcome.message
 
 
 def test_success_is_accepted() -> None:
@@ -138,16 +138,16 @@ def test_a_quota_that_names_a_short_wait_is_a_rate() -> None:
 
 
 def test_a_redirect_says_where_to() -> None:
-    verdict = classify(308, {}, {"Location": "https://new/v1?token=secret"}, NAMED)
-    assert verdict.action is Action.PERMANENT
+    outcome = classify(308, {}, {"Location": "https://new/v1?token=secret"}, NAMED)
+    assert outcome.action is Action.PERMANENT
     expected = "HTTP 308: redirected to https://new/v1; set the service's url to that"
-    assert verdict.message == expected
+    assert outcome.message == expected
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 529, 408])
 def test_a_failure_the_user_does_not_want_retried_is_still_not_the_models(status: int) -> None:
-    verdict = classify(status, body("x"), {}, [418])
-    assert verdict.action is Action.FAIL
+    outcome = classify(status, body("x"), {}, [418])
+    assert outcome.action is Action.FAIL
 
 
 def test_a_status_the_user_adds_is_retried() -> None:
@@ -174,8 +174,8 @@ def test_a_status_the_user_adds_is_retried() -> None:
     ],
 )
 def test_errors_inside_a_200(answer: dict[str, Any], action: Action, kind: Failure) -> None:
-    verdict = error_in_body(answer, NAMED)
-    assert (verdict.action, verdict.kind) == (action, kind)
+    outcome = error_in_body(answer, NAMED)
+    assert (outcome.action, outcome.kind) == (action, kind)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ..environments.rows import Dataset, digest_rows, load
 from ..environments.seeds import SeedResult
 from ..errors import ConfigError
 from ..judging.prompts import SYSTEM, tagged
-from ..judging.sitting import together
+from ..judging.verification import together
 from ..scoring.input import ScorerInput
 from ..scoring.judged import Labels
 from ..types import Failure

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..errors import suggest
 from .benchmark import BenchmarkConfig
 from .document import Document
-from .problems import Problem, format_path
+from .mistakes import Mistake, format_path
 from .proxy import ProxyConfig
 from .sandboxes import NoSandbox
 from .scoring import (
@@ -34,11 +34,11 @@ _KINDS: dict[type[object], str] = {
 }
 
 
-def cross_checks(config: Document) -> Iterator[Problem]:
+def cross_checks(config: Document) -> Iterator[Mistake]:
     """Every problem of a document whose parts are valid one by one."""
     for name, service in config.services.items():
         if name in RESERVED:
-            yield Problem(("services", name), f"Reserved service name {name!r}", "choose another")
+            yield Mistake(("services", name), f"Reserved service name {name!r}", "choose another")
         timeouts = getattr(service, "timeouts", None)
         if isinstance(service, ModelFields) and service.proxy and timeouts is not None:
             yield from _one_limit(timeouts, service.proxy, ("services", name, "proxy"))
@@ -54,22 +54,22 @@ def cross_checks(config: Document) -> Iterator[Problem]:
         if benchmark.label is not None and labels.setdefault(benchmark.label, index) != index:
             first = labels[benchmark.label]
             what = f"the label {benchmark.label!r} is that of benchmarks[{first}] too"
-            yield Problem((*path, "label"), what, "labels name folders: choose another")
+            yield Mistake((*path, "label"), what, "labels name folders: choose another")
 
 
-def _one_limit(timeouts: TimeoutsConfig, proxy: ProxyConfig, path: KeyPath) -> Iterator[Problem]:
+def _one_limit(timeouts: TimeoutsConfig, proxy: ProxyConfig, path: KeyPath) -> Iterator[Mistake]:
     if timeouts.total is not None and proxy.request_timeout is not None:
         what = "means the same as timeouts.total, and both are set"
-        yield Problem((*path, "request_timeout"), what, "remove one")
+        yield Mistake((*path, "request_timeout"), what, "remove one")
 
 
-def _solver(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
+def _solver(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Mistake]:
     solver = benchmark.solver
     if solver is None:
         models = [name for name, s in config.services.items() if isinstance(s, ModelFields)]
         found = f"services: {', '.join(models)}" if models else "there is none"
         what = f"needs a solver: it can be left out only with exactly one model service ({found})"
-        yield Problem(path, what, "solver: {type: simple, service: NAME}")
+        yield Mistake(path, what, "solver: {type: simple, service: NAME}")
         return
     service = getattr(solver, "service", None)
     path = (*path, "solver")
@@ -80,29 +80,29 @@ def _solver(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iter
         for role, name in solver.services.items():
             where = (*path, "services", role)
             if role == "model":
-                yield Problem(where, "`model` is the role of `service`", "choose another name")
+                yield Mistake(where, "`model` is the role of `service`", "choose another name")
             yield from _refers(config, name, where, ModelFields)
     if isinstance(solver, ToolCallingSolverConfig):
         if solver.resource_service is not None:
             gym = solver.resource_service
             yield from _refers(config, gym, (*path, "resource_service"), GymResourceService)
         elif not solver.sandbox_tools:
-            yield Problem(path, "tool_calling needs resource_service or sandbox_tools")
+            yield Mistake(path, "tool_calling needs resource_service or sandbox_tools")
     if isinstance(solver, GymDelegationSolverConfig):
         yield from _refers(config, solver.gym_service, (*path, "gym_service"), GymResourceService)
 
 
-def _sandbox(benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
+def _sandbox(benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Mistake]:
     solver = benchmark.solver
     if not isinstance(benchmark.sandbox, NoSandbox) or solver is None:
         return
     if solver.needs.sandbox:
         asks = isinstance(solver, ToolCallingSolverConfig)
         what = "sandbox_tools" if asks else f"solver {solver.type}"
-        yield Problem(path, f"{what} requires a sandbox", "set sandbox")
+        yield Mistake(path, f"{what} requires a sandbox", "set sandbox")
 
 
-def _metrics(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Problem]:
+def _metrics(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Mistake]:
     asked = getattr(benchmark.solver, "service", None)
     for index, metric in enumerate(benchmark.scoring.metrics):
         where = (*path, "scoring", "metrics", index)
@@ -135,7 +135,7 @@ def judge_warnings(config: Document) -> list[str]:
 
 def _self_judging(
     config: Document, metric: Metric, asked: str | None, path: KeyPath
-) -> Iterator[Problem]:
+) -> Iterator[Mistake]:
     """Check that no model judges its own answers, unless that is allowed."""
     for same_service, problem in _self_judges(config, metric, asked, path):
         if same_service:
@@ -144,7 +144,7 @@ def _self_judging(
 
 def _self_judges(
     config: Document, metric: Metric, asked: str | None, path: KeyPath
-) -> Iterator[tuple[bool, Problem]]:
+) -> Iterator[tuple[bool, Mistake]]:
     """Judges that are the model they judge: whether by the same service, and the problem."""
     if isinstance(metric, JudgeMetric):
         judges: list[tuple[str, KeyPath]] = [(metric.service, (*path, "service"))]
@@ -154,7 +154,7 @@ def _self_judges(
         if asked is not None and _same_model(config, baseline, asked):
             what = f"the baseline {baseline!r} is the same as the solver's model"
             where = (*path, "baseline_service")
-            yield baseline == asked, Problem(where, what, "compare with another")
+            yield baseline == asked, Mistake(where, what, "compare with another")
     elif isinstance(metric, EnsembleJudgeMetric):
         judges = [(name, (*path, "services", i)) for i, name in enumerate(metric.services)]
     else:
@@ -168,7 +168,7 @@ def _self_judges(
         for author, whose in authors.items():
             if _same_model(config, judge, author):
                 what = f"the judge {judge!r} is the same as {whose}"
-                yield judge == author, Problem(where, what, "allow_self_judge: true permits it")
+                yield judge == author, Mistake(where, what, "allow_self_judge: true permits it")
 
 
 def _same_model(config: Document, one: str, other: str) -> bool:
@@ -180,17 +180,17 @@ def _same_model(config: Document, one: str, other: str) -> bool:
     return a.answers is not None and a.answers == b.answers
 
 
-def _dependencies(config: Document) -> Iterator[Problem]:
+def _dependencies(config: Document) -> Iterator[Mistake]:
     after = {name: getattr(s, "depends_on", []) for name, s in config.services.items()}
     for name, needed in after.items():
         path = ("services", name, "depends_on")
         for index, other in enumerate(needed):
             if other == name:
-                yield Problem((*path, index), f"{name!r} depends on itself")
+                yield Mistake((*path, index), f"{name!r} depends on itself")
             elif other not in after:
                 yield _unknown(config, other, (*path, index))
         if name not in needed and (cycle := _cycle(name, after)):
-            yield Problem(path, f"circular dependency: {' → '.join(cycle)}")
+            yield Mistake(path, f"circular dependency: {' → '.join(cycle)}")
 
 
 def _cycle(start: str, after: dict[str, list[str]]) -> list[str] | None:
@@ -208,13 +208,13 @@ def _cycle(start: str, after: dict[str, list[str]]) -> list[str] | None:
     return None
 
 
-def _refers(config: Document, name: str, path: KeyPath, wanted: type[object]) -> Iterator[Problem]:
+def _refers(config: Document, name: str, path: KeyPath, wanted: type[object]) -> Iterator[Mistake]:
     service = config.services.get(name)
     if service is None:
         yield _unknown(config, name, path)
     elif not isinstance(service, wanted):
-        yield Problem(path, f"service {name!r} is of type {service.type}, not {_KINDS[wanted]}")
+        yield Mistake(path, f"service {name!r} is of type {service.type}, not {_KINDS[wanted]}")
 
 
-def _unknown(config: Document, name: str, path: KeyPath) -> Problem:
-    return Problem(path, f"there is no service {name!r}", suggest(name, config.services))
+def _unknown(config: Document, name: str, path: KeyPath) -> Mistake:
+    return Mistake(path, f"there is no service {name!r}", suggest(name, config.services))

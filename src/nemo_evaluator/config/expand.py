@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .problems import Problem
+from .mistakes import Mistake
 from .scrubber import KNOWN
 from .secrecy import MIN_LENGTH, secret_variable, told_secrets, variable_secrets
 from .tree import KeyPath, Node
@@ -30,7 +30,7 @@ class Expansion:
     env: Mapping[str, str]
     data: Any = None
     secrets: set[str] = field(default_factory=set)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Mistake] = field(default_factory=list)
 
     def keep_secrets(self, values: Iterable[str]) -> None:
         """Remember values, unless they are too short to be distinguished from ordinary text."""
@@ -77,7 +77,7 @@ def _expand(node: Node, path: KeyPath, result: Expansion) -> object:
     text = REFERENCE.sub(value_of, node.value)
     if (unusable := _UNUSABLE.search(text)) is not None:
         what = f"holds the character {unusable[0]!a}, which no file or request can hold"
-        result.problems.append(Problem(path, what))
+        result.problems.append(Mistake(path, what))
         return ""
     result.keep_secrets(told_secrets(text, path))
     return text
@@ -89,7 +89,7 @@ def _look_up_key(service: dict[str, object], path: KeyPath, result: Expansion) -
         return
     if service.get("api_key"):
         hint = "remove one of them"
-        result.problems.append(Problem(path, "api_key and api_key_env are both set", hint))
+        result.problems.append(Mistake(path, "api_key and api_key_env are both set", hint))
     elif not result.env.get(name):
         result.problems.append(_unset(name, (*path, "api_key_env"), "set it, or put it in .env"))
     else:
@@ -99,8 +99,8 @@ def _look_up_key(service: dict[str, object], path: KeyPath, result: Expansion) -
 
 def _unset(
     name: str, path: KeyPath, hint: str = "set it, put it in .env, or write ${NAME:-default}"
-) -> Problem:
+) -> Mistake:
     if name == REDACTED:
         what = "a secret stood here in clear, which is not kept"
-        return Problem(path, what, "write ${NAME} for the variable that holds the secret")
-    return Problem(path, f"environment variable {name} is not set", hint.replace("NAME", name))
+        return Mistake(path, what, "write ${NAME} for the variable that holds the secret")
+    return Mistake(path, f"environment variable {name} is not set", hint.replace("NAME", name))

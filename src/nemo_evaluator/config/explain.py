@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from ..errors import suggest
 from .base import NAME, PLUGIN
-from .problems import Problem
+from .mistakes import Mistake
 from .scrubber import KNOWN, scrubber_of
 from .secrecy import hidden_urls, redact, secret_field
 from .tree import KeyPath
@@ -21,7 +21,7 @@ from .tree import KeyPath
 
 def explain(
     error: ValidationError, secrets: Collection[str], root: type[BaseModel]
-) -> Iterator[Problem]:
+) -> Iterator[Mistake]:
     """Every problem of a document, which is a ``root``. Neither these secrets nor others that the
     process knows are repeated."""
     clean = scrubber_of(frozenset(secrets))
@@ -36,7 +36,7 @@ def explain(
 
 def _problems(
     error: ValidationError, secrets: Collection[str], root: type[BaseModel]
-) -> Iterator[Problem]:
+) -> Iterator[Mistake]:
     seen: list[KeyPath] = []
     # Deepest first: of the members of a union, the one that fits best says what is wrong.
     for detail in sorted(error.errors(include_url=False), key=lambda d: -len(d["loc"])):
@@ -48,12 +48,12 @@ def _problems(
             continue
         seen.append(path)
         if detail["type"] == PLUGIN:
-            found: list[Problem] = detail["ctx"]["problems"]
+            found: list[Mistake] = detail["ctx"]["problems"]
             yield from (replace(problem, path=(*path, *problem.path)) for problem in found)
             continue
         got = _shown(detail.get("input"), path, secrets)
         what, hint = _words(detail, path, record, got)
-        yield Problem(path, what, hint)
+        yield Mistake(path, what, hint)
 
 
 def _shown(value: object, path: KeyPath, secrets: Collection[str]) -> str:

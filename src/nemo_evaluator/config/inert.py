@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .base import ConfigRecord
 from .cluster import LocalCluster
-from .problems import format_path
+from .mistakes import format_path
 from .sandboxes import MadeSandbox, NoSandbox
 from .services import ModelFields
 from .solvers import SimpleSolver

@@ -23,9 +23,9 @@ from .environment import environment
 from .expand import expand
 from .explain import explain
 from .inert import inert_fields
+from .mistakes import Mistake, as_error
 from .overrides import apply_overrides, parse_key
 from .playbooks import inline_playbooks
-from .problems import Problem, as_error
 from .references import resolve_references
 from .root import EvalConfig
 from .services import ModelFields
@@ -174,4 +174,4 @@ def _warnings(config: EvalConfig) -> list[str]:
     return [*found, *judge_warnings(config), *slurm_warnings(config), *inert_fields(config)]
 
 
-__all__ = ["Loaded", "Problem", "check", "load", "parse", "secrets"]
+__all__ = ["Loaded", "Mistake", "check", "load", "parse", "secrets"]

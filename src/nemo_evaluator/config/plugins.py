@@ -30,7 +30,7 @@ from ..plugins import Kind
 from ..types import Json
 from .base import NAME, PLUGIN, ConfigRecord
 from .explain import explain
-from .problems import Problem
+from .mistakes import Mistake
 from .tree import KeyPath
 
 Given = BaseModel | Mapping[str, Json]
@@ -58,7 +58,7 @@ class PluginFields(ConfigRecord):
         try:
             record = self.kind.options(self.type)
         except ConfigError as error:
-            raise _custom([Problem(("type",), error.what, error.hint)]) from error
+            raise _custom([Mistake(("type",), error.what, error.hint)]) from error
         if record is None:
             return self
         shared = {name for name in self.model_fields_set if name in type(self).model_fields}
@@ -145,7 +145,7 @@ def _check_known(kind: Kind, names: Collection[str], value: Any) -> Any:
     name = _type_of(value)
     if name is not None and not kind.has(name):
         known = {*names, *kind.names()} - {NAME}
-        raise _custom([Problem((), f"there is no type {name!r}", suggest(name, known))])
+        raise _custom([Mistake((), f"there is no type {name!r}", suggest(name, known))])
     return value
 
 
@@ -154,7 +154,7 @@ def _type_of(value: Any) -> str | None:
     return None if name is None else str(name)
 
 
-def _custom(problems: list[Problem]) -> PydanticCustomError:
+def _custom(problems: list[Mistake]) -> PydanticCustomError:
     """An error that ``explain`` takes apart; paths are relative to where it is raised."""
     text = "; ".join(problem.what for problem in problems)
     return PydanticCustomError(PLUGIN, "{text}", {"text": text, "problems": problems})
@@ -194,12 +194,12 @@ def plugin_problems(
     config: Mapping[str, Any],
     path: KeyPath = (),
     secrets: Collection[str] = (),
-) -> Iterator[Problem]:
+) -> Iterator[Mistake]:
     """What is wrong with a ``name`` and its ``config`` that stand at a path; opens nothing."""
     try:
         options = kind.options(name)
     except ConfigError as error:
-        yield Problem((*path, "name"), error.what, error.hint)
+        yield Mistake((*path, "name"), error.what, error.hint)
         return
     if options is not None:
         for problem in option_problems(options, config, secrets):
@@ -208,14 +208,14 @@ def plugin_problems(
 
 def option_problems(
     options: type[BaseModel], config: Mapping[str, Any], secrets: Collection[str] = ()
-) -> Iterator[Problem]:
+) -> Iterator[Mistake]:
     """What is wrong with the options of a plug-in. Unknown ones are, also where its record would
     pass over them."""
     known = {name for field in options.model_fields.items() for name in _names_of(*field)}
     if options.model_config.get("extra", "ignore") == "ignore":
         for name in config:
             if name not in known:
-                yield Problem((name,), "unknown field", suggest(name, known))
+                yield Mistake((name,), "unknown field", suggest(name, known))
     try:
         options.model_validate(config, context=frozenset(secrets))
     except ValidationError as error:

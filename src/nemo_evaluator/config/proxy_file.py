@@ -15,7 +15,7 @@ from .endpoints import ApiService
 from .environment import environment
 from .expand import expand
 from .explain import explain
-from .problems import as_error
+from .mistakes import as_error
 from .quick import key_variable
 from .tree import KeyPath, Node, from_plain, locate, set_at, step
 from .yaml_file import read_yaml

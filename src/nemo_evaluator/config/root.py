@@ -11,7 +11,7 @@ from ..errors import suggest
 from .benchmark import BenchmarkConfig
 from .checks import cross_checks
 from .document import Document
-from .problems import Problem, format_path
+from .mistakes import Mistake, format_path
 from .sandboxes import AnySandbox, NoSandbox
 from .services import ModelFields
 from .slurm_checks import slurm_checks
@@ -55,9 +55,9 @@ class EvalConfig(Document):
         return self.sandboxes.get(name) or NoSandbox()
 
 
-def _unknown_sandboxes(config: Document) -> Iterator[Problem]:
+def _unknown_sandboxes(config: Document) -> Iterator[Mistake]:
     for index, benchmark in enumerate(config.benchmarks):
         name = benchmark.sandbox
         if isinstance(name, str) and name != "none" and name not in config.sandboxes:
             path = ("benchmarks", index, "sandbox")
-            yield Problem(path, f"there is no sandbox {name!r}", suggest(name, config.sandboxes))
+            yield Mistake(path, f"there is no sandbox {name!r}", suggest(name, config.sandboxes))

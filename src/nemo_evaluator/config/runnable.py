@@ -13,9 +13,9 @@ from .base import ConfigRecord
 from .benchmark import BenchmarkConfig
 from .cluster import LocalCluster
 from .load import Loaded
+from .mistakes import Mistake, as_error, format_path
 from .output import OutputConfig
 from .plugins import plugin_problems, tag_of
-from .problems import Problem, as_error, format_path
 from .root import EvalConfig
 from .sandboxes import AnySandbox, DockerSandbox, NoSandbox
 from .scoring import (
@@ -48,7 +48,7 @@ def unsupported(config: EvalConfig) -> list[str]:
     return [f"{format_path(problem.path)}: {problem.what}" for problem in problems(config)]
 
 
-def problems(config: EvalConfig) -> Iterator[Problem]:
+def problems(config: EvalConfig) -> Iterator[Mistake]:
     """Everything that this version cannot run."""
     for name, service in config.services.items():
         path: KeyPath = ("services", name)
@@ -68,10 +68,10 @@ def problems(config: EvalConfig) -> Iterator[Problem]:
     yield from _output(("output",), config.output)
 
 
-def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) -> Iterator[Problem]:
+def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) -> Iterator[Mistake]:
     yield from _inert(path, benchmark, "verifier")
     if (benchmark.instruction_template or "") not in NO_TEMPLATE:
-        yield Problem((*path, "instruction_template"), LATER, REMOVE)
+        yield Mistake((*path, "instruction_template"), LATER, REMOVE)
     if benchmark.solver is not None:
         inherited = benchmark.solver is config.solver
         where: KeyPath = ("solver",) if inherited else (*path, "solver")
@@ -82,24 +82,24 @@ def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) ->
         yield from _scoring((*path, "scoring"), benchmark.scoring)
 
 
-def _sandbox(path: KeyPath, sandbox: AnySandbox | str) -> Iterator[Problem]:
+def _sandbox(path: KeyPath, sandbox: AnySandbox | str) -> Iterator[Mistake]:
     if isinstance(sandbox, DockerSandbox):
         yield from _inert(path, sandbox, "image_template")
     if not isinstance(sandbox, NoSandbox | str):
         yield from _unknown(path, sandbox.type, SANDBOXES)
 
 
-def _scoring(path: KeyPath, scoring: ScoringConfig) -> Iterator[Problem]:
+def _scoring(path: KeyPath, scoring: ScoringConfig) -> Iterator[Mistake]:
     for index, metric in enumerate(scoring.metrics):
         where: KeyPath = (*path, "metrics", index)
         if isinstance(metric, NOT_YET):
-            yield Problem(
+            yield Mistake(
                 (*where, "type"), f"{metric.type!r} is {LATER}", f"runnable now: {_metrics()}"
             )
         elif isinstance(metric, PairwiseJudgeMetric):
             if "max_score" in metric.changed():
                 what = "has no effect on a comparison"
-                yield Problem((*where, "max_score"), what, REMOVE)
+                yield Mistake((*where, "max_score"), what, REMOVE)
         elif isinstance(metric, RewardModelMetric):
             yield from _reward_mode(where, metric)
 
@@ -110,39 +110,39 @@ def _metrics() -> str:
     return ", ".join(tag_of(record) for record in records if record not in NOT_YET)
 
 
-def _reward_mode(path: KeyPath, metric: RewardModelMetric) -> Iterator[Problem]:
+def _reward_mode(path: KeyPath, metric: RewardModelMetric) -> Iterator[Mistake]:
     if metric.mode == "pairwise":
         what = f"'pairwise' is {LATER}"
-        yield Problem((*path, "mode"), what, "single, multi_aspect, or a pairwise_judge")
+        yield Mistake((*path, "mode"), what, "single, multi_aspect, or a pairwise_judge")
     elif metric.mode == "multi_aspect" and not metric.aspect:
-        yield Problem(path, "multi_aspect needs an aspect", "aspect: helpfulness")
+        yield Mistake(path, "multi_aspect needs an aspect", "aspect: helpfulness")
     elif metric.mode == "single" and metric.aspect:
-        yield Problem((*path, "aspect"), "has no effect in mode single", "mode: multi_aspect")
+        yield Mistake((*path, "aspect"), "has no effect in mode single", "mode: multi_aspect")
 
 
-def _output(path: KeyPath, output: OutputConfig) -> Iterator[Problem]:
+def _output(path: KeyPath, output: OutputConfig) -> Iterator[Mistake]:
     for name in output.export:
         where = (*path, "export_config", name)
         if not EXPORTERS.has(name):
-            yield Problem((*path, "export"), LATER, EXPORTERS.unknown(name).what)
+            yield Mistake((*path, "export"), LATER, EXPORTERS.unknown(name).what)
             continue
         config = output.export_config.get(name, {})
         if not isinstance(config, dict):
-            yield Problem(where, "must be a mapping")
+            yield Mistake(where, "must be a mapping")
         else:
             for problem in plugin_problems(EXPORTERS, name, config):
                 yield replace(problem, path=(*where, *problem.path[1:]))
 
 
-def _unknown(path: KeyPath, name: str, kind: Kind) -> Iterator[Problem]:
+def _unknown(path: KeyPath, name: str, kind: Kind) -> Iterator[Mistake]:
     """A type that is declared, and that nothing here or installed can run."""
     if not kind.has(name):
         hint = f"runnable now: {', '.join(kind.names())}"
-        yield Problem((*path, "type"), f"{name!r} is {LATER}", hint)
+        yield Mistake((*path, "type"), f"{name!r} is {LATER}", hint)
 
 
-def _inert(path: KeyPath, record: ConfigRecord, *names: str) -> Iterator[Problem]:
+def _inert(path: KeyPath, record: ConfigRecord, *names: str) -> Iterator[Mistake]:
     changed = record.changed()
     for name in names:
         if name in changed:
-            yield Problem((*path, name), LATER, REMOVE)
+            yield Mistake((*path, name), LATER, REMOVE)

@@ -9,12 +9,12 @@ from pathlib import Path
 from ..errors import suggest
 from .cluster import SlurmCluster, walltime_seconds
 from .document import Document
-from .problems import Problem
+from .mistakes import Mistake
 from .services import DynamoService, ManagedModelFields
 from .tree import KeyPath
 
 
-def slurm_checks(config: Document) -> Iterator[Problem]:
+def slurm_checks(config: Document) -> Iterator[Mistake]:
     """Every problem with node pools; nothing where the cluster is another one."""
     cluster = config.cluster
     if not isinstance(cluster, SlurmCluster):
@@ -22,19 +22,19 @@ def slurm_checks(config: Document) -> Iterator[Problem]:
     used = list(_pools(config))
     for path, pool in used:
         if pool not in cluster.node_pools:
-            yield Problem(
+            yield Mistake(
                 path, f"there is no node pool {pool!r}", suggest(pool, cluster.node_pools)
             )
     yield from _sizes(config, cluster)
     if cluster.shards is not None and len({pool for _, pool in used}) > 1:
         what = "shards are incompatible with heterogeneous jobs (several node pools are used)"
-        yield Problem(("cluster", "shards"), what, "use one pool, or no shards")
+        yield Mistake(("cluster", "shards"), what, "use one pool, or no shards")
     if cluster.shards is not None and config.gate is not None:
         what = "cannot be decided on shards: each has a part of the answers only"
-        yield Problem(("gate",), what, "leave it out, and use nel gate on the merged run")
+        yield Mistake(("gate",), what, "leave it out, and use nel gate on the merged run")
     if cluster.hostname is not None and not Path(config.output.dir).is_absolute():
         what = f"must be absolute with cluster.hostname (got {config.output.dir!r})"
-        yield Problem(("output", "dir"), what)
+        yield Mistake(("output", "dir"), what)
 
 
 def slurm_warnings(config: Document) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _pools(config: Document) -> Iterator[tuple[KeyPath, str]]:
             yield ("benchmarks", index, "sandbox", "node_pool"), pool
 
 
-def _sizes(config: Document, cluster: SlurmCluster) -> Iterator[Problem]:
+def _sizes(config: Document, cluster: SlurmCluster) -> Iterator[Mistake]:
     wide: dict[str, str] = {}
     for name, service in config.services.items():
         if not isinstance(service, ManagedModelFields) or service.node_pool is None:
@@ -80,15 +80,15 @@ def _sizes(config: Document, cluster: SlurmCluster) -> Iterator[Problem]:
         gpus = _gpus(pool.gres) if pool.gpus_per_node is None else pool.gpus_per_node
         if gpus is not None and gpus < (service.tensor_parallel_size or 1):
             what = f"needs {service.tensor_parallel_size} GPUs, a node of {service.node_pool!r} has"
-            yield Problem((*path, "tensor_parallel_size"), f"{what} {gpus}")
+            yield Mistake((*path, "tensor_parallel_size"), f"{what} {gpus}")
         if service.num_nodes > pool.nodes:
             what = f"needs {service.num_nodes} nodes, the pool {service.node_pool!r} has"
-            yield Problem((*path, "num_nodes"), f"{what} {pool.nodes}")
+            yield Mistake((*path, "num_nodes"), f"{what} {pool.nodes}")
         if service.num_nodes > 1:
             first = wide.setdefault(service.node_pool, name)
             if first != name:
                 what = f"{first!r} takes several nodes of the pool {service.node_pool!r} already"
-                yield Problem((*path, "node_pool"), what, "give each its own pool")
+                yield Mistake((*path, "node_pool"), what, "give each its own pool")
 
 
 def _gpus(gres: str | None) -> int | None:

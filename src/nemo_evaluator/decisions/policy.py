@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ..config.explain import explain
 from ..config.gate_policy import SUPPORTED, GatePolicy, GateRules
-from ..config.problems import Problem, as_error
+from ..config.mistakes import Mistake, as_error
 from ..config.tree import Node, from_plain, locate, plain
 from ..config.yaml_file import read_yaml
 from ..errors import ConfigError
@@ -30,11 +30,11 @@ def parse_policy(data: Mapping[str, object]) -> GatePolicy:
 
 def _checked(node: Node) -> GatePolicy:
     data = plain(node)
-    problems: list[Problem] = []
+    problems: list[Mistake] = []
     version = data.get("version", 1)
     if version != 1 or isinstance(version, bool):
         what = f"Unsupported gate policy version {version!r}"
-        problems.append(Problem(("version",), what, "version: 1"))
+        problems.append(Mistake(("version",), what, "version: 1"))
         data = {**data, "version": 1}
     policy = None
     try:
@@ -50,7 +50,7 @@ def _checked(node: Node) -> GatePolicy:
     return policy
 
 
-def _metrics(policy: GatePolicy) -> Iterator[Problem]:
+def _metrics(policy: GatePolicy) -> Iterator[Mistake]:
     """A benchmark that decides is judged by a metric that the policy names; the published rules
     know two."""
     for name in policy.required():
@@ -58,16 +58,16 @@ def _metrics(policy: GatePolicy) -> Iterator[Problem]:
         path = ("benchmarks", name)
         if metric is None:
             what = "a benchmark that decides needs an explicit metric"
-            yield Problem(path, what, f"metric: {SUPPORTED[0]}, or {SUPPORTED[1]}")
+            yield Mistake(path, what, f"metric: {SUPPORTED[0]}, or {SUPPORTED[1]}")
         elif policy.published and metric not in SUPPORTED:
             where = (*path, "metric") if policy.benchmarks[name].metric else ("defaults", "metric")
             what = f"unsupported metric {metric!r} for {name}, which decides"
-            yield Problem(
+            yield Mistake(
                 where, what, f"{SUPPORTED[0]} or {SUPPORTED[1]}, tier: advisory, or rules: sound"
             )
 
 
-def _calibrations(policy: GatePolicy) -> Iterator[Problem]:
+def _calibrations(policy: GatePolicy) -> Iterator[Mistake]:
     """The published rules know no judge's error."""
     if not policy.published:
         return
@@ -76,4 +76,4 @@ def _calibrations(policy: GatePolicy) -> Iterator[Problem]:
     for path, rules in places:
         if rules.require_calibration:
             what = "the published rules do not know the error of a judge"
-            yield Problem((*path, "require_calibration"), what, "leave it out, or rules: sound")
+            yield Mistake((*path, "require_calibration"), what, "leave it out, or rules: sound")

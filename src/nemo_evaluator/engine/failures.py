@@ -6,7 +6,7 @@ import traceback
 
 import msgspec
 
-from ..environments.verdicts import raised_at
+from ..environments.grades import raised_at
 from ..errors import ConfigError, NelError
 from ..types import ErrorInfo, Failure, Phase
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..environments.contract import Environment
-from ..judging.sitting import Court
+from ..judging.verification import JudgeFile
 from ..solvers.contract import Solver
 from ..traffic.client import ModelClient
 from ..types import BenchmarkPlan
@@ -35,7 +35,7 @@ class Job:
     sandboxes: Lender | None = None
     workspaces: Workspaces | None = None
     """Where the solver works, if it needs a sandbox."""
-    court: Court | None = None
+    judge_file: JudgeFile | None = None
     """Where judges are asked, if the benchmark has any."""
     judges: Sequence[ModelClient] = ()
     """What verification asks."""

@@ -23,8 +23,8 @@ from ..environments.user_code import contained
 from ..environments.with_metrics import with_metrics
 from ..errors import ConfigError
 from ..judging.correction import calibrations_of
-from ..judging.opening import Bench, Served, open_metrics, served
-from ..judging.sitting import Court, Spend, no_budget
+from ..judging.opening import JudgePanel, Served, open_metrics, served
+from ..judging.verification import JudgeFile, Spend, no_budget
 from ..results.layout import slug
 from ..results.planned import problem_order
 from ..services.contract import OpenService
@@ -161,9 +161,9 @@ async def _open_job(
         _check_harness(benchmark, environment.name)
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
-    bench = _open_bench(benchmark, environment, services, solver)
-    court = Court(opening.directory / unique, opening.spend) if bench.services else None
-    environment = opening.around(with_metrics(environment, benchmark.scoring, bench, court))
+    panel = _open_panel(benchmark, environment, services, solver)
+    judge_file = JudgeFile(opening.directory / unique, opening.spend) if panel.services else None
+    environment = opening.around(with_metrics(environment, benchmark.scoring, panel, judge_file))
     stack.push_async_callback(_close, "benchmark", environment.close)
     await environment.prepare()
     asked = Asked.of(benchmark, services)
@@ -175,8 +175,8 @@ async def _open_job(
     if isinstance(environment, ChecksRows):
         await environment.check(order)
     return Job(
-        court=court,
-        judges=tuple(services[name].client for name in sorted(bench.services)),
+        judge_file=judge_file,
+        judges=tuple(services[name].client for name in sorted(panel.services)),
         plan=plan,
         environment=environment,
         solver=solver,
@@ -248,12 +248,12 @@ async def _close(what: str, close: Callable[[], Awaitable[None]]) -> None:
         log.warning("the %s could not be closed: %s", what, described(error))
 
 
-def _open_bench(
+def _open_panel(
     benchmark: BenchmarkConfig,
     environment: Environment,
     services: Mapping[str, OpenService],
     solver: Solver,
-) -> Bench:
+) -> JudgePanel:
     """The judges of a benchmark. Raises ConfigError."""
     compared = any(isinstance(m, PairwiseJudgeMetric) for m in benchmark.scoring.metrics)
     if compared and needs_of(solver).sandbox and not needs_of(solver).optional:

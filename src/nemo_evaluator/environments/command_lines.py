@@ -18,10 +18,10 @@ from ..errors import ConfigError
 from ..files.reading import UNREADABLE
 from ..measured import Measure
 from ..types import ErrorInfo, Failure, Json, Problem, RolloutKey, Solution, Usage
+from .grades import to_score
 from .harness import Finished
 from .harness_environment import SAMPLE_ID
 from .scored import ScoredProblem
-from .verdicts import to_score
 
 log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from ..scoring.input import ScorerInput, target_text
 from ..scoring.reasoning import Visible, visible
 from ..types import Failure, Phase, Problem, Score, Solution
 from .contract import Grading, VerifyTools
+from .grades import in_view_of, scorer_failed, to_score
 from .judged import settled
 from .lending import lent
 from .pace import Pace
 from .user_code import contained
-from .verdicts import in_view_of, scorer_failed, to_score
 
 LONG = 50_000
 """Characters of a response that is never read on the event loop, however quick its scorer is."""

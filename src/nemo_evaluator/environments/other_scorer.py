@@ -53,8 +53,8 @@ class OtherScorer(Decorated):
         """
         if not isinstance(self.inner, WithMetrics):
             return await self._grader.grade(problem, solution, tools)
-        with self.inner.sitting(problem, tools) as (lent, sitting):
-            return with_account(await self._grader.grade(problem, solution, lent), sitting)
+        with self.inner.verification(problem, tools) as (lent, verification):
+            return with_account(await self._grader.grade(problem, solution, lent), verification)
 
     def identity(self) -> Mapping[str, Json]:
         """The identity of the benchmark, with the other scorer."""

@@ -17,8 +17,8 @@ from ..errors import ConfigError
 from ..scoring.input import ScorerInput, target_text
 from ..scoring.targets import noticing
 from ..types import Json, Problem
+from .grades import to_score
 from .uses import OURS, functions_used
-from .verdicts import to_score
 
 PROBE_SECONDS = 5.0
 """Longest time spent on asking about the rows of a benchmark."""

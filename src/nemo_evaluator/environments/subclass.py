@@ -17,13 +17,13 @@ from ..types import Failure, Json, Problem, Score, Solution
 from .contract import Aggregates, Grading, Needs, ScoredProblem, VerifyTools
 from .define import checked_range
 from .fingerprint import code_digest, source_of
+from .grades import in_view_of, to_metrics, to_reward
 from .grading import attributed
 from .judged import REQUIREMENT, settled
 from .lending import lent
 from .params import check_params
 from .seeds import SeedResult, from_seed
 from .uses import seeds_workspaces, verify_uses_sandbox
-from .verdicts import in_view_of, to_metrics, to_reward
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ import msgspec
 from ..config.scoring import ScorerMetric, ScoringConfig
 from ..errors import ConfigError, InfraError
 from ..judging.metrics import BenchmarkJudge
-from ..judging.opening import Bench
-from ..judging.sitting import Court, Sitting
+from ..judging.opening import JudgePanel
+from ..judging.verification import JudgeFile, Verification
 from ..scoring.input import ScorerInput
 from ..scoring.judged import Graded
 from ..scoring.packages import deciding
@@ -28,9 +28,9 @@ from ..scoring.targets import ImpossibleTarget
 from ..types import Failure, Json, Problem, Score, Solution
 from .contract import Environment, Needs, VerifyTools
 from .decorated import Decorated
+from .grades import to_reward
 from .grading import Grader
 from .probe import Probe
-from .verdicts import to_reward
 
 Scorer = Callable[[ScorerInput], Mapping[str, Json]]
 _LOG = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class Extras:
     scorers: Mapping[str, Scorer] = field(default_factory=dict)
     configs: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     """What each scorer reads as its ``config``."""
-    bench: Bench = field(default_factory=Bench)
-    court: Court | None = None
+    panel: JudgePanel = field(default_factory=JudgePanel)
+    judge_file: JudgeFile | None = None
     own: bool = True
     """Keep the benchmark's own verdict."""
     primary: str | None = None
@@ -56,13 +56,16 @@ class Extras:
 
 
 def with_metrics(
-    environment: Environment, scoring: ScoringConfig, bench: Bench, court: Court | None
+    environment: Environment,
+    scoring: ScoringConfig,
+    panel: JudgePanel,
+    judge_file: JudgeFile | None,
 ) -> Environment:
     """The environment, scoring with the configured metrics too. Raises ConfigError."""
     scorers = _scorers(scoring)
     primary = scoring.primary
-    if not scoring.include_defaults and primary is None and not bench.scorer_only:
-        names = [*scorers, *(metric.name for metric in bench.metrics)]
+    if not scoring.include_defaults and primary is None and not panel.scorer_only:
+        names = [*scorers, *(metric.name for metric in panel.metrics)]
         if len(names) != 1:
             what = "include_defaults: false leaves no metric to report"
             raise ConfigError(
@@ -71,13 +74,13 @@ def with_metrics(
                 hint="add metrics, and primary where there are several",
             )
         primary = names[0]
-    if bench.scorer_only and bench.lent is not None and primary == bench.lent.name:
+    if panel.scorer_only and panel.lent is not None and primary == panel.lent.name:
         primary = None  # that judge's verdict is the benchmark's own
-    if not scorers and court is None:
+    if not scorers and judge_file is None:
         return environment
-    own = scoring.include_defaults or bench.scorer_only
+    own = scoring.include_defaults or panel.scorer_only
     configs = {m.name: m.config for m in scoring.metrics if isinstance(m, ScorerMetric)}
-    return WithMetrics(environment, Extras(scorers, configs, bench, court, own, primary))
+    return WithMetrics(environment, Extras(scorers, configs, panel, judge_file, own, primary))
 
 
 def _scorers(scoring: ScoringConfig) -> dict[str, Scorer]:
@@ -116,7 +119,9 @@ class WithMetrics(Decorated):
 
     @property
     def _quick(self) -> bool:
-        if self._extras.court is not None or (self._extras.own and not self.inner.needs.inline):
+        if self._extras.judge_file is not None or (
+            self._extras.own and not self.inner.needs.inline
+        ):
             return False
         return all(grader.quick for grader in self._graders.values())
 
@@ -148,31 +153,31 @@ class WithMetrics(Decorated):
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The verdict of them all. Raises InfraError where one of them has none."""
-        with self.sitting(problem, tools) as (lent, sitting):
-            return await self._verdict(problem, solution, lent, sitting)
+        with self.verification(problem, tools) as (lent, verification):
+            return await self._verdict(problem, solution, lent, verification)
 
     @contextmanager
-    def sitting(
+    def verification(
         self, problem: Problem, tools: VerifyTools
-    ) -> Iterator[tuple[VerifyTools, Sitting | None]]:
+    ) -> Iterator[tuple[VerifyTools, Verification | None]]:
         """The tools of one verification, with the benchmark's judge, and where it is asked."""
         extras = self._extras
-        if extras.court is None:
+        if extras.judge_file is None:
             yield tools, None
             return
-        sitting = extras.court.sit(problem.idx, tools.repeat)
+        verification = extras.judge_file.verification(problem.idx, tools.repeat)
         try:
-            if extras.bench.lent is not None:
-                tools = replace(tools, judge=BenchmarkJudge(extras.bench.lent, sitting))
-            yield tools, sitting
+            if extras.panel.lent is not None:
+                tools = replace(tools, judge=BenchmarkJudge(extras.panel.lent, verification))
+            yield tools, verification
         finally:
-            sitting.close()
+            verification.close()
 
     def identity(self) -> Mapping[str, Json]:
         """The identity of the benchmark, with its judges and the headline metric."""
         extras = self._extras
         identity = dict(self.inner.identity())
-        if judges := extras.bench.identity():
+        if judges := extras.panel.identity():
             identity["judges"] = judges
         if extras.primary is not None:
             identity["primary"] = extras.primary
@@ -183,12 +188,16 @@ class WithMetrics(Decorated):
 
     async def close(self) -> None:
         """Close the judges' file, and the benchmark."""
-        if self._extras.court is not None:
-            self._extras.court.close()
+        if self._extras.judge_file is not None:
+            self._extras.judge_file.close()
         await self.inner.close()
 
     async def _verdict(
-        self, problem: Problem, solution: Solution, tools: VerifyTools, sitting: Sitting | None
+        self,
+        problem: Problem,
+        solution: Solution,
+        tools: VerifyTools,
+        verification: Verification | None,
     ) -> Score:
         extras = self._extras
         score = Score(reward=0.0)
@@ -197,10 +206,10 @@ class WithMetrics(Decorated):
         shown = visible(solution.response).text
         found = await self._scored(problem, solution, tools)
         graded: dict[str, Graded] = {}
-        if sitting is not None:
-            for metric in extras.bench.metrics:
-                graded[metric.name] = await metric.grade(problem, shown, sitting)
-        return self._combined(score, found, graded, sitting)
+        if verification is not None:
+            for metric in extras.panel.metrics:
+                graded[metric.name] = await metric.grade(problem, shown, verification)
+        return self._combined(score, found, graded, verification)
 
     async def _scored(
         self, problem: Problem, solution: Solution, tools: VerifyTools
@@ -230,7 +239,7 @@ class WithMetrics(Decorated):
         score: Score,
         scored: Mapping[str, Mapping[str, Json]],
         graded: Mapping[str, Graded],
-        sitting: Sitting | None,
+        verification: Verification | None,
     ) -> Score:
         primary = self._extras.primary
         details = {**score.details, **scored}
@@ -252,12 +261,12 @@ class WithMetrics(Decorated):
                 failure=Failure.EMPTY if chosen.details.get("empty") else score.failure,
             )
         score = msgspec.structs.replace(score, details=details, metrics=metrics)
-        return with_account(score, sitting)
+        return with_account(score, verification)
 
 
-def with_account(score: Score, sitting: Sitting | None) -> Score:
+def with_account(score: Score, verification: Verification | None) -> Score:
     """The score, with what judges said and cost among its details."""
-    account = sitting.account() if sitting is not None else {}
+    account = verification.account() if verification is not None else {}
     if not account:
         return score
     return msgspec.structs.replace(score, details={**score.details, "judge": account})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..config.load import Loaded
-from ..config.problems import Problem
+from ..config.mistakes import Mistake
 from ..results.status import RunState
 from .options import Options
 
@@ -43,7 +43,7 @@ class RunHandle(Protocol):
 class Executor(Protocol):
     """Runs evaluations in one kind of place."""
 
-    def problems(self, loaded: Loaded) -> Iterator[Problem]:
+    def problems(self, loaded: Loaded) -> Iterator[Mistake]:
         """What of a configuration cannot be run there."""
 
     async def submit(self, loaded: Loaded, options: Options) -> RunHandle:

@@ -316,7 +316,7 @@ def _visitor(
             clusters[slug, event.problem_idx] = event.cluster
 
     for job in prepared.jobs:
-        if job.court is not None and not budget.config.unlimited:
+        if job.judge_file is not None and not budget.config.unlimited:
             paid = judge_totals(job.folder / JUDGEMENTS)
             budget.spend(paid.usage, paid.cost_usd)
     return visit

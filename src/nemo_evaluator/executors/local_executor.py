@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..config.load import Loaded
-from ..config.problems import Problem
+from ..config.mistakes import Mistake
 from ..config.runnable import problems
 from ..results.layout import PLAN_LOCK
 from ..results.status import holder_of
@@ -18,7 +18,7 @@ from .run_handle import LocalRun
 class LocalExecutor:
     """Runs evaluations on this machine, in processes of their own."""
 
-    def problems(self, loaded: Loaded) -> Iterator[Problem]:
+    def problems(self, loaded: Loaded) -> Iterator[Mistake]:
         """See ``Executor``."""
         return problems(loaded.config)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from ..config.load import Loaded
-from ..config.problems import as_error
+from ..config.mistakes import as_error
 from ..errors import ConfigError
 from ..kinds import EXECUTORS
 from .contract import Executor, RunHandle

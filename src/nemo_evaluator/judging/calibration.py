@@ -31,7 +31,7 @@ from .labels import PAIR_LABELS, LabelFile, Row
 from .metrics import PAIR, PASS_SHARE, WIN, Metric, PairwiseMetric, RubricMetric
 from .prompts import SYSTEM, comparison, grading
 from .reward import RewardMetric
-from .sitting import Court, Sitting, together
+from .verification import JudgeFile, Verification, together
 
 EXAMPLES = 10
 
@@ -48,7 +48,7 @@ class Examined:
     repeats: int = 1
     """How often each row is judged."""
     identity: Mapping[str, Json] | None = None
-    verify: Callable[[Row, Sitting], Awaitable[Score]] | None = None
+    verify: Callable[[Row, Verification], Awaitable[Score]] | None = None
     """The judge of a benchmark: its verdict on the response of a row."""
 
 
@@ -104,8 +104,8 @@ class _Said:
     paid: JudgeTotals | None = None
 
 
-async def calibrate(examined: Examined, labels: LabelFile, court: Court) -> Calibration:
-    """Judge every row. Replies are kept in the court's file, so a repetition pays for nothing.
+async def calibrate(examined: Examined, labels: LabelFile, judge_file: JudgeFile) -> Calibration:
+    """Judge every row. Replies are kept in the judges' file, so a repetition pays for nothing.
 
     Of several repeats the first is compared with people, since a run has one; all of them tell how
     steady the judge is. Raises ConfigError if not one row could be judged.
@@ -115,7 +115,7 @@ async def calibrate(examined: Examined, labels: LabelFile, court: Court) -> Cali
     times = range(examined.repeats)
     every = await asyncio.gather(
         *(
-            _row(examined, labels, row, i, k, court)
+            _row(examined, labels, row, i, k, judge_file)
             for i, row in enumerate(labels.rows)
             for k in times
         )
@@ -185,23 +185,23 @@ def _accounted(found: Calibration, paid: Sequence[JudgeTotals]) -> Calibration:
 
 
 async def _row(
-    examined: Examined, labels: LabelFile, row: Row, number: int, repeat: int, court: Court
+    examined: Examined, labels: LabelFile, row: Row, number: int, repeat: int, judge_file: JudgeFile
 ) -> _Said:
-    sitting = court.sit(number, repeat)
+    verification = judge_file.verification(number, repeat)
     try:
         if examined.verify is not None:
-            said = _verified(await examined.verify(row, sitting), labels.kind)
+            said = _verified(await examined.verify(row, verification), labels.kind)
         elif labels.kind == "pairs":
-            said = await _pair(examined.metric, row, sitting)
+            said = await _pair(examined.metric, row, verification)
         elif labels.kind == "words":
-            said = await _word(examined.metric, labels, row, sitting)
+            said = await _word(examined.metric, labels, row, verification)
         else:
-            said = await _grade(examined, labels.kind, row, sitting)
+            said = await _grade(examined, labels.kind, row, verification)
     except InfraError as error:
         said = _Said(None, failure=str(error))
     finally:
-        sitting.close()
-    return replace(said, paid=sitting.totals)
+        verification.close()
+    return replace(said, paid=verification.totals)
 
 
 def _verified(score: Score, kind: str) -> _Said:
@@ -216,8 +216,8 @@ def _verified(score: Score, kind: str) -> _Said:
     return _Said(str(score.extracted))
 
 
-async def _grade(examined: Examined, kind: str, row: Row, sitting: Sitting) -> _Said:
-    graded = await examined.metric.grade(_problem(row, sitting), row.answers[0], sitting)
+async def _grade(examined: Examined, kind: str, row: Row, verification: Verification) -> _Said:
+    graded = await examined.metric.grade(_problem(row, verification), row.answers[0], verification)
     value = graded.value * examined.max_score
     if kind == "verdicts":
         right = graded.details.get("correct", graded.value >= PASS_SHARE)
@@ -225,19 +225,19 @@ async def _grade(examined: Examined, kind: str, row: Row, sitting: Sitting) -> _
     return _Said(_number(value), value)
 
 
-async def _word(metric: Metric, labels: LabelFile, row: Row, sitting: Sitting) -> _Said:
+async def _word(metric: Metric, labels: LabelFile, row: Row, verification: Verification) -> _Said:
     assert isinstance(metric, RubricMetric)
     reference = None if metric.reference_free else row.reference
     prompt = grading(row.prompt, row.answers[0], reference, metric.rubric)
     system = metric.judge.manner.system or SYSTEM
-    ruling = await metric.judge.ask(sitting, prompt, Labels(labels.words), system=system)
+    ruling = await metric.judge.ask(verification, prompt, Labels(labels.words), system=system)
     return _Said(str(ruling.value))
 
 
-async def _pair(metric: Metric, row: Row, sitting: Sitting) -> _Said:
+async def _pair(metric: Metric, row: Row, verification: Verification) -> _Said:
     if isinstance(metric, RewardMetric):
-        problem = _problem(row, sitting)
-        a, b = await together(metric.grade(problem, answer, sitting) for answer in row.answers)
+        problem = _problem(row, verification)
+        a, b = await together(metric.grade(problem, answer, verification) for answer in row.answers)
         return _Said("A" if a.value > b.value else "B" if a.value < b.value else "tie")
     assert isinstance(metric, PairwiseMetric)
     first, second = row.answers
@@ -245,7 +245,7 @@ async def _pair(metric: Metric, row: Row, sitting: Sitting) -> _Said:
     system = metric.judge.manner.system or SYSTEM
     rulings = await together(
         metric.judge.ask(
-            sitting, comparison(row.prompt, one, other, metric.rubric), PAIR, system=system
+            verification, comparison(row.prompt, one, other, metric.rubric), PAIR, system=system
         )
         for one, other in shown
     )
@@ -256,8 +256,8 @@ async def _pair(metric: Metric, row: Row, sitting: Sitting) -> _Said:
     return _Said(label, orders=tuple(orders))
 
 
-def _problem(row: Row, sitting: Sitting) -> Problem:
-    return Problem(idx=sitting.problem_idx, prompt=row.prompt, target=row.reference)
+def _problem(row: Row, verification: Verification) -> Problem:
+    return Problem(idx=verification.problem_idx, prompt=row.prompt, target=row.reference)
 
 
 def _with_biases(

@@ -18,8 +18,8 @@ from ..scoring.judged import Form, Ruling
 from ..traffic.client import ModelClient
 from ..traffic.types import CallContext
 from ..types import Failure, Generation, Json, Message, Phase
-from .sitting import Sitting
-from .verdict import instruction, read, repair, schema
+from .ruling import instruction, read, repair, schema
+from .verification import Verification
 
 SHOWN_CHARS = 200
 
@@ -49,30 +49,30 @@ class Judge:
         self._structured = client.protocol in ("chat_completions", "responses")
 
     async def ask(
-        self, sitting: Sitting, prompt: str, form: Form, *, system: str | None = None
+        self, verification: Verification, prompt: str, form: Form, *, system: str | None = None
     ) -> Ruling:
         """The verdict on the text in the prompt. Raises InfraError if the judge gives none."""
         system = system or self.manner.system
         messages: list[Message] = [{"role": "user", "content": f"{prompt}\n\n{instruction(form)}"}]
         text = ""
         for attempt in range(self.manner.max_retries + 1):
-            key = self._key(messages, system, sitting.repeat)
-            if attempt == 0 and (kept := sitting.find(key)) is not None:
+            key = self._key(messages, system, verification.repeat)
+            if attempt == 0 and (kept := verification.find(key)) is not None:
                 ruling = _ruling(kept, form)
                 if ruling is not None:
-                    sitting.used(self.client, kept)
+                    verification.used(self.client, kept)
                     return ruling
-            reply = await self._reply(sitting, messages, form, system)
+            reply = await self._reply(verification, messages, form, system)
             ruling, text = _ruling(reply, form), reply.text
             # A verdict that was read after a reminder answers the first question too.
-            first = key if attempt == 0 else self._key(messages[:1], system, sitting.repeat)
+            first = key if attempt == 0 else self._key(messages[:1], system, verification.repeat)
             readable = ruling is not None
-            sitting.note(first if readable else key, self.client, reply, readable=readable)
+            verification.note(first if readable else key, self.client, reply, readable=readable)
             if ruling is not None:
                 return ruling
             said = [{"role": "assistant", "content": text}] if text.strip() else []
             # A number not used before: a cache would return the reply that could not be read.
-            number = max(1, sitting.unreadable(key))
+            number = max(1, verification.unreadable(key))
             messages = [*messages, *said, {"role": "user", "content": repair(form, number)}]
         shown = " ".join(text.split())[-SHOWN_CHARS:]
         raise self._failed(
@@ -82,10 +82,14 @@ class Judge:
         )
 
     async def _reply(
-        self, sitting: Sitting, messages: Sequence[Message], form: Form, system: str | None
+        self,
+        verification: Verification,
+        messages: Sequence[Message],
+        form: Form,
+        system: str | None,
     ) -> Generation:
         """One reply; in the form of a schema where the endpoint takes one."""
-        context = sitting.context(self.client)
+        context = verification.context(self.client)
         params = dict(self.manner.params or {})
         if self._structured:
             try:

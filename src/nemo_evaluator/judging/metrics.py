@@ -32,7 +32,7 @@ from .prompts import (
     problem_text,
     reference_text,
 )
-from .sitting import Sitting, together
+from .verification import Verification, together
 
 PAIR = Labels(("A", "B", "tie"))
 WIN = {"A": 1.0, "tie": 0.5, "B": 0.0}
@@ -47,7 +47,7 @@ class Metric(Protocol):
     def name(self) -> str:
         """Its name in results."""
 
-    async def grade(self, problem: Problem, answer: str, sitting: Sitting) -> Graded:
+    async def grade(self, problem: Problem, answer: str, verification: Verification) -> Graded:
         """Raises InfraError if no verdict can be had."""
 
     def identity(self) -> Mapping[str, Json]:
@@ -78,7 +78,7 @@ class RubricMetric:
             else request.reference_free,
         )
 
-    async def grade(self, problem: Problem, answer: str, sitting: Sitting) -> Graded:
+    async def grade(self, problem: Problem, answer: str, verification: Verification) -> Graded:
         """The grade as a share of ``max_score``; with ``swap_check`` the mean of two, the answer
         shown before the reference and after it."""
         if not answer.strip():
@@ -87,7 +87,7 @@ class RubricMetric:
         orders = [False, True] if self.swap_check and reference is not None else [False]
         rulings = await together(
             self.judge.ask(
-                sitting,
+                verification,
                 grading(
                     problem_text(problem), answer, reference, self.rubric, reference_first=first
                 ),
@@ -99,7 +99,7 @@ class RubricMetric:
         grades = [float(ruling.value) for ruling in rulings]
         details: dict[str, Json] = {"score": fmean(grades), "max_score": self.max_score}
         if len(grades) > 1:
-            sitting.disagreed(grades[0] != grades[1])
+            verification.disagreed(grades[0] != grades[1])
             details |= {"scores": grades, "disagreement": grades[0] != grades[1]}
         return Graded(fmean(grades) / self.max_score, {**details, **_why(rulings)})
 
@@ -132,14 +132,15 @@ class PairwiseMetric:
     swap_check: bool = True
     about: Mapping[str, Json] | None = None
 
-    async def grade(self, problem: Problem, answer: str, sitting: Sitting) -> Graded:
+    async def grade(self, problem: Problem, answer: str, verification: Verification) -> Graded:
         """With ``swap_check`` the mean of both orders."""
         if not answer.strip():
             return Graded(0.0, {"empty": True})
-        other = await self._baseline(problem, sitting)
+        other = await self._baseline(problem, verification)
         orders = [False, True] if self.swap_check else [False]
         rulings = await together(
-            self._compare(problem, answer, other, sitting, swapped=swapped) for swapped in orders
+            self._compare(problem, answer, other, verification, swapped=swapped)
+            for swapped in orders
         )
         wins = [
             1.0 - WIN[str(ruling.value)] if swapped else WIN[str(ruling.value)]
@@ -147,7 +148,7 @@ class PairwiseMetric:
         ]
         details: dict[str, Json] = {"baseline": self.baseline.name, "baseline_answer": other[:500]}
         if len(wins) > 1:
-            sitting.disagreed(wins[0] != wins[1])
+            verification.disagreed(wins[0] != wins[1])
             details |= {"orders": wins, "disagreement": wins[0] != wins[1]}
         return Graded(fmean(wins), {**details, **_why(rulings)})
 
@@ -162,22 +163,28 @@ class PairwiseMetric:
         }
 
     async def _compare(
-        self, problem: Problem, answer: str, other: str, sitting: Sitting, *, swapped: bool
+        self,
+        problem: Problem,
+        answer: str,
+        other: str,
+        verification: Verification,
+        *,
+        swapped: bool,
     ) -> Ruling:
         first, second = (other, answer) if swapped else (answer, other)
         prompt = comparison(problem_text(problem), first, second, self.rubric)
         return await self.judge.ask(
-            sitting, prompt, PAIR, system=self.judge.manner.system or SYSTEM
+            verification, prompt, PAIR, system=self.judge.manner.system or SYSTEM
         )
 
-    async def _baseline(self, problem: Problem, sitting: Sitting) -> str:
+    async def _baseline(self, problem: Problem, verification: Verification) -> str:
         """The baseline's answer to the problem: asked for once, whatever the number of repeats."""
         seen = (problem.prompt, problem.messages, problem.system, len(problem.images))
         key = digest("baseline", self.name, self.baseline.service_name, self.baseline.name, seen)
-        async with sitting.alone(key):
-            kept = sitting.find(key)
+        async with verification.alone(key):
+            kept = verification.find(key)
             if kept is None:
-                context = sitting.context(self.baseline, "baseline")
+                context = verification.context(self.baseline, "baseline")
                 solution = await self.answer(
                     problem,
                     self.baseline.service_name,
@@ -186,7 +193,7 @@ class PairwiseMetric:
                 if solution.error is not None:
                     raise _no_baseline(self.baseline, solution.error.message)
                 kept = solution.generation
-                sitting.note(key, self.baseline, kept, readable=True)
+                verification.note(key, self.baseline, kept, readable=True)
         return visible(kept.text).text
 
 
@@ -199,7 +206,7 @@ class EnsembleMetric:
     aggregation: str = "mean"
     """``mean``, ``median`` or ``majority_vote``."""
 
-    async def grade(self, problem: Problem, answer: str, sitting: Sitting) -> Graded:
+    async def grade(self, problem: Problem, answer: str, verification: Verification) -> Graded:
         """The mean or median of the grades; or 1 where most judges give at least half of the scale,
         0 where most give less, 0.5 where they are even.
 
@@ -208,7 +215,7 @@ class EnsembleMetric:
         if not answer.strip():
             return Graded(0.0, {"empty": True})
         found = await asyncio.gather(
-            *(member.grade(problem, answer, sitting) for member in self.members),
+            *(member.grade(problem, answer, verification) for member in self.members),
             return_exceptions=True,
         )
         failed = [item for item in found if isinstance(item, BaseException)]
@@ -221,7 +228,7 @@ class EnsembleMetric:
         for other in failed:
             if not isinstance(other, InfraError):
                 raise other
-        sitting.disagreed(len(votes) > 1)
+        verification.disagreed(len(votes) > 1)
         details: dict[str, Json] = {
             "members": dict(self._named(found)),
             "disagreement": len(votes) > 1,
@@ -252,8 +259,8 @@ class EnsembleMetric:
 class BenchmarkJudge:
     """What a scorer is given: the benchmark's judge, for one verification."""
 
-    def __init__(self, metric: RubricMetric, sitting: Sitting) -> None:
-        self._metric, self._sitting = metric, sitting
+    def __init__(self, metric: RubricMetric, verification: Verification) -> None:
+        self._metric, self._sitting = metric, verification
 
     async def ask(self, prompt: str, form: Scale | Labels, *, system: str | None = None) -> Ruling:
         """The verdict on what a prompt of the scorer's own shows. Raises InfraError."""

@@ -58,7 +58,7 @@ def served(service: OpenService) -> Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class JudgePanel:
     """The judging of one benchmark."""
 
     metrics: tuple[Metric, ...] = ()
@@ -85,7 +85,7 @@ def open_metrics(
     name: str,
     needs_judge: bool = False,
     own_rubric: bool = False,
-) -> Bench:
+) -> JudgePanel:
     """The metrics of a benchmark. ``needs_judge``: it cannot be scored without; ``own_rubric``: its
     scorer asks by prompts of its own. Raises ConfigError."""
     metrics: list[Metric] = []
@@ -105,7 +105,7 @@ def open_metrics(
             metrics.append(_ensemble(config, serve))
         elif isinstance(config, RewardModelMetric):
             metrics.append(_reward(config, serve(config.service)))
-    return Bench(tuple(metrics), lent, own is not None, services_of(scoring))
+    return JudgePanel(tuple(metrics), lent, own is not None, services_of(scoring))
 
 
 def services_of(scoring: ScoringConfig) -> frozenset[str]:

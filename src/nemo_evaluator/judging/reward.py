@@ -23,7 +23,7 @@ from ..traffic.client import SIMULATED, ModelClient
 from ..traffic.types import ModelRequest
 from ..types import Failure, Generation, Json, Message, Phase, Problem, Usage
 from .metrics import digest
-from .sitting import Sitting
+from .verification import Verification
 
 TOP = ("score", "scores", "reward", "rewards", "logits")
 _NUMBER = r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,15})?(?:[eE][+-]?[0-9]{1,2})?"
@@ -47,18 +47,18 @@ class RewardMetric:
     """The endpoint takes two texts (vLLM's ``/score``), not a conversation."""
     about: Mapping[str, Json] | None = None
 
-    async def grade(self, problem: Problem, answer: str, sitting: Sitting) -> Graded:
+    async def grade(self, problem: Problem, answer: str, verification: Verification) -> Graded:
         """The share, whether it reaches the threshold, and the raw score."""
         if not answer.strip():
             return Graded(0.0, {"empty": True, "correct": False})
         messages = [*_asked(problem), {"role": "assistant", "content": answer}]
         key = digest(self.name, self.client.service_name, self.client.name, messages)
-        kept = sitting.find(key)
+        kept = verification.find(key)
         if kept is not None:
-            sitting.used(self.client, kept)
+            verification.used(self.client, kept)
             score = float(kept.text)
         else:
-            score = await self._scored(messages, key, sitting)
+            score = await self._scored(messages, key, verification)
         low, high = self.score_range
         share = (score - low) / (high - low)
         return Graded(share, {"score": score, "correct": share >= self.threshold})
@@ -73,25 +73,25 @@ class RewardMetric:
             "aspect": self.aspect,
         }
 
-    async def _scored(self, messages: list[Message], key: str, sitting: Sitting) -> float:
+    async def _scored(self, messages: list[Message], key: str, verification: Verification) -> float:
         body: Mapping[str, object] = {}
         for _ in range(self.max_retries + 1):
-            body, reply = await self._reply(messages, sitting)
+            body, reply = await self._reply(messages, verification)
             score = read_reward(body, aspect=self.aspect)
             low, high = self.score_range
             readable = score is not None and low <= score <= high
             if score is not None and readable:
                 text = repr(score)
                 reply = msgspec.structs.replace(reply, text=text)
-                sitting.note(key, self.client, reply, readable=True)
+                verification.note(key, self.client, reply, readable=True)
                 return score
-            sitting.note(key, self.client, reply, readable=False)
+            verification.note(key, self.client, reply, readable=False)
         raise self._failed(f"gave no score within {self.score_range}: {str(body)[:200]}")
 
     async def _reply(
-        self, messages: list[Message], sitting: Sitting
+        self, messages: list[Message], verification: Verification
     ) -> tuple[Mapping[str, object], Generation]:
-        context = sitting.context(self.client)
+        context = verification.context(self.client)
         body: dict[str, object] = {"model": self.client.name, "messages": messages}
         if self.pair:
             body = {"model": self.client.name, **_pair(messages)}

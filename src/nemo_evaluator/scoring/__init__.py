@@ -1,4 +1,4 @@
-"""Pure functions from a response and a target to a verdict."""
+"""Pure functions from a response and a target to a grade."""
 
 from ..aliases import attributes
 

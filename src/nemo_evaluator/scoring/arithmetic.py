@@ -196,9 +196,9 @@ def same(a: Callable[[Field], Value], b: Callable[[Field], Value]) -> bool:
     with _LOCK:
         for digits in DIGITS:
             field(digits).extreme = False
-            verdict = _compared(a(field(digits)), b(field(digits)), digits)
-            if verdict is not None:
-                return verdict
+            grade = _compared(a(field(digits)), b(field(digits)), digits)
+            if grade is not None:
+                return grade
     return True
 
 

@@ -323,7 +323,7 @@ def same_values(a: Formula, b: Formula, variables: frozenset[str]) -> list[bool 
             found.append(same(_at(a, env), _at(b, env)))
         except (ArithmeticError, ValueError, RecursionError):
             found.append(None)
-    if all(verdict is None for verdict in found):
+    if all(grade is None for grade in found):
         raise Unreadable("no value anywhere")
     return found
 

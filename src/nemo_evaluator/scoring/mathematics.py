@@ -2,8 +2,8 @@ r"""Whether two mathematical answers are the same.
 
 A built-in normaliser decides what it can read (numbers, fractions, formulas, tuples, sets,
 intervals, relations, matrices); only what it cannot goes to math-verify in a worker process that is
-killed at its time limit. A timeout is "not equal" and says so. The verdict names what decided it;
-if math-verify is needed and missing, there is an error instead of a verdict.
+killed at its time limit. A timeout is "not equal" and says so. The grade names what decided it;
+if math-verify is needed and missing, there is an error instead of a grade.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TWO_SIDED = 5
 _UNIT_LETTERS = frozenset("ACFGHJKLMNTVWcdghlmst")
 
 
-class MathVerdict(NamedTuple):
+class MathGrade(NamedTuple):
     """``decided_by``: ``builtin``, ``math-verify`` or ``timeout``."""
 
     equal: bool
@@ -49,7 +49,7 @@ class MathVerdict(NamedTuple):
 
 
 def decide(a: str, b: str) -> bool | None:
-    r"""The built-in verdict: True, False, or None where it cannot tell.
+    r"""The built-in grade: True, False, or None where it cannot tell.
 
     >>> decide(r"\frac{1}{2}", "0.5"), decide("(1,2)", "(2,1)"), decide("x^2-1", "(x-1)(x+1)")
     (True, False, True)
@@ -76,8 +76,8 @@ def _decide(a: str, b: str, depth: int) -> bool | None:
     if depth > 4:
         return None
     for reader in (decide_notation, decide_sets, _by_numbers, _by_words):
-        if (verdict := reader(a, b)) is not None:
-            return verdict
+        if (grade := reader(a, b)) is not None:
+            return grade
     if (by_relation := _by_relation(a, b, depth)) is not None:
         return by_relation
     first, second = structure(a), structure(b)
@@ -256,12 +256,12 @@ def _distinct(parts: list[str]) -> list[str]:
     return list({part.replace(" ", ""): part for part in parts}.values())
 
 
-def _all(verdicts: Iterable[bool | None]) -> bool | None:
+def _all(grades: Iterable[bool | None]) -> bool | None:
     unknown = False
-    for verdict in verdicts:
-        if verdict is False:
+    for grade in grades:
+        if grade is False:
             return False
-        unknown = unknown or verdict is None
+        unknown = unknown or grade is None
     return None if unknown else True
 
 
@@ -275,10 +275,10 @@ def _in_any_order(first: list[str], second: list[str], depth: int) -> bool | Non
         return None
     left, unknown = list(second), False
     for part in first:
-        verdicts = [_decide(part, other, depth + 1) for other in left]
-        if True in verdicts:
-            del left[verdicts.index(True)]
-        elif None in verdicts:
+        grades = [_decide(part, other, depth + 1) for other in left]
+        if True in grades:
+            del left[grades.index(True)]
+        elif None in grades:
             unknown = True
         else:
             return False
@@ -290,15 +290,15 @@ def _by_value(a: str, b: str) -> bool | None:
         first, names = read(a)
         second, others = read(b)
         both = names | others
-        verdicts = same_values(first, second, both)
+        grades = same_values(first, second, both)
     except Unreadable:
         return None
     if not both:
-        return True if verdicts[0] else _long_decimal(a, b, first, second)
-    if False in verdicts:
+        return True if grades[0] else _long_decimal(a, b, first, second)
+    if False in grades:
         # a name on one side only may be a unit: leave that to the symbolic reader
         return False if (names ^ others).isdisjoint(_UNIT_LETTERS) else None
-    return True if verdicts.count(True) > 2 else None
+    return True if grades.count(True) > 2 else None
 
 
 def _long_decimal(a: str, b: str, first: Formula, second: Formula) -> bool:
@@ -311,27 +311,27 @@ def _long_decimal(a: str, b: str, first: Formula, second: Formula) -> bool:
         return bool(abs(x - y) * 10**places < 1)
 
 
-def math_equal(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathVerdict:
+def math_equal(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathGrade:
     """Whether answer ``a`` equals ``b`` (the target). Blocks up to ``timeout`` seconds. Raises
     InfraError where math-verify is needed and cannot be imported.
 
     >>> math_equal("10", "100")
-    MathVerdict(equal=False, decided_by='builtin')
+    MathGrade(equal=False, decided_by='builtin')
     """
-    verdict = decide(a, b)
-    if verdict is not None:
-        return MathVerdict(verdict, "builtin")
+    grade = decide(a, b)
+    if grade is not None:
+        return MathGrade(grade, "builtin")
     from .symbolic import compare
 
-    return MathVerdict(*compare(a, b, timeout))
+    return MathGrade(*compare(a, b, timeout))
 
 
-async def math_equal_async(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathVerdict:
+async def math_equal_async(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathGrade:
     """As :func:`math_equal`, without blocking the event loop."""
-    verdict = decide(a, b)
-    if verdict is not None:
-        return MathVerdict(verdict, "builtin")
+    grade = decide(a, b)
+    if grade is not None:
+        return MathGrade(grade, "builtin")
     from .symbolic import compare, executor
 
     loop = asyncio.get_running_loop()
-    return MathVerdict(*await loop.run_in_executor(executor(), compare, a, b, timeout))
+    return MathGrade(*await loop.run_in_executor(executor(), compare, a, b, timeout))

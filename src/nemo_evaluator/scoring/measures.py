@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..types import Extraction
 from .extract import clean, final_answer, whole_text
+from .grade import Grade, aliases_of, unmeasured
 from .input import ScorerInput
 from .overlap import bleu as corpus_bleu
 from .overlap import chrf as corpus_chrf
@@ -16,10 +17,9 @@ from .overlap import edit_similarity
 from .overlap import rouge_l as rouge_l_of
 from .reasoning import Visible, visible
 from .text import f1_over_aliases
-from .verdict import Verdict, aliases_of, unmeasured
 
 
-def f1(sample: ScorerInput) -> Verdict:
+def f1(sample: ScorerInput) -> Grade:
     """Token F1 as in SQuAD, of the announced answer or else the whole response."""
     seen = visible(sample.response)
     found = final_answer(seen.text) or whole_text(seen.text)
@@ -28,27 +28,27 @@ def f1(sample: ScorerInput) -> Verdict:
     return _measured(seen, found, f1_over_aliases(clean(found.value), aliases_of(sample)))
 
 
-def rouge_l(sample: ScorerInput) -> Verdict:
+def rouge_l(sample: ScorerInput) -> Grade:
     """ROUGE-L of the whole response: F-measure of the longest common subsequence of words."""
     return _best(sample, rouge_l_of)
 
 
-def edit_distance(sample: ScorerInput) -> Verdict:
+def edit_distance(sample: ScorerInput) -> Grade:
     """1 minus the Levenshtein distance over the longer length, of the whole response."""
     return _best(sample, edit_similarity)
 
 
-def bleu(sample: ScorerInput) -> Verdict:
+def bleu(sample: ScorerInput) -> Grade:
     """Sentence BLEU by sacrebleu, as a share; all references count together."""
     return _against_all(sample, lambda said, golds: corpus_bleu([said], [golds]))
 
 
-def chrf(sample: ScorerInput) -> Verdict:
+def chrf(sample: ScorerInput) -> Grade:
     """chrF2 by sacrebleu, as a share; the best reference counts."""
     return _against_all(sample, lambda said, golds: corpus_chrf([said], [golds]))
 
 
-def _best(sample: ScorerInput, measure: Callable[[str, str], float]) -> Verdict:
+def _best(sample: ScorerInput, measure: Callable[[str, str], float]) -> Grade:
     seen = visible(sample.response)
     found = whole_text(seen.text)
     if found is None:
@@ -57,7 +57,7 @@ def _best(sample: ScorerInput, measure: Callable[[str, str], float]) -> Verdict:
     return _measured(seen, found, max(scores, default=0.0))
 
 
-def _against_all(sample: ScorerInput, measure: Callable[[str, list[str]], float]) -> Verdict:
+def _against_all(sample: ScorerInput, measure: Callable[[str, list[str]], float]) -> Grade:
     seen = visible(sample.response)
     found = whole_text(seen.text)
     if found is None:
@@ -67,7 +67,7 @@ def _against_all(sample: ScorerInput, measure: Callable[[str, list[str]], float]
     return _measured(seen, found, reward)
 
 
-def _measured(seen: Visible, found: Extraction, reward: float) -> Verdict:
+def _measured(seen: Visible, found: Extraction, reward: float) -> Grade:
     return {
         "reward": reward,
         "extracted": found.value,

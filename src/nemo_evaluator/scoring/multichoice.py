@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 from ..types import Json
 from .choices import Order, choice, choices
 from .folding import folded, readable
+from .grade import Grade, asked_rules, grade, nothing, strict_grade
 from .input import ScorerInput
 from .reasoning import Visible, visible
 from .targets import choice_target, impossible, no_value, only, option_labels
-from .verdict import Verdict, asked_rules, nothing, strict_verdict, verdict
 
 
 def multichoice_regex(
@@ -21,7 +21,7 @@ def multichoice_regex(
     order: Order = "last",
     lenient: bool = True,
     asked: Collection[str] | None = None,
-) -> Verdict:
+) -> Grade:
     """The label chosen last equals the target.
 
     ``options`` (labels or their number) defaults to ``config["options"]``, then to
@@ -44,14 +44,14 @@ def multichoice_regex(
     if found is None:
         return nothing(seen)
     rules = asked_rules(sample, asked)
-    strict = strict_verdict(
+    strict = strict_grade(
         found,
         found.value == wanted.one,
         rules,
         lambda: choice(seen.text, labels, order=order, lenient=False, rules=rules),
         lambda value: value == wanted.one,
     )
-    return verdict(seen, found, found.value == wanted.one, asked=rules, strict_correct=strict)
+    return grade(seen, found, found.value == wanted.one, asked=rules, strict_correct=strict)
 
 
 def _all_of(
@@ -60,15 +60,15 @@ def _all_of(
     labels: str,
     wanted: frozenset[str],
     asked: Collection[str] | None,
-) -> Verdict:
+) -> Grade:
     found = choices(seen.text, labels)
     if found is None:
         return nothing(seen)
     correct = frozenset(found.value.split(", ")) == wanted
-    return verdict(seen, found, correct, asked=asked_rules(sample, asked))
+    return grade(seen, found, correct, asked=asked_rules(sample, asked))
 
 
-def _by_pattern(sample: ScorerInput, pattern: str, options: str | int | None) -> Verdict:
+def _by_pattern(sample: ScorerInput, pattern: str, options: str | int | None) -> Grade:
     """A user's pattern sees the text as the model wrote it."""
     seen = visible(sample.response)
     if (problem := no_value(sample.target_raw)) is not None:
@@ -80,7 +80,7 @@ def _by_pattern(sample: ScorerInput, pattern: str, options: str | int | None) ->
     value = folded(found.value)
     label = choice_target(sample.target_raw, labels).one
     correct = value == label or _plain(value) == _plain(only(sample.target_raw))
-    return verdict(seen, found, correct, asked={"pattern"})
+    return grade(seen, found, correct, asked={"pattern"})
 
 
 def _plain(value: Json) -> str:

@@ -24,12 +24,12 @@ _MOST_RESIDUES = 10_000
 
 
 def decide_notation(a: str, b: str) -> bool | None:
-    """The verdict of the first reader, of those for normalised texts, that knows the notation."""
+    """The grade of the first reader, of those for normalised texts, that knows the notation."""
     if EMPTY in (a, b) or {a, b} <= INFINITE:
         return a == b
     for reader in (_bases, _congruences):
-        if (verdict := reader(a, b)) is not None:
-            return verdict
+        if (grade := reader(a, b)) is not None:
+            return grade
     return None
 
 

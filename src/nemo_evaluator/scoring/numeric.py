@@ -13,9 +13,9 @@ from ..types import Extraction
 from . import context, forms, numbers
 from .extract import PREFIXES, SHORT, announced, final_answer, sentence_end
 from .folding import readable
+from .grade import Grade, asked_rules, grade, nothing
 from .input import ScorerInput
 from .targets import impossible, no_number, number_target
-from .verdict import Verdict, asked_rules, nothing, verdict
 
 
 class Found(NamedTuple):
@@ -33,7 +33,7 @@ def numeric_match(
     tolerance: float = 0,
     lenient: bool = True,
     asked: Collection[str] | None = None,
-) -> Verdict:
+) -> Grade:
     """The number a response ends on equals the target exactly (or within ``tolerance``).
 
     Announced answers first (``Answer:``, ``the answer is``, ``####``, boxed, ``A:``), then, if
@@ -61,7 +61,7 @@ def numeric_match(
         )
         # in the format asked for, an answer stands alone: no unit, no sentence around it
         strict = alone is not None and _alone(alone, gold, locale, tolerance)
-    return verdict(seen, found.extraction, correct, asked=rules, strict_correct=strict)
+    return grade(seen, found.extraction, correct, asked=rules, strict_correct=strict)
 
 
 def _of_other_form(mine: forms.Value, gold: forms.Value) -> bool:

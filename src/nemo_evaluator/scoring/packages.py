@@ -1,4 +1,4 @@
-"""The packages of others that decide verdicts, and which scorers ask them.
+"""The packages of others that decide grades, and which scorers ask them.
 
 What such a package says may change with its version, so the versions are part of what a run means.
 """

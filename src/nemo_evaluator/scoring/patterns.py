@@ -13,12 +13,12 @@ from functools import lru_cache
 from ..errors import ConfigError
 from ..types import Extraction, Json
 from .folding import folded, readable
+from .grade import Grade, aliases_of, grade, nothing
 from .input import ScorerInput
 from .late import late_pattern
 from .reasoning import visible
 from .targets import impossible
 from .text import same_text
-from .verdict import Verdict, aliases_of, nothing, verdict
 from .workers import Pool
 
 SECONDS = 2.0
@@ -31,7 +31,7 @@ _NO_SPACES = "\u0e00"
 """Scripts from Thai on write words without spaces between them."""
 
 
-def regex(sample: ScorerInput) -> Verdict:
+def regex(sample: ScorerInput) -> Grade:
     """The last match of ``config["pattern"]`` equals the target; without a target, is there.
 
     The first group that took part is what is compared (the whole match without groups), after
@@ -54,7 +54,7 @@ def regex(sample: ScorerInput) -> Verdict:
     found = Extraction(value=value, rule="pattern", span=(start, stop))
     wanted = aliases_of(sample)
     correct = any(same_text(value, alias) for alias in wanted) if wanted else _aimless(sample)
-    return verdict(seen, found, correct)
+    return grade(seen, found, correct)
 
 
 def _aimless(sample: ScorerInput) -> bool:
@@ -79,7 +79,7 @@ def pool() -> Pool:
     return Pool("nemo_evaluator.scoring.regex_worker")
 
 
-def includes(sample: ScorerInput) -> Verdict:
+def includes(sample: ScorerInput) -> Grade:
     """The response contains the target or an alias as whole words, whatever the case."""
     seen = readable(sample.response)
     if not (wanted := aliases_of(sample)):
@@ -89,7 +89,7 @@ def includes(sample: ScorerInput) -> Verdict:
     for alias in wanted:
         if (match := contained(alias, seen.text)) is not None:
             found = Extraction(value=match[0], rule="includes", span=match.span())
-            return verdict(seen, found, True, asked=("includes",))
+            return grade(seen, found, True, asked=("includes",))
     return {
         "correct": False,
         "extracted": None,

@@ -2,7 +2,7 @@
 
 Each takes a ``ScorerInput``, strips reasoning itself and returns a dict: ``correct`` (lenient),
 ``extracted``, ``rule``, ``span`` (offsets in the response), ``strict`` (whether the format asked
-for was followed), ``strict_correct`` (the verdict if only that format counted), and ``failure``
+for was followed), ``strict_correct`` (the grade if only that format counted), and ``failure``
 when nothing could be extracted. ``asked`` names the rules that are the format asked for. An empty
 answer is never correct.
 """
@@ -28,29 +28,29 @@ from .extract import (
 )
 from .extract import answer_line as find_answer_line
 from .folding import folded, readable
+from .grade import (
+    Grade,
+    aliases_of,
+    asked_rules,
+    grade,
+    nothing,
+    strict_grade,
+    texts_of,
+)
 from .input import ScorerInput
 from .late import late_pattern
 from .reasoning import Visible, visible
 from .targets import impossible, no_value
 from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
-from .verdict import (
-    Verdict,
-    aliases_of,
-    asked_rules,
-    nothing,
-    strict_verdict,
-    texts_of,
-    verdict,
-)
 
 if TYPE_CHECKING:
-    from .mathematics import MathVerdict
+    from .mathematics import MathGrade
 
 MATH_SECONDS = 5.0
 NO_ALIAS = "there is no answer to compare with"
 
 
-def exact_match(sample: ScorerInput) -> Verdict:
+def exact_match(sample: ScorerInput) -> Grade:
     """The whole visible response equals the target after normalisation."""
     seen = readable(sample.response)
     if (problem := no_value(sample.target_raw)) is not None:
@@ -58,10 +58,10 @@ def exact_match(sample: ScorerInput) -> Verdict:
     found = whole_text(seen.text)
     if found is None:
         return nothing(seen)
-    return verdict(seen, found, any(same_text(found.value, text) for text in texts_of(sample)))
+    return grade(seen, found, any(same_text(found.value, text) for text in texts_of(sample)))
 
 
-def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Verdict:
+def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Grade:
     """The response or the answer it announces equals the target or an alias.
 
     Equality of whole normalised strings, never substrings. Where nothing is announced, a last
@@ -84,14 +84,14 @@ def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) ->
         found, correct = said, True
     else:
         found, correct = whole, False
-    strict = strict_verdict(
+    strict = strict_grade(
         found,
         correct,
         rules,
         lambda: announced(seen.text, rules),
         lambda value: normalize(value) in wanted,
     )
-    return verdict(seen, found, correct, asked=rules, strict_correct=strict)
+    return grade(seen, found, correct, asked=rules, strict_correct=strict)
 
 
 def _may_be(text: str, wanted: set[str]) -> bool:
@@ -141,7 +141,7 @@ def _stated(text: str, wanted: set[str]) -> Extraction | None:
     return None
 
 
-def answer_line(sample: ScorerInput, pattern: str | None = None) -> Verdict:
+def answer_line(sample: ScorerInput, pattern: str | None = None) -> Grade:
     """The last ``Answer: ...`` line (or match of ``pattern``) equals the target or an alias.
 
     Equal after normalisation, or as numbers; use ``math_match`` for mathematics.
@@ -154,7 +154,7 @@ def answer_line(sample: ScorerInput, pattern: str | None = None) -> Verdict:
     if found is None:
         return nothing(seen)
     correct = any(_same_answer(found.value, alias) for alias in wanted)
-    return verdict(seen, found, correct)
+    return grade(seen, found, correct)
 
 
 def _same_answer(value: str, target: str) -> bool:
@@ -169,7 +169,7 @@ def trivia_match(
     prefixes: tuple[str, ...] = PREFIXES,
     *,
     asked: Collection[str] | None = None,
-) -> Verdict:
+) -> Grade:
     """Short answers by the official TriviaQA metric: ``em`` and ``f1`` over all aliases.
 
     The answer is what the response announces, else the whole visible text.
@@ -187,8 +187,8 @@ def trivia_match(
     em = judge(found.value)
     f1 = 1.0 if em else f1_over_aliases(clean(found.value), wanted, normalize_trivia)
     rules = asked_rules(sample, asked)
-    strict = strict_verdict(found, em, rules, lambda: announced(seen.text, rules, prefixes), judge)
-    return verdict(seen, found, em, asked=rules, strict_correct=strict, em=float(em), f1=f1)
+    strict = strict_grade(found, em, rules, lambda: announced(seen.text, rules, prefixes), judge)
+    return grade(seen, found, em, asked=rules, strict_correct=strict, em=float(em), f1=f1)
 
 
 _BETWEEN_SPANS = late_pattern(r"[,;]|\band\b")
@@ -199,7 +199,7 @@ def drop_match(
     prefixes: tuple[str, ...] = PREFIXES,
     *,
     asked: Collection[str] | None = None,
-) -> Verdict:
+) -> Grade:
     """The official DROP metric on the final answer: ``em`` and ``f1``; ``correct`` is ``em``.
 
     The target is a list of accepted answers; each is a string or, with several spans, a list.
@@ -216,14 +216,14 @@ def drop_match(
     golds = [g if isinstance(g, list | tuple) else str(g) for g in target]
     em, f1 = _drop_scores(found.value, golds)
     rules = asked_rules(sample, asked)
-    strict = strict_verdict(
+    strict = strict_grade(
         found,
         em == 1.0,
         rules,
         lambda: announced(seen.text, rules, prefixes),
         lambda value: _drop_scores(value, golds)[0] == 1.0,
     )
-    return verdict(seen, found, em == 1.0, asked=rules, strict_correct=strict, em=em, f1=f1)
+    return grade(seen, found, em == 1.0, asked=rules, strict_correct=strict, em=em, f1=f1)
 
 
 def _drop_scores(value: str, golds: Sequence[Answer]) -> tuple[float, float]:
@@ -279,7 +279,7 @@ _FORMULA = late_pattern(
 )
 
 
-def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Verdict:
+def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Grade:
     """The final answer equals the target as mathematics; ``decided_by`` says who judged.
 
     Common forms cost microseconds; hard ones wait for a worker process (at most
@@ -296,7 +296,7 @@ def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> 
     target, timeout = str(sample.target_raw), _timeout(sample)
     judged = math_equal(found.value, target, timeout)
     rules = asked_rules(sample, asked)
-    strict = strict_verdict(
+    strict = strict_grade(
         found,
         judged.equal,
         rules,
@@ -306,7 +306,7 @@ def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> 
     return _math_verdict(seen, found, judged, rules, strict)
 
 
-async def math_match_async(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Verdict:
+async def math_match_async(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Grade:
     """As :func:`math_match`, without blocking the event loop."""
     from .mathematics import math_equal_async
 
@@ -340,10 +340,10 @@ def _timeout(sample: ScorerInput) -> float:
 
 
 def _math_verdict(
-    seen: Visible, found: Extraction, judged: MathVerdict, asked: frozenset[str], strict: bool
-) -> Verdict:
+    seen: Visible, found: Extraction, judged: MathGrade, asked: frozenset[str], strict: bool
+) -> Grade:
     details = {"timed_out": True} if judged.decided_by == "timeout" else {}
-    return verdict(
+    return grade(
         seen,
         found,
         judged.equal,
@@ -356,7 +356,7 @@ def _math_verdict(
 
 LONG = 50_000
 """Characters of a response that a coroutine does not read itself."""
-Scorer = Callable[..., Verdict]
+Scorer = Callable[..., Grade]
 PRIMITIVES: Mapping[str, Scorer] = {
     name: cast(Scorer, SCORERS.load(name)) for name in SCORERS.built_in
 }

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from ..errors import ConfigError
 from ..types import Extraction, Json
+from .grade import Grade, grade, nothing
 from .input import ScorerInput
 from .late import late_pattern
 from .reasoning import Visible, visible
-from .verdict import Verdict, nothing, verdict
 
 _FENCE = late_pattern(r"```[ \t]*+(?:json|JSON|Json)?[ \t]*+\n(?P<body>.*?)```", re.DOTALL)
 _OPENS = late_pattern(r"[{\[]")
@@ -144,7 +144,7 @@ def _validator(schema: str) -> Any:
     return Draft202012Validator(loaded, registry=Registry())  # which fetches nothing
 
 
-def json_match(sample: ScorerInput) -> Verdict:
+def json_match(sample: ScorerInput) -> Grade:
     """The JSON in the response equals the target (JSON, or text that is JSON)."""
     seen = visible(sample.response)
     found = find_json(seen.text)
@@ -158,7 +158,7 @@ def json_match(sample: ScorerInput) -> Verdict:
     return _json_verdict(seen, found, correct)
 
 
-def json_schema(sample: ScorerInput) -> Verdict:
+def json_schema(sample: ScorerInput) -> Grade:
     """The JSON in the response follows ``config["schema"]`` (or ``metadata["schema"]``)."""
     seen = visible(sample.response)
     schema = sample.config.get("schema", sample.metadata.get("schema"))
@@ -171,8 +171,8 @@ def json_schema(sample: ScorerInput) -> Verdict:
     return {**_json_verdict(seen, found, not errors), "errors": errors}
 
 
-def _json_verdict(seen: Visible, found: Found, correct: bool) -> Verdict:
-    result = verdict(seen, found.extraction, correct, asked=("whole", "fence"))
+def _json_verdict(seen: Visible, found: Found, correct: bool) -> Grade:
+    result = grade(seen, found.extraction, correct, asked=("whole", "fence"))
     return {**result, "extracted": found.value}
 
 

@@ -27,15 +27,15 @@ def executor() -> ThreadPoolExecutor:
 
 
 def compare(a: str, b: str, timeout: float) -> tuple[bool, str]:
-    """Verdict on answer ``a`` and target ``b``, and how it was decided: ``math-verify``, or
+    """Grade on answer ``a`` and target ``b``, and how it was decided: ``math-verify``, or
     ``timeout`` (not equal). Raises InfraError if math-verify cannot be used."""
     if not available():
         raise _undecided(a, b, "is not installed")
     try:
-        verdict = _pool.ask([a, b], timeout)
+        grade = _pool.ask([a, b], timeout)
     except WorkerFailed:
         raise _undecided(a, b, "cannot be imported") from None
-    return (False, "timeout") if verdict is None else (bool(verdict[0]), "math-verify")
+    return (False, "timeout") if grade is None else (bool(grade[0]), "math-verify")
 
 
 def _undecided(a: str, b: str, why: str) -> InfraError:

@@ -1,7 +1,7 @@
 """How scorers read their targets, and targets that no answer can meet.
 
 A scorer looks at its target before it looks at the answer, and says that it is impossible by the
-verdict :func:`impossible`; that is never a silent 0. At plan time scorers are asked about every
+grade :func:`impossible`; that is never a silent 0. At plan time scorers are asked about every
 row (:func:`noticing`).
 """
 
@@ -38,14 +38,14 @@ def noticing() -> Iterator[list[str]]:
 
 
 def impossible(why: str) -> dict[str, object]:
-    """The verdict of a scorer whose target no answer can meet."""
+    """The grade of a scorer whose target no answer can meet."""
     if (noticed := _NOTICED.get()) is not None:
         noticed.append(why)
     return {**without_answer(Failure.TARGET), "reason": why}
 
 
 def without_answer(failure: Failure) -> dict[str, object]:
-    """The verdict where there is nothing to compare, and why."""
+    """The grade where there is nothing to compare, and why."""
     return {
         "correct": False,
         "extracted": None,

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from ..config.endpoints import ModelFields
 from ..config.load import Loaded
+from ..config.mistakes import as_error
 from ..config.plugins import Given, given
-from ..config.problems import as_error
 from ..config.services import CustomService, Service
 from ..errors import ConfigError
 from ..kinds import SERVICES

@@ -38,8 +38,8 @@ from ..judging.metrics import (
     PairwiseMetric,
     RubricMetric,
 )
-from ..judging.opening import Bench, Served, open_metrics, served, services_of
-from ..judging.sitting import Court, Sitting
+from ..judging.opening import JudgePanel, Served, open_metrics, served, services_of
+from ..judging.verification import JudgeFile, Verification
 from ..results.files import write_json
 from ..services.open import open_services
 from ..traffic.types import CallContext
@@ -116,9 +116,9 @@ async def calibrate_judge(
         folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         examined = await _open(loaded, chosen, file, repeats, max_concurrent, stack)
-        court = Court(folder)
-        stack.callback(court.close)
-        found = await calibrate(examined, file, court)
+        judge_file = JudgeFile(folder)
+        stack.callback(judge_file.close)
+        found = await calibrate(examined, file, judge_file)
     if output is not None:
         write_json(output / RESULT, found)
     return found
@@ -266,7 +266,7 @@ async def _open(
 
 def _opened(
     config: Judging, serve: Callable[[str], Served], environment: Environment | None = None
-) -> Bench:
+) -> JudgePanel:
     needs = Needs() if environment is None else environment.needs
     return open_metrics(
         ScoringConfig(metrics=[config]),
@@ -284,7 +284,7 @@ async def _through(
     serve: Callable[[str], Served],
     file: LabelFile,
     stack: AsyncExitStack,
-) -> tuple[Metric, Callable[[Row, Sitting], Awaitable[Score]]]:
+) -> tuple[Metric, Callable[[Row, Verification], Awaitable[Score]]]:
     """The judge of a benchmark, asked by the benchmark about its own rows."""
     known = _environment(benchmark)
     if not isinstance(known, DefinedEnvironment) or not known.needs.judge:
@@ -299,9 +299,9 @@ async def _through(
     judge = _opened(config, serve, environment).lent
     assert judge is not None
 
-    async def verify(row: Row, sitting: Sitting) -> Score:
-        problem = problems[sitting.problem_idx]
-        tools = VerifyTools(repeat=sitting.repeat, judge=BenchmarkJudge(judge, sitting))
+    async def verify(row: Row, verification: Verification) -> Score:
+        problem = problems[verification.problem_idx]
+        tools = VerifyTools(repeat=verification.repeat, judge=BenchmarkJudge(judge, verification))
         return await environment.verify(problem, Solution(response=row.answers[0]), tools)
 
     return judge, verify

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..config.environment import environment
 from ..config.expand import expand
+from ..config.mistakes import as_error
 from ..config.overrides import apply_overrides
 from ..config.plugins import Given, option_problems
-from ..config.problems import as_error
 from ..config.tree import from_plain, locate, set_at
 from ..config.yaml_file import read_yaml
 from ..errors import ConfigError

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..config.problems import as_error
+from ..config.mistakes import as_error
 from ..config.proxy_file import load_proxy_file
 from ..config.scrubber import KNOWN
 from ..errors import ConfigError

@@ -133,8 +133,8 @@ def _open(
         job.folder.mkdir()
         header = header_of(job.plan, info.run_id)
         copy_answers(directory / job.plan.slug / JOURNAL, job.folder / JOURNAL, header)
-        if job.court is not None:
-            job.court.remember(directory / job.plan.slug / JUDGEMENTS)
+        if job.judge_file is not None:
+            job.judge_file.remember(directory / job.plan.slug / JUDGEMENTS)
     write_lock(
         target / PLAN_LOCK,
         PlanLock(run_id=info.run_id, benchmarks=tuple(job.plan for job in jobs)),

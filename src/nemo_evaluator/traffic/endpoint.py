@@ -25,7 +25,7 @@ from .retry import (
     MAX_RETRY_AFTER,
     NAMED,
     Action,
-    Verdict,
+    TryOutcome,
     backoff,
     classify,
     error_in_body,
@@ -68,11 +68,11 @@ class Endpoint:
         tries, outage = 0, self.outage
         while True:
             if outage.waits(tries):
-                verdict, response = await self._in_turn(request, forward)
+                outcome, response = await self._in_turn(request, forward)
             else:
-                verdict, response = await self._try(request, forward)
+                outcome, response = await self._try(request, forward)
             tries += 1
-            if response is not None and verdict is ACCEPTED:
+            if response is not None and outcome is ACCEPTED:
                 outage.answered()
                 response.tries = tries
                 if log.isEnabledFor(logging.DEBUG):
@@ -85,37 +85,37 @@ class Endpoint:
                         request.context.session or request.protocol,
                     )
                 return response
-            self.failed_tries[verdict.kind] += 1
+            self.failed_tries[outcome.kind] += 1
             if response is not None and 200 <= response.status < 300:
                 used = parse_usage(response.body.get("usage"))
                 request.rejected = used if request.rejected is None else request.rejected + used
             if response is None or response.status >= 500:
-                outage.failed(verdict, id(request))
+                outage.failed(outcome, id(request))
             else:
                 outage.answered()
             if outage.down() and outage.over:
-                raise self._given_up(verdict)
+                raise self._given_up(outcome)
             if outage.unreachable:
                 tries = 0
                 continue
-            delay = backoff(tries, verdict.wait)
-            if verdict.action is not Action.RETRY:
-                raise self._error(verdict, response)
-            if reason := self._no_further(tries, delay, verdict, request.context):
-                raise self._error(verdict, response, f" ({reason}; tries: {tries})")
+            delay = backoff(tries, outcome.wait)
+            if outcome.action is not Action.RETRY:
+                raise self._error(outcome, response)
+            if reason := self._no_further(tries, delay, outcome, request.context):
+                raise self._error(outcome, response, f" ({reason}; tries: {tries})")
             log.info(
                 "%s: no answer for %s at try %d (%s), next in %.1f s",
                 self.peer,
                 request.context.session or request.protocol,
                 tries,
-                self._redact(verdict.message)[:MESSAGE_CHARS],
+                self._redact(outcome.message)[:MESSAGE_CHARS],
                 delay,
             )
             await asyncio.sleep(delay)
 
     async def _in_turn(
         self, request: ModelRequest, forward: Forward
-    ) -> tuple[Verdict, ModelResponse | None]:
+    ) -> tuple[TryOutcome, ModelResponse | None]:
         """The same, once the endpoint answers again, or to see whether it does. The time until
         then is not the call's."""
         held = request.context.on_hold
@@ -145,8 +145,8 @@ class Endpoint:
 
     async def _try(
         self, request: ModelRequest, forward: Forward
-    ) -> tuple[Verdict, ModelResponse | None]:
-        """One request: the verdict, and the response if there was one."""
+    ) -> tuple[TryOutcome, ModelResponse | None]:
+        """One request: the outcome, and the response if there was one."""
         limiter, on_wait = self.limiter, request.context.on_wait
         share = limiter.share(request.context.benchmark)
         response: ModelResponse | None = None
@@ -159,23 +159,23 @@ class Endpoint:
             try:
                 response = await forward(request)
             except TransportError as error:
-                verdict = Verdict(
+                outcome = TryOutcome(
                     Action.RETRY, error.kind, str(error), unreachable=error.unreachable
                 )
             else:
-                verdict = self._judge(request, response)
-            if verdict is ACCEPTED:
+                outcome = self._judge(request, response)
+            if outcome is ACCEPTED:
                 limiter.succeeded()
                 if on_wait is not None:
                     on_wait(None)
                 if response is not None and response.chunks is not None:
                     response.chunks = self._until_done(response.chunks, share)
                     streaming = True
-                return verdict, response
+                return outcome, response
             share.failed_tries += 1
-            if verdict.kind in OVERLOAD_KINDS or verdict.status in OVERLOAD_STATUS:
-                limiter.overloaded(verdict.wait, after=self._clock() - began)
-            return verdict, response
+            if outcome.kind in OVERLOAD_KINDS or outcome.status in OVERLOAD_STATUS:
+                limiter.overloaded(outcome.wait, after=self._clock() - began)
+            return outcome, response
         finally:
             if not streaming:
                 limiter.release(share)
@@ -191,39 +191,39 @@ class Endpoint:
         finally:
             self.limiter.release(share)
 
-    def _judge(self, request: ModelRequest, response: ModelResponse) -> Verdict:
-        verdict = classify(response.status, response.body, response.headers, self._retry_on)
+    def _judge(self, request: ModelRequest, response: ModelResponse) -> TryOutcome:
+        outcome = classify(response.status, response.body, response.headers, self._retry_on)
         if response.chunks is not None:
-            return verdict  # a live stream: its first event was checked on opening
-        if verdict is ACCEPTED and not DIALECTS[request.protocol].has_answer(response.body):
+            return outcome  # a live stream: its first event was checked on opening
+        if outcome is ACCEPTED and not DIALECTS[request.protocol].has_answer(response.body):
             return error_in_body(response.body, self._retry_on)
-        return verdict
+        return outcome
 
     def _no_further(
-        self, tries: int, delay: float, verdict: Verdict, context: CallContext
+        self, tries: int, delay: float, outcome: TryOutcome, context: CallContext
     ) -> str | None:
         if tries >= self._max_tries:
             return "gave up"
-        if verdict.wait is not None and verdict.wait > MAX_RETRY_AFTER:
-            return f"asked to wait {verdict.wait:.0f} s"
+        if outcome.wait is not None and outcome.wait > MAX_RETRY_AFTER:
+            return f"asked to wait {outcome.wait:.0f} s"
         deadline = context.deadline if context.until is None else context.until()
         if deadline is not None and self._clock() + delay > deadline:
             return "no time left for another try"
         return None
 
-    def _given_up(self, verdict: Verdict) -> EndpointDown:
-        message = self._redact(self.outage.verdict())[:MESSAGE_CHARS]
-        return EndpointDown(message, kind=verdict.kind, peer=self.peer, status=verdict.status)
+    def _given_up(self, outcome: TryOutcome) -> EndpointDown:
+        message = self._redact(self.outage.outcome())[:MESSAGE_CHARS]
+        return EndpointDown(message, kind=outcome.kind, peer=self.peer, status=outcome.status)
 
     def _error(
-        self, verdict: Verdict, response: ModelResponse | None, more: str = ""
+        self, outcome: TryOutcome, response: ModelResponse | None, more: str = ""
     ) -> ModelError | InfraError:
-        message = self._redact(verdict.message)[:MESSAGE_CHARS] + more
+        message = self._redact(outcome.message)[:MESSAGE_CHARS] + more
         kind: type[ModelError | InfraError] = InfraError
-        if verdict.action is Action.MODEL:
+        if outcome.action is Action.MODEL:
             kind = ModelError
-        elif verdict.action is Action.PERMANENT:
+        elif outcome.action is Action.PERMANENT:
             kind = PermanentError
         return kind(
-            message, kind=verdict.kind, peer=self.peer, status=verdict.status, upstream=response
+            message, kind=outcome.kind, peer=self.peer, status=outcome.status, upstream=response
         )

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from ..types import Failure
-from .retry import Verdict
+from .retry import TryOutcome
 
 REFUSALS = 3
 """Failed connections without an answer between them from which on it is an outage."""
@@ -91,16 +91,16 @@ class Outage:
         if self._calls:
             self._calls.clear()
 
-    def failed(self, verdict: Verdict, call: int) -> None:
+    def failed(self, outcome: TryOutcome, call: int) -> None:
         """A try of a call got no answer."""
-        if not self._answered or verdict.kind not in FAILING:
+        if not self._answered or outcome.kind not in FAILING:
             return
-        self.unreachable = self.unreachable and verdict.unreachable
+        self.unreachable = self.unreachable and outcome.unreachable
         if not self._calls and not self._refused:
             self._began, self._began_at = self._clock(), time.time()
         self._calls.add(call)
-        self._refused = self._refused + 1 if verdict.unreachable else 0
-        self._cause = _reason(verdict.message)
+        self._refused = self._refused + 1 if outcome.unreachable else 0
+        self._cause = _reason(outcome.message)
         if self.down():
             self._probes += 1
             if self._probes == 1:
@@ -118,7 +118,7 @@ class Outage:
         what = "unreachable" if self.unreachable else "failing"
         return f"endpoint {what} since {since} ({self._cause}), retrying"
 
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         """Why it was given up."""
         what = "unreachable" if self.unreachable else "failing"
         since = time.strftime("%H:%M", time.localtime(self._began_at))

@@ -73,7 +73,7 @@ class Action(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TryOutcome:
     """A decision about one try."""
 
     action: Action
@@ -86,12 +86,12 @@ class Verdict:
     """No connection could be made."""
 
 
-ACCEPTED = Verdict(Action.ACCEPT)
+ACCEPTED = TryOutcome(Action.ACCEPT)
 
 
 def classify(
     status: int, body: Any, headers: Mapping[str, str], retry_on: Collection[int]
-) -> Verdict:
+) -> TryOutcome:
     """The decision about a status, a parsed body and the headers."""
     if 200 <= status < 300:
         return ACCEPTED
@@ -100,16 +100,16 @@ def classify(
     if status < 400:
         where = _lowered(headers).get("location", "elsewhere").split("?")[0]
         text = f"HTTP {status}: redirected to {where}; set the service's url to that"
-        return Verdict(Action.PERMANENT, Failure.NOT_FOUND, text, status)
+        return TryOutcome(Action.PERMANENT, Failure.NOT_FOUND, text, status)
     if status in (401, 403):
         if status == 403 and FILTER.search(message):
-            return Verdict(Action.MODEL, Failure.CONTENT_FILTER, text, status)
-        return Verdict(Action.PERMANENT, Failure.AUTH, text, status)
+            return TryOutcome(Action.MODEL, Failure.CONTENT_FILTER, text, status)
+        return TryOutcome(Action.PERMANENT, Failure.AUTH, text, status)
     if status in (404, 405):
-        return Verdict(Action.PERMANENT, Failure.NOT_FOUND, text, status)
+        return TryOutcome(Action.PERMANENT, Failure.NOT_FOUND, text, status)
     wait = retry_after(headers)
     if status == 402 or (status == 429 and is_used_up(body, wait)):
-        return Verdict(Action.PERMANENT, Failure.QUOTA, f"quota used up: {text}", status)
+        return TryOutcome(Action.PERMANENT, Failure.QUOTA, f"quota used up: {text}", status)
     if status in MODELS and status not in retry_on and says_why(body):
         return _refusal(status, body, text)
     if status in MODELS and not says_why(body):
@@ -117,7 +117,7 @@ def classify(
     if status == 407:
         text += "; the HTTP proxy requires a user name and a password in its URL"
     action = Action.RETRY if _wanted(status, retry_on) else Action.FAIL
-    return Verdict(action, _transient_kind(status), text, status, wait)
+    return TryOutcome(action, _transient_kind(status), text, status, wait)
 
 
 def says_why(body: object) -> bool:
@@ -127,22 +127,22 @@ def says_why(body: object) -> bool:
     return any(body.get(name) for name in WORDS)
 
 
-def _refusal(status: int, body: object, text: str) -> Verdict:
+def _refusal(status: int, body: object, text: str) -> TryOutcome:
     """Some APIs refuse keys and used-up credit by a 400 too."""
     said = f"{_code(body)} {text}"
     if USED_UP.search(said):
-        return Verdict(Action.PERMANENT, Failure.QUOTA, f"quota used up: {text}", status)
+        return TryOutcome(Action.PERMANENT, Failure.QUOTA, f"quota used up: {text}", status)
     if BAD_KEY.search(said):
-        return Verdict(Action.PERMANENT, Failure.AUTH, text, status)
+        return TryOutcome(Action.PERMANENT, Failure.AUTH, text, status)
     kind = Failure.BAD_REQUEST
     if CONTEXT.search(said):
         kind = Failure.CONTEXT_WINDOW
     elif FILTER.search(said):
         kind = Failure.CONTENT_FILTER
-    return Verdict(Action.MODEL, kind, text, status)
+    return TryOutcome(Action.MODEL, kind, text, status)
 
 
-def error_in_body(body: Mapping[str, object], retry_on: Collection[int]) -> Verdict:
+def error_in_body(body: Mapping[str, object], retry_on: Collection[int]) -> TryOutcome:
     """The decision about a 200 whose body has no answer: what its ``error`` says, if it has one."""
     error = body.get("error")
     choice = next(dicts(body.get("choices")), None)
@@ -152,7 +152,7 @@ def error_in_body(body: Mapping[str, object], retry_on: Collection[int]) -> Verd
         return error_in_body({"error": error_of_choice(choice)}, retry_on)
     if not error:
         text = f"the response has no answer in it: {str(dict(body))[:80]}"
-        return Verdict(Action.RETRY, Failure.INVALID_RESPONSE, text, 200)
+        return TryOutcome(Action.RETRY, Failure.INVALID_RESPONSE, text, 200)
     code = error.get("code", error.get("status")) if isinstance(error, dict) else None
     if isinstance(code, str) and code.isdecimal():
         code = int(code)
@@ -161,11 +161,11 @@ def error_in_body(body: Mapping[str, object], retry_on: Collection[int]) -> Verd
     message = f"HTTP 200 with an error: {error_message(body)}"
     text = f"{_code(body)} {message}"
     if CONTEXT.search(text):
-        return Verdict(Action.MODEL, Failure.CONTEXT_WINDOW, message, 200)
+        return TryOutcome(Action.MODEL, Failure.CONTEXT_WINDOW, message, 200)
     if FILTER.search(text):
-        return Verdict(Action.MODEL, Failure.CONTENT_FILTER, message, 200)
+        return TryOutcome(Action.MODEL, Failure.CONTENT_FILTER, message, 200)
     kind = Failure.RATE_LIMIT if RATE.search(text) else Failure.SERVER_ERROR
-    return Verdict(Action.RETRY, kind, message, 200)
+    return TryOutcome(Action.RETRY, kind, message, 200)
 
 
 def is_used_up(body: object, wait: float | None = None) -> bool:
@@ -230,7 +230,7 @@ def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _wanted(status: int, retry_on: Collection[int]) -> bool:
-    """The verdict for a status; statuses that are not listed (425, 520, 529, ...) are treated like
+    """The outcome for a status; statuses that are not listed (425, 520, 529, ...) are treated like
     related ones."""
     relative = status if status in NAMED else 429 if status < 500 else 503
     return status in retry_on or relative in retry_on

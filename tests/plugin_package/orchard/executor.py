@@ -14,7 +14,7 @@ from pydantic import Field
 from nemo_evaluator.config.base import ConfigRecord
 from nemo_evaluator.config.cluster import PluginCluster
 from nemo_evaluator.config.load import Loaded
-from nemo_evaluator.config.problems import Problem
+from nemo_evaluator.config.mistakes import Mistake
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.executors.contract import RunHandle
 from nemo_evaluator.executors.options import Options as RunOptions
@@ -32,10 +32,10 @@ class Greenhouse:
         niceness: int = Field(10, ge=0, le=19)
         """Priority of the process."""
 
-    def problems(self, loaded: Loaded) -> Iterator[Problem]:
+    def problems(self, loaded: Loaded) -> Iterator[Mistake]:
         """Shards are not made there."""
         if not loaded.sources:
-            yield Problem(("cluster",), "needs a configuration file", "nel eval run FILE")
+            yield Mistake(("cluster",), "needs a configuration file", "nel eval run FILE")
 
     async def submit(self, loaded: Loaded, options: RunOptions) -> RunHandle:
         """Run the file, on this machine, to its end."""

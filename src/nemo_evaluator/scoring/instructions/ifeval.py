@@ -1,4 +1,4 @@
-"""IFEval's verdicts: strict (the response as it is) and loose (also without what models wrap
+"""IFEval's grades: strict (the response as it is) and loose (also without what models wrap
 around an answer), per instruction and per prompt. Source: arXiv 2311.07911, section 2.3.
 """
 
@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from ...errors import ConfigError
 from ...types import Json
+from ..grade import Grade, nothing
 from ..input import ScorerInput
 from ..reasoning import visible
-from ..verdict import Verdict, nothing
 from .registry import follows
 
 
@@ -46,8 +46,8 @@ def loosened(response: str) -> Iterator[str]:
         yield part.replace("*", "")
 
 
-def ifeval(sample: ScorerInput) -> Verdict:
-    """IFEval: the response follows every instruction (strict); the looser verdicts beside it.
+def ifeval(sample: ScorerInput) -> Grade:
+    """IFEval: the response follows every instruction (strict); the looser grades beside it.
 
     ``metadata["instruction_id_list"]`` names them, ``metadata["kwargs"]`` holds their arguments.
     """

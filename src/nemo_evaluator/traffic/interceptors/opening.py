@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from ...config.mistakes import Mistake, format_path
 from ...config.plugins import plugin_problems
-from ...config.problems import Problem, format_path
 from ...config.proxy import InterceptorConfig, ProxyConfig
 from ...errors import ConfigError
 from ...kinds import INTERCEPTORS
@@ -58,7 +58,7 @@ def identity(proxy: ProxyConfig | None) -> list[dict[str, Any]]:
 
 def check_interceptors(
     configs: Sequence[InterceptorConfig], path: KeyPath = ()
-) -> Iterator[Problem]:
+) -> Iterator[Mistake]:
     """What is wrong with a list of interceptors that stands at ``path``; opens nothing."""
     for index, config in enumerate(configs):
         where = (*path, "interceptors", index)

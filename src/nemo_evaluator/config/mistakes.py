@@ -13,7 +13,7 @@ from .tree import KeyPath
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Mistake:
     """One thing to fix."""
 
     path: KeyPath
@@ -34,7 +34,7 @@ def format_path(path: KeyPath) -> str:
     return text
 
 
-def as_error(problems: Iterable[Problem], locate: Callable[[KeyPath], str]) -> ConfigError | None:
+def as_error(problems: Iterable[Mistake], locate: Callable[[KeyPath], str]) -> ConfigError | None:
     """One error for all problems (each said once), or None where there is none."""
     found = sorted(dict.fromkeys(problems), key=lambda problem: _order(locate(problem.path)))
     if not found:

@@ -1,6 +1,6 @@
-"""The verdict of a scorer: what was read, by which rule, where, and whether it was as asked.
+"""The grade of a scorer: what was read, by which rule, where, and whether it was as asked.
 
-``correct`` is the lenient verdict and what counts. ``strict_correct`` is the verdict if only the
+``correct`` is the lenient grade and what counts. ``strict_correct`` is the grade if only the
 format that was asked for counted; their difference is how much of a score is formatting. Where
 nothing was read, ``failure`` says why. An empty answer is never correct.
 """
@@ -18,7 +18,7 @@ from .reasoning import Visible
 from .refusals import why_nothing
 from .targets import missing, without_answer
 
-Verdict = dict[str, Any]
+Grade = dict[str, Any]
 
 ASKED = STRICT - {"hashes"}
 """Rules that count as requested by default: the answer announced in words, boxed, tagged, or
@@ -38,14 +38,14 @@ def asked_rules(sample: ScorerInput, asked: Collection[str] | None) -> frozenset
     return rules
 
 
-def strict_verdict(
+def strict_grade(
     found: Extraction,
     correct: bool,
     asked: Collection[str],
     again: Callable[[], Extraction | None],
     judge: Callable[[str], bool],
 ) -> bool:
-    """The verdict if only ``asked`` rules counted: that on ``found`` if it follows them, else
+    """The grade if only ``asked`` rules counted: that on ``found`` if it follows them, else
     ``judge``'s on what ``again`` finds with them alone."""
     if found.rule in asked:
         return correct
@@ -55,12 +55,12 @@ def strict_verdict(
     return correct if other.value == found.value else judge(other.value)
 
 
-def nothing(seen: Visible) -> Verdict:
-    """The verdict when no answer could be extracted, with the reason."""
+def nothing(seen: Visible) -> Grade:
+    """The grade when no answer could be extracted, with the reason."""
     return without_answer(why_nothing(seen))
 
 
-def verdict(
+def grade(
     seen: Visible,
     found: Extraction,
     correct: bool,
@@ -68,8 +68,8 @@ def verdict(
     asked: Collection[str] = ASKED,
     strict_correct: bool | None = None,
     **details: Json,
-) -> Verdict:
-    """The verdict on an extracted answer. Without ``strict_correct`` it is ``correct`` where the
+) -> Grade:
+    """The grade on an extracted answer. Without ``strict_correct`` it is ``correct`` where the
     rule is one of ``asked``."""
     strict = found.rule in asked
     return {
@@ -83,8 +83,8 @@ def verdict(
     }
 
 
-def unmeasured(seen: Visible) -> Verdict:
-    """The verdict of a measure (a reward without right or wrong) on nothing: the reward is 0."""
+def unmeasured(seen: Visible) -> Grade:
+    """The grade of a measure (a reward without right or wrong) on nothing: the reward is 0."""
     return {"reward": 0.0, "extracted": None, "rule": None, "failure": why_nothing(seen).value}
 
 

@@ -27,7 +27,7 @@ def no_budget(_usage: Usage, _cost: float | None) -> None:
     """No budget is attached."""
 
 
-class Court:
+class JudgeFile:
     """State shared by all verifications of one benchmark."""
 
     def __init__(self, folder: Path, spend: Spend = no_budget) -> None:
@@ -64,20 +64,20 @@ class Court:
                 phase=Phase.VERIFY,
             ) from error
 
-    def sit(self, problem_idx: int, repeat: int) -> Sitting:
-        """Open the sitting of one verification. The caller must close it."""
-        return Sitting(self, problem_idx, repeat)
+    def verification(self, problem_idx: int, repeat: int) -> Verification:
+        """The judging of one verification, opened. The caller must close it."""
+        return Verification(self, problem_idx, repeat)
 
     def close(self) -> None:
         """Close the file. Safe to call twice."""
         self.file.close()
 
 
-class Sitting:
+class Verification:
     """The judges of one verification are asked through it."""
 
-    def __init__(self, court: Court, problem_idx: int, repeat: int) -> None:
-        self._court = court
+    def __init__(self, judge_file: JudgeFile, problem_idx: int, repeat: int) -> None:
+        self._file = judge_file
         self.problem_idx, self.repeat = problem_idx, repeat
         self.totals = JudgeTotals()
         self.disagreement: bool | None = None
@@ -91,40 +91,40 @@ class Sitting:
         """The call context: the session that a call belongs to."""
         self._clients[id(client)] = client
         return CallContext(
-            session=f"{self._court.slug}/{self.problem_idx}/{self.repeat}/{kind}",
-            benchmark=self._court.slug,
+            session=f"{self._file.slug}/{self.problem_idx}/{self.repeat}/{kind}",
+            benchmark=self._file.slug,
             problem_idx=self.problem_idx,
             repeat=self.repeat,
         )
 
     def find(self, key: str) -> Generation | None:
         """A reply that was paid for earlier."""
-        return self._court.find(key)
+        return self._file.find(key)
 
     def unreadable(self, key: str) -> int:
         """How many replies to this could not be read, ever."""
-        return self._court.file.unreadable(key)
+        return self._file.file.unreadable(key)
 
     @asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
         """For what only one verification at a time shall ask, and the others find."""
-        lock = self._court.locks.setdefault(key, asyncio.Lock())
+        lock = self._file.locks.setdefault(key, asyncio.Lock())
         try:
             async with lock:
                 yield
         finally:
             if not lock.locked():
-                self._court.locks.pop(key, None)
+                self._file.locks.pop(key, None)
 
     def note(self, key: str, client: ModelClient, reply: Generation, *, readable: bool) -> None:
         """Keep a new reply, and count it. Raises InfraError if it cannot be written."""
-        session = f"{self._court.slug}/{self.problem_idx}/{self.repeat}"
+        session = f"{self._file.slug}/{self.problem_idx}/{self.repeat}"
         judgement = Judgement(
             key=key, session=session, service=client.service_name, readable=readable, reply=reply
         )
         if not reply.cached:
-            self._court.spend(reply.usage, reply.cost_usd)
-        self._court.write(judgement)
+            self._file.spend(reply.usage, reply.cost_usd)
+        self._file.write(judgement)
         self.used(client, reply, readable=readable)
 
     def used(self, client: ModelClient, reply: Generation, *, readable: bool = True) -> None:
