@@ -260,15 +260,15 @@ class BenchmarkJudge:
     """What a scorer is given: the benchmark's judge, for one verification."""
 
     def __init__(self, metric: RubricMetric, verification: Verification) -> None:
-        self._metric, self._sitting = metric, verification
+        self._metric, self._verification = metric, verification
 
     async def ask(self, prompt: str, form: Scale | Labels, *, system: str | None = None) -> Ruling:
         """The verdict on what a prompt of the scorer's own shows. Raises InfraError."""
-        return await self._metric.judge.ask(self._sitting, prompt, form, system=system)
+        return await self._metric.judge.ask(self._verification, prompt, form, system=system)
 
     async def grade(self, problem: Problem, answer: str, request: JudgeRequest) -> Graded:
         """The grade by the configured rubric, or that of the request. Raises InfraError."""
-        return await self._metric.asked(request).grade(problem, answer, self._sitting)
+        return await self._metric.asked(request).grade(problem, answer, self._verification)
 
 
 def digest(*parts: object) -> str:
