@@ -86,7 +86,7 @@ def test_a_file_is_run_once_and_again_when_it_has_changed(tmp_path: Path) -> Non
         ("def f(:\n", r"mine\.py:1: cannot be loaded: SyntaxError"),
         ("raise SystemExit(3)\n", r"mine\.py:1: cannot be loaded: SystemExit: 3"),
         ("import no_such_module\n", "ModuleNotFoundError.* — the module must be importable"),
-        ("y = 1\n", "AttributeError: .*Mine"),
+        ("def Mime(): ...\n", r"mine\.py has no 'Mine' — did you mean 'Mime'"),
     ],
 )
 def test_a_file_that_does_not_do_is_one_error(tmp_path: Path, text: str, message: str) -> None:
@@ -120,6 +120,13 @@ def test_what_opening_raises_names_the_plug_in() -> None:
         SOLVERS.open("sys:path", {})
     opened = FRUIT.open(f"{Path(__file__)}:Plain", {"size": 3})
     assert getattr(opened, "size", None) == 3
+
+
+def test_what_opening_raises_names_the_line_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("class Mine:\n    def __init__(self, **_):\n        raise RuntimeError('no')\n")
+    with pytest.raises(ConfigError, match=r"RuntimeError: no \(.*mine\.py:3\)"):
+        FRUIT.open(f"{file}:Mine", {})
 
 
 def test_options_are_a_record(tmp_path: Path) -> None:

@@ -123,7 +123,9 @@ class Kind:
         except ConfigError:
             raise
         except (Exception, SystemExit) as error:
-            raise ConfigError(_said(error), where=self.where(name)) from error
+            file = name.rpartition(":")[0]
+            at = f" ({file}:{line})" if (line := _line_in(error, file)) else ""
+            raise ConfigError(f"{_said(error)}{at}", where=self.where(name)) from error
 
     def where(self, name: str) -> str:
         """The plug-in as errors name it."""
@@ -186,7 +188,7 @@ def installed(group: str, name: str | None = None) -> list[EntryPoint]:
 
 def object_at(path: str) -> object:
     """What stands at ``module:attribute`` or ``file.py:attribute``. Raises ConfigError for a file
-    that is not there, and whatever importing raises."""
+    that is not there or has no such attribute, and whatever importing raises."""
     module, _, attribute = path.rpartition(":")
     if module.endswith(".py"):
         file = Path(module).resolve()
@@ -196,7 +198,16 @@ def object_at(path: str) -> object:
         found: object = _module_as_of(file, state.st_mtime_ns, state.st_size)
     else:
         found = import_module(module)
-    return reduce(getattr, attribute.split("."), found)
+    try:
+        return reduce(getattr, attribute.split("."), found)
+    except AttributeError:
+        offered = [
+            name
+            for name, value in vars(found).items()
+            if getattr(value, "__module__", None) == getattr(found, "__name__", "")
+        ]
+        hint = suggest(attribute, offered) if offered else None
+        raise ConfigError(f"{module} has no {attribute!r}", hint=hint) from None
 
 
 def module_of_file(path: Path) -> ModuleType:
@@ -227,8 +238,10 @@ def loading(where: str, path: str = "") -> Iterator[None]:
     """Around importing a plug-in: what goes wrong is one ConfigError, with the line of the file."""
     try:
         yield
-    except ConfigError:
-        raise
+    except ConfigError as error:
+        if error.where is not None:
+            raise
+        raise ConfigError(error.what, where=where, hint=error.hint) from None
     except (Exception, SystemExit) as error:  # foreign code
         file = path.rpartition(":")[0] if path.rpartition(":")[0].endswith(".py") else path
         if line := _line_in(error, file):

@@ -11,6 +11,7 @@ from commands import Nel, nel  # noqa: F401  (a fixture)
 
 from nemo_evaluator import evaluate, evaluate_async
 from nemo_evaluator.engine.aggregation import checked
+from nemo_evaluator.engine.failures import ReturnedError, described
 from nemo_evaluator.measured import Measure
 from nemo_evaluator.results.aggregated import Aggregated
 from nemo_evaluator.results.journal import events
@@ -181,8 +182,9 @@ def test_a_comparison_shows_them(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_measure(given: Any) -> None:
-    with pytest.raises((TypeError, ValueError)):
+    with pytest.raises(ReturnedError) as caught:
         checked(given)
+    assert described(caught.value) == str(caught.value), "no line of ours is named"
 
 
 def test_a_comparison_tells_the_difference_of_measures(tmp_path: Path, nel: Nel) -> None:  # noqa: F811

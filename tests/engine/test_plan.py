@@ -52,6 +52,17 @@ def test_resume_names_every_difference(tmp_path: Path) -> None:
     assert "b: model: m → n" in text and "b: temperature: 0.0 → 0.5" in text and "-o" in text
 
 
+@given(st.text(max_size=200), st.text(max_size=99), st.text(max_size=99))
+def test_a_difference_shows_where_long_values_differ(same: str, one: str, other: str) -> None:
+    found = differences(plan(command=same + one), plan(command=same + other))
+    if one == other:
+        assert found == []
+        return
+    before, after = found[0].removeprefix("command: ").split(" → ")[:2]
+    if "→" not in same + one + other:
+        assert before != after and len(found[0]) < 160
+
+
 def test_resume_refuses_a_benchmark_that_is_gone(tmp_path: Path) -> None:
     old = PlanLock(run_id="r", benchmarks=(plan("a"), plan("b")))
     with pytest.raises(ConfigError, match="a: no longer in the configuration"):

@@ -98,6 +98,7 @@ async def test_a_solver_fails_its_own_rollout(
     assert told in message and event.calls == 1
     if "raise" in odd or "exit" in odd:
         assert "odd_agent.py" in message
+    assert "engine/" not in message, "the place is the user's, or none"
 
 
 @pytest.mark.parametrize("score", ["sys.exit(1)", "raise asyncio.CancelledError"])

@@ -83,3 +83,25 @@ def test_only_what_the_endpoint_failed_is_promised_to_resume() -> None:
     [text] = ending_of([own], Terms()).messages
     assert "TypeError: no (agent.py:7)" in text and "fix that first" in text
     assert "--resume" not in text
+
+
+def test_what_else_is_missing_is_told_beside_an_error() -> None:
+    rest = summary(5, slug="rest")
+    both = [summary(0), rest]
+    ending = ending_of(both, Terms(), ends=[BROKEN])
+    assert [text[:19] for text in ending.messages] == ["error: no", "incomplete: rest: 5"[:19]]
+    stopped = ending_of(both, Terms(), ends=[BROKEN], control=control(stopped="the budget"))
+    assert any(text.startswith("stopped: the budget") for text in stopped.messages)
+    interrupted = ending_of(both, Terms(), ends=[BROKEN], control=control(interrupted=130))
+    assert any(text.startswith("interrupted: ") for text in interrupted.messages)
+    assert {stopped.code, interrupted.code} == {2}
+
+
+def test_a_benchmark_that_has_not_begun_is_missing() -> None:
+    terms = Terms(planned={"sums": 10, "later": 4})
+    ending = ending_of([summary(10)], terms, control=control(stopped="the budget"))
+    assert (ending.code, ending.status) == (3, RunStatus.INCOMPLETE)
+    assert ending.messages[0].startswith("stopped: the budget")
+    assert ending.messages[1].startswith("incomplete: later: not begun, none of 4 rollouts")
+    decided = ending_of([summary(10)], terms, control=control(decided="GO"))
+    assert (decided.code, decided.status) == (0, RunStatus.DECIDED)

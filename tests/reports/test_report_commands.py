@@ -163,3 +163,33 @@ def test_what_is_asked_for_and_cannot_be(
     code, _, err = nel("eval", "report", run, "--all-formats", "-o", "/dev/null/x")
     assert code == 2 and "cannot be written" in err
     assert nel("report", run / "nowhere")[0] == 2 and nel("report")[0] == 2
+
+
+FORMATS = """
+class Broken:
+    suffix = "txt"
+    def render(self, report): raise ValueError("no such font")
+
+class Number(Broken):
+    def render(self, report): return 7
+"""
+
+
+def test_a_format_that_fails_costs_nothing_but_its_report(nel: Nel, tmp_path: Path) -> None:
+    file, run = tmp_path / "formats.py", tmp_path / "run"
+    file.write_text(FORMATS)
+    names = [f"{file}:Broken", f"{file}:Number", "markdown"]
+    result = evaluate(
+        {
+            "services": {"model": {"type": "simulated"}},
+            "benchmarks": [{"name": "sample", "max_problems": 3}],
+            "output": {"dir": str(run), "report": names},
+        }
+    )
+    told = [text for text in result.messages if "report format" in text]
+    assert result.exit_code == 0 and [path.name for path in result.reports] == ["report.md"]
+    assert json.loads((run / "run.json").read_text())["status"] == "done"
+    assert "ValueError: no such font" in told[0] and f"{file}:4" in told[0]
+    assert "gives the text of a report, not 7" in told[1]
+    code, out, err = nel("eval", "report", run, "-f", names[0])
+    assert (code, out) == (2, "") and err.count("\n") == 1 and "no such font" in err

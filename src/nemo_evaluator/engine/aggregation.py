@@ -24,7 +24,7 @@ from ..results.layout import JOURNAL
 from ..results.measures import digest_of, summed_up_by
 from ..results.rows import read_rollouts
 from ..results.run_directory import load_journal
-from .failures import described
+from .failures import ReturnedError, described
 from .job import Job
 
 
@@ -70,16 +70,19 @@ def _rows(job: Job, index: JournalIndex) -> Sequence[ScoredProblem]:
 
 
 def checked(given: object) -> Sequence[Measure]:
-    """Measures that can be published. Raises TypeError or ValueError."""
+    """Measures that can be published. Raises ReturnedError."""
     if not isinstance(given, Sequence) or not all(isinstance(item, Measure) for item in given):
-        raise TypeError(f"aggregate returns a list of Measure, not {given!r:.80}")
+        raise ReturnedError(f"aggregate returns a list of Measure, not {given!r:.80}")
     for measure in given:
         numbers = (measure.value, 0.0 if measure.stderr is None else measure.stderr)
         if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers):
-            raise ValueError(f"{measure.key} is {measure.value!r} ± {measure.stderr!r}")
+            error = "" if measure.stderr is None else f" with the standard error {measure.stderr!r}"
+            raise ReturnedError(
+                f"aggregate returns finite numbers, but {measure.key!r} is {measure.value!r}{error}"
+            )
         if not measure.name or not isinstance(measure.n, int) or measure.n < 0:
-            raise ValueError(f"{measure!r:.120} needs a name and a number of problems")
+            raise ReturnedError(f"{measure!r:.120} needs a name and a number of problems")
     twice = [key for key, count in Counter(measure.key for measure in given).items() if count > 1]
     if twice:
-        raise ValueError(f"two measures are called {', '.join(twice)}")
+        raise ReturnedError(f"two measures are called {', '.join(twice)}")
     return given

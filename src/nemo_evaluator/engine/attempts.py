@@ -18,7 +18,7 @@ from ..types import Phase, Solution
 from .accounts import NOTHING, Spent, accounted, of_session, of_solution
 from .backlog import Work
 from .control import Control
-from .failures import NeverAskedError
+from .failures import NeverAskedError, ReturnedError
 from .job import Job
 from .recorder import RolloutRecorder
 from .watchdog import Activity, Watchdog
@@ -148,11 +148,11 @@ def _with_steps(solution: Solution, steps: Steps) -> Solution:
 
 
 def checked(solution: object) -> Solution:
-    """What a solver returned, if it can be journaled and read again. Raises TypeError."""
+    """What a solver returned, if it can be journaled and read again. Raises ReturnedError."""
     if not isinstance(solution, Solution):
-        raise TypeError(f"a solver returns a Solution, not {solution!r:.80}")
+        raise ReturnedError(f"a solver returns a Solution, not {solution!r:.80}")
     try:
         msgspec.convert(msgspec.to_builtins(solution, enc_hook=str), Solution)
     except ValueError as error:
-        raise TypeError(f"the solver returned a wrong Solution: {error}") from None
+        raise ReturnedError(f"the solver returned a wrong Solution: {error}") from None
     return solution

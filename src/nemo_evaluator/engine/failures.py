@@ -37,8 +37,14 @@ def info_of(error: Exception, phase: Phase) -> ErrorInfo:
     )
 
 
+class ReturnedError(TypeError):
+    """What a plug-in returned is not what its contract says: there is no line of it to name."""
+
+
 def described(error: Exception) -> str:
     """The last line of a traceback, with the place: ``TypeError: no (agent.py:12)``."""
+    if isinstance(error, ReturnedError):
+        return str(error)
     said = f": {error}" if str(error) else ""
     return f"{type(error).__name__}{said}{raised_at(error)}"
 

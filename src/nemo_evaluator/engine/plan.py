@@ -24,6 +24,9 @@ from ..results.plan_lock import PlanLock
 from ..solvers.contract import Solver
 from ..types import BenchmarkPlan, Json, PlanSettings, Problem
 
+SHOWN = 60
+"""Characters of a value that an error shows."""
+
 
 def plan_benchmark(
     benchmark: BenchmarkConfig,
@@ -117,7 +120,7 @@ def differences(
 ) -> list[str]:
     """``key: old → new`` for every part of the identity that differs."""
     return [
-        f"{found.what}: {_short(found.baseline)} → {_short(found.candidate)}"
+        f"{found.what}: {' → '.join(_short(found.baseline, found.candidate))}"
         for found in changes(old.identity, new.identity, ignored=ignored)
     ]
 
@@ -170,6 +173,14 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(sorted(names))
 
 
-def _short(value: Json) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else text[:57] + "..."
+def _short(*values: Json) -> list[str]:
+    """Two values as texts of at most about 60 characters, from shortly before they differ."""
+    texts = [v if isinstance(v, str) else msgspec.json.encode(v).decode() for v in values]
+    pairs = enumerate(zip(*texts, strict=False))
+    same = next((place for place, (a, b) in pairs if a != b), min(map(len, texts)))
+    start = max(0, same - 20) if max(map(len, texts)) > SHOWN and same > SHOWN // 2 else 0
+    return [
+        ("..." if start else "")
+        + (text[start:] if len(text) <= start + SHOWN else text[start : start + SHOWN - 3] + "...")
+        for text in texts
+    ]

@@ -36,6 +36,8 @@ class Terms:
     min_coverage: Mapping[str, float | None] = field(default_factory=dict)
     early: Collection[str] = frozenset()
     """Those that ended before their last problem, because a gate was decided."""
+    planned: Mapping[str, int] = field(default_factory=dict)
+    """Rollouts of each benchmark, also of those that have not begun and have no results."""
     again: str = "the same command with --resume tries them again"
 
 
@@ -65,24 +67,24 @@ def ending_of(
 ) -> Ending:
     """The ending of a run with these results."""
     control = control or Control()
-    to_fix = [error for error in (control.fatal, *(end.failure for end in ends)) if error]
-    if to_fix:
-        return Ending(ExitCode.USER_ERROR, tuple(f"error: {error}" for error in to_fix))
+    known = {summary.slug for summary in summaries}
+    unbegun = {slug: count for slug, count in terms.planned.items() if slug not in known}
     down = [f"error: {end.slug}: {end.service_down}" for end in ends if end.service_down]
-    if control.stopped and any(s.n_scored < s.n_rollouts for s in summaries):
+    if control.stopped and (unbegun or any(s.n_scored < s.n_rollouts for s in summaries)):
         hint = "raise it and repeat the command with --resume to go on"
         down.append(f"stopped: {control.stopped}; {hint}")
     if control.interrupted is not None:
-        told = "interrupted: the same command with --resume continues the run"
-        return Ending(control.interrupted, (*down, told))
-    early = terms.early if control.decided is None else {s.slug for s in summaries}
-    missing = [
-        _missing(summary, terms.again)
-        for summary in summaries
-        if summary.n_scored < summary.n_rollouts
-        and not terms.skip_failed.get(summary.slug)
-        and summary.slug not in early
-    ]
+        down.append("interrupted: the same command with --resume continues the run")
+    early = terms.early if control.decided is None else {*known, *terms.planned}
+    broken = {end.slug for end in ends if end.failure is not None}
+    missing = _missing(summaries, unbegun, terms, {*early, *broken})
+    to_fix = [error for error in (control.fatal, *(end.failure for end in ends)) if error]
+    if to_fix:
+        errors = [f"error: {error}" for error in to_fix]
+        also = missing if control.fatal is None and control.interrupted is None else []
+        return Ending(ExitCode.USER_ERROR, (*errors, *down, *also))
+    if control.interrupted is not None:
+        return Ending(control.interrupted, tuple(down))
     if down or missing:
         return Ending(ExitCode.INCOMPLETE, (*down, *missing))
     thin = tuple(
@@ -106,7 +108,28 @@ def ending_of_error(error: BaseException) -> Ending:
     return Ending(ExitCode.BUG, (f"unexpected error: {type(error).__name__}: {error}",))
 
 
-def _missing(summary: BenchmarkSummary, again: str) -> str:
+def _missing(
+    summaries: Sequence[BenchmarkSummary],
+    unbegun: Mapping[str, int],
+    terms: Terms,
+    explained: Collection[str],
+) -> list[str]:
+    """A line for each benchmark that is not complete, but for those that are ``explained``."""
+    lines = [
+        _incomplete(summary, terms.again)
+        for summary in summaries
+        if summary.n_scored < summary.n_rollouts
+        and not terms.skip_failed.get(summary.slug)
+        and summary.slug not in explained
+    ]
+    return lines + [
+        f"incomplete: {slug}: not begun, none of {count} rollouts has a verdict; {terms.again}"
+        for slug, count in unbegun.items()
+        if count and slug not in explained
+    ]
+
+
+def _incomplete(summary: BenchmarkSummary, again: str) -> str:
     count = summary.n_rollouts - summary.n_scored
     text = f"incomplete: {summary.slug}: {count} of {summary.n_rollouts} rollouts have no verdict"
     own = sum(kind.count for name, kind in summary.failures.items() if name in OWN_CODE)

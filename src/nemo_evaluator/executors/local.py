@@ -268,7 +268,7 @@ def _writing(directory: Path, hint: str) -> Iterator[None]:
 
 def _tally(job: Job) -> Tally:
     tally = Tally(
-        label=job.plan.name,
+        label=job.plan.slug,
         total=job.plan.n_rollouts,
         repeats=job.plan.repeats,
         simulated=job.plan.simulated,
@@ -332,11 +332,14 @@ def _finish(
     """Derive everything from the journals, decide the exit code, write the reports."""
     summaries = publisher.finish(prepared.jobs)
     early = frozenset(job.plan.slug for job in prepared.jobs if job.decided)
-    terms = Terms(prepared.skip_failed, prepared.min_coverage, early=early)
+    planned = {plan.slug: plan.n_rollouts for plan in prepared.plans}
+    terms = Terms(prepared.skip_failed, prepared.min_coverage, early=early, planned=planned)
     ending = ending_of(summaries, terms, ends=ends, control=control)
-    summary, reports = publisher.conclude(ending.status, decided=control.decided)
+    unreported: list[str] = []
+    summary, reports = publisher.conclude(ending.status, unreported.append, decided=control.decided)
     directory = publisher.directory
-    messages = (*ending.messages, *_flags(summaries, directory), *_gated(gate, directory))
+    doubts = (*_flags(summaries, directory), *unreported)
+    messages = (*ending.messages, *doubts, *_gated(gate, directory))
     return RunResult(summary, ending.code, messages, tuple(reports))
 
 

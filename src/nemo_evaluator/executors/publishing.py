@@ -64,9 +64,10 @@ class Publisher:
         return [*self._done.values()]
 
     def conclude(
-        self, status: RunStatus, *, decided: str | None = None
+        self, status: RunStatus, warn: Callable[[str], None], *, decided: str | None = None
     ) -> tuple[RunSummary, list[Path]]:
-        """Write ``run.json`` and the reports; ``decided``: what was certain when it ended early."""
+        """Write ``run.json`` and the reports; ``decided``: what was certain when it ended early.
+        ``warn`` is told of reports that could not be made."""
         from ..reports.render import write_reports
 
         summaries = tuple(self._done.values())
@@ -74,7 +75,7 @@ class Publisher:
         info = msgspec.structs.replace(self._info, status=status, accounts=used, decided=decided)
         write_run_info(self.directory, info)
         summary = RunSummary(run=info, benchmarks=summaries, directory=str(self.directory))
-        return summary, write_reports(summary, self.directory, self._formats)
+        return summary, write_reports(summary, self.directory, self._formats, warn)
 
     def _publish(self, job: Job) -> None:
         self._derive(job)
@@ -85,7 +86,7 @@ class Publisher:
 
         done = tuple(self._done.values())
         summary = RunSummary(run=self._info, benchmarks=done, directory=str(self.directory))
-        write_reports(summary, self.directory, self._formats)
+        write_reports(summary, self.directory, self._formats, log.info)
         ended = time.monotonic()
         self._next_report = ended + (ended - started) / REPORTING_SHARE
 

@@ -38,24 +38,36 @@ class Format:
 
 
 def render(report: Report, name: str) -> str:
-    """The report in one format. Raises ConfigError for an unknown one."""
-    return open_format(name).render(report)
+    """The report in one format. Raises ConfigError for an unknown one, and for one that fails."""
+    return _rendered(report, name, open_format(name))
 
 
-def write_reports(run: RunSummary, directory: Path, names: Sequence[str]) -> list[Path]:
+def write_reports(
+    run: RunSummary, directory: Path, names: Sequence[str], warn: Callable[[str], None]
+) -> list[Path]:
     """Write ``report.<suffix>`` for each format, from the bundles of the run in a directory; none
-    if nothing was begun. Raises ConfigError for an unknown format."""
-    formats = [open_format(name) for name in names]
+    if nothing was begun. ``warn`` is told which format of a user failed: the run is complete
+    without it. Raises ConfigError for an unknown format, and if nothing can be written."""
+    formats = [(name, open_format(name)) for name in names]
     if not formats or not run.benchmarks:
         return []
     report = build_report(tuple(run_sources(directory)))
-    return [_written(report, directory, chosen) for chosen in formats]
+    written = []
+    for name, chosen in formats:
+        try:
+            text = _rendered(report, name, chosen)
+        except ConfigError as error:
+            warn(f"warning: {error}; again: nel eval report {directory} -f {name}")
+        else:
+            written.append(_written(text, directory, chosen))
+    return written
 
 
 def write_all(report: Report, directory: Path) -> list[Path]:
     """Write ``report.<suffix>`` in every built-in format. Raises ConfigError if it cannot be
     written."""
-    return [_written(report, directory, open_format(name)) for name in REPORTS.built_in]
+    formats = [open_format(name) for name in REPORTS.built_in]
+    return [_written(chosen.render(report), directory, chosen) for chosen in formats]
 
 
 def save(text: str, path: Path) -> None:
@@ -101,7 +113,18 @@ def open_format(name: str) -> ReportFormat:
     return found
 
 
-def _written(report: Report, directory: Path, chosen: ReportFormat) -> Path:
+def _rendered(report: Report, name: str, chosen: ReportFormat) -> str:
+    with REPORTS.foreign(name):
+        text: object = chosen.render(report)
+    if not isinstance(text, str):
+        raise ConfigError(
+            f"render(report) gives the text of a report, not {text!r:.80}",
+            where=REPORTS.where(name),
+        )
+    return text
+
+
+def _written(text: str, directory: Path, chosen: ReportFormat) -> Path:
     path = directory / f"report.{chosen.suffix}"
-    save(chosen.render(report), path)
+    save(text, path)
     return path

@@ -138,7 +138,7 @@ def _in_journal(folder: Path, plan: BenchmarkPlan) -> BenchmarkState:
 
     index = scan(folder / JOURNAL, plan, visit=visit)
     done = sum(state.scored for state in index.rollouts.values())
-    text = f"{plan.name} {done}/{plan.n_rollouts}"
+    text = f"{plan.slug} {done}/{plan.n_rollouts}"
     failed = Counter(kinds.values())
     if failed:
         text += f" failed: {failed.total()}"

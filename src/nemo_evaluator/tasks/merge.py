@@ -266,8 +266,9 @@ def _finish(
     info = msgspec.structs.replace(info, status=ending.status, accounts=used)
     write_run_info(directory, info)
     summary = RunSummary(run=info, benchmarks=summaries, directory=str(directory))
-    write_reports(summary, directory, _formats(config))
-    return Merged(summary, len(parts), ending.messages, ending.code)
+    unreported: list[str] = []
+    write_reports(summary, directory, _formats(config), unreported.append)
+    return Merged(summary, len(parts), (*ending.messages, *unreported), ending.code)
 
 
 def _formats(config: Path) -> Sequence[str]:

@@ -169,16 +169,18 @@ def _finish(done: _Rescoring, ends: Sequence[BenchmarkEnd], terms: Terms) -> Res
     )
     after = RunSummary(run=info, benchmarks=summaries, directory=str(done.new))
     write_json(done.new / FLIPS, flips)
-    write_reports(after, done.new, done.loaded.config.output.report)
+    unreported: list[str] = []
+    write_reports(after, done.new, done.loaded.config.output.report, unreported.append)
     old = info_of(done.old, done.lock)
     earlier = RunSummary(run=old, benchmarks=before, directory=str(done.old))
-    return Rescored(done.new, earlier, after, flips, ending.code, ending.messages)
+    messages = (*ending.messages, *unreported)
+    return Rescored(done.new, earlier, after, flips, ending.code, messages)
 
 
 async def _verify(
     jobs: Sequence[Job], run_id: str, control: Control, say: Callable[[str], None]
 ) -> list[BenchmarkEnd]:
-    tallies = [Tally(label=job.plan.name, total=job.plan.n_rollouts) for job in jobs]
+    tallies = [Tally(label=job.plan.slug, total=job.plan.n_rollouts) for job in jobs]
     suite = Suite(
         zip(jobs, tallies, strict=True),
         {job.plan.slug: scan(job.folder / JOURNAL, job.plan) for job in jobs},
