@@ -24,7 +24,7 @@ COMES_WITH = {
 def declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    listed = [*project["dependencies"], *extras["scoring"], *extras["stats"]]
+    listed = [*project["dependencies"], *extras["scoring"], *extras["stats"], *extras["testing"]]
     names = {re.match(r"[\w.-]+", text)[0] for text in listed}  # type: ignore[index]
     return {OTHERWISE.get(name, name.replace("-", "_")) for name in names}
 

@@ -27,7 +27,7 @@ async def main(name, params, answers):
          "metadata": p.metadata} for p in problems], "scores": []}
     for idx, text in answers:
         score = await environment.verify(problems[idx], Solution(response=text), VerifyTools())
-        out["scores"].append([score.reward, score.correct, score.extracted, score.details])
+        out["scores"].append([score.reward, score.correct, score.extracted, score.published])
     print(json.dumps(out))
 
 asyncio.run(main(*json.loads(sys.argv[1])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import click
 
@@ -11,8 +12,8 @@ class FloatRange(click.FloatRange):
     """A range of numbers, without NaN."""
 
     def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> object:
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """The number, or a usage error."""
         found = super().convert(value, param, ctx)
         if math.isnan(found):

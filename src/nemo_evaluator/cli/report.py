@@ -37,6 +37,7 @@ OF_HISTORY = ("max_drop", "metric", "higher_is_better", "force")
 @click.pass_context
 def command(
     context: click.Context,
+    /,
     paths: tuple[Path, ...],
     fmt: str | None,
     output: Path | None,

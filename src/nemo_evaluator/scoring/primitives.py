@@ -363,6 +363,14 @@ PRIMITIVES: Mapping[str, Scorer] = {
 """The built-in scorers by name."""
 
 
+def __getattr__(name: str) -> Scorer:
+    """Every primitive is an attribute of this module, wherever it is written."""
+    try:
+        return PRIMITIVES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
 def find_scorer(name: str) -> Scorer:
     """A scorer by name: a primitive, of an installed package, or one's own. Raises ConfigError."""
     found = SCORERS.load(name)

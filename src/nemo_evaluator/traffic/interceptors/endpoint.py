@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field, SecretStr, field_validator
 
 from ...config.base import ConfigRecord
@@ -19,7 +21,7 @@ class EndpointOptions:
         """Address of the endpoint."""
         api_key: SecretStr | None = None
         """Bearer key."""
-        extra_body: dict[str, object] | None = None
+        extra_body: dict[str, Any] | None = None
         """Fields added to every request body; what a request sets itself wins."""
         extra_headers: dict[str, str] | None = None
         """Headers added to every request."""

@@ -23,7 +23,7 @@ class ModifyTools(Interceptor):
 
         strip_properties: list[str] = Field(default_factory=list)
         """Names of properties to remove, from ``required`` too."""
-        add_properties: dict[str, dict[str, object]] = Field(default_factory=dict)
+        add_properties: dict[str, dict[str, Any]] = Field(default_factory=dict)
         """Property name → JSON schema, added where a tool has none of that name; ``required`` stays
         as it is."""
 

@@ -47,7 +47,7 @@ class PayloadModifier(Interceptor):
         """Fields to remove, at every depth."""
         params_to_rename: dict[str, str] = Field(default_factory=dict)
         """Old name → new name, at every depth. Where the new name is taken, what it holds wins."""
-        params_to_add: Mapping[str, object] = Field(default_factory=dict)
+        params_to_add: Mapping[str, Any] = Field(default_factory=dict)
         """Top-level fields to set, null included. They replace what is there, but for mappings of
         options (``chat_template_kwargs``, ``extra_body``, ``metadata``, ``mm_processor_kwargs``,
         ``nvext``, ``stream_options``), which are merged one level deep. ``stream: true`` asks the
