@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	$(BIN)/nel eval run examples/configs/demo.yaml -o demo_results/$$(date +%Y%m%d_%H%M%S)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST)
 
 quick: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow and not process"
