@@ -1,6 +1,6 @@
 """Fails where the tests leave too much of a room unseen: lines and branches, by room.
 
-    python .ci/coverage.py coverage.json
+python .ci/coverage.py coverage.json
 """
 
 from __future__ import annotations
