@@ -126,7 +126,7 @@ def test_a_drop_of_the_limit_is_rarely_blocked_or_passed(n: int, k: int) -> None
 @pytest.mark.slow
 def test_many_relative_limits_are_rarely_breached_by_chance() -> None:
     """Twenty benchmarks, each just at its relative limit."""
-    times, generator = 60, np.random.default_rng(18)
+    times, generator = 30, np.random.default_rng(18)
     rules = {"metric": "mean_reward", "max_drop": 1.0, "max_relative_drop": 0.05 / 0.7}
     policy = GatePolicy.model_validate({"defaults": rules})
     no_go = 0

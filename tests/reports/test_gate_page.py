@@ -153,3 +153,27 @@ def test_the_odds_of_the_evidence_are_in_every_format(nel: Nel, evidence: Path) 
         assert "toxicity stands in the way most" in shown, form
         assert "if every drop is twice its limit" in shown, form
     assert "PASS if equal" in gate(nel, evidence, "text", "--explain")
+
+
+async def test_ten_undecided_benchmarks_of_long_names_print_on_one_page(
+    page: Page, nel: Nel, tmp_path: Path
+) -> None:
+    """The most that a page of ten has to say: every one not decided, with how many would decide."""
+    for side, step in (("base", 7), ("cand", 11)):
+        for name in NAMES:
+            write_results(
+                tmp_path / side / name,
+                {i: [float(i * step % N < 220)] for i in range(N)},
+                name=name,
+                run_id=f"eval-of-{name}",
+                config={"model": f"a-publisher/a-large-model-of-70b-parameters-instruct-{side}"},
+            )
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("defaults: {metric: mean_reward, max_drop: 0.03}\n")
+    sides = (tmp_path / "base", tmp_path / "cand")
+    code, out, _ = nel("gate", *sides, "-p", policy, "--format", "html")
+    assert code == 2 and out.count("INSUFFICIENT_EVIDENCE") >= 10 and "Problems to decide" in out
+    html = tmp_path / "gate.html"
+    html.write_text(out)
+    await page.open(html, width=1280)
+    assert await page.pdf(tmp_path / "gate.pdf") == 1

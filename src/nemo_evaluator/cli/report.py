@@ -34,10 +34,7 @@ OF_HISTORY = ("max_drop", "metric", "higher_is_better", "force")
 @METRIC
 @DIRECTION
 @FORCE
-@click.pass_context
 def command(
-    context: click.Context,
-    /,
     paths: tuple[Path, ...],
     fmt: str | None,
     output: Path | None,
@@ -56,7 +53,7 @@ def command(
         raise click.UsageError("give one of --format, --history and --model-card")
     if history:
         return _history(paths, fmt or "text", output, CompareOptions(**chosen))
-    _only_of_history(context)
+    _only_of_history(click.get_current_context())
     emit(build_report(find(paths)), fmt, output, model_card=model_card)
 
 

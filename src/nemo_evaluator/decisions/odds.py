@@ -134,6 +134,7 @@ def _by_flips(event: Event, lost: float, won: float, n: int, level: float) -> fl
     return min(1.0, max(0.0, total))
 
 
+@lru_cache(maxsize=65536)
 def _critical(event: Event, flips: int, n: int, level: float) -> int:
     """Fewest losses among the flips that show the damage, or that no longer rule it out;
     ``flips`` + 1 if none do."""

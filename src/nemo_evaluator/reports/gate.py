@@ -66,6 +66,9 @@ def _decision(report: GateReport) -> str:
         return f"{held}; {_said(nearest)}." if nearest.delta is not None else f"{held}."
     if not deciding:
         return "; ".join(report.reasons) + "."
+    if len(deciding) == 1 and (needed := _needed(deciding[0])):
+        more = f"about {needed:,} problems would decide if there is no difference"
+        return f"{_said(deciding[0])}; {more}."
     said = [_said(item) for item in deciding[:SAID]]
     if len(deciding) > SAID:
         others = len(deciding) - SAID
@@ -102,10 +105,17 @@ def _why(item: BenchmarkGate, rule: Rule, name: str = "") -> str:
         return text
     if damage.lower > limit:
         return f"{text}, which one of so many rules may show by chance (Holm)"
-    needed = item.comparison.needed if item.comparison else None
-    if damage.lower <= 0 and needed and needed > item.n_paired:
-        return f"{text}; if there is none, about {needed:,} problems would decide"
     return text
+
+
+def _needed(item: BenchmarkGate) -> int | None:
+    """Problems that would rule the drop out where there is none, if there are too few."""
+    damage, needed = _damage(item), item.comparison.needed if item.comparison else None
+    open_ = any(
+        rule.name == DROP and rule.status is Status.INSUFFICIENT_EVIDENCE for rule in item.applied
+    )
+    more = open_ and damage is not None and damage.lower <= 0 and (needed or 0) > item.n_paired
+    return needed if more else None
 
 
 def _damage(item: BenchmarkGate) -> Bounds | None:
@@ -238,13 +248,9 @@ def _rules(report: GateReport, explain: bool) -> Iterable[Table]:
             for rule in item.applied
         )
         return [Table("Rules", ("Benchmark", "Rule", "Status", "With its numbers"), rows)]
-    columns = ("Benchmark", "Why")
     return [
-        Table(title, columns, _against(report, status))
-        for title, status in (
-            ("Beyond the limits", Status.BREACH),
-            ("Not decided", Status.INSUFFICIENT_EVIDENCE),
-        )
+        Table("Beyond the limits", ("Benchmark", "Why"), _against(report, Status.BREACH)),
+        _open(report),
     ]
 
 
@@ -252,9 +258,29 @@ def _against(report: GateReport, status: Status) -> tuple[tuple[str, str], ...]:
     """The benchmarks of a status that have a difference, each with all that speaks against it."""
     return tuple(
         (item.benchmark, "; ".join(_why(item, r) for r in item.applied if r.status != Status.PASS))
-        for item in report.benchmarks
-        if item.status is status and item.delta is not None
+        for item in _with_status(report, status)
     )
+
+
+def _open(report: GateReport) -> Table:
+    """What is not decided, and how many problems would decide."""
+    status = Status.INSUFFICIENT_EVIDENCE
+    needed = [_needed(item) for item in _with_status(report, status)]
+    rows = _against(report, status)
+    if not any(needed):
+        return Table("Not decided", ("Benchmark", "Why"), rows)
+    return Table(
+        "Not decided",
+        ("Benchmark", "Why", "Problems to decide"),
+        tuple(
+            (*row, UNKNOWN if n is None else f"{n:,}") for row, n in zip(rows, needed, strict=True)
+        ),
+        note="Problems to decide: about so many, if there is no difference.",
+    )
+
+
+def _with_status(report: GateReport, status: Status) -> list[BenchmarkGate]:
+    return [x for x in report.benchmarks if x.status is status and x.delta is not None]
 
 
 def _suite(suite: Suite | None, scale: Scale) -> list[tuple[str, str]]:

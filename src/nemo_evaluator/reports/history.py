@@ -91,11 +91,7 @@ def _section(trend: Trend) -> Section:
         title=trend.benchmark,
         lead=lead,
         blocks=(
-            Table(
-                "Scores",
-                ("Run", "Model", "Score", "95 % CI"),
-                tuple(_score(m, _scale(trend)) for m in trend.moments),
-            ),
+            _scores(trend),
             *_forest("Change since the first run", "Run", rows),
             Table("Not comparable", ("Run", "Why"), others),
             Table("Compared because of --force", ("Run", "Differs from the first in"), forced),
@@ -108,13 +104,25 @@ def _scale(trend: Trend) -> Scale:
     return Scale(points=False) if found is None else scale_of_comparison(found)
 
 
-def _score(m: Moment, scale: Scale) -> tuple[str, str, str, str]:
-    ends = (m.lower, m.upper)
-    interval = UNKNOWN
-    if ends[0] is not None and ends[1] is not None:
-        interval = f"{scale.score(ends[0])} to {scale.score(ends[1])}"
-    score = UNKNOWN if m.score is None else scale.score(m.score)
-    return _label(m), m.model or UNKNOWN, score, interval
+def _scores(trend: Trend) -> Forest:
+    """Every run that has a score, with its own interval; the others are listed with the reason."""
+    scale = _scale(trend)
+    rows = [_score(m, m.score, scale) for m in trend.moments if m.score is not None]
+    return Forest("Scores", ("Run", "Model", "Score", "95 % CI"), tuple(rows))
+
+
+def _score(m: Moment, score: float, scale: Scale) -> Interval:
+    factor = 100.0 if scale.points else 1.0
+    told = UNKNOWN
+    if m.lower is not None and m.upper is not None:
+        told = f"{scale.score(m.lower)} to {scale.score(m.upper)}"
+    return Interval(
+        name=_label(m),
+        value=factor * score,
+        lower=None if m.lower is None else factor * m.lower,
+        upper=None if m.upper is None else factor * m.upper,
+        cells=(m.model or UNKNOWN, scale.score(score), told),
+    )
 
 
 def _forest(title: str, head: str, rows: list[tuple[str, Moment]]) -> list[Forest]:
