@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.reports.escape import anchor, csv_text, latex, markdown, markdown_code, one_line
+from nemo_evaluator.reports.escape import (
+    anchor,
+    csv_text,
+    latex,
+    markdown,
+    markdown_code,
+    one_line,
+    visible,
+)
 from nemo_evaluator.reports.tables import (
     csv_table,
     html_table,
@@ -144,3 +152,13 @@ def test_words_of_a_model_stand_under_their_name_even_if_they_are_numbers() -> N
     assert '<th scope="col" class="number">Score</th>' in page
     assert '<th scope="col">Expected</th>' in page
     assert list(markdown_table(columns, rows, code=(2,)))[1] == "| --- | ---: | --- |"
+
+
+@pytest.mark.parametrize("obeyed", list("\0\x07\x0b\x1b\x7f\x85\x9b\u200e\u202e\u2066"))
+def test_a_terminal_obeys_nothing_of_a_text(obeyed: str) -> None:
+    assert visible(f"ü\t{obeyed}\n") == f"ü\t\\u{ord(obeyed):04x}\n"
+
+
+def test_texts_without_orders_are_shown_as_they_are() -> None:
+    assert visible("a → “数学”\tb\n\nc") == "a → “数学”\tb\n\nc"
+    assert visible("a\r\nb") == "a\nb"

@@ -44,7 +44,10 @@ def one_line(text: str) -> str:
 def visible(text: str) -> str:
     r"""A text as it is, but for what a terminal would obey; that is shown as JSON writes it
     (``\u001b``), so that JSON stays what it was."""
-    return _UNSEEN.sub(_escape, text.replace("\r\n", "\n"))
+    text = text.replace("\r\n", "\n")
+    if text.replace("\n", "").isprintable():  # quicker to see than the pattern
+        return text
+    return _UNSEEN.sub(_escape, text)
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -38,11 +38,15 @@ class Logging(Interceptor):
 
     def on_request(self, request: ModelRequest) -> None:
         """Log the request."""
+        if not log.isEnabledFor(logging.INFO):
+            return
         session = request.context.session or "-"
         log.info("→ %s %s %s", session, request.protocol, self._preview(request.body))
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """Log how it ended."""
+        if not log.isEnabledFor(logging.INFO):
+            return
         session = request.context.session or "-"
         if isinstance(ended, ModelResponse):
             text = f"{ended.status} from {ended.source}, {ended.latency_ms:.0f} ms"
