@@ -94,14 +94,15 @@ class Record(Interceptor):
             self._writer.close()
 
     def _head(self, request: ModelRequest) -> dict[str, object]:
-        key, scope = self._keys(request.protocol, request.form()), Scope.of(request.context)
+        form, scope = request.form(), Scope.of(request.context)
+        key = self._keys(request.protocol, form)
         return {
             "key": key.hex(),
             "scope": scope,
             "n": self._seen.next(scope, key),
             "service": self._place.service,
             "protocol": request.protocol,
-            "fields": request.form().digests(),
+            "fields": form.digests(),
         }
 
     def _ended(self, head: dict[str, Any], started: float, ended: Ended) -> None:

@@ -10,15 +10,16 @@ doubt requests differ: that costs a call, where the opposite would give a wrong 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 
 VERSION = 1
 """Version of the keys; a change makes all older keys unknown."""
 KEY_BYTES = 20
+SHORT_BYTES = 64
+"""Up to this length a field may be the same in every request."""
 VOLATILE = frozenset(
     (
         *("stream", "stream_options", "user", "safety_identifier", "metadata", "store"),
@@ -49,7 +50,9 @@ class Keys:
     def __call__(self, protocol: str, form: Form, *more: int) -> bytes:
         """20 bytes."""
         key = self._place.copy()
-        key.update(b"%b,%b]" % (canonical([protocol, *more])[:-1], form.text))
+        key.update(_opening(protocol, *more))
+        key.update(form.text)
+        key.update(b"]")
         return key.digest()
 
 
@@ -61,9 +64,9 @@ class Form:
     def __init__(self, body: dict[str, object]) -> None:
         """Raises TypeError for a body that no JSON can say."""
         self._body = dict(body)
-        lasting = dict(_lasting(body))
+        lasting = {name: _exact(value) for name, value in body.items() if _lasts(name, value)}
         try:
-            self._fields = {name: _encode(_exact(value)) for name, value in lasting.items()}
+            self._fields = {name: _encode(value) for name, value in lasting.items()}
             self.text = _object(self._fields)
         except (UnicodeEncodeError, TypeError):  # one field decides how all of them are written
             self._fields = {name: canonical(value) for name, value in lasting.items()}
@@ -73,14 +76,18 @@ class Form:
     def is_of(self, body: dict[str, object]) -> bool:
         """Whether the body is still the same: interceptors replace fields, never what is below."""
         known = self._body
-        return len(known) == len(body) and all(
-            known.get(name, known) is value for name, value in body.items()
-        )
+        if len(known) != len(body):
+            return False
+        for name, value in body.items():  # noqa: SIM110  (a generator takes twice as long)
+            if known.get(name, known) is not value:
+                return False
+        return True
 
     def digests(self) -> dict[str, str]:
         """A short digest of each field that counts, to tell later which of them differ."""
         return {
-            name: blake2b(text, digest_size=4).hexdigest() for name, text in self._fields.items()
+            name: (_known_digest if len(text) <= SHORT_BYTES else _digest)(text)
+            for name, text in self._fields.items()
         }
 
 
@@ -97,19 +104,37 @@ def canonical(value: object) -> bytes:
         return json.dumps(sent, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _lasting(body: dict[str, object]) -> Iterator[tuple[str, Any]]:
-    for name, value in body.items():
-        if name not in VOLATILE and not (value is None and name in NULL_IS_ABSENT):
-            yield name, value
+def _lasts(name: str, value: object) -> bool:
+    """Whether a field of a body can change an answer."""
+    return name not in VOLATILE and not (value is None and name in NULL_IS_ABSENT)
+
+
+@lru_cache(maxsize=1024)
+def _opening(protocol: str, *more: int) -> bytes:
+    """What stands before the body in a list that a key is made of."""
+    return canonical([protocol, *more])[:-1] + b","
+
+
+def _digest(text: bytes) -> str:
+    return blake2b(text, digest_size=4).hexdigest()
+
+
+_known_digest = lru_cache(maxsize=1024)(_digest)
+"""For the fields that are the same in every request: the model, its parameters."""
 
 
 def _object(fields: dict[str, bytes]) -> bytes:
     """What ``_encode`` makes of an object, from the texts of its fields. Raises TypeError for a
     name that is no text."""
-    names = sorted(fields)
-    if not all(type(name) is str for name in names):
+    return b"{%b}" % b",".join([_named(name) + fields[name] for name in sorted(fields)])
+
+
+@lru_cache(maxsize=1024)
+def _named(name: str) -> bytes:
+    """The name of a field in JSON, and what follows it. Raises TypeError for what is no text."""
+    if type(name) is not str:
         raise TypeError
-    return b"{%b}" % b",".join([b"%b:%b" % (_encode(name), fields[name]) for name in names])
+    return _encode(name) + b":"
 
 
 def _exact(value: object) -> object:
