@@ -44,6 +44,8 @@ def test_the_head_of_a_request() -> None:
     assert head(0).endswith(b"X-A: 1\r\nContent-Length: 0\r\n\r\n")
     replaced = line + b"Host: h\r\nx-a: 2\r\nX-B: \xc3\xbc\r\nContent-Length: 7\r\n\r\n"
     assert head(7, {"x-a": "2", "X-B": "ü"}) == replaced
+    added = line + b"Host: h\r\nX-A: 1\r\nx-c: 3\r\nContent-Length: 7\r\n\r\n"
+    assert head(7, {"x-c": "3"}) == added
     assert head(7) == line + b"Host: h\r\nX-A: 1\r\nContent-Length: 7\r\n\r\n"
 
 

@@ -84,7 +84,10 @@ class Scrubber:
 
     def touches(self, data: bytes) -> bool:
         """Whether there may be a secret in an encoded text."""
-        return any(needle in data for needle in self._needles)
+        for needle in self._needles:  # noqa: SIM110  (a generator takes twice as long)
+            if needle in data:
+                return True
+        return False
 
     def json(self, value: Any) -> Any:
         """A JSON value without secrets; the value itself is not changed."""

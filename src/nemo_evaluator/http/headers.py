@@ -78,9 +78,14 @@ def _name(raw: bytes) -> str:
 def encoded_fields(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Header fields as an ASGI application sends them."""
     return [
-        (name.lower().encode("latin-1"), value.encode("utf-8", "surrogateescape"))
+        (_raw_name(name), value.encode("utf-8", "surrogateescape"))
         for name, value in headers.items()
     ]
+
+
+@lru_cache(maxsize=1024)
+def _raw_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")
 
 
 def field_lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -126,12 +131,13 @@ class RequestHead:
     The headers must have passed ``problem``.
     """
 
-    __slots__ = ("_fields", "_line", "_sized", "_whole")
+    __slots__ = ("_fields", "_line", "_names", "_sized", "_whole")
 
     def __init__(self, method: str, target: str, headers: Mapping[str, str]) -> None:
         self._line = f"{method} {target} HTTP/1.1\r\n".encode()
         self._sized = method not in ("GET", "HEAD")
         self._fields = [(name.lower(), _line(name, value)) for name, value in headers.items()]
+        self._names = frozenset(name for name, _ in self._fields)
         self._whole = self._line + b"".join(line for _, line in self._fields)
 
     def __call__(self, length: int, more: Mapping[str, str] | None = None) -> bytes:
@@ -143,12 +149,20 @@ class RequestHead:
         return whole + b"\r\n"
 
     def _with(self, more: Mapping[str, str]) -> bytes:
-        for name, value in more.items():
-            if why := problem(name, value):
-                raise ValueError(f"the header {name!r} {why}")
+        lines = [_sendable(name, value) for name, value in more.items()]
         names = {name.lower() for name in more}
-        kept = (line for name, line in self._fields if name not in names)
-        return self._line + b"".join((*kept, *(_line(name, more[name]) for name in more)))
+        if self._names.isdisjoint(names):
+            return b"".join((self._whole, *lines))
+        kept = [line for name, line in self._fields if name not in names]
+        return b"".join((self._line, *kept, *lines))
+
+
+@lru_cache(maxsize=1024)
+def _sendable(name: str, value: str) -> bytes:
+    """The line of a header; clients send most of theirs with every request. Raises ValueError."""
+    if why := problem(name, value):
+        raise ValueError(f"the header {name!r} {why}")
+    return _line(name, value)
 
 
 def _line(name: str, value: str) -> bytes:

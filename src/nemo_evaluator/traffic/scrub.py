@@ -20,6 +20,8 @@ CONTENT = frozenset(
     )
 )
 """Parts of a body that are what people and models say: a word ``token`` in them is no secret."""
+PLAIN = frozenset((str, int, float, bool, type(None)))
+"""Values with nothing below them."""
 
 
 class Scrubber:
@@ -84,8 +86,14 @@ class Scrubber:
         return value
 
 
-def without_secret_places(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A body with what stands under secret names masked; its conversation is left alone."""
+def without_secret_places(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A body with what stands under secret names masked; its conversation is left alone. Itself if
+    it has no such names."""
+    for name, item in body.items():
+        if name not in CONTENT and (type(item) not in PLAIN or secret_field(name)):
+            break
+    else:
+        return body
     return {name: item if name in CONTENT else _blotted(name, item) for name, item in body.items()}
 
 

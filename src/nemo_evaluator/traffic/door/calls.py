@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any
 
 from ...config.scrubber import KNOWN, encoded
@@ -224,11 +225,13 @@ def _whole(response: ModelResponse, body: dict[str, Any]) -> Response:
 def _returned(headers: Mapping[str, str]) -> dict[str, str]:
     """An upstream's headers as a client gets them, without our secrets. Which web pages may read an
     answer is ours to say, not the upstream's (``Access-Control-Allow-Origin: *`` is common)."""
-    return {
-        name: KNOWN(text)
-        for name, text in headers.items()
-        if (lower := name.lower()) not in NOT_RETURNED and not lower.startswith("access-control-")
-    }
+    return {name: KNOWN(text) for name, text in headers.items() if _is_returned(name)}
+
+
+@lru_cache(maxsize=1024)
+def _is_returned(name: str) -> bool:
+    lower = name.lower()
+    return lower not in NOT_RETURNED and not lower.startswith("access-control-")
 
 
 async def _as_stream(response: ModelResponse, protocol: str) -> AsyncGenerator[bytes]:

@@ -85,6 +85,8 @@ class Sessions:
 
     def by_token(self, headers: Mapping[str, str]) -> CallContext | None:
         """The session whose token a request carries."""
+        if not self._names:
+            return None
         for given in keys_in(headers):
             if given.startswith(self._secret) and (name := self._names.get(given)) is not None:
                 return self._contexts[name]

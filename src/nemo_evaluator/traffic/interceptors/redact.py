@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ...config.base import ConfigRecord
 from ..types import Changes, Interceptor, ModelRequest, ModelResponse, Place
+from ..wire import encode
 
 OCTET = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 PRESETS = {
@@ -45,6 +46,8 @@ STRUCTURE = frozenset(
     )
 )
 """Fields of an answer that are no text of the model."""
+TEXTS = ("choices", "output", "output_text")
+"""Where the texts of an answer are."""
 
 
 def _checked(text: str) -> str:
@@ -86,22 +89,23 @@ class Redact(Interceptor):
             return [*self.patterns, *(PRESETS[name] for name in self.preset)]
 
     def __init__(self, options: Options) -> None:
-        self._patterns = [re.compile(text) for text in options.texts()]
+        self._patterns = [(re.compile(text), NEEDS.get(text, "")) for text in options.texts()]
+        self._needles = [needs.encode() for _, needs in self._patterns]
         self._template = options.replacement.replace("\\", r"\\")
 
     def open(self, place: Place) -> None:
         """Let all who write traffic clean with these patterns."""
-        for pattern in self._patterns:
-            place.scrub.add(pattern, self._template, NEEDS.get(pattern.pattern, ""))
+        for pattern, needs in self._patterns:
+            place.scrub.add(pattern, self._template, needs)
 
     def on_response(self, request: ModelRequest, response: ModelResponse) -> None:
         """Clean the model's texts in a whole answer, or in the copy of a stream."""
-        found = {
-            name: self._cleaned(response.body[name])
-            for name in ("choices", "output", "output_text")
-            if response.body.get(name)
-        }
-        response.body = {**response.body, **found}
+        body = response.body
+        found = {name: body[name] for name in TEXTS if body.get(name)}
+        data = encode(found)
+        if any(needle in data for needle in self._needles):
+            cleaned = {name: self._cleaned(value) for name, value in found.items()}
+            response.body = {**body, **cleaned}
 
     def _cleaned(self, value: object) -> object:
         if isinstance(value, str):
@@ -145,7 +149,7 @@ class Redact(Interceptor):
         return value
 
     def _text(self, text: str) -> str:
-        for pattern in self._patterns:
-            if NEEDS.get(pattern.pattern, "") in text:
+        for pattern, needs in self._patterns:
+            if needs in text:
                 text = pattern.sub(self._template, text)
         return text
