@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from typing import Any
 
@@ -26,6 +27,8 @@ ROWS = [{"problem_idx": i, "reward": float(i % 2)} for i in range(120)]
         ({"min_effect": math.inf}, "max_drop"),
         ({"min_effect": math.nan}, "max_drop"),
         ({"reward_threshold": math.nan}, "correct_above"),
+        ({"alpha": "0.05"}, "alpha is '0.05'; give a number"),
+        ({"min_effect": None}, "give a number"),
         ({"test": "student"}, "test is 'student'; give one of auto, mcnemar, sign, permutation"),
         ({"rules": "lenient"}, "no rules 'lenient'"),
         ({"metric": "bleu"}, "metric 'bleu' is not in the rows"),
@@ -57,3 +60,10 @@ def test_scalars_of_numpy_are_numbers(kind: Any) -> None:
     assert report["coverage"]["paired"] == 120 and report["verdict"] == "PASS"
     assert report["difference"]["baseline"] == 0.5
     assert compare_results(rows, rows, metric="speed")["difference"]["baseline"] == 1.0
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_options_may_be_scalars_of_numpy(kind: Any) -> None:
+    """The report is data that can be written."""
+    report = compare_results(ROWS, ROWS, min_effect=kind(0.0625), alpha=kind(0.0625))
+    assert json.loads(json.dumps(dict(report)))["threshold"] == 0.0625

@@ -43,6 +43,9 @@ SKEW = 0.25
 """The end of an interval towards zero is too sure where most changes go one way: the chance to miss
 grows by the skewness g of the mean, times z³/6 (Edgeworth's first term); that end is taken at
 exp(-g·z³/4) of the level, a little more than is needed."""
+SKEW_OF_MEANS = 0.45
+"""The same of a mean whose error is estimated: it misses by φ(z)·(2z² + 1)·g/6 more, which is
+0.45·g·z³ of a level of 2.5 %."""
 LOPSIDED = 5
 """Of so few flips one way and more the other, the exact limit of the more is asked too."""
 LOWEST_P = 1e-9
@@ -236,7 +239,7 @@ def _by_means(
     a sample with few of them has a small spread too."""
     lower, upper = found.lower, found.upper
     skew = skewness_of_mean(sides.candidate - baseline, sides.clusters)
-    stricter = 1 - 2 * less_sure(level, abs(skew))
+    stricter = 1 - 2 * less_sure(level, abs(skew), SKEW_OF_MEANS)
     wider = paired_difference(baseline, sides.candidate, sides.clusters, confidence=stricter)
     if skew < 0:
         lower = min(lower, wider.lower)
@@ -287,11 +290,11 @@ def level_kept(level: float, n: int, changed: float) -> float:
     return level * (1 - spare) if level < 0.5 else level
 
 
-def less_sure(level: float, skewness: float) -> float:
-    """The level at which the end towards zero is taken."""
+def less_sure(level: float, skewness: float, share: float = SKEW) -> float:
+    """The level at which the end is taken that skewness makes too sure."""
     if level >= 0.5 or skewness <= 0:
         return level
-    return max(LOWEST_LEVEL, level * math.exp(-SKEW * skewness * _quantile(level) ** 3))
+    return max(LOWEST_LEVEL, level * math.exp(-share * skewness * _quantile(level) ** 3))
 
 
 def flips_show(lost: int, won: int, n: int, limit: float, level: float = LEVEL) -> bool:

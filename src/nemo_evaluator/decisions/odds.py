@@ -18,6 +18,7 @@ import numpy as np
 from ..stats.binomial import binomial_pmf, binomial_tail
 from ..stats.student import t_quantile
 from .damage import (
+    SKEW_OF_MEANS,
     Damage,
     Sides,
     flips_rule_out,
@@ -192,7 +193,7 @@ def _away(limit: float, truth: Truth, n: int, level: float, error: float) -> flo
         return level
     for _ in range(3):
         seen = max(0.0, limit - t_quantile(1 - at, math.inf) * error)
-        at = less_sure(level, size**2 * seen * units / scale)
+        at = less_sure(level, size**2 * seen * units / scale, SKEW_OF_MEANS)
     return at
 
 

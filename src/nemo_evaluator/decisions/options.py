@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import get_args
+
+import msgspec
 
 from ..config.gate_policy import Rules
 from ..errors import ConfigError
@@ -16,7 +19,8 @@ from .published import ALPHA
 MAX_DROP = 0.05
 """The largest drop that is allowed by default."""
 
-
+NUMBERS = ("max_drop", "alpha", "correct_above", "min_coverage")
+MAY_BE_NONE = ("alpha", "min_coverage")
 NAMES = {"max_drop": "max_drop (min_effect)", "correct_above": "correct_above (reward_threshold)"}
 
 
@@ -52,7 +56,16 @@ class CompareOptions(Record, frozen=True, kw_only=True):
         return LEVEL if self.rules is Rules.SOUND else ALPHA
 
     def __post_init__(self) -> None:
-        """Raises ConfigError for what is out of range."""
+        """Numbers of other libraries become Python's own. Raises ConfigError for what is no number,
+        or out of range."""
+        for name in NUMBERS:
+            value = getattr(self, name)
+            if type(value) in (int, float):
+                continue
+            if isinstance(value, numbers.Real) and not isinstance(value, bool):
+                msgspec.structs.force_setattr(self, name, float(value))
+            elif not (value is None and name in MAY_BE_NONE):
+                raise _refused(name, value, "a number")
         for name, ok, allowed in (
             ("max_drop", 0 <= self.max_drop < math.inf, "0 or more"),
             ("alpha", self.alpha is None or 0 < self.alpha < 1, "between 0 and 1"),
@@ -66,5 +79,8 @@ class CompareOptions(Record, frozen=True, kw_only=True):
             ("resamples", self.resamples >= 1, "1 or more"),
         ):
             if not ok:
-                value = getattr(self, name)
-                raise ConfigError(f"{NAMES.get(name, name)} is {value!r}; give {allowed}")
+                raise _refused(name, getattr(self, name), allowed)
+
+
+def _refused(name: str, value: object, allowed: str) -> ConfigError:
+    return ConfigError(f"{NAMES.get(name, name)} is {value!r}; give {allowed}")
