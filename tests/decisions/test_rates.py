@@ -124,6 +124,7 @@ def test_a_drop_of_the_limit_is_rarely_blocked_or_passed(n: int, k: int) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_many_relative_limits_are_rarely_breached_by_chance() -> None:
     """Twenty benchmarks, each just at its relative limit."""
     times, generator = 30, np.random.default_rng(18)
@@ -167,6 +168,7 @@ def test_no_difference_in_clusters_is_rarely_blocked() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("k", [1, 4])
 def test_no_difference_is_rarely_no_go(k: int) -> None:
     times = 1000
@@ -181,8 +183,9 @@ def test_no_difference_is_rarely_no_go(k: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_holm_keeps_the_rate_over_many_benchmarks() -> None:
-    times = 200
+    times = 120
     generator = np.random.default_rng(13)
     rules = {"metric": "mean_reward", "max_drop": 0.0}
     policy = GatePolicy.model_validate({"defaults": rules, "correction": "holm"})

@@ -157,17 +157,25 @@ def _by_means(event: Event, truth: Truth, n: int, level: float) -> float:
         return float(_flat(event, truth.damage, n, level))
     error *= 1 + ROUGH / n
     df = max(1.0, n * truth.units - 1)
-    at = level_kept(level, n, n)
+    changed = _changed(truth, n) if event.ruled_out else n
+    at = level_kept(level, n, changed)
     distance = (truth.damage - event.limit) * (-1 if event.ruled_out else 1) / error
     if event.ruled_out:
         at = _away(event.limit, truth, n, at, error)
     wider = _score_width(event, truth)
-    likely = _beyond(distance, wider * t_quantile(1 - at, df), df)
+    likely = _beyond(distance, wider * t_quantile(1 - at, df), min(df, 2 * changed))
     if not event.ruled_out or truth.span is None:
         return likely
     unseen = unseen_share(n, level_kept(level, n, 0))
     edge = (event.limit - unseen * truth.span) / (1 - unseen)
     return min(likely, NORMAL.cdf((edge - truth.damage) / error)) if edge >= 0 else 0.0
+
+
+def _changed(truth: Truth, n: int) -> float:
+    """About how many of the problems change: the fewer, the less sure is the error itself."""
+    if not truth.verdicts or not truth.size:
+        return n
+    return max(1.0, min(n, n * truth.variance / truth.size**2))
 
 
 def _beyond(distance: float, quantile: float, df: float) -> float:
