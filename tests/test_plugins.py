@@ -70,8 +70,8 @@ def test_two_packages_with_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_file_is_run_once_and_again_when_it_has_changed(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
-    file.write_text("import beside\nclass Mine:\n    taste = beside.TASTE\n")
-    (tmp_path / "beside.py").write_text("TASTE = 'sweet'\n")
+    file.write_text("import beside_mine\nclass Mine:\n    taste = beside_mine.TASTE\n")
+    (tmp_path / "beside_mine.py").write_text("TASTE = 'sweet'\n")
     first = FRUIT.load(f"{file}:Mine")
     assert getattr(first, "taste", None) == "sweet"
     assert FRUIT.load(f"{file}:Mine") is first

@@ -12,6 +12,7 @@ from commands import Nel, nel  # noqa: F401  (a fixture)
 from nemo_evaluator import evaluate, evaluate_async
 from nemo_evaluator.engine.aggregation import checked
 from nemo_evaluator.engine.failures import ReturnedError, described
+from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.measured import Measure
 from nemo_evaluator.results.aggregated import Aggregated
 from nemo_evaluator.results.journal import events
@@ -168,6 +169,11 @@ def test_a_comparison_shows_them(tmp_path: Path) -> None:
     evaluate(other)
     compared = compare_runs(tmp_path / "r", tmp_path / "s")
     assert "perplexity" in json.dumps(compared, default=str)
+
+
+def test_an_error_of_ours_on_the_way_is_told_without_our_files() -> None:
+    error = ConfigError("ended with exit code 3", where="command://x", hint="again")
+    assert described(error) == "command://x: ended with exit code 3"
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ async def test_a_solver_of_the_known_system_takes_a_task(name: str) -> None:
             {"class_path": "no_such_module:X"},
             "'no_such_module:X': cannot be loaded: ModuleNotFound",
         ),
-        ({"class_path": f"{__name__}:Missing"}, "AttributeError"),
+        ({"class_path": f"{__name__}:Missing"}, "has no 'Missing'"),
         ({"class_path": f"{__name__}:Echo"}, "missing 1 required positional argument: 'text'"),
         ({"class_path": f"{__name__}:NoSolver"}, "is not a solver — it needs solve(task), or"),
     ],

@@ -23,7 +23,7 @@ from .environment import environment
 from .expand import expand
 from .explain import explain
 from .inert import inert_fields
-from .mistakes import Mistake, as_error
+from .mistakes import Mistake, as_error, format_path
 from .overrides import apply_overrides, parse_key
 from .playbooks import inline_playbooks
 from .references import resolve_references
@@ -31,7 +31,7 @@ from .root import EvalConfig
 from .services import ModelFields
 from .slurm_checks import slurm_warnings
 from .snapshot import snapshot
-from .tree import KeyPath, Node, from_plain, locate, plain
+from .tree import KeyPath, Node, from_plain, locate, plain, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,25 @@ class Loaded:
     def locate(self, path: str | KeyPath) -> str:
         """``file:line`` of a path (``benchmarks[0].solver``), or of what is above it; or ``""``."""
         return locate(self.tree, parse_key(path) if isinstance(path, str) else path)
+
+    def wrote(self, path: KeyPath) -> bool:
+        """Whether something was written there."""
+        node: Node | None = self.tree
+        for part in path:
+            node = step(node, part) if node is not None else None
+        return node is not None
+
+    @contextlib.contextmanager
+    def at(self, path: KeyPath) -> Iterator[None]:
+        """Around opening what is named there: an error says also which line of a file names it."""
+        try:
+            yield
+        except ConfigError as error:
+            mark = self.locate(path)
+            if not mark.startswith(tuple(f"{source}:" for source in self.sources)):
+                raise
+            where = f"{mark}: {error.where or format_path(path)}"
+            raise ConfigError(error.what, where=where, hint=error.hint) from error.__cause__
 
     def snapshot(self, command: str | None = None) -> str:
         """The configuration as YAML that can be run again; holds no secret."""

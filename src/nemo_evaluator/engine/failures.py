@@ -45,6 +45,8 @@ def described(error: Exception) -> str:
     """The last line of a traceback, with the place: ``TypeError: no (agent.py:12)``."""
     if isinstance(error, ReturnedError):
         return str(error)
+    if isinstance(error, ConfigError):
+        return f"{error.where}: {error.what}" if error.where else error.what
     said = f": {error}" if str(error) else ""
     return f"{type(error).__name__}{said}{raised_at(error)}"
 

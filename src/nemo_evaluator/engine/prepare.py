@@ -109,13 +109,14 @@ async def prepare(
     config = loaded.config
     check_services(loaded)
     folder = None if plan_only else directory
-    services = await open_services(config.services, wanted_services(config), stack, folder, say)
+    wanted = wanted_services(config)
+    services = await open_services(config.services, wanted, stack, folder, say, loaded.at)
     jobs: list[Job] = []
     opening = _Opening(loaded, services, directory, jobs, stack, spend, around)
     settings: dict[str, BenchmarkConfig] = {}
     alive = Places(alive_at_once(config.benchmarks))
-    for benchmark in config.benchmarks:
-        for posed in _posed(benchmark, given):
+    for place, benchmark in enumerate(config.benchmarks):
+        for posed in _posed(loaded, place, given):
             job = await _open_job(benchmark, posed, opening)
             if not plan_only:
                 turn = Turn(alive, len(jobs))
@@ -135,19 +136,24 @@ async def prepare(
     )
 
 
-def _posed(benchmark: BenchmarkConfig, given: Given | None) -> Iterator[tuple[Environment, Solver]]:
+def _posed(loaded: Loaded, place: int, given: Given | None) -> Iterator[tuple[Environment, Solver]]:
     """The environments that an entry stands for, each with its solver."""
+    benchmark, path = loaded.config.benchmarks[place], ("benchmarks", place)
     assert benchmark.solver is not None
     if given is not None:
         yield given.environment, given.solver or open_solver(benchmark.solver)
         return
-    for environment in resolve(
-        benchmark.name,
-        params=benchmark.params,
-        fewshot=benchmark.fewshot,
-        template=benchmark.template,
-    ):
-        yield environment, open_solver(benchmark.solver)
+    with loaded.at((*path, "name")):
+        environments = resolve(
+            benchmark.name,
+            params=benchmark.params,
+            fewshot=benchmark.fewshot,
+            template=benchmark.template,
+        )
+    for environment in environments:
+        with loaded.at((*path, "solver") if loaded.wrote((*path, "solver")) else ("solver",)):
+            solver = open_solver(benchmark.solver)
+        yield environment, solver
 
 
 async def _open_job(

@@ -17,7 +17,8 @@ METHODS = ("problems", "submit", "attach")
 
 def executor_of(loaded: Loaded) -> Executor:
     """The executor of ``cluster.type``. Raises ConfigError for what it cannot run."""
-    executor = open_executor(loaded.config.cluster.type)
+    with loaded.at(("cluster", "type")):
+        executor = open_executor(loaded.config.cluster.type)
     with EXECUTORS.foreign(loaded.config.cluster.type):
         failure = as_error(executor.problems(loaded), loaded.locate)
     if failure is not None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    nullcontext,
+)
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +17,7 @@ from ..config.load import Loaded
 from ..config.mistakes import as_error
 from ..config.plugins import Given, given
 from ..config.services import CustomService, Service
+from ..config.tree import KeyPath
 from ..errors import ConfigError
 from ..kinds import SERVICES
 from ..traffic.client import ModelClient
@@ -41,6 +47,7 @@ async def open_services(
     stack: AsyncExitStack,
     folder: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    at: Callable[[KeyPath], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> dict[str, OpenService]:
     """The services that are wanted, by the most requests that each will have in flight, and those
     they depend on. ``stack`` closes them in the opposite order; ``folder`` is where the logs of
@@ -48,9 +55,10 @@ async def open_services(
     opened: dict[str, OpenService] = {}
     for name in in_order(services, wanted):
         needs = {other: opened[other] for other in depends_on(services[name])}
-        entered = open_service(
-            name, services[name], wanted.get(name, 1), folder=folder, needs=needs, say=say
-        )
+        with at(("services", name, "type")):
+            entered = open_service(
+                name, services[name], wanted.get(name, 1), folder=folder, needs=needs, say=say
+            )
         opened[name] = _checked(services[name], await stack.enter_async_context(entered))
     return opened
 
