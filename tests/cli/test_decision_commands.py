@@ -122,8 +122,10 @@ def test_what_the_candidate_did_not_run_is_no_pass() -> None:
     write_results(Path("a/two"), share_right(80, 100), name="two")
     result = nel("compare", "a", "b", "--report", "all.md")
     assert result.exit_code == 2
-    assert "INCONCLUSIVE: all 1 benchmark of both. The candidate lacks two." in result.stdout
-    assert "The candidate lacks two." in Path("all.md").read_text()
+    text = " ".join(result.stdout.split())
+    assert "INCONCLUSIVE: the candidate lacks two; the one benchmark of both: PASS." in text
+    assert "not decided two (missing)" in text and "the least" not in text
+    assert "the candidate lacks two" in Path("all.md").read_text()
     assert nel("compare", "b", "a").exit_code == 0
     assert nel("compare", "a", "b", "--rules", "published").exit_code == 0
 
@@ -354,3 +356,12 @@ def test_what_is_no_number_is_no_number_of_an_option(command: tuple[str, ...]) -
     result = nel(*command)
     assert isinstance(result.exception, click.BadParameter)
     assert "is not a number" in result.exception.message
+
+
+def test_an_interval_without_width_is_not_said_to_rule_anything_out() -> None:
+    write_results(Path("ten"), constant(1.0, 10))
+    Path("published.yaml").write_text(
+        "rules: published\ndefaults: {metric: mean_reward, max_drop: 0.01}\n"
+    )
+    said = nel("gate", "ten", "ten", "-p", "published.yaml").stdout
+    assert "GO: the gated benchmark passed; bench: nothing changed; 1 was allowed." in said

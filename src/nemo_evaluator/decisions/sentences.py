@@ -102,6 +102,9 @@ def told(name: str, damage: Bounds, limit: float, scale: Scale) -> str:
         return f"{head}{fell} {size}; {allowed}" + (", and more is not ruled out" if more else "")
     if damage.upper < 0:
         return f"{head}{rose} {size}"
+    if damage.lower == damage.upper == 0:
+        # The published interval, which has no width where nothing changed, rules nothing out.
+        return f"{colon}nothing changed; {allowed}"
     end = scale.with_unit(max(0.0, damage.upper))
     if damage.upper <= limit:
         return f"{head}held: a {scale.drop} of more than {end} is ruled out; {allowed}"

@@ -15,7 +15,7 @@ from .blocks import Block, Document, Facts, Forest, Interval, Notices, Section, 
 from .calibrated import calibrated_table
 from .changes import categories, sides, signed_limit
 from .changes import flips as flip_table
-from .evidence import evidence, evidence_of_many, moment
+from .evidence import coverage_fact, evidence, evidence_of_many, moment, open_fact
 from .verdict_words import known, tone
 
 SAID = 3
@@ -62,14 +62,7 @@ def overview_report(
     """Several benchmarks of two runs: the worst verdict decides; ``missing`` are benchmarks of the
     baseline that the candidate lacks."""
     verdict = overall(comparisons.values(), missing)
-    deciding = [name for name, c in comparisons.items() if c.verdict is verdict]
     first = next(iter(comparisons.values()))
-    lead = (
-        f"all {len(comparisons)} benchmark{'s' * (len(comparisons) != 1)} of both"
-        if verdict is Verdict.PASS or not deciding
-        else f"{len(deciding)} of {len(comparisons)} benchmarks: {_deciding(comparisons, deciding)}"
-    )
-    lacks = f" The candidate lacks {', '.join(missing)}." if missing else ""
     undecided = Table(
         "Not paired",
         ("Benchmark", "Verdict", "Why"),
@@ -83,9 +76,9 @@ def overview_report(
     return Document(
         title=f"{_name(first.candidate)} against {_name(first.baseline)}",
         badges=((tone(verdict), verdict.value),),
-        lead=f"{lead}.{lacks}",
+        lead=_lead(comparisons, verdict, missing),
         blocks=(
-            Facts((*_evidence(facts), *_whole(comparisons))),
+            Facts((*_evidence(facts), *_whole(comparisons, missing))),
             Notices(absent),
             *_forests([c for c in comparisons.values() if c.difference is not None]),
             undecided,
@@ -175,12 +168,28 @@ def _evidence(facts: Provenance | None) -> tuple[tuple[str, str], ...]:
     return () if facts is None else tuple(evidence(facts))
 
 
-def _whole(comparisons: Mapping[str, Comparison]) -> list[tuple[str, str]]:
+def _whole(comparisons: Mapping[str, Comparison], missing: Sequence[str]) -> list[tuple[str, str]]:
     """Coverage, and what was not decided."""
-    name, least = min(comparisons.items(), key=lambda item: item[1].coverage)
     open_ = [n for n, c in comparisons.items() if c.verdict is Verdict.INCONCLUSIVE]
-    share = f"{percent(least.coverage)} of the planned rollouts are paired in {name}, the least"
-    return [("coverage", share), ("not decided", ", ".join(open_) or "nothing")]
+    covered = coverage_fact({name: c.coverage for name, c in comparisons.items()})
+    return [*covered, open_fact(open_, missing)]
+
+
+def _lead(comparisons: Mapping[str, Comparison], verdict: Verdict, missing: Sequence[str]) -> str:
+    """What decided, and what the candidate lacks."""
+    deciding = [name for name, c in comparisons.items() if c.verdict is verdict]
+    count = len(comparisons)
+    lacks = f"the candidate lacks {', '.join(missing)}" if missing else ""
+    if verdict is Verdict.PASS or not deciding:
+        both = f"all {count} benchmarks of both" if count > 1 else "the one benchmark of both"
+        worst_of_both = worst(c.verdict for c in comparisons.values())
+        parts = [lacks, both if verdict is Verdict.PASS else f"{both}: {worst_of_both}"]
+    else:
+        parts = [
+            f"{len(deciding)} of {count} benchmarks: {_deciding(comparisons, deciding)}",
+            lacks,
+        ]
+    return "; ".join(filter(None, parts)) + "."
 
 
 def _deciding(comparisons: Mapping[str, Comparison], names: Sequence[str]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..decisions.provenance import Provenance, RunFacts
+from ..decisions.sentences import percent
 
 NO_FILE = "given in the call, not in a file"
 
@@ -33,6 +34,22 @@ def evidence_of_many(facts: Sequence[Provenance]) -> list[tuple[str, str]]:
     (baseline, _, decided) = evidence(facts[0])
     candidates = [(f"candidate {i}", _run(one.candidate)) for i, one in enumerate(facts, 1)]
     return [baseline, *candidates, decided]
+
+
+def coverage_fact(shares: Mapping[str, float]) -> list[tuple[str, str]]:
+    """The least share of planned rollouts that are paired; which benchmark's, if they differ."""
+    if not shares:
+        return []
+    name = min(shares, key=lambda name: shares[name])
+    where = "" if len(set(shares.values())) == 1 else f" in {name}, the least"
+    text = f"{percent(shares[name])} of the planned rollouts are paired{where}"
+    return [("coverage", text)]
+
+
+def open_fact(undecided: Sequence[str], missing: Sequence[str]) -> tuple[str, str]:
+    """What was not decided, with what the candidate lacks."""
+    named = [*undecided, *(f"{name} (missing)" for name in missing)]
+    return "not decided", ", ".join(named) or "nothing"
 
 
 def _run(run: RunFacts) -> str:

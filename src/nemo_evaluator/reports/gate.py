@@ -13,7 +13,7 @@ from ..decisions.sentences import Scale, percent, scale_of, told
 from ..decisions.suite import Suite
 from .blocks import Block, Document, Facts, Forest, Interval, Notices, Table, Tone
 from .calibrated import calibrated_table
-from .evidence import evidence
+from .evidence import coverage_fact, evidence, open_fact
 from .policy_odds import odds_facts, odds_tables
 from .verdict_words import known, tone
 
@@ -146,17 +146,12 @@ def _sides(report: GateReport) -> list[tuple[str, str]]:
 
 def _rest(report: GateReport) -> list[tuple[str, str]]:
     """Coverage, what was not decided, and the benchmarks together."""
-    rows = []
-    covered = [item for item in report.benchmarks if item.coverage is not None]
-    if covered:
-        least = min(covered, key=lambda item: item.coverage or 0.0)
-        whole = f"{percent(least.coverage or 0.0)} of the planned rollouts are paired"
-        same = len({item.coverage for item in covered}) == 1
-        rows.append(("coverage", whole + ("" if same else f" in {least.benchmark}, the least")))
+    rows = coverage_fact(
+        {x.benchmark: x.coverage for x in report.benchmarks if x.coverage is not None}
+    )
     rows += [("ended", text) for text in _stopped(report)]
     open_ = [x.benchmark for x in report.benchmarks if x.status is Status.INSUFFICIENT_EVIDENCE]
-    open_ += [f"{name} (missing)" for name in report.missing]
-    rows.append(("not decided", ", ".join(open_) or "nothing"))
+    rows.append(open_fact(open_, report.missing))
     points = all(_scale(x).points for x in report.benchmarks if x.decides and x.delta is not None)
     return [*rows, *_suite(report.suite, Scale(points=points)), *odds_facts(report.odds)]
 
