@@ -208,3 +208,22 @@ def test_a_comparison_tells_the_difference_of_measures(tmp_path: Path, nel: Nel)
     assert (float(low) + float(high)) / 2 == pytest.approx(-1.0, abs=0.3)
     code, _, err = nel("compare", tmp_path / "r", tmp_path / "s", "--metric", "f1")
     assert code == 2 and "a measure of all rows is shown beside a comparison" in err
+
+
+def test_a_merge_says_that_measures_are_not_those_of_the_whole(tmp_path: Path, nel: Nel) -> None:  # noqa: F811
+    config = tmp_path / "c.yaml"
+    config.write_text(json.dumps(document(tmp_path)))
+    whole, parts, again = (str(tmp_path / name) for name in ("whole", "parts", "again"))
+    assert nel("eval", "run", config, "-o", whole)[0] == 0
+    for shard in ("0/2", "1/2"):
+        assert nel("eval", "run", config, "-o", parts, "--shard", shard)[0] == 0
+    code, out, err = nel("eval", "merge", parts)
+    assert code == 0 and "measures of all rows are left out" in out + err
+    assert f"nel eval rescore {parts}" in out + err
+    assert nel("eval", "rescore", parts, "-o", again)[0] == 0
+
+    def value(run: str) -> float:
+        [bundle] = Path(run).glob(f"*/{BUNDLES}")
+        return read_bundle(bundle).metrics["f1"].value
+
+    assert value(again) == value(whole)

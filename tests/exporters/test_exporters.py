@@ -131,6 +131,9 @@ def test_a_failing_exporter_fails_no_run(nel: Nel, monkeypatch: pytest.MonkeyPat
     assert json.loads(Path("run/run.json").read_text())["status"] == "done"
     written = [p for p in Path("run").rglob("*") if p.is_file()]
     assert not any(b"s3cret" in path.read_bytes() for path in written)
+    code, _, err = nel("export", "run", "-d", "csv", "-o", "path=k.csv")
+    assert code == 2 and err.startswith("error: -o: path: unknown field")
+    assert nel("export", "run", "-d", "csv", "-o", "k")[2].startswith("error: -o: Invalid override")
     code, _, err = nel("export", "run", "-d", "mine.py:Kept", "-o", "path=k.json", "-o", "token=x1")
     assert code == 3 and "error: " in err and "failed: RuntimeError" in err
     assert nel("export", "run", "-d", "mine.py:Kept", "-o", "path=k.json")[0] == 0

@@ -18,15 +18,19 @@ _SEGMENT = re.compile(r"""\.?([^.\[\]"']+)|\[(\d+)\]|\.?\[?"([^"]+)"\]?|\.?\[?'(
 FORM = "write key.path[0]=value"
 
 
-def apply_overrides(root: Node, overrides: Sequence[str]) -> Node:
-    """The tree with every override set, in order. Raises ConfigError."""
+def apply_overrides(root: Node, overrides: Sequence[str], flag: str = "-O") -> Node:
+    """The tree with every override set, in order. ``flag``: as errors name where they were given.
+    Raises ConfigError."""
     for text in overrides:
-        path, value = parse_override(text)
         try:
-            root = set_at(root, path, from_plain(value, "-O"))
+            path, value = parse_override(text)
+            root = set_at(root, path, from_plain(value, flag))
         except LookupError as error:
             key = text.partition("=")[0]
-            raise ConfigError(str(error.args[0]), where=f"-O {key}") from None
+            raise ConfigError(str(error.args[0]), where=f"{flag} {key}") from None
+        except ConfigError as error:
+            where = f"{flag}{(error.where or '').removeprefix('-O')}"
+            raise ConfigError(error.what, where=where, hint=error.hint) from None
     return root
 
 

@@ -43,7 +43,7 @@ def destination(
         tree = block
     if not isinstance(tree.value, dict):
         raise ConfigError("must be a mapping of options", where=tree.mark or str(file))
-    tree = apply_overrides(tree, settings)
+    tree = apply_overrides(tree, settings, "-o")
     if output_dir is not None:
         tree = set_at(tree, ("output_dir",), from_plain(output_dir, "--output-dir"))
     expansion = expand(tree, env)

@@ -24,9 +24,11 @@ from ..executors.ending import Terms, ending_of
 from ..files.reading import open_regular, read_document, read_lines
 from ..files.writing import replace_file, replacing
 from ..reports.render import write_reports
+from ..results.aggregated import Aggregated
 from ..results.derive import publish
 from ..results.facts import whole_size
 from ..results.foreign import is_foreign
+from ..results.identity import AFTERWARDS
 from ..results.journal import Header, encode, events, header_of, scan
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
 from ..results.lock import directory_lock
@@ -90,9 +92,9 @@ def merge(
         info = _info(parts, plans, command)
         for plan in plans:
             _check_contents(parts, plan)
-        for plan in plans:
-            _join(directory / plan.slug, parts, plan, info)
-        return _finish(directory, parts, plans, info)
+        summed = [p for p in plans if _join(directory / p.slug, parts, p, info)]
+        notes = [_of_parts(directory, plan) for plan in summed]
+        return _finish(directory, parts, plans, info, notes)
 
 
 def _is_foreign(shard: Path) -> bool:
@@ -212,14 +214,18 @@ def _check_contents(parts: Sequence[_Part], plan: BenchmarkPlan) -> None:
         warn_of_damage(folder, load_journal(folder, part.plans[plan.slug], part.info.run_id))
 
 
-def _join(folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunInfo) -> None:
-    """The journal and what else is appended to, one shard after the other."""
+def _join(folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunInfo) -> bool:
+    """The journal and what else is appended to, one shard after the other; whether the shards had
+    measures of all their rows, which are none of the whole."""
+    summed = False
     folder.mkdir(exist_ok=True)
     with replacing(folder / JOURNAL, durable=True) as out:
         out.write(encode(header_of(plan, info.run_id)))
         for part in parts:
             for event in events(part.folder / plan.slug / JOURNAL, part.plans[plan.slug]):
-                if not isinstance(event, Header):
+                if isinstance(event, Aggregated):
+                    summed = True
+                elif not isinstance(event, Header):
                     out.write(encode(event))
     for name in (JUDGEMENTS, TRAFFIC):
         sources = [part.folder / plan.slug / name for part in parts]
@@ -227,6 +233,14 @@ def _join(folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunIn
             with replacing(folder / name) as out:
                 for source in sources:
                     _copy_lines(source, out)
+    return summed
+
+
+def _of_parts(directory: Path, plan: BenchmarkPlan) -> str:
+    text = f"note: {plan.slug}: measures of all rows are left out: each shard had those of its own"
+    if any(key in plan.identity for key in AFTERWARDS):
+        return f"{text}; nel eval rescore {directory} makes those of the whole"
+    return f"{text}, and the program that makes them knows the whole only in a run without shards"
 
 
 def _copy_lines(source: Path, out: BinaryIO) -> None:
@@ -255,7 +269,11 @@ def _info(parts: Sequence[_Part], plans: Sequence[BenchmarkPlan], command: str) 
 
 
 def _finish(
-    directory: Path, parts: Sequence[_Part], plans: Sequence[BenchmarkPlan], info: RunInfo
+    directory: Path,
+    parts: Sequence[_Part],
+    plans: Sequence[BenchmarkPlan],
+    info: RunInfo,
+    notes: Sequence[str],
 ) -> Merged:
     write_lock(directory / PLAN_LOCK, PlanLock(run_id=info.run_id, benchmarks=tuple(plans)))
     config = parts[0].folder / CONFIG
@@ -268,7 +286,7 @@ def _finish(
     summary = RunSummary(run=info, benchmarks=summaries, directory=str(directory))
     unreported: list[str] = []
     write_reports(summary, directory, _formats(config), unreported.append)
-    return Merged(summary, len(parts), (*ending.messages, *unreported), ending.code)
+    return Merged(summary, len(parts), (*ending.messages, *notes, *unreported), ending.code)
 
 
 def _formats(config: Path) -> Sequence[str]:
