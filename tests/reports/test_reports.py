@@ -240,7 +240,7 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one of markdown, html, json, csv, latex"):
         render(report(), "pdf")
     with pytest.raises(ConfigError, match="no report format 'pdf'"):
-        write_reports(SUMMARY, tmp_path, ["pdf"])
+        write_reports(SUMMARY, tmp_path, ["pdf"], pytest.fail)
 
 
 def test_no_score_at_all_is_no_model_card() -> None:
