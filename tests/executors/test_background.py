@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from commands import Nel
 from running import ended, running, until
 from runs import BENCH, NEL, rows
 
 from nemo_evaluator.cli.detached import Announcer
+from nemo_evaluator.cli.main import cli
 from nemo_evaluator.config.load import parse
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.executors.background import submit
@@ -256,7 +258,9 @@ def test_the_list_of_runs_forgets_and_keeps_results(nel: Nel, folder: Path) -> N
     run_id = status_of(Path("run")).run_id
     assert nel("eval", "clean", "--older-than", "1d")[1] == "Nothing to remove.\n"
     assert nel("eval", "clean", "--executor", "slurm")[1] == "Nothing to remove.\n"
-    assert nel("eval", "clean", "--dry-run")[1] == f"{run_id}\n"
+    assert nel("eval", "clean", "--dry-run")[1] == f"{run_id}  run\n"
+    answered = CliRunner().invoke(cli, ["eval", "clean"], input="n\n")
+    assert answered.exit_code == 0 and answered.output.endswith("nothing was removed\n")
     code, _, err = nel("eval", "clean", "--older-than", "soon")
     assert code == 2 and "'soon' is not an age" in err
     code, out, _ = nel("eval", "clean", "-y")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -43,18 +45,21 @@ def jobs() -> None:
 def clean(older_than: str | None, executor: str | None, dry_run: bool, yes: bool) -> None:
     """Remove runs from the list of nel eval jobs. Their results stay where they are; runs that are
     running stay on the list."""
+    from ..tasks.find_run import shown
     from ..tasks.run_list import days, forget, old_notes
 
     notes = old_notes(days(older_than) if older_than is not None else None, executor)
-    for note in notes:
-        click.echo(note.parent.name)
+    for _, note in notes:
+        click.echo(f"{note.run_id}  {shown(Path(note.output_dir))}")
     if not notes:
         click.echo("Nothing to remove.")
         return
     if dry_run:
         return
-    if not yes:
-        click.confirm(f"Remove {len(notes)} runs from the list (their results stay)?", abort=True)
-    for note in notes:
-        forget(note)
+    question = f"Remove {len(notes)} runs from the list (their results stay)?"
+    if not yes and not click.confirm(question):
+        click.echo("nothing was removed")
+        return
+    for path, _ in notes:
+        forget(path)
     click.echo(f"removed from the list: {len(notes)}")

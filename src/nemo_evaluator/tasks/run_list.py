@@ -89,11 +89,11 @@ def days(age: str) -> float:
     return int(match[1]) * UNITS[match[2]]
 
 
-def old_notes(older_than: float | None, executor: str | None) -> list[Path]:
-    """The notes of runs that are older than so many days and not running."""
+def old_notes(older_than: float | None, executor: str | None) -> list[tuple[Path, RunNote]]:
+    """The notes, and where they are, of runs that are older than so many days and not running."""
     now = datetime.datetime.now(datetime.UTC)
     return [
-        path
+        (path, note)
         for path, note in _notes()
         if (executor is None or note.executor == executor)
         and (older_than is None or _age(note, path, now) > older_than)
