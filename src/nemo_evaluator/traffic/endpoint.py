@@ -151,7 +151,8 @@ class Endpoint:
         share = limiter.share(request.context.benchmark)
         response: ModelResponse | None = None
         streaming = False
-        await self._admitted(share, request.context.on_hold)
+        if not limiter.enter(share):
+            await self._admitted(share, request.context.on_hold)
         began = self._clock()
         try:
             if on_wait is not None:

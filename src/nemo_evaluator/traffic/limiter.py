@@ -94,13 +94,19 @@ class Limiter:
         """The share that calls of a benchmark are counted in."""
         return self._shares.get(benchmark, self._others)
 
+    def enter(self, share: Share) -> bool:
+        """Admit a call at once, if nothing is in its way."""
+        if self._queued:
+            self._admit()  # a pause may be over
+        if share.waiters or share.in_flight >= share.cap or not self._open():
+            return False
+        self._enter(share)
+        return True
+
     async def acquire(self, share: Share | None = None) -> None:
         """Wait for admission."""
         share = share or self._others
-        if self._queued:
-            self._admit()  # a pause may be over
-        if not share.waiters and share.in_flight < share.cap and self._open():
-            self._enter(share)
+        if self.enter(share):
             return
         future = asyncio.get_running_loop().create_future()
         if not share.waiters:

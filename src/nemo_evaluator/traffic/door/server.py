@@ -35,6 +35,8 @@ requests = logging.getLogger("nemo_evaluator.proxy")
 MAX_BODY_MB = 64
 DRAIN_SECONDS = 30.0
 CLIENT_LEFT = 499
+NOBODY = CallContext()
+"""A caller that names no session."""
 
 
 class ProxyServer:
@@ -209,7 +211,7 @@ class ProxyServer:
         """The session that a request names in its path or header."""
         name = where.session or request.headers.get(SESSION_HEADER, "")
         if not name:
-            return CallContext()
+            return NOBODY
         if self._sessions.is_closed(name):
             body = error_body(410, "the session is over", "session_closed")
             return Told(410, body, dict(NO_RETRY))
