@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from .output import printable
+from .output import Printed, printable
 
 GATHER_SECONDS = 0.1
 GATHER_CHARS = 1 << 16
@@ -57,7 +57,8 @@ class _Stderr(logging.Handler):
     def flush(self) -> None:
         lines, self._lines, self._chars = self._lines, [], 0
         if lines and sys.stderr is not None:
-            sys.stderr.write(printable("\n".join([*lines, ""])))
+            text = "\n".join([*lines, ""])
+            sys.stderr.write(text if isinstance(sys.stderr, Printed) else printable(text))
             sys.stderr.flush()
 
 
