@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator import ConfigError
+from nemo_evaluator import ConfigError, compare_results
 from nemo_evaluator.decisions.damage import LEVEL, Damage, Sides
 from nemo_evaluator.decisions.metrics import metric_named, values_of
 from nemo_evaluator.decisions.missing import damage_of
@@ -190,3 +190,12 @@ def test_rounding_is_no_difference() -> None:
     other = [row(i, 0.1 + 0.2) for i in range(20)]
     pairs = pair(rollouts_of(one), rollouts_of(other))
     assert not pairs.differences.any()
+
+
+def test_a_ratio_without_a_denominator_is_said_to_have_none() -> None:
+    rows = [
+        {"problem_idx": i, "reward": 1.0, "scoring_details": {"metrics": {"f1": [0, 0]}}}
+        for i in range(20)
+    ]
+    with pytest.raises(ConfigError, match="'f1' is a ratio whose denominators are 0 in all rows"):
+        compare_results(rows, rows, metric="f1")

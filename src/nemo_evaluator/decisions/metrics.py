@@ -129,7 +129,9 @@ def _read(rollouts: Rollouts, scored: Sequence[int], name: str) -> Floats:
             values[i] = number
     known = ~np.isnan(ratios).any(axis=1)
     above, below = ratios[known].T
-    if not below.sum() > 0:
+    if len(below) and not below.sum() > 0:
+        raise ConfigError(f"metric {name!r} is a ratio whose denominators are 0 in all rows")
+    if not len(below):
         return values
     ratio = float(above.sum() / below.sum())
     values[known] = ratio + (above - ratio * below) / below.mean()
