@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import get_args
 
 import msgspec
+import numpy as np
 
 from ..config.gate_policy import Rules
 from ..errors import ConfigError
@@ -56,13 +56,13 @@ class CompareOptions(Record, frozen=True, kw_only=True):
         return LEVEL if self.rules is Rules.SOUND else ALPHA
 
     def __post_init__(self) -> None:
-        """Numbers of other libraries become Python's own. Raises ConfigError for what is no number,
+        """Scalars of numpy become Python's own numbers. Raises ConfigError for what is no number,
         or out of range."""
         for name in NUMBERS:
             value = getattr(self, name)
             if type(value) in (int, float):
                 continue
-            if isinstance(value, numbers.Real) and not isinstance(value, bool):
+            if isinstance(value, np.floating | np.integer):
                 msgspec.structs.force_setattr(self, name, float(value))
             elif not (value is None and name in MAY_BE_NONE):
                 raise _refused(name, value, "a number")

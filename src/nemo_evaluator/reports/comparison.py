@@ -313,10 +313,7 @@ def _measures(c: Comparison) -> Table:
     """Metrics that are no means of rows: they cannot be paired, and are not judged."""
     rows = tuple(
         (
-            metric,
-            f"{delta['baseline']:.4f}",
-            f"{delta['candidate']:.4f}",
-            f"{delta['delta']:+.4f}",
+            *_told(metric, delta),
             f"{delta['ci_lower']:+.4f} to {delta['ci_upper']:+.4f}" if "ci_lower" in delta else "—",
             "higher" if delta["higher_is_better"] else "lower",
         )
@@ -327,13 +324,16 @@ def _measures(c: Comparison) -> Table:
     return Table("Measures of all rows", columns, rows, "not paired, and not judged")
 
 
+def _told(metric: str, delta: Mapping[str, float]) -> tuple[str, str, str, str]:
+    """A metric as both bundles have it, and the change."""
+    before, after = f"{delta['baseline']:.4f}", f"{delta['candidate']:.4f}"
+    return metric, before, after, f"{delta['delta']:+.4f}"
+
+
 def _score_deltas(c: Comparison) -> Table:
     rows = tuple(
         (
-            metric,
-            f"{delta['baseline']:.4f}",
-            f"{delta['candidate']:.4f}",
-            f"{delta['delta']:+.4f}",
+            *_told(metric, delta),
             f"{delta['relative_pct']:+.1f} %",
         )
         for metric, delta in c.score_deltas.items()
