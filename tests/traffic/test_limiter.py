@@ -225,6 +225,20 @@ async def test_waiters_are_served_in_order() -> None:
     assert served == list(range(20))
 
 
+async def test_nobody_enters_before_those_who_wait() -> None:
+    limiter = Limiter(1)
+    share = limiter.share("")
+    assert limiter.enter(share)
+    assert not limiter.enter(share)
+    waiting = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(0)
+    limiter.release()
+    assert not limiter.enter(share)
+    await waiting
+    limiter.release()
+    assert limiter.enter(share)
+
+
 async def test_cancelled_as_it_is_admitted_gives_the_slot_back() -> None:
     limiter = Limiter(1, start=1)
     await limiter.acquire()
