@@ -261,6 +261,23 @@ def test_a_killed_evaluation_leaves_no_server(tmp_path: Path) -> None:
     os.kill(child, 9)  # it made itself independent of the server
 
 
+def test_a_killed_evaluation_leaves_nothing_of_a_shell_command(tmp_path: Path) -> None:
+    """The kernel ends the shell; what the shell has started would go on without it."""
+    pids = tmp_path / "pids"
+    command = f"cd {tmp_path} && sleep 300 & echo $! > {pids}; wait"
+    config = document(tmp_path, {"type": "custom", "command": command, "model": "m"})
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    words = [*NEL, "eval", "run", str(tmp_path / "c.yaml")]
+    run = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    wait_for(lambda: pids.exists() and pids.read_text().strip())
+    child = int(pids.read_text())
+    assert is_running(child)
+    time.sleep(0.1)
+    run.kill()
+    run.wait()
+    wait_for(lambda: not is_running(child))
+
+
 def wait_for(true: Any, seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not true():

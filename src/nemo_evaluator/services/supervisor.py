@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -54,6 +55,7 @@ class Supervisor:
         assert launch.port is not None
         self.name, self.launch = name, launch
         self._log, self._needs, self._say = log, needs, say
+        self._guard: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: deque[str] = deque(maxlen=KEPT)
         self._reader: threading.Thread | None = None
@@ -118,6 +120,7 @@ class Supervisor:
             where = f"services.{self.name}"
             reason = error.strerror or str(error)
             raise ConfigError(f"cannot start {launch.argv[0]!r}: {reason}", where=where) from None
+        self._guard = _guard(self._process.pid, launch.stop_timeout)
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
 
@@ -200,6 +203,9 @@ class Supervisor:
         return f"; the end of its log{where}:\n" + "\n".join(f"  {line}" for line in lines)
 
     def _stop(self, process: subprocess.Popen[bytes]) -> None:
+        if self._guard is not None:
+            self._guard.kill()  # before its input is closed: to it, that is our death
+            self._guard.communicate()
         found = descendants(process.pid)
         _signal_group(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -265,6 +271,22 @@ def _ends_with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return arrange
+
+
+def _guard(group: int, seconds: float) -> subprocess.Popen[bytes] | None:
+    """Ends all processes of a server when this process dies, however that happens: the kernel ends
+    only the first of them. None where there is no shell."""
+    script = 'read _; kill -s TERM -- "-$0"; sleep "$1"; kill -s KILL -- "-$0"'
+    try:
+        return subprocess.Popen(
+            ["/bin/sh", "-c", script, str(group), str(math.ceil(seconds))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError:
+        return None
 
 
 def _signal_group(pid: int, number: int) -> None:
