@@ -550,3 +550,18 @@ def test_what_differs_stands_on_one_line(tmp_path: Path) -> None:
     [reason] = report.benchmarks[0].reasons
     assert reason.startswith("the results are not comparable: they differ in ")
     assert "; " in reason and "\n" not in reason and "  " not in reason
+
+
+def test_the_published_pass_1_counts_rewards_above_0(tmp_path: Path) -> None:
+    """70 of 200 rewards are above 0 on both sides; the run calls 63, then none of them correct."""
+    for side, right in (("a", 63), ("b", 0)):
+        rewards = {i: [0.6 if i < right else 0.3 if i < 70 else 0.0] for i in range(200)}
+        rows = write_results(tmp_path / side, rewards) / "results.jsonl"
+        told = [json.loads(line) for line in rows.read_text().splitlines()]
+        marked = [{**r, "scoring_details": {"correct": r["reward"] > 0.5}} for r in told]
+        rows.write_text("".join(json.dumps(row) + "\n" for row in marked))
+    sides = (tmp_path / "a", tmp_path / "b")
+    policy = {"defaults": {"metric": "pass@1", "max_drop": 0.05}}
+    assert gate_runs(*sides, policy)["verdict"] == "NO-GO"
+    found = gate_runs(*sides, policy, rules="published")
+    assert found["verdict"] == "GO" and found["benchmarks"][0]["candidate_score"] == 0.35

@@ -265,9 +265,9 @@ def _pairs(one: Source, other: Source, metric: Metric, policy: GatePolicy) -> Pa
     rows do not carry, or that the published rules do not know."""
     if policy.published and metric.name not in SUPPORTED:
         raise ConfigError(f"metric {metric.name!r} cannot be paired by problem")
-    if one.rollouts is None or other.rollouts is None:
-        return None
-    return pair(one.rollouts, other.rollouts, metric)
+    found = [r for r in (one.rollouts, other.rollouts) if r is not None]
+    sides = [rollouts.by_reward() for rollouts in found] if policy.published else found
+    return pair(sides[0], sides[1], metric) if len(sides) == 2 else None
 
 
 def _by_damage(

@@ -12,7 +12,7 @@ import mmap
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -65,6 +65,10 @@ class Rollouts:
 
     def __len__(self) -> int:
         return len(self.problems)
+
+    def by_reward(self) -> Rollouts:
+        """The same, as if the run had not said which answers are correct."""
+        return replace(self, correct=np.full(len(self), np.nan))
 
     def row(self, index: int) -> Mapping[str, Any]:
         """The whole line of one rollout."""
