@@ -240,6 +240,14 @@ def test_a_metric_that_is_known_at_the_end_alone_stops_nothing(folder: Path, met
     assert result.summary.benchmarks[0].n_scored == SIZE
 
 
+def test_a_metric_that_no_rollout_has_is_refused_before_anything_is_asked(folder: Path) -> None:
+    run("base", 0.9)
+    (folder / "policy.yaml").write_text(POLICY.replace("mean_reward", "corpus"))
+    with pytest.raises(ConfigError, match=r"sums\.metric: metric 'corpus' is not in .* baseline"):
+        decided("out", 0.9)
+    assert not list(Path("out").glob("*/journal.jsonl"))
+
+
 def test_the_command_says_what_to_expect_and_what_came_of_it(folder: Path, nel: Nel) -> None:
     run("base", 0.9)
     (folder / "build.yaml").write_text(

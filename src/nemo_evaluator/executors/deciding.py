@@ -22,7 +22,9 @@ from ..decisions.comparability import differences
 from ..decisions.forecast import expected
 from ..decisions.gate import BenchmarkGate, GateReport, gate
 from ..decisions.gate_rules import TRUNCATION, Status, not_needed
+from ..decisions.metrics import metric_named, values_of
 from ..decisions.policy import load_policy
+from ..decisions.rollouts import Rollouts
 from ..decisions.sources import Source, find
 from ..decisions.watching import (
     Answer,
@@ -327,6 +329,7 @@ def _check_comparable(gate: Gate, name: str, job: Job) -> None:
     source = gate.baseline[name]
     if source.rollouts is None:
         raise ConfigError("has no results.jsonl with rollouts", where=str(source.folder))
+    _check_metric(gate, name, source.rollouts)
     share = covered(source, job)
     floor = max(gate.policy.rules_of(name).min_coverage, job.plan.settings.min_coverage or 0.0)
     if share < floor:
@@ -343,6 +346,18 @@ def _check_comparable(gate: Gate, name: str, job: Job) -> None:
             f"{name} would not be comparable with the baseline: they differ in{lines}",
             where=gate.where,
         )
+
+
+def _check_metric(gate: Gate, name: str, rollouts: Rollouts) -> None:
+    """Raise ConfigError for a metric that no rollout has: the gate could never be decided by it."""
+    metric = gate.policy.rules_of(name).metric
+    if metric is None:
+        return
+    try:
+        values_of(rollouts, metric_named(metric))
+    except ConfigError as error:
+        where = f"{gate.name}, benchmarks.{name}.metric"
+        raise ConfigError(f"{error.what} of the baseline", where=where, hint=error.hint) from None
 
 
 def covered(baseline: Source, job: Job) -> float:
