@@ -149,7 +149,7 @@ async def test_as_a_command(tmp_path: Path, loopback: Loopback, key: None) -> No
     assert (tmp_path / "run-rescored/flips.json").exists()
     for words, message in (
         (["--scorer", "no_module:x"], "cannot be loaded: ModuleNotFoundError"),
-        (["--scorer", f"{tmp_path}/other.py:nothing"], "AttributeError"),
+        (["--scorer", f"{tmp_path}/other.py:nothing"], "has no 'nothing'"),
         (["-O", "benchmarks[0].name=gone.py"], "there is no such file"),
     ):
         failed = nel("eval", "rescore", str(directory), *words)

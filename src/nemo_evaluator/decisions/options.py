@@ -56,8 +56,8 @@ class CompareOptions(Record, frozen=True, kw_only=True):
         return LEVEL if self.rules is Rules.SOUND else ALPHA
 
     def __post_init__(self) -> None:
-        """Scalars of numpy become Python's own numbers. Raises ConfigError for what is no number,
-        or out of range."""
+        """Scalars of numpy become Python's own numbers. Raises ConfigError for what is not a
+        number, or out of range."""
         for name in NUMBERS:
             value = getattr(self, name)
             if type(value) in (int, float):

@@ -52,6 +52,11 @@ class Attached(NamedTuple):
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
+    def drop(self) -> None:
+        """Close at once: what is still to be sent is of no use any more, and would keep the socket
+        open for as long as the other side does not read."""
+        self.writer.transport.abort()
+
 
 class Engine:
     """Requests to one engine. OSError is raised as SandboxLost: the engine did not answer."""
@@ -75,7 +80,7 @@ class Engine:
                 try:
                     return Response(status, await _body(attached.reader, headers))
                 finally:
-                    attached.writer.close()
+                    attached.drop()
         except (OSError, EOFError, ValueError, LookupError, TimeoutError) as error:
             raise SandboxLost(
                 f"the Docker engine does not answer: {error!r}", peer=self.socket
@@ -103,7 +108,7 @@ class Engine:
                 attached, status, headers = await self._send("POST", path, body, None, upgrade=True)
                 if status not in (101, 200):
                     said = Response(status, await _body(attached.reader, headers)).message
-                    attached.writer.close()
+                    attached.drop()
                     raise SandboxLost(f"the Docker engine refused: {said}", peer=self.socket)
                 return attached
         except (OSError, EOFError, ValueError, LookupError, TimeoutError) as error:
@@ -131,7 +136,7 @@ class Engine:
             head_lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             status = int(head_lines[0].split(" ", 2)[1])
         except BaseException:
-            writer.close()
+            writer.transport.abort()
             raise
         fields = (line.partition(":") for line in head_lines[1:])
         headers = {name.lower(): value.strip() for name, _, value in fields}

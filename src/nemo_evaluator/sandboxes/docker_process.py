@@ -134,5 +134,5 @@ class DockerProcess:
         self.stdout.end()
         self.stderr.end()
         if self._attached is not None:
-            self._attached.writer.close()
+            self._attached.drop()
         self._container.forget(self)

@@ -119,7 +119,7 @@ class DockerSandbox(CommandSandbox):
             raise
         finally:
             work.cancel()
-            attached.writer.close()
+            attached.drop()
 
     async def _start(self, launch: Launch) -> DockerProcess:
         self._must_be_there()
@@ -179,7 +179,7 @@ class DockerSandbox(CommandSandbox):
                     nothing = Kept(0)
                     await demultiplex(attached.reader, nothing, nothing)
                 finally:
-                    attached.writer.close()
+                    attached.drop()
                 return await self.exit_code(number)
         except TimeoutError:
             raise self._lost("processes in the sandbox do not end") from None
