@@ -7,16 +7,14 @@ import gzip
 import json
 import os
 import re
-import shutil
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engines import require
 
 from nemo_evaluator.benchmarks.humaneval import SECONDS
 from nemo_evaluator.environments.code_check import CodeProblem, check_code
-from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.sandboxes import (
     Backend,
     DockerBackend,
@@ -25,7 +23,6 @@ from nemo_evaluator.sandboxes import (
     SandboxPool,
     SandboxSpec,
 )
-from nemo_evaluator.sandboxes.docker_api import find_socket
 from nemo_evaluator.scoring.code import complete, extract_code, prelude
 
 IMAGE = os.environ.get("NEL_TEST_IMAGE", "sandbox-base:latest")
@@ -41,21 +38,10 @@ def rows(shared: Path) -> list[dict[str, Any]]:
 
 
 def backend(name: str) -> Backend:
+    require(name)
     if name == "local":
-        present, made = shutil.which("bwrap") is not None, LocalBackend()
-        return made if present else _absent(name)
-    try:
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(find_socket())
-    except (OSError, ConfigError):
-        return _absent(name)
+        return LocalBackend()
     return DockerBackend(image=IMAGE)
-
-
-def _absent(name: str) -> Any:
-    asked = os.environ.get("NEL_REQUIRE")
-    needed = name in asked.split(",") if asked is not None else bool(os.environ.get("CI"))
-    (pytest.fail if needed else pytest.skip)(f"the {name} sandbox engine is absent")
 
 
 def mutated(solution: str) -> str:

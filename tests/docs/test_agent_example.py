@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from commands import Nel
+from engines import require
 from runs import rows
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "agent"
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is absent")
 def test_the_agent_repairs_its_files(
     nel: Nel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    require("local")
     monkeypatch.chdir(EXAMPLE)
     code, _, err = nel("eval", "run", "eval.yaml", "-o", tmp_path / "run")
     assert code == 0, err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -11,11 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from engines import require
 from runs import NEL, rows
 
-from nemo_evaluator import ConfigError
 from nemo_evaluator.kinds import KINDS
-from nemo_evaluator.sandboxes import LocalBackend
 
 pytestmark = pytest.mark.process
 
@@ -97,10 +95,7 @@ def test_all_are_listed(site: Path, tmp_path: Path) -> None:
 
 
 def test_all_are_run_by_one_configuration(site: Path, tmp_path: Path) -> None:
-    try:
-        asyncio.run(LocalBackend().preflight())
-    except ConfigError as error:
-        pytest.skip(f"there is no sandbox here: {error}")
+    require("local")
     (tmp_path / "c.yaml").write_text(CONFIG)
     done = nel(site, tmp_path, "eval", "run", "c.yaml")
     assert done.returncode == 0, done.stderr

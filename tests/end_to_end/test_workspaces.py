@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from engines import require
 from loopback import Loopback
 from runs import NEL, ROOT, rows
 
 from nemo_evaluator import SandboxSpec, SeedResult, SolveResult, evaluate_async
 from nemo_evaluator.errors import ConfigError, InfraError
 from nemo_evaluator.results.journal import Errored, events
-from nemo_evaluator.sandboxes.docker_api import Engine, find_socket
+from nemo_evaluator.sandboxes.docker_api import Engine
 from nemo_evaluator.sandboxes.docker_sandbox import DockerSandbox
 from nemo_evaluator.solvers.contract import Endpoint, SolverNeeds, SolveTools
 from nemo_evaluator.steps import Observation, ObservationResult, Step, StepSource, ToolCall
@@ -138,15 +139,8 @@ class LazyAgent(InsideAgent):
         return Solution(response="nothing done")
 
 
-def _engine(name: str) -> None:
-    if name == "local" and shutil.which("bwrap") is None:
-        pytest.skip("bubblewrap is absent")
-    if name == "docker" and not Path(find_socket()).exists():
-        pytest.skip("the Docker engine is absent")
-
-
 def document(tmp_path: Path, url: str, engine: str, agent: str, **sandbox: Json) -> dict[str, Any]:
-    _engine(engine)
+    require(engine)
     bench = tmp_path / "tasks.py"
     bench.write_text(BENCH)
     image = {"image": IMAGE} if engine == "docker" else {}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
 from typing import Any, cast
 
-import pytest
+from engines import require
 
 from nemo_evaluator.config.benchmark import BenchmarkConfig
 from nemo_evaluator.config.sandboxes import LocalSandbox
@@ -30,8 +29,8 @@ def test_the_largest_wish_is_the_limit_of_all() -> None:
     assert alive_at_once([benchmark(concurrency=2), benchmark(concurrency=1)]) == 2
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="the local sandbox engine is absent")
 async def test_benchmarks_take_turns() -> None:
+    require("local")
     places, most, alive = Places(2), 0, 0
 
     async def use(sandboxes: Sandboxes) -> None:

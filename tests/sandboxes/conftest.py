@@ -1,46 +1,20 @@
 """Real engines for the sandbox tests: bubblewrap and Docker.
 
-A test that needs an absent engine is skipped, but fails in CI, or where NEL_REQUIRE (a comma
-list of ``local`` and ``docker``; it also narrows what CI asks for) names the engine.
+A test that needs an absent engine is skipped, but fails in CI (`tests/support/engines.py`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from engines import require
 
-from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.sandboxes import Backend, DockerBackend, LocalBackend, SandboxPool
-from nemo_evaluator.sandboxes.docker_api import find_socket
 
 IMAGE = os.environ.get("NEL_TEST_IMAGE", "sandbox-base:latest")
 ENGINES = ("local", "docker")
-
-
-def _present(engine: str) -> bool:
-    if engine == "local":
-        return shutil.which("bwrap") is not None
-    try:
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(find_socket())
-    except (OSError, ConfigError):
-        return False
-    return True
-
-
-def _needed(engine: str) -> bool:
-    asked = os.environ.get("NEL_REQUIRE")
-    return engine in asked.split(",") if asked is not None else bool(os.environ.get("CI"))
-
-
-def require(engine: str) -> None:
-    """Skip or fail the test where the engine is absent."""
-    if not _present(engine):
-        (pytest.fail if _needed(engine) else pytest.skip)(f"the {engine} sandbox engine is absent")
 
 
 def make_backend(engine: str, run_id: str = "test") -> Backend:
