@@ -6,11 +6,11 @@ elsewhere; without it CI needs both.
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 
 import pytest
+from parts import needed
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.sandboxes.docker_api import find_socket
@@ -19,7 +19,7 @@ from nemo_evaluator.sandboxes.docker_api import find_socket
 def require(engine: str) -> None:
     """Skip or fail the test where the engine is absent."""
     if not _present(engine):
-        (pytest.fail if _needed(engine) else pytest.skip)(f"the {engine} sandbox engine is absent")
+        (pytest.fail if needed(engine) else pytest.skip)(f"the {engine} sandbox engine is absent")
 
 
 def _present(engine: str) -> bool:
@@ -31,8 +31,3 @@ def _present(engine: str) -> bool:
     except (OSError, ConfigError):
         return False
     return True
-
-
-def _needed(engine: str) -> bool:
-    asked = os.environ.get("NEL_REQUIRE")
-    return engine in asked.split(",") if asked is not None else bool(os.environ.get("CI"))
