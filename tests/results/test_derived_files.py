@@ -22,6 +22,7 @@ from nemo_evaluator.results.run_info import RunInfo, RunStatus
 from nemo_evaluator.results.summary import BenchmarkSummary, headline_line
 from nemo_evaluator.types import (
     BenchmarkPlan,
+    EndedBy,
     ErrorInfo,
     Failure,
     Outcome,
@@ -195,6 +196,19 @@ def test_breakdowns_and_further_metrics(tmp_path: Path) -> None:
     assert summary.metrics["f1"].value == 0.25
     assert summary.metrics["scorer:exact_match"].correct == 6
     assert results(tmp_path)[0]["scorer_rewards"] == {"scorer:exact_match": 1.0}
+
+
+def test_what_a_solver_says_of_its_work_is_published(tmp_path: Path) -> None:
+    said = {"turns": 7, "rule": "the solver's"}
+    own = solved(0, ended_by=EndedBy.TURNS, details=said)
+    events: list[Event] = [problem(0), own, scored(0, False, details={"rule": "line"})]
+    events += [problem(1), solved(1), scored(1, True)]
+    write(tmp_path, events, plan(2))
+    [limited, other] = results(tmp_path)
+    assert limited["ended_by"] == "turns"
+    assert limited["solver_details"] == {"turns": 7}, "what a scorer tells under a name stays"
+    assert "ended_by" not in other and "solver_details" not in other
+    assert [row.ended_by for row in read_rows(tmp_path)] == [EndedBy.TURNS, None]
 
 
 def test_exactly_one_bundle_of_ours_in_the_published_shape(tmp_path: Path) -> None:

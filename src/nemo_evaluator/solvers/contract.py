@@ -114,7 +114,9 @@ class Solver(Protocol):
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """Solve one problem. A failure of the model is a solution with ``error`` set; a failure
-        of infrastructure raises InfraError; running out of budget raises BudgetExceeded."""
+        of infrastructure raises InfraError. An agent that a limit ended (turns, tokens, money,
+        time) returns what it has, with ``ended_by`` set; BudgetExceeded is for one that has
+        nothing."""
 
     def identity(self) -> Mapping[str, Json]:
         """What changes the meaning of the solutions (prompts, generation parameters)."""
