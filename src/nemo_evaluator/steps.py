@@ -16,6 +16,24 @@ from .records import Json, Record
 ATIF_VERSION = "ATIF-v1.7"
 
 
+class AgentEnd(enum.StrEnum):
+    """Why an agent stopped: ``ended_by`` in the details of its solution. Whatever it was, what the
+    agent left is verified."""
+
+    ANSWER = "answer"
+    """The agent said that it is done."""
+    TURNS = "turns"
+    BUDGET = "budget"
+    """Tokens or money of the session."""
+    TIME = "time"
+    CONTEXT = "context"
+    """The conversation is longer than the model takes."""
+    EMPTY = "empty"
+    """The model said nothing, several times in a row."""
+    CRASH = "crash"
+    """The agent's program failed."""
+
+
 class StepSource(enum.StrEnum):
     """Who a step comes from."""
 

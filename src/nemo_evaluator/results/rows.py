@@ -181,8 +181,13 @@ def _details(record: RolloutRecord, method: str) -> dict[str, Any]:
             details["correct"] = score.correct
         if score.failure is not None:
             details["failure"] = score.failure.value
-    if record.solved is not None and (error_ := record.solved.solution.error) is not None:
-        details |= {"error_category": error_.kind.value, "error": error_.message}
+    if record.solved is not None:
+        solution = record.solved.solution
+        if solution.details:
+            details["solver"] = dict(solution.details)
+        if solution.error is not None:
+            told = solution.error
+            details |= {"error_category": told.kind.value, "error": told.message}
     return details
 
 
