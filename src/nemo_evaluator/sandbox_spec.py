@@ -53,6 +53,9 @@ class SandboxSpec(Record, frozen=True, kw_only=True):
     read_only: bool = True
     """False: the whole file system of the image is writable (docker only), and ``cwd`` is the
     image's own folder. Then ``disk_mb`` bounds only /tmp and /dev/shm."""
+    folders: tuple[str, ...] = ()
+    """Folders of this machine that can be read inside, under the same absolute path: programs that
+    the image need not have (``local``, and ``docker`` on the same machine)."""
     verify_user: int | None = None
     """User who verifies in the sandbox that a solver worked in (docker; `local` has one user whose
     files are everybody's). None: the same as ``user``."""
@@ -68,3 +71,5 @@ class SolverNeeds(Record, frozen=True, kw_only=True):
     """
     network: Network = "none"
     """The least its workspace must reach: ``door`` where an agent inside calls the model."""
+    folders: tuple[str, ...] = ()
+    """Folders of this machine with the agent's programs; see ``SandboxSpec.folders``."""

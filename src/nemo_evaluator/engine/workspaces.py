@@ -107,6 +107,9 @@ class Workspaces:
                     f"the solver needs `network: {self._needs.network}` of its sandbox",
                     hint=f"set it to {self._needs.network}, or leave it out",
                 )
+        if self._needs.folders:
+            folders = tuple(dict.fromkeys((*spec.folders, *self._needs.folders)))
+            spec = msgspec.structs.replace(spec, folders=folders)
         if self._lender.sets("lifetime"):
             return spec
         lifetime = max(spec.limits.lifetime, self._seconds)

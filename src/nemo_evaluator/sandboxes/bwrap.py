@@ -89,6 +89,9 @@ def check(spec: SandboxSpec) -> None:
         raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
     if cwd in _RESERVED:
         raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
+    for folder in spec.folders:
+        if not os.path.isabs(folder) or not os.path.isdir(folder):
+            raise ConfigError(f"{folder!r} is no folder of this machine that a sandbox can show")
 
 
 def holder_options(spec: SandboxSpec) -> list[str]:
@@ -100,6 +103,7 @@ def holder_options(spec: SandboxSpec) -> list[str]:
         *("--die-with-parent", "--new-session"),
         *("--cap-add", "CAP_SYS_ADMIN", "--clearenv", "--setenv", "PATH", _path()),
         *_programs(),
+        *_shown(spec),
         *("--perms", "0755", "--dir", "/etc"),
         *(word for file in etc for word in ("--ro-bind-try", os.path.realpath(file), file)),
         # bubblewrap itself builds its view in /tmp, and binds device nodes from /dev.
@@ -145,7 +149,9 @@ def inner_options(
         *_programs(),
         *("--ro-bind", "/etc", "/etc", "--proc", "/proc", "--dev", "/dev"),
         *("--bind", "/box/shm", "/dev/shm", "--bind", "/box/tmp", "/tmp"),
-        *("--bind", "/box/work", spec.cwd, "--remount-ro", "/dev", "--remount-ro", "/"),
+        *("--bind", "/box/work", spec.cwd),
+        *_shown(spec),
+        *("--remount-ro", "/dev", "--remount-ro", "/"),
         *("--chdir", cwd, "--clearenv"),
         *(word for key, value in env.items() for word in ("--setenv", key, value)),
     ]
@@ -178,6 +184,11 @@ def environment(cwd: str, extra: Mapping[str, str] | None) -> dict[str, str]:
     """The whole environment of a command."""
     base = {"PATH": _path(), "HOME": cwd, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}
     return base | dict(extra or {})
+
+
+def _shown(spec: SandboxSpec) -> list[str]:
+    """Binds of the folders that the spec wants to see, read-only."""
+    return [word for folder in spec.folders for word in ("--ro-bind", folder, folder)]
 
 
 @cache

@@ -46,7 +46,7 @@ def container_body(
             "AutoRemove": True,
             # Root may signal the sleep too, unless that is pid 1 itself.
             "Init": 0 not in (spec.user, spec.verify_user),
-            "Binds": list(binds),
+            "Binds": [*binds, *(f"{folder}:{folder}:ro" for folder in spec.folders)],
             "ReadonlyRootfs": spec.read_only,
             "Tmpfs": _tmpfs(spec, volumes),
             "ShmSize": limits.disk_mb << 20,

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import re
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -139,6 +140,22 @@ class SandboxContract:
             except ValueError:
                 return
             raise AssertionError("an archive was larger than it may be")
+
+    async def test_folders_of_this_machine_are_shown(self, backend: Backend) -> None:
+        """Readable under the same path, and nothing can be written there; or they are refused."""
+        with tempfile.TemporaryDirectory(prefix="nel-shown-", dir="/var/tmp") as name:
+            Path(name).chmod(0o755)
+            (Path(name) / "tool").write_text("#!/bin/sh\necho from the host\n")
+            (Path(name) / "tool").chmod(0o755)
+            spec = msgspec.structs.replace(self.spec, folders=(name,))
+            try:
+                backend.check(spec)
+            except ConfigError:
+                return
+            async with SandboxPool(backend, limit=1) as pool, pool.acquire(spec) as box:
+                assert (await box.exec([f"{name}/tool"])).stdout == "from the host\n"
+                assert not (await box.exec(f"echo x > {name}/new")).ok
+            assert not (Path(name) / "new").exists()
 
     async def test_nothing_is_shared(self, backend: Backend) -> None:
         """Two sandboxes do not see each other's files."""
