@@ -90,7 +90,7 @@ def check(spec: SandboxSpec) -> None:
     if cwd in _RESERVED:
         raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
     for folder in spec.folders:
-        if not os.path.isabs(folder) or not os.path.isdir(folder):
+        if not (Path(folder).is_absolute() and Path(folder).is_dir()):
             raise ConfigError(f"{folder!r} is no folder of this machine that a sandbox can show")
 
 

@@ -144,9 +144,7 @@ class SandboxContract:
     async def test_folders_of_this_machine_are_shown(self, backend: Backend) -> None:
         """Readable under the same path, and nothing can be written there; or they are refused."""
         with tempfile.TemporaryDirectory(prefix="nel-shown-", dir="/var/tmp") as name:
-            Path(name).chmod(0o755)
-            (Path(name) / "tool").write_text("#!/bin/sh\necho from the host\n")
-            (Path(name) / "tool").chmod(0o755)
+            _tool(Path(name))
             spec = msgspec.structs.replace(self.spec, folders=(name,))
             try:
                 backend.check(spec)
@@ -155,7 +153,7 @@ class SandboxContract:
             async with SandboxPool(backend, limit=1) as pool, pool.acquire(spec) as box:
                 assert (await box.exec([f"{name}/tool"])).stdout == "from the host\n"
                 assert not (await box.exec(f"echo x > {name}/new")).ok
-            assert not (Path(name) / "new").exists()
+                assert (await box.exec(f"ls {name}")).stdout == "tool\n"
 
     async def test_nothing_is_shared(self, backend: Backend) -> None:
         """Two sandboxes do not see each other's files."""
@@ -342,3 +340,10 @@ async def _hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.write(_ANSWER)
     await writer.drain()
     writer.close()
+
+
+def _tool(folder: Path) -> None:
+    """A program in a folder that everybody may read."""
+    folder.chmod(0o755)
+    (folder / "tool").write_text("#!/bin/sh\necho from the host\n")
+    (folder / "tool").chmod(0o755)
