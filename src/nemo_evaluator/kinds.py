@@ -92,6 +92,8 @@ SERVICES = Kind(
     {
         "api": ("services.api:Api", "an endpoint that is already running"),
         "custom": ("services.custom:Custom", "a server of your own, started by a command"),
+        "gym": ("services.gym:Gym", "a gym of NeMo Gym or `nel serve`, running or started"),
+        "nat": ("services.nat:Nat", "an agent of NeMo Agent Toolkit, running or started"),
         "simulated": (
             "services.simulated.kind:Simulated",
             "made-up answers from this process, for trying things out",

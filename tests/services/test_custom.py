@@ -233,7 +233,7 @@ async def test_secrets_stay_out_of_the_log_and_the_documents(
 async def test_an_open_service_of_a_server(tmp_path: Path) -> None:
     services = parse(document(tmp_path, service())).config.services
     async with AsyncExitStack() as stack:
-        opened = await open_services(services, {"model": 2}, stack, tmp_path)
+        opened = (await open_services(services, {"model": 2}, stack, tmp_path)).models
         model: OpenService = opened["model"]
         assert model.health().up and [line async for line in model.logs()] == []
         assert await model.ready() is None

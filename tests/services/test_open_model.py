@@ -16,7 +16,7 @@ async def test_api_and_simulated_services_open() -> None:
         model = open_model("svc", service, max_concurrent=3)
         assert model.name == name and model.limiter.cap == 3
         await model.close()
-    assert SERVICES.names() == ["api", "custom", "simulated"]
+    assert SERVICES.names() == ["api", "custom", "gym", "nat", "simulated"]
 
 
 def test_other_services_are_refused_by_name() -> None:
@@ -25,5 +25,5 @@ def test_other_services_are_refused_by_name() -> None:
         open_model("svc", service, max_concurrent=3)
     assert str(caught.value) == (
         "services.svc.type: 'vllm' is not supported by this version"
-        " — runnable now: api, custom, simulated"
+        " — runnable now: api, custom, gym, nat, simulated"
     )

@@ -11,6 +11,7 @@ import pytest
 from runs import ROOT
 
 from nemo_evaluator import EvalEnvironment, SeedResult, VerifyResult, register
+from nemo_evaluator.config.agents import GymResourceService
 from nemo_evaluator.config.services import CustomService, SimulatedService
 from nemo_evaluator.config.solvers import SimpleSolver as SimpleConfig
 from nemo_evaluator.environments.contract import Environment
@@ -19,12 +20,13 @@ from nemo_evaluator.executors.local_executor import LocalExecutor
 from nemo_evaluator.exporters.jsonl import Jsonl
 from nemo_evaluator.exporters.table import Table
 from nemo_evaluator.services.custom import Custom
+from nemo_evaluator.services.gym import Gym
 from nemo_evaluator.services.simulated.kind import Simulated
 from nemo_evaluator.solvers.simple import SimpleSolver
 from nemo_evaluator.testing.environments import EnvironmentContract
 from nemo_evaluator.testing.executors import ExecutorContract
 from nemo_evaluator.testing.exporters import ExporterContract
-from nemo_evaluator.testing.services import ServiceContract
+from nemo_evaluator.testing.services import ServerContract, ServiceContract
 from nemo_evaluator.testing.solvers import SolverContract
 from nemo_evaluator.types import Problem
 
@@ -99,6 +101,17 @@ class TestStarted(ServiceContract):
         return CustomService(
             type="custom", command=command, health_path="/health", startup_timeout=20
         )
+
+
+class TestGym(ServerContract):
+    @pytest.fixture
+    def kind(self) -> Gym:
+        return Gym()
+
+    @pytest.fixture
+    def options(self) -> GymResourceService:
+        command = f"exec {sys.executable} {SERVER} --port $PORT"
+        return GymResourceService(type="gym", server_cmd=command, startup_timeout=20)
 
 
 class TestTable(ExporterContract):

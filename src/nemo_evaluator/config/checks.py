@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import suggest
+from .agents import ServerFields
 from .benchmark import BenchmarkConfig
 from .document import Document
 from .mistakes import Mistake, format_path
@@ -181,13 +182,19 @@ def _same_model(config: Document, one: str, other: str) -> bool:
 
 
 def _dependencies(config: Document) -> Iterator[Mistake]:
-    after = {name: getattr(s, "depends_on", []) for name, s in config.services.items()}
+    after = {
+        name: [*(s.requires if isinstance(s, ServerFields) else getattr(s, "depends_on", []))]
+        for name, s in config.services.items()
+    }
+    for name, service in config.services.items():
+        if isinstance(service, ServerFields) and service.model is not None:
+            yield from _refers(config, service.model, ("services", name, "model"), ModelFields)
     for name, needed in after.items():
         path = ("services", name, "depends_on")
         for index, other in enumerate(needed):
             if other == name:
                 yield Mistake((*path, index), f"{name!r} depends on itself")
-            elif other not in after:
+            elif other not in after and other in getattr(config.services[name], "depends_on", ()):
                 yield _unknown(config, other, (*path, index))
         if name not in needed and (cycle := _cycle(name, after)):
             yield Mistake(path, f"circular dependency: {' → '.join(cycle)}")

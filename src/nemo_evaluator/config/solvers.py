@@ -12,6 +12,10 @@ from .base import ConfigRecord
 from .generation import GenerationConfig
 from .plugins import ByType, PluginFields
 
+GYM = "gym"
+"""The role of the gym that a solver uses."""
+AGENT = "agent"
+"""The role of the server that is the agent."""
 TimeoutStrategy = Literal["override", "task", "max"]
 
 
@@ -22,6 +26,11 @@ class SolverFields(ConfigRecord):
     def needs(self) -> SolverNeeds:
         """What is known to be needed before the solver is opened."""
         return SolverNeeds()
+
+    @property
+    def servers(self) -> dict[str, str]:
+        """The services it uses that are no models, by the role it knows them in."""
+        return {}
 
 
 class AgentFields(SolverFields):
@@ -119,6 +128,11 @@ class ToolCallingSolverConfig(SolverFields):
         """See ``SolverFields.needs``."""
         return SolverNeeds(sandbox=self.sandbox_tools)
 
+    @property
+    def servers(self) -> dict[str, str]:
+        """See ``SolverFields.servers``."""
+        return {} if self.resource_service is None else {GYM: self.resource_service}
+
 
 class GymDelegationSolverConfig(SolverFields):
     """A gym server's own agent."""
@@ -134,6 +148,11 @@ class GymDelegationSolverConfig(SolverFields):
     trust_reward: bool = False
     """Take the reward of the server instead of verifying here."""
 
+    @property
+    def servers(self) -> dict[str, str]:
+        """See ``SolverFields.servers``."""
+        return {GYM: self.gym_service}
+
 
 class NatSolverConfig(SolverFields):
     """A NeMo Agent Toolkit agent."""
@@ -142,6 +161,11 @@ class NatSolverConfig(SolverFields):
     """Kind of solver."""
     service: str
     """The nat service."""
+
+    @property
+    def servers(self) -> dict[str, str]:
+        """See ``SolverFields.servers``."""
+        return {AGENT: self.service}
 
 
 class OpenClawSolverConfig(AgentFields):

@@ -11,7 +11,8 @@ from ..config.secrecy import redact
 from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..judging.opening import services_of
-from ..services.contract import OpenService
+from ..services.contract import OpenServer, OpenService
+from ..services.open import Opened
 from ..solvers.contract import MODEL
 from ..traffic.urls import base_url
 from ..types import Json
@@ -21,16 +22,24 @@ def wanted_services(config: EvalConfig) -> dict[str, int]:
     """The services that solve or judge, and the most requests each will have in flight."""
     wanted: dict[str, int] = {}
     for benchmark in config.benchmarks:
-        for name in {*services_of(benchmark.scoring), *solving_services(benchmark).values()}:
+        solving = {**solving_services(benchmark), **servers_of(benchmark)}
+        for name in {*services_of(benchmark.scoring), *solving.values()}:
             wanted[name] = max(wanted.get(name, 1), benchmark.max_concurrent)
     return wanted
 
 
 def solving_services(benchmark: BenchmarkConfig) -> dict[str, str]:
-    """The services that the solver asks, by role."""
+    """The models that the solver asks, by role."""
     service = getattr(benchmark.solver, "service", None)
     others = getattr(benchmark.solver, "services", None) or {}
-    return {**others, **({MODEL: service} if service is not None else {})}
+    if service is None or service in servers_of(benchmark).values():
+        return dict(others)
+    return {**others, MODEL: service}
+
+
+def servers_of(benchmark: BenchmarkConfig) -> dict[str, str]:
+    """The servers that the solver asks and that are no models, by role."""
+    return benchmark.solver.servers if benchmark.solver is not None else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +49,18 @@ class Asked:
     name: str | None
     """Name of the solver's own service."""
     by_role: Mapping[str, OpenService]
+    servers: Mapping[str, OpenServer]
+    """Those that are no models, by role."""
 
     @classmethod
-    def of(cls, benchmark: BenchmarkConfig, services: Mapping[str, OpenService]) -> Asked:
+    def of(cls, benchmark: BenchmarkConfig, opened: Opened) -> Asked:
         """Those of a benchmark, of all that are open."""
-        roles = solving_services(benchmark)
-        return cls(roles.get(MODEL), {role: services[name] for role, name in roles.items()})
+        roles, servers = solving_services(benchmark), servers_of(benchmark)
+        return cls(
+            getattr(benchmark.solver, "service", None),
+            {role: opened.models[name] for role, name in roles.items()},
+            {role: opened.servers[name] for role, name in servers.items()},
+        )
 
     @property
     def own(self) -> OpenService | None:
@@ -75,4 +90,8 @@ class Asked:
             for role, service in self.by_role.items()
             if role != MODEL
         }
-        return {"roles": found} if found else {}
+        servers: dict[str, Json] = {role: dict(s.identity) for role, s in self.servers.items()}
+        return {
+            **({"roles": found} if found else {}),
+            **({"servers": servers} if servers else {}),
+        }

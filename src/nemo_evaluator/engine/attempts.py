@@ -98,7 +98,7 @@ class Attempts:
             on_wait=activity.on_wait,
             on_hold=activity.on_hold,
         )
-        tools = SolveTools(job.model, context, job.models, work.lease)
+        tools = SolveTools(job.model, context, job.models, work.lease, servers=job.servers)
         try:
             with contained("the solver"):
                 solution = await job.solver.solve(work.problem, tools)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..environments.contract import Environment
 from ..judging.verification import JudgeFile
+from ..services.contract import OpenServer
 from ..solvers.contract import Solver
 from ..traffic.client import ModelClient
 from ..types import BenchmarkPlan
@@ -32,6 +33,8 @@ class Job:
     max_system_retries: int
     models: Mapping[str, ModelClient] = field(default_factory=dict)
     """What the solver may ask, by role."""
+    servers: Mapping[str, OpenServer] = field(default_factory=dict)
+    """Servers that are no models, by role."""
     sandboxes: Lender | None = None
     workspaces: Workspaces | None = None
     """Where the solver works, if it needs a sandbox."""

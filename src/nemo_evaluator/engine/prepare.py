@@ -28,7 +28,7 @@ from ..judging.verification import JudgeFile, Spend, no_budget
 from ..results.layout import slug
 from ..results.planned import problem_order
 from ..services.contract import OpenService
-from ..services.open import check_services, open_services
+from ..services.open import Opened, check_services, open_services
 from ..solvers.contract import Solver, SolveTools, needs_of
 from ..solvers.registry import open_solver
 from ..traffic.types import CallContext
@@ -63,7 +63,7 @@ class _Opening:
     """What the benchmarks of a run are opened with."""
 
     loaded: Loaded
-    services: Mapping[str, OpenService]
+    services: Opened
     directory: Path
     jobs: list[Job]
     """Those that are open already."""
@@ -130,7 +130,7 @@ async def prepare(
             settings[job.plan.slug] = benchmark
     return Prepared(
         jobs=jobs,
-        services=services,
+        services=services.models,
         skip_failed={name: b.skip_failed for name, b in settings.items()},
         min_coverage={name: b.min_coverage for name, b in settings.items()},
     )
@@ -167,7 +167,7 @@ async def _open_job(
         _check_harness(benchmark, environment.name)
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
-    panel = _open_panel(benchmark, environment, services, solver)
+    panel = _open_panel(benchmark, environment, services.models, solver)
     judge_file = JudgeFile(opening.directory / unique, opening.spend) if panel.services else None
     environment = opening.around(with_metrics(environment, benchmark.scoring, panel, judge_file))
     stack.push_async_callback(_close, "benchmark", environment.close)
@@ -182,12 +182,13 @@ async def _open_job(
         await environment.check(order)
     return Job(
         judge_file=judge_file,
-        judges=tuple(services[name].client for name in sorted(panel.services)),
+        judges=tuple(services.models[name].client for name in sorted(panel.services)),
         plan=plan,
         environment=environment,
         solver=solver,
         model=asked.own.client if asked.own is not None else None,
         models={role: service.client for role, service in asked.by_role.items()},
+        servers=asked.servers,
         order=order,
         folder=opening.directory / plan.slug,
         max_concurrent=benchmark.max_concurrent,

@@ -151,7 +151,7 @@ class Suite:
     async def _unusable(self, job: Job, health: ServiceHealth) -> ConfigError | None:
         """What the user must fix before anything is asked: of the service, or of a judge."""
         error = await _check_service(job, health, self._warn)
-        return error or await self._judges.check(job)
+        return error or await self._judges.check(job) or await _check_servers(job)
 
     async def _one(
         self, entry: Entry, places: Places, health: ServiceHealth, begun: asyncio.Event
@@ -278,6 +278,16 @@ async def _check_service(
             if warning:
                 warn(f"warning: {warning}")
     return health.unusable
+
+
+async def _check_servers(job: Job) -> ConfigError | None:
+    """Start the servers that are no models, and wait until they answer: what the user must fix."""
+    for server in job.servers.values():
+        try:
+            await server.ready()
+        except ConfigError as error:
+            return error
+    return None
 
 
 class Judges:

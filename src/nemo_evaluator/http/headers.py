@@ -51,6 +51,11 @@ class Headers(Mapping[str, str]):
         """All fields. (The default of Mapping looks each of them up again.)"""
         return dict(self._parsed().values()).items()
 
+    def every(self, name: str) -> list[str]:
+        """The values of a field that came several times, each by itself, as ``Set-Cookie`` does."""
+        wanted = name.lower().encode("latin-1")
+        return [text.decode("utf-8", "replace") for key, text in self._raw if key.lower() == wanted]
+
     def __repr__(self) -> str:
         return f"Headers({', '.join(self)})"  # values may be secret
 

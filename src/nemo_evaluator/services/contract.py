@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from ..config.endpoints import ModelFields
 from ..traffic.client import ModelClient
 from ..types import Json, Record
+from .json_server import JsonServer
 
 
 class Launch(Record, frozen=True, kw_only=True):
@@ -52,28 +53,16 @@ class Health(NamedTuple):
     """Why not, with the end of its log."""
 
 
-class OpenService(Protocol):
-    """A service that can be used."""
-
-    @property
-    def client(self) -> ModelClient:
-        """What solvers and judges ask."""
+class AnyService(Protocol):
+    """A service that can be used, whatever it offers."""
 
     @property
     def endpoints(self) -> Sequence[str]:
         """Its addresses, without credentials; none for one inside this process."""
 
     @property
-    def protocol(self) -> str:
-        """The API that is configured."""
-
-    @property
     def identity(self) -> Mapping[str, Json]:
-        """What changes a model's answers. Addresses, limits and timeouts do not."""
-
-    @property
-    def simulated(self) -> bool:
-        """Its answers say nothing about a model."""
+        """What changes its answers. Addresses, limits and timeouts do not."""
 
     async def ready(self) -> str | None:
         """Start what has to be started, and wait until a real request is answered: a warning or
@@ -86,17 +75,42 @@ class OpenService(Protocol):
         """What the server said so far, where it was started here."""
 
 
+class OpenService(AnyService, Protocol):
+    """A model that can be used."""
+
+    @property
+    def client(self) -> ModelClient:
+        """What solvers and judges ask."""
+
+    @property
+    def protocol(self) -> str:
+        """The API that is configured."""
+
+    @property
+    def simulated(self) -> bool:
+        """Its answers say nothing about a model."""
+
+
+class OpenServer(AnyService, Protocol):
+    """A server that can be used and is no model: a gym, an agent."""
+
+    @property
+    def calls(self) -> JsonServer:
+        """What solvers and environments ask."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where, and for whom, a service is opened."""
 
     fields: ModelFields
-    """What the configuration says of the model: generation, proxy, limits."""
+    """What the configuration says of the model: generation, proxy, limits. Of a server that is no
+    model: nothing."""
     max_concurrent: int = 64
     """Most requests in flight that anybody will have."""
     folder: Path | None = None
     """Where its log goes: the directory of the run."""
-    needs: Mapping[str, OpenService] = field(default_factory=dict)
+    needs: Mapping[str, AnyService] = field(default_factory=dict)
     """The open services it depends on."""
     say: Callable[[str], None] = field(default=lambda _: None)
     """Told what a user waits for."""
@@ -111,6 +125,6 @@ class ServiceKind(Protocol):
 
     def open(
         self, name: str, options: object, place: Place
-    ) -> AbstractAsyncContextManager[OpenService]:
-        """Open it; closed, and ended where it was started, when the block ends. Raises
-        ConfigError."""
+    ) -> AbstractAsyncContextManager[AnyService]:
+        """Open it: an `OpenService`, or an `OpenServer` where it is no model. Closed, and ended
+        where it was started, when the block ends. Raises ConfigError."""

@@ -10,8 +10,9 @@ from contextlib import (
     nullcontext,
 )
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+from ..config.agents import ServerFields
 from ..config.endpoints import ModelFields
 from ..config.load import Loaded
 from ..config.mistakes import as_error
@@ -22,10 +23,20 @@ from ..errors import ConfigError
 from ..kinds import SERVICES
 from ..traffic.client import ModelClient
 from ..traffic.interceptors.opening import check_interceptors
-from .contract import Launch, OpenService, Place, ServiceKind
+from .contract import AnyService, Launch, OpenServer, OpenService, Place, ServiceKind
 
 METHODS = ("launch", "open")
-OFFERED = ("client", "endpoints", "protocol", "identity", "simulated", "ready", "health", "logs")
+OFFERED = ("endpoints", "identity", "ready", "health", "logs")
+OF_A_MODEL = ("client", "protocol", "simulated")
+OF_A_SERVER = ("calls",)
+
+
+class Opened(NamedTuple):
+    """The open services of a run, by name."""
+
+    models: dict[str, OpenService]
+    servers: dict[str, OpenServer]
+    """Those that are no models."""
 
 
 def check_services(loaded: Loaded) -> None:
@@ -48,18 +59,24 @@ async def open_services(
     folder: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
     at: Callable[[KeyPath], AbstractContextManager[None]] = lambda _: nullcontext(),
-) -> dict[str, OpenService]:
+) -> Opened:
     """The services that are wanted, by the most requests that each will have in flight, and those
     they depend on. ``stack`` closes them in the opposite order; ``folder`` is where the logs of
     servers go, ``say`` is told when one starts. Raises ConfigError."""
-    opened: dict[str, OpenService] = {}
+    opened, found = Opened({}, {}), dict[str, AnyService]()
+    most = max(wanted.values(), default=1)
     for name in in_order(services, wanted):
-        needs = {other: opened[other] for other in depends_on(services[name])}
+        needs = {other: found[other] for other in depends_on(services[name])}
         with at(("services", name, "type")):
             entered = open_service(
-                name, services[name], wanted.get(name, 1), folder=folder, needs=needs, say=say
+                name, services[name], wanted.get(name, most), folder=folder, needs=needs, say=say
             )
-        opened[name] = _checked(services[name], await stack.enter_async_context(entered))
+        found[name] = service = await stack.enter_async_context(entered)
+        _check(services[name], service)
+        if isinstance(services[name], ModelFields):
+            opened.models[name] = cast(OpenService, service)
+        else:
+            opened.servers[name] = cast(OpenServer, service)
     return opened
 
 
@@ -69,14 +86,13 @@ def open_service(
     max_concurrent: int,
     *,
     folder: Path | None = None,
-    needs: Mapping[str, OpenService] | None = None,
+    needs: Mapping[str, AnyService] | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> AbstractAsyncContextManager[OpenService]:
+) -> AbstractAsyncContextManager[AnyService]:
     """One service. Raises ConfigError for a type this version cannot run."""
     kind, options = _kind_of(name, service)
-    if not isinstance(service, ModelFields):
-        raise _unsupported(name, service)
-    place = Place(service, max_concurrent, folder, needs or {}, say)
+    fields = service if isinstance(service, ModelFields) else ModelFields()
+    place = Place(fields, max_concurrent, folder, needs or {}, say)
     with SERVICES.foreign(service.type):
         return kind.open(name, options, place)
 
@@ -95,6 +111,8 @@ def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClie
 
 def depends_on(service: Service) -> tuple[str, ...]:
     """The services that must be ready before one."""
+    if isinstance(service, ServerFields):
+        return service.requires
     return tuple(getattr(service, "depends_on", ()))
 
 
@@ -130,11 +148,11 @@ def _kind_of(name: str, service: Service) -> tuple[ServiceKind, Given]:
         return cast(ServiceKind, loaded()), options
 
 
-def _checked(service: Service, opened: OpenService) -> OpenService:
-    missing = [name for name in OFFERED if not hasattr(opened, name)]
+def _check(service: Service, opened: AnyService) -> None:
+    own = OF_A_MODEL if isinstance(service, ModelFields) else OF_A_SERVER
+    missing = [name for name in (*own, *OFFERED) if not hasattr(opened, name)]
     if missing:
         raise SERVICES.wrong(service.type, f"what it opens lacks {', '.join(missing)}")
-    return opened
 
 
 def _unsupported(name: str, service: Service) -> ConfigError:

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..config.scrubber import KNOWN
@@ -26,7 +26,7 @@ from ..errors import ConfigError
 from ..files.lines import LineFile
 from ..http.client.errors import NetError
 from ..http.client.single import request
-from .contract import Health, Launch, OpenService
+from .contract import AnyService, Health, Launch
 
 HOST = "127.0.0.1"
 TAIL = 20
@@ -47,14 +47,16 @@ class Supervisor:
         name: str,
         launch: Launch,
         log: Path | None,
-        needs: Sequence[OpenService] = (),
+        needs: Sequence[AnyService] = (),
         say: Callable[[str], None] = lambda _: None,
+        env: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
     ) -> None:
         """``launch`` has a port. ``log``: where what the server says goes; ``say`` is told that it
-        starts, and that it is up."""
+        starts, and that it is up. ``env``: variables that are known only once it starts, which
+        those of ``launch`` win over."""
         assert launch.port is not None
         self.name, self.launch = name, launch
-        self._log, self._needs, self._say = log, needs, say
+        self._log, self._needs, self._say, self._more_env = log, needs, say, env
         self._guard: subprocess.Popen[bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: deque[str] = deque(maxlen=KEPT)
@@ -74,7 +76,7 @@ class Supervisor:
             try:
                 for need in self._needs:
                     await need.ready()
-                self._begin()
+                self._begin({} if self._more_env is None else await self._more_env())
                 began = time.monotonic()
                 self._say(
                     f"service {self.name}: starting" + (f", log: {self._log}" if self._log else "")
@@ -102,13 +104,13 @@ class Supervisor:
             await asyncio.to_thread(self._stop, self._process)
             self._process = None
 
-    def _begin(self) -> None:
+    def _begin(self, env: Mapping[str, str]) -> None:
         launch = self.launch
         self._check_free()
         try:
             self._process = subprocess.Popen(
                 launch.argv,
-                env={**os.environ, **launch.env},
+                env={**os.environ, **env, **launch.env},
                 cwd=launch.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

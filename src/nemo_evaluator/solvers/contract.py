@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from ..errors import ConfigError
 from ..sandbox_spec import SolverNeeds
 from ..sandboxes.contract import Sandbox
+from ..services.contract import OpenServer
 from ..traffic.door.sessions import Endpoint
 from ..traffic.types import CallContext
 from ..types import Json, Problem, Record, Solution
@@ -72,6 +73,8 @@ class SolveTools:
     """None where the solver needs no sandbox."""
     steps: Steps = field(default_factory=Steps)
     """What is recorded here is journaled with the answer, and with a failure too."""
+    servers: Mapping[str, OpenServer] = field(default_factory=dict)
+    """Servers that are no models, ready to be asked, by role: ``gym``, or ``agent``."""
 
     async def base_url(self) -> str:
         """Where a foreign agent reaches the same model over HTTP, through the same interceptors,

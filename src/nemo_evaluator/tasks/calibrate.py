@@ -240,7 +240,7 @@ async def _open(
         raise ConfigError(what, hint="leave out --repeats")
     asked = services_of(ScoringConfig(metrics=[config]))
     wanted = dict.fromkeys(sorted(asked), max_concurrent)
-    services = await open_services(loaded.config.services, wanted, stack)
+    services = (await open_services(loaded.config.services, wanted, stack)).models
 
     def serve(name: str) -> Served:
         return served(services[name])

@@ -16,21 +16,28 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
 from ..config.endpoints import ModelFields
-from ..services.contract import Launch, OpenService, Place, ServiceKind
+from ..services.contract import (
+    AnyService,
+    Launch,
+    OpenServer,
+    OpenService,
+    Place,
+    ServiceKind,
+)
 from ..traffic.types import CallContext
 
 PATIENCE = 20.0
 
 
-class ServiceContract:
-    """Subclass it with fixtures ``kind`` and ``options``. The service answers chat requests."""
+class AnyServiceContract:
+    """What a model and any other server promise."""
 
     @pytest.fixture
     def place(self, tmp_path: Path, options: Any) -> Place:
@@ -45,18 +52,6 @@ class ServiceContract:
         if launch is not None:
             assert isinstance(launch, Launch) and (launch.argv or launch.image)
             assert msgspec.json.decode(msgspec.json.encode(launch), type=Launch) == launch
-
-    async def test_an_open_service_answers(
-        self, kind: ServiceKind, options: Any, place: Place
-    ) -> None:
-        """Once it is ready it answers; it says what it is, without credentials."""
-        async with kind.open("model", options, place) as service:
-            await service.ready()
-            assert service.health().up, service.health().why
-            context = CallContext(session="contract/0/0")
-            said = await service.client.generate(prompt="What is 1 + 1?", context=context)
-            assert isinstance(said.text, str)
-            self._check_words(service)
 
     async def test_getting_ready_twice_starts_one(
         self, kind: ServiceKind, options: Any, place: Place
@@ -87,13 +82,46 @@ class ServiceContract:
         async with kind.open("model", options, place):
             pass
 
-    @staticmethod
-    def _check_words(service: OpenService) -> None:
-        assert service.protocol and isinstance(service.simulated, bool)
-        assert msgspec.json.encode(dict(service.identity))
-        for endpoint in service.endpoints:
-            parts = urlsplit(endpoint)
-            assert parts.username is None and parts.password is None and not parts.query
+
+class ServiceContract(AnyServiceContract):
+    """Subclass it with fixtures ``kind`` and ``options``. The service answers chat requests."""
+
+    async def test_an_open_service_answers(
+        self, kind: ServiceKind, options: Any, place: Place
+    ) -> None:
+        """Once it is ready it answers; it says what it is, without credentials."""
+        async with kind.open("model", options, place) as opened:
+            service = cast(OpenService, opened)
+            await service.ready()
+            assert service.health().up, service.health().why
+            context = CallContext(session="contract/0/0")
+            said = await service.client.generate(prompt="What is 1 + 1?", context=context)
+            assert isinstance(said.text, str)
+            assert service.protocol and isinstance(service.simulated, bool)
+            _check_words(service)
+
+
+class ServerContract(AnyServiceContract):
+    """The same for a server that is no model."""
+
+    async def test_an_open_server_answers(
+        self, kind: ServiceKind, options: Any, place: Place
+    ) -> None:
+        """Once it is ready it can be called; it says what it is, without credentials."""
+        async with kind.open("server", options, place) as opened:
+            server = cast(OpenServer, opened)
+            await server.ready()
+            assert server.health().up, server.health().why
+            reply = await server.calls.session().asked("GET", "/", None, seconds=PATIENCE)
+            assert reply.status < 500
+            _check_words(server)
+
+
+def _check_words(service: AnyService) -> None:
+    assert msgspec.json.encode(dict(service.identity))
+    for endpoint in service.endpoints:
+        parts = urlsplit(endpoint)
+        assert parts.username is None and parts.password is None and not parts.query
 
 
 def _listens(endpoint: str) -> bool:
