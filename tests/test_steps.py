@@ -51,7 +51,7 @@ def test_what_is_not_atif_is_kept_and_says_who_spoke() -> None:
 def test_a_row_of_results_with_a_trajectory_is_read() -> None:
     line = msgspec.json.encode({"problem_idx": 19, "repeat": 0, "trajectory": [DOCUMENT]})
     row = decode_trajectory(line)
-    assert row is not None and row.key == (19, 0) and len(row.full_steps) == 2
+    assert row is not None and row.key == (19, 0) and len(row.steps) == 2
     assert decode_trajectory(b'{"repeat": 1}') is None and decode_trajectory(b"[]") is None
 
 

@@ -1,7 +1,8 @@
 """What an agent did, step by step, in the terms of ATIF.
 
 ATIF is Harbor's Agent Trajectory Interchange Format (its RFC 0001); names and meanings of fields
-are those of its version 1.6, ``extra`` on tool calls and results those of 1.7.
+are those of its version 1.8, which is read without loss. What a file holds is made to conform by
+`atif.py`; a recorder need not know the rules.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 
 from .records import Json, Record
 
-ATIF_VERSION = "ATIF-v1.7"
+ATIF_VERSION = "ATIF-v1.8"
 
 
 class AgentEnd(enum.StrEnum):
@@ -48,7 +49,8 @@ class ToolCall(Record, frozen=True, kw_only=True):
     tool_call_id: str
     """Unique in a trajectory."""
     function_name: str
-    arguments: Mapping[str, Json] = {}
+    arguments: Mapping[str, Json] = msgspec.field(default_factory=lambda: {})  # noqa: PIE807
+    """Always written, also where there are none."""
     extra: Mapping[str, Json] = {}
 
 
@@ -59,6 +61,8 @@ class ObservationResult(Record, frozen=True, kw_only=True):
     """``tool_call_id`` of the call it answers."""
     content: Json = None
     """A text, or a list of content parts."""
+    subagent_trajectory_ref: Json = None
+    """Trajectories of agents that this one delegated to."""
     extra: Mapping[str, Json] = {}
 
 
@@ -78,6 +82,10 @@ class StepMetrics(Record, frozen=True, kw_only=True):
     reasoning_tokens: int | None = None
     """Of the completion's; not a field of ATIF, which takes it under ``extra``."""
     cost_usd: float | None = None
+    prompt_token_ids: tuple[int, ...] = ()
+    completion_token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    """Of the completion's tokens."""
     extra: Mapping[str, Json] = {}
 
 
@@ -87,11 +95,8 @@ class Step(Record, frozen=True, kw_only=True):
     step_id: int = 0
     """From 1, in order; 0: not numbered yet."""
     source: StepSource
-    message: Json = None
-    """A text, or a list of content parts."""
-    ref: str | None = None
-    """Where the message stands in the same line of ``trajectories.jsonl`` (``prompt``,
-    ``model.content``), instead of a copy. Not a field of ATIF."""
+    message: Json = msgspec.field(default_factory=str)
+    """A text, or a list of content parts. Always written, also where it is empty."""
     timestamp: str | None = None
     """ISO 8601."""
     model_name: str | None = None
@@ -100,6 +105,10 @@ class Step(Record, frozen=True, kw_only=True):
     tool_calls: tuple[ToolCall, ...] = ()
     observation: Observation | None = None
     metrics: StepMetrics | None = None
+    is_copied_context: bool | None = None
+    """Repeated from an earlier trajectory, after a summary say."""
+    llm_call_count: int | None = None
+    """Model calls behind the step; 0: none, the agent acted by rule."""
     extra: Mapping[str, Json] = {}
 
 

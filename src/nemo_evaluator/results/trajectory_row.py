@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from ..atif import conforming
 from ..files.reading import UNREADABLE, lines_of
-from ..steps import Step, StepMetrics, StepSource, numbered, steps_from
+from ..steps import ATIF_VERSION, Step, StepMetrics, StepSource, steps_from
 from ..types import Failure, Json, Outcome, Record, RolloutKey, Solution
+from ..version import __version__
 from .journal import Errored
 from .layout import TRAJECTORIES
 from .result_row import ResultRow
 from .rows import RolloutRecord
+
+log = logging.getLogger(__name__)
 
 
 class Timing(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -43,11 +51,34 @@ class ReplyShown(Record, frozen=True, kw_only=True, omit_defaults=False):
     latency_ms: float | None = None
 
 
+class AgentShown(Record, frozen=True, kw_only=True):
+    """Who made the steps; ``agent`` of an ATIF document."""
+
+    name: str
+    version: str
+    model_name: str | None = None
+    tool_definitions: Json = None
+    extra: Mapping[str, Json] = {}
+
+
+class FinalMetrics(Record, frozen=True, kw_only=True):
+    """Sums over the steps; ``final_metrics`` of an ATIF document."""
+
+    total_prompt_tokens: int | None = None
+    total_completion_tokens: int | None = None
+    total_cached_tokens: int | None = None
+    total_cost_usd: float | None = None
+    total_steps: int | None = None
+    extra: Mapping[str, Json] = {}
+
+
+OURS = AgentShown(name="nemo-evaluator", version=__version__)
+
+
 class TrajectoryRow(Record, frozen=True, kw_only=True, omit_defaults=False):
     """The question, the answer, what the model said, and the steps.
 
-    An agent's steps stand here in full. A single turn has no steps of its own: its two steps refer
-    to the texts of the same line instead of repeating them.
+    The fields from ``schema_version`` on are an ATIF document (`document`), whoever made the steps.
     """
 
     problem_idx: int
@@ -64,7 +95,16 @@ class TrajectoryRow(Record, frozen=True, kw_only=True, omit_defaults=False):
     failure_category: Failure | None = None
     timing: Timing = Timing()
     model: ReplyShown | None = None
+    schema_version: str = ATIF_VERSION
+    agent: AgentShown = OURS
     steps: tuple[Step, ...] = ()
+    final_metrics: FinalMetrics | UnsetType = UNSET
+    session_id: str | UnsetType | None = UNSET
+    trajectory_id: str | UnsetType | None = UNSET
+    notes: str | UnsetType | None = UNSET
+    continued_trajectory_ref: str | UnsetType | None = UNSET
+    subagent_trajectories: Json | UnsetType = UNSET
+    extra: Mapping[str, Json] | UnsetType | None = UNSET
 
     @property
     def key(self) -> RolloutKey:
@@ -72,15 +112,15 @@ class TrajectoryRow(Record, frozen=True, kw_only=True, omit_defaults=False):
         return RolloutKey(self.problem_idx, self.repeat)
 
     @property
-    def full_steps(self) -> tuple[Step, ...]:
-        """The steps with their texts in the place of references to them."""
-        return tuple(self._resolved(step) for step in self.steps)
+    def document(self) -> dict[str, Json]:
+        """The trajectory as an ATIF document, for other programs."""
+        known: dict[str, Json] = msgspec.json.decode(msgspec.json.encode(self))
+        return {name: known[name] for name in OF_A_DOCUMENT if name in known}
 
-    def _resolved(self, step: Step) -> Step:
-        if step.ref is None:
-            return step
-        texts = {"prompt": self.prompt, "model.content": self.model and self.model.content}
-        return msgspec.structs.replace(step, message=texts.get(step.ref), ref=None)
+
+OF_A_DOCUMENT = TrajectoryRow.__struct_fields__[
+    TrajectoryRow.__struct_fields__.index("schema_version") :
+]
 
 
 def trajectory_row(record: RolloutRecord, row: ResultRow) -> TrajectoryRow:
@@ -104,7 +144,7 @@ def trajectory_row(record: RolloutRecord, row: ResultRow) -> TrajectoryRow:
             verify_ms=record.scored.verify_ms if record.scored else None,
         ),
         model=_reply(solution) if solution else None,
-        steps=_steps(solution) if solution else _unfinished(record),
+        **_document(record, row),
     )
 
 
@@ -158,25 +198,68 @@ def _reply(solution: Solution) -> ReplyShown:
     )
 
 
-def _steps(solution: Solution) -> tuple[Step, ...]:
-    if solution.steps:
-        return numbered(solution.steps)
-    if solution.trajectory:
-        return steps_from(solution.trajectory)
+def _document(record: RolloutRecord, row: ResultRow) -> dict[str, Any]:
+    """The fields of the row that are an ATIF document."""
+    solution = record.solved.solution if record.solved else None
+    if solution is None:
+        steps = conforming(_unfinished(record), _note)
+        return {"steps": steps, "final_metrics": FinalMetrics(total_steps=len(steps))}
+    if not solution.steps and not solution.trajectory:
+        steps = _single_turn(solution, row.prompt)
+    else:
+        steps = conforming(solution.steps or steps_from(solution.trajectory), _note)
     usage = solution.usage
+    fields: dict[str, Any] = {
+        "agent": AgentShown(name=OURS.name, version=OURS.version, model_name=solution.model),
+        "final_metrics": FinalMetrics(
+            total_prompt_tokens=usage.prompt_tokens,
+            total_completion_tokens=usage.completion_tokens,
+            total_cached_tokens=usage.cached_tokens,
+            total_cost_usd=solution.cost_usd,
+            total_steps=len(steps),
+        ),
+    }
+    return {**fields, **_of_another(solution), "steps": steps}
+
+
+def _of_another(solution: Solution) -> dict[str, Any]:
+    """The fields of the document that another program wrote, where it wrote one."""
+    if len(solution.trajectory) != 1 or solution.steps:
+        return {}
+    found = {name: solution.trajectory[0].get(name) for name in OF_A_DOCUMENT}
+    told = {name: value for name, value in found.items() if value is not None}
+    told.pop("steps", None)
+    told.pop("schema_version", None)
+    try:
+        row = msgspec.convert({**told, "problem_idx": 0}, TrajectoryRow)
+    except msgspec.ValidationError:
+        return {}
+    return {name: getattr(row, name) for name in told}
+
+
+@cache
+def _note(text: str) -> None:
+    """Say once what an agent got wrong."""
+    log.warning("a trajectory is no valid ATIF: %s; that stands under `extra` now", text)
+
+
+def _single_turn(solution: Solution, prompt: str | None) -> tuple[Step, ...]:
+    usage = solution.usage
+    extra = {} if usage.reasoning_tokens is None else {"reasoning_tokens": usage.reasoning_tokens}
     return (
-        Step(step_id=1, source=StepSource.USER, ref="prompt"),
+        Step(step_id=1, source=StepSource.USER, message=prompt or ""),
         Step(
             step_id=2,
             source=StepSource.AGENT,
-            ref="model.content",
+            message=solution.response,
             model_name=solution.model,
+            reasoning_content=solution.reasoning,
             metrics=StepMetrics(
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
-                reasoning_tokens=usage.reasoning_tokens,
                 cached_tokens=usage.cached_tokens,
                 cost_usd=solution.cost_usd,
+                extra=extra,
             ),
         ),
     )

@@ -63,7 +63,7 @@ class BenchmarkView:
         rollouts, use ``trajectories``."""
         found = (line for line in self.trajectories() if line.key == row.key)
         line = next(found, None)
-        return line.full_steps if line is not None else ()
+        return line.steps if line is not None else ()
 
     def calls(self) -> Iterator[Call]:
         """The model's calls, where the traffic log is on."""
