@@ -35,11 +35,28 @@ class Limits(Record, frozen=True, kw_only=True):
     """Bytes kept of stdout, and of stderr; the rest is read and dropped."""
 
 
+class BuildSpec(Record, frozen=True, kw_only=True):
+    """An image that is built of a folder of this machine, once for all who need the same."""
+
+    context: str
+    """The folder, absolute; its ``.dockerignore`` is honoured."""
+    dockerfile: str = "Dockerfile"
+    """Path below the folder."""
+    args: Mapping[str, str] = {}
+    """Build arguments. They can be read in the image's history: no secrets."""
+    target: str | None = None
+    """Stage to stop at; None: the last one."""
+    timeout: float = 1200.0
+    """Seconds the build may take."""
+
+
 class SandboxSpec(Record, frozen=True, kw_only=True):
     """What a problem needs of its sandbox. A backend refuses (ConfigError) what it cannot do."""
 
     image: str | None = None
     """Container image; None: the backend's default. ``local`` has no images and refuses one."""
+    build: BuildSpec | None = None
+    """Build the image instead of naming one (``docker``)."""
     cwd: str = "/workspace"
     """Working directory: absolute, empty at the start, writable."""
     env: Mapping[str, str] = {}

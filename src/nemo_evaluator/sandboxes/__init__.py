@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from .contract import (
     Backend,
+    BuildFailed,
+    BuildSpec,
     ExecResult,
     Limits,
     Sandbox,
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backend",
+    "BuildFailed",
+    "BuildSpec",
     "DockerBackend",
     "ExecResult",
     "Limits",

@@ -13,17 +13,20 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from ..errors import InfraError
+from ..errors import InfraError, PermanentError
 from ..http.listener import Listener
-from ..sandbox_spec import UNPRIVILEGED, Limits, Network, SandboxSpec
+from ..sandbox_spec import UNPRIVILEGED, BuildSpec, Limits, Network, SandboxSpec
 from ..types import Failure, Phase, Record
 
 __all__ = [
     "MAX_TRANSFER",
     "UNPRIVILEGED",
     "Backend",
+    "BuildFailed",
+    "BuildSpec",
     "Command",
     "ExecResult",
+    "ImageBuilder",
     "Limits",
     "Network",
     "Output",
@@ -49,6 +52,10 @@ class SandboxLost(InfraError):
         self, message: str, *, peer: str | None = None, phase: Phase = Phase.VERIFY
     ) -> None:
         super().__init__(message, phase=phase, peer=peer)
+
+
+class BuildFailed(SandboxLost, PermanentError):
+    """An image cannot be built, or its base is not to be had. It is not tried again in this run."""
 
 
 class ExecResult(Record, frozen=True, kw_only=True):
@@ -224,3 +231,14 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Release what the backend itself holds; safe to call twice."""
+
+
+@runtime_checkable
+class ImageBuilder(Protocol):
+    """What a `Backend` also is that builds images (``SandboxSpec.build``)."""
+
+    async def build(self, build: BuildSpec) -> str:
+        """Build an image unless it is there already; its name, for ``SandboxSpec.image``.
+
+        Raises BuildFailed with the last lines of the log.
+        """

@@ -15,17 +15,18 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 from ..errors import ConfigError
 from . import docker_relay, seccomp, transfer
-from .contract import SandboxLost, SandboxSpec
+from .contract import BuildSpec, SandboxLost, SandboxSpec
 from .docker_api import Engine
 from .docker_bodies import confines_vsock, container_body
+from .docker_build import Builder
+from .docker_images import Images
 from .docker_sandbox import DockerSandbox, delete
 from .finishing import finish
 from .owner import LABEL, Owner, find_owner, this_process
-
-_PULL = 3600.0
 
 
 class DockerBackend:
@@ -48,7 +49,6 @@ class DockerBackend:
         self._socket = socket
         self._engine: Engine | None = None
         self._security = ["no-new-privileges"]
-        self._volumes: dict[str, tuple[str, ...]] = {}
 
     @property
     def engine(self) -> Engine:
@@ -56,6 +56,10 @@ class DockerBackend:
         if self._engine is None:
             self._engine = Engine(self._socket)
         return self._engine
+
+    @cached_property
+    def _images(self) -> Images:
+        return Images(self.engine)
 
     async def preflight(self) -> Mapping[str, str]:
         """See `Backend.preflight`."""
@@ -100,21 +104,17 @@ class DockerBackend:
 
     async def pull(self, image: str | None) -> None:
         """See `Backend.pull`."""
-        name = self._image(image)
-        got = await self.engine.request("GET", f"/images/{name}/json")
-        if got.status == 404:
-            await self._fetch(name)
-            got = await self.engine.request("GET", f"/images/{name}/json")
-        if got.status != 200:
-            raise ConfigError(f"image {name}: {got.message}", hint=f"try `docker pull {name}`")
-        self._volumes[name] = tuple(got.json()["Config"].get("Volumes") or ())
+        await self._images.have(self._image(image))
+
+    async def build(self, build: BuildSpec) -> str:
+        """See `ImageBuilder.build`."""
+        return await Builder(self.engine, self._images).build(build)
 
     async def create(self, spec: SandboxSpec) -> DockerSandbox:
         """See `Backend.create`."""
         self.check(spec)
         name = self._image(spec.image)
-        if name not in self._volumes:
-            await self.pull(name)
+        image = await self._images.have(name)
         box = DockerSandbox(self.engine, spec)
         try:
             if self._relay and spec.network in ("door", "bridge"):
@@ -123,7 +123,7 @@ class DockerBackend:
                 spec,
                 name,
                 str(self.owner),
-                self._volumes[name],
+                image.volumes,
                 self._security,
                 binds=[f"{box.folder}:{docker_relay.INSIDE}:ro"] if box.folder else [],
             )
@@ -140,7 +140,8 @@ class DockerBackend:
     async def reap(self) -> list[str]:
         """See `Backend.reap`."""
         folders = await asyncio.to_thread(docker_relay.remove_folders, _is_abandoned)
-        return await self._remove(_is_abandoned) + folders
+        images = await Builder(self.engine, self._images).remove_unfinished()
+        return [*await self._remove(_is_abandoned), *folders, *images]
 
     async def close(self) -> None:
         """Remove the sandboxes that this backend made and that were not closed."""
@@ -156,19 +157,6 @@ class DockerBackend:
                 await delete(self.engine, container["Id"])
                 removed.append(f"container {container['Id'][:12]}")
         return removed
-
-    async def _fetch(self, name: str) -> None:
-        where, _, tag = name.rpartition(":")
-        tagged = {"fromImage": where, "tag": tag} if where and "/" not in tag else None
-        query = tagged or {"fromImage": name, "tag": "" if "@" in name else "latest"}
-        got = await self.engine.request("POST", "/images/create", query=query, timeout=_PULL)
-        told = got.body.decode(errors="replace").strip().splitlines() or [""]
-        if got.status >= 400 or '"error"' in told[-1]:
-            raise ConfigError(
-                f"image {name} cannot be pulled: {told[-1][:300]}",
-                hint=f"`docker pull {name}` (after `docker login` for a private registry), "
-                "or name an image that is there",
-            )
 
     def _image(self, image: str | None) -> str:
         if (name := image or self.image) is None:

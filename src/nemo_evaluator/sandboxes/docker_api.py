@@ -8,12 +8,14 @@ cheap on a unix socket and leaves no state to go wrong.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from ..errors import ConfigError
@@ -101,6 +103,26 @@ class Engine:
             raise SandboxLost(f"the Docker engine refused: {got.message}", peer=self.socket)
         return got.json()
 
+    async def stream(
+        self, path: str, body: IO[bytes], *, query: Mapping[str, str]
+    ) -> AsyncIterator[bytes]:
+        """Send an archive, and follow the lines of the answer as they come. SandboxLost if the
+        engine refuses or falls silent. Who leaves early ends what the engine does."""
+        try:
+            attached, status, headers = await self._send("POST", path, None, query, archive=body)
+            try:
+                if status >= 400:
+                    said = Response(status, await _body(attached.reader, headers)).message
+                    raise SandboxLost(f"the Docker engine refused: {said}", peer=self.socket)
+                async for line in _lines(_pieces(attached.reader, headers)):
+                    yield line
+            finally:
+                attached.drop()
+        except (OSError, EOFError, ValueError, LookupError) as error:
+            raise SandboxLost(
+                f"the Docker engine does not answer: {error!r}", peer=self.socket
+            ) from None
+
     async def attach(self, path: str, body: Json) -> Attached:
         """Start a command and take over its connection."""
         try:
@@ -124,15 +146,20 @@ class Engine:
         query: Mapping[str, str] | None,
         *,
         upgrade: bool = False,
+        archive: IO[bytes] | None = None,
     ) -> tuple[Attached, int, dict[str, str]]:
         data = b"" if body is None else json.dumps(body).encode()
+        size = len(data) if archive is None else archive.seek(0, io.SEEK_END)
+        kind = "application/json" if archive is None else "application/x-tar"
         target = f"/{_VERSION}{quote(path)}" + (f"?{urlencode(query)}" if query else "")
         connection = "Connection: Upgrade\r\nUpgrade: tcp" if upgrade else "Connection: close"
         head = f"{method} {target} HTTP/1.1\r\nHost: docker\r\n{connection}\r\n"
-        head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+        head += f"Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n"
         reader, writer = await asyncio.open_unix_connection(self.socket, limit=1 << 20)
         try:
             writer.write(head.encode() + data)
+            if archive is not None:
+                await _copy(archive, writer)
             head_lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             status = int(head_lines[0].split(" ", 2)[1])
         except BaseException:
@@ -159,15 +186,39 @@ async def demultiplex(reader: asyncio.StreamReader, out: Taker, err: Taker) -> N
 
 
 async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
+    return b"".join([piece async for piece in _pieces(reader, headers)])
+
+
+async def _pieces(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    """A body as it comes."""
     if headers.get("transfer-encoding") == "chunked":
-        parts = []
         while size := int((await reader.readline()).split(b";")[0] or b"0", 16):
-            parts.append(await reader.readexactly(size))
+            yield await reader.readexactly(size)
             await reader.readexactly(2)
-        return b"".join(parts)
-    if "content-length" in headers:
-        return await reader.readexactly(int(headers["content-length"]))
-    return await reader.read()
+    elif "content-length" in headers:
+        yield await reader.readexactly(int(headers["content-length"]))
+    else:
+        while piece := await reader.read(CHUNK):
+            yield piece
+
+
+async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    begun = b""
+    async for piece in pieces:
+        *whole, begun = (begun + piece).split(b"\n")
+        for line in whole:
+            yield line
+    if begun.strip():
+        yield begun
+
+
+async def _copy(archive: IO[bytes], writer: asyncio.StreamWriter) -> None:
+    """Send a file. An engine that closes before its end has already answered why."""
+    archive.seek(0)
+    with contextlib.suppress(ConnectionError):
+        while chunk := await asyncio.to_thread(archive.read, CHUNK):
+            writer.write(chunk)
+            await writer.drain()
 
 
 def find_socket() -> str:

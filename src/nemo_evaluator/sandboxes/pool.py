@@ -14,11 +14,14 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import Self
 
-from .contract import Backend, Sandbox, SandboxLost, SandboxSpec
+import msgspec
+
+from ..errors import ConfigError
+from .contract import Backend, BuildSpec, ImageBuilder, Sandbox, SandboxLost, SandboxSpec
 from .finishing import finish
 
 _PULLS = 2
-"""Images pulled at a time; more only share the same line."""
+"""Images pulled or built at a time; more only share the same line and the same cores."""
 
 
 class SandboxPool:
@@ -33,7 +36,8 @@ class SandboxPool:
         """Sandboxes of ended processes that were removed when the pool opened."""
         self._room = asyncio.Semaphore(limit)
         self._pulling = asyncio.Semaphore(_PULLS)
-        self._images: dict[str | None, asyncio.Task[None]] = {}
+        self._images: dict[str | bytes | None, asyncio.Task[str | None]] = {}
+        """What each named image, and each build (by its encoded spec), has come to."""
         self._opened: asyncio.Task[Mapping[str, str]] | None = None
 
     async def open(self) -> Mapping[str, str]:
@@ -48,15 +52,16 @@ class SandboxPool:
     preflight = open
 
     async def prepull(self, specs: Iterable[SandboxSpec]) -> None:
-        """Check all specs and have all their images at hand. ConfigError for what cannot be."""
+        """Check all specs and have all their images at hand. ConfigError for what cannot be,
+        BuildFailed for what cannot be built."""
         every = list(specs)
         for spec in every:
-            self.backend.check(spec)
+            self._check(spec)
         await self.open()
-        images = dict.fromkeys(spec.image for spec in every)
-        done = await asyncio.gather(*map(self._have, images), return_exceptions=True)
-        for failure in filter(None, done):
-            raise failure
+        done = await asyncio.gather(*map(self._have, every), return_exceptions=True)
+        for failure in done:
+            if isinstance(failure, BaseException):
+                raise failure
 
     @asynccontextmanager
     async def acquire(self, spec: SandboxSpec, *, beyond: bool = False) -> AsyncIterator[Sandbox]:
@@ -64,10 +69,12 @@ class SandboxPool:
 
         ``beyond``: for who holds one already, and would wait for itself otherwise: not counted.
         """
-        self.backend.check(spec)
+        self._check(spec)
         await self.open()
         async with nullcontext() if beyond else self._room:
-            await self._have(spec.image)
+            image = await self._have(spec)
+            if spec.build is not None:
+                spec = msgspec.structs.replace(spec, image=image, build=None)
             sandbox = await self.backend.create(spec)
             try:
                 yield sandbox
@@ -101,12 +108,31 @@ class SandboxPool:
         self.removed = await self.backend.reap()
         return found
 
-    async def _have(self, image: str | None) -> None:
-        """Pull an image unless that was done; who waits for a failing pull fails with it."""
-        if (task := self._images.get(image)) is None:
-            task = self._images[image] = asyncio.create_task(self._pull(image))
-        await asyncio.shield(task)
+    def _check(self, spec: SandboxSpec) -> None:
+        self.backend.check(spec)
+        if spec.build is None:
+            return
+        if not isinstance(self.backend, ImageBuilder):
+            raise ConfigError(
+                f"the sandbox {self.backend.name!r} builds no images",
+                hint="use `sandbox: {type: docker}`, or name an image that is there",
+            )
+        if spec.image is not None:
+            raise ConfigError("a sandbox has either an image or a build, not both")
 
-    async def _pull(self, image: str | None) -> None:
+    async def _have(self, spec: SandboxSpec) -> str | None:
+        """Have an image at hand, unless that was done; who waits for a failing one fails with it.
+        The image's name."""
+        wanted = (
+            spec.image if spec.build is None else msgspec.json.encode(spec.build, order="sorted")
+        )
+        if (task := self._images.get(wanted)) is None:
+            task = self._images[wanted] = asyncio.create_task(self._fetch(spec.image, spec.build))
+        return await asyncio.shield(task)
+
+    async def _fetch(self, image: str | None, build: BuildSpec | None) -> str | None:
         async with self._pulling:
+            if build is not None and isinstance(self.backend, ImageBuilder):
+                return await self.backend.build(build)
             await self.backend.pull(image)
+            return image
