@@ -78,6 +78,8 @@ SOLVERS = Kind(
     "what turns a problem into an answer (`solver.type`)",
     {
         "simple": ("solvers.simple:SimpleSolver", "one request, one answer"),
+        "nop": ("solvers.nop:NopSolver", "does nothing: a task's tests must give it 0"),
+        "oracle": ("solvers.oracle:OracleSolver", "runs the solution that a task brings"),
         "custom": (
             "solvers.registry:open_custom",
             "a class of your own (class_path: module:Class)",

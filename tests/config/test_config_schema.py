@@ -577,11 +577,6 @@ LATER = "not supported by this version"
             one(sandbox={"type": "docker", "image_template": "x:{id}"}),
             [f"benchmarks[0].sandbox.image_template: {LATER}"],
         ),
-        (one(solver={"type": "oracle"}), [f"benchmarks[0].solver.type: 'oracle' is {LATER}"]),
-        (
-            document(solver={"type": "oracle"}),
-            [f"solver.type: 'oracle' is {LATER}"],
-        ),
         (
             one(scoring={"metrics": [{"type": "custom", "name": "c", "class_path": "m:C"}]}),
             [f"benchmarks[0].scoring.metrics[0].type: 'custom' is {LATER}"],

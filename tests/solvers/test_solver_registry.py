@@ -18,8 +18,6 @@ from nemo_evaluator.solvers.simple import SimpleSolver
 from nemo_evaluator.traffic.types import CallContext
 from nemo_evaluator.types import Json, Problem, Solution
 
-KNOWN = "known: custom, simple; your own is named module:Class"
-
 
 class Echo:
     """A solver of one's own: says what it was told."""
@@ -81,7 +79,7 @@ async def test_a_solver_of_the_known_system_takes_a_task(name: str) -> None:
     [
         (
             {"class_path": "echo"},
-            "there is no solver 'echo' — known: custom, simple; your own is named module:Class",
+            "there is no solver 'echo' — known: ",
         ),
         (
             {"class_path": "no_such_module:X"},
@@ -101,8 +99,8 @@ def test_errors_name_the_solver(fields: dict[str, Any], message: str) -> None:
 def test_a_solver_this_version_cannot_run() -> None:
     with pytest.raises(ConfigError) as caught:
         opened(type="harbor", service="s", agent="a")
-    assert str(caught.value) == f"there is no solver 'harbor' — {KNOWN}"
+    assert str(caught.value).startswith("there is no solver 'harbor' — known: ")
 
 
 def test_listing() -> None:
-    assert SOLVERS.names() == ["simple", "custom"]
+    assert {"simple", "custom", "oracle", "nop"} <= set(SOLVERS.names())

@@ -42,6 +42,18 @@ class AgentFields(SolverFields):
         return SolverNeeds(sandbox=True, network="door")
 
 
+class TimeLimitFields(ConfigRecord):
+    """How long an agent may work (``solvers.time_limits``)."""
+
+    run_timeout: float | None = Field(None, gt=0)
+    """Seconds for a whole run of the agent; null: all of the benchmark's ``timeout``."""
+    timeout_strategy: TimeoutStrategy = "override"
+    """Which time counts: ``run_timeout`` (``override``), the task's own, or the larger (``max``);
+    never more than the benchmark's ``timeout``."""
+    max_agent_timeout: float | None = Field(None, gt=0)
+    """Upper limit on the result of ``timeout_strategy``."""
+
+
 class SimpleSolver(SolverFields):
     """One request, one answer."""
 
@@ -57,7 +69,7 @@ class SimpleSolver(SolverFields):
     """Detail images are sent with: ``auto``, ``low``, ``high``."""
 
 
-class HarborSolverConfig(AgentFields):
+class HarborSolverConfig(AgentFields, TimeLimitFields):
     """An agent of the harbor package."""
 
     type: Literal["harbor"] = "harbor"
@@ -70,14 +82,8 @@ class HarborSolverConfig(AgentFields):
     """Arguments of the agent."""
     container_env: dict[str, str] = Field(default_factory=dict)
     """Environment variables of the agent."""
-    run_timeout: float | None = Field(None, gt=0)
-    """Seconds for a whole run of the agent."""
     cmd_timeout: float | None = Field(None, gt=0)
     """Seconds for one command of the agent."""
-    timeout_strategy: TimeoutStrategy = "override"
-    """Which timeout counts: the configured one, the task's, or the larger."""
-    max_agent_timeout: float | None = Field(None, gt=0)
-    """Upper limit on the result of ``timeout_strategy``."""
     skill: str | None = None
     """Skill given to the agent."""
     skill_dir: str | None = None
@@ -168,7 +174,7 @@ class NatSolverConfig(SolverFields):
         return {AGENT: self.service}
 
 
-class OpenClawSolverConfig(AgentFields):
+class OpenClawSolverConfig(AgentFields, TimeLimitFields):
     """The OpenClaw agent."""
 
     type: Literal["openclaw"] = "openclaw"
@@ -183,12 +189,9 @@ class OpenClawSolverConfig(AgentFields):
     """Most agents at a time."""
     idle_timeout_seconds: int = Field(600, ge=1)
     """Seconds without a sign of life after which the agent is stopped."""
-    run_timeout: float | None = Field(None, gt=0)
-    """Seconds for a whole run of the agent."""
     timeout_strategy: TimeoutStrategy = "task"
-    """Which timeout counts: the configured one, the smaller, or the larger."""
-    max_agent_timeout: float | None = Field(None, gt=0)
-    """Upper limit on the result of ``timeout_strategy``."""
+    """Which time counts: ``run_timeout`` (``override``), the task's own, or the larger
+    (``max``)."""
     web_search_provider: Literal["tavily"] | None = None
     """Web search offered to the agent."""
     config_path: str | None = None
@@ -216,17 +219,18 @@ class ContainerSolverConfig(SolverFields):
     """Mounts of the container, host path to container path."""
 
 
-class OracleSolverConfig(SolverFields):
-    """The gold solution of each problem."""
+class OracleSolverConfig(SolverFields, TimeLimitFields):
+    """The gold solution of each task."""
 
     type: Literal["oracle"] = "oracle"
     """Kind of solver."""
-    run_timeout: float | None = Field(None, gt=0)
-    """Seconds for a whole run."""
-    timeout_strategy: TimeoutStrategy = "override"
-    """Which timeout counts: the configured one, the task's, or the larger."""
-    max_agent_timeout: float | None = Field(None, gt=0)
-    """Upper limit on the result of ``timeout_strategy``."""
+
+
+class NopSolverConfig(SolverFields):
+    """Does nothing: what a task's tests give an untouched workspace."""
+
+    type: Literal["nop"] = "nop"
+    """Kind of solver."""
 
 
 class OwnSolverFields(SolverFields):
@@ -267,6 +271,7 @@ Solver = Annotated[
     | OpenClawSolverConfig
     | ContainerSolverConfig
     | OracleSolverConfig
+    | NopSolverConfig
     | CustomSolverConfig
     | PluginSolver,
     ByType(SOLVERS),
