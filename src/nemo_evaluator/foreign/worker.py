@@ -1,0 +1,224 @@
+"""Our side of a script in another interpreter: calls, calls back, cancellation, and its end.
+
+Invariants: a call is answered, or raises; a process that ends makes all its calls raise
+`WorkerLost` with what it printed last; the process and what it started end with ``close``, and
+with us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import InfraError
+from ..types import Failure, Json
+
+CHILD = Path(__file__).with_name("child.py")
+LINE = 1 << 28
+"""Longest line, in bytes."""
+TAIL = 1 << 16
+"""Bytes kept of what the process prints."""
+END_SECONDS = 5.0
+START_SECONDS = 120.0
+
+Handler = Callable[..., Awaitable[Json]]
+"""Answers a call of the script; it is given the parameters by name."""
+
+log = logging.getLogger(__name__)
+
+
+class WorkerLost(InfraError):
+    """The process ended, or did not start; nothing is known about what it was doing."""
+
+    default_kind = Failure.INFRA_ERROR
+
+
+class ForeignError(Exception):
+    """What a call of the script raised there."""
+
+    def __init__(self, error: Mapping[str, Any]) -> None:
+        self.message = str(error.get("message") or "")
+        self.kinds = tuple(str(kind) for kind in error.get("kinds") or ())
+        """Names of its class and of the bases."""
+        self.traceback = str(error.get("traceback") or "")
+        super().__init__(f"{self.kind}: {self.message}" if self.message else self.kind)
+
+    @property
+    def kind(self) -> str:
+        """Name of its class."""
+        return self.kinds[0] if self.kinds else "Error"
+
+
+class Worker:
+    """A running script. ``start`` it, and ``close`` it."""
+
+    def __init__(self, name: str, process: Process, handlers: Mapping[str, Handler]) -> None:
+        self._name, self._process, self._handlers = name, process, handlers
+        self._number = 0
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._printed = bytearray()
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pumps = [asyncio.create_task(pump()) for pump in (self._read, self._listen)]
+
+    @classmethod
+    async def start(
+        cls,
+        script: Path,
+        *,
+        python: Path,
+        name: str,
+        env: Mapping[str, str],
+        handlers: Mapping[str, Handler] | None = None,
+    ) -> Worker:
+        """Start a script and wait until it has loaded. Raises WorkerLost."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(python, "-X", "utf8", CHILD, script),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                env=dict(env),
+                limit=LINE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerLost(f"{name} does not start: {python}: {error}") from None
+        worker = cls(name, process, handlers or {})
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await worker._ready
+        except TimeoutError:
+            await worker.close()
+            raise WorkerLost(f"{name} did not start within {START_SECONDS:g} s") from None
+        except BaseException:
+            await worker.close()
+            raise
+        return worker
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still answers."""
+        return self._process.returncode is None and not self._pumps[0].done()
+
+    async def call(self, method: str, **params: Json) -> Any:
+        """What a method of the script returns. Raises ForeignError for what it raises, and
+        WorkerLost. Cancelled here, it is cancelled there."""
+        if not self.alive:
+            raise self._lost()
+        self._number += 1
+        number = self._number
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._send({"call": number, "method": method, "params": params})
+            return await answer
+        except asyncio.CancelledError:
+            with contextlib.suppress(WorkerLost):
+                await self._send({"cancel": number})
+            raise
+        finally:
+            self._asked.pop(number, None)
+
+    async def close(self) -> None:
+        """End the process and what it started; safe to call twice."""
+        process = self._process
+        if process.stdin is not None:
+            process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await process.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        for task in (*self._pumps, *self._running.values()):
+            task.cancel()
+        await asyncio.gather(*self._pumps, *self._running.values(), return_exceptions=True)
+        self._fail(self._lost())
+
+    @property
+    def printed(self) -> str:
+        """The last lines that the process printed."""
+        lines = self._printed.decode(errors="replace").strip().splitlines()
+        return "\n".join(lines[-8:])
+
+    async def _send(self, message: Mapping[str, Json]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            await self._process.stdin.drain()
+        except (ConnectionError, RuntimeError):
+            raise self._lost() from None
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        try:
+            while line := await self._process.stdout.readline():
+                self._take(json.loads(line))
+        finally:
+            with contextlib.suppress(TimeoutError):  # for its exit code, and its last words
+                async with asyncio.timeout(1.0):
+                    await self._process.wait()
+                    await asyncio.wait({self._pumps[1]})
+            self._fail(self._lost())
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "call" in message:
+            self._running[message["call"]] = asyncio.create_task(self._answer(message))
+        elif "cancel" in message:
+            if task := self._running.get(message["cancel"]):
+                task.cancel()
+        elif "answer" in message:
+            answer = self._asked.get(message["answer"])
+            if answer is not None and not answer.done():
+                if "error" in message:
+                    answer.set_exception(ForeignError(message["error"]))
+                else:
+                    answer.set_result(message.get("result"))
+        elif not self._ready.done():
+            if "error" in message:
+                self._ready.set_exception(ForeignError(message["error"]))
+            else:
+                self._ready.set_result(None)
+
+    async def _answer(self, message: dict[str, Any]) -> None:
+        """Answer a call of the script."""
+        number, answer = message["call"], dict[str, Any]()
+        try:
+            answer["result"] = await self._handlers[message["method"]](**message["params"])
+        except asyncio.CancelledError:
+            return
+        except Exception as error:
+            kinds = [kind.__name__ for kind in type(error).__mro__ if kind is not object]
+            answer["error"] = {"message": str(error), "kinds": kinds}
+        finally:
+            self._running.pop(number, None)
+        with contextlib.suppress(WorkerLost):
+            await self._send({"answer": number, **answer})
+
+    async def _listen(self) -> None:
+        """Keep the end of what it prints."""
+        assert self._process.stderr is not None
+        while chunk := await self._process.stderr.read(1 << 16):
+            self._printed += chunk
+            del self._printed[:-TAIL]
+            log.debug("%s: %s", self._name, chunk.decode(errors="replace").rstrip())
+
+    def _lost(self) -> WorkerLost:
+        code = self._process.returncode
+        how = "does not answer" if code is None else f"ended with exit code {code}"
+        said = f": {self.printed}" if self._printed else ""
+        return WorkerLost(f"{self._name} {how}{said}")
+
+    def _fail(self, error: WorkerLost) -> None:
+        for answer in (self._ready, *self._asked.values()):
+            if not answer.done():
+                answer.set_exception(error)
+        self._ready.exception()  # it may have no reader
