@@ -14,6 +14,12 @@ class Silent: ...
 
 class Broken:
     def __init__(self, **_): raise RuntimeError("no key")
+
+class Unready:
+    async def prepare(self): raise OSError("no such program")
+    async def solve(self, problem, tools): ...
+    def identity(self): return {}
+    async def close(self): print("closed")
 """
 CONFIG = """\
 services:
@@ -32,6 +38,7 @@ benchmarks:
         ("SERVICE", "{file}:Silent", 2, "is not a service"),
         ("SOLVER", "{file}:Silent", 3, "is not a solver"),
         ("SOLVER", "{file}:Broken", 3, r"RuntimeError: no key \(.*mine\.py:5\)"),
+        ("SOLVER", "{file}:Unready", 3, r"OSError: no such program \(.*mine\.py:8\)"),
         ("SOLVER", "{file}:Missing", 3, "has no 'Missing'"),
         ("EXECUTOR", "{file}:Silent", 4, "is not an executor"),
         ("BENCHMARK", "smple", 7, "did you mean 'sample'"),

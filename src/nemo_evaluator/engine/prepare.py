@@ -21,7 +21,7 @@ from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
 from ..environments.user_code import contained
 from ..environments.with_metrics import with_metrics
-from ..errors import ConfigError
+from ..errors import ConfigError, NelError
 from ..judging.correction import calibrations_of
 from ..judging.opening import JudgePanel, Served, open_metrics, served
 from ..judging.verification import JudgeFile, Spend, no_budget
@@ -29,7 +29,7 @@ from ..results.layout import slug
 from ..results.planned import problem_order
 from ..services.contract import OpenService
 from ..services.open import Opened, check_services, open_services
-from ..solvers.contract import Solver, SolveTools, needs_of
+from ..solvers.contract import Prepares, Solver, SolveTools, needs_of
 from ..solvers.registry import open_solver
 from ..traffic.types import CallContext
 from ..types import BenchmarkPlan, Problem, Solution
@@ -117,6 +117,10 @@ async def prepare(
     alive = Places(alive_at_once(config.benchmarks))
     for place, benchmark in enumerate(config.benchmarks):
         for posed in _posed(loaded, place, given):
+            stack.push_async_callback(_close, "solver", posed[1].close)
+            if isinstance(posed[1], Prepares):
+                with loaded.at(_solver_path(loaded, place)):
+                    await _ready(posed[1])
             job = await _open_job(benchmark, posed, opening)
             if not plan_only:
                 turn = Turn(alive, len(jobs))
@@ -151,9 +155,26 @@ def _posed(loaded: Loaded, place: int, given: Given | None) -> Iterator[tuple[En
             template=benchmark.template,
         )
     for environment in environments:
-        with loaded.at((*path, "solver") if loaded.wrote((*path, "solver")) else ("solver",)):
+        with loaded.at(_solver_path(loaded, place)):
             solver = open_solver(benchmark.solver)
         yield environment, solver
+
+
+async def _ready(solver: Prepares) -> None:
+    """Have a solver look for what it needs. Raises ConfigError."""
+    try:
+        with contained("the solver"):
+            await solver.prepare()
+    except NelError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"the solver cannot be used: {described(error)}") from error
+
+
+def _solver_path(loaded: Loaded, place: int) -> tuple[str | int, ...]:
+    """Where the solver of an entry is written."""
+    own = ("benchmarks", place, "solver")
+    return own if loaded.wrote(own) else ("solver",)
 
 
 async def _open_job(
@@ -162,7 +183,6 @@ async def _open_job(
     opening: _Opening,
 ) -> Job:
     (environment, solver), services, stack = posed, opening.services, opening.stack
-    stack.push_async_callback(_close, "solver", solver.close)
     if environment.harness is not None:
         _check_harness(benchmark, environment.name)
     name = benchmark.label or environment.name

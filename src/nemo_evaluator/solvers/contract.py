@@ -23,6 +23,7 @@ __all__ = [
     "Archive",
     "Endpoint",
     "Handover",
+    "Prepares",
     "SolveTools",
     "Solver",
     "SolverNeeds",
@@ -126,6 +127,15 @@ class Solver(Protocol):
 
     async def close(self) -> None:
         """Release resources; safe to call twice."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A solver that can tell before the first rollout that it cannot work."""
+
+    async def prepare(self) -> None:
+        """Look for what it needs: programs, interpreters, names. Awaited before ``needs`` and
+        ``identity`` are asked. Raises ConfigError."""
 
 
 def needs_of(solver: Solver) -> SolverNeeds:
