@@ -18,8 +18,8 @@ ATIF_VERSION = "ATIF-v1.8"
 
 
 class AgentEnd(enum.StrEnum):
-    """Why an agent stopped: ``ended_by`` in the details of its solution. Whatever it was, what the
-    agent left is verified."""
+    """Why an agent stopped: ``Solution.ended_by``. Whatever it was, what the agent left is
+    verified."""
 
     ANSWER = "answer"
     """The agent said that it is done."""
@@ -33,6 +33,11 @@ class AgentEnd(enum.StrEnum):
     """The model said nothing, several times in a row."""
     CRASH = "crash"
     """The agent's program failed."""
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether the agent said that it is done, and was not ended."""
+        return self is AgentEnd.ANSWER
 
 
 class StepSource(enum.StrEnum):

@@ -12,91 +12,18 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journals import RUN, errored, plan, problem, scored, solved, write
 
-from nemo_evaluator.results.collect import active_seconds
+from nemo_evaluator.results.active_time import active_seconds
 from nemo_evaluator.results.derive import publish
-from nemo_evaluator.results.journal import Errored, Event, ProblemSeeded, Scored, Solved, encode
+from nemo_evaluator.results.journal import Event, Solved, encode
 from nemo_evaluator.results.layout import slug
 from nemo_evaluator.results.result_row import read_rows
-from nemo_evaluator.results.run_info import RunInfo, RunStatus
-from nemo_evaluator.results.summary import BenchmarkSummary, headline_line
+from nemo_evaluator.results.summary import headline_line
+from nemo_evaluator.steps import AgentEnd
 from nemo_evaluator.types import (
-    BenchmarkPlan,
-    EndedBy,
-    ErrorInfo,
     Failure,
-    Outcome,
-    Score,
-    Solution,
-    Usage,
 )
-
-RUN = RunInfo(
-    run_id="20300101_000000_abcdef01",
-    created="2030-01-01T00:00:00+00:00",
-    version="0",
-    python="3",
-    host="h",
-    status=RunStatus.DONE,
-)
-
-
-def plan(problems: int, repeats: int = 1, **more: Any) -> BenchmarkPlan:
-    fields: dict[str, Any] = {
-        "name": "b",
-        "slug": "b",
-        "service": "model",
-        "model": "m",
-        "simulated": False,
-        "solver": "simple",
-        "dataset_size": problems,
-        "n_problems": problems,
-        "repeats": repeats,
-        "identity": {"model": "m"},
-        "digest": "sha256:x",
-    }
-    return BenchmarkPlan(**{**fields, **more})
-
-
-def problem(idx: int, prompt: str = "What?", **more: Any) -> ProblemSeeded:
-    return ProblemSeeded(problem_idx=idx, digest="d", prompt=prompt, target="t", **more)
-
-
-def solved(idx: int, repeat: int = 0, attempt: int = 1, **more: Any) -> Solved:
-    fields = {"response": f"r{idx}", "usage": Usage(prompt_tokens=3, completion_tokens=2)}
-    solution = Solution(**{**fields, "finish_reason": "stop", "latency_ms": 10.0, **more})
-    return Solved(
-        problem_idx=idx, repeat=repeat, attempt=attempt, at=100.0 + idx, solution=solution
-    )
-
-
-def scored(idx: int, right: bool, repeat: int = 0, attempt: int = 1, **more: Any) -> Scored:
-    score = Score(**{"reward": float(right), "correct": right, "extracted": "x", **more})
-    return Scored(
-        problem_idx=idx,
-        repeat=repeat,
-        attempt=attempt,
-        at=101.0 + idx,
-        outcome=Outcome.SCORED,
-        score=score,
-    )
-
-
-def errored(idx: int, repeat: int = 0, attempt: int = 1) -> Errored:
-    return Errored(
-        problem_idx=idx,
-        repeat=repeat,
-        attempt=attempt,
-        at=101.0,
-        outcome=Outcome.INFRA_ERROR,
-        error=ErrorInfo(kind=Failure.CONNECTION, message="reset by peer"),
-    )
-
-
-def write(folder: Path, events: list[Event], the_plan: BenchmarkPlan) -> BenchmarkSummary:
-    folder.mkdir(exist_ok=True)
-    (folder / "journal.jsonl").write_bytes(b"".join(map(encode, events)))
-    return publish(folder, the_plan, RUN)
 
 
 def results(folder: Path) -> list[dict[str, Any]]:
@@ -200,15 +127,16 @@ def test_breakdowns_and_further_metrics(tmp_path: Path) -> None:
 
 def test_what_a_solver_says_of_its_work_is_published(tmp_path: Path) -> None:
     said = {"turns": 7, "rule": "the solver's"}
-    own = solved(0, ended_by=EndedBy.TURNS, details=said)
+    own = solved(0, ended_by=AgentEnd.TURNS, details=said)
     events: list[Event] = [problem(0), own, scored(0, False, details={"rule": "line"})]
     events += [problem(1), solved(1), scored(1, True)]
     write(tmp_path, events, plan(2))
     [limited, other] = results(tmp_path)
     assert limited["ended_by"] == "turns"
-    assert limited["solver_details"] == {"turns": 7}, "what a scorer tells under a name stays"
-    assert "ended_by" not in other and "solver_details" not in other
-    assert [row.ended_by for row in read_rows(tmp_path)] == [EndedBy.TURNS, None]
+    assert limited["scoring_details"]["solver"] == said
+    assert limited["scoring_details"]["rule"] == "line", "what a scorer tells under a name stays"
+    assert "ended_by" not in other and "solver" not in other["scoring_details"]
+    assert [row.ended_by for row in read_rows(tmp_path)] == [AgentEnd.TURNS, None]
 
 
 def test_exactly_one_bundle_of_ours_in_the_published_shape(tmp_path: Path) -> None:

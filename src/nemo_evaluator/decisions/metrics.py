@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..results.effort import is_solved
 from ..results.result_row import NO_ANSWER
 from ..stats.passk import pass_at_k, pass_hat_k
 from ..types import Record
@@ -24,9 +25,12 @@ REWARD = "mean_reward"
 PASS_1 = "pass@1"
 MACRO = "macro:"
 LOWER_IS_BETTER = (
-    "truncation_rate", "no_answer_rate", "latency_ms", "ttft_ms", "tokens", "cost_usd",
+    "truncation_rate", "no_answer_rate", "latency_ms", "ttft_ms", "tokens", "cost_usd", "calls",
+    "cost_per_solved", "tokens_per_solved",
 )  # fmt: skip
 """Metrics of a rollout whose direction is known."""
+PER_SOLVED = {"cost_per_solved": "cost_usd", "tokens_per_solved": "tokens"}
+"""Totals of a field of the rows by the tasks that are solved."""
 ROUNDING = 1e-9
 """Share of the largest value by which two computations of one reward may differ."""
 _PASS = re.compile(r"pass([@^])(\d+)")
@@ -84,8 +88,9 @@ def values_of(rollouts: Rollouts, metric: Metric, *, correct_above: float = 0.0)
         raise ConfigError(
             f"metric {metric.name!r} is not in the rows of the results",
             hint="name mean_reward, pass@k, pass^k, scorer:NAME, a metric of the benchmark's own, "
-            "no_answer_rate, truncation_rate, latency_ms, tokens or cost_usd; a measure of all "
-            "rows is shown beside a comparison, and not judged",
+            "no_answer_rate, truncation_rate, latency_ms, tokens, cost_usd, calls, "
+            "cost_per_solved or tokens_per_solved; a measure of all rows is shown beside a "
+            "comparison, and not judged",
         )
     return values
 
@@ -145,6 +150,12 @@ def _found(row: Mapping[str, object], name: str) -> object:
         return float(details.get("failure") in NO_ANSWER)
     if name == "strict":
         return details.get("strict_correct")
+    if name == "calls":
+        return row.get(name, 1)
+    if (used := PER_SOLVED.get(name)) is not None:
+        correct, reward = details.get("correct"), _number(row.get("reward")) or 0.0
+        right = is_solved(correct if isinstance(correct, bool) else None, reward)
+        return (row.get(used), float(right))
     for place in (details.get("metrics"), row.get("scorer_rewards"), row):
         if isinstance(place, Mapping) and name in place:
             return place[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..results.summary import BenchmarkSummary, RunSummary, headline_line, interval
+from .effort import effort_line
 from .escape import visible
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def _notes(benchmark: BenchmarkSummary) -> list[str]:
     if runtime.total_retries:
         parts.append(f"{runtime.total_retries} retries")
     notes.append(", ".join(parts))
+    if benchmark.effort is not None:
+        notes.append(effort_line(benchmark.effort))
     if runtime.judge_calls:
         tokens = runtime.judge_prompt_tokens + runtime.judge_completion_tokens
         cost = "" if runtime.judge_cost_usd is None else f", {runtime.judge_cost_usd:.4f} USD"

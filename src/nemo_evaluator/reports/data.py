@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ..results.effort import Effort
 from . import figures as show
 from .tables import csv_table, latex_table
 from .view import REPORT_VERSION, Report, Result, score_cell
@@ -38,6 +39,13 @@ CSV_COLUMNS = (
     "latency_p50_ms",
     "dataset_size",
     "refused",
+    "solved",
+    "cost_per_solved",
+    "cost_per_solved_lower",
+    "cost_per_solved_upper",
+    "tokens_per_solved",
+    "turns",
+    "seconds",
 )
 """The first seven are those of the published format."""
 
@@ -129,7 +137,23 @@ def _csv_rows(report: Report) -> Iterator[list[Any]]:
             data.runtime.latency_percentiles_ms.get("p50"),
             data.dataset_size,
             data.refused,
+            *_effort(data.effort),
         ]
+
+
+def _effort(effort: Effort | None) -> list[Any]:
+    """What agents took, in the order of the last columns; empty where there are none."""
+    if effort is None:
+        return [None] * 7
+    price = effort.cost_per_solved
+    quantities = (effort.tokens_per_solved, effort.turns, effort.seconds)
+    return [
+        effort.solved,
+        price and price.value,
+        price and price.ci_lower,
+        price and price.ci_upper,
+        *(quantity and quantity.value for quantity in quantities),
+    ]
 
 
 def _tex_row(result: Result) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from .blocks import (
     Table,
     Tone,
 )
+from .effort import effort_blocks
 from .identity import identity
 from .single import prompt_block, sample_blocks, unsteady_block
 from .view import Result, metrics
@@ -48,6 +49,7 @@ def result_section(result: Result, *, alone: bool = True) -> Section:
         blocks.append(_metrics(data))
     blocks += _breakdowns(data)
     blocks += _rollouts(data)
+    blocks += effort_blocks(data.effort)
     if data.agreement is not None:
         blocks += _agreement(data, data.agreement, bool(result.samples.repeated))
         blocks += unsteady_block(result.samples)

@@ -78,9 +78,12 @@ def part(some: int | None, whole: int | None) -> str:
 
 def usd(cost: float | None) -> str:
     """``0.0421 USD``."""
-    if cost is None:
-        return UNKNOWN
-    return f"{cost:,.2f} USD" if cost >= 100 else f"{cost:.4f} USD"
+    return UNKNOWN if cost is None else f"{usd_value(cost)} USD"
+
+
+def usd_value(cost: float) -> str:
+    """``0.0421``."""
+    return f"{cost:,.2f}" if cost >= 100 else f"{cost:.4f}"
 
 
 def duration(seconds: float | None) -> str:

@@ -12,16 +12,17 @@ from collections import Counter
 from collections.abc import Mapping, MutableSequence, Sequence
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 
 from ..measured import Ratio
 from ..types import BenchmarkPlan, Failure, Solution, Usage
-from .distribution import Distribution, distribution
+from .active_time import active_seconds
+from .distribution import Distribution, distribution, percentiles
+from .effort_columns import EffortColumns
 from .facts import plan_facts
 from .journal import Called, Errored, Solved, UsedBeside
 from .judgements import JudgeTotals
-from .per_problem import Floats, PerProblem, outside
+from .per_problem import Floats, PerProblem, clipped, outside
 from .repeats import Agreement, Sameness, agreement
 from .result_row import NO_ANSWER
 from .rows import RolloutRecord, extra_metrics, preview
@@ -35,9 +36,6 @@ from .summary import (
 )
 
 EXAMPLES_PER_KIND = 3
-IDLE_SECONDS = 300.0
-"""A longer gap between two events is taken for a pause where the starts were not noted."""
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 V = TypeVar("V")
 
@@ -62,6 +60,7 @@ class Collector:
         self._ranges = facts.ranges
         self._judges = JudgeTotals()
         self._repeats = Sameness()
+        self._effort = EffortColumns()
         self._simulated = plan.simulated
         self._correct = array("b")
         self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
@@ -148,6 +147,7 @@ class Collector:
             agreement=self._agreement(rewards),
             warnings=self._warnings(rewards, headline),
             distributions=self._distributions(),
+            effort=self._effort.finish(self._problems, self._clusters),
         )
 
     def _add_solution(self, solution: Solution) -> None:
@@ -186,6 +186,7 @@ class Collector:
     def _add_score(self, record: RolloutRecord) -> None:
         assert record.scored is not None
         score = record.scored.score
+        self._effort.add(record)
         self._problems.append(record.key.problem_idx)
         self._rewards.append(score.reward)
         self._retried.append(record.attempts > 1)
@@ -263,7 +264,7 @@ class Collector:
             rate = per_problem.rate(_padded(above, rewards), _padded(below, rewards))
             if rate is not None:
                 metrics[name] = rate
-        return {name: _clipped(metric, self._range) for name, metric in metrics.items()}
+        return {name: clipped(metric, self._range) for name, metric in metrics.items()}
 
     def _bounds(self, rewards: Floats, missing: int) -> tuple[float | None, float | None]:
         """The mean over all planned rollouts if the missing ones were all 0, or all the best."""
@@ -288,7 +289,7 @@ class Collector:
                 clusters = [c for c, keep in zip(self._clusters, chosen, strict=True) if keep]
                 per_problem = PerProblem(problems[chosen], clusters)
                 found = per_problem.mean(rewards[chosen], self._ranges.get("mean_reward"))
-                groups[group] = _clipped(found, self._range)
+                groups[group] = clipped(found, self._range)
             result[name] = groups
         return result
 
@@ -336,8 +337,8 @@ class Collector:
             total_completion_tokens=completion,
             total_reasoning_tokens=reasoning,
             elapsed_seconds=round(elapsed, 3),
-            latency_percentiles_ms=_percentiles(self._latency),
-            ttft_percentiles_ms=_percentiles(self._ttft),
+            latency_percentiles_ms=percentiles(self._latency),
+            ttft_percentiles_ms=percentiles(self._ttft),
             tokens_per_second=round(total / elapsed, 3) if elapsed else 0.0,
             answers=self._finish.total(),
             output_tokens_per_second=round(completion / elapsed, 3) if elapsed else 0.0,
@@ -370,18 +371,6 @@ def _padded(values: array[float], rewards: Floats) -> Floats:
     return padded
 
 
-def _clipped(estimate: Estimate, within: Sequence[float] | None) -> Estimate:
-    """The estimate with its value and interval clipped to a range."""
-    if within is None:
-        return estimate
-    low, high = within
-    value, lower, upper = (
-        min(max(number, low), high)
-        for number in (estimate.value, estimate.ci_lower, estimate.ci_upper)
-    )
-    return msgspec.structs.replace(estimate, value=value, ci_lower=lower, ci_upper=upper)
-
-
 def _append(column: MutableSequence[V], value: V, filler: V, length: int) -> None:
     """Make ``value`` the last of ``length`` entries, with fillers for rollouts that had none."""
     while len(column) < length - 1:
@@ -400,28 +389,3 @@ def _spread(rewards: Floats) -> Summary | None:
         median=float(np.median(rewards)),
         n=len(rewards),
     )
-
-
-def _percentiles(values: array[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    found = np.quantile(np.frombuffer(values), list(QUANTILES.values()))
-    return {name: round(float(value), 3) for name, value in zip(QUANTILES, found, strict=True)}
-
-
-def active_seconds(times: array[float], began: Sequence[float]) -> float:
-    """Seconds that a run was active: from the start of every invocation to its last event.
-
-    Where the starts were not noted (journals of earlier versions), gaps longer than
-    ``IDLE_SECONDS`` count as pauses. Example: begun at 0 and at 100, events at 5, 10, 110: 10 + 10
-    = 20 s.
-    """
-    ordered = np.sort(np.frombuffer(times)) if times else np.zeros(0)
-    if not began:
-        gaps = np.diff(ordered)
-        return float(gaps[gaps <= IDLE_SECONDS].sum())
-    starts = np.sort(np.asarray(began, dtype=np.float64))
-    ends = np.append(starts[1:], math.inf)
-    last = np.searchsorted(ordered, ends, side="left") - 1
-    worked = last >= np.searchsorted(ordered, starts, side="left")
-    return float((ordered[last[worked]] - starts[worked]).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from typing import TYPE_CHECKING
 
 from ..types import Record
@@ -19,6 +20,7 @@ PER_DECADE = 10
 SKEWED = 8.0
 """Where the 99th percentile is more than so many times the median, bins grow by equal factors."""
 
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 SPAN = 1e6
 """Bins of equal factors begin at the largest number over this at the lowest."""
 
@@ -95,3 +97,13 @@ def _factors(low: float, high: float) -> Floats:
     first = math.floor(math.log10(low) * PER_DECADE + 1e-9)
     last = max(math.ceil(math.log10(high) * PER_DECADE - 1e-9), first + 1)
     return np.asarray(10.0 ** (np.arange(first, last + 1) / PER_DECADE), dtype=np.float64)
+
+
+def percentiles(values: array[float]) -> dict[str, float]:
+    """The quantiles of some numbers, by name; none where there are no numbers."""
+    import numpy as np
+
+    if not values:
+        return {}
+    found = np.quantile(np.frombuffer(values), list(QUANTILES.values()))
+    return {name: round(float(value), 3) for name, value in zip(QUANTILES, found, strict=True)}

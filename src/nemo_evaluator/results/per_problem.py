@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ..stats.intervals import mean_interval
+from ..stats.intervals import Interval, mean_interval, unbounded_interval
 from ..stats.judge_error import prediction_powered
 from ..stats.passk import pass_at_k, pass_hat_k, reported_k
+from ..stats.ratio import ratio_interval
 from ..stats.thin import thin_evidence
 from ..types import JudgeCalibration
 from .summary import Estimate
@@ -30,6 +33,18 @@ def outside(values: Floats, within: tuple[float, float] | None) -> int:
         return 0
     slack = 1e-9 * (within[1] - within[0])
     return int(((values < within[0] - slack) | (values > within[1] + slack)).sum())
+
+
+def clipped(estimate: Estimate, within: Sequence[float] | None) -> Estimate:
+    """The estimate with its value and interval clipped to a range."""
+    if within is None:
+        return estimate
+    low, high = within
+    value, lower, upper = (
+        min(max(number, low), high)
+        for number in (estimate.value, estimate.ci_lower, estimate.ci_upper)
+    )
+    return msgspec.structs.replace(estimate, value=value, ci_lower=lower, ci_upper=upper)
 
 
 class PerProblem:
@@ -108,6 +123,16 @@ class PerProblem:
             n=interval.n,
             method=interval.method,
         )
+
+    def ratio(self, above: Floats, below: Floats) -> Interval | None:
+        """Total of ``above`` by total of ``below``, neither negative; None if nothing bears on it.
+        Unlike a ``rate`` it is no share of anything, and may have no upper limit."""
+        a, b = self._sums(above), self._sums(below)
+        return ratio_interval(a, b, self._clusters) if b.sum() > 0 else None
+
+    def amount(self, values: Floats) -> Interval:
+        """The mean of values that are no shares, wherever they lie."""
+        return unbounded_interval(self._sums(values) / self._counts, self._clusters)
 
     def pass_metrics(self, right: Floats, repeats: int) -> dict[str, Estimate]:
         """pass@k for the reported k, and pass^k of all repeats."""

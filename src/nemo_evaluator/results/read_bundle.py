@@ -19,6 +19,7 @@ from ..files.reading import UNREADABLE, first_line, read_json
 from ..files.reading import read_document as read_document_bytes
 from ..types import Json, Record
 from .distribution import Distribution
+from .effort import Effort
 from .repeats import Agreement
 from .stopping import Stopping
 from .summary import FailureExample, Summary
@@ -134,6 +135,8 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Problems of the whole dataset, of which ``n_problems`` were to be evaluated."""
     warnings: tuple[str, ...] = ()
     """Why the score's interval may be too narrow."""
+    effort: Effort | None = None
+    """What the tasks took, where agents worked on them."""
     told: float | None = None
     """What the bundle itself gives as the score, where its rows give another."""
 
@@ -198,10 +201,9 @@ def published(document: Any, *, where: str, strict: bool = True) -> Published:
     known = _finite(document)
     benchmark, config = _mapping(known["benchmark"]), _mapping(known.get("config"))
     scores, coverage = _mapping(benchmark.get("scores")), _mapping(benchmark.get("coverage"))
-    failures = _mapping(scores.get("failures"))
-    retried = benchmark.get("retried")
-    agreed, spread = benchmark.get("agreement"), scores.get("summary")
-    stopping = benchmark.get("stopping")
+    failures, spread = _mapping(scores.get("failures")), scores.get("summary")
+    told = ("retried", "agreement", "stopping", "effort")
+    retried, agreed, stopping, effort = (benchmark.get(key) for key in told)
     return Published(
         name=name,
         slug=_text(benchmark.get("slug")) or name,
@@ -249,6 +251,7 @@ def published(document: Any, *, where: str, strict: bool = True) -> Published:
         warnings=tuple(text for text in benchmark.get("warnings") or () if isinstance(text, str)),
         dataset_size=_count(config.get("dataset_size"))
         or _count(_mapping(config.get("shuffle")).get("ds_full_size")),
+        effort=_convert(effort, Effort, where) if isinstance(effort, dict) else None,
     )
 
 

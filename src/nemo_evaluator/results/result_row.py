@@ -18,7 +18,8 @@ from typing import Annotated, Any, TypeGuard
 import msgspec
 
 from ..files.reading import UNREADABLE, lines_of
-from ..types import EndedBy, Failure, Json, Outcome, Record, RolloutKey
+from ..steps import AgentEnd
+from ..types import Failure, Json, Outcome, Record, RolloutKey
 from .layout import RESULTS, UNSCORED
 
 JUDGED_FAILURES = frozenset({"refusal", "empty", "format_error"})
@@ -34,7 +35,7 @@ MOST = 2**62
 """Largest index that is accepted; rows are kept in machine words."""
 Index = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
 OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
-LIMITS: Mapping[str, EndedBy] = {limit.value: limit for limit in EndedBy}
+ENDS: Mapping[str, AgentEnd] = {end.value: end for end in AgentEnd}
 
 
 class ResultRow(Record, frozen=True, kw_only=True):
@@ -58,14 +59,14 @@ class ResultRow(Record, frozen=True, kw_only=True):
     ttft_ms: float | None = None
     cost_usd: float | None = None
     """What the answer cost, where prices are known."""
+    calls: int = 1
+    """Calls of the model that were answered: the turns of an agent."""
     reasoning: str | None = None
     response_source: str | None = None
     cluster: str | None = None
     scorer_rewards: Mapping[str, float] = {}
-    solver_details: Mapping[str, Json] = {}
-    """What the solver said about its work."""
-    ended_by: EndedBy | None = None
-    """The limit that ended an agent, if one did."""
+    ended_by: AgentEnd | None = None
+    """Why an agent stopped, where its solver says so."""
 
     @property
     def key(self) -> RolloutKey:
@@ -221,11 +222,11 @@ def row_from(row: Mapping[str, Any]) -> ResultRow:
         truncated=row.get("truncated") is True,
         ttft_ms=_number(row.get("ttft_ms")),
         cost_usd=_number(row.get("cost_usd")),
+        calls=int(_number(row.get("calls")) or 1),
         reasoning=_text(row.get("reasoning")),
         cluster=_text(row.get("cluster")),
         scorer_rewards={str(k): n for k, v in rewards.items() if (n := _number(v)) is not None},
-        solver_details=_mapping(row.get("solver_details")),
-        ended_by=LIMITS.get(_text(row.get("ended_by")) or ""),
+        ended_by=ENDS.get(_text(row.get("ended_by")) or ""),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,6 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
     problem, solved, scored = record.problem, record.solved, record.scored
     solution = solved.solution if solved else None
     source = solution.response_source if solution else None
-    details = _details(record, method)
     return ResultRow(
         problem_idx=record.key.problem_idx,
         repeat=record.key.repeat,
@@ -99,7 +98,7 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
         model_response=solution.response if solution else None,
         extracted_answer=scored.score.extracted if scored else None,
         expected_answer=problem.target if problem else None,
-        scoring_details=details,
+        scoring_details=_details(record, method),
         metadata=_metadata(record),
         tokens=solution.usage.total_tokens if solution else None,
         latency_ms=solution.latency_ms if solution else None,
@@ -107,11 +106,11 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
         truncated=record.truncated,
         ttft_ms=solution.ttft_ms if solution else None,
         cost_usd=solution.cost_usd if solution else None,
+        calls=solution.calls if solution else 1,
         reasoning=(solution.reasoning or None) if solution else None,
         response_source=source if source != "content" else None,
         cluster=problem.cluster if problem else None,
         scorer_rewards=scorer_rewards(scored) if scored else {},
-        solver_details=_unsaid(solution.details, details) if solution else {},
         ended_by=solution.ended_by if solution else None,
     )
 
@@ -189,11 +188,6 @@ def _details(record: RolloutRecord, method: str) -> dict[str, Any]:
             told = solution.error
             details |= {"error_category": told.kind.value, "error": told.message}
     return details
-
-
-def _unsaid(told: Mapping[str, Json], details: Mapping[str, Json]) -> Mapping[str, Json]:
-    """What a solver told, less what a scorer has passed on as its own."""
-    return {name: value for name, value in told.items() if name not in details} if told else told
 
 
 def _metadata(record: RolloutRecord) -> dict[str, Any]:

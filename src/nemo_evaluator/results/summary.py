@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..types import Json, Outcome, Record
 from .distribution import Distribution
+from .effort import Effort
 from .repeats import Agreement
 from .run_info import RunInfo
 from .stopping import Stopping
@@ -149,6 +150,8 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     """Why the headline's interval may miss more often than it says."""
     distributions: Mapping[str, Distribution] = {}
     """Distributions of ``latency_ms``, ``ttft_ms`` and ``completion_tokens``, over every answer."""
+    effort: Effort | None = None
+    """What the tasks took; None where no agent worked on them."""
 
     @property
     def coverage(self) -> float:

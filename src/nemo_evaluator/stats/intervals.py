@@ -133,11 +133,11 @@ def mean_interval(
     mean ± t·se, widened to ``tilted``. se² and the degrees of freedom of t allow for unequal
     clusters (``corrected_sums``). One unit alone says nothing: Wilson with n = 1, or no limits.
     Raises ValueError for values outside ``within``.
-    Example: [90, 80, 100, 95, 85] within (0, 100): EXAMPLE.
+    Example: [90, 80, 100, 95, 85] within (0, 100): 90 [27.92, 97.57].
     """
     if within is None:
         if not (values.min() >= 0.0 and values.max() <= 1.0):
-            return _unbounded(values, clusters, confidence)
+            return unbounded_interval(values, clusters, confidence=confidence)
         return _bounded(values, clusters, confidence)
     low, high = within
     slack = 1e-9 * (high - low)
@@ -168,7 +168,10 @@ def tilted(mean: float, variance: float, third: float, quantile: float) -> tuple
     return mean + middle - spread, mean + middle + spread
 
 
-def _unbounded(values: Array, clusters: Sequence[object] | None, confidence: float) -> Interval:
+def unbounded_interval(
+    values: Array, clusters: Sequence[object] | None = None, *, confidence: float = 0.95
+) -> Interval:
+    """``mean_interval`` of values that may be anything, wherever these happen to lie."""
     p, n = float(values.mean()), len(values)
     sums = corrected_sums(values - p, clusters)
     if len(sums) < 2:
