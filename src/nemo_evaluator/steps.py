@@ -17,29 +17,6 @@ from .records import Json, Record
 ATIF_VERSION = "ATIF-v1.8"
 
 
-class AgentEnd(enum.StrEnum):
-    """Why an agent stopped: ``Solution.ended_by``. Whatever it was, what the agent left is
-    verified."""
-
-    ANSWER = "answer"
-    """The agent said that it is done."""
-    TURNS = "turns"
-    BUDGET = "budget"
-    """Tokens or money of the session."""
-    TIME = "time"
-    CONTEXT = "context"
-    """The conversation is longer than the model takes."""
-    EMPTY = "empty"
-    """The model said nothing, several times in a row."""
-    CRASH = "crash"
-    """The agent's program failed."""
-
-    @property
-    def by_itself(self) -> bool:
-        """Whether the agent said that it is done, and was not ended."""
-        return self is AgentEnd.ANSWER
-
-
 class StepSource(enum.StrEnum):
     """Who a step comes from."""
 

@@ -17,7 +17,7 @@ from .measured import Metric
 from .records import Json as Json
 from .records import Record as Record
 from .sandbox_spec import SandboxSpec
-from .steps import AgentEnd, Step
+from .steps import Step
 
 Message = dict[str, Any]
 """One chat message in OpenAI form: ``{"role": ..., "content": str | list[part]}``."""
@@ -39,6 +39,20 @@ class Outcome(enum.StrEnum):
     def has_reward(self) -> bool:
         """Whether a rollout that ended so counts in a score."""
         return self is Outcome.SCORED or self is Outcome.MODEL_ERROR
+
+
+class EndedBy(enum.StrEnum):
+    """The limit that ended an agent before it said that it is done. What it left is verified all
+    the same."""
+
+    TURNS = "turns"
+    TOKENS = "tokens"
+    COST = "cost"
+    TIME = "time"
+    CONTEXT = "context"
+    """The conversation no longer fits into the model's context window."""
+    LOOP = "loop"
+    """It did the same again and again."""
 
 
 class Phase(enum.StrEnum):
@@ -215,9 +229,9 @@ class Solution(Record, frozen=True, kw_only=True):
     """Set when the model itself failed; the solution is still verified by the benchmark's rule."""
     reward: float | None = None
     details: Mapping[str, Json] = {}
-    """What the solver says about its work."""
-    ended_by: AgentEnd | None = None
-    """Why an agent stopped."""
+    """What the solver says about its work; published as ``solver_details``."""
+    ended_by: EndedBy | None = None
+    """None: the agent ended by itself."""
     simulated: bool = False
     cached: bool = False
     """From our cache: nothing was paid."""

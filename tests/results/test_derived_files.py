@@ -20,8 +20,8 @@ from nemo_evaluator.results.journal import Event, Solved, encode
 from nemo_evaluator.results.layout import slug
 from nemo_evaluator.results.result_row import read_rows
 from nemo_evaluator.results.summary import headline_line
-from nemo_evaluator.steps import AgentEnd
 from nemo_evaluator.types import (
+    EndedBy,
     Failure,
 )
 
@@ -127,16 +127,15 @@ def test_breakdowns_and_further_metrics(tmp_path: Path) -> None:
 
 def test_what_a_solver_says_of_its_work_is_published(tmp_path: Path) -> None:
     said = {"turns": 7, "rule": "the solver's"}
-    own = solved(0, ended_by=AgentEnd.TURNS, details=said)
+    own = solved(0, ended_by=EndedBy.TURNS, details=said)
     events: list[Event] = [problem(0), own, scored(0, False, details={"rule": "line"})]
     events += [problem(1), solved(1), scored(1, True)]
     write(tmp_path, events, plan(2))
     [limited, other] = results(tmp_path)
     assert limited["ended_by"] == "turns"
-    assert limited["scoring_details"]["solver"] == said
-    assert limited["scoring_details"]["rule"] == "line", "what a scorer tells under a name stays"
-    assert "ended_by" not in other and "solver" not in other["scoring_details"]
-    assert [row.ended_by for row in read_rows(tmp_path)] == [AgentEnd.TURNS, None]
+    assert limited["solver_details"] == {"turns": 7}, "what a scorer tells under a name stays"
+    assert "ended_by" not in other and "solver_details" not in other
+    assert [row.ended_by for row in read_rows(tmp_path)] == [EndedBy.TURNS, None]
 
 
 def test_exactly_one_bundle_of_ours_in_the_published_shape(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from nemo_evaluator.reports.view import build_report
 from nemo_evaluator.results.journal import Event
 from nemo_evaluator.results.read_bundle import read_bundle
 from nemo_evaluator.results.summary import BenchmarkSummary, RunSummary
-from nemo_evaluator.steps import AgentEnd, Step, StepSource
-from nemo_evaluator.types import Usage
+from nemo_evaluator.steps import Step, StepSource
+from nemo_evaluator.types import EndedBy, Usage
 
 STEPS = (Step(source=StepSource.AGENT, message="done"),)
 
@@ -75,17 +75,17 @@ def test_nothing_solved_has_no_price_and_says_so(tmp_path: Path) -> None:
     assert json.loads(bundle.read_text())["benchmark"]["effort"]["cost_per_solved"] is None
 
 
-def test_limits_are_counted_and_a_finished_agent_is_none(tmp_path: Path) -> None:
+def test_limits_that_ended_agents_are_counted(tmp_path: Path) -> None:
     summary = run(
         tmp_path,
-        agent(0, True, ended_by=AgentEnd.ANSWER),
-        agent(1, False, ended_by=AgentEnd.TURNS),
-        agent(2, False, ended_by=AgentEnd.BUDGET),
-        agent(3, False, ended_by=AgentEnd.TURNS),
+        agent(0, True),
+        agent(1, False, ended_by=EndedBy.TURNS),
+        agent(2, False, ended_by=EndedBy.COST),
+        agent(3, False, ended_by=EndedBy.TURNS),
     )
     assert summary.effort is not None
-    assert summary.effort.ended_by == {"budget": 1, "turns": 2}
-    assert any("1 ended by budget; 2 ended by turns" in text for text in _console(summary))
+    assert summary.effort.ended_by == {"cost": 1, "turns": 2}
+    assert any("1 ended by cost; 2 ended by turns" in text for text in _console(summary))
     assert "ended by turns 2 (50.0 %)" in page(tmp_path, "markdown")
 
 

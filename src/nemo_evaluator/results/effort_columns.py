@@ -41,7 +41,7 @@ class EffortColumns:
         self._cost.append(math.nan if solution.cost_usd is None else solution.cost_usd)
         self._tokens.append(math.nan if tokens is None else tokens)
         self._seconds.append(solution.latency_ms / 1000)
-        if solution.ended_by is not None and not solution.ended_by.by_itself:
+        if solution.ended_by is not None:
             self._ended_by[solution.ended_by.value] += 1
 
     def finish(self, problems: Sequence[int], clusters: Sequence[str | None]) -> Effort | None:

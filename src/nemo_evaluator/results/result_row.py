@@ -18,8 +18,7 @@ from typing import Annotated, Any, TypeGuard
 import msgspec
 
 from ..files.reading import UNREADABLE, lines_of
-from ..steps import AgentEnd
-from ..types import Failure, Json, Outcome, Record, RolloutKey
+from ..types import EndedBy, Failure, Json, Outcome, Record, RolloutKey
 from .layout import RESULTS, UNSCORED
 
 JUDGED_FAILURES = frozenset({"refusal", "empty", "format_error"})
@@ -35,7 +34,7 @@ MOST = 2**62
 """Largest index that is accepted; rows are kept in machine words."""
 Index = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
 OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
-ENDS: Mapping[str, AgentEnd] = {end.value: end for end in AgentEnd}
+LIMITS: Mapping[str, EndedBy] = {limit.value: limit for limit in EndedBy}
 
 
 class ResultRow(Record, frozen=True, kw_only=True):
@@ -65,8 +64,10 @@ class ResultRow(Record, frozen=True, kw_only=True):
     response_source: str | None = None
     cluster: str | None = None
     scorer_rewards: Mapping[str, float] = {}
-    ended_by: AgentEnd | None = None
-    """Why an agent stopped, where its solver says so."""
+    solver_details: Mapping[str, Json] = {}
+    """What the solver said about its work."""
+    ended_by: EndedBy | None = None
+    """The limit that ended an agent, if one did."""
 
     @property
     def key(self) -> RolloutKey:
@@ -226,7 +227,8 @@ def row_from(row: Mapping[str, Any]) -> ResultRow:
         reasoning=_text(row.get("reasoning")),
         cluster=_text(row.get("cluster")),
         scorer_rewards={str(k): n for k, v in rewards.items() if (n := _number(v)) is not None},
-        ended_by=ENDS.get(_text(row.get("ended_by")) or ""),
+        solver_details=_mapping(row.get("solver_details")),
+        ended_by=LIMITS.get(_text(row.get("ended_by")) or ""),
     )
 
 

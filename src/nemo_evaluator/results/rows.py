@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
     problem, solved, scored = record.problem, record.solved, record.scored
     solution = solved.solution if solved else None
     source = solution.response_source if solution else None
+    details = _details(record, method)
     return ResultRow(
         problem_idx=record.key.problem_idx,
         repeat=record.key.repeat,
@@ -98,7 +99,7 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
         model_response=solution.response if solution else None,
         extracted_answer=scored.score.extracted if scored else None,
         expected_answer=problem.target if problem else None,
-        scoring_details=_details(record, method),
+        scoring_details=details,
         metadata=_metadata(record),
         tokens=solution.usage.total_tokens if solution else None,
         latency_ms=solution.latency_ms if solution else None,
@@ -111,6 +112,7 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
         response_source=source if source != "content" else None,
         cluster=problem.cluster if problem else None,
         scorer_rewards=scorer_rewards(scored) if scored else {},
+        solver_details=_unsaid(solution.details, details) if solution else {},
         ended_by=solution.ended_by if solution else None,
     )
 
@@ -180,14 +182,14 @@ def _details(record: RolloutRecord, method: str) -> dict[str, Any]:
             details["correct"] = score.correct
         if score.failure is not None:
             details["failure"] = score.failure.value
-    if record.solved is not None:
-        solution = record.solved.solution
-        if solution.details:
-            details["solver"] = dict(solution.details)
-        if solution.error is not None:
-            told = solution.error
-            details |= {"error_category": told.kind.value, "error": told.message}
+    if record.solved is not None and (error_ := record.solved.solution.error) is not None:
+        details |= {"error_category": error_.kind.value, "error": error_.message}
     return details
+
+
+def _unsaid(told: Mapping[str, Json], details: Mapping[str, Json]) -> Mapping[str, Json]:
+    """What a solver told, less what a scorer has passed on as its own."""
+    return {name: value for name, value in told.items() if name not in details} if told else told
 
 
 def _metadata(record: RolloutRecord) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from pathlib import Path
 from ..config.solvers import OracleSolverConfig
 from ..errors import ConfigError, InfraError
 from ..sandboxes.contract import ExecResult, Sandbox
-from ..steps import AgentEnd, Observation, ObservationResult, Step, StepSource, ToolCall
+from ..steps import Observation, ObservationResult, Step, StepSource, ToolCall
 from ..task_folders.files import packed
 from ..task_folders.folder import read_task
 from ..task_folders.records import SOLUTION
 from ..task_folders.records import Solution as Gold
 from ..task_folders.variables import resolved
-from ..types import Json, Problem, Solution
+from ..types import EndedBy, Json, Problem, Solution
 from .contract import SolverNeeds, SolveTools
 from .time_limits import time_limit
 
@@ -57,7 +57,7 @@ class OracleSolver:
         await sandbox.restore(SOLUTION, await asyncio.to_thread(packed, gold.sources))
         done = await _run(sandbox, gold, env, limit.seconds)
         tools.steps.add(_step(gold, done))
-        ended = AgentEnd.TIME if done.timed_out else None
+        ended = EndedBy.TIME if done.timed_out else None
         return Solution(
             response=_shown(done),
             calls=0,
