@@ -70,6 +70,15 @@ class SandboxSpec(Record, frozen=True, kw_only=True):
     read_only: bool = True
     """False: the whole file system of the image is writable (docker only), and ``cwd`` is the
     image's own folder. Then ``disk_mb`` bounds only /tmp and /dev/shm."""
+    plain: bool = False
+    """A container as ``docker run`` and ``docker exec`` would have it, for tasks that are made for
+    that: user, working directory, variables, entry point and privileges are the image's, all files
+    can be written, and what a command leaves running runs on (``docker``). ``cwd`` may be empty
+    (the image's), ``user`` does not count."""
+    account: str | int | None = None
+    """The user of a plain container, by name or number; None: the image's."""
+    stateful: bool = False
+    """It is verified in the sandbox it was solved in, unless the configuration says otherwise."""
     folders: tuple[str, ...] = ()
     """Folders of this machine that can be read inside, under the same absolute path: programs that
     the image need not have (``local``, and ``docker`` on the same machine)."""

@@ -60,14 +60,18 @@ async def open_sandboxes(
     if needed is None or isinstance(config, str):
         return None
     if isinstance(config, NoSandbox):
-        return Lender(await _any(needed, environment.name, stack), turn, {}, {})
+        pool = await _any(needed, environment.name, stack)
+        return Lender(pool, turn, {}, {}, names_image=isinstance(pool.backend, LocalBackend))
     if not isinstance(config, MadeSandbox):
         raise ConfigError(f"{config.type!r} cannot be run by this version", where=environment.name)
     pool = await _opened(open_backend(config), config.concurrency, stack)
     named = not isinstance(config, DockerSandbox) or config.image is not None
     lender = Lender(pool, turn, *_settings(config), names_image=named)
-    if lender.has_image(lender.spec(needed)) or not for_solver:
-        await pool.prepull([lender.spec(needed)])
+    spec = lender.spec(needed)
+    if spec.plain and not lender.has_image(spec):
+        pool.backend.check(spec)
+    elif lender.has_image(spec) or not for_solver:
+        await pool.prepull([spec])
     return lender
 
 
@@ -108,7 +112,10 @@ async def _any(needed: SandboxSpec, name: str, stack: AsyncExitStack) -> Sandbox
     for backend in (LocalBackend(), DockerBackend()):
         try:
             pool = await _opened(backend, UNCONFIGURED, stack)
-            await pool.prepull([needed])
+            if needed.plain:
+                backend.check(needed)
+            else:
+                await pool.prepull([needed])
         except ConfigError as error:
             problems.append(f"{backend.name}: {error}")
         else:
@@ -156,7 +163,8 @@ class Lender:
 
     def has_image(self, spec: SandboxSpec) -> bool:
         """Whether it is known what a sandbox of the spec is made of."""
-        return spec.image is not None or self._names_image
+        own = spec.image is not None or spec.build is not None
+        return own or (self._names_image and not spec.plain)
 
     def sets(self, name: str) -> bool:
         """Whether the user has set a field of the spec, or of its limits."""

@@ -145,7 +145,7 @@ class Workspaces:
 
     async def taken(self, sandbox: Sandbox) -> Handover:
         """What the verifier gets of a workspace whose processes are dead."""
-        if self._config.stateful:
+        if self._stays(sandbox.spec):
             if (user := sandbox.spec.verify_user) is not None:
                 sandbox.user = user
             return sandbox
@@ -156,6 +156,11 @@ class Workspaces:
             return Archive(data=await self._captured(sandbox, self._config.capture_cmd, most))
         except (ValueError, FileNotFoundError) as error:
             raise SandboxLost(f"the workspace cannot be kept: {error}", phase=Phase.SOLVE) from None
+
+    def _stays(self, spec: SandboxSpec) -> bool:
+        """Whether a workspace is verified as it is, and not its files elsewhere."""
+        told = "stateful" in self._config.model_fields_set
+        return self._config.stateful if told else spec.stateful
 
     async def keep(self, key: RolloutKey, attempt: int, archive: Archive) -> None:
         """Keep the files of a workspace until there is a verdict."""

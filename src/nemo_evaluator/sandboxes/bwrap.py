@@ -77,6 +77,11 @@ def check(spec: SandboxSpec) -> None:
             f"the local sandbox has no images, but {spec.image!r} is requested",
             hint="use `sandbox: {type: docker}`",
         )
+    if spec.plain:
+        raise ConfigError(
+            "the local sandbox cannot be a container of an image",
+            hint="use `sandbox: {type: docker}`",
+        )
     if spec.network == "bridge":
         raise ConfigError("the local sandbox has no bridge network", hint="use none, door or host")
     if not spec.read_only:

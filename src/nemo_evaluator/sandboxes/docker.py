@@ -16,14 +16,17 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 
 from ..errors import ConfigError
+from ..types import Json
 from . import docker_relay, seccomp, transfer
 from .contract import BuildSpec, SandboxLost, SandboxSpec
 from .docker_api import Engine
-from .docker_bodies import confines_vsock, container_body
+from .docker_bodies import confines_vsock, container_body, plain_body
 from .docker_build import Builder
-from .docker_images import Images
+from .docker_images import Image, Images
+from .docker_plain import PlainSandbox, as_image
 from .docker_sandbox import DockerSandbox, delete
 from .finishing import finish
 from .owner import LABEL, Owner, find_owner, this_process
@@ -49,6 +52,8 @@ class DockerBackend:
         self._socket = socket
         self._engine: Engine | None = None
         self._security = ["no-new-privileges"]
+        self._ours = False
+        """The engine's own seccomp profile does not suffice."""
 
     @property
     def engine(self) -> Engine:
@@ -85,7 +90,7 @@ class DockerBackend:
                 hint="enable the cgroup controllers (a rootless engine needs cgroup v2 with "
                 "delegation), or use `sandbox: {type: local}`",
             )
-        ours = not confines_vsock(version)
+        ours = self._ours = not confines_vsock(version)
         self._security = ["no-new-privileges"]
         if ours:
             self._security.append(f"seccomp={json.dumps(seccomp.profile())}")
@@ -97,8 +102,10 @@ class DockerBackend:
 
     def check(self, spec: SandboxSpec) -> None:
         """See `Backend.check`."""
-        self._image(spec.image)
-        if not spec.cwd.startswith("/") or spec.cwd.rstrip("/") == "":
+        if spec.build is None and not spec.plain:  # of which each problem names its own
+            self._image(spec.image)
+        of_the_image = spec.plain and not spec.cwd
+        if not of_the_image and (not spec.cwd.startswith("/") or spec.cwd.rstrip("/") == ""):
             raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
         transfer.rooted(spec)
 
@@ -115,27 +122,39 @@ class DockerBackend:
         self.check(spec)
         name = self._image(spec.image)
         image = await self._images.have(name)
-        box = DockerSandbox(self.engine, spec)
+        if spec.plain:
+            spec = as_image(spec, image)
+        box = PlainSandbox(self.engine, spec) if spec.plain else DockerSandbox(self.engine, spec)
         try:
             if self._relay and spec.network in ("door", "bridge"):
                 box.folder = await asyncio.to_thread(docker_relay.make_folder, self.owner)
-            body = container_body(
-                spec,
-                name,
-                str(self.owner),
-                image.volumes,
-                self._security,
-                binds=[f"{box.folder}:{docker_relay.INSIDE}:ro"] if box.folder else [],
-            )
+            body = self._body(spec, name, image, box.folder)
             # A cancelled request may still make a container: wait for its id.
             await finish(box.make(body))
             await self.engine.expect("POST", f"/containers/{box.id}/start")
+            await box.started()
             if files := transfer.rooted(spec):
                 await box.fill(files)
         except BaseException:
             await finish(box.close())
             raise
         return box
+
+    def _body(self, spec: SandboxSpec, name: str, image: Image, folder: Path | None) -> Json:
+        owner = str(self.owner)
+        binds = [f"{folder}:{docker_relay.INSIDE}:ro"] if folder else []
+        if not spec.plain:
+            return container_body(spec, name, owner, image.volumes, self._security, binds=binds)
+        security = [f"seccomp={json.dumps(seccomp.profile(plain=True))}"] if self._ours else []
+        return plain_body(
+            spec,
+            name,
+            owner,
+            security,
+            user=image.user,
+            entrypoint=image.entrypoint,
+            binds=binds,
+        )
 
     async def reap(self) -> list[str]:
         """See `Backend.reap`."""

@@ -69,6 +69,32 @@ def container_body(
     }
 
 
+def plain_body(
+    spec: SandboxSpec,
+    image: str,
+    owner: str,
+    security: list[str],
+    *,
+    user: str,
+    entrypoint: Sequence[str],
+    binds: Sequence[str] = (),
+) -> dict[str, Json]:
+    """The container of a ``plain`` sandbox: that of any other, less what confines its programs.
+    ``user`` and ``entrypoint`` are the image's."""
+    body = container_body(spec, image, owner, (), security, binds=binds)
+    sleep = body["Entrypoint"]
+    host = body["HostConfig"] | {
+        "Init": False,
+        "ReadonlyRootfs": False,
+        "Tmpfs": {},
+        "CapDrop": ["NET_RAW", "MKNOD", "AUDIT_WRITE"],
+    }
+    host["Ulimits"] = [limit for limit in host["Ulimits"] if limit["Name"] != "nofile"]
+    # An entry point may start what the task is about; it ends by becoming what it is given.
+    started = {"Entrypoint": [*entrypoint], "Cmd": sleep, "User": user} if entrypoint else {}
+    return body | {"WorkingDir": spec.cwd, "Env": [], "HostConfig": host} | started
+
+
 def _tmpfs(spec: SandboxSpec, volumes: Sequence[str]) -> dict[str, str]:
     """Mounts for all that may be written; volumes of the image too, which are on disk else."""
     disk = spec.limits.disk_mb
@@ -87,7 +113,8 @@ def exec_body(
     """What the engine is told of one command."""
     return {
         "Cmd": list(argv),
-        "User": f"{user}:{user}",
+        # In a plain container a user has the groups that the image gives them.
+        "User": f"{user}" if spec.plain else f"{user}:{user}",
         "WorkingDir": posixpath.join(spec.cwd, cwd),
         "Env": [f"{key}={value}" for key, value in (env or {}).items()],
         "AttachStdin": False,

@@ -17,6 +17,10 @@ class Image(NamedTuple):
     volumes: tuple[str, ...]
     """Folders that the image wants on a volume."""
     labels: dict[str, str]
+    user: str = ""
+    """Who its commands run as: a user by name or number, perhaps ``:group``; empty: root."""
+    cwd: str = "/"
+    entrypoint: tuple[str, ...] = ()
 
 
 class Images:
@@ -46,7 +50,14 @@ class Images:
             raise ConfigError(f"image {name}: {got.message}", hint=f"try `docker pull {name}`")
         found = got.json()
         config = found["Config"]
-        return Image(found["Id"], tuple(config.get("Volumes") or ()), config.get("Labels") or {})
+        return Image(
+            found["Id"],
+            tuple(config.get("Volumes") or ()),
+            config.get("Labels") or {},
+            config.get("User") or "",
+            config.get("WorkingDir") or "/",
+            tuple(config.get("Entrypoint") or ()),
+        )
 
     async def _pull(self, name: str) -> None:
         where, _, tag = name.rpartition(":")

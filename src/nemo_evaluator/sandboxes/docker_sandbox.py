@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -47,6 +48,9 @@ class DockerSandbox(CommandSandbox):
     async def make(self, container: Json) -> None:
         """Create the container."""
         self.id = (await self._engine.expect("POST", "/containers/create", container))["Id"]
+
+    async def started(self) -> None:
+        """The container runs now."""
 
     async def fill(self, files: Mapping[str, bytes]) -> None:
         """Write the spec's files, absolute paths, in one go."""
@@ -109,7 +113,11 @@ class DockerSandbox(CommandSandbox):
         # Whatever runs last may leave processes.
         self._dirty = {job.user}
         self._users.add(job.user)
-        number, attached = await self._begin(argv, job)
+        return await self._seen_through(replace(job, argv=argv))
+
+    async def _seen_through(self, job: Job) -> int | None:
+        """Exit code of a command; None when it had to be ended."""
+        number, attached = await self._begin(job)
         work = asyncio.create_task(_converse(attached, job))
         try:
             in_time = await self._attend(work, number, job)
@@ -211,8 +219,8 @@ class DockerSandbox(CommandSandbox):
                 raise self._lost("the container ended while a command was running")
             await asyncio.sleep(0.1)
 
-    async def _begin(self, argv: Sequence[str], job: Job) -> tuple[str, Attached]:
-        body = exec_body(self.spec, argv, job.user, job.cwd, job.env)
+    async def _begin(self, job: Job) -> tuple[str, Attached]:
+        body = exec_body(self.spec, job.argv, job.user, job.cwd, job.env)
         return await self._open(body | {"AttachStdin": job.stdin is not None})
 
     async def _open(self, body: dict[str, Json], *, tty: bool = False) -> tuple[str, Attached]:
@@ -227,7 +235,7 @@ class DockerSandbox(CommandSandbox):
         while not work.done():
             left = end - time.monotonic()
             if left <= 0:
-                await self._end(number, job.user)
+                await self._end(number, job)
                 await asyncio.wait({work}, timeout=0.1)
                 return False
             await asyncio.wait({work}, timeout=min(left, patience))
@@ -238,16 +246,20 @@ class DockerSandbox(CommandSandbox):
                 return True
         return True
 
-    async def _end(self, number: str, user: int) -> None:
+    async def _end(self, number: str, job: Job) -> None:
         """End what a command runs; with the whole container if it does not end."""
         with contextlib.suppress(SandboxLost, TimeoutError):
             async with asyncio.timeout(_ANSWER):
-                await self._quietly(self._sweep, user)
+                await self._end_command(job)
                 while await self.is_running(number):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 return
         self._gone = "its processes could only be killed together with the container"
         await self._engine.request("POST", f"/containers/{self.id}/kill")
+
+    async def _end_command(self, job: Job) -> None:
+        """End what a command has started."""
+        await self._quietly(self._sweep, job.user)
 
 
 async def _converse(attached: Attached, job: Job) -> None:

@@ -110,10 +110,17 @@ def build(*, memory_counted: bool, machine: str | None = None) -> bytes | None:
     return b"".join(program)
 
 
-def profile() -> dict[str, Json]:
+_OF_A_CONTAINER = {
+    "ptrace", "chroot", "personality", "process_vm_readv", "process_vm_writev", "kcmp", "acct",
+}  # fmt: skip
+"""Calls that a container has which is nothing but one: for debuggers and installers."""
+
+
+def profile(*, plain: bool = False) -> dict[str, Json]:
     """The same rules as a Docker profile, for engines whose own lets programs reach a hypervisor.
 
-    It is for every architecture; runc skips the names that a kernel does not know.
+    It is for every architecture; runc skips the names that a kernel does not know. ``plain``:
+    without what Docker itself lets a container do.
     """
 
     def refuse(names: list[str], *args: Argument, errno_ret: int = errno.EPERM) -> Json:
@@ -138,7 +145,7 @@ def profile() -> dict[str, Json]:
     return {
         "defaultAction": "SCMP_ACT_ALLOW",
         "syscalls": [
-            refuse(sorted({*_SHARED, *_X86, *_ARM})),
+            refuse(sorted({*_SHARED, *_X86, *_ARM} - (_OF_A_CONTAINER if plain else set()))),
             refuse(["clone3"], errno_ret=errno.ENOSYS),
             *(refuse(["clone"], arg) for arg in masked),
             *(refuse(["socket"], arg) for arg in (*equal, beyond)),

@@ -1,0 +1,66 @@
+"""A ``plain`` sandbox: a container as its image's author means it (`SandboxSpec.plain`).
+
+Invariant: what a command leaves running runs on until ``end_processes``; a command that takes too
+long is ended with what it started, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import msgspec
+
+from ..errors import ConfigError
+from .commands import Job
+from .contract import SandboxSpec
+from .docker_images import Image
+from .docker_kills import MARK
+from .docker_sandbox import DockerSandbox
+
+
+def as_image(spec: SandboxSpec, image: Image) -> SandboxSpec:
+    """The spec with what it leaves to the image."""
+    account = image.user.partition(":")[0] if spec.account is None else spec.account
+    return msgspec.structs.replace(
+        spec,
+        cwd=spec.cwd or image.cwd,
+        account=account or "0",
+        user=int(account) if str(account).isdecimal() else 0,
+        read_only=False,
+    )
+
+
+class PlainSandbox(DockerSandbox):
+    """See `Sandbox`."""
+
+    async def started(self) -> None:
+        """Look up the user, where the image or the task names one."""
+        name = str(self.spec.account)
+        if name.isdecimal():
+            return
+        found = await self.exec(["id", "-u", name], user=0, cwd="/", timeout=20)
+        if not found.stdout.strip().isdecimal():
+            raise ConfigError(
+                f"the image has no user {name!r}: {found.stderr.strip()[:200]}",
+                where=self.spec.image,
+            )
+        user = int(found.stdout)
+        self.spec = msgspec.structs.replace(self.spec, user=user)
+        self.user = user
+        self._users.add(user)
+
+    @property
+    def runs_as_root(self) -> bool:
+        """See `CommandSandbox.runs_as_root`: root is a user of any image."""
+        return True
+
+    async def _run(self, job: Job) -> int | None:
+        self._must_be_there()
+        self._users.add(job.user)
+        # A server of an earlier command keeps the mark of that command, and so lives on.
+        marked = {**job.env, MARK: secrets.token_hex(8)}
+        return await self._seen_through(replace(job, env=marked))
+
+    async def _end_command(self, job: Job) -> None:
+        await self.kill_marked(job.env[MARK])
