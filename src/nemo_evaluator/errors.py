@@ -19,7 +19,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Self
 
+from .steps import AgentEnd
 from .types import ErrorInfo, Failure, Phase
 
 
@@ -109,6 +111,13 @@ class BudgetExceeded(_Attributed):
     """A limit on turns, tokens, cost or time was reached."""
 
     default_kind = Failure.BUDGET
+    limit: AgentEnd | None = None
+    """Which limit; None where that is not known."""
+
+    def of(self, limit: AgentEnd) -> Self:
+        """The same, with the limit that it is about."""
+        self.limit = limit
+        return self
 
 
 class RunBudgetExceeded(BudgetExceeded):

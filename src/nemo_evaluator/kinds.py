@@ -82,7 +82,7 @@ SOLVERS = Kind(
         "oracle": ("solvers.oracle:OracleSolver", "runs the solution that a task brings"),
         "custom": (
             "solvers.registry:open_custom",
-            "a class of your own (class_path: module:Class)",
+            "a class of your own (class_path: module:Class), or any program (command: ...)",
         ),
     },
 )

@@ -97,7 +97,7 @@ def _sandbox(benchmark: BenchmarkConfig, path: KeyPath) -> Iterator[Mistake]:
     solver = benchmark.solver
     if not isinstance(benchmark.sandbox, NoSandbox) or solver is None:
         return
-    if solver.needs.sandbox:
+    if solver.needs.sandbox and not solver.needs.optional:
         asks = isinstance(solver, ToolCallingSolverConfig)
         what = "sandbox_tools" if asks else f"solver {solver.type}"
         yield Mistake(path, f"{what} requires a sandbox", "set sandbox")

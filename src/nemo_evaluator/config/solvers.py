@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..kinds import SOLVERS
-from ..sandbox_spec import SolverNeeds
+from ..sandbox_spec import Network, SolverNeeds
 from .base import ConfigRecord
 from .generation import GenerationConfig
 from .plugins import ByType, PluginFields
@@ -181,25 +182,35 @@ class OpenClawSolverConfig(AgentFields, TimeLimitFields):
     """Kind of solver."""
     service: str
     """The model the agent uses."""
+    where: Literal["workspace", "host"] = "workspace"
+    """Where it runs: in the sandbox, or unconfined on this machine, in a folder of its own."""
     thinking: str = "high"
-    """How long the agent may think."""
+    """How much the agent thinks: ``off``, ``minimal``, ``low``, ``medium``, ``high``, or another
+    level that it knows."""
     context_window: int | None = Field(None, ge=1)
     """Context of the model in tokens."""
     max_concurrent: int = Field(4, ge=1)
-    """Most agents at a time."""
+    """Most sub-agents of one agent at a time."""
     idle_timeout_seconds: int = Field(600, ge=1)
-    """Seconds without a sign of life after which the agent is stopped."""
+    """Seconds without a token of the model after which the agent gives a call up."""
     timeout_strategy: TimeoutStrategy = "task"
-    """Which time counts: ``run_timeout`` (``override``), the task's own, or the larger
-    (``max``)."""
+    """Which time counts: ``run_timeout`` (``override``), the smaller of it and the task's
+    (``task``), or the larger (``max``); never more than the benchmark's ``timeout``."""
     web_search_provider: Literal["tavily"] | None = None
-    """Web search offered to the agent."""
+    """Web search offered to the agent; it needs TAVILY_API_KEY, and a sandbox that reaches it."""
     config_path: str | None = None
-    """Configuration file of the agent."""
+    """Further configuration of the agent (JSON), below what this solver sets."""
     skip_preflight: bool = False
     """Do not check the agent before the run."""
     openclaw_bin: str = "openclaw"
-    """The command of the agent."""
+    """The agent's command on this machine; where it is not there, in the workspace."""
+
+    @property
+    def needs(self) -> SolverNeeds:
+        """See ``SolverFields.needs``."""
+        if self.where == "host":
+            return SolverNeeds(sandbox=True, optional=True)
+        return SolverNeeds(sandbox=True, network="door")
 
 
 class ContainerSolverConfig(SolverFields):
@@ -242,15 +253,56 @@ class OwnSolverFields(SolverFields):
     """Further models by the role it knows them in (``user: NAME``)."""
 
 
-class CustomSolverConfig(OwnSolverFields):
-    """A solver of your own class."""
+class CustomSolverConfig(OwnSolverFields, TimeLimitFields):
+    """A solver of your own: a class, or a program."""
 
     type: Literal["custom"] = "custom"
     """Kind of solver."""
-    class_path: str
+    class_path: str | None = None
     """The class, as ``module:Class``."""
     config: dict[str, Any] = Field(default_factory=dict)
-    """Its arguments."""
+    """Arguments of the class."""
+    command: str | list[str] | None = Field(None, min_length=1)
+    """The program: a command line for the shell, or a list of arguments."""
+    where: Literal["workspace", "host"] = "workspace"
+    """Where the program runs: in the sandbox, or unconfined on this machine, in a folder of its
+    own."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Further environment variables of the program."""
+    files: list[str] = Field(default_factory=list)
+    """Files and folders that are copied to ``$NEL_AGENT_DIR`` before it starts."""
+    folders: list[str] = Field(default_factory=list)
+    """Folders of this machine that it can read in its workspace, under the same path."""
+    metadata_fields: list[str] = Field(default_factory=list)
+    """Fields of a problem's metadata that it is told; ``["*"]``: all."""
+    answer_file: str | None = None
+    """File it leaves its answer in; null: its standard output."""
+    trajectory_file: str | None = None
+    """File it leaves its steps in (ATIF)."""
+
+    @property
+    def needs(self) -> SolverNeeds:
+        """See ``SolverFields.needs``."""
+        if self.command is None:
+            return SolverNeeds()
+        if self.where == "host":
+            return SolverNeeds(sandbox=True, optional=True)
+        network: Network = "none" if self.service is None else "door"
+        return SolverNeeds(
+            sandbox=True, network=network, folders=tuple(map(_absolute, self.folders))
+        )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> CustomSolverConfig:
+        if (self.class_path is None) == (self.command is None):
+            raise ValueError("needs either class_path or command")
+        other = set(CustomSolverConfig.model_fields) - {"type", *OwnSolverFields.model_fields}
+        mine = {"class_path", "config"}
+        idle = self.changed() & (other - mine if self.command is None else mine)
+        if idle:
+            kind = "class_path" if self.command is None else "command"
+            raise ValueError(f"{', '.join(sorted(idle))} has no effect with {kind}")
+        return self
 
 
 class PluginSolver(OwnSolverFields, PluginFields):
@@ -276,3 +328,7 @@ Solver = Annotated[
     | PluginSolver,
     ByType(SOLVERS),
 ]
+
+
+def _absolute(folder: str) -> str:
+    return str(Path(folder).expanduser().absolute())

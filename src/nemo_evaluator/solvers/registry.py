@@ -27,7 +27,11 @@ def open_solver(config: SolverConfig) -> Solver:
 
 
 def open_custom(config: CustomSolverConfig) -> Solver:
-    """The solver of ``class_path``, called with ``config`` as keyword arguments."""
+    """The solver of ``class_path``, called with ``config`` as keyword arguments; or a program."""
+    if config.class_path is None:
+        from .command import CommandSolver
+
+        return CommandSolver(config)
     return _checked(config.class_path, SOLVERS.open(config.class_path, config.config))
 
 

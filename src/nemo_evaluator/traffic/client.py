@@ -16,7 +16,7 @@ from .dialects import DIALECTS, Question
 from .door.sessions import Endpoint as SessionEndpoint
 from .endpoint import Endpoint
 from .guard import CompletionsGuard, guarded
-from .ledger import Ledger
+from .ledger import Ledger, Totals
 from .limiter import Limiter
 from .log import TrafficLog
 from .outage import Outage
@@ -46,6 +46,9 @@ class Model(Protocol):
     ) -> SessionEndpoint:
         """Where a foreign client reaches it over HTTP, for one session; with a ``listener`` that
         was made inside a sandbox, there."""
+
+    def session(self, context: CallContext) -> Totals:
+        """What a session has used so far, and what became of its calls."""
 
     async def generate(
         self,
@@ -216,6 +219,10 @@ class ModelClient:
             cached=cached,
             simulated=response.body.get("system_fingerprint") == SIMULATED,
         )
+
+    def session(self, context: CallContext) -> Totals:
+        """See ``Model.session``."""
+        return self.ledger.session(context)
 
     def cost(self, usage: Usage) -> float | None:
         """US dollars of some tokens; None where the price is not known."""

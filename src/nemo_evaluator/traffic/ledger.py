@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..finish import FinishReason
+from ..steps import AgentEnd
 from ..types import Failure, Usage
 from .dialects import DIALECTS
 from .types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse, Place
@@ -33,6 +34,8 @@ class Totals(msgspec.Struct):
     abandoned: int = 0
     """Calls the caller gave up."""
     errors: dict[Failure, int] = msgspec.field(default_factory=dict)
+    ended_by: AgentEnd | None = None
+    """The limit that refused the last call that one refused."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
@@ -141,6 +144,7 @@ class Ledger(Interceptor):
             kind = info.kind if info else Failure.BUG
             for totals in (self.total, session):
                 totals.errors[kind] = totals.errors.get(kind, 0) + 1
+                totals.ended_by = getattr(ended, "limit", None) or totals.ended_by
         else:
             self.total.abandoned += 1
             session.abandoned += 1

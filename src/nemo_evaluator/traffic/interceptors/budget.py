@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from ...config.base import ConfigRecord
 from ...errors import BudgetExceeded, ConfigError, RunBudgetExceeded
+from ...steps import AgentEnd
 from ..dialects.contract import parse_usage
 from ..ledger import Sessions, Totals
 from ..types import (
@@ -73,10 +74,12 @@ class Budget(Interceptor):
     def on_request(self, request: ModelRequest) -> None:
         """Admit the call, or raise BudgetExceeded."""
         if reason := _used_up(self._options.run, self._run):
-            raise RunBudgetExceeded(f"the budget of the run is used up: {reason}")
+            text = f"the budget of the run is used up: {reason}"
+            raise RunBudgetExceeded(text).of(AgentEnd.BUDGET)
         session = self._sessions.get(request.context)
         if session and (reason := _used_up(self._options.session, session)):
-            raise BudgetExceeded(f"the budget of the session is used up: {reason}")
+            text = f"the budget of the session is used up: {reason}"
+            raise BudgetExceeded(text).of(AgentEnd.BUDGET)
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """Count what was used, also by tries that were no answers."""

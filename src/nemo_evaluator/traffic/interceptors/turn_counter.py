@@ -17,6 +17,7 @@ from pydantic import Field
 
 from ...config.base import ConfigRecord
 from ...errors import BudgetExceeded
+from ...steps import AgentEnd
 from ..dialects.contract import SYSTEM_ROLES, dicts, text_of
 from ..types import CallContext, Changes, Ended, Interceptor, ModelRequest, ModelResponse
 
@@ -60,7 +61,8 @@ class TurnCounter(Interceptor):
         key = request.context.scope if request.context.session else (conversation(request), 0)
         turn, limit = self._turns.get(key, 0) + 1, self._options.max_turns
         if limit is not None and turn > limit:
-            raise BudgetExceeded(f"Turn budget exhausted: {turn}/{limit} turns")
+            text = f"Turn budget exhausted: {turn}/{limit} turns"
+            raise BudgetExceeded(text).of(AgentEnd.TURNS)
         self._turns[key] = turn
         self._turns.move_to_end(key)
         if len(self._turns) > MAX_SESSIONS:
