@@ -21,8 +21,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Self
 
-from .steps import AgentEnd
-from .types import ErrorInfo, Failure, Phase
+from .types import EndedBy, ErrorInfo, Failure, Phase
 
 
 class ExitCode(enum.IntEnum):
@@ -111,10 +110,10 @@ class BudgetExceeded(_Attributed):
     """A limit on turns, tokens, cost or time was reached."""
 
     default_kind = Failure.BUDGET
-    limit: AgentEnd | None = None
+    limit: EndedBy | None = None
     """Which limit; None where that is not known."""
 
-    def of(self, limit: AgentEnd) -> Self:
+    def of(self, limit: EndedBy) -> Self:
         """The same, with the limit that it is about."""
         self.limit = limit
         return self

@@ -20,9 +20,9 @@ import msgspec
 from ..config.solvers import CustomSolverConfig
 from ..errors import ConfigError
 from ..sandboxes.contract import ExecResult
-from ..steps import AgentEnd, steps_from
+from ..steps import steps_from
 from ..traffic.images import image_url
-from ..types import Json, Problem, Solution
+from ..types import EndedBy, Json, Problem, Solution
 from .contract import SolverNeeds, SolveTools
 from .programs import Place, judge_failure, place_for
 from .time_limits import time_limit
@@ -63,7 +63,7 @@ class CommandSolver:
                 timeout=limit.seconds,
                 output_bytes=ANSWER_BYTES,
             )
-            ended_by = AgentEnd.TIME if result.timed_out else AgentEnd.ANSWER
+            ended_by = EndedBy.TIME if result.timed_out else None
             if result.exit_code != 0 and not result.timed_out:
                 ended_by = judge_failure(tools, result, result.stderr or result.stdout)
             return await self._solution(place, result, ended_by)
@@ -108,7 +108,9 @@ class CommandSolver:
         wanted = self._config.metadata_fields
         return {name: problem.metadata[name] for name in wanted if name in problem.metadata}
 
-    async def _solution(self, place: Place, result: ExecResult, ended_by: AgentEnd) -> Solution:
+    async def _solution(
+        self, place: Place, result: ExecResult, ended_by: EndedBy | None
+    ) -> Solution:
         details: dict[str, Json] = {"exit_code": result.exit_code}
         if result.exit_code != 0:
             details["stderr"] = result.stderr.strip()[-STDERR_CHARS:]

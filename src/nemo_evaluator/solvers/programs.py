@@ -16,10 +16,9 @@ from typing import Literal, Protocol
 from ..errors import BudgetExceeded, InfraError, ModelError, PermanentError
 from ..sandboxes.contract import MAX_TRANSFER, Command, ExecResult, Sandbox
 from ..sandboxes.host import HostFolder
-from ..steps import AgentEnd
 from ..traffic.door.sessions import Endpoint
 from ..traffic.ledger import Totals
-from ..types import Failure, Problem
+from ..types import EndedBy, Failure, Problem
 from .contract import SolveTools
 
 Where = Literal["workspace", "host"]
@@ -114,9 +113,9 @@ async def _replace(workspace: Sandbox, archive: bytes) -> None:
     await workspace.restore(".", archive)
 
 
-def judge_failure(tools: SolveTools, result: ExecResult, said: str) -> AgentEnd:
-    """What it means that a program failed: the limit that ended it, or ``crash`` where the failure
-    is the agent's own.
+def judge_failure(tools: SolveTools, result: ExecResult, said: str) -> EndedBy | None:
+    """What it means that a program failed: the limit that ended it, or None where the failure is
+    the agent's own.
 
     Raises InfraError where nothing is known about the agent, ModelError where the model refused all
     it was asked, BudgetExceeded where a limit left it nothing to work with.
@@ -128,15 +127,15 @@ def judge_failure(tools: SolveTools, result: ExecResult, said: str) -> AgentEnd:
     if result.oom:
         raise InfraError(f"the agent had too little memory: {text}", kind=Failure.SANDBOX)
     if tools.model is None:
-        return AgentEnd.CRASH
+        return None
     used = tools.model.session(tools.context)
     _check_endpoint(used, what)
     if used.ended_by is not None and used.answers:
         return used.ended_by
     if Failure.CONTEXT_WINDOW in used.errors and used.answers:
-        return AgentEnd.CONTEXT
+        return EndedBy.CONTEXT
     if used.answers:
-        return AgentEnd.CRASH
+        return None
     if Failure.BUDGET in used.errors:
         raise BudgetExceeded(what)
     if used.errors:

@@ -12,8 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..finish import FinishReason
-from ..steps import AgentEnd
-from ..types import Failure, Usage
+from ..types import EndedBy, Failure, Usage
 from .dialects import DIALECTS
 from .types import CallContext, Ended, Interceptor, ModelRequest, ModelResponse, Place
 
@@ -34,7 +33,7 @@ class Totals(msgspec.Struct):
     abandoned: int = 0
     """Calls the caller gave up."""
     errors: dict[Failure, int] = msgspec.field(default_factory=dict)
-    ended_by: AgentEnd | None = None
+    ended_by: EndedBy | None = None
     """The limit that refused the last call that one refused."""
     prompt_tokens: int = 0
     completion_tokens: int = 0

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from ...config.base import ConfigRecord
 from ...errors import BudgetExceeded, ConfigError, RunBudgetExceeded
-from ...steps import AgentEnd
+from ...types import EndedBy
 from ..dialects.contract import parse_usage
 from ..ledger import Sessions, Totals
 from ..types import (
@@ -73,13 +73,15 @@ class Budget(Interceptor):
 
     def on_request(self, request: ModelRequest) -> None:
         """Admit the call, or raise BudgetExceeded."""
-        if reason := _used_up(self._options.run, self._run):
+        if used_up := _used_up(self._options.run, self._run):
+            limit, reason = used_up
             text = f"the budget of the run is used up: {reason}"
-            raise RunBudgetExceeded(text).of(AgentEnd.BUDGET)
+            raise RunBudgetExceeded(text).of(limit)
         session = self._sessions.get(request.context)
-        if session and (reason := _used_up(self._options.session, session)):
+        if session and (used_up := _used_up(self._options.session, session)):
+            limit, reason = used_up
             text = f"the budget of the session is used up: {reason}"
-            raise BudgetExceeded(text).of(AgentEnd.BUDGET)
+            raise BudgetExceeded(text).of(limit)
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """Count what was used, also by tries that were no answers."""
@@ -98,9 +100,9 @@ class Budget(Interceptor):
         self._sessions.end(context)
 
 
-def _used_up(limit: LimitConfig, used: Totals) -> str | None:
+def _used_up(limit: LimitConfig, used: Totals) -> tuple[EndedBy, str] | None:
     if limit.tokens is not None and used.total_tokens >= limit.tokens:
-        return f"{used.total_tokens:,} of {limit.tokens:,} tokens"
+        return EndedBy.TOKENS, f"{used.total_tokens:,} of {limit.tokens:,} tokens"
     if limit.usd is not None and (used.cost_usd or 0.0) >= limit.usd:
-        return f"{used.cost_usd:.2f} of {limit.usd:.2f} US dollars"
+        return EndedBy.COST, f"{used.cost_usd:.2f} of {limit.usd:.2f} US dollars"
     return None

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ...config.base import ConfigRecord
 from ...errors import BudgetExceeded
-from ...steps import AgentEnd
+from ...types import EndedBy
 from ..dialects.contract import SYSTEM_ROLES, dicts, text_of
 from ..types import CallContext, Changes, Ended, Interceptor, ModelRequest, ModelResponse
 
@@ -62,7 +62,7 @@ class TurnCounter(Interceptor):
         turn, limit = self._turns.get(key, 0) + 1, self._options.max_turns
         if limit is not None and turn > limit:
             text = f"Turn budget exhausted: {turn}/{limit} turns"
-            raise BudgetExceeded(text).of(AgentEnd.TURNS)
+            raise BudgetExceeded(text).of(EndedBy.TURNS)
         self._turns[key] = turn
         self._turns.move_to_end(key)
         if len(self._turns) > MAX_SESSIONS:
