@@ -203,7 +203,7 @@ async def test_what_the_agent_does_wrong_is_scored(tmp_path: Path, loopback: Loo
     assert result.exit_code == 0
     first, second = found(tmp_path)
     assert (first["reward"], second["reward"]) == (1.0, 0.0)
-    assert first["scoring_details"]["solver"] == {"exit_code": 3, "stderr": "oh no"}
+    assert first["solver_details"] == {"exit_code": 3, "stderr": "oh no"}
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ async def test_turns_are_a_limit_and_no_failure(tmp_path: Path, loopback: Loopba
     result = await evaluate_async(given)
     first, second = found(tmp_path)
     assert result.exit_code == 0 and (first["reward"], second["reward"]) == (1.0, 0.0)
-    assert first["ended_by"] == "turns" and first["scoring_details"]["solver"]["exit_code"] == 5
+    assert first["ended_by"] == "turns" and first["solver_details"]["exit_code"] == 5
 
 
 async def test_time_ends_all_that_it_started(tmp_path: Path, loopback: Loopback) -> None:
