@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..asked import Answer, Request, RequestKind
 from ..errors import ConfigError
 from ..traffic.types import CallContext
 from ..types import Generation, Json, Message, Problem, Solution
 from .likelihood import ECHO, HINT, OF_THE_PROMPT, OPEN_ENDED, of_end, of_last, tokens_of_prompt
+from .together import together
 
 if TYPE_CHECKING:
     from ..traffic.client import Model
@@ -46,7 +45,7 @@ class Asker:
         answers = tuple([await self._answer(request) for request in requests])
         written = [answer.text for answer in answers if answer.text is not None]
         return Solution.of(
-            reduce(_plus, self._generations),
+            reduce(together, self._generations),
             response=written[-1] if written else _likeliest(requests, answers),
             finish_reason=self._finish,
             calls=len(self._generations),
@@ -138,21 +137,6 @@ class Asker:
         )
         self._generations.append(generation)
         return generation
-
-
-def _plus(one: Generation, other: Generation) -> Generation:
-    """Two calls of one rollout as one: the later text, with the sums of what they used."""
-    costs = [cost for cost in (one.cost_usd, other.cost_usd) if cost is not None]
-    return msgspec.structs.replace(
-        other,
-        usage=one.usage + other.usage,
-        latency_ms=one.latency_ms + other.latency_ms,
-        ttft_ms=one.ttft_ms,
-        tries=one.tries + other.tries,
-        cost_usd=sum(costs) if costs else None,
-        simulated=one.simulated or other.simulated,
-        cached=one.cached and other.cached,
-    )
 
 
 def _likeliest(requests: tuple[Request, ...], answers: tuple[Answer, ...]) -> str:

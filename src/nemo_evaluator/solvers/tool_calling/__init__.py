@@ -1,0 +1,1 @@
+"""The `tool_calling` solver: a loop of model calls and tool calls."""
