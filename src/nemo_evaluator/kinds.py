@@ -80,6 +80,10 @@ SOLVERS = Kind(
         "simple": ("solvers.simple:SimpleSolver", "one request, one answer"),
         "nop": ("solvers.nop:NopSolver", "does nothing: a task's tests must give it 0"),
         "oracle": ("solvers.oracle:OracleSolver", "runs the solution that a task brings"),
+        "tool_calling": (
+            "solvers.tool_calling.solver:ToolCallingSolver",
+            "a loop of model calls and tool calls: sandbox, gym and MCP tools",
+        ),
         "custom": (
             "solvers.registry:open_custom",
             "a class of your own (class_path: module:Class), or any program (command: ...)",

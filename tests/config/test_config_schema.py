@@ -270,7 +270,8 @@ SLURM = {
         ),
         (
             one(solver={"type": "tool_calling", "service": "m"}),
-            "benchmarks[0].solver: tool_calling needs resource_service or sandbox_tools",
+            "benchmarks[0].solver: tool_calling needs tools: sandbox_tools, resource_service or"
+            " mcp_servers",
         ),
         (
             one(solver={"type": "tool_calling", "service": "m", "sandbox_tools": True}),

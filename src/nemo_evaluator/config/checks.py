@@ -28,6 +28,7 @@ from .solvers import (
 from .tree import KeyPath
 
 RESERVED = {"default", "none", ""}
+CHAT = "chat_completions"
 _KINDS: dict[type[object], str] = {
     ModelFields: "a model",
     GymResourceService: "a gym server",
@@ -87,8 +88,13 @@ def _solver(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iter
         if solver.resource_service is not None:
             gym = solver.resource_service
             yield from _refers(config, gym, (*path, "resource_service"), GymResourceService)
-        elif not solver.sandbox_tools:
-            yield Mistake(path, "tool_calling needs resource_service or sandbox_tools")
+        elif not solver.sandbox_tools and not solver.mcp_servers:
+            what = "tool_calling needs tools: sandbox_tools, resource_service or mcp_servers"
+            yield Mistake(path, what)
+        asked = getattr(config.services.get(solver.service), "protocol", CHAT)
+        if asked != CHAT:
+            what = f"tool_calling needs a service with protocol {CHAT}, not {asked}"
+            yield Mistake((*path, "service"), what)
     if isinstance(solver, GymDelegationSolverConfig):
         yield from _refers(config, solver.gym_service, (*path, "gym_service"), GymResourceService)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..kinds import SOLVERS
 from ..sandbox_spec import Network, SolverNeeds
 from .base import ConfigRecord
+from .endpoints import check_url
 from .generation import GenerationConfig
 from .plugins import ByType, PluginFields
 
@@ -106,6 +107,48 @@ class AgentSolverConfig(AgentFields):
     """Arguments of the agent."""
 
 
+class McpServerConfig(ConfigRecord):
+    """A server of the Model Context Protocol: one that is started (``command``), or a running one
+    (``url``)."""
+
+    command: list[str] | None = Field(None, min_length=1)
+    """Program and arguments; it speaks over its standard input and output."""
+    where: Literal["host", "workspace"] = "host"
+    """Where ``command`` is started."""
+    env: list[str] = Field(default_factory=list)
+    """Names of environment variables of the evaluator that the command gets on the ``host``; no
+    others but PATH, HOME and the like."""
+    url: str | None = None
+    """Address of a running server (streamable HTTP)."""
+    headers_env: dict[str, str] = Field(default_factory=dict)
+    """Headers of every request to ``url``, by the names of the environment variables that hold
+    them: ``{Authorization: MY_TOKEN}``."""
+    tools: list[str] | None = None
+    """Tools that are offered; null: all."""
+    startup_timeout: float = Field(60.0, gt=0)
+    """Seconds until it must have told its tools."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        return None if url is None else check_url(url)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> McpServerConfig:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("an MCP server has either a command or a url")
+        if self.url is not None and (self.env or self.where == "workspace"):
+            raise ValueError("env and where have no effect on a server that runs already (url)")
+        if self.command is not None and self.headers_env:
+            raise ValueError("headers_env has no effect on a command")
+        if self.where == "workspace" and self.env:
+            raise ValueError(
+                "env is of the host: a workspace gets no variable of the evaluator; set"
+                " container_env of the sandbox"
+            )
+        return self
+
+
 class ToolCallingSolverConfig(SolverFields):
     """A loop of model calls and tool calls."""
 
@@ -128,12 +171,30 @@ class ToolCallingSolverConfig(SolverFields):
     max_output_chars: int = Field(16384, ge=1)
     """Longest tool result passed on, in characters."""
     response_mode: Literal["last_message", "sandbox_artifact"] = "last_message"
-    """Which result is verified."""
+    """What is verified: the last message, and the workspace of a problem that has one; or the
+    workspace alone."""
+    mcp_servers: dict[str, McpServerConfig] = Field(default_factory=dict)
+    """Servers of the Model Context Protocol whose tools are offered, by name."""
+    parallel_tool_calls: bool = True
+    """False: the model is asked for one call at a time, and calls run one after the other."""
+    max_parallel_tools: int = Field(8, ge=1)
+    """Most calls of one turn that run at the same time. Those of the sandbox always run one after
+    the other."""
+    tool_protocol: Literal["auto", "native", "text"] = "auto"
+    """How the model is told of tools: by the API, or in the text; ``auto``: in the text where the
+    endpoint refuses tools."""
+    on_context_overflow: Literal["stop", "truncate", "error"] = "stop"
+    """What follows when the conversation is too long for the model: ``stop`` verifies what is in
+    the workspace, ``truncate`` drops the oldest turns, ``error`` counts it as the model's failure.
+    """
+    run_timeout: float | None = Field(None, gt=0)
+    """Seconds for a whole rollout; null: those of the benchmark."""
 
     @property
     def needs(self) -> SolverNeeds:
         """See ``SolverFields.needs``."""
-        return SolverNeeds(sandbox=self.sandbox_tools)
+        inside = any(server.where == "workspace" for server in self.mcp_servers.values())
+        return SolverNeeds(sandbox=self.sandbox_tools or inside)
 
     @property
     def servers(self) -> dict[str, str]:

@@ -10,9 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from ...types import Json, Record
 
-EMPTY_SCHEMA: Mapping[str, Json] = {"type": "object", "properties": {}}
+
+def empty_schema() -> dict[str, Json]:
+    """The schema of a tool without arguments."""
+    return {"type": "object", "properties": {}}
 
 
 class Tool(Record, frozen=True, kw_only=True):
@@ -20,7 +25,7 @@ class Tool(Record, frozen=True, kw_only=True):
 
     name: str
     description: str = ""
-    parameters: Mapping[str, Json] = EMPTY_SCHEMA
+    parameters: Mapping[str, Json] = msgspec.field(default_factory=empty_schema)
     """A JSON schema of an object."""
 
 
@@ -79,8 +84,6 @@ def limited(text: str, most: int, omitted: int = 0) -> str:
     last = min(most, len(text)) - first
     cut = len(text) - first - last
     note = " and ".join(
-        f"{count:,} {unit}"
-        for count, unit in ((cut, "characters"), (omitted, "bytes"))
-        if count
+        f"{count:,} {unit}" for count, unit in ((cut, "characters"), (omitted, "bytes")) if count
     )
     return f"{text[:first]}\n[... {note} left out ...]\n{text[len(text) - last :]}"

@@ -130,6 +130,14 @@ def _lenient(text: str) -> object:
         raise ValueError("too deep") from None
 
 
+def _is_object(text: str) -> bool:
+    """Whether any server reads a text as a JSON object."""
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return False
+
+
 def _definition(tool: Tool) -> dict[str, Json]:
     return {
         "type": "function",
@@ -159,6 +167,6 @@ def _function(raw: Mapping[str, Any], call: Call) -> dict[str, Json]:
     """The function of a call as it is sent back: servers read the arguments again."""
     own = raw.get("function")
     given = own.get("arguments") if isinstance(own, dict) else None
-    if not isinstance(given, str) or call.problem is not None or not given.strip():
+    if not isinstance(given, str) or not _is_object(given):
         given = msgspec.json.encode(call.arguments).decode()
     return {**(own if isinstance(own, dict) else {}), "name": call.name, "arguments": given}

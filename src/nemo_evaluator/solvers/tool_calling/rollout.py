@@ -10,13 +10,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 from ...config.solvers import ToolCallingSolverConfig
 from ...errors import BudgetExceeded, InfraError, ModelError, RunBudgetExceeded
 from ...finish import FinishReason
-from ...steps import AgentEnd
 from ...traffic.client import Model
-from ...types import ErrorInfo, Failure, Generation, Json, Message, Problem, Solution
+from ...types import (
+    EndedBy,
+    ErrorInfo,
+    Failure,
+    Generation,
+    Json,
+    Message,
+    Problem,
+    Solution,
+)
 from ..contract import SolveTools
 from ..simple import to_solution
 from ..together import together
@@ -33,7 +42,9 @@ MOST_REMINDERS = 2
 NO_REPLY = "(empty reply)"
 EMPTY = "Your last reply was empty. Go on with the task, or give your final answer."
 CUT_OFF = "Your last reply was cut off by the limit of tokens. Go on, with shorter replies."
-TOOLS_REFUSED = re.compile(r"\btools?\b|tool[ _-]?(use|choice|call)|function[ _-]?call", re.IGNORECASE)
+TOOLS_REFUSED = re.compile(
+    r"\btools?\b|tool[ _-]?(use|choice|call)|function[ _-]?call", re.IGNORECASE
+)
 REFUSING = (400, 404, 422, 500, 501)
 
 
@@ -89,45 +100,56 @@ class Rollout:
         """The answer. Raises InfraError, and BudgetExceeded where there is none for want of it."""
         self._record.task(self._task, self._system)
         try:
-            end = await self._worked()
+            limit = await self._limited()
         except ModelError as error:
             return self._refused(error.info)
-        return self._answer(end)
+        return self._answer(limit)
 
-    async def _worked(self) -> AgentEnd:
-        """Until the model is done, or a limit is reached."""
+    async def _limited(self) -> EndedBy | None:
+        """The limit that ended the rollout; None where the model is done."""
+        try:
+            return await self._worked()
+        except OutOfTime as over:
+            if not self._has_work:
+                raise self._no_answer(over) from None
+            self._why = str(over)
+            return EndedBy.TIME
+        except RunBudgetExceeded:
+            raise
+        except BudgetExceeded as over:
+            if not self._has_work:
+                raise
+            self._why = str(over)
+            return over.limit or EndedBy.TOKENS
+
+    async def _worked(self) -> EndedBy | None:
+        """Until the model is done, or its turns or its context are."""
         while len(self._generations) < self._config.max_turns:
             try:
                 generation = await self._asked()
-                self._generations.append(generation)
-                if (end := await self._turn(generation)) is not None:
-                    return end
-            except OutOfTime as over:
-                self._why = str(over)
-                if not self._in_workspace:
-                    raise self._no_answer(over) from None
-                return AgentEnd.TIME
-            except RunBudgetExceeded:
-                raise
-            except BudgetExceeded as over:
-                self._why = str(over)
-                if not self._in_workspace:
-                    raise
-                return AgentEnd.BUDGET
             except ModelError as error:
-                if not self._may_stop(error):
+                if not self._may_go_on(error):
                     raise
-                if self._config.on_context_overflow == "stop" or not self._conversation.shorten():
-                    self._why = str(error)
-                    return AgentEnd.CONTEXT
-        return AgentEnd.TURNS
+                if self._config.on_context_overflow == "truncate" and self._conversation.shorten():
+                    continue
+                if not self._has_work:
+                    raise
+                self._why = str(error)
+                return EndedBy.CONTEXT
+            self._generations.append(generation)
+            if await self._turn(generation):
+                return None
+        return EndedBy.TURNS
 
-    def _may_stop(self, error: ModelError) -> bool:
-        """Whether an error is one that the configuration says how to go on after."""
-        if error.info.kind is not Failure.CONTEXT_WINDOW:
-            return False
-        mode = self._config.on_context_overflow
-        return mode == "truncate" or (mode == "stop" and self._in_workspace)
+    @property
+    def _has_work(self) -> bool:
+        """Whether there is a workspace in which something may have been done."""
+        return self._in_workspace and bool(self._generations)
+
+    def _may_go_on(self, error: ModelError) -> bool:
+        """Whether the configuration says what follows on an error."""
+        too_long = error.info.kind is Failure.CONTEXT_WINDOW
+        return too_long and self._config.on_context_overflow != "error"
 
     async def _asked(self) -> Generation:
         try:
@@ -149,13 +171,13 @@ class Rollout:
             context=self._tools.context,
         )
 
-    async def _turn(self, generation: Generation) -> AgentEnd | None:
-        """What follows on a reply: None if another one is wanted."""
+    async def _turn(self, generation: Generation) -> bool:
+        """Do what a reply asks for; whether it is the last one."""
         text, calls = self._protocol.read(generation, self._ids)
         self._text = text.strip() or self._text
         if not calls:
             self._record.turn(generation, text)
-            return self._ended(generation, text)
+            return self._is_final(generation, text)
         self._reminders = 0
         try:
             left = self._timer.left
@@ -166,65 +188,58 @@ class Rollout:
         self._record.turn(generation, text, calls, results)
         told = self._protocol.told(calls, results)
         self._conversation.add([self._protocol.said(generation, calls), *told])
-        return None
+        return False
 
-    def _ended(self, generation: Generation, text: str) -> AgentEnd | None:
-        """Why a reply without calls is the last one; None if the model is asked to go on."""
+    def _is_final(self, generation: Generation, text: str) -> bool:
+        """Whether a reply without calls is the last one. One that says nothing, or is cut off, is
+        not at first: the model is asked to go on."""
         reason = FinishReason.of(generation.finish_reason)
         if reason is FinishReason.CONTENT_FILTER or (text.strip() and not reason.truncated):
-            return AgentEnd.ANSWER
+            return True
         self._reminders += 1
         if self._reminders > MOST_REMINDERS:
-            return AgentEnd.ANSWER if text.strip() or generation.reasoning else AgentEnd.EMPTY
+            return True
         reminder = CUT_OFF if reason.truncated else EMPTY
         said: Message = {"role": "assistant", "content": text.strip() or NO_REPLY}
         self._conversation.add([said, {"role": "user", "content": reminder}])
         self._record.told(reminder)
-        return None
+        return False
 
     def _no_answer(self, over: OutOfTime) -> BudgetExceeded | InfraError:
+        told = f"{over} is over, and there is no answer"
         if over.own:
-            return BudgetExceeded(f"{over} is over, and there is no answer")
-        return InfraError(f"{over} is over, and there is no answer", kind=Failure.SOLVE_TIMEOUT)
+            return BudgetExceeded(told).of(EndedBy.TIME)
+        return InfraError(told, kind=Failure.SOLVE_TIMEOUT)
 
-    def _answer(self, end: AgentEnd) -> Solution:
+    def _answer(self, limit: EndedBy | None) -> Solution:
         """What the rollout ends with."""
-        if not self._generations:
-            # Nothing was said before the end: a workspace as it was given is no answer.
-            raise InfraError(f"no reply before the end: {self._why}", kind=Failure.SOLVE_TIMEOUT)
         last = self._generations[-1]
-        final = to_solution(last)
-        response = final.response if end is AgentEnd.ANSWER and not last.tool_calls else self._text
-        if self._protocol.name == "text":
-            response = self._text
+        said = {"response": self._text, "reasoning": last.reasoning}
+        if limit is None and not last.text.strip():  # some servers answer in the reasoning
+            final = to_solution(last)
+            said = {"response": final.response, "reasoning": final.reasoning}
+            said["response_source"] = final.response_source
         if self._config.response_mode == "sandbox_artifact":
-            response = ""
-        return Solution.of(
-            reduce(together, self._generations),
-            response=response,
-            reasoning=final.reasoning,
-            response_source=final.response_source,
-            finish_reason=last.finish_reason,
-            calls=len(self._generations),
-            steps=self._tools.steps.taken(),
-            details=self._details(end.value),
-        )
+            said["response"] = ""
+        return Solution.of(reduce(together, self._generations), **said, **self._told(limit))
 
     def _refused(self, error: ErrorInfo) -> Solution:
         """A refusal of the model's, with what was done before."""
         if not self._generations:
             return Solution(response="", error=error, steps=self._tools.steps.taken())
-        return Solution.of(
-            reduce(together, self._generations),
-            response="",
-            error=error,
-            calls=len(self._generations),
-            steps=self._tools.steps.taken(),
-            details=self._details("refused"),
-        )
+        done = reduce(together, self._generations)
+        return Solution.of(done, response="", error=error, **self._told(None))
 
-    def _details(self, end: str) -> dict[str, Json]:
-        more: dict[str, Json] = {"ended_by": end, **({"why": self._why} if self._why else {})}
+    def _told(self, limit: EndedBy | None) -> dict[str, Any]:
+        """What a solution says besides its answer."""
+        details: dict[str, Json] = {**self._record.details(), "tool_protocol": self._protocol.name}
+        if self._why:
+            details["why"] = self._why
         if self._conversation.dropped:
-            more["dropped_turns"] = self._conversation.dropped
-        return {**more, **self._record.details(), "tool_protocol": self._protocol.name}
+            details["dropped_turns"] = self._conversation.dropped
+        return {
+            "calls": len(self._generations),
+            "steps": self._tools.steps.taken(),
+            "ended_by": limit,
+            "details": details,
+        }

@@ -15,7 +15,7 @@ from shlex import quote
 
 from ...sandboxes.contract import Process, Sandbox
 
-PROGRAM = 'if command -v bash >/dev/null 2>&1; then exec bash --noprofile --norc; fi; exec sh'
+PROGRAM = "if command -v bash >/dev/null 2>&1; then exec bash --noprofile --norc; fi; exec sh"
 OURS = 7
 """The descriptor on which the shell answers us; commands do not have it."""
 ENDS_SECONDS = 5.0
@@ -29,9 +29,9 @@ class Ran:
     """What became of a command."""
 
     output: str
-    exit_code: int
-    omitted: int = 0
+    omitted: int
     """Bytes that are missing in the middle of the output."""
+    exit_code: int
     timed_out: bool = False
     ended: bool = False
     """The shell itself ended: by ``exit``, say."""

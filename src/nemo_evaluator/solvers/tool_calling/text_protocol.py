@@ -79,7 +79,9 @@ class Textual:
         text: Message = {"role": "user", "content": "\n".join(blocks)}
         images = pictured(calls, results)
         if images:  # one message: some templates want the roles to alternate
-            return [{**text, "content": [{"type": "text", "text": text["content"]}, *_parts(images)]}]
+            return [
+                {**text, "content": [{"type": "text", "text": text["content"]}, *_parts(images)]}
+            ]
         return [text]
 
 

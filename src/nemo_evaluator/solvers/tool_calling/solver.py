@@ -1,0 +1,158 @@
+"""`tool_calling`: the model works in turns with tools of the sandbox, of a gym and of MCP servers.
+
+Everything a rollout opens (a shell, a session of a gym, connections to servers) is its own and is
+closed with it; what the solver keeps is how a model wants to be told of tools.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ...config.solvers import GYM, ToolCallingSolverConfig
+from ...errors import ConfigError
+from ...traffic.dialects.contract import SYSTEM_ROLES, text_of, with_images
+from ...traffic.images import image_url
+from ...types import Json, Message, Problem, Solution
+from ..contract import SolveTools
+from .contract import Tool, ToolSource, empty_schema
+from .rollout import Rollout, Speech
+from .toolbox import Toolbox
+
+BYTES_OF_A_CHARACTER = 4
+NO_IDENTITY = {"service", "resource_service", "max_parallel_tools"}
+"""What does not change the answers; services have an identity of their own."""
+
+
+class ToolCallingSolver:
+    """See the module."""
+
+    def __init__(self, config: ToolCallingSolverConfig) -> None:
+        self._config = config
+        self.needs = config.needs
+        self._speech = Speech(config.tool_protocol)
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        """See ``Solver.solve``."""
+        config = self._config
+        if tools.model is None:
+            raise ConfigError("the tool_calling solver needs a service")
+        self._check(problem, tools)
+        task, system = await _asked(problem, config.system_prompt)
+        toolbox = Toolbox(
+            list(self._sources(problem, task, tools)),
+            seconds=config.tool_timeout,
+            most_chars=config.max_output_chars,
+            at_once=config.max_parallel_tools if config.parallel_tool_calls else 1,
+        )
+        async with toolbox:
+            offered = toolbox.tools(_wanted(problem.metadata.get("tools")))
+            if not offered:
+                raise ConfigError("none of the sources of tools has any", where="tool_calling")
+            rollout = Rollout(
+                config,
+                problem,
+                tools,
+                tools.model,
+                task,
+                system,
+                toolbox,
+                offered,
+                self._speech,
+            )
+            return await rollout.solution()
+
+    def identity(self) -> Mapping[str, Json]:
+        """What changes the answers."""
+        told = self._config.model_dump(mode="json", exclude=NO_IDENTITY, exclude_defaults=True)
+        return {**told, "type": "tool_calling", "max_turns": self._config.max_turns}
+
+    async def close(self) -> None:
+        """Nothing to release: a rollout closes what it opens."""
+
+    def _check(self, problem: Problem, tools: SolveTools) -> None:
+        """Raise ConfigError for a problem that cannot be solved so."""
+        model, config = tools.model, self._config
+        if model is not None and model.protocol != "chat_completions":
+            raise ConfigError(
+                f"tool_calling needs a service with protocol chat_completions, not"
+                f" {model.protocol}",
+                where=f"services.{config.service}",
+            )
+        if problem.requests:
+            raise ConfigError(
+                "tool_calling answers problems that are one chat, not several requests",
+                hint="use solver: {type: simple}",
+            )
+        if config.response_mode == "sandbox_artifact" and problem.workspace is None:
+            raise ConfigError(
+                "response_mode sandbox_artifact needs problems that have a workspace",
+                where="tool_calling",
+                hint="use response_mode: last_message, or give the benchmark a workspace",
+            )
+
+    def _sources(
+        self, problem: Problem, task: Sequence[Message], tools: SolveTools
+    ) -> Iterator[ToolSource]:
+        config = self._config
+        if config.sandbox_tools and tools.workspace is not None:
+            from .sandbox_tools import SandboxTools
+
+            keep = BYTES_OF_A_CHARACTER * config.max_output_chars
+            yield SandboxTools(tools.workspace.sandbox, keep_bytes=keep)
+        if GYM in tools.servers:
+            from .gym_tools import GymTools
+
+            yield GymTools(tools.servers[GYM].calls, problem, task)
+        for name, server in config.mcp_servers.items():
+            from .mcp_tools import McpTools
+
+            sandbox = tools.workspace.sandbox if tools.workspace is not None else None
+            yield McpTools(name, server, sandbox)
+
+
+async def _asked(problem: Problem, system: str | None) -> tuple[list[Message], str | None]:
+    """The messages of the task without a system prompt, and the system prompt. A configured one
+    replaces the benchmark's."""
+    messages = list(problem.messages) or [{"role": "user", "content": problem.prompt}]
+    if messages[0].get("role") in SYSTEM_ROLES and len(messages) > 1:
+        own = text_of(messages[0].get("content"))
+        messages = messages[1:]
+    else:
+        own = None
+    if problem.images:  # may read files
+        parts = await asyncio.to_thread(_images, problem)
+        messages = with_images(messages, parts, "text", problem.prompt)
+    benchmark = own if problem.system is None else problem.system
+    return messages, benchmark if system is None else system
+
+
+def _images(problem: Problem) -> list[dict[str, Any]]:
+    return [
+        {"type": "image_url", "image_url": {"url": image_url(image), "detail": "auto"}}
+        for image in problem.images
+    ]
+
+
+def _wanted(given: Json) -> list[Tool]:
+    """The tools that a row offers, in the form of the chat or of the responses API; none where it
+    says nothing. Raises ConfigError for another form."""
+    if not given:
+        return []
+    found = []
+    for entry in given if isinstance(given, list | tuple) else [given]:
+        about = entry.get("function", entry) if isinstance(entry, dict) else None
+        if not isinstance(about, dict) or not isinstance(about.get("name"), str):
+            raise ConfigError(
+                f"`tools` of a row is a list of tool definitions, not {entry!r:.80}",
+                hint='{"type": "function", "function": {"name": ..., "parameters": {...}}}',
+            )
+        found.append(
+            Tool(
+                name=about["name"],
+                description=str(about.get("description") or ""),
+                parameters=about.get("parameters") or empty_schema(),
+            )
+        )
+    return found

@@ -1,0 +1,206 @@
+"""Whole runs of `tool_calling` by the command line: a task in both engines, limits, failures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from engines import require
+from parts import part
+from runs import rows
+from scripted_server import ScriptedServer
+
+Nel = Callable[..., subprocess.CompletedProcess[str]]
+KEY = "sk-real-key-of-the-endpoint"
+BENCH = """
+from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
+
+
+@benchmark(
+    name="logs",
+    dataset=[{"n": n, "target": "9"} for n in range(2)],
+    prompt="Write the digits 0 to 9 into log, one a line. Task {n}.",
+    workspace=lambda row: SandboxSpec(files={"given.txt": b"given"}),
+)
+@scorer
+async def logs(sample: ScorerInput) -> dict:
+    seen = await sample.sandbox.exec("cat log 2>/dev/null | tail -n 1")
+    return {"correct": seen.stdout.strip() == sample.target, "extracted": seen.stdout.strip()}
+"""
+TEN = [[["bash", {"command": f"echo {n} >> log; env > env.txt"}]] for n in range(10)]
+TASK = [*TEN, [["file_read", {"path": "log"}], ["file_read", {"path": "env.txt"}]], "All written."]
+
+
+@pytest.fixture
+def run(nel: Nel, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    (tmp_path / "bench.py").write_text(BENCH)
+
+    def start(
+        server: ScriptedServer, *words: object, engine: str = "local", **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        service = {"type": "api", "url": server.url, "model": "m", "api_key": "${KEY}"}
+        service |= {"protocol": "chat_completions"}
+            "type": "api",
+            "url": server.url,
+            "model": "m",
+            "protocol": "chat_completions",
+            "api_key": "${KEY}",
+        }
+        service |= {"price": {"prompt": 1.0, "completion": 1.0}, **more.pop("service", {})}
+        benchmark = {"name": "./bench.py", "sandbox": {"type": engine}, **more.pop("benchmark", {})}
+        if engine == "docker":
+            benchmark["sandbox"] |= {"image": "sandbox-base:latest", "network": "none"}
+        solver = {"type": "tool_calling", "service": "m", "sandbox_tools": True, **more}
+        config = {"services": {"m": service}, "solver": solver, "benchmarks": [benchmark]}
+        path = tmp_path / "eval.yaml"
+        path.write_text(yaml.safe_dump(config))
+        return nel("eval", "run", path, "-o", "out", "--no-progress", *words, KEY=KEY)
+
+    return start
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("engine", ["local", "docker"])
+def test_twelve_turns_stand_in_traffic_and_trajectory(
+    run: Any, tmp_path: Path, engine: str
+) -> None:
+    require(engine)
+    with ScriptedServer(TASK) as server:
+        done = run(server, engine=engine)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out/logs"
+    for row in rows(folder):
+        assert (row["reward"], row["extracted_answer"]) == (1.0, "9")
+        assert row["model_response"] == "All written." and "ended_by" not in row
+        assert row["solver_details"]["turns"] == 12
+        assert row["tokens"] == sum(10 * (n + 1) + 7 for n in range(12))
+        assert row["cost_usd"] == pytest.approx(row["tokens"] / 1e6)
+    assert len(server.requests) == 24
+    assert len(lines(folder / "model_traffic.jsonl")) == 24
+    for row in lines(folder / "trajectories.jsonl"):
+        agent = [step for step in row["steps"] if step["source"] == "agent"]
+        assert len(agent) == 12
+        assert sum(len(step.get("tool_calls", ())) for step in agent) == 12
+        assert sum(s["metrics"]["prompt_tokens"] for s in agent) == 10 * 78
+        environment = agent[10]["observation"]["results"][1]["content"]
+        assert "PATH=" in environment and KEY not in environment
+    everything = b"".join(p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file())
+    assert KEY.encode() not in everything
+
+
+@pytest.mark.parametrize(
+    ("more", "ended_by"),
+    [
+        ({"max_turns": 10}, "turns"),
+        (
+            {
+                "service": {
+                    "proxy": {
+                        "interceptors": [{"name": "budget", "config": {"session": {"tokens": 600}}}]
+                    }
+                }
+            },
+            "tokens",
+        ),
+        (
+            {
+                "service": {
+                    "proxy": {
+                        "interceptors": [{"name": "budget", "config": {"session": {"usd": 0.0006}}}]
+                    }
+                }
+            },
+            "cost",
+        ),
+    ],
+)
+def test_budgets_end_a_rollout_and_what_it_left_is_verified(
+    run: Any, tmp_path: Path, more: dict[str, Any], ended_by: str
+) -> None:
+    require("local")
+    with ScriptedServer(TASK) as server:
+        done = run(server, **more)
+    assert done.returncode == 0, done.stderr
+    for row in rows(tmp_path / "out/logs"):
+        assert row["outcome"] == "scored" and row["ended_by"] == ended_by
+        assert row["reward"] == 1.0 and row["tokens"] >= 600  # ten turns were enough
+
+
+def test_the_clock_ends_a_rollout_and_what_it_left_is_verified(run: Any, tmp_path: Path) -> None:
+    require("local")
+    script = [[["bash", {"command": "echo 9 > log"}]], [["bash", {"command": "sleep 100"}]], "x"]
+    with ScriptedServer(script) as server:
+        done = run(server, benchmark={"timeout": 4})
+    assert done.returncode == 0, done.stderr
+    for row in rows(tmp_path / "out/logs"):
+        assert (row["reward"], row["ended_by"]) == (1.0, "time")
+
+
+def test_what_failed_attempts_paid_is_in_the_accounts(run: Any, tmp_path: Path) -> None:
+    """The endpoint breaks down in the third turn of every attempt."""
+    require("local")
+    script = [TEN[0], TEN[1], {"status": 500, "error": "out of memory"}]
+    with ScriptedServer(script) as server:
+        more = {"service": {"proxy": {"max_retries": 0}}, "benchmark": {"max_system_retries": 2}}
+        done = run(server, **more)
+    assert done.returncode == 3, done.stderr
+    found = rows(tmp_path / "out/logs")
+    assert [row["outcome"] for row in found] == ["infra_error"] * 2
+    [bundle] = (tmp_path / "out").rglob("eval-*.json")
+    assert '"total_tokens": 176' in bundle.read_text()  # 2 rollouts, 2 attempts, 17 + 27 tokens
+    for row in lines(tmp_path / "out/logs/trajectories.jsonl"):
+        assert len([s for s in row["steps"] if s["source"] == "agent"]) == 2
+
+
+def test_a_killed_run_goes_on_and_nothing_is_paid_twice(run: Any, tmp_path: Path) -> None:
+    require("local")
+    with ScriptedServer(TASK) as server:
+        done = run(server, "--max-problems", 1)
+        assert done.returncode == 0, done.stderr
+        asked = len(server.requests)
+        again = run(server, "--max-problems", 1, "--resume")
+        assert again.returncode == 0 and len(server.requests) == asked
+
+
+def test_mistakes_are_one_line(run: Any, nel: Nel, tmp_path: Path) -> None:
+    with ScriptedServer(["x"]) as server:
+        for more, told in (
+            ({"sandbox_tools": False}, "needs tools: sandbox_tools, resource_service or mcp"),
+            ({"benchmark": {"sandbox": {"type": "none"}}}, "sandbox_tools requires a sandbox"),
+            ({"service": {"protocol": "completions"}}, "protocol chat_completions"),
+            ({"tool_protocol": "xml"}, "tool_protocol"),
+            ({"mcp_servers": {"a": {}}}, "either a command or a url"),
+        ):
+            done = run(server, **more)
+            assert done.returncode == 2 and told in done.stderr, done.stderr
+            assert "Traceback" not in done.stderr
+        assert not server.requests
+
+
+@pytest.mark.slow
+def test_harbor_reads_the_trajectories(run: Any, tmp_path: Path) -> None:
+    python = part("harbor") / "bin" / "python"
+    require("local")
+    with ScriptedServer(TASK) as server:
+        assert run(server).returncode == 0
+    check = """
+import json, sys
+from harbor.models.trajectories import Trajectory
+
+for line in open(sys.argv[1]):
+    row = json.loads(line)
+    given = {k: row[k] for k in ("schema_version", "session_id", "agent", "steps")}
+    Trajectory.model_validate(given)
+    print("valid")
+"""
+    file = tmp_path / "out/logs/trajectories.jsonl"
+    done = subprocess.run([python, "-c", check, file], capture_output=True, text=True, timeout=100)
+    assert done.stdout.split() == ["valid"] * 2, done.stderr
