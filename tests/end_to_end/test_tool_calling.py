@@ -45,12 +45,6 @@ def run(nel: Nel, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[s
     ) -> subprocess.CompletedProcess[str]:
         service = {"type": "api", "url": server.url, "model": "m", "api_key": "${KEY}"}
         service |= {"protocol": "chat_completions"}
-            "type": "api",
-            "url": server.url,
-            "model": "m",
-            "protocol": "chat_completions",
-            "api_key": "${KEY}",
-        }
         service |= {"price": {"prompt": 1.0, "completion": 1.0}, **more.pop("service", {})}
         benchmark = {"name": "./bench.py", "sandbox": {"type": engine}, **more.pop("benchmark", {})}
         if engine == "docker":

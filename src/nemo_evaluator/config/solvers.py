@@ -149,7 +149,7 @@ class McpServerConfig(ConfigRecord):
         return self
 
 
-class ToolCallingSolverConfig(SolverFields):
+class ToolCallingSolverConfig(SolverFields, TimeLimitFields):
     """A loop of model calls and tool calls."""
 
     type: Literal["tool_calling"] = "tool_calling"
@@ -187,8 +187,6 @@ class ToolCallingSolverConfig(SolverFields):
     """What follows when the conversation is too long for the model: ``stop`` verifies what is in
     the workspace, ``truncate`` drops the oldest turns, ``error`` counts it as the model's failure.
     """
-    run_timeout: float | None = Field(None, gt=0)
-    """Seconds for a whole rollout; null: those of the benchmark."""
 
     @property
     def needs(self) -> SolverNeeds:

@@ -22,6 +22,7 @@ AGENT_TIMEOUT = "agent_timeout_sec"
 MARGIN = 0.02
 """Part of a rollout's time that is left for ending the agent, at most `MOST_MARGIN` seconds."""
 MOST_MARGIN = 30.0
+OF_BENCHMARK = "benchmark.timeout"
 LEAST = 1.0
 """Seconds that an agent gets in any case."""
 
@@ -56,7 +57,7 @@ def time_limit(config: TimeLimitFields, problem: Problem, tools: SolveTools) -> 
     ``task``: the task's time; ``max``: the larger of both. ``max_agent_timeout`` caps the result.
     Never more than what is left of the rollout's own time (``benchmark.timeout``).
     """
-    whole = TimeLimit(_left(tools), "benchmark.timeout")
+    whole = TimeLimit(_left(tools), OF_BENCHMARK)
     own = TimeLimit(config.run_timeout, "run_timeout") if config.run_timeout else whole
     task = task_seconds(problem)
     chosen = own
@@ -76,4 +77,9 @@ def _left(tools: SolveTools) -> float:
     if deadline is None:
         return float("inf")
     left = deadline - time.monotonic()
-    return max(LEAST, left - min(MOST_MARGIN, max(LEAST, MARGIN * left)))
+    return max(LEAST, left - margin_of(left))
+
+
+def margin_of(seconds: float) -> float:
+    """What of a rollout's time is left for ending its agent."""
+    return min(MOST_MARGIN, max(LEAST, MARGIN * seconds))

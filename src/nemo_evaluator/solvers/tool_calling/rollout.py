@@ -28,6 +28,7 @@ from ...types import (
 )
 from ..contract import SolveTools
 from ..simple import to_solution
+from ..time_limits import time_limit
 from ..together import together
 from .contract import Tool
 from .conversation import Conversation
@@ -89,7 +90,7 @@ class Rollout:
         self._conversation, self._task, self._system = Conversation(task), task, system
         self._toolbox, self._offered, self._speech = toolbox, offered, speech
         self._protocol = speech.to(model.name)
-        self._timer = Timer(tools.context, config.run_timeout)
+        self._timer = Timer(tools.context, time_limit(config, problem, tools))
         self._record, self._ids = Record(tools.steps), Ids()
         self._in_workspace = problem.workspace is not None and tools.workspace is not None
         self._generations: list[Generation] = []
@@ -206,7 +207,7 @@ class Rollout:
         return False
 
     def _no_answer(self, over: OutOfTime) -> BudgetExceeded | InfraError:
-        told = f"{over} is over, and there is no answer"
+        told = f"{over}, and there is no answer"
         if over.own:
             return BudgetExceeded(told).of(EndedBy.TIME)
         return InfraError(told, kind=Failure.SOLVE_TIMEOUT)

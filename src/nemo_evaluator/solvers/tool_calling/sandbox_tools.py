@@ -37,8 +37,8 @@ TOOLS = (
         description="Run a command in a shell that stays open: folder, variables and background"
         " processes last from one call to the next. Standard input is empty.",
         parameters=_object(
-            (),
-            command=_text("What to run; it may have several lines."),
+            ("command",),
+            command=_text("What to run; it may have several lines. May be empty to restart only."),
             timeout={"type": "number", "description": "Seconds it may take."},
             restart={"type": "boolean", "description": "End the shell and begin with a new one."},
         ),

@@ -9,14 +9,14 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from ...traffic.types import CallContext
+from ..time_limits import OF_BENCHMARK, TimeLimit, margin_of
 
 T = TypeVar("T")
-MARGIN_SECONDS = 5.0
-MARGIN_SHARE = 0.1
 
 
 class OutOfTime(Exception):
-    """The time of the rollout is over. ``own``: by a limit of the solver, not of the benchmark."""
+    """The time of the rollout is over. ``own``: by a limit of the solver or the task, not of the
+    benchmark."""
 
     def __init__(self, limit: str, *, own: bool) -> None:
         super().__init__(limit)
@@ -26,11 +26,12 @@ class OutOfTime(Exception):
 class Timer:
     """Counts what is left of a rollout's time."""
 
-    def __init__(self, context: CallContext, run_timeout: float | None) -> None:
-        self._context, self._run_timeout = context, run_timeout
-        self._own_end = None if run_timeout is None else time.monotonic() + run_timeout
+    def __init__(self, context: CallContext, limit: TimeLimit) -> None:
+        self._context, self._limit = context, limit
+        own = limit.why != OF_BENCHMARK
+        self._own_end = time.monotonic() + limit.seconds if own else None
         left = self._of_engine()
-        self._margin = 0.0 if left is None else min(MARGIN_SECONDS, MARGIN_SHARE * left)
+        self._margin = 0.0 if left is None else margin_of(left)
 
     @property
     def left(self) -> float | None:
@@ -46,8 +47,9 @@ class Timer:
         if self.left != 0.0:
             return
         own = self._own_end is not None and time.monotonic() >= self._own_end
-        limit = f"run_timeout of {self._run_timeout:g} s" if own else "the benchmark's timeout"
-        raise OutOfTime(limit, own=own)
+        limit = self._limit
+        told = f"{limit.why} ({limit.seconds:g} s)" if own else OF_BENCHMARK
+        raise OutOfTime(f"the time is over: {told}", own=own)
 
     async def within(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of some work, while there is time. Raises OutOfTime. The end may move while
