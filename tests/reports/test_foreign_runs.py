@@ -108,7 +108,7 @@ def test_audits_look_through_them_too(tmp_path: Path, nel: Nel) -> None:
     for path in (tmp_path / "run", tmp_path / "run" / "bench"):
         code, out, _ = nel("audit", path)
         assert code == 0 and "bench: 8 of 10 rollouts scored" in out
-        assert "unscored        2 of 10" in out
+        assert "unscored  2 of 10" in out
     code, _, err = nel("audit", tmp_path / "run" / "..")
     assert code == 2 and "holds no results" in err
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nemo_evaluator.reports.audit import audit_json, audit_lines
-from nemo_evaluator.results.audit import MEANINGS, audit
+from nemo_evaluator.reports.audit import audit_lines, audit_text
+from nemo_evaluator.results.audit import audit
+from nemo_evaluator.results.audit_kinds import KINDS, Area
 
 
 def row(idx: int, repeat: int = 0, **more: Any) -> dict[str, Any]:
@@ -54,7 +55,8 @@ def write(folder: Path, rows: list[dict[str, Any]]) -> Path:
 def test_every_kind_is_found(tmp_path: Path) -> None:
     found = audit(write(tmp_path / "b", ROWS))
     counts = {finding.kind: finding.count for finding in found.findings}
-    assert counts == {**dict.fromkeys(MEANINGS, 1), "duplicate": 2}
+    plain = [name for name, kind in KINDS.items() if kind.area in (Area.ANSWERS, Area.PROBLEMS)]
+    assert counts == {**dict.fromkeys(plain, 1), "duplicate": 2}
     assert (found.rollouts, found.scored, found.problems) == (12, 11, 11)
     of = {finding.kind: finding.of for finding in found.findings}
     assert of["no_answer"] == 11 and of["unscored"] == 12 and of["no_target"] == 11
@@ -72,5 +74,5 @@ def test_a_high_share_is_flagged(tmp_path: Path) -> None:
     lost = {"reward": 0.0, "extracted_answer": None, "details": {"failure": "format_error"}}
     found = audit(write(tmp_path / "b", [row(i, **lost) if i < 3 else row(i) for i in range(10)]))
     text = "\n".join(audit_lines(found, 1))
-    assert "no_answer       3 of 10 (30.0%)" in text and "check this before" in text
-    assert json.loads(audit_json([found]))[0]["findings"][0]["count"] == 3
+    assert "no_answer  3 of 10 (30.0 %)" in text and "check this before" in text
+    assert json.loads(audit_text([found], 1, "json"))[0]["findings"][0]["count"] == 3

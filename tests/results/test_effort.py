@@ -86,7 +86,9 @@ def test_limits_that_ended_agents_are_counted(tmp_path: Path) -> None:
     assert summary.effort is not None
     assert summary.effort.ended_by == {"cost": 1, "turns": 2}
     assert any("1 ended by cost; 2 ended by turns" in text for text in _console(summary))
-    assert "ended by turns 2 (50.0 %)" in page(tmp_path, "markdown")
+    text = page(tmp_path, "markdown")
+    assert "ended by turns 2 (50.0 %)" in text
+    assert "50.0 % of the agents were ended by a limit (turns); see nel audit" in text
 
 
 def test_unknown_prices_are_left_out_with_their_tasks(tmp_path: Path) -> None:

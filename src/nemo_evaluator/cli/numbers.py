@@ -1,4 +1,4 @@
-"""Ranges of numbers for options: click's own let NaN through, for no comparison with it is true."""
+"""Numbers of options: click's own ranges let NaN through, for no comparison with it is true."""
 
 from __future__ import annotations
 
@@ -19,3 +19,18 @@ class FloatRange(click.FloatRange):
         if math.isnan(found):
             self.fail(f"{value!r} is not a number", param, ctx)
         return found
+
+
+class NamedShare(click.ParamType[tuple[str, float]]):
+    """``NAME=SHARE``, with a share of 0 to 1."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """Name and share, or a usage error."""
+        name, equals, share = str(value).partition("=")
+        if not equals:
+            self.fail(f"{value!r} is not NAME=SHARE", param, ctx)
+        return name, FloatRange(0, 1).convert(share, param, ctx)

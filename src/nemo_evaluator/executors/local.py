@@ -28,7 +28,7 @@ from ..engine.prepare import Prepared, prepare
 from ..engine.progress import Tally
 from ..engine.run import OPEN_AT_ONCE, BenchmarkEnd, Suite
 from ..errors import ConfigError, ExitCode
-from ..results.audit import FLAGGED
+from ..results.audit_kinds import FLAGGED
 from ..results.facts import plan_facts
 from ..results.journal import Called, Errored, Event, ProblemSeeded, Scored, Solved, UsedBeside
 from ..results.judgements import judge_totals

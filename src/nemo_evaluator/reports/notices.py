@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..results.audit import FLAGGED
+from ..results.audit_kinds import FLAGGED, LIMITED
+from ..results.effort import Effort
 from ..results.identity import incomparable, words
 from ..results.read_bundle import Published
 from ..results.run_info import RunInfo, RunStatus
@@ -71,6 +72,7 @@ def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
     yield from _told(data)
     yield from _coverage(data)
     yield from _answers(data)
+    yield from _limits(data.effort)
     yield from ((Tone.UNSURE, text) for text in data.warnings)
     gap = _strict_gap(data)
     if gap > STRICT_GAP:
@@ -124,6 +126,19 @@ def _answers(data: Published) -> Iterator[tuple[Tone, str]]:
             Tone.UNSURE,
             f"no answer was found in {percent(share)} of the responses; see nel audit",
         )
+
+
+def _limits(effort: Effort | None) -> Iterator[tuple[Tone, str]]:
+    """Limits that ended so many agents that the score may be about the limit."""
+    if effort is None:
+        return
+    for limit, count in effort.ended_by.items():
+        if count / effort.rollouts > LIMITED:
+            share = percent(count / effort.rollouts)
+            yield (
+                Tone.UNSURE,
+                f"{share} of the agents were ended by a limit ({limit}); see nel audit",
+            )
 
 
 def _strict_gap(data: Published) -> float:

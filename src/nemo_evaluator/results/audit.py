@@ -6,17 +6,19 @@ Reads the published results of a benchmark's folder; calls no model, changes not
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..types import Json, Record
+from .audit_agents import step_doubts
+from .audit_kinds import KINDS, Area, Whole
 from .result_row import ResultRow, read_rows
 from .rows import preview
 
 EXAMPLES = 10
-FLAGGED = 0.1
-"""Share of scored rollouts without an answer from which a run is flagged: its score may say more
-about formatting than about the model."""
+TEXT_ONLY = frozenset({"empty", "no_target"})
+"""Doubts about an answer that is a text; the answer of others is what they left in a workspace."""
 
 
 class Example(Record, frozen=True, kw_only=True):
@@ -27,23 +29,25 @@ class Example(Record, frozen=True, kw_only=True):
     text: str
 
 
-class Finding(Record, frozen=True, kw_only=True):
+class Finding(Record, frozen=True, kw_only=True, omit_defaults=False):
     """One kind of doubt."""
 
     kind: str
+    area: Area
     meaning: str
     count: int
     of: int
     """What it is a part of: scored rollouts, all rollouts, or problems."""
+    share: float
+    limit: float | None
+    """Share above which it is to be checked before the score is trusted; None: no share is."""
+    flagged: bool
+    by_category: Mapping[str, int]
+    """Where problems have categories: how many of each."""
     examples: tuple[Example, ...]
 
-    @property
-    def share(self) -> float:
-        """Part of the whole."""
-        return self.count / self.of if self.of else 0.0
 
-
-class Audit(Record, frozen=True, kw_only=True):
+class Audit(Record, frozen=True, kw_only=True, omit_defaults=False):
     """The findings on one benchmark; kinds with nothing found are left out."""
 
     benchmark: str
@@ -52,63 +56,81 @@ class Audit(Record, frozen=True, kw_only=True):
     problems: int
     findings: tuple[Finding, ...]
 
-
-MEANINGS = {
-    "no_answer": "no answer was found in the response",
-    "strict_differs": "right only if the requested format is ignored (or the reverse)",
-    "truncated": "cut off by a token limit",
-    "empty": "the response is empty",
-    "refusal": "the model declined",
-    "judge_disagrees": "a judge contradicts itself or another",
-    "unscored": "no verdict",
-    "duplicate": "the same problem more than once",
-    "contradiction": "the same problem with different expected answers",
-    "no_target": "no answer is expected",
-}
+    @property
+    def flagged(self) -> bool:
+        """Whether a finding is above its limit."""
+        return any(finding.flagged for finding in self.findings)
 
 
-def audit(folder: Path) -> Audit:
-    """Look through one benchmark's results."""
-    found: dict[str, list[Example]] = {kind: [] for kind in MEANINGS}
-    counts = dict.fromkeys(MEANINGS, 0)
-    rollouts = scored = 0
-    prompts: dict[bytes, tuple[int, str]] = {}
-    problems: set[int] = set()
+class _Notes:
+    """What was found so far, by kind."""
 
-    def note(kind: str, row: ResultRow, text: object) -> None:
-        counts[kind] += 1
-        if len(found[kind]) < EXAMPLES:
-            found[kind].append(
+    def __init__(self, without: frozenset[str]) -> None:
+        """``without``: kinds that are no doubt here."""
+        self._without = without
+        self._examples: dict[str, list[Example]] = {kind: [] for kind in KINDS}
+        self._categories: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+        self._counts = Counter[str]()
+
+    def add(self, kind: str, row: ResultRow, text: object) -> None:
+        """One doubt about one rollout."""
+        if kind in self._without:
+            return
+        self._counts[kind] += 1
+        if (category := row.metadata.get("category")) is not None:
+            self._categories[kind][str(category)] += 1
+        if len(found := self._examples[kind]) < EXAMPLES:
+            found.append(
                 Example(problem_idx=row.problem_idx, repeat=row.repeat, text=preview(str(text)))
             )
 
+    def findings(
+        self, wholes: Mapping[Whole, int], limits: Mapping[str, float]
+    ) -> Iterator[Finding]:
+        """All kinds of which there is one, in the order of the kinds."""
+        for name, kind in KINDS.items():
+            if not (count := self._counts[name]):
+                continue
+            of, limit = wholes[kind.whole], limits.get(name, kind.limit)
+            share = count / of if of else 0.0
+            yield Finding(
+                kind=name,
+                area=kind.area,
+                meaning=kind.meaning,
+                count=count,
+                of=of,
+                share=share,
+                limit=limit,
+                flagged=limit is not None and share > limit,
+                by_category=dict(self._categories[name].most_common()),
+                examples=tuple(self._examples[name]),
+            )
+
+
+def audit(folder: Path, limits: Mapping[str, float] | None = None) -> Audit:
+    """Look through one benchmark's results. ``limits``: shares above which a kind is flagged,
+    instead of its own."""
+    steps = step_doubts(folder)
+    notes = _Notes(TEXT_ONLY if steps.in_workspace else frozenset())
+    rollouts = scored = 0
+    prompts: dict[bytes, tuple[int, str]] = {}
+    problems: set[int] = set()
     for row in read_rows(folder):
         rollouts += 1
         scored += row.reward is not None
-        for kind, text in _doubts(row):
-            note(kind, row, text)
+        for kind, text in (*_doubts(row), *steps.of(row)):
+            notes.add(kind, row, text)
         if row.problem_idx not in problems:
             problems.add(row.problem_idx)
             for kind, text in _of_problem(row, prompts):
-                note(kind, row, text)
-    whole = {"unscored": rollouts, "duplicate": len(problems), "contradiction": len(problems)}
-    findings = tuple(
-        Finding(
-            kind=kind,
-            meaning=MEANINGS[kind],
-            count=count,
-            of=len(problems) if kind == "no_target" else whole.get(kind, scored),
-            examples=tuple(found[kind]),
-        )
-        for kind, count in counts.items()
-        if count
-    )
+                notes.add(kind, row, text)
+    wholes = {Whole.SCORED: scored, Whole.ROLLOUTS: rollouts, Whole.PROBLEMS: len(problems)}
     return Audit(
         benchmark=folder.name,
         rollouts=rollouts,
         scored=scored,
         problems=len(problems),
-        findings=findings,
+        findings=tuple(notes.findings(wholes, limits or {})),
     )
 
 
