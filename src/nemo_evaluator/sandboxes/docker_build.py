@@ -149,7 +149,7 @@ class Builder:
         return removed
 
     async def _remove_noted(self, notes: Path) -> list[str]:
-        """Remove what a build made on its way and nobody named, the last first. What cannot be
+        """Remove what a build made on its way and gave no name, the last first. What cannot be
         removed stays noted."""
         left = (await asyncio.to_thread(notes.read_text)).splitlines()
         removed = []
