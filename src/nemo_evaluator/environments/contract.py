@@ -151,3 +151,14 @@ class Environment(Protocol):
 
     async def close(self) -> None:
         """Release what prepare acquired; safe to call twice."""
+
+
+@runtime_checkable
+class Reached(Protocol):
+    """An environment whose name another program knows."""
+
+    async def reach(self) -> None:
+        """Ask for the name; called once, before anything else. Raises ConfigError."""
+
+    async def close(self) -> None:
+        """See ``Environment.close``."""
