@@ -181,7 +181,7 @@ async def _serve(served: Served, door: Door, audience: Audience, stack: AsyncExi
     token = given or (None if is_loopback(door.host) else secrets.token_hex(16))
     protocol = GYM if door.gym_compat else NATIVE
     app = Guarded(gym_app(served, protocol=protocol, max_body_mb=door.max_body_mb), token)
-    server = Server(app, Limits(body_bytes=door.max_body_mb * MEGABYTE))
+    server = Server(app, Limits(body_bytes=door.max_body_mb * MEGABYTE), failure=app.failure)
     stop = stop_signal()
     try:
         port = await server.start(door.host, door.port)

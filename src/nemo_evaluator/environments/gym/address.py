@@ -16,6 +16,7 @@ from pydantic import SecretStr, ValidationError
 
 from ...config.agents import GymResourceService
 from ...config.environment import environment
+from ...config.secrecy import hidden_urls
 from ...errors import ConfigError, suggest
 
 TOKEN = "NEL_GYM_TOKEN"
@@ -38,12 +39,19 @@ class Protocol(StrEnum):
 class Address:
     """One gym."""
 
+    uri: str
+    """As it was written, without parameters."""
     name: str
-    """Of the benchmark, in reports and folders."""
+    """Of the benchmark, in reports and folders, where the server does not tell it."""
     service: GymResourceService
     protocol: Protocol = Protocol.AUTO
     data: Path | None = None
     """Problems, as lines of JSON."""
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the server is started here."""
+        return self.service.url is None
 
 
 def read_address(uri: str, params: Mapping[str, Any]) -> Address:
@@ -72,7 +80,9 @@ def read_address(uri: str, params: Mapping[str, Any]) -> Address:
         service = GymResourceService.model_validate(fields)
     except ValidationError as error:
         raise ConfigError(error.errors()[0]["msg"], where=uri) from None
-    return Address(name, service, Protocol(protocol), None if data is None else Path(data))
+    shown = hidden_urls(uri.partition("?")[0])
+    path = None if data is None else Path(data)
+    return Address(shown, name, service, Protocol(protocol), path)
 
 
 def _server(rest: str, uri: str) -> tuple[str, dict[str, Any]]:

@@ -25,7 +25,8 @@ from starlette.routing import Route
 from ...errors import NelError
 from ...http.app import EVENT_STREAM, JSON
 from ...http.app import Request as Head
-from ...http.asgi import CANCEL, AsgiApp, Receive, Scope, Send
+from ...http.app import Response as Whole
+from ...http.asgi import CANCEL, AsgiApp, Message, Receive, Scope, Send
 from ...http.server.contract import MEGABYTE, shown
 from ...traffic.door.access import Access
 from ...traffic.door.routes import Kind
@@ -218,6 +219,11 @@ class Guarded:
             refused.headers["connection"] = "close"
             await refused(scope, receive, send)
 
+    @staticmethod
+    def failure(scope: Scope | None, status: int, message: str) -> tuple[Message, Message]:
+        """What a server of ours answers by itself, in these words (``server.Failure``)."""
+        return Whole(status, msgspec.json.encode(_told(message))).messages()
+
     def _refusal(self, head: Head) -> Response | None:
         """Why a request is turned away, by its head alone; None if it is not."""
         if self._access is None:
@@ -257,8 +263,12 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 def _error(status: int, message: str) -> Response:
+    return _json(_told(message), status)
+
+
+def _told(message: str) -> dict[str, Json]:
     """In the words of this server, and in those of FastAPI, which NeMo Gym's servers use."""
-    return _json({"error": {"message": message}, "detail": message}, status)
+    return {"error": {"message": message}, "detail": message}
 
 
 def _json(body: Mapping[str, Json], status: int = 200) -> Response:

@@ -56,11 +56,14 @@ class GymEnvironment:
         """Reach the server; its benchmark's name is the name here. Raises ConfigError."""
         if self._health is not None:
             return
-        await self._server.ready()
         try:
+            await self._server.ready()
             self._health = await _health(self._server.calls)
+        except ConfigError as error:
+            hint = None if self._address.is_started else "start it, or check the address"
+            raise ConfigError(error.what, where=self._address.uri, hint=hint) from error
         except InfraError as error:
-            raise ConfigError(str(error), where=self.name) from error
+            raise ConfigError(str(error), where=self._address.uri) from error
         named = self._health.get("benchmark")
         if self._address.data is None and isinstance(named, str) and named:
             self.name = named
@@ -110,7 +113,9 @@ class GymEnvironment:
 
     def identity(self) -> Mapping[str, Json]:
         """What the server says its scores depend on, or what its problems are."""
-        return {**self._source.identity(), "server": dict(self._server.identity)}
+        server = dict(self._server.identity)
+        more = {} if self._source.is_known else {"server": server}
+        return {**self._source.identity(), **more}
 
     async def close(self) -> None:
         """Close the connections; end a server that was started."""
@@ -122,7 +127,8 @@ class Told:
 
     def __init__(self, name: str, calls: JsonServer, health: Mapping[str, Any]) -> None:
         self._name, self._calls, self._health = name, calls, health
-        self._is_ours = isinstance(health.get("identity"), dict)
+        self.is_known = isinstance(health.get("identity"), dict)
+        """Whether the server says what its scores mean: they are those of the benchmark itself."""
         self._blocks: dict[int, asyncio.Task[list[Problem]]] = {}
         self._digest = ""
         self.size = 0
@@ -135,7 +141,7 @@ class Told:
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ConfigError(f"says that it has {size!r:.40} problems", where=self._calls.peer)
         self.size = size
-        if not self._is_ours:
+        if not self.is_known:
             blocks = [await self._block(number) for number in range(-(-size // BLOCK))]
             rows = [
                 [p.prompt, p.messages, p.system, p.target, p.metadata] for b in blocks for p in b
@@ -154,7 +160,7 @@ class Told:
             "expected": plain(problem.target),
             "metadata": plain(problem.metadata),
         }
-        if self._is_ours:
+        if self.is_known:
             body |= {"idx": problem.idx, "answered": to_answered(solution)}
         elif solution.answers:
             raise ConfigError("cannot grade several questions of a problem", where=self._name)
@@ -163,8 +169,8 @@ class Told:
 
     def identity(self) -> Mapping[str, Json]:
         """What the server says, or a digest of its problems."""
-        if self._is_ours:
-            return {"gym": "evaluator", **self._health["identity"]}
+        if self.is_known:
+            return dict(self._health["identity"])
         return {
             "gym": "evaluator",
             "benchmark": str(self._health.get("benchmark", "")),
@@ -180,7 +186,7 @@ class Told:
 
     async def _fetched(self, number: int) -> list[Problem]:
         wanted = range(number * BLOCK, min((number + 1) * BLOCK, self.size))
-        if self._is_ours:
+        if self.is_known:
             told: Any = await self._calls.session().post(
                 "/seed_batch", {"idx": [*wanted]}, seconds=SECONDS, again=True
             )

@@ -29,6 +29,9 @@ ECHOED = (PARAMS, "response", "reward")
 class NativeRows:
     """The rows of a file, and the server that grades answers to them."""
 
+    is_known = False
+    """Such a server does not say what its scores mean."""
+
     def __init__(self, name: str, calls: JsonServer, data: Path) -> None:
         self._name, self._calls, self._data = name, calls, data
         self._dataset: Dataset | None = None
