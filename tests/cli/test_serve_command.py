@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
-import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Nel
-from runs import BENCH, NEL
-
-Process = subprocess.Popen[str]
-
-
-@contextlib.contextmanager
-def serving(*words: str, **env: str) -> Iterator[tuple[Process, str]]:
-    """The process, and the URL of its first line."""
-    process = subprocess.Popen(
-        [*NEL, "serve", "--port", "0", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **env},
-    )
-    assert process.stdout is not None and process.stderr is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("listening on http://"), process.stderr.read()
-        yield process, line.split()[-1]
-    finally:
-        process.kill()
-        process.communicate()
+from commands import Nel, listening
+from runs import BENCH
 
 
 def ask(url: str, body: Any = None, **headers: str) -> Any:
@@ -57,7 +31,7 @@ def sums(tmp_path: Path) -> str:
 def test_a_benchmark_is_served_exported_and_run(sums: str, tmp_path: Path) -> None:
     out = tmp_path / "data"
     words = ("-b", sums, "--gym-compat", "--export-data", str(out), "--model-url", "simulated")
-    with serving(*words) as (process, url):
+    with listening("serve", "--port", "0", *words) as (process, url):
         health = ask(f"{url}/health")
         assert health["protocol"] == "gym" and health["dataset_size"] == 8
         seed = ask(f"{url}/seed_session", {"idx": 3})
@@ -76,7 +50,9 @@ def test_a_benchmark_is_served_exported_and_run(sums: str, tmp_path: Path) -> No
 
 @pytest.mark.process
 def test_beyond_loopback_a_token_is_needed(sums: str) -> None:
-    with serving("-b", sums, "--host", "0.0.0.0", NEL_SERVE_TOKEN="sesame") as (process, url):
+    with listening(
+        "serve", "--port", "0", "-b", sums, "--host", "0.0.0.0", NEL_SERVE_TOKEN="sesame"
+    ) as (process, url):
         assert process.stdout is not None
         assert process.stdout.readline() == "token: the value of NEL_SERVE_TOKEN\n"
         url = url.replace("0.0.0.0", "127.0.0.1")
@@ -92,7 +68,7 @@ def test_a_configuration_says_what_is_served(sums: str, tmp_path: Path) -> None:
         "services: {m: {type: simulated, accuracy: 1.0}}\n"
         f"benchmarks: [{{name: {sums}, label: mine}}, {{name: sample}}]\n"
     )
-    with serving(str(tmp_path / "c.yaml"), "-b", "mine") as (_, url):
+    with listening("serve", "--port", "0", str(tmp_path / "c.yaml"), "-b", "mine") as (_, url):
         assert ask(f"{url}/health")["benchmark"] == "sums"
         assert ask(f"{url}/run", {"idx": 2})["reward"] == 1.0
 

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from starlette.applications import Starlette
+from starlette.routing import Route
+
 from nemo_evaluator import ScorerInput, SeedResult, benchmark, numeric_match, scorer
 from nemo_evaluator.environments.contract import Environment
 from nemo_evaluator.environments.gym.app import Guarded, gym_app
@@ -63,3 +66,14 @@ async def serving(
     finally:
         await server.stop(1.0)
         await environment.close()
+
+
+@asynccontextmanager
+async def routed(*routes: Route) -> AsyncIterator[str]:
+    """A server of a test's own routes; its URL."""
+    server = Server(Starlette(routes=list(routes)))
+    port = await server.start("127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await server.stop(1.0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .benchmark_options import complete_benchmark, say_tables, table_options
+from .listening import Listening
 from .numbers import FloatRange
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def command(
             serve(
                 loaded,
                 Door(**flags),
-                _Terminal(),
+                Listening(),
                 solves=solves,
                 export=export,
                 stays=not export_only,
@@ -116,17 +117,3 @@ def _loaded(config: Path | None, bench: str | None, given: dict[str, Any]) -> Lo
     model.setdefault("model_url", "simulated")
     model.setdefault("model_id", None)
     return quick_config([bench], **model, **given)
-
-
-class _Terminal:
-    """The address on stdout, for scripts; everything else on stderr."""
-
-    def listening(self, url: str, token: str | None) -> None:
-        """Where it listens."""
-        click.echo(f"listening on {url}")
-        if token is not None:
-            click.echo(f"token: {token}")
-
-    def say(self, text: str) -> None:
-        """What a user should read."""
-        click.echo(text, err=True)

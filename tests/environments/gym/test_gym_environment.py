@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gyms import ROWS, prepared, serving, sums, talk
+from gyms import ROWS, prepared, routed, serving, sums, talk
 from runs import BENCH, rows
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -23,7 +22,6 @@ from nemo_evaluator.environments.contract import Environment, VerifyTools
 from nemo_evaluator.environments.gym.address import Protocol, read_address
 from nemo_evaluator.environments.gym.environment import GymEnvironment, open_gym
 from nemo_evaluator.errors import ConfigError, InfraError
-from nemo_evaluator.http.server.server import Server
 from nemo_evaluator.services.gym_wire import GYM_SESSION
 from nemo_evaluator.testing.environments import EnvironmentContract
 from nemo_evaluator.types import Failure, Problem, Solution
@@ -39,16 +37,6 @@ async def opened(url: str, query: str = "", **params: Any) -> AsyncIterator[GymE
         yield environment
     finally:
         await environment.close()
-
-
-@asynccontextmanager
-async def served(*routes: Route) -> AsyncIterator[str]:
-    server = Server(Starlette(routes=list(routes)))
-    port = await server.start("127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await server.stop(1.0)
 
 
 class TestServed(EnvironmentContract):
@@ -126,7 +114,7 @@ async def test_a_published_server_says_less_and_scores_the_same() -> None:
         Route("/seed_session", seed, methods=["POST"]),
         Route("/verify", verify, methods=["POST"]),
     )
-    async with served(*routes) as url, opened(url) as gym:
+    async with routed(*routes) as url, opened(url) as gym:
         assert gym.identity()["dataset_rows"] == 3 and gym.identity()["dataset_digest"]
         problem = await gym.seed(2)
         score = await gym.verify(problem, Solution(response="6"), TOOLS)
@@ -152,7 +140,7 @@ async def test_what_is_no_verdict_is_no_reward(verdict: Any, message: str) -> No
 
     routes = [Route(f"/{path}", health) for path in ("health", "dataset_size")]
     routes.append(Route("/verify", wrong, methods=["POST"]))
-    async with served(*routes) as url, opened(url) as gym:
+    async with routed(*routes) as url, opened(url) as gym:
         with pytest.raises(InfraError, match=message) as error:
             await gym.verify(Problem(idx=0), Solution(response="1"), TOOLS)
     assert error.value.info.kind is Failure.VERIFIER
@@ -208,7 +196,7 @@ def data_file(tmp_path: Path) -> Path:
 
 async def test_a_resources_server_grades_in_the_session_of_the_answer(tmp_path: Path) -> None:
     sessions: dict[str, int] = {}
-    async with served(*counter(sessions)) as url, opened(url, data=str(data_file(tmp_path))) as gym:
+    async with routed(*counter(sessions)) as url, opened(url, data=str(data_file(tmp_path))) as gym:
         assert await gym.size() == 3 and gym.identity()["gym"] == "native"
         problem = await gym.seed(1)
         assert problem.messages == (
@@ -226,7 +214,7 @@ async def test_a_resources_server_grades_in_the_session_of_the_answer(tmp_path: 
 
 async def test_an_agent_server_grades_nothing(tmp_path: Path) -> None:
     data = str(data_file(tmp_path))
-    async with served(*counter({}, agent=True)) as url, opened(url, data=data) as gym:
+    async with routed(*counter({}, agent=True)) as url, opened(url, data=data) as gym:
         assert gym.identity()["gym"] == "agent"
         with pytest.raises(ConfigError, match=r"agent server.*trust_reward: true"):
             await gym.verify(await gym.seed(0), Solution(response="x"), TOOLS)
@@ -245,14 +233,14 @@ async def test_an_agent_server_grades_nothing(tmp_path: Path) -> None:
 )
 async def test_rows_that_ask_nothing_are_named(line: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(line)
-    async with served(*counter({})) as url:
+    async with routed(*counter({})) as url:
         with pytest.raises(ConfigError, match=message):
             async with opened(url, f"?protocol=native&data={tmp_path}/rows.jsonl"):
                 pass
 
 
 async def test_a_gym_without_problems_says_what_to_give() -> None:
-    async with served(*counter({})) as url:
+    async with routed(*counter({})) as url:
         with pytest.raises(ConfigError, match=r"no problems of its own.*\?data=FILE"):
             async with opened(url):
                 pass

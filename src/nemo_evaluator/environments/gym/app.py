@@ -121,7 +121,7 @@ class GymApp:
     async def _verify_batch(self, request: Request) -> Response:
         async def verified(item: Any) -> dict[str, Json]:
             if not isinstance(item, dict):
-                raise RefusedError(400, "an item is no object")
+                raise RefusedError(400, "an item must be an object")
             return await self._served.verify(item)
 
         items = (await self._object(request)).get("items")
@@ -146,7 +146,7 @@ class GymApp:
     # -- what every request is read with ----------------------------------------------------------
 
     async def _object(self, request: Request) -> dict[str, Any]:
-        """The body. Raises RefusedError for what is no JSON object, or too large."""
+        """The body. Raises RefusedError for anything but a JSON object, and for one too large."""
         pieces, size = [], 0
         async for piece in request.stream():
             size += len(piece)
