@@ -64,10 +64,6 @@ SCHEMES = Kind(
             "environments.command_harness:open_command",
             "command://PROGRAM, an evaluation program of your own with its own loop",
         ),
-        "gym": (
-            "environments.gym.environment:open_gym",
-            "gym://HOST:PORT or gym://BENCHMARK, a server that poses problems and grades answers",
-        ),
         "python": (
             "environments.harness_environment:open_python",
             "python://module:Class, the same as a class (a Harness)",
@@ -83,6 +79,11 @@ SOLVERS = Kind(
     {
         "simple": ("solvers.simple:SimpleSolver", "one request, one answer"),
         "nop": ("solvers.nop:NopSolver", "does nothing: a task's tests must give it 0"),
+        "harbor": (
+            "solvers.harbor.solver:HarborSolver",
+            "an agent of the harbor package (terminus-2, your own BaseAgent, ...), in a workspace",
+        ),
+        "agent": ("solvers.harbor.solver:HarborSolver", "the same as harbor"),
         "oracle": ("solvers.oracle:OracleSolver", "runs the solution that a task brings"),
         "tool_calling": (
             "solvers.tool_calling.solver:ToolCallingSolver",

@@ -98,8 +98,8 @@ def test_errors_name_the_solver(fields: dict[str, Any], message: str) -> None:
 
 def test_a_solver_this_version_cannot_run() -> None:
     with pytest.raises(ConfigError) as caught:
-        opened(type="harbor", service="s", agent="a")
-    assert str(caught.value).startswith("there is no solver 'harbor' — known: ")
+        opened(type="container", service="s")
+    assert str(caught.value).startswith("there is no solver 'container' — known: ")
 
 
 def test_listing() -> None:

@@ -71,40 +71,51 @@ class SimpleSolver(SolverFields):
     """Detail images are sent with: ``auto``, ``low``, ``high``."""
 
 
-class HarborSolverConfig(AgentFields, TimeLimitFields):
+class HarborFields(AgentFields, TimeLimitFields):
+    """Fields of solvers that run an agent of the harbor package."""
+
+    service: str | None = None
+    """The model the agent uses; null: it uses none (``oracle``, ``nop``, some of your own)."""
+    agent: str = Field(min_length=1)
+    """Name of the agent in harbor; or your own: ``module:Class``, ``file.py:Class``, or a folder
+    with ``agent.toml`` and ``run.sh.j2``."""
+    agent_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the agent."""
+    container_env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of what the agent runs; they win over ours."""
+    cmd_timeout: float | None = Field(None, gt=0)
+    """Most seconds for one command of the agent; null: what the agent asks for."""
+    setup_timeout: float = Field(600.0, gt=0)
+    """Seconds for the agent to install itself."""
+    skill: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of a skill that the agent is pointed to, below ``/skills``."""
+    skill_dir: str | None = None
+    """Folder of the skill on this machine; it holds ``SKILL.md``."""
+    python: str | None = None
+    """The interpreter that has the harbor package; null: NEL_HARBOR_PYTHON, or one that is found.
+    """
+
+    @model_validator(mode="after")
+    def _skill_is_whole(self) -> HarborFields:
+        if (self.skill is None) != (self.skill_dir is None):
+            raise ValueError("skill and skill_dir belong together")
+        return self
+
+
+class HarborSolverConfig(HarborFields):
     """An agent of the harbor package."""
 
     type: Literal["harbor"] = "harbor"
     """Kind of solver."""
-    service: str
-    """The model the agent uses."""
-    agent: str
-    """Name of the agent."""
-    agent_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the agent."""
-    container_env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of the agent."""
-    cmd_timeout: float | None = Field(None, gt=0)
-    """Seconds for one command of the agent."""
-    skill: str | None = None
-    """Skill given to the agent."""
-    skill_dir: str | None = None
-    """Folder of the skill."""
 
 
-class AgentSolverConfig(AgentFields):
-    """An agent of a framework."""
+class AgentSolverConfig(HarborFields):
+    """An agent of a framework; the same as ``harbor``."""
 
     type: Literal["agent"] = "agent"
     """Kind of solver."""
-    service: str
-    """The model the agent uses."""
-    framework: str = "harbor"
+    framework: Literal["harbor"] = "harbor"
     """Framework of the agent."""
-    agent: str
-    """Name of the agent."""
-    agent_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the agent."""
 
 
 class McpServerConfig(ConfigRecord):

@@ -68,6 +68,15 @@ class Interpreter:
     """Of the package."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Probed:
+    """What an interpreter says about itself."""
+
+    python: tuple[int, ...]
+    version: str | None
+    """Of the package; None: it has none."""
+
+
 async def find_interpreter(wanted: Wanted, given: str | None = None) -> Interpreter:
     """The interpreter to use; ``given`` is what the configuration names. Raises ConfigError."""
     named = given or os.environ.get(wanted.variable)
@@ -104,14 +113,14 @@ def _usual(wanted: Wanted) -> Iterator[Path]:
 
 async def _checked(wanted: Wanted, python: Path, where: str) -> Interpreter:
     found = await _probed(python, wanted.package, where)
-    if tuple(found["python"][:2]) < wanted.python:
+    if found.python[:2] < wanted.python:
         raise ConfigError(
-            f"{python} is Python {_dotted(tuple(found['python']))}; {wanted.package} needs "
+            f"{python} is Python {_dotted(found.python)}; {wanted.package} needs "
             f"{_dotted(wanted.python)} or newer",
             where=where,
             hint=wanted.hint,
         )
-    version = found["version"]
+    version = found.version
     if version is None:
         raise ConfigError(f"{python} has no {wanted.package}", where=where, hint=wanted.hint)
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < wanted.version:
@@ -124,7 +133,7 @@ async def _checked(wanted: Wanted, python: Path, where: str) -> Interpreter:
     return Interpreter(python, version)
 
 
-async def _probed(python: Path, package: str, where: str) -> dict[str, list[int] | str | None]:
+async def _probed(python: Path, package: str, where: str) -> _Probed:
     failed = ConfigError(
         f"{python} is no Python interpreter that runs", where=where, hint="e.g. .../bin/python"
     )
@@ -140,14 +149,14 @@ async def _probed(python: Path, package: str, where: str) -> dict[str, list[int]
     try:
         async with asyncio.timeout(PROBE_SECONDS):
             out, _ = await process.communicate()
-        found: dict[str, list[int] | str | None] = json.loads(out)
-    except (TimeoutError, ValueError):
+        found = json.loads(out)
+        return _Probed(tuple(found["python"]), found["version"])
+    except (TimeoutError, ValueError, KeyError, TypeError):
         raise failed from None
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return found
 
 
 def _dotted(version: tuple[int, ...]) -> str:

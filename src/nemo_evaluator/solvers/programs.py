@@ -126,6 +126,11 @@ def judge_failure(tools: SolveTools, result: ExecResult, said: str) -> EndedBy |
         raise InfraError(f"the agent could not be started: {text}", kind=Failure.SANDBOX)
     if result.oom:
         raise InfraError(f"the agent had too little memory: {text}", kind=Failure.SANDBOX)
+    return judge_session(tools, what)
+
+
+def judge_session(tools: SolveTools, what: str) -> EndedBy | None:
+    """The same for an agent of any kind, by what became of its calls; ``what``: how it failed."""
     if tools.model is None:
         return None
     used = tools.model.session(tools.context)

@@ -1,0 +1,246 @@
+"""The `harbor` solver. See the package.
+
+Invariants: whatever becomes of an attempt, its steps are recorded and its bridge is closed; what
+the agent left is only verified where something is known about the agent (`outcome.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from ...config.secrecy import masked
+from ...config.solvers import HarborFields
+from ...environments.fingerprint import digest
+from ...errors import ConfigError, InfraError
+from ...foreign import ForeignError
+from ...sandboxes.contract import Sandbox
+from ...sandboxes.finishing import finish
+from ...steps import steps_from
+from ...types import Failure, Json, Problem, Solution
+from ..contract import Endpoint, SolverNeeds, SolveTools
+from ..time_limits import TimeLimit, time_limit
+from .agent import PLACEHOLDER, check_arguments, named, told
+from .bridge import Bridge
+from .logs import last_words, plain_steps, trajectory
+from .outcome import Circumstances, Ended, judged
+from .worker import HarborWorker
+
+SKILLS = "/skills"
+GRACE = 0.05
+"""Part of an agent's time that it gets to end in, at most `MOST_GRACE` seconds."""
+MOST_GRACE = 15.0
+MARK = "/tmp/.nel-start"
+CHANGED = (
+    f"find . /app /testbed /workspace -xdev -newer {MARK} -print -quit 2>/dev/null | grep -q ."
+)
+"""Whether anything is newer than the mark that was made when the agent began."""
+PREFACE = """\
+A skill for this task is in {path}. Read {path}/SKILL.md before you begin.
+
+"""
+
+
+class HarborSolver:
+    """Runs an agent of the harbor package."""
+
+    def __init__(self, config: HarborFields) -> None:
+        self._config = config
+        self._agent = named(config.agent)
+        self._worker = HarborWorker(config.python)
+        self._described: Mapping[str, Any] = {}
+        check_arguments(config)
+
+    async def prepare(self) -> None:
+        """See `Prepares`: the interpreter, the agent, its arguments and its skill."""
+        config = self._config
+        if config.skill_dir is not None and not await asyncio.to_thread(
+            _is_skill, config.skill_dir
+        ):
+            raise ConfigError(
+                f"{config.skill_dir} is no folder with a SKILL.md", where="solver.skill_dir"
+            )
+        endpoint = None if config.service is None else PLACEHOLDER
+        self._described = await self._worker.describe(self._given(endpoint))
+        if self._described["needs_model"] and config.service is None:
+            raise ConfigError(
+                f"the agent {config.agent!r} asks a model", where="solver", hint="give it a service"
+            )
+        if self._described["anthropic"]:  # its arguments depend on that
+            self._described = await self._worker.describe(self._given(endpoint))
+
+    @property
+    def needs(self) -> SolverNeeds:
+        """A workspace; an agent that runs inside reaches its model from there."""
+        inside = self._described.get("inside", True) and self._config.service is not None
+        return SolverNeeds(sandbox=True, network="door" if inside else "none")
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        """What the agent made of the problem. Raises InfraError where nothing is known of that."""
+        if tools.workspace is None:
+            raise ConfigError("agents of harbor work in a sandbox", hint="set sandbox")
+        sandbox = tools.workspace.sandbox
+        async with self._running(problem, tools, sandbox) as (rollout, logs):
+            await sandbox.exec(["sh", "-c", f": > {MARK}"])
+            limit = self._limit(problem, tools)
+            try:
+                found = await self._worker.call(
+                    "run",
+                    rollout=rollout,
+                    instruction=self._prompt(problem),
+                    seconds=limit.seconds,
+                    grace=_grace(limit),
+                )
+            except ForeignError as error:
+                raise InfraError(f"harbor failed: {error}") from None
+            finally:
+                document = await asyncio.to_thread(trajectory, logs)
+                for step in steps_from(document) if document else ():
+                    tools.steps.add(step)
+            changed = (await sandbox.exec(CHANGED)).ok
+            known = Circumstances(limit, self._described["needs_model"], changed)
+            return self._solution(problem, tools, Ended.of(found), known, document)
+
+    def identity(self) -> Mapping[str, Json]:
+        """What changes the meaning of the answers."""
+        config, worker = self._config, self._worker
+        skill = None if config.skill_dir is None else _digest(Path(config.skill_dir))
+        return {
+            "type": "harbor",
+            "agent": Path(config.agent).name if self._agent.folder else config.agent,
+            "agent_version": self._described.get("version"),
+            "agent_files": digest(*(path.read_bytes() for path in self._agent.files)),
+            "harbor": worker.interpreter.version if worker.interpreter else None,
+            "agent_kwargs": _json(masked(config.agent_kwargs)),
+            "container_env": sorted(config.container_env),
+            "time_limit": [config.run_timeout, config.timeout_strategy, config.max_agent_timeout],
+            "cmd_timeout": config.cmd_timeout,
+            "skill": skill,
+        }
+
+    async def close(self) -> None:
+        """End harbor's process."""
+        await self._worker.close()
+
+    def _given(self, endpoint: Endpoint | None) -> dict[str, Any]:
+        anthropic = bool(self._described.get("anthropic"))
+        return told(self._config, self._agent, endpoint, anthropic=anthropic)
+
+    async def _endpoint(self, tools: SolveTools) -> Endpoint | None:
+        if tools.model is None:
+            return None
+        return await tools.door(inside=self._described["inside"])
+
+    @asynccontextmanager
+    async def _running(
+        self, problem: Problem, tools: SolveTools, sandbox: Sandbox
+    ) -> AsyncIterator[tuple[str, Path]]:
+        """The agent of a rollout, ready to begin, and the folder of its logs."""
+        rollout = f"{tools.context.session}-{tools.context.attempt}-{uuid.uuid4().hex[:6]}"
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nel-harbor-"))
+        bridge = self._worker.bridges[rollout] = Bridge(sandbox, self._config.cmd_timeout)
+        try:
+            await bridge.open()
+            await self._set_up(rollout, folder / "agent", problem, tools, sandbox)
+            yield rollout, folder / "agent"
+        finally:
+            await finish(self._end(rollout, folder))
+
+    async def _end(self, rollout: str, folder: Path) -> None:
+        with contextlib.suppress(ForeignError, InfraError):
+            await self._worker.call("finish", rollout=rollout)
+        await self._worker.bridges.pop(rollout).close()
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def _set_up(
+        self, rollout: str, logs: Path, problem: Problem, tools: SolveTools, sandbox: Sandbox
+    ) -> None:
+        config, metadata = self._config, problem.metadata
+        if config.skill_dir is not None:
+            await sandbox.upload_folder(f"{SKILLS}/{config.skill}", Path(config.skill_dir))
+        task = metadata.get("task_dir")
+        try:
+            await self._worker.call(
+                "set_up",
+                rollout=rollout,
+                given=self._given(await self._endpoint(tools)),
+                logs=str(logs),
+                workdir=sandbox.spec.cwd,
+                open_network=sandbox.spec.network in ("bridge", "host"),
+                seconds=config.setup_timeout,
+                task=task if isinstance(task, str) else None,
+                skills=config.skill is not None,
+            )
+        except ForeignError as error:
+            raise InfraError(
+                f"the agent {config.agent!r} could not be set up: {error}", kind=Failure.SANDBOX
+            ) from None
+
+    def _limit(self, problem: Problem, tools: SolveTools) -> TimeLimit:
+        """How long the agent may work, so that it can end, and its logs be read, within the
+        rollout's time."""
+        limit = time_limit(self._config, problem, tools)
+        if limit.why != "benchmark.timeout" or limit.seconds == float("inf"):
+            return limit
+        return TimeLimit(max(1.0, limit.seconds - 2 * _grace(limit)), limit.why)
+
+    def _prompt(self, problem: Problem) -> str:
+        if self._config.skill is None:
+            return problem.prompt
+        return PREFACE.format(path=f"{SKILLS}/{self._config.skill}") + problem.prompt
+
+    def _solution(
+        self,
+        problem: Problem,
+        tools: SolveTools,
+        ended: Ended,
+        known: Circumstances,
+        document: dict[str, Any] | None,
+    ) -> Solution:
+        response = last_words(document, ended.metadata or {})
+        if document is None:
+            for step in plain_steps(problem.prompt, response):
+                tools.steps.add(step)
+        limit = judged(ended, tools, known)
+        details: dict[str, Json] = {
+            "agent": self._described["name"],
+            "agent_version": ended.version,
+            "workspace_changed": known.changed,
+            "agent_error": ended.error,
+        }
+        if ended.timed_out:
+            details |= {"limit": known.limit.why, "limit_seconds": round(known.limit.seconds, 1)}
+        calls = 0 if tools.model is None else tools.model.session(tools.context).answers
+        return Solution(
+            response=response,
+            calls=calls,
+            tries=calls,
+            trajectory=() if document is None else (document,),
+            ended_by=limit,
+            details={name: value for name, value in details.items() if value is not None},
+        )
+
+
+def _grace(limit: TimeLimit) -> float:
+    return min(MOST_GRACE, GRACE * limit.seconds)
+
+
+def _is_skill(folder: str) -> bool:
+    return (Path(folder) / "SKILL.md").is_file()
+
+
+def _digest(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return digest(*((str(path.relative_to(folder)), path.read_bytes()) for path in files))
+
+
+def _json(value: Any) -> Json:
+    found: Json = value
+    return found

@@ -1,0 +1,78 @@
+"""The process that runs harbor's agents, for all rollouts of a solver: started when it is needed,
+again if it was lost, and ended with the solver."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError, suggest
+from ...foreign import ForeignError, Interpreter, Wanted, Worker, WorkerLost, find_interpreter
+from .agent import worker_env
+from .bridge import Bridge, handlers
+
+HARBOR = Wanted(
+    package="harbor",
+    version=(0, 26),
+    python=(3, 12),
+    variable="NEL_HARBOR_PYTHON",
+    where="solver.python",
+)
+SCRIPT = Path(__file__).with_name("script.py")
+
+
+class HarborWorker:
+    """See the module."""
+
+    def __init__(self, python: str | None) -> None:
+        self._python = python
+        self._starting = asyncio.Lock()
+        self._worker: Worker | None = None
+        self.interpreter: Interpreter | None = None
+        self.bridges: dict[str, Bridge] = {}
+        """The workspaces of the rollouts that are running, by rollout."""
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """What a method of the script returns. Raises ForeignError and WorkerLost."""
+        return await (await self._started()).call(method, **params)
+
+    async def describe(self, given: dict[str, Any]) -> dict[str, Any]:
+        """What an agent is. Raises ConfigError where there is none of that name, or where it could
+        not be made."""
+        try:
+            told: dict[str, Any] = await self.call("describe", given=given)
+        except ForeignError as error:
+            message = " ".join(error.message.split())
+            said = message if error.kind == "ValueError" else f"{error.kind}: {message}"
+            raise ConfigError(said, where="solver.agent") from None
+        except WorkerLost as error:
+            raise ConfigError(str(error), where=HARBOR.where) from None
+        if (known := told.get("unknown")) is not None:
+            raise ConfigError(
+                f"harbor has no agent {given['agent']!r}",
+                where="solver.agent",
+                hint=f"{suggest(given['agent'], known)}; your own is module:Class",
+            )
+        return told
+
+    async def close(self) -> None:
+        """End the process; safe to call twice."""
+        if self._worker is not None:
+            await self._worker.close()
+
+    async def _started(self) -> Worker:
+        async with self._starting:
+            if self._worker is not None and self._worker.alive:
+                return self._worker
+            await self.close()
+            if self.interpreter is None:
+                self.interpreter = await find_interpreter(HARBOR, self._python)
+            self._worker = await Worker.start(
+                SCRIPT,
+                python=self.interpreter.python,
+                name="harbor",
+                env=worker_env(),
+                handlers=handlers(self.bridges),
+            )
+            return self._worker
