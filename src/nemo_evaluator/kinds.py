@@ -64,6 +64,10 @@ SCHEMES = Kind(
             "environments.command_harness:open_command",
             "command://PROGRAM, an evaluation program of your own with its own loop",
         ),
+        "gym": (
+            "environments.gym.environment:open_gym",
+            "gym://HOST:PORT or gym://BENCHMARK, a server that poses problems and grades answers",
+        ),
         "python": (
             "environments.harness_environment:open_python",
             "python://module:Class, the same as a class (a Harness)",

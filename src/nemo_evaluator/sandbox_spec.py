@@ -83,8 +83,24 @@ class SandboxSpec(Record, frozen=True, kw_only=True):
     """Folders of this machine that can be read inside, under the same absolute path: programs that
     the image need not have (``local``, and ``docker`` on the same machine)."""
     verify_user: int | None = None
-    """User who verifies in the sandbox that a solver worked in (docker; `local` has one user whose
-    files are everybody's). None: the same as ``user``."""
+    """User who verifies what a solver left, in its workspace or in a fresh sandbox (docker; `local`
+    has one user whose files are everybody's). None: the same as ``user``."""
+
+
+class HandoverSpec(Record, frozen=True, kw_only=True):
+    """How the workspace of a problem is made ready, and how what a solver left in it comes to the
+    verifier. ``sandbox.capture_cmd`` of the user's configuration wins."""
+
+    verifier: SandboxSpec | None = None
+    """The sandbox of the verifier where that is another one; None: one like the workspace."""
+    pre_agent_cmd: str | None = None
+    """Command in the workspace before the solver starts."""
+    capture_cmd: str | None = None
+    """Command in the workspace that writes a tar archive to its standard output, or to
+    ``/output/workspace.tar``; None: the whole working directory is taken."""
+    apply_cmd: str | None = None
+    """Command in the verifier's sandbox that reads the archive from its standard input, or from
+    ``/input/workspace.tar``; None: it takes the place of what is in the working directory."""
 
 
 class SolverNeeds(Record, frozen=True, kw_only=True):

@@ -47,6 +47,15 @@ class ObservationResult(Record, frozen=True, kw_only=True):
     """Trajectories of agents that this one delegated to."""
     extra: Mapping[str, Json] = {}
 
+    @property
+    def failed(self) -> bool:
+        """Whether the tool says so: by ``failed``, ``is_error``, ``error``, ``timed_out`` or an
+        ``exit_code`` in ``extra``."""
+        if any(self.extra.get(name) for name in ("failed", "is_error", "error", "timed_out")):
+            return True
+        codes = (self.extra.get(name) for name in ("exit_code", "return_code", "returncode"))
+        return any(code not in (None, 0) for code in codes)
+
 
 class Observation(Record, frozen=True, kw_only=True):
     """What the agent saw after a step."""
@@ -92,6 +101,12 @@ class Step(Record, frozen=True, kw_only=True):
     llm_call_count: int | None = None
     """Model calls behind the step; 0: none, the agent acted by rule."""
     extra: Mapping[str, Json] = {}
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether a model was asked for it."""
+        asked = self.source is StepSource.AGENT and self.llm_call_count != 0
+        return asked and not self.is_copied_context
 
 
 def numbered(steps: Sequence[Step]) -> tuple[Step, ...]:

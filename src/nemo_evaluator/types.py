@@ -16,7 +16,7 @@ from .finish import FinishReason
 from .measured import Metric
 from .records import Json as Json
 from .records import Record as Record
-from .sandbox_spec import SandboxSpec
+from .sandbox_spec import HandoverSpec, SandboxSpec
 from .steps import Step
 
 Message = dict[str, Any]
@@ -165,6 +165,8 @@ class Problem(Record, frozen=True, kw_only=True):
     """Problems of one cluster (a shared passage, say) are not independent; intervals respect it."""
     workspace: SandboxSpec | None = None
     """The sandbox that it is solved and verified in, files included; None: it needs none."""
+    handover: HandoverSpec = HandoverSpec()
+    """How what a solver left in the workspace comes to the verifier."""
     requests: tuple[Request, ...] = ()
     """What is asked where that is not one generation of prompt or messages."""
 

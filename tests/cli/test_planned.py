@@ -17,7 +17,7 @@ from nemo_evaluator.environments.registry import PLANNED, PLANNED_SCHEMES, find
 @pytest.mark.parametrize(
     "words",
     [
-        "export a --dest wandb", "serve -b gsm8k", "config show",
+        "export a --dest wandb", "config show",
         "package -m x -t y", "cache-sqsh a b c", "eval run c.yaml --submit",
     ],
 )  # fmt: skip

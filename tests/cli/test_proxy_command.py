@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -12,35 +11,20 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Process, listening
 from runs import NEL
 
 from nemo_evaluator.config.proxy_file import load_proxy_file
 
-Process = subprocess.Popen[str]
 
-
-@contextlib.contextmanager
-def proxy(*words: str, **env: str) -> Iterator[tuple[Process, str]]:
+def proxy(*words: str, **env: str) -> AbstractContextManager[tuple[Process, str]]:
     """The process and the URL of its first line."""
-    process = subprocess.Popen(
-        [*NEL, "proxy", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **env},
-    )
-    assert process.stdout is not None and process.stderr is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("listening on http://"), process.stderr.read()
-        yield process, line.split()[-1]
-    finally:
-        process.kill()
-        process.communicate()
+    return listening("proxy", *words, **env)
 
 
 def refused(*words: str, **env: str) -> str:

@@ -407,8 +407,8 @@ class Historian(InsideAgent):
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         assert tools.workspace is not None
-        found = await tools.workspace.sandbox.exec("cd repo && git log --oneline | wc -l")
-        return Solution(response=found.stdout.strip())
+        found = await tools.workspace.sandbox.exec("cd repo && git log --all --format=%s")
+        return Solution(response=",".join(found.stdout.split("\n")))
 
 
 GIT_BENCH = """
@@ -422,8 +422,9 @@ def repo(row):
     with tempfile.TemporaryDirectory() as folder:
         git = ["git", "-c", "user.name=n", "-c", "user.email=e", "-C", folder]
         subprocess.run([*git, "init", "-q"], check=True)
-        for message in ("before", "the fix", "reverted"):
+        for message in ("first", "second", "fix"):
             subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", message], check=True)
+        subprocess.run([*git, "checkout", "-q", "HEAD~1"], check=True)
         found = [p for p in Path(folder).rglob("*") if p.is_file()]
         return SandboxSpec(
             files={"repo/" + str(p.relative_to(folder)): p.read_bytes() for p in found}
@@ -433,7 +434,7 @@ def repo(row):
 @benchmark(name="tasks", dataset=[{"target": "1"}], prompt="task", workspace=repo)
 @scorer
 def tasks(sample: ScorerInput) -> bool:
-    return sample.response == "1"
+    return sample.response == "second,first,"
 """
 
 
@@ -491,6 +492,137 @@ async def test_a_class_of_problems_each_with_its_image_and_verifier(
     result = await evaluate_async(given)
     assert result.exit_code == 0, result
     assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [1.0] * 2
+
+
+HANDED_BENCH = """
+from nemo_evaluator import SandboxSpec, ScorerInput, SeedResult, benchmark, scorer
+
+IMAGE = "%s"
+
+
+def seed(row, idx):
+    return SeedResult(
+        prompt="task",
+        metadata=row,
+        sandbox_spec=SandboxSpec(image=IMAGE, files={"given": b"g", "deleted": b"d"}),
+        verify_sandbox_spec=SandboxSpec(image=IMAGE, cwd="/tests", files={"check": b"sh"}),
+        pre_agent_cmd="echo prepared > ready",
+        capture_cmd=row["capture"],
+        apply_cmd=row["apply"],
+    )
+
+
+@benchmark(name="tasks", dataset=[
+    {"capture": "tar -c left.txt ready", "apply": "tar -x"},
+    {"capture": None, "apply": None},
+], prompt="", seed_fn=seed)
+@scorer
+async def tasks(sample: ScorerInput) -> dict:
+    found = (await sample.sandbox.exec("pwd; ls; cat ready")).stdout.split()
+    everything = [] if sample.metadata["capture"] else ["given"]
+    wanted = ["/tests", "check", *everything, "left.txt", "ready", "prepared"]
+    return {"correct": found == wanted, "extracted": found}
+"""
+
+
+class Deleter(InsideAgent):
+    """Deletes what it was given, and leaves something else."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.workspace is not None
+        got = await tools.workspace.sandbox.exec("rm deleted && echo x > left.txt && cat ready")
+        return Solution(response=got.stdout)
+
+
+async def test_a_verifier_with_a_sandbox_of_its_own(tmp_path: Path, loopback: Loopback) -> None:
+    """What the solver left comes there by the problem's commands, or as a whole."""
+    given = document(tmp_path, loopback.url, "docker", "Deleter")
+    (tmp_path / "tasks.py").write_text(HANDED_BENCH % IMAGE)
+    await evaluate_async(given)
+    found = rows(tmp_path / "run/tasks")
+    assert [row["reward"] for row in found] == [1.0, 1.0], found
+
+
+DELETED_BENCH = """
+from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
+
+SPEC = SandboxSpec(files={"given": b"g", "deleted": b"d", "/tmp/tool": b"t"})
+
+
+@benchmark(name="tasks", dataset=[{"target": "t"}], prompt="task", workspace=SPEC)
+@scorer
+async def tasks(sample: ScorerInput) -> dict:
+    found = (await sample.sandbox.exec("ls; cat /tmp/tool")).stdout.split()
+    return {"correct": found == ["given", "left.txt", "t"], "extracted": found}
+"""
+
+
+async def test_what_was_deleted_is_not_there_for_the_verifier(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    given = document(tmp_path, loopback.url, "local", "Deleter")
+    (tmp_path / "tasks.py").write_text(DELETED_BENCH)
+    await evaluate_async(given)
+    (row,) = rows(tmp_path / "run/tasks")
+    assert row["reward"] == 1.0, row
+
+
+FAILING_BENCH = """
+from nemo_evaluator import SandboxSpec, SeedResult, benchmark, scorer
+
+
+@benchmark(name="tasks", dataset=[
+    {"pre_agent_cmd": "echo why >&2; exit 3"},
+    {"capture_cmd": "echo why >&2; exit 4"},
+    {"apply_cmd": "echo why >&2; exit 5"},
+], prompt="", seed_fn=lambda row, idx: SeedResult(prompt="?", sandbox_spec=SandboxSpec(), **row))
+@scorer
+async def tasks(sample) -> bool:
+    return True
+"""
+
+
+async def test_a_command_of_a_problem_that_fails_is_no_answer(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    given = document(tmp_path, loopback.url, "local", "LazyAgent")
+    (tmp_path / "tasks.py").write_text(FAILING_BENCH)
+    result = await evaluate_async(given)
+    assert result.exit_code == 3
+    journal = tmp_path / "run/tasks/journal.jsonl"
+    errors = [event.error.message for event in events(journal) if isinstance(event, Errored)]
+    assert sorted(errors) == [
+        "apply_cmd ended with exit code 5: why",
+        "capture_cmd ended with exit code 4: why",
+        "pre_agent_cmd ended with exit code 3: why",
+    ]
+
+
+JUDGED_BENCH = """
+from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, needs_judge, scorer
+
+
+@benchmark(name="tasks", dataset=[{"target": "t"}] * 3, prompt="task", workspace=SandboxSpec())
+@scorer
+async def tasks(sample: ScorerInput) -> dict:
+    await sample.sandbox.exec("true")
+    return needs_judge(sample)
+"""
+
+
+async def test_no_workspace_is_held_while_a_judge_thinks(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    """Three answers are judged at a time, though only one workspace can be open."""
+    given = document(tmp_path, loopback.url, "local", "LazyAgent", stateful=True, concurrency=1)
+    (tmp_path / "tasks.py").write_text(JUDGED_BENCH)
+    given["services"]["judge"] = given["services"]["model"] | {"model": "j"}
+    given["benchmarks"][0]["scoring"] = {
+        "metrics": [{"type": "judge", "name": "j", "service": "judge"}]
+    }
+    loopback.latency = 1.0
+    await evaluate_async(given)
+    assert loopback.peak == 3
 
 
 async def test_a_baseline_has_no_workspace(tmp_path: Path, loopback: Loopback) -> None:

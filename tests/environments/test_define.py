@@ -13,6 +13,7 @@ from nemo_evaluator.environments.contract import Environment, VerifyTools
 from nemo_evaluator.environments.define import SeedResult, benchmark
 from nemo_evaluator.environments.defined import DefinedEnvironment
 from nemo_evaluator.errors import ConfigError, InfraError
+from nemo_evaluator.sandbox_spec import HandoverSpec
 from nemo_evaluator.types import Failure, Image, Phase, Problem, Score, Solution
 
 TOOLS = VerifyTools()
@@ -103,8 +104,7 @@ async def test_a_seed_function_writes_the_problem(environment: Any) -> None:
     ("asked", "message"),
     [
         ({"sandbox_spec": {"image": "x"}}, "sandbox_spec is dict, not a SandboxSpec"),
-        ({"verify_sandbox_spec": {"image": "x"}}, "a verifier's own kind of sandbox is not"),
-        ({"sandbox_spec": SandboxSpec(), "apply_cmd": "true"}, "apply_cmd of a problem is not run"),
+        ({"verify_sandbox_spec": {"image": "x"}}, "verify_sandbox_spec is dict, not a SandboxSpec"),
     ],
 )
 async def test_a_sandbox_is_refused(
@@ -113,6 +113,17 @@ async def test_a_sandbox_is_refused(
     tried = environment(seed_fn=lambda row, idx: SeedResult(prompt="?", **asked))
     with pytest.raises(ConfigError, match=f"tried, row 0: {message}"):
         await seeded(tried)
+
+
+async def test_a_problem_says_how_its_verifier_gets_the_workspace(environment: Any) -> None:
+    commands = {"capture_cmd": "a", "apply_cmd": "b", "pre_agent_cmd": "c"}
+    other = SandboxSpec(cwd="/tests")
+    tried = environment(
+        seed_fn=lambda row, idx: SeedResult(
+            prompt="?", sandbox_spec=SandboxSpec(), verify_sandbox_spec=other, **commands
+        )
+    )
+    assert (await seeded(tried)).handover == HandoverSpec(verifier=other, **commands)
 
 
 async def test_a_problem_has_a_workspace(environment: Any) -> None:

@@ -3,6 +3,7 @@ variables, entry point and privileges; what a command leaves running runs on."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.sandboxes import Backend, BuildSpec, SandboxPool, SandboxSpec
+from nemo_evaluator.sandboxes import Backend, BuildSpec, Limits, Sandbox, SandboxPool, SandboxSpec
 from nemo_evaluator.sandboxes.local import LocalBackend
 
 DOCKERFILE = """\
@@ -21,6 +22,16 @@ COPY --chown=dev:dev . /srv/app/
 WORKDIR /srv/app
 ENTRYPOINT ["sh", "/srv/app/entry.sh"]
 USER dev
+"""
+HIDING_DAEMON = """\
+import os
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.setgid(1234); os.setuid(1234)
+        os.execve("/bin/sh", ["sh", "-c", "while :; do echo x >> /tmp/beat; sleep 0.05; done"], {})
+    os._exit(0)
+os.wait()
 """
 
 
@@ -76,6 +87,41 @@ async def test_what_is_left_running_runs_on_until_all_ends(
         await sandbox.end_processes()
         assert (await sandbox.exec(count)).stdout.strip() == "0"
         assert (await sandbox.exec("cat /tmp/entered")).stdout.strip() == "dev"
+
+
+async def test_no_process_outlives_the_end_of_all(pool: SandboxPool, image: str) -> None:
+    """Not even one that left its session, its parents, its environment and its user behind."""
+    async with pool.acquire(SandboxSpec(image=image, plain=True, cwd="/app/new")) as box:
+        background = await box.start("sleep 600")
+        await box.exec("touch /tmp/beat; chmod 666 /tmp/beat; echo kept > /root/kept")
+        await box.exec(["python3", "-c", HIDING_DAEMON])
+        assert await _beats(box)
+        await box.end_processes()
+        assert not background.running
+        assert not await _beats(box)
+        shown = await box.exec("pwd; cat /root/kept; ps -e -o comm= | sort -u")
+        assert shown.stdout.split() == ["/app/new", "kept", "bash", "ps", "sh", "sleep", "sort"]
+
+
+async def test_root_inside_cannot_end_the_container(pool: SandboxPool, image: str) -> None:
+    async with pool.acquire(SandboxSpec(image=image, plain=True)) as box:
+        await box.exec("kill -9 1; pkill -9 sleep; kill -9 -1")
+        assert (await box.exec("echo alive")).stdout == "alive\n"
+
+
+async def test_orphans_do_not_fill_the_table_of_processes(pool: SandboxPool, image: str) -> None:
+    limits = Limits(pids=40)
+    async with pool.acquire(SandboxSpec(image=image, plain=True, limits=limits)) as box:
+        for _ in range(3):
+            made = await box.exec("for i in $(seq 30); do (setsid true &); done; sleep 0.3")
+            assert made.ok, made.stderr
+
+
+async def _beats(box: Sandbox) -> bool:
+    """Whether the daemon is at work."""
+    before = await box.download("/tmp/beat")
+    await asyncio.sleep(0.4)
+    return await box.download("/tmp/beat") != before
 
 
 def test_the_local_sandbox_refuses_it() -> None:

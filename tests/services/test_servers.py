@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
+from gyms import routed
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -19,7 +18,6 @@ from starlette.routing import Route
 from nemo_evaluator.config.agents import GymResourceService, NatAgentService
 from nemo_evaluator.config.load import parse
 from nemo_evaluator.errors import ConfigError, InfraError, PermanentError
-from nemo_evaluator.http.server.server import Server
 from nemo_evaluator.services.gym import Gym
 from nemo_evaluator.services.json_server import JsonServer
 from nemo_evaluator.services.nat import Nat
@@ -37,16 +35,6 @@ class H(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 """
-
-
-@asynccontextmanager
-async def serving(*routes: Route) -> AsyncIterator[str]:
-    server = Server(Starlette(routes=list(routes)))
-    port = await server.start("127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await server.stop(1.0)
 
 
 async def opened(services: dict[str, Any], stack: AsyncExitStack, folder: Path) -> Opened:
@@ -156,7 +144,7 @@ async def test_each_session_has_cookies_of_its_own() -> None:
         return JSONResponse(dict(request.cookies))
 
     routes = Route("/seed", seed, methods=["POST"]), Route("/told", told)
-    async with serving(*routes) as url:
+    async with routed(*routes) as url:
         server = JsonServer(url)
         one, two = server.session(), server.session()
         await one.post("/seed?a", {})
@@ -194,7 +182,7 @@ async def test_what_goes_wrong_is_never_an_answer() -> None:
         ("/gone", InfraError, Failure.NOT_FOUND, "/gone was answered with 404"),
         ("/key", PermanentError, Failure.AUTH, "answered with 401: who?"),
     ]
-    async with serving(*routes) as url:
+    async with routed(*routes) as url:
         server = JsonServer(url, token="sesame-secret")
         for path, kind, failure, message in cases:
             with pytest.raises(kind) as error:
@@ -212,7 +200,7 @@ async def test_only_what_costs_nothing_is_sent_again(monkeypatch: pytest.MonkeyP
         seen.append(request.url.path)
         return Response("busy", 503) if len(seen) < 3 else JSONResponse({"n": len(seen)})
 
-    async with serving(Route("/busy", busy, methods=["POST"])) as url:
+    async with routed(Route("/busy", busy, methods=["POST"])) as url:
         server = JsonServer(url)
         with pytest.raises(InfraError, match="503: busy"):
             await server.session().post("/busy", {})

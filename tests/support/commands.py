@@ -1,11 +1,15 @@
-"""The command line, run in this process."""
+"""The command line, run in this process, or as one of its own."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+from runs import NEL
 
 from nemo_evaluator.cli.main import main
 
@@ -29,3 +33,26 @@ def nel(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> N
         return ended.value.code, out, err
 
     return run
+
+
+Process = subprocess.Popen[str]
+
+
+@contextlib.contextmanager
+def listening(*words: str, **env: str) -> Iterator[tuple[Process, str]]:
+    """The process of a command that serves something, and the URL of its first line."""
+    process = subprocess.Popen(
+        [*NEL, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **env},
+    )
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("listening on http://"), process.stderr.read()
+        yield process, line.split()[-1]
+    finally:
+        process.kill()
+        process.communicate()

@@ -25,6 +25,7 @@ COMMANDS = {
     "power": ("nemo_evaluator.cli.power:command", "Plan how many problems a test needs."),
     "judge": ("nemo_evaluator.cli.judge:group", "Check how good a judge model is."),
     "simulate": ("nemo_evaluator.cli.simulate:command", "Serve a simulated model endpoint."),
+    "serve": ("nemo_evaluator.cli.serve:command", "Serve a benchmark: problems and verdicts."),
     "proxy": ("nemo_evaluator.cli.proxy:command", "Serve a model through interceptors."),
     "traffic": ("nemo_evaluator.cli.traffic:command", "Show the model traffic of a run."),
     "show": ("nemo_evaluator.cli.show:command", "Show questions, answers and scores."),

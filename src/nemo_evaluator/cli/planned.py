@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import click
 
 PLANNED: Mapping[str, tuple[str, str]] = {
-    "serve": ("benchmarks as a server", "nemo_evaluator.evaluate(...) in Python"),
     "config": ("settings of a user", "variables such as NEMO_MODEL_URL, or a .env file"),
     "package": ("container images of benchmarks", "nel eval run --bench FILE.py"),
     "cache-sqsh": ("container images for clusters", "enroot import"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .endpoint_options import ENDPOINT_SETTINGS, endpoint_options
+from .listening import Listening
 from .numbers import FloatRange
 
 if TYPE_CHECKING:
@@ -93,18 +94,8 @@ def command(config: Path | None, verbose: int, **flags: Any) -> None:
         raise click.Abort from None
 
 
-class _Terminal:
-    """The address on stdout, for scripts; everything else on stderr."""
-
-    def listening(self, url: str, token: str | None) -> None:
-        """Where it listens."""
-        click.echo(f"listening on {url}")
-        if token is not None:
-            click.echo(f"token: {token}")
-
-    def say(self, text: str) -> None:
-        """What a user should read."""
-        click.echo(text, err=True)
+class _Terminal(Listening):
+    """The address, and the accounts at the end."""
 
     def ended(self, totals: Totals, sessions: int) -> None:
         """The accounts."""

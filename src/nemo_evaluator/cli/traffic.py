@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     "-r",
     "--rollout",
     metavar="IDX/REPEAT",
-    help="Print the conversation of this rollout, e.g. 12/0.",
+    help="Print this rollout, e.g. 12/0: steps of an agent, and calls.",
 )
 @click.option("-s", "--session", metavar="NAME", help="Print this session of a proxy.")
 @click.option("-b", "--bench", help="Show only this benchmark of the run.")
 @click.option("--attempt", type=click.IntRange(1), help="Only this attempt.  [all]")
+@click.option("--calls", "calls_only", is_flag=True, help="Print the calls without the steps.")
+@click.option("--full", is_flag=True, help="Cut no text of a step.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1), help="Sessions to list."
 )
@@ -31,37 +34,39 @@ def command(
     session: str | None,
     bench: str | None,
     attempt: int | None,
+    calls_only: bool,
+    full: bool,
+    as_json: bool,
     limit: int,
 ) -> None:
     """Show the model traffic of a run DIRECTORY or of a proxy's log file.
 
-    Lists the sessions; with --rollout or --session, prints one conversation."""
-    from ..errors import ConfigError
-    from ..reports.traffic import conversation_lines, session_lines
-    from ..results.traffic import conversations, session_conversations, sessions, traffic_files
+    Lists the sessions. With --rollout, prints the rollout of an agent step by step: each turn with
+    its calls, tokens and cost, its tool calls and what they gave back. With --session, or of a
+    rollout that is one question, prints the conversation."""
+    from ..reports.rollout_steps import talk_json, talk_lines
+    from ..reports.traffic import session_json, session_lines
+    from ..results.traffic import sessions, traffic_files
+    from ..tasks.traffic import of_rollout, of_session
 
-    files = traffic_files(directory, bench)
-    if rollout is None and session is None:
-        for path in files:
+    if rollout is not None and session is not None:
+        raise click.UsageError("give --rollout or --session, not both")
+    if rollout is not None:
+        talks = of_rollout(
+            directory, _key(rollout), benchmark=bench, attempt=attempt, steps=not calls_only
+        )
+    elif session is not None:
+        talks = of_session(directory, session, benchmark=bench, attempt=attempt)
+    else:
+        for path in traffic_files(directory, bench):
+            if as_json:
+                click.echo("\n".join(session_json(sessions(path))))
+                continue
             click.echo(f"{path.parent.name or path.name}: ", nl=False)
             click.echo("\n".join(session_lines(sessions(path), limit)))
         return
-    if rollout is not None and session is not None:
-        raise click.UsageError("give --rollout or --session, not both")
-    if session is not None:
-        wanted = f"session {session}"
-        found = [talk for path in files for talk in session_conversations(path, session)]
-    else:
-        wanted, key = f"rollout {rollout}", _key(str(rollout))
-        found = [talk for path in files for talk in conversations(path, key)]
-    shown = [talk for talk in found if attempt in (None, talk.attempt)]
-    if not shown:
-        attempts = ", ".join(str(talk.attempt) for talk in found)
-        hint = (
-            f"its attempts: {attempts}" if found else "`nel traffic DIRECTORY` lists the sessions"
-        )
-        raise ConfigError(f"no call of {wanted}", where=str(directory), hint=hint)
-    click.echo("\n\n".join("\n".join(conversation_lines(talk)) for talk in shown))
+    texts = [talk_json(talk) if as_json else talk_lines(talk, full=full) for talk in talks]
+    click.echo(("\n" if as_json else "\n\n").join("\n".join(lines) for lines in texts))
 
 
 def _key(text: str) -> RolloutKey:

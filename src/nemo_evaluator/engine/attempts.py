@@ -84,7 +84,7 @@ class Attempts:
     async def _asked(self, work: Work, activity: Activity) -> Solution:
         job, key = self._job, work.key
         if job.workspaces is not None:
-            work.lease = await job.workspaces.open(work.problem)
+            work.lease = await job.workspaces.open(work.problem, key)
         activity.start()
         context = CallContext(
             session=self._session(work),

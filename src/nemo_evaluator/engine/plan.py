@@ -21,6 +21,7 @@ from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..results.identity import AFTERWARDS, SCORER_KEYS, changes
 from ..results.plan_lock import PlanLock
+from ..sandbox_spec import HandoverSpec, SandboxSpec
 from ..solvers.contract import Solver
 from ..types import BenchmarkPlan, Json, PlanSettings, Problem
 
@@ -111,8 +112,20 @@ def problem_digest(problem: Problem) -> str:
     if problem.requests:
         parts = (*parts, problem.requests)
     if problem.workspace is not None:
-        parts = (*parts, problem.workspace)
+        parts = (*parts, _without_place(problem.workspace))
+    if problem.handover != HandoverSpec():
+        parts = (*parts, problem.handover)
     return hashlib.sha256(msgspec.json.encode(parts, enc_hook=str)).hexdigest()[:16]
+
+
+def _without_place(spec: SandboxSpec) -> SandboxSpec:
+    """The spec, whatever folder this machine keeps the context of its image in; what is in the
+    folder belongs to the revision of the dataset."""
+    if spec.build is None:
+        return spec
+    name = spec.build.context.rstrip("/").rpartition("/")[2]
+    build = msgspec.structs.replace(spec.build, context=name)
+    return msgspec.structs.replace(spec, build=build)
 
 
 def differences(

@@ -16,7 +16,7 @@ import msgspec
 from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.scoring import PairwiseJudgeMetric
-from ..environments.contract import Environment
+from ..environments.contract import Environment, Reached
 from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
 from ..environments.user_code import contained
@@ -185,6 +185,9 @@ async def _open_job(
     (environment, solver), services, stack = posed, opening.services, opening.stack
     if environment.harness is not None:
         _check_harness(benchmark, environment.name)
+    if isinstance(environment, Reached):
+        stack.push_async_callback(_close, "benchmark", environment.close)
+        await environment.reach()
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
     panel = _open_panel(benchmark, environment, services.models, solver)

@@ -115,7 +115,7 @@ class Verification:
             work.handover = await asyncio.to_thread(recover, work.key, work.attempt)
         if work.handover is None:
             return tools
-        handed = workspaces.handed(work.handover)
+        handed = workspaces.handed(work.handover, work.problem, work.release)
         return replace(tools, workspace=handed, sandboxes=Beyond(lender))
 
     def _note_failure(self, error: Exception) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
@@ -21,25 +21,19 @@ from ..config.sandboxes import LifecycleFields, NoSandbox, OwnFields
 from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..files.writing import replacing
+from ..sandbox_spec import HandoverSpec
 from ..sandboxes import Sandbox, SandboxLost, SandboxSpec
-from ..sandboxes.contract import MAX_TRANSFER
 from ..sandboxes.finishing import finish
 from ..solvers.contract import Archive, Handover, Solver, SolverNeeds, needs_of
 from ..types import Json, Phase, Problem, RolloutKey
+from .git_scrub import scrub
+from .handing import Handed, as_verifier, captured
 from .sandboxing import Lender, Turn, open_sandboxes
 
 FOLDER = "workspaces"
-CAPTURE = "/tmp/.nel-capture.tar"
-CAPTURE_SECONDS = 300.0
 SLACK_SECONDS = 300.0
 """What a workspace lives beyond the limits of solving and verifying."""
-SCRUB = """\
-find . -type d -name .git -prune | while read -r g; do
-  cd "${g%/.git}" && rm -rf .git && git init -q && git add -A && \
-  git -c user.name=nel -c user.email=nel@localhost commit -q --allow-empty -m snapshot || exit 1
-  cd - > /dev/null
-done
-"""
+PREPARE_SECONDS = 900.0
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +41,15 @@ log = logging.getLogger(__name__)
 class Lease:
     """See `Workspace`. Who opened it closes it."""
 
-    def __init__(self, workspaces: Workspaces, sandbox: Sandbox, stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        sandbox: Sandbox,
+        stack: AsyncExitStack,
+        how: HandoverSpec,
+    ) -> None:
         self._workspaces, self._sandbox, self._stack = workspaces, sandbox, stack
+        self._how = how
         self._handover: Handover | None = None
         self._finishing = asyncio.Lock()
 
@@ -62,7 +63,7 @@ class Lease:
         async with self._finishing:
             if self._handover is None:
                 await self._sandbox.end_processes()
-                self._handover = await self._workspaces.taken(self._sandbox)
+                self._handover = await self._workspaces.taken(self._sandbox, self._how)
                 if isinstance(self._handover, Archive):
                     await self.close()
             return self._handover
@@ -125,14 +126,13 @@ class Workspaces:
             if spec.network == "door" and not self._needs.optional:
                 (await sandbox.listen()).close()
 
-    async def open(self, problem: Problem) -> Lease:
+    async def open(self, problem: Problem, key: RolloutKey) -> Lease:
         """A workspace; waits until there is room for one. Raises SandboxLost."""
         stack = AsyncExitStack()
         try:
             sandbox = await stack.enter_async_context(self._lender.as_given(self.spec(problem)))
-            lease = Lease(self, sandbox, stack)
-            if self._config.scrub_git_history:
-                await self._scrub(sandbox)
+            lease = Lease(self, sandbox, stack, problem.handover)
+            await self._make_ready(sandbox, key, problem.handover.pre_agent_cmd)
         except ConfigError as error:
             await finish(stack.aclose())
             # The run has begun: an image that is gone, say, is no fault of this problem's answer.
@@ -143,19 +143,11 @@ class Workspaces:
         self._open.add(lease)
         return lease
 
-    async def taken(self, sandbox: Sandbox) -> Handover:
+    async def taken(self, sandbox: Sandbox, handover: HandoverSpec) -> Handover:
         """What the verifier gets of a workspace whose processes are dead."""
         if self._stays(sandbox.spec):
-            if (user := sandbox.spec.verify_user) is not None:
-                sandbox.user = user
-            return sandbox
-        most = max(MAX_TRANSFER, 2 * sandbox.spec.limits.disk_mb << 20)
-        try:
-            if self._config.capture_cmd is None:
-                return Archive(data=await sandbox.save(".", max_bytes=most))
-            return Archive(data=await self._captured(sandbox, self._config.capture_cmd, most))
-        except (ValueError, FileNotFoundError) as error:
-            raise SandboxLost(f"the workspace cannot be kept: {error}", phase=Phase.SOLVE) from None
+            return as_verifier(sandbox)
+        return await captured(sandbox, self._config.capture_cmd or handover.capture_cmd)
 
     def _stays(self, spec: SandboxSpec) -> bool:
         """Whether a workspace is verified as it is, and not its files elsewhere."""
@@ -190,25 +182,24 @@ class Workspaces:
         """Close what is still open; safe to call twice."""
         await asyncio.gather(*(lease.close() for lease in list(self._open)))
 
-    def handed(self, handover: Handover) -> Handed:
-        """Where a verifier works on what a solver left."""
-        return Handed(self._lender, handover)
+    def handed(
+        self, handover: Handover, problem: Problem, release: Callable[[], Awaitable[None]]
+    ) -> Handed:
+        """Where a verifier works on what a solver left; ``release`` closes the workspace."""
+        seconds = self._config.verify_timeout
+        return Handed(self._lender, handover, problem, release, seconds=seconds)
 
-    async def _scrub(self, sandbox: Sandbox) -> None:
-        done = await sandbox.exec(SCRUB, timeout=CAPTURE_SECONDS)
-        if not done.ok:
-            raise SandboxLost(
-                f"scrub_git_history failed: {done.stderr.strip()[-300:]}", phase=Phase.SOLVE
-            )
-
-    async def _captured(self, sandbox: Sandbox, command: str, most: int) -> bytes:
-        done = await sandbox.exec(f"( {command}\n) > {CAPTURE}", timeout=CAPTURE_SECONDS)
-        if not done.ok:
-            raise SandboxLost(
-                f"capture_cmd ended with exit code {done.exit_code}: {done.stderr.strip()[-300:]}",
-                phase=Phase.SOLVE,
-            )
-        return await sandbox.download(CAPTURE, max_bytes=most)
+    async def _make_ready(self, sandbox: Sandbox, key: RolloutKey, command: str | None) -> None:
+        """What is done in a workspace before the solver sees it."""
+        if command is not None:
+            done = await sandbox.exec(command, timeout=PREPARE_SECONDS)
+            if not done.ok:
+                why = done.stderr.strip()[-300:]
+                raise SandboxLost(
+                    f"pre_agent_cmd ended with exit code {done.exit_code}: {why}", phase=Phase.SOLVE
+                )
+        if self._config.scrub_git_history:
+            await scrub(sandbox, key)
 
     def _path(self, key: RolloutKey, attempt: int) -> Path:
         return self._folder / f"{key.problem_idx}-{key.repeat}-{attempt}.tar"
@@ -218,28 +209,6 @@ class Workspaces:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(data)
-
-
-class Handed:
-    """What a solver left, lent to a verifier: see ``environments.contract.Sandboxes``."""
-
-    def __init__(self, lender: Lender, handover: Handover) -> None:
-        self._lender, self._handover = lender, handover
-
-    @asynccontextmanager
-    async def acquire(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
-        """The workspace itself, or a fresh sandbox of the spec with its files in it."""
-        if not isinstance(self._handover, Archive):
-            await self._handover.end_processes()
-            yield self._handover
-            return
-        # The verifier asks no model, so its sandbox has no door.
-        spec = self._lender.spec(spec)
-        if spec.network == "door":
-            spec = msgspec.structs.replace(spec, network="none")
-        async with self._lender.as_given(spec) as sandbox:
-            await sandbox.restore(".", self._handover.data)
-            yield sandbox
 
 
 async def open_places(

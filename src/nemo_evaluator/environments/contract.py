@@ -26,6 +26,13 @@ class Sandboxes(Protocol):
         """A fresh sandbox for the time of the block; waits until one may be had."""
 
 
+class LeftWorkspace(Sandboxes, Protocol):
+    """Lends what a solver left."""
+
+    async def let_go(self) -> None:
+        """It is not needed any more: make room for others. Safe to call twice."""
+
+
 class Judge(Protocol):
     """The benchmark's judge during one verification."""
 
@@ -43,7 +50,7 @@ class VerifyTools:
     repeat: int = 0
     sandboxes: Sandboxes | None = None
     """Where untrusted code may run; None where the benchmark needs none."""
-    workspace: Sandboxes | None = None
+    workspace: LeftWorkspace | None = None
     """Lends what the solver left of the problem's workspace; None where it left nothing."""
     judge: Judge | None = None
     """The benchmark's judge; None if no judge is configured."""
@@ -144,3 +151,14 @@ class Environment(Protocol):
 
     async def close(self) -> None:
         """Release what prepare acquired; safe to call twice."""
+
+
+@runtime_checkable
+class Reached(Protocol):
+    """An environment whose name another program knows."""
+
+    async def reach(self) -> None:
+        """Ask for the name; called once, before anything else. Raises ConfigError."""
+
+    async def close(self) -> None:
+        """See ``Environment.close``."""

@@ -19,8 +19,8 @@ from ..scoring.reasoning import Visible, visible
 from ..types import Failure, Phase, Problem, Score, Solution
 from .contract import Grading, VerifyTools
 from .grades import in_view_of, scorer_failed, to_score
-from .judged import settled
-from .lending import lent
+from .judged import settled, wants_judge
+from .lending import lent, let_go
 from .pace import Pace
 from .user_code import contained
 
@@ -65,6 +65,8 @@ class Grader:
                 verdict = await self._run(
                     sample if sandbox is None else replace(sample, sandbox=sandbox)
                 )
+            if wants_judge(verdict):
+                await let_go(solution, tools)
             score = to_score(await settled(verdict, problem, shown.text, tools))
         if self._setting.keep_reasoning:
             shown = shown._replace(reasoning="")  # spans are offsets in the raw response already

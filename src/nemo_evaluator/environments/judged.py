@@ -14,12 +14,17 @@ REQUIREMENT = "judge"
 """The requirement by which a benchmark says that it cannot be scored without a judge."""
 
 
+def wants_judge(verdict: Any) -> bool:
+    """Whether a scorer leaves its verdict to the judge."""
+    return isinstance(verdict, Mapping) and bool(verdict.get(KEY))
+
+
 async def settled(verdict: Any, problem: Problem, answer: str, tools: VerifyTools) -> Any:
     """The verdict, with the judge's grade where the scorer asked for one.
 
     Raises InfraError where no judge is configured, or none could be understood.
     """
-    if not isinstance(verdict, Mapping) or not verdict.get(KEY):
+    if not wants_judge(verdict):
         return verdict
     wish = verdict[KEY]
     if tools.judge is None:

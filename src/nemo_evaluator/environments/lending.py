@@ -31,7 +31,13 @@ def lent(
     if wanted is None:
         return nullcontext()
     if solution.workspace and tools.workspace is not None:
-        return tools.workspace.acquire(wanted)
+        return tools.workspace.acquire(problem.handover.verifier or wanted)
     if tools.sandboxes is None:
         raise ConfigError("needs a sandbox", where=where, hint="set sandbox: {type: local}")
     return tools.sandboxes.acquire(wanted)
+
+
+async def let_go(solution: Solution, tools: VerifyTools) -> None:
+    """The workspace is not needed any more: a judge, who takes long, is asked without it."""
+    if solution.workspace and tools.workspace is not None:
+        await tools.workspace.let_go()

@@ -29,7 +29,6 @@ PLANNED_SCHEMES = {
     "lm-eval": "lm-eval://TASK, tasks of lm-evaluation-harness",
     "skills": "skills://NAME, benchmarks of NeMo Skills",
     "vlmevalkit": "vlmevalkit://DATASET, benchmarks of VLMEvalKit",
-    "gym": "gym://HOST:PORT, environments of NeMo Gym",
     "harbor": "harbor://SUITE@VERSION, agents in containers",
     "container": "container://IMAGE#TASK, a harness in an image",
 }

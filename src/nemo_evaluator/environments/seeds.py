@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
 from ..asked import Request, RequestKind
 from ..errors import ConfigError
-from ..sandbox_spec import SandboxSpec
+from ..sandbox_spec import HandoverSpec, SandboxSpec
 from ..types import Image, Json, Message, Problem
-
-COMMANDS = ("capture_cmd", "apply_cmd", "pre_agent_cmd")
 
 
 @dataclass(slots=True)
@@ -36,31 +33,19 @@ class SeedResult:
     given text. The scorer reads ``sample.answers``."""
     sandbox_spec: SandboxSpec | None = None
     """The problem's workspace: the solver works there, and the verifier gets what it left."""
-    verify_sandbox_spec: Any = None
+    verify_sandbox_spec: SandboxSpec | None = None
+    """The verifier's own sandbox, which gets what the solver left; None: one like the workspace."""
     capture_cmd: str | None = None
     apply_cmd: str | None = None
     pre_agent_cmd: str | None = None
-    """These three run in an agent's sandbox; without a ``sandbox_spec`` there is nothing to do."""
+    """These three run in the sandboxes (see `HandoverSpec`); without a ``sandbox_spec`` there is
+    nothing to do."""
 
 
 def from_seed(seed: SeedResult, idx: int, system: str | None, where: str) -> Problem:
     """A ``SeedResult`` as a problem. Raises ConfigError for what this version cannot do."""
     if not isinstance(seed, SeedResult):
         raise ConfigError(f"seeding returned {type(seed).__name__}, not a SeedResult", where=where)
-    commands = [name for name in COMMANDS if getattr(seed, name) is not None]
-    if seed.sandbox_spec is not None and commands:
-        raise ConfigError(
-            f"{commands[0]} of a problem is not run by this version",
-            where=where,
-            hint="set capture_cmd of the benchmark's sandbox, or put the files into sandbox_spec",
-        )
-    if seed.verify_sandbox_spec:
-        raise ConfigError(
-            "a verifier's own kind of sandbox is not available in this version",
-            where=where,
-            hint="leave verify_sandbox_spec out: what the solver left is verified in a sandbox like"
-            " its own",
-        )
     if not (seed.prompt or seed.messages or seed.images or seed.requests):
         raise ConfigError("the problem has neither prompt nor messages", where=where)
     cluster = seed.metadata.get("cluster")
@@ -75,6 +60,12 @@ def from_seed(seed: SeedResult, idx: int, system: str | None, where: str) -> Pro
         cluster=None if cluster is None else str(cluster),
         requests=_requests(seed, where),
         workspace=workspace_spec(seed.sandbox_spec, "sandbox_spec", where),
+        handover=HandoverSpec(
+            verifier=workspace_spec(seed.verify_sandbox_spec, "verify_sandbox_spec", where),
+            pre_agent_cmd=seed.pre_agent_cmd,
+            capture_cmd=seed.capture_cmd,
+            apply_cmd=seed.apply_cmd,
+        ),
     )
 
 

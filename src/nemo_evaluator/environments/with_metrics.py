@@ -30,6 +30,7 @@ from .contract import Environment, Needs, VerifyTools
 from .decorated import Decorated
 from .grades import to_reward
 from .grading import Grader
+from .lending import let_go
 from .probe import Probe
 
 Scorer = Callable[[ScorerInput], Mapping[str, Json]]
@@ -203,6 +204,10 @@ class WithMetrics(Decorated):
         score = Score(reward=0.0)
         if extras.own:
             score = await self.inner.verify(problem, solution, tools)
+        await let_go(solution, tools)
+        # None of the further metrics looks into a workspace.
+        problem = msgspec.structs.replace(problem, workspace=None)
+        solution = msgspec.structs.replace(solution, workspace=False)
         shown = visible(solution.response).text
         found = await self._scored(problem, solution, tools)
         graded: dict[str, Graded] = {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from ..results.call import Call, CallUsage
 from ..results.traffic import Conversation, SessionTotals
 from ..traffic.ledger import Totals
@@ -34,6 +36,11 @@ def session_lines(sessions: Sequence[SessionTotals], limit: int) -> Iterator[str
         yield f"{'...':>{wide}}  ({len(sessions) - limit:,} more)"
 
 
+def session_json(sessions: Sequence[SessionTotals]) -> Iterator[str]:
+    """A line of JSON for each session."""
+    yield from (msgspec.json.encode(session).decode() for session in sessions)
+
+
 def totals_line(totals: Totals, sessions: int) -> str:
     """The accounts of a proxy: ``12 calls in 2 sessions: 10 answered, 2 failed (timeout 2)...``."""
     errors = sum(totals.errors.values())
@@ -49,37 +56,40 @@ def totals_line(totals: Totals, sessions: int) -> str:
     return f"{totals.calls:,} calls{where}: {', '.join(parts)}{_usd(totals.cost_usd)}"
 
 
+def totals_text(totals: SessionTotals) -> str:
+    """``12 calls, 1 failed, 4,120 tokens, 0.0123 USD``."""
+    counts = f"{totals.calls} calls, {totals.errors} failed, {totals.tokens:,} tokens"
+    return counts + _usd(totals.cost_usd)
+
+
 def conversation_lines(conversation: Conversation) -> Iterator[str]:
     """One attempt at one rollout."""
     totals = SessionTotals(conversation.benchmark, *conversation.key, conversation.attempt)
     for call in conversation.calls:
         totals.add(call)
-    yield (
-        f"{conversation.title}, attempt {conversation.attempt}:"
-        f" {totals.calls} calls, {totals.errors} failed, {totals.tokens:,} tokens"
-        f"{_usd(totals.cost_usd)}"
-    )
+    yield (f"{conversation.title}, attempt {conversation.attempt}: {totals_text(totals)}")
     for number, call in enumerate(conversation.calls, 1):
         yield ""
-        yield f"── call {number}: {_head(call)}"
+        yield f"── call {number}: {call_head(call)}"
         for message in call.request_messages:
             yield from _message(message)
         if call.reasoning_content:
-            yield from _said("reasoning", call.reasoning_content)
+            yield from said("reasoning", call.reasoning_content)
         if call.message_content:
-            yield from _said("assistant", call.message_content)
+            yield from said("assistant", call.message_content)
         for tool in call.tool_calls_full:
-            yield from _said("tool call", f"{tool.name}({tool.arguments})")
+            yield from said("tool call", f"{tool.name}({tool.arguments})")
     if (result := conversation.result) is not None:
         yield ""
         yield "── texts from results.jsonl (the log holds summaries; model_traffic.level: full)"
-        yield from _said("prompt", str(result.prompt))
+        yield from said("prompt", str(result.prompt))
         if result.reasoning:
-            yield from _said("reasoning", result.reasoning)
-        yield from _said("assistant", str(result.model_response))
+            yield from said("reasoning", result.reasoning)
+        yield from said("assistant", str(result.model_response))
 
 
-def _head(call: Call) -> str:
+def call_head(call: Call) -> str:
+    """One call in a line: tokens, time and how it ended, or why it failed."""
     if call.failed:
         status = f" (HTTP {call.status_code})" if call.status_code else ""
         return f"{call.error_type}{status}: {call.error_message}"
@@ -101,19 +111,19 @@ def _head(call: Call) -> str:
 
 def _message(message: object) -> Iterator[str]:
     if not isinstance(message, dict):
-        yield from _said("?", str(message))
+        yield from said("?", str(message))
         return
     content = message.get("content")
     role = str(message.get("role") or message.get("type") or "?")
     if isinstance(content, list):
         content = "\n".join(_part(part) for part in content)
     if content:
-        yield from _said(role, str(content))
+        yield from said(role, str(content))
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {} if isinstance(call, dict) else {}
-        yield from _said("tool call", f"{function.get('name')}({function.get('arguments')})")
+        yield from said("tool call", f"{function.get('name')}({function.get('arguments')})")
     if "output" in message:
-        yield from _said(role, str(message["output"]))
+        yield from said(role, str(message["output"]))
 
 
 def _part(part: object) -> str:
@@ -122,7 +132,8 @@ def _part(part: object) -> str:
     return str(part)
 
 
-def _said(who: str, text: str) -> Iterator[str]:
+def said(who: str, text: str) -> Iterator[str]:
+    """A text with who said it, wrapped and indented."""
     yield f"{who}:"
     for line in text.splitlines() or [""]:
         yield from textwrap.wrap(
@@ -132,7 +143,6 @@ def _said(who: str, text: str) -> Iterator[str]:
             subsequent_indent="  ",
             replace_whitespace=False,
             drop_whitespace=False,
-            break_long_words=False,
         ) or [""]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import ConfigError
-from ..steps import ObservationResult, Step, StepSource, ToolCall
+from ..steps import Step, StepSource, ToolCall
 from ..types import EndedBy, Failure, Json, RolloutKey
 from .read_bundle import BUNDLES, Published, read_bundle
 from .result_row import ResultRow
@@ -72,16 +72,6 @@ def step_doubts(folder: Path) -> StepDoubts:
     return StepDoubts(found if uses_tools else {}, in_workspace=in_workspace)
 
 
-def failed(result: ObservationResult) -> bool:
-    """Whether a tool says that it failed: ``failed``, ``is_error``, ``error``, ``timed_out`` or an
-    ``exit_code`` in the ``extra`` of its result."""
-    extra = result.extra
-    if any(extra.get(name) for name in ("failed", "is_error", "error", "timed_out")):
-        return True
-    codes = (extra.get(name) for name in ("exit_code", "return_code", "returncode"))
-    return any(code not in (None, 0) for code in codes)
-
-
 def _bundle(folder: Path) -> Published | None:
     for path in sorted(folder.glob(BUNDLES)):
         try:
@@ -119,10 +109,10 @@ def _of_steps(steps: tuple[Step, ...], *, asks: bool) -> Iterator[Doubt]:
         yield "loop", looped
     last = next((step for step in reversed(own) if step.tool_calls), None)
     if last is not None and last.observation is not None:
-        broken = [result for result in last.observation.results if failed(result)]
+        broken = [result for result in last.observation.results if result.failed]
         if broken:
             yield "last_step_failed", str(broken[-1].content)
-    silent = [step.step_id for step in own if _is_a_turn(step) and not _tells_tokens(step)]
+    silent = [step.step_id for step in own if step.is_turn and not _tells_tokens(step)]
     if asks and silent:
         yield "no_usage", f"steps {', '.join(map(str, silent[:10]))}"
 
@@ -144,11 +134,6 @@ def _loop(steps: list[Step]) -> str | None:
 def _shown(call: ToolCall) -> str:
     arguments = msgspec.json.encode(call.arguments, enc_hook=str).decode()
     return f"{call.function_name}({arguments})"
-
-
-def _is_a_turn(step: Step) -> bool:
-    """Whether a model was asked for it: not for what a solver did by itself."""
-    return step.llm_call_count != 0
 
 
 def _tells_tokens(step: Step) -> bool:

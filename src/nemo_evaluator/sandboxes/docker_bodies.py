@@ -12,6 +12,12 @@ from .owner import LABEL
 
 _OVERHEAD = 8
 """Processes of our own in a container: init, the sleep, and those of a transfer."""
+_IDLE = """\
+end=$(($(date +%s) + $1))
+while left=$((end - $(date +%s))); [ $left -gt 0 ]; do sleep $((left < 60 ? left : 60)); done
+"""
+"""The first process of a plain container: nothing inside can signal it, its sleeps may be killed,
+and it takes in the orphans, of which there may be many."""
 
 
 def container_body(
@@ -22,7 +28,7 @@ def container_body(
     security: list[str],
     *,
     binds: Sequence[str] = (),
-) -> dict[str, Json]:
+) -> dict[str, Any]:
     """The container of a sandbox; ``volumes`` are those of its image."""
     limits = spec.limits
     memory = limits.memory_mb << 20
@@ -82,7 +88,7 @@ def plain_body(
     """The container of a ``plain`` sandbox: that of any other, less what confines its programs.
     ``user`` and ``entrypoint`` are the image's."""
     body = container_body(spec, image, owner, (), security, binds=binds)
-    sleep = body["Entrypoint"]
+    idle = ["sh", "-c", _IDLE, "sh", str(int(spec.limits.lifetime) + 1)]
     host = body["HostConfig"] | {
         "Init": False,
         "ReadonlyRootfs": False,
@@ -91,7 +97,9 @@ def plain_body(
     }
     host["Ulimits"] = [limit for limit in host["Ulimits"] if limit["Name"] != "nofile"]
     # An entry point may start what the task is about; it ends by becoming what it is given.
-    started = {"Entrypoint": [*entrypoint], "Cmd": sleep, "User": user} if entrypoint else {}
+    started: dict[str, Json] = {"Entrypoint": idle}
+    if entrypoint:
+        started = {"Entrypoint": [*entrypoint], "Cmd": idle, "User": user}
     return body | {"WorkingDir": spec.cwd, "Env": [], "HostConfig": host} | started
 
 

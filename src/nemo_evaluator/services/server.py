@@ -13,7 +13,6 @@ from typing import cast
 
 from ..config.agents import ServerFields
 from ..errors import ConfigError, InfraError
-from ..http.urls import peer_name
 from ..results.layout import slug
 from ..traffic.types import CallContext
 from ..types import Json
@@ -124,7 +123,6 @@ def open_server(
     if launch is None:
         assert options.url is not None
         calls = JsonServer(options.url, token=token, limit=limit)
-        identity = {**identity, "server": peer_name(options.url)}
     else:
         launch = filled_in(launch, launch.port or free_port(), options.model or name)
         log = None if place.folder is None else place.folder / f"service_{slug(name)}.log"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from ..traffic.door.server import ProxyServer
 from ..traffic.interceptors.opening import check_interceptors
 from ..traffic.ledger import Totals
 from ..traffic.open import open_http_model
+from .stopping import stop_signal
 
 PREFERRED_PORT = 4000
 TOKEN = "NEL_PROXY_TOKEN"
@@ -85,17 +85,7 @@ async def serve_proxy(
             door.port,
         )
         stack.push_async_callback(server.stop)
-        stop, main = asyncio.Event(), asyncio.current_task()
-        assert main is not None
-
-        def stopped() -> None:
-            if stop.is_set():
-                main.cancel()
-            stop.set()
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopped)
+        stop = stop_signal()
         audience.listening(server.url, f"the value of {TOKEN}" if token and given else token)
         check = asyncio.create_task(_check(model, audience))
         try:

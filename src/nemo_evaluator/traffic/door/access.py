@@ -26,7 +26,11 @@ PREFLIGHT_SECONDS = "600"
 class Access:
     """The rules of one listening address."""
 
-    def __init__(self, host: str, port: int, settings: DoorSettings) -> None:
+    def __init__(
+        self, host: str, port: int, settings: DoorSettings, *, what: str = "proxy"
+    ) -> None:
+        """``what`` listens there, in messages; only the proxy has settings to name."""
+        self._what, self._settings = what, what == "proxy"
         self._origins = frozenset(origin.lower() for origin in settings.allowed_origins)
         self._address = f"http://{bracketed(host)}:{port}"
         self._hosts: frozenset[str] | None = None
@@ -44,10 +48,10 @@ class Access:
         origin = headers.get("origin")
         if origin is not None:
             if origin.lower() not in self._origins:
-                return _refused(403, _foreign(origin), "origin_not_allowed")
+                return _refused(403, self._foreign(origin), "origin_not_allowed")
             request.answer_headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
         elif headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            return _refused(403, _foreign("another site"), "origin_not_allowed")
+            return _refused(403, self._foreign("another site"), "origin_not_allowed")
         if where.kind in JSON_BODIES and not _is_json(headers.get("content-type", "")):
             message = "the body must be JSON: send the header Content-Type: application/json"
             return _refused(415, message, "unsupported_media_type")
@@ -63,10 +67,13 @@ class Access:
 
     def _wrong_host(self, request: Request) -> str:
         host = request.headers.get("host", "")
-        return (
-            f"this proxy is not reached as {host!r}; use {self._address}, or list the name under"
-            " proxy.allowed_hosts"
-        )
+        told = f"this {self._what} is not reached as {host!r}; use {self._address}"
+        return told + (", or list the name under proxy.allowed_hosts" if self._settings else "")
+
+    def _foreign(self, origin: str) -> str:
+        told = f"a web page ({origin}) may not use this {self._what}"
+        more = "; if it shall, list its origin under proxy.allowed_origins"
+        return told + (more if self._settings else "")
 
 
 def is_loopback(host: str) -> bool:
@@ -106,13 +113,6 @@ def _known(name: str, hosts: Collection[str]) -> bool:
     """``allowed_hosts`` without a port stand for any port."""
     name = name.strip().lower()
     return name in hosts or (not name.endswith("]") and name.rpartition(":")[0] in hosts)
-
-
-def _foreign(origin: str) -> str:
-    return (
-        f"a web page ({origin}) may not use this proxy; if it shall, list its origin under"
-        " proxy.allowed_origins"
-    )
 
 
 def _is_json(content_type: str) -> bool:

@@ -1,0 +1,1 @@
+"""Environments over HTTP: a benchmark that is served, and one that another program serves."""

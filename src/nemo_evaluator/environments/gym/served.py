@@ -1,0 +1,293 @@
+"""A benchmark as a server offers it: problems, verdicts, and whole rollouts where it has a solver.
+
+It knows no HTTP: what it is given and what it returns are JSON objects. Invariants: an answer is
+graded as a run grades it; where no verdict can be had there is an error, never a reward; where a
+row of the benchmark is meant, its own target decides, whatever the client says is expected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from ...errors import ConfigError, ModelError, NelError
+from ...services.gym_wire import (
+    NoAnswer,
+    answer_object,
+    input_of,
+    messages_of,
+    read_answer,
+)
+from ...types import Generation, Json, Problem, Solution
+from ..contract import Environment, Sandboxes, VerifyTools
+from .seeded import from_answered, plain, to_seed, to_verdict
+
+Solve = Callable[[Problem, str], Awaitable[Solution]]
+"""Solves a problem, in a session of a name."""
+INDEX_FIELDS = ("idx", "problem_idx")
+OWN_FIELDS = ("response", "responses_create_params", "expected_answer", "metadata", "uuid")
+
+
+class RefusedError(NelError):
+    """A request that cannot be answered: its status, and why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Served:
+    """One benchmark. Prepare its environment first."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        size: int,
+        *,
+        sandboxes: Sandboxes | None = None,
+        solve: Solve | None = None,
+        hidden: bool = False,
+        most: int = 32,
+    ) -> None:
+        """``hidden``: clients are not told what is expected; ``most``: verifications, and rollouts,
+        at the same time."""
+        self.name, self.size, self.hidden = environment.name, size, hidden
+        self.solves = solve is not None
+        self._environment, self._solve = environment, solve
+        self._sandboxes = sandboxes
+        self._verifying, self._solving = asyncio.Semaphore(most), asyncio.Semaphore(most)
+        self._foreign = size
+        """Index of the next problem that is not of the benchmark: files of judges name it."""
+        self._by_content: dict[str, int] | None = None
+        self._indexing = asyncio.Lock()
+
+    def identity(self) -> Mapping[str, Json]:
+        """What the benchmark's scores mean."""
+        found: dict[str, Json] = plain(self._environment.identity())
+        return found
+
+    # -- problems ---------------------------------------------------------------------------------
+
+    async def seed(self, idx: Json) -> dict[str, Json]:
+        """The problem at an index."""
+        return await asyncio.to_thread(self._told, await self.problem(idx))
+
+    def _told(self, problem: Problem) -> dict[str, Json]:
+        return to_seed(problem, hidden=self.hidden)
+
+    async def problem(self, idx: Json) -> Problem:
+        """The benchmark's own. Raises RefusedError for an index it has not."""
+        if isinstance(idx, bool) or not isinstance(idx, int):
+            raise RefusedError(400, f"idx must be a whole number, not {idx!r:.40}")
+        if not 0 <= idx < self.size:
+            raise RefusedError(400, f"idx {idx} is out of range: 0 to {self.size - 1}")
+        return await self._environment.seed(idx)
+
+    async def row(self, idx: int) -> dict[str, Json]:
+        """A problem as a line of a file of NeMo Gym."""
+        problem = await self.problem(idx)
+        row: dict[str, Json] = {
+            "responses_create_params": {"input": await asyncio.to_thread(input_of, problem)},
+            "uuid": self.uuid(idx),
+            "metadata": plain(problem.metadata),
+        }
+        if not self.hidden:
+            row["expected_answer"] = plain(problem.target)
+        return row
+
+    def uuid(self, idx: int) -> str:
+        """The name of a problem in such a file."""
+        return f"{self.name}-{idx}"
+
+    def named(self, body: Mapping[str, Any]) -> int | None:
+        """The index of the problem that a request names; None where it names none."""
+        for field in INDEX_FIELDS:
+            if body.get(field) is not None:
+                return body[field]  # type: ignore[no-any-return]
+        prefix, uuid = f"{self.name}-", body.get("uuid")
+        if isinstance(uuid, str) and uuid.startswith(prefix) and uuid[len(prefix) :].isdecimal():
+            return int(uuid[len(prefix) :])
+        return None
+
+    # -- verdicts ---------------------------------------------------------------------------------
+
+    async def verify(self, body: Mapping[str, Any], seeded: int | None = None) -> dict[str, Json]:
+        """The verdict on an answer, in the words in which it was asked for. ``seeded``: the problem
+        of the client's session, where it has one."""
+        if "response" not in body:
+            raise RefusedError(400, "the request has no response")
+        problem = await self._meant(body, seeded)
+        try:
+            answer = read_answer(body["response"])
+            answered = body.get("answered")
+            solution = from_answered(answer, answered if isinstance(answered, dict) else {})
+        except (NoAnswer, msgspec.ValidationError) as error:
+            raise RefusedError(400, str(error)) from None
+        verdict = await self._verdict(problem, solution)
+        if "expected" in body or "responses_create_params" not in body:
+            return verdict
+        return {**_echo(body, hidden=self.hidden), **verdict}
+
+    async def _verdict(self, problem: Problem, solution: Solution) -> dict[str, Json]:
+        if problem.workspace is not None:
+            what = "is verified in the sandbox it was solved in; use nel eval run"
+            raise RefusedError(422, f"problem {problem.idx} {what}")
+        async with self._verifying:
+            tools = VerifyTools(repeat=0, sandboxes=self._sandboxes)
+            return to_verdict(await self._environment.verify(problem, solution, tools))
+
+    async def _meant(self, body: Mapping[str, Any], seeded: int | None) -> Problem:
+        """The problem an answer is to: named, of the session, the row that the client sends back,
+        or one of the client's own."""
+        named = self.named(body)
+        idx = named if named is not None else seeded
+        expected = body.get("expected", body.get("expected_answer"))
+        metadata = body.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        if idx is None:
+            idx = (await self._indexed()).get(self._key(expected, metadata))
+        if idx is not None:
+            return await self.problem(idx)
+        if self.hidden:
+            raise RefusedError(400, "the request names no problem: send idx, uuid or the session")
+        if "expected" not in body and "expected_answer" not in body:
+            raise RefusedError(400, "the request names no problem and expects nothing: send idx")
+        self._foreign += 1
+        try:
+            messages = messages_of(body.get("responses_create_params") or {})
+        except (NoAnswer, AttributeError):
+            messages = ()
+        return Problem(idx=self._foreign, messages=messages, target=expected, metadata=metadata)
+
+    async def _indexed(self) -> Mapping[str, int]:
+        """Rows by what clients are told of them. Of two equal ones either will do."""
+        async with self._indexing:
+            if self._by_content is None:
+                found: dict[str, int] = {}
+                for idx in range(self.size):
+                    problem = await self._environment.seed(idx)
+                    key = self._key(plain(problem.target), plain(problem.metadata))
+                    found[key] = -1 if self.hidden and key in found else idx
+                    if idx % 100 == 0:
+                        await asyncio.sleep(0)
+                self._by_content = {key: idx for key, idx in found.items() if idx >= 0}
+            return self._by_content
+
+    def _key(self, expected: Json, metadata: Mapping[str, Json]) -> str:
+        told = [None if self.hidden else expected, metadata]
+        return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()
+
+    # -- whole rollouts ---------------------------------------------------------------------------
+
+    async def run(self, body: Mapping[str, Any]) -> dict[str, Json]:
+        """A rollout by the server's own solver: its answer, and the verdict."""
+        if self._solve is None:
+            what = "this server has no model: give it --model-url, or a configuration"
+            raise RefusedError(501, what)
+        problem = await self._meant(body, None)
+        async with self._solving:
+            try:
+                solution = await self._solve(problem, uuid4().hex)
+            except ModelError as error:
+                solution = Solution(response="", error=error.info)
+        answer: Generation = solution.generation
+        verdict = await self._verdict(problem, solution)
+        return {**_echo(body, hidden=self.hidden), "response": answer_object(answer), **verdict}
+
+    # -- several at once --------------------------------------------------------------------------
+
+    async def each(
+        self, bodies: Sequence[Any], answer: Callable[[Any], Awaitable[dict[str, Json]]]
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """The answers to several requests, each with its ``index``, as they come. One that fails
+        has an ``error`` in the place of an answer, and the others go on."""
+        async with _ended(bodies, answer) as done:
+            for _ in bodies:
+                yield await done.get()
+
+
+@asynccontextmanager
+async def _ended(
+    bodies: Sequence[Any], answer: Callable[[Any], Awaitable[dict[str, Json]]]
+) -> AsyncIterator[asyncio.Queue[dict[str, Json]]]:
+    """Where the answers come; none is worked on any more when the block ends."""
+    done: asyncio.Queue[dict[str, Json]] = asyncio.Queue()
+
+    async def one(index: int, body: Any) -> None:
+        try:
+            told = await answer(body)
+        except Exception as error:
+            status, message = refusal(error)
+            told = {"error": {"message": message, "status": status}}
+        done.put_nowait({"index": index, **told})
+
+    tasks = [asyncio.create_task(one(index, body)) for index, body in enumerate(bodies)]
+    try:
+        yield done
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def refusal(error: Exception) -> tuple[int, str]:
+    """The status and the text of what went wrong."""
+    match error:
+        case RefusedError():
+            return error.status, str(error)
+        case ConfigError():
+            return 422, str(error)
+        case NelError():
+            return 503, str(error)
+        case _:
+            return 500, f"{type(error).__name__}: {error}"
+
+
+def aggregated(responses: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+    """What NeMo Gym asks of all verdicts: mean, least and greatest reward, of each task and of all
+    (the mean of the tasks' means)."""
+    tasks: dict[int, list[float]] = {}
+    for response in responses:
+        reward = response.get("reward")
+        if isinstance(reward, bool) or not isinstance(reward, int | float):
+            raise RefusedError(400, f"a verdict has the reward {reward!r:.40}, no number")
+        tasks.setdefault(int(response.get(TASK) or 0), []).append(float(reward))
+    means = {task: sum(rewards) / len(rewards) for task, rewards in sorted(tasks.items())}
+    groups: list[Json] = [
+        {
+            TASK: task,
+            "mean/reward": mean,
+            "min/reward": min(tasks[task]),
+            "max/reward": max(tasks[task]),
+            "n": len(tasks[task]),
+        }
+        for task, mean in means.items()
+    ]
+    overall: dict[str, Json] = {}
+    if means:
+        overall = {"mean/reward": sum(means.values()) / len(means)}
+    every = [reward for rewards in tasks.values() for reward in rewards]
+    counted: dict[str, Json] = {"n_tasks": len(means), "n_rollouts": len(every)}
+    return {
+        "group_level_metrics": groups,
+        "agent_metrics": {**overall, **counted},
+        "key_metrics": overall,
+    }
+
+
+TASK = "_ng_task_index"
+"""NeMo Gym's name for the number of a task."""
+
+
+def _echo(body: Mapping[str, Any], *, hidden: bool) -> dict[str, Json]:
+    """What of a request of NeMo Gym stands in its answer."""
+    told = {name: body[name] for name in OWN_FIELDS if name in body and name != "metadata"}
+    if hidden:
+        told.pop("expected_answer", None)
+    return told
