@@ -575,10 +575,6 @@ LATER = "not supported by this version"
             [f"sandboxes.box.type: 'apptainer' is {LATER}"],
         ),
         (
-            one(sandbox={"type": "docker", "image_template": "x:{id}"}),
-            [f"benchmarks[0].sandbox.image_template: {LATER}"],
-        ),
-        (
             one(scoring={"metrics": [{"type": "custom", "name": "c", "class_path": "m:C"}]}),
             [f"benchmarks[0].scoring.metrics[0].type: 'custom' is {LATER}"],
         ),

@@ -22,6 +22,8 @@ from nemo_evaluator import SandboxSpec, SeedResult, SolveResult, evaluate_async
 from nemo_evaluator.errors import ConfigError, InfraError
 from nemo_evaluator.results.journal import Errored, events
 from nemo_evaluator.sandboxes.docker_api import Engine
+from nemo_evaluator.sandboxes.docker_build import Builder
+from nemo_evaluator.sandboxes.docker_images import Images
 from nemo_evaluator.sandboxes.docker_sandbox import DockerSandbox
 from nemo_evaluator.solvers.contract import Endpoint, SolverNeeds, SolveTools
 from nemo_evaluator.steps import Observation, ObservationResult, Step, StepSource, ToolCall
@@ -623,6 +625,74 @@ async def test_no_workspace_is_held_while_a_judge_thinks(
     loopback.latency = 1.0
     await evaluate_async(given)
     assert loopback.peak == 3
+
+
+BUILT_BENCH = """
+from pathlib import Path
+
+from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
+from nemo_evaluator.sandboxes import BuildSpec
+
+HERE = Path(__file__).parent
+
+
+@benchmark(
+    name="tasks",
+    dataset=[{"folder": name, "target": "t"} for name in ("good", "bad", "good")],
+    prompt="task",
+    workspace=lambda row: SandboxSpec(build=BuildSpec(context=str(HERE / row["folder"]))),
+)
+@scorer
+async def tasks(sample: ScorerInput) -> bool:
+    return (await sample.sandbox.exec("cat /of-the-image")).stdout == "built\\n"
+"""
+
+
+async def test_images_are_built_before_the_run_and_one_that_fails_is_its_problems(
+    tmp_path: Path, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    given = document(tmp_path, loopback.url, "docker", "LazyAgent")
+    del given["benchmarks"][0]["sandbox"]["image"]
+    (tmp_path / "tasks.py").write_text(BUILT_BENCH)
+    for name, line in (("good", "sleep 1.2; echo built > /of-the-image"), ("bad", "exit 9")):
+        (tmp_path / name).mkdir()
+        text = f"FROM {IMAGE}\nENV ONE={tmp_path}\nRUN {line}\n"
+        (tmp_path / name / "Dockerfile").write_text(text)
+    result = await evaluate_async(given)
+    assert result.exit_code == 3
+    found = {row["problem_idx"]: row["reward"] for row in rows(tmp_path / "run/tasks")}
+    assert (found[0], found[2]) == (1.0, 1.0)
+    errors = [e for e in events(tmp_path / "run/tasks/journal.jsonl") if isinstance(e, Errored)]
+    assert [error.error.kind for error in errors] == [Failure.SANDBOX]
+    assert "the image cannot be built" in errors[0].error.message
+    log = (tmp_path / "run/nel_eval.log").read_text()
+    assert "of 2 is there after" in log
+    assert "warning: tasks: no image for some problems: " in log
+    builder = Builder(Engine(), Images(Engine()))
+    assert len(await builder.remove_built()) == 1
+
+
+TEMPLATE_BENCH = """
+from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
+
+
+@benchmark(
+    name="tasks", dataset=[{"name": "sandbox-base", "target": "t"}], prompt="task",
+    workspace=SandboxSpec(image="not/there:1"),
+)
+@scorer
+async def tasks(sample: ScorerInput) -> bool:
+    return (await sample.sandbox.exec("true")).ok
+"""
+
+
+async def test_the_image_of_a_problem_by_a_template(tmp_path: Path, loopback: Loopback) -> None:
+    template = "{name}:latest"
+    given = document(tmp_path, loopback.url, "docker", "LazyAgent", image_template=template)
+    (tmp_path / "tasks.py").write_text(TEMPLATE_BENCH)
+    await evaluate_async(given)
+    assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [1.0]
 
 
 async def test_a_baseline_has_no_workspace(tmp_path: Path, loopback: Loopback) -> None:

@@ -17,7 +17,7 @@ from .mistakes import Mistake, as_error, format_path
 from .output import OutputConfig
 from .plugins import plugin_problems, tag_of
 from .root import EvalConfig
-from .sandboxes import AnySandbox, DockerSandbox, NoSandbox
+from .sandboxes import AnySandbox, NoSandbox
 from .scoring import (
     CustomMetric,
     Metric,
@@ -83,8 +83,6 @@ def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) ->
 
 
 def _sandbox(path: KeyPath, sandbox: AnySandbox | str) -> Iterator[Mistake]:
-    if isinstance(sandbox, DockerSandbox):
-        yield from _inert(path, sandbox, "image_template")
     if not isinstance(sandbox, NoSandbox | str):
         yield from _unknown(path, sandbox.type, SANDBOXES)
 

@@ -17,6 +17,7 @@ from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.scoring import PairwiseJudgeMetric
 from ..environments.contract import Environment, Reached
+from ..environments.image_template import with_images
 from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
 from ..environments.user_code import contained
@@ -192,6 +193,7 @@ async def _open_job(
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
     panel = _open_panel(benchmark, environment, services.models, solver)
     judge_file = JudgeFile(opening.directory / unique, opening.spend) if panel.services else None
+    environment = with_images(environment, benchmark.sandbox)
     environment = opening.around(with_metrics(environment, benchmark.scoring, panel, judge_file))
     stack.push_async_callback(_close, "benchmark", environment.close)
     await environment.prepare()

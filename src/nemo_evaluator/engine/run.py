@@ -22,6 +22,7 @@ from .aggregation import aggregate
 from .budget import RunBudget
 from .control import ServiceHealth
 from .harness_run import HarnessRun
+from .images import have_images
 from .job import Job
 from .places import Places
 from .progress import Tally
@@ -185,6 +186,9 @@ class Suite:
         rollouts = self._loop(entry, journal, health, places)
         _log_start(job, tally)
         try:
+            if job.workspaces is not None:
+                begun.set()  # other benchmarks need not wait for images
+                await control.until_stopped(have_images(job, index, self._warn))
             await rollouts.run(begun)
         finally:
             tally.finish()

@@ -166,6 +166,10 @@ class Lender:
         own = spec.image is not None or spec.build is not None
         return own or (self._names_image and not spec.plain)
 
+    async def have_image(self, spec: SandboxSpec) -> None:
+        """Have the image of a spec at hand. Raises ConfigError, or BuildFailed."""
+        await self._pool.have(spec)
+
     def sets(self, name: str) -> bool:
         """Whether the user has set a field of the spec, or of its limits."""
         return name in self._fields or name in self._limits
@@ -178,6 +182,7 @@ class Lender:
     async def as_given(self, spec: SandboxSpec) -> AsyncIterator[Sandbox]:
         """A sandbox of a spec that already follows the configuration."""
         turn = self._turn
+        await self._pool.have(spec)
         # One's own limit first: whoever waits for that must not take a turn from others.
         async with (
             self._own,

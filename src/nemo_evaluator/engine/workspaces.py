@@ -117,6 +117,18 @@ class Workspaces:
         limits = msgspec.structs.replace(spec.limits, lifetime=lifetime)
         return msgspec.structs.replace(spec, limits=limits)
 
+    def has_image(self, needed: SandboxSpec) -> bool:
+        """Whether it is known what a sandbox is made of."""
+        return self._lender.has_image(self._lender.spec(needed))
+
+    def wanted(self, needed: SandboxSpec) -> SandboxSpec:
+        """A sandbox of a problem, with what the user has set."""
+        return self._lender.spec(needed)
+
+    async def have_image(self, spec: SandboxSpec) -> None:
+        """Have the image of a sandbox at hand. Raises ConfigError, or BuildFailed."""
+        await self._lender.have_image(spec)
+
     async def check(self) -> None:
         """Open a workspace, and a door into it where one is needed. Raises ConfigError."""
         spec = self.spec(None)
@@ -237,12 +249,27 @@ def _works_in_sandbox(needs: SolverNeeds, config: object) -> bool:
     return needs.sandbox and not (needs.optional and isinstance(config, NoSandbox))
 
 
+_OF_THE_IDENTITY = (
+    *("type", "image", "image_template", "network", "memory", "cpus"),
+    *("stateful", "capture_cmd", "scrub_git_history"),
+)
+
+
 def workspace_identity(benchmark: BenchmarkConfig, solver: Solver) -> dict[str, Json]:
     """What of the places where a solver works changes the meaning of its answers."""
     config = benchmark.sandbox
     if not _works_in_sandbox(needs_of(solver), config):
         return {}
-    names = ("type", "image", "network", "memory", "cpus", "stateful", "capture_cmd")
+    names = (
+        "type",
+        "image",
+        "image_template",
+        "network",
+        "memory",
+        "cpus",
+        "stateful",
+        "capture_cmd",
+    )
     told = {name: getattr(config, name, None) for name in (*names, "scrub_git_history")}
     told["needs"] = needs_of(solver).network
     if isinstance(config, OwnFields):  # as it may be written down: without secrets

@@ -23,6 +23,8 @@ from .streams import Kept
 
 _ANSWER = 5.0
 """Seconds a killed command gets to end before its container is killed."""
+_REMOVAL = 30.0
+"""Seconds the engine gets for a removal that it has begun."""
 _KILLED = 128 + 9
 
 
@@ -274,9 +276,14 @@ async def _converse(attached: Attached, job: Job) -> None:
 
 
 async def delete(engine: Engine, container: str) -> None:
-    """Remove a container, whatever it does."""
+    """Remove a container, whatever it does; it is gone when this returns."""
     query = {"force": "1", "v": "1"}
     got = await engine.request("DELETE", f"/containers/{container}", query=query)
-    # 404: gone by itself; 409: its removal is under way.
-    if got.status >= 400 and got.status not in (404, 409):
+    if got.status == 409:  # its removal is under way
+        end = time.monotonic() + _REMOVAL
+        while (await engine.request("GET", f"/containers/{container}/json")).status != 404:
+            if time.monotonic() > end:
+                raise SandboxLost(f"a container is not removed: {got.message}", peer="docker")
+            await asyncio.sleep(0.05)
+    elif got.status >= 400 and got.status != 404:
         raise SandboxLost(f"a container cannot be removed: {got.message}", peer="docker")

@@ -63,6 +63,12 @@ class SandboxPool:
             if isinstance(failure, BaseException):
                 raise failure
 
+    async def have(self, spec: SandboxSpec) -> None:
+        """Have the image of a spec at hand. ConfigError, or BuildFailed."""
+        self._check(spec)
+        await self.open()
+        await self._have(spec)
+
     @asynccontextmanager
     async def acquire(self, spec: SandboxSpec, *, beyond: bool = False) -> AsyncIterator[Sandbox]:
         """A fresh sandbox for the block. SandboxLost when the engine fails to give one.
@@ -71,8 +77,8 @@ class SandboxPool:
         """
         self._check(spec)
         await self.open()
+        image = await self._have(spec)  # before a place is taken: that may take minutes
         async with nullcontext() if beyond else self._room:
-            image = await self._have(spec)
             if spec.build is not None:
                 spec = msgspec.structs.replace(spec, image=image, build=None)
             sandbox = await self.backend.create(spec)
@@ -136,3 +142,10 @@ class SandboxPool:
                 return await self.backend.build(build)
             await self.backend.pull(image)
             return image
+
+
+def image_key(spec: SandboxSpec) -> str | bytes | None:
+    """What the image of a spec is known by: equal for all specs that need the same."""
+    if spec.build is None:
+        return spec.image
+    return msgspec.json.encode(spec.build, order="sorted")
