@@ -54,16 +54,18 @@ def test_a_line_says_it_all() -> None:
     for _ in range(3):
         running.errored(Failure.RATE_LIMIT)
     running.errored(Failure.TIMEOUT)
+    running.ended_by.update(turns=2, time=1)
     running.start(lambda: ["12/0 in solve for 65 s (http://host)"])
     running.traffic = lambda: Load(32, 64, failed_tries=5)
     assert say.line(running.snapshot(), Pace(812.4, 130)) == (
         "gsm8k (simulated) 640/1319 (48.5 %) pass@1 0.642 [0.604, 0.679] 812 output tok/s "
-        "32/64 in flight 5 retries failed: 4 (rate_limit 3, timeout 1) $6.40 eta 2m10s "
-        "waiting: 12/0 in solve for 65 s (http://host)"
+        "32/64 in flight 5 retries ended by turns 2, time 1 failed: 4 (rate_limit 3, timeout 1) "
+        "$6.40 eta 2m10s "
+        "slowest: 12/0 in solve for 65 s (http://host)"
     )
     running.finish()
     text = say.line(running.snapshot(), Pace())
-    assert "in flight" not in text and "waiting" not in text and "eta" not in text
+    assert "in flight" not in text and "slowest" not in text and "eta" not in text
 
 
 def test_the_score_is_the_share_of_right_verdicts_where_all_are_yes_or_no() -> None:
@@ -324,7 +326,7 @@ def test_the_table_fits_and_keeps_the_numbers_whole(width: int) -> None:
     for piece in ("640/12032", "0.642 [0.604, 0.679]", "812", "32/64", "2m10s", "$6.40"):
         assert piece in text
     assert ("(5.3 %)" in text) is (width >= 100)
-    assert "failed: 3 (rate_limit 3)" in text and "waiting: 12/0 in solve" in text
+    assert "failed: 3 (rate_limit 3)" in text and "slowest: 12/0 in solve" in text
     if width >= 100:
         assert "mmlu_pro (simulated)" in text
 

@@ -39,6 +39,9 @@ def test_waiting_for_a_slot_does_not_count() -> None:
             activity.on_wait("http://host")
             await asyncio.sleep(20)
             assert watchdog.stalled() == ["12/0 in solve for 20 s (http://host)"]
+            activity.so_far = lambda: "7 turns, 12,345 tokens"
+            [told] = watchdog.stalled()
+            assert told == "12/0 in solve for 20 s (http://host), 7 turns, 12,345 tokens"
             watchdog.end(activity)
         return watchdog.in_flight
 

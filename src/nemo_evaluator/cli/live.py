@@ -157,7 +157,9 @@ def _notes(progress: BenchmarkProgress, *, with_cost: bool) -> list[tuple[str, s
         notes.append((f"refused: {text} of the requests", "yellow"))
     if text := say.truncated(progress):
         notes.append((f"truncated: {text} of the answers", "yellow"))
-    return notes + [(f"waiting: {text}", "yellow") for text in progress.stalled[:STALLED_SHOWN]]
+    if text := say.limited(progress):
+        notes.append((f"agents ended by a limit: {text}", "yellow"))
+    return notes + [(f"slowest: {text}", "yellow") for text in progress.stalled[:STALLED_SHOWN]]
 
 
 def _eta(pace: Pace) -> str:

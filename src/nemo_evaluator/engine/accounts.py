@@ -19,6 +19,14 @@ class Spent(NamedTuple):
     calls: int = 0
     tries: int = 0
 
+    @property
+    def text(self) -> str:
+        """``7 turns, 12,345 tokens, 0.12 USD`` of an agent; nothing of one question."""
+        if self.calls < 2:
+            return ""
+        usd = "" if self.usd is None else f", {self.usd:.2f} USD"
+        return f"{self.calls} turns, {self.usage.total_tokens or 0:,} tokens{usd}"
+
     def plus(self, other: Spent) -> Spent:
         """Both together."""
         known = [usd for usd in (self.usd, other.usd) if usd is not None]

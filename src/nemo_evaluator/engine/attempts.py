@@ -98,6 +98,7 @@ class Attempts:
             on_wait=activity.on_wait,
             on_hold=activity.on_hold,
         )
+        activity.so_far = lambda: self._used(context).text
         tools = SolveTools(job.model, context, job.models, work.lease, servers=job.servers)
         try:
             with contained("the solver"):
@@ -106,14 +107,19 @@ class Attempts:
         finally:
             work.steps = tools.steps.taken()
 
-    def _end_session(self, session: CallContext) -> Spent:
-        """What a session used of all models that it could ask."""
+    def _used(self, session: CallContext) -> Spent:
+        """What a session has used of all models that it can ask."""
         spent = NOTHING
         for model in self._models:
             used = of_session(model.ledger.session(session))
-            model.end_session(session)
             if used is not NOTHING:
                 spent = used if spent is NOTHING else spent.plus(used)
+        return spent
+
+    def _end_session(self, session: CallContext) -> Spent:
+        spent = self._used(session)
+        for model in self._models:
+            model.end_session(session)
         return spent
 
     async def _handed_over(self, work: Work, solution: Solution) -> Solution:

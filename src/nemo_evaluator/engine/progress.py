@@ -45,6 +45,8 @@ class BenchmarkProgress:
     """Verdicts of this invocation on requests the endpoint refused (a 4xx)."""
     truncated: int
     """Answers of this invocation that a token limit cut."""
+    ended_by: Mapping[str, int]
+    """Agents of this invocation that a limit ended, by limit."""
     load: Load
     """What the benchmark's service is doing."""
     retries: int
@@ -140,6 +142,7 @@ class Tally:
     errors: Counter[str] = field(default_factory=Counter)
     refused: int = 0
     truncated: int = 0
+    ended_by: Counter[str] = field(default_factory=Counter)
     output_tokens: int = 0
     cost_usd: float | None = None
     started_at: float | None = None
@@ -166,6 +169,8 @@ class Tally:
         self.refused += solution.error is not None
         self.truncated += solution.truncated or bool(score.details.get("truncated"))
         self.simulated |= solution.simulated
+        if solution.ended_by is not None:
+            self.ended_by[solution.ended_by.value] += 1
         if not solution.cached:
             self.output_tokens += solution.usage.completion_tokens or 0
         if solution.cost_usd is not None:
@@ -199,6 +204,7 @@ class Tally:
             errored=dict(self.errors),
             refused=self.refused,
             truncated=self.truncated,
+            ended_by=dict(self.ended_by),
             load=load,
             retries=max(0, load.failed_tries - self._tries_before),
             output_tokens=self.output_tokens,

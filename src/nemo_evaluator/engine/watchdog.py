@@ -39,6 +39,7 @@ class Activity:
         "overrun",
         "peer",
         "phase",
+        "so_far",
         "task",
     )
 
@@ -55,6 +56,8 @@ class Activity:
         self._clock = clock
         self.key, self.phase, self.limit = key, phase, limit
         self.peer: str | None = None
+        self.so_far: Callable[[], str] | None = None
+        """Says what it has used, where it is known."""
         self.task = task
         self.overrun = self.abandoned = False
         self._started = clock() if started else None
@@ -176,7 +179,8 @@ class Watchdog:
         return len(self._active)
 
     def stalled(self) -> list[str]:
-        """Rollouts running for more than a minute (or half their limit), slowest first."""
+        """Rollouts running for more than a minute (or half their limit), slowest first, each with
+        what it has used."""
         now = self._clock()
         slow = [
             (activity.seconds(now), activity)
@@ -184,10 +188,7 @@ class Watchdog:
             if activity.seconds(now) > min(STALL_SECONDS, activity.limit / 2)
         ]
         slow.sort(key=lambda pair: -pair[0])
-        return [
-            f"{a.key} in {a.phase} for {s:.0f} s" + (f" ({a.peer})" if a.peer else "")
-            for s, a in slow
-        ]
+        return [_told(activity, seconds) for seconds, activity in slow]
 
     async def __aenter__(self) -> Watchdog:
         self._sweeper = asyncio.create_task(self._sweep())
@@ -207,3 +208,11 @@ class Watchdog:
                     activity.overrun = True
                     if activity.task is not None:
                         activity.task.cancel()
+
+
+def _told(activity: Activity, seconds: float) -> str:
+    """``12/0 in solve for 340 s (http://host), 7 turns, 12,345 tokens``."""
+    peer = f" ({activity.peer})" if activity.peer else ""
+    used = activity.so_far() if activity.so_far is not None else ""
+    text = f"{activity.key} in {activity.phase} for {seconds:.0f} s{peer}"
+    return f"{text}, {used}" if used else text

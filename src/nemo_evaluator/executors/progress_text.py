@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..engine.progress import BenchmarkProgress
@@ -102,8 +102,18 @@ def share(progress: BenchmarkProgress) -> str:
 
 
 def errors(progress: BenchmarkProgress) -> str:
-    """Rollouts without a verdict by kind, the most frequent first: ``rate_limit 3, timeout 1``."""
-    by_count = sorted(progress.errored.items(), key=lambda item: (-item[1], item[0]))
+    """Rollouts without a verdict by kind: ``rate_limit 3, timeout 1``."""
+    return _by_count(progress.errored)
+
+
+def limited(progress: BenchmarkProgress) -> str:
+    """Agents that a limit ended, by limit: ``turns 3, time 1``."""
+    return _by_count(progress.ended_by)
+
+
+def _by_count(counts: Mapping[str, int]) -> str:
+    """The most frequent first."""
+    by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{kind} {count}" for kind, count in by_count)
 
 
@@ -170,9 +180,10 @@ def line(progress: BenchmarkProgress, pace: Pace) -> str:
     parts += [f"{progress.retries} retries"] if progress.retries else []
     parts += [f"truncated {text}"] if (text := truncated(progress)) else []
     parts += [f"refused {text}"] if (text := refused(progress)) else []
+    parts += [f"ended by {text}"] if (text := limited(progress)) else []
     parts += [f"failed: {text}"] if (text := failed(progress)) else []
     parts += [cost(progress.cost_usd)] if progress.cost_usd is not None else []
     parts += [f"eta {duration(pace.eta_s)}"] if pace.eta_s is not None else []
     parts += [progress.status] if progress.status else []
-    parts += [f"waiting: {'; '.join(progress.stalled[:3])}"] if progress.stalled else []
+    parts += [f"slowest: {'; '.join(progress.stalled[:3])}"] if progress.stalled else []
     return " ".join(parts)
