@@ -93,6 +93,10 @@ SOLVERS = Kind(
             "solvers.tool_calling.solver:ToolCallingSolver",
             "a loop of model calls and tool calls: sandbox, gym and MCP tools",
         ),
+        "openclaw": (
+            "solvers.openclaw.solver:OpenClawSolver",
+            "the OpenClaw agent, in its workspace or on this machine",
+        ),
         "custom": (
             "solvers.registry:open_custom",
             "a class of your own (class_path: module:Class), or any program (command: ...)",

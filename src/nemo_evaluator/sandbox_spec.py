@@ -80,8 +80,8 @@ class SandboxSpec(Record, frozen=True, kw_only=True):
     stateful: bool = False
     """It is verified in the sandbox it was solved in, unless the configuration says otherwise."""
     folders: tuple[str, ...] = ()
-    """Folders of this machine that can be read inside, under the same absolute path: programs that
-    the image need not have (``local``, and ``docker`` on the same machine)."""
+    """Files and folders of this machine that can be read inside, under the same absolute path: what
+    the image need not bring (``local``, and ``docker`` on the same machine)."""
     verify_user: int | None = None
     """User who verifies what a solver left, in its workspace or in a fresh sandbox (docker; `local`
     has one user whose files are everybody's). None: the same as ``user``."""
@@ -114,4 +114,10 @@ class SolverNeeds(Record, frozen=True, kw_only=True):
     network: Network = "none"
     """The least its workspace must reach: ``door`` where an agent inside calls the model."""
     folders: tuple[str, ...] = ()
-    """Folders of this machine with the agent's programs; see ``SandboxSpec.folders``."""
+    """Files and folders of this machine with the agent's programs; see ``SandboxSpec.folders``."""
+    programs: tuple[str, ...] = ()
+    """Commands that its workspace must have."""
+    memory_mb: int = 0
+    """The least its workspace must have, unless the configuration says less."""
+    pids: int = 0
+    """Processes and threads that its workspace must allow at least."""

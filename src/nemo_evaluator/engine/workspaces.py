@@ -23,6 +23,7 @@ from ..errors import ConfigError
 from ..files.writing import replacing
 from ..sandbox_spec import HandoverSpec
 from ..sandboxes import Sandbox, SandboxLost, SandboxSpec
+from ..sandboxes.contract import Limits
 from ..sandboxes.finishing import finish
 from ..solvers.contract import Archive, Handover, Solver, SolverNeeds, needs_of
 from ..types import Json, Phase, Problem, RolloutKey
@@ -111,11 +112,21 @@ class Workspaces:
         if self._needs.folders:
             folders = tuple(dict.fromkeys((*spec.folders, *self._needs.folders)))
             spec = msgspec.structs.replace(spec, folders=folders)
-        if self._lender.sets("lifetime"):
-            return spec
-        lifetime = max(spec.limits.lifetime, self._seconds)
-        limits = msgspec.structs.replace(spec.limits, lifetime=lifetime)
-        return msgspec.structs.replace(spec, limits=limits)
+        return msgspec.structs.replace(spec, limits=self._limits(spec.limits))
+
+    def _limits(self, limits: Limits) -> Limits:
+        """The limits, where they are less than what is needed and not what the user has set."""
+        least = {
+            "lifetime": self._seconds,
+            "memory_mb": self._needs.memory_mb,
+            "pids": self._needs.pids,
+        }
+        raised = {
+            name: value
+            for name, value in least.items()
+            if value > getattr(limits, name) and not self._lender.sets(name)
+        }
+        return msgspec.structs.replace(limits, **raised) if raised else limits
 
     def has_image(self, needed: SandboxSpec) -> bool:
         """Whether it is known what a sandbox is made of."""
@@ -137,6 +148,13 @@ class Workspaces:
         async with self._lender.as_given(spec) as sandbox:
             if spec.network == "door" and not self._needs.optional:
                 (await sandbox.listen()).close()
+            for program in self._needs.programs:
+                found = await sandbox.exec(["sh", "-c", 'command -v -- "$1"', "sh", program])
+                if not found.ok:
+                    raise ConfigError(
+                        f"the workspace has no {program!r}",
+                        hint="install it on this machine, or name an image that has it",
+                    )
 
     async def open(self, problem: Problem, key: RolloutKey) -> Lease:
         """A workspace; waits until there is room for one. Raises SandboxLost."""

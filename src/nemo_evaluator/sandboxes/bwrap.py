@@ -95,8 +95,8 @@ def check(spec: SandboxSpec) -> None:
     if cwd in _RESERVED:
         raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
     for folder in spec.folders:
-        if not (Path(folder).is_absolute() and Path(folder).is_dir()):
-            raise ConfigError(f"{folder!r} is no folder of this machine that a sandbox can show")
+        if not (Path(folder).is_absolute() and Path(folder).exists()):
+            raise ConfigError(f"{folder!r} is nothing of this machine that a sandbox can show")
 
 
 def holder_options(spec: SandboxSpec) -> list[str]:

@@ -124,8 +124,9 @@ def judge_failure(tools: SolveTools, result: ExecResult, said: str) -> EndedBy |
     what = f"the agent ended with exit code {result.exit_code}: {text or 'it said nothing'}"
     if result.exit_code in NOT_FOUND:
         raise InfraError(f"the agent could not be started: {text}", kind=Failure.SANDBOX)
-    if result.oom:
-        raise InfraError(f"the agent had too little memory: {text}", kind=Failure.SANDBOX)
+    if result.killed_by is not None:
+        killed = f"the agent was killed ({result.killed_by}): {text}"
+        raise InfraError(killed, kind=Failure.SANDBOX)
     return judge_session(tools, what)
 
 
@@ -150,6 +151,8 @@ def judge_session(tools: SolveTools, what: str) -> EndedBy | None:
 
 def _check_endpoint(used: Totals, what: str) -> None:
     """Raise InfraError where calls of the session failed for reasons that are not the model's."""
+    if used.abandoned:
+        raise InfraError(f"{what} (it gave up a call of its model)", kind=Failure.TIMEOUT)
     for kind in used.errors:
         if kind in PERMANENT:
             raise PermanentError(f"{what} ({kind.value} of its model)", kind=kind)

@@ -47,6 +47,10 @@ class Model(Protocol):
         """Where a foreign client reaches it over HTTP, for one session; with a ``listener`` that
         was made inside a sandbox, there."""
 
+    @property
+    def params(self) -> Mapping[str, Json]:
+        """The generation parameters of its service."""
+
     def session(self, context: CallContext) -> Totals:
         """What a session has used so far, and what became of its calls."""
 
@@ -219,6 +223,11 @@ class ModelClient:
             cached=cached,
             simulated=response.body.get("system_fingerprint") == SIMULATED,
         )
+
+    @property
+    def params(self) -> Mapping[str, Json]:
+        """See ``Model.params``."""
+        return self._params
 
     def session(self, context: CallContext) -> Totals:
         """See ``Model.session``."""

@@ -1,0 +1,1 @@
+"""OpenClaw as the agent: its real command line, driven turn by turn."""
