@@ -127,7 +127,7 @@ class OpenClawSolver:
         assert self._program is not None and tools.model is not None
         endpoint = await place.door(tools)
         params = tools.model.params
-        limits = [params[name] for name in MAX_TOKENS if isinstance(params.get(name), int)]
+        limits = [n for name in MAX_TOKENS if isinstance(n := params.get(name), int)]
         document = settings(
             self._config,
             endpoint,
@@ -254,8 +254,9 @@ def read_turn(result: ExecResult, session: str) -> Turn:
         return Turn(result, "", session, " ".join(lines))
     payloads = [p for p in told.get("payloads") or () if isinstance(p, dict)]
     text = "\n".join(str(p["text"]).strip() for p in payloads if p.get("text"))
-    meta = told.get("meta") if isinstance(told.get("meta"), dict) else {}
-    error = told.get("error") or meta.get("error") or {}
+    meta = told.get("meta")
+    below = meta.get("error") if isinstance(meta, dict) else None
+    error = told.get("error") or below or {}
     message = error.get("message") if isinstance(error, dict) else error
     return Turn(
         result,
