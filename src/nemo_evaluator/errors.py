@@ -6,6 +6,7 @@
     ├── ConfigError       the user can fix it; raised before anything runs; exit 2
     ├── ModelError        belongs to the model; scored by the benchmark's rule and counted
     ├── InfraError        never a score; retried, then recorded as errored
+    │   ├── NoVerdict         a verifier gave no verdict: unscored
     │   └── PermanentError    no retry can help (401, 403, 404, quota): stops the run
     │       └── EndpointDown  no answer for longer than a run waits
     └── BudgetExceeded    a graceful end of a rollout
@@ -91,6 +92,12 @@ class InfraError(_Attributed):
     """Endpoint, sandbox, judge or verifier failed; nothing is known about the answer."""
 
     default_kind = Failure.INFRA_ERROR
+
+
+class NoVerdict(InfraError):
+    """There is an answer, and its verifier worked but gave no verdict on it: it is unscored."""
+
+    default_kind = Failure.NO_VERDICT
 
 
 class PermanentError(InfraError):

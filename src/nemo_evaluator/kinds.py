@@ -24,6 +24,10 @@ BENCHMARKS = Kind(
             "benchmarks.healthbench:healthbench",
             "medical conversations, graded by physicians' rubrics; needs a judge",
         ),
+        "nmp_harbor": (
+            "benchmarks.task_suites:NMP_HARBOR",
+            "tasks of the repository that NMP_REPO names, for agents",
+        ),
         "humaneval": (
             "benchmarks.humaneval:humaneval",
             "164 Python functions to complete; the official tests, in a sandbox",
@@ -42,6 +46,18 @@ BENCHMARKS = Kind(
         "simpleqa": (
             "benchmarks.simpleqa:simpleqa",
             "short factual questions: correct, incorrect or not attempted; needs a judge",
+        ),
+        "terminal-bench-hard": (
+            "benchmarks.task_suites:TERMINAL_BENCH_HARD",
+            "hard tasks in a terminal, for agents",
+        ),
+        "terminal-bench-hard-aa-split": (
+            "benchmarks.task_suites:TERMINAL_BENCH_HARD_AA_SPLIT",
+            "the part of terminal-bench-hard that Artificial Analysis runs",
+        ),
+        "terminal-bench-v1": (
+            "benchmarks.task_suites:TERMINAL_BENCH_V1",
+            "tasks in a terminal, for agents (Terminal-Bench 1)",
         ),
         "triviaqa": (
             "benchmarks.triviaqa:triviaqa",
@@ -67,6 +83,10 @@ SCHEMES = Kind(
         "gym": (
             "environments.gym.environment:open_gym",
             "gym://HOST:PORT or gym://BENCHMARK, a server that poses problems and grades answers",
+        ),
+        "harbor": (
+            "environments.harbor.environment:open_harbor",
+            "harbor://FOLDER or harbor://SUITE@VERSION, tasks in containers with their own tests",
         ),
         "python": (
             "environments.harness_environment:open_python",

@@ -94,7 +94,7 @@ class HandoverSpec(Record, frozen=True, kw_only=True):
     verifier: SandboxSpec | None = None
     """The sandbox of the verifier where that is another one; None: one like the workspace."""
     pre_agent_cmd: str | None = None
-    """Command in the workspace before the solver starts."""
+    """Command in the workspace before the solver starts; by root in a plain container."""
     capture_cmd: str | None = None
     """Command in the workspace that writes a tar archive to its standard output, or to
     ``/output/workspace.tar``; None: the whole working directory is taken."""

@@ -80,6 +80,7 @@ class Failure(enum.StrEnum):
     CONTEXT_WINDOW = "context_window_exceeded"
     CONTENT_FILTER = "content_filter"
     VERIFIER = "verifier_error"
+    NO_VERDICT = "no_verdict"
     SANDBOX = "sandbox_error"
     SEED = "seed_error"
     BUG = "bug"
@@ -167,6 +168,8 @@ class Problem(Record, frozen=True, kw_only=True):
     """The sandbox that it is solved and verified in, files included; None: it needs none."""
     handover: HandoverSpec = HandoverSpec()
     """How what a solver left in the workspace comes to the verifier."""
+    verify_timeout: float | None = None
+    """Seconds that its verification may take by its own rules; the configuration may say less."""
     requests: tuple[Request, ...] = ()
     """What is asked where that is not one generation of prompt or messages."""
 

@@ -114,7 +114,11 @@ outputs: {}
     [
         ({"services": {}}, "benchmarks: is required"),
         ({"services": {}, "benchmarks": []}, "benchmarks: needs at least 1 entry"),
-        ({"benchmarks": [{"name": "x"}]}, "services: is required"),
+        (
+            {"benchmarks": [{"name": "x"}]},
+            "benchmarks[0]: needs a solver: it can be left out only with exactly one model service "
+            "(there is none) — solver: {type: simple, service: NAME}",
+        ),
         (one(max_concurrent=0), "benchmarks[0].max_concurrent: must be at least 1 (got 0)"),
         (one(max_problems=0), "benchmarks[0].max_problems: must be at least 1 (got 0)"),
         (one(timeout=0), "benchmarks[0].timeout: must be greater than 0 (got 0)"),

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from task_folders import own_task
 
+from nemo_evaluator.environments.harbor.registered import TaskSuite
 from nemo_evaluator.environments.registry import PLANNED_SCHEMES, list_benchmarks, resolve
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.kinds import BENCHMARKS
@@ -54,9 +56,11 @@ def names(found: list) -> list[str]:  # type: ignore[type-arg]
     return [environment.name for environment in found]
 
 
-def test_every_built_in_benchmark_resolves_and_is_described() -> None:
+def test_every_built_in_benchmark_resolves_and_is_described(tmp_path: Path) -> None:
+    own_task(tmp_path / "a-task")
     for name, line in BENCHMARKS.listed():
-        assert names(resolve(name, params={})) == [name]
+        folder = {"folder": str(tmp_path)} if isinstance(BENCHMARKS.load(name), TaskSuite) else {}
+        assert names(resolve(name, params=folder)) == [name]
         assert line
     assert [name for name, _ in list_benchmarks()] == sorted(BENCHMARKS.built_in)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from nemo_evaluator import ScorerInput, benchmark, evaluate, evaluate_async, scorer
@@ -54,8 +55,16 @@ def needy(sample: ScorerInput) -> dict[str, bool]:
     return {"correct": sample.response == sample.target}
 
 
+class OfAgents(DefinedEnvironment):
+    """A benchmark whose answers are in workspaces."""
+
+    @property
+    def needs(self) -> Needs:
+        return msgspec.structs.replace(super().needs, agent=True)
+
+
 def inner() -> Environment:
-    return DefinedEnvironment(needy.__nel_benchmark__)
+    return OfAgents(needy.__nel_benchmark__)
 
 
 DECORATORS: list[Callable[[Environment], Environment]] = [

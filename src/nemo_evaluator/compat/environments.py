@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..environments.contract import Environment, VerifyTools
-from ..environments.define import DEFINED, Definition, benchmark, scorer
+from ..environments.define import DEFINED, benchmark, scorer
 from ..environments.registry import Found, benchmarks_of_file, find, list_benchmarks, open_found
 from ..environments.seeds import SeedResult
 from ..environments.subclass import REGISTERED, EvalEnvironment, VerifyResult, construct, register
@@ -67,7 +67,7 @@ def get_environment(
     given = {**(params or {}), **more}
     found = [_LOADED[name]] if name in _LOADED else find(name)
     one = found[0]
-    if isinstance(one, Definition):
+    if not isinstance(one, type):
         return BenchmarkEnvironment(open_found(one, given, num_fewshot), num_examples)
     accepted = inspect.signature(one).parameters
     for key, value in (("num_examples", num_examples), ("num_fewshot", num_fewshot)):

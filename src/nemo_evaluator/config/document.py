@@ -21,8 +21,8 @@ from .solvers import Solver
 class Document(ConfigRecord):
     """The whole document, its parts valid one by one."""
 
-    services: dict[str, Service]
-    """Models and servers, by name."""
+    services: dict[str, Service] = Field(default_factory=dict)
+    """Models and servers, by name; none where no solver asks a model (`oracle`, `nop`)."""
     sandboxes: dict[str, Sandbox] = Field(default_factory=dict)
     """Sandboxes benchmarks can refer to by name."""
     solver: Solver | None = None

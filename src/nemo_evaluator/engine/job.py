@@ -30,6 +30,8 @@ class Job:
     max_concurrent: int
     timeout: float
     verify_timeout: float
+    longer_verification: bool
+    """A problem may say that its verification takes longer."""
     max_system_retries: int
     models: Mapping[str, ModelClient] = field(default_factory=dict)
     """What the solver may ask, by role."""

@@ -189,6 +189,12 @@ async def _open_job(
     if isinstance(environment, Reached):
         stack.push_async_callback(_close, "benchmark", environment.close)
         await environment.reach()
+    if environment.needs.agent and not needs_of(solver).sandbox:
+        raise ConfigError(
+            "its answers are what an agent leaves in a workspace, and this solver works in none",
+            where=environment.name,
+            hint="use a solver that does, e.g. `solver: {type: tool_calling, sandbox_tools: true}`",
+        )
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
     panel = _open_panel(benchmark, environment, services.models, solver)
@@ -219,6 +225,7 @@ async def _open_job(
         max_concurrent=benchmark.max_concurrent,
         timeout=benchmark.timeout,
         verify_timeout=benchmark.verify_timeout,
+        longer_verification="verify_timeout" not in benchmark.model_fields_set,
         max_system_retries=max(1, benchmark.max_system_retries),
     )
 

@@ -19,6 +19,9 @@ from .budget import RunBudget
 from .progress import Tally
 from .watch import Watch
 
+WITHOUT_SCORE = {Failure.BUDGET: Outcome.BUDGET_STOP, Failure.NO_VERDICT: Outcome.UNSCORED}
+"""How a rollout ends that has no score, where that is not a failure of infrastructure."""
+
 log = logging.getLogger(__name__)
 
 
@@ -106,7 +109,7 @@ class RolloutRecorder:
         solving = error.phase is Phase.SOLVE
         spent, work.spent = work.spent if solving else NOTHING, NOTHING
         steps, work.steps = work.steps if solving else (), ()
-        stopped = error.kind is Failure.BUDGET
+        outcome = WITHOUT_SCORE.get(error.kind, Outcome.INFRA_ERROR)
         log.info(
             "%s %s: attempt %d failed in %s: %s",
             self._name,
@@ -121,7 +124,7 @@ class RolloutRecorder:
                 repeat=work.key.repeat,
                 attempt=work.attempt,
                 at=time.time(),
-                outcome=Outcome.BUDGET_STOP if stopped else Outcome.INFRA_ERROR,
+                outcome=outcome,
                 error=error,
                 usage=spent.usage,
                 cost_usd=spent.usd,

@@ -92,17 +92,23 @@ class Verification:
 
         try:
             score = await self._watchdog.watched(
-                work.key, Phase.VERIFY, self._job.verify_timeout, verify, started=True
+                work.key, Phase.VERIFY, self._seconds(work), verify, started=True
             )
         except Exception as error:
             self._recorder.errored(work, info_of(error, Phase.VERIFY), final=True)
-            self._note_failure(error)
+            if not self._job.environment.needs.agent:  # else every problem has its own verifier
+                self._note_failure(error)
         else:
             self._verified += 1
             verify_ms = (time.perf_counter() - started) * 1000
             self._recorder.scored(work, solution, score, verify_ms)
             if solution.workspace and self._job.workspaces is not None:
                 await asyncio.to_thread(self._job.workspaces.drop, work.key, work.attempt)
+
+    def _seconds(self, work: Work) -> float:
+        """How long the verification of an answer may take."""
+        own = work.problem.verify_timeout if self._job.longer_verification else None
+        return max(self._job.verify_timeout, own or 0.0)
 
     async def _tools(self, work: Work, solution: Solution) -> VerifyTools:
         """What a verifier gets; the workspace among it, where the answer is in one."""

@@ -222,7 +222,8 @@ class Workspaces:
     async def _make_ready(self, sandbox: Sandbox, key: RolloutKey, command: str | None) -> None:
         """What is done in a workspace before the solver sees it."""
         if command is not None:
-            done = await sandbox.exec(command, timeout=PREPARE_SECONDS)
+            root = 0 if sandbox.spec.plain else None
+            done = await sandbox.exec(command, timeout=PREPARE_SECONDS, user=root)
             if not done.ok:
                 why = done.stderr.strip()[-300:]
                 raise SandboxLost(

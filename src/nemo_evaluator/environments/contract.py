@@ -67,6 +67,8 @@ class Needs(Record, frozen=True, kw_only=True):
     """Its scorer asks the judge by prompts of its own."""
     protocol: str | None = None
     """The only protocol its problems can be asked over (``completions``)."""
+    agent: bool = False
+    """Its answers are in workspaces: a solver that works in none cannot answer."""
     inline: bool = False
     """Verification is so quick that it needs no task of its own. May change during a run."""
 

@@ -19,6 +19,7 @@ from ..plugins import loading, module_name, module_of_file
 from .contract import Environment
 from .define import DEFINED, Definition, defined
 from .defined import DefinedEnvironment
+from .harbor.registered import TaskSuite
 from .harness import Harness
 from .harness_environment import HarnessEnvironment
 from .subclass import REGISTERED, EvalEnvironment, construct
@@ -29,21 +30,16 @@ PLANNED_SCHEMES = {
     "lm-eval": "lm-eval://TASK, tasks of lm-evaluation-harness",
     "skills": "skills://NAME, benchmarks of NeMo Skills",
     "vlmevalkit": "vlmevalkit://DATASET, benchmarks of VLMEvalKit",
-    "harbor": "harbor://SUITE@VERSION, agents in containers",
     "container": "container://IMAGE#TASK, a harness in an image",
 }
 """Schemes of the known system that this version does not have → what is planned."""
 PLANNED = {
-    "nmp_harbor": "agents in containers",
     "pinchbench": "agents in containers",
     "swebench": "agents in containers",
-    "terminal-bench-hard": "agents in containers",
-    "terminal-bench-hard-aa-split": "agents in containers",
-    "terminal-bench-v1": "agents in containers",
 }
 """Benchmarks of the known system that this version does not have → what they wait for."""
 NEEDS_OF_A_SCHEME = "it needs to be a function of (uri, params) that gives a list of benchmarks"
-Found = Definition | type[EvalEnvironment]
+Found = Definition | type[EvalEnvironment] | TaskSuite
 
 
 def list_benchmarks() -> list[tuple[str, str]]:
@@ -180,7 +176,7 @@ def _add(found: dict[str, Found], name: str, value: Found, where: str) -> None:
 
 def _as_found(value: Any, name: str) -> list[Found]:
     definition = getattr(value, "__nel_benchmark__", value)
-    if isinstance(definition, Definition):
+    if isinstance(definition, Definition | TaskSuite):
         return [definition]
     if isinstance(value, type) and issubclass(value, EvalEnvironment):
         return [value]
@@ -201,6 +197,8 @@ def open_found(
     for name, value in (("fewshot", fewshot), ("template", template)):
         if value is not None:
             raise ConfigError(f"{name} has no effect on this benchmark", where=found.name)
+    if isinstance(found, TaskSuite):
+        return found.open(params)
     return construct(found, params)
 
 

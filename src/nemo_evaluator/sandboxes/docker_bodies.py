@@ -84,7 +84,7 @@ def plain_body(
     user: str,
     entrypoint: Sequence[str],
     binds: Sequence[str] = (),
-) -> dict[str, Json]:
+) -> dict[str, Any]:
     """The container of a ``plain`` sandbox: that of any other, less what confines its programs.
     ``user`` and ``entrypoint`` are the image's."""
     body = container_body(spec, image, owner, (), security, binds=binds)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from . import terminal_bench
 from .compose import compose_file, reduced
 from .files import check_links, read_text
 from .records import TESTS, Check, Place, Solution, Stage, Task
-from .settings import EnvironmentPart, Settings, StepPart, VerifierPart
+from .settings import EnvironmentPart, Internet, Phase, Settings, StepPart, VerifierPart
 from .toml_lines import line_of
 
 CONFIG = "task.toml"
@@ -41,8 +42,9 @@ def is_task(folder: Path) -> bool:
     return (folder / CONFIG).is_file() or terminal_bench.is_task(folder)
 
 
-def read_task(folder: Path) -> Task:
-    """The task of a folder. Raises ConfigError."""
+def read_task(folder: Path, dockerfile: Path | None = None) -> Task:
+    """The task of a folder. ``dockerfile``: what its image is built of, in the folder of that file,
+    instead of its own environment. Raises ConfigError."""
     folder = folder.resolve()
     if not folder.is_dir():
         raise ConfigError("there is no such folder", where=str(folder))
@@ -52,7 +54,10 @@ def read_task(folder: Path) -> Task:
         raise ConfigError(f"has no {CONFIG}: it is no task folder", where=str(folder))
     check_links(folder)
     settings = read_settings(folder / CONFIG)
-    place = _place(folder, "environment", settings.environment)
+    place = _place(folder, "environment", settings.environment, shared=dockerfile)
+    if settings.agent.network_mode is not None:
+        place = replace(place, internet=settings.agent.network_mode)
+    _check_internet(folder, settings)
     if settings.steps:
         stages = tuple(_step(folder, settings, step) for step in settings.steps)
     else:
@@ -159,7 +164,6 @@ def _check(folder: Path, settings: Settings, step: StepPart | None) -> Check:
         timeout=(own.timeout_sec if own is not None else None) or of_task.timeout_sec,
         env={**of_task.env, **(own.env if own is not None else {})},
         user=own.user if own is not None and own.user is not None else of_task.user,
-        internet=(own and own.network_mode) or of_task.network_mode,
         place=place,
         artifacts=_artifacts(folder, settings) if place is not None else (),
     )
@@ -182,9 +186,16 @@ def _verifier_place(folder: Path, settings: Settings, step: StepPart | None) -> 
     return _place(folder, "environment", part), False
 
 
-def _place(folder: Path, name: str, part: EnvironmentPart, *, own: bool = True) -> Place:
+def _place(
+    folder: Path,
+    name: str,
+    part: EnvironmentPart,
+    *,
+    own: bool = True,
+    shared: Path | None = None,
+) -> Place:
     """The place that a table and a folder beside it describe. ``own``: the image of the table is
-    that of this place."""
+    that of this place; ``shared``: a Dockerfile that stands for both."""
     where, toml = folder / name, str(folder / CONFIG)
     for what, asked in (
         ("os", part.os != "linux" and part.os),
@@ -210,6 +221,8 @@ def _place(folder: Path, name: str, part: EnvironmentPart, *, own: bool = True) 
         storage_mb=part.storage_mb,
         healthcheck=part.healthcheck,
     )
+    if shared is not None:
+        return replace(place, image=None, context=shared.parent, dockerfile=shared.name)
     if (compose := compose_file(where)) is not None:
         place = reduced(compose, place)
     if place.image is not None:
@@ -220,6 +233,23 @@ def _place(folder: Path, name: str, part: EnvironmentPart, *, own: bool = True) 
             where=str(folder),
         )
     return place
+
+
+def _check_internet(folder: Path, settings: Settings) -> None:
+    """One container has one network, from its start to its end."""
+    agent = settings.agent.network_mode or settings.environment.network_mode
+    phases: list[Phase] = [settings.verifier]
+    for step in settings.steps:
+        phases += [step.agent, step.verifier]
+    for phase in phases:
+        own = phase.network_mode or settings.environment.network_mode
+        if own is Internet.PUBLIC and agent is not own and not settings.separate():
+            raise ConfigError(
+                f"the agent has network_mode {agent.value!r} and the tests {own.value!r}, and both "
+                "work in one container",
+                where=str(folder / CONFIG),
+                hint="leave the task out (?exclude=NAME), or run it with harbor itself",
+            )
 
 
 def _check_collect(folder: Path, part: VerifierPart) -> None:

@@ -47,8 +47,6 @@ class Check:
     timeout: float
     env: Mapping[str, str] = field(default_factory=dict)
     user: User = None
-    internet: Internet | None = None
-    """What the tests reach; None: the same as the environment."""
     by_exit_code: bool = False
     """The exit code is the verdict (Terminal-Bench 1); else a reward file is."""
     place: Place | None = None

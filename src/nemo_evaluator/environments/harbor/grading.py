@@ -1,0 +1,165 @@
+"""From what a solver left to a score: where the tests run, whether they started, what they said."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+
+from ...errors import ConfigError, InfraError
+from ...sandbox_spec import SandboxSpec
+from ...sandboxes.contract import MAX_TRANSFER, Sandbox, SandboxLost
+from ...task_folders.records import Check, Stage, Task
+from ...task_folders.variables import resolved
+from ...types import Failure, Json, Phase, Problem, Score, Solution
+from ..contract import VerifyTools
+from ..lending import lent
+from .options import HarborOptions, names_of
+from .spec import ready_command, spec_of
+from .startup import Start
+from .verifier import Verified, never_started, run_tests, without_reward
+
+SLACK_SECONDS = 300.0
+"""For containers that are made, and files that are copied."""
+SHOWN = 8 << 10
+"""Characters of the tests' output that are kept with a score."""
+
+
+class TaskGrader:
+    """Verifies the answers to the tasks of one benchmark."""
+
+    def __init__(self, benchmark: str, options: HarborOptions) -> None:
+        self._benchmark, self._options = benchmark, options
+        self._controls: dict[tuple[str, str], asyncio.Task[Start]] = {}
+        """Whether a task's tests start in its untouched environment, by task and step."""
+
+    def check(self, task: Task, stage: Stage) -> None:
+        """Raise ConfigError for what the tests of a stage lack."""
+        self._env(task, stage.check)
+        if stage.check.place is not None:
+            spec_of(stage.check.place, task.folder, self._options)
+
+    def seconds(self, stage: Stage) -> float:
+        """How long the verification of a stage may take: its tests, and once more to see whether
+        they start at all."""
+        return 2 * self._seconds(stage.check) + SLACK_SECONDS
+
+    async def grade(
+        self, task: Task, problem: Problem, solution: Solution, tools: VerifyTools
+    ) -> Score:
+        """The score of what a solver left. Raises InfraError, or NoVerdict."""
+        if solution.error is not None:
+            told = {"model_error": solution.error.message}
+            return Score(reward=0.0, correct=False, failure=solution.error.kind, details=told)
+        if solution.reward is not None and not solution.workspace:
+            return Score(reward=solution.reward, details={"reward_source": "solver"})
+        stage = task.stages[-1]
+        async with lent(problem, solution, tools, None, self._benchmark) as sandbox:
+            if sandbox is None:
+                raise InfraError(
+                    "nothing was left to verify", kind=Failure.SANDBOX, phase=Phase.VERIFY
+                )
+            verified = await self._verified(task, stage, sandbox, tools)
+        return self._scored(verified, broken=await self._broken(task, stage, verified, tools))
+
+    async def _verified(
+        self, task: Task, stage: Stage, sandbox: Sandbox, tools: VerifyTools
+    ) -> Verified:
+        """The tests of a stage, run where the agent worked or in their own container."""
+        check = stage.check
+        env, seconds = self._env(task, check), self._seconds(check)
+        if check.place is None:
+            return await run_tests(sandbox, check, ready_command(task.place), env, seconds)
+        carried = await _carried(sandbox, check)
+        async with _fresh(tools, spec_of(check.place, task.folder, self._options)) as own:
+            own.user = 0
+            for path, archive in carried.items():
+                await own.restore(path, archive)
+            return await run_tests(own, check, ready_command(check.place), env, seconds)
+
+    async def _broken(
+        self, task: Task, stage: Stage, verified: Verified, tools: VerifyTools
+    ) -> str:
+        """What the agent has broken so that the tests could not start; empty where they started.
+        Raises InfraError where the agent is not to blame."""
+        start, line = verified.start
+        if start is Start.STARTED:
+            return ""
+        if start is Start.ABSENT and await self._control(task, stage, tools) is Start.STARTED:
+            return line
+        raise never_started(line)
+
+    async def _control(self, task: Task, stage: Stage, tools: VerifyTools) -> Start:
+        """Whether the tests start in the untouched environment; tried once for each stage."""
+        key = (task.name, stage.name)
+        if (known := self._controls.get(key)) is None:
+            known = asyncio.create_task(self._tried(task, stage, tools))
+            self._controls[key] = known
+            known.add_done_callback(lambda done: self._forget_failed(key, done))
+        return await asyncio.shield(known)
+
+    def _forget_failed(self, key: tuple[str, str], done: asyncio.Task[Start]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._controls.pop(key, None)
+
+    async def _tried(self, task: Task, stage: Stage, tools: VerifyTools) -> Start:
+        place = stage.check.place or task.place
+        async with _fresh(tools, spec_of(place, task.folder, self._options)) as sandbox:
+            env, seconds = self._env(task, stage.check), self._seconds(stage.check)
+            found = await run_tests(sandbox, stage.check, ready_command(place), env, seconds)
+        return found.start[0]
+
+    def _scored(self, verified: Verified, *, broken: str) -> Score:
+        if verified.rewards is None:
+            raise without_reward(verified)
+        reward = verified.rewards.reward
+        details: dict[str, Json] = {
+            "exit_code": verified.exit_code,
+            "verifier_seconds": round(verified.seconds, 3),
+            "test_output": shortened(verified.output),
+        }
+        if verified.reward_file_before:
+            details["reward_file_before"] = True
+        if broken:
+            details["verifier_broken_by_agent"] = broken
+        return Score(
+            reward=reward,
+            correct=reward == 1 if reward in (0, 1) else None,
+            details=details,
+            metrics={k: v for k, v in verified.rewards.metrics.items() if k != "reward"},
+        )
+
+    def _env(self, task: Task, check: Check) -> Mapping[str, str]:
+        allowed = names_of(self._options.pass_env)
+        return resolved(check.env, os.environ, allowed, str(task.folder))
+
+    def _seconds(self, check: Check) -> float:
+        return check.timeout * self._options.timeout_multiplier
+
+
+def _fresh(tools: VerifyTools, spec: SandboxSpec) -> AbstractAsyncContextManager[Sandbox]:
+    """A sandbox of its own for the tests."""
+    if tools.sandboxes is None:
+        raise ConfigError("needs a sandbox", hint="set sandbox: {type: docker}")
+    return tools.sandboxes.acquire(spec)
+
+
+async def _carried(sandbox: Sandbox, check: Check) -> dict[str, bytes]:
+    """What an agent left that a verifier in another container gets: folders by their path."""
+    carried = {}
+    for path in check.artifacts:
+        try:
+            carried[path] = await sandbox.save(path, max_bytes=4 * MAX_TRANSFER)
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            raise SandboxLost(f"an artifact cannot be carried: {error}") from None
+    return carried
+
+
+def shortened(output: str) -> str:
+    """The beginning and the end of an output."""
+    if len(output) <= SHOWN:
+        return output
+    return f"{output[: SHOWN // 4]}\n[...]\n{output[-3 * SHOWN // 4 :]}"

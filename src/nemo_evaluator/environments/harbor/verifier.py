@@ -1,0 +1,160 @@
+"""Runs a task's own tests on what an agent left, and reads the reward that they write.
+
+Invariants: the tests come into the sandbox only now, into folders that are new; a reward file that
+is there before is removed and reported; tests that could not start, or wrote no valid reward, are
+never a score.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...errors import InfraError, NoVerdict
+from ...sandboxes.contract import ExecResult, Sandbox, SandboxLost
+from ...task_folders.files import packed
+from ...task_folders.records import TESTS, Check
+from ...types import Failure, Phase
+from .rewards import Rewards, of_json, of_text
+from .startup import NOT_FOUND, NOT_RUNNABLE, Start, judged
+
+LOGS = "/logs/verifier"
+OUTPUT = f"{LOGS}/test-stdout.txt"
+REWARD_FILES = ("reward.json", "reward.txt")
+"""The first that is there counts, as in harbor."""
+REWARD_BYTES = 64 << 10
+HEAD, TAIL = 8 << 10, 24 << 10
+"""Bytes of the tests' output that are read, from its beginning and from its end."""
+SECONDS = 60.0
+"""For our own commands."""
+READY_SECONDS = 600.0
+"""For an environment that must get healthy again."""
+_PREPARE = f"""\
+for f in {" ".join(REWARD_FILES)}; do [ -e {LOGS}/$f ] && echo before; done
+rm -rf {LOGS} {TESTS} && mkdir -p {TESTS} || exit 1
+"""
+_READ = f"""\
+cd {LOGS} || exit 1
+for f in {" ".join(REWARD_FILES)}; do
+  [ -f $f ] || continue
+  printf '%s ' $f; head -c {REWARD_BYTES} $f | od -An -v -tx1 | tr -d ' \\n'; echo
+done
+echo output
+size=$(wc -c < {OUTPUT})
+head -c {HEAD} {OUTPUT}
+if [ "$size" -gt {HEAD + TAIL} ]; then
+  printf '\\n[...]\\n'; tail -c {TAIL} {OUTPUT}
+else
+  tail -c +{HEAD + 1} {OUTPUT}
+fi
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What one run of the tests came to."""
+
+    exit_code: int
+    timed_out: bool
+    output: str
+    rewards: Rewards | None
+    wrong: str = ""
+    """Why there is no reward."""
+    reward_file_before: bool = False
+    """There was a reward file before the tests ran: the agent had written it."""
+    seconds: float = 0.0
+
+    @property
+    def start(self) -> tuple[Start, str]:
+        """Whether the tests started, and the line that says why not."""
+        if self.timed_out:
+            return Start.STARTED, ""
+        reward = self.rewards.reward if self.rewards is not None else None
+        return judged(self.output, self.exit_code, reward)
+
+
+async def run_tests(
+    sandbox: Sandbox, check: Check, ready: str, env: Mapping[str, str], seconds: float
+) -> Verified:
+    """Run the tests of a task in a sandbox in which nothing else runs any more. ``ready`` makes
+    the sandbox ready for them. Raises SandboxLost."""
+    root, user = 0, await _user(sandbox, check)
+    sandbox.user = root  # whoever the agent was
+    prepared = await sandbox.exec(_PREPARE + ready, timeout=READY_SECONDS, user=root, cwd="/")
+    if not prepared.ok:
+        raise SandboxLost(f"not ready for the tests: {prepared.stderr.strip()[:300]}")
+    if check.sources:
+        await sandbox.restore(TESTS, await asyncio.to_thread(packed, check.sources))
+    script = shlex.quote(f"{TESTS}/{check.script}")
+    done = await sandbox.exec(f"({script}) > {OUTPUT} 2>&1", timeout=seconds, env=env, user=user)
+    read = await sandbox.exec(_READ, timeout=SECONDS, user=root, cwd="/")
+    if not read.ok:
+        raise SandboxLost(f"the reward cannot be read: {read.stderr.strip()[:300]}")
+    files, output = _told(read.stdout)
+    rewards, wrong = _rewards(files, check, done)
+    return Verified(
+        exit_code=done.exit_code,
+        timed_out=done.timed_out,
+        output=output,
+        rewards=rewards,
+        wrong=wrong,
+        reward_file_before="before" in prepared.stdout,
+        seconds=done.duration,
+    )
+
+
+def without_reward(verified: Verified) -> NoVerdict:
+    """The error for tests that ran and gave no valid reward."""
+    lines = verified.output.strip().splitlines()[-3:]
+    said = f": {' | '.join(lines)[-300:]}" if lines else ""
+    return NoVerdict(f"the task's tests gave no reward: {verified.wrong}{said}", phase=Phase.VERIFY)
+
+
+def never_started(line: str) -> InfraError:
+    """The error for tests that could not start."""
+    return InfraError(
+        f"the task's tests could not start: {line}", kind=Failure.SANDBOX, phase=Phase.VERIFY
+    )
+
+
+async def _user(sandbox: Sandbox, check: Check) -> int:
+    """Who runs the tests: the task's choice, else the user of the image."""
+    if check.user is None:
+        return sandbox.spec.user
+    if str(check.user).isdecimal():
+        return int(check.user)
+    found = await sandbox.exec(["id", "-u", str(check.user)], user=0, cwd="/", timeout=SECONDS)
+    if not found.stdout.strip().isdecimal():
+        raise never_started(f"there is no user {check.user!r} in the image")
+    return int(found.stdout)
+
+
+def _rewards(
+    files: Mapping[str, bytes], check: Check, done: ExecResult
+) -> tuple[Rewards | None, str]:
+    """The reward, or why there is none."""
+    if done.timed_out:
+        return None, f"they took longer than {check.timeout:g} s"
+    if check.by_exit_code and not files:
+        if done.exit_code in (NOT_FOUND, NOT_RUNNABLE):
+            return None, f"they ended with exit code {done.exit_code}"
+        return Rewards(reward=float(done.exit_code == 0)), ""
+    for name, read in zip(REWARD_FILES, (of_json, of_text), strict=True):
+        if name in files:
+            try:
+                return read(files[name]), ""
+            except ValueError as error:
+                return None, str(error)
+    return None, f"they wrote none, and ended with exit code {done.exit_code}"
+
+
+def _told(text: str) -> tuple[dict[str, bytes], str]:
+    """The files and the output that our script shows."""
+    files: dict[str, bytes] = {}
+    head, _, output = text.partition("output\n")
+    for line in head.splitlines():
+        name, _, digits = line.partition(" ")
+        files[name] = bytes.fromhex(digits)
+    return files, output
