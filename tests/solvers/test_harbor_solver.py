@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 from engines import require
 from harbor_model import refused
-from loopback import Call, Loopback, Reply, text_reply
+from loopback import Call, Loopback, Reply, error, text_reply
 from parts import part
 from runs import rows
 from tmux_image import tmux_image
 
 from nemo_evaluator import evaluate_async
+from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.results.trajectory_row import read_trajectories
 
 KEY = "sk-real-key-of-the-endpoint"
+AWKWARD = 'It\'s `$(touch /root/x)` "two"\n  words \\n'
 BENCH = """
 from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
 
@@ -32,44 +34,7 @@ async def tasks(sample: ScorerInput) -> dict:
     done = await sample.sandbox.exec("cat hello.txt")
     return {"correct": "Hello" in done.stdout, "extracted": done.stdout[:80]}
 """
-OWN = """
-import os
-
-from harbor import BaseAgent
-
-
-class Writer(BaseAgent):
-    def __init__(self, logs_dir, *, crash=False, api_base=None, api_key=None, **kwargs):
-        super().__init__(logs_dir, **kwargs)
-        self.crash, self.api_base, self.api_key = crash, api_base, api_key
-
-    @staticmethod
-    def name():
-        return "writer"
-
-    def version(self):
-        return "3"
-
-    async def setup(self, environment):
-        await environment.exec("sleep 300 & echo $! > /tmp/daemon")
-
-    async def run(self, instruction, environment, context):
-        import json, urllib.request
-        request = urllib.request.Request(
-            self.api_base + "/chat/completions",
-            json.dumps(dict(model="m", messages=[dict(role="user", content=instruction)])).encode(),
-            {"Content-Type": "application/json", "Authorization": "Bearer " + self.api_key},
-        )
-        said = json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"]
-        alive = await environment.exec("kill -0 $(cat /tmp/daemon)")
-        assert alive.return_code == 0, "what a command left running has ended"
-        (self.logs_dir / "said.txt").write_text(said)
-        await environment.upload_file(self.logs_dir / "said.txt", "/tmp/deep/said.txt")
-        done = await environment.exec("cat /tmp/deep/said.txt > hello.txt; env > env.txt; pwd")
-        context.metadata = {"response": f"wrote {said} in {done.stdout.strip()}"}
-        if self.crash:
-            raise ValueError("I am broken")
-"""
+OWN = Path(__file__).resolve().parents[1] / "support" / "harbor_agents.py"
 
 
 def terminus(*turns: dict[str, Any]) -> Any:
@@ -145,9 +110,8 @@ async def test_terminus_2_completes_a_task(
 
 @pytest.mark.slow
 async def test_an_agent_of_ones_own(tmp_path: Path, loopback: Loopback, harbor: None) -> None:
-    (tmp_path / "own.py").write_text(OWN)
     loopback.script(lambda call: text_reply(call, "Hello"))
-    solver = {"agent": f"{tmp_path / 'own.py'}:Writer", "service": "model"}
+    solver = {"agent": f"{OWN}:Writer", "service": "model"}
     await evaluate_async(document(tmp_path, loopback.url, solver))
     found = rows(tmp_path / "run/tasks")
     assert [row["reward"] for row in found] == [1.0, 1.0], found
@@ -157,13 +121,57 @@ async def test_an_agent_of_ones_own(tmp_path: Path, loopback: Loopback, harbor: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("what", "outcome", "told"),
+    [
+        (None, "scored", None),
+        ("hang", "scored", None),
+        ("setup", "infra_error", "could not be set up: OSError: nothing can be installed here"),
+        ("crash", "infra_error", "the agent raised ValueError: I am broken"),
+        ("die", "infra_error", "harbor ended with exit code 3"),
+    ],
+)
+async def test_how_an_agent_ends(
+    tmp_path: Path, loopback: Loopback, harbor: None, what: str | None, outcome: str, told: str
+) -> None:
+    solver: dict[str, Any] = {"agent": f"{OWN}:Alone", "run_timeout": 2}
+    solver["agent_kwargs"] = {} if what is None else {"what": what}
+    await evaluate_async(document(tmp_path, loopback.url, solver, max_problems=1))
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["outcome"] == outcome and loopback.calls == []
+    if told:
+        assert told in row["scoring_details"]["error"]
+    else:
+        assert row["reward"] == 1.0 and row.get("ended_by") == ("time" if what else None)
+
+
+@pytest.mark.slow
+async def test_an_agent_that_is_a_folder(tmp_path: Path, loopback: Loopback, harbor: None) -> None:
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    (folder / "agent.toml").write_text('[agent]\nname = "mine"\nversion = "7"\n')
+    (folder / "install.sh.j2").write_text("echo {{ word }} > /tmp/word\n")
+    (folder / "run.sh.j2").write_text(
+        "cp /tmp/word hello.txt\n"
+        'printf %s "{{ instruction }}" | cmp - /installed-agent/instruction.md || exit 9\n'
+        "printf %s {{ instruction }} | cmp - /installed-agent/instruction.md && echo same\n"
+    )
+    solver = {"agent": str(folder), "agent_kwargs": {"word": "Hello"}}
+    given = document(tmp_path, loopback.url, solver, max_problems=1)
+    (tmp_path / "tasks.py").write_text(BENCH.replace('"Write Hello to hello.txt"', repr(AWKWARD)))
+    await evaluate_async(given)
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["reward"] == 1.0 and row["model_response"] == "same\n", row
+    assert row["solver_details"]["agent_version"] == "7"
+
+
+@pytest.mark.slow
 async def test_an_agent_that_crashes_after_its_work(
     tmp_path: Path, loopback: Loopback, harbor: None
 ) -> None:
-    (tmp_path / "own.py").write_text(OWN)
     loopback.script(lambda call: text_reply(call, "Hello"))
     solver = {
-        "agent": f"{tmp_path / 'own.py'}:Writer",
+        "agent": f"{OWN}:Writer",
         "service": "model",
         "agent_kwargs": {"crash": True},
     }
@@ -171,3 +179,49 @@ async def test_an_agent_that_crashes_after_its_work(
     found = rows(tmp_path / "run/tasks")
     assert [row["reward"] for row in found] == [1.0, 1.0], found
     assert found[0]["solver_details"]["agent_error"] == "ValueError: I am broken"
+
+
+@pytest.mark.slow
+async def test_terminus_2_says_that_its_turns_are_over(
+    tmp_path: Path, loopback: Loopback, harbor: None
+) -> None:
+    loopback.script(terminus(act("echo Hello > hello.txt"), act("ls")))
+    solver = {"agent": "terminus-2", "service": "model", "agent_kwargs": {"max_turns": 2}}
+    await evaluate_async(document(tmp_path, loopback.url, solver, max_problems=1))
+    [row] = rows(tmp_path / "run/tasks")
+    assert (row["reward"], row["ended_by"]) == (1.0, "turns")
+
+
+@pytest.mark.slow
+async def test_an_endpoint_that_fails_is_no_answer(
+    tmp_path: Path, loopback: Loopback, harbor: None
+) -> None:
+    loopback.script(error(401, "no such key"))
+    solver = {"agent": "terminus-2", "service": "model"}
+    await evaluate_async(document(tmp_path, loopback.url, solver, max_problems=1))
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["outcome"] == "infra_error" and row["reward"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("solver", "told"),
+    [
+        ({"agent": "terminus2"}, "did you mean 'terminus-2'"),
+        ({"agent": "terminus-2", "service": None}, "the agent 'terminus-2' asks a model"),
+        ({"agent": "terminus-2", "agent_kwargs": {"max_turn": 1}}, "did you mean 'max_turns'"),
+        ({"agent": "terminus-2", "agent_kwargs": {"api_base": "x"}}, "reached through the eval"),
+        ({"agent": "cursor-cli"}, "set CURSOR_API_KEY"),
+        ({"agent": "nothing:Agent"}, "No module named 'nothing'"),
+        ({"agent": "nop", "python": "/bin/true"}, "no Python interpreter that runs"),
+        ({"agent": "nop", "skill": "s", "skill_dir": "/nowhere"}, "no folder with a SKILL.md"),
+        ({"agent": "/tmp"}, "has no agent.toml"),
+    ],
+)
+async def test_what_cannot_work_is_told_before_the_run(
+    tmp_path: Path, loopback: Loopback, harbor: None, solver: dict[str, Any], told: str
+) -> None:
+    given = document(tmp_path, loopback.url, {"service": "model", **solver})
+    with pytest.raises(ConfigError, match=told) as caught:
+        await evaluate_async(given)
+    assert "\n" not in str(caught.value) and loopback.calls == []

@@ -240,6 +240,8 @@ async def describe(peer: Peer, given: dict[str, Any]) -> dict[str, Any]:
     if ":" not in name and not given["folder"] and name not in known:
         return {"unknown": known}
     agent_class = _class_of(given)
+    if (options := _options(agent_class)) and (wrong := sorted(set(given["kwargs"]) - options)):
+        return {"unknown_arguments": wrong, "known": sorted(options)}
     told = {
         "name": agent_class.name(),
         "inside": issubclass(agent_class, BaseInstalledAgent | FolderAgent),
@@ -376,9 +378,20 @@ def _kwargs(agent_class: Any, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if _takes(agent_class, name)} | own
 
 
+def _options(agent_class: Any) -> set[str]:
+    """The names of the arguments that an agent takes; empty where it does not say."""
+    if agent_class.options_model is None:
+        return set()
+    names: set[str] = set()
+    for name, field in agent_class.options_model.model_fields.items():
+        alias = field.validation_alias
+        names |= {name, *getattr(alias, "choices", [alias] if alias else [])}
+    return names
+
+
 def _takes(agent_class: Any, name: str) -> bool:
     if agent_class.options_model is not None:
-        return name in agent_class.options_model.model_fields
+        return name in _options(agent_class)
     parameters = inspect.signature(agent_class.__init__).parameters
     return name in parameters
 

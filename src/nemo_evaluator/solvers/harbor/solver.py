@@ -24,7 +24,7 @@ from ...foreign import ForeignError
 from ...sandboxes.contract import Sandbox
 from ...sandboxes.finishing import finish
 from ...steps import steps_from
-from ...types import Failure, Json, Problem, Solution
+from ...types import EndedBy, Failure, Json, Problem, Solution
 from ..contract import Endpoint, SolverNeeds, SolveTools
 from ..time_limits import TimeLimit, time_limit
 from .agent import PLACEHOLDER, check_arguments, named, told
@@ -179,9 +179,10 @@ class HarborSolver:
                 skills=config.skill is not None,
             )
         except ForeignError as error:
-            raise InfraError(
-                f"the agent {config.agent!r} could not be set up: {error}", kind=Failure.SANDBOX
-            ) from None
+            why = f"could not be set up: {error}"
+            if error.kind == "TimeoutError":
+                why = f"was not set up within {config.setup_timeout:g} s (setup_timeout)"
+            raise InfraError(f"the agent {config.agent!r} {why}", kind=Failure.SANDBOX) from None
 
     def _limit(self, problem: Problem, tools: SolveTools) -> TimeLimit:
         """How long the agent may work, so that it can end, and its logs be read, within the
@@ -209,6 +210,8 @@ class HarborSolver:
             for step in plain_steps(problem.prompt, response):
                 tools.steps.add(step)
         limit = judged(ended, tools, known)
+        if limit is None and self._out_of_turns(ended, document):
+            limit = EndedBy.TURNS
         details: dict[str, Json] = {
             "agent": self._described["name"],
             "agent_version": ended.version,
@@ -226,6 +229,14 @@ class HarborSolver:
             ended_by=limit,
             details={name: value for name, value in details.items() if value is not None},
         )
+
+    def _out_of_turns(self, ended: Ended, document: dict[str, Any] | None) -> bool:
+        """Whether terminus-2, which does not say so, had no turn left and was not done."""
+        most = self._config.agent_kwargs.get("max_turns")
+        if most is None or (ended.metadata or {}).get("n_episodes") != most or document is None:
+            return False
+        last = document["steps"][-1].get("tool_calls") or ()
+        return not any(call.get("function_name") == "mark_task_complete" for call in last)
 
 
 def _grace(limit: TimeLimit) -> float:

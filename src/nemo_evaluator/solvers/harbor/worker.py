@@ -4,6 +4,7 @@ again if it was lost, and ended with the solver."""
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,7 @@ class HarborWorker:
         try:
             told: dict[str, Any] = await self.call("describe", given=given)
         except ForeignError as error:
-            message = " ".join(error.message.split())
-            said = message if error.kind == "ValueError" else f"{error.kind}: {message}"
-            raise ConfigError(said, where="solver.agent") from None
+            raise _refused(error) from None
         except WorkerLost as error:
             raise ConfigError(str(error), where=HARBOR.where) from None
         if (known := told.get("unknown")) is not None:
@@ -53,6 +52,12 @@ class HarborWorker:
                 f"harbor has no agent {given['agent']!r}",
                 where="solver.agent",
                 hint=f"{suggest(given['agent'], known)}; your own is module:Class",
+            )
+        for name in told.get("unknown_arguments", ()):
+            raise ConfigError(
+                f"the agent {given['agent']!r} has no such argument",
+                where=f"solver.agent_kwargs.{name}",
+                hint=suggest(name, told["known"]),
             )
         return told
 
@@ -76,3 +81,16 @@ class HarborWorker:
                 handlers=handlers(self.bridges),
             )
             return self._worker
+
+
+def _refused(error: ForeignError) -> ConfigError:
+    """What harbor says about an agent that cannot be made, in the terms of a configuration."""
+    message = " ".join(error.message.split())
+    if error.kind == "MissingModelCredentialError":
+        what = re.split(r"\s*Use --", message)[0].rstrip(". ")
+        return ConfigError(
+            what, where="solver.agent", hint="set the variable in container_env of the solver"
+        )
+    message = message.partition(" See harbor agent schema")[0]
+    said = message if error.kind == "ValueError" else f"{error.kind}: {message}"
+    return ConfigError(said, where="solver.agent")

@@ -1,0 +1,88 @@
+"""Agents for harbor, run in harbor's own interpreter by the tests of the harbor solver."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from harbor import BaseAgent
+
+
+class Writer(BaseAgent):
+    """Writes what its model says."""
+
+    def __init__(
+        self,
+        logs_dir: Path,
+        *,
+        crash: bool = False,
+        api_base: str = "",
+        api_key: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(logs_dir, **kwargs)
+        self.crash, self.api_base, self.api_key = crash, api_base, api_key
+
+    @staticmethod
+    def name() -> str:
+        return "writer"
+
+    def version(self) -> str | None:
+        return "3"
+
+    async def setup(self, environment: Any) -> None:
+        await environment.exec("sleep 300 & echo $! > /tmp/daemon")
+
+    async def run(self, instruction: str, environment: Any, context: Any) -> None:
+        said = await asyncio.to_thread(self.ask, instruction)
+        alive = await environment.exec("kill -0 $(cat /tmp/daemon)")
+        assert alive.return_code == 0, "what a command left running has ended"
+        (self.logs_dir / "said.txt").write_text(said)
+        await environment.upload_file(self.logs_dir / "said.txt", "/tmp/deep/said.txt")
+        done = await environment.exec("cat /tmp/deep/said.txt > hello.txt; env > env.txt; pwd")
+        context.metadata = {"response": f"wrote {said} in {done.stdout.strip()}"}
+        if self.crash:
+            raise ValueError("I am broken")
+
+    def ask(self, instruction: str) -> str:
+        body = {"model": "m", "messages": [{"role": "user", "content": instruction}]}
+        request = urllib.request.Request(
+            f"{self.api_base}/chat/completions",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json", "Authorization": f"Bearer {self.api_key}"},
+        )
+        with urllib.request.urlopen(request) as answer:
+            found: str = json.load(answer)["choices"][0]["message"]["content"]
+        return found
+
+
+class Alone(BaseAgent):
+    """Asks no model."""
+
+    def __init__(self, logs_dir: Path, what: str | None = None, **kwargs: Any) -> None:
+        super().__init__(logs_dir, **kwargs)
+        self.what = what
+
+    @staticmethod
+    def name() -> str:
+        return "alone"
+
+    def version(self) -> str | None:
+        return None
+
+    async def setup(self, environment: Any) -> None:
+        if self.what == "setup":
+            raise OSError("nothing can be installed here")
+
+    async def run(self, instruction: str, environment: Any, context: Any) -> None:
+        if self.what == "crash":
+            raise ValueError("I am broken")
+        if self.what == "die":
+            os._exit(3)
+        await environment.exec("echo Hello > hello.txt")
+        if self.what == "hang":
+            await environment.exec("sleep 300")
