@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,25 @@ for line in open(sys.argv[1]):
     file = tmp_path / "out/logs/trajectories.jsonl"
     done = subprocess.run([python, "-c", check, file], capture_output=True, text=True, timeout=100)
     assert done.stdout.split() == ["valid"] * 2, done.stderr
+
+
+def test_tools_of_an_mcp_server_by_the_command_line(run: Any, tmp_path: Path) -> None:
+    program = Path(__file__).resolve().parents[1] / "support" / "mcp_server.py"
+    (tmp_path / "sums.py").write_text(
+        "from nemo_evaluator import ScorerInput, benchmark, numeric_match, scorer\n"
+        "@benchmark(name='sums', dataset=[{'target': 5}], prompt='2 + 3?')\n"
+        "@scorer\n"
+        "def sums(sample: ScorerInput) -> dict:\n"
+        "    return numeric_match(sample)\n"
+    )
+    benchmark = {"name": "./sums.py", "sandbox": {"type": "none"}}
+    server = {"command": [sys.executable, str(program)]}
+    more: dict[str, Any] = {"sandbox_tools": False, "benchmark": benchmark}
+    with ScriptedServer([[["add", {"a": 2, "b": 3}]], "It is 5."]) as model:
+        done = run(model, mcp_servers={"calc": server}, **more)
+        assert done.returncode == 0, done.stderr
+        assert [row["reward"] for row in rows(tmp_path / "out/sums")] == [1.0]
+        dying = {"command": [*server["command"], "--die-at-start"]}
+        done = run(model, "-o", "other", mcp_servers={"calc": dying}, **more)
+    assert done.returncode == 2, done.stderr
+    assert "MCP server 'calc'" in done.stderr and "no such licence" in done.stderr

@@ -386,7 +386,11 @@ class Rollouts:
 
     def _note_solver_bug(self, error: Exception) -> None:
         self._solver_bugs += 1
-        if not self._solved and self._solver_bugs >= PATIENCE:
+        if self._solved:
+            return
+        if isinstance(error, ConfigError):
+            self._give_up(error)  # it says by itself what is to be done
+        elif self._solver_bugs >= PATIENCE:
             self._give_up(
                 ConfigError(
                     f"the solver fails on every problem: {described(error)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from engines import require
 
 from nemo_evaluator.config.solvers import ToolCallingSolverConfig
 from nemo_evaluator.sandboxes import DockerBackend, LocalBackend, Sandbox, SandboxPool, SandboxSpec
+from nemo_evaluator.services.json_server import JsonServer
 from nemo_evaluator.solvers.contract import SolveTools
 from nemo_evaluator.solvers.tool_calling.solver import ToolCallingSolver
 from nemo_evaluator.testing.models import ScriptedTransport, scripted_model
@@ -112,6 +114,7 @@ async def solve(
     problem: Problem | None = None,
     model: ModelClient | None = None,
     deadline: float | None = None,
+    gym: JsonServer | None = None,
     **config: Any,
 ) -> Ran:
     """One rollout. With a sandbox its tools are offered, and the problem has a workspace."""
@@ -122,5 +125,8 @@ async def solve(
     model = model or scripted_model(said if callable(said) else in_turn(said))
     context = CallContext(session="s", deadline=deadline)
     lease = None if sandbox is None else Lease(sandbox)
-    tools = SolveTools(model, context, {"model": model}, lease)
+    servers: Any = {} if gym is None else {"gym": SimpleNamespace(calls=gym)}
+    if gym is not None:
+        assert ToolCallingSolverConfig(**config).servers == {"gym": config["resource_service"]}
+    tools = SolveTools(model, context, {"model": model}, lease, servers=servers)
     return Ran(await solver.solve(problem, tools), tools, model)

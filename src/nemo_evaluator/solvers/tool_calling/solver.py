@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from ...config.solvers import GYM, ToolCallingSolverConfig
 from ...errors import ConfigError
 from ...traffic.dialects.contract import SYSTEM_ROLES, text_of, with_images
@@ -17,7 +19,10 @@ from ...traffic.images import image_url
 from ...types import Json, Message, Problem, Solution
 from ..contract import SolveTools
 from .contract import Tool, ToolSource, empty_schema
+from .gym_tools import GymTools
+from .mcp_tools import McpTools, check
 from .rollout import Rollout, Speech
+from .sandbox_tools import SandboxTools
 from .toolbox import Toolbox
 
 BYTES_OF_A_CHARACTER = 4
@@ -29,9 +34,12 @@ class ToolCallingSolver:
     """See the module."""
 
     def __init__(self, config: ToolCallingSolverConfig) -> None:
+        """Raises ConfigError for what is missing of the MCP servers."""
         self._config = config
         self.needs = config.needs
         self._speech = Speech(config.tool_protocol)
+        self._proven: set[str] = set()
+        check(config.mcp_servers)
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """See ``Solver.solve``."""
@@ -40,8 +48,9 @@ class ToolCallingSolver:
             raise ConfigError("the tool_calling solver needs a service")
         self._check(problem, tools)
         task, system = await _asked(problem, config.system_prompt)
+        sources = list(self._sources(problem, tools))
         toolbox = Toolbox(
-            list(self._sources(problem, task, tools)),
+            sources,
             seconds=config.tool_timeout,
             most_chars=config.max_output_chars,
             at_once=config.max_parallel_tools if config.parallel_tool_calls else 1,
@@ -61,7 +70,8 @@ class ToolCallingSolver:
                 offered,
                 self._speech,
             )
-            return await rollout.solution()
+            solution = await rollout.solution()
+        return _with_session(solution, sources)
 
     def identity(self) -> Mapping[str, Json]:
         """What changes the answers."""
@@ -92,24 +102,25 @@ class ToolCallingSolver:
                 hint="use response_mode: last_message, or give the benchmark a workspace",
             )
 
-    def _sources(
-        self, problem: Problem, task: Sequence[Message], tools: SolveTools
-    ) -> Iterator[ToolSource]:
+    def _sources(self, problem: Problem, tools: SolveTools) -> Iterator[ToolSource]:
         config = self._config
         if config.sandbox_tools and tools.workspace is not None:
-            from .sandbox_tools import SandboxTools
-
             keep = BYTES_OF_A_CHARACTER * config.max_output_chars
             yield SandboxTools(tools.workspace.sandbox, keep_bytes=keep)
         if GYM in tools.servers:
-            from .gym_tools import GymTools
-
-            yield GymTools(tools.servers[GYM].calls, problem, task)
+            yield GymTools(tools.servers[GYM].calls, problem)
         for name, server in config.mcp_servers.items():
-            from .mcp_tools import McpTools
-
             sandbox = tools.workspace.sandbox if tools.workspace is not None else None
-            yield McpTools(name, server, sandbox)
+            yield McpTools(name, server, sandbox, self._proven)
+
+
+def _with_session(solution: Solution, sources: Sequence[ToolSource]) -> Solution:
+    """The solution, with what the gym needs to grade it in the session it was made in."""
+    for source in sources:
+        if isinstance(source, GymTools):
+            details = {**solution.details, **source.session(solution.steps)}
+            solution = msgspec.structs.replace(solution, details=details)
+    return solution
 
 
 async def _asked(problem: Problem, system: str | None) -> tuple[list[Message], str | None]:

@@ -150,7 +150,8 @@ def named(found: Sequence[_Place]) -> dict[str, _Place]:
 
 def unfit(schema: Mapping[str, Json], arguments: Mapping[str, Json]) -> str | None:
     """Why arguments do not fit a schema, by its first level; None if they do."""
-    for name in schema.get("required") or ():
+    required = schema.get("required")
+    for name in required if isinstance(required, list | tuple) else ():
         if name not in arguments:
             return f"the argument `{name}` is missing"
     properties = schema.get("properties")
