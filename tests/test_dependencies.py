@@ -13,12 +13,17 @@ IMPORT = re.compile(r"^\s*(?:from|import) ([a-zA-Z]\w*)", re.MULTILINE)
 OTHERWISE = {"PyYAML": "yaml", "math-verify": "math_verify", "pillow": "PIL"}
 """Modules that are not called like their package."""
 COMES_WITH = {
+    "anyio": "mcp",
     "fsspec": "datasets",
+    "httpx2": "mcp",
+    "mcp_types": "mcp",
     "pyarrow": "datasets",
     "pydantic_core": "pydantic",
     "referencing": "jsonschema",
 }
 """Modules of packages that ours depend on, and whose versions they choose."""
+IMPORTED = ("mcp", "scoring", "stats", "testing")
+"""Extras whose packages the package itself imports, inside of functions."""
 FOREIGN = {"solvers/harbor/script.py"}
 """Scripts that run in the interpreter of another package (`nemo_evaluator.foreign`)."""
 
@@ -26,7 +31,7 @@ FOREIGN = {"solvers/harbor/script.py"}
 def declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    listed = [*project["dependencies"], *extras["scoring"], *extras["stats"], *extras["testing"]]
+    listed = [*project["dependencies"], *(name for extra in IMPORTED for name in extras[extra])]
     names = {re.match(r"[\w.-]+", text)[0] for text in listed}  # type: ignore[index]
     return {OTHERWISE.get(name, name.replace("-", "_")) for name in names}
 

@@ -107,6 +107,16 @@ async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator[Sandbox]:
     await backend.close()
 
 
+@pytest.fixture
+async def one() -> AsyncIterator[Sandbox]:
+    """One engine is enough here: what differs is tested with the sandbox tools."""
+    require("local")
+    backend = LocalBackend()
+    async with SandboxPool(backend, limit=1) as pool, pool.acquire(SandboxSpec()) as opened:
+        yield opened
+    await backend.close()
+
+
 async def solve(
     said: Sequence[Said] | Callable[[ModelRequest], Said],
     sandbox: Sandbox | None = None,

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
-from engines import require
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo_evaluator.asked import Request
 from nemo_evaluator.errors import BudgetExceeded, ConfigError, InfraError
-from nemo_evaluator.sandboxes import LocalBackend, Sandbox, SandboxPool, SandboxSpec
+from nemo_evaluator.sandboxes import Sandbox, SandboxSpec
 from nemo_evaluator.solvers.tool_calling.contract import limited
 from nemo_evaluator.solvers.tool_calling.protocols import arguments_of
 from nemo_evaluator.steps import StepSource
@@ -33,16 +31,6 @@ from nemo_evaluator.types import EndedBy, Failure, Image, Problem
 from .conftest import Said, bash, calling, in_turn, solve
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-
-
-@pytest.fixture
-async def one() -> AsyncIterator[Sandbox]:
-    """One engine is enough here: what differs is tested with the sandbox tools."""
-    require("local")
-    backend = LocalBackend()
-    async with SandboxPool(backend, limit=1) as pool, pool.acquire(SandboxSpec()) as opened:
-        yield opened
-    await backend.close()
 
 
 def reply(message: Said, *, finish: str = "stop", status: int = 200, **more: Any) -> ModelResponse:

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from engines import require
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from nemo_evaluator.errors import InfraError
-from nemo_evaluator.sandboxes import LocalBackend, Sandbox, SandboxPool, SandboxSpec
+from nemo_evaluator.sandboxes import Sandbox
 from nemo_evaluator.solvers.tool_calling.protocols import Ids
 from nemo_evaluator.solvers.tool_calling.text_protocol import Textual
 from nemo_evaluator.traffic.types import ModelRequest, ModelResponse
 from nemo_evaluator.types import Generation
 
 from .conftest import bash, solve
-
-
-@pytest.fixture
-async def one() -> AsyncIterator[Sandbox]:
-    require("local")
-    backend = LocalBackend()
-    async with SandboxPool(backend, limit=1) as pool, pool.acquire(SandboxSpec()) as opened:
-        yield opened
-    await backend.close()
 
 
 def block(name: str, arguments: str) -> str:

@@ -23,7 +23,7 @@ PROTOCOL = frozenset(
 )
 """What gyms answer that is no tool."""
 BODY = "body"
-"""The argument that stands for a body that is no object."""
+"""The argument that stands for a body that is a list or a single value."""
 MOST_NODES = 20_000
 PLACE = re.compile(r"\{(\w+)\}")
 
@@ -81,7 +81,7 @@ def _operation(
 
 
 def _body(about: Mapping[str, Any], resolver: _Resolver) -> tuple[dict[str, Any], bool]:
-    """The schema of the body as one of an object, and whether the body is no object itself."""
+    """The schema of the body as one of an object, and whether the body itself is another value."""
     content = as_dict(resolver.of(about.get("requestBody")).get("content"))
     schema = as_dict(content.get("application/json")).get("schema")
     if not isinstance(schema, dict):
