@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.sandboxes import Backend, BuildSpec, Limits, Sandbox, SandboxPool, SandboxSpec
+from nemo_evaluator.sandboxes import Backend, BuildSpec, Sandbox, SandboxPool, SandboxSpec
 from nemo_evaluator.sandboxes.local import LocalBackend
 
 DOCKERFILE = """\
@@ -100,21 +100,13 @@ async def test_no_process_outlives_the_end_of_all(pool: SandboxPool, image: str)
         assert not background.running
         assert not await _beats(box)
         shown = await box.exec("pwd; cat /root/kept; ps -e -o comm= | sort -u")
-        assert shown.stdout.split() == ["/app/new", "kept", "bash", "ps", "sh", "sleep", "sort"]
+        assert shown.stdout.split() == ["/app/new", "kept", "bash", "ps", "sleep", "sort"]
 
 
 async def test_root_inside_cannot_end_the_container(pool: SandboxPool, image: str) -> None:
     async with pool.acquire(SandboxSpec(image=image, plain=True)) as box:
         await box.exec("kill -9 1; pkill -9 sleep; kill -9 -1")
         assert (await box.exec("echo alive")).stdout == "alive\n"
-
-
-async def test_orphans_do_not_fill_the_table_of_processes(pool: SandboxPool, image: str) -> None:
-    limits = Limits(pids=40)
-    async with pool.acquire(SandboxSpec(image=image, plain=True, limits=limits)) as box:
-        for _ in range(3):
-            made = await box.exec("for i in $(seq 30); do (setsid true &); done; sleep 0.3")
-            assert made.ok, made.stderr
 
 
 async def _beats(box: Sandbox) -> bool:

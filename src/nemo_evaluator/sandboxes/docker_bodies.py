@@ -12,12 +12,8 @@ from .owner import LABEL
 
 _OVERHEAD = 8
 """Processes of our own in a container: init, the sleep, and those of a transfer."""
-_IDLE = """\
-end=$(($(date +%s) + $1))
-while left=$((end - $(date +%s))); [ $left -gt 0 ]; do sleep $((left < 60 ? left : 60)); done
-"""
-"""The first process of a plain container: nothing inside can signal it, its sleeps may be killed,
-and it takes in the orphans, of which there may be many."""
+_PLAIN_PIDS = 4096
+"""Processes in a plain container, at least: orphans stay in the table, as they do with Docker."""
 
 
 def container_body(
@@ -88,18 +84,17 @@ def plain_body(
     """The container of a ``plain`` sandbox: that of any other, less what confines its programs.
     ``user`` and ``entrypoint`` are the image's."""
     body = container_body(spec, image, owner, (), security, binds=binds)
-    idle = ["sh", "-c", _IDLE, "sh", str(int(spec.limits.lifetime) + 1)]
+    sleep = body["Entrypoint"]
     host = body["HostConfig"] | {
         "Init": False,
+        "PidsLimit": max(_PLAIN_PIDS, spec.limits.pids),
         "ReadonlyRootfs": False,
         "Tmpfs": {},
         "CapDrop": ["NET_RAW", "MKNOD", "AUDIT_WRITE"],
     }
     host["Ulimits"] = [limit for limit in host["Ulimits"] if limit["Name"] != "nofile"]
     # An entry point may start what the task is about; it ends by becoming what it is given.
-    started: dict[str, Json] = {"Entrypoint": idle}
-    if entrypoint:
-        started = {"Entrypoint": [*entrypoint], "Cmd": idle, "User": user}
+    started = {"Entrypoint": [*entrypoint], "Cmd": sleep, "User": user} if entrypoint else {}
     return body | {"WorkingDir": spec.cwd, "Env": [], "HostConfig": host} | started
 
 

@@ -12,11 +12,10 @@ from dataclasses import replace
 import msgspec
 
 from ..errors import ConfigError
-from .commands import Job, Launch
+from .commands import Job
 from .contract import SandboxSpec
 from .docker_images import Image
 from .docker_kills import MARK
-from .docker_process import DockerProcess
 from .docker_sandbox import DockerSandbox
 
 
@@ -34,9 +33,6 @@ def as_image(spec: SandboxSpec, image: Image) -> SandboxSpec:
 
 class PlainSandbox(DockerSandbox):
     """See `Sandbox`."""
-
-    _ended = False
-    """Nothing was started since all processes were ended."""
 
     async def started(self) -> None:
         """Look up the user, where the image or the task names one."""
@@ -59,25 +55,16 @@ class PlainSandbox(DockerSandbox):
         """See `CommandSandbox.runs_as_root`: root is a user of any image."""
         return True
 
-    async def end_processes(self) -> None:
-        """See `Sandbox.end_processes`. The engine ends the container from outside and starts it
-        again, which no process survives; the files stay."""
-        self._must_be_there()
-        if self._ended:
-            return
+    async def _end_all(self) -> None:
+        """The engine ends the container from outside and starts it again, which no process
+        survives; the files stay."""
         query = {"t": "0"}
         await self._engine.expect("POST", f"/containers/{self.id}/restart", query=query)
-        self._ended = True
         for process in list(self._background):
             await process.ended()
 
-    async def _start(self, launch: Launch) -> DockerProcess:
-        self._ended = False
-        return await super()._start(launch)
-
     async def _run(self, job: Job) -> int | None:
         self._must_be_there()
-        self._ended = False
         self._users.add(job.user)
         # A server of an earlier command keeps the mark of that command, and so lives on.
         marked = {**job.env, MARK: secrets.token_hex(8)}

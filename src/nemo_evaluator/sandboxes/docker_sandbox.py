@@ -32,6 +32,8 @@ class DockerSandbox(CommandSandbox):
     """See `Sandbox`."""
 
     engine = "docker"
+    own_processes = 2
+    """How many run in a container where nothing else does: init, and the sleep."""
 
     def __init__(self, engine: Engine, spec: SandboxSpec) -> None:
         super().__init__(spec)
@@ -43,8 +45,12 @@ class DockerSandbox(CommandSandbox):
         """Users whose commands may have left processes."""
         self._background: set[DockerProcess] = set()
         self._users = {self.user}
+        if self.runs_as_root:
+            self.own_processes = 1  # the sleep itself is pid 1
         """Users who have run anything."""
         self._kills = 0
+        self._ended = False
+        """Nothing was started since all processes were ended."""
         self._gone: str | None = None
 
     async def make(self, container: Json) -> None:
@@ -97,6 +103,21 @@ class DockerSandbox(CommandSandbox):
     async def end_processes(self) -> None:
         """See `Sandbox.end_processes`."""
         self._must_be_there()
+        if not self._ended and not await self._is_idle():
+            await self._end_all()
+        self._ended = True
+
+    async def _is_idle(self) -> bool:
+        """Whether nothing runs but the container's own processes, as is seen from outside. False
+        also where the engine cannot tell."""
+        got = await self._engine.request("GET", f"/containers/{self.id}/top")
+        if got.status != 200 or len(got.json()["Processes"]) > self.own_processes:
+            return False
+        for process in list(self._background):  # their end may not have been noticed yet
+            await process.ended()
+        return True
+
+    async def _end_all(self) -> None:
         for user in sorted(self._users):
             code = await self._quietly(docker_kills.END, user, timeout=docker_kills.END_SECONDS)
             if code != 0:
@@ -227,6 +248,7 @@ class DockerSandbox(CommandSandbox):
 
     async def _open(self, body: dict[str, Json], *, tty: bool = False) -> tuple[str, Attached]:
         """Start an exec: its number and its two directions."""
+        self._ended = False
         number = (await self._engine.expect("POST", f"/containers/{self.id}/exec", body))["Id"]
         start = {"Detach": False, "Tty": tty}
         return number, await self._engine.attach(f"/exec/{number}/start", start)
