@@ -168,6 +168,9 @@ class Problem(Record, frozen=True, kw_only=True):
     """The sandbox that it is solved and verified in, files included; None: it needs none."""
     handover: HandoverSpec = HandoverSpec()
     """How what a solver left in the workspace comes to the verifier."""
+    goes_on: bool = False
+    """More is asked in the same workspace once this is answered (`environments.contract.Staged`).
+    """
     verify_timeout: float | None = None
     """Seconds that its verification may take by its own rules; the configuration may say less."""
     requests: tuple[Request, ...] = ()

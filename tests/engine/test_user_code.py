@@ -13,7 +13,7 @@ from loopback import Loopback
 from runs import BENCH, rows
 
 from nemo_evaluator import evaluate_async
-from nemo_evaluator.engine.attempts import checked
+from nemo_evaluator.engine.failures import checked
 from nemo_evaluator.environments.user_code import contained
 from nemo_evaluator.executors.local import RunResult
 from nemo_evaluator.results.journal import Errored, Solved, encode, events

@@ -10,7 +10,6 @@ import time
 
 import msgspec
 
-from ..environments.user_code import contained
 from ..errors import ModelError, RunBudgetExceeded
 from ..solvers.contract import Archive, SolveTools, Steps
 from ..traffic.types import CallContext
@@ -18,9 +17,10 @@ from ..types import Phase, Solution
 from .accounts import NOTHING, Spent, accounted, of_session, of_solution
 from .backlog import Work
 from .control import Control
-from .failures import NeverAskedError, ReturnedError
+from .failures import NeverAskedError
 from .job import Job
 from .recorder import RolloutRecorder
+from .stages import solved_in_stages
 from .watchdog import Activity, Watchdog
 
 
@@ -101,9 +101,8 @@ class Attempts:
         activity.so_far = lambda: self._used(context).text
         tools = SolveTools(job.model, context, job.models, work.lease, servers=job.servers)
         try:
-            with contained("the solver"):
-                solution = await job.solver.solve(work.problem, tools)
-            return _with_steps(checked(solution), tools.steps)
+            solution = await solved_in_stages(job.solver, job.environment, work.problem, tools)
+            return _with_steps(solution, tools.steps)
         finally:
             work.steps = tools.steps.taken()
 
@@ -151,14 +150,3 @@ def _with_steps(solution: Solution, steps: Steps) -> Solution:
         return solution
     trajectory = tuple(msgspec.to_builtins(step) for step in steps.taken())
     return msgspec.structs.replace(solution, trajectory=trajectory)
-
-
-def checked(solution: object) -> Solution:
-    """What a solver returned, if it can be journaled and read again. Raises ReturnedError."""
-    if not isinstance(solution, Solution):
-        raise ReturnedError(f"a solver returns a Solution, not {solution!r:.80}")
-    try:
-        msgspec.convert(msgspec.to_builtins(solution, enc_hook=str), Solution)
-    except ValueError as error:
-        raise ReturnedError(f"the solver returned a wrong Solution: {error}") from None
-    return solution

@@ -8,7 +8,7 @@ import msgspec
 
 from ..environments.grades import raised_at
 from ..errors import ConfigError, NelError
-from ..types import ErrorInfo, Failure, Phase
+from ..types import ErrorInfo, Failure, Phase, Solution
 
 PATIENCE = 3
 """After this number of failures of a user's solver or scorer without a success, the benchmark is
@@ -67,3 +67,14 @@ def seed_error(error: Exception, where: str) -> ConfigError:
         where=where,
         hint="fix the benchmark and add --resume; answers so far are kept",
     )
+
+
+def checked(solution: object) -> Solution:
+    """What a solver returned, if it can be journaled and read again. Raises ReturnedError."""
+    if not isinstance(solution, Solution):
+        raise ReturnedError(f"a solver returns a Solution, not {solution!r:.80}")
+    try:
+        msgspec.convert(msgspec.to_builtins(solution, enc_hook=str), Solution)
+    except ValueError as error:
+        raise ReturnedError(f"the solver returned a wrong Solution: {error}") from None
+    return solution

@@ -21,11 +21,10 @@ from ..results.journal import JournalIndex
 from ..results.journal_writer import JournalWriter
 from ..types import ErrorInfo, Failure, Phase, Problem, RolloutKey, Score
 from .accounts import accounted, of_solution
-from .attempts import checked
 from .backlog import Work, journal_form
 from .budget import RunBudget
 from .control import Control
-from .failures import described
+from .failures import checked, described
 from .harness_tools import BESIDE_SECONDS, Tools
 from .job import Job
 from .plan import problem_digest

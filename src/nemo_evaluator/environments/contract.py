@@ -96,6 +96,18 @@ class Grading:
         return {self.target_field: problem.target, **problem.metadata}
 
 
+@runtime_checkable
+class Staged(Protocol):
+    """What an environment also is whose problems go on after an answer (``Problem.goes_on``)."""
+
+    async def next_stage(
+        self, problem: Problem, sandbox: Sandbox
+    ) -> tuple[Mapping[str, Json], Problem | None]:
+        """What became of a stage, by the workspace it was solved in, where nothing of the agent
+        runs any more; and the next stage, or None if it ends here. What became of all stages stands
+        under ``stages`` in the details of the solution that is verified. Raises InfraError."""
+
+
 class Aggregates(Protocol):
     """Sums up rows whose metrics are no means of theirs."""
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..errors import ConfigError
+from ..sandboxes.contract import Sandbox
 from ..types import Json, Problem, Score, Solution
-from .contract import Aggregates, Environment, Grading, Needs, VerifyTools
+from .contract import Aggregates, Environment, Grading, Needs, Staged, VerifyTools
 from .harness import Harness
 from .row_checks import ChecksRows
 
@@ -57,6 +59,14 @@ class Decorated:
     async def seed(self, idx: int) -> Problem:
         """A problem of the benchmark."""
         return await self.inner.seed(idx)
+
+    async def next_stage(
+        self, problem: Problem, sandbox: Sandbox
+    ) -> tuple[Mapping[str, Json], Problem | None]:
+        """What became of a stage, and the next one, of a benchmark whose problems go on."""
+        if not isinstance(self.inner, Staged):
+            raise ConfigError("its problems do not go on", where=self.name)
+        return await self.inner.next_stage(problem, sandbox)
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The benchmark's verdict."""

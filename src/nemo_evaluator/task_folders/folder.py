@@ -120,12 +120,18 @@ def _step(folder: Path, settings: Settings, step: StepPart) -> Stage:
     solutions = [own / "solution", folder / "solution"]
     solved = next((one for one in solutions if (one / SOLVE).is_file()), None)
     agent = settings.agent
+    if step.agent.user not in (None, agent.user):
+        raise ConfigError(
+            f"step {step.name!r} has an agent.user of its own; all steps have the task's here",
+            where=str(folder / CONFIG),
+            hint="leave the task out (?exclude=NAME), or run it with harbor itself",
+        )
     return Stage(
         name=step.name,
         instruction=_instruction(own / INSTRUCTION),
         check=_check(folder, settings, step),
         solution=None if solved is None else _solution(settings, solved),
-        user=agent.user if step.agent.user is None else step.agent.user,
+        user=agent.user,
         agent_timeout=step.agent.timeout_sec or agent.timeout_sec,
         files=own / "workdir" if (own / "workdir").is_dir() else None,
         step=step,

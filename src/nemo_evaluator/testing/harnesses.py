@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from ..asked import Answer, Request
-from ..engine.attempts import checked
+from ..engine.failures import checked
 from ..environments.harness import Finished, Harness, HarnessTools
 from ..errors import ConfigError
 from ..traffic.door.sessions import Endpoint

@@ -15,14 +15,16 @@ from pathlib import Path
 
 from ...errors import ConfigError
 from ...sandbox_spec import HandoverSpec, SandboxSpec
+from ...sandboxes.contract import Sandbox
 from ...task_folders.files import task_digest
 from ...task_folders.folder import read_task
 from ...task_folders.records import Stage, Task
 from ...types import Json, Problem, Score, Solution
 from ..contract import Environment, Grading, Needs, VerifyTools
 from .grading import TaskGrader
+from .multi_step import begin
 from .options import HarborOptions, names_of, options_of
-from .spec import ready_command, workspace_of
+from .spec import begin_command, workspace_of
 from .suites import chosen, find, parse
 
 TASK, TASK_DIR, STEP = "task", "task_dir", "step"
@@ -104,6 +106,19 @@ class HarborEnvironment(Environment):
         task = await asyncio.to_thread(self._task, idx)
         return self._problem(task, idx, task.stages[0])
 
+    async def next_stage(
+        self, problem: Problem, sandbox: Sandbox
+    ) -> tuple[Mapping[str, Json], Problem | None]:
+        """What became of a step, and the next one."""
+        task = await asyncio.to_thread(self._task, problem.idx)
+        number = [stage.name for stage in task.stages].index(str(problem.metadata[STEP]))
+        told = await self._grader.step(task, task.stages[number], sandbox)
+        if "over" in told:
+            return told, None
+        following = task.stages[number + 1]
+        await begin(sandbox, following, after=True)
+        return told, self._problem(task, problem.idx, following)
+
     def _problem(self, task: Task, idx: int, stage: Stage) -> Problem:
         own: dict[str, Json] = {TASK: task.name, TASK_DIR: str(task.folder)}
         if stage.agent_timeout is not None:
@@ -117,7 +132,8 @@ class HarborEnvironment(Environment):
             prompt=stage.instruction,
             metadata={**task.metadata, **own},
             workspace=workspace_of(task, self._options),
-            handover=HandoverSpec(pre_agent_cmd=ready_command(task.place)),
+            handover=HandoverSpec(pre_agent_cmd=begin_command(task)),
+            goes_on=stage is not task.stages[-1],
             verify_timeout=self._grader.seconds(stage),
         )
 

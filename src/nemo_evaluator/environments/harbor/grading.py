@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from ...errors import ConfigError, InfraError
 from ...sandbox_spec import SandboxSpec
@@ -15,7 +16,9 @@ from ...task_folders.variables import resolved
 from ...types import Failure, Json, Phase, Problem, Score, Solution
 from ..contract import VerifyTools
 from ..lending import lent
+from .multi_step import one_reward, told_of
 from .options import HarborOptions, names_of
+from .rewards import REWARD, Rewards
 from .spec import ready_command, spec_of
 from .startup import Start
 from .verifier import Verified, never_started, run_tests, without_reward
@@ -37,6 +40,12 @@ class TaskGrader:
     def check(self, task: Task, stage: Stage) -> None:
         """Raise ConfigError for what the tests of a stage lack."""
         self._env(task, stage.check)
+        if stage.check.place is not None and stage is not task.stages[-1]:
+            raise ConfigError(
+                f"step {stage.name!r} is verified in a container of its own, and others follow it",
+                where=str(task.folder),
+                hint="leave the task out (?exclude=NAME), or run it with harbor itself",
+            )
         if stage.check.place is not None:
             spec_of(stage.check.place, task.folder, self._options)
 
@@ -54,6 +63,9 @@ class TaskGrader:
             return Score(reward=0.0, correct=False, failure=solution.error.kind, details=told)
         if solution.reward is not None and not solution.workspace:
             return Score(reward=solution.reward, details={"reward_source": "solver"})
+        done = steps_of(solution)
+        if done and "over" in done[-1]:
+            return Score(**_shown(one_reward(task, done)), details={"steps": done})
         stage = task.stages[-1]
         async with lent(problem, solution, tools, None, self._benchmark) as sandbox:
             if sandbox is None:
@@ -61,7 +73,21 @@ class TaskGrader:
                     "nothing was left to verify", kind=Failure.SANDBOX, phase=Phase.VERIFY
                 )
             verified = await self._verified(task, stage, sandbox, tools)
-        return self._scored(verified, broken=await self._broken(task, stage, verified, tools))
+        broken = await self._broken(task, stage, verified, tools)
+        steps = [*done, told_of(stage, verified)] if stage.name else []
+        if verified.rewards is None:
+            raise without_reward(verified)
+        rewards = one_reward(task, steps) if steps else verified.rewards
+        return Score(**_shown(rewards), details=_details(verified, broken, steps))
+
+    async def step(self, task: Task, stage: Stage, sandbox: Sandbox) -> dict[str, Json]:
+        """What became of a step that others follow, in the workspace. Raises InfraError."""
+        env, seconds = self._env(task, stage.check), self._seconds(stage.check)
+        verified = await run_tests(sandbox, stage.check, ready_command(task.place), env, seconds)
+        start, line = verified.start
+        if start is not Start.STARTED:
+            raise never_started(f"step {stage.name}: {line}")
+        return told_of(stage, verified)
 
     async def _verified(
         self, task: Task, stage: Stage, sandbox: Sandbox, tools: VerifyTools
@@ -110,26 +136,6 @@ class TaskGrader:
             found = await run_tests(sandbox, stage.check, ready_command(place), env, seconds)
         return found.start[0]
 
-    def _scored(self, verified: Verified, *, broken: str) -> Score:
-        if verified.rewards is None:
-            raise without_reward(verified)
-        reward = verified.rewards.reward
-        details: dict[str, Json] = {
-            "exit_code": verified.exit_code,
-            "verifier_seconds": round(verified.seconds, 3),
-            "test_output": shortened(verified.output),
-        }
-        if verified.reward_file_before:
-            details["reward_file_before"] = True
-        if broken:
-            details["verifier_broken_by_agent"] = broken
-        return Score(
-            reward=reward,
-            correct=reward == 1 if reward in (0, 1) else None,
-            details=details,
-            metrics={k: v for k, v in verified.rewards.metrics.items() if k != "reward"},
-        )
-
     def _env(self, task: Task, check: Check) -> Mapping[str, str]:
         allowed = names_of(self._options.pass_env)
         return resolved(check.env, os.environ, allowed, str(task.folder))
@@ -156,6 +162,35 @@ async def _carried(sandbox: Sandbox, check: Check) -> dict[str, bytes]:
         except ValueError as error:
             raise SandboxLost(f"an artifact cannot be carried: {error}") from None
     return carried
+
+
+def steps_of(solution: Solution) -> list[Any]:
+    """What became of the earlier steps of a task."""
+    told = solution.details.get("stages")
+    return list(told) if isinstance(told, list | tuple) else []
+
+
+def _shown(rewards: Rewards) -> dict[str, Any]:
+    """The rewards as fields of a score."""
+    reward = rewards.reward
+    metrics = {name: value for name, value in rewards.metrics.items() if name != REWARD}
+    correct = reward == 1 if reward in (0, 1) else None
+    return {"reward": reward, "correct": correct, "metrics": metrics}
+
+
+def _details(verified: Verified, broken: str, steps: list[Any]) -> dict[str, Json]:
+    details: dict[str, Json] = {
+        "exit_code": verified.exit_code,
+        "verifier_seconds": round(verified.seconds, 3),
+        "test_output": shortened(verified.output),
+    }
+    if verified.reward_file_before:
+        details["reward_file_before"] = True
+    if broken:
+        details["verifier_broken_by_agent"] = broken
+    if steps:
+        details["steps"] = steps
+    return details
 
 
 def shortened(output: str) -> str:

@@ -6,8 +6,11 @@ import os
 import shlex
 from pathlib import Path
 
+import msgspec
+
 from ...errors import ConfigError
 from ...sandbox_spec import BuildSpec, Limits, Network, SandboxSpec
+from ...task_folders.files import walk
 from ...task_folders.records import Place, Task
 from ...task_folders.settings import Internet
 from ...task_folders.variables import resolved
@@ -37,6 +40,13 @@ rm -f /tmp/.nel-health
 """
 
 
+def begin_command(task: Task) -> str:
+    """What makes a container ready for the agent of a task."""
+    files = task.stages[0].files
+    setup = "bash setup.sh || exit 1\n" if files and (files / "setup.sh").is_file() else ""
+    return setup + ready_command(task.place)
+
+
 def ready_command(place: Place) -> str:
     """What makes a container of a place ready for an agent, or for tests, and waits until it is."""
     command = _READY.format(folders=FOLDERS)
@@ -54,7 +64,20 @@ def ready_command(place: Place) -> str:
 
 def workspace_of(task: Task, options: HarborOptions) -> SandboxSpec:
     """Where an agent works on a task, and its tests run. Raises ConfigError."""
-    return spec_of(task.place, task.folder, options, account=task.stages[0].user)
+    first = task.stages[0]
+    spec = spec_of(task.place, task.folder, options, account=first.user)
+    if first.files is None:
+        return spec
+    return msgspec.structs.replace(spec, files=_contents(first.files))
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder by their relative paths."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in walk(folder)
+        if path.is_file()
+    }
 
 
 def spec_of(
