@@ -86,6 +86,8 @@ def plain_body(
     body = container_body(spec, image, owner, (), security, binds=binds)
     sleep = body["Entrypoint"]
     host = body["HostConfig"] | {
+        # An engine may take a restart for an end, and remove the container under it.
+        "AutoRemove": False,
         "Init": False,
         "PidsLimit": max(_PLAIN_PIDS, spec.limits.pids),
         "ReadonlyRootfs": False,
