@@ -236,6 +236,9 @@ class Solution(Record, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     """Set when the model itself failed; the solution is still verified by the benchmark's rule."""
     reward: float | None = None
+    wall_ms: float | None = None
+    """How long an agent took, its tools included, less what its calls waited for a free place. The
+    engine measures it; None: no agent, and ``latency_ms`` is all."""
     details: Mapping[str, Json] = {}
     """What the solver says about its work; published as ``solver_details``."""
     ended_by: EndedBy | None = None

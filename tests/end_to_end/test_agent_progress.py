@@ -52,6 +52,8 @@ async def test_a_long_rollout_says_what_it_has_used(tmp_path: Path) -> None:
         }
     )
     [row] = rows(tmp_path / "run/sample")
+    assert 2600 < row["wall_ms"] < 3000, "the time of the agent, not of its two quick calls"
+    assert row["latency_ms"] == pytest.approx(row["wall_ms"], rel=0.1), "no other time is told"
     said = row["model_response"]
     assert "slowest: " in said and "2 turns, " in said and " tokens, 0." in said
     last = json.loads((tmp_path / "run/progress.json").read_text())["benchmarks"]["sample"]["line"]

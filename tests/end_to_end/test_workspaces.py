@@ -19,7 +19,7 @@ from loopback import Loopback
 from runs import NEL, ROOT, rows
 
 from nemo_evaluator import SandboxSpec, SeedResult, SolveResult, evaluate_async
-from nemo_evaluator.errors import ConfigError, InfraError
+from nemo_evaluator.errors import ConfigError, InfraError, ModelError
 from nemo_evaluator.results.journal import Errored, events
 from nemo_evaluator.sandboxes.docker_api import Engine
 from nemo_evaluator.sandboxes.docker_build import Builder
@@ -132,6 +132,14 @@ class HangingAgent(InsideAgent):
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         await asyncio.sleep(600)
         return Solution(response="")
+
+
+class RefusedAgent(InsideAgent):
+    """Records a step, and is refused by its model."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        tools.steps.add(Step(source=StepSource.AGENT, message="I tried"))
+        raise ModelError("the context window is full", kind=Failure.CONTEXT_WINDOW)
 
 
 class LazyAgent(InsideAgent):
@@ -715,3 +723,12 @@ async def test_a_baseline_has_no_workspace(tmp_path: Path, loopback: Loopback) -
 
 def test_the_spec_is_public() -> None:
     assert SandboxSpec(network="door").network == "door"
+
+
+async def test_an_agent_that_is_refused_keeps_its_steps(tmp_path: Path, loopback: Loopback) -> None:
+    await evaluate_async(document(tmp_path, loopback.url, "local", "RefusedAgent"))
+    found = rows(tmp_path / "run/tasks")
+    assert {row["outcome"] for row in found} <= {"model_error", "infra_error"}
+    assert [row["steps"][0]["message"] for row in trajectories(tmp_path)] == ["I tried"] * len(
+        found
+    )

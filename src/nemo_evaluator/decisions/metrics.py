@@ -25,8 +25,8 @@ REWARD = "mean_reward"
 PASS_1 = "pass@1"
 MACRO = "macro:"
 LOWER_IS_BETTER = (
-    "truncation_rate", "no_answer_rate", "latency_ms", "ttft_ms", "tokens", "cost_usd", "calls",
-    "cost_per_solved", "tokens_per_solved",
+    "truncation_rate", "no_answer_rate", "latency_ms", "ttft_ms", "wall_ms", "tokens",
+    "cost_usd", "calls", "cost_per_solved", "tokens_per_solved",
 )  # fmt: skip
 """Metrics of a rollout whose direction is known."""
 PER_SOLVED = {"cost_per_solved": "cost_usd", "tokens_per_solved": "tokens"}

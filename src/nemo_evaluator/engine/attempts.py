@@ -11,6 +11,7 @@ import time
 import msgspec
 
 from ..errors import ModelError, RunBudgetExceeded
+from ..results.effort import is_agents
 from ..solvers.contract import Archive, SolveTools, Steps
 from ..traffic.types import CallContext
 from ..types import Phase, Solution
@@ -68,7 +69,7 @@ class Attempts:
                 started=not job.models and job.workspaces is None,
             )
         except ModelError as error:
-            solution = Solution(response="", error=error.info)
+            solution = Solution(response="", error=error.info, steps=work.steps)
         except RunBudgetExceeded as error:
             self._control.stop(str(error))
             self._watchdog.abandon_waiting()
@@ -77,6 +78,8 @@ class Attempts:
             work.spent = self._end_session(session)
             if solution is not None:
                 solution = accounted(_timed(solution, began), work.spent)
+                if job.workspaces is not None or is_agents(solution):
+                    solution = msgspec.structs.replace(solution, wall_ms=work.wall_ms)
                 work.spent = of_solution(solution)
             self._recorder.attempted(work, work.spent)
         return solution
@@ -105,6 +108,7 @@ class Attempts:
             return _with_steps(solution, tools.steps)
         finally:
             work.steps = tools.steps.taken()
+            work.wall_ms = round(activity.elapsed * 1000, 3)
 
     def _used(self, session: CallContext) -> Spent:
         """What a session has used of all models that it can ask."""

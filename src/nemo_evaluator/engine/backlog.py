@@ -42,6 +42,8 @@ class Work:
     """What the attempt has used, where nothing came of it yet."""
     steps: tuple[Step, ...] = ()
     """What the attempt has recorded, where nothing came of it yet."""
+    wall_ms: float | None = None
+    """How long the attempt's solver took, less what its calls waited for a place."""
     lease: Lease | None = None
     """The workspace of the attempt, while it is open."""
     handover: Handover | None = None

@@ -102,6 +102,11 @@ class Activity:
         held = 0.0 if self._held is None else self._clock() - max(self._held, self._started)
         return self._started + self.limit + held
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the clock has run until now."""
+        return self.seconds(self._clock())
+
     def seconds(self, now: float) -> float:
         """How long the clock has run."""
         if self._started is None:

@@ -13,6 +13,7 @@ from ..results.pick import Kind, kind_of
 from ..results.result_row import ResultRow
 from ..types import Json
 from .escape import one_line, visible
+from .figures import duration
 
 LONG = 2_000
 """Characters of a question or answer that are shown unless all is asked for."""
@@ -33,7 +34,9 @@ def rollout_head(row: ResultRow) -> str:
         parts.append(f"reward {row.reward:g}")
     if row.truncated:
         parts.append("truncated")
-    if row.latency_ms is not None:
+    if row.wall_ms is not None:
+        parts.append(duration(row.wall_ms / 1000))
+    elif row.latency_ms is not None:
         parts.append(f"{row.latency_ms:,.0f} ms")
     if row.tokens is not None:
         parts.append(f"{row.tokens:,} tokens")

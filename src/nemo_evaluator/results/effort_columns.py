@@ -40,7 +40,8 @@ class EffortColumns:
         self._calls.append(solution.calls if asked else 0)
         self._cost.append(math.nan if solution.cost_usd is None else solution.cost_usd)
         self._tokens.append(math.nan if tokens is None else tokens)
-        self._seconds.append(solution.latency_ms / 1000)
+        took = solution.latency_ms if solution.wall_ms is None else solution.wall_ms
+        self._seconds.append(took / 1000)
         if solution.ended_by is not None:
             self._ended_by[solution.ended_by.value] += 1
 

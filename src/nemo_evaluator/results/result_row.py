@@ -38,7 +38,8 @@ LIMITS: Mapping[str, EndedBy] = {limit.value: limit for limit in EndedBy}
 
 
 class ResultRow(Record, frozen=True, kw_only=True):
-    """One rollout as it is published. Times are in ``latency_ms`` and ``ttft_ms`` only."""
+    """One rollout as it is published. All its times are in fields that end in
+    ``_ms``."""
 
     problem_idx: Index
     repeat: Index
@@ -56,6 +57,8 @@ class ResultRow(Record, frozen=True, kw_only=True):
     finish_reason: str | None
     truncated: bool
     ttft_ms: float | None = None
+    wall_ms: float | None = None
+    """How long an agent took, its tools included."""
     cost_usd: float | None = None
     """What the answer cost, where prices are known."""
     calls: int = 1
@@ -222,6 +225,7 @@ def row_from(row: Mapping[str, Any]) -> ResultRow:
         finish_reason=_text(row.get("finish_reason")),
         truncated=row.get("truncated") is True,
         ttft_ms=_number(row.get("ttft_ms")),
+        wall_ms=_number(row.get("wall_ms")),
         cost_usd=_number(row.get("cost_usd")),
         calls=int(_number(row.get("calls")) or 1),
         reasoning=_text(row.get("reasoning")),

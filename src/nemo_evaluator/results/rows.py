@@ -106,6 +106,7 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
         finish_reason=solution.finish_reason if solution else None,
         truncated=record.truncated,
         ttft_ms=solution.ttft_ms if solution else None,
+        wall_ms=solution.wall_ms if solution else None,
         cost_usd=solution.cost_usd if solution else None,
         calls=solution.calls if solution else 1,
         reasoning=(solution.reasoning or None) if solution else None,
