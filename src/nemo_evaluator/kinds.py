@@ -117,6 +117,14 @@ SOLVERS = Kind(
             "solvers.openclaw.solver:OpenClawSolver",
             "the OpenClaw agent, in its workspace or on this machine",
         ),
+        "gym_delegation": (
+            "solvers.gym_delegation:GymDelegation",
+            "an agent of NeMo Gym, which solves whole problems (POST /run)",
+        ),
+        "nat": (
+            "solvers.nat:Nat",
+            "an agent of NeMo Agent Toolkit (POST /generate/full)",
+        ),
         "custom": (
             "solvers.registry:open_custom",
             "a class of your own (class_path: module:Class), or any program (command: ...)",

@@ -211,6 +211,12 @@ class Generation(Record, frozen=True, kw_only=True):
         return FinishReason.of(self.finish_reason).truncated
 
 
+GYM_SESSION = "gym_session"
+"""Where a solver keeps, among the details of its solution, the session of the gym that its tools
+were called in: ``{"server": URL, "cookies": {...}, "output": [...]}``. The gym verifies there; it
+is not published."""
+
+
 class Solution(Record, frozen=True, kw_only=True):
     """What a solver made of a problem."""
 

@@ -34,6 +34,12 @@ class SolverFields(ConfigRecord):
         """The services it uses that are no models, by the role it knows them in."""
         return {}
 
+    @property
+    def trusted_rewards(self) -> tuple[float, float] | None:
+        """The range of rewards that its answers bring along and that count as they are; None: the
+        benchmark verifies its answers."""
+        return None
+
 
 class AgentFields(SolverFields):
     """A solver whose agent works in a sandbox."""
@@ -219,11 +225,28 @@ class GymDelegationSolverConfig(SolverFields):
     service: str
     """The model the agent uses."""
     gym_service: str
-    """The gym service that runs the agent."""
+    """The gym service that runs the agent: its own address, or that of NeMo Gym's head server."""
     gym_agent: str | None = None
-    """Name of the agent there."""
+    """Name of the agent there (its ``process_name``), or what it reads: ``openhands``,
+    ``swebench`` or ``miniswe``."""
     trust_reward: bool = False
-    """Take the reward of the server instead of verifying here."""
+    """Take the reward of the gym instead of verifying here."""
+    reward_range: tuple[float, float] = (0.0, 1.0)
+    """The least and the most that a trusted reward can be; another one is no verdict."""
+
+    @property
+    def trusted_rewards(self) -> tuple[float, float] | None:
+        """See ``SolverFields.trusted_rewards``."""
+        return self.reward_range if self.trust_reward else None
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> GymDelegationSolverConfig:
+        least, most = self.reward_range
+        if not least < most:
+            raise ValueError("reward_range: the least must be below the most")
+        if "reward_range" in self.model_fields_set and not self.trust_reward:
+            raise ValueError("reward_range has no effect without trust_reward")
+        return self
 
     @property
     def servers(self) -> dict[str, str]:

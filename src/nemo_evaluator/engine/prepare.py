@@ -20,6 +20,7 @@ from ..environments.contract import Environment, Reached
 from ..environments.image_template import with_images
 from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
+from ..environments.trusted import TrustedReward
 from ..environments.user_code import contained
 from ..environments.with_metrics import with_metrics
 from ..errors import ConfigError, NelError
@@ -197,6 +198,8 @@ async def _open_job(
         )
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
+    if benchmark.solver is not None and benchmark.solver.trusted_rewards is not None:
+        environment = TrustedReward(environment, benchmark.solver.trusted_rewards)
     panel = _open_panel(benchmark, environment, services.models, solver)
     judge_file = JudgeFile(opening.directory / unique, opening.spend) if panel.services else None
     environment = with_images(environment, benchmark.sandbox)

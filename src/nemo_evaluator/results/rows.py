@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..measured import Metric, metrics_in
-from ..types import BenchmarkPlan, Failure, Json, Outcome, RolloutKey
+from ..types import GYM_SESSION, BenchmarkPlan, Failure, Json, Outcome, RolloutKey
 from .facts import plan_facts
 from .journal import Errored, JournalIndex, ProblemSeeded, Scored, Solved
 from .journal_reader import JournalReader
@@ -189,8 +189,12 @@ def _details(record: RolloutRecord, method: str) -> dict[str, Any]:
 
 
 def _unsaid(told: Mapping[str, Json], details: Mapping[str, Json]) -> Mapping[str, Json]:
-    """What a solver told, less what a scorer has passed on as its own."""
-    return {name: value for name, value in told.items() if name not in details} if told else told
+    """What a solver told, less what a scorer has passed on as its own and what only a gym reads."""
+    if not told:
+        return told
+    return {
+        name: value for name, value in told.items() if name not in details and name != GYM_SESSION
+    }
 
 
 def _metadata(record: RolloutRecord) -> dict[str, Any]:

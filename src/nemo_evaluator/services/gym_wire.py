@@ -17,12 +17,10 @@ from ..records import Json
 from ..steps import Observation, ObservationResult, Step, StepMetrics, StepSource, ToolCall
 from ..traffic.dialects import DIALECTS
 from ..traffic.dialects.contract import Question, as_dict, as_str, dicts
+from ..types import GYM_SESSION as GYM_SESSION
 from ..types import Generation, Message, Problem, Usage
 
 TOOL_ITEMS = ("function_call", "function_call_output")
-GYM_SESSION = "gym_session"
-"""Where a solver keeps, among the details of its solution, the session of the gym that its tools
-were called in: ``{"server": URL, "cookies": {...}, "output": [...]}``. The gym verifies there."""
 
 
 class NoAnswer(ValueError):
@@ -37,7 +35,10 @@ def read_answer(response: Json) -> Generation:
         raise NoAnswer(f"the response is {type(response).__name__}, no object and no text")
     if isinstance(response.get("output"), list):
         told = DIALECTS["responses"].parse(response)
-        return _generation(told, final_text(response))
+        answer = _generation(told, final_text(response))
+        if answer.finish_reason == FinishReason.TOOL_CALLS and answer.text:
+            return replace(answer, finish_reason=FinishReason.STOP.value)  # they were answered
+        return answer
     if response.get("choices"):
         told = DIALECTS["chat_completions"].parse(response)
         return _generation(told, told.text)
@@ -174,7 +175,7 @@ def _observe(steps: list[Step], item: Mapping[str, Json], seen: set[str]) -> Non
         if any(call.tool_call_id == ident for call in steps[place].tool_calls):
             break
     else:
-        steps.append(_said("", None))
+        steps += [] if steps else [_said("", None)]
         place = len(steps) - 1
     before = steps[place].observation
     results = (*(before.results if before else ()), result)

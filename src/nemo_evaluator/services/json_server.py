@@ -58,7 +58,7 @@ class JsonServer:
         self.url, credentials = split_credentials(url.rstrip("/"))
         self.peer = peer_name(self.url)
         self._origin = Origin.of(self.url, proxy)
-        self._limit = limit
+        self.limit, self.proxy = limit, proxy
         self._pool: Pool | None = None
         self._headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if token is not None:
@@ -82,7 +82,7 @@ class JsonServer:
     ) -> AsyncIterator[Response]:
         """A request, and its response while it arrives. Raises NetError."""
         if self._pool is None:
-            self._pool = Pool(self._origin, self._limit, CONNECT_SECONDS)
+            self._pool = Pool(self._origin, self.limit, CONNECT_SECONDS)
         head = self._origin.head(method, self.url + path, Headers.of(self._headers, headers))
         clock = Clock(asyncio.get_running_loop(), Limit.TOTAL, seconds)
         try:

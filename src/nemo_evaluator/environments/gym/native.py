@@ -105,12 +105,13 @@ class NativeRows:
     ) -> tuple[Session, Json]:
         """The session that the answer was given in, and what the agent did in it."""
         session = self._calls.session()
-        kept: Any = solution.details.get(GYM_SESSION)
-        if isinstance(kept, dict) and kept.get("server") == self._calls.url:
-            session.cookies.update(kept.get("cookies") or {})
-            return session, kept.get("output")
-        await session.post("/seed_session", {**row, PARAMS: params}, again=True)
-        return session, None
+        told = solution.details.get(GYM_SESSION)
+        kept: dict[str, Any] = dict(told) if isinstance(told, Mapping) else {}
+        if kept.get("server") == self._calls.url and kept.get("cookies"):
+            session.cookies.update(kept["cookies"])
+        else:
+            await session.post("/seed_session", {**row, PARAMS: params}, again=True)
+        return session, kept.get("output")
 
     def _score(self, verdict: Any, row: Mapping[str, Json]) -> Score:
         try:

@@ -22,6 +22,7 @@ from ..types import CallContext, ModelRequest, ModelResponse
 from ..wire import decode, encode
 from .failures import NO_RETRY, STATUS, Told, error_body, told
 from .routes import SESSION_HEADER, Kind, PassThrough, Route, stays_below, upstream_path
+from .sessions import Sessions
 
 HOP_BY_HOP = frozenset(
     (
@@ -41,8 +42,12 @@ DONE = b"data: [DONE]\n\n"
 class Calls:
     """Answers what `routes` has sorted."""
 
-    def __init__(self, model: ModelClient) -> None:
-        self._model, self._pass = model, PassThrough(model.settings.door.pass_through)
+    def __init__(self, model: ModelClient, sessions: Sessions) -> None:
+        self._model, self._sessions, self._pass = (
+            model,
+            sessions,
+            PassThrough(model.settings.door.pass_through),
+        )
         self._not_sent = NOT_SENT | model.transport.own_headers
 
     async def answer(
@@ -65,6 +70,12 @@ class Calls:
         body = _object(request.body)
         if isinstance(body, Told):
             return body
+        try:
+            named = self._sessions.in_body(body)
+        except LookupError:
+            gone = error_body(410, "the session is over", "session_closed")
+            return Told(410, gone, dict(NO_RETRY))
+        context, guarded = named or context, guarded or named is not None
         headers = self._headers(request, guarded)
         if where.kind is Kind.CALL:
             if where.model and not body.get("model") and not self._model.pinned:

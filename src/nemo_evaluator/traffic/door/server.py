@@ -64,9 +64,9 @@ class ProxyServer:
         """Serve only requests that carry the token of an open session."""
         self._drain = drain_seconds
         self.metrics = Metrics()
-        self._calls = Calls(model)
-        self._access = Access(host, port, model.settings.door)
         self._sessions = Sessions()
+        self._calls = Calls(model, self._sessions)
+        self._access = Access(host, port, model.settings.door)
         self._body_bytes = max_body_mb * MEGABYTE
         self.app = Application(self, body_bytes=self._body_bytes)
         """The proxy as an ASGI application, for another server than ours."""

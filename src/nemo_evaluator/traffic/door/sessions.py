@@ -12,8 +12,12 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from ...config.scrubber import KNOWN
-from ...types import Record
+from ...types import Json, Record
 from ..types import CallContext
+
+SESSION_FIELD = "nel_session"
+"""In the ``metadata`` of a request: the token of its session, for a client whose address and key
+are the same for all. It is taken out before the request goes on."""
 
 
 class Endpoint(Record, frozen=True, kw_only=True):
@@ -82,6 +86,18 @@ class Sessions:
     def context(self, name: str) -> CallContext:
         """The caller of a request that names a session, which need not be open."""
         return self._contexts.get(name) or CallContext(session=name)
+
+    def in_body(self, body: dict[str, Json]) -> CallContext | None:
+        """The session that a request names in its metadata, which are taken out; None where it
+        names none. Raises LookupError for one that is not open."""
+        metadata = body.get("metadata")
+        if not isinstance(metadata, dict) or SESSION_FIELD not in metadata:
+            return None
+        kept = {name: value for name, value in metadata.items() if name != SESSION_FIELD}
+        body["metadata"] = kept
+        if not kept:
+            del body["metadata"]
+        return self._contexts[self._names[str(metadata[SESSION_FIELD])]]
 
     def by_token(self, headers: Mapping[str, str]) -> CallContext | None:
         """The session whose token a request carries."""

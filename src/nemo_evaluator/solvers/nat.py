@@ -1,0 +1,81 @@
+"""``nat``: an agent of NeMo Agent Toolkit solves the problem, by ``POST /generate/full``.
+
+The server asks its models itself: what they used is known where it tells, and never guessed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from ..config.solvers import AGENT, NatSolverConfig
+from ..errors import ConfigError
+from ..steps import Step, StepSource
+from ..traffic.dialects.contract import text_of
+from ..types import Json, Problem, Solution
+from .contract import SolveTools
+from .nat_events import NatEvents
+
+PATH = "/generate/full"
+NO_LIMIT = 30 * 86400.0
+"""Seconds where the engine knows no deadline of the rollout; it ends overdue ones all the same."""
+
+
+class Nat:
+    """Sends whole problems to the agent."""
+
+    def __init__(self, config: NatSolverConfig) -> None:
+        self._config = config
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        """One request. Raises InfraError where there is no answer."""
+        calls, question = tools.servers[AGENT].calls, question_of(problem)
+        tools.steps.add(Step(source=StepSource.USER, message=question))
+        if tools.context.on_wait is not None:
+            tools.context.on_wait(calls.peer)  # the time of the agent is that of the rollout
+        events = NatEvents()
+        deadline = tools.context.deadline
+        seconds = NO_LIMIT if deadline is None else max(1.0, deadline - time.monotonic())
+        body: Json = {"input_message": question}
+        try:
+            async with calls.session().streamed(
+                PATH, body, seconds=seconds, accept="text/event-stream"
+            ) as pieces:
+                async for piece in pieces:
+                    events.feed(piece)
+            events.close()
+        finally:
+            for step in events.steps:
+                tools.steps.add(step)
+        if events.error is not None:
+            raise calls.unreadable(PATH, f"tells of an error: {events.error:.500}")
+        if events.answer is None:
+            raise calls.unreadable(PATH, "ended without an answer")
+        return Solution(
+            response=events.answer,
+            finish_reason="stop",
+            usage=events.usage,
+            model=events.model,
+            calls=max(1, events.calls),
+        )
+
+    def identity(self) -> Mapping[str, Json]:
+        """The agent is the server's; its configuration is part of the server's identity."""
+        return {"type": "nat"}
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+def question_of(problem: Problem) -> str:
+    """The problem as one text. Raises ConfigError for what is none."""
+    if problem.images or problem.requests:
+        what = "images" if problem.images else "several questions"
+        raise ConfigError(
+            f"problem {problem.idx} has {what}; an agent of NeMo Agent Toolkit takes one text",
+            hint="use another solver",
+        )
+    texts = [problem.system or "", problem.prompt]
+    if not problem.prompt:
+        texts += [text_of(message.get("content")) for message in problem.messages]
+    return "\n\n".join(filter(None, texts))
