@@ -103,10 +103,12 @@ class NodeFields(ContainerFields):
 
 
 class SlurmSandbox(NodeFields):
-    """A step on a Slurm node."""
+    """A container of pyxis on a node of the Slurm job."""
 
     type: Literal["slurm"] = "slurm"
     """Kind of sandbox."""
+    network: Literal["bridge"] = "bridge"
+    """Network of the sandbox: that of its node; there is no other."""
 
 
 class ApptainerSandbox(NodeFields):
@@ -116,6 +118,9 @@ class ApptainerSandbox(NodeFields):
     """Kind of sandbox."""
     sif_cache_dir: str | None = None
     """Folder for converted images; all nodes of the pool must see it."""
+    network: Literal["none", "door", "host", "bridge"] = "none"
+    """Network of the sandbox; ``door``: the run's model and nothing else; ``bridge``: that of its
+    node (with ``node_pool``)."""
 
     @model_validator(mode="after")
     def _cache_for_a_pool(self) -> ApptainerSandbox:
@@ -219,7 +224,9 @@ class PluginSandbox(OwnFields, PluginFields):
     kind = SANDBOXES
 
 
-MadeSandbox = LocalSandbox | DockerSandbox | CustomSandbox | PluginSandbox
+MadeSandbox = (
+    LocalSandbox | DockerSandbox | ApptainerSandbox | SlurmSandbox | CustomSandbox | PluginSandbox
+)
 """What a run can make."""
 AnySandbox = (
     NoSandbox

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..config.benchmark import BenchmarkConfig
-from ..config.sandboxes import DockerSandbox, MadeSandbox, NoSandbox
+from ..config.sandboxes import ContainerFields, MadeSandbox, NoSandbox, SlurmSandbox
 from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..sandboxes import Backend, DockerBackend, LocalBackend, Sandbox, SandboxPool, SandboxSpec
@@ -65,7 +65,7 @@ async def open_sandboxes(
     if not isinstance(config, MadeSandbox):
         raise ConfigError(f"{config.type!r} cannot be run by this version", where=environment.name)
     pool = await _opened(open_backend(config), config.concurrency, stack)
-    named = not isinstance(config, DockerSandbox) or config.image is not None
+    named = not isinstance(config, ContainerFields) or config.image is not None
     lender = Lender(pool, turn, *_settings(config), names_image=named)
     spec = lender.spec(needed)
     if spec.plain and not lender.has_image(spec):
@@ -88,7 +88,8 @@ def _settings(config: MadeSandbox) -> tuple[dict[str, object], dict[str, object]
     fields: dict[str, Any] = {}
     if config.container_env:
         fields["env"] = dict(config.container_env)
-    if "network" in config.model_fields_set and config.network is not None:
+    said = "network" in config.model_fields_set or isinstance(config, SlurmSandbox)
+    if said and config.network is not None:
         fields["network"] = config.network
     return fields, limits
 

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..http.listener import Listener
 from ..types import Json
-from . import docker_kills, docker_relay, netns, transfer
+from . import docker_kills, docker_relay, netns
 from .commands import CommandSandbox, Job, Launch
 from .contract import SandboxLost, SandboxSpec
 from .docker_api import Attached, Engine, demultiplex
@@ -59,16 +58,6 @@ class DockerSandbox(CommandSandbox):
 
     async def started(self) -> None:
         """The container runs now."""
-
-    async def fill(self, files: Mapping[str, bytes]) -> None:
-        """Write the spec's files, absolute paths, in one go."""
-        archive = transfer.pack({path.lstrip("/"): data for path, data in files.items()})
-        argv = ["tar", "-x", "--no-same-owner", "-C", "/", "-f", "-"]
-        got = await self._trusted(argv, timeout=120, stdin=archive, limit=1 << 12)
-        if got.code != 0:
-            raise self._lost(
-                f"the files could not be copied into the sandbox: {got.error.strip()[:300]}"
-            )
 
     async def close(self) -> None:
         """See `Sandbox.close`."""

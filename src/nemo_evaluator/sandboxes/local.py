@@ -155,7 +155,7 @@ class LocalSandbox(CommandSandbox):
         self._holder: asyncio.subprocess.Process | None = None
         self._inside = 0
         self._running: set[int] = set()
-        self._background: set[LocalProcess] = set()
+        self._background: dict[LocalProcess, bwrap.Inner] = {}
         self._kills = 0
 
     async def hold(self) -> None:
@@ -244,21 +244,21 @@ class LocalSandbox(CommandSandbox):
             if terminal is not None:
                 terminal.close_inside()
         self._running.add(process.pid)
-        box = LocalProcess(self, inner, process, terminal, self.spec.limits.output_bytes)
-        self._background.add(box)
+        box = LocalProcess(self, process, terminal, self.spec.limits.output_bytes)
+        self._background[box] = inner
         box.attend(launch.seconds)
         return box
 
     def forget(self, box: LocalProcess) -> None:
         """A process of ``start`` has ended."""
-        self._background.discard(box)
+        if (inner := self._background.pop(box, None)) is not None:
+            inner.close()
 
-    async def end(
-        self, process: asyncio.subprocess.Process, inner: bwrap.Inner, out: Taker, err: Taker
-    ) -> int:
+    async def end(self, box: LocalProcess) -> int:
         """End a process of ``start``, with all it started; its exit code."""
+        process, inner = box.process, self._background[box]
         processes.kill_group(process.pid)
-        await finish(self._ended(process, out, err, inner.status))
+        await finish(self._ended(process, box.stdout, box.stderr, inner.status))
         self._running.discard(process.pid)
         code = processes.status(inner.status).get("exit-code")
         return _KILLED if code is None else code

@@ -1,4 +1,5 @@
-"""A command that runs on in a local sandbox, beside others, with pipes or with a terminal."""
+"""A command that runs on in a sandbox, beside others: a process of this machine, with pipes or with
+a terminal. It is a bubblewrap, or the client program of an engine."""
 
 from __future__ import annotations
 
@@ -11,8 +12,7 @@ import termios
 import time
 from typing import Any, Protocol
 
-from .bwrap import Inner
-from .streams import CHUNK, Flow, Taker, drain
+from .streams import CHUNK, Flow, drain
 
 _SIZE = struct.pack("HHHH", 24, 80, 0, 0)
 """Rows and columns of a terminal."""
@@ -22,10 +22,8 @@ _WRITE_PAUSE = 0.01
 class Host(Protocol):
     """What a process needs of its sandbox."""
 
-    async def end(
-        self, process: asyncio.subprocess.Process, inner: Inner, out: Taker, err: Taker
-    ) -> int:
-        """End it, with all it started; its exit code."""
+    async def end(self, box: LocalProcess) -> int:
+        """End it, with all it started, and read what is left of its pipes; its exit code."""
 
     def forget(self, box: LocalProcess) -> None:
         """It has ended."""
@@ -89,13 +87,12 @@ class LocalProcess:
     def __init__(
         self,
         host: Host,
-        inner: Inner,
         process: asyncio.subprocess.Process,
         terminal: Terminal | None,
         output_bytes: int,
     ) -> None:
-        self._host, self._inner = host, inner
-        self._process, self._terminal = process, terminal
+        self._host, self.process = host, process
+        self._terminal = terminal
         self.stdout, self.stderr = Flow(output_bytes), Flow(output_bytes)
         self._work: asyncio.Task[int] | None = None
         self._over = asyncio.Event()
@@ -117,7 +114,7 @@ class LocalProcess:
         if self._terminal is not None:
             await self._terminal.write(data)
             return
-        pipe = self._process.stdin
+        pipe = self.process.stdin
         if pipe is None or pipe.is_closing():
             raise BrokenPipeError("the process has ended")
         pipe.write(data)
@@ -133,8 +130,8 @@ class LocalProcess:
         if self._terminal is not None:
             with contextlib.suppress(BrokenPipeError):
                 await self._terminal.write(b"\x04")
-        elif self._process.stdin is not None:
-            self._process.stdin.close()
+        elif self.process.stdin is not None:
+            self.process.stdin.close()
 
     async def wait(self, timeout: float | None = None) -> int:
         """See `Process.wait`."""
@@ -150,7 +147,7 @@ class LocalProcess:
             self._work.result()
 
     async def _attend(self, end: float) -> int:
-        process = self._process
+        process = self.process
         streams = ((self._terminal or process.stdout, self.stdout), (process.stderr, self.stderr))
         takers = [asyncio.create_task(drain(s, flow)) for s, flow in streams if s is not None]
         over = asyncio.create_task(self._over.wait())
@@ -163,7 +160,7 @@ class LocalProcess:
             )
             if self._terminal is None:  # `end` reads what is left of pipes
                 await _cancelled(*takers)
-            return await self._host.end(process, self._inner, self.stdout, self.stderr)
+            return await self._host.end(self)
         finally:
             if self._terminal is not None:
                 await asyncio.wait(takers, timeout=1.0)
@@ -173,9 +170,8 @@ class LocalProcess:
     def _settle(self) -> None:
         if self._terminal is not None:
             self._terminal.close()
-        elif self._process.stdin is not None:
-            self._process.stdin.close()
-        self._inner.close()
+        elif self.process.stdin is not None:
+            self.process.stdin.close()
         self.stdout.end()
         self.stderr.end()
         self._host.forget(self)

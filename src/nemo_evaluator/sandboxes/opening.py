@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from ..config.plugins import Given, given
-from ..config.sandboxes import CustomSandbox, DockerSandbox, LocalSandbox, MadeSandbox
+from ..config.sandboxes import (
+    ApptainerSandbox,
+    CustomSandbox,
+    DockerSandbox,
+    LocalSandbox,
+    MadeSandbox,
+    SlurmSandbox,
+)
 from ..kinds import SANDBOXES
 from .contract import Backend
 from .docker import DockerBackend
@@ -25,6 +32,22 @@ def local(_config: LocalSandbox) -> Backend:
 def docker(config: DockerSandbox) -> Backend:
     """A container per problem."""
     return DockerBackend(image=config.image)
+
+
+def apptainer(config: ApptainerSandbox) -> Backend:
+    """An Apptainer instance on this machine, or on a node of the job."""
+    from .apptainer import ApptainerBackend
+    from .slurm_nodes import nodes_of_job
+
+    nodes = None if config.node_pool is None else nodes_of_job(config.slots_per_node)
+    return ApptainerBackend(image=config.image, sif_cache_dir=config.sif_cache_dir, nodes=nodes)
+
+
+def slurm(config: SlurmSandbox) -> Backend:
+    """A container of pyxis on a node of the job."""
+    from .slurm import SlurmBackend
+
+    return SlurmBackend(image=config.image, slots_per_node=config.slots_per_node)
 
 
 def custom(config: CustomSandbox) -> Backend:
