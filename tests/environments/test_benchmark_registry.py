@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from task_folders import own_task
 
 from nemo_evaluator.environments.harbor.registered import TaskSuite
 from nemo_evaluator.environments.registry import PLANNED_SCHEMES, list_benchmarks, resolve
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.kinds import BENCHMARKS
+from task_folders import own_task
 
 TWO = """
 from nemo_evaluator import ScorerInput, EvalEnvironment, benchmark, exact_match, register, scorer
