@@ -88,6 +88,10 @@ SCHEMES = Kind(
             "environments.harbor.environment:open_harbor",
             "harbor://FOLDER or harbor://SUITE@VERSION, tasks in containers with their own tests",
         ),
+        "lm-eval": (
+            "environments.lm_eval.harness:open_lm_eval",
+            "lm-eval://TASK, tasks and groups of lm-evaluation-harness",
+        ),
         "python": (
             "environments.harness_environment:open_python",
             "python://module:Class, the same as a class (a Harness)",

@@ -300,6 +300,9 @@ class Score(Record, frozen=True, kw_only=True):
     """The verdict on one solution."""
 
     reward: float
+    rated: bool = True
+    """False: the verdict is its ``metrics``, e.g. a log-likelihood; there is no reward, and
+    ``reward`` is 0."""
     correct: bool | None = None
     """Set when the verdict is yes or no; what pass@k is computed from."""
     extracted: Json = None

@@ -15,7 +15,7 @@ from nemo_evaluator import ConfigError, evaluate, evaluate_async
 from nemo_evaluator.asked import TokenLogprob
 from nemo_evaluator.results.journal import ProblemSeeded, Solved, events
 from nemo_evaluator.results.result_row import read_rows
-from nemo_evaluator.solvers.likelihood import of_end
+from nemo_evaluator.traffic.likelihood import of_end
 from nemo_evaluator.types import Solution
 
 CHOICES = """

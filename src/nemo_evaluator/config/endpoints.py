@@ -85,12 +85,13 @@ class ModelFields(ConfigRecord):
     max_output_tokens: int | None = Field(None, ge=1)
     """Longest answer the model gives."""
     tokenizer: str | None = None
-    """Tokenizer used to count tokens."""
+    """The model's tokenizer: ``remote`` (the endpoint's own ``/tokenize``), a path, or a hub id.
+    Used by ``lm-eval://`` to tell a context from its continuation."""
     generation: GenerationConfig = Field(default_factory=GenerationConfig)
     """Sampling parameters sent with every request."""
     proxy: ProxyConfig | None = None
     """Interceptors, retries, limits and the log of the requests."""
-    inert: ClassVar[tuple[str, ...]] = ("max_input_tokens", "max_output_tokens", "tokenizer")
+    inert: ClassVar[tuple[str, ...]] = ("max_input_tokens", "max_output_tokens")
     """Fields without an effect: limits that agents are told; a benchmark that asks the model
     directly does not need them."""
     refused_in_proxy: ClassVar[tuple[str, ...]] = ()

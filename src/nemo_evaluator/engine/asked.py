@@ -9,11 +9,13 @@ from ..config.benchmark import BenchmarkConfig
 from ..config.root import EvalConfig
 from ..config.secrecy import redact
 from ..environments.contract import Environment
+from ..environments.harness import Meeting
 from ..errors import ConfigError
 from ..judging.opening import services_of
 from ..services.contract import OpenServer, OpenService
 from ..services.open import Opened
 from ..solvers.contract import MODEL
+from ..traffic.types import CallContext
 from ..traffic.urls import base_url
 from ..types import Json
 
@@ -66,6 +68,14 @@ class Asked:
     def own(self) -> OpenService | None:
         """The solver's own service."""
         return self.by_role.get(MODEL)
+
+    def meeting(self, slug: str, *, ask: bool) -> Meeting:
+        """The solver's own model, for what asks other questions of other endpoints."""
+        if self.own is None:
+            return Meeting()
+        settings = self.own.client.settings
+        context = CallContext(session=f"{slug}/probe", benchmark=slug) if ask else None
+        return Meeting(self.own.client, context, settings.tokenizer, settings.upstream)
 
     def check_protocol(self, environment: Environment) -> None:
         """Raise ConfigError if the benchmark is made for another API."""

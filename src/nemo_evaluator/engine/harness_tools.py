@@ -59,6 +59,8 @@ class Tools:
         self._counted = NOTHING
         """What was journaled of the shared session."""
         self._doors: dict[RolloutKey, CallContext] = {}
+        self._latency: dict[RolloutKey, float] = {}
+        """Milliseconds that the calls of a rollout took, waiting aside."""
         self._known: dict[tuple[int, int, str], Answer] = {}
         self._alone: dict[tuple[int, int, str], asyncio.Lock] = {}
         self._reader = JournalReader(job.folder / JOURNAL) if index.called else None
@@ -67,6 +69,11 @@ class Tools:
     def model(self) -> str | None:
         """The model's id; None without a service."""
         return None if self._job.model is None else self._job.model.name
+
+    @property
+    def concurrency(self) -> int:
+        """How many rollouts to have under way."""
+        return self._job.window
 
     async def endpoint(self, key: RolloutKey | None = None) -> Endpoint:
         """A door, counted to the rollout or to none. Raises ConfigError without a service."""
@@ -88,12 +95,12 @@ class Tools:
 
     def over(self, key: RolloutKey) -> Through:
         """A rollout is done: close its door. What went through it."""
-        context = self._doors.pop(key, None)
+        context, latency = self._doors.pop(key, None), self._latency.pop(key, 0.0)
         if context is None:
-            return Through(NOTHING, 0.0)
+            return Through(NOTHING, round(latency, 3))
         used = self._client.ledger.session(context)
         self._client.end_session(context)
-        return Through(of_session(used), round(used.latency_ms, 3))
+        return Through(of_session(used), round(used.latency_ms + latency, 3))
 
     def count_beside(self) -> None:
         """Journal what was used since, and belongs to no rollout."""
@@ -166,6 +173,7 @@ class Tools:
             asker = Asker(self._client, context, problem, system=None, params=None)
             solution = await asker.solution()
             answer, spent = solution.answers[0], of_solution(solution)
+            self._latency[key] = self._latency.get(key, 0.0) + solution.latency_ms
         finally:
             self._budget.release()
             if answer is None:  # paid for all the same

@@ -17,6 +17,7 @@ from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.scoring import PairwiseJudgeMetric
 from ..environments.contract import Environment, Reached
+from ..environments.harness import MeetsModel
 from ..environments.image_template import with_images
 from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
@@ -72,6 +73,7 @@ class _Opening:
     stack: AsyncExitStack
     spend: Spend
     around: Around
+    plan_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ async def prepare(
     wanted = wanted_services(config)
     services = await open_services(config.services, wanted, stack, folder, say, loaded.at)
     jobs: list[Job] = []
-    opening = _Opening(loaded, services, directory, jobs, stack, spend, around)
+    opening = _Opening(loaded, services, directory, jobs, stack, spend, around, plan_only)
     settings: dict[str, BenchmarkConfig] = {}
     alive = Places(alive_at_once(config.benchmarks))
     for place, benchmark in enumerate(config.benchmarks):
@@ -205,8 +207,10 @@ async def _open_job(
     environment = with_images(environment, benchmark.sandbox)
     environment = opening.around(with_metrics(environment, benchmark.scoring, panel, judge_file))
     stack.push_async_callback(_close, "benchmark", environment.close)
-    await environment.prepare()
     asked = Asked.of(benchmark, services)
+    if isinstance(posed[0], MeetsModel):
+        posed[0].meet(asked.meeting(unique, ask=not opening.plan_only))
+    await environment.prepare()
     asked.check_protocol(environment)
     plan = await _plan(benchmark, opening.loaded, (name, unique), environment, solver, asked)
     order = problem_order(

@@ -80,6 +80,8 @@ class Standing:
 
     def __init__(self) -> None:
         self.binary = True
+        self.rated = True
+        """Every verdict so far has a reward; else there is no score to show."""
         self.within: tuple[float, float] | None = None
         """What rewards can be, where the benchmark declares it."""
         self.rollouts = 0
@@ -101,6 +103,7 @@ class Standing:
             self._clusters.append(cluster)
             self._grouped = self._grouped or cluster is not None
         self.rollouts += 1
+        self.rated = self.rated and score.rated
         self._counts[place] += 1
         self._rewards[place] += score.reward
         self._correct[place] += bool(score.correct)
@@ -108,6 +111,8 @@ class Standing:
 
     def score(self, *, final: bool = False) -> Interval | None:
         """The mean over problems with its interval; a recent one, unless it is to be ``final``."""
+        if not self.rated:
+            return None
         started = time.monotonic()
         if self._of == self.rollouts or (started < self._not_before and not final):
             return self._found

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..asked import Answer, Request
 from ..measured import Measure
 from ..traffic.door.sessions import Endpoint
-from ..types import ErrorInfo, Json, Problem, Record, RolloutKey, Score, Solution
+from ..traffic.types import CallContext
+from ..types import ErrorInfo, Generation, Json, Problem, Record, RolloutKey, Score, Solution
 from .scored import ScoredProblem
+
+if TYPE_CHECKING:
+    from ..traffic.client import Model
 
 
 class Finished(Record, frozen=True, kw_only=True):
@@ -43,6 +48,10 @@ class HarnessTools(Protocol):
         """The model's id; None without a service."""
 
     @property
+    def concurrency(self) -> int:
+        """How many rollouts to have under way (``max_concurrent``)."""
+
+    @property
     def stopping(self) -> asyncio.Event:
         """Set where the run is to end: finish what is in flight, begin nothing."""
 
@@ -54,6 +63,38 @@ class HarnessTools(Protocol):
     async def call(self, key: RolloutKey, request: Request) -> Answer:
         """One question of a rollout. Journaled when it is answered, and answered from the journal
         when it is asked again: after a crash nothing is paid twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """The model that will be asked, before anything is planned."""
+
+    model: Model | None = None
+    """None where there is no service."""
+    context: CallContext | None = None
+    """None: nothing may be asked (a dry run)."""
+    tokenizer: str | None = None
+    """``tokenizer`` of the service."""
+    address: str = ""
+    """Its base URL, without credentials."""
+
+    @property
+    def protocol(self) -> str | None:
+        """What it is asked over."""
+        return None if self.model is None else self.model.protocol
+
+    async def generate(self, prompt: str, params: Mapping[str, Json]) -> Generation:
+        """One question, to find out what the endpoint can do. Raises what a model raises."""
+        assert self.model is not None and self.context is not None
+        return await self.model.generate(prompt=prompt, params=params, context=self.context)
+
+
+@runtime_checkable
+class MeetsModel(Protocol):
+    """What asks other questions of other endpoints. A harness, or an environment, may be one."""
+
+    def meet(self, meeting: Meeting) -> None:
+        """Called before ``prepare``."""
 
 
 @runtime_checkable

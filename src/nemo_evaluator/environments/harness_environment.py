@@ -9,7 +9,7 @@ from ..plugins import loading, object_at
 from ..types import Json, Problem, Score, Solution
 from .contract import Aggregates, Grading, Needs, VerifyTools
 from .fingerprint import digest
-from .harness import Harness
+from .harness import Harness, Meeting, MeetsModel
 from .params import check_params
 
 SAMPLE_ID = "sample_id"
@@ -48,6 +48,11 @@ class HarnessEnvironment:
         self._harness, self.name = harness, harness.name
         self.grading = Grading(self.name)
         self._ids: Sequence[str] = ()
+
+    def meet(self, meeting: Meeting) -> None:
+        """Introduce the harness to its model, where it wants to know."""
+        if isinstance(self._harness, MeetsModel):
+            self._harness.meet(meeting)
 
     async def prepare(self) -> None:
         """Let the harness load, and ask it for its samples."""

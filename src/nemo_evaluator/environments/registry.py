@@ -27,7 +27,6 @@ from .tables import is_table, table_benchmark
 from .templates import Style
 
 PLANNED_SCHEMES = {
-    "lm-eval": "lm-eval://TASK, tasks of lm-evaluation-harness",
     "skills": "skills://NAME, benchmarks of NeMo Skills",
     "vlmevalkit": "vlmevalkit://DATASET, benchmarks of VLMEvalKit",
     "container": "container://IMAGE#TASK, a harness in an image",

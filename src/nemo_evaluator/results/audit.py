@@ -117,7 +117,7 @@ def audit(folder: Path, limits: Mapping[str, float] | None = None) -> Audit:
     problems: set[int] = set()
     for row in read_rows(folder):
         rollouts += 1
-        scored += row.reward is not None
+        scored += row.judged
         for kind, text in (*_doubts(row), *steps.of(row)):
             notes.add(kind, row, text)
         if row.problem_idx not in problems:
@@ -138,8 +138,10 @@ def _doubts(row: ResultRow) -> Iterator[tuple[str, object]]:
     """Kinds of doubt about one rollout, each with what shows it."""
     details = row.scoring_details
     response = row.model_response or ""
-    if row.reward is None:
+    if not row.judged:
         yield "unscored", row.error or row.outcome
+        return
+    if row.reward is None:
         return
     failure = details.get("failure")
     if not response.strip():

@@ -11,7 +11,7 @@ from ..types import BenchmarkPlan
 from .facts import plan_facts, whole_size
 from .failures import failure_analysis
 from .files import write_json
-from .read_bundle import BUNDLES, is_own_bundle
+from .read_bundle import AGGREGATE, BUNDLES, is_own_bundle
 from .run_info import RunInfo
 from .summary import BenchmarkSummary, Estimate
 
@@ -122,16 +122,22 @@ def _shard(plan: BenchmarkPlan) -> dict[str, object]:
     return {"shard": {"idx": found[0], "total": found[1], "range": part}, "shard_range": part}
 
 
+def _rounded(value: float, digits: int | None) -> float:
+    """What an environment made of all its rows is published as it is."""
+    return value if digits is None else round(value, digits)
+
+
 def _entry(estimate: Estimate) -> dict[str, object]:
+    digits = None if estimate.method == AGGREGATE else DIGITS
     entry = {
-        "value": round(estimate.value, DIGITS),
-        "ci_lower": round(estimate.ci_lower, DIGITS),
-        "ci_upper": round(estimate.ci_upper, DIGITS),
+        "value": _rounded(estimate.value, digits),
+        "ci_lower": _rounded(estimate.ci_lower, digits),
+        "ci_upper": _rounded(estimate.ci_upper, digits),
         "n": estimate.n,
         "method": estimate.method,
     }
     if estimate.stderr is not None:
-        entry["stderr"] = round(estimate.stderr, DIGITS)
+        entry["stderr"] = _rounded(estimate.stderr, digits)
     if estimate.filter != "none":
         entry["filter"] = estimate.filter
     if not estimate.higher_is_better:

@@ -63,6 +63,8 @@ class Collector:
         self._effort = EffortColumns()
         self._simulated = plan.simulated
         self._correct = array("b")
+        self._rated = True
+        """Every verdict so far has a reward."""
         self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
         self._completions = array("d")
         self._tokens = [0, 0, 0, 0, 0]
@@ -127,7 +129,7 @@ class Collector:
             n_scored=len(rewards),
             headline=headline,
             metrics=metrics,
-            categories=self._breakdowns(rewards),
+            categories=self._breakdowns(rewards) if self._rated else {},
             bound_if_rest_wrong=wrong,
             bound_if_rest_right=right,
             truncated=self._truncated,
@@ -140,11 +142,11 @@ class Collector:
             examples=tuple(self._examples),
             retried=self._retried_split(rewards),
             runtime=self._runtime(),
-            summary=_spread(rewards),
+            summary=_spread(rewards) if self._rated else None,
             identity=plan.identity,
             plan_digest=plan.digest,
             identical_repeats=self._repeats.count(),
-            agreement=self._agreement(rewards),
+            agreement=self._agreement(rewards) if self._rated else None,
             warnings=self._warnings(rewards, headline),
             distributions=self._distributions(),
             effort=self._effort.finish(self._problems, self._clusters),
@@ -189,6 +191,7 @@ class Collector:
         self._effort.add(record)
         self._problems.append(record.key.problem_idx)
         self._rewards.append(score.reward)
+        self._rated = self._rated and score.rated
         self._retried.append(record.attempts > 1)
         self._all_binary = self._all_binary and score.correct is not None
         self._correct.append(bool(score.correct))
@@ -236,7 +239,8 @@ class Collector:
         if self._all_binary:
             right = np.frombuffer(self._correct, dtype=np.int8).astype(float)
             metrics |= per_problem.pass_metrics(right, self._plan.repeats)
-        metrics["mean_reward"] = per_problem.mean(rewards, self._ranges.get("mean_reward"))
+        if self._rated:
+            metrics["mean_reward"] = per_problem.mean(rewards, self._ranges.get("mean_reward"))
         for name, values in self._extra.items():
             padded = _padded(values, rewards)
             estimate = per_problem.mean(padded, self._ranges.get(name))
@@ -268,7 +272,7 @@ class Collector:
 
     def _bounds(self, rewards: Floats, missing: int) -> tuple[float | None, float | None]:
         """The mean over all planned rollouts if the missing ones were all 0, or all the best."""
-        if not len(rewards):
+        if not len(rewards) or not self._rated:
             return None, None
         total = float(rewards.sum())
         worst, best = self._ranges.get("mean_reward", (0.0, 1.0))

@@ -79,7 +79,7 @@ def publish(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary
 
         def write(record: RolloutRecord) -> None:
             row = result_row(record, method)
-            (unscored if row.reward is None else result)(row)
+            (result if row.judged else unscored)(row)
             trajectory(trajectory_row(record, row))
 
         summary = summarise(folder, plan, write)

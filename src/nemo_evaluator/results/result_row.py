@@ -45,7 +45,7 @@ class ResultRow(Record, frozen=True, kw_only=True):
     repeat: Index
     outcome: Outcome
     reward: float | None
-    """The reward; None without a verdict."""
+    """The reward; None without a verdict, and where the verdict is metrics alone."""
     prompt: str | None
     model_response: str | None
     extracted_answer: Json
@@ -89,9 +89,14 @@ class ResultRow(Record, frozen=True, kw_only=True):
         return self._told or (Failure.TRUNCATED if self.truncated else None)
 
     @property
+    def judged(self) -> bool:
+        """Whether there is a verdict: a reward, or metrics alone."""
+        return self.reward is not None or self.outcome is Outcome.SCORED
+
+    @property
     def no_answer(self) -> bool:
         """Scored, though no answer was found in the response."""
-        return self.reward is not None and self._told in NO_ANSWER
+        return self.judged and self._told in NO_ANSWER
 
     @property
     def _told(self) -> Failure | None:

@@ -94,7 +94,7 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
         problem_idx=record.key.problem_idx,
         repeat=record.key.repeat,
         outcome=record.outcome,
-        reward=scored.score.reward if scored else None,
+        reward=scored.score.reward if scored and scored.score.rated else None,
         prompt=_prompt_text(problem),
         model_response=solution.response if solution else None,
         extracted_answer=scored.score.extracted if scored else None,

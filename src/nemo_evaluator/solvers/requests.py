@@ -6,15 +6,25 @@ Requests of one rollout are asked one after the other: it is rollouts that run s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from ..asked import Answer, Request, RequestKind
+from ..asked import Answer, Request, RequestKind, TokenLogprob
 from ..errors import ConfigError
+from ..traffic.likelihood import (
+    ECHO,
+    HINT,
+    OF_THE_PROMPT,
+    OPEN_ENDED,
+    first_tokens,
+    of_choices,
+    of_end,
+    of_last,
+    tokens_of_prompt,
+)
 from ..traffic.types import CallContext
 from ..types import Generation, Json, Message, Problem, Solution
-from .likelihood import ECHO, HINT, OF_THE_PROMPT, OPEN_ENDED, of_end, of_last, tokens_of_prompt
 from .together import together
 
 if TYPE_CHECKING:
@@ -60,8 +70,10 @@ class Asker:
                 return await self._likelihood(request)
             case RequestKind.ROLLING:
                 prompt = request.prompt or self._problem.prompt
-                tokens = tokens_of_prompt(await self._of_prompt(prompt, request))
-                return of_last(tokens, len(tokens))
+                tokens = await self._of_prompt(prompt, request)
+                return of_last(tokens, request.scored or len(tokens))
+            case RequestKind.FIRST_TOKEN:
+                return await self._first_token(request)
 
     async def _generated(self, request: Request) -> Answer:
         stop = {"stop": list(request.until)} if request.until else {}
@@ -72,10 +84,23 @@ class Asker:
             {**stop, **request.params},
         )
         self._finish = generation.finish_reason
-        return Answer(text=generation.text, tokens=generation.usage.completion_tokens)
+        return Answer(
+            text=generation.text,
+            tokens=generation.usage.completion_tokens,
+            finish_reason=generation.finish_reason,
+        )
+
+    async def _first_token(self, request: Request) -> Answer:
+        asked = first_tokens(self._model.protocol)
+        generation = await self._ask(
+            request.prompt, request.messages, {**asked, **request.params}, plain=True
+        )
+        return of_choices(generation, request.choices)
 
     async def _likelihood(self, request: Request) -> Answer:
         text = request.continuation or ""
+        if request.tokens:
+            return of_last(await self._of_prompt("", request), request.scored)
         own_question = request.prompt or request.messages
         messages = request.messages if own_question else self._problem.messages
         prompt = request.prompt or self._problem.prompt
@@ -100,17 +125,20 @@ class Asker:
         """Spaces between belong to the continuation, as tokenizers take them."""
         context = prompt.rstrip()
         text = prompt[len(context) :] + text
-        tokens = tokens_of_prompt(await self._of_prompt(context + text, request))
+        tokens = await self._of_prompt(context + text, request)
         if (answer := of_end(tokens, text)) is not None:
             return answer
         # Tokens that are no whole characters spell nothing: count those of the context instead.
-        before = len(tokens_of_prompt(await self._of_prompt(context, request))) if context else 0
+        before = len(await self._of_prompt(context, request)) if context else 0
         return of_last(tokens, len(tokens) - before)
 
-    async def _of_prompt(self, prompt: str, request: Request) -> Generation:
+    async def _of_prompt(self, prompt: str, request: Request) -> Sequence[TokenLogprob]:
         if self._model.protocol != "completions":
             raise ConfigError(f"cannot be asked over {self._model.protocol}", hint=HINT)
-        return await self._ask(prompt, (), {**ECHO, **request.params}, plain=True)
+        ids = {"prompt": list(request.tokens)} if request.tokens else {}
+        params = {**ECHO, **request.params, **ids}
+        generation = await self._ask(prompt, (), params, plain=True)
+        return tokens_of_prompt(generation, prompt, len(request.tokens))
 
     async def _of_chat(
         self, messages: tuple[Message, ...], text: str, request: Request

@@ -37,6 +37,11 @@ class OfflineTools:
     def __init__(self, folder: Path, answer: Callable[[RolloutKey, Request], Answer]) -> None:
         self.folder, self.stopping, self._answer = folder, asyncio.Event(), answer
 
+    @property
+    def concurrency(self) -> int:
+        """A few."""
+        return 4
+
     async def endpoint(self, key: RolloutKey | None = None) -> Endpoint:
         """Raises ConfigError: there is no model."""
         raise ConfigError("there is no model in a test", hint="answer tools.call instead")

@@ -114,6 +114,7 @@ def open_client(
         service=name,
         peer=peer,
         upstream=upstream,
+        tokenizer=service.tokenizer,
         pinned=pinned,
         params={**proxy.extra_body, **service.generation.params()},
         stream=service.stream,

@@ -35,6 +35,8 @@ class ModelSettings:
     """The endpoint as it may be shown; empty: the name of the service."""
     upstream: str = ""
     """Identifies the upstream for caches: its base URL without credentials; empty: the peer."""
+    tokenizer: str | None = None
+    """``remote`` (the endpoint's own ``/tokenize``), a path, or a hub id; None: not known."""
     pinned: bool = True
     """The configuration says which model this is; else ``model`` is only a guess."""
     params: Mapping[str, Json] = field(default_factory=dict)

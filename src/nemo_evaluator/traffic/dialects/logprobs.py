@@ -7,6 +7,7 @@ sum over the rest would be another number.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ...asked import TokenLogprob
@@ -27,7 +28,7 @@ def of_completion(choice: dict[str, Any]) -> Logprobs:
     if not isinstance(tops, list) or len(tops) != len(tokens):
         tops = [None] * len(tokens)
     found = [
-        _token(token, value, as_dict(top).values())
+        _token(token, value, list(as_dict(top).items()))
         for token, value, top in zip(tokens, values, tops, strict=True)
     ]
     return _whole(found)
@@ -63,21 +64,24 @@ def of_prompt(choice: dict[str, object], body: dict[str, object]) -> Logprobs:
 def _of_entry(entry: dict[str, Any]) -> TokenLogprob | None:
     tops = entry.get("top_logprobs")
     others = tops if isinstance(tops, list) else []
-    return _token(
-        entry.get("token"), entry.get("logprob"), [as_dict(top).get("logprob") for top in others]
-    )
+    pairs = [(as_dict(top).get("token"), as_dict(top).get("logprob")) for top in others]
+    return _token(entry.get("token"), entry.get("logprob"), pairs)
 
 
-def _token(token: Any, value: Any, others: Any) -> TokenLogprob | None:
+def _token(token: Any, value: Any, others: Sequence[tuple[Any, Any]]) -> TokenLogprob | None:
     if not isinstance(token, str) or isinstance(value, bool):
         return None
     if value is None:
         return TokenLogprob(token=token)
     if not isinstance(value, int | float) or math.isnan(value):
         return None
-    known = [other for other in others if isinstance(other, int | float)]
-    greedy = value >= max(known) - SLACK if known else None
-    return TokenLogprob(token=token, logprob=float(value), greedy=greedy)
+    known = {
+        name: float(other)
+        for name, other in others
+        if isinstance(name, str) and isinstance(other, int | float)
+    }
+    greedy = value >= max(known.values()) - SLACK if known else None
+    return TokenLogprob(token=token, logprob=float(value), greedy=greedy, candidates=known)
 
 
 def _whole(found: list[TokenLogprob | None]) -> Logprobs:

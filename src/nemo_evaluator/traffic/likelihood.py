@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..asked import Answer, TokenLogprob
 from ..errors import ConfigError
-from ..types import Generation
+from ..types import Generation, Json
 
 ONE_TOKEN = 1
 """Servers want to generate something; it is left out of the sum."""
@@ -18,21 +18,32 @@ ECHO = {"echo": True, "logprobs": 1, "max_tokens": ONE_TOKEN, "temperature": 0}
 """Asks a text completion for the probabilities of its prompt."""
 OF_THE_PROMPT = {"prompt_logprobs": 1, "max_tokens": ONE_TOKEN, "temperature": 0}
 """The same of vLLM, for chats too."""
+CANDIDATES = 20
+"""Most candidates for a token that servers tell."""
 OPEN_ENDED = {"add_generation_prompt": False, "continue_final_message": True}
 """The last message is the assistant's, and is not over (vLLM, SGLang)."""
+FIRST_HINT = "an endpoint with `top_logprobs` (chat) or `logprobs` (completions), or mode: generate"
 HINT = (
     "loglikelihood needs an endpoint that gives probabilities of prompt tokens: protocol "
     "completions with `echo` and `logprobs` (vLLM, SGLang), or vLLM's `prompt_logprobs`"
 )
 
 
-def tokens_of_prompt(generation: Generation) -> Sequence[TokenLogprob]:
-    """The tokens of what was asked. Raises ConfigError where the endpoint does not tell them."""
+def tokens_of_prompt(
+    generation: Generation, prompt: str = "", count: int = 0
+) -> Sequence[TokenLogprob]:
+    """The tokens of what was asked: a text, or ``count`` token ids. Some servers leave the token
+    out that they generated. Raises ConfigError where the endpoint does not tell them."""
     if generation.prompt_logprobs:
         return generation.prompt_logprobs
+    told = generation.logprobs
     generated = generation.usage.completion_tokens
-    end = len(generation.logprobs) - (ONE_TOKEN if generated is None else generated)
-    if end < 1:
+    end = len(told) - (ONE_TOKEN if generated is None else generated)
+    if count and len(told) >= count:
+        end = count
+    elif prompt and "".join(token.token for token in told) == prompt:
+        end = len(told)
+    if end < 1 or end < count:
         raise ConfigError("the endpoint told no probabilities of the prompt", hint=HINT)
     return generation.logprobs[:end]
 
@@ -60,3 +71,25 @@ def of_tokens(tokens: Sequence[TokenLogprob]) -> Answer:
         greedy=None if None in greedy or not greedy else all(greedy),
         tokens=len(known),
     )
+
+
+def first_tokens(protocol: str, candidates: int = CANDIDATES) -> dict[str, Json]:
+    """Asks for the most probable first tokens of an answer. Raises ConfigError."""
+    if protocol == "chat_completions":
+        return {"max_tokens": 1, "temperature": 0, "logprobs": True, "top_logprobs": candidates}
+    if protocol == "completions":
+        return {"max_tokens": 1, "temperature": 0, "logprobs": candidates}
+    raise ConfigError(f"first tokens are not told over {protocol}", hint=FIRST_HINT)
+
+
+def of_choices(generation: Generation, choices: Sequence[str]) -> Answer:
+    """How probable each choice is as the first token, blanks around it aside; None for those that
+    are not among the candidates. Raises ConfigError where the endpoint told none."""
+    if not generation.logprobs or not generation.logprobs[0].candidates:
+        raise ConfigError("the endpoint told no candidates for the first token", hint=FIRST_HINT)
+    first = generation.logprobs[0]
+    found: dict[str, list[float]] = {}
+    for token, logprob in first.candidates.items():
+        found.setdefault(token.strip(), []).append(logprob)
+    probable = {token: max(values) for token, values in found.items()}
+    return Answer(text=first.token, choices=tuple(probable.get(choice) for choice in choices))

@@ -1,0 +1,102 @@
+"""What ``lm-eval://TASK?OPTIONS`` and ``params`` say, as one record."""
+
+from __future__ import annotations
+
+import enum
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ...errors import ConfigError
+from ...records import Json, Record
+
+SCHEME = "lm-eval"
+
+
+class Mode(enum.StrEnum):
+    """How the answer of a multiple choice is found."""
+
+    AUTO = "auto"
+    """The first of the others that the endpoint can do."""
+    LOGLIKELIHOOD = "loglikelihood"
+    """The text that is most probable after the question, as lm_eval does."""
+    FIRST_TOKEN = "first_token"
+    """The letter that is most probable as the first token of the answer."""
+    GENERATE = "generate"
+    """The letter that a written answer names."""
+
+
+class Options(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Options of lm-evaluation-harness, by its own names and with its own defaults."""
+
+    num_fewshot: int | None = None
+    """Examples in the prompt; None: the task's own number."""
+    limit: float | None = None
+    """The first N documents of each task; below 1: that share of them."""
+    include_path: str | None = None
+    """A folder with YAML tasks of one's own."""
+    apply_chat_template: bool | None = None
+    """Ask by chat messages. None: where the endpoint's protocol is chat_completions."""
+    fewshot_as_multiturn: bool = True
+    """Examples are turns of the chat."""
+    system_instruction: str | None = None
+    gen_kwargs: Mapping[str, Json] | None = None
+    """Change the generation parameters of tasks that generate."""
+    fewshot_seed: int = 1234
+    seed: int = 1234
+    """``seed`` of every request."""
+    bootstrap_iters: int = 100_000
+    """Draws for standard errors that have no formula."""
+    max_length: int = 2048
+    """Longest prompt, in tokens; what is longer is cut from the left, where the service has a
+    ``tokenizer``."""
+    confirm_run_unsafe_code: bool = False
+    """Run code that the model writes, on this machine and without a sandbox."""
+    metadata: Mapping[str, Json] | None = None
+    """Further arguments of the tasks (``metadata`` of lm_eval)."""
+    mode: Mode = Mode.AUTO
+    python: str | None = None
+    """An interpreter that has lm_eval; None: this one."""
+
+
+def parse(uri: str, params: Mapping[str, Json]) -> tuple[tuple[str, ...], Options]:
+    """The names of tasks, and the options. Raises ConfigError."""
+    rest = uri.partition("://")[2]
+    names, _, query = rest.partition("?")
+    tasks = tuple(name for name in urllib.parse.unquote(names).split(",") if name)
+    if not tasks:
+        raise ConfigError("names no task", where=uri, hint="lm-eval://gsm8k")
+    asked = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    if twice := sorted(asked.keys() & params.keys()):
+        raise ConfigError(f"params say {', '.join(twice)} again", where=uri)
+    try:
+        return tasks, msgspec.convert({**_read(asked), **params}, Options, strict=False)
+    except msgspec.ValidationError as error:
+        known = ", ".join(Options.__struct_fields__)
+        raise ConfigError(f"options: {error}", where=uri, hint=f"it accepts {known}") from None
+
+
+def _read(asked: Mapping[str, str]) -> dict[str, Any]:
+    """Values of a query as they are meant: a mapping is JSON or ``a=1,b=2``."""
+    read: dict[str, Any] = dict(asked)
+    for name in ("gen_kwargs", "metadata"):
+        if name in asked:
+            read[name] = _mapping(asked[name])
+    return read
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    if text.startswith("{"):
+        return msgspec.json.decode(text, type=dict[str, Any])
+    pairs = (item.partition("=") for item in text.split(",") if item)
+    return {name.strip(): _value(value) for name, _, value in pairs}
+
+
+def _value(text: str) -> Json:
+    try:
+        value: Json = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {"True": True, "False": False, "None": None}.get(text, text)
+    return value

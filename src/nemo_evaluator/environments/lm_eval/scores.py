@@ -1,0 +1,120 @@
+"""What lm_eval makes of answers, as our scores and measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...asked import Answer, RequestKind
+from ...measured import Measure
+from ...records import Json, Record
+from ...types import Failure, Score
+from .modes import chosen, letters_of
+from .options import Mode
+from .replies import Doc
+
+RIGHT_OR_WRONG = ("acc", "em", "exact_match", "pass", "prompt_level")
+"""How the metrics begin that say right or wrong."""
+OF_A_CHOICE = ("acc", "acc_norm", "f1", "mcc")
+"""Metrics that need the choice only, and not how probable each option is."""
+
+
+class Filtered(Record, frozen=True, kw_only=True):
+    """What one filter made of an answer."""
+
+    metrics: Mapping[str, Json]
+    filtered: Json
+
+
+class Measured(Record, frozen=True, kw_only=True):
+    """One result of lm_eval."""
+
+    task: str
+    name: str
+    filter: str
+    value: float
+    stderr: float | None
+    higher_is_better: bool
+    n: int
+
+
+def score_of(
+    graded: Mapping[str, Filtered], doc: Doc, answers: Sequence[Answer], mode: Mode | None
+) -> Score:
+    """The verdict: the first metric of the first filter that is a share is the reward."""
+    metrics = {
+        f"{metric},{name}": float(value)
+        for name, filtered in graded.items()
+        for metric, value in filtered.metrics.items()
+        if isinstance(value, int | float) and (mode is None or metric in OF_A_CHOICE)
+    }
+    shares = {name: value for name, value in metrics.items() if 0 <= value <= 1}
+    first = next(iter(shares), None)
+    reward = 0.0 if first is None else shares[first]
+    binary = first is not None and first.startswith(RIGHT_OR_WRONG) and reward in (0.0, 1.0)
+    choice = _choice(doc, answers, mode)
+    details: dict[str, Json] = {}
+    if doc.choices is None:
+        details["filtered"] = {name: filtered.filtered for name, filtered in graded.items()}
+    if mode is not None:
+        details["mode"] = mode.value
+    return Score(
+        reward=reward,
+        rated=first is not None,
+        correct=reward == 1.0 if binary else None,
+        extracted=next(iter(graded.values())).filtered if doc.choices is None else choice,
+        failure=Failure.FORMAT if mode is not None and choice is None else None,
+        metrics=metrics,
+        details=details,
+    )
+
+
+def _choice(doc: Doc, answers: Sequence[Answer], mode: Mode | None) -> str | None:
+    """The option that was chosen: its letter where it was asked for, else its text."""
+    if doc.choices is None:
+        return None
+    if mode is None:
+        return response_of(doc, answers)
+    place = chosen(doc, mode, answers[0])
+    return None if place is None else letters_of(doc)[place]
+
+
+def response_of(doc: Doc, answers: Sequence[Answer]) -> str:
+    """What was written last, or the likeliest of the given texts."""
+    texts = [answer.text for answer in answers if answer.text is not None]
+    if texts:
+        return texts[-1]
+    said = [
+        (answer.logprob, str(asked.args[1]))
+        for asked, answer in zip(doc.requests, answers, strict=False)
+        if asked.kind == RequestKind.LOGLIKELIHOOD and answer.logprob is not None
+    ]
+    return max(said, key=lambda one: one[0])[1] if said else ""
+
+
+def finish_of(answers: Sequence[Answer]) -> str | None:
+    """Why the last text ended."""
+    return next((a.finish_reason for a in reversed(answers) if a.finish_reason), None)
+
+
+def measures_of(
+    told: Sequence[Sequence[Measured]], whole: str | None, mode: Mode | None
+) -> list[Measure]:
+    """The results of one repeat, or the means over several. ``whole`` names the benchmark."""
+    kept = (Mode.FIRST_TOKEN, Mode.GENERATE)
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for repeat in told:
+        for one in repeat:
+            values.setdefault((one.task, one.name, one.filter), []).append(one.value)
+    measures = [
+        Measure(
+            name=f"{one.name},{one.filter}",
+            value=sum(found := values[one.task, one.name, one.filter]) / len(found),
+            stderr=one.stderr if len(told) == 1 else None,
+            n=one.n,
+            higher_is_better=one.higher_is_better,
+            group=None if one.task == whole else one.task,
+        )
+        for one in (told[0] if told else ())
+        if mode not in kept or one.name in OF_A_CHOICE or one.name.startswith(RIGHT_OR_WRONG)
+    ]
+    return sorted(measures, key=lambda measure: measure.group is not None)

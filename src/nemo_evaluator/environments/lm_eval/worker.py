@@ -1,0 +1,429 @@
+"""Runs where lm_eval is installed, and needs nothing else: lists what tasks ask, scores answers.
+
+Prompts, few-shot examples, filters, metrics, aggregation and groups are lm_eval's own, through its
+public interface: ``TaskManager``, ``Task.build_all_requests`` and ``evaluate`` with a model that
+replays the answers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import logging
+import math
+import random
+import sys
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Theirs = Any
+"""An object of lm_eval, whose types are not ours to know."""
+Data = Any
+"""What JSON can say."""
+CLOSE = 5
+CHOSEN, OTHERS = 0.0, -100.0
+
+
+class UserError(Exception):
+    """What the user must change."""
+
+
+def chat_json(history: Data, add_generation_prompt: bool = True) -> str:
+    """A chat as it is sent, in place of a text that a template makes of it."""
+    return json.dumps([history, add_generation_prompt], ensure_ascii=False)
+
+
+def replaying(answers: Mapping[tuple[object, ...], Data], template: Theirs) -> Theirs:
+    """A model that gives ``answers``: (task, doc_id, kind, idx, repeat) -> reply."""
+    from lm_eval.api.model import LM
+
+    class Replay(LM):  # type: ignore[misc]
+        tokenizer_name = "chat"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: dict[tuple[object, ...], int] = defaultdict(int)
+
+        def apply_chat_template(self, history: Data, add_generation_prompt: bool = True) -> Theirs:
+            return template(history, add_generation_prompt)
+
+        def replies(self, requests: Sequence[Theirs]) -> list[Data]:
+            given = []
+            for request in requests:
+                key = (request.task_name, request.doc_id, request.request_type, request.idx)
+                given.append(answers[(*key, self.seen[key])])
+                self.seen[key] += 1
+            return given
+
+        generate_until = loglikelihood = loglikelihood_rolling = replies
+
+    return Replay()
+
+
+class Tokens:
+    """The endpoint's tokenizer: lm_eval's own split of context and continuation."""
+
+    def __init__(self, named: str, url: str, max_length: int) -> None:
+        """``named``: ``remote`` (the endpoint's ``/tokenize``), a path, or a hub id."""
+        self.most = max_length - 1  # one token is generated
+        self.own: Theirs
+        self.encode: Callable[[str], list[int]]
+        if named == "remote":
+            from lm_eval.utils import RemoteTokenizer
+
+            self.own = RemoteTokenizer(url)
+            self.encode = self.own.encode
+        else:
+            try:
+                from transformers import AutoTokenizer
+            except ModuleNotFoundError:
+                raise UserError(
+                    f"`tokenizer: {named}` of the service needs the package transformers: "
+                    f"{sys.executable} -m pip install transformers"
+                ) from None
+            self.own = AutoTokenizer.from_pretrained(named)
+            self.encode = lambda text: self.own(text, add_special_tokens=False).input_ids
+        self.eos: str | None = self.own.eos_token
+        bos = self.own.bos_token_id
+        self.prefix = bos if bos is not None else self.own.eos_token_id
+
+    def template(self, history: Data, add_generation_prompt: bool = True) -> str:
+        """A chat as one text."""
+        if not hasattr(self.own, "get_vocab"):
+            return str(self.own.apply_chat_template(history, add_generation_prompt))
+        text = self.own.apply_chat_template(
+            history,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=not add_generation_prompt,
+        )
+        return str(text)
+
+    def windows(self, kind: str, args: Sequence[str]) -> list[Data]:
+        """What is sent for one question: token ids, and how many of the last are scored."""
+        if kind == "loglikelihood_rolling":
+            return list(self._rolling(args[0]))
+        context, continuation = args
+        if not context:
+            whole = self.encode(continuation)
+            if whole[0] != self.prefix:
+                whole = [self.prefix, *whole]
+            return [self._cut(whole[:1], whole[1:])]
+        stripped = context.rstrip()
+        continuation, context = context[len(stripped) :] + continuation, stripped
+        before = self.encode(context)
+        return [self._cut(before, self.encode(context + continuation)[len(before) :])]
+
+    def _rolling(self, text: str) -> Iterator[Data]:
+        from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+        pairs = get_rolling_token_windows(
+            token_list=self.encode(text),
+            prefix_token=self.prefix,
+            max_seq_len=self.most - 1,
+            context_len=1,
+        )
+        for pair in pairs:
+            yield self._cut(*make_disjoint_window(pair))
+
+    def _cut(self, context: list[int], continuation: list[int]) -> Data:
+        return [(context + continuation)[-self.most :], len(continuation)]
+
+
+class Worker:
+    """The tasks of one benchmark."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Data] = {}
+        self.tokens: Tokens | None = None
+        self.loaded: dict[str, Theirs] = {}
+        self.tasks: dict[str, Theirs] = {}
+        self.docs: list[tuple[str, int, list[Theirs]]] = []
+
+    def load(self, names: Sequence[str], options: dict[str, Data]) -> Data:
+        """Load tasks and make their requests; what they are."""
+        import numpy as np
+
+        logging.getLogger("lm_eval").setLevel(logging.ERROR)
+        random.seed(0)  # simple_evaluate's default seeds
+        np.random.seed(1234)
+        self.options = options
+        if options["tokenizer"]:
+            url = options["tokenizer_url"]
+            self.tokens = Tokens(options["tokenizer"], url, options["max_length"])
+        self.loaded = _loaded(names, options["include_path"], options["metadata"])
+        self.tasks = self.loaded["tasks"]
+        for name, task in self.tasks.items():
+            self._set_up(name, task)
+            task.build_all_requests(
+                limit=self._limit(task),
+                rank=0,
+                world_size=1,
+                chat_template=self._template() if options["chat"] else None,
+                tokenizer_name="chat" if options["chat"] else "",
+                **self._chat(),
+            )
+            by_doc = defaultdict(list)
+            for instance in task.instances:
+                by_doc[instance.doc_id].append(instance)
+            for doc_id, instances in sorted(by_doc.items()):
+                self.docs.append((name, doc_id, sorted(instances, key=lambda i: i.idx)))
+        return self._described()
+
+    def _set_up(self, name: str, task: Theirs) -> None:
+        options = self.options
+        if getattr(task, "MULTIMODAL", False):
+            raise UserError(f"{name} shows images, which lm-eval:// does not send")
+        if getattr(task, "UNSAFE_CODE", False) and not options["confirm_run_unsafe_code"]:
+            raise UserError(
+                f"{name} runs what the model writes on this machine, without a sandbox; "
+                "params: {confirm_run_unsafe_code: true} allows it"
+            )
+        if task.get_config("output_type") == "generate_until" and options["gen_kwargs"]:
+            task.set_config(key="generation_kwargs", value=options["gen_kwargs"], update=True)
+        fewshot = options["num_fewshot"]
+        if fewshot is not None and task.get_config("num_fewshot") != 0:
+            task.set_config(key="num_fewshot", value=fewshot)
+        elif task.get_config("num_fewshot") is None:
+            task.set_config(key="num_fewshot", value=0)
+        task.set_fewshot_seed(seed=options["fewshot_seed"])
+
+    def _limit(self, task: Theirs) -> int | None:
+        limit = self.options["limit"]
+        if limit is None:
+            return None
+        return math.ceil(len(task.eval_docs) * limit) if limit < 1 else int(limit)
+
+    def _chat(self) -> dict[str, Data]:
+        chat = bool(self.options["chat"])
+        return {
+            "apply_chat_template": chat,
+            "fewshot_as_multiturn": chat and self.options["fewshot_as_multiturn"],
+            "system_instruction": self.options["system_instruction"],
+        }
+
+    def _template(self) -> Callable[..., str]:
+        if self.options["messages"]:
+            return chat_json
+        if self.tokens is None:
+            raise UserError(
+                "a chat template over completions needs the tokenizer that has it; set "
+                "`tokenizer` of the service, or use protocol chat_completions"
+            )
+        return self.tokens.template
+
+    def _described(self) -> Data:
+        import lm_eval
+
+        digest = hashlib.sha256()
+        for name, doc_id, instances in self.docs:
+            asked = [name, doc_id, *(instance.args for instance in instances)]
+            digest.update(json.dumps(asked, default=_text).encode())
+        return {
+            "version": lm_eval.__version__,
+            "tasks": [_task(name, task) for name, task in self.tasks.items()],
+            "problems": [[name, doc_id] for name, doc_id, _ in self.docs],
+            "digest": digest.hexdigest()[:16],
+        }
+
+    def problems(self, start: int, count: int) -> list[Data]:
+        """What some documents ask, in their order."""
+        return [self._problem(*row) for row in self.docs[start : start + count]]
+
+    def _problem(self, name: str, doc_id: int, instances: Sequence[Theirs]) -> Data:
+        task, doc = self.tasks[name], instances[0].doc
+        try:
+            target = task.doc_to_target(doc)
+        except Exception:  # some tasks have none
+            target = None
+        choices = None
+        if task.OUTPUT_TYPE == "multiple_choice" and hasattr(task, "doc_to_choice"):
+            choices = [str(choice) for choice in task.doc_to_choice(doc)]
+        return {
+            "task": name,
+            "doc_id": doc_id,
+            "doc": {key: _plain(value) for key, value in doc.items() if _is_plain(value)},
+            "target": _plain(target),
+            "choices": choices,
+            "requests": [self._request(instance) for instance in instances],
+        }
+
+    def _request(self, instance: Theirs) -> Data:
+        kind, args = instance.request_type, list(instance.args)
+        asked: dict[str, Data] = {"kind": kind, "args": args, "repeats": instance.repeats or 1}
+        if self.tokens is not None and kind != "generate_until":
+            asked["windows"] = self.tokens.windows(kind, args)
+        elif self.tokens is not None and self.tokens.eos and not self.options["messages"]:
+            until = args[1].get("until") or []
+            until = [until] if isinstance(until, str) else list(until)
+            if self.tokens.eos not in until:
+                asked["args"] = [args[0], {**args[1], "until": [*until, self.tokens.eos]}]
+        return asked
+
+    def grade(self, index: int, replies: list[Data]) -> Data:
+        """One answer's metrics by filter, and what the filters made of it."""
+        name, _, instances = self.docs[index]
+        task = self.tasks[name]
+        for instance, given in zip(instances, self._chosen(index, replies), strict=True):
+            instance.resps = [_reply(instance.request_type, reply) for reply in given]
+            instance.filtered_resps = {}
+        for ensemble in task._filters if hasattr(task, "_filters") else ():
+            ensemble.apply(instances)
+        graded = {}
+        for key in instances[0].filtered_resps:
+            filtered = [instance.filtered_resps[key] for instance in instances]
+            metrics = task.process_results(instances[0].doc, filtered)
+            plain = {str(metric): _plain(value) for metric, value in metrics.items()}
+            graded[key] = {"metrics": plain, "filtered": _plain(filtered)}
+        return graded
+
+    def _chosen(self, index: int, replies: list[Data]) -> list[Data]:
+        """Replies as they are; where no option was chosen, a wrong one stands for it."""
+        if replies[0][0] is not None:
+            return replies
+        name, _, instances = self.docs[index]
+        task, doc = self.tasks[name], instances[0].doc
+        gold, choices = task.doc_to_target(doc), task.doc_to_choice(doc)
+        right = [
+            choices.index(one) if isinstance(one, str) and one in choices else one
+            for one in (gold if isinstance(gold, list) else [gold])
+        ]
+        wrong = next((place for place in range(len(replies)) if place not in right), 0)
+        return [[[CHOSEN if place == wrong else OTHERS, False]] for place in range(len(replies))]
+
+    def aggregate(self, rows: Sequence[tuple[int, list[Data]]]) -> list[Data]:
+        """lm_eval's results for documents that were answered: ``rows`` holds (index, replies)."""
+        from lm_eval import evaluate
+
+        samples: dict[str, list[int]] = defaultdict(list)
+        answers: dict[tuple[object, ...], Data] = {}
+        for index, replies in sorted(rows):
+            name, doc_id, instances = self.docs[index]
+            place = len(samples[name])
+            samples[name].append(doc_id)
+            for instance, given in zip(instances, self._chosen(index, replies), strict=True):
+                kind = instance.request_type
+                for repeat, reply in enumerate(given):
+                    answers[name, place, kind, instance.idx, repeat] = _reply(kind, reply)
+        tasks = {name: task for name, task in self.tasks.items() if name in samples}
+        groups = self.loaded.get("groups", {}) if len(tasks) == len(self.tasks) else {}
+        results = evaluate(
+            lm=replaying(answers, self._template() if self.options["chat"] else chat_json),
+            task_dict={**self.loaded, "tasks": tasks, "groups": groups},
+            samples=dict(samples),
+            bootstrap_iters=self.options["bootstrap_iters"],
+            log_samples=False,
+            confirm_run_unsafe_code=bool(self.options["confirm_run_unsafe_code"]),
+            **self._chat(),
+        )
+        sizes = {name: len(docs) for name, docs in samples.items()}
+        return list(_measured(results, sizes))
+
+    def search(self, text: str) -> list[str]:
+        """Names of tasks, groups and tags that contain a text."""
+        from lm_eval.tasks import TaskManager
+
+        return [name for name in TaskManager().all_tasks if text.lower() in name.lower()]
+
+
+def _loaded(names: Sequence[str], include: str | None, metadata: Data) -> dict[str, Theirs]:
+    from lm_eval.tasks import TaskManager
+
+    if include and not Path(include).is_dir():
+        raise UserError(f"include_path: there is no folder {include}")
+    if include:
+        own = TaskManager(include_path=include, include_defaults=False, metadata=metadata)
+        if all(name in own.all_tasks for name in names):
+            try:
+                return dict(own.load(names))
+            except KeyError:  # a group of the user's may name tasks of lm_eval
+                pass
+    every = TaskManager(include_path=include, metadata=metadata)
+    for name in names:
+        if name not in every.all_tasks and not Path(name).is_file():
+            close = difflib.get_close_matches(name, every.all_tasks, CLOSE, 0.5)
+            close = close or [task for task in every.all_tasks if name in task][:CLOSE]
+            hint = f"; did you mean {', '.join(close)}?" if close else ""
+            raise UserError(f"lm_eval has no task {name!r}{hint}")
+    return dict(every.load(names))
+
+
+def _task(name: str, task: Theirs) -> Data:
+    config = json.dumps(task.dump_config(), default=_text, sort_keys=True)
+    return {
+        "name": name,
+        "version": str(getattr(task, "VERSION", None)),
+        "config": hashlib.sha256(config.encode()).hexdigest()[:16],
+        "output_type": task.get_config("output_type") or task.OUTPUT_TYPE,
+        "num_fewshot": task.get_config("num_fewshot"),
+    }
+
+
+def _measured(results: Theirs, sizes: Mapping[str, int]) -> Iterator[Data]:
+    """Every number of lm_eval's results that is no error of another, with its error."""
+    members = results.get("group_subtasks", {})
+
+    def size(name: str) -> int:
+        return sizes.get(name) or sum(size(member) for member in members.get(name) or ())
+
+    for name, metrics in {**results["results"], **results.get("groups", {})}.items():
+        higher = results["higher_is_better"].get(name) or {}
+        for key, value in metrics.items():
+            metric, comma, chosen = key.partition(",")
+            if not comma or metric.endswith("_stderr") or not _is_number(value):
+                continue
+            stderr = metrics.get(f"{metric}_stderr,{chosen}")
+            yield {
+                "task": name,
+                "name": metric,
+                "filter": chosen,
+                "value": float(value),
+                "stderr": float(stderr) if _is_number(stderr) else None,
+                "higher_is_better": higher.get(metric) is not False,
+                "n": size(name),
+            }
+
+
+def _reply(kind: str, reply: Data) -> Data:
+    return tuple(reply) if kind == "loglikelihood" else reply
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _plain(value: Data) -> Data:
+    """As JSON has it."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float | str | list | dict)
+
+
+def _text(value: object) -> str:
+    return str(getattr(value, "__qualname__", None) or value)
+
+
+def _method(worker: Worker, name: str) -> Callable[..., Awaitable[Data]]:
+    async def called(_peer: object, **params: Data) -> Data:
+        return getattr(worker, name)(**params)
+
+    return called
+
+
+WORKER = Worker()
+METHODS = {
+    name: _method(WORKER, name) for name in ("load", "problems", "grade", "aggregate", "search")
+}

@@ -1,0 +1,330 @@
+"""Tasks of the real lm_eval against an endpoint whose answers are a function of the request.
+
+Equality with lm_eval's own command over many tasks is shown by `benchmarks/harness_parity.py`;
+here its own functions score the same replies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from parts import part
+from runs import NEL, rows
+from token_server import BARE, CANDIDATES, SHIFTED, SILENT, TokenServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.process]
+
+GENERATED = {
+    "task": "own_generated",
+    "output_type": "generate_until",
+    "doc_to_text": "Q: {{q}}\nA:",
+    "doc_to_target": "{{a}}",
+    "repeats": 3,
+    "generation_kwargs": {"until": ["\n"], "temperature": 0.7, "do_sample": True},
+    "filter_list": [
+        {
+            "name": "majority",
+            "filter": [
+                {"function": "regex", "regex_pattern": "(-?\\d+)"},
+                {"function": "majority_vote"},
+                {"function": "take_first"},
+            ],
+        },
+        {
+            "name": "first",
+            "filter": [
+                {"function": "regex", "regex_pattern": "(-?\\d+)"},
+                {"function": "take_first"},
+            ],
+        },
+    ],
+    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+}
+CHOSEN = {
+    "task": "own_chosen",
+    "fewshot_split": "test",
+    "output_type": "multiple_choice",
+    "doc_to_text": "Q: {{q}}\nA:",
+    "doc_to_choice": "{{choices}}",
+    "doc_to_target": "{{gold}}",
+    "num_fewshot": 2,
+    "metric_list": [
+        {"metric": "acc", "aggregation": "mean", "higher_is_better": True},
+        {"metric": "acc_norm", "aggregation": "mean", "higher_is_better": True},
+        {"metric": "f1", "aggregation": "f1", "higher_is_better": True},
+    ],
+}
+ROLLING = {
+    "task": "own_rolling",
+    "output_type": "loglikelihood_rolling",
+    "doc_to_text": "",
+    "doc_to_target": "{{q}}",
+    "metric_list": [{"metric": "word_perplexity"}, {"metric": "bits_per_byte"}],
+}
+GROUP = {
+    "group": "own_group",
+    "task": ["own_generated", "own_chosen"],
+    "aggregate_metric_list": [
+        {"metric": "exact_match", "weight_by_size": True, "filter_list": ["first"]}
+    ],
+}
+
+
+@pytest.fixture
+def python() -> str:
+    """An interpreter that has lm_eval."""
+    return str(part("lm-eval") / "bin" / "python")
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Path:
+    """A folder of tasks over 24 documents."""
+    data = tmp_path / "docs.jsonl"
+    docs = [
+        {"q": f"{i} and {3 * i}?", "a": str(i % 20), "choices": ["one", "two words"], "gold": i % 2}
+        for i in range(24)
+    ]
+    data.write_text("".join(json.dumps(doc) + "\n" for doc in docs))
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    for task in (GENERATED, CHOSEN, ROLLING):
+        text = {
+            "dataset_path": "json",
+            "dataset_kwargs": {"data_files": {"test": str(data)}},
+            "test_split": "test",
+            "metadata": {"version": 1.0},
+            **task,
+        }
+        (folder / f"{task['task']}.yaml").write_text(yaml.safe_dump(text))
+    (folder / "own_group.yaml").write_text(yaml.safe_dump(GROUP))
+    return folder
+
+
+class Nel:
+    """Runs one task by the command."""
+
+    def __init__(self, folder: Path, tasks: Path, python: str) -> None:
+        self.out = folder / "run"
+        self._config, self._tasks, self._python = folder / "config.yaml", tasks, python
+
+    def write(
+        self, task: str, url: str, params: dict[str, object], service: dict[str, object]
+    ) -> None:
+        document = {
+            "services": {"m": {"type": "api", "url": url, "model": "m", **service}},
+            "benchmarks": [
+                {
+                    "name": f"lm-eval://{task}",
+                    "params": {
+                        "include_path": str(self._tasks),
+                        "python": self._python,
+                        "bootstrap_iters": 100,
+                        **params,
+                    },
+                    "solver": {"type": "simple", "service": "m"},
+                }
+            ],
+            "output": {"dir": str(self.out), "timestamped": False},
+        }
+        self._config.write_text(yaml.safe_dump(document))
+
+    def command(self, *more: str) -> list[str]:
+        return [*NEL, "eval", "run", str(self._config), *more]
+
+    def run(
+        self,
+        task: str,
+        url: str,
+        params: dict[str, object] | None = None,
+        **service: object,
+    ) -> subprocess.CompletedProcess[str]:
+        self.write(task, url, params or {}, {"protocol": "completions", **service})
+        return subprocess.run(self.command(), capture_output=True, text=True, timeout=100)
+
+
+def bundle_in(folder: Path) -> dict[str, Any]:
+    """The only bundle of a folder."""
+    [path] = folder.glob("eval-*.json")
+    found: dict[str, Any] = json.loads(path.read_text())["benchmark"]
+    return found
+
+
+@pytest.fixture
+def nel(tmp_path: Path, tasks: Path, python: str) -> Nel:
+    return Nel(tmp_path, tasks, python)
+
+
+def replayed(python: str, tasks: Path, url: str, task: str) -> dict[str, dict[str, float]]:
+    """What lm_eval's own model class and functions make of the task."""
+    script = f"""
+import json, logging, sys
+logging.disable(logging.CRITICAL)
+from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
+found = simple_evaluate(
+    model="local-completions",
+    model_args=dict(base_url={url + "/completions"!r}, model="m", tokenizer_backend="remote"),
+    tasks=[{task!r}],
+    task_manager=TaskManager(include_path={str(tasks)!r}, include_defaults=False),
+    bootstrap_iters=100,
+)
+json.dump(found["results"], sys.stdout)
+"""
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    return {
+        name: {key: value for key, value in metrics.items() if isinstance(value, float)}
+        for name, metrics in told.items()
+    }
+
+
+@pytest.mark.parametrize("task", ["own_group", "own_rolling"])
+def test_scores_and_their_errors_are_those_of_lm_eval(
+    nel: Nel, python: str, tasks: Path, task: str
+) -> None:
+    with TokenServer() as server:
+        done = nel.run(task, server.url, tokenizer="remote")
+        assert done.returncode == 0, done.stderr
+        theirs = replayed(python, tasks, server.url, task)
+    scores = bundle_in(nel.out / task)["scores"]
+    compared = 0
+    for name, metrics in theirs.items():
+        for key, value in metrics.items():
+            metric, _, chosen = key.partition(",")
+            ours = (
+                scores[key if name == task else f"{name}/{key}"] if "_stderr" not in key else None
+            )
+            if ours is None:
+                continue
+            compared += 1
+            assert ours["value"] == pytest.approx(value, abs=1e-12)
+            if (error := metrics.get(f"{metric}_stderr,{chosen}")) is not None:
+                assert ours["stderr"] == pytest.approx(error, abs=1e-12)
+    assert compared >= 2
+
+
+def test_a_row_holds_the_metrics_of_each_filter(nel: Nel) -> None:
+    with TokenServer() as server:
+        assert nel.run("own_group", server.url, tokenizer="remote").returncode == 0
+    found = rows(nel.out / "own_group")
+    assert len(found) == 48
+    assert found[0]["metadata"]["task"] == "own_generated"
+    assert set(found[0]["scoring_details"]["metrics"]) == {
+        "exact_match,majority",
+        "exact_match,first",
+    }
+    assert found[30]["metadata"]["doc_id"] == 6
+    assert set(found[30]["scoring_details"]["metrics"]) == {"acc,none", "acc_norm,none"}
+    assert found[30]["extracted_answer"] in (" one", " two words")
+
+
+def test_a_perplexity_has_no_reward_and_nothing_is_missing(nel: Nel) -> None:
+    with TokenServer() as server:
+        done = nel.run("own_rolling", server.url, tokenizer="remote")
+    assert done.returncode == 0, done.stderr
+    assert {row["reward"] for row in rows(nel.out / "own_rolling")} == {None}
+    benchmark = bundle_in(nel.out / "own_rolling")
+    assert benchmark["coverage"]["share"] == 1.0
+    assert "mean_reward" not in benchmark["scores"]
+    assert benchmark["scores"]["word_perplexity,none"]["higher_is_better"] is False
+
+
+def test_without_a_tokenizer_a_text_with_nothing_before_it_is_refused(nel: Nel) -> None:
+    with TokenServer() as server:
+        done = nel.run("own_rolling", server.url)
+    assert done.returncode != 0
+    assert "set `tokenizer` of the service" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("manners", "protocol", "mode"),
+    [
+        ((), "completions", "loglikelihood"),
+        ((BARE,), "completions", "loglikelihood"),
+        ((SHIFTED,), "completions", "generate"),
+        ((SILENT,), "completions", "generate"),
+        ((), "chat_completions", "generate"),
+        ((CANDIDATES,), "chat_completions", "first_token"),
+    ],
+)
+def test_a_choice_is_asked_as_the_endpoint_can(
+    nel: Nel, manners: tuple[str, ...], protocol: str, mode: str
+) -> None:
+    with TokenServer(*manners) as server:
+        done = nel.run("own_chosen", server.url, protocol=protocol)
+    assert done.returncode == 0, done.stderr
+    lock = json.loads((nel.out / "plan.lock").read_text())
+    assert lock["benchmarks"][0]["identity"]["environment.mode"] == mode
+    modes = {
+        row["scoring_details"].get("mode", "loglikelihood") for row in rows(nel.out / "own_chosen")
+    }
+    assert modes == {mode}
+
+
+def test_an_echo_without_the_generated_token_gives_the_same(nel: Nel, tmp_path: Path) -> None:
+    found = []
+    for manners in ((), (BARE,)):
+        with TokenServer(*manners) as server:
+            assert nel.run("own_chosen", server.url, tokenizer="remote").returncode == 0
+        found.append([row["scoring_details"]["metrics"] for row in rows(nel.out / "own_chosen")])
+        nel.out = tmp_path / "second"
+    assert found[0] == found[1]
+
+
+def test_a_mode_that_the_endpoint_cannot_do_is_refused_before_anything_is_asked(nel: Nel) -> None:
+    with TokenServer(SHIFTED) as server:
+        done = nel.run("own_chosen", server.url, {"mode": "loglikelihood"})
+        assert len(server.requests) == 2
+    assert done.returncode == 2
+    assert "not in their places" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_task_gets_a_suggestion(nel: Nel) -> None:
+    with TokenServer() as server:
+        done = nel.run("gsm8kk", server.url)
+    assert done.returncode == 2
+    assert "no task 'gsm8kk'; did you mean" in done.stderr and "gsm8k" in done.stderr
+
+
+def test_a_task_whose_code_raises_is_one_line(nel: Nel, tasks: Path) -> None:
+    bad = yaml.safe_load((tasks / "own_chosen.yaml").read_text())
+    bad |= {"task": "own_bad", "doc_to_text": "{{ q.nothing.at_all }}"}
+    (tasks / "own_bad.yaml").write_text(yaml.safe_dump(bad))
+    with TokenServer() as server:
+        done = nel.run("own_bad", server.url)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1 and "own_bad" in done.stderr
+
+
+def test_after_a_kill_nothing_that_was_answered_is_asked_again(nel: Nel) -> None:
+    with TokenServer(delay=0.1) as server:
+        nel.write("own_group", server.url, {}, {"protocol": "completions", "tokenizer": "remote"})
+        process = subprocess.Popen(
+            nel.command("--max-concurrent", "4"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 60
+        while len(server.requests) < 40 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        before = len(server.requests)
+        done = subprocess.run(nel.command("--resume"), capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        # 24 documents of three samples, 24 of two options; each invocation probes with two. Four
+        # were in flight with up to three questions each.
+        assert 124 <= len(server.requests) <= 124 + 12
+        assert before < len(server.requests)
+    assert len(rows(nel.out / "own_group")) == 48
