@@ -16,6 +16,7 @@ from harbor_model import refused
 from runs import rows
 from scripted_server import ScriptedServer
 
+from nemo_evaluator.results.result_row import read_rows
 from nemo_evaluator.results.trajectory_row import read_trajectories
 
 Nel = Callable[..., subprocess.CompletedProcess[str]]
@@ -157,7 +158,7 @@ def test_what_failed_attempts_paid_is_in_the_accounts(run: Any, tmp_path: Path) 
         assert len([s for s in row["steps"] if s["source"] == "agent"]) == 2
 
 
-def test_a_killed_run_goes_on_and_nothing_is_paid_twice(run: Any, tmp_path: Path) -> None:
+def test_a_run_that_is_resumed_asks_nothing_again(run: Any, tmp_path: Path) -> None:
     require("local")
     with ScriptedServer(TASK) as server:
         done = run(server, "--max-problems", 1)
@@ -211,3 +212,14 @@ def test_tools_of_an_mcp_server_by_the_command_line(run: Any, tmp_path: Path) ->
         done = run(model, "-o", "other", mcp_servers={"calc": dying}, **more)
     assert done.returncode == 2, done.stderr
     assert "MCP server 'calc'" in done.stderr and "no such licence" in done.stderr
+
+
+def test_an_artifact_is_no_missing_answer(run: Any, tmp_path: Path) -> None:
+    require("local")
+    with ScriptedServer([[["bash", {"command": "echo 9 > log"}]], "Done."]) as server:
+        done = run(server, response_mode="sandbox_artifact")
+    assert done.returncode == 0, done.stderr
+    for row in read_rows(tmp_path / "out/logs"):
+        assert (row.reward, row.model_response, row.response_source) == (1.0, "", "workspace")
+        assert row.failure is None and not row.no_answer
+        assert row.latency_ms is not None and row.latency_ms > 0

@@ -34,6 +34,8 @@ MOST = 2**62
 """Largest index that is accepted; rows are kept in machine words."""
 Index = Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
 OUTCOMES: Mapping[str, Outcome] = {outcome.value: outcome for outcome in Outcome}
+WORKSPACE = "workspace"
+"""``response_source`` of an answer that is not said, but left in a workspace."""
 LIMITS: Mapping[str, EndedBy] = {limit.value: limit for limit in EndedBy}
 
 
@@ -104,7 +106,8 @@ class ResultRow(Record, frozen=True, kw_only=True):
             name = self.scoring_details.get(key)
             if isinstance(name, str) and (kind := as_failure(name)) is not None:
                 return kind
-        if self.reward is not None and not (self.model_response or "").strip():
+        said = (self.model_response or "").strip()
+        if self.reward is not None and not said and self.response_source != WORKSPACE:
             return Failure.EMPTY
         return None
 

@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from ..measured import Metric, metrics_in
-from ..types import GYM_SESSION, BenchmarkPlan, Failure, Json, Outcome, RolloutKey
+from ..types import (
+    GYM_SESSION,
+    BenchmarkPlan,
+    Failure,
+    Json,
+    Outcome,
+    RolloutKey,
+    Solution,
+)
 from .facts import plan_facts
 from .journal import Errored, JournalIndex, ProblemSeeded, Scored, Solved
 from .journal_reader import JournalReader
-from .result_row import ResultRow
+from .result_row import WORKSPACE, ResultRow
 
 PREVIEW = 200
 
@@ -88,7 +96,7 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
     """The line of ``results.jsonl``. ``method``: what verifies, by name."""
     problem, solved, scored = record.problem, record.solved, record.scored
     solution = solved.solution if solved else None
-    source = solution.response_source if solution else None
+    source = _source(solution) if solution else None
     details = _details(record, method)
     return ResultRow(
         problem_idx=record.key.problem_idx,
@@ -116,6 +124,12 @@ def result_row(record: RolloutRecord, method: str) -> ResultRow:
         solver_details=_unsaid(solution.details, details) if solution else {},
         ended_by=solution.ended_by if solution else None,
     )
+
+
+def _source(solution: Solution) -> str:
+    """Where the answer is: an agent need not say anything about what it left in its workspace."""
+    in_workspace = solution.workspace and not solution.response.strip()
+    return WORKSPACE if in_workspace else solution.response_source
 
 
 def verifier_name(plan: BenchmarkPlan) -> str:
