@@ -39,6 +39,10 @@ BENCHMARKS = Kind(
         "mgsm": ("benchmarks.mgsm:mgsm", "grade-school mathematics in eleven languages"),
         "mmlu": ("benchmarks.mmlu:mmlu", "57 subjects, multiple choice"),
         "mmlu_pro": ("benchmarks.mmlu_pro:mmlu_pro", "harder MMLU with up to ten options"),
+        "pinchbench": (
+            "benchmarks.pinchbench.environment:PinchBench",
+            "everyday tasks for an agent with a workspace; checks and a judge",
+        ),
         "sample": (
             "benchmarks.sample:sample",
             "120 mixed problems of our own, for trying things out",

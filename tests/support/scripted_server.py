@@ -37,12 +37,18 @@ class ScriptedServer:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.requests.append((dict(self.headers), body))
-                self._reply(*outer.answer(body))
+                status, document = outer.answer(body)
+                if status == 200 and body.get("stream"):
+                    self._send(status, "text/event-stream", stream_of(document))
+                else:
+                    self._reply(status, document)
 
             def _reply(self, status: int, document: object) -> None:
-                data = json.dumps(document).encode()
+                self._send(status, "application/json", json.dumps(document).encode())
+
+            def _send(self, status: int, kind: str, data: bytes) -> None:
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
@@ -83,6 +89,25 @@ class ScriptedServer:
     def __exit__(self, *_exc: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def stream_of(document: dict[str, Any]) -> bytes:
+    """The same answer as a stream of events."""
+    [choice] = document["choices"]
+    delta = dict(choice["message"])
+    if "tool_calls" in delta:
+        delta["tool_calls"] = [{**c, "index": n} for n, c in enumerate(delta["tool_calls"])]
+    head = {"id": "c", "object": "chat.completion.chunk", "model": document["model"]}
+    chunks = [
+        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        {
+            **head,
+            "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}],
+        },
+        {**head, "choices": [], "usage": document["usage"]},
+    ]
+    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return "".join([*lines, "data: [DONE]\n\n"]).encode()
 
 
 if __name__ == "__main__":

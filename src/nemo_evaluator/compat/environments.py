@@ -67,7 +67,7 @@ def get_environment(
     given = {**(params or {}), **more}
     found = [_LOADED[name]] if name in _LOADED else find(name)
     one = found[0]
-    if not isinstance(one, type):
+    if not (isinstance(one, type) and issubclass(one, EvalEnvironment)):
         return BenchmarkEnvironment(open_found(one, given, num_fewshot), num_examples)
     accepted = inspect.signature(one).parameters
     for key, value in (("num_examples", num_examples), ("num_fewshot", num_fewshot)):

@@ -22,6 +22,7 @@ from .defined import DefinedEnvironment
 from .harbor.registered import TaskSuite
 from .harness import Harness
 from .harness_environment import HarnessEnvironment
+from .params import check_params
 from .subclass import REGISTERED, EvalEnvironment, construct
 from .tables import is_table, table_benchmark
 from .templates import Style
@@ -33,12 +34,11 @@ PLANNED_SCHEMES = {
 }
 """Schemes of the known system that this version does not have → what is planned."""
 PLANNED = {
-    "pinchbench": "agents in containers",
     "swebench": "agents in containers",
 }
 """Benchmarks of the known system that this version does not have → what they wait for."""
 NEEDS_OF_A_SCHEME = "it needs to be a function of (uri, params) that gives a list of benchmarks"
-Found = Definition | type[EvalEnvironment] | TaskSuite
+Found = Definition | type[EvalEnvironment] | type[Environment] | TaskSuite
 
 
 def list_benchmarks() -> list[tuple[str, str]]:
@@ -177,7 +177,7 @@ def _as_found(value: Any, name: str) -> list[Found]:
     definition = getattr(value, "__nel_benchmark__", value)
     if isinstance(definition, Definition | TaskSuite):
         return [definition]
-    if isinstance(value, type) and issubclass(value, EvalEnvironment):
+    if isinstance(value, type) and {EvalEnvironment, Environment} & set(value.__mro__):
         return [value]
     raise ConfigError(f"is not a benchmark but a {type(value).__name__}", where=name)
 
@@ -198,7 +198,10 @@ def open_found(
             raise ConfigError(f"{name} has no effect on this benchmark", where=found.name)
     if isinstance(found, TaskSuite):
         return found.open(params)
-    return construct(found, params)
+    if issubclass(found, EvalEnvironment):
+        return construct(found, params)
+    check_params(found, params, where=found.name)
+    return found(**params)
 
 
 __getattr__ = attributes(__name__)

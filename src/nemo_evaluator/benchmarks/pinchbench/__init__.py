@@ -1,0 +1,1 @@
+"""PinchBench: everyday tasks for an agent with a workspace (github.com/pinchbench/skill)."""
