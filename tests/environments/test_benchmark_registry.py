@@ -58,8 +58,11 @@ def names(found: list) -> list[str]:  # type: ignore[type-arg]
 
 def test_every_built_in_benchmark_resolves_and_is_described(tmp_path: Path) -> None:
     own_task(tmp_path / "a-task")
+    text = "---\nid: a\n---\n## Prompt\nx\n## Automated Checks\n```python\npass\n```\n"
+    (tmp_path / "task_a.md").write_text(text)
     for name, line in BENCHMARKS.listed():
         folder = {"folder": str(tmp_path)} if isinstance(BENCHMARKS.load(name), TaskSuite) else {}
+        folder |= {"tasks_dir": str(tmp_path)} if name == "pinchbench" else {}
         assert names(resolve(name, params=folder)) == [name]
         assert line
     assert [name for name, _ in list_benchmarks()] == sorted(BENCHMARKS.built_in)

@@ -67,7 +67,7 @@ class PinchBench(Environment):
     def needs(self) -> Needs:
         """A sandbox for the checks, and a judge where a task has a rubric."""
         judge = any(task.rubric for task in self._tasks)
-        return Needs(sandbox=WORKSPACE, judge=judge, own_rubric=judge)
+        return Needs(sandbox=WORKSPACE, judge=judge, own_rubric=judge, agent=True)
 
     @property
     def grading(self) -> Grading:
