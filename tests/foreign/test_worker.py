@@ -140,7 +140,8 @@ async def test_its_environment_is_what_it_was_given(script: Path) -> None:
         found = await worker.call("environment")
     finally:
         await worker.close()
-    assert found["GIVEN"] == "1" and set(found) <= {"PATH", "GIVEN", "LC_CTYPE"}
+    assert found["GIVEN"] == "1" and set(found) <= {"PATH", "GIVEN", "TMPDIR", "LC_CTYPE"}
+    assert found["TMPDIR"] == str(worker.folder) and not worker.folder.exists()
 
 
 async def test_close_ends_what_hangs(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,18 +174,20 @@ def test_it_dies_with_us(script: Path, tmp_path: Path) -> None:
             worker = await Worker.start(
                 Path({str(script)!r}), python=Path(sys.executable), name="it", env={{}}
             )
-            print(worker._process.pid, flush=True)
+            print(worker._process.pid, worker.folder, flush=True)
             await worker.call("sleep", mark={str(tmp_path / "mark")!r})
 
         asyncio.run(main())
     """)
     process = subprocess.Popen([sys.executable, "-c", ours], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    child = int(process.stdout.readline())
+    number, folder = process.stdout.readline().split()
+    child = int(number)
+    assert Path(folder).is_dir()
     process.kill()
     process.wait()
     process.stdout.close()
     end = time.monotonic() + 10
     while Path(f"/proc/{child}").exists() and time.monotonic() < end:
         time.sleep(0.02)
-    assert not Path(f"/proc/{child}").exists()
+    assert not Path(f"/proc/{child}").exists() and not Path(folder).exists()

@@ -1,9 +1,9 @@
-"""The other side of a `Worker`: ``python child.py SCRIPT``, in the other interpreter.
+"""The other side of a `Worker`: ``python child.py SCRIPT FOLDER``, in the other interpreter.
 
 Needs the standard library only (Python 3.9 or newer). The script defines ``async def`` functions
 and ``METHODS``, a mapping of names to them; each takes the `Peer`, by which it calls us, and the
 parameters. What the script or its package prints goes to standard error. The process ends when its
-standard input does.
+standard input does, and removes the folder for its temporary files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -119,7 +120,14 @@ def read(inward: int, peer: Peer, loop: asyncio.AbstractEventLoop) -> None:
             loop.call_soon_threadsafe(peer.take, json.loads(line))
     loop.call_soon_threadsafe(peer.over.set)
     time.sleep(2 * GRACE_SECONDS)
-    os._exit(1)
+    leave(1)
+
+
+def leave(code: int) -> None:
+    """End the process, whatever its threads do."""
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def methods_of(script: str) -> dict[str, Callable[..., Any]]:
@@ -154,8 +162,7 @@ def main() -> None:
     os.dup2(2, 1)
     sys.path[:] = [folder for folder in sys.path if folder != str(Path(__file__).parent)]
     asyncio.run(serve(sys.argv[1], inward, out))
-    sys.stdout.flush()
-    os._exit(0)
+    leave(0)
 
 
 if __name__ == "__main__":

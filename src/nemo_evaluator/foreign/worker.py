@@ -1,8 +1,8 @@
 """Our side of a script in another interpreter: calls, calls back, cancellation, and its end.
 
 Invariants: a call is answered, or raises; a process that ends makes all its calls raise
-`WorkerLost` with what it printed last; the process and what it started end with ``close``, and
-with us.
+`WorkerLost` with what it printed last; the process, what it started and its temporary files end
+with ``close``, and with us.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -60,8 +62,12 @@ class ForeignError(Exception):
 class Worker:
     """A running script. ``start`` it, and ``close`` it."""
 
-    def __init__(self, name: str, process: Process, handlers: Mapping[str, Handler]) -> None:
+    def __init__(
+        self, name: str, process: Process, handlers: Mapping[str, Handler], folder: Path
+    ) -> None:
         self._name, self._process, self._handlers = name, process, handlers
+        self.folder = folder
+        """For temporary files, of both sides."""
         self._number = 0
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -80,19 +86,21 @@ class Worker:
         handlers: Mapping[str, Handler] | None = None,
     ) -> Worker:
         """Start a script and wait until it has loaded. Raises WorkerLost."""
+        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nel-foreign-"))
         try:
             process = await asyncio.create_subprocess_exec(
-                *(python, "-X", "utf8", CHILD, script),
+                *(python, "-X", "utf8", CHILD, script, folder),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=PIPE,
-                env=dict(env),
+                env={**env, "TMPDIR": str(folder)},
                 limit=LINE,
                 start_new_session=True,
             )
         except OSError as error:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise WorkerLost(f"{name} does not start: {python}: {error}") from None
-        worker = cls(name, process, handlers or {})
+        worker = cls(name, process, handlers or {}, folder)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await worker._ready
@@ -142,6 +150,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._pumps, *self._running.values(), return_exceptions=True)
         self._fail(self._lost())
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     @property
     def printed(self) -> str:

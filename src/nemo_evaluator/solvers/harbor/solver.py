@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import tempfile
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -144,7 +143,7 @@ class HarborSolver:
     ) -> AsyncIterator[tuple[str, Path]]:
         """The agent of a rollout, ready to begin, and the folder of its logs."""
         rollout = f"{tools.context.session}-{tools.context.attempt}-{uuid.uuid4().hex[:6]}"
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nel-harbor-"))
+        folder = await self._worker.folder(rollout)
         bridge = self._worker.bridges[rollout] = Bridge(sandbox, self._config.cmd_timeout)
         try:
             await bridge.open()

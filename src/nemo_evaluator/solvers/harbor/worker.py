@@ -38,6 +38,10 @@ class HarborWorker:
         """What a method of the script returns. Raises ForeignError and WorkerLost."""
         return await (await self._started()).call(method, **params)
 
+    async def folder(self, rollout: str) -> Path:
+        """Where the files of a rollout are kept while it runs; they end with the process."""
+        return (await self._started()).folder / rollout.replace("/", "-")
+
     async def describe(self, given: dict[str, Any]) -> dict[str, Any]:
         """What an agent is. Raises ConfigError where there is none of that name, or where it could
         not be made."""
