@@ -6,18 +6,19 @@ import asyncio
 import json
 import secrets
 import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from commands import Nel
 from hypothesis import given
 from hypothesis import strategies as st
-from parts import part
+from nemo_gym import nemo_gym
+from runs import rows
+from scripted_server import ScriptedServer
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -29,6 +30,8 @@ from nemo_evaluator.solvers.tool_calling.openapi import operations
 from nemo_evaluator.types import Problem
 
 from .conftest import calling, solve
+
+__all__ = ["nemo_gym"]
 
 COOKIE = "Gym___test"
 BODY = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Args"}}}}
@@ -264,43 +267,6 @@ def test_any_document_gives_schemas(body: Any, other: Any) -> None:
         assert found.tool.parameters["type"] == "object"
 
 
-@pytest.fixture
-def nemo_gym() -> Iterator[str]:
-    """A real resources server of NeMo Gym that keeps a counter for each session."""
-    python = part("gym") / "bin" / "python"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    code = f"""
-import os, uvicorn
-from omegaconf import OmegaConf
-from nemo_gym.server_utils import BaseServerConfig, ServerClient
-from resources_servers.example_session_state_mgmt.app import (
-    StatefulCounterResourcesServer as Server, StatefulCounterResourcesServerConfig as Config)
-given = dict(host="127.0.0.1", port={port}, entrypoint="app.py", name="counter", domain="agent")
-conf = OmegaConf.create({{"counter": {{"resources_servers": {{"c": given}}}}}})
-os.environ["NEMO_GYM_CONFIG_DICT"] = OmegaConf.to_yaml(conf)
-client = ServerClient(
-    head_server_config=BaseServerConfig(host="127.0.0.1", port=1), global_config_dict=conf)
-server = Server(config=Config(**given), server_client=client)
-app = server.setup_webserver()
-uvicorn.run(app, host="127.0.0.1", port={port}, log_level="warning")
-"""
-    with subprocess.Popen([python, "-c", code], stderr=subprocess.PIPE, text=True) as server:
-        url = f"http://127.0.0.1:{port}"
-        end = time.monotonic() + 100
-        while True:
-            try:
-                urllib.request.urlopen(f"{url}/openapi.json", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, server.stderr.read() if server.stderr else ""
-                assert time.monotonic() < end
-                time.sleep(0.3)
-        yield url
-        server.terminate()
-
-
 @pytest.mark.slow
 async def test_tools_and_verdict_of_nemo_gym_itself(nemo_gym: str) -> None:
     calls = JsonServer(nemo_gym)
@@ -335,3 +301,32 @@ async def test_tools_and_verdict_of_nemo_gym_itself(nemo_gym: str) -> None:
         assert json.loads(ran.results[1]) == {"count": start + 4}
         assert verdict["reward"] == 1.0
     await calls.close()
+
+
+@pytest.mark.slow
+def test_a_benchmark_of_nemo_gym_by_the_command_line(
+    nemo_gym: str, nel: Nel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdict is on the session in which the tools were called: the counter stands there."""
+    monkeypatch.chdir(tmp_path)
+    asked = {"input": [{"role": "user", "content": "Add 4."}]}
+    wanted = [4, 11, 99]  # the last one is not what the model will do
+    lines = [
+        json.dumps({"initial_count": n, "expected_count": w, "responses_create_params": asked})
+        for n, w in zip((0, 7, 14), wanted, strict=True)
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    script = [[["increment_counter", {"count": 4}]], "Added."]
+    with ScriptedServer(script) as server:
+        service = {"type": "api", "url": server.url, "model": "m", "protocol": "chat_completions"}
+        config = {
+            "services": {"m": service, "counter": {"type": "gym", "url": nemo_gym}},
+            "solver": {"type": "tool_calling", "service": "m", "resource_service": "counter"},
+            "benchmarks": [{"name": f"gym://{nemo_gym[7:]}?data=rows.jsonl", "repeats": 2}],
+        }
+        (tmp_path / "eval.json").write_text(json.dumps(config))
+        code, _, err = nel("eval", "run", "eval.json", "-o", "out", "--no-progress")
+    assert code == 0, err
+    [folder] = [path.parent for path in (tmp_path / "out").glob("*/results.jsonl")]
+    assert [row["reward"] for row in rows(folder)] == [1.0] * 4 + [0.0] * 2
+    assert "cookie" not in (folder / "results.jsonl").read_text()
