@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 import yaml
 from engines import require
 from harbor_model import refused
-from runs import rows
+from runs import NEL, rows
 from scripted_server import ScriptedServer
 
 from nemo_evaluator.results.result_row import read_rows
@@ -223,3 +225,31 @@ def test_an_artifact_is_no_missing_answer(run: Any, tmp_path: Path) -> None:
         assert (row.reward, row.model_response, row.response_source) == (1.0, "", "workspace")
         assert row.failure is None and not row.no_answer
         assert row.latency_ms is not None and row.latency_ms > 0
+
+
+def test_a_killed_run_leaves_no_mcp_server(run: Any, tmp_path: Path) -> None:
+    """Neither the server, which does not heed the end of its input, nor what it started."""
+    program = tmp_path / "deaf.py"
+    program.write_text(
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "open('pids', 'w').write(f'{os.getpid()} {child.pid}')\n"
+        "time.sleep(600)\n"
+    )
+    server = {"command": [sys.executable, str(program)]}
+    with ScriptedServer(["x"]) as model:
+        run(model, "--dry-run", sandbox_tools=False, mcp_servers={"deaf": server})
+        words = ["eval", "run", "eval.yaml", "-o", "out", "--no-progress"]
+        started = subprocess.Popen([*NEL, *words], cwd=tmp_path, env={**os.environ, "KEY": KEY})
+        until(lambda: (tmp_path / "pids").exists() and (tmp_path / "pids").read_text().count(" "))
+        started.kill()
+        started.wait()
+    pids = (tmp_path / "pids").read_text().split()
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+
+def until(true: Callable[[], Any], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

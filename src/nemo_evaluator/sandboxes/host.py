@@ -18,7 +18,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .contract import MAX_TRANSFER, Command, ExecResult, SandboxLost
@@ -116,7 +116,7 @@ class HostFolder:
         argv = ["/bin/sh", "-c", command] if isinstance(command, str) else list(command)
         began, timed_out = time.monotonic(), False
         keeper = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", KEEPER, str(os.getpid()), *argv),
+            *kept(argv),
             cwd=self.path / (cwd or "."),
             env=self._environment(env or {}),
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
@@ -165,6 +165,12 @@ class HostFolder:
     def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
         base = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
         return {**base, "HOME": str(self.path), "TMPDIR": str(self.path), **env}
+
+
+def kept(argv: Sequence[str]) -> list[str]:
+    """The command that runs another one and ends with all that it started, at SIGTERM and where
+    this process is killed."""
+    return [sys.executable, "-I", "-S", "-c", KEEPER, str(os.getpid()), *argv]
 
 
 async def _ended(keeper: asyncio.subprocess.Process) -> None:

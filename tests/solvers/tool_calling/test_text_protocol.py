@@ -44,6 +44,7 @@ async def test_a_task_is_done_in_text(one: Sandbox) -> None:
     answer = ran.told(-1)[3]["content"]
     assert '<tool_response id="call_1" name="bash">\nhi\n\n</tool_response>' in answer
     assert "[exit code 127]" in answer
+    assert ran.solution.steps[0].message == system
     step = ran.solution.steps[2]
     assert step.message == "I look." and len(step.tool_calls) == 2
 

@@ -1,8 +1,8 @@
 """A connection to one MCP server, by the official SDK: opened, used and ended in a task of its own,
 as the SDK wants it, so that whoever calls a tool may be cancelled and may open it again.
 
-Invariant: when ``close`` returns the server that was started is dead; what it said last of its
-complaints stands in the error.
+Invariant: when ``close`` returns the server that was started is dead with all it started, and so it
+is where this process is killed; what it complained of last stands in the error.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ...config.scrubber import KNOWN
 from ...config.solvers import McpServerConfig
 from ...errors import InfraError
 from ...sandboxes.contract import Process, Sandbox
+from ...sandboxes.host import kept
 from ...types import Failure
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Connection:
     async def _on_host(self) -> AsyncIterator[Any]:
         from mcp import StdioServerParameters, stdio_client
 
-        command = self._config.command or []
+        command = kept(self._config.command or [])
         env = {name: os.environ[name] for name in self._config.env}
         server = StdioServerParameters(command=command[0], args=command[1:], env=env)
         with tempfile.TemporaryFile("w+", errors="replace") as log:

@@ -31,11 +31,15 @@ class Record:
     def task(self, messages: Sequence[Message], system: str | None) -> None:
         """What the model is told at first."""
         if system is not None:
-            self._steps.add(Step(source=StepSource.SYSTEM, message=system))
+            self.system(system)
         for message in messages:
             source = SOURCES.get(str(message.get("role")), StepSource.SYSTEM)
             if source is not StepSource.SYSTEM or system is None:
                 self._steps.add(Step(source=source, message=text_of(message.get("content"))))
+
+    def system(self, text: str) -> None:
+        """What stands in the system prompt."""
+        self._steps.add(Step(source=StepSource.SYSTEM, message=text))
 
     def told(self, text: str) -> None:
         """What the loop itself says to the model."""

@@ -71,25 +71,33 @@ class Speech:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a model is asked, and with what it may work."""
+
+    problem: Problem
+    messages: Sequence[Message]
+    """Without the system prompt."""
+    system: str | None
+    toolbox: Toolbox
+    offered: Sequence[Tool]
+
+
 class Rollout:
     """Use once."""
 
     def __init__(
         self,
         config: ToolCallingSolverConfig,
-        problem: Problem,
+        task: Task,
         tools: SolveTools,
         model: Model,
-        task: Sequence[Message],
-        system: str | None,
-        toolbox: Toolbox,
-        offered: Sequence[Tool],
         speech: Speech,
     ) -> None:
-        self._config, self._tools, self._model = config, tools, model
-        self._conversation, self._task, self._system = Conversation(task), task, system
-        self._toolbox, self._offered, self._speech = toolbox, offered, speech
-        self._protocol = speech.to(model.name)
+        problem = task.problem
+        self._config, self._task, self._tools, self._model = config, task, tools, model
+        self._conversation = Conversation(task.messages)
+        self._speech, self._protocol = speech, speech.to(model.name)
         self._timer = Timer(tools.context, time_limit(config, problem, tools))
         self._record, self._ids = Record(tools.steps), Ids()
         self._in_workspace = problem.workspace is not None and tools.workspace is not None
@@ -99,7 +107,8 @@ class Rollout:
 
     async def solution(self) -> Solution:
         """The answer. Raises InfraError, and BudgetExceeded where there is none for want of it."""
-        self._record.task(self._task, self._system)
+        task = self._task
+        self._record.task(task.messages, self._protocol.system(task.system, task.offered))
         try:
             limit = await self._limited()
         except ModelError as error:
@@ -159,15 +168,17 @@ class Rollout:
             if self._generations or not self._speech.refuses(self._model.name, error):
                 raise
             self._protocol = self._speech.to(self._model.name)
+            if (told := self._protocol.system(None, self._task.offered)) is not None:
+                self._record.system(told)
             return await self._timer.within(self._generated())
 
     async def _generated(self) -> Generation:
-        config, protocol = self._config, self._protocol
+        config, protocol, task = self._config, self._protocol, self._task
         own = config.generation.params() if config.generation else {}
-        speaking = protocol.params(self._offered, parallel=config.parallel_tool_calls)
+        speaking = protocol.params(task.offered, parallel=config.parallel_tool_calls)
         return await self._model.generate(
             messages=self._conversation.messages,
-            system=protocol.system(self._system, self._offered),
+            system=protocol.system(task.system, task.offered),
             params={**own, **speaking},
             context=self._tools.context,
         )
@@ -182,7 +193,7 @@ class Rollout:
         self._reminders = 0
         try:
             left = self._timer.left
-            results = await self._timer.within(self._toolbox.run(calls, left))
+            results = await self._timer.within(self._task.toolbox.run(calls, left))
         except BaseException:
             self._record.turn(generation, text, calls)
             raise

@@ -21,7 +21,7 @@ from ..contract import SolveTools
 from .contract import Tool, ToolSource, empty_schema
 from .gym_tools import GymTools
 from .mcp_tools import McpTools, check
-from .rollout import Rollout, Speech
+from .rollout import Rollout, Speech, Task
 from .sandbox_tools import SandboxTools
 from .toolbox import Toolbox
 
@@ -47,7 +47,7 @@ class ToolCallingSolver:
         if tools.model is None:
             raise ConfigError("the tool_calling solver needs a service")
         self._check(problem, tools)
-        task, system = await _asked(problem, config.system_prompt)
+        messages, system = await _asked(problem, config.system_prompt)
         sources = list(self._sources(problem, tools))
         toolbox = Toolbox(
             sources,
@@ -59,17 +59,8 @@ class ToolCallingSolver:
             offered = toolbox.tools(_wanted(problem.metadata.get("tools")))
             if not offered:
                 raise ConfigError("none of the sources of tools has any", where="tool_calling")
-            rollout = Rollout(
-                config,
-                problem,
-                tools,
-                tools.model,
-                task,
-                system,
-                toolbox,
-                offered,
-                self._speech,
-            )
+            task = Task(problem, messages, system, toolbox, offered)
+            rollout = Rollout(config, task, tools, tools.model, self._speech)
             solution = await rollout.solution()
         return _with_session(solution, sources)
 
