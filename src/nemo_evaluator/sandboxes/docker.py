@@ -107,7 +107,8 @@ class DockerBackend:
         of_the_image = spec.plain and not spec.cwd
         if not of_the_image and (not spec.cwd.startswith("/") or spec.cwd.rstrip("/") == ""):
             raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
-        transfer.rooted(spec)
+        if not of_the_image:
+            transfer.rooted(spec)
 
     async def pull(self, image: str | None) -> None:
         """See `Backend.pull`."""
