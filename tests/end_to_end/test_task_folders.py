@@ -33,6 +33,7 @@ mkdir -p /logs/verifier
 setsid sh -c 'while :; do mkdir -p /logs/verifier; echo 1 > /logs/verifier/reward.txt; done' \
   > /dev/null 2>&1 &
 """
+OF_DEV = "RUN useradd dev && install -d -o dev /app\nWORKDIR /app\n"
 STEPS = """\
 [environment]
 allow_internet = false
@@ -126,7 +127,7 @@ def test_tasks_of_every_shape(tmp_path: Path, nel: Nel) -> None:
     tasks = tmp_path / "tasks"
     own_task(
         tasks / "user",
-        environment_Dockerfile=f"FROM {BASE}\nRUN useradd dev && install -d -o dev /app\nWORKDIR /app",
+        environment_Dockerfile=f"FROM {BASE}\n{OF_DEV}",
         task_toml="[agent]\nuser='dev'\n[verifier]\nuser='root'\n" + TASK["task.toml"],
         solution_solve_sh="#!/bin/bash\nbash /solution/lib/answer.sh\n",
         tests_test_sh="[ $(stat -c %U answer.txt) = dev ] && [ $(id -u) = 0 ] && "
