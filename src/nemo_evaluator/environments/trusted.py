@@ -52,9 +52,9 @@ class TrustedReward(Decorated):
                 peer=SCORER,
             )
         details = {name: value for name, value in solution.details.items() if name != GYM_SESSION}
-        return Score(
-            reward=reward, extracted=details.pop("extracted_answer", None), details=details
-        )
+        extracted, own = details.pop("extracted_answer", None), details.pop("scoring_details", {})
+        details |= own if isinstance(own, dict) else {"scoring_details": own}
+        return Score(reward=reward, extracted=extracted, details=details)
 
     def identity(self) -> Mapping[str, Json]:
         """That of the benchmark, with another scorer."""

@@ -28,7 +28,7 @@ AGENTS = "responses_api_agents"
 """What NeMo Gym's head server calls servers that are agents."""
 NO_LIMIT = 30 * 86400.0
 """Seconds where the engine knows no deadline of the rollout; it ends overdue ones all the same."""
-ECHOED = (PARAMS, "response", "reward")
+ECHOED = (PARAMS, "response", "reward", "expected_answer", "uuid", "metadata")
 SPLIT_CHARS = 20_000
 """Of what the gym says beside its answer, in the details of a solution."""
 

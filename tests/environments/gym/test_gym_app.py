@@ -82,6 +82,9 @@ async def test_the_protocol_of_nemo_gym(calls: JsonServer) -> None:
     assert (await post(calls, "/verify", {**without, "uuid": "sums-3"}))["reward"] == 1.0
     expects = {**without, "expected_answer": 9, "metadata": {"a": 0, "b": 0}}
     assert (await post(calls, "/verify", expects))["reward"] == 1.0
+    fields = {"a": 3, "b": 6, "level": 0, "category": 0, "_ng_task_index": 9}
+    beside = {**without, **fields, "expected_answer": 9}  # as agents send a row
+    assert (await post(calls, "/verify", beside))["reward"] == 1.0
     session.cookies["nel_session"] = session.cookies["nel_session"].replace("3.", "4.", 1)
     with pytest.raises(InfraError, match="the session is none of this server"):
         await session.post("/verify", without)

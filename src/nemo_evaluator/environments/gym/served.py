@@ -149,7 +149,8 @@ class Served:
         idx = named if named is not None else seeded
         expected = body.get("expected", body.get("expected_answer"))
         metadata = body.get("metadata")
-        metadata = metadata if isinstance(metadata, dict) else {}
+        if not isinstance(metadata, dict):  # agents send the fields of a row beside the question
+            metadata = {name: value for name, value in body.items() if _is_of_row(name)}
         if idx is None:
             idx = (await self._indexed()).get(self._key(expected, metadata))
         if idx is not None:
@@ -283,6 +284,13 @@ def aggregated(responses: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
 
 TASK = "_ng_task_index"
 """NeMo Gym's name for the number of a task."""
+
+
+def _is_of_row(name: str) -> bool:
+    """Whether a field of a request is the row's own, and not one of the protocols'."""
+    return name not in (*OWN_FIELDS, *INDEX_FIELDS, "expected", "answered") and not name.startswith(
+        "_ng_"
+    )
 
 
 def _echo(body: Mapping[str, Any], *, hidden: bool) -> dict[str, Json]:
