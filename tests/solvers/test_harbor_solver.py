@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,8 @@ async def test_an_endpoint_that_fails_is_no_answer(
         ({"agent": "nop", "python": "/bin/true"}, "no Python interpreter that runs"),
         ({"agent": "nop", "skill": "s", "skill_dir": "/nowhere"}, "no folder with a SKILL.md"),
         ({"agent": "/tmp"}, "has no agent.toml"),
+        ({"agent": "nop", "environment": "dockr"}, "did you mean 'docker'"),
+        ({"agent": "mini-swe-agent", "environment": f"{OWN}:Container"}, "does not reach its mod"),
     ],
 )
 async def test_what_cannot_work_is_told_before_the_run(
@@ -225,3 +228,39 @@ async def test_what_cannot_work_is_told_before_the_run(
     with pytest.raises(ConfigError, match=told) as caught:
         await evaluate_async(given)
     assert "\n" not in str(caught.value) and loopback.calls == []
+
+
+TEST_SH = "grep -q Hello /root/hello.txt && R=1 || R=0\necho $R > /logs/verifier/reward.txt\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("agent", "test_sh", "reward"),
+    [(f"{OWN}:Alone", TEST_SH, 1.0), ("nop", TEST_SH, 0.0), ("nop", "exit 0\n", None)],
+)
+async def test_harbor_runs_the_whole_trial(
+    tmp_path: Path, harbor: None, agent: str, test_sh: str, reward: float | None
+) -> None:
+    files = {
+        "instruction.md": "Write Hello to hello.txt",
+        "task.toml": f'[environment]\ndocker_image = "{tmux_image()}"\nallow_internet = false\n',
+        "environment/Dockerfile": f"FROM {tmux_image()}\n",
+        "tests/test.sh": f"#!/bin/bash\n{test_sh}",
+    }
+    for name, text in files.items():
+        path = tmp_path / "tasks/one" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    solver = {"type": "harbor", "agent": agent, "environment": f"{OWN}:Container"}
+    given = {
+        "solver": solver,
+        "benchmarks": [{"name": f"harbor://{tmp_path / 'tasks'}", "max_system_retries": 1}],
+        "output": {"dir": str(tmp_path / "run"), "report": []},
+    }
+    await evaluate_async(given)
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["reward"] == reward, row
+    if reward is None:
+        assert row["outcome"] == "infra_error"
+    left = ["docker", "ps", "-aq", "--filter", "label=nel-test=harbor"]
+    assert subprocess.run(left, capture_output=True, check=True).stdout == b""

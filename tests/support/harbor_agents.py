@@ -9,7 +9,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from harbor import BaseAgent
+from harbor import BaseAgent, BaseEnvironment, ExecResult
+from harbor.environments.capabilities import EnvironmentCapabilities
 
 
 class Writer(BaseAgent):
@@ -86,3 +87,55 @@ class Alone(BaseAgent):
         await environment.exec("echo Hello > hello.txt")
         if self.what == "hang":
             await environment.exec("sleep 300")
+
+
+class Container(BaseEnvironment):
+    """A container of the docker command line: harbor's own needs compose."""
+
+    container = ""
+
+    @staticmethod
+    def type() -> str:
+        return "container"
+
+    @property
+    def capabilities(self) -> EnvironmentCapabilities:
+        return EnvironmentCapabilities(disable_internet=True)
+
+    def _validate_definition(self) -> None:
+        assert self.task_env_config.docker_image, "the task names no image"
+
+    async def docker(self, *words: str) -> ExecResult:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec("docker", *words, stdout=pipe, stderr=pipe)
+        out, err = await process.communicate()
+        code = process.returncode or 0
+        return ExecResult(stdout=out.decode(), stderr=err.decode(), return_code=code)
+
+    async def start(self, force_build: bool) -> None:
+        image = self.task_env_config.docker_image or ""
+        options = ["-d", "--network", "none", "--label", "nel-test=harbor", "-w", "/root"]
+        started = await self.docker("run", *options, image, "sleep", "300")
+        assert started.return_code == 0, started.stderr
+        self.container = (started.stdout or "").strip()
+        await self.ensure_dirs(["/logs/agent", "/logs/verifier", "/logs/artifacts"])
+
+    async def stop(self, delete: bool) -> None:
+        await self.docker("rm", "-f", self.container)
+
+    async def exec(self, command: str, *_: Any, **__: Any) -> ExecResult:
+        return await self.docker("exec", self.container, "bash", "-c", command)
+
+    async def upload_file(self, source_path: Any, target_path: str) -> None:
+        await self.exec(f"mkdir -p {Path(target_path).parent}")
+        await self.docker("cp", str(source_path), f"{self.container}:{target_path}")
+
+    async def upload_dir(self, source_dir: Any, target_dir: str) -> None:
+        await self.exec(f"mkdir -p {target_dir}")
+        await self.docker("cp", f"{source_dir}/.", f"{self.container}:{target_dir}")
+
+    async def download_file(self, source_path: str, target_path: Any) -> None:
+        await self.docker("cp", f"{self.container}:{source_path}", str(target_path))
+
+    async def download_dir(self, source_dir: str, target_dir: Any) -> None:
+        await self.docker("cp", f"{self.container}:{source_dir}/.", str(target_dir))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -35,9 +35,9 @@ class SolverFields(ConfigRecord):
         return {}
 
     @property
-    def trusted_rewards(self) -> tuple[float, float] | None:
-        """The range of rewards that its answers bring along and that count as they are; None: the
-        benchmark verifies its answers."""
+    def trusted(self) -> tuple[tuple[float, float], str] | None:
+        """The range of rewards that its answers bring along and that count as they are, and whose
+        they are; None: the benchmark verifies its answers."""
         return None
 
 
@@ -62,6 +62,24 @@ class TimeLimitFields(ConfigRecord):
     """Upper limit on the result of ``timeout_strategy``."""
 
 
+class RewardFields(SolverFields):
+    """A solver whose answers may bring a reward along."""
+
+    trusted_by: ClassVar[str]
+    """The field that says that rewards are trusted."""
+    reward_range: tuple[float, float] = (0.0, 1.0)
+    """The least and the most that a trusted reward can be; another one is no verdict."""
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> RewardFields:
+        least, most = self.reward_range
+        if not least < most:
+            raise ValueError("reward_range: the least must be below the most")
+        if "reward_range" in self.model_fields_set and self.trusted is None:
+            raise ValueError(f"reward_range has no effect without {self.trusted_by}")
+        return self
+
+
 class SimpleSolver(SolverFields):
     """One request, one answer."""
 
@@ -77,9 +95,10 @@ class SimpleSolver(SolverFields):
     """Detail images are sent with: ``auto``, ``low``, ``high``."""
 
 
-class HarborFields(AgentFields, TimeLimitFields):
+class HarborFields(AgentFields, TimeLimitFields, RewardFields):
     """Fields of solvers that run an agent of the harbor package."""
 
+    trusted_by = "environment"
     service: str | None = None
     """The model the agent uses; null: it uses none (``oracle``, ``nop``, some of your own)."""
     agent: str = Field(min_length=1)
@@ -100,11 +119,30 @@ class HarborFields(AgentFields, TimeLimitFields):
     python: str | None = None
     """The interpreter that has the harbor package; null: NEL_HARBOR_PYTHON, or one that is found.
     """
+    environment: str | None = Field(None, min_length=1)
+    """An environment of harbor (``docker``, ``daytona``, ``module:Class``, ...) in the place of our
+    workspace: then harbor runs the whole trial, and the reward of its verifier counts."""
+    environment_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of ``environment``."""
+
+    @property
+    def needs(self) -> SolverNeeds:
+        """See ``SolverFields.needs``."""
+        return SolverNeeds() if self.environment is not None else super().needs
+
+    @property
+    def trusted(self) -> tuple[tuple[float, float], str] | None:
+        """See ``SolverFields.trusted``."""
+        return (self.reward_range, "harbor") if self.environment is not None else None
 
     @model_validator(mode="after")
     def _skill_is_whole(self) -> HarborFields:
         if (self.skill is None) != (self.skill_dir is None):
             raise ValueError("skill and skill_dir belong together")
+        if self.environment is None and self.environment_kwargs:
+            raise ValueError("environment_kwargs has no effect without environment")
+        if self.environment is not None and (self.skill or self.cmd_timeout):
+            raise ValueError("skill and cmd_timeout have no effect with an environment of harbor")
         return self
 
 
@@ -217,9 +255,10 @@ class ToolCallingSolverConfig(SolverFields, TimeLimitFields):
         return {} if self.resource_service is None else {GYM: self.resource_service}
 
 
-class GymDelegationSolverConfig(SolverFields):
+class GymDelegationSolverConfig(RewardFields):
     """A gym server's own agent."""
 
+    trusted_by = "trust_reward"
     type: Literal["gym_delegation"] = "gym_delegation"
     """Kind of solver."""
     service: str
@@ -231,22 +270,11 @@ class GymDelegationSolverConfig(SolverFields):
     ``swebench`` or ``miniswe``."""
     trust_reward: bool = False
     """Take the reward of the gym instead of verifying here."""
-    reward_range: tuple[float, float] = (0.0, 1.0)
-    """The least and the most that a trusted reward can be; another one is no verdict."""
 
     @property
-    def trusted_rewards(self) -> tuple[float, float] | None:
-        """See ``SolverFields.trusted_rewards``."""
-        return self.reward_range if self.trust_reward else None
-
-    @model_validator(mode="after")
-    def _has_a_range(self) -> GymDelegationSolverConfig:
-        least, most = self.reward_range
-        if not least < most:
-            raise ValueError("reward_range: the least must be below the most")
-        if "reward_range" in self.model_fields_set and not self.trust_reward:
-            raise ValueError("reward_range has no effect without trust_reward")
-        return self
+    def trusted(self) -> tuple[tuple[float, float], str] | None:
+        """See ``SolverFields.trusted``."""
+        return (self.reward_range, "the gym") if self.trust_reward else None
 
     @property
     def servers(self) -> dict[str, str]:

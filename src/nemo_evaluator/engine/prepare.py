@@ -192,7 +192,8 @@ async def _open_job(
     if isinstance(environment, Reached):
         stack.push_async_callback(_close, "benchmark", environment.close)
         await environment.reach()
-    if environment.needs.agent and not needs_of(solver).sandbox:
+    trusted = benchmark.solver.trusted if benchmark.solver is not None else None
+    if environment.needs.agent and trusted is None and not needs_of(solver).sandbox:
         raise ConfigError(
             "its answers are what an agent leaves in a workspace, and this solver works in none",
             where=environment.name,
@@ -200,8 +201,8 @@ async def _open_job(
         )
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
-    if benchmark.solver is not None and benchmark.solver.trusted_rewards is not None:
-        environment = TrustedReward(environment, benchmark.solver.trusted_rewards)
+    if trusted is not None:
+        environment = TrustedReward(environment, *trusted)
     panel = _open_panel(benchmark, environment, services.models, solver)
     judge_file = JudgeFile(opening.directory / unique, opening.spend) if panel.services else None
     environment = with_images(environment, benchmark.sandbox)

@@ -1,4 +1,5 @@
-"""An environment whose answers come with their reward, from a gym that is trusted.
+"""An environment whose answers come with their reward, from a program that is trusted: a gym, or
+harbor.
 
 Invariant: a reward that is missing, no number, or outside of what was declared is no verdict.
 """
@@ -15,15 +16,15 @@ from ..types import Failure, Json, Phase, Problem, Score, Solution
 from .contract import Aggregates, Environment, Needs, VerifyTools
 from .decorated import Decorated
 
-SCORER = "trusted:gym"
-
 
 class TrustedReward(Decorated):
-    """The benchmark's problems, with the rewards of the gym that solved them."""
+    """The benchmark's problems, with the rewards of the program that solved them."""
 
-    def __init__(self, inner: Environment, within: tuple[float, float]) -> None:
+    def __init__(self, inner: Environment, within: tuple[float, float], who: str) -> None:
+        """``who``: the program that is trusted, as messages call it."""
         super().__init__(inner)
-        self._within = within
+        self._within, self._who = within, who
+        self._scorer = f"trusted:{who.removeprefix('the ')}"
 
     @property
     def needs(self) -> Needs:
@@ -46,10 +47,10 @@ class TrustedReward(Decorated):
             what = "gave no reward" if reward is None else f"gave the reward {reward:g}"
             hint = "" if reward is None else f", which lies outside of {least:g} to {most:g}"
             raise InfraError(
-                f"problem {problem.idx}: the gym {what}{hint}",
+                f"problem {problem.idx}: {self._who} {what}{hint}",
                 kind=Failure.VERIFIER,
                 phase=Phase.VERIFY,
-                peer=SCORER,
+                peer=self._scorer,
             )
         details = {name: value for name, value in solution.details.items() if name != GYM_SESSION}
         extracted, own = details.pop("extracted_answer", None), details.pop("scoring_details", {})
@@ -62,4 +63,4 @@ class TrustedReward(Decorated):
         within: dict[str, Json] = {}
         if self._within != (0.0, 1.0):
             within = {"reward_range": list(self._within)}
-        return {**identity, "scorer": SCORER, **within}
+        return {**identity, "scorer": self._scorer, **within}

@@ -131,7 +131,8 @@ def leave(code: int) -> None:
 
 
 def methods_of(script: str) -> dict[str, Callable[..., Any]]:
-    """What a script offers."""
+    """What a script offers. It may import the modules beside it."""
+    sys.path.append(str(Path(script).parent))
     spec = importlib.util.spec_from_file_location("nel_foreign_script", script)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -29,6 +29,8 @@ OF_THE_DOOR = ("api_base", "base_url", "api_key", "model_name", "llm_kwargs.api_
 """Arguments that would take an agent past the door."""
 OUR_PYTHON = ("PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 QUIET = {"LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "false"}
+ITS_OWN = {**QUIET, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+"""Of harbor's own process; without the last it looks prices up on the network."""
 MODEL_INFO: Mapping[str, Json] = {
     "max_input_tokens": 262_144,
     "max_output_tokens": 262_144,
@@ -99,9 +101,10 @@ def told(
     given: dict[str, Any] = {
         "agent": agent.agent,
         "folder": agent.folder,
-        "sys_path": list(agent.sys_path),
+        "sys_path": [*agent.sys_path, *_look_in(config.environment)],
         "kwargs": config.agent_kwargs,
         "model_info": dict(MODEL_INFO),
+        "environment": environment_of(config),
         "env": {},
         "model": None,
         "url": None,
@@ -118,6 +121,19 @@ def told(
     return given | {"env": env, "model": name, "url": url, "key": endpoint.token}
 
 
+def _look_in(environment: str | None) -> tuple[str, ...]:
+    return named(environment).sys_path if environment and ":" in environment else ()
+
+
+def environment_of(config: HarborFields) -> dict[str, Any] | None:
+    """harbor's own environment, where the configuration names one. Raises ConfigError."""
+    if config.environment is None:
+        return None
+    own = ":" in config.environment
+    name = named(config.environment).agent if own else config.environment
+    return {"import_path" if own else "type": name, "kwargs": config.environment_kwargs}
+
+
 def worker_env() -> dict[str, str]:
     """The environment of harbor's interpreter: ours without what is secret, and without what is
     only right for our own interpreter."""
@@ -129,4 +145,4 @@ def worker_env() -> dict[str, str]:
     local = "127.0.0.1,localhost"
     for name in ("NO_PROXY", "no_proxy"):
         env[name] = ",".join(filter(None, [env.get(name), local]))
-    return {**env, **QUIET}
+    return {**env, **ITS_OWN}

@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 
 class Bridge:
-    """One workspace, as `script.Bridge` uses it. Paths on this machine are those of the agent's
-    logs, and of harbor's own files."""
+    """One workspace, as the script's own ``Bridge`` uses it. Paths on this machine are those of
+    the agent's logs, and of harbor's own files."""
 
     def __init__(self, sandbox: Sandbox, command_seconds: float | None) -> None:
         self._sandbox, self._most = sandbox, command_seconds

@@ -30,6 +30,7 @@ from .agent import PLACEHOLDER, check_arguments, named, told
 from .bridge import Bridge
 from .logs import last_words, plain_steps, trajectory
 from .outcome import Circumstances, Ended, judged
+from .trials import tried
 from .worker import HarborWorker
 
 SKILLS = "/skills"
@@ -72,17 +73,38 @@ class HarborSolver:
             raise ConfigError(
                 f"the agent {config.agent!r} asks a model", where="solver", hint="give it a service"
             )
+        if config.environment is not None:
+            self._check_environment()
         if self._described["anthropic"]:  # its arguments depend on that
             self._described = await self._worker.describe(self._given(endpoint))
+
+    def _check_environment(self) -> None:
+        if self._agent.folder:
+            raise ConfigError(
+                "an agent that is a folder works in our workspaces only", where="solver.environment"
+            )
+        if self._described["inside"] and self._config.service is not None:
+            raise ConfigError(
+                f"{self._config.agent!r} runs inside harbor's environment, from where it does not "
+                "reach its model",
+                where="solver.environment",
+                hint="leave environment out: our workspaces have a door to the model",
+            )
 
     @property
     def needs(self) -> SolverNeeds:
         """A workspace; an agent that runs inside reaches its model from there."""
+        if self._config.environment is not None:
+            return SolverNeeds()
         inside = self._described.get("inside", True) and self._config.service is not None
         return SolverNeeds(sandbox=True, network="door" if inside else "none")
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """What the agent made of the problem. Raises InfraError where nothing is known of that."""
+        if self._config.environment is not None:
+            given = self._given(await self._endpoint(tools))
+            limit, asks = self._limit(problem, tools), self._described["needs_model"]
+            return await tried(self._worker, given, problem, tools, limit, asks)
         if tools.workspace is None:
             raise ConfigError("agents of harbor work in a sandbox", hint="set sandbox")
         sandbox = tools.workspace.sandbox
@@ -122,6 +144,7 @@ class HarborSolver:
             "time_limit": [config.run_timeout, config.timeout_strategy, config.max_agent_timeout],
             "cmd_timeout": config.cmd_timeout,
             "skill": skill,
+            **({"environment": config.environment} if config.environment else {}),
         }
 
     async def close(self) -> None:

@@ -20,7 +20,7 @@ HARBOR = Wanted(
     variable="NEL_HARBOR_PYTHON",
     where="solver.python",
 )
-SCRIPT = Path(__file__).with_name("script.py")
+SCRIPT = Path(__file__).parent / "script" / "nel_harbor.py"
 
 
 class HarborWorker:
@@ -56,6 +56,13 @@ class HarborWorker:
                 f"harbor has no agent {given['agent']!r}",
                 where="solver.agent",
                 hint=f"{suggest(given['agent'], known)}; your own is module:Class",
+            )
+        if (known := told.get("unknown_environment")) is not None:
+            name = given["environment"]["type"]
+            raise ConfigError(
+                f"harbor has no environment {name!r}",
+                where="solver.environment",
+                hint=f"{suggest(name, known)}; your own is module:Class",
             )
         for name in told.get("unknown_arguments", ()):
             raise ConfigError(
