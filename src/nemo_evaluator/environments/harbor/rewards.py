@@ -49,7 +49,7 @@ def of_json(data: bytes) -> Rewards:
     try:
         found = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(f"reward.json is no JSON: {error}") from None
+        raise ValueError(f"reward.json is not JSON: {error}") from None
     if not isinstance(found, dict):
         return Rewards(reward=_checked(REWARD, _number(REWARD, found)))
     if not found:
