@@ -18,11 +18,11 @@ Anything else that escapes a plug-in is a bug: the rollout is errored, the other
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Self
 
-from .types import EndedBy, ErrorInfo, Failure, Phase
+from .types import EndedBy, ErrorInfo, Failure, Json, Phase
 
 
 class ExitCode(enum.IntEnum):
@@ -73,12 +73,18 @@ class _Attributed(NelError):
         peer: str | None = None,
         status: int | None = None,
         upstream: object = None,
+        details: Mapping[str, Json] | None = None,
     ) -> None:
         super().__init__(message)
         self.upstream = upstream
         """The upstream's response, if there was one, so that a proxy can relay it."""
         self.info = ErrorInfo(
-            kind=kind or self.default_kind, message=message, phase=phase, peer=peer, status=status
+            kind=kind or self.default_kind,
+            message=message,
+            phase=phase,
+            peer=peer,
+            status=status,
+            details=details or {},
         )
 
 

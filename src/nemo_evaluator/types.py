@@ -112,6 +112,8 @@ class ErrorInfo(Record, frozen=True, kw_only=True):
     """What was talked to (a URL without credentials, or a scorer's name)."""
     status: int | None = None
     traceback: str | None = None
+    details: Mapping[str, Json] = {}
+    """What else is known, as data: what a verifier without a verdict saw, say."""
 
 
 class Usage(Record, frozen=True, kw_only=True):

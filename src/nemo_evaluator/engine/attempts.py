@@ -6,8 +6,6 @@ workspace is closed unless the answer is to be verified there.
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from ..errors import ModelError, RunBudgetExceeded
@@ -56,7 +54,7 @@ class Attempts:
 
     async def _solved(self, work: Work) -> Solution:
         """The answer, with its accounts."""
-        job, began = self._job, time.perf_counter()
+        job = self._job
         self._recorder.begin(work)
         session = CallContext(session=self._session(work), attempt=work.attempt)
         solution: Solution | None = None
@@ -77,7 +75,7 @@ class Attempts:
         finally:
             work.spent = self._end_session(session)
             if solution is not None:
-                solution = accounted(_timed(solution, began), work.spent)
+                solution = accounted(_timed(solution, work.wall_ms), work.spent)
                 if job.workspaces is not None or is_agents(solution):
                     solution = msgspec.structs.replace(solution, wall_ms=work.wall_ms)
                 work.spent = of_solution(solution)
@@ -140,12 +138,11 @@ class Attempts:
         return f"{self._job.plan.slug}/{work.key.problem_idx}/{work.key.repeat}"
 
 
-def _timed(solution: Solution, began: float) -> Solution:
-    """The solution with the time it took, where a solver that made several calls tells none."""
+def _timed(solution: Solution, took: float | None) -> Solution:
+    """The solution with the time it took, where its solver tells none."""
     if solution.latency_ms or solution.error is not None or solution.cached:
         return solution
-    took = round((time.perf_counter() - began) * 1000, 3)
-    return msgspec.structs.replace(solution, latency_ms=took)
+    return msgspec.structs.replace(solution, latency_ms=took or 0.0)
 
 
 def _with_steps(solution: Solution, steps: Steps) -> Solution:

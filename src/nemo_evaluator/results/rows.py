@@ -184,6 +184,7 @@ def _details(record: RolloutRecord, method: str) -> dict[str, Any]:
     if isinstance(record.ended, Errored):
         error = record.ended.error
         return {
+            **error.details,
             "error_category": error.kind.value,
             "error": error.message,
             "phase": error.phase.value,

@@ -71,7 +71,7 @@ asyncio.run(main())
 
 
 class Pipe(Protocol):
-    """Runs a program in a sandbox whose pipes are read by nobody else."""
+    """Runs a program in a sandbox whose pipes no one else reads."""
 
     async def pipe(self, argv: list[str]) -> asyncio.subprocess.Process:
         """The client process of such a program. It ends with the sandbox."""

@@ -76,7 +76,7 @@ class TaskGrader:
         broken = await self._broken(task, stage, verified, tools)
         steps = [*done, told_of(stage, verified)] if stage.name else []
         if verified.rewards is None:
-            raise without_reward(verified)
+            raise without_reward(verified, _details(verified, broken, steps))
         rewards = one_reward(task, steps) if steps else verified.rewards
         return Score(**_shown(rewards), details=_details(verified, broken, steps))
 

@@ -16,7 +16,7 @@ from ...errors import InfraError, NoVerdict
 from ...sandboxes.contract import ExecResult, Sandbox, SandboxLost
 from ...task_folders.files import packed
 from ...task_folders.records import TESTS, Check
-from ...types import Failure, Phase
+from ...types import Failure, Json, Phase
 from .rewards import Rewards, of_json, of_text
 from .startup import NOT_FOUND, NOT_RUNNABLE, Start, judged
 
@@ -117,11 +117,12 @@ async def _read(sandbox: Sandbox, done: ExecResult) -> str:
     return read.stdout
 
 
-def without_reward(verified: Verified) -> NoVerdict:
-    """The error for tests that ran and gave no valid reward."""
+def without_reward(verified: Verified, details: Mapping[str, Json] | None = None) -> NoVerdict:
+    """The error for tests that ran and gave no valid reward. ``details``: what they did say."""
     lines = verified.output.strip().splitlines()[-3:]
     said = f": {' | '.join(lines)[-300:]}" if lines else ""
-    return NoVerdict(f"the task's tests gave no reward: {verified.wrong}{said}", phase=Phase.VERIFY)
+    text = f"the task's tests gave no reward: {verified.wrong}{said}"
+    return NoVerdict(text, phase=Phase.VERIFY, details=details)
 
 
 def never_started(line: str) -> InfraError:
