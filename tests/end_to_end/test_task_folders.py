@@ -89,6 +89,11 @@ def test_what_tests_say_and_what_is_no_verdict(tmp_path: Path, nel: Nel) -> None
     wrong = "#!/bin/bash\necho 0 > /logs/verifier/reward.txt\n"
     own_task(tasks / "daemon", solution_solve_sh=FORGER, tests_test_sh=wrong + "sleep 1\n")
     own_task(tasks / "forged", solution_solve_sh="echo 1 > /logs/verifier/reward.txt\n")
+    own_task(
+        tasks / "forged-silent",
+        solution_solve_sh="echo 1 > /logs/verifier/reward.txt\n",
+        tests_test_sh="echo wrong; exit 1\n",
+    )
     own_task(tasks / "garbage", tests_test_sh="echo great > /logs/verifier/reward.txt\n")
     own_task(tasks / "no-reward", tests_test_sh="echo hello\n")
     own_task(
@@ -108,6 +113,7 @@ def test_what_tests_say_and_what_is_no_verdict(tmp_path: Path, nel: Nel) -> None
     assert {name: (row["outcome"], row["reward"]) for name, row in found.items()} == {
         "daemon": ("scored", 0.0),
         "forged": ("scored", 0.0),
+        "forged-silent": ("unscored", None),
         "garbage": ("unscored", None),
         "no-reward": ("unscored", None),
         "slow-tests": ("unscored", None),
@@ -116,6 +122,11 @@ def test_what_tests_say_and_what_is_no_verdict(tmp_path: Path, nel: Nel) -> None
         "spoiled": ("scored", 0.0),
     }
     assert found["forged"]["scoring_details"]["reward_file_before"] is True
+    silent = found["forged-silent"]["scoring_details"]
+    assert silent["reward_file_before"] is True, "told of tests without a verdict too"
+    assert (silent["exit_code"], silent["test_output"]) == (1, "wrong\n")
+    findings = json.loads(nel("audit", tmp_path / "out-oracle", "--json").stdout)[0]["findings"]
+    assert {f["kind"]: f["count"] for f in findings}["reward_before"] == 3
     assert "python3: command not found" in str(found["spoiled"]["scoring_details"])
     assert "uvx: command not found" in found["no-runner"]["scoring_details"]["error"]
     assert "no number but 'great'" in found["garbage"]["scoring_details"]["error"]
