@@ -244,6 +244,16 @@ def test_mistakes_cost_nothing(
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
+def test_without_an_engine_nothing_begins(tmp_path: Path, nel: Nel) -> None:
+    own_task(tmp_path / "tasks" / "good")
+    path = tmp_path / "c.yaml"
+    path.write_text(f"benchmarks: [{{name: 'harbor://{tmp_path}/tasks', solver: {{type: nop}}}}]\n")
+    done = nel("eval", "run", path, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert done.returncode == 2
+    assert "the docker sandbox needs a Docker engine" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
 def test_a_solver_without_a_workspace_is_refused(tmp_path: Path, nel: Nel) -> None:
     own_task(tmp_path / "tasks" / "good")
     done = nel("eval", "run", "-b", f"harbor://{tmp_path}/tasks", "--model-url", "simulated")

@@ -52,6 +52,8 @@ class DockerBackend:
         self._socket = socket
         self._engine: Engine | None = None
         self._security = ["no-new-privileges"]
+        self._answers = False
+        """The engine is there: it may have containers of ours."""
         self._ours = False
         """The engine's own seccomp profile does not suffice."""
 
@@ -79,6 +81,7 @@ class DockerBackend:
                 "this user; or use `sandbox: {type: local}`, which needs bubblewrap "
                 "(`apt-get install bubblewrap`)",
             ) from None
+        self._answers = True
         missing = [
             what
             for what, key in (("memory", "MemoryLimit"), ("process", "PidsLimit"))
@@ -165,7 +168,7 @@ class DockerBackend:
 
     async def close(self) -> None:
         """Remove the sandboxes that this backend made and that were not closed."""
-        if self._engine is not None:
+        if self._answers:
             await self._remove(lambda owner: owner == self.owner)
 
     async def _remove(self, ours: Callable[[Owner], bool]) -> list[str]:

@@ -79,8 +79,8 @@ def read_settings(path: Path) -> Settings:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"line (\d+)", str(error))
-        where = f"{path}:{at[1]}" if at else str(path)
-        raise ConfigError(f"is no valid TOML: {error}", where=where) from None
+        line = at[1] if at else len(text.splitlines()) or 1
+        raise ConfigError(f"is no valid TOML: {error}", where=f"{path}:{line}") from None
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
