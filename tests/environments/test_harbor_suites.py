@@ -1,4 +1,4 @@
-"""Where the tasks of a name are: folders, lists, downloaded suites, registries; and by which name."""
+"""Where the tasks of a name are: folders, lists, downloaded suites, registries, repositories."""
 
 from __future__ import annotations
 
@@ -60,9 +60,8 @@ def test_a_folder_of_tasks_by_name(tmp_path: Path) -> None:
 
 def test_a_problem_says_what_its_task_says(tmp_path: Path) -> None:
     toml = "[metadata]\ncategory='x'\ndifficulty='hard'\n[environment]\nmemory_mb=100\ncpus=3\n"
-    own_task(
-        tmp_path / "s" / "t", task_toml=toml + "storage_mb=7\nenv={A='b'}\n[agent]\nuser='me'\n"
-    )
+    toml += "storage_mb=7\nenv={A='b'}\n[agent]\nuser='me'\n"
+    own_task(tmp_path / "s" / "t", task_toml=toml)
     [problem] = problems("harbor://./s")
     assert problem.category == "x"
     assert problem.metadata["difficulty"] == "hard"
