@@ -175,7 +175,7 @@ def test_mistakes_are_one_line(run: Any, nel: Nel, tmp_path: Path) -> None:
         for more, told in (
             ({"sandbox_tools": False}, "needs tools: sandbox_tools, resource_service or mcp"),
             ({"benchmark": {"sandbox": {"type": "none"}}}, "sandbox_tools requires a sandbox"),
-            ({"service": {"protocol": "completions"}}, "protocol chat_completions"),
+            ({"service": {"protocol": "completions"}}, "not protocol completions"),
             ({"tool_protocol": "xml"}, "tool_protocol"),
             ({"mcp_servers": {"a": {}}}, "either a command or a url"),
         ):

@@ -28,7 +28,6 @@ from .solvers import (
 from .tree import KeyPath
 
 RESERVED = {"default", "none", ""}
-CHAT = "chat_completions"
 _KINDS: dict[type[object], str] = {
     ModelFields: "a model",
     GymResourceService: "a gym server",
@@ -91,10 +90,10 @@ def _solver(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Iter
         elif not solver.sandbox_tools and not solver.mcp_servers:
             what = "tool_calling needs tools: sandbox_tools, resource_service or mcp_servers"
             yield Mistake(path, what)
-        asked = getattr(config.services.get(solver.service), "protocol", CHAT)
-        if asked != CHAT:
-            what = f"tool_calling needs a service with protocol {CHAT}, not {asked}"
-            yield Mistake((*path, "service"), what)
+        asked = getattr(config.services.get(solver.service), "protocol", None)
+        if asked == "completions":
+            what = "tool_calling needs a service that takes messages, not protocol completions"
+            yield Mistake((*path, "service"), what, "protocol: chat_completions or responses")
     if isinstance(solver, GymDelegationSolverConfig):
         yield from _refers(config, solver.gym_service, (*path, "gym_service"), GymResourceService)
 

@@ -18,7 +18,7 @@ from nemo_evaluator.sandboxes import Sandbox, SandboxSpec
 from nemo_evaluator.solvers.tool_calling.contract import limited
 from nemo_evaluator.solvers.tool_calling.protocols import arguments_of
 from nemo_evaluator.steps import StepSource
-from nemo_evaluator.testing.models import ScriptedTransport
+from nemo_evaluator.testing.models import ScriptedTransport, scripted_model
 from nemo_evaluator.traffic.client import ModelClient
 from nemo_evaluator.traffic.interceptors.budget import Budget, LimitConfig
 from nemo_evaluator.traffic.interceptors.reasoning_replay import ReasoningReplay
@@ -295,6 +295,29 @@ async def test_what_the_model_is_told(one: Sandbox) -> None:
     ran = await solve(["x"], one, generation={"temperature": 0.5})
     assert ran.requests[0].body["temperature"] == 0.5
     assert "parallel_tool_calls" not in ran.requests[0].body
+
+
+async def test_the_responses_api_is_spoken_too(one: Sandbox) -> None:
+    def script(request: ModelRequest) -> ModelResponse:
+        seen = [item.get("type") for item in request.body["input"]]
+        text = {"type": "message", "content": [{"type": "output_text", "text": "I see."}]}
+        call = {"type": "function_call", "call_id": "c1", "name": "bash"}
+        call["arguments"] = '{"command": "echo hi"}'
+        output = [text] if "function_call_output" in seen else [text, call]
+        usage = {"input_tokens": 7, "output_tokens": 3}
+        return ModelResponse(200, {"status": "completed", "output": output, "usage": usage})
+
+    ran = await solve([], one, model=scripted_model(script, protocol="responses"))
+    assert ran.solution.response == "I see." and ran.solution.usage.total_tokens == 20
+    [tool, *_] = ran.requests[0].body["tools"]
+    assert tool["type"] == "function" and tool["name"] == "bash" and tool["parameters"]
+    assert ran.requests[1].body["input"] == [
+        {"role": "user", "content": "Do it."},
+        {"role": "assistant", "content": "I see."},
+        {"type": "function_call", "call_id": "c1", "name": "bash"}
+        | {"arguments": '{"command": "echo hi"}'},
+        {"type": "function_call_output", "call_id": "c1", "output": "hi\n"},
+    ]
 
 
 async def test_an_artifact_counts_whatever_was_said(one: Sandbox) -> None:

@@ -7,32 +7,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
-from engines import require
 from mcp.server.mcpserver import Context, MCPServer
 
 from nemo_evaluator.errors import ConfigError, InfraError
-from nemo_evaluator.sandboxes import LocalBackend, Sandbox, SandboxPool, SandboxSpec
+from nemo_evaluator.sandboxes import Sandbox
 
 from .conftest import calling, solve
 
 PROGRAM = Path(__file__).resolve().parents[2] / "support" / "mcp_server.py"
 HOST = {"command": [sys.executable, str(PROGRAM)]}
-
-
-@pytest.fixture
-async def one() -> AsyncIterator[Sandbox]:
-    require("local")
-    backend = LocalBackend()
-    spec = SandboxSpec(files={"server.py": PROGRAM.read_bytes()})
-    async with SandboxPool(backend, limit=1) as pool, pool.acquire(spec) as opened:
-        yield opened
-    await backend.close()
 
 
 def running(mark: str) -> int:
@@ -87,12 +75,12 @@ async def test_servers_share_names_and_offer_what_is_wanted(one: Sandbox) -> Non
         await solve(["x"], mcp_servers={"a": {**HOST, "tools": ["addd"]}})
 
 
-async def test_a_server_in_the_workspace(one: Sandbox) -> None:
+async def test_a_server_in_the_workspace(sandbox: Sandbox) -> None:
+    await sandbox.upload("server.py", PROGRAM)
     server = {"command": ["python3", "server.py"], "where": "workspace"}
     several = calling(("where", {}), ("add", {"a": 20, "b": 3}), ("picture", {}))
-    ran = await solve(
-        [several, calling(("die", {})), calling(("count", {})), "x"], one, mcp_servers={"w": server}
-    )
+    said = [several, calling(("die", {})), calling(("count", {})), "x"]
+    ran = await solve(said, sandbox, mcp_servers={"w": server})
     assert ran.results[:3] == ["/workspace", "23", "[image, image/png]"]
     assert "started again" in ran.results[3] and ran.results[4] == "1"
 

@@ -57,6 +57,29 @@ async def test_commands_of_every_form_end_with_their_own_exit_code(hand: Hand) -
     assert (await hand.bash("echo alive")).text == "alive\n"
 
 
+async def test_images_without_bash(one: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nemo_evaluator.solvers.tool_calling.shell.PROGRAM", "exec dash")
+    hand = Hand(one)
+    if (await one.exec("command -v dash")).exit_code != 0:
+        pytest.skip("there is no dash")
+    cases = {
+        "printf 'no newline'": ("no newline", 0),
+        "cat <<'END'\nhere\nEND": ("here\n", 0),
+        "echo a # a comment": ("a\n", 0),
+        "sleep 0.01 &": ("(no output)", 0),
+        "(exit 7)": ("[exit code 7]\n", 7),
+        "cd /tmp; X=1": ("(no output)", 0),
+        'echo "$PWD $X"': ("/tmp 1\n", 0),
+        "if true; then": (None, 2),  # this ends a dash
+        "pwd": ("/tmp\n", 0),
+    }
+    for command, (text, code) in cases.items():
+        result = await hand.bash(command)
+        assert text is None or result.text == text, command
+        assert result.extra["exit_code"] == code, (command, result)
+    await hand.tools.close()
+
+
 async def test_folder_variables_functions_and_background_processes_last(hand: Hand) -> None:
     await hand.bash("mkdir -p 'a b' && cd 'a b' && export WORD=kept && f() { echo $1-f; }")
     assert (await hand.bash('echo "$PWD $WORD $(f x)"')).text == "/workspace/a b kept x-f\n"

@@ -74,13 +74,7 @@ class ToolCallingSolver:
 
     def _check(self, problem: Problem, tools: SolveTools) -> None:
         """Raise ConfigError for a problem that cannot be solved so."""
-        model, config = tools.model, self._config
-        if model is not None and model.protocol != "chat_completions":
-            raise ConfigError(
-                f"tool_calling needs a service with protocol chat_completions, not"
-                f" {model.protocol}",
-                where=f"services.{config.service}",
-            )
+        config = self._config
         if problem.requests:
             raise ConfigError(
                 "tool_calling answers problems that are one chat, not several requests",

@@ -29,12 +29,15 @@ ANSWERED = ("completed", "incomplete", None)
 
 
 def build(question: Question) -> dict[str, Json]:
-    """The request body. Chat parameters and content parts are translated."""
+    """The request body. Chat parameters, content parts and calls of tools are translated."""
     params = {RENAMED.get(name, name): value for name, value in question.params.items()}
     if effort := params.pop("reasoning_effort", None):
         params["reasoning"] = {**as_dict(params.get("reasoning")), "effort": effort}
+    if isinstance(tools := params.get("tools"), list):
+        params["tools"] = [_tool(tool) for tool in tools]
     messages = list(question.messages) or [{"role": "user", "content": question.prompt}]
-    items = [_item(message) for message in with_system(messages, question.system)]
+    told = with_system(messages, question.system)
+    items = [item for message in told for item in _items(message)]
     if question.images:
         parts = [
             {
@@ -161,6 +164,29 @@ def _finish_reason(body: dict[str, Json], has_calls: bool) -> str:
         return FinishReason.TOOL_CALLS if has_calls else FinishReason.STOP
     reason = FinishReason.of(as_str(as_dict(body.get("incomplete_details")).get("reason")))
     return reason if reason is FinishReason.CONTENT_FILTER else FinishReason.LENGTH
+
+
+def _tool(tool: Json) -> Json:
+    """The definition of a tool of the chat API, which has the function in a field of its own."""
+    function = as_dict(tool).get("function")
+    return {"type": "function", **function} if isinstance(function, dict) else tool
+
+
+def _items(message: Message) -> Iterator[dict[str, Json]]:
+    """A message of a chat: calls of tools and their results are items of their own."""
+    if message.get("role") == "tool":
+        output = message.get("content")
+        text = output if isinstance(output, str) else all_text(output)
+        call_id = message.get("tool_call_id")
+        yield {"type": "function_call_output", "call_id": call_id, "output": text}
+        return
+    calls = list(dicts(message.get("tool_calls")))
+    if not calls or message.get("content"):
+        yield _item(message)
+    for call in calls:
+        function = as_dict(call.get("function"))
+        told = {"name": function.get("name"), "arguments": function.get("arguments")}
+        yield {"type": "function_call", "call_id": call.get("id"), **told}
 
 
 def _item(message: Message) -> dict[str, Json]:
