@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,7 +27,7 @@ from ..scored import ScoredProblem
 from .modes import as_replies, choice_request, chosen, mode_for
 from .options import SCHEME, Mode, Options, parse
 from .replies import Doc, replies_of, requests_of
-from .scores import Filtered, Measured, finish_of, measures_of, response_of, score_of
+from .scores import Graded, Measured, finish_of, measures_of, response_of, score_of
 
 SCRIPT = Path(__file__).with_name("worker.py")
 WANTED = Wanted(
@@ -37,6 +37,8 @@ WANTED = Wanted(
     variable="NEL_LM_EVAL_PYTHON",
     where="params.python",
 )
+MOST_UNSCORED = 4096
+"""Answers that wait to be scored, at most."""
 BATCH = 256
 """Documents fetched from the worker at once."""
 OURS = ("python", "include_path", "bootstrap_iters", "limit", "mode")
@@ -63,6 +65,15 @@ class Loaded(Record, frozen=True, kw_only=True):
     """Task and number of each document."""
     digest: str
     """Of everything that is asked."""
+
+
+class _Answered(NamedTuple):
+    """A rollout that is to be scored."""
+
+    key: RolloutKey
+    doc: Doc
+    problem: Problem
+    answers: tuple[Answer, ...]
 
 
 def open_lm_eval(uri: str, params: Mapping[str, Json]) -> list[LmEval]:
@@ -174,29 +185,42 @@ class LmEval:
         return [f"{task}/{doc_id}" for task, doc_id in self._of().problems]
 
     async def run(self, todo: Sequence[RolloutKey], tools: HarnessTools) -> AsyncIterator[Finished]:
-        """Ask and score rollouts, as many side by side as are wanted."""
-        left = iter(todo)
-        running: set[asyncio.Task[Finished]] = set()
+        """Ask rollouts, as many side by side as are wanted; score what was answered meanwhile."""
+        keys, answered = iter(todo), asyncio.Queue[_Answered | Finished | None](MOST_UNSCORED)
+        work = [
+            asyncio.create_task(self._work(keys, tools, answered)) for _ in range(tools.concurrency)
+        ]
+        ended = asyncio.create_task(_all(work, answered))
         try:
-            while True:
-                while not tools.stopping.is_set() and len(running) < tools.concurrency:
-                    key = next(left, None)
-                    if key is None:
-                        break
-                    running.add(asyncio.create_task(self._rollout(key, tools)))
-                if not running:
-                    return
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield task.result()
-        except RunBudgetExceeded:
-            return
+            over = False
+            while not over:
+                found = [await answered.get()]
+                while not answered.empty():
+                    found.append(answered.get_nowait())
+                over = None in found
+                for finished in await self._scored([one for one in found if one is not None]):
+                    yield finished
+            await ended
         finally:
-            for task in running:
+            for task in (*work, ended):
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*work, ended, return_exceptions=True)
 
-    async def _rollout(self, key: RolloutKey, tools: HarnessTools) -> Finished:
+    async def _work(
+        self,
+        keys: Iterator[RolloutKey],
+        tools: HarnessTools,
+        answered: asyncio.Queue[_Answered | Finished | None],
+    ) -> None:
+        for key in keys:
+            if tools.stopping.is_set():
+                return
+            try:
+                await answered.put(await self._rollout(key, tools))
+            except RunBudgetExceeded:
+                return
+
+    async def _rollout(self, key: RolloutKey, tools: HarnessTools) -> _Answered | Finished:
         doc = await self._doc(key.problem_idx)
         requests = self._requests(doc)
         problem = Problem(
@@ -212,16 +236,18 @@ class LmEval:
             },
         )
         try:
+            if len(requests) == 1:
+                return _Answered(key, doc, problem, (await tools.call(key, requests[0]),))
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(tools.call(key, request)) for request in requests]
+            return _Answered(key, doc, problem, tuple(task.result() for task in asked))
+        except (InfraError, ModelError) as error:
+            return _failed(key, problem, error)
         except BaseExceptionGroup as failures:
-            [first, *_] = failures.exceptions
+            first = failures.exceptions[0]
             if not isinstance(first, InfraError | ModelError):
                 raise first from None
-            return Finished(
-                key=key, solution=Solution(response=""), error=first.info, problem=problem
-            )
-        return await self._graded(key, doc, problem, tuple(task.result() for task in asked))
+            return _failed(key, problem, first)
 
     def _requests(self, doc: Doc) -> list[Request]:
         seed = self._options.seed
@@ -240,22 +266,29 @@ class LmEval:
             return replies_of(doc, answers)
         return as_replies(doc, chosen(doc, mode, answers[0]))
 
-    async def _graded(
-        self, key: RolloutKey, doc: Doc, problem: Problem, answers: tuple[Answer, ...]
-    ) -> Finished:
+    async def _scored(self, found: Sequence[_Answered | Finished]) -> list[Finished]:
+        """What failed as it is, and what was answered with its score."""
+        finished = [one for one in found if isinstance(one, Finished)]
+        answered = [one for one in found if not isinstance(one, Finished)]
+        if not answered:
+            return finished
+        rows: list[Json] = [
+            [one.key.problem_idx, self._replies(one.doc, one.answers)] for one in answered
+        ]
+        graded = msgspec.convert(await self._call("grade", rows=rows), list[Graded])
+        pairs = zip(answered, graded, strict=True)
+        return [*finished, *(self._finished(one, grade) for one, grade in pairs)]
+
+    def _finished(self, one: _Answered, graded: Graded) -> Finished:
+        doc, answers = one.doc, one.answers
         solution = Solution(
             response=response_of(doc, answers), answers=answers, finish_reason=finish_of(answers)
         )
-        finished = Finished(key=key, solution=solution, problem=problem)
-        try:
-            told = await self._call(
-                "grade", index=key.problem_idx, replies=self._replies(doc, answers)
-            )
-        except ForeignError as error:
-            info = ErrorInfo(kind=Failure.VERIFIER, message=str(error), phase=Phase.VERIFY)
+        finished = Finished(key=one.key, solution=solution, problem=one.problem)
+        if graded.error is not None:
+            info = ErrorInfo(kind=Failure.VERIFIER, message=graded.error, phase=Phase.VERIFY)
             return msgspec.structs.replace(finished, error=info)
-        graded = msgspec.convert(told, dict[str, Filtered])
-        score = score_of(graded, doc, answers, self._choosing(doc))
+        score = score_of(graded.filters, doc, answers, self._choosing(doc))
         return msgspec.structs.replace(finished, score=score)
 
     async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
@@ -296,3 +329,17 @@ class LmEval:
     def _of(self) -> Loaded:
         assert self._loaded is not None, "prepare was not called"
         return self._loaded
+
+
+async def _all(
+    work: Sequence[asyncio.Task[None]], answered: asyncio.Queue[_Answered | Finished | None]
+) -> None:
+    """Wait for all work; then say that nothing more comes. Raises what the first of it raised."""
+    try:
+        await asyncio.gather(*work)
+    finally:
+        await answered.put(None)
+
+
+def _failed(key: RolloutKey, problem: Problem, error: InfraError | ModelError) -> Finished:
+    return Finished(key=key, solution=Solution(response=""), error=error.info, problem=problem)

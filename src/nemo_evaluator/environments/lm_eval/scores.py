@@ -25,6 +25,14 @@ class Filtered(Record, frozen=True, kw_only=True):
     filtered: Json
 
 
+class Graded(Record, frozen=True, kw_only=True):
+    """What lm_eval made of one document's answers."""
+
+    filters: Mapping[str, Filtered] = {}
+    error: str | None = None
+    """Why it could not be scored."""
+
+
 class Measured(Record, frozen=True, kw_only=True):
     """One result of lm_eval."""
 

@@ -263,8 +263,17 @@ class Worker:
                 asked["args"] = [args[0], {**args[1], "until": [*until, self.tokens.eos]}]
         return asked
 
-    def grade(self, index: int, replies: list[Data]) -> Data:
-        """One answer's metrics by filter, and what the filters made of it."""
+    def grade(self, rows: Sequence[tuple[int, list[Data]]]) -> list[Data]:
+        """The metrics of answered documents by filter; ``rows`` holds (index, replies)."""
+        graded: list[Data] = []
+        for index, replies in rows:
+            try:
+                graded.append({"filters": self._graded(index, replies)})
+            except Exception as error:  # of one document, whatever the task's code raises
+                graded.append({"error": f"{type(error).__name__}: {error}"})
+        return graded
+
+    def _graded(self, index: int, replies: list[Data]) -> Data:
         name, _, instances = self.docs[index]
         task = self.tasks[name]
         for instance, given in zip(instances, self._chosen(index, replies), strict=True):
