@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,49 @@ def test_a_configuration_says_what_is_served(sums: str, tmp_path: Path) -> None:
     with listening("serve", "--port", "0", str(tmp_path / "c.yaml"), "-b", "mine") as (_, url):
         assert ask(f"{url}/health")["benchmark"] == "sums"
         assert ask(f"{url}/run", {"idx": 2})["reward"] == 1.0
+
+
+JUDGED = """
+import asyncio
+
+from nemo_evaluator import ScorerInput, benchmark, needs_judge, scorer
+
+ROWS = [{"target": "red"}]
+
+
+@benchmark(name="judged", dataset=ROWS, prompt="Which colour?", requirements=["judge"])
+@scorer
+def judged(sample: ScorerInput) -> dict:
+    return needs_judge(sample)
+
+
+@benchmark(name="slow", dataset=ROWS, prompt="Which colour?")
+@scorer
+async def slow(sample: ScorerInput) -> bool:
+    await asyncio.sleep(1.0)
+    return True
+"""
+
+
+@pytest.mark.process
+def test_a_judge_is_asked_as_in_a_run(tmp_path: Path) -> None:
+    (tmp_path / "judged.py").write_text(JUDGED)
+    words = ("-b", f"{tmp_path / 'judged.py'}:judged", "--judge-url", "simulated")
+    with listening("serve", "--port", "0", *words) as (_, url):
+        verdict = ask(f"{url}/verify", {"idx": 0, "response": "It is red."})
+        assert 0 <= verdict["reward"] <= 1 and verdict["scoring_details"]["judge"]["calls"] == 1
+
+
+@pytest.mark.process
+def test_what_is_in_flight_is_answered_before_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "judged.py").write_text(JUDGED)
+    words = ("-b", f"{tmp_path / 'judged.py'}:slow")
+    with listening("serve", "--port", "0", *words) as (process, url), ThreadPoolExecutor() as pool:
+        verdict = pool.submit(ask, f"{url}/verify", {"idx": 0, "response": "red"})
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert verdict.result(10)["reward"] == 1.0
+        assert process.wait(10) == 0
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from nemo_evaluator.config.agents import GymResourceService, NatAgentService
 from nemo_evaluator.config.load import parse
+from nemo_evaluator.config.runnable import check_runnable
 from nemo_evaluator.errors import ConfigError, InfraError, PermanentError
 from nemo_evaluator.services.gym import Gym
 from nemo_evaluator.services.json_server import JsonServer
@@ -207,3 +208,10 @@ async def test_only_what_costs_nothing_is_sent_again(monkeypatch: pytest.MonkeyP
         assert len(seen) == 1
         assert await server.session().post("/busy", {}, again=True) == {"n": 3}
         await server.close()
+
+
+def test_an_image_needs_a_cluster() -> None:
+    services = {"m": {"type": "simulated"}, "g": {"type": "gym", "benchmark": "x", "image": "y"}}
+    document = {"services": services, "benchmarks": [{"name": "sample", "solver": SOLVER}]}
+    with pytest.raises(ConfigError, match=r"services\.g\.image: not supported by this version"):
+        check_runnable(parse(document))

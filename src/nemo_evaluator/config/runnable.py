@@ -9,6 +9,7 @@ from typing import get_args
 
 from ..kinds import EXECUTORS, EXPORTERS, SANDBOXES, SERVICES, SOLVERS
 from ..plugins import Kind
+from .agents import ServerFields
 from .base import ConfigRecord
 from .benchmark import BenchmarkConfig
 from .cluster import LocalCluster
@@ -53,6 +54,8 @@ def problems(config: EvalConfig) -> Iterator[Mistake]:
     for name, service in config.services.items():
         path: KeyPath = ("services", name)
         yield from _unknown(path, service.type, SERVICES)
+        if isinstance(service, ServerFields) and isinstance(config.cluster, LocalCluster):
+            yield from _inert(path, service, "image")
         if isinstance(service, ModelFields) and service.proxy is not None:
             yield from _inert((*path, "proxy"), service.proxy, *service.refused_in_proxy)
     for name, sandbox in config.sandboxes.items():

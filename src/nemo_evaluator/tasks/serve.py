@@ -123,6 +123,7 @@ async def _opened(loaded: Loaded, folder: Path, stack: AsyncExitStack, audience:
     if job.environment.harness is not None:
         what = "asks and grades by itself, which cannot be served"
         raise ConfigError(what, where=job.plan.name, hint="use nel eval run")
+    await asyncio.to_thread(make_folder, job.folder)  # for what judges say
     for judge in job.judges:
         try:
             warning = await judge.check()
