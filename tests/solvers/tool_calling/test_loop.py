@@ -116,6 +116,16 @@ async def test_turns_end_it_and_the_workspace_counts(one: Sandbox) -> None:
     assert ran.solution.details["same_call_in_a_row"] == 3
 
 
+async def test_a_model_that_goes_round_in_circles_is_ended_where_that_is_wanted(
+    one: Sandbox,
+) -> None:
+    ran = await solve([bash("ls"), bash("echo x >> log")], one, max_same_calls=4)
+    assert ran.solution.ended_by is EndedBy.LOOP and len(ran.requests) == 5
+    assert (await one.download("log")).count(b"x") == 4
+    ran = await solve([*[bash("ls"), bash("pwd")] * 4, "done"], one, max_same_calls=2)
+    assert ran.solution.ended_by is None
+
+
 @pytest.mark.parametrize(
     ("step", "ended"),
     [

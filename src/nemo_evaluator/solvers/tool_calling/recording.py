@@ -25,7 +25,8 @@ class Record:
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
         self.turns = self.calls = self.failed_calls = self.longest_run = 0
-        self._run = 0
+        self.run = 0
+        """How often the last call has been made in a row."""
         self._last: tuple[str, bytes] | None = None
 
     def task(self, messages: Sequence[Message], system: str | None) -> None:
@@ -86,9 +87,9 @@ class Record:
         return found
 
     def _count(self, call: Call) -> None:
-        self._run = self._run + 1 if call.told == self._last else 1
+        self.run = self.run + 1 if call.told == self._last else 1
         self._last = call.told
-        self.longest_run = max(self.longest_run, self._run)
+        self.longest_run = max(self.longest_run, self.run)
 
 
 def _seen(call: Call, result: ToolResult) -> ObservationResult:

@@ -133,7 +133,7 @@ class Rollout:
             return over.limit or EndedBy.TOKENS
 
     async def _worked(self) -> EndedBy | None:
-        """Until the model is done, or its turns or its context are."""
+        """Until the model is done, turns or context are used up, or it goes round in circles."""
         while len(self._generations) < self._config.max_turns:
             try:
                 generation = await self._asked()
@@ -149,6 +149,9 @@ class Rollout:
             self._generations.append(generation)
             if await self._turn(generation):
                 return None
+            if (most := self._config.max_same_calls) is not None and self._record.run >= most:
+                self._why = f"the same call {self._record.run} times in a row (max_same_calls)"
+                return EndedBy.LOOP
         return EndedBy.TURNS
 
     @property
