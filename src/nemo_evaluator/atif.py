@@ -120,7 +120,9 @@ def _counts_wrongly(step: Step) -> bool:
     calls = step.llm_call_count
     if calls is None or calls > 0:
         return False
-    spoke = step.source is StepSource.AGENT and any(getattr(step, name) for name in OF_CALLS)
+    spoke = step.source is StepSource.AGENT and any(
+        getattr(step, name) is not None for name in OF_CALLS
+    )
     return calls < 0 or spoke
 
 

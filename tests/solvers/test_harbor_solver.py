@@ -17,7 +17,7 @@ from tmux_image import tmux_image
 
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.results.trajectory_row import read_trajectories
+from nemo_evaluator.results.trajectory_row import FinalMetrics, read_trajectories
 
 KEY = "sk-real-key-of-the-endpoint"
 AWKWARD = 'It\'s `$(touch /root/x)` "two"\n  words \\n'
@@ -63,7 +63,7 @@ def document(tmp_path: Path, url: str, solver: dict[str, Any], **more: Any) -> d
     (tmp_path / "tasks.py").write_text(BENCH)
     model = {"type": "api", "url": url, "protocol": "chat_completions", "model": "m"}
     return {
-        "services": {"model": {**model, "api_key": KEY}},
+        "services": {"model": {**model, "api_key": KEY, "price": {"prompt": 1, "completion": 2}}},
         "solver": {"type": "harbor", **solver},
         "benchmarks": [
             {
@@ -105,7 +105,11 @@ async def test_terminus_2_completes_a_task(
         assert row.agent.name == "terminus-2" and row.requests == 4
         calls = [call for step in row.steps for call in step.tool_calls]
         assert calls[0].arguments["keystrokes"] == "echo Hello > /root/hello.txt\n"
-        assert all(step.metrics for step in row.steps if step.source == "agent")
+        metrics = [step.metrics for step in row.steps if step.source == "agent"]
+        costs = [found.cost_usd for found in metrics if found is not None and found.cost_usd]
+        assert len(costs) == len(metrics) == 4
+        assert isinstance(row.final_metrics, FinalMetrics)
+        assert row.final_metrics.total_cost_usd == pytest.approx(sum(costs))
     assert KEY not in texts(tmp_path / "run")
 
 

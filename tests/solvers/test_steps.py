@@ -9,8 +9,9 @@ import pytest
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.solvers.contract import SolverNeeds, SolveTools, Steps, needs_of
-from nemo_evaluator.steps import Step, StepSource, ToolCall
+from nemo_evaluator.steps import Step, StepMetrics, StepSource, ToolCall
 from nemo_evaluator.traffic.types import CallContext
+from nemo_evaluator.types import Usage
 
 
 def test_steps_are_numbered_and_timed() -> None:
@@ -29,6 +30,25 @@ def test_what_is_recorded_does_not_change_later() -> None:
     steps.add(Step(source=StepSource.AGENT, tool_calls=(call,)))
     arguments["path"] = ["b"]
     assert steps.taken()[0].tool_calls[0].arguments == {"path": ["a"], "place": "/tmp"}
+
+
+def test_a_step_has_its_cost_where_the_price_is_known() -> None:
+    def price(usage: Usage) -> float:
+        return (usage.prompt_tokens or 0) * 0.5 + (usage.completion_tokens or 0)
+
+    def told(**metrics: Any) -> Step:
+        return Step(source=StepSource.AGENT, metrics=StepMetrics(**metrics))
+
+    steps = Steps(price)
+    for step in (
+        told(prompt_tokens=4, completion_tokens=1),
+        told(prompt_tokens=4, cost_usd=9.0),
+        told(),
+        Step(source=StepSource.USER, message="do it"),
+    ):
+        steps.add(step)
+    costs = [step.metrics.cost_usd if step.metrics else None for step in steps.taken()]
+    assert costs == [3.0, 9.0, None, None]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import msgspec
 from ..errors import ModelError, RunBudgetExceeded
 from ..results.effort import is_agents
 from ..solvers.contract import Archive, SolveTools, Steps
+from ..solvers.steps import no_price
 from ..traffic.types import CallContext
 from ..types import Phase, Solution
 from .accounts import NOTHING, Spent, accounted, of_session, of_solution
@@ -100,7 +101,12 @@ class Attempts:
             on_hold=activity.on_hold,
         )
         activity.so_far = lambda: self._used(context).text
-        tools = SolveTools(job.model, context, job.models, work.lease, servers=job.servers)
+        # Of several models it is not known which one a step asked.
+        price = job.model.cost if job.model is not None and len(self._models) == 1 else no_price
+        steps = Steps(price)
+        tools = SolveTools(
+            job.model, context, job.models, work.lease, steps=steps, servers=job.servers
+        )
         try:
             solution = await solved_in_stages(job.solver, job.environment, work.problem, tools)
             return _with_steps(solution, tools.steps)

@@ -219,7 +219,16 @@ def _document(record: RolloutRecord, row: ResultRow) -> dict[str, Any]:
             total_steps=len(steps),
         ),
     }
-    return {**fields, **_of_another(solution), "steps": steps}
+    told = _of_another(solution)
+    if (metrics := told.get("final_metrics")) is not None:
+        told["final_metrics"] = _filled(metrics, fields["final_metrics"])
+    return {**fields, **told, "steps": steps}
+
+
+def _filled(metrics: FinalMetrics, ours: FinalMetrics) -> FinalMetrics:
+    """What an agent says of its totals, with ours (its costs, say) where it says nothing."""
+    names = [name for name in metrics.__struct_fields__ if getattr(metrics, name) is None]
+    return msgspec.structs.replace(metrics, **{name: getattr(ours, name) for name in names})
 
 
 def _of_another(solution: Solution) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the question and the answer are the steps.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,17 @@ def trajectory(logs: Path) -> Document | None:
         if (document := _read(path)) is not None:
             return _whole(document, logs)
     return None
+
+
+def with_costs(document: Document, steps: Sequence[Step]) -> Document:
+    """The document with the costs of its steps, as they were recorded: an agent does not know what
+    its model costs."""
+    costs = {step.step_id: step.metrics.cost_usd for step in steps if step.metrics}
+    for number, step in enumerate(document["steps"], 1):
+        metrics = step.get("metrics")
+        if isinstance(metrics, dict) and (cost := costs.get(number)) is not None:
+            metrics["cost_usd"] = cost
+    return document
 
 
 def last_words(document: Document | None, metadata: Mapping[str, Json]) -> str:

@@ -28,7 +28,7 @@ from ..contract import Endpoint, SolverNeeds, SolveTools
 from ..time_limits import TimeLimit, time_limit
 from .agent import PLACEHOLDER, check_arguments, named, told
 from .bridge import Bridge
-from .logs import last_words, plain_steps, trajectory
+from .logs import last_words, plain_steps, trajectory, with_costs
 from .outcome import Circumstances, Ended, judged
 from .trials import tried
 from .worker import HarborWorker
@@ -247,7 +247,7 @@ class HarborSolver:
             response=response,
             calls=calls,
             tries=calls,
-            trajectory=() if document is None else (document,),
+            trajectory=() if document is None else (with_costs(document, tools.steps.taken()),),
             ended_by=limit,
             details={name: value for name, value in details.items() if value is not None},
         )

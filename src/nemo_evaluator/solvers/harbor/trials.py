@@ -19,7 +19,7 @@ from ...steps import steps_from
 from ...types import Failure, Json, Problem, Solution
 from ..contract import SolveTools
 from ..time_limits import TimeLimit
-from .logs import last_words, plain_steps, trajectory
+from .logs import last_words, plain_steps, trajectory, with_costs
 from .outcome import Circumstances, Ended, judged
 from .worker import HarborWorker
 
@@ -67,7 +67,7 @@ async def tried(
         tries=calls,
         reward=reward,
         ended_by=limited,
-        trajectory=() if document is None else (document,),
+        trajectory=() if document is None else (with_costs(document, tools.steps.taken()),),
         details=details | ({"agent_error": ended.error} if ended.error else {}),
     )
 
