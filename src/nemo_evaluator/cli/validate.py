@@ -1,4 +1,5 @@
-"""`nel validate`: a few problems of a benchmark, each with verdict, answer, time and tokens."""
+"""`nel validate`: a few problems of a benchmark, each with verdict, answer, time and tokens; of one
+whose answers are workspaces, what its solutions and attempts at cheating are worth."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 @click.option(
     "-s",
     "--samples",
-    default=5,
-    show_default=True,
     type=click.IntRange(1),
-    help="Number of problems.",
+    help="Number of problems.  [5; of tasks with a workspace: all]",
 )
 @click.option("--model-url", envvar="NEMO_MODEL_URL", help="Endpoint.  [simulated]")
 @click.option("--model-id", envvar="NEMO_MODEL_ID", help="Model name sent to the endpoint.")
@@ -41,17 +40,37 @@ if TYPE_CHECKING:
 @click.option("--judge-id", help="Model name of the judge.")
 @click.option("--judge-key-env", help="Environment variable that holds the judge's key.")
 @click.option("-v", "--verbose", is_flag=True, help="Show prompts and responses.")
+@click.option(
+    "--stateless",
+    is_flag=True,
+    help="Of tasks with a workspace: run the tests in a fresh container.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Of tasks with a workspace: as JSON.")
 def command(
     bench: str,
-    samples: int,
+    samples: int | None,
     model_url: str | None,
     model_id: str | None,
     api_key: str | None,
     api_key_env: str | None,
     verbose: bool,
+    stateless: bool,
+    as_json: bool,
     **settings: Any,
 ) -> None:
-    """Run the first problems of a benchmark. Exit code 1 if an answer could not be verified."""
+    """Run the first problems of a benchmark. Exit code 1 if an answer could not be verified.
+
+    Where answers are workspaces (harbor://...), no model is asked: the solution of every task must
+    be worth 1, no work and each of six attempts at cheating 0. Exit code 1 if one is not.
+    """
+    if "://" in bench and _is_probed(bench):
+        given = {"--model-url": model_url, "--model-id": model_id, **settings}
+        _no_model([name for name, value in given.items() if value])
+        _probe(bench, samples, stateless=stateless, as_json=as_json)
+    if as_json or stateless:
+        flag = "--json" if as_json else "--stateless"
+        raise click.UsageError(f"{flag} is for tasks with a workspace, such as harbor://...")
+    samples = samples or 5
     from ..config.quick import quick_config
     from ..executors.local import run
     from ..executors.options import Options
@@ -77,6 +96,40 @@ def command(
     for message in result.messages:
         click.echo(message, err=True)
     sys.exit(result.exit_code if result.exit_code in (0, 2, 130) else 1)
+
+
+def _is_probed(bench: str) -> bool:
+    from ..tasks.probing import is_probed
+
+    return is_probed(bench, {})
+
+
+def _no_model(given: list[str]) -> None:
+    if given:
+        flags = ", ".join("--" + name.lstrip("-").replace("_", "-") for name in given)
+        raise click.UsageError(f"no model is asked for tasks with a workspace: leave out {flags}")
+
+
+def _probe(bench: str, samples: int | None, *, stateless: bool, as_json: bool) -> NoReturn:
+    """Print what the attempts at a benchmark's tasks came to, and exit."""
+    import json
+
+    from ..runtime import run_blocking
+    from ..tasks import probing
+
+    outcomes = run_blocking(probing.probe(bench, samples, stateless=stateless))
+    fine = probing.as_it_should_be(outcomes)
+    if as_json:
+        told = {"as_it_should_be": fine, "attempts": [one.plain for one in outcomes]}
+        click.echo(json.dumps(told, indent=2))
+    else:
+        for line in probing.table(outcomes):
+            click.echo(line)
+        if fine:
+            click.echo("all is as it should be")
+        elif not stateless and probing.could_patch(outcomes):
+            click.echo(f"\n{probing.HINT}")
+    sys.exit(0 if fine else 1)
 
 
 def _endpoint(service: Service) -> str:
