@@ -84,6 +84,10 @@ SCHEMES = Kind(
             "environments.command_harness:open_command",
             "command://PROGRAM, an evaluation program of your own with its own loop",
         ),
+        "container": (
+            "environments.container.harness:open_container",
+            "container://IMAGE#TASK, a harness in an image, as NeMo Evaluator's containers are",
+        ),
         "gym": (
             "environments.gym.environment:open_gym",
             "gym://HOST:PORT or gym://BENCHMARK, a server that poses problems and grades answers",
@@ -132,6 +136,10 @@ SOLVERS = Kind(
         "nat": (
             "solvers.nat:Nat",
             "an agent of NeMo Agent Toolkit (POST /generate/full)",
+        ),
+        "container": (
+            "solvers.container:ContainerSolver",
+            "settings of a harness in an image (container://IMAGE#TASK)",
         ),
         "custom": (
             "solvers.registry:open_custom",

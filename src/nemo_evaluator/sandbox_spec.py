@@ -82,6 +82,9 @@ class SandboxSpec(Record, frozen=True, kw_only=True):
     folders: tuple[str, ...] = ()
     """Files and folders of this machine that can be read inside, under the same absolute path: what
     the image need not bring (``local``, and ``docker`` on the same machine)."""
+    mounts: Mapping[str, str] = {}
+    """Further files and folders of this machine, by their path inside, where what is written stays
+    (``docker`` on the same machine); ``:ro`` after the path of this machine: read-only."""
     verify_user: int | None = None
     """User who verifies what a solver left, in its workspace or in a fresh sandbox (docker; `local`
     has one user whose files are everybody's). None: the same as ``user``."""

@@ -337,20 +337,24 @@ class OpenClawSolverConfig(AgentFields, TimeLimitFields):
 
 
 class ContainerSolverConfig(SolverFields):
-    """A legacy harness container."""
+    """A harness in an image (``container://IMAGE#TASK``)."""
 
     type: Literal["container"] = "container"
     """Kind of solver."""
     service: str
     """The model the harness calls."""
     endpoint_type: str | None = None
-    """Endpoint type the harness is told."""
+    """Endpoint type the harness is told; null: ``chat`` or ``completions``, as the service's
+    protocol."""
     adapter_config: dict[str, Any] | None = None
     """Adapter configuration the harness is told."""
     env_vars: dict[str, str] = Field(default_factory=dict)
     """Environment variables of the container."""
     mounts: dict[str, str] = Field(default_factory=dict)
-    """Mounts of the container, host path to container path."""
+    """Mounts of the container, path of this machine to path inside (``:ro`` after it: read-only).
+    """
+    network: Literal["bridge", "host", "door"] = "bridge"
+    """What the harness reaches beside its model; ``door``: nothing."""
 
 
 class OracleSolverConfig(SolverFields, TimeLimitFields):

@@ -16,6 +16,7 @@ import msgspec
 
 from ..asked import Answer, Request
 from ..errors import ConfigError, RunBudgetExceeded
+from ..http.listener import Listener
 from ..results.journal import Called, JournalIndex, UsedBeside
 from ..results.journal_reader import JournalReader
 from ..results.journal_writer import JournalWriter
@@ -75,12 +76,19 @@ class Tools:
         """How many rollouts to have under way."""
         return self._job.window
 
-    async def endpoint(self, key: RolloutKey | None = None) -> Endpoint:
+    @property
+    def protocol(self) -> str | None:
+        """What its service is asked over; None without one."""
+        return None if self._job.model is None else self._job.model.protocol
+
+    async def endpoint(
+        self, key: RolloutKey | None = None, *, listener: Listener | None = None
+    ) -> Endpoint:
         """A door, counted to the rollout or to none. Raises ConfigError without a service."""
         if key is None:
-            return await self._client.door(self._shared)
+            return await self._client.door(self._shared, listener=listener)
         context = self._doors.setdefault(key, self._context(key))
-        return await self._client.door(context)
+        return await self._client.door(context, listener=listener)
 
     async def call(self, key: RolloutKey, request: Request) -> Answer:
         """The answer to a request of a rollout: journaled, or from the journal. Raises what a model

@@ -17,7 +17,7 @@ from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.scoring import PairwiseJudgeMetric
 from ..environments.contract import Environment, Reached
-from ..environments.harness import MeetsModel
+from ..environments.harness import Harness, MeetsModel, TakesSolver
 from ..environments.image_template import with_images
 from ..environments.registry import resolve
 from ..environments.row_checks import ChecksRows
@@ -188,7 +188,7 @@ async def _open_job(
 ) -> Job:
     (environment, solver), services, stack = posed, opening.services, opening.stack
     if environment.harness is not None:
-        _check_harness(benchmark, environment.name)
+        _check_harness(benchmark, environment.name, environment.harness, solver)
     if isinstance(environment, Reached):
         stack.push_async_callback(_close, "benchmark", environment.close)
         await environment.reach()
@@ -269,11 +269,13 @@ async def _plan(
     return msgspec.structs.replace(plan, settings=calibrated)
 
 
-def _check_harness(benchmark: BenchmarkConfig, name: str) -> None:
+def _check_harness(benchmark: BenchmarkConfig, name: str, harness: Harness, solver: Solver) -> None:
     """What steers our own loop has no effect on a harness's. Raises ConfigError."""
+    taken = isinstance(harness, TakesSolver) and harness.take(solver)
     idle = {
         "scoring.metrics": benchmark.scoring.metrics,
-        "solver, but for its service": benchmark.solver
+        "solver, but for its service": not taken
+        and benchmark.solver
         and benchmark.solver.changed() - {"service", "type"},
         "fewshot": benchmark.fewshot,
         "template": benchmark.template,

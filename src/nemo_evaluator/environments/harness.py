@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..asked import Answer, Request
+from ..http.listener import Listener
 from ..measured import Measure
 from ..traffic.door.sessions import Endpoint
 from ..traffic.types import CallContext
@@ -55,10 +56,16 @@ class HarnessTools(Protocol):
     def stopping(self) -> asyncio.Event:
         """Set where the run is to end: finish what is in flight, begin nothing."""
 
-    async def endpoint(self, key: RolloutKey | None = None) -> Endpoint:
+    @property
+    def protocol(self) -> str | None:
+        """What its service is asked over: ``chat_completions``, ``completions`` …"""
+
+    async def endpoint(
+        self, key: RolloutKey | None = None, *, listener: Listener | None = None
+    ) -> Endpoint:
         """A door to the model over HTTP: through the interceptors, cache, budget and log as for
-        everybody. What is used there is counted to the rollout, or to none. Raises ConfigError
-        without a service."""
+        everybody; on a ``listener`` that was made inside a sandbox, there. What is used there is
+        counted to the rollout, or to none. Raises ConfigError without a service."""
 
     async def call(self, key: RolloutKey, request: Request) -> Answer:
         """One question of a rollout. Journaled when it is answered, and answered from the journal
@@ -122,3 +129,11 @@ class Harness(Protocol):
 
     async def close(self) -> None:
         """Release what prepare acquired; safe to call twice."""
+
+
+@runtime_checkable
+class TakesSolver(Protocol):
+    """A harness with settings of its own under ``solver``."""
+
+    def take(self, solver: object) -> bool:
+        """Whether these are its settings; then it goes by them."""

@@ -30,7 +30,6 @@ from .templates import Style
 PLANNED_SCHEMES = {
     "skills": "skills://NAME, benchmarks of NeMo Skills",
     "vlmevalkit": "vlmevalkit://DATASET, benchmarks of VLMEvalKit",
-    "container": "container://IMAGE#TASK, a harness in an image",
 }
 """Schemes of the known system that this version does not have → what is planned."""
 PLANNED = {

@@ -94,6 +94,11 @@ def check(spec: SandboxSpec) -> None:
         raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
     if cwd in _RESERVED:
         raise ConfigError(f"{spec.cwd!r} cannot be the working directory of a sandbox")
+    if spec.mounts:
+        raise ConfigError(
+            "the local sandbox mounts nothing that can be written",
+            hint="use `sandbox: {type: docker}`, or folders",
+        )
     for folder in spec.folders:
         if not (Path(folder).is_absolute() and Path(folder).exists()):
             raise ConfigError(f"{folder!r} is nothing of this machine that a sandbox can show")

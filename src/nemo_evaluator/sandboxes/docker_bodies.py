@@ -48,7 +48,7 @@ def container_body(
             "AutoRemove": True,
             # Root may signal the sleep too, unless that is pid 1 itself.
             "Init": 0 not in (spec.user, spec.verify_user),
-            "Binds": [*binds, *(f"{folder}:{folder}:ro" for folder in spec.folders)],
+            "Binds": [*binds, *_binds(spec)],
             "ReadonlyRootfs": spec.read_only,
             "Tmpfs": _tmpfs(spec, volumes),
             "ShmSize": limits.disk_mb << 20,
@@ -98,6 +98,15 @@ def plain_body(
     # An entry point may start what the task is about; it ends by becoming what it is given.
     started = {"Entrypoint": [*entrypoint], "Cmd": sleep, "User": user} if entrypoint else {}
     return body | {"WorkingDir": spec.cwd, "Env": [], "HostConfig": host} | started
+
+
+def _binds(spec: SandboxSpec) -> list[str]:
+    """What the container sees of this machine."""
+    shown = [f"{folder}:{folder}:ro" for folder in spec.folders]
+    for inside, path in spec.mounts.items():
+        here = path.removesuffix(":ro")
+        shown.append(f"{here}:{inside}{':ro' if here != path else ''}")
+    return shown
 
 
 def _tmpfs(spec: SandboxSpec, volumes: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Harnesses in images, as the containers of NeMo Evaluator are (``container://IMAGE#TASK``)."""

@@ -1,0 +1,228 @@
+"""``container://IMAGE[:TAG]#TASK``: a harness in an image, run as it is against our door.
+
+Invariants: no secret is in a command line or in what ``docker inspect`` shows; the harness is given
+the key of its session and not the endpoint's; the container is removed whatever happens; a harness
+that fails gives an error, never a score. One run of the harness is one rollout: it tells its scores
+of all samples at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from ...config.solvers import ContainerSolverConfig
+from ...errors import ConfigError
+from ...measured import Measure
+from ...sandboxes.contract import Limits, Process, Sandbox, SandboxLost, SandboxSpec
+from ...sandboxes.docker import DockerBackend
+from ...sandboxes.pool import SandboxPool
+from ...types import Json, Problem, RolloutKey, Score, Solution
+from ..fingerprint import digest
+from ..harness import Finished, HarnessTools
+from ..scored import ScoredProblem
+from .results import Found, measures_of, read_results
+
+CONFIG, RESULTS = "/config/run_config.yaml", "/results"
+KEY = "NEMO_API_KEY"
+LOG, DONE = "log.txt", "done"
+SECONDS = 7 * 86_400.0
+"""The longest a harness may take; a benchmark's ``timeout`` ends one that does nothing."""
+POLL_SECONDS = 0.2
+COMMAND = """\
+for name in nemo-evaluator eval-factory; do
+  command -v $name > /dev/null && exec $name run_eval --run_config {config}
+done
+echo "the image has neither nemo-evaluator nor eval-factory" >&2
+exit 127
+"""
+PATHS = {"chat": "/chat/completions", "completions": "/completions", "vlm": "/chat/completions"}
+
+
+def open_container(uri: str, params: Mapping[str, Json]) -> list[ContainerHarness]:
+    """The harness of a URI; ``params`` are its own. Raises ConfigError."""
+    image, _, task = uri.partition("://")[2].rpartition("#")
+    if not image or not task:
+        raise ConfigError("names no task", where=uri, hint="container://IMAGE:TAG#TASK")
+    return [ContainerHarness(image, task, params)]
+
+
+class ContainerHarness:
+    """One task of one image."""
+
+    def __init__(self, image: str, task: str, params: Mapping[str, Json]) -> None:
+        self.name = task
+        self._where = f"container://{image}#{task}"
+        self._image, self._task, self._params = image, task, params
+        self._told = ContainerSolverConfig(service="")
+
+    def take(self, solver: object) -> bool:
+        """See `TakesSolver`."""
+        found = getattr(solver, "container", None)
+        if isinstance(found, ContainerSolverConfig):
+            self._told = found
+            return True
+        return False
+
+    async def prepare(self) -> None:
+        """Raises ConfigError for mounts that are not there."""
+        missing = await asyncio.to_thread(
+            lambda: [path for path in self._told.mounts if not Path(path).exists()]
+        )
+        if missing:
+            raise ConfigError(f"there is no {missing[0]!r}", where="solver.mounts")
+
+    def identity(self) -> Mapping[str, Json]:
+        """The image, the task and what both are told."""
+        params = {name: str(value) for name, value in self._params.items()}
+        return {"harness": self._where, "params": digest(sorted(params.items()))}
+
+    async def plan(self) -> Sequence[str]:
+        """One: the whole task."""
+        return [self._task]
+
+    async def run(self, todo: Sequence[RolloutKey], tools: HarnessTools) -> AsyncIterator[Finished]:
+        """Each repeat in a container of its own; what an earlier invocation finished is read."""
+        for key in todo:
+            if tools.stopping.is_set():
+                return
+            folder = (tools.folder / f"{key.problem_idx}-{key.repeat}").absolute()
+            if not (folder / DONE).is_file():
+                await asyncio.to_thread((folder / "results").mkdir, parents=True, exist_ok=True)
+                if not await self._ran(folder, key, tools):
+                    return
+                await asyncio.to_thread((folder / DONE).touch)
+            yield self._finished(key, await asyncio.to_thread(read_results, folder / "results"))
+
+    async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
+        """Its own scores, of the last repeat."""
+        if not finished:
+            return ()
+        told = finished[-1].score.details.get("scores")
+        return measures_of(msgspec.convert(told, list[Found]))
+
+    async def close(self) -> None:
+        """Nothing to release: a container is removed with its run."""
+
+    async def _ran(self, folder: Path, key: RolloutKey, tools: HarnessTools) -> bool:
+        """Run the container to its end; False where the run is to end. Raises ConfigError."""
+        backend = DockerBackend()
+        try:
+            async with SandboxPool(backend, limit=1) as pool:
+                spec = self._spec(folder)
+                await pool.prepull([spec])
+                async with pool.acquire(spec) as sandbox:
+                    code = await self._in(sandbox, folder, key, tools)
+        except SandboxLost as error:
+            raise ConfigError(
+                f"the container was lost: {error}", where=self._where, hint="--resume runs it again"
+            ) from None
+        finally:
+            await backend.close()
+        if code is None:
+            return False
+        if code:
+            raise ConfigError(
+                f"the harness ended with exit code {code}: {_last(folder / LOG)}",
+                where=self._where,
+                hint=f"its output is in {folder / LOG}; --resume runs it again",
+            )
+        return True
+
+    def _spec(self, folder: Path) -> SandboxSpec:
+        """A container as its author means it, with a folder for the results."""
+        own = {RESULTS: str(folder / "results")}
+        for path, inside in self._told.mounts.items():
+            target = inside.removesuffix(":ro")
+            own[target] = f"{Path(path).absolute()}{':ro' if target != inside else ''}"
+        cpus = float(os.cpu_count() or 1)
+        return SandboxSpec(
+            image=self._image,
+            plain=True,
+            cwd="",
+            account=0,
+            network=self._told.network,
+            mounts=own,
+            limits=Limits(memory_mb=16_384, pids=8192, cpus=cpus, lifetime=SECONDS),
+        )
+
+    async def _in(
+        self, sandbox: Sandbox, folder: Path, key: RolloutKey, tools: HarnessTools
+    ) -> int | None:
+        """The exit code of the harness; None where the run is to end before."""
+        env = dict(self._told.env_vars)
+        listener = None if self._told.network == "host" else await sandbox.listen()
+        endpoint = await tools.endpoint(key, listener=listener)
+        kind = self._told.endpoint_type or (
+            "completions" if tools.protocol == "completions" else "chat"
+        )
+        api: dict[str, Any] = {
+            "url": endpoint.openai_url + PATHS.get(kind, ""),
+            "model_id": endpoint.model,
+            "type": kind,
+            "api_key_name": KEY,
+        }
+        if self._told.adapter_config is not None:
+            api["adapter_config"] = self._told.adapter_config
+        document = {
+            "config": {"type": self._task, "output_dir": RESULTS, "params": dict(self._params)},
+            "target": {"api_endpoint": api},
+        }
+        await sandbox.upload(CONFIG, yaml.safe_dump(document, sort_keys=False).encode())
+        command = COMMAND.format(config=shlex.quote(CONFIG))
+        process = await sandbox.start(command, env={**env, KEY: endpoint.token})
+        with (folder / LOG).open("ab") as log:
+            streams = [process.stdout, process.stderr]
+            copies = [asyncio.create_task(_copied(stream, log)) for stream in streams]
+            try:
+                return await _ended(process, tools.stopping)
+            finally:
+                await process.kill()
+                await asyncio.wait(copies, timeout=5)
+                for copy in copies:
+                    copy.cancel()
+
+    def _finished(self, key: RolloutKey, found: list[Found]) -> Finished:
+        """The first score is the benchmark's; all are measures of it."""
+        scores = [msgspec.to_builtins(one) for one in found]
+        score = Score(
+            reward=found[0].value,
+            details={"score": found[0].name, "scores": scores},
+            extracted=found[0].name,
+        )
+        return Finished(
+            key=key,
+            solution=Solution(response="", calls=0),
+            score=score,
+            problem=Problem(idx=key.problem_idx, prompt=self._where),
+        )
+
+
+async def _ended(process: Process, stopping: asyncio.Event) -> int | None:
+    """The exit code; None where it is to stop before."""
+    while not stopping.is_set():
+        with contextlib.suppress(TimeoutError):
+            return await process.wait(POLL_SECONDS)
+    return None
+
+
+async def _copied(stream: Any, log: Any) -> None:
+    """Follow what the harness prints into the log."""
+    async for chunk in stream:
+        log.write(chunk)
+        log.flush()
+
+
+def _last(log: Path) -> str:
+    """The last line of what the harness said."""
+    data = log.read_bytes()[-4000:] if log.is_file() else b""
+    lines = [line.strip() for line in data.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,184 @@
+"""A harness in an image, against our door: its scores, its failures, its traces."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines import require
+from loopback import Loopback
+from runs import rows
+
+from nemo_evaluator import ConfigError, evaluate_async
+from nemo_evaluator.environments.container.harness import open_container
+from nemo_evaluator.environments.container.results import read_results, scores_in
+from nemo_evaluator.sandboxes.docker_api import Engine
+from nemo_evaluator.sandboxes.owner import LABEL
+
+KEY = "sk-real-key-of-the-endpoint"
+HARNESS = """#!/usr/bin/env python3
+import json, os, re, sys, time, urllib.request
+assert sys.argv[1] == "run_eval" and sys.argv[2] == "--run_config", sys.argv
+text = open(sys.argv[3]).read()
+told = {name: re.search(rf"{name}: (.*)", text)[1] for name in ("url", "model_id", "type", "limit")}
+print("config", json.dumps(text), flush=True)
+print("env", json.dumps(dict(os.environ)), flush=True)
+if "crash: true" in text:
+    sys.exit("it broke")
+key = os.environ["NEMO_API_KEY"]
+for number in range(int(told["limit"])):
+    body = {"model": told["model_id"], "messages": [{"role": "user", "content": f"q{number}"}]}
+    request = urllib.request.Request(
+        told["url"],
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Authorization": "Bearer " + key},
+    )
+    urllib.request.urlopen(request).read()
+if "forever: true" in text:
+    time.sleep(600)
+if "empty: true" not in text:
+    with open("/results/results.yml", "w") as file:
+        file.write(RESULTS)
+"""
+RESULTS = """
+results:
+  tasks:
+    ifeval:
+      metrics:
+        accuracy:
+          scores:
+            strict: {value: 0.75, stats: {count: 40, stderr: 0.05}}
+            loose: {value: 0.8, stats: {}}
+"""
+
+
+def document(tmp_path: Path, url: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+    require("docker")
+    program = tmp_path / "nemo-evaluator"
+    program.write_text(HARNESS.replace("RESULTS)", f"{RESULTS!r})"))
+    program.chmod(0o755)
+    model = {"type": "api", "url": url, "protocol": "chat_completions", "model": "m"}
+    return {
+        "services": {"model": {**model, "api_key": KEY}},
+        "solver": {
+            "type": "container",
+            "service": "model",
+            "env_vars": {"HF_TOKEN": "hf-secret-of-mine"},
+            "adapter_config": {"use_caching": True},
+            "network": "door",
+            "mounts": {str(program): "/usr/local/bin/nemo-evaluator:ro"},
+        },
+        "benchmarks": [
+            {
+                "name": "container://sandbox-base:latest#ifeval",
+                "params": {"limit": 2, **(params or {})},
+                "timeout": 60,
+            }
+        ],
+        "output": {"dir": str(tmp_path / "run"), "report": []},
+    }
+
+
+async def containers() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = await Engine().expect("GET", "/containers/json")
+    return [
+        one for one in found if one["Image"] == "sandbox-base:latest" and LABEL in one["Labels"]
+    ]
+
+
+def log_of(tmp_path: Path) -> str:
+    return (tmp_path / "run/ifeval/harness/0-0/log.txt").read_text()
+
+
+async def test_its_scores_are_measures(tmp_path: Path, loopback: Loopback) -> None:
+    result = await evaluate_async(document(tmp_path, loopback.url))
+    assert result.exit_code == 0
+    [row] = rows(tmp_path / "run/ifeval")
+    assert row["reward"] == 0.75 and row["extracted_answer"] == "ifeval/accuracy/strict"
+    [summary] = result.summary.benchmarks
+    strict = summary.metrics["ifeval/accuracy/strict"]
+    assert summary.headline == "ifeval/accuracy/strict"
+    assert (strict.value, strict.stderr, strict.n) == (0.75, 0.05, 40)
+    assert summary.metrics["ifeval/accuracy/loose"].value == 0.8
+    # Its calls are counted, by the key of its session and not the endpoint's.
+    assert len(loopback.calls) == 2
+    calls = (tmp_path / "run/ifeval/model_traffic.jsonl").read_text().splitlines()
+    assert len(calls) == 2 and json.loads(calls[0])["problem_idx"] == 0
+    log = log_of(tmp_path)
+    assert KEY not in log and "hf-secret-of-mine" in log
+    assert "use_caching: true" in log and "type: chat" in log
+    # Done once, done for good.
+    again = document(tmp_path, "http://127.0.0.1:9/v1")
+    assert (await evaluate_async(again, resume=True)).exit_code == 0
+
+
+async def test_what_fails_is_never_a_score(tmp_path: Path, loopback: Loopback) -> None:
+    result = await evaluate_async(document(tmp_path, loopback.url, {"crash": True}))
+    assert result.exit_code == 2 and "exit code 1: it broke" in " ".join(result.messages)
+    assert not rows(tmp_path / "run/ifeval") or rows(tmp_path / "run/ifeval")[0]["reward"] is None
+    (tmp_path / "other").mkdir()
+    given = document(tmp_path, loopback.url, {"empty": True})
+    given["output"]["dir"] = str(tmp_path / "other/run")
+    result = await evaluate_async(given)
+    assert result.exit_code == 2 and "left no results.yml" in " ".join(result.messages)
+
+
+async def test_nothing_secret_is_to_be_seen_and_nothing_stays(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    before = {one["Id"] for one in await containers()}
+    task = asyncio.create_task(evaluate_async(document(tmp_path, loopback.url, {"forever": True})))
+    try:
+        async with asyncio.timeout(60):
+            while len(loopback.calls) < 2:
+                await asyncio.sleep(0.1)
+        [ours] = [one for one in await containers() if one["Id"] not in before]
+        shown = await Engine().expect("GET", f"/containers/{ours['Id']}/json")
+        assert "hf-secret-of-mine" not in json.dumps(shown) and "nel-" not in json.dumps(
+            shown["Config"]["Env"]
+        )
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert not [one for one in await containers() if one["Id"] not in before]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "container://sandbox-base"}, "names no task"),
+        ({"name": "container://no-such-image:x#t"}, "no-such-image"),
+        ({"name": "sample"}, "harnesses in images"),
+    ],
+)
+async def test_mistakes(
+    tmp_path: Path, loopback: Loopback, change: dict[str, Any], said: str
+) -> None:
+    given = document(tmp_path, loopback.url)
+    given["benchmarks"] = [{**change, "max_problems": 1}]
+    try:
+        result = await evaluate_async(given)
+    except ConfigError as error:
+        assert said in str(error)
+    else:
+        assert result.exit_code == 2 and said in " ".join(result.messages)
+
+
+def test_forms_of_results(tmp_path: Path) -> None:
+    groups = {"groups": {"g": {"metrics": {"m": {"scores": {"s": {"value": 1}}}}}}}
+    assert [one.name for one in scores_in({"results": groups})] == ["g/m/s"]
+    flat = {"scores": {"acc": 0.5, "text": "no", "nan": float("nan")}}
+    assert [(one.name, one.value) for one in scores_in(flat)] == [("acc", 0.5)]
+    nested = {"metrics": {"acc": {"value": 0.5, "stats": {"count": 7}}}}
+    assert [one.n for one in scores_in(nested)] == [7]
+    (tmp_path / "results.yml").write_text("results: {}")
+    with pytest.raises(ConfigError, match="holds no score"):
+        read_results(tmp_path)
+
+
+def test_the_task_is_after_the_last_mark() -> None:
+    [harness] = open_container("container://host:5000/img:tag#task", {})
+    assert harness.name == "task" and "host:5000/img:tag" in str(harness.identity()["harness"])
