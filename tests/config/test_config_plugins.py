@@ -52,7 +52,7 @@ class Cloud:
 ENTRIES = """
 [nemo_evaluator.solvers]
 patient = patience:Patient
-container = patience:Plain
+plain = patience:Plain
 broken = patience:Missing
 lenient = patience:Lenient
 strange = patience:Strange
@@ -101,10 +101,10 @@ def test_a_plug_in_may_have_models_in_several_roles(fails: Fails) -> None:
 
 @pytest.mark.usefixtures("_package")
 def test_without_options_the_fields_are_arguments() -> None:
-    """``container`` is declared, not built in, and brought by the package."""
-    found = solver(type="container", service="m", colour="red")
+    """What the package brings without options takes any."""
+    found = solver(type="plain", service="m", colour="red")
     assert given(found) == {"colour": "red"}
-    check_runnable(parse(document(solver={"type": "container", "service": "m"}), env={}))
+    check_runnable(parse(document(solver={"type": "plain", "service": "m"}), env={}))
 
 
 @pytest.mark.usefixtures("_package")
