@@ -93,6 +93,11 @@ async def test_calls_of_the_sandbox_run_in_order_and_results_stand_in_order(one:
         ("file_read", {}),
         ("file_read", {"path": 7}),
         ("bash", json.dumps(json.dumps({"command": "echo twice encoded"}))),
+        ("bash", '{"command": "printf %s -\\ud800"}'),
+        ("bash", '{"command": ' + "[" * 900 + "]" * 900 + "}"),
+        ("bash", '{"command": ' + "[" * 90000),
+        ("bash", '{"command": 123456789012345678901234567890}'),
+        ("", {}),
     )
     ran = await solve([several, "done"], one)
     texts = ran.results
@@ -100,8 +105,9 @@ async def test_calls_of_the_sandbox_run_in_order_and_results_stand_in_order(one:
     assert "there is no tool 'nothing_like_it'" in texts[3]
     assert "no JSON" in texts[4] and "no JSON object" in texts[5]
     assert "`path` is missing" in texts[6] and "of type string" in texts[7]
-    assert texts[8] == "twice encoded\n"
-    assert ran.solution.details["failed_tool_calls"] == 5
+    assert texts[8:10] == ["twice encoded\n", "-?"]
+    assert all(text.startswith("Error: ") for text in texts[10:])
+    assert ran.solution.details["failed_tool_calls"] == 9
     # What is sent back can be read by servers that parse it.
     for message in ran.told(-1):
         for call in message.get("tool_calls", ()):
@@ -351,12 +357,17 @@ async def test_a_rollout_that_is_cancelled_leaves_nothing_running(one: Sandbox) 
     assert len(asyncio.all_tasks()) < len(before)
 
 
-@given(st.one_of(st.text(), st.none(), st.dictionaries(st.text(), st.integers()), st.integers()))
+ANY = st.text(st.characters(exclude_categories=()))
+
+
+@given(st.one_of(ANY, st.none(), st.dictionaries(ANY, st.integers() | ANY), st.integers()))
 def test_any_arguments_are_an_object_or_a_problem(one: object) -> None:
     arguments, problem = arguments_of(one)
     assert isinstance(arguments, dict)
     assert msgspec.json.encode(arguments)
-    assert problem is None or "no JSON" in problem
+    assert problem is None or "the arguments" in problem
+    text, problem = arguments_of(json.dumps(one))
+    assert msgspec.json.encode(text)
 
 
 @given(st.text(), st.integers(1, 50), st.integers(0, 5))

@@ -119,13 +119,20 @@ def arguments_of(given: object, *, cut_off: bool = False) -> tuple[dict[str, Jso
         given = {}
     if not isinstance(given, dict):
         return {}, f"the arguments are no JSON object: {shown}"
+    try:
+        msgspec.json.encode(given)
+    except (OverflowError, RecursionError, ValueError, TypeError) as error:
+        return {}, f"the arguments cannot be taken ({error}): {shown}"
     return given, None
 
 
 def _lenient(text: str) -> object:
-    """JSON, with line breaks in texts as some models write them. ValueError otherwise."""
+    """JSON, with line breaks in texts as some models write them, and a replacement for halves of
+    characters. ValueError otherwise."""
     try:
-        return json.loads(text, strict=False)
+        found = json.loads(text, strict=False)
+        whole = json.dumps(found, ensure_ascii=False).encode(errors="replace").decode()
+        return json.loads(whole)
     except RecursionError:
         raise ValueError("too deep") from None
 
@@ -169,4 +176,8 @@ def _function(raw: Mapping[str, Any], call: Call) -> dict[str, Json]:
     given = own.get("arguments") if isinstance(own, dict) else None
     if not isinstance(given, str) or not _is_object(given):
         given = msgspec.json.encode(call.arguments).decode()
-    return {**(own if isinstance(own, dict) else {}), "name": call.name, "arguments": given}
+    return {
+        **(own if isinstance(own, dict) else {}),
+        "name": call.name or "unknown",
+        "arguments": given,
+    }
