@@ -25,6 +25,7 @@ from ..asked import Answer, Request
 from ..engine.failures import checked
 from ..environments.harness import Finished, Harness, HarnessTools
 from ..errors import ConfigError
+from ..http.listener import Listener
 from ..traffic.door.sessions import Endpoint
 from ..types import RolloutKey
 
@@ -42,7 +43,14 @@ class OfflineTools:
         """A few."""
         return 4
 
-    async def endpoint(self, key: RolloutKey | None = None) -> Endpoint:
+    @property
+    def protocol(self) -> str | None:
+        """As of the answers."""
+        return "chat_completions"
+
+    async def endpoint(
+        self, key: RolloutKey | None = None, *, listener: Listener | None = None
+    ) -> Endpoint:
         """Raises ConfigError: there is no model."""
         raise ConfigError("there is no model in a test", hint="answer tools.call instead")
 
