@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from ..errors import ConfigError
+from ..files.reading import last_line
 from ..measured import Measure
 from ..types import Json, Record, RolloutKey
 from .command_lines import Lines, finished_of, measure_of, read_ids, row_line, todo_line
@@ -129,7 +130,7 @@ class CommandHarness:
         if process.returncode and not tools.stopping.is_set():
             raise ConfigError(
                 f"the program ended with exit code {process.returncode}: "
-                f"{_last(tools.folder / LOG)}",
+                f"{last_line(tools.folder / LOG)}",
                 where=self.where,
                 hint=f"its output is in {tools.folder / LOG}; --resume goes on with what is open",
             )
@@ -169,7 +170,7 @@ class CommandHarness:
                 async with self._running({"NEL_TASK": task, **files}, log.fileno()) as process:
                     await process.wait()
             if process.returncode:
-                said = f"exit code {process.returncode}: {_last(folder / LOG)}"
+                said = f"exit code {process.returncode}: {last_line(folder / LOG)}"
                 raise ConfigError(f"NEL_TASK={task} ended with {said}", where=self.where, hint=hint)
             return (folder / "out").read_bytes()
 
@@ -223,11 +224,3 @@ def _signal(process: Process, number: signal.Signals) -> None:
     """To the program and all it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
-
-
-def _last(log: Path) -> str:
-    """The last line of what a program said."""
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 4000))
-        lines = file.read().decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")

@@ -21,6 +21,8 @@ DOCUMENT_BYTES = 64 << 20
 LINE_BYTES = 64 << 20
 """Bytes that are read of a line; the rest of a longer line is dropped."""
 PIECE = 1 << 20
+TAIL_BYTES = 4000
+NOTHING_SAID = "it said nothing"
 UNREADABLE = (ValueError, RecursionError)
 """What decoding foreign bytes raises: no JSON, no UTF-8, the wrong shape, nested too deeply."""
 
@@ -109,6 +111,16 @@ def lines_of(path: Path) -> Iterator[bytes]:
         return
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+
+
+def last_line(log: Path) -> str:
+    """The last line of what a program said into a log, for a message."""
+    if not log.is_file():
+        return NOTHING_SAID
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+        lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), NOTHING_SAID)
 
 
 def first_line(error: BaseException) -> str:

@@ -21,6 +21,7 @@ import yaml
 
 from ...config.solvers import ContainerSolverConfig
 from ...errors import ConfigError
+from ...files.reading import last_line
 from ...measured import Measure
 from ...sandboxes.contract import Limits, Process, Sandbox, SandboxLost, SandboxSpec
 from ...sandboxes.docker import DockerBackend
@@ -131,7 +132,7 @@ class ContainerHarness:
             return False
         if code:
             raise ConfigError(
-                f"the harness ended with exit code {code}: {_last(folder / LOG)}",
+                f"the harness ended with exit code {code}: {last_line(folder / LOG)}",
                 where=self._where,
                 hint=f"its output is in {folder / LOG}; --resume runs it again",
             )
@@ -219,10 +220,3 @@ async def _copied(stream: Any, log: Any) -> None:
     async for chunk in stream:
         log.write(chunk)
         log.flush()
-
-
-def _last(log: Path) -> str:
-    """The last line of what the harness said."""
-    data = log.read_bytes()[-4000:] if log.is_file() else b""
-    lines = [line.strip() for line in data.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
