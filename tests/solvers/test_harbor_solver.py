@@ -131,8 +131,10 @@ async def test_an_agent_of_ones_own(tmp_path: Path, loopback: Loopback, harbor: 
     [
         (None, "scored", None),
         ("hang", "scored", None),
+        ("stubborn", "scored", None),
         ("setup", "infra_error", "could not be set up: OSError: nothing can be installed here"),
         ("crash", "infra_error", "the agent raised ValueError: I am broken"),
+        ("exit", "infra_error", "the agent called sys.exit(4)"),
         ("die", "infra_error", "harbor ended with exit code 3"),
     ],
 )
@@ -148,6 +150,20 @@ async def test_how_an_agent_ends(
         assert told in row["scoring_details"]["error"]
     else:
         assert row["reward"] == 1.0 and row.get("ended_by") == ("time" if what else None)
+
+
+@pytest.mark.slow
+async def test_an_agent_that_blocks_is_ended_with_its_process(
+    tmp_path: Path, harbor: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nemo_evaluator.solvers.harbor.worker.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("nemo_evaluator.foreign.worker.END_SECONDS", 0.5)
+    solver = {"agent": f"{OWN}:Alone", "agent_kwargs": {"what": "block"}}
+    await evaluate_async(
+        document(tmp_path, "http://127.0.0.1:9", solver, max_problems=1, timeout=5)
+    )
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["outcome"] == "infra_error" and row["reward"] is None
 
 
 @pytest.mark.slow

@@ -20,8 +20,8 @@ from starlette.routing import Route
 
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.results.trajectory_row import read_trajectories
-from nemo_evaluator.solvers.nat import question_of
 from nemo_evaluator.solvers.nat_events import NatEvents
+from nemo_evaluator.solvers.question import question_of
 from nemo_evaluator.types import Problem, Usage
 
 
@@ -116,8 +116,8 @@ def test_nothing_that_is_streamed_raises(pieces: list[bytes]) -> None:
 
 def test_a_problem_as_one_text() -> None:
     messages = ({"role": "user", "content": [{"type": "text", "text": "A?"}]},)
-    assert question_of(Problem(idx=0, messages=messages, system="S")) == "S\n\nA?"
-    assert question_of(Problem(idx=0, prompt="P", messages=messages)) == "P"
+    assert question_of(Problem(idx=0, messages=messages, system="S"), "it") == "S\n\nA?"
+    assert question_of(Problem(idx=0, prompt="P", messages=messages), "it") == "P"
 
 
 # -- whole runs -----------------------------------------------------------------------------------

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,14 @@ class Alone(BaseAgent):
             raise ValueError("I am broken")
         if self.what == "die":
             os._exit(3)
+        if self.what == "exit":
+            sys.exit(4)
+        if self.what == "block":
+            time.sleep(600)
+        while self.what == "stubborn":
+            with contextlib.suppress(asyncio.CancelledError):
+                await environment.exec("echo Hello > hello.txt")
+                await asyncio.sleep(600)
         await environment.exec("echo Hello > hello.txt")
         if self.what == "hang":
             await environment.exec("sleep 300")

@@ -233,9 +233,11 @@ def _filled(metrics: FinalMetrics, ours: FinalMetrics) -> FinalMetrics:
 
 def _of_another(solution: Solution) -> dict[str, Any]:
     """The fields of the document that another program wrote, where it wrote one."""
-    if len(solution.trajectory) != 1 or solution.steps:
+    if not solution.trajectory or solution.steps:
         return {}
-    found = {name: solution.trajectory[0].get(name) for name in OF_A_DOCUMENT}
+    # Of a task in several steps there are several: their agent is one, their sums are not.
+    names = OF_A_DOCUMENT if len(solution.trajectory) == 1 else ("agent",)
+    found = {name: solution.trajectory[0].get(name) for name in names}
     told = {name: value for name, value in found.items() if value is not None}
     told.pop("steps", None)
     told.pop("schema_version", None)

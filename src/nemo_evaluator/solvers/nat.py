@@ -9,14 +9,14 @@ import time
 from collections.abc import Mapping
 
 from ..config.solvers import AGENT, NatSolverConfig
-from ..errors import ConfigError
 from ..steps import Step, StepSource
-from ..traffic.dialects.contract import text_of
 from ..types import Json, Problem, Solution
 from .contract import SolveTools
 from .nat_events import NatEvents
+from .question import question_of
 
 PATH = "/generate/full"
+WHO = "an agent of NeMo Agent Toolkit"
 NO_LIMIT = 30 * 86400.0
 """Seconds where the engine knows no deadline of the rollout; it ends overdue ones all the same."""
 
@@ -29,7 +29,7 @@ class Nat:
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """One request. Raises InfraError where there is no answer."""
-        calls, question = tools.servers[AGENT].calls, question_of(problem)
+        calls, question = tools.servers[AGENT].calls, question_of(problem, WHO)
         tools.steps.add(Step(source=StepSource.USER, message=question))
         if tools.context.on_wait is not None:
             tools.context.on_wait(calls.peer)  # the time of the agent is that of the rollout
@@ -65,17 +65,3 @@ class Nat:
 
     async def close(self) -> None:
         """Nothing to release."""
-
-
-def question_of(problem: Problem) -> str:
-    """The problem as one text. Raises ConfigError for what is none."""
-    if problem.images or problem.requests:
-        what = "images" if problem.images else "several questions"
-        raise ConfigError(
-            f"problem {problem.idx} has {what}; an agent of NeMo Agent Toolkit takes one text",
-            hint="use another solver",
-        )
-    texts = [problem.system or "", problem.prompt]
-    if not problem.prompt:
-        texts += [text_of(message.get("content")) for message in problem.messages]
-    return "\n\n".join(filter(None, texts))

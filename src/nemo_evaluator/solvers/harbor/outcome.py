@@ -83,6 +83,13 @@ class Circumstances:
     """Its kind cannot work without a model."""
     changed: bool
     """Something in its workspace is newer than its start."""
+    before: int = 0
+    """Calls of its session that were answered before it began."""
+
+
+def answers_of(tools: SolveTools) -> int:
+    """Calls of the session that were answered so far."""
+    return 0 if tools.model is None else tools.model.session(tools.context).answers
 
 
 def judged(ended: Ended, tools: SolveTools, known: Circumstances) -> EndedBy | None:
@@ -91,7 +98,7 @@ def judged(ended: Ended, tools: SolveTools, known: Circumstances) -> EndedBy | N
     what = _what(ended, known)
     if LOST & set(ended.kinds):
         raise InfraError(what, kind=Failure.SANDBOX)
-    answers = 0 if tools.model is None else tools.model.session(tools.context).answers
+    answers = answers_of(tools) - known.before
     limit = None
     if ended.error is not None or (known.asks and not answers):
         limit = judge_session(tools, what)

@@ -7,7 +7,6 @@ the agent left is only verified where something is known about the agent (`outco
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -25,11 +24,12 @@ from ...sandboxes.finishing import finish
 from ...steps import steps_from
 from ...types import EndedBy, Failure, Json, Problem, Solution
 from ..contract import Endpoint, SolverNeeds, SolveTools
+from ..question import question_of
 from ..time_limits import TimeLimit, time_limit
 from .agent import PLACEHOLDER, check_arguments, named, told
 from .bridge import Bridge
 from .logs import last_words, plain_steps, trajectory, with_costs
-from .outcome import Circumstances, Ended, judged
+from .outcome import Circumstances, Ended, answers_of, judged
 from .trials import tried
 from .worker import HarborWorker
 
@@ -107,7 +107,12 @@ class HarborSolver:
             return await tried(self._worker, given, problem, tools, limit, asks)
         if tools.workspace is None:
             raise ConfigError("agents of harbor work in a sandbox", hint="set sandbox")
-        sandbox = tools.workspace.sandbox
+        if self._described["name"] == "oracle" and problem.metadata.get("step"):
+            raise ConfigError(
+                "harbor's oracle knows the first step of a task only",
+                hint="solver: {type: oracle}, which needs no harbor, knows all of them",
+            )
+        sandbox, before = tools.workspace.sandbox, answers_of(tools)
         async with self._running(problem, tools, sandbox) as (rollout, logs):
             await sandbox.exec(["sh", "-c", f": > {MARK}"])
             limit = self._limit(problem, tools)
@@ -126,7 +131,7 @@ class HarborSolver:
                 for step in steps_from(document) if document else ():
                     tools.steps.add(step)
             changed = (await sandbox.exec(CHANGED)).ok
-            known = Circumstances(limit, self._described["needs_model"], changed)
+            known = Circumstances(limit, self._described["needs_model"], changed, before)
             return self._solution(problem, tools, Ended.of(found), known, document)
 
     def identity(self) -> Mapping[str, Json]:
@@ -176,8 +181,7 @@ class HarborSolver:
             await finish(self._end(rollout, folder))
 
     async def _end(self, rollout: str, folder: Path) -> None:
-        with contextlib.suppress(ForeignError, InfraError):
-            await self._worker.call("finish", rollout=rollout)
+        await self._worker.finish(rollout)
         await self._worker.bridges.pop(rollout).close()
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -215,9 +219,10 @@ class HarborSolver:
         return TimeLimit(max(1.0, limit.seconds - 2 * _grace(limit)), limit.why)
 
     def _prompt(self, problem: Problem) -> str:
+        question = question_of(problem, "an agent of harbor")
         if self._config.skill is None:
-            return problem.prompt
-        return PREFACE.format(path=f"{SKILLS}/{self._config.skill}") + problem.prompt
+            return question
+        return PREFACE.format(path=f"{SKILLS}/{self._config.skill}") + question
 
     def _solution(
         self,
@@ -242,7 +247,7 @@ class HarborSolver:
         }
         if ended.timed_out:
             details |= {"limit": known.limit.why, "limit_seconds": round(known.limit.seconds, 1)}
-        calls = 0 if tools.model is None else tools.model.session(tools.context).answers
+        calls = answers_of(tools) - known.before
         return Solution(
             response=response,
             calls=calls,

@@ -20,7 +20,7 @@ from ...types import Failure, Json, Problem, Solution
 from ..contract import SolveTools
 from ..time_limits import TimeLimit
 from .logs import last_words, plain_steps, trajectory, with_costs
-from .outcome import Circumstances, Ended, judged
+from .outcome import Circumstances, Ended, answers_of, judged
 from .worker import HarborWorker
 
 
@@ -59,7 +59,7 @@ async def tried(
     if reward is None:
         said = "gave no reward" if rewards is None else f"gave several rewards: {sorted(rewards)}"
         raise InfraError(f"harbor's verifier {said}", kind=Failure.VERIFIER)
-    calls = 0 if tools.model is None else tools.model.session(tools.context).answers
+    calls = answers_of(tools)
     details: dict[str, Json] = {"rewards": rewards, "agent_version": ended.version}
     return Solution(
         response=response,

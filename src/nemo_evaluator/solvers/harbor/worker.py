@@ -4,11 +4,12 @@ again if it was lost, and ended with the solver."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError, suggest
+from ...errors import ConfigError, InfraError, suggest
 from ...foreign import ForeignError, Interpreter, Wanted, Worker, WorkerLost, find_interpreter
 from .agent import worker_env
 from .bridge import Bridge, handlers
@@ -20,7 +21,11 @@ HARBOR = Wanted(
     variable="NEL_HARBOR_PYTHON",
     where="solver.python",
 )
+ANSWER_SECONDS = 10.0
+"""For a call that needs no time."""
 SCRIPT = Path(__file__).parent / "script" / "nel_harbor.py"
+
+log = logging.getLogger(__name__)
 
 
 class HarborWorker:
@@ -71,6 +76,17 @@ class HarborWorker:
                 hint=suggest(name, told["known"]),
             )
         return told
+
+    async def finish(self, rollout: str) -> None:
+        """Forget a rollout. A process that does not answer is ended: an agent blocks it."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self.call("finish", rollout=rollout)
+        except TimeoutError:
+            log.warning("an agent blocks harbor's process, which is started again")
+            await self.close()
+        except (ForeignError, InfraError):
+            pass
 
     async def close(self) -> None:
         """End the process; safe to call twice."""

@@ -121,14 +121,13 @@ async def run(peer: Peer, rollout: str, instruction: str, seconds: float, grace:
     running = RUNNING[rollout]
     error, timed_out = None, False
     with running.scoped():
-        work = asyncio.create_task(
-            running.agent.run(instruction, running.environment, running.context)
-        )
+        work = asyncio.create_task(_contained(running, instruction))
         try:
             done, _ = await asyncio.wait({work}, timeout=seconds)
             if timed_out := not done:
                 await _ended(peer, rollout, running.agent, work, grace)
-            await work
+            if work.done():  # else it does not let itself be ended
+                await work
         except asyncio.CancelledError:
             if not timed_out:
                 work.cancel()
@@ -141,6 +140,14 @@ async def run(peer: Peer, rollout: str, instruction: str, seconds: float, grace:
         "error": None if error is None else _told(error),
         "context": await _context(running),
     }
+
+
+async def _contained(running: Running, instruction: str) -> None:
+    """The agent's own run; it cannot end this process."""
+    try:
+        await running.agent.run(instruction, running.environment, running.context)
+    except SystemExit as error:
+        raise RuntimeError(f"the agent called sys.exit({error.code!r})") from error
 
 
 async def finish(peer: Peer, rollout: str) -> None:

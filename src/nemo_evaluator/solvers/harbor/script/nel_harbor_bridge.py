@@ -61,6 +61,7 @@ class Bridge(BaseEnvironment):  # type: ignore[misc]
         """The workspace is open; make the folders that agents expect."""
         paths = EnvironmentPaths()
         await self.ensure_dirs([paths.agent_dir, paths.verifier_dir, paths.artifacts_dir])
+        await self.empty_dirs([paths.agent_dir])  # an earlier step of the task may have left some
 
     async def stop(self, delete: bool) -> None:
         """The other side closes the workspace."""
