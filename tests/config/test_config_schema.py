@@ -296,6 +296,10 @@ SLURM = {
         ),
         (one(verifier="v"), "benchmarks[0].verifier: there is no service 'v' — known: m"),
         (
+            one(verifier="m"),
+            "benchmarks[0].verifier: service 'm' is of type simulated, not a gym server",
+        ),
+        (
             one(sandbox="box") | {"sandboxes": {"boxes": {"type": "docker"}}},
             "benchmarks[0].sandbox: there is no sandbox 'box' — did you mean 'boxes'?",
         ),
@@ -572,7 +576,6 @@ LATER = "not supported by this version"
             [f"services.m.proxy.request_timeout: {LATER}"],
         ),
         (one(instruction_template="x.j2"), [f"benchmarks[0].instruction_template: {LATER}"]),
-        (one(verifier="m"), [f"benchmarks[0].verifier: {LATER}"]),
         (one(sandbox={"type": "slurm"}), [f"benchmarks[0].sandbox.type: 'slurm' is {LATER}"]),
         (
             one(sandbox="box") | {"sandboxes": {"box": {"type": "apptainer"}}},
@@ -681,7 +684,7 @@ def test_a_judge_that_is_the_solvers_model_by_another_name_is_a_warning(kind: st
 def test_what_cannot_be_run_is_told_with_its_line(loads: Load, fails: Fails) -> None:
     loaded = loads(
         "services:\n  m:\n    type: vllm\n    model: x\n    protocol: responses\n"
-        "benchmarks:\n  - name: a\n    verifier: m\n"
+        "benchmarks:\n  - name: a\n    instruction_template: m\n"
     )
     with pytest.raises(ConfigError) as caught:
         check_runnable(loaded)
@@ -690,7 +693,7 @@ def test_what_cannot_be_run_is_told_with_its_line(loads: Load, fails: Fails) -> 
     assert lines == [
         "2 problems in the configuration:",
         f"c.yaml:3: services.m.type: 'vllm' is {LATER} — runnable now: {runnable}",
-        f"c.yaml:8: benchmarks[0].verifier: {LATER} — remove it",
+        f"c.yaml:8: benchmarks[0].instruction_template: {LATER} — remove it",
     ]
 
 

@@ -48,7 +48,7 @@ class BenchmarkConfig(ConfigRecord):
     instruction_template: str | None = None
     """Template that rewrites the prompt; ``off``, ``none`` and null mean none."""
     verifier: str | None = None
-    """Service that verifies instead of the benchmark."""
+    """Gym service that verifies instead of the benchmark."""
     shuffle_seed: int | None = 42
     """Order of execution, and which problems ``max_problems`` keeps; null: the dataset's order."""
     sandbox: SandboxOrName = Field(default_factory=NoSandbox)

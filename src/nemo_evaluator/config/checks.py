@@ -50,8 +50,8 @@ def cross_checks(config: Document) -> Iterator[Mistake]:
         yield from _solver(config, benchmark, path)
         yield from _sandbox(benchmark, path)
         yield from _metrics(config, benchmark, path)
-        if benchmark.verifier is not None and benchmark.verifier not in config.services:
-            yield _unknown(config, benchmark.verifier, (*path, "verifier"))
+        if benchmark.verifier is not None:
+            yield from _refers(config, benchmark.verifier, (*path, "verifier"), GymResourceService)
         if benchmark.label is not None and labels.setdefault(benchmark.label, index) != index:
             first = labels[benchmark.label]
             what = f"the label {benchmark.label!r} is that of benchmarks[{first}] too"

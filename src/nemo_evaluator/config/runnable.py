@@ -72,7 +72,6 @@ def problems(config: EvalConfig) -> Iterator[Mistake]:
 
 
 def _benchmark(path: KeyPath, benchmark: BenchmarkConfig, config: EvalConfig) -> Iterator[Mistake]:
-    yield from _inert(path, benchmark, "verifier")
     if (benchmark.instruction_template or "") not in NO_TEMPLATE:
         yield Mistake((*path, "instruction_template"), LATER, REMOVE)
     if benchmark.solver is not None:

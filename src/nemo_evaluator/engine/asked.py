@@ -19,6 +19,9 @@ from ..traffic.types import CallContext
 from ..traffic.urls import base_url
 from ..types import Json
 
+VERIFIER = "verifier"
+"""The role of the gym that verifies in the place of the benchmark."""
+
 
 def wanted_services(config: EvalConfig) -> dict[str, int]:
     """The services that solve or judge, and the most requests each will have in flight."""
@@ -40,8 +43,9 @@ def solving_services(benchmark: BenchmarkConfig) -> dict[str, str]:
 
 
 def servers_of(benchmark: BenchmarkConfig) -> dict[str, str]:
-    """The servers that the solver asks and that are no models, by role."""
-    return benchmark.solver.servers if benchmark.solver is not None else {}
+    """The servers that are asked and are no models, by role."""
+    servers = dict(benchmark.solver.servers) if benchmark.solver is not None else {}
+    return servers if benchmark.verifier is None else {**servers, VERIFIER: benchmark.verifier}
 
 
 @dataclass(frozen=True, slots=True)

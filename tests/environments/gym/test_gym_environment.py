@@ -320,6 +320,46 @@ async def test_a_run_over_a_gym_has_the_rows_of_a_direct_run(tmp_path: Path) -> 
     assert again.exit_code == 0
 
 
+@pytest.mark.parametrize("native", [False, True])
+async def test_a_gym_verifies_in_the_place_of_the_benchmark(native: bool, tmp_path: Path) -> None:
+    """The gym says that only the answer to 3 is right, whatever the benchmark would."""
+    (tmp_path / "sums.py").write_text(BENCH % {"size": 6})
+    asked: list[dict[str, Any]] = []
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"} | ({} if native else {"dataset_size": 6}))
+
+    async def seed(request: Request) -> Response:
+        response = JSONResponse({})
+        response.set_cookie("Gym___g", "session")
+        return response
+
+    async def verify(request: Request) -> Response:
+        body = await request.json()
+        asked.append({**body, "cookies": dict(request.cookies)})
+        target = body["expected_answer" if native else "expected"]
+        return JSONResponse({"reward": float(target == 3)})
+
+    posts = [("seed_session", seed), ("verify", verify)]
+    routes = [Route(f"/{path}", handler, methods=["POST"]) for path, handler in posts]
+    async with routed(Route("/health", health), *routes) as url:
+        result = await evaluate_async(
+            {
+                "services": {"m": {"type": "simulated"}, "v": {"type": "gym", "url": url}},
+                "benchmarks": [{"name": str(tmp_path / "sums.py"), "verifier": "v"}],
+                "output": {"dir": str(tmp_path / "run"), "report": []},
+            }
+        )
+    assert result.exit_code == 0 and len(asked) == 6
+    rewards = {row["expected_answer"]: row["reward"] for row in rows(tmp_path / "run/sums")}
+    assert rewards == {0: 0.0, 1: 0.0, 2: 0.0, 3: 1.0, 4: 0.0, 5: 0.0}
+    [plan] = json.loads((tmp_path / "run/plan.lock").read_text())["benchmarks"]
+    assert plan["identity"]["environment.scorer"] == "verifier:v"
+    if native:
+        assert {str(one["cookies"]) for one in asked} == {"{'Gym___g': 'session'}"}
+        assert all(one["response"]["object"] == "response" and one["a"] >= 0 for one in asked)
+
+
 async def test_a_server_that_is_gone_is_an_error_before_anything_is_paid(tmp_path: Path) -> None:
     document = {
         "services": {"m": {"type": "simulated"}},

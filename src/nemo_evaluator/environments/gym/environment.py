@@ -58,7 +58,7 @@ class GymEnvironment:
             return
         try:
             await self._server.ready()
-            self._health = await _health(self._server.calls)
+            self._health = await health_of(self._server.calls)
         except ConfigError as error:
             hint = None if self._address.is_started else "start it, or check the address"
             raise ConfigError(error.what, where=self._address.uri, hint=hint) from error
@@ -155,17 +155,7 @@ class Told:
 
     async def verify(self, problem: Problem, solution: Solution) -> Score:
         """The server's verdict on an answer to a problem of its own."""
-        body: dict[str, Json] = {
-            "response": solution.response,
-            "expected": plain(problem.target),
-            "metadata": plain(problem.metadata),
-        }
-        if self.is_known:
-            body |= {"idx": problem.idx, "answered": to_answered(solution)}
-        elif solution.answers:
-            raise ConfigError("cannot grade several questions of a problem", where=self._name)
-        verdict = await self._calls.session().post("/verify", body, seconds=SECONDS, again=True)
-        return read_verdict(self._calls, verdict)
+        return await verdict_on(self._calls, problem, solution, is_known=self.is_known, is_own=True)
 
     def identity(self) -> Mapping[str, Json]:
         """What the server says, or a digest of its problems."""
@@ -226,6 +216,29 @@ class Told:
         return self._calls.unreadable("/seed_session", why)
 
 
+async def verdict_on(
+    calls: JsonServer,
+    problem: Problem,
+    solution: Solution,
+    *,
+    is_known: bool,
+    is_own: bool = False,
+) -> Score:
+    """The verdict of a server that speaks the protocol of ``nel serve``. ``is_known``: it is one,
+    and is told what else decides; ``is_own``: the problem is its own. Raises InfraError."""
+    body: dict[str, Json] = {
+        "response": solution.response,
+        "expected": plain(problem.target),
+        "metadata": plain(problem.metadata),
+    }
+    if is_known:
+        body |= {"answered": to_answered(solution), **({"idx": problem.idx} if is_own else {})}
+    elif solution.answers:
+        raise ConfigError("cannot grade several questions of a problem", where=calls.peer)
+    verdict = await calls.session().post("/verify", body, seconds=SECONDS, again=True)
+    return read_verdict(calls, verdict)
+
+
 def read_verdict(calls: JsonServer, verdict: Json) -> Score:
     """The score in the answer of a server. Raises InfraError where it is none."""
     try:
@@ -239,7 +252,7 @@ def read_verdict(calls: JsonServer, verdict: Json) -> Score:
         ) from None
 
 
-async def _health(calls: JsonServer) -> Mapping[str, Any]:
+async def health_of(calls: JsonServer) -> Mapping[str, Any]:
     """What ``/health`` says; nothing where there is no such thing."""
     try:
         told = await calls.session().get("/health")

@@ -93,40 +93,7 @@ class NativeRows:
             )
         row = {name: value for name, value in problem.metadata.items() if name != PARAMS}
         params = problem.metadata.get(PARAMS)
-        session, output = await self._session(row, params, solution)
-        response = answer_object(solution.generation)
-        if output:
-            response["output"] = output
-        body: dict[str, Json] = {**row, PARAMS: params, "response": response}
-        return self._score(await session.post("/verify", body, seconds=SECONDS), row)
-
-    async def _session(
-        self, row: Mapping[str, Json], params: Json, solution: Solution
-    ) -> tuple[Session, Json]:
-        """The session that the answer was given in, and what the agent did in it."""
-        session = self._calls.session()
-        told = solution.details.get(GYM_SESSION)
-        kept: dict[str, Any] = dict(told) if isinstance(told, Mapping) else {}
-        if kept.get("server") == self._calls.url and kept.get("cookies"):
-            session.cookies.update(kept["cookies"])
-        else:
-            await session.post("/seed_session", {**row, PARAMS: params}, again=True)
-        return session, kept.get("output")
-
-    def _score(self, verdict: Any, row: Mapping[str, Json]) -> Score:
-        try:
-            if not isinstance(verdict, dict) or "reward" not in verdict:
-                raise ValueError("the answer of /verify has no reward")
-            reward = to_reward(verdict["reward"])
-        except (TypeError, ValueError) as error:
-            raise InfraError(
-                f"{self._calls.peer}: no verdict: {error}",
-                kind=Failure.VERIFIER,
-                phase=Phase.VERIFY,
-                peer=self._calls.peer,
-            ) from None
-        extracted = verdict.get("extracted_sql") or verdict.get("extracted_answer")
-        return Score(reward=reward, extracted=extracted, details=own_details(verdict, row))
+        return await native_verdict(self._calls, row, params, solution)
 
     def identity(self) -> Mapping[str, Json]:
         """The rows. What the server does with them is not known here."""
@@ -137,6 +104,49 @@ class NativeRows:
             "dataset_rows": len(rows.rows),
             "dataset_digest": rows.digest,
         }
+
+
+async def native_verdict(
+    calls: JsonServer, row: Mapping[str, Json], params: Json, solution: Solution
+) -> Score:
+    """The verdict of a resources server on an answer to a row, in the session that the answer was
+    given in, or one of its own. Raises InfraError."""
+    session, output = await _session(calls, row, params, solution)
+    response = answer_object(solution.generation)
+    if output:
+        response["output"] = output
+    body: dict[str, Json] = {**row, PARAMS: params, "response": response}
+    return _score(calls, await session.post("/verify", body, seconds=SECONDS), row)
+
+
+async def _session(
+    calls: JsonServer, row: Mapping[str, Json], params: Json, solution: Solution
+) -> tuple[Session, Json]:
+    """The session that the answer was given in, and what the agent did in it."""
+    session = calls.session()
+    told = solution.details.get(GYM_SESSION)
+    kept: dict[str, Any] = dict(told) if isinstance(told, Mapping) else {}
+    if kept.get("server") == calls.url and kept.get("cookies"):
+        session.cookies.update(kept["cookies"])
+    else:
+        await session.post("/seed_session", {**row, PARAMS: params}, again=True)
+    return session, kept.get("output")
+
+
+def _score(calls: JsonServer, verdict: Any, row: Mapping[str, Json]) -> Score:
+    try:
+        if not isinstance(verdict, dict) or "reward" not in verdict:
+            raise ValueError("the answer of /verify has no reward")
+        reward = to_reward(verdict["reward"])
+    except (TypeError, ValueError) as error:
+        raise InfraError(
+            f"{calls.peer}: no verdict: {error}",
+            kind=Failure.VERIFIER,
+            phase=Phase.VERIFY,
+            peer=calls.peer,
+        ) from None
+    extracted = verdict.get("extracted_sql") or verdict.get("extracted_answer")
+    return Score(reward=reward, extracted=extracted, details=own_details(verdict, row))
 
 
 def own_details(verdict: Mapping[str, Any], row: Mapping[str, Json]) -> dict[str, Json]:
