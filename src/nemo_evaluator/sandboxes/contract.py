@@ -24,11 +24,13 @@ __all__ = [
     "Backend",
     "BuildFailed",
     "BuildSpec",
+    "Change",
     "Command",
     "ExecResult",
     "ImageBuilder",
     "Limits",
     "Network",
+    "OfImage",
     "Output",
     "Process",
     "Sandbox",
@@ -203,6 +205,25 @@ class Sandbox(Protocol):
 
     async def close(self) -> None:
         """End it and remove everything it left; safe to call twice."""
+
+
+class Change(Record, frozen=True, kw_only=True):
+    """A path of a sandbox that is not as in its image."""
+
+    path: str
+    added: bool
+    """It is not in the image; else it was changed or removed."""
+
+
+@runtime_checkable
+class OfImage(Protocol):
+    """What a `Sandbox` also is that can be compared with its image, from outside."""
+
+    async def changes(self) -> list[Change]:
+        """What is not as in the image, folders included."""
+
+    async def set_back(self, paths: Sequence[str]) -> None:
+        """Have files as they are in the image; those that are not in it become empty."""
 
 
 @runtime_checkable

@@ -129,6 +129,8 @@ class DockerBackend:
         if spec.plain:
             spec = as_image(spec, image)
         box = PlainSandbox(self.engine, spec) if spec.plain else DockerSandbox(self.engine, spec)
+        if isinstance(box, PlainSandbox):
+            box.owner = str(self.owner)
         try:
             if self._relay and spec.network in ("door", "bridge"):
                 box.folder = await asyncio.to_thread(docker_relay.make_folder, self.owner)

@@ -74,11 +74,14 @@ class Engine:
         *,
         query: Mapping[str, str] | None = None,
         timeout: float = 60.0,
+        archive: IO[bytes] | None = None,
     ) -> Response:
         """One request; any status is returned, silence is SandboxLost."""
         try:
             async with asyncio.timeout(timeout):
-                attached, status, headers = await self._send(method, path, body, query)
+                attached, status, headers = await self._send(
+                    method, path, body, query, archive=archive
+                )
                 try:
                     return Response(status, await _body(attached.reader, headers))
                 finally:

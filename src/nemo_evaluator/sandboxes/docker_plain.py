@@ -6,18 +6,23 @@ user it has become; a command that takes too long is ended with what it started,
 
 from __future__ import annotations
 
+import io
+import posixpath
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from ..errors import ConfigError
 from .commands import Job
-from .contract import SandboxSpec
+from .contract import Change, SandboxSpec
 from .docker_images import Image
 from .docker_kills import MARK
-from .docker_sandbox import DockerSandbox
+from .docker_sandbox import DockerSandbox, delete
+from .finishing import finish
+from .owner import LABEL
+from .transfer import pack
 
 
 def as_image(spec: SandboxSpec, image: Image) -> SandboxSpec:
@@ -34,6 +39,9 @@ def as_image(spec: SandboxSpec, image: Image) -> SandboxSpec:
 
 class PlainSandbox(DockerSandbox):
     """See `Sandbox`."""
+
+    owner = ""
+    """Who made it, for containers beside it."""
 
     async def started(self) -> None:
         """Look up the user, where the image or the task names one."""
@@ -79,5 +87,38 @@ class PlainSandbox(DockerSandbox):
         marked = {**job.env, MARK: secrets.token_hex(8)}
         return await self._seen_through(replace(job, env=marked))
 
+    async def changes(self) -> list[Change]:
+        """See `OfImage.changes`."""
+        told = await self._engine.expect("GET", f"/containers/{self.id}/changes")
+        return [Change(path=one["Path"], added=one["Kind"] == 1) for one in told or ()]
+
+    async def set_back(self, paths: Sequence[str]) -> None:
+        """See `OfImage.set_back`. By the engine, with the files of a container that never ran."""
+        labels = {LABEL: self.owner}
+        body = {"Image": self.spec.image, "Labels": labels, "NetworkDisabled": True}
+        untouched = (await self._engine.expect("POST", "/containers/create", body))["Id"]
+        try:
+            for path in paths:
+                query = {"path": path}
+                got = await self._engine.request(
+                    "GET", f"/containers/{untouched}/archive", query=query
+                )
+                data = got.body if got.status == 200 else _empty(posixpath.basename(path))
+                put = await self._engine.request(
+                    "PUT",
+                    f"/containers/{self.id}/archive",
+                    query={"path": posixpath.dirname(path)},
+                    archive=io.BytesIO(data),
+                )
+                if put.status >= 400:
+                    raise self._lost(f"{path} cannot be set back: {put.message}")
+        finally:
+            await finish(delete(self._engine, untouched))
+
     async def _end_command(self, job: Job) -> None:
         await self.kill_marked(job.env[MARK])
+
+
+def _empty(name: str) -> bytes:
+    """An archive of an empty file."""
+    return pack({name: b""})

@@ -151,6 +151,7 @@ class HarborEnvironment(Environment):
             **({"dockerfile": self._dockerfile.name} if self._dockerfile else {}),
             "verifier": "task-tests-1",
             "timeout_multiplier": self._options.timeout_multiplier,
+            **({"keep_tools": list(kept)} if (kept := names_of(self._options.keep_tools)) else {}),
             **({"allowlist": self._options.allowlist} if self._options.allowlist else {}),
         }
 

@@ -6,6 +6,8 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from ...errors import ConfigError, InfraError
@@ -21,10 +23,12 @@ from .options import HarborOptions, names_of
 from .rewards import REWARD, Rewards
 from .spec import ready_command, spec_of
 from .startup import Start
+from .tools import set_back
 from .verifier import Verified, never_started, run_tests, without_reward
 
 SLACK_SECONDS = 300.0
 """For containers that are made, and files that are copied."""
+SHOWN_PATHS = 20
 SHOWN = 8 << 10
 """Characters of the tests' output that are kept with a score."""
 
@@ -83,6 +87,7 @@ class TaskGrader:
     async def step(self, task: Task, stage: Stage, sandbox: Sandbox) -> dict[str, Json]:
         """What became of a step that others follow, in the workspace. Raises InfraError."""
         env, seconds = self._env(task, stage.check), self._seconds(stage.check)
+        await self._set_back(task, sandbox)
         verified = await run_tests(sandbox, stage.check, ready_command(task.place), env, seconds)
         start, line = verified.start
         if start is not Start.STARTED:
@@ -96,13 +101,21 @@ class TaskGrader:
         check = stage.check
         env, seconds = self._env(task, check), self._seconds(check)
         if check.place is None:
-            return await run_tests(sandbox, check, ready_command(task.place), env, seconds)
+            changed = await self._set_back(task, sandbox)
+            found = await run_tests(sandbox, check, ready_command(task.place), env, seconds)
+            return replace(found, set_back=changed)
         carried = await _carried(sandbox, check)
         async with _fresh(tools, spec_of(check.place, task.folder, self._options)) as own:
             own.user = 0
             for path, archive in carried.items():
                 await own.restore(path, archive)
             return await run_tests(own, check, ready_command(check.place), env, seconds)
+
+    async def _set_back(self, task: Task, sandbox: Sandbox) -> tuple[str, ...]:
+        """Have the tests run with programs of the image; what the agent had changed of them."""
+        if any(fnmatchcase(task.name, one) for one in names_of(self._options.keep_tools)):
+            return ()
+        return await set_back(sandbox)
 
     async def _broken(
         self, task: Task, stage: Stage, verified: Verified, tools: VerifyTools
@@ -186,6 +199,8 @@ def _details(verified: Verified, broken: str, steps: list[Any]) -> dict[str, Jso
     }
     if verified.reward_file_before:
         details["reward_file_before"] = True
+    if verified.set_back:
+        details["tools_set_back"] = list(verified.set_back[:SHOWN_PATHS])
     if broken:
         details["verifier_broken_by_agent"] = broken
     if steps:

@@ -27,6 +27,9 @@ class HarborOptions(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Variables of this machine that tasks may read (``${NAME}`` in their task.toml)."""
     allowlist: Literal["none", "bridge"] | None = None
     """What tasks get that want to reach only some hosts, which no sandbox here can arrange."""
+    keep_tools: Names = ()
+    """Tasks that are about Python, the shell or a test runner: there what tests are run with is
+    not set back to the image's."""
     timeout_multiplier: float = 1.0
     """Times the seconds that a task gives its tests."""
 

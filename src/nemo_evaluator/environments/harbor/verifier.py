@@ -67,6 +67,8 @@ class Verified:
     reward_file_before: bool = False
     """There was a reward file before the tests ran: the agent had written it."""
     seconds: float = 0.0
+    set_back: tuple[str, ...] = ()
+    """What the agent had changed of what tests are run with."""
 
     @property
     def start(self) -> tuple[Start, str]:
