@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from nemo_evaluator.sandboxes import Sandbox
+import pytest
+from engines import require
+
+from nemo_evaluator.sandboxes import DockerBackend, Sandbox, SandboxLost, SandboxPool, SandboxSpec
+from nemo_evaluator.sandboxes.docker_sandbox import DockerSandbox
 from nemo_evaluator.solvers.tool_calling.contract import ToolResult
 from nemo_evaluator.solvers.tool_calling.sandbox_tools import SandboxTools
 
@@ -111,6 +115,22 @@ async def test_a_shell_that_ends_is_followed_by_another(hand: Hand) -> None:
     assert (await hand("bash", restart=True)).text == "The shell was restarted."
     assert (await hand("bash", restart=True, command="echo on")).text == "on\n"
     assert (await hand("bash")).failed
+
+
+async def test_a_container_that_is_killed_is_no_result() -> None:
+    require("docker")
+    backend = DockerBackend(image="sandbox-base:latest")
+    async with SandboxPool(backend, limit=1) as pool, pool.acquire(SandboxSpec()) as box:
+        assert isinstance(box, DockerSandbox)
+        hand = Hand(box)
+        await hand.bash("true")
+        running = asyncio.create_task(hand.bash("sleep 60"))
+        await asyncio.sleep(0.5)
+        await box._engine.request("POST", f"/containers/{box.id}/kill")
+        with pytest.raises(SandboxLost):
+            await running
+        await hand.tools.close()
+    await backend.close()
 
 
 async def test_output_without_end_is_cut_and_does_not_fill_memory(hand: Hand) -> None:

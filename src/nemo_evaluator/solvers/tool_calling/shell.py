@@ -13,12 +13,14 @@ import secrets
 from dataclasses import dataclass
 from shlex import quote
 
-from ...sandboxes.contract import Process, Sandbox
+from ...sandboxes.contract import Process, Sandbox, SandboxLost
+from ...types import Phase
 
 PROGRAM = "if command -v bash >/dev/null 2>&1; then exec bash --noprofile --norc; fi; exec sh"
 OURS = 7
 """The descriptor on which the shell answers us; commands do not have it."""
 ENDS_SECONDS = 5.0
+KILLED = 128 + 9
 MARK_BYTES = 16
 WHERE_BYTES = 1 << 13
 """What stands between two marks: an exit code and a folder."""
@@ -71,7 +73,14 @@ class Shell:
             return Ran(*self._output.taken(), exit_code=int(code))
         code_ = await process.wait(ENDS_SECONDS)
         await self.restart()
+        if code_ == KILLED:  # with the whole sandbox perhaps, which is no result of the command
+            await self._check_sandbox()
         return Ran(*self._output.taken(), exit_code=code_, ended=True)
+
+    async def _check_sandbox(self) -> None:
+        """Raise SandboxLost if the sandbox is gone."""
+        if not (await self._sandbox.exec(["true"], timeout=ENDS_SECONDS)).ok:
+            raise SandboxLost("the sandbox ended while a command was running", phase=Phase.SOLVE)
 
     async def restart(self) -> None:
         """End the shell and all it has started; the next command gets another one."""
