@@ -28,6 +28,7 @@ BLOCK = re.compile(
     r"|^```[ \t]*tool_call[^\n]*\n(?P<fence>.*?)(?:^```[ \t]*$|\Z)",
     re.DOTALL | re.MULTILINE,
 )
+THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 FENCE = re.compile(r"\A\s*```\w*\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL)
 INTRODUCTION = """\
 You have tools. To call one, write a block of this form, with the name of the tool and a JSON object
@@ -60,11 +61,12 @@ class Textual:
 
     def read(self, generation: Generation, ids: Ids) -> tuple[str, list[Call]]:
         """See `ToolProtocol.read`."""
+        said = THOUGHT.sub("", generation.text)  # what is only thought of is not called
         calls = [
             _call(match["tag"] if match["tag"] is not None else match["fence"], ids, generation)
-            for match in BLOCK.finditer(generation.text)
+            for match in BLOCK.finditer(said)
         ]
-        return BLOCK.sub("", generation.text).strip(), calls
+        return BLOCK.sub("", said).strip() if calls else generation.text, calls
 
     def said(self, generation: Generation, calls: Sequence[Call]) -> Message:
         """See `ToolProtocol.said`."""
