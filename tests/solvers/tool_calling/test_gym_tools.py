@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from nemo_evaluator.errors import ConfigError, InfraError
+from nemo_evaluator.sandboxes import Sandbox
 from nemo_evaluator.services.json_server import JsonServer
 from nemo_evaluator.solvers.tool_calling.openapi import operations
 from nemo_evaluator.types import Problem
@@ -32,6 +34,7 @@ from nemo_evaluator.types import Problem
 from .conftest import calling, solve
 
 __all__ = ["nemo_gym"]
+MCP_SERVER = Path(__file__).resolve().parents[2] / "support" / "mcp_server.py"
 
 COOKIE = "Gym___test"
 BODY = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Args"}}}}
@@ -196,6 +199,22 @@ async def test_tools_are_operations_by_post_with_their_whole_path() -> None:
     assert ran.results[1].startswith("Error: HTTP 422: ") and len(ran.results[1]) < 4200
     assert "not finished within 0.5 s" in ran.results[2]
     assert "of type integer" in ran.results[3]
+
+
+async def test_tools_of_all_sources_at_once(one: Sandbox) -> None:
+    double = Double()
+    server = {"command": [sys.executable, str(MCP_SERVER)]}
+    async with serving(double.app) as calls:
+        several = calling(
+            ("bash", {"command": "echo hi > a"}),
+            ("counter_read", {}),
+            ("mcp__bash", {"command": "x"}),
+            ("add", {"a": 1, "b": 2}),
+            ("file_read", {"path": "a"}),
+        )
+        more = {"mcp_servers": {"mcp": server}, **GYM}
+        ran = await solve([several, "x"], one, problem=row(3), gym=calls, **more)
+    assert ran.results == ["(no output)", '{"count":3}', "another bash: x", "3", "hi\n"]
 
 
 async def test_rows_describe_the_tools_they_offer() -> None:
