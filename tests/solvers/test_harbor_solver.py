@@ -18,6 +18,7 @@ from tmux_image import tmux_image
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.results.trajectory_row import FinalMetrics, read_trajectories
+from task_folders import TASK, write_task
 
 KEY = "sk-real-key-of-the-endpoint"
 AWKWARD = 'It\'s `$(touch /root/x)` "two"\n  words \\n'
@@ -32,8 +33,8 @@ from nemo_evaluator import SandboxSpec, ScorerInput, benchmark, scorer
 )
 @scorer
 async def tasks(sample: ScorerInput) -> dict:
-    done = await sample.sandbox.exec("cat hello.txt")
-    return {"correct": "Hello" in done.stdout, "extracted": done.stdout[:80]}
+    done = await sample.sandbox.exec("cat hello.txt env.txt")
+    return {"correct": "Hello" in done.stdout, "extracted": done.stdout}
 """
 OWN = Path(__file__).resolve().parents[1] / "support" / "harbor_agents.py"
 
@@ -122,6 +123,7 @@ async def test_an_agent_of_ones_own(tmp_path: Path, loopback: Loopback, harbor: 
     assert [row["reward"] for row in found] == [1.0, 1.0], found
     assert found[0]["model_response"] == "wrote Hello in /root"
     assert found[0]["solver_details"]["agent_version"] == "3"
+    assert "OPENAI_API_KEY=" in found[0]["extracted_answer"]  # that of its session
     assert KEY not in texts(tmp_path / "run")
 
 
@@ -184,6 +186,101 @@ async def test_an_agent_that_is_a_folder(tmp_path: Path, loopback: Loopback, har
     [row] = rows(tmp_path / "run/tasks")
     assert row["reward"] == 1.0 and row["model_response"] == "same\n", row
     assert row["solver_details"]["agent_version"] == "7"
+
+
+ASK = """\
+import json, os, urllib.request
+body = {"model": os.environ["OPENAI_MODEL"], "messages": [{"role": "user", "content": "Hi"}]}
+request = urllib.request.Request(
+    os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+    json.dumps(body).encode(),
+    {"Content-Type": "application/json", "Authorization": "Bearer " + os.environ["LLM_API_KEY"]},
+)
+said = json.load(urllib.request.urlopen(request, timeout=20))["choices"][0]["message"]["content"]
+open("hello.txt", "w").write(said + open("/skills/greeting/SKILL.md").read())
+"""
+
+
+def folder_of(tmp_path: Path, run: str) -> str:
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    (folder / "agent.toml").write_text('name = "mine"\n')
+    (folder / "run.sh.j2").write_text(run)
+    return str(folder)
+
+
+@pytest.mark.slow
+async def test_an_agent_inside_reaches_its_model_and_its_skill(
+    tmp_path: Path, loopback: Loopback, harbor: None
+) -> None:
+    loopback.script(lambda call: text_reply(call, "Hello"))
+    (tmp_path / "skill").mkdir()
+    (tmp_path / "skill/SKILL.md").write_text("say it politely")
+    run = f"python3 - <<'END' && printf %s {{{{ instruction }}}}\n{ASK}END\n"
+    solver = {"agent": folder_of(tmp_path, run), "service": "model"}
+    solver |= {"skill": "greeting", "skill_dir": str(tmp_path / "skill")}
+    await evaluate_async(document(tmp_path, loopback.url, solver, max_problems=1))
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["reward"] == 1.0 and "Hellosay it politely" in row["extracted_answer"], row
+    assert "Read /skills/greeting/SKILL.md" in row["model_response"]
+    assert len(loopback.calls) == 1
+    assert loopback.calls[0].headers["authorization"] == f"Bearer {KEY}"
+    assert KEY not in texts(tmp_path / "run")
+
+
+@pytest.mark.slow
+async def test_an_agent_inside_is_asked_to_end_before_it_is_ended(
+    tmp_path: Path, loopback: Loopback, harbor: None
+) -> None:
+    run = "trap 'echo Hello > hello.txt; exit' TERM\nsleep 100 & wait\n"
+    solver = {"agent": folder_of(tmp_path, run), "run_timeout": 3}
+    await evaluate_async(document(tmp_path, loopback.url, solver, max_problems=1))
+    [row] = rows(tmp_path / "run/tasks")
+    assert (row["reward"], row["ended_by"]) == (1.0, "time"), row
+
+
+@pytest.mark.slow
+async def test_terminus_2_on_a_task_in_steps(
+    tmp_path: Path, loopback: Loopback, harbor: None
+) -> None:
+    loopback.script(terminus(act("echo 42 > answer.txt"), act(done=True)))
+    steps = "".join(f'[[steps]]\nname = "{name}"\n' for name in ("one", "two"))
+    files = {
+        "task.toml": f"[environment]\nallow_internet = false\n{steps}",
+        "environment/Dockerfile": f"FROM {tmux_image()}\nWORKDIR /app\n",
+    }
+    for name in ("one", "two"):
+        files[f"steps/{name}/instruction.md"] = f"Write the answer {name}."
+        files[f"steps/{name}/tests/test.sh"] = TASK["tests/test.sh"]
+    write_task(tmp_path / "tasks/a", files)
+    given = document(tmp_path, loopback.url, {"agent": "terminus-2", "service": "model"})
+    given["benchmarks"] = [
+        {
+            "name": f"harbor://{tmp_path / 'tasks'}",
+            "max_system_retries": 1,
+            "sandbox": {"type": "docker"},
+        }
+    ]
+    await evaluate_async(given)
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["reward"] == 1.0 and row["calls"] == len(loopback.calls) == 6, row
+    [line] = read_trajectories(tmp_path / "run/tasks")
+    asked = [step.message for step in line.steps if step.source == "user"]
+    assert "answer one" in asked[0] and "answer two" in asked[-1]
+    assert line.agent.name == "terminus-2" and refused([line.document]) == []
+
+
+@pytest.mark.slow
+async def test_an_agent_in_a_local_workspace(
+    tmp_path: Path, loopback: Loopback, harbor: None
+) -> None:
+    require("local")
+    solver = {"agent": f"{OWN}:Alone"}
+    given = document(tmp_path, loopback.url, solver, max_problems=1, sandbox={"type": "local"})
+    (tmp_path / "tasks.py").write_text(BENCH.replace('cwd="/root", read_only=False, user=0', ""))
+    await evaluate_async(given)
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["reward"] == 1.0, row
 
 
 @pytest.mark.slow
