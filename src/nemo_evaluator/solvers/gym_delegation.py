@@ -108,6 +108,9 @@ class GymDelegation:
 
     async def close(self) -> None:
         """Close the connections to agents that were found."""
+        if self._agent is not None:
+            self._agent.cancel()
+            await asyncio.gather(self._agent, return_exceptions=True)
         for other in self._others:
             await other.close()
 

@@ -173,17 +173,23 @@ async def test_several_at_once_whole_or_as_they_come(calls: JsonServer) -> None:
     assert data.startswith(b"data: {") and b"How much is 5 + 10?" in data
 
 
-async def test_hidden_answers_are_found_again_by_the_row() -> None:
+async def test_hidden_answers_are_in_nothing_that_is_told() -> None:
+    """The row holds the answer under other names too: none of it is told, and it is found again."""
     async with serving(hidden=True) as (url, served):
         calls = JsonServer(url)
         seed = await post(calls, "/seed_session", {"idx": 7})
-        assert seed["expected_answer"] is None and "21" not in json.dumps(seed)
-        body = {"response": "21", "expected": None, "metadata": seed["metadata"]}
-        assert (await post(calls, "/verify", body))["reward"] == 1.0
+        assert seed["expected_answer"] is None
+        assert seed["metadata"] == {"uuid": "sums-7", "category": "1"}
+        published = {"response": "21", "expected": None, "metadata": seed["metadata"]}
+        verdict = await post(calls, "/verify", published)
+        assert verdict["reward"] == 1.0 and verdict["scoring_details"] == {}
         assert (await post(calls, "/verify", {"response": "21", "idx": 7}))["reward"] == 1.0
+        wrong = await post(calls, "/verify", {**published, "response": "20"})
+        assert wrong["reward"] == 0.0 and "21" not in json.dumps(wrong)
         status, told = await asked(calls, "/verify", {"response": "1", "expected": 1})
         assert status == 400 and "names no problem" in told
-        assert "expected_answer" not in await served.row(7)
+        row = await served.row(7)
+        assert "expected_answer" not in row and row["metadata"] == seed["metadata"]
         await calls.close()
 
 

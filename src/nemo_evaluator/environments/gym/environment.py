@@ -119,6 +119,8 @@ class GymEnvironment:
 
     async def close(self) -> None:
         """Close the connections; end a server that was started."""
+        if isinstance(self._told, Told):
+            await self._told.close()
         await self._server.close()
 
 
@@ -167,6 +169,12 @@ class Told:
             "dataset_rows": self.size,
             "dataset_digest": self._digest,
         }
+
+    async def close(self) -> None:
+        """Fetch nothing more."""
+        for task in self._blocks.values():
+            task.cancel()
+        await asyncio.gather(*self._blocks.values(), return_exceptions=True)
 
     async def _block(self, number: int) -> list[Problem]:
         task = self._blocks.get(number)

@@ -19,6 +19,8 @@ from ...types import ErrorInfo, Failure, Generation, Image, Json, Problem, Score
 from ..grades import to_reward
 
 PLAIN_SOLUTION = Solution(response="")
+UUID = "uuid"
+"""The name of a problem, in rows and in metadata."""
 
 
 def plain(value: Any) -> Any:
@@ -26,13 +28,14 @@ def plain(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=str))
 
 
-def to_seed(problem: Problem, *, hidden: bool) -> dict[str, Json]:
-    """What a client is given. ``hidden``: not what is expected. Reads image files: call it off the
+def to_seed(problem: Problem, *, hidden: str | None = None) -> dict[str, Json]:
+    """What a client is given. ``hidden``: the name by which it may refer to the problem, in the
+    place of what is expected and of a row that may hold it. Reads image files: call it off the
     event loop where there are images."""
     seed: dict[str, Json] = {
         "prompt": problem.prompt,
         "expected_answer": None if hidden else plain(problem.target),
-        "metadata": plain(problem.metadata),
+        "metadata": told_metadata(problem, hidden),
         "messages": plain(problem.messages) if problem.messages else None,
         "system": problem.system,
         "sandbox_spec": None if problem.workspace is None else _spec(problem),
@@ -45,6 +48,15 @@ def to_seed(problem: Problem, *, hidden: bool) -> dict[str, Json]:
     if problem.cluster is not None:
         seed["cluster"] = problem.cluster
     return seed
+
+
+def told_metadata(problem: Problem, hidden: str | None) -> Json:
+    """The metadata of a problem as clients are told them."""
+    if hidden is None:
+        told: Json = plain(problem.metadata)
+        return told
+    category = problem.category
+    return {UUID: hidden, **({} if category is None else {"category": category})}
 
 
 def from_seed_body(body: Mapping[str, Any], idx: int) -> Problem:
@@ -115,13 +127,14 @@ class _Answered(msgspec.Struct, frozen=True):
     answers: tuple[Answer, ...] = ()
 
 
-def to_verdict(score: Score) -> dict[str, Json]:
-    """What a client is told of a verdict."""
+def to_verdict(score: Score, *, hidden: bool = False) -> dict[str, Json]:
+    """What a client is told of a verdict. ``hidden``: none of the details, which may say what was
+    expected."""
     verdict: dict[str, Json] = {
         "reward": score.reward,
         "extracted_answer": plain(score.extracted),
-        "scoring_details": plain(score.details),
-        "metadata": plain(score.metadata),
+        "scoring_details": {} if hidden else plain(score.details),
+        "metadata": {} if hidden else plain(score.metadata),
         "correct": score.correct,
     }
     if score.failure is not None:

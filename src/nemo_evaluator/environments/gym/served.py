@@ -26,7 +26,7 @@ from ...services.gym_wire import (
 )
 from ...types import Generation, Json, Problem, Solution
 from ..contract import Environment, Sandboxes, VerifyTools
-from .seeded import from_answered, plain, to_seed, to_verdict
+from .seeded import UUID, from_answered, plain, to_seed, to_verdict, told_metadata
 
 Solve = Callable[[Problem, str], Awaitable[Solution]]
 """Solves a problem, in a session of a name."""
@@ -79,7 +79,11 @@ class Served:
         return await asyncio.to_thread(self._told, await self.problem(idx))
 
     def _told(self, problem: Problem) -> dict[str, Json]:
-        return to_seed(problem, hidden=self.hidden)
+        return to_seed(problem, hidden=self._hidden_as(problem.idx))
+
+    def _hidden_as(self, idx: int) -> str | None:
+        """The name that stands for the row of a problem, where rows are not told."""
+        return self.uuid(idx) if self.hidden else None
 
     async def problem(self, idx: Json) -> Problem:
         """The benchmark's own. Raises RefusedError for an index it has not."""
@@ -94,8 +98,8 @@ class Served:
         problem = await self.problem(idx)
         row: dict[str, Json] = {
             "responses_create_params": {"input": await asyncio.to_thread(input_of, problem)},
-            "uuid": self.uuid(idx),
-            "metadata": plain(problem.metadata),
+            UUID: self.uuid(idx),
+            "metadata": told_metadata(problem, self._hidden_as(idx)),
         }
         if not self.hidden:
             row["expected_answer"] = plain(problem.target)
@@ -110,9 +114,13 @@ class Served:
         for field in INDEX_FIELDS:
             if body.get(field) is not None:
                 return body[field]  # type: ignore[no-any-return]
-        prefix, uuid = f"{self.name}-", body.get("uuid")
-        if isinstance(uuid, str) and uuid.startswith(prefix) and uuid[len(prefix) :].isdecimal():
-            return int(uuid[len(prefix) :])
+        metadata = body.get("metadata")
+        uuids = [body.get(UUID), metadata.get(UUID) if isinstance(metadata, dict) else None]
+        prefix = f"{self.name}-"
+        for uuid in uuids:
+            if isinstance(uuid, str) and uuid.startswith(prefix):
+                number = uuid[len(prefix) :]
+                return int(number) if number.isdecimal() else None
         return None
 
     # -- verdicts ---------------------------------------------------------------------------------
@@ -140,7 +148,8 @@ class Served:
             raise RefusedError(422, f"problem {problem.idx} {what}")
         async with self._verifying:
             tools = VerifyTools(repeat=0, sandboxes=self._sandboxes)
-            return to_verdict(await self._environment.verify(problem, solution, tools))
+            score = await self._environment.verify(problem, solution, tools)
+            return to_verdict(score, hidden=self.hidden)
 
     async def _meant(self, body: Mapping[str, Any], seeded: int | None) -> Problem:
         """The problem an answer is to: named, of the session, the row that the client sends back,
@@ -151,8 +160,8 @@ class Served:
         metadata = body.get("metadata")
         if not isinstance(metadata, dict):  # agents send the fields of a row beside the question
             metadata = {name: value for name, value in body.items() if _is_of_row(name)}
-        if idx is None:
-            idx = (await self._indexed()).get(self._key(expected, metadata))
+        if idx is None and not self.hidden:
+            idx = (await self._indexed()).get(_key(expected, metadata))
         if idx is not None:
             return await self.problem(idx)
         if self.hidden:
@@ -173,16 +182,11 @@ class Served:
                 found: dict[str, int] = {}
                 for idx in range(self.size):
                     problem = await self._environment.seed(idx)
-                    key = self._key(plain(problem.target), plain(problem.metadata))
-                    found[key] = -1 if self.hidden and key in found else idx
+                    found[_key(plain(problem.target), plain(problem.metadata))] = idx
                     if idx % 100 == 0:
                         await asyncio.sleep(0)
-                self._by_content = {key: idx for key, idx in found.items() if idx >= 0}
+                self._by_content = found
             return self._by_content
-
-    def _key(self, expected: Json, metadata: Mapping[str, Json]) -> str:
-        told = [None if self.hidden else expected, metadata]
-        return hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()
 
     # -- whole rollouts ---------------------------------------------------------------------------
 
@@ -284,6 +288,11 @@ def aggregated(responses: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
 
 TASK = "_ng_task_index"
 """NeMo Gym's name for the number of a task."""
+
+
+def _key(expected: Json, metadata: Mapping[str, Json]) -> str:
+    """What tells a row from others, of what clients are told of it."""
+    return hashlib.sha256(msgspec.json.encode([expected, metadata], order="sorted")).hexdigest()
 
 
 def _is_of_row(name: str) -> bool:

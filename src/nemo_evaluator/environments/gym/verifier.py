@@ -57,6 +57,13 @@ class VerifiedBy(Decorated):
             self._health = asyncio.ensure_future(health_of(self._server.calls))
         return await asyncio.shield(self._health)
 
+    async def close(self) -> None:
+        """Let the benchmark release what it has; the gym is the run's."""
+        if self._health is not None:
+            self._health.cancel()
+            await asyncio.gather(self._health, return_exceptions=True)
+        await self.inner.close()
+
     def identity(self) -> Mapping[str, Json]:
         """That of the benchmark, with another scorer. What the gym does is not known here."""
         identity = {name: v for name, v in self.inner.identity().items() if name != "packages"}
