@@ -11,6 +11,7 @@ import pytest
 from engines import require
 from loopback import Call, Loopback, Reply, text_reply
 from runs import rows
+from scripted_server import ScriptedServer
 
 from nemo_evaluator import ConfigError, evaluate_async
 from nemo_evaluator.benchmarks.pinchbench.environment import PinchBench
@@ -137,6 +138,35 @@ async def test_checks_and_rubric_by_their_weights(tmp_path: Path, loopback: Loop
     # The judge saw what was done and what is left, and nothing of one criterion in another.
     asked = [call.prompt for call in judge.calls if "Friendliness" in call.prompt]
     assert all("--- hello.txt" in prompt and "Length" not in prompt for prompt in asked)
+
+
+READS = """def grade(transcript: list, workspace_path: str) -> dict:
+    calls = [c for e in transcript for c in e["message"]["content"] if c["type"] == "toolCall"]
+    reads = [c for c in calls if c["name"] == "read_file" and "in.txt" in c["params"]["files"][0]]
+    runs = [c for c in calls if c["name"] == "execute_command" and c["params"]["command"]]
+    return {"read": float(len(reads) == 1), "ran": float(len(runs) == 1)}"""
+
+
+async def test_any_solver_with_a_workspace_can_do_it(tmp_path: Path) -> None:
+    task(tmp_path / "skill", code=READS, more="workspace_files: [{path: in.txt, content: x}]")
+    script = [
+        [["file_read", {"path": "in.txt"}], ["bash", {"command": "cat in.txt"}]],
+        "I have read it.",
+    ]
+    with ScriptedServer(script) as model:
+        given = document(tmp_path, model.url)
+        given["solver"] = {"type": "tool_calling", "service": "model", "sandbox_tools": True}
+        result = await evaluate_async(given)
+    [row] = rows(tmp_path / "run/pinchbench")
+    assert result.exit_code == 0 and row["reward"] == 1.0, row
+
+
+async def test_a_solver_that_leaves_no_files_is_refused(tmp_path: Path, loopback: Loopback) -> None:
+    task(tmp_path / "skill")
+    given = document(tmp_path, loopback.url)
+    given["solver"] = {"type": "simple", "service": "model"}
+    with pytest.raises(ConfigError, match="this solver works in none"):
+        await evaluate_async(given)
 
 
 @pytest.mark.parametrize(

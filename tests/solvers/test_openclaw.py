@@ -60,6 +60,11 @@ except OSError as error:
     print(json.dumps({{"ok": False, "status": "error", "error": {{"message": str(error)}}}}))
     sys.exit(1)
 note(role="assistant", content=[{{"type": "text", "text": answer}}], model="m")
+while "stubborn" in prompt:
+    try:
+        urllib.request.urlopen(request).read()
+    except OSError:
+        time.sleep(0.1)
 if "slow" in prompt:
     time.sleep(60)
 if "crash" in prompt:
@@ -168,6 +173,19 @@ async def test_a_failing_endpoint_is_no_answer(
     loopback.script(FAULTS["server_error"])
     result = await evaluate_async(document(tmp_path, loopback.url))
     assert result.exit_code != 0 and "server_error" in failures(tmp_path)[0]
+
+
+async def test_a_limit_ends_one_that_asks_again_and_again(
+    tmp_path: Path, loopback: Loopback, fake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nemo_evaluator.solvers.openclaw.solver.REFUSED_SECONDS", 0.5)
+    given = document(tmp_path, loopback.url, {"ask": "stubborn", "target": "The answer"})
+    limit = {"name": "turn_counter", "config": {"max_turns": 3}}
+    given["services"]["model"]["proxy"]["interceptors"] = [limit]
+    result = await evaluate_async(given)
+    [row] = rows(tmp_path / "run/talk")
+    assert result.exit_code == 0 and len(loopback.calls) == 3
+    assert (row["reward"], row["ended_by"]) == (1.0, "turns")
 
 
 async def test_sessions_go_on_or_begin_anew(tmp_path: Path, loopback: Loopback, fake: Path) -> None:

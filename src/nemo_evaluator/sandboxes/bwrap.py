@@ -100,8 +100,22 @@ def check(spec: SandboxSpec) -> None:
             hint="use `sandbox: {type: docker}`, or folders",
         )
     for folder in spec.folders:
-        if not (Path(folder).is_absolute() and Path(folder).exists()):
-            raise ConfigError(f"{folder!r} is nothing of this machine that a sandbox can show")
+        _check_shown(Path(folder))
+
+
+def _check_shown(path: Path) -> None:
+    """Raise ConfigError for what a sandbox cannot show. It is set up by a user that owns nothing,
+    where we are root: then everybody must be allowed to enter the folders above."""
+    if not (path.is_absolute() and path.exists()):
+        raise ConfigError(f"there is no {str(path)!r} that a sandbox could show")
+    if os.geteuid() != 0:
+        return
+    for folder in path.parents:
+        if not folder.stat().st_mode & 0o001:
+            raise ConfigError(
+                f"{str(path)!r} cannot be shown in a sandbox: only its owner may enter {folder}",
+                hint="put it where everybody may read, such as /opt",
+            )
 
 
 def holder_options(spec: SandboxSpec) -> list[str]:

@@ -6,10 +6,12 @@ a state folder and a home of its own, removed before anything is verified.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ from ...errors import ConfigError
 from ...judging.prompts import problem_text
 from ...sandboxes.contract import ExecResult
 from ...steps import Step, StepSource
+from ...traffic.ledger import Totals
 from ...types import EndedBy, Json, Problem, Record, Solution
 from ..contract import SolverNeeds, SolveTools
 from ..programs import Place, judge_failure, place_for
@@ -34,6 +37,8 @@ START_SECONDS = 5.0
 """What a turn needs beside the time that OpenClaw itself counts."""
 MEMORY_MB, PIDS = 4096, 512
 """What it needs: node reserves far more address space than it uses, and starts many threads."""
+LOOK_SECONDS, REFUSED_SECONDS = 0.5, 10.0
+"""How often it is looked whether a limit refused a call, and how long it may go on then."""
 TIMED_OUT = 2
 """Exit code of OpenClaw where its time was up."""
 KEY = {"tavily": "TAVILY_API_KEY"}
@@ -135,7 +140,14 @@ class OpenClawSolver:
             max_tokens=limits[0] if limits else None,
             base=self._base,
         )
-        run = Run(place, self._program, model_of(endpoint), self._config.thinking, self._keys())
+        run = Run(
+            place,
+            self._program,
+            partial(tools.model.session, tools.context),
+            model=model_of(endpoint),
+            thinking=self._config.thinking,
+            keys=self._keys(),
+        )
         await run.prepare(msgspec.json.encode(document))
         return run
 
@@ -185,9 +197,17 @@ class Run:
     """The turns of one rollout: one state folder, and what OpenClaw needs around it."""
 
     def __init__(
-        self, place: Place, program: Program, model: str, thinking: str, keys: Mapping[str, str]
+        self,
+        place: Place,
+        program: Program,
+        used: Callable[[], Totals],
+        *,
+        model: str,
+        thinking: str,
+        keys: Mapping[str, str],
     ) -> None:
-        self._place, self._program = place, program
+        """``used``: what its session has used so far."""
+        self._place, self._program, self._used = place, program, used
         self._model, self._thinking = model, thinking
         self._config = f"{place.own}/openclaw.json"
         self._state, self._prompt = f"{place.own}/state", f"{place.own}/prompt.md"
@@ -221,14 +241,30 @@ class Run:
             command = ["agent", "exec", *common, *state, "--state-dir", self._state]
         else:
             command = ["agent", "--local", "--agent", "main", "--session-id", session, *common]
-        result = await self._place.runs.exec(
+        running = self._place.runs.exec(
             [*self._program.argv, *command],
             cwd=self._place.cwd,
             env=self._env,
             timeout=max(1.0, seconds),
             output_bytes=OUTPUT_BYTES,
         )
-        return read_turn(result, session or "")
+        return read_turn(await self._seen_through(running), session or "")
+
+    async def _seen_through(self, running: Coroutine[Any, Any, ExecResult]) -> ExecResult:
+        """The result of the command. It is ended soon after a limit has refused a call: OpenClaw
+        takes that for a passing state, and would ask again for minutes."""
+        task, refused = asyncio.create_task(running), 0.0
+        try:
+            while not (await asyncio.wait({task}, timeout=LOOK_SECONDS))[0]:
+                if self._used().ended_by is None:
+                    continue
+                refused = refused or time.monotonic()
+                if time.monotonic() - refused > REFUSED_SECONDS:
+                    return ExecResult(exit_code=1, stderr="a limit of its session was reached")
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
 
     async def steps(self) -> Sequence[Step]:
         """What it did so far."""
