@@ -96,6 +96,10 @@ SCHEMES = Kind(
             "environments.harbor.environment:open_harbor",
             "harbor://FOLDER or harbor://SUITE@VERSION, tasks in containers with their own tests",
         ),
+        "inspect": (
+            "environments.inspect.harness:open_inspect",
+            "inspect://MODULE@TASK, tasks of Inspect with their own solvers and scorers",
+        ),
         "lm-eval": (
             "environments.lm_eval.harness:open_lm_eval",
             "lm-eval://TASK, tasks and groups of lm-evaluation-harness",

@@ -20,7 +20,8 @@ from typing import Any
 TOKEN = re.compile(r"\s*\w+|\s*[^\w\s]|\s+$")
 SHIFTED, BARE, SILENT, CANDIDATES = "shifted", "bare", "silent", "candidates"
 """Manners: the echo's probabilities are shifted by one; the echo lacks the generated token; no
-probabilities at all; chat tells candidates for its first token."""
+probabilities at all; chat tells candidates for its first token. Where a chat offers tools, the
+first answer calls the first of them with x = 2 and y = 3."""
 
 
 def share(*parts: object) -> float:
@@ -84,7 +85,16 @@ class TokenServer:
     def _chat(self, body: dict[str, Any]) -> dict[str, Any]:
         drawn = share(json.dumps(body["messages"]), body.get("temperature"))
         text = f"I think so. The answer is {int(drawn * 20)}. Option {'ABCD'[int(drawn * 4)]}."
-        choice: dict[str, Any] = {"message": {"role": "assistant", "content": text}}
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if body.get("tools") and all(one["role"] != "tool" for one in body["messages"]):
+            function = {
+                "name": body["tools"][0]["function"]["name"],
+                "arguments": '{"x": 2, "y": 3}',
+            }
+            call = {"id": "call_1", "type": "function", "function": function}
+            message = {"role": "assistant", "content": None, "tool_calls": [call]}
+            return {"message": message, "finish_reason": "tool_calls"}
+        choice: dict[str, Any] = {"message": message}
         if body.get("logprobs") and CANDIDATES in self.manners:
             letters = [
                 {"token": letter, "logprob": -5 * share(json.dumps(body["messages"]), letter)}
@@ -147,7 +157,7 @@ def completed(choices: list[dict[str, Any]], tokens: int) -> dict[str, Any]:
     return {
         "model": "m",
         "choices": [{"index": place, **choice} for place, choice in enumerate(choices)],
-        "usage": {"prompt_tokens": 5, "completion_tokens": tokens},
+        "usage": {"prompt_tokens": 5, "completion_tokens": tokens, "total_tokens": 5 + tokens},
     }
 
 

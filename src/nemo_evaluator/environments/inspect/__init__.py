@@ -1,0 +1,1 @@
+"""Tasks of Inspect, run by Inspect itself against our door."""

@@ -1,0 +1,271 @@
+"""Runs tasks of Inspect, in the interpreter that has it (see ``foreign``).
+
+Only its public interface is used: ``eval_async``, hooks, logs and ``recompute_metrics``. Each
+sample is told when it ends, and kept as a file, so that metrics of all can be made later.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import inspect_ai
+from inspect_ai.hooks import Hooks, SampleEnd, TaskStart, hooks
+from inspect_ai.log import EvalLog, EvalSample, EvalSpec, recompute_metrics
+from inspect_ai.model import GenerateConfig, get_model
+from inspect_ai.scorer import value_to_float
+
+if TYPE_CHECKING:
+    from nemo_evaluator.foreign.child import Peer
+
+Theirs = Any
+"""An object of Inspect, whose types are not ours to know."""
+Data = Any
+"""What JSON can say."""
+SPEC = "spec.json"
+
+logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+
+
+class UserError(Exception):
+    """What the user must change."""
+
+
+class State:
+    """What is loaded, and the run that is under way."""
+
+    def __init__(self) -> None:
+        self.peer: Theirs = None
+        self.named = ""
+        self.args: dict[str, Data] = {}
+        self.folder = Path()
+
+
+STATE = State()
+
+
+@hooks(name="nel", description="Tells nel of each sample as it ends.")
+class Told(Hooks):  # type: ignore[misc]
+    """Sees every sample of this process."""
+
+    async def on_task_start(self, data: TaskStart) -> None:
+        """Keep what metrics are computed by."""
+        (STATE.folder / SPEC).write_text(data.spec.model_dump_json())
+
+    async def on_sample_end(self, data: SampleEnd) -> None:
+        """Keep the sample, and hand its verdict over."""
+        sample = data.sample
+        name = f"{sample.uuid}.json"
+        (STATE.folder / name).write_text(sample.model_dump_json())
+        await STATE.peer.call("sample", told={**_told(sample), "file": name})
+
+
+async def load(peer: Peer, task: str, args: dict[str, Data], limit: int | None) -> Data:
+    """Make a task; what it is, and the ids of its samples."""
+    STATE.peer, STATE.named, STATE.args = peer, task, args
+    made = _task()
+    ids = [
+        str(place if sample.id is None else sample.id)
+        for place, sample in enumerate(made.dataset, 1)
+    ]
+    return {
+        "version": inspect_ai.__version__,
+        "name": made.name,
+        "task_version": str(made.version),
+        "epochs": made.epochs or 1,
+        "ids": ids if limit is None else ids[:limit],
+    }
+
+
+async def run(
+    peer: Peer,
+    ids: Sequence[str],
+    folder: str,
+    model: dict[str, Data],
+    options: dict[str, Data],
+    connections: int,
+) -> Data:
+    """Run some samples; each is told by a call of ``sample``. How the whole of it ended."""
+    STATE.folder = Path(folder)
+    STATE.folder.mkdir(parents=True, exist_ok=True)
+    asked = get_model(
+        f"openai/{model['name']}",
+        base_url=model["url"],
+        api_key=model["key"],
+        config=GenerateConfig(max_connections=connections),
+        responses_api=model["responses"],
+    )
+    logs = await inspect_ai.eval_async(
+        _task(),
+        model=asked,
+        sample_id=list(ids),
+        max_samples=connections,
+        fail_on_error=False,
+        log_dir=str(STATE.folder / "logs"),
+        ctl_server=False,
+        **options,
+    )
+    log = logs[0]
+    return {"status": log.status, "error": log.error.message if log.error else None}
+
+
+async def aggregate(peer: Peer, folder: str, files: Sequence[str]) -> list[Data]:
+    """Inspect's own metrics over some samples that were kept."""
+    return list(_metrics(_log(Path(folder), files)))
+
+
+async def reduced(peer: Peer, folder: str, files: Sequence[str]) -> dict[str, Data]:
+    """The values that one sample has over its epochs, as its task reduces them."""
+    log = _log(Path(folder), files)
+    return {one.scorer: _number(one.samples[0].value) for one in log.reductions or []}
+
+
+def _log(folder: Path, files: Sequence[str]) -> EvalLog:
+    samples = [EvalSample.model_validate_json((folder / name).read_text()) for name in files]
+    spec = EvalSpec.model_validate_json((folder / SPEC).read_text())
+    log = EvalLog(eval=spec, samples=samples, status="success")
+    recompute_metrics(log)
+    return log
+
+
+def _task() -> Theirs:
+    """A new task: ``FILE.py@TASK``, ``module@TASK``, or ``package/TASK`` of an installed one."""
+    where, _, name = STATE.named.rpartition("@")
+    if not where:
+        where, name = _registered(STATE.named)
+    try:
+        module = _module(where)
+    except ModuleNotFoundError as error:
+        raise UserError(f"{where} cannot be imported: {error}") from None
+    found = getattr(module, name, None)
+    if found is None:
+        tasks = sorted(key for key, value in vars(module).items() if _is_task(value))
+        raise UserError(f"{where} has no task {name!r}; it has {', '.join(tasks) or 'none'}")
+    return found(**STATE.args)
+
+
+def _registered(named: str) -> tuple[str, str]:
+    package, _, name = named.partition("/")
+    if not name:
+        raise UserError(f"{named!r} names no task: FILE.py@TASK, module@TASK or package/TASK")
+    points = importlib.metadata.entry_points(group="inspect_ai")
+    modules = [point.value.partition(":")[0] for point in points if point.name == package]
+    return (modules[0] if modules else package), name
+
+
+def _module(where: str) -> Theirs:
+    path = Path(where)
+    if path.suffix != ".py":
+        return importlib.import_module(where)
+    if not path.is_file():
+        raise UserError(f"there is no file {where}")
+    sys.path.insert(0, str(path.parent.resolve()))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _is_task(value: object) -> bool:
+    return getattr(getattr(value, "__registry_info__", None), "type", None) == "task"
+
+
+def _told(sample: EvalSample) -> Data:
+    scores = {
+        name: {
+            "value": _plain(score.value),
+            "number": _number(score.value),
+            "answer": score.answer,
+            "explanation": score.explanation,
+        }
+        for name, score in (sample.scores or {}).items()
+    }
+    return {
+        "id": str(sample.id),
+        "epoch": sample.epoch,
+        "prompt": sample.input if isinstance(sample.input, str) else _texts(sample.input),
+        "target": _plain(sample.target),
+        "response": sample.output.completion,
+        "stop_reason": sample.output.stop_reason if sample.output.choices else None,
+        "scores": scores,
+        "error": sample.error.message if sample.error else None,
+        "limit": sample.limit.type if sample.limit else None,
+        "steps": list(_steps(sample.messages)),
+        "seconds": sample.working_time or sample.total_time or 0.0,
+    }
+
+
+def _steps(messages: Sequence[Theirs]) -> Iterator[Data]:
+    """A conversation as steps of ATIF."""
+    step: dict[str, Data] | None = None
+    for message in messages:
+        if message.role == "tool" and step is not None:
+            result = {"source_call_id": message.tool_call_id, "content": message.text}
+            if message.error is not None:
+                result = {**result, "extra": {"error": message.error.message}}
+            step.setdefault("observation", {"results": []})["results"].append(result)
+            continue
+        if step is not None:
+            yield step
+        source = {"assistant": "agent"}.get(message.role, message.role)
+        step = {"source": source, "message": message.text}
+        if message.role == "assistant" and message.tool_calls:
+            step["tool_calls"] = [
+                {
+                    "tool_call_id": call.id,
+                    "function_name": call.function,
+                    "arguments": _plain(call.arguments),
+                }
+                for call in message.tool_calls
+            ]
+    if step is not None:
+        yield step
+
+
+def _metrics(log: EvalLog) -> Iterator[Data]:
+    for score in log.results.scores if log.results else ():
+        stderr = score.metrics.get("stderr")
+        for name, metric in score.metrics.items():
+            if name == "stderr" or not math.isfinite(metric.value):
+                continue
+            of_mean = name in ("accuracy", "mean") and stderr is not None
+            yield {
+                "scorer": score.name,
+                "name": name,
+                "reducer": score.reducer,
+                "value": float(metric.value),
+                "stderr": float(stderr.value) if of_mean and stderr is not None else None,
+                "n": score.scored_samples or 0,
+            }
+
+
+def _number(value: Data) -> Data:
+    """Inspect's own reading of a value as a number; of a mapping each of its values."""
+    if isinstance(value, dict):
+        return {str(key): _number(one) for key, one in value.items()}
+    try:
+        number = value_to_float()(value)
+    except Exception:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _texts(messages: Sequence[Theirs]) -> str:
+    return "\n\n".join(message.text for message in messages)
+
+
+def _plain(value: Data) -> Data:
+    return json.loads(json.dumps(value, default=str))
+
+
+METHODS = {"load": load, "run": run, "aggregate": aggregate, "reduced": reduced}

@@ -1,0 +1,209 @@
+"""Tasks of the real Inspect against an endpoint whose answers are a function of the request:
+the same samples and scores as by Inspect itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from parts import part
+from runs import NEL, rows
+from token_server import TokenServer
+
+pytestmark = [pytest.mark.slow, pytest.mark.process]
+
+TASKS = '''
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.scorer import includes, match
+from inspect_ai.solver import generate, solver, use_tools
+from inspect_ai.tool import tool
+
+
+@tool
+def add():
+    async def execute(x: int, y: int):
+        """Add two numbers.
+
+        Args:
+            x: one
+            y: the other
+        """
+        return str(x + y)
+
+    return execute
+
+
+def samples(n):
+    return [
+        Sample(id=f"s{i}", input=f"How much is {i} and {i}?", target=str(i % 20)) for i in range(n)
+    ]
+
+
+@task
+def sums(n: int = 12):
+    return Task(
+        dataset=MemoryDataset(samples(n)),
+        solver=[use_tools(add()), generate()],
+        scorer=[includes(), match(numeric=True)],
+    )
+
+
+@task
+def several():
+    return Task(
+        dataset=MemoryDataset([Sample(input=f"What is {i}?", target=str(i)) for i in range(6)]),
+        solver=generate(temperature=1.0),
+        scorer=includes(),
+        epochs=2,
+    )
+
+
+@solver
+def stumbling():
+    async def solve(state, generate):
+        if state.sample_id == "s1":
+            raise RuntimeError("no luck with this one")
+        return await generate(state)
+
+    return solve
+
+
+@task
+def broken():
+    return Task(dataset=MemoryDataset(samples(3)), solver=stumbling(), scorer=includes())
+'''
+THEIRS = """
+import json, sys
+from inspect_ai import eval
+from inspect_ai.model import get_model
+file, url = sys.argv[1:]
+model = get_model("openai/m", base_url=url, api_key="x", responses_api=False)
+[log] = eval(file, model=model, display="none", log_dir=sys.argv[1] + ".logs")
+print(json.dumps({
+    "metrics": {
+        f"{score.name}/{name}": metric.value
+        for score in log.results.scores
+        for name, metric in score.metrics.items()
+    },
+    "values": {
+        f"{sample.id}": {name: score.value for name, score in sample.scores.items()}
+        for sample in log.samples
+    },
+}))
+"""
+
+
+@pytest.fixture
+def python() -> str:
+    """An interpreter that has inspect_ai."""
+    return str(part("inspect") / "bin" / "python")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The tasks."""
+    path = tmp_path / "own_tasks.py"
+    path.write_text(TASKS)
+    return path
+
+
+def run(
+    file: Path, task: str, python: str, url: str, *more: str, **params: object
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """The command over one task, and the folder of its results."""
+    out = file.parent / "run"
+    document = {
+        "services": {
+            "m": {"type": "api", "url": url, "protocol": "chat_completions", "model": "m"}
+        },
+        "benchmarks": [
+            {
+                "name": f"inspect://{file}@{task}",
+                "params": {"python": python, **params},
+                "solver": {"type": "simple", "service": "m"},
+            }
+        ],
+        "output": {"dir": str(out), "timestamped": False},
+    }
+    config = file.parent / "config.yaml"
+    config.write_text(yaml.safe_dump(document))
+    command = [*NEL, "eval", "run", str(config), *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    return done, out / task
+
+
+def scores_in(folder: Path) -> dict[str, Any]:
+    [bundle] = folder.glob("eval-*.json")
+    found: dict[str, Any] = json.loads(bundle.read_text())["benchmark"]["scores"]
+    return found
+
+
+def by_inspect(python: str, file: Path, task: str, url: str) -> dict[str, Any]:
+    """What `inspect eval` makes of the task."""
+    command = [python, "-c", THEIRS, f"{file}@{task}", url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_samples_scores_and_metrics_are_those_of_inspect(file: Path, python: str) -> None:
+    with TokenServer() as server:
+        done, folder = run(file, "sums", python, server.url)
+        assert done.returncode == 0, done.stderr
+        theirs = by_inspect(python, file, "sums", server.url)
+    numbers = {"C": 1.0, "I": 0.0}
+    ours = {row["metadata"]["id"]: row for row in rows(folder)}
+    assert ours.keys() == theirs["values"].keys()
+    for name, values in theirs["values"].items():
+        expected = {scorer: numbers[value] for scorer, value in values.items()}
+        assert ours[name]["scoring_details"]["metrics"] == expected
+    found = scores_in(folder)
+    for name, value in theirs["metrics"].items():
+        if not name.endswith("/stderr"):
+            assert found[name]["value"] == value
+            assert found[name]["stderr"] == theirs["metrics"][name.split("/")[0] + "/stderr"]
+
+
+def test_what_a_tool_using_solver_did_is_recorded(file: Path, python: str) -> None:
+    with TokenServer() as server:
+        done, folder = run(file, "sums", python, server.url, task_args={"n": 2})
+    assert done.returncode == 0, done.stderr
+    lines = (folder / "trajectories.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    text = lines[0]
+    assert '"function_name":"add"' in text and '"arguments":{"x":2,"y":3}' in text
+    assert '"content":"5"' in text
+
+
+def test_epochs_of_a_task_are_one_rollout(file: Path, python: str) -> None:
+    with TokenServer() as server:
+        done, folder = run(file, "several", python, server.url)
+        theirs = by_inspect(python, file, "several", server.url)
+    assert done.returncode == 0, done.stderr
+    assert len(rows(folder)) == 6
+    accuracy = scores_in(folder)["includes/accuracy"]
+    assert accuracy["value"] == theirs["metrics"]["includes/accuracy"]
+
+
+def test_a_sample_that_fails_has_no_verdict_and_the_others_have(file: Path, python: str) -> None:
+    with TokenServer() as server:
+        done, folder = run(file, "broken", python, server.url)
+    assert done.returncode == 3
+    found = {row["metadata"]["id"]: row for row in rows(folder)}
+    assert found["s1"]["reward"] is None
+    assert "no luck with this one" in found["s1"]["scoring_details"]["error"]
+    assert found["s0"]["reward"] is not None and found["s2"]["reward"] is not None
+
+
+def test_a_task_that_is_not_there_is_one_line(file: Path, python: str) -> None:
+    with TokenServer() as server:
+        done, _ = run(file, "nothing", python, server.url)
+    assert done.returncode == 2
+    assert "has no task 'nothing'; it has broken, several, sums" in done.stderr
+    assert "Traceback" not in done.stderr
