@@ -167,7 +167,7 @@ def _is_command(name: str) -> bool:
 
 def _folders(changes: Iterable[Change]) -> set[str]:
     """Paths that are folders, by what is in them."""
-    found = set()
+    found: set[str] = set()
     for change in changes:
         parts = change.path.split("/")
         found.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
