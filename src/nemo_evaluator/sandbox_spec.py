@@ -77,6 +77,8 @@ class SandboxSpec(Record, frozen=True, kw_only=True):
     (the image's), ``user`` does not count."""
     account: str | int | None = None
     """The user of a plain container, by name or number; None: the image's."""
+    open_folders: tuple[str, ...] = ()
+    """Folders of a plain container that are made at the start, and that everybody may write."""
     stateful: bool = False
     """It is verified in the sandbox it was solved in, unless the configuration says otherwise."""
     folders: tuple[str, ...] = ()

@@ -137,9 +137,12 @@ class DockerBackend:
             body = self._body(spec, name, image, box.folder)
             # A cancelled request may still make a container: wait for its id.
             await finish(box.make(body))
+            files = transfer.rooted(spec)
+            if isinstance(box, PlainSandbox):
+                await box.place(files)
             await self.engine.expect("POST", f"/containers/{box.id}/start")
             await box.started()
-            if files := transfer.rooted(spec):
+            if files and not spec.plain:
                 await box.fill(files)
         except BaseException:
             await finish(box.close())

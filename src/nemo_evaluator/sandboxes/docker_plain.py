@@ -59,13 +59,15 @@ class PlainSandbox(DockerSandbox):
         self.user = user
         self._users.add(user)
 
-    async def fill(self, files: Mapping[str, bytes]) -> None:
-        """Write the spec's files; by root, whoever works there."""
-        user, self.user = self.user, 0
-        try:
-            await super().fill(files)
-        finally:
-            self.user = user
+    async def place(self, files: Mapping[str, bytes]) -> None:
+        """Put files and open folders into the container before it starts: that takes no command."""
+        if not files and not self.spec.open_folders:
+            return
+        archive = pack(
+            {path.lstrip("/"): data for path, data in files.items()},
+            shared=[path.strip("/") for path in self.spec.open_folders],
+        )
+        await self._put("/", archive)
 
     @property
     def runs_as_root(self) -> bool:
@@ -104,16 +106,16 @@ class PlainSandbox(DockerSandbox):
                     "GET", f"/containers/{untouched}/archive", query=query
                 )
                 data = got.body if got.status == 200 else _empty(posixpath.basename(path))
-                put = await self._engine.request(
-                    "PUT",
-                    f"/containers/{self.id}/archive",
-                    query={"path": posixpath.dirname(path)},
-                    archive=io.BytesIO(data),
-                )
-                if put.status >= 400:
-                    raise self._lost(f"{path} cannot be set back: {put.message}")
+                await self._put(posixpath.dirname(path), data)
         finally:
             await finish(delete(self._engine, untouched))
+
+    async def _put(self, folder: str, archive: bytes) -> None:
+        """Unpack an archive in the container, by the engine."""
+        where, query = f"/containers/{self.id}/archive", {"path": folder}
+        got = await self._engine.request("PUT", where, query=query, archive=io.BytesIO(archive))
+        if got.status >= 400:
+            raise self._lost(f"files cannot be put into {folder}: {got.message}")
 
     async def _end_command(self, job: Job) -> None:
         await self.kill_marked(job.env[MARK])

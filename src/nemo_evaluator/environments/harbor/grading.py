@@ -21,7 +21,7 @@ from ..lending import lent
 from .multi_step import one_reward, told_of
 from .options import HarborOptions, names_of
 from .rewards import REWARD, Rewards
-from .spec import ready_command, spec_of
+from .spec import spec_of
 from .startup import Start
 from .tools import set_back
 from .verifier import Verified, never_started, run_tests, without_reward
@@ -88,7 +88,7 @@ class TaskGrader:
         """What became of a step that others follow, in the workspace. Raises InfraError."""
         env, seconds = self._env(task, stage.check), self._seconds(stage.check)
         await self._set_back(task, sandbox)
-        verified = await run_tests(sandbox, stage.check, ready_command(task.place), env, seconds)
+        verified = await run_tests(sandbox, stage.check, task.place, env, seconds)
         start, line = verified.start
         if start is not Start.STARTED:
             raise never_started(f"step {stage.name}: {line}")
@@ -102,14 +102,14 @@ class TaskGrader:
         env, seconds = self._env(task, check), self._seconds(check)
         if check.place is None:
             changed = await self._set_back(task, sandbox)
-            found = await run_tests(sandbox, check, ready_command(task.place), env, seconds)
+            found = await run_tests(sandbox, check, task.place, env, seconds)
             return replace(found, set_back=changed)
         carried = await _carried(sandbox, check)
         async with _fresh(tools, spec_of(check.place, task.folder, self._options)) as own:
             own.user = 0
             for path, archive in carried.items():
                 await own.restore(path, archive)
-            return await run_tests(own, check, ready_command(check.place), env, seconds)
+            return await run_tests(own, check, check.place, env, seconds)
 
     async def _set_back(self, task: Task, sandbox: Sandbox) -> tuple[str, ...]:
         """Have the tests run with programs of the image; what the agent had changed of them."""
@@ -146,7 +146,7 @@ class TaskGrader:
         place = stage.check.place or task.place
         async with _fresh(tools, spec_of(place, task.folder, self._options)) as sandbox:
             env, seconds = self._env(task, stage.check), self._seconds(stage.check)
-            found = await run_tests(sandbox, stage.check, ready_command(place), env, seconds)
+            found = await run_tests(sandbox, stage.check, place, env, seconds)
         return found.start[0]
 
     def _env(self, task: Task, check: Check) -> Mapping[str, str]:

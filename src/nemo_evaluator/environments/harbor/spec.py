@@ -21,7 +21,7 @@ MEMORY_MB, CPUS, DISK_MB, PIDS = 4096, 2.0, 10_240, 4096
 COMMAND_SECONDS = 600.0
 """For a command that names no time: those of an agent may build programs."""
 
-FOLDERS = "/logs/agent /logs/verifier /logs/artifacts"
+FOLDERS = ("/logs/agent", "/logs/verifier", "/logs/artifacts")
 """What agents and tests of Harbor find in every container."""
 _READY = """\
 mkdir -p {folders} && chmod 777 {folders} || exit 1
@@ -40,16 +40,17 @@ rm -f /tmp/.nel-health
 """
 
 
-def begin_command(task: Task) -> str:
-    """What makes a container ready for the agent of a task."""
+def begin_command(task: Task) -> str | None:
+    """What is left to do in a new container before the agent of a task begins."""
     files = task.stages[0].files
     setup = "bash setup.sh || exit 1\n" if files and (files / "setup.sh").is_file() else ""
-    return setup + ready_command(task.place)
+    healthy = ready_command(task.place) if task.place.healthcheck is not None else ""
+    return setup + healthy or None
 
 
 def ready_command(place: Place) -> str:
     """What makes a container of a place ready for an agent, or for tests, and waits until it is."""
-    command = _READY.format(folders=FOLDERS)
+    command = _READY.format(folders=" ".join(FOLDERS))
     if (check := place.healthcheck) is not None:
         command += _HEALTHY.format(
             command=shlex.quote(check.command),
@@ -98,6 +99,7 @@ def spec_of(
         image=place.image,
         build=build,
         plain=True,
+        open_folders=FOLDERS,
         stateful=True,
         cwd=place.cwd or "",
         account=account,

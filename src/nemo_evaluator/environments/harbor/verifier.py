@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from ...errors import InfraError, NoVerdict
 from ...sandboxes.contract import ExecResult, Sandbox, SandboxLost
 from ...task_folders.files import packed
-from ...task_folders.records import TESTS, Check
+from ...task_folders.records import TESTS, Check, Place
 from ...types import Failure, Json, Phase
 from .rewards import Rewards, of_json, of_text
+from .spec import ready_command
 from .startup import NOT_FOUND, NOT_RUNNABLE, Start, judged
 
 LOGS = "/logs/verifier"
@@ -32,10 +33,14 @@ SECONDS = 60.0
 READY_SECONDS = 600.0
 """For an environment that must get healthy again."""
 _OUTPUT = "output\n"
-_PREPARE = f"""\
-for f in {" ".join(REWARD_FILES)}; do [ -e {LOGS}/$f ] && echo before; done
-rm -rf {LOGS} {TESTS} && mkdir -p {TESTS} || exit 1
-tar -x --no-same-owner -C {TESTS} -f - || exit 1
+_BEFORE = "before"
+_NOT_READY = 97
+_CLEAN = f"""\
+for f in {" ".join(REWARD_FILES)}; do [ -e {LOGS}/$f ] && echo {_BEFORE}; done
+rm -rf {LOGS}
+"""
+_UNPACK = f"""\
+rm -rf {TESTS} && mkdir -p {TESTS} && tar -x --no-same-owner -C {TESTS} -f - || exit 1
 """
 _READ = f"""\
 cd {LOGS} || exit 1
@@ -80,23 +85,36 @@ class Verified:
 
 
 async def run_tests(
-    sandbox: Sandbox, check: Check, ready: str, env: Mapping[str, str], seconds: float
+    sandbox: Sandbox, check: Check, place: Place, env: Mapping[str, str], seconds: float
 ) -> Verified:
-    """Run the tests of a task in a sandbox in which nothing else runs any more. ``ready`` makes
-    the sandbox ready for them. Raises SandboxLost."""
-    root, user = 0, await _user(sandbox, check)
-    sandbox.user = root  # whoever the agent was
+    """Run the tests of a task in a sandbox in which nothing else runs any more. Raises
+    SandboxLost."""
+    user = await _user(sandbox, check)
+    sandbox.user = 0  # whoever the agent was: what is ours is done by root
     tests = await asyncio.to_thread(packed, check.sources)
-    prepared = await sandbox.exec(
-        _PREPARE + ready, timeout=READY_SECONDS, user=root, cwd="/", stdin=tests
-    )
-    if not prepared.ok:
-        raise SandboxLost(f"not ready for the tests: {prepared.stderr.strip()[:300]}")
-    script = f"({shlex.quote(f'{TESTS}/{check.script}')}) > {OUTPUT} 2>&1"
-    if user == root:  # each command in a container costs a tenth of a second: one does both
-        script = f"{script}; code=$?; ({_READ}); exit $code"
-    done = await sandbox.exec(script, timeout=seconds, env=env, user=user)
-    files, output = _told(await _read(sandbox, done))
+    cwd = shlex.quote(sandbox.spec.cwd)
+    # The tests that an image brings are in it already; an agent may have removed its own folder.
+    ready = f"{_CLEAN}{_UNPACK if check.sources else ''}{ready_command(place)}mkdir -p {cwd}"
+    script = f"cd {cwd}\n({shlex.quote(f'{TESTS}/{check.script}')}) > {OUTPUT} 2>&1"
+    if user == 0 and place.healthcheck is None:
+        # Each command in a container costs a tenth of a second: one does it all.
+        whole = f"({ready}) || exit {_NOT_READY}\nexec < /dev/null\n{script}; code=$?; ({_READ})"
+        done = await sandbox.exec(
+            f"{whole}; exit $code", timeout=seconds, env=env, user=0, cwd="/", stdin=tests
+        )
+        told = done.stdout
+        if done.exit_code == _NOT_READY and _OUTPUT not in told:
+            raise SandboxLost(f"not ready for the tests: {done.stderr.strip()[:300]}")
+    else:
+        made = await sandbox.exec(ready, timeout=READY_SECONDS, user=0, cwd="/", stdin=tests)
+        if not made.ok:
+            raise SandboxLost(f"not ready for the tests: {made.stderr.strip()[:300]}")
+        done = await sandbox.exec(script, timeout=seconds, env=env, user=user, cwd="/")
+        told = made.stdout
+    if _OUTPUT not in told:
+        told += await _read(sandbox)
+    files, output = _told(told)
+    before = files.pop(_BEFORE, None) is not None
     rewards, wrong = _rewards(files, check, done)
     return Verified(
         exit_code=done.exit_code,
@@ -104,15 +122,13 @@ async def run_tests(
         output=output,
         rewards=rewards,
         wrong=wrong,
-        reward_file_before="before" in prepared.stdout,
+        reward_file_before=before,
         seconds=done.duration,
     )
 
 
-async def _read(sandbox: Sandbox, done: ExecResult) -> str:
+async def _read(sandbox: Sandbox) -> str:
     """What our script shows of what the tests wrote. Raises SandboxLost."""
-    if not done.timed_out and _OUTPUT in done.stdout:
-        return done.stdout
     read = await sandbox.exec(_READ, timeout=SECONDS, user=0, cwd="/")
     if not read.ok:
         raise SandboxLost(f"the reward cannot be read: {read.stderr.strip()[:300]}")
