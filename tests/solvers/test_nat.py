@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -170,6 +172,60 @@ async def test_an_agent_is_run(tmp_path: Path) -> None:
     assert [row["reward"] for row in found] == [1.0] * 3 and {row["tokens"] for row in found} == {9}
     for row in read_trajectories(tmp_path / "run/sums"):
         assert [one.source for one in row.steps] == ["user", "agent"]
+
+
+NAT = """#!{python}
+import http.server, json, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.reply(b"{{}}" if self.path == "/health" else None)
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input_message"]
+        number = next(word for word in asked.split() if word.isdigit())
+        told = {{"value": number, "at": os.environ["OPENAI_BASE_URL"]}}
+        self.reply(b"data: " + json.dumps(told).encode() + b"\\n\\n")
+    def reply(self, data):
+        self.send_response(404 if data is None else 200)
+        self.end_headers()
+        self.wfile.write(data or b"")
+    def log_message(self, *words):
+        pass
+given = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+assert sys.argv[1] == "serve" and given["--config_file"] == {config!r}
+print("nat is up", flush=True)
+where = given["--host"], int(given["--port"])
+http.server.ThreadingHTTPServer(where, Handler).serve_forever()
+"""
+
+
+@pytest.mark.process
+async def test_a_server_is_started_and_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sums.py").write_text(BENCH % {"size": 3})
+    (tmp_path / "workflow.yml").write_text("llms: {}")
+    program, config = tmp_path / "bin/nat", str(tmp_path / "workflow.yml")
+    program.parent.mkdir()
+    program.write_text(NAT.format(python=sys.executable, config=config))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    result = await evaluate_async(
+        {
+            "services": {
+                "m": {"type": "simulated"},
+                "n": {"type": "nat", "nat_config_file": config, "model": "m"},
+            },
+            "benchmarks": [
+                {"name": str(tmp_path / "sums.py"), "solver": {"type": "nat", "service": "n"}}
+            ],
+            "output": {"dir": str(tmp_path / "run"), "report": []},
+        }
+    )
+    assert result.exit_code == 0, result.messages
+    found = rows(tmp_path / "run/sums")
+    assert [row["reward"] for row in found] == [1.0] * 3
+    assert {row["tokens"] for row in found} == {None}  # the server does not tell them
+    assert "nat is up" in (tmp_path / "run/service_n.log").read_text()
 
 
 @pytest.mark.parametrize(

@@ -212,6 +212,43 @@ async def test_a_resources_server_grades_in_the_session_of_the_answer(tmp_path: 
         assert (await gym.verify(problem, said, TOOLS)).reward == 1.0
 
 
+async def counting(request: Request) -> Response:
+    """A model that calls the tool twice, and is done."""
+    body = await request.json()
+    turns = sum(message["role"] == "assistant" for message in body["messages"])
+    call = {"id": f"c{turns}", "type": "function", "function": {"name": "count", "arguments": "{}"}}
+    said = {"content": "done"} if turns == 2 else {"content": None, "tool_calls": [call]}
+    choice = {"index": 0, "message": {"role": "assistant", **said}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    return JSONResponse({"id": "x", "model": "m", "choices": [choice], "usage": usage})
+
+
+async def test_a_gym_grades_the_state_that_its_tools_left(tmp_path: Path) -> None:
+    sessions: dict[str, int] = {}
+    model = Route("/v1/chat/completions", counting, methods=["POST"])
+    async with routed(*counter(sessions), model) as url:
+        api = {"type": "api", "url": f"{url}/v1/chat/completions", "model": "m"}
+        solver = {"type": "tool_calling", "service": "m", "resource_service": "g"}
+        gym = f"gym://{url[7:]}?data={data_file(tmp_path)}"
+        result = await evaluate_async(
+            {
+                "services": {
+                    "m": {**api, "protocol": "chat_completions"},
+                    "g": {"type": "gym", "url": url},
+                },
+                "benchmarks": [{"name": gym, "solver": solver, "repeats": 4}],
+                "output": {"dir": str(tmp_path / "run"), "report": []},
+            }
+        )
+    assert result.exit_code == 0, result.messages
+    [folder] = (path for path in (tmp_path / "run").iterdir() if path.is_dir())
+    found = rows(folder)
+    assert [row["reward"] for row in found] == [1.0] * 12
+    # Twelve rollouts, each in a session of its own, which the verdict was asked for in.
+    assert list(sessions.values()) == [2] * 12
+    assert not any("Counter___c" in str(row) for row in found)
+
+
 async def test_an_agent_server_grades_nothing(tmp_path: Path) -> None:
     data = str(data_file(tmp_path))
     async with routed(*counter({}, agent=True)) as url, opened(url, data=data) as gym:
