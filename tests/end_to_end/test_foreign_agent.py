@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from loopback import Loopback
 from openai import AsyncOpenAI, RateLimitError
 from runs import BENCH, rows
@@ -20,6 +21,8 @@ from nemo_evaluator.types import Json, Problem, Solution
 class Agent:
     """Asks three times over HTTP; is content with what it has when it is told to stop."""
 
+    model = "m"
+
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         answer = ""
         url = await tools.base_url()
@@ -27,7 +30,7 @@ class Agent:
             for _ in range(3):
                 try:
                     reply = await client.chat.completions.create(
-                        model="m", messages=[{"role": "user", "content": problem.prompt}]
+                        model=self.model, messages=[{"role": "user", "content": problem.prompt}]
                     )
                 except RateLimitError as error:
                     assert error.code == "session_budget_exhausted"
@@ -42,7 +45,13 @@ class Agent:
         pass
 
 
-def document(tmp_path: Path, url: str, turns: int) -> dict[str, Any]:
+class Ambitious(Agent):
+    """Asks for a model that is not the run's."""
+
+    model = "a-larger-model"
+
+
+def document(tmp_path: Path, url: str, turns: int, agent: str = "Agent") -> dict[str, Any]:
     path = tmp_path / "sums.py"
     path.write_text(BENCH % {"size": 4})
     return {
@@ -58,7 +67,7 @@ def document(tmp_path: Path, url: str, turns: int) -> dict[str, Any]:
                 },
             }
         },
-        "solver": {"type": "custom", "service": "model", "class_path": f"{__name__}:Agent"},
+        "solver": {"type": "custom", "service": "model", "class_path": f"{__name__}:{agent}"},
         "benchmarks": [{"name": str(path)}],
         "output": {"dir": str(tmp_path / "run"), "report": []},
     }
@@ -112,3 +121,13 @@ async def test_waiting_for_a_slot_costs_an_agent_no_time(
     result = await evaluate_async(config)
     assert result.exit_code == 0 and len(loopback.calls) == 8
     assert all(row["outcome"] == "scored" for row in rows(tmp_path / "run/sums"))
+
+
+async def test_an_agent_cannot_ask_another_model(
+    tmp_path: Path, loopback: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = await evaluate_async(document(tmp_path, loopback.url, 10, "Ambitious"))
+    assert result.exit_code == 0
+    assert {call.body["model"] for call in loopback.calls} == {"m"}
+    told = [record.message for record in caplog.records if "a-larger-model" in record.message]
+    assert len(told) == 1 and "its calls go to 'm'" in told[0]

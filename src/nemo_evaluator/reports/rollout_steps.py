@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
+from ..results.call import Call
 from ..results.rollout_steps import RolloutSteps, StepCalls
 from ..results.traffic import Conversation, SessionTotals
 from ..steps import ObservationResult, Step, StepMetrics
@@ -18,6 +20,8 @@ from .traffic import call_head, conversation_lines, said, totals_text
 
 LONG = 2_000
 """Characters of a text that are shown unless all is asked for."""
+
+EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){2,}")
 
 
 def talk_lines(talk: RolloutSteps | Conversation, *, full: bool = False) -> Iterator[str]:
@@ -79,7 +83,7 @@ def _step(found: StepCalls, number: int, start: str | None, limit: int | None) -
     step = found.step
     parts = [f"step {step.step_id} {step.source.value}"]
     parts += [f"({one_line(step.model_name)})"] if step.model_name else []
-    told = [_after(start, step.timestamp), *_metrics(step.metrics)]
+    told = [_after(start, step.timestamp), *_metrics(step.metrics, found.calls)]
     yield " · ".join([f"── {' '.join(parts)}", *filter(None, told)])
     for place, call in enumerate(found.calls, number):
         yield f"   call {place}: {one_line(call_head(call))}"
@@ -108,20 +112,24 @@ def _result(result: ObservationResult, limit: int | None) -> Iterator[str]:
     code = result.extra.get("exit_code")
     how = f", exit code {code}" if code not in (None, 0) else ""
     name = f"result (failed{how})" if result.failed else "result"
-    yield from said(name, cut(_text(result.content), limit))
+    text = _text(result.content).rstrip()
+    if limit is not None:
+        text = EMPTY_LINES.sub("\n\n", text)  # the rest of a terminal's screen
+    yield from said(name, cut(text, limit))
 
 
-def _metrics(metrics: StepMetrics | None) -> Iterator[str]:
-    if metrics is None:
-        return
+def _metrics(metrics: StepMetrics | None, calls: Sequence[Call]) -> Iterator[str]:
+    """Tokens and cost of a step; the cost is that of its calls where it tells none itself."""
+    metrics = metrics or StepMetrics()
     asked, answered = (
         "?" if count is None else f"{count:,}"
         for count in (metrics.prompt_tokens, metrics.completion_tokens)
     )
     if (asked, answered) != ("?", "?"):
         yield f"{asked} + {answered} tokens"
-    if metrics.cost_usd is not None:
-        yield usd(metrics.cost_usd)
+    costs = [call.cost_usd for call in calls if call.cost_usd is not None]
+    if metrics.cost_usd is not None or costs:
+        yield usd(sum(costs) if metrics.cost_usd is None else metrics.cost_usd)
 
 
 def _after(start: str | None, now: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from functools import lru_cache
@@ -36,7 +37,11 @@ NOT_SENT = HOP_BY_HOP | {
 }
 NOT_RETURNED = HOP_BY_HOP | {"content-length", "content-encoding", "content-type", "server", "date"}
 NO_CACHE = {"Cache-Control": "no-cache"}
+NOTED = 20
+"""Names of other models that are told of, at most."""
 DONE = b"data: [DONE]\n\n"
+
+log = logging.getLogger("nemo_evaluator.traffic")
 
 
 class Calls:
@@ -48,6 +53,7 @@ class Calls:
             sessions,
             PassThrough(model.settings.door.pass_through),
         )
+        self._others: set[str] = set()
         self._not_sent = NOT_SENT | model.transport.own_headers
 
     async def answer(
@@ -138,11 +144,23 @@ class Calls:
         context: CallContext,
         stream: bool,
     ) -> ModelResponse:
-        if self._model.pinned and not body.get("model"):
-            body["model"] = self._model.name
+        if self._model.pinned and (context.benchmark or not body.get("model")):
+            self._note_other(body.get("model"))
+            body["model"] = self._model.name  # what a run measures is its model, and no other
         return await self._model.pipeline(
             ModelRequest(protocol, body, headers, stream=stream, live=stream, context=context)
         )
+
+    def _note_other(self, asked: object) -> None:
+        """Say once that an agent asks for a model that is not the run's."""
+        name = str(asked or self._model.name)[:100]
+        if name != self._model.name and name not in self._others and len(self._others) < NOTED:
+            self._others.add(name)
+            log.warning(
+                "an agent asks for the model %r: its calls go to %r, the model of the service",
+                name,
+                self._model.name,
+            )
 
     async def _models(
         self, request: Request, where: Route, guarded: bool
