@@ -140,7 +140,7 @@ class HarborSolver:
         skill = None if config.skill_dir is None else _digest(Path(config.skill_dir))
         return {
             "type": "harbor",
-            "agent": Path(config.agent).name if self._agent.folder else config.agent,
+            "agent": Path(config.agent).name if self._agent.folder else self._agent.agent,
             "agent_version": self._described.get("version"),
             "agent_files": digest(*(path.read_bytes() for path in self._agent.files)),
             "harbor": worker.interpreter.version if worker.interpreter else None,
@@ -197,12 +197,14 @@ class HarborSolver:
                 "set_up",
                 rollout=rollout,
                 given=self._given(await self._endpoint(tools)),
-                logs=str(logs),
-                workdir=sandbox.spec.cwd,
-                open_network=sandbox.spec.network in ("bridge", "host"),
+                place={
+                    "logs": str(logs),
+                    "workdir": sandbox.spec.cwd,
+                    "open_network": sandbox.spec.network in ("bridge", "host"),
+                    "task": task if isinstance(task, str) else None,
+                    "skills": config.skill is not None,
+                },
                 seconds=config.setup_timeout,
-                task=task if isinstance(task, str) else None,
-                skills=config.skill is not None,
             )
         except ForeignError as error:
             why = f"could not be set up: {error}"
@@ -250,6 +252,7 @@ class HarborSolver:
         calls = answers_of(tools) - known.before
         return Solution(
             response=response,
+            model=None if tools.model is None else tools.model.name,
             calls=calls,
             tries=calls,
             trajectory=() if document is None else (with_costs(document, tools.steps.taken()),),

@@ -19,7 +19,7 @@ from ...steps import steps_from
 from ...types import Failure, Json, Problem, Solution
 from ..contract import SolveTools
 from ..time_limits import TimeLimit
-from .logs import last_words, plain_steps, trajectory, with_costs
+from .logs import Document, last_words, plain_steps, trajectory, with_costs
 from .outcome import Circumstances, Ended, answers_of, judged
 from .worker import HarborWorker
 
@@ -33,25 +33,9 @@ async def tried(
     asks: bool,
 ) -> Solution:
     """The outcome of one trial; ``asks``: the agent can do nothing without a model."""
-    task = problem.metadata.get("task_dir")
-    if not isinstance(task, str):
-        raise ConfigError(
-            "an environment of harbor runs task folders, and this benchmark has none",
-            hint="name a benchmark such as harbor:///path/to/tasks",
-        )
-    folder = await worker.folder(f"trial-{uuid.uuid4().hex[:12]}")
-    try:
-        found = await worker.call(
-            "trial", given=given, task=task, folder=str(folder), seconds=limit.seconds
-        )
-        document = await asyncio.to_thread(trajectory, Path(found["logs"]))
-    except ForeignError as error:
-        raise InfraError(f"harbor's trial failed: {error}") from None
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    found, document = await _run(worker, given, problem, limit)
     response = last_words(document, {})
-    steps = steps_from(document) if document else tuple(plain_steps(problem.prompt, response))
-    for step in steps:
+    for step in steps_from(document) if document else plain_steps(problem.prompt, response):
         tools.steps.add(step)
     ended, rewards = Ended.of(found), found.get("rewards")
     reward = reward_of(rewards)
@@ -63,6 +47,7 @@ async def tried(
     details: dict[str, Json] = {"rewards": rewards, "agent_version": ended.version}
     return Solution(
         response=response,
+        model=None if tools.model is None else tools.model.name,
         calls=calls,
         tries=calls,
         reward=reward,
@@ -70,6 +55,28 @@ async def tried(
         trajectory=() if document is None else (with_costs(document, tools.steps.taken()),),
         details=details | ({"agent_error": ended.error} if ended.error else {}),
     )
+
+
+async def _run(
+    worker: HarborWorker, given: dict[str, Any], problem: Problem, limit: TimeLimit
+) -> tuple[dict[str, Any], Document | None]:
+    """What harbor says of the trial, and the agent's trajectory. Raises InfraError."""
+    task = problem.metadata.get("task_dir")
+    if not isinstance(task, str):
+        raise ConfigError(
+            "an environment of harbor runs task folders, and this benchmark has none",
+            hint="name a benchmark such as harbor:///path/to/tasks",
+        )
+    folder = await worker.folder(f"trial-{uuid.uuid4().hex[:12]}")
+    try:
+        found: dict[str, Any] = await worker.call(
+            "trial", given=given, task=task, folder=str(folder), seconds=limit.seconds
+        )
+        return found, await asyncio.to_thread(trajectory, Path(found["logs"]))
+    except ForeignError as error:
+        raise InfraError(f"harbor's trial failed: {error}") from None
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def reward_of(rewards: Mapping[str, float] | None) -> float | None:

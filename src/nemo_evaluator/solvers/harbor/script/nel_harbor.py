@@ -91,25 +91,18 @@ async def describe(peer: Peer, given: dict[str, Any]) -> dict[str, Any]:
 
 
 async def set_up(
-    peer: Peer,
-    rollout: str,
-    given: dict[str, Any],
-    logs: str,
-    workdir: str,
-    open_network: bool,
-    seconds: float,
-    task: str | None,
-    skills: bool,
+    peer: Peer, rollout: str, given: dict[str, Any], place: dict[str, Any], seconds: float
 ) -> None:
-    """Make the agent of a rollout, and let it install itself."""
-    folder = Path(logs)
-    environment = Bridge(peer, rollout, workdir, open_network, folder)
+    """Make the agent of a rollout, and let it install itself in its place."""
+    logs, is_open = Path(place["logs"]), place["open_network"]
+    environment = Bridge(peer, rollout, place["workdir"], is_open, logs)
     agent_class = class_of(given)
-    agent = make(agent_class, given, folder, _of_task(agent_class, task, seconds, skills))
+    more = _of_task(agent_class, place["task"], seconds, place["skills"])
+    agent = make(agent_class, given, logs, more)
     agent.session_id = f"{rollout}__agent"
     running = Running(agent, environment)
     await environment.start(force_build=False)
-    if not open_network and agent.capabilities.native_web_tools:
+    if not is_open and agent.capabilities.native_web_tools:
         await agent.set_web_tools_disabled(True, environment)
     with running.scoped():
         await asyncio.wait_for(agent.setup(environment), seconds)
