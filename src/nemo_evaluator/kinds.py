@@ -176,6 +176,7 @@ SANDBOXES = Kind(
         "local": ("sandboxes.opening:local", "bubblewrap on this machine"),
         "docker": ("sandboxes.opening:docker", "a container per problem"),
         "apptainer": ("sandboxes.opening:apptainer", "an Apptainer instance, here or on a node"),
+        "ecs_fargate": ("sandboxes.opening:ecs_fargate", "a task of AWS Fargate per problem"),
         "slurm": ("sandboxes.opening:slurm", "a container of pyxis on a node of the Slurm job"),
         "custom": ("sandboxes.opening:custom", "a class of your own (class_path: module:Class)"),
     },

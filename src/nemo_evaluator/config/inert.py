@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .base import ConfigRecord
 from .cluster import LocalCluster
 from .mistakes import format_path
-from .sandboxes import MadeSandbox, NoSandbox
+from .sandboxes import EcsFargateSandbox, MadeSandbox, NoSandbox
 from .services import ModelFields
 from .solvers import SimpleSolver
 from .tree import KeyPath
@@ -56,6 +56,8 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
 def _workspace(path: KeyPath, sandbox: object, solvers: Collection[object]) -> Iterator[KeyPath]:
     if not isinstance(sandbox, NoSandbox | MadeSandbox):
         return
+    if isinstance(sandbox, EcsFargateSandbox):  # files go through the SSH connection
+        yield from _set(path, sandbox, "s3_bucket", "s3_prefix", "dockerhub_secret_arn")
     if all(isinstance(solver, SimpleSolver) for solver in solvers):
         yield from _set(path, sandbox, *WORKSPACE)
     elif sandbox.stateful:

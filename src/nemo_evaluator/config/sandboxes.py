@@ -151,6 +151,8 @@ class EcsFargateSandbox(ContainerFields):
 
     type: Literal["ecs_fargate"] = "ecs_fargate"
     """Kind of sandbox."""
+    network: Literal["bridge"] = "bridge"
+    """Network of the sandbox: what the security groups allow; there is no other."""
     container_port: int | None = None
     """Port the container listens on."""
     region: str | None = None
@@ -225,7 +227,13 @@ class PluginSandbox(OwnFields, PluginFields):
 
 
 MadeSandbox = (
-    LocalSandbox | DockerSandbox | ApptainerSandbox | SlurmSandbox | CustomSandbox | PluginSandbox
+    LocalSandbox
+    | DockerSandbox
+    | ApptainerSandbox
+    | SlurmSandbox
+    | EcsFargateSandbox
+    | CustomSandbox
+    | PluginSandbox
 )
 """What a run can make."""
 AnySandbox = (
@@ -238,5 +246,7 @@ AnySandbox = (
     | CustomSandbox
     | PluginSandbox
 )
+OnlyBridge = SlurmSandbox | EcsFargateSandbox
+"""What has no network of its own: the one that is set counts, whatever a benchmark asks for."""
 Sandbox = Annotated[AnySandbox, ByType(SANDBOXES)]
 SandboxOrName = Annotated[AnySandbox | str, ByType(SANDBOXES)]

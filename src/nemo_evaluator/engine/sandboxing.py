@@ -12,7 +12,13 @@ from typing import Any
 import msgspec
 
 from ..config.benchmark import BenchmarkConfig
-from ..config.sandboxes import ContainerFields, MadeSandbox, NoSandbox, SlurmSandbox
+from ..config.sandboxes import (
+    ContainerFields,
+    EcsFargateSandbox,
+    MadeSandbox,
+    NoSandbox,
+    OnlyBridge,
+)
 from ..environments.contract import Environment
 from ..errors import ConfigError
 from ..sandboxes import Backend, DockerBackend, LocalBackend, Sandbox, SandboxPool, SandboxSpec
@@ -79,16 +85,17 @@ def _settings(config: MadeSandbox) -> tuple[dict[str, object], dict[str, object]
     """Fields of the spec, and of its limits, that the user has set."""
     changed = config.changed()
     limits: dict[str, Any] = {}
-    if "memory" in changed and config.memory is not None:
-        limits["memory_mb"] = megabytes(config.memory)
-    if "cpus" in changed:
-        limits["cpus"] = config.cpus
+    if not isinstance(config, EcsFargateSandbox):  # whose tasks have one size
+        if "memory" in changed and config.memory is not None:
+            limits["memory_mb"] = megabytes(config.memory)
+        if "cpus" in changed:
+            limits["cpus"] = config.cpus
     if "timeout" in changed:
         limits["lifetime"] = config.timeout
     fields: dict[str, Any] = {}
     if config.container_env:
         fields["env"] = dict(config.container_env)
-    said = "network" in config.model_fields_set or isinstance(config, SlurmSandbox)
+    said = "network" in config.model_fields_set or isinstance(config, OnlyBridge)
     if said and config.network is not None:
         fields["network"] = config.network
     return fields, limits

@@ -63,8 +63,12 @@ class Attached(NamedTuple):
 class Engine:
     """Requests to one engine. OSError is raised as SandboxLost: the engine did not answer."""
 
-    def __init__(self, socket: str | None = None) -> None:
+    def __init__(
+        self, socket: str | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """``headers``: sent with every request."""
         self.socket = socket or find_socket()
+        self._own = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
 
     async def request(
         self,
@@ -156,7 +160,7 @@ class Engine:
         kind = "application/json" if archive is None else "application/x-tar"
         target = f"/{_VERSION}{quote(path)}" + (f"?{urlencode(query)}" if query else "")
         connection = "Connection: Upgrade\r\nUpgrade: tcp" if upgrade else "Connection: close"
-        head = f"{method} {target} HTTP/1.1\r\nHost: docker\r\n{connection}\r\n"
+        head = f"{method} {target} HTTP/1.1\r\nHost: docker\r\n{self._own}{connection}\r\n"
         head += f"Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n"
         reader, writer = await asyncio.open_unix_connection(self.socket, limit=1 << 20)
         try:

@@ -7,6 +7,7 @@ from ..config.sandboxes import (
     ApptainerSandbox,
     CustomSandbox,
     DockerSandbox,
+    EcsFargateSandbox,
     LocalSandbox,
     MadeSandbox,
     SlurmSandbox,
@@ -41,6 +42,13 @@ def apptainer(config: ApptainerSandbox) -> Backend:
 
     nodes = None if config.node_pool is None else nodes_of_job(config.slots_per_node)
     return ApptainerBackend(image=config.image, sif_cache_dir=config.sif_cache_dir, nodes=nodes)
+
+
+def ecs_fargate(config: EcsFargateSandbox) -> Backend:
+    """A task of AWS Fargate."""
+    from .ecs import EcsBackend
+
+    return EcsBackend(config)
 
 
 def slurm(config: SlurmSandbox) -> Backend:
