@@ -27,6 +27,7 @@ from nemo_evaluator.sandboxes.docker_images import Images
 from nemo_evaluator.sandboxes.docker_sandbox import DockerSandbox
 from nemo_evaluator.solvers.contract import Endpoint, SolverNeeds, SolveTools
 from nemo_evaluator.steps import Observation, ObservationResult, Step, StepSource, ToolCall
+from nemo_evaluator.tasks.images import found_images, remove_images
 from nemo_evaluator.types import Failure, Json, Phase, Problem, Solution
 
 IMAGE = "sandbox-base:latest"
@@ -678,7 +679,8 @@ async def test_images_are_built_before_the_run_and_one_that_fails_is_its_problem
     assert "of 2 is there after" in log
     assert "warning: tasks: no image for some problems: " in log
     builder = Builder(Engine(), Images(Engine()))
-    assert len(await builder.remove_built()) == 1
+    (tag,) = await builder.built()
+    assert await builder.remove(tag)
 
 
 TEMPLATE_BENCH = """
@@ -701,6 +703,83 @@ async def test_the_image_of_a_problem_by_a_template(tmp_path: Path, loopback: Lo
     (tmp_path / "tasks.py").write_text(TEMPLATE_BENCH)
     await evaluate_async(given)
     assert [row["reward"] for row in rows(tmp_path / "run/tasks")] == [1.0]
+
+
+KEPT_BENCH = """
+from nemo_evaluator import InfraError, SandboxSpec, ScorerInput, benchmark, scorer
+
+
+@benchmark(
+    name="tasks", dataset=[{"n": n, "target": "t"} for n in range(3)], prompt="task {n}",
+    workspace=SandboxSpec(%s),
+)
+@scorer
+async def tasks(sample: ScorerInput) -> bool:
+    if sample.metadata["n"] == 2:
+        raise InfraError("no verdict")
+    return sample.metadata["n"] == 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "spec"),
+    [
+        ("local", "stateful=True"),
+        ("local", ""),
+        ("docker", "stateful=True"),
+        ("docker", "stateful=True, plain=True"),
+    ],
+)
+async def test_workspaces_of_failed_rollouts_are_kept(
+    tmp_path: Path, loopback: Loopback, engine: str, spec: str
+) -> None:
+    """The file that the agent left can be looked at, by the command that is said."""
+    given = document(tmp_path, loopback.url, engine, "Signer")
+    (tmp_path / "tasks.py").write_text(KEPT_BENCH % spec)
+    given["output"]["keep_workspaces"] = "failed"
+    await evaluate_async(given)
+    kept = sorted((tmp_path / "run/tasks/kept").iterdir())
+    assert [one.name for one in kept] == ["1-0-1", "2-0-1"]
+    told = [json.loads((one / "workspace.json").read_text()) for one in kept]
+    assert [one["why"].partition(":")[0] for one in told] == ["reward 0", "InfraError"]
+    log = (tmp_path / "run/nel_eval.log").read_text()
+    for one in told:
+        assert one["command"] in log
+        command = one["command"].replace(" -it ", " -i ")
+        done = subprocess.run(
+            command, shell=True, input="cat signed.txt", capture_output=True, text=True, check=False
+        )
+        assert done.stdout == f"task {one['problem_idx']}", done.stderr
+    found = await found_images()
+    images = [one["image"] for one in told if "image" in one]
+    assert set(images) <= set(found)
+    assert await remove_images(images) == images
+
+
+class Signer(InsideAgent):
+    """Leaves its task in a file."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.workspace is not None
+        await tools.workspace.sandbox.upload("signed.txt", problem.prompt.encode())
+        return Solution(response="see the files")
+
+
+async def test_what_a_failed_attempt_left_is_kept(tmp_path: Path, loopback: Loopback) -> None:
+    given = document(tmp_path, loopback.url, "local", "Stumbler")
+    given["output"]["keep_workspaces"] = "failed"
+    await evaluate_async(given)
+    kept = sorted((tmp_path / "run/tasks/kept").iterdir())
+    assert [(one / "files/half.txt").read_text() for one in kept] == ["half"] * 3
+
+
+class Stumbler(InsideAgent):
+    """Fails in the middle of its work."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.workspace is not None
+        await tools.workspace.sandbox.upload("half.txt", b"half")
+        raise InfraError("stumbled")
 
 
 async def test_a_baseline_has_no_workspace(tmp_path: Path, loopback: Loopback) -> None:

@@ -186,10 +186,11 @@ async def test_images_that_were_built_can_be_removed(
 ) -> None:
     await backend.build(context(tmp_path / "task", "RUN true", base=image))
     builder = Builder(backend.engine, Images(backend.engine))
-    (name,) = await builder.remove_built()
+    (name,) = await builder.built()
     assert name.startswith("nel-build:")
+    assert await builder.remove(name)
     assert not await built(backend)
-    assert await builder.remove_built() == []
+    assert await builder.built() == []
 
 
 async def test_what_only_buildkit_builds_says_so(

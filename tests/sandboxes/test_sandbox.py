@@ -9,14 +9,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 import nemo_evaluator
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.sandboxes import Limits, Sandbox, SandboxLost, SandboxPool, SandboxSpec
+from nemo_evaluator.sandboxes import (
+    Backend,
+    DockerBackend,
+    Limits,
+    Sandbox,
+    SandboxLost,
+    SandboxPool,
+    SandboxSpec,
+)
+from nemo_evaluator.sandboxes.docker_api import Engine
+from nemo_evaluator.sandboxes.docker_sandbox import DockerSandbox
 from nemo_evaluator.types import Failure
 
 FAST = Limits(timeout=20, memory_mb=256, disk_mb=16)
@@ -334,3 +344,42 @@ def processes_with(word: str) -> list[int]:
                 if word.encode() in (entry / "cmdline").read_bytes().split(b"\0"):
                     found.append(int(entry.name))
     return sorted(found)
+
+
+async def test_a_container_that_is_killed_is_no_result(
+    docker_engine: None, backend_of: Callable[..., Backend]
+) -> None:
+    """At whatever moment of a command: the engine's own words are not the program's output."""
+    backend = backend_of("docker")
+    assert isinstance(backend, DockerBackend)
+    async with SandboxPool(backend, limit=4) as pool:
+
+        async def one(delay: float) -> None:
+            async with pool.acquire(SandboxSpec(limits=FAST)) as box:
+                assert isinstance(box, DockerSandbox)
+                path = f"/containers/{box.id}/kill"
+                with pytest.raises(SandboxLost):
+                    killed = asyncio.create_task(_later(delay, backend.engine, path))
+                    for _ in range(200):
+                        got = await box.exec("sleep 0.02; echo done")
+                        assert (got.exit_code, got.stdout) == (0, "done\n")
+                await killed
+
+        await asyncio.gather(*(one(number / 40) for number in range(16)))
+
+
+async def _later(delay: float, engine: Engine, path: str) -> None:
+    await asyncio.sleep(delay)
+    await engine.request("POST", path)
+
+
+async def test_a_command_that_cannot_be_started_is_a_result(
+    docker_engine: None, backend_of: Callable[..., Backend], image: str
+) -> None:
+    async with SandboxPool(backend_of("docker")) as pool:
+        for plain in (False, True):
+            async with pool.acquire(SandboxSpec(plain=plain, cwd="/tmp", image=image)) as box:
+                await box.exec("echo x > f; mkdir d; echo nonsense > h; chmod +x h")
+                for command in ("nope", "./f", "./d", "/nope/x"):
+                    assert (await box.exec([command])).exit_code in (126, 127), command
+                assert not (await box.exec("true", cwd="nowhere")).ok

@@ -42,9 +42,19 @@ def jobs() -> None:
 @click.option("--executor", help="Only runs of this executor.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def clean(older_than: str | None, executor: str | None, dry_run: bool, yes: bool) -> None:
+@click.option(
+    "--images",
+    is_flag=True,
+    help="Instead: remove the Docker images that were built for tasks, or kept of workspaces.",
+)
+def clean(
+    older_than: str | None, executor: str | None, dry_run: bool, yes: bool, images: bool
+) -> None:
     """Remove runs from the list of nel eval jobs. Their results stay where they are; runs that are
     running stay on the list."""
+    if images:
+        _clean_images(dry_run=dry_run, yes=yes)
+        return
     from ..tasks.find_run import shown
     from ..tasks.run_list import days, forget, old_notes
 
@@ -63,3 +73,16 @@ def clean(older_than: str | None, executor: str | None, dry_run: bool, yes: bool
     for path, _ in notes:
         forget(path)
     click.echo(f"removed from the list: {len(notes)}")
+
+
+def _clean_images(*, dry_run: bool, yes: bool) -> None:
+    from ..runtime import run_blocking
+    from ..tasks.images import found_images, remove_images
+
+    names = run_blocking(found_images())
+    for name in names:
+        click.echo(name)
+    if not names:
+        click.echo("Nothing to remove.")
+    elif not dry_run and (yes or click.confirm(f"Remove {len(names)} images?")):
+        click.echo(f"removed: {len(run_blocking(remove_images(names)))}")

@@ -29,6 +29,7 @@ SETTINGS = (
     "max_tokens",
     "seed",
     "output_dir",
+    "keep_workspaces",
     "budget_usd",
     "budget_tokens",
     "budget_hours",
@@ -97,6 +98,10 @@ SETTINGS = (
     "--background", is_flag=True, help="Run in a process of its own; see nel eval status."
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan; call no model.")
+@click.option(
+    "--keep-workspace", "keep_workspaces", type=click.Choice(["failed", "all", "none"]),
+    help="Keep workspaces of agents, and say how to look into them.  [none]",
+)  # fmt: skip
 @click.option("--no-progress", is_flag=True, help="No live display.")
 @click.option("-v", "--verbose", count=True, help="Log progress to stderr; -vv: every request.")
 def command(config_file: Path | None, **flags: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -15,6 +16,14 @@ class TrajectoriesConfig(ConfigRecord):
 
     enrich: bool = True
     """Add what the model traffic tells about each step."""
+
+
+class KeepWorkspaces(StrEnum):
+    """Which workspaces stay after their rollout."""
+
+    NONE = "none"
+    FAILED = "failed"
+    ALL = "all"
 
 
 class OutputConfig(ConfigRecord):
@@ -34,6 +43,9 @@ class OutputConfig(ConfigRecord):
     """Options of the exporters, by name."""
     trajectories: TrajectoriesConfig = Field(default_factory=TrajectoriesConfig)
     """Further content of trajectories."""
+
+    keep_workspaces: KeepWorkspaces = KeepWorkspaces.NONE
+    """Workspaces to keep for a look into them: those of rollouts that failed, or all."""
 
     @field_validator("report")
     @classmethod

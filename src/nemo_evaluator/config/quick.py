@@ -55,6 +55,7 @@ def quick_config(
     env: Mapping[str, str] | None = None,
     system_prompt: str | None = None,
     output_dir: str | None = None,
+    keep_workspaces: str | None = None,
     judge_url: str | None = None,
     judge_id: str | None = None,
     judge_key_env: str | None = None,
@@ -109,6 +110,8 @@ def quick_config(
     tree = _with_gate(_with_budget(tree, settings), settings)
     if output_dir is not None:
         tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
+    if keep_workspaces is not None:
+        tree = _set(tree, ("output", "keep_workspaces"), keep_workspaces, "keep_workspaces")
     tree = resolve_references(apply_overrides(tree, overrides))
     return check(tree, (), overrides, env)
 
@@ -118,6 +121,7 @@ def apply_flags(
     *,
     system_prompt: str | None = None,
     output_dir: str | None = None,
+    keep_workspaces: str | None = None,
     model_url: str | None = None,
     model_id: str | None = None,
     **settings: object,
@@ -138,6 +142,8 @@ def apply_flags(
     tree = loaded.tree
     if output_dir is not None:
         tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
+    if keep_workspaces is not None:
+        tree = _set(tree, ("output", "keep_workspaces"), keep_workspaces, "keep_workspaces")
     for index in range(len(loaded.config.benchmarks)):
         for name in _in(settings, BENCHMARK_FLAGS):
             tree = _set(tree, ("benchmarks", index, name), settings[name], name)
@@ -316,6 +322,7 @@ def _given(settings: Mapping[str, object], known: Sequence[str]) -> dict[str, ob
                 *JUDGE_FLAGS,
                 "system_prompt",
                 "output_dir",
+                "keep_workspaces",
             )
             raise ConfigError(f"unknown setting {name!r}", hint=suggest(name, more))
     return {name: value for name, value in settings.items() if value is not None}

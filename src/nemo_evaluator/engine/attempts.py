@@ -17,7 +17,7 @@ from ..types import Phase, Solution
 from .accounts import NOTHING, Spent, accounted, of_session, of_solution
 from .backlog import Work
 from .control import Control
-from .failures import NeverAskedError
+from .failures import NeverAskedError, described
 from .job import Job
 from .recorder import RolloutRecorder
 from .stages import solved_in_stages
@@ -47,11 +47,21 @@ class Attempts:
             if verified and work.lease is not None:
                 solution = await self._handed_over(work, solution)
             if not solution.workspace:
+                if solution.error is not None:
+                    await self._keep_failed(work, solution.error.message)
                 await work.release()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, NeverAskedError):
+                await self._keep_failed(work, described(error))
             await work.release()
             raise
         return solution
+
+    async def _keep_failed(self, work: Work, why: str) -> None:
+        workspaces = self._job.workspaces
+        if workspaces is not None and work.lease is not None:
+            left = work.handover or work.lease.sandbox
+            await workspaces.keeper.keep(work.key, work.attempt, why, left, failed=True)
 
     async def _solved(self, work: Work) -> Solution:
         """The answer, with its accounts."""

@@ -40,6 +40,7 @@ from ..types import BenchmarkPlan, Problem, Solution
 from .asked import Asked, wanted_services
 from .failures import described
 from .job import Job
+from .keeping import Keeper
 from .parts import only, part
 from .places import Places
 from .plan import plan_benchmark
@@ -130,7 +131,13 @@ async def prepare(
             if not plan_only:
                 turn = Turn(alive, len(jobs))
                 sandboxes, workspaces = await open_places(
-                    benchmark, job.environment, job.solver, job.folder, stack, turn
+                    benchmark,
+                    job.environment,
+                    job.solver,
+                    job.folder,
+                    stack,
+                    turn,
+                    lambda folder: Keeper(config.output.keep_workspaces, folder, say),
                 )
                 job = replace(job, sandboxes=sandboxes, workspaces=workspaces)
             if given is not None and given.part is not None:

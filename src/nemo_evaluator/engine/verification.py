@@ -95,11 +95,13 @@ class Verification:
                 work.key, Phase.VERIFY, self._seconds(work), verify, started=True
             )
         except Exception as error:
+            await self._keep(work, described(error), failed=True)
             self._recorder.errored(work, info_of(error, Phase.VERIFY), final=True)
             if not self._job.environment.needs.agent:  # else every problem has its own verifier
                 self._note_failure(error)
         else:
             self._verified += 1
+            await self._keep(work, f"reward {score.reward:g}", failed=score.reward <= 0)
             verify_ms = (time.perf_counter() - started) * 1000
             self._recorder.scored(work, solution, score, verify_ms)
             if solution.workspace and self._job.workspaces is not None:
@@ -121,8 +123,15 @@ class Verification:
             work.handover = await asyncio.to_thread(recover, work.key, work.attempt)
         if work.handover is None:
             return tools
-        handed = workspaces.handed(work.handover, work.problem, work.release)
+        # What may have to be kept is not let go before its verdict.
+        release = _stay if workspaces.keeper.wants() else work.release
+        handed = workspaces.handed(work.handover, work.problem, release)
         return replace(tools, workspace=handed, sandboxes=Beyond(lender))
+
+    async def _keep(self, work: Work, why: str, *, failed: bool) -> None:
+        if (workspaces := self._job.workspaces) is not None:
+            left = work.handover
+            await workspaces.keeper.keep(work.key, work.attempt, why, left, failed=failed)
 
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1
@@ -135,3 +144,7 @@ class Verification:
                     hint="the answers are journaled: fix the scorer and add --resume",
                 )
             )
+
+
+async def _stay() -> None:
+    """Let nothing go."""

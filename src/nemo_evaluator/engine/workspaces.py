@@ -29,6 +29,7 @@ from ..solvers.contract import Archive, Handover, Solver, SolverNeeds, needs_of
 from ..types import Json, Phase, Problem, RolloutKey
 from .git_scrub import scrub
 from .handing import Handed, as_verifier, captured
+from .keeping import Keeper
 from .sandboxing import Lender, Turn, open_sandboxes
 
 FOLDER = "workspaces"
@@ -37,6 +38,10 @@ SLACK_SECONDS = 300.0
 PREPARE_SECONDS = 900.0
 
 log = logging.getLogger(__name__)
+
+
+Keeping = Callable[[Path], Keeper]
+"""Who keeps workspaces of the benchmark of a folder."""
 
 
 class Lease:
@@ -86,8 +91,10 @@ class Workspaces:
         folder: Path,
         *,
         seconds: float,
+        keeper: Keeper,
     ) -> None:
         """``seconds``: how long an attempt and its verification may take together."""
+        self.keeper = keeper
         self._lender, self._config, self._needs = lender, config, needs
         self._folder = folder / FOLDER
         self._seconds = seconds + SLACK_SECONDS
@@ -249,6 +256,7 @@ async def open_places(
     folder: Path,
     stack: AsyncExitStack,
     turn: Turn,
+    keeping: Keeping,
 ) -> tuple[Lender | None, Workspaces | None]:
     """Where a benchmark's answers are verified, and where its solver works; None where neither
     needs a sandbox. What cannot work is a ConfigError now, before anything is paid."""
@@ -258,7 +266,7 @@ async def open_places(
     if lender is None or not wanted or not isinstance(config, LifecycleFields):
         return lender, None
     seconds = benchmark.timeout + benchmark.verify_timeout
-    workspaces = Workspaces(lender, config, needs, folder, seconds=seconds)
+    workspaces = Workspaces(lender, config, needs, folder, seconds=seconds, keeper=keeping(folder))
     stack.push_async_callback(workspaces.close)
     await workspaces.check()
     return lender, workspaces
@@ -279,17 +287,7 @@ def workspace_identity(benchmark: BenchmarkConfig, solver: Solver) -> dict[str, 
     config = benchmark.sandbox
     if not _works_in_sandbox(needs_of(solver), config):
         return {}
-    names = (
-        "type",
-        "image",
-        "image_template",
-        "network",
-        "memory",
-        "cpus",
-        "stateful",
-        "capture_cmd",
-    )
-    told = {name: getattr(config, name, None) for name in (*names, "scrub_git_history")}
+    told = {name: getattr(config, name, None) for name in _OF_THE_IDENTITY}
     told["needs"] = needs_of(solver).network
     if isinstance(config, OwnFields):  # as it may be written down: without secrets
         further = config.model_dump(mode="json", exclude={"type", *OwnFields.model_fields})

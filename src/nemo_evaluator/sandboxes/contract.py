@@ -22,6 +22,7 @@ __all__ = [
     "MAX_TRANSFER",
     "UNPRIVILEGED",
     "Backend",
+    "BecomesImage",
     "BuildFailed",
     "BuildSpec",
     "Change",
@@ -252,6 +253,14 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Release what the backend itself holds; safe to call twice."""
+
+
+@runtime_checkable
+class BecomesImage(Protocol):
+    """What a `Sandbox` also is whose whole file system can be kept."""
+
+    async def become_image(self, name: str) -> str:
+        """Make an image of it as it is now; what the engine calls the image."""
 
 
 @runtime_checkable

@@ -36,7 +36,7 @@ BASES = "nemo-evaluator.build.bases"
 _TAIL = 12
 """Last lines of a log that an error shows."""
 _LOG_BYTES = 16 << 20
-_ROUNDS = 10
+_ROUNDS = 40
 """Tries to remove what a build left."""
 _LAYER = re.compile(r" ---> ([0-9a-f]{12})\n?")
 _RUNNING = re.compile(r" ---> Running in ([0-9a-f]{12})\n?")
@@ -135,18 +135,21 @@ class Builder:
             async for line in self._engine.stream("/build", archive, query=query):
                 told.take(json.loads(line))
 
-    async def remove_built(self) -> list[str]:
-        """Remove the images that this user has built, except those that are in use; their tags."""
-        removed = []
-        for log in sorted(self.folder.glob("*.log")):
-            tag = f"{REPOSITORY}:{log.stem}"
-            with contextlib.suppress(BlockingIOError):
-                async with self._alone(log.stem, wait=False):
-                    gone = await self._engine.request("DELETE", f"/images/{tag}")
-                    removed += [tag] if gone.status < 400 else []
-                    if gone.status < 400 or gone.status == 404:
-                        await asyncio.to_thread(log.unlink)
-        return removed
+    async def built(self) -> list[str]:
+        """The images that this user has built, and that are there."""
+        tags = [f"{REPOSITORY}:{log.stem}" for log in sorted(self.folder.glob("*.log"))]
+        return [tag for tag in tags if await self._images.find(tag) is not None]
+
+    async def remove(self, tag: str) -> bool:
+        """Remove an image, unless it is in use or being built; whether it is gone."""
+        digest = tag.rpartition(":")[2]
+        with contextlib.suppress(BlockingIOError):
+            async with self._alone(digest, wait=False):
+                gone = await self._engine.request("DELETE", f"/images/{tag}")
+                if gone.status < 400:
+                    await asyncio.to_thread((self.folder / f"{digest}.log").unlink, missing_ok=True)
+                    return True
+        return False
 
     async def _remove_noted(self, notes: Path) -> list[str]:
         """Remove what a build made on its way and gave no name, the last first. What cannot be

@@ -24,6 +24,10 @@ from .finishing import finish
 from .owner import LABEL
 from .transfer import pack
 
+KEPT = "nel-kept"
+KEPT_LABEL = "nemo-evaluator.kept"
+"""On the image of a container that was kept."""
+
 
 def as_image(spec: SandboxSpec, image: Image) -> SandboxSpec:
     """The spec with what it leaves to the image."""
@@ -81,6 +85,13 @@ class PlainSandbox(DockerSandbox):
         await self._engine.expect("POST", f"/containers/{self.id}/restart", query=query)
         for process in list(self._background):
             await process.ended()
+
+    async def become_image(self, name: str) -> str:
+        """See `BecomesImage.become_image`."""
+        query = {"container": self.id, "repo": KEPT, "tag": name, "pause": "1"}
+        labels = {"Labels": {KEPT_LABEL: name}}
+        await self._engine.expect("POST", "/commit", labels, query=query, timeout=600)
+        return f"{KEPT}:{name}"
 
     async def _run(self, job: Job) -> int | None:
         self._must_be_there()

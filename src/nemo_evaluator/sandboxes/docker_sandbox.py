@@ -22,6 +22,13 @@ from .streams import Kept
 
 _ANSWER = 5.0
 """Seconds a killed command gets to end before its container is killed."""
+_REFUSED = (126, 127)
+"""Exit codes of the engine for what it did not start; of a shell too."""
+_OWN_REASONS = (
+    *("executable file not found", "permission denied", "is a directory", "exec format error"),
+    *("chdir to cwd", '": stat '),
+)
+"""What the engine says where a command cannot be started by its own fault."""
 _REMOVAL = 30.0
 """Seconds the engine gets for a removal that it has begun."""
 _KILLED = 128 + 9
@@ -133,7 +140,12 @@ class DockerSandbox(CommandSandbox):
         work = asyncio.create_task(_converse(attached, job))
         try:
             in_time = await self._attend(work, number, job)
-            return await self.exit_code(number) if in_time else None
+            if not in_time:
+                return None
+            code = await self.exit_code(number)
+            if code in _REFUSED:
+                await self._must_have_run(number, job.out.text)
+            return code
         except asyncio.CancelledError:
             self._gone = "interrupted"
             raise
@@ -177,6 +189,13 @@ class DockerSandbox(CommandSandbox):
         if (code := state.get("ExitCode")) is None:
             raise self._lost("the container ended while a command was running")
         return int(code)
+
+    async def _must_have_run(self, number: str, said: str) -> None:
+        """SandboxLost if the engine could not start a command, which it says where the command's
+        output would be; except for reasons that are the command's own."""
+        state = await self._engine.expect("GET", f"/exec/{number}/json")
+        if not state["Pid"] and not any(reason in said for reason in _OWN_REASONS):
+            raise self._lost(f"the engine could not run a command: {said.strip()[-200:]}")
 
     def _must_be_there(self) -> None:
         if self._gone is not None:

@@ -67,7 +67,7 @@ async def download_folder(run: Trusted, path: str, folder: Path, max_bytes: int)
     """Copy a folder to the host. FileNotFoundError, or ValueError if it is too large."""
     # A tar archive pads every member to blocks: room for that, and no more.
     archive = await save(run, path, 2 * max_bytes + (1 << 20))
-    await asyncio.to_thread(_unpack, archive, folder, max_bytes, path)
+    await asyncio.to_thread(unpack, archive, folder, max_bytes, path)
 
 
 async def save(run: Trusted, path: str, max_bytes: int) -> bytes:
@@ -159,7 +159,9 @@ def _stays_below(name: str) -> bool:
     return not name.startswith("/") and ".." not in name.split("/")
 
 
-def _unpack(data: bytes, folder: Path, max_bytes: int, path: str) -> None:
+def unpack(data: bytes, folder: Path, max_bytes: int, path: str) -> None:
+    """Write the regular files and folders of an archive from a sandbox below a folder. ValueError
+    for one that is too large, SandboxLost for what is none. Blocks."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
