@@ -14,6 +14,7 @@ OTHERWISE = {"PyYAML": "yaml", "math-verify": "math_verify", "pillow": "PIL"}
 """Modules that are not called like their package."""
 COMES_WITH = {
     "anyio": "mcp",
+    "botocore": "boto3",
     "fsspec": "datasets",
     "httpx2": "mcp",
     "mcp_types": "mcp",
@@ -22,9 +23,13 @@ COMES_WITH = {
     "referencing": "jsonschema",
 }
 """Modules of packages that ours depend on, and whose versions they choose."""
-IMPORTED = ("mcp", "scoring", "stats", "testing")
+IMPORTED = ("ecs", "mcp", "scoring", "stats", "testing")
 """Extras whose packages the package itself imports, inside of functions."""
-FOREIGN = ("environments/lm_eval/worker.py", "solvers/harbor/script/")
+FOREIGN = (
+    "environments/inspect/worker.py",
+    "environments/lm_eval/worker.py",
+    "solvers/harbor/script/",
+)
 """Scripts that run in the interpreter of another package (`nemo_evaluator.foreign`)."""
 
 
