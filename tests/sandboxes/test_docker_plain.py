@@ -12,6 +12,7 @@ import pytest
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.sandboxes import Backend, BuildSpec, Sandbox, SandboxPool, SandboxSpec
+from nemo_evaluator.sandboxes.docker_plain import PlainSandbox
 from nemo_evaluator.sandboxes.local import LocalBackend
 
 DOCKERFILE = """\
@@ -119,3 +120,18 @@ async def _beats(box: Sandbox) -> bool:
 def test_the_local_sandbox_refuses_it() -> None:
     with pytest.raises(ConfigError, match="container of an image"):
         LocalBackend().check(SandboxSpec(plain=True))
+
+
+async def test_what_differs_from_the_image(pool: SandboxPool, image: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM {image}\nRUN mkdir /d && echo 1 > /d/kept\n")
+    spec = SandboxSpec(build=BuildSpec(context=str(tmp_path)), plain=True, cwd="/d")
+    async with pool.acquire(spec) as sandbox:
+        assert isinstance(sandbox, PlainSandbox)
+        await sandbox.exec("echo 2 > kept; echo 3 > new; rm /usr/bin/env; ln -s x link")
+        seen = {change.path: change.added for change in await sandbox.changes()}
+        told = await sandbox._engine.expect("GET", f"/containers/{sandbox.id}/changes")
+        assert seen.items() >= {one["Path"]: one["Kind"] == 1 for one in told}.items()
+        assert (seen["/d/kept"], seen["/d/new"], seen["/usr/bin/env"]) == (False, True, False)
+        await sandbox.set_back(["/d/kept", "/usr/bin/env", "/d/new"])
+        shown = await sandbox.exec("cat kept; test -x /usr/bin/env && cat new")
+        assert (shown.stdout, shown.exit_code) == ("1\n", 0)

@@ -6,6 +6,7 @@ user it has become; a command that takes too long is ended with what it started,
 
 from __future__ import annotations
 
+import asyncio
 import io
 import posixpath
 import secrets
@@ -15,6 +16,7 @@ from dataclasses import replace
 import msgspec
 
 from ..errors import ConfigError
+from . import overlay
 from .commands import Job
 from .contract import Change, SandboxSpec
 from .docker_images import Image
@@ -102,6 +104,9 @@ class PlainSandbox(DockerSandbox):
 
     async def changes(self) -> list[Change]:
         """See `OfImage.changes`."""
+        container = await self._engine.expect("GET", f"/containers/{self.id}/json")
+        if (seen := await asyncio.to_thread(overlay.changes, container)) is not None:
+            return seen
         told = await self._engine.expect("GET", f"/containers/{self.id}/changes")
         return [Change(path=one["Path"], added=one["Kind"] == 1) for one in told or ()]
 
