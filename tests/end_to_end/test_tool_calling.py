@@ -214,6 +214,11 @@ def test_tools_of_an_mcp_server_by_the_command_line(run: Any, tmp_path: Path) ->
         done = run(model, "-o", "other", mcp_servers={"calc": dying}, **more)
     assert done.returncode == 2, done.stderr
     assert "MCP server 'calc'" in done.stderr and "no such licence" in done.stderr
+    with ScriptedServer(["x"]) as model:
+        missing = {"command": ["no-such-program"]}
+        done = run(model, "-o", "third", mcp_servers={"calc": missing}, **more)
+        assert done.returncode == 2 and not model.requests
+    assert "mcp_servers.calc: there is no program 'no-such-program'" in done.stderr
 
 
 def test_an_artifact_is_no_missing_answer(run: Any, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from nemo_evaluator.errors import ConfigError, InfraError
 from nemo_evaluator.solvers.tool_calling.contract import Tool, ToolResult
 from nemo_evaluator.solvers.tool_calling.toolbox import Call, Toolbox
+from nemo_evaluator.steps import Step
 from nemo_evaluator.types import Json
 
 
@@ -42,6 +43,9 @@ class Source:
         if name == "lost":
             raise InfraError("the sandbox is gone")
         return ToolResult(text=f"{name}{arguments.get('n', '')}")
+
+    def details(self, steps: Sequence[Step]) -> Mapping[str, Json]:
+        return {}
 
     async def close(self) -> None:
         self.events.append("close")

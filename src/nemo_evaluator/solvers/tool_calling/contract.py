@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from ...steps import Step
 from ...types import Json, Record
 
 
@@ -65,6 +66,9 @@ class ToolSource(Protocol):
 
     async def call(self, name: str, arguments: Mapping[str, Json], seconds: float) -> ToolResult:
         """Call a tool, for at most so many seconds: TimeoutError beyond. Raises InfraError."""
+
+    def details(self, steps: Sequence[Step]) -> Mapping[str, Json]:
+        """What a verdict may need of the source, as details of the solution with these steps."""
 
     async def close(self) -> None:
         """Release what was opened; safe to call twice."""

@@ -73,8 +73,8 @@ class GymTools:
     async def close(self) -> None:
         """See `ToolSource.close`. The connections are the service's."""
 
-    def session(self, steps: Sequence[Step]) -> dict[str, Json]:
-        """What a verdict of the gym needs, as details of the solution."""
+    def details(self, steps: Sequence[Step]) -> Mapping[str, Json]:
+        """See `ToolSource.details`: the session, and what was done in it."""
         output = [item for step in steps for item in _items(step)]
         cookies = dict(self._session.cookies)
         return {GYM_SESSION: {"server": self._calls.url, "cookies": cookies, "output": output}}

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...config.scrubber import KNOWN
-from ...config.secrecy import secret_variable
+from ...config.secrecy import credential_parts, secret_variable
 from ...config.solvers import McpServerConfig
 from ...errors import ConfigError, InfraError, suggest
 from ...sandboxes.contract import Sandbox
+from ...steps import Step
 from ...types import Json
 from .contract import Picture, Tool, ToolResult, empty_schema, failed
 from .mcp_connection import Connection
@@ -29,7 +30,7 @@ AGAIN = "the server ended during the call and was started again; what it knew is
 
 
 def check(servers: Mapping[str, McpServerConfig]) -> None:
-    """Before anything is paid: the SDK, the programs and the variables are there. Raises
+    """Before the first rollout: the SDK, the programs and the variables are there. Raises
     ConfigError."""
     if servers and importlib.util.find_spec("mcp") is None:
         raise ConfigError(
@@ -44,7 +45,7 @@ def check(servers: Mapping[str, McpServerConfig]) -> None:
             if variable not in os.environ:
                 raise ConfigError(f"the environment variable {variable} is not set", where=where)
             if secret_variable(variable) or variable in server.headers_env.values():
-                KNOWN.learn(os.environ[variable])
+                KNOWN.learn(*credential_parts(os.environ[variable]))
 
 
 class McpTools:
@@ -94,6 +95,10 @@ class McpTools:
         await self._connection.close()
         self._client = await self._connection.open()
         return failed(AGAIN)
+
+    def details(self, steps: Sequence[Step]) -> Mapping[str, Json]:
+        """See `ToolSource.details`."""
+        return {}
 
     async def close(self) -> None:
         """See `ToolSource.close`."""

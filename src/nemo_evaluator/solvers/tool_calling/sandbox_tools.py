@@ -11,6 +11,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 
 from ...sandboxes.contract import ExecResult, Sandbox, SandboxLost
+from ...steps import Step
 from ...types import Json
 from .contract import Tool, ToolResult, failed
 from .shell import Ran, Shell
@@ -113,6 +114,10 @@ class SandboxTools:
                         return await self._edit(arguments, seconds)
             except _Refused as why:
                 return failed(str(why))
+
+    def details(self, steps: Sequence[Step]) -> Mapping[str, Json]:
+        """See `ToolSource.details`."""
+        return {}
 
     async def close(self) -> None:
         """See `ToolSource.close`. What the shell has started ends with the workspace."""

@@ -7,7 +7,7 @@ closed with it; what the solver keeps is how a model wants to be told of tools.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -34,12 +34,11 @@ class ToolCallingSolver:
     """See the module."""
 
     def __init__(self, config: ToolCallingSolverConfig) -> None:
-        """Raises ConfigError for what is missing of the MCP servers."""
         self._config = config
         self.needs = config.needs
         self._speech = Speech(config.tool_protocol)
         self._proven: set[str] = set()
-        check(config.mcp_servers)
+        """MCP servers that have worked."""
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """See ``Solver.solve``."""
@@ -62,7 +61,10 @@ class ToolCallingSolver:
             task = Task(problem, messages, system, toolbox, offered)
             rollout = Rollout(config, task, tools, tools.model, self._speech)
             solution = await rollout.solution()
-        return _with_session(solution, sources)
+        details = dict(solution.details)
+        for source in sources:
+            details |= source.details(solution.steps)
+        return msgspec.structs.replace(solution, details=details)
 
     def identity(self) -> Mapping[str, Json]:
         """What changes the answers."""
@@ -73,8 +75,10 @@ class ToolCallingSolver:
         """Nothing to release: a rollout closes what it opens."""
 
     def _check(self, problem: Problem, tools: SolveTools) -> None:
-        """Raise ConfigError for a problem that cannot be solved so."""
+        """Raise ConfigError for a problem that cannot be solved so, and for what is missing."""
         config = self._config
+        if not self._proven:
+            check(config.mcp_servers)
         if problem.requests:
             raise ConfigError(
                 "tool_calling answers problems that are one chat, not several requests",
@@ -97,15 +101,6 @@ class ToolCallingSolver:
         for name, server in config.mcp_servers.items():
             sandbox = tools.workspace.sandbox if tools.workspace is not None else None
             yield McpTools(name, server, sandbox, self._proven)
-
-
-def _with_session(solution: Solution, sources: Sequence[ToolSource]) -> Solution:
-    """The solution, with what the gym needs to grade it in the session it was made in."""
-    for source in sources:
-        if isinstance(source, GymTools):
-            details = {**solution.details, **source.session(solution.steps)}
-            solution = msgspec.structs.replace(solution, details=details)
-    return solution
 
 
 async def _asked(problem: Problem, system: str | None) -> tuple[list[Message], str | None]:
