@@ -29,7 +29,6 @@ from .templates import Style
 
 PLANNED_SCHEMES = {
     "skills": "skills://NAME, benchmarks of NeMo Skills",
-    "vlmevalkit": "vlmevalkit://DATASET, benchmarks of VLMEvalKit",
 }
 """Schemes of the known system that this version does not have → what is planned."""
 PLANNED = {

@@ -1,0 +1,1 @@
+"""Datasets in the format of VLMEvalKit: tables with images, graded by its documented rules."""

@@ -1,0 +1,147 @@
+"""How answers about images are graded, by the rules that the datasets' authors published.
+
+Pure functions of texts. Sources: VLMEvalKit's documentation (multiple choice, yes or no, OCRBench),
+ANLS: Biten et al. 2019 (DocVQA); relaxed accuracy: Methani et al. 2020 and Masry et al. 2022
+(ChartQA); VQA accuracy: Antol et al. 2015.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping, Sequence
+
+from ...scoring.choices import choice
+from ...scoring.overlap import levenshtein
+from ...scoring.text import normalize_squad
+
+FORMULAS = "Handwritten Mathematical Expression Recognition"
+"""The category of OCRBench that is compared without blanks, case kept."""
+ANLS_THRESHOLD = 0.5
+RELAXED = 0.05
+"""How far a number of a chart may be off, as a share of the right one."""
+PEOPLE = 3
+"""Of ten people's answers, as many as must agree for a full VQA score."""
+_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?%?")
+_WORD = re.compile(r"[a-z]+")
+
+
+class Kind(enum.StrEnum):
+    """What is asked, and so how it is graded."""
+
+    CHOICE = "mcq"
+    """One option of several."""
+    YES_OR_NO = "yorn"
+    EXACT = "vqa"
+    """A short text; right if it is one of the answers, articles and punctuation aside."""
+    OCR = "ocrbench"
+    """A text that must hold one of the answers."""
+    CHART = "chartqa"
+    """A number within 5 %, or the same text."""
+    DOCUMENT = "docvqa"
+    """A text as alike as ANLS says."""
+    PEOPLE = "textvqa"
+    """A text that as many of ten people gave (VQA accuracy)."""
+
+
+def option(answer: str, options: Mapping[str, str]) -> str | None:
+    """The letter of the option that an answer names: by its letter, or by its whole text where no
+    other option's stands there too.
+
+    >>> options = {"A": "cat", "B": "dog"}
+    >>> option("The answer is B.", options), option("a dog", options)
+    ('B', 'B')
+    """
+    found = choice(answer, "".join(options))
+    if found is not None:
+        return str(found.value)
+    said = answer.casefold()
+    named = [letter for letter, text in options.items() if text and text.casefold() in said]
+    return named[0] if len(named) == 1 else None
+
+
+def yes_or_no(answer: str) -> str | None:
+    """``Yes`` or ``No``; None for neither or both.
+
+    >>> yes_or_no("Yes, there is."), yes_or_no("Yes and no")
+    ('Yes', None)
+    """
+    said = set(_WORD.findall(answer.casefold()))
+    if ("yes" in said) == ("no" in said):
+        return None
+    return "Yes" if "yes" in said else "No"
+
+
+def graded(kind: Kind, answer: str, targets: Sequence[str], category: str = "") -> float:
+    """The grade of a written answer, 0 to 1. Nothing written is 0.
+
+    >>> graded(Kind.CHART, "about 103", ["100"]), graded(Kind.CHART, "106", ["100"])
+    (1.0, 0.0)
+    >>> graded(Kind.OCR, "The image says MARKET", ["market"])
+    1.0
+    """
+    if not answer.strip():
+        return 0.0
+    match kind:
+        case Kind.OCR:
+            return float(any(_held(target, answer, category) for target in targets))
+        case Kind.CHART:
+            return float(any(_relaxed(answer, target) for target in targets))
+        case Kind.DOCUMENT:
+            return max((_anls(answer, target) for target in targets), default=0.0)
+        case Kind.PEOPLE:
+            return _people(answer, targets)
+        case _:
+            said = normalize_squad(answer)
+            return float(any(said == normalize_squad(target) for target in targets))
+
+
+def _held(target: str, answer: str, category: str) -> bool:
+    if category == FORMULAS:
+        target, answer = ("".join(text.split()) for text in (target, answer))
+    else:
+        target, answer = (" ".join(text.casefold().split()) for text in (target, answer))
+    return bool(target) and target in answer
+
+
+def _relaxed(answer: str, target: str) -> bool:
+    gold, said = _value(target), _last_value(answer)
+    if gold is None or said is None:
+        return normalize_squad(answer) == normalize_squad(target)
+    if gold == 0:
+        return said == 0
+    return abs(said - gold) <= RELAXED * abs(gold)
+
+
+def _value(text: str) -> float | None:
+    found = _NUMBER.fullmatch(text.strip())
+    return None if found is None else _float(found[0])
+
+
+def _last_value(text: str) -> float | None:
+    found = _NUMBER.findall(text)
+    return _float(found[-1]) if found else None
+
+
+def _float(text: str) -> float:
+    """A share is read as it is written: ``12%`` is 12, as in the charts' own answers."""
+    return float(text.replace(",", "").rstrip("%"))
+
+
+def _anls(answer: str, target: str) -> float:
+    said, gold = (" ".join(text.casefold().split()) for text in (answer, target))
+    longest = max(len(said), len(gold))
+    if not longest:
+        return 0.0
+    distance = levenshtein(said, gold) / longest
+    return 1 - distance if distance < ANLS_THRESHOLD else 0.0
+
+
+def _people(answer: str, targets: Sequence[str]) -> float:
+    """Mean over leaving out each person of min(1, others who said the same / 3)."""
+    said = normalize_squad(answer)
+    same = [normalize_squad(target) == said for target in targets]
+    if len(targets) < PEOPLE:
+        return float(any(same))
+    shares = [min(1.0, (sum(same) - one) / PEOPLE) for one in same]
+    return sum(shares) / len(shares)

@@ -1,0 +1,169 @@
+"""Tables of VLMEvalKit: what is asked, images included, and how answers are graded."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from runs import NEL, rows
+
+from nemo_evaluator.environments.registry import resolve
+from nemo_evaluator.environments.vlmevalkit.rules import Kind, graded, option, yes_or_no
+from nemo_evaluator.errors import ConfigError
+
+PIXEL = base64.b64encode(
+    bytes.fromhex(
+        "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+        "1f15c4890000000d49444154789c6360000000000200015e2b0d0f0000000049454e44ae426082"
+    )
+).decode()
+ANIMALS = {"A": "a cat", "B": "a dog", "C": "a horse"}
+
+
+def table(folder: Path, name: str, lines: list[dict[str, Any]]) -> Path:
+    path = folder / f"{name}.tsv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(lines[0]), delimiter="\t")
+        writer.writeheader()
+        writer.writerows(lines)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("B", "B"),
+        ("The answer is (C).", "C"),
+        ("I see a dog in the picture", "B"),
+        ("A dog and a cat", None),
+        ("no idea", None),
+        ("", None),
+    ],
+)
+def test_an_option_is_named_by_its_letter_or_its_text(answer: str, letter: str | None) -> None:
+    assert option(answer, ANIMALS) == letter
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [("yes.", "Yes"), ("No, it is not", "No"), ("yes or no", None), ("", None)]
+)
+def test_yes_or_no_is_one_of_them(answer: str, said: str | None) -> None:
+    assert yes_or_no(answer) == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "targets", "grade"),
+    [
+        (Kind.OCR, 'The image displays the word "CLOSE."', ["CLOSE"], 1.0),
+        (Kind.OCR, "CLOUD", ["CLOSE"], 0.0),
+        (Kind.OCR, "", ["CLOSE"], 0.0),
+        (Kind.CHART, "It was 104", ["100"], 1.0),
+        (Kind.CHART, "105.1", ["100"], 0.0),
+        (Kind.CHART, "12%", ["12"], 1.0),
+        (Kind.CHART, "0.1", ["0"], 0.0),
+        (Kind.CHART, "Green", ["green"], 1.0),
+        (Kind.DOCUMENT, "jonn smith", ["John Smith"], 0.9),
+        (Kind.DOCUMENT, "something else", ["John Smith"], 0.0),
+        (Kind.PEOPLE, "red", ["red"] * 3 + ["blue"] * 7, 0.9),
+        (Kind.PEOPLE, "green", ["red"] * 10, 0.0),
+        (Kind.EXACT, "The Eiffel Tower!", ["eiffel tower"], 1.0),
+        (Kind.EXACT, "10", ["100"], 0.0),
+    ],
+)
+def test_written_answers_are_graded_by_the_published_rules(
+    kind: Kind, answer: str, targets: list[str], grade: float
+) -> None:
+    assert graded(kind, answer, targets) == pytest.approx(grade)
+
+
+def test_formulas_are_compared_without_blanks_and_with_their_case() -> None:
+    category = "Handwritten Mathematical Expression Recognition"
+    assert graded(Kind.OCR, r"\frac { A } { b }", [r"\frac{A}{b}"], category) == 1.0
+    assert graded(Kind.OCR, r"\frac{a}{b}", [r"\frac{A}{b}"], category) == 0.0
+
+
+async def test_a_row_is_asked_with_its_options_and_its_image(tmp_path: Path) -> None:
+    lines = [
+        {"index": 1, "image": PIXEL, "question": "What is it?", "hint": "Four legs.", **ANIMALS},
+        {"index": 2, "image": "1", "question": "And now?", "hint": "", **ANIMALS, "C": ""},
+    ]
+    table(tmp_path, "Animals", [{**line, "answer": "B", "category": "pets"} for line in lines])
+    [environment] = resolve("vlmevalkit://Animals", params={"data_dir": str(tmp_path)})
+    await environment.prepare()
+    first, second = await environment.seed(0), await environment.seed(1)
+    assert first.prompt == (
+        "Hint: Four legs.\nQuestion: What is it?\nOptions:\nA. a cat\nB. a dog\nC. a horse\n"
+        "Please select the correct answer from the options above.\n"
+    )
+    assert second.prompt.count("\n") == 5 and "C." not in second.prompt
+    assert first.images[0].data == second.images[0].data == base64.b64decode(PIXEL)
+    assert first.category == "pets"
+
+
+async def test_a_rotated_question_is_right_where_every_rotation_is(tmp_path: Path) -> None:
+    lines = [
+        {"index": index, "image": PIXEL, "question": "?", "A": "x", "B": "y", "answer": "A"}
+        for index in (1, 2, 1_000_001, 1_000_002)
+    ]
+    table(tmp_path, "Rotated", lines)
+    config = {
+        "services": {"m": {"type": "simulated", "protocol": "chat_completions", "accuracy": 1.0}},
+        "benchmarks": [
+            {
+                "name": "vlmevalkit://Rotated",
+                "params": {"data_dir": str(tmp_path)},
+                "solver": {"type": "simple", "service": "m"},
+            }
+        ],
+        "output": {"dir": str(tmp_path / "run"), "timestamped": False},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    command = [*NEL, "eval", "run", str(tmp_path / "config.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path / "run" / "Rotated")
+    [bundle] = (tmp_path / "run" / "Rotated").glob("eval-*.json")
+    circular = json.loads(bundle.read_text())["benchmark"]["scores"]["circular"]
+    right = {"1": True, "2": True}
+    for row in found:
+        question = str(int(row["metadata"]["index"]) % 1_000_000)
+        right[question] = right[question] and row["reward"] == 1.0
+    assert circular["value"] == sum(right.values()) / 2 and circular["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([{"index": 1, "picture": "x"}], "columns question and answer"),
+        ([{"index": 1, "image": "7", "question": "?", "answer": "x"}], "row '7'"),
+        ([{"index": 1, "image": "!" * 80, "question": "?", "answer": "x"}], "no base64"),
+    ],
+)
+async def test_a_table_that_cannot_be_read_is_named(
+    tmp_path: Path, lines: list[dict[str, Any]], said: str
+) -> None:
+    table(tmp_path, "Bad", lines)
+    [environment] = resolve("vlmevalkit://Bad", params={"data_dir": str(tmp_path)})
+    with pytest.raises(ConfigError, match=said):
+        await environment.prepare()
+        await environment.seed(0)
+
+
+async def test_a_table_that_is_not_there_says_where_it_is_looked_for(tmp_path: Path) -> None:
+    [environment] = resolve("vlmevalkit://Nothing", params={"data_dir": str(tmp_path)})
+    with pytest.raises(ConfigError, match=r"no table .*Nothing\.tsv"):
+        await environment.prepare()
+
+
+@pytest.mark.shared
+async def test_recorded_answers_are_graded_as_recorded(shared_dir: Path) -> None:
+    text = (shared_dir / "data" / "vlm" / "ocrbench_sample.jsonl").read_text()
+    for line in map(json.loads, text.splitlines()):
+        targets = [item.strip("'") for item in line["answer"].strip("[]").split(", ")]
+        assert graded(Kind.OCR, line["response"], targets, line["category"]) == line["score"]
