@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 from engines import require
-from loopback import FAULTS, Loopback
+from loopback import FAULTS, Loopback, answer
 from runs import rows
 
 from nemo_evaluator import evaluate_async
@@ -227,6 +227,20 @@ async def test_a_failing_endpoint_is_no_answer(tmp_path: Path, loopback: Loopbac
     result = await evaluate_async(document(tmp_path, loopback.url, asking(tmp_path, "")))
     assert result.exit_code != 0
     assert not [row for row in found(tmp_path) if row["outcome"] == "scored"]
+
+
+async def test_a_failure_that_was_overcome_does_not_count(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    """The endpoint failed once; the agent asked again, was answered, and then failed by itself."""
+    replies = iter([FAULTS["server_error"]])
+    loopback.script(lambda call: next(replies, answer)(call))
+    tries = ASKS.replace("    sys.exit(5)", "    urllib.request.urlopen(request).read()")
+    solver = asking(tmp_path, "")
+    (tmp_path / "asks.py").write_text(tries + "print('0'); sys.exit(3)")
+    result = await evaluate_async(document(tmp_path, loopback.url, solver, size=1))
+    [row] = found(tmp_path)
+    assert result.exit_code == 0 and row["reward"] == 1.0 and len(loopback.calls) == 2
 
 
 async def test_turns_are_a_limit_and_no_failure(tmp_path: Path, loopback: Loopback) -> None:

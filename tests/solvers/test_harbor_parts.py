@@ -140,7 +140,8 @@ ENDED = Ended(timed_out=False)
 def tools(**totals: Any) -> SolveTools:
     """Those of an attempt whose calls came to this."""
     model = scripted_model(lambda request: "")
-    model.session = lambda context: Totals(**totals)  # type: ignore[method-assign]
+    last = next(reversed(totals.get("errors", {})), None)
+    model.session = lambda context: Totals(failing=last, **totals)  # type: ignore[method-assign]
     return SolveTools(model=model, context=CallContext(session="s"), models={"model": model})
 
 

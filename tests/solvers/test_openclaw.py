@@ -318,6 +318,7 @@ def grade(transcript: list, workspace_path: str) -> dict:
         "sum": float(file.exists() and file.read_text().strip() == "12"),
         "outside": float("reached" in str(transcript)),
         "key": float("%(key)s" in str(transcript)),
+        "events": float('"toolCall"' in (file.parent / ".nel_transcript.jsonl").read_text()),
     }
 ```
 """
@@ -338,21 +339,18 @@ SCRIPT = [
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("engine", ["local", "docker"])
-async def test_the_real_one_does_a_task_of_pinchbench(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
-) -> None:
+async def test_the_real_one_does_a_task_of_pinchbench(tmp_path: Path, engine: str) -> None:
     """In its workspace: it reaches its model and nothing else, and never sees the real key."""
     require(engine)
     folder = part("openclaw")
-    binaries = [folder / "node_modules/.bin", folder / "node/node_modules/.bin"]
-    monkeypatch.setenv("PATH", os.pathsep.join([*map(str, binaries), os.environ["PATH"]]))
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/task_00_report.md").write_text(TASK % {"more": "", "key": KEY})
     image = {"image": "sandbox-base:latest"} if engine == "docker" else {}
     with ScriptedServer([]) as model:
         port = int(model.url.split(":")[2].split("/")[0])
         model.script[:] = json.loads(json.dumps(SCRIPT).replace("%(port)d", str(port)))
-        given = document(tmp_path, model.url, where="workspace")
+        claw = str(folder / "node_modules/.bin/openclaw")  # its node is found beside it
+        given = document(tmp_path, model.url, where="workspace", openclaw_bin=claw)
         given["benchmarks"] = [
             {
                 "name": "pinchbench",
@@ -364,7 +362,8 @@ async def test_the_real_one_does_a_task_of_pinchbench(
         result = await evaluate_async(given)
     [row] = rows(tmp_path / "run/pinchbench")
     assert result.exit_code == 0, row
-    assert row["scoring_details"]["checks"] == {"read": 1, "sum": 1, "outside": 0, "key": 0}
+    checks = {"read": 1, "sum": 1, "outside": 0, "key": 0, "events": 1}
+    assert row["scoring_details"]["checks"] == checks
     assert row["model_response"] == "The sum is 12." and "ended_by" not in row
     calls = (tmp_path / "run/pinchbench/model_traffic.jsonl").read_text().splitlines()
     assert len(calls) == len(model.requests) == len(SCRIPT)

@@ -17,7 +17,6 @@ from ..errors import BudgetExceeded, InfraError, ModelError, PermanentError
 from ..sandboxes.contract import MAX_TRANSFER, Command, ExecResult, Sandbox
 from ..sandboxes.host import HostFolder
 from ..traffic.door.sessions import Endpoint
-from ..traffic.ledger import Totals
 from ..types import EndedBy, Failure, Problem
 from .contract import SolveTools
 
@@ -35,7 +34,8 @@ OF_THE_MODEL = {
 }
 """Failed calls that say something about the model, or about a limit; all others are failures of
 what is around it."""
-PERMANENT = {Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA}
+PERMANENT = {Failure.AUTH, Failure.QUOTA}
+"""No other rollout would fare better. What is not found may be what the agent asked for."""
 
 
 class Runs(Protocol):
@@ -135,26 +135,15 @@ def judge_session(tools: SolveTools, what: str) -> EndedBy | None:
     if tools.model is None:
         return None
     used = tools.model.session(tools.context)
-    _check_endpoint(used, what)
-    if used.ended_by is not None and used.answers:
-        return used.ended_by
-    if Failure.CONTEXT_WINDOW in used.errors and used.answers:
-        return EndedBy.CONTEXT
+    if used.failing in PERMANENT:
+        raise PermanentError(f"{what} ({used.failing.value} of its model)", kind=used.failing)
+    if used.failing is not None and used.failing not in OF_THE_MODEL:
+        raise InfraError(f"{what} ({used.failing.value} of its model)", kind=used.failing)
     if used.answers:
-        return None
-    if Failure.BUDGET in used.errors:
+        overflown = used.failing is Failure.CONTEXT_WINDOW
+        return EndedBy.CONTEXT if overflown else used.ended_by
+    if used.failing is Failure.BUDGET:
         raise BudgetExceeded(what)
-    if used.errors:
-        raise ModelError(what, kind=next(iter(used.errors)))
+    if used.failing is not None:
+        raise ModelError(what, kind=used.failing)
     raise InfraError(f"the agent failed before it asked its model: {what}", kind=Failure.BUG)
-
-
-def _check_endpoint(used: Totals, what: str) -> None:
-    """Raise InfraError where calls of the session failed for reasons that are not the model's."""
-    if used.abandoned:
-        raise InfraError(f"{what} (it gave up a call of its model)", kind=Failure.TIMEOUT)
-    for kind in used.errors:
-        if kind in PERMANENT:
-            raise PermanentError(f"{what} ({kind.value} of its model)", kind=kind)
-        if kind not in OF_THE_MODEL:
-            raise InfraError(f"{what} ({kind.value} of its model)", kind=kind)

@@ -33,6 +33,9 @@ class Totals(msgspec.Struct):
     abandoned: int = 0
     """Calls the caller gave up."""
     errors: dict[Failure, int] = msgspec.field(default_factory=dict)
+    failing: Failure | None = None
+    """Why the last call got no answer (``timeout`` where the caller gave it up); None where it got
+    one."""
     ended_by: EndedBy | None = None
     """The limit that refused the last call that one refused."""
     prompt_tokens: int = 0
@@ -131,6 +134,7 @@ class Ledger(Interceptor):
         session = self._sessions.of(request.context)
         for totals in (self.total, session):
             totals.calls += 1
+            totals.failing = None
             if request.rejected is not None:
                 totals.spend(request.rejected, self._cost(request.rejected))
         if isinstance(ended, ModelResponse):
@@ -143,10 +147,12 @@ class Ledger(Interceptor):
             kind = info.kind if info else Failure.BUG
             for totals in (self.total, session):
                 totals.errors[kind] = totals.errors.get(kind, 0) + 1
+                totals.failing = kind
                 totals.ended_by = getattr(ended, "limit", None) or totals.ended_by
         else:
-            self.total.abandoned += 1
-            session.abandoned += 1
+            for totals in (self.total, session):
+                totals.abandoned += 1
+                totals.failing = Failure.TIMEOUT
 
     def _note_finish(self, finish: str) -> None:
         """Say once that a reason is not known."""

@@ -23,7 +23,15 @@ are right. The criterion says which score stands for what; scores between them a
 """
 FILE_CHARS, ALL_CHARS = 20_000, 100_000
 READ_BYTES = 4 * FILE_CHARS
-SKIPPED = {".git", ".openclaw", "node_modules", "__pycache__", ".venv", ".cache"}
+SKIPPED = {
+    ".nel_transcript.jsonl",
+    ".git",
+    ".openclaw",
+    "node_modules",
+    "__pycache__",
+    ".venv",
+    ".cache",
+}
 
 
 async def judged(judge: Judge, task: Task, story: str, files: str) -> Sequence[Ruling]:

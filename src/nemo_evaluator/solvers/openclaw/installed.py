@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 from pathlib import Path
@@ -40,7 +41,7 @@ def find(command: str) -> Program | None:
     if found is None:
         return None
     script = Path(found).resolve()
-    node = shutil.which("node")
+    node = shutil.which("node") or _node_of(script)
     if node is None:
         raise ConfigError(
             "OpenClaw needs node, which is not on the PATH",
@@ -51,6 +52,13 @@ def find(command: str) -> Program | None:
     # What it imports lies beside it, in the outermost folder of node's packages.
     folder = next((f for f in reversed(script.parents) if f.name == "node_modules"), script.parent)
     return Program(program, (program, str(script)), (str(folder), program))
+
+
+def _node_of(script: Path) -> str | None:
+    """The node of the installation that a script belongs to: of npm's prefix, or a package."""
+    places = ("bin/node", "node_modules/.bin/node", "node/node_modules/.bin/node")
+    found = (folder / place for folder in script.parents for place in places)
+    return next((str(node) for node in found if os.access(node, os.X_OK)), None)
 
 
 async def checked(program: Program) -> Program:

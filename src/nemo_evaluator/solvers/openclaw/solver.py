@@ -37,6 +37,8 @@ START_SECONDS = 5.0
 """What a turn needs beside the time that OpenClaw itself counts."""
 MEMORY_MB, PIDS = 4096, 512
 """What it needs: node reserves far more address space than it uses, and starts many threads."""
+TRANSCRIPT = ".nel_transcript.jsonl"
+"""Where verifiers find the events of OpenClaw's sessions, as NeMo Evaluator leaves them."""
 LOOK_SECONDS, REFUSED_SECONDS = 0.5, 10.0
 """How often it is looked whether a limit refused a call, and how long it may go on then."""
 TIMED_OUT = 2
@@ -123,7 +125,7 @@ class OpenClawSolver:
                     if turn.result.exit_code != 0 or ends <= time.monotonic():
                         break
             finally:
-                for step in await run.steps():
+                for step in await run.told():
                     tools.steps.add(step)
         return self._solution(turns, ended_by, len(sessions), tools.steps.taken())
 
@@ -266,14 +268,16 @@ class Run:
             task.cancel()
             await asyncio.wait({task})
 
-    async def steps(self) -> Sequence[Step]:
-        """What it did so far."""
+    async def told(self) -> Sequence[Step]:
+        """What it did so far. Its own account is left in the workspace too, for verifiers."""
         read = await self._place.runs.exec(
             [self._program.node, "-e", READER, "--", f"{self._state}/{DATABASE}"],
             env=self._env,
             timeout=60,
             output_bytes=OUTPUT_BYTES,
         )
+        if read.stdout:
+            await self._place.runs.upload(f"{self._place.cwd}/{TRANSCRIPT}", read.stdout.encode())
         return steps_of(events_of(read.stdout))
 
 
