@@ -104,17 +104,26 @@ async def test_what_is_no_reward_is_no_verdict(reward: str, message: str, tmp_pa
 
 
 @pytest.mark.process
-async def test_an_agent_that_fails_is_no_answer_and_what_it_paid_is_known(tmp_path: Path) -> None:
-    """The first call is answered and paid for; the second one is refused by the budget."""
+async def test_a_limit_that_ends_an_agent_is_told_with_what_was_paid(tmp_path: Path) -> None:
+    """The first call is answered and paid for; the second one is refused, and the agent fails."""
     proxy = {"interceptors": [{"name": "turn_counter", "config": {"max_turns": 1}}]}
     model = {"type": "simulated", "protocol": "responses", "proxy": proxy}
     result = await evaluate_async(document(tmp_path, model=model))
+    assert result.exit_code == 0
+    for row in results(tmp_path):
+        assert row["reward"] == 0.0 and row["ended_by"] == "turns" and row["tokens"] > 0
+
+
+@pytest.mark.process
+async def test_an_agent_that_fails_by_itself_is_no_answer(tmp_path: Path) -> None:
+    """All its calls were answered and paid for; then the gym breaks."""
+    result = await evaluate_async(document(tmp_path, "--reward", "not JSON"))
     assert result.exit_code != 0
     found = results(tmp_path)
     assert all(row["reward"] is None for row in found)
-    assert all("/run was answered with 500: the model said" in str(row) for row in found)
+    assert all("/run" in row["scoring_details"]["error"] for row in found)
     [journal] = (tmp_path / "run").rglob("journal*.jsonl")
-    errored = [line for line in journal.read_text().splitlines() if "the model said" in line]
+    errored = [line for line in journal.read_text().splitlines() if "/run" in line]
     assert len(errored) == 4 and all('"completion_tokens"' in line for line in errored)
 
 

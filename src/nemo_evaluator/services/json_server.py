@@ -59,6 +59,8 @@ class JsonServer:
         self.peer = peer_name(self.url)
         self._origin = Origin.of(self.url, proxy)
         self.limit, self.proxy = limit, proxy
+        self.places = asyncio.Semaphore(limit)
+        """For long calls: whoever holds one has a connection, and its clock may run."""
         self._pool: Pool | None = None
         self._headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if token is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -32,6 +33,7 @@ __all__ = [
     "needs_of",
 ]
 
+NO_DEADLINE = 30 * 86400.0
 MODEL = "model"
 """The role of the solver's own ``service``."""
 
@@ -76,6 +78,18 @@ class SolveTools:
     """What is recorded here is journaled with the answer, and with a failure too."""
     servers: Mapping[str, OpenServer] = field(default_factory=dict)
     """Servers that are no models, ready to be asked, by role: ``gym``, or ``agent``."""
+
+    def begin_waiting(self, peer: str) -> None:
+        """Start the rollout's clock, which otherwise runs from its first call of a model: for an
+        agent that is waited for before it asks one. ``peer``: who is waited for."""
+        if self.context.on_wait is not None:
+            self.context.on_wait(peer)
+
+    def seconds_left(self) -> float:
+        """Until the rollout's deadline; where none is known yet, very long: the engine ends what is
+        overdue all the same."""
+        deadline = self.context.deadline
+        return NO_DEADLINE if deadline is None else max(1.0, deadline - time.monotonic())
 
     async def base_url(self) -> str:
         """Where a foreign agent reaches the same model over HTTP, through the same interceptors,

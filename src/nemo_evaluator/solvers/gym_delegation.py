@@ -8,7 +8,6 @@ configuration trusts it.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,11 +22,10 @@ from ..steps import Step, StepSource
 from ..types import Failure, Generation, Json, Problem, Solution
 from .contract import SolveTools
 from .gym_bodies import FORMS, PARAMS, form_of, run_body
+from .programs import judge_session
 
 AGENTS = "responses_api_agents"
 """What NeMo Gym's head server calls servers that are agents."""
-NO_LIMIT = 30 * 86400.0
-"""Seconds where the engine knows no deadline of the rollout; it ends overdue ones all the same."""
 ECHOED = (PARAMS, "response", "reward", "expected_answer", "uuid", "metadata")
 SPLIT_CHARS = 20_000
 """Of what the gym says beside its answer, in the details of a solution."""
@@ -50,9 +48,12 @@ class GymDelegation:
         form = form_of(self._config.gym_agent, problem)
         body = await asyncio.to_thread(run_body, form, problem, endpoint)
         tools.steps.add(Step(source=StepSource.USER, message=_question(problem)))
-        if tools.context.on_wait is not None:
-            tools.context.on_wait(agent.peer)  # the time of the agent is the time of the rollout
-        told = await agent.session().post("/run", body, seconds=_seconds(tools))
+        async with agent.places:
+            tools.begin_waiting(agent.peer)
+            try:
+                told = await agent.session().post("/run", body, seconds=tools.seconds_left())
+            except InfraError as error:
+                return _ended(error, tools)
         return self._solution(told, problem, tools, agent)
 
     def _solution(
@@ -175,6 +176,15 @@ def _url_of(instance: Mapping[str, Any], where: str) -> str:
         raise ConfigError(f"the gym names an agent at {error}", where=where) from None
 
 
+def _ended(error: InfraError, tools: SolveTools) -> Solution:
+    """The empty answer of an agent that failed since a limit refused its calls. Raises the error
+    where that is not the reason, ModelError and BudgetExceeded as ``judge_session``."""
+    limit = None if error.info.status is None else judge_session(tools, str(error))
+    if limit is None:
+        raise error
+    return Solution(response="", ended_by=limit)
+
+
 def _answer(told: Json, agent: JsonServer) -> Generation:
     """The answer of a run. Raises InfraError where there is none."""
     if not isinstance(told, dict):
@@ -217,8 +227,3 @@ def _question(problem: Problem) -> Json:
         return problem.prompt
     content = problem.messages[-1].get("content")
     return content if isinstance(content, str) else msgspec.to_builtins(content)
-
-
-def _seconds(tools: SolveTools) -> float:
-    deadline = tools.context.deadline
-    return NO_LIMIT if deadline is None else max(1.0, deadline - time.monotonic())

@@ -5,10 +5,10 @@ The server asks its models itself: what they used is known where it tells, and n
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from ..config.solvers import AGENT, NatSolverConfig
+from ..services.json_server import JsonServer
 from ..steps import Step, StepSource
 from ..types import Json, Problem, Solution
 from .contract import SolveTools
@@ -17,8 +17,6 @@ from .question import question_of
 
 PATH = "/generate/full"
 WHO = "an agent of NeMo Agent Toolkit"
-NO_LIMIT = 30 * 86400.0
-"""Seconds where the engine knows no deadline of the rollout; it ends overdue ones all the same."""
 
 
 class Nat:
@@ -31,19 +29,11 @@ class Nat:
         """One request. Raises InfraError where there is no answer."""
         calls, question = tools.servers[AGENT].calls, question_of(problem, WHO)
         tools.steps.add(Step(source=StepSource.USER, message=question))
-        if tools.context.on_wait is not None:
-            tools.context.on_wait(calls.peer)  # the time of the agent is that of the rollout
         events = NatEvents()
-        deadline = tools.context.deadline
-        seconds = NO_LIMIT if deadline is None else max(1.0, deadline - time.monotonic())
-        body: Json = {"input_message": question}
         try:
-            async with calls.session().streamed(
-                PATH, body, seconds=seconds, accept="text/event-stream"
-            ) as pieces:
-                async for piece in pieces:
-                    events.feed(piece)
-            events.close()
+            async with calls.places:
+                tools.begin_waiting(calls.peer)
+                await _streamed(calls, question, tools, events)
         finally:
             for step in events.steps:
                 tools.steps.add(step)
@@ -65,3 +55,13 @@ class Nat:
 
     async def close(self) -> None:
         """Nothing to release."""
+
+
+async def _streamed(calls: JsonServer, question: str, tools: SolveTools, events: NatEvents) -> None:
+    body: Json = {"input_message": question}
+    async with calls.session().streamed(
+        PATH, body, seconds=tools.seconds_left(), accept="text/event-stream"
+    ) as pieces:
+        async for piece in pieces:
+            events.feed(piece)
+    events.close()
