@@ -614,6 +614,15 @@ def test_what_cannot_be_run_is_refused(data: dict[str, Any], problems: list[str]
                 for name in ("max_input_tokens", "max_output_tokens", "tokenizer", "health_path")
             ],
         ),
+        (
+            {
+                **service(max_input_tokens=1, max_output_tokens=1),
+                "solver": {"type": "harbor", "agent": "nop", "service": "m"},
+                "sandboxes": {"box": {"type": "docker"}},
+                "benchmarks": [{"name": "sample", "sandbox": "box"}],
+            },
+            [],
+        ),
         (one(context_window=5), ["benchmarks[0].context_window"]),
         (one(sandbox={"type": "none", "stateful": True}), ["benchmarks[0].sandbox.stateful"]),
         (

@@ -31,6 +31,7 @@ from nemo_evaluator.solvers.harbor.outcome import Circumstances, Ended, judged
 from nemo_evaluator.solvers.harbor.solver import HarborSolver
 from nemo_evaluator.solvers.time_limits import TimeLimit
 from nemo_evaluator.testing.models import scripted_model
+from nemo_evaluator.traffic.client import Window
 from nemo_evaluator.traffic.ledger import Totals
 from nemo_evaluator.traffic.types import CallContext
 from nemo_evaluator.types import EndedBy, Failure
@@ -54,6 +55,9 @@ def test_an_agent_is_told_of_the_door_and_nothing_else() -> None:
     assert told(config(), named("a"), endpoint, anthropic=False)["model"] == "openai/gpt"
     claude = told(config(), named("claude-code"), PLACEHOLDER, anthropic=True)
     assert (claude["model"], claude["url"]) == ("model", PLACEHOLDER.anthropic_url)
+    window = Window(1000, None)
+    info = told(config(), named("a"), PLACEHOLDER, anthropic=False, window=window)["model_info"]
+    assert (info["max_input_tokens"], info["max_output_tokens"]) == (1000, 262_144)
     alone = told(config(), named("nop"), None, anthropic=False)
     assert alone["model"] is None and alone["key"] is None
 

@@ -81,9 +81,9 @@ class ModelFields(ConfigRecord):
     """Fields of every service that is a model."""
 
     max_input_tokens: int | None = Field(None, ge=1)
-    """Longest prompt the model takes."""
+    """Longest prompt the model takes, in tokens: agents of harbor are told."""
     max_output_tokens: int | None = Field(None, ge=1)
-    """Longest answer the model gives."""
+    """Longest answer the model gives, in tokens: agents of harbor are told."""
     tokenizer: str | None = None
     """The model's tokenizer: ``remote`` (the endpoint's own ``/tokenize``), a path, or a hub id.
     Used by ``lm-eval://`` to tell a context from its continuation."""

@@ -11,12 +11,14 @@ from .cluster import LocalCluster
 from .mistakes import format_path
 from .sandboxes import EcsFargateSandbox, MadeSandbox, NoSandbox
 from .services import ModelFields
-from .solvers import SimpleSolver
+from .solvers import HarborFields, SimpleSolver
 from .tree import KeyPath
 
 if TYPE_CHECKING:
     from .root import EvalConfig
 
+WINDOW = ("max_input_tokens", "max_output_tokens")
+"""What agents are told of a model."""
 WORKSPACE = ("capture_cmd", "stateful", "scrub_git_history")
 """What becomes of an agent's workspace; a solver that only asks the model has none."""
 
@@ -31,9 +33,13 @@ def inert_fields(config: EvalConfig) -> list[str]:
 
 
 def _paths(config: EvalConfig) -> Iterator[KeyPath]:
+    agents = {b.solver.service for b in config.benchmarks if isinstance(b.solver, HarborFields)}
     for name, service in config.services.items():
         if isinstance(service, ModelFields):
-            yield from _set(("services", name), service, *service.inert)
+            told = WINDOW if name in agents else ()
+            yield from _set(
+                ("services", name), service, *(f for f in service.inert if f not in told)
+            )
     for index, benchmark in enumerate(config.benchmarks):
         yield from _set(("benchmarks", index), benchmark, "context_window")
         if not any(benchmark.sandbox is named for named in config.sandboxes.values()):

@@ -31,6 +31,17 @@ SIMULATED = "simulated"
 """The ``system_fingerprint`` by which a simulated endpoint gives itself away."""
 
 
+class Window(NamedTuple):
+    """Most tokens of a prompt, and of an answer; None: not known."""
+
+    prompt: int | None = None
+    completion: int | None = None
+
+
+NO_WINDOW = Window()
+"""Of a model that nothing is known of."""
+
+
 class Model(Protocol):
     """A model endpoint as a solver sees it."""
 
@@ -50,6 +61,10 @@ class Model(Protocol):
     @property
     def params(self) -> Mapping[str, Json]:
         """The generation parameters of its service."""
+
+    @property
+    def window(self) -> Window:
+        """How long prompts and answers may be, where the service says so."""
 
     def session(self, context: CallContext) -> Totals:
         """What a session has used so far, and what became of its calls."""
@@ -228,6 +243,11 @@ class ModelClient:
     def params(self) -> Mapping[str, Json]:
         """See ``Model.params``."""
         return self._params
+
+    @property
+    def window(self) -> Window:
+        """See ``Model.window``."""
+        return Window(self.settings.max_input_tokens, self.settings.max_output_tokens)
 
     def session(self, context: CallContext) -> Totals:
         """See ``Model.session``."""

@@ -119,6 +119,8 @@ def open_client(
         params={**proxy.extra_body, **service.generation.params()},
         stream=service.stream,
         price=Price(price.prompt, price.completion, price.cached) if price else None,
+        max_input_tokens=service.max_input_tokens,
+        max_output_tokens=service.max_output_tokens,
         max_concurrent=min(max_concurrent, proxy.max_concurrent_upstream),
         max_retries=proxy.max_retries,
         retry_on_status=tuple(proxy.retry_on_status),

@@ -44,6 +44,10 @@ class ModelSettings:
     stream: bool = False
     """Ask the endpoint for streams."""
     price: Price | None = None
+    max_input_tokens: int | None = None
+    """Longest prompt the model takes, as agents are told; None: not known."""
+    max_output_tokens: int | None = None
+    """Longest answer it gives."""
     max_concurrent: int = 64
     """Most requests in flight."""
     max_retries: int = 6

@@ -15,6 +15,7 @@ from ...config.scrubber import KNOWN
 from ...config.secrecy import secret_variable
 from ...config.solvers import HarborFields
 from ...errors import ConfigError
+from ...traffic.client import NO_WINDOW, Window
 from ...traffic.door.sessions import Endpoint
 from ...types import Json
 
@@ -31,13 +32,8 @@ OUR_PYTHON = ("PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 QUIET = {"LITELLM_LOG": "ERROR", "LITELLM_TELEMETRY": "false"}
 ITS_OWN = {**QUIET, "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 """Of harbor's own process; without the last it looks prices up on the network."""
-MODEL_INFO: Mapping[str, Json] = {
-    "max_input_tokens": 262_144,
-    "max_output_tokens": 262_144,
-    "input_cost_per_token": 0.0,
-    "output_cost_per_token": 0.0,
-}
-"""What an agent is told of a model that it cannot look up. Costs are ours to know."""
+TOKENS = 262_144
+"""How long prompts and answers may be where the service does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +91,12 @@ def check_arguments(config: HarborFields) -> None:
 
 
 def told(
-    config: HarborFields, agent: Named, endpoint: Endpoint | None, *, anthropic: bool
+    config: HarborFields,
+    agent: Named,
+    endpoint: Endpoint | None,
+    *,
+    anthropic: bool,
+    window: Window = NO_WINDOW,
 ) -> dict[str, Any]:
     """The agent as the script is told of it; ``endpoint`` is its model, if it has one."""
     given: dict[str, Any] = {
@@ -103,7 +104,7 @@ def told(
         "folder": agent.folder,
         "sys_path": [*agent.sys_path, *_look_in(config.environment)],
         "kwargs": config.agent_kwargs,
-        "model_info": dict(MODEL_INFO),
+        "model_info": _model_info(window),
         "environment": environment_of(config),
         "env": {},
         "model": None,
@@ -119,6 +120,16 @@ def told(
     ours = {"LLM_BASE_URL": url, "LLM_API_KEY": endpoint.token, "LLM_MODEL": name}
     env = {**QUIET, **endpoint.env(), **ours, **config.container_env}
     return given | {"env": env, "model": name, "url": url, "key": endpoint.token}
+
+
+def _model_info(window: Window) -> dict[str, Json]:
+    """What an agent is told of a model that it cannot look up. Costs are ours to know."""
+    return {
+        "max_input_tokens": window.prompt or TOKENS,
+        "max_output_tokens": window.completion or TOKENS,
+        "input_cost_per_token": 0.0,
+        "output_cost_per_token": 0.0,
+    }
 
 
 def _look_in(environment: str | None) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from ...foreign import ForeignError
 from ...sandboxes.contract import Sandbox
 from ...sandboxes.finishing import finish
 from ...steps import steps_from
+from ...traffic.client import NO_WINDOW, Window
 from ...types import EndedBy, Failure, Json, Problem, Solution
 from ..contract import Endpoint, SolverNeeds, SolveTools
 from ..question import question_of
@@ -102,7 +103,7 @@ class HarborSolver:
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """What the agent made of the problem. Raises InfraError where nothing is known of that."""
         if self._config.environment is not None:
-            given = self._given(await self._endpoint(tools))
+            given = await self._told(tools)
             limit, asks = self._limit(problem, tools), self._described["needs_model"]
             return await tried(self._worker, given, problem, tools, limit, asks)
         if tools.workspace is None:
@@ -156,14 +157,16 @@ class HarborSolver:
         """End harbor's process."""
         await self._worker.close()
 
-    def _given(self, endpoint: Endpoint | None) -> dict[str, Any]:
+    def _given(self, endpoint: Endpoint | None, window: Window = NO_WINDOW) -> dict[str, Any]:
         anthropic = bool(self._described.get("anthropic"))
-        return told(self._config, self._agent, endpoint, anthropic=anthropic)
+        return told(self._config, self._agent, endpoint, anthropic=anthropic, window=window)
 
-    async def _endpoint(self, tools: SolveTools) -> Endpoint | None:
+    async def _told(self, tools: SolveTools) -> dict[str, Any]:
+        """The agent, with the model of a rollout."""
         if tools.model is None:
-            return None
-        return await tools.door(inside=self._described["inside"])
+            return self._given(None)
+        endpoint = await tools.door(inside=self._described["inside"])
+        return self._given(endpoint, tools.model.window)
 
     @asynccontextmanager
     async def _running(
@@ -196,7 +199,7 @@ class HarborSolver:
             await self._worker.call(
                 "set_up",
                 rollout=rollout,
-                given=self._given(await self._endpoint(tools)),
+                given=await self._told(tools),
                 place={
                     "logs": str(logs),
                     "workdir": sandbox.spec.cwd,
