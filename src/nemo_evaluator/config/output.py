@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -18,12 +17,7 @@ class TrajectoriesConfig(ConfigRecord):
     """Add what the model traffic tells about each step."""
 
 
-class KeepWorkspaces(StrEnum):
-    """Which workspaces stay after their rollout."""
-
-    NONE = "none"
-    FAILED = "failed"
-    ALL = "all"
+KeepWorkspaces = Literal["none", "failed", "all"]
 
 
 class OutputConfig(ConfigRecord):
@@ -44,7 +38,7 @@ class OutputConfig(ConfigRecord):
     trajectories: TrajectoriesConfig = Field(default_factory=TrajectoriesConfig)
     """Further content of trajectories."""
 
-    keep_workspaces: KeepWorkspaces = KeepWorkspaces.NONE
+    keep_workspaces: KeepWorkspaces = "none"
     """Workspaces to keep for a look into them: those of rollouts that failed, or all."""
 
     @field_validator("report")

@@ -43,13 +43,7 @@ class Keeper:
 
     def wants(self, *, failed: bool | None = None) -> bool:
         """Whether a workspace is to be kept; ``failed`` is None while that is not known."""
-        match self._which:
-            case KeepWorkspaces.NONE:
-                return False
-            case KeepWorkspaces.ALL:
-                return True
-            case KeepWorkspaces.FAILED:
-                return failed is not False
+        return self._which == "all" or (self._which == "failed" and failed is not False)
 
     async def keep(
         self,
