@@ -96,6 +96,18 @@ def test_twelve_turns_stand_in_traffic_and_trajectory(
     assert KEY.encode() not in everything
 
 
+def test_streams_of_tool_calls(run: Any, tmp_path: Path) -> None:
+    require("local")
+    streaming = {"proxy": {"interceptors": [{"name": "streaming"}]}}
+    with ScriptedServer([[*TEN[8], *TEN[9]], "All written."]) as server:
+        done = run(server, service=streaming)
+        assert done.returncode == 0, done.stderr
+        assert server.requests[0][1]["stream"] is True
+    for row in rows(tmp_path / "out/logs"):
+        assert (row["reward"], row["model_response"]) == (1.0, "All written.")
+        assert row["solver_details"]["tool_calls"] == 2 and row["tokens"] == 44
+
+
 @pytest.mark.parametrize(
     ("more", "ended_by"),
     [

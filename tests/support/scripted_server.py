@@ -110,6 +110,26 @@ def stream_of(document: dict[str, Any]) -> bytes:
     return "".join([*lines, "data: [DONE]\n\n"]).encode()
 
 
+def streamed(document: dict[str, Any]) -> bytes:
+    """The same answer as a stream, with the arguments of calls in pieces."""
+    head = {name: document[name] for name in ("id", "model")}
+    [choice] = document["choices"]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": choice["message"]["content"]}]
+    for index, call in enumerate(choice["message"].get("tool_calls", ())):
+        function = call["function"]
+        begun = {**call, "index": index, "function": {**function, "arguments": ""}}
+        deltas.append({"tool_calls": [begun]})
+        text = function["arguments"]
+        for piece in (text[: len(text) // 2], text[len(text) // 2 :]):
+            part = {"index": index, "function": {"arguments": piece}}
+            deltas.append({"tool_calls": [part]})
+    chunks = [{**head, "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    end = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
+    chunks += [{**head, "choices": [end]}, {**head, "choices": [], "usage": document["usage"]}]
+    events = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return "".join([*events, "data: [DONE]\n\n"]).encode()
+
+
 if __name__ == "__main__":
     with open(sys.argv[1]) as file:
         served = ScriptedServer(json.load(file), port=int(sys.argv[2]) if sys.argv[2:] else 0)
