@@ -7,15 +7,11 @@ and not the lines around a lambda.
 from __future__ import annotations
 
 import ast
-import hashlib
 import inspect
 import textwrap
 from typing import Any
 
-
-def digest(*parts: object) -> str:
-    """Sixteen hex digits over the parts."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+from ..files.digests import digest as digest
 
 
 def code_digest(name: str, *parts: object) -> str:

@@ -16,8 +16,8 @@ from typing import Any
 
 from ...config.secrecy import masked
 from ...config.solvers import HarborFields
-from ...environments.fingerprint import digest
 from ...errors import ConfigError, InfraError
+from ...files.digests import digest
 from ...foreign import ForeignError
 from ...sandboxes.contract import Sandbox
 from ...sandboxes.finishing import finish
