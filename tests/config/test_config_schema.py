@@ -576,11 +576,6 @@ LATER = "not supported by this version"
             [f"services.m.proxy.request_timeout: {LATER}"],
         ),
         (one(instruction_template="x.j2"), [f"benchmarks[0].instruction_template: {LATER}"]),
-        (one(sandbox={"type": "slurm"}), [f"benchmarks[0].sandbox.type: 'slurm' is {LATER}"]),
-        (
-            one(sandbox="box") | {"sandboxes": {"box": {"type": "apptainer"}}},
-            [f"sandboxes.box.type: 'apptainer' is {LATER}"],
-        ),
         (
             one(scoring={"metrics": [{"type": "custom", "name": "c", "class_path": "m:C"}]}),
             [f"benchmarks[0].scoring.metrics[0].type: 'custom' is {LATER}"],
@@ -611,7 +606,7 @@ def test_what_cannot_be_run_is_refused(data: dict[str, Any], problems: list[str]
             service(max_input_tokens=1, max_output_tokens=1, tokenizer="t", health_path="/h"),
             [
                 f"services.m.{name}"
-                for name in ("max_input_tokens", "max_output_tokens", "tokenizer", "health_path")
+                for name in ("max_input_tokens", "max_output_tokens", "health_path")
             ],
         ),
         (
