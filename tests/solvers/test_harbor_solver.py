@@ -13,7 +13,7 @@ from harbor_model import refused
 from loopback import Call, Loopback, Reply, error, text_reply
 from parts import part
 from runs import rows
-from tmux_image import tmux_image
+from tmux_image import BASE, tmux_image
 
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.errors import ConfigError
@@ -308,6 +308,16 @@ async def test_terminus_2_says_that_its_turns_are_over(
     await evaluate_async(document(tmp_path, loopback.url, solver, max_problems=1))
     [row] = rows(tmp_path / "run/tasks")
     assert (row["reward"], row["ended_by"]) == (1.0, "turns")
+
+
+@pytest.mark.slow
+async def test_terminus_2_without_tmux(tmp_path: Path, loopback: Loopback, harbor: None) -> None:
+    given = document(tmp_path, loopback.url, {"agent": "terminus-2", "service": "model"})
+    given["benchmarks"][0] |= {"sandbox": {"type": "docker", "image": BASE}, "max_problems": 1}
+    await evaluate_async(given)
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["outcome"] == "infra_error" and loopback.calls == []
+    assert "terminus-2 needs tmux" in row["scoring_details"]["error"]
 
 
 @pytest.mark.slow

@@ -35,6 +35,8 @@ from .trials import tried
 from .worker import HarborWorker
 
 SKILLS = "/skills"
+PROGRAMS = {"terminus-2": "tmux"}
+"""What an agent tries to install where it is absent."""
 GRACE = 0.05
 """Part of an agent's time that it gets to end in, at most `MOST_GRACE` seconds."""
 MOST_GRACE = 15.0
@@ -194,7 +196,9 @@ class HarborSolver:
         config, metadata = self._config, problem.metadata
         if config.skill_dir is not None:
             await sandbox.upload_folder(f"{SKILLS}/{config.skill}", Path(config.skill_dir))
-        task = metadata.get("task_dir")
+        task, is_open = metadata.get("task_dir"), sandbox.spec.network in ("bridge", "host")
+        if not is_open and (program := PROGRAMS.get(config.agent)) is not None:
+            await _must_have(sandbox, program, config.agent)
         try:
             await self._worker.call(
                 "set_up",
@@ -203,7 +207,7 @@ class HarborSolver:
                 place={
                     "logs": str(logs),
                     "workdir": sandbox.spec.cwd,
-                    "open_network": sandbox.spec.network in ("bridge", "host"),
+                    "open_network": is_open,
                     "task": task if isinstance(task, str) else None,
                     "skills": config.skill is not None,
                 },
@@ -270,6 +274,16 @@ class HarborSolver:
             return False
         last = document["steps"][-1].get("tool_calls") or ()
         return not any(call.get("function_name") == "mark_task_complete" for call in last)
+
+
+async def _must_have(sandbox: Sandbox, program: str, agent: str) -> None:
+    found = await sandbox.exec(["sh", "-c", 'command -v -- "$1"', "sh", program])
+    if not found.ok:
+        raise InfraError(
+            f"{agent} needs {program}, which the image does not have and the workspace has no "
+            "network to install it",
+            kind=Failure.SANDBOX,
+        )
 
 
 def _grace(limit: TimeLimit) -> float:
