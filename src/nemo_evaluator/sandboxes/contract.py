@@ -224,7 +224,8 @@ class OfImage(Protocol):
         """What is not as in the image, folders included."""
 
     async def set_back(self, paths: Sequence[str]) -> None:
-        """Have files as they are in the image; those that are not in it become empty."""
+        """Have files as they are in the image; those that are not in it become empty. Ends every
+        process."""
 
 
 @runtime_checkable

@@ -139,7 +139,8 @@ class DockerBackend:
             await finish(box.make(body))
             files = transfer.rooted(spec)
             if isinstance(box, PlainSandbox):
-                await box.place(files)
+                # Without an entry point, which may run as anybody, the container makes them itself.
+                await box.place(files, spec.open_folders if image.entrypoint else ())
             await self.engine.expect("POST", f"/containers/{box.id}/start")
             await box.started()
             if files and not spec.plain:

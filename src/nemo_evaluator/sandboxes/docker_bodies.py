@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def plain_body(
     """The container of a ``plain`` sandbox: that of any other, less what confines its programs.
     ``user`` and ``entrypoint`` are the image's."""
     body = container_body(spec, image, owner, (), security, binds=binds)
-    sleep = body["Entrypoint"]
+    idle = _idle(spec, body["Entrypoint"])
     host = body["HostConfig"] | {
         # An engine may take a restart for an end, and remove the container under it.
         "AutoRemove": False,
@@ -96,8 +97,17 @@ def plain_body(
     }
     host["Ulimits"] = [limit for limit in host["Ulimits"] if limit["Name"] != "nofile"]
     # An entry point may start what the task is about; it ends by becoming what it is given.
-    started = {"Entrypoint": [*entrypoint], "Cmd": sleep, "User": user} if entrypoint else {}
-    return body | {"WorkingDir": spec.cwd, "Env": [], "HostConfig": host} | started
+    started = {"Entrypoint": [*entrypoint], "Cmd": idle, "User": user} if entrypoint else {}
+    own = {"Entrypoint": idle, "WorkingDir": spec.cwd, "Env": [], "HostConfig": host}
+    return body | own | started
+
+
+def _idle(spec: SandboxSpec, sleep: Sequence[str]) -> list[str]:
+    """What a plain container runs by itself: it makes its open folders, and sleeps. Its programs
+    are the image's, not what an agent has put before them."""
+    folders = " ".join(map(shlex.quote, spec.open_folders))
+    made = f"mkdir -p {folders} && chmod 1777 {folders}; " if folders else ""
+    return ["/bin/sh", "-c", f"PATH=/bin:/usr/bin; {made}exec {shlex.join(sleep)}"]
 
 
 def _binds(spec: SandboxSpec) -> list[str]:

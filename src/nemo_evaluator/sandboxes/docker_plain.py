@@ -65,13 +65,13 @@ class PlainSandbox(DockerSandbox):
         self.user = user
         self._users.add(user)
 
-    async def place(self, files: Mapping[str, bytes]) -> None:
+    async def place(self, files: Mapping[str, bytes], folders: Sequence[str]) -> None:
         """Put files and open folders into the container before it starts: that takes no command."""
-        if not files and not self.spec.open_folders:
+        if not files and not folders:
             return
         archive = pack(
             {path.lstrip("/"): data for path, data in files.items()},
-            shared=[path.strip("/") for path in self.spec.open_folders],
+            shared=[path.strip("/") for path in folders],
         )
         await self._put("/", archive)
 
@@ -111,7 +111,7 @@ class PlainSandbox(DockerSandbox):
         return [Change(path=one["Path"], added=one["Kind"] == 1) for one in told or ()]
 
     async def set_back(self, paths: Sequence[str]) -> None:
-        """See `OfImage.set_back`. By the engine, with the files of a container that never ran."""
+        """See `OfImage.set_back`. The files are those of a container that never ran."""
         labels = {LABEL: self.owner}
         body = {"Image": self.spec.image, "Labels": labels, "NetworkDisabled": True}
         untouched = (await self._engine.expect("POST", "/containers/create", body))["Id"]
@@ -125,6 +125,8 @@ class PlainSandbox(DockerSandbox):
                 await self._put(posixpath.dirname(path), data)
         finally:
             await finish(delete(self._engine, untouched))
+        # What the container runs by itself may have been among them.
+        await self._end_all()
 
     async def _put(self, folder: str, archive: bytes) -> None:
         """Unpack an archive in the container, by the engine."""
