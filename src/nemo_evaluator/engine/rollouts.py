@@ -388,8 +388,9 @@ class Rollouts:
         self._solver_bugs += 1
         if self._solved:
             return
-        if isinstance(error, ConfigError):
-            self._give_up(error)  # it says by itself what is to be done
+        if isinstance(error, ConfigError):  # it says by itself what is to be done
+            if self._solver_bugs >= min(PATIENCE, self._job.plan.n_rollouts):
+                self._give_up(error)
         elif self._solver_bugs >= PATIENCE:
             self._give_up(
                 ConfigError(

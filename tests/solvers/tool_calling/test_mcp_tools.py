@@ -14,8 +14,10 @@ import pytest
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 
+from nemo_evaluator.config.solvers import McpServerConfig
 from nemo_evaluator.errors import ConfigError, InfraError
 from nemo_evaluator.sandboxes import Sandbox
+from nemo_evaluator.solvers.tool_calling.mcp_tools import McpTools
 
 from .conftest import calling, solve
 
@@ -83,6 +85,18 @@ async def test_a_server_in_the_workspace(sandbox: Sandbox) -> None:
     ran = await solve(said, sandbox, mcp_servers={"w": server})
     assert ran.results[:3] == ["/workspace", "23", "[image, image/png]"]
     assert "started again" in ran.results[3] and ran.results[4] == "1"
+
+
+async def test_a_long_answer_of_a_server_in_the_workspace(sandbox: Sandbox) -> None:
+    await sandbox.upload("server.py", PROGRAM)
+    server = {"command": ["python3", "server.py"], "where": "workspace", "tools": ["bash"]}
+    text = "".join(f"{n:07} " for n in range(400_000))  # 3 MB in one line
+    config = McpServerConfig.model_validate(server)
+    tools = McpTools("w", config, sandbox, set())
+    await tools.open()
+    result = await tools.call("bash", {"command": text}, 60)
+    assert result.text == f"another bash: {text}"
+    await tools.close()
 
 
 async def test_a_server_that_dies_is_started_again_or_an_error(tmp_path: Path) -> None:
