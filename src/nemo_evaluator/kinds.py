@@ -108,6 +108,10 @@ SCHEMES = Kind(
             "environments.harness_environment:open_python",
             "python://module:Class, the same as a class (a Harness)",
         ),
+        "skills": (
+            "environments.skills:open_skills",
+            "skills://NAME, datasets that NeMo Skills prepared",
+        ),
         "vlmevalkit": (
             "environments.vlmevalkit.environment:open_vlmevalkit",
             "vlmevalkit://DATASET, tables of VLMEvalKit: questions about images",

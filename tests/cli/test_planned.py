@@ -11,7 +11,7 @@ from commands import Nel
 from published import constant, write_results
 
 from nemo_evaluator import ConfigError, evaluate
-from nemo_evaluator.environments.registry import PLANNED, PLANNED_SCHEMES, find
+from nemo_evaluator.environments.registry import PLANNED, find
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_an_unknown_word_is_not_a_planned_command(nel: Nel) -> None:
     assert "No such option" in nel("eval", "run", "--nonsense")[2]
 
 
-@pytest.mark.parametrize("name", [*(f"{scheme}://x" for scheme in PLANNED_SCHEMES), *PLANNED])
+@pytest.mark.parametrize("name", [*PLANNED])
 def test_benchmarks_that_are_not_built_say_so(name: str) -> None:
     with pytest.raises(ConfigError, match="is not available in this version") as caught:
         find(name)
@@ -58,13 +58,14 @@ def test_validate_shows_errors_too(nel: Nel, tmp_path: Path) -> None:
     assert code == 1 and "ERROR    0/0" in out and "the scorer is broken" in out
 
 
-def test_benchmarks_are_listed_by_source(nel: Nel) -> None:
+def test_benchmarks_are_listed_by_source(nel: Nel, tmp_path: Path) -> None:
     built_in = nel("list", "-s", "builtin")[1]
     assert "Built-in benchmarks:" in built_in and "nel eval run --bench gsm8k" in built_in
-    for source in ("lm-eval", "skills"):
-        code, out, _ = nel("list", "--source", source, "--data-dir", "d")
-        assert code == 0 and "not available in this version; planned: " in out
-        assert "--data-dir d is not read" in out
+    assert "nel list lm-eval TEXT" in nel("list", "-s", "lm-eval")[1]
+    (tmp_path / "own_math").mkdir()
+    (tmp_path / "own_math" / "test.jsonl").touch()
+    out = nel("list", "--source", "skills", "--data-dir", tmp_path)[1]
+    assert "nel eval run --bench skills://own_math" in out
     everything = nel("list", "-s", "all")[1]
     assert built_in in everything and "NeMo Skills benchmarks" in everything
     assert nel("list", "solvers", "-s", "all")[0] == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nemo_evaluator.environments.harbor.registered import TaskSuite
-from nemo_evaluator.environments.registry import PLANNED_SCHEMES, list_benchmarks, resolve
+from nemo_evaluator.environments.registry import list_benchmarks, resolve
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.kinds import BENCHMARKS
 from task_folders import own_task
@@ -141,7 +141,6 @@ def test_a_module_and_attribute() -> None:
         ("nope", "there is no benchmark 'nope' — known: drop, gpqa"),
         ("zzzzzz", "there is no benchmark 'zzzzzz' — known: drop, gpqa"),
         ("ftp://x", "unknown scheme ftp://"),
-        *((f"{scheme}://x", "is not available in this version") for scheme in PLANNED_SCHEMES),
     ],
 )
 def test_an_unknown_name_says_what_there_is(name: str, message: str) -> None:

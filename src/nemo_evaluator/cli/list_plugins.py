@@ -15,21 +15,30 @@ TITLES = {
     "lm-eval": "lm-eval-harness tasks",
 }
 SOURCES = tuple(TITLES)
+LM_EVAL = "lm-eval"
+SCHEME = f"{LM_EVAL}://"
 
 
 @click.command()
-@click.argument("kind", required=False, type=click.Choice([*KINDS]))
+@click.argument("kind", required=False, type=click.Choice([*KINDS, LM_EVAL]))
+@click.argument("text", required=False)
 @click.option(
     "-s",
     "--source",
     type=click.Choice(["all", *SOURCES]),
     help="List only benchmarks from this source; all: from every source.",
 )
-@click.option(
-    "--data-dir", hidden=True, help="Directory of NeMo Skills data; not available in this version."
-)
-def command(kind: str | None, source: str | None, data_dir: str | None) -> None:
-    """List what is available of KIND, or of every kind."""
+@click.option("--data-dir", help="Directory with the prepared datasets of NeMo Skills.")
+def command(kind: str | None, text: str | None, source: str | None, data_dir: str | None) -> None:
+    """List what is available of KIND, or of every kind.
+
+    `nel list lm-eval TEXT` searches the tasks of lm-evaluation-harness.
+    """
+    if text is not None and kind != LM_EVAL:
+        raise click.UsageError(f"TEXT applies to {LM_EVAL} only")
+    if kind == LM_EVAL:
+        _search_lm_eval(text or "")
+        return
     if source is not None:
         if kind not in (None, "benchmarks"):
             raise click.UsageError("--source applies to benchmarks only")
@@ -45,23 +54,36 @@ def command(kind: str | None, source: str | None, data_dir: str | None) -> None:
             click.echo(f"  none; installed packages bring them ({KINDS[name].group})")
 
 
+def _search_lm_eval(text: str) -> None:
+    """Tasks, groups and tags whose names hold a text."""
+    import asyncio
+
+    from ..environments.lm_eval.harness import search
+
+    names = asyncio.run(search(text))
+    for name in names:
+        click.echo(f"  {SCHEME}{name}")
+    if not names:
+        click.echo(f"  no task of lm_eval holds {text!r}")
+
+
 def _list_sources(sources: Sequence[str], data_dir: str | None) -> None:
     """Benchmarks by source, each with how it is run."""
-    from ..environments.registry import PLANNED_SCHEMES, benchmarks_from
+    from ..environments.registry import benchmarks_from
+    from ..environments.skills import datasets_in
 
     for source in sources:
         click.echo(f"{TITLES[source]}:")
-        if source in KINDS["schemes"].names():
-            click.echo(f"  nel eval run --bench {source}://NAME")
+        if source == LM_EVAL:
+            click.echo("  nel list lm-eval TEXT searches them; nel eval run --bench lm-eval://NAME")
             continue
-        if source in PLANNED_SCHEMES:
-            click.echo(f"  not available in this version; planned: {PLANNED_SCHEMES[source]}")
-            if data_dir is not None:
-                click.echo(f"  --data-dir {data_dir} is not read")
-            continue
-        rows = benchmarks_from(source)
+        if source == "skills":
+            rows = [(name, "") for name in datasets_in(data_dir)]
+            prefix = "skills://"
+        else:
+            rows, prefix = benchmarks_from(source), ""
         for name, about in rows:
-            click.echo(f"  {name:<30} {about}\n  {'':<30} nel eval run --bench {name}")
+            click.echo(f"  {name:<30} {about}\n  {'':<30} nel eval run --bench {prefix}{name}")
         if not rows:
             click.echo("  none")
 

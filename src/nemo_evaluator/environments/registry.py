@@ -27,10 +27,6 @@ from .subclass import REGISTERED, EvalEnvironment, construct
 from .tables import is_table, table_benchmark
 from .templates import Style
 
-PLANNED_SCHEMES = {
-    "skills": "skills://NAME, benchmarks of NeMo Skills",
-}
-"""Schemes of the known system that this version does not have → what is planned."""
 PLANNED = {
     "swebench": "agents in containers",
 }
@@ -118,8 +114,6 @@ def _checked_scheme(uri: str) -> str:
     scheme = uri.partition("://")[0]
     if SCHEMES.has(scheme):
         return scheme
-    if (plan := PLANNED_SCHEMES.get(scheme)) is not None:
-        raise _not_yet(uri, plan)
     raise ConfigError(f"unknown scheme {scheme}://", where=uri, hint=SCHEMES.hint(scheme))
 
 

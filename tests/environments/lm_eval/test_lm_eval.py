@@ -328,3 +328,14 @@ def test_after_a_kill_nothing_that_was_answered_is_asked_again(nel: Nel) -> None
         assert 124 <= len(server.requests) <= 124 + 12
         assert before < len(server.requests)
     assert len(rows(nel.out / "own_group")) == 48
+
+
+def test_tasks_are_searched_by_a_part_of_their_name(python: str) -> None:
+    done = subprocess.run(
+        [*NEL, "list", "lm-eval", "hendrycks_math5"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        env={**os.environ, "NEL_LM_EVAL_PYTHON": python},
+    )
+    assert done.stdout.split() == ["lm-eval://hendrycks_math500"]

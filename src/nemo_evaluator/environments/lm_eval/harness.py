@@ -82,6 +82,17 @@ def open_lm_eval(uri: str, params: Mapping[str, Json]) -> list[LmEval]:
     return [LmEval(names, options)]
 
 
+async def search(text: str) -> list[str]:
+    """Names of tasks, groups and tags that hold a text. Raises ConfigError without lm_eval."""
+    interpreter = await find_interpreter(WANTED)
+    worker = await Worker.start(SCRIPT, python=interpreter.python, name="lm_eval", env=os.environ)
+    try:
+        found: list[str] = await worker.call("search", text=text)
+    finally:
+        await worker.close()
+    return found
+
+
 class LmEval:
     """Tasks or a group of lm_eval, as one benchmark."""
 
