@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,20 @@ async def test_an_agent_in_a_local_workspace(
     await evaluate_async(given)
     [row] = rows(tmp_path / "run/tasks")
     assert row["reward"] == 1.0, row
+
+
+@pytest.mark.slow
+async def test_the_agent_of_the_page_works(
+    tmp_path: Path, loopback: Loopback, harbor: None
+) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs/agents/harbor-agents.md"
+    [code] = re.findall(r"^```py\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "my_agent.py").write_text(code)
+    loopback.script(lambda call: text_reply(call, "echo Hello | tee hello.txt"))
+    solver = {"agent": f"{tmp_path}/my_agent.py:Once", "service": "model"}
+    await evaluate_async(document(tmp_path, loopback.url, solver, max_problems=1))
+    [row] = rows(tmp_path / "run/tasks")
+    assert row["reward"] == 1.0 and row["model_response"] == "Hello\n", row
 
 
 @pytest.mark.slow
