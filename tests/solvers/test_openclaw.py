@@ -237,7 +237,7 @@ async def test_a_sandbox_without_openclaw(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_configuration_of_the_search() -> None:
     endpoint = Endpoint(openai_url="u/v1", anthropic_url="u", token="t", model="a/b")
     config = OpenClawSolverConfig(service="m", thinking="off", web_search_provider="tavily")
-    made = settings(config, endpoint, "/w", max_tokens=None, base={})
+    made = settings(config, endpoint, "/w", log="/l", max_tokens=None, base={})
     assert made["tools"]["web"] == {"search": {"provider": "tavily"}}
     assert made["plugins"] == {"entries": {"tavily": {"enabled": True}}}
     assert made["models"]["providers"]["nel"]["models"][0]["reasoning"] is False

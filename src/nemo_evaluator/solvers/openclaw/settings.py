@@ -31,10 +31,11 @@ def settings(
     endpoint: Endpoint,
     cwd: str,
     *,
+    log: str,
     max_tokens: int | None,
     base: Mapping[str, Json],
 ) -> dict[str, Any]:
-    """The whole configuration. ``base``: what a file of the user's says."""
+    """The whole configuration. ``log``: where it logs; ``base``: what a file of the user's says."""
     model: dict[str, Json] = {
         "id": endpoint.model,
         "name": endpoint.model,
@@ -64,6 +65,7 @@ def settings(
                 "sandbox": {"mode": "off"},
             }
         },
+        "logging": {"file": log},
         "tools": {
             "profile": "coding",
             "fs": {"workspaceOnly": False},

@@ -139,6 +139,7 @@ class OpenClawSolver:
             self._config,
             endpoint,
             place.cwd,
+            log=f"{place.own}/openclaw.log",
             max_tokens=limits[0] if limits else None,
             base=self._base,
         )
