@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -30,6 +31,11 @@ from .docker_plain import PlainSandbox, as_image
 from .docker_sandbox import DockerSandbox, delete
 from .finishing import finish
 from .owner import LABEL, Owner, find_owner, this_process
+
+RESTART_SECONDS = 60.0
+"""How long an engine that is gone is waited for: one that is restarted is back in a few."""
+
+log = logging.getLogger(__name__)
 
 
 class DockerBackend:
@@ -122,8 +128,18 @@ class DockerBackend:
         return await Builder(self.engine, self._images).build(build)
 
     async def create(self, spec: SandboxSpec) -> DockerSandbox:
-        """See `Backend.create`."""
+        """See `Backend.create`. An engine that is being restarted is waited for."""
         self.check(spec)
+        try:
+            return await self._created(spec)
+        except SandboxLost:
+            if await self.engine.is_there():
+                raise
+            log.warning("the Docker engine is gone; waiting up to %g s", RESTART_SECONDS)
+        await self.engine.back(RESTART_SECONDS)
+        return await self._created(spec)
+
+    async def _created(self, spec: SandboxSpec) -> DockerSandbox:
         name = self._image(spec.image)
         image = await self._images.have(name)
         if spec.plain:
@@ -174,8 +190,12 @@ class DockerBackend:
 
     async def close(self) -> None:
         """Remove the sandboxes that this backend made and that were not closed."""
-        if self._answers:
+        if not self._answers:
+            return
+        try:
             await self._remove(lambda owner: owner == self.owner)
+        except SandboxLost as error:
+            log.warning("%s: what is left of this run's sandboxes is removed by the next", error)
 
     async def _remove(self, ours: Callable[[Owner], bool]) -> list[str]:
         query = {"all": "1", "filters": json.dumps({"label": [LABEL]})}

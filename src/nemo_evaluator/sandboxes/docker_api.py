@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -27,6 +28,8 @@ _VERSION = "v1.41"
 _HEADER = 8
 """Bytes before each piece of a multiplexed stream: stream number, three zeros, length."""
 _DEFAULT = "/var/run/docker.sock"
+BACK_SECONDS = 0.5
+"""Between two looks for an engine that is gone."""
 
 
 class Response(NamedTuple):
@@ -109,6 +112,24 @@ class Engine:
         if got.status >= 400:
             raise SandboxLost(f"the Docker engine refused: {got.message}", peer=self.socket)
         return got.json()
+
+    async def is_there(self) -> bool:
+        """Whether anything listens, whatever it says."""
+        try:
+            _, writer = await asyncio.open_unix_connection(self.socket)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def back(self, seconds: float) -> None:
+        """Wait until it listens again, as after a restart. Raises SandboxLost if it does not."""
+        end = time.monotonic() + seconds
+        while not await self.is_there():
+            if time.monotonic() > end:
+                told = f"the Docker engine is gone for more than {seconds:g} s"
+                raise SandboxLost(told, peer=self.socket)
+            await asyncio.sleep(BACK_SECONDS)
 
     async def stream(
         self, path: str, body: IO[bytes], *, query: Mapping[str, str]
