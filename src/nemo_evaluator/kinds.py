@@ -204,6 +204,7 @@ EXPORTERS = Kind(
     {
         "csv": ("exporters.table:Table", "all scores of any number of runs in one table"),
         "jsonl": ("exporters.jsonl:Jsonl", "every rollout of a run as a line of JSON"),
+        "atif": ("exporters.atif:Atif", "every trajectory of a run as an ATIF document"),
     },
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from commands import Nel
+from harbor_model import refused
 from published import constant, write_results
 
 from nemo_evaluator.exporters.registry import export_run
@@ -89,6 +90,21 @@ def test_a_run_hands_its_results_on(nel: Nel, tmp_path: Path) -> None:
         (row.problem_idx, row.repeat, row.reward) for row in view.benchmarks()[0].rows()
     ]
     assert {line["model"] for line in lines} == {"=cmd()"} and all(lines[0][n] for n in ("prompt",))
+
+
+@pytest.mark.usefixtures("_here")
+def test_trajectories_are_handed_on_as_harbor_takes_them(nel: Nel, tmp_path: Path) -> None:
+    assert nel("eval", "run", config(export=["atif"]))[0] == 0
+    rows = list(RunView.open(tmp_path / "run").benchmarks()[0].rows())
+    documents = [json.loads(line) for line in lines_of("run/exports")]
+    told = [(found["extra"]["problem_idx"], found["extra"]["reward"]) for found in documents]
+    assert told == [(row.problem_idx, row.reward) for row in rows] and len(told) == 8
+    assert (
+        nel("export", "run", "-d", "atif", "--output-dir", "good", "-o", "least_reward=1")[0] == 0
+    )
+    good = [json.loads(line) for line in lines_of("good") if line]
+    assert len(good) == sum(row.reward == 1.0 for row in rows)
+    assert refused([*documents, *good]) == []
 
 
 @pytest.mark.usefixtures("_here")
