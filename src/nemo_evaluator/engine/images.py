@@ -21,7 +21,7 @@ from .workspaces import Workspaces
 
 QUICK = 1.0
 """Seconds after which it is worth saying that an image is there."""
-CHARACTERS = 300
+CHARACTERS = 600
 """Of what is said of an image that cannot be had; the whole of it stands in the journal."""
 
 

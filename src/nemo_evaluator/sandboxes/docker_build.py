@@ -33,12 +33,14 @@ from .dockerfile import bases, needs_buildkit
 REPOSITORY = "nel-build"
 LABEL = "nemo-evaluator.build"
 BASES = "nemo-evaluator.build.bases"
-_TAIL = 12
+_TAIL = 6
 """Last lines of a log that an error shows."""
 _LOG_BYTES = 16 << 20
 _ROUNDS = 40
 """Tries to remove what a build left."""
 _LAYER = re.compile(r" ---> ([0-9a-f]{12})\n?")
+_NOISE = ("Step ", " ---> ", "Removing intermediate container")
+"""Lines of the engine's, not of the commands that it runs."""
 _RUNNING = re.compile(r" ---> Running in ([0-9a-f]{12})\n?")
 
 
@@ -231,7 +233,8 @@ class Told:
         data = text.encode(errors="replace")[: self._left]
         self._left -= len(data)
         self._log.write(data)
-        self.tail.extend(line.rstrip() for line in text.splitlines() if line.strip())
+        lines = (line.rstrip() for line in text.splitlines())
+        self.tail.extend(line for line in lines if line and not line.startswith(_NOISE))
 
 
 def build_folder() -> Path:
@@ -268,4 +271,4 @@ def _query(context: Context, tag: str, labels: Mapping[str, str]) -> dict[str, s
 def _failure(context: Context, told: Told, log: Path) -> str:
     shown = " | ".join(line[:200] for line in told.tail)
     text = f"{context.folder}: the image cannot be built: {told.error}"
-    return f"{text}; the log ({log}) ends: {shown}" if shown else text
+    return f"{text}: {shown}; the whole log: {log}" if shown else text

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
 from ..errors import ConfigError
-from .docker_api import Engine
+from .docker_api import Engine, Response
 
 _PULL = 3600.0
 
@@ -64,10 +65,21 @@ class Images:
         tagged = {"fromImage": where, "tag": tag} if where and "/" not in tag else None
         query = tagged or {"fromImage": name, "tag": "" if "@" in name else "latest"}
         got = await self._engine.request("POST", "/images/create", query=query, timeout=_PULL)
-        told = got.body.decode(errors="replace").strip().splitlines() or [""]
-        if got.status >= 400 or '"error"' in told[-1]:
+        if (why := _failure(got)) is not None:
             raise ConfigError(
-                f"image {name} cannot be pulled: {told[-1][:300]}",
+                f"image {name} cannot be pulled: {why[:300]}",
                 hint=f"`docker pull {name}` (after `docker login` for a private registry), "
                 "or name an image that is there",
             )
+
+
+def _failure(got: Response) -> str | None:
+    """Why a pull failed, or None: it may fail after it has begun, in its last line."""
+    if got.status >= 400:
+        return got.message
+    last = got.body.decode(errors="replace").strip().rpartition("\n")[2]
+    try:
+        error = json.loads(last).get("error")
+    except (ValueError, AttributeError):
+        return None
+    return None if error is None else str(error)

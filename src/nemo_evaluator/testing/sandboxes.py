@@ -48,6 +48,13 @@ for target in sys.argv[1:]:
     except OSError:
         pass
 """
+_RESOLVE = """\
+import socket
+try:
+    print(socket.getaddrinfo("example.com", 80))
+except OSError:
+    print("no address")
+"""
 _DAEMON = """\
 import os, time
 if os.fork() == 0:
