@@ -54,6 +54,7 @@ def seen(ident: str, output: Any) -> dict[str, Any]:
     [
         ("a text", "a text"),
         ({"output": [message("a ", "text")]}, "a text"),
+        ([call("1"), seen("1", "x"), message("a text")], "a text"),
         ({"output": [message("so"), message("a text")]}, "so\na text"),
         ({"output": [message("guess"), call("1"), seen("1", "x"), message("a text")]}, "a text"),
         ({"output": [message("guess"), call("1")]}, ""),
@@ -67,7 +68,7 @@ def test_the_text_of_an_answer(response: Any, text: str) -> None:
     assert read_answer(response).text == text
 
 
-@pytest.mark.parametrize("response", [None, 3, [], {}, {"answer": "x"}])
+@pytest.mark.parametrize("response", [None, 3, {}, {"answer": "x"}])
 def test_what_is_no_answer(response: Any) -> None:
     with pytest.raises(NoAnswer):
         read_answer(response)

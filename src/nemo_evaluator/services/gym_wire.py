@@ -31,6 +31,8 @@ def read_answer(response: Json) -> Generation:
     """The answer in a Responses object, a chat completion, or a plain text. Raises NoAnswer."""
     if isinstance(response, str):
         return Generation(text=response)
+    if isinstance(response, list):
+        response = {"output": response}
     if not isinstance(response, dict):
         raise NoAnswer(f"the response is {type(response).__name__}, no object and no text")
     if isinstance(response.get("output"), list):

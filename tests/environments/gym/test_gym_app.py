@@ -82,6 +82,9 @@ async def test_the_protocol_of_nemo_gym(calls: JsonServer) -> None:
     assert (await post(calls, "/verify", {**without, "uuid": "sums-3"}))["reward"] == 1.0
     expects = {**without, "expected_answer": 9, "metadata": {"a": 0, "b": 0}}
     assert (await post(calls, "/verify", expects))["reward"] == 1.0
+    plain = {"response": "9", "expected_answer": 9, "metadata": {"a": 0}}
+    told = await post(calls, "/verify", plain)
+    assert told["reward"] == 1.0 and (told["expected_answer"], told["response"]) == (9, "9")
     fields = {"a": 3, "b": 6, "level": 0, "category": 0, "_ng_task_index": 9}
     beside = {**without, **fields, "expected_answer": 9}  # as agents send a row
     assert (await post(calls, "/verify", beside))["reward"] == 1.0
