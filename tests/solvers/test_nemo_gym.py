@@ -32,7 +32,7 @@ PATIENCE = 150.0
 
 def command(which: str, ports: Mapping[str, int], base_url: str) -> list[str]:
     python = str(part("gym") / "bin/python")
-    return [python, SCRIPT, which, json.dumps(ports), base_url]
+    return [python, "-P", SCRIPT, which, json.dumps(ports), base_url]
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """One server of nemo-gym, without Ray, uv and a head server; run by the interpreter of its part.
 
-``python ng_servers.py weather|model|agent PORTS BASE_URL``: PORTS is JSON, ``{"weather": N, ...}``;
+``python -P ng_servers.py weather|model|agent PORTS BASE_URL``: PORTS is JSON, ``{"weather": N, ...}``;
 where it names a ``gym``, that server takes the place of the weather.
 """
 
