@@ -1,7 +1,8 @@
 """One server of nemo-gym, without Ray, uv and a head server; run by the interpreter of its part.
 
-``python -P ng_servers.py weather|model|agent PORTS BASE_URL``: PORTS is JSON, ``{"weather": N, ...}``;
-where it names a ``gym``, that server takes the place of the weather.
+``python -P ng_servers.py weather|model|agent PORTS BASE_URL``: PORTS is JSON,
+``{"weather": N, ...}``; where it names a ``gym``, that server takes the place of the weather. With
+``-P`` nothing beside this file takes the place of a package.
 """
 
 from __future__ import annotations
