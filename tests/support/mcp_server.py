@@ -1,6 +1,6 @@
 """An MCP server over standard input and output that needs only Python: for hosts and sandboxes.
 
-``python mcp_server.py [--die-at-start] [--die-once FILE]``
+``python mcp_server.py [--die-at-start] [--die-at-list] [--die-once FILE]``
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def answer(message: dict[str, Any]) -> dict[str, Any] | None:
                 "serverInfo": {"name": "test", "version": "1"},
             }
         case "tools/list":
+            if "--die-at-list" in sys.argv:
+                os._exit(6)
             names = list(TOOLS)
             at = int(params.get("cursor") or 0)
             page = [

@@ -115,6 +115,9 @@ async def test_a_server_that_never_worked_is_a_mistake(monkeypatch: pytest.Monke
     dying = {"command": [*HOST["command"], "--die-at-start"]}
     with pytest.raises(ConfigError, match=r"mcp_servers.a.*no such licence"):
         await solve(["x"], mcp_servers={"a": dying})
+    mute = {"command": [*HOST["command"], "--die-at-list"]}
+    with pytest.raises(ConfigError, match="it does not tell its tools"):
+        await solve(["x"], mcp_servers={"a": mute})
     deaf = {"command": ["sleep", "100"], "startup_timeout": 0.5}
     began = time.monotonic()
     with pytest.raises(ConfigError, match=r"nothing was heard of it within 0.5 s"):

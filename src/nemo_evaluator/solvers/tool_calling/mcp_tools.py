@@ -6,6 +6,7 @@ gone. One that does not come back is an InfraError; one that never worked is the
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -66,7 +67,7 @@ class McpTools:
         """See `ToolSource.open`."""
         try:
             self._client = await self._connection.open()
-            tools = await self._listed()
+            tools = await self._listed_in_time()
         except InfraError as error:
             if self.name in self._proven:
                 raise
@@ -76,6 +77,7 @@ class McpTools:
 
     async def call(self, name: str, arguments: Mapping[str, Json], seconds: float) -> ToolResult:
         """See `ToolSource.call`."""
+        from anyio import BrokenResourceError, ClosedResourceError
         from mcp import MCPError
         from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
 
@@ -87,9 +89,11 @@ class McpTools:
                 raise TimeoutError from None
             if error.code != CONNECTION_CLOSED:
                 return failed(error.message, code=error.code)
-        except (OSError, RuntimeError, ValueError) as error:
-            if self._connection.is_open and isinstance(error, RuntimeError | ValueError):
+        except (RuntimeError, ValueError) as error:
+            if self._connection.is_open:
                 return failed(f"the server's answer cannot be read: {error}")
+        except (OSError, ClosedResourceError, BrokenResourceError):
+            pass  # it is gone
         else:
             return _result(result)
         await self._connection.close()
@@ -104,8 +108,21 @@ class McpTools:
         """See `ToolSource.close`."""
         await self._connection.close()
 
+    async def _listed_in_time(self) -> list[Tool]:
+        """The tools that are offered. Raises InfraError where the server does not tell."""
+        from mcp import MCPError
+
+        try:
+            async with asyncio.timeout(self._config.startup_timeout):
+                return await self._listed()
+        except ConfigError:
+            raise
+        except (MCPError, TimeoutError, RuntimeError, ValueError) as error:
+            said = f"{type(error).__name__} {error}".strip()
+            raise self._connection.lost(f"it does not tell its tools: {said}") from None
+
     async def _listed(self) -> list[Tool]:
-        """The tools that are offered. Raises ConfigError for one that the server has not."""
+        """All pages of the list. Raises ConfigError for a wanted tool that the server has not."""
         assert self._client is not None
         found: dict[str, Tool] = {}
         cursor: str | None = None
