@@ -241,15 +241,17 @@ async def test_an_asset_that_is_missing_or_elsewhere(tmp_path: Path) -> None:
 
 async def test_sessions_are_told_and_joined(tmp_path: Path) -> None:
     sessions = (
-        "sessions:\n  - {id: a, prompt: First}\n  - {id: b, prompt: Second, new_session: true}"
+        "sessions:\n  - {id: a, prompt: First}\n  - {id: b, prompt: Second, new_session: true}\n"
+        "  - Third\n  - {id: nothing}"
     )
     task(tmp_path / "skill", more=sessions)
     problem = await PinchBench(str(tmp_path / "skill")).seed(0)
-    assert problem.prompt == "First\n\nSecond"
+    assert problem.prompt == "First\n\nSecond\n\nThird"
     told_ = problem.metadata["sessions"]
     assert told_ == [
         {"prompt": "First", "id": "a", "new_session": False},
         {"prompt": "Second", "id": "b", "new_session": True},
+        {"prompt": "Third", "id": "", "new_session": False},
     ]
 
 

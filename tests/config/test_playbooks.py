@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from nemo_evaluator.config.load import load, parse
+from nemo_evaluator.config.playbooks import OURS
+from nemo_evaluator.config.runnable import check_runnable
 from nemo_evaluator.errors import ConfigError
 
 SERVICES = "services:\n  m: {type: simulated}\n"
@@ -54,7 +56,7 @@ def test_a_fault_in_it_names_its_line(tmp_path: Path) -> None:
     ("reference", "message"),
     [
         ("nosuch", "run.yaml:4: there is no playbook 'nosuch' — looked in"),
-        ("terminal_bench_2", "runs an agent, which this version cannot"),
+        ("swebench_pro", "of a benchmark that this version does not have"),
         ("[a]", "must be the name of a file"),
     ],
 )
@@ -76,3 +78,15 @@ def test_a_document_given_as_a_mapping_may_have_one(
     (tmp_path / "p.yaml").write_text("name: sample\n")
     document = {"services": {"m": {"type": "simulated"}}, "benchmarks": [{"playbook": "p"}]}
     assert parse(document, env={}).config.benchmarks[0].name == "sample"
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(OURS.glob("*.yaml"))])
+def test_the_playbooks_of_this_package(tmp_path: Path, name: str) -> None:
+    """They can be run as they are, and what the entry says wins."""
+    services = {"model": {"type": "simulated"}, "judge": {"type": "simulated"}}
+    document = {"services": services, "benchmarks": [{"playbook": name, "timeout": 5}]}
+    loaded = parse(document, env={})
+    check_runnable(loaded)
+    [benchmark] = loaded.config.benchmarks
+    assert loaded.warnings == () and benchmark.timeout == 5
+    assert benchmark.solver is not None and benchmark.solver.needs.sandbox

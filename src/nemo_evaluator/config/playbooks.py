@@ -1,7 +1,7 @@
 """``playbook:`` of a benchmark entry: a file of defaults for the entry, which wins over it.
 
-The file is looked up beside the configuration, then in the current folder. It is inlined before
-anything is checked, so the snapshot of a run holds no reference to it.
+The file is looked up beside the configuration, in the current folder, then among those of this
+package. It is inlined before anything is checked: the snapshot of a run holds no reference to it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,9 @@ from .tree import Node, merge
 from .yaml_file import read_yaml
 
 KEY = "playbook"
-OF_AGENTS = (
-    "pinchbench",
-    "swebench_multilingual",
-    "swebench_pro",
-    "swebench_verified",
-    "terminal_bench_2",
-    "terminal_bench_2_1",
-)
-"""Playbooks that come with the known system. They run agents, which this version does not."""
+OURS = Path(__file__).parent / "defaults" / "playbooks"
+MISSING = ("swebench_multilingual", "swebench_pro", "swebench_verified")
+"""Playbooks that come with the known system, of benchmarks that this version does not have."""
 
 
 def inline_playbooks(tree: Node, folders: Sequence[Path]) -> tuple[Node, tuple[str, ...]]:
@@ -58,15 +52,17 @@ def _inlined(entry: Node, folders: Sequence[Path], files: list[str]) -> Node:
 
 
 def _find(name: str, folders: Sequence[Path], where: str) -> Path:
-    for folder in folders:
+    for folder in (*folders, OURS):
         for candidate in (folder / name, folder / f"{name}.yaml", folder / f"{name}.yml"):
             if candidate.is_file():
                 return candidate
-    if name.removesuffix(".yaml").removesuffix(".yml") in OF_AGENTS:
+    if name.removesuffix(".yaml").removesuffix(".yml") in MISSING:
         raise ConfigError(
-            f"the playbook {name!r} runs an agent, which this version cannot",
+            f"the playbook {name!r} is of a benchmark that this version does not have",
             where=where,
             hint="a playbook of your own is given as ./FILE.yaml",
         )
     looked = ", ".join(str(folder) for folder in folders)
-    raise ConfigError(f"there is no playbook {name!r}", where=where, hint=f"looked in {looked}")
+    ours = ", ".join(sorted(path.stem for path in OURS.glob("*.yaml")))
+    hint = f"looked in {looked}; this package has {ours}"
+    raise ConfigError(f"there is no playbook {name!r}", where=where, hint=hint)

@@ -49,7 +49,8 @@ class Header(Record, frozen=True):
     workspace_files: tuple[File, ...] = ()
     grading_weights: Mapping[str, float] = {}
     multi_session: bool = False
-    sessions: tuple[Mapping[str, Any], ...] = ()
+    sessions: tuple[Mapping[str, Any] | str, ...] = ()
+    """What is asked one after the other: a text, or ``prompt``, ``id`` and ``new_session``."""
     prerequisites: tuple[str, ...] = ()
 
 
@@ -166,7 +167,7 @@ def _header(text: str, file: Path) -> Header:
 
 def _prompt(header: Header, sections: Mapping[str, str]) -> str:
     """The prompt; of a task with several sessions, all that is asked, in order."""
-    said = [str(session.get("prompt") or "").strip() for session in header.sessions]
+    said = [str(session["prompt"]) for session in sessions_of(header)]
     return "\n\n".join(said) if any(said) else sections.get("Prompt", "").strip()
 
 
@@ -243,12 +244,11 @@ def _asset(source: str, task: Path) -> Path:
 
 def sessions_of(header: Header) -> list[dict[str, Json]]:
     """What is asked one after the other, as agents with sessions are told; else nothing."""
-    return [
-        {
-            "prompt": str(session["prompt"]).strip(),
-            "id": str(session.get("id") or ""),
-            "new_session": bool(session.get("new_session")),
-        }
-        for session in header.sessions
-        if session.get("prompt")
-    ]
+    found: list[dict[str, Json]] = []
+    for given in header.sessions:
+        session = {"prompt": given} if isinstance(given, str) else given
+        if prompt := str(session.get("prompt") or "").strip():
+            new = bool(session.get("new_session"))
+            name = str(session.get("id") or "")
+            found.append({"prompt": prompt, "id": name, "new_session": new})
+    return found
