@@ -149,8 +149,8 @@ def tools(**totals: Any) -> SolveTools:
     return SolveTools(model=model, context=CallContext(session="s"), models={"model": model})
 
 
-def known(*, asks: bool = True, changed: bool = True) -> Circumstances:
-    return Circumstances(LIMIT, asks, changed)
+def known(*, asks: bool = True, changed: bool = True, said: bool = True) -> Circumstances:
+    return Circumstances(LIMIT, asks, changed, said)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +191,15 @@ def test_what_says_nothing_about_the_agent(
 ) -> None:
     with pytest.raises(InfraError, match=error):
         judged(ended, tools(**totals), known(changed=changed))
+
+
+def test_an_agent_that_passes_over_failed_calls() -> None:
+    failed = tools(answers=3, errors={Failure.SERVER_ERROR: 2})
+    with pytest.raises(InfraError, match="the agent ended by itself"):
+        judged(ENDED, failed, known(changed=False, said=False))
+    assert judged(ENDED, failed, known(changed=False)) is None
+    assert judged(ENDED, failed, known(said=False)) is None
+    assert judged(ENDED, tools(answers=3, ended_by=EndedBy.COST), known()) is EndedBy.COST
 
 
 def test_an_agent_without_a_model() -> None:

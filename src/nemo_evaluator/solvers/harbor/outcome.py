@@ -7,7 +7,8 @@ In this order:
 3. The agent raised. A limit (of turns, tokens, money or the context) is named as what ended it, and
    what it left is verified. Else that is so where it changed its workspace, and the solution says
    what was raised; where it changed nothing, an error.
-4. It ended by itself: its workspace is verified.
+4. It ended by itself: its workspace is verified. Where it changed and said nothing after calls that
+   failed for reasons that are not the model's, an error.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ class Circumstances:
     """Its kind cannot work without a model."""
     changed: bool
     """Something in its workspace is newer than its start."""
+    said: bool = True
+    """It gave an answer in words."""
     before: int = 0
     """Calls of its session that were answered before it began."""
 
@@ -99,8 +102,8 @@ def judged(ended: Ended, tools: SolveTools, known: Circumstances) -> EndedBy | N
     if LOST & set(ended.kinds):
         raise InfraError(what, kind=Failure.SANDBOX)
     answers = answers_of(tools) - known.before
-    limit = None
-    if ended.error is not None or (known.asks and not answers):
+    limit = None if tools.model is None else tools.model.session(tools.context).ended_by
+    if ended.error is not None or (known.asks and not answers) or _gave_up(tools, known):
         limit = judge_session(tools, what)
     if ended.timed_out:
         if not answers and not known.changed:
@@ -114,6 +117,13 @@ def judged(ended: Ended, tools: SolveTools, known: Circumstances) -> EndedBy | N
     if limit is None and not known.changed:
         raise InfraError(what)
     return limit
+
+
+def _gave_up(tools: SolveTools, known: Circumstances) -> bool:
+    """Whether it has nothing to show after calls that failed: it may have passed over that."""
+    if tools.model is None or known.changed or known.said:
+        return False
+    return bool(tools.model.session(tools.context).errors)
 
 
 def _what(ended: Ended, known: Circumstances) -> str:

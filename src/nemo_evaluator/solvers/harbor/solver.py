@@ -134,8 +134,10 @@ class HarborSolver:
                 for step in steps_from(document) if document else ():
                     tools.steps.add(step)
             changed = (await sandbox.exec(CHANGED)).ok
-            known = Circumstances(limit, self._described["needs_model"], changed, before)
-            return self._solution(problem, tools, Ended.of(found), known, document)
+            ended = Ended.of(found)
+            said = bool(last_words(document, ended.metadata or {}).strip())
+            known = Circumstances(limit, self._described["needs_model"], changed, said, before)
+            return self._solution(problem, tools, ended, known, document)
 
     def identity(self) -> Mapping[str, Json]:
         """What changes the meaning of the answers."""
