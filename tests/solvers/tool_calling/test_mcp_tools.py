@@ -106,6 +106,9 @@ async def test_a_server_that_dies_is_started_again_or_an_error(tmp_path: Path) -
     )
     assert ran.results[0] == "1" and ran.results[2] == "1"
     assert "started again" in ran.results[1]
+    several = calling(("wait", {"seconds": 0.2}), ("die", {}), ("count", {}), ("wait", {}))
+    ran = await solve([several, calling(("count", {})), "done"], mcp_servers={"a": HOST})
+    assert ran.results[-1] == "1"  # started again once for all
     once = {"command": [*HOST["command"], "--die-once", str(tmp_path / "used")]}
     with pytest.raises(InfraError, match=r"MCP server 'a'.*already used"):
         await solve([calling(("die", {})), "done"], mcp_servers={"a": once})

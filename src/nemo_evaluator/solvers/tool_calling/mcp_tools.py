@@ -62,6 +62,7 @@ class McpTools:
         self._config, self._proven = config, proven
         self._connection = Connection(name, config, sandbox)
         self._client: Client | None = None
+        self._restarting = asyncio.Lock()
 
     async def open(self) -> Sequence[Tool]:
         """See `ToolSource.open`."""
@@ -81,9 +82,10 @@ class McpTools:
         from mcp import MCPError
         from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
 
+        client = self._client
+        assert client is not None
         try:
-            assert self._client is not None
-            result = await self._client.call_tool(name, dict(arguments), seconds)
+            result = await client.call_tool(name, dict(arguments), seconds)
         except MCPError as error:
             if error.code == REQUEST_TIMEOUT:
                 raise TimeoutError from None
@@ -96,8 +98,10 @@ class McpTools:
             pass  # it is gone
         else:
             return _result(result)
-        await self._connection.close()
-        self._client = await self._connection.open()
+        async with self._restarting:
+            if self._client is client:  # none of the calls beside it has done that
+                await self._connection.close()
+                self._client = await self._connection.open()
         return failed(AGAIN)
 
     def details(self, steps: Sequence[Step]) -> Mapping[str, Json]:
