@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -31,6 +33,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "nemo-evaluator" / "builds"
 
 
+BUILDX = shutil.which("docker") is not None and not (
+    subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode
+)
 SALT = secrets.token_hex(8)
 """In the environment of all that is built here: other images are of others."""
 
@@ -200,6 +205,21 @@ async def test_what_only_buildkit_builds_says_so(
     build = context(tmp_path / "task", "RUN <<EOF\ntrue\nEOF", base=image)
     with pytest.raises(BuildFailed, match="a here-document, which only BuildKit knows"):
         await backend.build(build)
+
+
+@pytest.mark.skipif(not BUILDX, reason="docker has no buildx plug-in here")
+async def test_buildkit_builds_what_only_it_can(
+    backend: DockerBackend, tmp_path: Path, image: str
+) -> None:
+    mount = "RUN --mount=type=tmpfs,target=/t"
+    line = f"{mount} echo one > /t/x; cat /t/x > /y"
+    async with SandboxPool(backend) as pool:
+        build = context(tmp_path / "task", line, base=image)
+        assert await said(pool, build, "cat /y") == "one\n"
+        assert await Builder(backend.engine, Images(backend.engine)).built()
+        failing = context(tmp_path / "other", f"{mount} echo why; exit 3", base=image)
+        with pytest.raises(BuildFailed, match="why"):
+            await said(pool, failing, "true")
 
 
 async def test_a_backend_that_builds_nothing_refuses(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from ..sandboxes.docker import DockerBackend
 from ..sandboxes.docker_api import Engine
 from ..sandboxes.docker_build import REPOSITORY, Builder
 from ..sandboxes.docker_images import Images
@@ -12,8 +13,11 @@ from ..sandboxes.docker_plain import KEPT_LABEL
 
 
 async def found_images() -> list[str]:
-    """Their names: of those built by this user, and of all that were kept. Raises SandboxLost."""
-    engine = Engine()
+    """Their names: of those built by this user, and of all that were kept. Raises ConfigError where
+    there is no engine."""
+    backend = DockerBackend()
+    await backend.preflight()
+    engine = backend.engine
     query = {"filters": json.dumps({"label": [KEPT_LABEL]})}
     kept = await engine.expect("GET", "/images/json", query=query)
     names = [name for image in kept for name in image.get("RepoTags") or [image["Id"]]]
