@@ -811,3 +811,32 @@ async def test_an_agent_that_is_refused_keeps_its_steps(tmp_path: Path, loopback
     assert [row["steps"][0]["message"] for row in trajectories(tmp_path)] == ["I tried"] * len(
         found
     )
+
+
+class NeedyAgent(LazyAgent):
+    """Needs much, and says what it got."""
+
+    needs = SolverNeeds(sandbox=True, memory_mb=1500, pids=200, programs=("sh",))
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.workspace is not None
+        limits = tools.workspace.sandbox.spec.limits
+        return Solution(response="", details={"got": [limits.memory_mb, limits.pids]})
+
+
+class PickyAgent(LazyAgent):
+    """Needs a program that no sandbox has."""
+
+    needs = SolverNeeds(sandbox=True, programs=("no-such-program",))
+
+
+async def test_a_workspace_has_what_the_solver_needs(tmp_path: Path, loopback: Loopback) -> None:
+    """Unless the configuration says less."""
+    await evaluate_async(document(tmp_path, loopback.url, "local", "NeedyAgent"))
+    assert rows(tmp_path / "run/tasks")[0]["solver_details"]["got"] == [1500, 200]
+    (tmp_path / "less").mkdir()
+    given = document(tmp_path / "less", loopback.url, "local", "NeedyAgent", memory="512m")
+    await evaluate_async(given)
+    assert rows(tmp_path / "less/run/tasks")[0]["solver_details"]["got"] == [512, 200]
+    with pytest.raises(ConfigError, match="the workspace has no 'no-such-program'"):
+        await evaluate_async(document(tmp_path / "less", loopback.url, "local", "PickyAgent"))
