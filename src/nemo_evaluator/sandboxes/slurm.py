@@ -41,7 +41,7 @@ class SlurmBackend:
         self.image = image
         self.owner: Owner = this_process(run_id)
         self._slots, self._nodes = slots_per_node, nodes
-        self._counts_memory = False
+        self._counts_memory = self._tracks_processes = False
         self._open: set[SlurmSandbox] = set()
 
     @property
@@ -65,6 +65,7 @@ class SlurmBackend:
         _, told = await _output(["scontrol", "show", "config"], 30)
         settings = dict(_setting(line) for line in told.splitlines() if "=" in line)
         self._counts_memory = settings.get("ConstrainRAMSpace", "no") == "yes"
+        self._tracks_processes = settings.get("ProctrackType") == "proctrack/cgroup"
         return {
             "engine": f"Slurm {settings.get('SLURM_VERSION', 'of unknown version')} with pyxis",
             "nodes": f"{', '.join(names)}; {self.nodes.slots} sandboxes each",
@@ -101,7 +102,13 @@ class SlurmBackend:
         node = await self.nodes.take()
         name = f"nel-{secrets.token_hex(6)}"
         box = SlurmSandbox(
-            spec, self.nodes, node, name, client_environment(), counts_memory=self._counts_memory
+            spec,
+            self.nodes,
+            node,
+            name,
+            client_environment(),
+            counts_memory=self._counts_memory,
+            tracks_processes=self._tracks_processes,
         )
         self._open.add(box)
         box.on_close(lambda: self._forget(box, node))

@@ -22,20 +22,19 @@ from .slurm_nodes import Nodes, exported
 BOX = "NEL_SANDBOX"
 _START, _STOP = 600.0, 60.0
 _KILLS = """\
+has() { tr '\\0' '\\n' < "$2" | grep -q "^$1"; }
+if printf 'a\\0b\\0' | grep -zqx b; then
+  carry() { grep -lzx -- "$1" /proc/[0-9]*/environ; }
+else
+  carry() { for f in /proc/[0-9]*/environ; do has "$1\\$" "$f" && echo "$f"; done; }
+fi 2>/dev/null
 for s in STOP KILL KILL; do
-  for d in /proc/[0-9]*; do
-    p=${d#/proc/}
-    [ "$p" != $$ ] && [ -r "$d/environ" ] || continue
-    e=$(tr '\\0' '\\n' < "$d/environ") || continue
-    case "
-$e
-" in *"
-$1
-"*) ;; *) continue ;; esac
-    [ -n "$2" ] && case "$e" in *"$2"*) continue ;; esac
-    kill -$s "$p"
+  for f in $(carry "$1"); do
+    p=${f#/proc/}; p=${p%/environ}
+    [ "$p" != $$ ] && { [ -z "$2" ] || ! has "$2" "$f"; } && kill -$s "$p"
   done
 done 2>/dev/null
+true
 """
 """Ends the processes that carry a variable ``$1``, and not ``$2``. Stopped first, none can start
 others."""
@@ -64,8 +63,11 @@ class SlurmSandbox(ClientSandbox):
         env: Mapping[str, str],
         *,
         counts_memory: bool,
+        tracks_processes: bool,
     ) -> None:
+        """``tracks_processes``: nothing that a step has started survives it."""
         super().__init__(spec)
+        self._tracks_processes = tracks_processes
         self._nodes, self._node, self._name = nodes, node, name
         self._env, self._counts_memory = env, counts_memory
         self._holder: Holder | None = None
@@ -156,7 +158,7 @@ class SlurmSandbox(ClientSandbox):
         return code
 
     async def _swept(self, argv: list[str], user: int) -> list[str]:
-        if self._dirty:
+        if self._dirty and not self._tracks_processes:
             await self._kill(f"{BOX}={self._name}", f"{MARK}=")
         self._dirty = True
         return argv
