@@ -18,6 +18,7 @@ from parts import ROOT
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.sandboxes import Backend, SandboxSpec
 from nemo_evaluator.sandboxes.apptainer import ApptainerBackend
+from nemo_evaluator.sandboxes.slurm_nodes import Nodes
 from nemo_evaluator.testing.sandboxes import SandboxContract
 
 CACHE = Path(tempfile.gettempdir()) / "nel-test-sif"
@@ -55,6 +56,23 @@ async def backend(installed: None, docker_engine: None, image: str) -> AsyncIter
 @pytest.mark.slow
 class TestApptainer(SandboxContract):
     """Also root's contract: limits by cgroups."""
+
+
+@pytest.mark.slow
+class TestOnANode(SandboxContract):
+    """In steps of a Slurm job, by an srun that runs them here (`tests/support/pyxis`)."""
+
+    @pytest.fixture
+    async def backend(
+        self, backend: Backend, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[Backend]:
+        shim = Path(__file__).parent.parent / "support" / "pyxis"
+        monkeypatch.setenv("PYXIS_STATE", str(tmp_path))
+        monkeypatch.setenv("PATH", f"{shim}:{os.environ['PATH']}")
+        nodes = Nodes(["n1", "n2"], 1)
+        made = ApptainerBackend(image=image, sif_cache_dir=str(CACHE), nodes=nodes)
+        yield made
+        await made.close()
 
 
 @pytest.mark.slow

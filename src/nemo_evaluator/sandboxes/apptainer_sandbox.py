@@ -15,9 +15,10 @@ from ..errors import ConfigError
 from ..http.listener import Listener
 from . import docker_kills, netns, processes, stdio_relay
 from .client_sandbox import KILLED, ClientSandbox
+from .commands import Job
 from .contract import SandboxLost, SandboxSpec
 from .holder import Holder
-from .slurm_nodes import Nodes, exported
+from .slurm_nodes import Nodes, drop_report, exported
 
 _START, _STOP = 120.0, 30.0
 HOLDER = """\
@@ -154,6 +155,12 @@ class ApptainerSandbox(ClientSandbox):
         if self._place.bounded:
             return super()._limits
         return f"{super()._limits}ulimit -v {self.spec.limits.memory_mb << 10} 2>/dev/null; "
+
+    async def _run(self, job: Job) -> int | None:
+        code = await super()._run(job)
+        if self._place.step is not None:
+            drop_report(job.err)
+        return code
 
     async def _swept(self, argv: list[str], user: int) -> list[str]:
         if not self._is_root:

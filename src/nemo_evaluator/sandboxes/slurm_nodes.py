@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 
 from ..errors import ConfigError
+from .streams import Kept
 
 NODES, HET_GROUP = "NEL_SANDBOX_NODES", "NEL_SANDBOX_HET_GROUP"
 _NOTHING = "NEL_STEP"
 """Names no variable: an empty list would mean all of them."""
+_REPORT = re.compile(rb"(?:srun: [^\n]*\n)+\Z")
 _PASSED = ("PATH", "HOME", "USER", "LANG", "TMPDIR")
 
 
@@ -83,6 +86,12 @@ def client_environment(*prefixes: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _PASSED or (name.startswith(kept) and not name.startswith("SLURM_EXPORT"))
     }
+
+
+def drop_report(err: Kept) -> None:
+    """Drop what srun says at the end about how its task ended: the task did not say it."""
+    if not err.truncated and (said := _REPORT.search(err.data)) is not None:
+        del err.data[said.start() :]
 
 
 def exported(names: Iterable[str]) -> str:

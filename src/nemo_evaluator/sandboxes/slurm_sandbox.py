@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import re
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from .commands import Job
 from .contract import SandboxLost, SandboxSpec
 from .docker_kills import MARK
 from .holder import READY, Holder
-from .slurm_nodes import Nodes, exported
+from .slurm_nodes import Nodes, drop_report, exported
 
 BOX = "NEL_SANDBOX"
 _START, _STOP = 600.0, 60.0
@@ -45,8 +44,6 @@ echo {READY}
 timeout "$life" cat >/dev/null
 set -- "$mark" ''
 {_KILLS}"""
-_SAID = re.compile(rb"(?:srun: [^\n]*\n)+\Z")
-"""What srun says at the end of how a task ended."""
 
 
 class SlurmSandbox(ClientSandbox):
@@ -153,8 +150,7 @@ class SlurmSandbox(ClientSandbox):
 
     async def _run(self, job: Job) -> int | None:
         code = await super()._run(job)
-        if not job.err.truncated and (said := _SAID.search(job.err.data)) is not None:
-            del job.err.data[said.start() :]
+        drop_report(job.err)
         return code
 
     async def _swept(self, argv: list[str], user: int) -> list[str]:

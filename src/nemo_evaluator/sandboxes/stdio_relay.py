@@ -2,14 +2,16 @@
 and output of a program there. The machine of the sandbox needs no address of ours, and no port of
 ours is open to a network.
 
-The relay inside listens on 127.0.0.1 and numbers its connections; a frame is the number, the size
-and that many bytes, and one of no bytes ends that direction. Here every connection is one to a unix
-socket that this process serves. It needs python3 in the image.
+The relay inside listens on 127.0.0.1 and numbers its connections. What it sends are lines, since
+srun keeps what does not end in one: the number, and bytes in base64. What it is sent are frames:
+the number, the size and that many bytes. No bytes end that direction. Here every connection is one
+to a unix socket that this process serves. It needs python3 in the image.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import shutil
 import socket
@@ -23,14 +25,15 @@ from ..http.listener import Listener
 
 SECONDS = 30.0
 _HEAD = struct.Struct(">II")
-_CHUNK = 1 << 16
+_CHUNK = 1 << 15
+"""Bytes of one frame: as a line they fit into a stream reader's buffer."""
 RELAY = f"""\
-import asyncio, struct, sys
+import asyncio, base64, struct, sys
 HEAD = struct.Struct(">II")
 writers, count = {{}}, 0
 
 def send(number, data):
-    sys.stdout.buffer.write(HEAD.pack(number, len(data)) + data)
+    sys.stdout.buffer.write(b"%d %s\\n" % (number, base64.b64encode(data)))
     sys.stdout.buffer.flush()
 
 async def serve(reader, writer):
@@ -83,9 +86,8 @@ async def listen(sandbox: Pipe) -> Listener:
     assert process.stdin is not None and process.stdout is not None
     try:
         async with asyncio.timeout(SECONDS):
-            _, size = _HEAD.unpack(await process.stdout.readexactly(_HEAD.size))
-            port = int(await process.stdout.readexactly(size))
-    except (TimeoutError, ValueError, struct.error, asyncio.IncompleteReadError):
+            port = int(_frame(await process.stdout.readline())[1])
+    except (TimeoutError, ValueError):
         raise ConfigError(
             "no door into the sandbox: its relay did not start",
             hint="a door to another machine needs python3 in the image",
@@ -108,6 +110,12 @@ _TASKS: set[asyncio.Task[None]] = set()
 """The loop itself keeps no task alive."""
 
 
+def _frame(line: bytes) -> tuple[int, bytes]:
+    """What the relay sent. ValueError for what is none."""
+    number, _, data = line.partition(b" ")
+    return int(number), base64.b64decode(data)
+
+
 def _remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -123,10 +131,9 @@ class _Carrier:
         """Until the relay ends."""
         connections: set[asyncio.Task[None]] = set()
         try:
-            with contextlib.suppress(asyncio.IncompleteReadError, OSError):
-                while True:
-                    number, size = _HEAD.unpack(await self._in.readexactly(_HEAD.size))
-                    data = await self._in.readexactly(size)
+            with contextlib.suppress(OSError, ValueError):
+                while line := await self._in.readline():
+                    number, data = _frame(line)
                     if (queue := self._queues.get(number)) is None:
                         queue = self._queues[number] = asyncio.Queue()
                         connections.add(asyncio.create_task(self._serve(number, queue)))
