@@ -326,6 +326,20 @@ async def test_terminus_2_says_that_its_turns_are_over(
 
 
 @pytest.mark.slow
+async def test_a_budget_ends_terminus_2(tmp_path: Path, loopback: Loopback, harbor: None) -> None:
+    loopback.script(terminus(act("echo Hello > hello.txt"), act("ls")))
+    given = document(
+        tmp_path, loopback.url, {"agent": "terminus-2", "service": "model"}, max_problems=1
+    )
+    budget = {"name": "budget", "config": {"session": {"tokens": 1100}}}
+    given["services"]["model"]["proxy"] = {"interceptors": [budget]}
+    result = await evaluate_async(given)
+    [row] = rows(tmp_path / "run/tasks")
+    assert (row["reward"], row["ended_by"]) == (1.0, "tokens"), row
+    assert result.exit_code == 0 and 1100 <= row["tokens"] < 2000
+
+
+@pytest.mark.slow
 async def test_terminus_2_without_tmux(tmp_path: Path, loopback: Loopback, harbor: None) -> None:
     given = document(tmp_path, loopback.url, {"agent": "terminus-2", "service": "model"})
     given["benchmarks"][0] |= {"sandbox": {"type": "docker", "image": BASE}, "max_problems": 1}
