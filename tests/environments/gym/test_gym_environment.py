@@ -327,6 +327,21 @@ async def test_a_token_is_sent_where_the_server_wants_one(monkeypatch: pytest.Mo
         assert (await gym.seed(3)).prompt == "How much is 3 + 6?"
 
 
+async def test_a_token_that_is_missing_is_told_before_the_run() -> None:
+    async with serving(token="sesame") as (url, _):
+        with pytest.raises(ConfigError, match=r"401: this server requires.*NEL_GYM_TOKEN"):
+            async with opened(url):
+                pass
+
+
+async def test_hidden_answers_are_graded_all_the_same() -> None:
+    async with serving(hidden=True) as (url, _), opened(url) as gym:
+        problem = await gym.seed(7)
+        assert problem.target is None and problem.category == "1"
+        scores = [await gym.verify(problem, Solution(response=t), TOOLS) for t in ("21", "20")]
+        assert [score.reward for score in scores] == [1.0, 0.0]
+
+
 # -- whole runs -----------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from ...services.json_server import JsonServer
 from ...types import Failure, Json, Phase, Problem, Score, Solution
 from ..contract import Grading, Needs, VerifyTools
 from ..fingerprint import digest
-from .address import Address, Protocol, read_address
+from .address import TOKEN, Address, Protocol, read_address
 from .native import NativeRows
 from .seeded import from_seed_body, from_verdict, plain, to_answered
 
@@ -76,7 +76,9 @@ class GymEnvironment:
             self._told = self._found(self._server.calls)
             await self._told.prepare()
         except InfraError as error:
-            raise ConfigError(str(error), where=self.name) from error
+            refused = error.info.kind is Failure.AUTH
+            hint = f"set {TOKEN}, or the variable that token_env names" if refused else None
+            raise ConfigError(str(error), where=self._address.uri, hint=hint) from error
 
     def _found(self, calls: JsonServer) -> Told | NativeRows:
         address, protocol, health = self._address, self._address.protocol, self._health or {}
