@@ -10,13 +10,12 @@ import json
 import math
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from ...errors import InfraError
 from ...sandboxes.contract import Sandbox
-from ...types import Failure, Phase
+from ...types import Failure, Json, Phase
 
 SECONDS = 120.0
 RUNNER = """\
@@ -30,7 +29,7 @@ print("\\n" + given["word"] + json.dumps(dict(scores)))
 
 
 async def run_checks(
-    sandbox: Sandbox, code: str, transcript: Sequence[Mapping[str, Any]], task: str
+    sandbox: Sandbox, code: str, transcript: Sequence[Mapping[str, Json]], task: str
 ) -> dict[str, float]:
     """The score of every criterion. Raises InfraError where the checks fail."""
     word = secrets.token_hex(16)
@@ -50,7 +49,7 @@ async def run_checks(
     return checked(json.loads(line.removeprefix(word)), task)
 
 
-def checked(scores: Any, task: str) -> dict[str, float]:
+def checked(scores: object, task: str) -> dict[str, float]:
     """Scores that are numbers from 0 to 1. Raises InfraError."""
     if not isinstance(scores, dict) or not scores:
         raise _failed(task, f"gave {scores!r:.100}, not a score for each criterion")

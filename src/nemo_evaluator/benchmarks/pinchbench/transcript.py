@@ -8,7 +8,6 @@ them, so that the same work is worth the same whoever does it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -45,12 +44,12 @@ def steps_taken(problem: Problem, solution: Solution) -> Sequence[Step]:
     )
 
 
-def transcript_of(steps: Sequence[Step]) -> list[dict[str, Any]]:
+def transcript_of(steps: Sequence[Step]) -> list[dict[str, Json]]:
     """The events that checks are given."""
     return [{"type": "message", "message": message} for message in _messages(steps)]
 
 
-def _messages(steps: Sequence[Step]) -> Iterator[dict[str, Any]]:
+def _messages(steps: Sequence[Step]) -> Iterator[dict[str, Json]]:
     for step in steps:
         text = [{"type": "text", "text": words}] if (words := text_of(step.message)) else []
         if step.source is not StepSource.AGENT:
@@ -70,7 +69,7 @@ def _messages(steps: Sequence[Step]) -> Iterator[dict[str, Any]]:
             }
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def _call(call: ToolCall) -> dict[str, Json]:
     arguments = dict(call.arguments)
     name = _known(call.function_name, arguments)
     if name == READS and "files" not in arguments:

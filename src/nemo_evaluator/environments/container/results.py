@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from ...config.tree import plain
 from ...config.yaml_file import read_yaml
@@ -46,7 +45,7 @@ def read_results(folder: Path) -> list[Found]:
     return found
 
 
-def scores_in(document: Mapping[str, Any]) -> Iterator[Found]:
+def scores_in(document: Mapping[str, object]) -> Iterator[Found]:
     """Every number that is a score, tasks before groups."""
     results = document.get("results")
     body = results if isinstance(results, dict) else document
@@ -69,14 +68,14 @@ def measures_of(found: list[Found]) -> list[Measure]:
     ]
 
 
-def _of_task(task: str, told: Any) -> Iterator[Found]:
+def _of_task(task: str, told: object) -> Iterator[Found]:
     for metric, below in _items(told.get("metrics") if isinstance(told, dict) else None):
         scores = below.get("scores") if isinstance(below, dict) else None
         for name, score in _items(scores):
             yield from _score(f"{task}/{metric}/{name}", score)
 
 
-def _score(name: str, told: Any) -> Iterator[Found]:
+def _score(name: str, told: object) -> Iterator[Found]:
     value = told.get("value") if isinstance(told, dict) else told
     if (number := _number(value)) is None:
         return
@@ -91,11 +90,11 @@ def _score(name: str, told: Any) -> Iterator[Found]:
     )
 
 
-def _items(told: Any) -> list[tuple[str, Any]]:
+def _items(told: object) -> list[tuple[str, object]]:
     return [(str(key), value) for key, value in told.items()] if isinstance(told, dict) else []
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)

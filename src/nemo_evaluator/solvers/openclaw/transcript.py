@@ -7,12 +7,14 @@ anyway, reads both.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
 from ...steps import Observation, ObservationResult, Step, StepMetrics, StepSource, ToolCall
 from ...types import Json
+
+Told = Mapping[str, Json]
+"""A part of what OpenClaw tells."""
 
 DATABASE = "agents/main/agent/openclaw-agent.sqlite"
 """In the state folder."""
@@ -27,9 +29,9 @@ OUTPUT_BYTES = 32 << 20
 OBSERVATION_CHARS = 20_000
 
 
-def events_of(lines: str) -> list[dict[str, Any]]:
+def events_of(lines: str) -> list[Told]:
     """The events that were read; what is no event is passed over."""
-    found = []
+    found: list[Told] = []
     for line in lines.splitlines():
         try:
             event = msgspec.json.decode(line)
@@ -40,7 +42,7 @@ def events_of(lines: str) -> list[dict[str, Any]]:
     return found
 
 
-def steps_of(events: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
+def steps_of(events: Iterable[Told]) -> tuple[Step, ...]:
     """What was said and done, in order."""
     told = _Telling()
     for event in events:
@@ -59,7 +61,7 @@ class _Telling:
         """The id that a call has here, by the one that the model gave it last."""
         self._calls = 0
 
-    def add(self, message: Mapping[str, Any], timestamp: str | None) -> None:
+    def add(self, message: Told, timestamp: str | None) -> None:
         """A message of the transcript."""
         match message.get("role"):
             case "user":
@@ -70,7 +72,7 @@ class _Telling:
             case "toolResult":
                 self._observed(message)
 
-    def _of_agent(self, message: Mapping[str, Any], timestamp: str | None) -> Step:
+    def _of_agent(self, message: Told, timestamp: str | None) -> Step:
         parts = [part for part in _parts(message.get("content")) if isinstance(part, dict)]
         thoughts = [str(p.get("thinking") or "") for p in parts if p.get("type") == "thinking"]
         extra = {
@@ -87,7 +89,7 @@ class _Telling:
             extra=extra,
         )
 
-    def _call(self, part: Mapping[str, Any]) -> ToolCall:
+    def _call(self, part: Told) -> ToolCall:
         given = str(part.get("id") or "")
         self._calls += 1
         name = given if given and given not in self._ids.values() else f"{given}#{self._calls}"
@@ -99,7 +101,7 @@ class _Telling:
             arguments=arguments if isinstance(arguments, dict) else {"value": arguments},
         )
 
-    def _observed(self, message: Mapping[str, Any]) -> None:
+    def _observed(self, message: Told) -> None:
         """A result stands with the step that asked for it."""
         call = self._ids.get(str(message.get("toolCallId") or ""))
         at = next(
@@ -124,7 +126,7 @@ class _Telling:
         )
 
 
-def _parts(content: Json) -> list[Any]:
+def _parts(content: Json) -> list[Json]:
     return content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
 
 
@@ -146,6 +148,6 @@ def _metrics(usage: Json) -> StepMetrics | None:
     )
 
 
-def _count(usage: Mapping[str, Any], name: str) -> int | None:
+def _count(usage: Told, name: str) -> int | None:
     value = usage.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
