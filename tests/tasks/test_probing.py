@@ -19,6 +19,12 @@ BY_PYTHON = """\
 if python3 -c "assert open('answer.txt').read().strip() == '42'"; then echo 1; else echo 0; fi \
   > /logs/verifier/reward.txt
 """
+BY_MAKE = """\
+#!/bin/bash
+make -s check 2> /dev/null
+[ -e /logs/verifier/reward.txt ] && exit
+""" + TEST_SH.partition("\n")[2]
+"""A program that the image has not: whoever puts one there is asked."""
 REPOSITORY = """\
 git init -q . && git config user.email a@example.org && git config user.name a
 echo 0 > answer.txt && git add -A && git commit -q -m start
@@ -35,7 +41,8 @@ def test_each_attempt_is_reported_by_name(tmp_path: Path) -> None:
         environment_Dockerfile=f"FROM {BASE}\nCOPY check.sh /opt/check.sh\nWORKDIR /app\n",
     )
     (leaky / "environment" / "check.sh").write_text(TEST_SH)
-    own_task(tmp_path / "patched", tests_test_sh=BY_PYTHON)
+    own_task(tmp_path / "by-make", tests_test_sh=BY_MAKE)
+    own_task(tmp_path / "by-python", tests_test_sh=BY_PYTHON)
     own_task(tmp_path / "unsolved", solution_solve_sh="#!/bin/sh\nexit 1\n")
 
     got = CliRunner().invoke(cli, ["validate", "-b", f"harbor://{tmp_path}", "--json"])
@@ -44,17 +51,16 @@ def test_each_attempt_is_reported_by_name(tmp_path: Path) -> None:
     assert got.exit_code == 1 and told["as_it_should_be"] is False
     assert wrong == {
         ("leaky", "read-tests"),
-        ("patched", "patch-interpreter"),
-        ("patched", "patch-test-runner"),
+        ("by-make", "patch-test-runner"),
         ("unsolved", "oracle"),
     }
-    assert len(told["attempts"]) == 4 * 8
+    assert len(told["attempts"]) == 5 * 8
 
 
 @pytest.mark.slow
 def test_a_fresh_container_has_programs_that_no_agent_changed(tmp_path: Path) -> None:
     require("docker")
-    own_task(tmp_path / "patched", tests_test_sh=BY_PYTHON)
+    own_task(tmp_path / "by-make", tests_test_sh=BY_MAKE)
     got = CliRunner().invoke(cli, ["validate", "-b", f"harbor://{tmp_path}", "--stateless"])
     assert got.exit_code == 0, got.output
     assert got.stdout.endswith("all is as it should be\n")

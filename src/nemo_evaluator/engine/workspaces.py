@@ -119,12 +119,13 @@ class Workspaces:
         if self._needs.folders:
             folders = tuple(dict.fromkeys((*spec.folders, *self._needs.folders)))
             spec = msgspec.structs.replace(spec, folders=folders)
-        return msgspec.structs.replace(spec, limits=self._limits(spec.limits))
+        return msgspec.structs.replace(spec, limits=self._limits(spec.limits, problem))
 
-    def _limits(self, limits: Limits) -> Limits:
+    def _limits(self, limits: Limits, problem: Problem | None) -> Limits:
         """The limits, where they are less than what is needed and not what the user has set."""
+        verifying = (problem.verify_timeout if problem is not None else None) or 0.0
         least = {
-            "lifetime": self._seconds,
+            "lifetime": self._seconds + verifying,
             "memory_mb": self._needs.memory_mb,
             "pids": self._needs.pids,
         }

@@ -10,6 +10,8 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+import msgspec
+
 from ...errors import ConfigError, InfraError
 from ...sandbox_spec import SandboxSpec
 from ...sandboxes.contract import MAX_TRANSFER, Sandbox, SandboxLost
@@ -105,7 +107,8 @@ class TaskGrader:
             found = await run_tests(sandbox, check, task.place, env, seconds)
             return replace(found, set_back=changed)
         carried = await _carried(sandbox, check)
-        async with _fresh(tools, spec_of(check.place, task.folder, self._options)) as own:
+        spec = spec_of(check.place, task.folder, self._options)
+        async with _fresh(tools, spec, self.seconds(stage)) as own:
             own.user = 0
             for path, archive in carried.items():
                 await own.restore(path, archive)
@@ -144,7 +147,8 @@ class TaskGrader:
 
     async def _tried(self, task: Task, stage: Stage, tools: VerifyTools) -> Start:
         place = stage.check.place or task.place
-        async with _fresh(tools, spec_of(place, task.folder, self._options)) as sandbox:
+        spec = spec_of(place, task.folder, self._options)
+        async with _fresh(tools, spec, self.seconds(stage)) as sandbox:
             env, seconds = self._env(task, stage.check), self._seconds(stage.check)
             found = await run_tests(sandbox, stage.check, place, env, seconds)
         return found.start[0]
@@ -157,11 +161,15 @@ class TaskGrader:
         return check.timeout * self._options.timeout_multiplier
 
 
-def _fresh(tools: VerifyTools, spec: SandboxSpec) -> AbstractAsyncContextManager[Sandbox]:
-    """A sandbox of its own for the tests."""
+def _fresh(
+    tools: VerifyTools, spec: SandboxSpec, seconds: float
+) -> AbstractAsyncContextManager[Sandbox]:
+    """A sandbox of its own for the tests, which take at most so many seconds."""
     if tools.sandboxes is None:
         raise ConfigError("needs a sandbox", hint="set sandbox: {type: docker}")
-    return tools.sandboxes.acquire(spec)
+    lifetime = max(spec.limits.lifetime, seconds)
+    limits = msgspec.structs.replace(spec.limits, lifetime=lifetime)
+    return tools.sandboxes.acquire(msgspec.structs.replace(spec, limits=limits))
 
 
 async def _carried(sandbox: Sandbox, check: Check) -> dict[str, bytes]:
