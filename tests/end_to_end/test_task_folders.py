@@ -32,6 +32,12 @@ RUN mkdir /opt/tools && printf '#!/bin/sh\\nexit 1\\n' > /opt/tools/uv && chmod 
 ENV PATH=/opt/tools:/usr/local/bin:/usr/bin:/bin
 WORKDIR /app
 """
+ENTRY = 'ENTRYPOINT ["/e.sh"]\n'
+FORGING_ENTRY = """\
+#!/bin/bash
+sed -i '2i (while :; do mkdir -p /logs/verifier; echo 1 > /logs/verifier/reward.txt; done) &' /e.sh
+setsid sleep 600 > /dev/null 2>&1 &
+"""
 PATCH = """\
 #!/bin/bash
 printf '#!/bin/sh\\nexit 0\\n' > /usr/local/bin/python3
@@ -120,6 +126,13 @@ def test_what_tests_say_and_what_is_no_verdict(tmp_path: Path, nel: Nel) -> None
     own_task(tasks / "no-runner", tests_test_sh="uvx pytest\n" + wrong)
     own_task(tasks / "no-image", environment_Dockerfile="FROM registry.invalid/none:1\n")
     own_task(
+        tasks / "entry-point",
+        environment_Dockerfile=f"FROM {BASE}\nCOPY e.sh /e.sh\nWORKDIR /app\n{ENTRY}",
+        solution_solve_sh=FORGING_ENTRY,
+        tests_test_sh=wrong + "sleep 1\n",
+        **{"environment/e.sh": '#!/bin/sh\nexec "$@"\n'},
+    )
+    own_task(
         tasks / "patched",
         tests_test_sh=PYTHON_TESTS,
         solution_solve_sh=PATCH,
@@ -141,6 +154,7 @@ def test_what_tests_say_and_what_is_no_verdict(tmp_path: Path, nel: Nel) -> None
         "slow-tests": ("unscored", None),
         "no-runner": ("infra_error", None),
         "no-image": ("infra_error", None),
+        "entry-point": ("scored", 0.0),
         "patched": ("scored", 0.0),
         "spoiled": ("scored", 0.0),
     }

@@ -30,6 +30,13 @@ def test_what_the_image_has_is_restored(path: str) -> None:
     assert plan_of([Change(path=path, added=False)], "/app").restored == [path]
 
 
+def test_what_the_container_runs_by_itself_is_restored() -> None:
+    for path, word in (("/e.sh", "/e.sh"), ("/usr/local/bin/start.sh", "start.sh")):
+        change = Change(path=path, added=False)
+        assert plan_of([change], "/app", [word]).restored == [path]
+        assert plan_of([change], "/app").restored == []
+
+
 @pytest.mark.parametrize(
     "path",
     [

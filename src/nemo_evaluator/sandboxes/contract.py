@@ -220,6 +220,9 @@ class Change(Record, frozen=True, kw_only=True):
 class OfImage(Protocol):
     """What a `Sandbox` also is that can be compared with its image, from outside."""
 
+    programs: Sequence[str]
+    """What the container runs by itself: the words of the image's entry point."""
+
     async def changes(self) -> list[Change]:
         """What is not as in the image, folders included."""
 

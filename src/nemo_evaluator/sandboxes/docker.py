@@ -146,7 +146,7 @@ class DockerBackend:
             spec = as_image(spec, image)
         box = PlainSandbox(self.engine, spec) if spec.plain else DockerSandbox(self.engine, spec)
         if isinstance(box, PlainSandbox):
-            box.owner = str(self.owner)
+            box.owner, box.programs = str(self.owner), image.entrypoint
         try:
             if self._relay and spec.network in ("door", "bridge"):
                 box.folder = await asyncio.to_thread(docker_relay.make_folder, self.owner)

@@ -46,6 +46,8 @@ def as_image(spec: SandboxSpec, image: Image) -> SandboxSpec:
 class PlainSandbox(DockerSandbox):
     """See `Sandbox`."""
 
+    programs: Sequence[str] = ()
+    """See `OfImage.programs`."""
     owner = ""
     """Who made it, for containers beside it."""
 

@@ -8,6 +8,7 @@ made, installed or configured otherwise stays: that is its work.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -70,7 +71,7 @@ async def set_back(sandbox: Sandbox) -> tuple[str, ...]:
     SandboxLost."""
     if not isinstance(sandbox, OfImage):
         return ()
-    plan = plan_of(await sandbox.changes(), sandbox.spec.cwd)
+    plan = plan_of(await sandbox.changes(), sandbox.spec.cwd, sandbox.programs)
     if not plan.restored and not plan.lines:
         return ()
     if plan.restored:
@@ -87,8 +88,9 @@ async def set_back(sandbox: Sandbox) -> tuple[str, ...]:
     return (*plan.restored, *done.stdout.splitlines())
 
 
-def plan_of(changes: Sequence[Change], cwd: str) -> Plan:
-    """What is to be set back of what is not as in the image.
+def plan_of(changes: Sequence[Change], cwd: str, programs: Sequence[str] = ()) -> Plan:
+    """What is to be set back of what is not as in the image; ``programs`` are what the container
+    runs by itself, which an agent may have made its own.
 
     >>> added = [Change(path=p, added=True) for p in ("/usr/local/bin/pytest", "/app/x.py")]
     >>> plan_of([*added, Change(path="/usr/bin/python3.11", added=False)], "/app")
@@ -104,7 +106,8 @@ def plan_of(changes: Sequence[Change], cwd: str) -> Plan:
         if path == "/etc/ld.so.preload":
             plan.restored.append(path)
         elif not change.added:
-            if path not in folders and _is_of_tests(path):
+            started = path in programs or posixpath.basename(path) in programs
+            if path not in folders and (started or _is_of_tests(path)):
                 plan.restored.append(path)
         elif (line := _removal(path, added, cwd)) is not None:
             plan.lines.append(line)
