@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from nemo_evaluator import evaluate_async
+from nemo_evaluator import NatSolver, SeedResult, evaluate_async
 from nemo_evaluator.results.trajectory_row import read_trajectories
 from nemo_evaluator.solvers.nat_events import NatEvents
 from nemo_evaluator.solvers.question import question_of
@@ -172,6 +172,17 @@ async def test_an_agent_is_run(tmp_path: Path) -> None:
     assert [row["reward"] for row in found] == [1.0] * 3 and {row["tokens"] for row in found} == {9}
     for row in read_trajectories(tmp_path / "run/sums"):
         assert [one.source for one in row.steps] == ["user", "agent"]
+
+
+async def test_the_class_of_the_known_system(tmp_path: Path) -> None:
+    lines = [said("let me see", (7, 2)), 'data: {"value": "It is NUMBER"}']
+    async with agent(tmp_path, lines) as (document, asked):
+        solver = NatSolver(document["services"]["n"]["url"], timeout=5)
+        told = await solver.solve(SeedResult(prompt="How much is 3 modulo 50?"))
+        await solver.close()
+    assert told.response == "It is 3" and told.trajectory[0]["message"] == "let me see"
+    assert told.model_response is not None and told.model_response.total_tokens == 9
+    assert asked == [{"input_message": "How much is 3 modulo 50?"}]
 
 
 NAT = """#!{python}

@@ -8,10 +8,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
+import msgspec
+
 from ..config.endpoints import ApiProtocol
-from ..environments.seeds import SeedResult
+from ..environments.seeds import SeedResult, from_seed
 from ..errors import ConfigError, InfraError, ModelError
+from ..services.json_server import JsonServer
 from ..solvers.contract import SolverNeeds, SolveTools
+from ..solvers.nat import WHO, streamed
+from ..solvers.nat_events import NatEvents
+from ..solvers.question import question_of
+from ..steps import numbered
 from ..types import ErrorInfo, Failure, Json, Problem, Solution, Usage
 from .client import ModelClient, ModelResponse
 from .sandboxes import task_sandbox
@@ -153,17 +160,41 @@ def _missing(name: str, needs: str) -> NoReturn:
 
 
 class NatSolver:
-    """Not available in this version: the constructor raises ConfigError."""
+    """An agent of NeMo Agent Toolkit, at the address of its server."""
 
-    def __init__(self, *_args: Any, **_settings: Any) -> None:
-        _missing("NatSolver", "NeMo Agent Toolkit servers cannot be started or called")
+    def __init__(self, nat_url: str, timeout: float = 3600.0) -> None:
+        self._calls, self._timeout = JsonServer(nat_url), timeout
+
+    async def solve(self, task: SeedResult) -> SolveResult:
+        """One request. Raises InfraError where there is no answer. Tokens are those that the server
+        tells."""
+        question = question_of(from_seed(task, 0, None, "NatSolver"), WHO)
+        events = NatEvents()
+        await streamed(self._calls, question, self._timeout, events)
+        used, text = events.usage, events.answer or ""
+        return SolveResult(
+            response=text,
+            model_response=ModelResponse(
+                content=text,
+                model=events.model or "",
+                finish_reason="stop",
+                prompt_tokens=used.prompt_tokens,
+                completion_tokens=used.completion_tokens,
+                total_tokens=used.total_tokens,
+            ),
+            trajectory=[msgspec.to_builtins(step) for step in numbered(events.steps)],
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._calls.close()
 
 
 class OpenClawSolver:
     """Not available in this version: the constructor raises ConfigError."""
 
     def __init__(self, *_args: Any, **_settings: Any) -> None:
-        _missing("OpenClawSolver", "agents in a workspace cannot be run")
+        _missing("OpenClawSolver", "in a configuration it is `solver: {type: openclaw}`")
 
 
 class EngineSolver:

@@ -33,16 +33,12 @@ class Nat:
         try:
             async with calls.places:
                 tools.begin_waiting(calls.peer)
-                await _streamed(calls, question, tools, events)
+                await streamed(calls, question, tools.seconds_left(), events)
         finally:
             for step in events.steps:
                 tools.steps.add(step)
-        if events.error is not None:
-            raise calls.unreadable(PATH, f"tells of an error: {events.error:.500}")
-        if events.answer is None:
-            raise calls.unreadable(PATH, "ended without an answer")
         return Solution(
-            response=events.answer,
+            response=events.answer or "",
             finish_reason="stop",
             usage=events.usage,
             model=events.model,
@@ -57,11 +53,17 @@ class Nat:
         """Nothing to release."""
 
 
-async def _streamed(calls: JsonServer, question: str, tools: SolveTools, events: NatEvents) -> None:
+async def streamed(calls: JsonServer, question: str, seconds: float, events: NatEvents) -> None:
+    """Ask the agent at a server, and collect what it streams. Raises InfraError where that is no
+    answer; what came before stands in ``events``."""
     body: Json = {"input_message": question}
     async with calls.session().streamed(
-        PATH, body, seconds=tools.seconds_left(), accept="text/event-stream"
+        PATH, body, seconds=seconds, accept="text/event-stream"
     ) as pieces:
         async for piece in pieces:
             events.feed(piece)
     events.close()
+    if events.error is not None:
+        raise calls.unreadable(PATH, f"tells of an error: {events.error:.500}")
+    if events.answer is None:
+        raise calls.unreadable(PATH, "ended without an answer")
