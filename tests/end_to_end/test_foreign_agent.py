@@ -14,6 +14,7 @@ from openai import AsyncOpenAI, RateLimitError
 from runs import BENCH, rows
 
 from nemo_evaluator import evaluate_async
+from nemo_evaluator.errors import BudgetExceeded
 from nemo_evaluator.solvers.contract import SolveTools
 from nemo_evaluator.types import Json, Problem, Solution
 
@@ -49,6 +50,19 @@ class Ambitious(Agent):
     """Asks for a model that is not the run's."""
 
     model = "a-larger-model"
+
+
+class Tireless(Agent):
+    """Asks again and again, and returns what it has when its budget is used up."""
+
+    async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
+        assert tools.model is not None
+        for _ in range(200):
+            try:
+                said = await tools.model.generate(prompt=problem.prompt, context=tools.context)
+            except BudgetExceeded as error:
+                return Solution(response="as far as it came", ended_by=error.limit)
+        return Solution.of(said)
 
 
 def document(tmp_path: Path, url: str, turns: int, agent: str = "Agent") -> dict[str, Any]:
@@ -131,3 +145,19 @@ async def test_an_agent_cannot_ask_another_model(
     assert {call.body["model"] for call in loopback.calls} == {"m"}
     told = [record.message for record in caplog.records if "a-larger-model" in record.message]
     assert len(told) == 1 and "its calls go to 'm'" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("budget", "limit"), [({"usd": 0.001}, "cost"), ({"tokens": 1000}, "tokens")]
+)
+async def test_the_budget_of_a_run_ends_agents_that_are_in_flight(
+    tmp_path: Path, loopback: Loopback, budget: dict[str, float], limit: str
+) -> None:
+    """Four agents at once, each of which would use several times the budget by itself."""
+    given = document(tmp_path, loopback.url, 1000, "Tireless")
+    result = await evaluate_async({**given, "budget": budget})
+    found = rows(tmp_path / "run/sums")
+    assert {row["ended_by"] for row in found} == {limit}, "what they have is verified"
+    used = result.summary.benchmarks[0].runtime.total_tokens
+    one_call = used / len(loopback.calls)
+    assert 1000 <= used <= 1000 + len(found) * one_call, "a call of each at most"

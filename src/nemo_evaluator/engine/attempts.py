@@ -98,6 +98,7 @@ class Attempts:
         if job.workspaces is not None:
             work.lease = await job.workspaces.open(work.problem, key)
         activity.start()
+        session = CallContext(session=self._session(work), attempt=work.attempt)
         context = CallContext(
             session=self._session(work),
             benchmark=job.plan.slug,
@@ -109,6 +110,7 @@ class Attempts:
             target=work.problem.target,
             on_wait=activity.on_wait,
             on_hold=activity.on_hold,
+            may_go_on=self._recorder.allowed(work, lambda: self._used(session)),
         )
         activity.so_far = lambda: self._used(context).text
         # Of several models it is not known which one a step asked.

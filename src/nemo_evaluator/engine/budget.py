@@ -14,8 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..config.budget import BudgetConfig
+from ..errors import BudgetExceeded
 from ..stats.student import t_quantile
-from ..types import RolloutKey, Usage
+from ..types import EndedBy, RolloutKey, Usage
 from .accounts import NOTHING, Spent
 from .control import Control
 
@@ -35,6 +36,8 @@ class RunBudget:
     attempts: int = 0
     """Attempts that used something, whatever became of them."""
     on_their_way: int = 0
+    _in_flight: dict[tuple[str, RolloutKey], Spent] = field(default_factory=dict)
+    """What attempts that are not over have used, as of their last call."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _timer: asyncio.TimerHandle | None = None
 
@@ -80,6 +83,31 @@ class RunBudget:
         """An attempt that was admitted is over."""
         self.on_their_way -= 1
         self._changed.set()
+
+    @property
+    def bounds_calls(self) -> bool:
+        """Whether calls are to be asked for: tokens or money are limited."""
+        return self.config.tokens is not None or self.config.usd is not None
+
+    def go_on(self, who: tuple[str, RolloutKey], used: Spent) -> None:
+        """Before a further call of an attempt that has used so much. Raises BudgetExceeded where
+        all that was used, by this one and others, reaches a limit: an agent may go on for long."""
+        if not used.calls:
+            return  # its first call was admitted
+        self._in_flight[who] = used
+        tokens = sum(spent.usage.total_tokens or 0 for spent in self._in_flight.values())
+        usd = sum(spent.usd or 0.0 for spent in self._in_flight.values())
+        for limit, most, all_used in (
+            (EndedBy.COST, self.config.usd, (self.usd or 0.0) + usd),
+            (EndedBy.TOKENS, self.config.tokens, self.tokens + tokens),
+        ):
+            if most is not None and all_used >= most:
+                shown = _shown(most, "usd" if limit is EndedBy.COST else "tokens")
+                raise BudgetExceeded(f"the run's budget of {shown} is used up").of(limit)
+
+    def over(self, who: tuple[str, RolloutKey]) -> None:
+        """An attempt is over; what it used is counted by ``attempted``."""
+        self._in_flight.pop(who, None)
 
     def check(self) -> None:
         """Stop the run where a limit is reached, for what asks without being admitted."""

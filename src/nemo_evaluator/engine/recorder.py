@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 
 from ..results.journal import Began, Errored, ProblemSeeded, Scored, Solved
@@ -61,8 +62,16 @@ class RolloutRecorder:
         if self._pilot is not None:
             self._pilot.begin(work.key)
 
+    def allowed(self, work: Work, used: Callable[[], Spent]) -> Callable[[], None] | None:
+        """What asks before each call whether the run's budget allows it; None: nothing limits it.
+        ``used``: what the attempt has used so far."""
+        if not self._budget.bounds_calls:
+            return None
+        return lambda: self._budget.go_on((self._name, work.key), used())
+
     def attempted(self, work: Work, spent: Spent) -> None:
         """An attempt is over, and used this."""
+        self._budget.over((self._name, work.key))
         if spent is NOTHING:
             return
         self._budget.attempted(spent)

@@ -76,6 +76,8 @@ class Pipeline:
     async def __call__(self, request: ModelRequest) -> ModelResponse:
         """One call. Raises ModelError, InfraError, PermanentError or BudgetExceeded."""
         try:
+            if (may_go_on := request.context.may_go_on) is not None:
+                may_go_on()
             for name, on_request in self._requests:
                 try:
                     on_request(request)

@@ -36,6 +36,8 @@ class CallContext(msgspec.Struct, frozen=True):
     """The problem's target; only the simulated service looks at it."""
     on_wait: Callable[[str | None], None] | None = None
     """Told the peer a call is waiting for, and ``None`` when it is not (used by the watchdog)."""
+    may_go_on: Callable[[], None] | None = None
+    """Called before each call; raises BudgetExceeded where the budget of the run is used up."""
     on_hold: Callable[[bool], None] | None = None
     """Told that a call waits for admission, or for an endpoint that is down, and that this is over.
     """
