@@ -96,11 +96,5 @@ def test_errors_name_the_solver(fields: dict[str, Any], message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_a_solver_this_version_cannot_run() -> None:
-    with pytest.raises(ConfigError) as caught:
-        opened(type="container", service="s")
-    assert str(caught.value).startswith("there is no solver 'container' — known: ")
-
-
 def test_listing() -> None:
     assert {"simple", "custom", "oracle", "nop"} <= set(SOLVERS.names())

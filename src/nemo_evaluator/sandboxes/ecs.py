@@ -3,7 +3,7 @@
 A task has two containers: the image, in which our exec server (`ecs_exec_server`) runs commands,
 and a sidecar with an SSH server, which alone is reached from outside. The exec server speaks the
 part of the Docker API that a sandbox needs, so that commands, their ends and transfers are those of
-the ``docker`` backend. A task ends by itself when nobody asks it anything for some minutes.
+the ``docker`` backend. A task ends by itself when it is asked nothing for some minutes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 makes, served on 127.0.0.1 of the task. It is sent as text and runs there, on the standard library
 of Python 3.9 or newer; nothing here imports it.
 
-Invariants: the first caller sets the token, before any other program runs there; nobody without it
-is served. It ends after its lifetime, or when nobody has called for some minutes.
+Invariants: the first caller sets the token, before any other program runs there; a caller
+without it is refused. It ends after its lifetime, or when no call came for some minutes.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 with STATE.lock:
                     self.connection.sendall(head + data)
             except OSError:
-                pass  # nobody reads: the command must not stand still for that
+                pass  # no reader is left: the command must not stand still for that
 
 
 class Server(http.server.ThreadingHTTPServer):

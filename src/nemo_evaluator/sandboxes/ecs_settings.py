@@ -130,7 +130,9 @@ def stored_settings(text: str, name: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise ConfigError(f"SSM parameter {name} is no JSON object", hint="apply the stack again")
+        raise ConfigError(
+            f"SSM parameter {name} is not a JSON object", hint="apply the stack again"
+        )
     return found
 
 
