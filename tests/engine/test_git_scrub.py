@@ -48,7 +48,7 @@ async def test_only_the_past_is_left(box: Sandbox, caplog: pytest.LogCaptureFixt
     made = await box.exec(MAKE)
     assert made.ok, made.stderr
     assert (await box.exec(SECRETS)).stdout.strip() != "0"
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "nemo_evaluator.engine.git_scrub"):
         await scrub(box, KEY)
     assert (await box.exec(SECRETS)).stdout.strip() == "0"
     assert (await box.exec("git log --all --format=%s")).stdout == "second\nfirst\n"
@@ -76,7 +76,7 @@ async def test_what_has_no_history_is_skipped(
     box: Sandbox, caplog: pytest.LogCaptureFixture, command: str, reason: str
 ) -> None:
     await box.exec(command)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "nemo_evaluator.engine.git_scrub"):
         await scrub(box, KEY)
     assert f"skipped reason={reason}" in caplog.text
 
