@@ -7,7 +7,6 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -84,7 +83,7 @@ async def open_sandboxes(
 def _settings(config: MadeSandbox) -> tuple[dict[str, object], dict[str, object]]:
     """Fields of the spec, and of its limits, that the user has set."""
     changed = config.changed()
-    limits: dict[str, Any] = {}
+    limits: dict[str, object] = {}
     if not isinstance(config, EcsFargateSandbox):  # whose tasks have one size
         if "memory" in changed and config.memory is not None:
             limits["memory_mb"] = megabytes(config.memory)
@@ -92,7 +91,7 @@ def _settings(config: MadeSandbox) -> tuple[dict[str, object], dict[str, object]
             limits["cpus"] = config.cpus
     if "timeout" in changed:
         limits["lifetime"] = config.timeout
-    fields: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     if config.container_env:
         fields["env"] = dict(config.container_env)
     said = "network" in config.model_fields_set or isinstance(config, OnlyBridge)
@@ -147,7 +146,7 @@ class Lender:
         self,
         pool: SandboxPool,
         turn: Turn,
-        fields: dict[str, Any],
+        fields: dict[str, object],
         limits: dict[str, object],
         *,
         names_image: bool = True,
@@ -155,6 +154,8 @@ class Lender:
         """``names_image``: the configuration has an image for specs that have none."""
         self._names_image = names_image
         self._pool, self._fields, self._limits = pool, fields, limits
+        env = fields.get("env")
+        self._env = env if isinstance(env, dict) else {}
         self._turn = turn
         self._own = asyncio.Semaphore(pool.limit)
 
@@ -166,7 +167,7 @@ class Lender:
     def spec(self, needed: SandboxSpec) -> SandboxSpec:
         """What is needed, with what the user has set."""
         limits = msgspec.structs.replace(needed.limits, **self._limits)
-        env = {**needed.env, **self._fields.get("env", {})}
+        env = {**needed.env, **self._env}
         return msgspec.structs.replace(needed, **{**self._fields, "limits": limits, "env": env})
 
     def has_image(self, spec: SandboxSpec) -> bool:

@@ -11,6 +11,7 @@ from ..types import Json
 from .contract import SandboxSpec
 from .owner import LABEL
 
+Body = dict[str, Any]
 _OVERHEAD = 8
 """Processes of our own in a container: init, the sleep, and those of a transfer."""
 _PLAIN_PIDS = 4096
@@ -25,7 +26,7 @@ def container_body(
     security: list[str],
     *,
     binds: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Body:
     """The container of a sandbox; ``volumes`` are those of its image."""
     limits = spec.limits
     memory = limits.memory_mb << 20
@@ -81,7 +82,7 @@ def plain_body(
     user: str,
     entrypoint: Sequence[str],
     binds: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Body:
     """The container of a ``plain`` sandbox: that of any other, less what confines its programs.
     ``user`` and ``entrypoint`` are the image's."""
     body = container_body(spec, image, owner, (), security, binds=binds)
