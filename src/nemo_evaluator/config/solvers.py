@@ -1,4 +1,4 @@
-"""Solvers: what turns a problem into an answer. This version runs `simple`."""
+"""Solvers: what turns a problem into an answer. `kinds` says which of them can be run."""
 
 from __future__ import annotations
 
