@@ -63,7 +63,7 @@ def command(
     Where answers are workspaces (harbor://...), no model is asked: the solution of every task must
     be worth 1, no work and each of six attempts at cheating 0. Exit code 1 if one is not.
     """
-    if "://" in bench and _is_probed(bench):
+    if _is_probed(bench):
         given = {"--model-url": model_url, "--model-id": model_id, **settings}
         _no_model([name for name, value in given.items() if value])
         _probe(bench, samples, stateless=stateless, as_json=as_json)
@@ -101,7 +101,7 @@ def command(
 def _is_probed(bench: str) -> bool:
     from ..tasks.probing import is_probed
 
-    return is_probed(bench, {})
+    return is_probed(bench)
 
 
 def _no_model(given: list[str]) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 from ..config.environment import environment
 from ..config.load import Loaded, check
 from ..config.tree import from_plain
-from ..environments.contract import Environment
 from ..environments.registry import resolve
+from ..environments.tables import is_table
 from ..errors import ConfigError
 from ..executors.local import run
 from ..executors.options import Options
@@ -31,9 +31,9 @@ _SOLVER = "nemo_evaluator.solvers.probes.solver:CheatProbe"
 _SAME = 60
 """Characters by which reasons are told from each other."""
 HINT = (
-    "A task that gives a cheat its reward measures nothing. An agent that may write everywhere can "
-    "change the programs that the tests run: see with --stateless whether the task can be verified "
-    "in a fresh container (`sandbox: {type: docker, stateful: false}`)."
+    "A task that gives a cheat its reward measures nothing. Its tests run what an agent has "
+    "changed: see with --stateless whether it can be verified in a fresh container "
+    "(`sandbox: {type: docker, stateful: false}`)."
 )
 
 
@@ -63,13 +63,11 @@ class Outcomes:
         return {**told, "why": self.why} if self.why else told
 
 
-def is_probed(bench: str, params: dict[str, Any]) -> bool:
+def is_probed(bench: str) -> bool:
     """Whether a benchmark's answers are workspaces. Raises ConfigError."""
-    return any(_needs_agent(found) for found in resolve(bench, params=params))
-
-
-def _needs_agent(found: Environment) -> bool:
-    return found.needs.agent
+    if is_table(bench):
+        return False
+    return any(found.needs.agent for found in resolve(bench, params={}))
 
 
 async def probe(bench: str, samples: int | None, *, stateless: bool = False) -> list[Outcomes]:
@@ -77,12 +75,11 @@ async def probe(bench: str, samples: int | None, *, stateless: bool = False) -> 
 
     ``stateless``: the tests run in a fresh container that gets the working directory only.
     """
+    attempts = [*([ORACLE] if await _has_solutions(bench) else []), NOP, *ATTEMPTS]
     with tempfile.TemporaryDirectory(prefix="nel-validate-") as folder:
-        result = await run(_config(bench, samples, folder, stateless), Options())
+        result = await run(_config(bench, attempts, samples, folder, stateless), Options())
         outcomes = [
-            _outcome(attempt, row)
-            for attempt in (ORACLE, NOP, *ATTEMPTS)
-            for row in _rows(Path(folder), attempt)
+            _outcome(attempt, row) for attempt in attempts for row in _rows(Path(folder), attempt)
         ]
     if result.exit_code in (2, 130) or not outcomes:
         raise ConfigError("; ".join(result.messages) or "nothing was run", where=bench)
@@ -135,7 +132,21 @@ def _cell(one: Outcomes | None) -> str:
     return reward if one.found is Found.FINE else f"{reward} !"
 
 
-def _config(bench: str, samples: int | None, folder: str, stateless: bool) -> Loaded:
+async def _has_solutions(bench: str) -> bool:
+    """Whether the tasks are folders, which may bring their solutions."""
+    for found in resolve(bench, params={}):
+        try:
+            await found.prepare()
+            if "task_dir" in (await found.seed(0)).metadata:
+                return True
+        finally:
+            await found.close()
+    return False
+
+
+def _config(
+    bench: str, attempts: Sequence[str], samples: int | None, folder: str, stateless: bool
+) -> Loaded:
     solvers: dict[str, dict[str, Any]] = {ORACLE: {"type": ORACLE}, NOP: {"type": NOP}}
     for name in ATTEMPTS:
         config = {"probe": str(name)}
@@ -145,7 +156,7 @@ def _config(bench: str, samples: int | None, folder: str, stateless: bool) -> Lo
         shared["max_problems"] = samples
     if stateless:
         shared["sandbox"] = {"type": "docker", "stateful": False}
-    entries = [{**shared, "label": str(n), "solver": solver} for n, solver in solvers.items()]
+    entries = [{**shared, "label": str(name), "solver": solvers[name]} for name in attempts]
     tree = from_plain({"benchmarks": entries, "output": {"dir": folder, "report": []}})
     return check(tree, (), (), environment([Path.cwd()]))
 
