@@ -19,6 +19,8 @@ from ...traffic.client import NO_WINDOW, Window
 from ...traffic.door.sessions import Endpoint
 from ...types import Json
 
+Given = dict[str, Any]
+"""What the script is told of an agent, and what it tells."""
 PLACEHOLDER = Endpoint(
     openai_url="http://127.0.0.1:9/v1",
     anthropic_url="http://127.0.0.1:9",
@@ -97,9 +99,9 @@ def told(
     *,
     anthropic: bool,
     window: Window = NO_WINDOW,
-) -> dict[str, Any]:
+) -> Given:
     """The agent as the script is told of it; ``endpoint`` is its model, if it has one."""
-    given: dict[str, Any] = {
+    given: Given = {
         "agent": agent.agent,
         "folder": agent.folder,
         "sys_path": [*agent.sys_path, *_look_in(config.environment)],
@@ -136,7 +138,7 @@ def _look_in(environment: str | None) -> tuple[str, ...]:
     return named(environment).sys_path if environment and ":" in environment else ()
 
 
-def environment_of(config: HarborFields) -> dict[str, Any] | None:
+def environment_of(config: HarborFields) -> Given | None:
     """harbor's own environment, where the configuration names one. Raises ConfigError."""
     if config.environment is None:
         return None

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from ...foreign.worker import Handler
 from ...sandboxes.contract import Process, Sandbox
 from ...sandboxes.finishing import finish
 from ...types import Json
@@ -136,7 +135,7 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def handlers(bridges: dict[str, Bridge]) -> dict[str, Callable[..., Any]]:
+def handlers(bridges: dict[str, Bridge]) -> dict[str, Handler]:
     """The calls of the script, each on the workspace of the rollout that it names."""
     names = (
         "exec",
@@ -147,9 +146,10 @@ def handlers(bridges: dict[str, Bridge]) -> dict[str, Callable[..., Any]]:
         "download_folder",
     )
 
-    def handler(name: str) -> Callable[..., Any]:
-        async def handle(rollout: str, **params: Any) -> Any:
-            return await getattr(bridges[rollout], name)(**params)
+    def handler(name: str) -> Handler:
+        async def handle(rollout: str, **params: Json) -> Json:
+            done: Json = await getattr(bridges[rollout], name)(**params)
+            return done
 
         return handle
 

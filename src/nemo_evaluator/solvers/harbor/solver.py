@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from ...config.secrecy import masked
 from ...config.solvers import HarborFields
@@ -27,9 +27,9 @@ from ...types import EndedBy, Failure, Json, Problem, Solution
 from ..contract import Endpoint, SolverNeeds, SolveTools
 from ..question import question_of
 from ..time_limits import TimeLimit, time_limit
-from .agent import PLACEHOLDER, check_arguments, named, told
+from .agent import PLACEHOLDER, Given, check_arguments, named, told
 from .bridge import Bridge
-from .logs import last_words, plain_steps, trajectory, with_costs
+from .logs import Document, last_words, plain_steps, trajectory, with_costs
 from .outcome import Circumstances, Ended, answers_of, judged
 from .trials import tried
 from .worker import HarborWorker
@@ -58,7 +58,7 @@ class HarborSolver:
         self._config = config
         self._agent = named(config.agent)
         self._worker = HarborWorker(config.python)
-        self._described: Mapping[str, Any] = {}
+        self._described: Given = {}
         check_arguments(config)
 
     async def prepare(self) -> None:
@@ -149,7 +149,7 @@ class HarborSolver:
             "agent_version": self._described.get("version"),
             "agent_files": digest(*(path.read_bytes() for path in self._agent.files)),
             "harbor": worker.interpreter.version if worker.interpreter else None,
-            "agent_kwargs": _json(masked(config.agent_kwargs)),
+            "agent_kwargs": cast("Json", masked(config.agent_kwargs)),
             "container_env": sorted(config.container_env),
             "time_limit": [config.run_timeout, config.timeout_strategy, config.max_agent_timeout],
             "cmd_timeout": config.cmd_timeout,
@@ -161,11 +161,11 @@ class HarborSolver:
         """End harbor's process."""
         await self._worker.close()
 
-    def _given(self, endpoint: Endpoint | None, window: Window = NO_WINDOW) -> dict[str, Any]:
+    def _given(self, endpoint: Endpoint | None, window: Window = NO_WINDOW) -> Given:
         anthropic = bool(self._described.get("anthropic"))
         return told(self._config, self._agent, endpoint, anthropic=anthropic, window=window)
 
-    async def _told(self, tools: SolveTools) -> dict[str, Any]:
+    async def _told(self, tools: SolveTools) -> Given:
         """The agent, with the model of a rollout."""
         if tools.model is None:
             return self._given(None)
@@ -241,7 +241,7 @@ class HarborSolver:
         tools: SolveTools,
         ended: Ended,
         known: Circumstances,
-        document: dict[str, Any] | None,
+        document: Document | None,
     ) -> Solution:
         response = last_words(document, ended.metadata or {})
         if document is None:
@@ -269,7 +269,7 @@ class HarborSolver:
             details={name: value for name, value in details.items() if value is not None},
         )
 
-    def _out_of_turns(self, ended: Ended, document: dict[str, Any] | None) -> bool:
+    def _out_of_turns(self, ended: Ended, document: Document | None) -> bool:
         """Whether terminus-2, which does not say so, had no turn left and was not done."""
         most = self._config.agent_kwargs.get("max_turns")
         if most is None or (ended.metadata or {}).get("n_episodes") != most or document is None:
@@ -299,8 +299,3 @@ def _is_skill(folder: str) -> bool:
 def _digest(folder: Path) -> str:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return digest(*((str(path.relative_to(folder)), path.read_bytes()) for path in files))
-
-
-def _json(value: Any) -> Json:
-    found: Json = value
-    return found

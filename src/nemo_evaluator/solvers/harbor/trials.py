@@ -11,7 +11,6 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ...errors import ConfigError, InfraError
 from ...foreign import ForeignError
@@ -19,6 +18,7 @@ from ...steps import steps_from
 from ...types import Failure, Json, Problem, Solution
 from ..contract import SolveTools
 from ..time_limits import TimeLimit
+from .agent import Given
 from .logs import Document, last_words, plain_steps, trajectory, with_costs
 from .outcome import Circumstances, Ended, answers_of, judged
 from .worker import HarborWorker
@@ -26,7 +26,7 @@ from .worker import HarborWorker
 
 async def tried(
     worker: HarborWorker,
-    given: dict[str, Any],
+    given: Given,
     problem: Problem,
     tools: SolveTools,
     limit: TimeLimit,
@@ -58,8 +58,8 @@ async def tried(
 
 
 async def _run(
-    worker: HarborWorker, given: dict[str, Any], problem: Problem, limit: TimeLimit
-) -> tuple[dict[str, Any], Document | None]:
+    worker: HarborWorker, given: Given, problem: Problem, limit: TimeLimit
+) -> tuple[Given, Document | None]:
     """What harbor says of the trial, and the agent's trajectory. Raises InfraError."""
     task = problem.metadata.get("task_dir")
     if not isinstance(task, str):
@@ -69,7 +69,7 @@ async def _run(
         )
     folder = await worker.folder(f"trial-{uuid.uuid4().hex[:12]}")
     try:
-        found: dict[str, Any] = await worker.call(
+        found: Given = await worker.call(
             "trial", given=given, task=task, folder=str(folder), seconds=limit.seconds
         )
         return found, await asyncio.to_thread(trajectory, Path(found["logs"]))

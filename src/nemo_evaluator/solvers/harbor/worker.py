@@ -11,7 +11,7 @@ from typing import Any
 
 from ...errors import ConfigError, InfraError, suggest
 from ...foreign import ForeignError, Interpreter, Wanted, Worker, WorkerLost, find_interpreter
-from .agent import worker_env
+from .agent import Given, worker_env
 from .bridge import Bridge, handlers
 
 HARBOR = Wanted(
@@ -47,11 +47,11 @@ class HarborWorker:
         """Where the files of a rollout are kept while it runs; they end with the process."""
         return (await self._started()).folder / rollout.replace("/", "-")
 
-    async def describe(self, given: dict[str, Any]) -> dict[str, Any]:
+    async def describe(self, given: Given) -> Given:
         """What an agent is. Raises ConfigError where there is none of that name, or where it could
         not be made."""
         try:
-            told: dict[str, Any] = await self.call("describe", given=given)
+            told: Given = await self.call("describe", given=given)
         except ForeignError as error:
             raise _refused(error) from None
         except WorkerLost as error:

@@ -25,6 +25,8 @@ from harbor.models.trial.config import EnvironmentConfig, TaskConfig, TrialConfi
 from harbor.models.trial.paths import EnvironmentPaths, TrialPaths
 from harbor.trial.trial import Trial
 from nel_harbor_agents import (
+    AgentClass,
+    Given,
     class_of,
     config_of,
     look_in,
@@ -47,7 +49,7 @@ logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
 class Running:
     """The agent of one rollout. It works as the user of its workspace."""
 
-    def __init__(self, agent: Any, environment: Bridge) -> None:
+    def __init__(self, agent: AgentClass, environment: Bridge) -> None:
         self.agent, self.environment = agent, environment
         self.context = AgentContext()
 
@@ -59,7 +61,7 @@ class Running:
 RUNNING: dict[str, Running] = {}
 
 
-async def describe(peer: Peer, given: dict[str, Any]) -> dict[str, Any]:
+async def describe(peer: Peer, given: Given) -> Given:
     """What an agent is, and whether it could be made: before anything is paid."""
     look_in(given["sys_path"])
     name = given["agent"]
@@ -90,9 +92,7 @@ async def describe(peer: Peer, given: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-async def set_up(
-    peer: Peer, rollout: str, given: dict[str, Any], place: dict[str, Any], seconds: float
-) -> None:
+async def set_up(peer: Peer, rollout: str, given: Given, place: Given, seconds: float) -> None:
     """Make the agent of a rollout, and let it install itself in its place."""
     logs, is_open = Path(place["logs"]), place["open_network"]
     environment = Bridge(peer, rollout, place["workdir"], is_open, logs)
@@ -150,11 +150,11 @@ async def finish(peer: Peer, rollout: str) -> None:
 
 async def trial(
     peer: Peer,
-    given: dict[str, Any],
+    given: Given,
     task: str,
     folder: str,
     seconds: float,
-) -> dict[str, Any]:
+) -> Given:
     """A whole trial of harbor: its environment, its verifier, its reward."""
     agent = config_of(class_of(given), given)
     made = await Trial.create(
@@ -183,7 +183,7 @@ def _check_environment(config: EnvironmentConfig) -> None:
     kind.preflight(config.kwargs)
 
 
-async def _ended(peer: Peer, rollout: str, agent: Any, work: Any, grace: float) -> None:
+async def _ended(peer: Peer, rollout: str, agent: AgentClass, work: Any, grace: float) -> None:
     """End an agent whose time is over: programs inside are asked first, so that they can write
     down what they did."""
     if isinstance(agent, BaseInstalledAgent | FolderAgent):
@@ -193,7 +193,7 @@ async def _ended(peer: Peer, rollout: str, agent: Any, work: Any, grace: float) 
     await asyncio.wait({work}, timeout=grace)
 
 
-async def _context(running: Running) -> dict[str, Any]:
+async def _context(running: Running) -> Given:
     """What the agent says about its work, and its logs, on this side."""
     agent, environment = running.agent, running.environment
     with contextlib.suppress(Exception):
@@ -210,9 +210,9 @@ async def _context(running: Running) -> dict[str, Any]:
     }
 
 
-def _of_task(agent_class: Any, task: str | None, seconds: float, skills: bool) -> dict[str, Any]:
+def _of_task(agent_class: AgentClass, task: str | None, seconds: float, skills: bool) -> Given:
     """What an agent learns of the task beside the instruction."""
-    more: dict[str, Any] = {}
+    more: Given = {}
     if skills and agent_class.capabilities.skills:
         more["skills_dir"] = SKILLS
     if task is None:
@@ -227,7 +227,7 @@ def _of_task(agent_class: Any, task: str | None, seconds: float, skills: bool) -
     return more
 
 
-def _told(error: Exception) -> dict[str, Any]:
+def _told(error: Exception) -> Given:
     kinds = [kind.__name__ for kind in type(error).__mro__]
     return {"kinds": kinds, "message": str(error)[:4000]}
 

@@ -13,21 +13,25 @@ from harbor.models.model_api_format import ModelApiFormat
 from harbor.models.trial.config import AgentConfig
 from nel_harbor_folder import FolderAgent
 
+Given = dict[str, Any]
+"""What the other side says of an agent."""
+AgentClass = Any
+"""A class of harbor, or an object of one: their types are not known here."""
 KEY = "NEL_SESSION_KEY"
 """Variable that holds the key of a rollout's session."""
 
 
-def _named(given: dict[str, Any]) -> dict[str, str]:
+def _named(given: Given) -> dict[str, str]:
     return {"import_path" if ":" in given["agent"] else "name": given["agent"]}
 
 
-def _env(given: dict[str, Any]) -> dict[str, str]:
+def _env(given: Given) -> dict[str, str]:
     return {**given["env"], **({KEY: given["key"]} if given["model"] is not None else {})}
 
 
-def config_of(agent_class: Any, given: dict[str, Any]) -> AgentConfig:
+def config_of(agent_class: AgentClass, given: Given) -> AgentConfig:
     """The agent's configuration: its model is reached by the door, with the session's key."""
-    connection: dict[str, Any] = {}
+    connection: Given = {}
     if given["model"] is not None and agent_class.MODEL_CONNECTION is not None:
         connection = {"base_url": given["url"], "model_api_key_name": KEY}
     return AgentConfig(
@@ -39,10 +43,10 @@ def config_of(agent_class: Any, given: dict[str, Any]) -> AgentConfig:
     )
 
 
-def _kwargs(agent_class: Any, given: dict[str, Any]) -> dict[str, Any]:
+def _kwargs(agent_class: AgentClass, given: Given) -> Given:
     """The arguments of the agent, and those defaults that it takes."""
     own = dict(given["kwargs"])
-    defaults: dict[str, Any] = {
+    defaults: Given = {
         "model_info": given["model_info"],
         # It would try for a minute to install the recorder, and nobody keeps the recording.
         "record_terminal_session": False,
@@ -52,7 +56,7 @@ def _kwargs(agent_class: Any, given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if _takes(agent_class, name)} | own
 
 
-def options_of(agent_class: Any) -> set[str]:
+def options_of(agent_class: AgentClass) -> set[str]:
     """The names of the arguments that an agent takes; empty where it does not say."""
     if agent_class.options_model is None:
         return set()
@@ -63,14 +67,14 @@ def options_of(agent_class: Any) -> set[str]:
     return names
 
 
-def _takes(agent_class: Any, name: str) -> bool:
+def _takes(agent_class: AgentClass, name: str) -> bool:
     if agent_class.options_model is not None:
         return name in options_of(agent_class)
     parameters = inspect.signature(agent_class.__init__).parameters
     return name in parameters
 
 
-def make(agent_class: Any, given: dict[str, Any], logs: Path, more: dict[str, Any]) -> Any:
+def make(agent_class: AgentClass, given: Given, logs: Path, more: Given) -> AgentClass:
     """An agent that writes its logs there; ``more``: arguments beside the configured ones."""
     if given["folder"]:
         folder, told = Path(given["agent"]), {"model": given["model"], "base_url": given["url"]}
@@ -85,7 +89,7 @@ def look_in(folders: list[str]) -> None:
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
 
 
-def class_of(given: dict[str, Any]) -> Any:
+def class_of(given: Given) -> AgentClass:
     """The class of an agent. Raises what importing it raises."""
     if given["folder"]:
         return FolderAgent
@@ -93,13 +97,13 @@ def class_of(given: dict[str, Any]) -> Any:
     return AgentFactory.get_agent_class_from_config(AgentConfig(**_named(given)))
 
 
-def only_anthropic(agent_class: Any) -> bool:
+def only_anthropic(agent_class: AgentClass) -> bool:
     """Whether its model must speak Anthropic's API."""
     connection = agent_class.MODEL_CONNECTION
     formats = connection.supported_api_formats if connection is not None else []
     return list(formats) == [ModelApiFormat.ANTHROPIC_MESSAGES]
 
 
-def needs_model(agent_class: Any, name: str) -> bool:
+def needs_model(agent_class: AgentClass, name: str) -> bool:
     """Whether it can do nothing without a model."""
     return agent_class.MODEL_CONNECTION is not None and name not in ("oracle", "nop")
