@@ -54,5 +54,9 @@ def listening(*words: str, **env: str) -> Iterator[tuple[Process, str]]:
         assert line.startswith("listening on http://"), process.stderr.read()
         yield process, line.split()[-1]
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()  # so that it removes what it made
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
