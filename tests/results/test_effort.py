@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from journals import RUN, plan, problem, scored, solved, write
 
-from nemo_evaluator import compare_runs
+from nemo_evaluator import ConfigError, compare_runs
 from nemo_evaluator.reports.console import summary_lines
 from nemo_evaluator.reports.render import render
 from nemo_evaluator.reports.sources import bundle_source
@@ -124,6 +124,13 @@ def test_runs_are_compared_by_what_a_task_takes(tmp_path: Path, metric: str, del
     found = compare_runs(tmp_path / "one", tmp_path / "other", metric=metric, min_effect=0.01)
     assert found["difference"]["delta"] == pytest.approx(delta)
     assert found["verdict"] == "BLOCK", "more is worse"
+
+
+def test_a_run_that_solved_nothing_has_no_price_to_compare(tmp_path: Path) -> None:
+    for name, right in (("one", True), ("other", False)):
+        run(tmp_path / name, *[agent(i, right and i % 2 == 0) for i in range(10)])
+    with pytest.raises(ConfigError, match=r"solved nothing.*compare pass@1, or cost_usd"):
+        compare_runs(tmp_path / "one", tmp_path / "other", metric="cost_per_solved")
 
 
 def _console(summary: BenchmarkSummary) -> list[str]:

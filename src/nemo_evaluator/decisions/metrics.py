@@ -135,6 +135,9 @@ def _read(rollouts: Rollouts, scored: Sequence[int], name: str) -> Floats:
     known = ~np.isnan(ratios).any(axis=1)
     above, below = ratios[known].T
     if len(below) and not below.sum() > 0:
+        if name in PER_SOLVED:
+            hint = f"compare pass@1, or {PER_SOLVED[name]} of all rollouts"
+            raise ConfigError(f"a run has solved nothing, so there is no {name}", hint=hint)
         raise ConfigError(f"metric {name!r} is a ratio whose denominators are 0 in all rows")
     if not len(below):
         return values
