@@ -163,7 +163,7 @@ def test_what_tests_say_and_what_is_no_verdict(tmp_path: Path, nel: Nel) -> None
     assert silent["reward_file_before"] is True, "told of tests without a verdict too"
     assert (silent["exit_code"], silent["test_output"]) == (1, "wrong\n")
     findings = json.loads(nel("audit", tmp_path / "out-oracle", "--json").stdout)[0]["findings"]
-    assert {f["kind"]: f["count"] for f in findings}["reward_before"] == 3
+    assert {f["kind"]: f["count"] for f in findings}["reward_before"] == 4
     spoiled, patched = found["spoiled"]["scoring_details"], found["patched"]["scoring_details"]
     assert "uv: command not found" in spoiled["verifier_broken_by_agent"]
     assert "/usr/local/bin/python3" in patched["tools_set_back"]
