@@ -12,6 +12,7 @@ import pytest
 from journals import RUN, plan, problem, scored, solved, write
 
 from nemo_evaluator import ConfigError, compare_runs
+from nemo_evaluator.asked import Answer
 from nemo_evaluator.reports.console import summary_lines
 from nemo_evaluator.reports.render import render
 from nemo_evaluator.reports.sources import bundle_source
@@ -106,6 +107,12 @@ def test_without_an_agent_there_is_no_effort(tmp_path: Path) -> None:
     [bundle] = tmp_path.glob("eval-*.json")
     assert "effort" not in json.loads(bundle.read_text())["benchmark"]
     assert "solved" not in "\n".join(_console(summary))
+
+
+def test_several_questions_of_one_problem_are_no_agent(tmp_path: Path) -> None:
+    answers = (Answer(text="1"), Answer(text="2"))
+    summary = run(tmp_path, agent(0, True, calls=2, answers=answers))
+    assert summary.effort is None
 
 
 def test_a_program_that_asks_no_model_takes_time_only(tmp_path: Path) -> None:

@@ -50,11 +50,12 @@ def is_solved(correct: bool | None, reward: float) -> bool:
 
 
 def is_agents(solution: Solution) -> bool:
-    """Whether an agent made it, and not one question."""
+    """Whether an agent made it, and not one question, or several of one problem."""
+    asked = bool(solution.answers)
     return bool(
-        solution.steps
-        or solution.trajectory
+        solution.trajectory
         or solution.workspace
-        or solution.calls > 1
         or solution.ended_by is not None
+        or any(step.tool_calls for step in solution.steps)
+        or (not asked and (solution.steps or solution.calls > 1))
     )
