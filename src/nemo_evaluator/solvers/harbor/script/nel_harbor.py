@@ -97,7 +97,7 @@ async def set_up(peer: Peer, rollout: str, given: Given, place: Given, seconds: 
     logs, is_open = Path(place["logs"]), place["open_network"]
     environment = Bridge(peer, rollout, place["workdir"], is_open, logs)
     agent_class = class_of(given)
-    more = _of_task(agent_class, place["task"], seconds, place["skills"])
+    more = _of_task(agent_class, place, seconds)
     agent = make(agent_class, given, logs, more)
     agent.session_id = f"{rollout}__agent"
     running = Running(agent, environment)
@@ -210,15 +210,17 @@ async def _context(running: Running) -> Given:
     }
 
 
-def _of_task(agent_class: AgentClass, task: str | None, seconds: float, skills: bool) -> Given:
-    """What an agent learns of the task beside the instruction."""
+def _of_task(agent_class: AgentClass, place: Given, seconds: float) -> Given:
+    """What an agent learns of the task beside the instruction. Its files lie in the folder of the
+    rollout, which the evaluator removes."""
     more: Given = {}
-    if skills and agent_class.capabilities.skills:
+    task: str | None = place["task"]
+    if place["skills"] and agent_class.capabilities.skills:
         more["skills_dir"] = SKILLS
     if task is None:
         return more
     if agent_class.name() == "oracle":
-        paths = TrialPaths(trial_dir=Path(tempfile.mkdtemp(prefix="nel-oracle-")))
+        paths = TrialPaths(trial_dir=Path(place["logs"]).parent / "trial")
         paths.mkdir()
         return {"task_dir": Path(task), "trial_paths": paths, "agent_timeout_sec": seconds}
     with contextlib.suppress(Exception):  # a task of another format has no such servers
