@@ -13,8 +13,8 @@ import msgspec
 import pytest
 from engines import require
 
+from nemo_evaluator.config.agent_solvers import AgentSolverConfig, HarborSolverConfig
 from nemo_evaluator.config.scrubber import KNOWN
-from nemo_evaluator.config.solvers import AgentSolverConfig, HarborSolverConfig
 from nemo_evaluator.errors import BudgetExceeded, ConfigError, InfraError
 from nemo_evaluator.sandboxes import LocalBackend, SandboxSpec
 from nemo_evaluator.solvers.contract import SolveTools

@@ -17,7 +17,7 @@ from runs import rows
 from scripted_server import ScriptedServer
 
 from nemo_evaluator import ConfigError, evaluate_async
-from nemo_evaluator.config.solvers import OpenClawSolverConfig
+from nemo_evaluator.config.agent_solvers import OpenClawSolverConfig
 from nemo_evaluator.results.journal import Errored, events
 from nemo_evaluator.sandboxes import ExecResult
 from nemo_evaluator.solvers.openclaw.settings import settings

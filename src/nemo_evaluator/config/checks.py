@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..errors import suggest
+from .agent_solvers import ToolCallingSolverConfig
 from .agents import ServerFields
 from .benchmark import BenchmarkConfig
 from .document import Document
@@ -19,12 +20,8 @@ from .scoring import (
     RewardModelMetric,
 )
 from .services import GymResourceService, ModelFields, NatAgentService, TimeoutsConfig
-from .solvers import (
-    GymDelegationSolverConfig,
-    NatSolverConfig,
-    OwnSolverFields,
-    ToolCallingSolverConfig,
-)
+from .solver_fields import OwnSolverFields
+from .solvers import GymDelegationSolverConfig, NatSolverConfig
 from .tree import KeyPath
 
 RESERVED = {"default", "none", ""}

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from .agent_solvers import HarborFields
 from .base import ConfigRecord
 from .cluster import LocalCluster
 from .mistakes import format_path
 from .sandboxes import EcsFargateSandbox, MadeSandbox, NoSandbox
 from .services import ModelFields
-from .solvers import HarborFields, SimpleSolver
+from .solvers import SimpleSolver
 from .tree import KeyPath
 
 if TYPE_CHECKING:

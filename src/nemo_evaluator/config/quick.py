@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, suggest
+from .agent_solvers import ToolCallingSolverConfig
 from .connecting import (
     ENDPOINT_FLAGS,
     KEY_FLAGS,
@@ -21,7 +22,7 @@ from .environment import environment
 from .load import Loaded, check
 from .overrides import apply_overrides
 from .references import resolve_references
-from .solvers import SimpleSolver, ToolCallingSolverConfig
+from .solvers import SimpleSolver
 from .tree import KeyPath, Node, from_plain, set_at, step
 
 KEY_VARIABLES = ("NEMO_API_KEY", "NVIDIA_API_KEY")

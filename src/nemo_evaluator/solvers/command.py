@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..config.solvers import CustomSolverConfig
+from ..config.agent_solvers import CustomSolverConfig
 from ..errors import ConfigError
 from ..sandboxes.contract import ExecResult
 from ..steps import steps_from

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from ..config.endpoints import check_url
-from ..config.solvers import GYM, GymDelegationSolverConfig
+from ..config.solver_fields import GYM
+from ..config.solvers import GymDelegationSolverConfig
 from ..errors import ConfigError, InfraError, suggest
 from ..services.gym_wire import GYM_SESSION, NoAnswer, read_answer, steps_in, with_usage
 from ..services.json_server import JsonServer

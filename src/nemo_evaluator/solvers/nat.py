@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..config.solvers import AGENT, NatSolverConfig
+from ..config.solver_fields import AGENT
+from ..config.solvers import NatSolverConfig
 from ..services.json_server import JsonServer
 from ..steps import Step, StepSource
 from ..types import Json, Problem, Solution

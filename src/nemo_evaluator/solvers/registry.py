@@ -15,7 +15,7 @@ from ..kinds import SOLVERS
 from .contract import Solver
 
 if TYPE_CHECKING:
-    from ..config.solvers import CustomSolverConfig
+    from ..config.agent_solvers import CustomSolverConfig
     from ..config.solvers import Solver as SolverConfig
 
 NEEDS = "it needs solve(task), or solve(problem, tools), identity() and close()"

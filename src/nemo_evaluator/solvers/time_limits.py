@@ -15,7 +15,7 @@ from ..types import Problem
 from .contract import SolveTools
 
 if TYPE_CHECKING:
-    from ..config.solvers import TimeLimitFields
+    from ..config.solver_fields import TimeLimitFields
 
 AGENT_TIMEOUT = "agent_timeout_sec"
 """Where the metadata of a problem says how long its task gives an agent, in seconds."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from engines import require
 
-from nemo_evaluator.config.solvers import ToolCallingSolverConfig
+from nemo_evaluator.config.agent_solvers import ToolCallingSolverConfig
 from nemo_evaluator.sandboxes import DockerBackend, LocalBackend, Sandbox, SandboxPool, SandboxSpec
 from nemo_evaluator.services.json_server import JsonServer
 from nemo_evaluator.solvers.contract import SolveTools

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 
-from nemo_evaluator.config.solvers import McpServerConfig
+from nemo_evaluator.config.agent_solvers import McpServerConfig
 from nemo_evaluator.errors import ConfigError, InfraError
 from nemo_evaluator.sandboxes import Sandbox
 from nemo_evaluator.solvers.tool_calling.mcp_tools import McpTools

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...config.agent_solvers import HarborFields
 from ...config.scrubber import KNOWN
 from ...config.secrecy import secret_variable
-from ...config.solvers import HarborFields
 from ...errors import ConfigError
 from ...traffic.client import NO_WINDOW, Window
 from ...traffic.door.sessions import Endpoint

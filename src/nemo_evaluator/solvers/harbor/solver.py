@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+from ...config.agent_solvers import HarborFields
 from ...config.secrecy import masked
-from ...config.solvers import HarborFields
 from ...errors import ConfigError, InfraError
 from ...files.digests import digest
 from ...foreign import ForeignError

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ...config.solvers import OpenClawSolverConfig
+from ...config.agent_solvers import OpenClawSolverConfig
 from ...errors import ConfigError
 from ...traffic.door.sessions import Endpoint
 from ...types import Json

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ...config.solvers import OpenClawSolverConfig
+from ...config.agent_solvers import OpenClawSolverConfig
 from ...errors import ConfigError
 from ...judging.prompts import problem_text
 from ...sandboxes.contract import ExecResult

@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ...config.agent_solvers import McpServerConfig
 from ...config.scrubber import KNOWN
-from ...config.solvers import McpServerConfig
 from ...errors import InfraError
 from ...sandboxes.contract import Process, Sandbox
 from ...sandboxes.host import kept

@@ -14,9 +14,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...config.agent_solvers import McpServerConfig
 from ...config.scrubber import KNOWN
 from ...config.secrecy import credential_parts, secret_variable
-from ...config.solvers import McpServerConfig
 from ...errors import ConfigError, InfraError, suggest
 from ...sandboxes.contract import Sandbox
 from ...steps import Step

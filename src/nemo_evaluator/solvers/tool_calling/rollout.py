@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from ...config.solvers import ToolCallingSolverConfig
+from ...config.agent_solvers import ToolCallingSolverConfig
 from ...errors import BudgetExceeded, InfraError, ModelError, RunBudgetExceeded
 from ...finish import FinishReason
 from ...traffic.client import Model

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from ...config.solvers import GYM, ToolCallingSolverConfig
+from ...config.agent_solvers import ToolCallingSolverConfig
+from ...config.solver_fields import GYM
 from ...errors import ConfigError
 from ...traffic.dialects.contract import SYSTEM_ROLES, text_of, with_images
 from ...traffic.images import image_url
