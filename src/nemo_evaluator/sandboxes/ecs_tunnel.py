@@ -34,6 +34,13 @@ _OPTIONS = {
 _REFUSED = ("Permission denied", "Too many authentication failures")
 """What no later try helps."""
 
+_AGENT = """\
+ssh-agent -D -a "$1/agent" < /dev/null & agent=$!
+cat > /dev/null
+kill $agent; rm -rf -- "$1"
+"""
+"""Ends the agent with its owner, however that ends: the owner's end of the pipe is gone then."""
+
 
 class Keys:
     """An ssh-agent with one key."""
@@ -50,10 +57,9 @@ class Keys:
     async def open(cls, private_key: str) -> Keys:
         """Start it. Raises ConfigError for a key that is none."""
         folder = Path(tempfile.mkdtemp(prefix="nel-ecs-"))
-        words = ["ssh-agent", "-D", "-a", str(folder / "agent")]
         process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=subprocess.DEVNULL,
+            *("sh", "-c", _AGENT, "sh", str(folder)),
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
