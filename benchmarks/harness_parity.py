@@ -115,13 +115,13 @@ import logging, sys, time
 logging.disable(logging.CRITICAL)
 from lm_eval.models.openai_completions import LocalChatCompletion
 from lm_eval.tasks import TaskManager
-url, folder = sys.argv[1:]
+url, folder, concurrent, limit = sys.argv[1:]
 loaded = TaskManager(include_path=folder, include_defaults=False).load(["p_short"])
 task = loaded["tasks"]["p_short"]
-model = LocalChatCompletion(base_url=url + "/chat/completions", model="m", num_concurrent=64)
-task.build_all_requests(
-    rank=0, world_size=1, apply_chat_template=True, chat_template=model.apply_chat_template
-)
+url = url + "/chat/completions"
+model = LocalChatCompletion(base_url=url, model="m", num_concurrent=int(concurrent))
+chat = {"apply_chat_template": True, "chat_template": model.apply_chat_template}
+task.build_all_requests(limit=int(limit), rank=0, world_size=1, **chat)
 began = time.perf_counter()
 model.generate_until(task.instances, disable_tqdm=True)
 print(time.perf_counter() - began)
@@ -180,16 +180,21 @@ def speed(python: str, folder: Path, size: int) -> None:
         bare = json.loads(
             said([sys.executable, str(HERE / "bare_client.py"), url, str(size), "64"])
         )
-        theirs = size / float(said([python, "-c", THEIRS, url, str(folder)]))
+        theirs, alone = (
+            many / float(said([python, "-c", THEIRS, url, str(folder), str(at_once), str(many)]))
+            for at_once, many in ((64, size), (1, size // 10))
+        )
         given = argparse.Namespace(python=python, limit=size)
         out = run_ours("p_short", given, folder, url, chat=True)
     [bundle] = out.glob("eval-*.json")
     ours = (
         size / json.loads(bundle.read_text())["benchmark"]["scores"]["runtime"]["elapsed_seconds"]
     )
+    rate = bare["rate"]
     print(
-        f"bare client {bare['rate']:.0f}/s, lm_eval's model class {theirs:.0f}/s, lm-eval:// "
-        f"{ours:.0f}/s: {ours / theirs:.1f} x lm_eval, {ours / bare['rate']:.2f} x the bare client"
+        f"bare client {rate:.0f}/s; lm_eval's model class {alone:.0f}/s as it is by default, one "
+        f"request at a time, and {theirs:.0f}/s with 64; lm-eval:// {ours:.0f}/s: "
+        f"{ours / alone:.1f} x and {ours / theirs:.1f} x lm_eval, {ours / rate:.2f} x the bare one"
     )
 
 

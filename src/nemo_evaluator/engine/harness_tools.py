@@ -26,7 +26,7 @@ from ..traffic.client import ModelClient
 from ..traffic.door.sessions import Endpoint
 from ..traffic.types import CallContext
 from ..types import Problem, RolloutKey
-from .accounts import NOTHING, Spent, of_session, of_solution
+from .accounts import NOTHING, Spent, of_session
 from .budget import RunBudget
 from .job import Job
 
@@ -179,9 +179,11 @@ class Tools:
         spent = NOTHING
         try:
             asker = Asker(self._client, context, problem, system=None, params=None)
-            solution = await asker.solution()
-            answer, spent = solution.answers[0], of_solution(solution)
-            self._latency[key] = self._latency.get(key, 0.0) + solution.latency_ms
+            answer = await asker.answer(request)
+            used = asker.used
+            if not used.cached:
+                spent = Spent(used.usage, used.cost_usd, asker.calls, used.tries)
+            self._latency[key] = self._latency.get(key, 0.0) + used.latency_ms
         finally:
             self._budget.release()
             if answer is None:  # paid for all the same

@@ -52,17 +52,28 @@ class Asker:
     async def solution(self) -> Solution:
         """The answers, with what all calls used. Raises what a model raises."""
         requests = self._problem.requests
-        answers = tuple([await self._answer(request) for request in requests])
+        answers = tuple([await self.answer(request) for request in requests])
         written = [answer.text for answer in answers if answer.text is not None]
         return Solution.of(
-            reduce(together, self._generations),
+            self.used,
             response=written[-1] if written else _likeliest(requests, answers),
             finish_reason=self._finish,
-            calls=len(self._generations),
+            calls=self.calls,
             answers=answers,
         )
 
-    async def _answer(self, request: Request) -> Answer:
+    @property
+    def used(self) -> Generation:
+        """All calls so far as one: the later text, with the sums of what they used."""
+        return reduce(together, self._generations)
+
+    @property
+    def calls(self) -> int:
+        """Model calls so far."""
+        return len(self._generations)
+
+    async def answer(self, request: Request) -> Answer:
+        """The answer to one request. Raises what a model raises."""
         match request.kind:
             case RequestKind.GENERATE:
                 return await self._generated(request)
