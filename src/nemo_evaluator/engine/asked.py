@@ -73,13 +73,14 @@ class Asked:
         """The solver's own service."""
         return self.by_role.get(MODEL)
 
-    def meeting(self, slug: str, *, ask: bool) -> Meeting:
-        """The solver's own model, for what asks other questions of other endpoints."""
+    def meeting(self, slug: str, most: int | None, *, ask: bool) -> Meeting:
+        """The solver's own model, for what asks other questions of other endpoints. ``most``:
+        problems that will be asked."""
         if self.own is None:
-            return Meeting()
+            return Meeting(max_problems=most)
         settings = self.own.client.settings
         context = CallContext(session=f"{slug}/probe", benchmark=slug) if ask else None
-        return Meeting(self.own.client, context, settings.tokenizer, settings.upstream)
+        return Meeting(self.own.client, context, settings.tokenizer, settings.upstream, most)
 
     def check_protocol(self, environment: Environment) -> None:
         """Raise ConfigError if the benchmark is made for another API."""

@@ -221,7 +221,8 @@ async def _open_job(
     stack.push_async_callback(_close, "benchmark", environment.close)
     asked = Asked.of(benchmark, services)
     if isinstance(posed[0], MeetsModel):
-        posed[0].meet(asked.meeting(unique, ask=not opening.plan_only))
+        ask = not opening.plan_only
+        posed[0].meet(asked.meeting(unique, benchmark.max_problems, ask=ask))
     await environment.prepare()
     asked.check_protocol(environment)
     plan = await _plan(benchmark, opening.loaded, (name, unique), environment, solver, asked)

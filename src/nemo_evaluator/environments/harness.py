@@ -84,6 +84,8 @@ class Meeting:
     """``tokenizer`` of the service."""
     address: str = ""
     """Its base URL, without credentials."""
+    max_problems: int | None = None
+    """How many problems of the benchmark will be asked, the first of its order; None: all."""
 
     @property
     def protocol(self) -> str | None:

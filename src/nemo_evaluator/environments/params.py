@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import urllib.parse
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from ..errors import ConfigError
+from ..records import Json, Record
+
+R = TypeVar("R", bound=Record)
 
 
 def check_params(takes: Callable[..., Any] | None, given: Mapping[str, Any], *, where: str) -> None:
@@ -25,3 +31,17 @@ def check_params(takes: Callable[..., Any] | None, given: Mapping[str, Any], *, 
         raise ConfigError(
             "; ".join(wrong), where=where, hint=f"it accepts {', '.join(named) or 'none'}"
         )
+
+
+def options_of(uri: str, params: Mapping[str, Json], kind: type[R]) -> tuple[str, R]:
+    """What stands after ``scheme://``, and the options of its query and of ``params`` together.
+    Raises ConfigError naming the accepted."""
+    rest, _, query = uri.partition("://")[2].partition("?")
+    asked: dict[str, Json] = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    if twice := sorted(asked.keys() & params.keys()):
+        raise ConfigError(f"params say {', '.join(twice)} again", where=uri)
+    try:
+        return urllib.parse.unquote(rest), msgspec.convert({**asked, **params}, kind, strict=False)
+    except msgspec.ValidationError as error:
+        known = ", ".join(kind.__struct_fields__)
+        raise ConfigError(f"options: {error}", where=uri, hint=f"it accepts {known}") from None

@@ -10,13 +10,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
-
-import msgspec
 
 from ..errors import ConfigError
 from ..records import Json, Record
@@ -27,6 +24,7 @@ from ..scoring.primitives import find_scorer, math_match_async
 from ..scoring.text import normalize
 from ..types import Failure
 from .define import Definition
+from .params import options_of
 
 VARIABLE = "NEMO_SKILLS_DATA_DIR"
 LETTERS = "ABCDEFGHIJ"
@@ -98,13 +96,7 @@ eval/aai/mcq configurations."""
 
 def open_skills(uri: str, params: Mapping[str, Json]) -> list[Definition]:
     """The dataset of a URI. Raises ConfigError."""
-    name, _, query = uri.partition("://")[2].partition("?")
-    asked: dict[str, Json] = dict(urllib.parse.parse_qsl(query))
-    try:
-        options = msgspec.convert({**asked, **params}, Options, strict=False)
-    except msgspec.ValidationError as error:
-        known = ", ".join(Options.__struct_fields__)
-        raise ConfigError(f"options: {error}", where=uri, hint=f"it accepts {known}") from None
+    name, options = options_of(uri, params, Options)
     folder = _folder(name, options, uri)
     about = _about(folder)
     path = folder / f"{options.split or _told(SAYS_SPLIT, about) or 'test'}.jsonl"

@@ -296,6 +296,18 @@ def test_an_unknown_task_gets_a_suggestion(nel: Nel) -> None:
     assert "no task 'gsm8kk'; did you mean" in done.stderr and "gsm8k" in done.stderr
 
 
+def test_the_first_documents_of_a_group_are_asked_for_by_limit(nel: Nel) -> None:
+    with TokenServer() as server:
+        service = {"protocol": "completions", "tokenizer": "remote"}
+        nel.write("own_group", server.url, {"limit": 3}, service)
+        done = subprocess.run(nel.command(), capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        assert len(rows(nel.out / "own_group")) == 6
+        command = nel.command("--max-problems", "3", "-o", str(nel.out) + "2")
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert refused.returncode == 2 and "limit: N" in refused.stderr
+
+
 def test_a_task_whose_code_raises_is_one_line(nel: Nel, tasks: Path) -> None:
     bad = yaml.safe_load((tasks / "own_chosen.yaml").read_text())
     bad |= {"task": "own_bad", "doc_to_text": "{{ q.nothing.at_all }}"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import urllib.parse
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from ...steps import steps_from
 from ...types import ErrorInfo, Failure, Phase, Problem, RolloutKey, Score, Solution
 from ..fingerprint import digest
 from ..harness import Finished, HarnessTools, Meeting
+from ..params import options_of
 from ..scored import ScoredProblem
 
 SCHEME = "inspect"
@@ -113,13 +113,7 @@ class Measured(Record, frozen=True, kw_only=True):
 
 def open_inspect(uri: str, params: Mapping[str, Json]) -> list[Inspect]:
     """The task of a URI. Raises ConfigError."""
-    named, _, query = uri.partition("://")[2].partition("?")
-    asked: dict[str, Json] = dict(urllib.parse.parse_qsl(query))
-    try:
-        options = msgspec.convert({**asked, **params}, Options, strict=False)
-    except msgspec.ValidationError as error:
-        known = ", ".join(Options.__struct_fields__)
-        raise ConfigError(f"options: {error}", where=uri, hint=f"it accepts {known}") from None
+    named, options = options_of(uri, params, Options)
     if not named:
         raise ConfigError("names no task", where=uri, hint="inspect://my_tasks.py@my_task")
     return [Inspect(named, options)]

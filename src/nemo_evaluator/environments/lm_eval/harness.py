@@ -142,6 +142,12 @@ class LmEval:
             said = error.message if error.kind == "UserError" else str(error)
             raise ConfigError(f"cannot be loaded: {said}", where=self.where) from None
         self._loaded = msgspec.convert(told, Loaded)
+        if self._meeting.max_problems is not None and len(self._loaded.tasks) > 1:
+            raise ConfigError(
+                "max_problems would take the first documents of its first task only",
+                where=self.where,
+                hint="params: {limit: N} takes the first N of each task",
+            )
         await self._choose_mode(self._loaded)
 
     def _given(self) -> dict[str, Json]:

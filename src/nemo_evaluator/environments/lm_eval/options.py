@@ -11,8 +11,10 @@ import msgspec
 
 from ...errors import ConfigError
 from ...records import Json, Record
+from ..params import options_of
 
 SCHEME = "lm-eval"
+MAPPINGS = ("gen_kwargs", "metadata")
 
 
 class Mode(enum.StrEnum):
@@ -63,31 +65,19 @@ class Options(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def parse(uri: str, params: Mapping[str, Json]) -> tuple[tuple[str, ...], Options]:
     """The names of tasks, and the options. Raises ConfigError."""
-    rest = uri.partition("://")[2]
-    names, _, query = rest.partition("?")
-    tasks = tuple(name for name in urllib.parse.unquote(names).split(",") if name)
-    if not tasks:
+    names, _, query = uri.partition("?")
+    pairs = urllib.parse.parse_qs(query, keep_blank_values=True)
+    mappings = {name: _mapping(pairs.pop(name)[-1]) for name in MAPPINGS if name in pairs}
+    rest = urllib.parse.urlencode({name: values[-1] for name, values in pairs.items()})
+    tasks, options = options_of(f"{names}?{rest}", {**mappings, **params}, Options)
+    found = tuple(name for name in tasks.split(",") if name)
+    if not found:
         raise ConfigError("names no task", where=uri, hint="lm-eval://gsm8k")
-    asked = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
-    if twice := sorted(asked.keys() & params.keys()):
-        raise ConfigError(f"params say {', '.join(twice)} again", where=uri)
-    try:
-        return tasks, msgspec.convert({**_read(asked), **params}, Options, strict=False)
-    except msgspec.ValidationError as error:
-        known = ", ".join(Options.__struct_fields__)
-        raise ConfigError(f"options: {error}", where=uri, hint=f"it accepts {known}") from None
-
-
-def _read(asked: Mapping[str, str]) -> dict[str, Any]:
-    """Values of a query as they are meant: a mapping is JSON or ``a=1,b=2``."""
-    read: dict[str, Any] = dict(asked)
-    for name in ("gen_kwargs", "metadata"):
-        if name in asked:
-            read[name] = _mapping(asked[name])
-    return read
+    return found, options
 
 
 def _mapping(text: str) -> dict[str, Any]:
+    """A mapping of a query: JSON, or ``a=1,b=2``."""
     if text.startswith("{"):
         return msgspec.json.decode(text, type=dict[str, Any])
     pairs = (item.partition("=") for item in text.split(",") if item)

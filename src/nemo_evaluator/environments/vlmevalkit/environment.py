@@ -11,13 +11,10 @@ import asyncio
 import base64
 import binascii
 import os
-import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
-
-import msgspec
 
 from ...errors import ConfigError
 from ...measured import Measure
@@ -26,6 +23,7 @@ from ...scoring.judged import Labels
 from ...types import Failure, Image, Problem, Score, Solution
 from ..contract import Aggregates, Environment, VerifyTools
 from ..fingerprint import digest
+from ..params import options_of
 from ..row_files import read_file
 from ..scored import ScoredProblem
 from .rules import Kind, graded, option, yes_or_no
@@ -72,13 +70,7 @@ class Options(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def open_vlmevalkit(uri: str, params: Mapping[str, Json]) -> list[VlmTable]:
     """The dataset of a URI: a name, or the path of a table. Raises ConfigError."""
-    named, _, query = uri.partition("://")[2].partition("?")
-    asked: dict[str, Json] = dict(urllib.parse.parse_qsl(query))
-    try:
-        options = msgspec.convert({**asked, **params}, Options, strict=False)
-    except msgspec.ValidationError as error:
-        known = ", ".join(Options.__struct_fields__)
-        raise ConfigError(f"options: {error}", where=uri, hint=f"it accepts {known}") from None
+    named, options = options_of(uri, params, Options)
     if not named:
         raise ConfigError("names no dataset", where=uri, hint="vlmevalkit://MMBench_DEV_EN")
     return [VlmTable(named, options)]
