@@ -234,6 +234,16 @@ async def test_a_sandbox_without_openclaw(tmp_path: Path, monkeypatch: pytest.Mo
         await evaluate_async(given)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root shows what its owner alone may enter")
+async def test_a_sandbox_whose_user_may_not_look_at_openclaw(fake: Path, tmp_path: Path) -> None:
+    """Temporary folders of tests are their owner's alone."""
+    require("local")
+    given = document(tmp_path, "http://127.0.0.1:9/v1", where="workspace", skip_preflight=True)
+    given["benchmarks"][0]["sandbox"] = {"type": "local"}
+    with pytest.raises(ConfigError, match="only its owner may enter /"):
+        await evaluate_async(given)
+
+
 def test_the_configuration_of_the_search() -> None:
     endpoint = Endpoint(openai_url="u/v1", anthropic_url="u", token="t", model="a/b")
     config = OpenClawSolverConfig(service="m", thinking="off", web_search_provider="tavily")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(os.environ.get("NEL_PARTS") or Path.home() / ".cache" / "nel-parts")
+ROOT = Path(os.environ.get("NEL_PARTS") or "/var/tmp/nel-parts")
 
 
 def part(name: str) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import stat
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -159,10 +160,7 @@ class Workspaces:
             for program in self._needs.programs:
                 found = await sandbox.exec(["sh", "-c", 'command -v -- "$1"', "sh", program])
                 if not found.ok:
-                    raise ConfigError(
-                        f"the workspace has no {program!r}",
-                        hint="install it on this machine, or name an image that has it",
-                    )
+                    raise ConfigError(f"the workspace has no {program!r}", hint=_instead(program))
 
     async def open(self, problem: Problem, key: RolloutKey) -> Lease:
         """A workspace; waits until there is room for one. Raises SandboxLost."""
@@ -294,3 +292,13 @@ def workspace_identity(benchmark: BenchmarkConfig, solver: Solver) -> dict[str, 
         further = config.model_dump(mode="json", exclude={"type", *OwnFields.model_fields})
         told["options"] = further or None
     return {"workspace": {name: value for name, value in told.items() if value is not None}}
+
+
+def _instead(program: str) -> str:
+    """What helps where a workspace has no such program: a folder of this machine that only its
+    owner may enter cannot be shown to the user of a sandbox."""
+    others = stat.S_IXOTH
+    for folder in reversed(Path(program).parents):
+        if folder.is_absolute() and folder.is_dir() and not folder.stat().st_mode & others:
+            return f"only its owner may enter {folder}: install it below another folder"
+    return "install it on this machine, or name an image that has it"

@@ -41,7 +41,7 @@ def find(command: str) -> Program | None:
     if found is None:
         return None
     script = Path(found).resolve()
-    node = shutil.which("node") or _node_of(script)
+    node = _node_of(script) or shutil.which("node")
     if node is None:
         raise ConfigError(
             "OpenClaw needs node, which is not on the PATH",
