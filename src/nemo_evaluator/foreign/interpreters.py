@@ -42,6 +42,8 @@ class Wanted:
     """Environment variable that names the interpreter."""
     where: str
     """Field of the configuration that names it."""
+    extras: str = ""
+    """What is installed with it, e.g. ``[api]``."""
 
     @property
     def folder(self) -> Path:
@@ -52,10 +54,10 @@ class Wanted:
     @property
     def hint(self) -> str:
         """How to get it."""
-        python, version = _dotted(self.python), _dotted(self.version)
+        python = "3" if sys.version_info[:2] >= self.python else _dotted(self.python)
         return (
-            f"python{python} -m venv {self.folder} && "
-            f"{self.folder}/bin/pip install '{self.package}>={version}'"
+            f"python{python} -m venv {self.folder} && {self.folder}/bin/pip install "
+            f"'{self.package}{self.extras}>={_dotted(self.version)}'"
         )
 
 
@@ -91,10 +93,11 @@ async def find_interpreter(wanted: Wanted, given: str | None = None) -> Interpre
             tooold = tooold or (error if "of the package" in error.what else None)
     if tooold is not None:
         raise tooold
-    ours = f"this one is {_dotted(sys.version_info[:2])}"
+    ours = sys.version_info[:2]
+    needs = f"it needs Python {_dotted(wanted.python)} or newer; this one is {_dotted(ours)}"
     raise ConfigError(
-        f"the package {wanted.package!r} is not installed (it needs Python "
-        f"{_dotted(wanted.python)} or newer; {ours})",
+        f"the package {wanted.package!r} is not installed"
+        + (f" ({needs})" if ours < wanted.python else ""),
         where=wanted.where,
         hint=f"{wanted.hint}; or name an interpreter that has it here, or in {wanted.variable}",
     )

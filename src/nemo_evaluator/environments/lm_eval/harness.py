@@ -36,6 +36,7 @@ WANTED = Wanted(
     python=(3, 10),
     variable="NEL_LM_EVAL_PYTHON",
     where="params.python",
+    extras="[api]",
 )
 MOST_UNSCORED = 4096
 """Answers that wait to be scored, at most."""
