@@ -17,7 +17,6 @@ from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.scoring import PairwiseJudgeMetric
 from ..environments.contract import Environment, Reached
-from ..environments.gym.verifier import VerifiedBy
 from ..environments.harness import Harness, MeetsModel, TakesSolver
 from ..environments.image_template import with_images
 from ..environments.registry import resolve
@@ -210,6 +209,8 @@ async def _open_job(
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
     if benchmark.verifier is not None:
+        from ..environments.gym.verifier import VerifiedBy
+
         verifier = services.servers[benchmark.verifier]
         environment = VerifiedBy(environment, benchmark.verifier, verifier)
     if trusted is not None:

@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..config.endpoints import ModelFields
 from ..traffic.client import ModelClient
 from ..types import Json, Record
-from .json_server import JsonServer
+
+if TYPE_CHECKING:
+    from .json_server import JsonServer
 
 
 class Launch(Record, frozen=True, kw_only=True):
