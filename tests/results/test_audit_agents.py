@@ -85,7 +85,6 @@ def found(folder: Path, *rollouts: list[Event], **identity: Any) -> dict[str, Fi
         ({"steps": (USER, turn("make", timed_out=True))}, "last_step_failed"),
         ({"steps": (USER, turn("ls", metrics=None), turn("make"))}, "no_usage"),
         ({"details": {"reward_file_before": True}}, "reward_before"),
-        ({"details": {"verifier_restarts": 2}}, "verifier_restarted"),
     ],
 )
 def test_each_kind_of_doubt_is_found_once(tmp_path: Path, more: dict[str, Any], kind: str) -> None:

@@ -94,8 +94,6 @@ def _of_the_end(row: ResultRow) -> Iterator[Doubt]:
 def _of_the_verifier(details: Mapping[str, Json]) -> Iterator[Doubt]:
     if before := details.get("reward_file_before"):
         yield "reward_before", "" if before is True else str(before)
-    if restarts := details.get("verifier_restarts"):
-        yield "verifier_restarted", "" if restarts is True else f"{restarts} times"
 
 
 def _of_steps(steps: tuple[Step, ...], *, asks: bool) -> Iterator[Doubt]:

@@ -77,8 +77,5 @@ KINDS = {
     "reward_before": DoubtKind(
         "a reward was there before the verifier ran", Area.VERIFIER, Whole.ROLLOUTS, 0.0
     ),
-    "verifier_restarted": DoubtKind(
-        "the verifier had to be started again", Area.VERIFIER, Whole.ROLLOUTS, LIMITED
-    ),
 }
 """By name, in the order in which they are told."""
