@@ -27,6 +27,7 @@ IMPORTED = ("ecs", "mcp", "scoring", "stats", "testing")
 """Extras whose packages the package itself imports, inside of functions."""
 FOREIGN = (
     "environments/inspect/worker.py",
+    "environments/lm_eval/nel_lm_eval_tokens.py",
     "environments/lm_eval/worker.py",
     "solvers/harbor/script/",
 )

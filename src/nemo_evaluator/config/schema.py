@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from . import (
+    agent_solvers,
     agents,
     benchmark,
     budget,
@@ -44,6 +45,7 @@ MODULES: tuple[ModuleType, ...] = (
     root,
     benchmark,
     solvers,
+    agent_solvers,
     endpoints,
     generation,
     proxy,
