@@ -64,6 +64,7 @@ if os.fork() == 0:
             open("beat", "a").write("x"); time.sleep(0.05)
     os._exit(0)
 os.wait()
+while not os.path.exists("beat"): time.sleep(0.01)
 """
 """A daemon that leaves its session and its parents behind. `beat` shows whether it lives."""
 
