@@ -181,6 +181,23 @@ def test_what_a_tool_using_solver_did_is_recorded(file: Path, python: str) -> No
     assert '"content":"5"' in text
 
 
+def test_metrics_are_made_by_a_later_command_too(file: Path, python: str) -> None:
+    """The run was killed after its last verdict, before its metrics."""
+    with TokenServer() as server:
+        assert run(file, "sums", python, server.url)[0].returncode == 0
+        folder = file.parent / "run" / "sums"
+        before = scores_in(folder)
+        journal = folder / "journal.jsonl"
+        lines = journal.read_text().splitlines(keepends=True)
+        journal.write_text("".join(line for line in lines if '"aggregated"' not in line))
+        for bundle in folder.glob("eval-*.json"):
+            bundle.unlink()
+        asked = len(server.requests)
+        assert run(file, "sums", python, server.url, "--resume")[0].returncode == 0
+        assert len(server.requests) == asked
+    assert scores_in(folder)["includes/accuracy"] == before["includes/accuracy"]
+
+
 def test_epochs_of_a_task_are_one_rollout(file: Path, python: str) -> None:
     with TokenServer() as server:
         done, folder = run(file, "several", python, server.url)

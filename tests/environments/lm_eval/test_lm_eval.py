@@ -289,6 +289,14 @@ def test_a_mode_that_the_endpoint_cannot_do_is_refused_before_anything_is_asked(
     assert "Traceback" not in done.stderr
 
 
+def test_an_endpoint_that_fails_when_it_is_probed_chooses_no_mode(nel: Nel) -> None:
+    with TokenServer() as server:
+        url = server.url
+    done = nel.run("own_chosen", url, proxy={"max_retries": 0})
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert not (nel.out / "own_chosen" / "results.jsonl").exists()
+
+
 def test_an_unknown_task_gets_a_suggestion(nel: Nel) -> None:
     with TokenServer() as server:
         done = nel.run("gsm8kk", server.url)

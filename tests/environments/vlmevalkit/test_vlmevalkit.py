@@ -13,9 +13,12 @@ import pytest
 import yaml
 from runs import NEL, rows
 
+from nemo_evaluator.environments.contract import VerifyTools
 from nemo_evaluator.environments.registry import resolve
 from nemo_evaluator.environments.vlmevalkit.rules import Kind, graded, option, yes_or_no
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.scoring.judged import Form, Graded, JudgeRequest, Ruling
+from nemo_evaluator.types import Problem, Solution
 
 PIXEL = base64.b64encode(
     bytes.fromhex(
@@ -104,6 +107,43 @@ async def test_a_row_is_asked_with_its_options_and_its_image(tmp_path: Path) -> 
     assert second.prompt.count("\n") == 5 and "C." not in second.prompt
     assert first.images[0].data == second.images[0].data == base64.b64decode(PIXEL)
     assert first.category == "pets"
+
+
+class JudgeSaying:
+    """A judge with one ruling for all; what it was asked is kept."""
+
+    def __init__(self, value: str) -> None:
+        self.value, self.asked = value, list[str]()
+
+    async def ask(self, prompt: str, form: Form, *, system: str | None = None) -> Ruling:
+        self.asked.append(prompt)
+        return Ruling(self.value)
+
+    async def grade(self, problem: Problem, answer: str, request: JudgeRequest) -> Graded:
+        raise AssertionError("only asked for an option")
+
+
+@pytest.mark.parametrize(
+    ("answer", "ruling", "reward", "asked"),
+    [
+        ("the pet that barks", "B", 1.0, 1),
+        ("the pet that barks", "Z", 0.0, 1),
+        ("B", "A", 1.0, 0),
+        ("", "B", 0.0, 0),
+    ],
+)
+async def test_a_judge_reads_what_names_no_option(
+    tmp_path: Path, answer: str, ruling: str, reward: float, asked: int
+) -> None:
+    row = {"index": 1, "image": PIXEL, "question": "What is it?", **ANIMALS, "answer": "B"}
+    table(tmp_path, "Animals", [row])
+    [environment] = resolve("vlmevalkit://Animals", params={"data_dir": str(tmp_path)})
+    await environment.prepare()
+    judge = JudgeSaying(ruling)
+    problem = await environment.seed(0)
+    tools = VerifyTools(judge=judge)
+    score = await environment.verify(problem, Solution(response=answer), tools)
+    assert score.reward == reward and len(judge.asked) == asked
 
 
 async def test_a_rotated_question_is_right_where_every_rotation_is(tmp_path: Path) -> None:

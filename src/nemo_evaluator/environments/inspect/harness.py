@@ -130,7 +130,6 @@ class Inspect:
         self._worker: Worker | None = None
         self._loaded: Loaded | None = None
         self._ended: asyncio.Queue[Sample | None] = asyncio.Queue()
-        self._folder: Path | None = None
 
     def meet(self, meeting: Meeting) -> None:
         """Inspect's client must speak the endpoint's protocol."""
@@ -195,12 +194,11 @@ class Inspect:
             "key": endpoint.token or "none",
             "responses": OVER.get(self._meeting.protocol or "", False),
         }
-        self._folder = tools.folder
         for repeat in sorted({key.repeat for key in todo}):
             keys = {ids[key.problem_idx]: key for key in todo if key.repeat == repeat}
             work = asyncio.create_task(self._run(repeat, list(keys), model, tools))
             try:
-                async for finished in self._collected(keys, repeat):
+                async for finished in self._collected(keys):
                     yield finished
                 await work
             finally:
@@ -217,7 +215,7 @@ class Inspect:
             self._call(
                 "run",
                 ids=ids,
-                folder=str(tools.folder / str(repeat)),
+                folder=str((tools.folder / str(repeat)).absolute()),
                 model=model,
                 options=self._options.limits,
                 connections=tools.concurrency,
@@ -239,17 +237,15 @@ class Inspect:
             await asyncio.gather(call, stopping, return_exceptions=True)
             await self._ended.put(None)
 
-    async def _collected(
-        self, keys: Mapping[str, RolloutKey], repeat: int
-    ) -> AsyncIterator[Finished]:
+    async def _collected(self, keys: Mapping[str, RolloutKey]) -> AsyncIterator[Finished]:
         """Rollouts whose epochs have all ended."""
         epochs: dict[str, list[Sample]] = defaultdict(list)
         while (sample := await self._ended.get()) is not None:
             epochs[sample.id].append(sample)
             if len(epochs[sample.id]) == self._of().epochs and sample.id in keys:
-                yield await self._finished(keys[sample.id], epochs.pop(sample.id), repeat)
+                yield await self._finished(keys[sample.id], epochs.pop(sample.id))
 
-    async def _finished(self, key: RolloutKey, samples: Sequence[Sample], repeat: int) -> Finished:
+    async def _finished(self, key: RolloutKey, samples: Sequence[Sample]) -> Finished:
         samples = sorted(samples, key=lambda sample: sample.epoch)
         last = samples[-1]
         problem = Problem(
@@ -274,9 +270,7 @@ class Inspect:
         numbers: dict[str, Json] = {name: one.number for name, one in last.scores.items()}
         if len(samples) > 1:
             files: list[Json] = [sample.file for sample in samples]
-            assert self._folder is not None
-            folder = str(self._folder / str(repeat))
-            numbers = await self._call("reduced", folder=folder, files=files)
+            numbers = await self._call("reduced", files=files)
         score = _score(samples, numbers)
         if score is None:
             info = ErrorInfo(
@@ -287,18 +281,13 @@ class Inspect:
 
     async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
         """Inspect's own metrics. With several repeats, the mean over them."""
-        if self._folder is None:
-            return ()
         by_repeat: dict[int, list[Json]] = defaultdict(list)
         for row in finished:
             files = row.score.details.get(FILES)
             by_repeat[row.repeat] += files if isinstance(files, list) else []
         told = [
-            msgspec.convert(
-                await self._call("aggregate", folder=str(self._folder / str(repeat)), files=files),
-                list[Measured],
-            )
-            for repeat, files in by_repeat.items()
+            msgspec.convert(await self._call("aggregate", files=files), list[Measured])
+            for files in by_repeat.values()
         ]
         values: dict[tuple[str, str, str | None], list[float]] = defaultdict(list)
         for one in (one for repeat in told for one in repeat):

@@ -63,9 +63,9 @@ class Told(Hooks):  # type: ignore[misc]
     async def on_sample_end(self, data: SampleEnd) -> None:
         """Keep the sample, and hand its verdict over."""
         sample = data.sample
-        name = f"{sample.uuid}.json"
-        (STATE.folder / name).write_text(sample.model_dump_json())
-        await STATE.peer.call("sample", told={**_told(sample), "file": name})
+        path = STATE.folder / f"{sample.uuid}.json"
+        path.write_text(sample.model_dump_json())
+        await STATE.peer.call("sample", told={**_told(sample), "file": str(path)})
 
 
 async def load(peer: Peer, task: str, args: dict[str, Data], limit: int | None) -> Data:
@@ -117,20 +117,21 @@ async def run(
     return {"status": log.status, "error": log.error.message if log.error else None}
 
 
-async def aggregate(peer: Peer, folder: str, files: Sequence[str]) -> list[Data]:
+async def aggregate(peer: Peer, files: Sequence[str]) -> list[Data]:
     """Inspect's own metrics over some samples that were kept."""
-    return list(_metrics(_log(Path(folder), files)))
+    return list(_metrics(_log(files)))
 
 
-async def reduced(peer: Peer, folder: str, files: Sequence[str]) -> dict[str, Data]:
+async def reduced(peer: Peer, files: Sequence[str]) -> dict[str, Data]:
     """The values that one sample has over its epochs, as its task reduces them."""
-    log = _log(Path(folder), files)
+    log = _log(files)
     return {one.scorer: _number(one.samples[0].value) for one in log.reductions or []}
 
 
-def _log(folder: Path, files: Sequence[str]) -> EvalLog:
-    samples = [EvalSample.model_validate_json((folder / name).read_text()) for name in files]
-    spec = EvalSpec.model_validate_json((folder / SPEC).read_text())
+def _log(files: Sequence[str]) -> EvalLog:
+    """The samples of one run of the task as one log; the task's description lies beside them."""
+    samples = [EvalSample.model_validate_json(Path(name).read_text()) for name in files]
+    spec = EvalSpec.model_validate_json(Path(files[0]).with_name(SPEC).read_text())
     log = EvalLog(eval=spec, samples=samples, status="success")
     recompute_metrics(log)
     return log

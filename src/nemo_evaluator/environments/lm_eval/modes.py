@@ -14,7 +14,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from ...asked import Answer, Request, RequestKind
-from ...errors import ConfigError, ModelError, NelError
+from ...errors import ConfigError, InfraError, ModelError, NelError
 from ...records import Json
 from ...scoring.choices import choice
 from ...traffic.likelihood import ECHO, HINT, first_tokens, tokens_of_prompt
@@ -34,7 +34,18 @@ MAX_TOKENS = 256
 
 async def mode_for(meeting: Meeting, wanted: Mode, where: str) -> Mode:
     """The wanted mode, if the endpoint can do it; of ``auto`` the first that it can. Raises
-    ConfigError."""
+    ConfigError, also where the endpoint fails: then nothing is known of what it can do."""
+    try:
+        return await _possible(meeting, wanted, where)
+    except InfraError as error:
+        raise ConfigError(
+            f"the endpoint failed when it was asked how it answers: {error}",
+            where=where,
+            hint="try again when it answers, or name the mode: generate needs no probe",
+        ) from None
+
+
+async def _possible(meeting: Meeting, wanted: Mode, where: str) -> Mode:
     if wanted in (Mode.LOGLIKELIHOOD, Mode.AUTO):
         wrong = await _unlike(meeting)
         if wrong is None:
@@ -64,9 +75,9 @@ async def _unlike(meeting: Meeting) -> str | None:
     if said is None or said.logprob is None:
         return None if echoed else "it tells no probabilities"
     last = echoed[-1]
-    if last.token == said.token and not math.isclose(
-        last.logprob or 0.0, said.logprob, abs_tol=CLOSE
-    ):
+    if last.logprob is None:
+        return "it tells no probability of a prompt's last token"
+    if last.token == said.token and not math.isclose(last.logprob, said.logprob, abs_tol=CLOSE):
         return (
             f"its echo says {last.logprob:.3f} of the token {last.token!r} that it generates with "
             f"{said.logprob:.3f}: the probabilities of its prompts are not in their places"
@@ -77,6 +88,8 @@ async def _unlike(meeting: Meeting) -> str | None:
 async def _no_candidates(meeting: Meeting) -> str | None:
     try:
         told = await meeting.generate(LETTERS, first_tokens(str(meeting.protocol)))
+    except InfraError:
+        raise
     except NelError as error:
         return str(error)
     if not told.logprobs or len(told.logprobs[0].candidates) < 2:
