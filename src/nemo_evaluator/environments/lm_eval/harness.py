@@ -42,6 +42,8 @@ MOST_UNSCORED = 4096
 """Answers that wait to be scored, at most."""
 BATCH = 256
 """Documents fetched from the worker at once."""
+BATCHES = 8
+"""Batches kept: prompts and token ids of a whole benchmark may be gigabytes."""
 OURS = ("python", "include_path", "bootstrap_iters", "limit", "mode")
 """Options that do not change what a score means, or are told apart from them."""
 
@@ -312,8 +314,12 @@ class LmEval:
     async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
         """lm_eval's own results. With several repeats, the mean over them; its error is unknown."""
         by_repeat: dict[int, list[Json]] = {}
+        docs: dict[int, Sequence[Doc]] = {}
         for row in finished:
-            doc = await self._doc(row.problem.idx)
+            start = row.problem.idx // BATCH * BATCH
+            if start not in docs:
+                docs[start] = await self._fetch(start, brief=True)
+            doc = docs[start][row.problem.idx - start]
             replies: list[Json] = [*self._replies(doc, row.solution.answers)]
             by_repeat.setdefault(row.repeat, []).append([row.problem.idx, replies])
         told = [
@@ -333,11 +339,13 @@ class LmEval:
     async def _doc(self, index: int) -> Doc:
         start = index // BATCH * BATCH
         if start not in self._docs:
+            while len(self._docs) >= BATCHES:
+                del self._docs[next(iter(self._docs))]
             self._docs[start] = asyncio.create_task(self._fetch(start))
         return (await asyncio.shield(self._docs[start]))[index - start]
 
-    async def _fetch(self, start: int) -> Sequence[Doc]:
-        told = await self._call("problems", start=start, count=BATCH)
+    async def _fetch(self, start: int, *, brief: bool = False) -> Sequence[Doc]:
+        told = await self._call("problems", start=start, count=BATCH, brief=brief)
         return msgspec.convert(told, list[Doc])
 
     async def _call(self, method: str, **params: Json) -> Any:

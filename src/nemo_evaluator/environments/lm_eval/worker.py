@@ -156,11 +156,12 @@ class Worker:
             "digest": digest.hexdigest()[:16],
         }
 
-    def problems(self, start: int, count: int) -> list[Data]:
-        """What some documents ask, in their order."""
-        return [self._problem(*row) for row in self.docs[start : start + count]]
+    def problems(self, start: int, count: int, brief: bool = False) -> list[Data]:
+        """What some documents ask, in their order. ``brief``: only how many answers of what kind
+        belong to each."""
+        return [self._problem(*row, brief) for row in self.docs[start : start + count]]
 
-    def _problem(self, name: str, doc_id: int, instances: Sequence[Theirs]) -> Data:
+    def _problem(self, name: str, doc_id: int, instances: Sequence[Theirs], brief: bool) -> Data:
         task, doc = self.tasks[name], instances[0].doc
         try:
             target = task.doc_to_target(doc)
@@ -169,6 +170,9 @@ class Worker:
         choices = None
         if task.OUTPUT_TYPE == "multiple_choice" and hasattr(task, "doc_to_choice"):
             choices = [str(choice) for choice in task.doc_to_choice(doc)]
+        if brief:
+            asked = [self._brief(instance) for instance in instances]
+            return {"task": name, "doc_id": doc_id, "choices": choices, "requests": asked}
         return {
             "task": name,
             "doc_id": doc_id,
@@ -177,6 +181,13 @@ class Worker:
             "choices": choices,
             "requests": [self._request(instance) for instance in instances],
         }
+
+    def _brief(self, instance: Theirs) -> Data:
+        kind, count = instance.request_type, 1
+        if self.tokens is not None and kind == "loglikelihood_rolling":
+            count = len(self.tokens.windows(kind, instance.args))
+        windows = [] if kind == "generate_until" else [[[], 0]] * count
+        return {"kind": kind, "args": [], "repeats": instance.repeats or 1, "windows": windows}
 
     def _request(self, instance: Theirs) -> Data:
         kind, args = instance.request_type, list(instance.args)
