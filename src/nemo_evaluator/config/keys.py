@@ -31,6 +31,12 @@ def remember(function: KeyFunction) -> str:
     return PREFIX + name
 
 
+def is_of_this_process(command: str) -> bool:
+    """Whether another process cannot import the function of a command."""
+    name = command.removeprefix(PREFIX)
+    return name in _given and ("<" in name or "#" in name or name.startswith("__main__"))
+
+
 def find(command: str) -> KeyFunction:
     """The function of a ``python:module:function``, or of ``python:file.py:function``. Raises
     ConfigError."""

@@ -127,9 +127,12 @@ def _cleaned(value: object, secrets: Collection[str], name: str, parent: str) ->
 
 
 def _is_literal_secret(value: str, name: str, parent: str) -> bool:
-    """Whether text in a secret place holds more than references and a scheme."""
-    if not secret_field(name, parent):
-        return False
+    """Whether what stands there is a secret in clear."""
+    return secret_field(name, parent) and is_literal_secret(value)
+
+
+def is_literal_secret(value: str) -> bool:
+    """Whether text that stands in a secret place holds more than references and a scheme."""
     rest = REFERENCE.sub("", value).strip()
     return rest not in ("", "Bearer", "Basic", "null", "~")
 
