@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from ..tasks.run_list import Listed
+
 
 @click.command()
-def jobs() -> None:
+@click.option("--offline", is_flag=True, help="Ask no scheduler and no other host.")
+def jobs(offline: bool) -> None:
     """List the runs of this user, and those below the working directory, the latest first."""
+    from ..runtime import run_blocking
     from ..tasks.find_run import shown
     from ..tasks.run_list import list_runs
 
-    runs = list_runs()
+    runs = run_blocking(list_runs(offline=offline))
     if not runs:
         click.echo("No runs.")
         return
-    rows = [("RUN", "STATE", "DONE", "BENCHMARKS", "DIRECTORY")]
+    rows = [("RUN", "EXECUTOR", "STATE", "DONE", "BENCHMARKS", "DIRECTORY")]
     for run in runs:
         states = run.state.benchmarks.values() if run.state is not None else ()
         done, total = sum(s.done for s in states), sum(s.total for s in states)
@@ -25,7 +31,8 @@ def jobs() -> None:
         rows.append(
             (
                 run.run_id,
-                str(run.state.state) if run.state is not None else "gone",
+                run.executor,
+                str(run.state.state) if run.state is not None else _unseen(run, offline=offline),
                 f"{done}/{total}" if total else "",
                 names if len(names) <= 40 else f"{names[:37]}...",
                 str(shown(run.directory)),
@@ -35,6 +42,11 @@ def jobs() -> None:
     for row in rows:
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
         click.echo(line.rstrip())
+
+
+def _unseen(run: Listed, *, offline: bool) -> str:
+    """The state of a run that nothing here tells of."""
+    return "gone" if run.executor == "local" or not offline else "unknown"
 
 
 @click.command()
@@ -55,10 +67,11 @@ def clean(
     if images:
         _clean_images(dry_run=dry_run, yes=yes)
         return
+    from ..runtime import run_blocking
     from ..tasks.find_run import shown
     from ..tasks.run_list import days, forget, old_notes
 
-    notes = old_notes(days(older_than) if older_than is not None else None, executor)
+    notes = run_blocking(old_notes(days(older_than) if older_than else None, executor))
     for _, note in notes:
         click.echo(f"{note.run_id}  {shown(Path(note.output_dir))}")
     if not notes:

@@ -6,25 +6,18 @@ from pathlib import Path
 
 import click
 
-from .run_choice import chosen_run, handle, run_options
+from .run_choice import handle, run_options
 
 
 @click.command()
 @run_options
 @click.option("-f", "--follow", is_flag=True, help="Also show what comes, until the run has ended.")
 @click.option("-n", "--tail", type=click.IntRange(0), help="Only the last lines.")
-def command(
-    directory: Path | None,
-    run_id: str | None,
-    output_dir: Path | None,
-    shard: int | None,
-    follow: bool,
-    tail: int | None,
-) -> None:
+def command(chosen: Path, follow: bool, tail: int | None) -> None:
     """Show the log of the run in DIRECTORY (./eval_results unless given)."""
     from ..runtime import run_blocking
 
-    run = handle(chosen_run(directory, run_id, output_dir, shard))
+    run = handle(chosen)
 
     async def show() -> None:
         async for line in run.logs(follow=follow, tail=tail):

@@ -16,6 +16,7 @@ from .numbers import FloatRange
 if TYPE_CHECKING:
     from ..config.load import Loaded
     from ..engine.shards import Shard
+    from ..executors.options import Options
 
 DEFAULT_DIR = "./eval_results"
 SETTINGS = (
@@ -97,7 +98,13 @@ SETTINGS = (
 @click.option(
     "--background", is_flag=True, help="Run in a process of its own; see nel eval status."
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan; call no model.")
+@click.option(
+    "--submit", is_flag=True, help="Submit to the cluster of the file (done anyway, if it has one)."
+)
+@click.option("--wait", is_flag=True, help="Stay until a submitted run has ended; show its log.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the plan, or what is submitted; call no model."
+)
 @click.option(
     "--keep-workspace", "keep_workspaces", type=click.Choice(["failed", "all", "none"]),
     help="Keep workspaces of agents, and say how to look into them.  [none]",
@@ -118,18 +125,23 @@ def command(config_file: Path | None, **flags: Any) -> None:
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     say_tables(loaded)
+    options = _options(loaded, config_file, flags)
     if flags["dry_run"]:
-        from ..tasks.dry_run import describe_plan
+        from ..tasks.running import describe
 
-        click.echo(run_blocking(describe_plan(loaded)))
+        click.echo(run_blocking(describe(loaded, options)))
         return
-    sys.exit(_run(loaded, config_file, flags))
+    sys.exit(_run(loaded, options, flags))
 
 
-def _shard(text: str | None) -> Shard | None:
-    """What the flag says, else the environment."""
+def _shard(text: str | None, *, elsewhere: bool) -> Shard | None:
+    """What the flag says, else the environment; a cluster makes the shards itself."""
     from ..engine.shards import parse_shard, shard_from_env
 
+    if elsewhere:
+        if text is not None:
+            raise click.UsageError("--shard is for this machine: a cluster makes the shards itself")
+        return None
     shard = parse_shard(text) if text is not None else shard_from_env(os.environ)
     if shard is not None:
         click.echo(f"shard {shard.index} of {shard.total}", err=True)
@@ -168,17 +180,30 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
     return apply_flags(load(config_file, overrides=flags["override"]), **settings)
 
 
-def _run(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> int:
+def _options(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> Options:
     from ..config.snapshot import safe_command
     from ..executors.options import Options
-    from .running import execute
+    from ..executors.registry import LOCAL, place_of
 
-    options = Options(
+    elsewhere = place_of(loaded) != LOCAL
+    if flags["submit"] and not elsewhere:
+        raise click.UsageError(
+            "--submit needs a cluster to submit to: cluster.type is 'local'. "
+            "--background runs it in a process of its own"
+        )
+    return Options(
         resume=flags["resume"],
-        shard=_shard(flags["shard"]),
+        shard=_shard(flags["shard"], elsewhere=elsewhere),
         set_aside=config_file is None and flags["output_dir"] is None,
         command=safe_command(["nel", *sys.argv[1:]]),
     )
-    return execute(
-        loaded, options, background=flags["background"], display=not flags["no_progress"]
-    )
+
+
+def _run(loaded: Loaded, options: Options, flags: dict[str, Any]) -> int:
+    from ..tasks.running import leaves_alone
+    from .running import execute
+
+    if flags["wait"] and (flags["background"] or flags["submit"]):
+        raise click.UsageError("give --wait, or --background or --submit")
+    alone = flags["background"] or flags["submit"] or (leaves_alone(loaded) and not flags["wait"])
+    return execute(loaded, options, background=alone, display=not flags["no_progress"])

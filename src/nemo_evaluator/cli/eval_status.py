@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .run_choice import chosen_run, run_options, shards_of
+from .run_choice import handle, run_options, shards_of
 
 if TYPE_CHECKING:
     from ..results.status import RunState
@@ -21,23 +21,15 @@ WATCH_SECONDS = 2.0
 @run_options
 @click.option("-w", "--watch", is_flag=True, help="Show it again until the run has ended.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-def command(
-    directory: Path | None,
-    run_id: str | None,
-    output_dir: Path | None,
-    shard: int | None,
-    watch: bool,
-    as_json: bool,
-) -> None:
+def command(chosen: Path, watch: bool, as_json: bool) -> None:
     """Show what the run in DIRECTORY (./eval_results unless given) is doing, or how it ended.
 
     With --watch the exit code is that of the run.
     """
-    from ..results.status import status_of
+    from ..runtime import run_blocking
 
-    chosen = chosen_run(directory, run_id, output_dir, shard)
     while True:
-        states = [status_of(path) for path in shards_of(chosen) or [chosen]]
+        states = run_blocking(_states(chosen))
         if watch and sys.stdout.isatty():
             click.clear()
         click.echo(_json(states) if as_json else "\n\n".join(map(_text, states)))
@@ -48,21 +40,42 @@ def command(
         sys.exit(max((state.exit_code or 0 for state in states), default=0))
 
 
+async def _states(chosen: Path) -> list[RunState]:
+    """The run; of shards that were started one by one, each."""
+    from ..executors.submission import find_submission
+    from ..results.status import status_of
+
+    if find_submission(chosen) is not None:
+        return [await handle(chosen).status()]
+    return [status_of(path) for path in shards_of(chosen) or [chosen]]
+
+
 def _text(state: RunState) -> str:
     from ..executors.progress_text import duration
     from ..tasks.find_run import shown
 
     lines = [
         f"run        {state.run_id or '(not begun)'}",
-        f"directory  {shown(state.directory.resolve())}",
+        f"directory  {shown(state.directory)}",
         f"state      {_told(state)}",
     ]
+    if state.reason:
+        lines.append(f"reason     {state.reason}")
+    lines += [f"submitted  {job}" for job in state.jobs]
     if state.started is not None:
         end = time.time() if state.ended is None else state.ended
         began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started))
         lines.append(f"started    {began}, {duration(max(0.0, end - state.started))} long")
     lines += [f"  {benchmark.line}" for benchmark in state.benchmarks.values()]
+    lines += [_shard_line(index, shard) for index, shard in state.shards.items()]
     return "\n".join([*lines, *state.messages])
+
+
+def _shard_line(index: int, state: RunState) -> str:
+    done = sum(benchmark.done for benchmark in state.benchmarks.values())
+    total = sum(benchmark.total for benchmark in state.benchmarks.values())
+    text = f"  shard {index}: {state.state}" + (f" {done}/{total}" if total else "")
+    return text + (f" ({state.reason})" if state.reason else "")
 
 
 def _told(state: RunState) -> str:
@@ -71,6 +84,8 @@ def _told(state: RunState) -> str:
     from ..results.status import State
 
     text = str(state.state)
+    if state.executor != "local":
+        text += f" on {state.executor}"
     if state.owner is not None:
         text += f" ({state.owner})"
         if state.owner.seen > FRESH_SECONDS:
@@ -85,20 +100,27 @@ def _told(state: RunState) -> str:
 def _json(states: list[RunState]) -> str:
     import msgspec
 
-    document = [
-        {
-            "directory": str(state.directory),
-            "run_id": state.run_id,
-            "state": str(state.state),
-            "pid": state.owner.pid if state.owner else None,
-            "host": state.owner.host if state.owner else None,
-            "started": state.started,
-            "ended": state.ended,
-            "exit_code": state.exit_code,
-            "messages": state.messages,
-            "benchmarks": msgspec.to_builtins(dict(state.benchmarks)),
-        }
-        for state in states
-    ]
+    document = [_document(state) for state in states]
     encoded = msgspec.json.encode(document[0] if len(document) == 1 else document)
     return msgspec.json.format(encoded, indent=2).decode()
+
+
+def _document(state: RunState) -> dict[str, object]:
+    import msgspec
+
+    return {
+        "directory": str(state.directory),
+        "run_id": state.run_id,
+        "executor": state.executor,
+        "state": str(state.state),
+        "reason": state.reason,
+        "pid": state.owner.pid if state.owner else None,
+        "host": state.owner.host if state.owner else None,
+        "started": state.started,
+        "ended": state.ended,
+        "exit_code": state.exit_code,
+        "messages": state.messages,
+        "jobs": state.jobs,
+        "benchmarks": msgspec.to_builtins(dict(state.benchmarks)),
+        "shards": {str(index): _document(shard) for index, shard in state.shards.items()},
+    }

@@ -10,7 +10,7 @@ import click
 
 from ..errors import ConfigError
 from .numbers import FloatRange
-from .run_choice import chosen_run, handle, run_options
+from .run_choice import handle, run_options
 
 if TYPE_CHECKING:
     from ..executors.contract import RunHandle
@@ -27,19 +27,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds to wait for its end.",
 )
-def command(
-    directory: Path | None,
-    run_id: str | None,
-    output_dir: Path | None,
-    shard: int | None,
-    now: bool,
-    wait: float,
-) -> None:
+def command(chosen: Path, now: bool, wait: float) -> None:
     """Stop the run in DIRECTORY (./eval_results unless given) as Ctrl-C does: what is in flight is
     finished, and nel eval resume goes on with it."""
     from ..runtime import run_blocking
 
-    run = handle(chosen_run(directory, run_id, output_dir, shard))
+    run = handle(chosen)
     try:
         state = run_blocking(_stop(run, now=now, wait=wait))
     except NotBegun:

@@ -12,7 +12,6 @@ PLANNED: Mapping[str, tuple[str, str]] = {
     "cache-sqsh": ("container images for clusters", "enroot import"),
     "regression": ("", "nel compare, which is the same"),
     "run": ("", "nel eval run"),
-    "eval run --submit": ("runs on clusters", "nel eval run, which runs on this machine"),
 }
 """Command, or option of one → what is planned, and what to use now. Nothing is planned where the
 same is another command here."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..config.load import Loaded
+    from ..executors.contract import RunHandle
     from ..executors.options import Options
 
 
@@ -47,11 +48,25 @@ def execute(
 
 def _in_background(loaded: Loaded, options: Options, folder: Path | None) -> int:
     from ..runtime import run_blocking
-    from ..tasks.find_run import shown
     from ..tasks.running import start
 
-    directory = shown(run_blocking(start(loaded, options, folder)).directory)
-    click.echo(f"runs in the background: {directory}")
+    say_started(run_blocking(start(loaded, options, folder)))
+    return 0
+
+
+def say_started(run: RunHandle) -> None:
+    """Where a run is that was left alone, and the commands that are about it."""
+    from ..executors.submission import find_submission
+    from ..tasks.find_run import shown
+
+    directory = shown(run.directory)
+    found = find_submission(run.directory)
+    if found is None:
+        click.echo(f"runs in the background: {directory}")
+    else:
+        submission = found.submission
+        host = f"{submission.host}:" if submission.host else ""
+        ids = f" as {', '.join(submission.ids)}" if submission.ids else ""
+        click.echo(f"submitted to {submission.executor}{ids}: {host}{directory}")
     for command in ("status", "logs -f", "stop"):
         click.echo(f"  nel eval {command} {directory}")
-    return 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..config.load import Loaded
 from ..config.mistakes import Mistake
@@ -40,8 +40,30 @@ class RunHandle(Protocol):
         """Its state once no process is at it any more."""
 
 
+@runtime_checkable
+class CountsAttempts(Protocol):
+    """A run that is submitted again by itself, so many times and no more."""
+
+    async def resume_counting(self) -> RunHandle:
+        """Go on with it; earlier attempts count (``resume`` begins to count anew)."""
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """An executor that can say what it would submit."""
+
+    async def describe(self, loaded: Loaded, options: Options) -> str:
+        """What ``submit`` would submit (scripts, manifests), with ``***`` for secrets. Nothing is
+        submitted or written. Raises ConfigError."""
+
+
 class Executor(Protocol):
-    """Runs evaluations in one kind of place."""
+    """Runs evaluations in one kind of place.
+
+    One that also has ``detached = True`` hands runs to something that keeps them by itself (a batch
+    system): ``nel eval run`` returns once a run was submitted. With others it stays until the run
+    has ended.
+    """
 
     def problems(self, loaded: Loaded) -> Iterator[Mistake]:
         """What of a configuration cannot be run there."""

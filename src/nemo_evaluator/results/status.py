@@ -26,6 +26,8 @@ from .run_info import RunStatus
 class State(enum.StrEnum):
     """What a run is doing, or how it ended."""
 
+    PENDING = "pending"
+    """It was submitted, and waits for its turn."""
     STARTING = "starting"
     """Services, datasets and solvers are opened; or the directory is merged or scored again."""
     RUNNING = "running"
@@ -38,11 +40,15 @@ class State(enum.StrEnum):
     INTERRUPTED = "interrupted"
     KILLED = "killed"
     """It ended without a word: the process was killed, or its machine was."""
+    FAILED = "failed"
+    """Where it was submitted to, it ended before its results were whole; ``reason`` says why."""
+    CANCELLED = "cancelled"
+    """It was taken back from where it was submitted to."""
 
     @property
     def active(self) -> bool:
-        """A process is at it."""
-        return self in (State.STARTING, State.RUNNING, State.STOPPING)
+        """A process is at it, or will be without anybody's doing."""
+        return self in (State.PENDING, State.STARTING, State.RUNNING, State.STOPPING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,14 @@ class RunState:
     messages: tuple[str, ...] = ()
     benchmarks: Mapping[str, BenchmarkState] = field(default_factory=dict)
     """By slug."""
+    executor: str = "local"
+    """What runs it; see ``cluster.type``."""
+    reason: str = ""
+    """Why it waits, or ended as it did, where the executor knows; with what to do about it."""
+    jobs: tuple[str, ...] = ()
+    """What stands for it where it was submitted to, in words: ``job 12 on n1``."""
+    shards: Mapping[int, RunState] = field(default_factory=dict)
+    """The state of each part, of a run that was submitted in parts."""
 
 
 def status_of(directory: Path) -> RunState:

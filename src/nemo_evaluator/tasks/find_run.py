@@ -3,19 +3,18 @@ where the known system notes its runs."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from ..engine.shards import FOLDER
 from ..errors import ConfigError
+from ..executors.run_notes import NOTES, store
+from ..executors.submission import Submission, find_submission, stored_submissions
 from ..files.reading import read_json
-from ..results.layout import RUN_INFO
+from ..results.layout import RUN_INFO, SUBMISSION
 
-NOTES = "nel_run.json"
-"""What the known system writes beside a run, and once more in its store."""
 DEPTH = 3
 """Folders below the working directory that are looked into."""
 SHORTEST = 6
@@ -27,10 +26,38 @@ class _Note(msgspec.Struct):
     output_dir: str | None = None
 
 
+def job_directory(job_id: str, host: str | None = None) -> Path:
+    """The directory of the run that a job belongs to, by the job's id; ``host``: only of those that
+    were submitted there. Raises ConfigError where there is none, or more than one."""
+    found = {
+        Path(submission.directory): submission
+        for submission in _submissions()
+        if _has_job(submission, job_id) and (host is None or _is_host(submission.host, host))
+    }
+    if len(found) == 1:
+        return shown(next(iter(found)))
+    if not found:
+        hint = "nel eval jobs lists the runs that are known; give the directory of the run instead"
+        raise ConfigError(f"no run was submitted as {job_id!r}", where="--job-id", hint=hint)
+    hosts = ", ".join(sorted(s.host or str(path) for path, s in found.items()))
+    hint = "say which with --host, or give the directory"
+    raise ConfigError(f"{job_id!r} is a job of several runs: {hosts}", where="--job-id", hint=hint)
+
+
+def latest_submission(directory: Path) -> Path | None:
+    """The run that was submitted last into a folder below a directory that holds no run itself:
+    clusters get a folder per run there. None where there is no such run."""
+    if any((directory / name).exists() for name in (SUBMISSION, RUN_INFO)):
+        return None
+    found = [path.parent for path in directory.glob(f"*/{SUBMISSION}")]
+    return max(found, key=lambda path: path.name, default=None)
+
+
 def run_directory(run_id: str) -> Path:
     """The run's directory. Raises ConfigError where there is none, or more than one."""
-    found = {path: name for path, name in known_runs().items() if _matches(name, run_id)}
-    exact = [path for path, name in found.items() if name == run_id]
+    known = [*known_runs().items(), *((Path(s.directory), s.run_id) for s in _submissions())]
+    found = {path: name for path, name in known if _matches(name, run_id)}
+    exact = list({path: None for path, name in known if name == run_id})
     chosen = exact or list(found)
     if len(chosen) == 1:
         return shown(chosen[0])
@@ -54,16 +81,36 @@ def known_runs() -> dict[Path, str]:
             # What the known system writes beside a run may name a folder that has moved.
             if noted.is_dir() or path.is_relative_to(store()):
                 directory = noted
+        if directory.name.startswith(FOLDER) and _is_part(directory):
+            continue
         found.setdefault(directory.resolve(), note.run_id)
     return found
 
 
-def store() -> Path:
-    """Where runs are noted, a folder for each."""
-    data = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share")
-    with contextlib.suppress(RuntimeError):  # a user without a home; then there is no such folder
-        data = data.expanduser()
-    return data / "nel" / "runs"
+def _is_part(directory: Path) -> bool:
+    """Whether a directory is a shard of a run that was submitted: that run is listed."""
+    found = find_submission(directory)
+    return found is not None and found.shard is not None
+
+
+def _submissions() -> Iterator[Submission]:
+    """Everything that was submitted, of the store and below the working directory."""
+    seen = set()
+    below = (path for path in _below(Path(), DEPTH) if path.name == SUBMISSION)
+    here = (found.submission for path in below if (found := find_submission(path.parent)))
+    for submission in (*stored_submissions(), *here):
+        if (key := (submission.host, submission.directory)) not in seen:
+            seen.add(key)
+            yield submission
+
+
+def _has_job(submission: Submission, job_id: str) -> bool:
+    """Whether a job is of a submission: ``12`` and ``12_3`` are both of the array ``12``."""
+    return job_id in submission.ids or job_id.partition("_")[0] in submission.ids
+
+
+def _is_host(known: str, asked: str) -> bool:
+    return asked in (known, known.rpartition("@")[2])
 
 
 def _notes(top: Path) -> Iterator[Path]:
@@ -72,7 +119,7 @@ def _notes(top: Path) -> Iterator[Path]:
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
-    yield from (path for name in (RUN_INFO, NOTES) if (path := folder / name).is_file())
+    yield from (path for name in (RUN_INFO, NOTES, SUBMISSION) if (path := folder / name).is_file())
     if depth:
         try:
             children = sorted(folder.iterdir())

@@ -6,56 +6,41 @@ becomes of the note.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import datetime
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..executors.observers import Observer
-from ..files.reading import read_json
-from ..files.writing import make_folder
-from ..results.files import write_json
+from ..executors.registry import attach, inner_execution
+from ..executors.run_notes import RunNote, read_notes, write_note
+from ..executors.submission import find_submission
 from ..results.run_info import RunInfo
 from ..results.status import RunState, status_of
-from ..types import Record
-from .find_run import NOTES, known_runs, store
+from .find_run import known_runs
 
 UNITS = {"h": 1 / 24, "d": 1, "w": 7, "m": 30}
 """Days of a unit of age."""
 
 
-class RunNote(Record, frozen=True, kw_only=True):
-    """What is noted of a run."""
-
-    run_id: str
-    output_dir: str
-    executor: str = "local"
-    started_at: str = ""
-    """ISO 8601, of the first invocation."""
-    benchmarks: tuple[str, ...] = ()
-
-
 class RunNotes(Observer):
-    """Notes a run that starts. Where the note cannot be written, the run goes on without one."""
+    """Notes a run that starts. What was submitted is noted by who submitted it."""
 
     def opened(self, directory: Path, info: RunInfo) -> None:
         """Write the note; a run that is resumed has the one it had."""
-        folder = store() / info.run_id
-        if not folder.is_absolute():  # the user has no home
+        if inner_execution():
             return
-        note = RunNote(
-            run_id=info.run_id,
-            output_dir=str(directory.resolve()),
-            started_at=info.created,
-            benchmarks=info.benchmarks,
+        write_note(
+            RunNote(
+                run_id=info.run_id,
+                output_dir=str(directory.resolve()),
+                started_at=info.created,
+                benchmarks=info.benchmarks,
+            )
         )
-        with contextlib.suppress(OSError):
-            make_folder(folder)
-            write_json(folder / NOTES, note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +51,26 @@ class Listed:
     directory: Path
     state: RunState | None
     """None where its directory is gone, or cannot be read."""
+    executor: str = "local"
 
 
-def list_runs() -> list[Listed]:
-    """Every run that is noted, or below the working directory; the latest first."""
-    found = []
-    for directory, run_id in known_runs().items():
-        try:
-            state = status_of(directory)
-        except (ConfigError, OSError):
-            state = None
-        found.append(Listed(run_id, directory, state))
+async def list_runs(*, offline: bool = False) -> list[Listed]:
+    """Every run that is noted, or below the working directory; the latest first. ``offline``: what
+    files of this host say, without a question to a scheduler or another host."""
+    known = known_runs().items()
+    found = await asyncio.gather(*(_listed(path, run_id, offline) for path, run_id in known))
     return sorted(found, key=lambda run: run.run_id, reverse=True)
+
+
+async def _listed(directory: Path, run_id: str, offline: bool) -> Listed:
+    submitted = find_submission(directory)
+    executor = submitted.submission.executor if submitted is not None else "local"
+    try:
+        handle = attach(directory) if submitted is not None and not offline else None
+        state = await handle.status() if handle is not None else status_of(directory)
+    except (ConfigError, OSError):
+        state = None
+    return Listed(run_id, directory, state, executor)
 
 
 def days(age: str) -> float:
@@ -89,29 +82,21 @@ def days(age: str) -> float:
     return int(match[1]) * UNITS[match[2]]
 
 
-def old_notes(older_than: float | None, executor: str | None) -> list[tuple[Path, RunNote]]:
+async def old_notes(older_than: float | None, executor: str | None) -> list[tuple[Path, RunNote]]:
     """The notes, and where they are, of runs that are older than so many days and not running."""
     now = datetime.datetime.now(datetime.UTC)
     return [
         (path, note)
-        for path, note in _notes()
+        for path, note in read_notes()
         if (executor is None or note.executor == executor)
         and (older_than is None or _age(note, path, now) > older_than)
-        and not _active(note)
+        and not await _active(note)
     ]
 
 
 def forget(note: Path) -> None:
     """Remove a note. The results stay. Raises OSError."""
     shutil.rmtree(note.parent)
-
-
-def _notes() -> Iterator[tuple[Path, RunNote]]:
-    for path in sorted(store().glob(f"*/{NOTES}")):
-        try:
-            yield path, read_json(path, RunNote)
-        except (ConfigError, OSError):
-            continue
 
 
 def _age(note: RunNote, path: Path, now: datetime.datetime) -> float:
@@ -123,8 +108,6 @@ def _age(note: RunNote, path: Path, now: datetime.datetime) -> float:
     return (now - started).total_seconds() / 86400
 
 
-def _active(note: RunNote) -> bool:
-    try:
-        return status_of(Path(note.output_dir)).state.active
-    except (ConfigError, OSError):
-        return False
+async def _active(note: RunNote) -> bool:
+    listed = await _listed(Path(note.output_dir), note.run_id, offline=False)
+    return listed.state is not None and listed.state.state.active

@@ -15,13 +15,13 @@ from ..executors.background import submit
 from ..executors.contract import RunHandle
 from ..executors.observers import Observers
 from ..executors.options import Options
-from ..executors.registry import LOCAL, executor_of
+from ..executors.registry import LOCAL, describer, executor_of, is_detached, place_of
 from ..executors.run_handle import LocalRun
 
 
 async def run(loaded: Loaded, options: Options) -> local.RunResult:
     """Run, or resume, an evaluation. Raises ConfigError for what stops it before it starts."""
-    if loaded.config.cluster.type == LOCAL:
+    if place_of(loaded) == LOCAL:
         return await local.run(loaded, options)
     from .reporting import refresh
 
@@ -34,10 +34,26 @@ async def run(loaded: Loaded, options: Options) -> local.RunResult:
     return local.RunResult(refresh(handle.directory), code, state.messages)
 
 
+def leaves_alone(loaded: Loaded) -> bool:
+    """Whether a run is only submitted, to something that keeps it by itself, unless somebody asks
+    to wait for it. Raises ConfigError."""
+    return place_of(loaded) != LOCAL and is_detached(executor_of(loaded))
+
+
+async def describe(loaded: Loaded, options: Options) -> str:
+    """What would be run, or submitted: the scripts where the executor makes some, else the plan.
+    Nothing is called or written. Raises ConfigError."""
+    from .dry_run import describe_plan
+
+    if place_of(loaded) != LOCAL and (says := describer(executor_of(loaded))) is not None:
+        return await says.describe(loaded, options)
+    return await describe_plan(loaded)
+
+
 async def start(loaded: Loaded, options: Options, folder: Path | None = None) -> RunHandle:
     """Start a run that outlives this process; a local one in a folder. Raises ConfigError if it did
     not start."""
     executor = executor_of(loaded)
-    if loaded.config.cluster.type == LOCAL:
+    if place_of(loaded) == LOCAL:
         return LocalRun(await submit(loaded, options, folder))
     return await executor.submit(loaded, options)

@@ -1,0 +1,125 @@
+"""``submission.json``: what a run was submitted as, and to what, so that any process finds it.
+
+The file stands in the directory of the run, and once more in the store of runs, which is what finds
+a run whose directory is on another host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config.output import OutputConfig
+from ..engine.shards import FOLDER
+from ..errors import ConfigError
+from ..files.reading import read_json
+from ..results.files import write_json
+from ..results.layout import SUBMISSION
+from ..types import Json, Record
+from .run_notes import RunNote, store, write_note
+
+FORMAT = 1
+
+
+class Submission(Record, frozen=True, kw_only=True):
+    """A run that was handed to something that runs it."""
+
+    format: int = FORMAT
+    run_id: str
+    """Of the submission; the runs it consists of have ids of their own."""
+    executor: str
+    directory: str
+    """Absolute, on ``host``."""
+    created: str
+    """ISO 8601, UTC."""
+    ids: tuple[str, ...] = ()
+    """What it is known by there: ids of jobs, of a container."""
+    host: str = ""
+    """``user@host`` that is reached over ssh; empty: no other host."""
+    benchmarks: tuple[str, ...] = ()
+    shards: int | None = None
+    details: Mapping[str, Json] = {}
+    """What else the executor has to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A submission that was found."""
+
+    submission: Submission
+    directory: Path
+    """Of the whole run."""
+    shard: int | None = None
+    """The part that was asked for; None: all of it."""
+
+
+def new_run_id() -> str:
+    """An id for a submission; as a folder's name it sorts by time."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
+
+
+def now() -> str:
+    """The time of a submission, as it is recorded."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def folder_of(output: OutputConfig, run_id: str, *, stamped: bool) -> Path:
+    """The directory of a run that is submitted, absolute: ``output.dir``, or a folder named by the
+    run below it. ``stamped``: what holds where ``output.timestamped`` does not say."""
+    own = stamped if output.timestamped is None else output.timestamped
+    directory = Path(output.dir).resolve()
+    return directory / run_id if own else directory
+
+
+def write_submission(submission: Submission) -> None:
+    """Record a submission in its directory, if that is on this host, and in the store of runs.
+
+    Raises OSError where the directory cannot be written. Calling it again replaces what was
+    recorded.
+    """
+    if not submission.host:
+        write_json(Path(submission.directory) / SUBMISSION, submission, durable=True)
+    noted = write_note(
+        RunNote(
+            run_id=submission.run_id,
+            output_dir=submission.directory,
+            executor=submission.executor,
+            started_at=submission.created,
+            benchmarks=submission.benchmarks,
+        )
+    )
+    if noted is not None:
+        with contextlib.suppress(OSError):
+            write_json(noted / SUBMISSION, submission)
+
+
+def find_submission(directory: Path) -> Submitted | None:
+    """What was submitted into a directory, or into the directory that it is a shard of."""
+    whole, shard = directory, None
+    found = _read(directory)
+    name = re.fullmatch(rf"{FOLDER}(\d+)", directory.name)
+    if found is None and name is not None:
+        whole, shard = directory.parent, int(name[1])
+        found = _read(whole)
+    return Submitted(found, whole, shard) if found is not None else None
+
+
+def stored_submissions() -> Iterator[Submission]:
+    """Every submission in the store of runs."""
+    for path in sorted(store().glob(f"*/{SUBMISSION}")):
+        with contextlib.suppress(ConfigError, OSError):
+            yield read_json(path, Submission)
+
+
+def _read(directory: Path) -> Submission | None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return read_json(directory / SUBMISSION, Submission)
+    if directory.is_dir() or not directory.is_absolute():
+        return None
+    remote = [s for s in stored_submissions() if s.host and Path(s.directory) == directory]
+    return max(remote, key=lambda submission: submission.created, default=None)
