@@ -173,6 +173,18 @@ SERVICES = Kind(
             "services.simulated.kind:Simulated",
             "made-up answers from this process, for trying things out",
         ),
+        "vllm": ("services.engines.vllm:Vllm", "a vLLM server, started for the run"),
+        "sglang": ("services.engines.sglang:Sglang", "an SGLang server, started for the run"),
+        "trt_llm": ("services.engines.trt_llm:TrtLlm", "a TensorRT-LLM server, started"),
+        "dynamo": (
+            "services.engines.dynamo:Dynamo",
+            "a Dynamo deployment, started: frontend, workers, and what they need",
+        ),
+        "nim": ("services.engines.nim:Nim", "a NIM container, started for the run"),
+        "docker_model": (
+            "services.engines.docker_model:DockerModel",
+            "any container with a model server, started for the run",
+        ),
     },
 )
 

@@ -16,35 +16,22 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..config.endpoints import ModelFields
 from ..traffic.client import ModelClient
-from ..types import Json, Record
+from ..types import Json
+from .launch import Launch, Process
 
 if TYPE_CHECKING:
     from .json_server import JsonServer
 
-
-class Launch(Record, frozen=True, kw_only=True):
-    """A server that has to be started. Plain data."""
-
-    argv: tuple[str, ...] = ()
-    """Program and arguments; ``{port}``, ``{host}`` and ``{model}`` stand for what they name."""
-    image: str | None = None
-    """Container image the program runs in; None: it runs on the host."""
-    env: Mapping[str, str] = {}
-    """Variables beside those of this process."""
-    folder: str | None = None
-    """The folder it runs in."""
-    port: int | None = None
-    """Where it listens; None: a free port is chosen."""
-    nodes: int = 1
-    gpus: int = 0
-    """GPUs of each node."""
-    health_path: str | None = None
-    """Answers 200 once the server is up; None: a connection is enough."""
-    startup_timeout: float = 600.0
-    stop_timeout: float = 15.0
-    """Seconds it gets to end by itself."""
-    depends_on: tuple[str, ...] = ()
-    """Services that must be ready before."""
+__all__ = [
+    "AnyService",
+    "Health",
+    "Launch",
+    "OpenServer",
+    "OpenService",
+    "Place",
+    "Process",
+    "ServiceKind",
+]
 
 
 class Health(NamedTuple):

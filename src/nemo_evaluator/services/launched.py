@@ -20,6 +20,7 @@ from ..traffic.types import ModelRequest, ModelResponse
 from ..types import Json
 from .contract import Health, Launch, Place
 from .endpoint import Endpoint, http_client, model_identity
+from .launch import filled
 from .supervisor import HOST, Supervisor, free_port
 
 
@@ -146,17 +147,10 @@ def filled_in(launch: Launch, port: int, model: str) -> Launch:
     """With what the placeholders of the command stand for, also as variables. Other braces stay:
     they may be JSON."""
     values = {"port": str(port), "host": HOST, "model": model}
-
-    def fill(text: str) -> str:
-        for name, value in values.items():
-            text = text.replace(f"{{{name}}}", value)
-        return text
-
     env = {"PORT": values["port"], "HOST": HOST, "MODEL": model}
-    given = {name: fill(value) for name, value in launch.env.items()}
-    return msgspec.structs.replace(
-        launch, argv=tuple(map(fill, launch.argv)), port=port, env={**env, **given}
-    )
+    given = {name: filled(value, values) for name, value in launch.env.items()}
+    argv = tuple(filled(word, values) for word in launch.argv)
+    return msgspec.structs.replace(launch, argv=argv, port=port, env={**env, **given})
 
 
 def _launched_transport(supervisor: Supervisor) -> OpenTransport:

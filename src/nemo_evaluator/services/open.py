@@ -90,7 +90,7 @@ def open_service(
     say: Callable[[str], None] = lambda _: None,
 ) -> AbstractAsyncContextManager[AnyService]:
     """One service. Raises ConfigError for a type this version cannot run."""
-    kind, options = _kind_of(name, service)
+    kind, options = _kind_of(service)
     fields = service if isinstance(service, ModelFields) else ModelFields()
     place = Place(fields, max_concurrent, folder, needs or {}, say)
     with SERVICES.foreign(service.type):
@@ -98,10 +98,14 @@ def open_service(
 
 
 def launch_of(name: str, service: Service) -> Launch | None:
-    """What has to be started for a service. Raises ConfigError."""
-    kind, options = _kind_of(name, service)
+    """What has to be started for a service. Raises ConfigError naming the service."""
+    kind, options = _kind_of(service)
     with SERVICES.foreign(service.type):
-        return kind.launch(options)
+        try:
+            return kind.launch(options)
+        except ConfigError as error:
+            where = error.where or f"services.{name}"
+            raise ConfigError(error.what, where=where, hint=error.hint) from None
 
 
 def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
@@ -131,7 +135,7 @@ def in_order(services: Mapping[str, Service], wanted: Iterable[str]) -> list[str
     return list(order)
 
 
-def _kind_of(name: str, service: Service) -> tuple[ServiceKind, Given]:
+def _kind_of(service: Service) -> tuple[ServiceKind, Given]:
     """The kind of a service, and what it is opened with."""
     kind, options = service.type, given(service)
     if isinstance(service, CustomService) and service.class_path is not None:
@@ -139,8 +143,6 @@ def _kind_of(name: str, service: Service) -> tuple[ServiceKind, Given]:
         if (record := SERVICES.options(kind)) is not None:
             with SERVICES.foreign(kind):
                 options = record.model_validate(service.config)
-    if not SERVICES.has(kind):
-        raise _unsupported(name, service)
     loaded: Any = SERVICES.load(kind)
     if not all(callable(getattr(loaded, method, None)) for method in METHODS):
         raise SERVICES.wrong(kind, f"it needs the methods {', '.join(METHODS)}")
@@ -153,11 +155,3 @@ def _check(service: Service, opened: AnyService) -> None:
     missing = [name for name in (*own, *OFFERED) if not hasattr(opened, name)]
     if missing:
         raise SERVICES.wrong(service.type, f"what it opens lacks {', '.join(missing)}")
-
-
-def _unsupported(name: str, service: Service) -> ConfigError:
-    return ConfigError(
-        f"{service.type!r} is not supported by this version",
-        where=f"services.{name}.type",
-        hint=f"runnable now: {', '.join(SERVICES.names())}",
-    )
