@@ -12,7 +12,15 @@ from .base import ConfigRecord
 from .plugins import ByType, PluginFields
 
 WALLTIME = re.compile(r"^(?:(\d+)-)?(\d{1,2}):([0-5]\d):([0-5]\d)$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_OPTION = re.compile(r"--[a-zA-Z][a-zA-Z0-9-]*(=[^\x00-\x1f\x7f]*)?")
 _FLAG = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]*$")
+
+
+def _one_line(text: str, what: str = "the value") -> str:
+    if _CONTROL.search(text):
+        raise ValueError(f"{what} must be one line without control characters")
+    return text
 
 
 def _checked_flags(
@@ -21,12 +29,21 @@ def _checked_flags(
     for name, value in flags.items():
         if not _FLAG.match(name):
             raise ValueError(f"{name!r} is not the name of a flag (letters, digits, _ and -)")
-        if isinstance(value, str) and "\n" in value:
-            raise ValueError(f"the value of {name} must be one line")
+        if isinstance(value, str):
+            _one_line(value, f"the value of {name}")
     return flags
 
 
+def _checked_options(options: list[str]) -> list[str]:
+    for option in options:
+        if not _OPTION.fullmatch(option):
+            raise ValueError(f"{option!r} is not one option of sbatch, such as --constraint=h100")
+    return options
+
+
 Flags = Annotated[dict[str, str | int | float | bool], AfterValidator(_checked_flags)]
+SbatchOptions = Annotated[list[str], AfterValidator(_checked_options)]
+OneLine = Annotated[str, AfterValidator(_one_line)]
 
 
 def walltime_seconds(text: str) -> int:
@@ -71,13 +88,13 @@ class DockerCluster(ConfigRecord):
 class NodePool(ConfigRecord):
     """Nodes of one kind."""
 
-    partition: str
+    partition: OneLine
     """Slurm partition."""
     nodes: int = Field(1, ge=1)
     """Nodes of the pool."""
     ntasks_per_node: int = Field(1, ge=1)
     """Tasks per node."""
-    gres: str | None = None
+    gres: OneLine | None = None
     """Generic resources per node, e.g. ``gpu:8``."""
     gpus_per_node: int | None = Field(None, ge=0)
     """GPUs per node."""
@@ -90,8 +107,14 @@ class SlurmCluster(ConfigRecord):
 
     type: Literal["slurm"] = "slurm"
     """Kind of cluster."""
-    account: str | None = None
+    account: OneLine | None = None
     """Account that is charged."""
+    qos: OneLine | None = None
+    """Quality of service."""
+    reservation: OneLine | None = None
+    """Reservation the job runs in."""
+    exclusive: bool = False
+    """Whole nodes, shared with no other job."""
     walltime: str = "04:00:00"
     """Time limit of a job, ``HH:MM:SS`` or ``D-HH:MM:SS``."""
     node_pools: dict[str, NodePool] = Field(min_length=1)
@@ -99,7 +122,10 @@ class SlurmCluster(ConfigRecord):
     conda_env: str | None = None
     """Conda environment of the run."""
     eval_image: str | None = None
-    """Container image of the run."""
+    """Container image of the run; ``auto``: the published one that has what the benchmarks need."""
+    container_runtime: Literal["auto", "pyxis", "apptainer"] = "auto"
+    """What runs images: pyxis (``srun --container-image``), or Apptainer; ``auto``: Apptainer for
+    what is a file ``*.sif``, else pyxis."""
     container_mounts: list[str] = Field(default_factory=list)
     """Mounts, ``host:container``."""
     container_env: dict[str, str] = Field(default_factory=dict)
@@ -109,17 +135,21 @@ class SlurmCluster(ConfigRecord):
     mount_home: bool = True
     """Mount the home directory."""
     auto_resume: bool = True
-    """Submit a follow-up job that resumes when the time limit is reached."""
+    """Go on in a follow-up job when the time limit is reached, a node fails, or the like."""
     max_retries: int = Field(3, ge=0)
-    """Most follow-up jobs."""
+    """Most follow-up jobs of a job."""
     max_walltime: str | None = None
     """Limit on the time of all jobs together."""
     shards: int | None = Field(None, ge=1)
     """Jobs the problems are split over."""
-    sbatch_comment: str | None = None
+    max_parallel_shards: int | None = Field(None, ge=1)
+    """Most shards that run at the same time; null: as many as the scheduler starts."""
+    sbatch_comment: OneLine | None = None
     """Comment of the job."""
+    sbatch_extra: SbatchOptions = Field(default_factory=list)
+    """Further options of sbatch, as on its command line: ``--constraint=h100``."""
     sbatch_extra_flags: Flags = Field(default_factory=dict)
-    """Further sbatch flags."""
+    """The same by name; true: an option without a value, false: none."""
     hostname: str | None = None
     """Login node, reached over ssh; null: this machine."""
     username: str | None = None

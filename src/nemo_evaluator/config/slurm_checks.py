@@ -19,7 +19,7 @@ def slurm_checks(config: Document) -> Iterator[Mistake]:
     cluster = config.cluster
     if not isinstance(cluster, SlurmCluster):
         return
-    used = list(_pools(config))
+    used = list(pools_of(config))
     for path, pool in used:
         if pool not in cluster.node_pools:
             yield Mistake(
@@ -51,7 +51,8 @@ def slurm_warnings(config: Document) -> Iterator[str]:
         )
 
 
-def _pools(config: Document) -> Iterator[tuple[KeyPath, str]]:
+def pools_of(config: Document) -> Iterator[tuple[KeyPath, str]]:
+    """Every pool that is named, with its place in the document."""
     for name, service in config.services.items():
         path: KeyPath = ("services", name)
         records: list[tuple[KeyPath, object]] = [(path, service)]

@@ -1,0 +1,116 @@
+"""What a submission to Slurm is, as plain data: its jobs, their nodes, and the programs on them.
+
+A plan is made without looking at anything but its arguments, and holds no shell text: `render`
+makes the scripts. Secrets are in ``secrets`` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from ...types import Record
+
+EVALUATION, MERGE = "evaluation", "merge"
+"""Names of the jobs of a plan."""
+DOCUMENT, SECRETS = "job.yaml", ".secrets.env"
+LOGS = "logs"
+CHAIN, FOLLOW_UP, ENDS = ".nel_job_chain", ".nel_follow_up", ".nel_job_ends"
+"""Files of a run (of each shard): the jobs that worked at it, one id a line; the follow-up job that
+waits; and ``ID CODE`` of each job that ended by itself."""
+
+
+class When(StrEnum):
+    """When a job that depends on another one starts."""
+
+    OK = "afterok"
+    NOT_OK = "afternotok"
+    ANY = "afterany"
+
+
+class After(Record, frozen=True):
+    """What a job waits for."""
+
+    job: str
+    """Name of another job of the plan."""
+    when: When
+
+
+class Job(Record, frozen=True, kw_only=True):
+    """One script to submit."""
+
+    name: str
+    """What the plan calls it."""
+    script: str
+    """File below the directory."""
+    array: int | None = None
+    """Tasks of an array, from 0 on; the script has the directive. None: no array."""
+    after: tuple[After, ...] = ()
+
+
+class Directive(NamedTuple):
+    """``#SBATCH --name=value``; without a value where it is None."""
+
+    name: str
+    value: str | None = None
+
+
+class Group(Record, frozen=True, kw_only=True):
+    """The nodes of one pool: a component of the job."""
+
+    pool: str
+    nodes: int
+    directives: tuple[Directive, ...]
+
+
+class Chain(Record, frozen=True, kw_only=True):
+    """How a run goes on after the time limit of a job."""
+
+    follow_ups: int
+    """Most jobs after the first one; 0: none."""
+    seconds: int
+    """Time limit of a job."""
+    limit: int | None = None
+    """Seconds that all jobs may take together."""
+    grace: int = 120
+    """Seconds before the time limit at which the evaluation is told to end."""
+
+
+class Submitter(Record, frozen=True, kw_only=True):
+    """Who submits: what a job needs to know of this process."""
+
+    python: str | None
+    """Interpreter that jobs run; None: the jobs are on machines that have not this one."""
+    environ: Mapping[str, str]
+
+
+class JobPlan(Record, frozen=True, kw_only=True):
+    """A submission."""
+
+    name: str
+    """Name of the job, as Slurm shows it."""
+    directory: str
+    """Where everything goes."""
+    folder: str
+    """The folder that relative paths in the configuration are relative to."""
+    document: str
+    """The configuration the job reads."""
+    jobs: tuple[Job, ...]
+    """In the order of submission."""
+    merge_directives: tuple[Directive, ...] = ()
+    """Of the job that merges shards."""
+    groups: tuple[Group, ...]
+    """Several: a heterogeneous job. The first has also what is said of the job as a whole."""
+    shards: int | None = None
+    chain: Chain
+    command: tuple[str, ...]
+    """The words that run ``nel``."""
+    conda_env: str | None = None
+    variables: Mapping[str, str] = {}
+    """What every program gets; no secrets."""
+    secrets: Mapping[str, Mapping[str, str]] = {}
+    """Variables of the evaluation and of each service, by who gets them."""
+
+    def __repr__(self) -> str:
+        return f"JobPlan({self.name!r}, {self.directory!r})"  # secrets are not shown

@@ -1,0 +1,132 @@
+"""From a configuration to the plan of its submission. Looks at nothing but its arguments."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ...config.cluster import SlurmCluster, walltime_seconds
+from ...config.load import Loaded
+from ...config.mistakes import Mistake, as_error
+from ...config.scrubber import scrubber_of
+from ...config.secrecy import secret_variable
+from ...config.slurm_checks import pools_of
+from ...results.layout import slug
+from ..handing import job_document
+from ..options import Options
+from . import header
+from .plan import EVALUATION, MERGE, After, Chain, Job, JobPlan, Submitter, When
+from .quoting import unusable
+from .render import SCRIPTS
+
+_PASSED = re.compile(
+    r"PATH|LD_LIBRARY_PATH|PYTHONPATH|VIRTUAL_ENV|CONDA_EXE|MODULEPATH|MODULESHOME|TZ|LANG|LC_\w+"
+    r"|HF_HOME|HF_ENDPOINT|HF_HUB_\w+|HF_DATASETS_\w+|TRANSFORMERS_CACHE|XDG_(CACHE|DATA|CONFIG)_HOME"
+    r"|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NO_PROXY|no_proxy|APPTAINER_\w+|ENROOT_\w+"
+)
+"""Variables of the submitter that jobs on the same machines get: none holds a secret."""
+
+
+def job_plan(loaded: Loaded, options: Options, *, directory: Path, submitter: Submitter) -> JobPlan:
+    """The submission of a configuration for Slurm. Raises ConfigError for what cannot be one."""
+    cluster = loaded.config.cluster
+    assert isinstance(cluster, SlurmCluster)
+    where = str(directory)
+    failure = as_error(problems(loaded, where), loaded.locate)
+    if failure is not None:
+        raise failure
+    document = job_document(loaded, output_dir=directory)
+    name = "-".join(dict.fromkeys(slug(b.label or b.name) for b in loaded.config.benchmarks))[:60]
+    chain = _chain(cluster, submitter.environ)
+    nodes = _nodes(loaded)
+    whole = header.of_the_job(
+        f"nel-eval-{name}",
+        where,
+        shards=cluster.shards,
+        most=cluster.max_parallel_shards,
+        grace=chain.grace,
+    )
+    secrets = {**document.secrets, **cluster.container_env}
+    first = cluster.node_pools[next(iter(nodes))]
+    return JobPlan(
+        name=f"nel-eval-{name}",
+        directory=where,
+        folder=document.folder if cluster.hostname is None else where,
+        document=document.text,
+        jobs=_jobs(cluster.shards),
+        groups=header.groups(cluster, nodes, whole, submitter.environ),
+        merge_directives=header.of_the_merge(
+            cluster, f"nel-merge-{name}", where, first, submitter.environ
+        ),
+        shards=cluster.shards,
+        chain=chain,
+        command=_command(cluster, submitter),
+        conda_env=cluster.conda_env,
+        variables=_variables(loaded, cluster, submitter),
+        secrets={EVALUATION: secrets} if secrets else {},
+    )
+
+
+def problems(loaded: Loaded, directory: str) -> Iterator[Mistake]:
+    """What cannot be submitted."""
+    cluster = loaded.config.cluster
+    assert isinstance(cluster, SlurmCluster)
+    if unusable(directory) or "\\" in directory:
+        what = "holds a character that Slurm cannot have in the name of a log"
+        yield Mistake(("output", "dir"), what, "choose a directory without it")
+    for field, name in header.refused(cluster):
+        yield Mistake(("cluster", field), f"cannot set --{name}: the run rests on it", "remove it")
+
+
+def _jobs(shards: int | None) -> tuple[Job, ...]:
+    evaluation = Job(name=EVALUATION, script=SCRIPTS[EVALUATION], array=shards)
+    if shards is None:
+        return (evaluation,)
+    after = (After(job=EVALUATION, when=When.ANY),)
+    return (evaluation, Job(name=MERGE, script=SCRIPTS[MERGE], after=after))
+
+
+def _chain(cluster: SlurmCluster, environ: Mapping[str, str]) -> Chain:
+    seconds = walltime_seconds(cluster.walltime)
+    if limit := environ.get("SBATCH_TIMELIMIT"):
+        seconds = header.seconds_of(limit) or seconds
+    return Chain(
+        follow_ups=cluster.max_retries if cluster.auto_resume else 0,
+        seconds=seconds,
+        limit=walltime_seconds(cluster.max_walltime) if cluster.max_walltime else None,
+        grace=max(15, min(120, seconds // 10)),
+    )
+
+
+def _nodes(loaded: Loaded) -> dict[str, int]:
+    """The pools that are used, and how many nodes each gives; the first one where none is named."""
+    cluster = loaded.config.cluster
+    assert isinstance(cluster, SlurmCluster)
+    used = dict.fromkeys(pool for _, pool in pools_of(loaded.config))
+    return {name: cluster.node_pools[name].nodes for name in used or list(cluster.node_pools)[:1]}
+
+
+def _command(cluster: SlurmCluster, submitter: Submitter) -> tuple[str, ...]:
+    if cluster.conda_env is not None:
+        return ("python", "-m", "nemo_evaluator.cli")
+    if submitter.python is None:
+        return ("nel",)
+    return (submitter.python, "-m", "nemo_evaluator.cli")
+
+
+def _variables(loaded: Loaded, cluster: SlurmCluster, submitter: Submitter) -> dict[str, str]:
+    if submitter.python is None:
+        return {}
+    clean = scrubber_of(loaded.secrets)
+    found = {
+        name: value
+        for name, value in sorted(submitter.environ.items())
+        if _PASSED.fullmatch(name) and not secret_variable(name) and clean(value) == value
+    }
+    if cluster.conda_env is None:
+        programs = posixpath.dirname(submitter.python)
+        path = found.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+        found["PATH"] = path if programs in path.split(":") else f"{programs}:{path}"
+    return {name: value for name, value in found.items() if not unusable(value)}
