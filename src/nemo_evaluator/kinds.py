@@ -217,6 +217,13 @@ EXPORTERS = Kind(
         "csv": ("exporters.table:Table", "all scores of any number of runs in one table"),
         "jsonl": ("exporters.jsonl:Jsonl", "every rollout of a run as a line of JSON"),
         "atif": ("exporters.atif:Atif", "every trajectory of a run as an ATIF document"),
+        "parquet": ("exporters.parquet:Parquet", "the rollouts of a run as a Parquet file"),
+        "junit": ("exporters.junit:Junit", "a run as JUnit XML, a case per rollout"),
+        "inspect": (
+            "exporters.inspect_log.exporter:InspectLog",
+            "logs for Inspect",
+        ),
+        "hf": ("exporters.hf:HuggingFace", "a model card's scores and a dataset for the hub"),
     },
 )
 

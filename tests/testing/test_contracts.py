@@ -17,7 +17,11 @@ from nemo_evaluator.config.solvers import SimpleSolver as SimpleConfig
 from nemo_evaluator.environments.contract import Environment
 from nemo_evaluator.environments.registry import resolve
 from nemo_evaluator.executors.local_executor import LocalExecutor
+from nemo_evaluator.exporters.hf import HuggingFace
+from nemo_evaluator.exporters.inspect_log.exporter import InspectLog
 from nemo_evaluator.exporters.jsonl import Jsonl
+from nemo_evaluator.exporters.junit import Junit
+from nemo_evaluator.exporters.parquet import Parquet
 from nemo_evaluator.exporters.table import Table
 from nemo_evaluator.services.custom import Custom
 from nemo_evaluator.services.gym import Gym
@@ -124,6 +128,30 @@ class TestJsonl(ExporterContract):
     @pytest.fixture
     def exporter(self, tmp_path: Path) -> Jsonl:
         return Jsonl(Jsonl.Options(output_dir=str(tmp_path / "out")))
+
+
+class TestParquet(ExporterContract):
+    @pytest.fixture
+    def exporter(self, tmp_path: Path) -> Parquet:
+        return Parquet(Parquet.Options(output_dir=str(tmp_path / "out")))
+
+
+class TestJunit(ExporterContract):
+    @pytest.fixture
+    def exporter(self, tmp_path: Path) -> Junit:
+        return Junit(Junit.Options(output_dir=str(tmp_path / "out")))
+
+
+class TestInspectLog(ExporterContract):
+    @pytest.fixture
+    def exporter(self, tmp_path: Path) -> InspectLog:
+        return InspectLog(InspectLog.Options(output_dir=str(tmp_path / "out")))
+
+
+class TestHuggingFace(ExporterContract):
+    @pytest.fixture
+    def exporter(self, tmp_path: Path) -> HuggingFace:
+        return HuggingFace(HuggingFace.Options(output_dir=str(tmp_path / "out")))
 
 
 @pytest.mark.process

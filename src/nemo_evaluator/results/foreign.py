@@ -7,6 +7,7 @@ rows; what the rows lack (tokens, times, metrics of its own) is taken from the b
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ from ..types import (
 )
 from .collect import Collector
 from .journal import Errored, ProblemSeeded, Scored, Solved
-from .layout import JOURNAL, RESULTS
+from .layout import JOURNAL, RESULTS, UNSCORED
 from .read_bundle import Measure, Published, published
 from .result_row import ResultRow, decode_row, read_key
 from .rows import RolloutRecord
@@ -143,6 +144,13 @@ def rows_at(path: Path, offsets: Mapping[RolloutKey, int]) -> Iterator[tuple[Res
             if (row := decode_row(line)) is None:
                 raise ConfigError(f"cannot be read at byte {offset}", where=str(path))
             yield row, line
+
+
+def rows_in(folder: Path) -> Iterator[ResultRow]:
+    """The rows of a folder that another tool wrote, the last of each rollout, in order."""
+    parts = [folder / name for name in (RESULTS, UNSCORED) if (folder / name).is_file()]
+    found = [(row for row, _ in rows_at(part, last_lines(part))) for part in parts]
+    return heapq.merge(*found, key=lambda row: row.key)
 
 
 class _Where(TypedDict):

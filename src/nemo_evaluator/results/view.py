@@ -7,6 +7,7 @@ asked for. A directory that was merged, rescored or written by another tool read
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +19,13 @@ from ..files.reading import first_line, read_document
 from ..steps import Step
 from ..types import BenchmarkPlan, Json
 from .call import Call, calls
-from .layout import CONFIG, TRAFFIC
+from .foreign import is_foreign, last_lines, rows_in
+from .layout import CONFIG, TRAFFIC, TRAJECTORIES
 from .read_bundle import BUNDLES, Published, read_bundle
 from .result_row import ResultRow, read_rows
 from .run_directory import plan_of
 from .run_info import RunInfo, read_run_info
-from .trajectory_row import TrajectoryRow, read_trajectories
+from .trajectory_row import TrajectoryRow, decode_trajectory, read_trajectories
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,23 @@ class BenchmarkView:
 
     def rows(self) -> Iterator[ResultRow]:
         """Every rollout, those without a verdict included, by (problem_idx, repeat)."""
-        return read_rows(self.folder)
+        return rows_in(self.folder) if is_foreign(self.folder) else read_rows(self.folder)
 
     def trajectories(self) -> Iterator[TrajectoryRow]:
         """Every rollout with its steps, in the same order."""
         return read_trajectories(self.folder)
+
+    def rollouts(self) -> Iterator[tuple[ResultRow, TrajectoryRow | None]]:
+        """Every row with its trajectory, where there is one."""
+        path = self.folder / TRAJECTORIES
+        offsets = last_lines(path) if path.is_file() else {}
+        with path.open("rb") if offsets else nullcontext() as file:
+            for row in self.rows():
+                found = None
+                if file is not None and (offset := offsets.get(row.key)) is not None:
+                    file.seek(offset)
+                    found = decode_trajectory(file.readline())
+                yield row, found
 
     def steps(self, row: ResultRow) -> tuple[Step, ...]:
         """The steps of one rollout, with their texts. Reads the file up to it: to walk over all

@@ -1,0 +1,178 @@
+"""A rollout as a sample of Inspect: its conversation, verdict, usage and times.
+
+Invariant: a rollout without a verdict is a sample with an ``error`` and without scores.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ...finish import FinishReason
+from ...measured import Ratio, metrics_in
+from ...results.result_row import ResultRow
+from ...results.tables import json_text, plain_text
+from ...results.trajectory_row import TrajectoryRow
+from ...results.view import BenchmarkView
+from ...types import Json
+from .events import Transcript, transcript
+from .header import created, main_score, usage_of
+
+STOPS = {
+    FinishReason.STOP: "stop",
+    FinishReason.LENGTH: "max_tokens",
+    FinishReason.TOOL_CALLS: "tool_calls",
+    FinishReason.CONTENT_FILTER: "content_filter",
+}
+EXPLAINED = ("explanation", "reason", "reasoning", "rationale")
+"""Details of a verdict that say why."""
+KEPT = (
+    "outcome", "failure", "finish_reason", "truncated", "tokens", "latency_ms", "ttft_ms",
+    "wall_ms", "cost_usd", "calls", "cluster", "ended_by",
+)  # fmt: skip
+"""What else a row tells; under ``nel`` of the sample's metadata."""
+
+
+def sample(
+    benchmark: BenchmarkView, row: ResultRow, trajectory: TrajectoryRow | None
+) -> dict[str, Json]:
+    """An ``EvalSample``."""
+    model = benchmark.bundle.model or "none"
+    ended = _ended(benchmark, trajectory)
+    spent = row.wall_ms if row.wall_ms is not None else row.latency_ms
+    begun = ended - datetime.timedelta(milliseconds=spent or 0.0)
+    usage = _usage(row, trajectory)
+    said = transcript(row, trajectory, model, begun)
+    found: dict[str, Json] = {
+        "id": row.problem_idx,
+        "epoch": row.repeat + 1,
+        "input": row.prompt or "",
+        "target": _target(row.expected_answer),
+        "messages": said.messages,
+        "output": _output(row, said, model, usage),
+        "scores": _scores(benchmark, row),
+        "metadata": {**row.metadata, "nel": _kept(row)},
+        "store": {},
+        "events": said.events,
+        "events_data": {"messages": said.messages, "calls": []},
+        "model_usage": {} if usage is None else {model: usage},
+        "started_at": begun.isoformat(),
+        "completed_at": ended.isoformat(),
+        "total_time": None if spent is None else spent / 1000,
+        "working_time": None if spent is None else spent / 1000,
+        "uuid": f"{benchmark.bundle.run_id}-{benchmark.folder.name}-{row.key}",
+        "attachments": {},
+    }
+    if not row.judged:
+        text = row.error or f"no verdict: {row.failure or row.outcome}"
+        found["error"] = {"message": text, "traceback": text, "traceback_ansi": text}
+    return found
+
+
+def _ended(benchmark: BenchmarkView, trajectory: TrajectoryRow | None) -> datetime.datetime:
+    told = trajectory.timestamp if trajectory is not None else None
+    try:
+        if isinstance(told, str):
+            when = datetime.datetime.fromisoformat(told)
+            return when.replace(tzinfo=when.tzinfo or datetime.UTC)
+        if told is not None:
+            return datetime.datetime.fromtimestamp(told, datetime.UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return datetime.datetime.fromisoformat(created(benchmark))
+
+
+def _target(expected: Json) -> Json:
+    if isinstance(expected, list | tuple) and all(isinstance(one, str) for one in expected):
+        return list(expected)
+    return plain_text(expected) or ""
+
+
+def _usage(row: ResultRow, trajectory: TrajectoryRow | None) -> dict[str, Json] | None:
+    tokens = trajectory.model.tokens if trajectory is not None and trajectory.model else None
+    if tokens is None or tokens.total is None:
+        return usage_of(None, None, None, None, row.cost_usd, row.tokens)
+    cached = getattr(getattr(trajectory, "final_metrics", None), "total_cached_tokens", None)
+    return usage_of(tokens.prompt, tokens.completion, cached, tokens.reasoning, row.cost_usd)
+
+
+def _output(
+    row: ResultRow, said: Transcript, model: str, usage: dict[str, Json] | None
+) -> dict[str, Json]:
+    if row.model_response is None:
+        return {"model": model, "choices": [], "completion": ""}
+    content: Json = row.model_response
+    if row.reasoning:
+        content = [
+            {"type": "reasoning", "reasoning": row.reasoning},
+            {"type": "text", "text": row.model_response},
+        ]
+    message = {"id": "output", "role": "assistant", "source": "generate", "content": content}
+    last = said.last_answer
+    return {
+        "model": model,
+        "choices": [
+            {
+                "message": message if last is None else last,
+                "stop_reason": STOPS.get(FinishReason.of(row.finish_reason), "unknown"),
+            }
+        ],
+        "completion": row.model_response,
+        "usage": usage,
+        "time": None if row.latency_ms is None else row.latency_ms / 1000,
+    }
+
+
+def _scores(benchmark: BenchmarkView, row: ResultRow) -> dict[str, Json] | None:
+    if not row.judged:
+        return None
+    value: Json = row.reward
+    if row.reward is None:
+        told = metrics_in(row.scoring_details.get("metrics"))
+        value = {name: _share(one) for name, one in told.items()}
+    main: dict[str, Json] = {
+        "value": value,
+        "answer": plain_text(row.extracted_answer),
+        "explanation": explanation(row),
+        "metadata": {"scoring_details": dict(row.scoring_details)},
+        "history": [],
+    }
+    extra: dict[str, Json] = {
+        name: {"value": number, "answer": None, "explanation": None, "metadata": {}, "history": []}
+        for name, number in row.scorer_rewards.items()
+    }
+    return {main_score(benchmark.bundle): main, **extra}
+
+
+def _share(value: float | Ratio) -> float:
+    """A number; a ratio as its quotient, NaN being what Inspect leaves out."""
+    if isinstance(value, Ratio):
+        return value.numerator / value.denominator if value.denominator else math.nan
+    return value
+
+
+def explanation(row: ResultRow) -> str:
+    """Why the verdict is what it is: what the verifier or the judge says, or what it compared."""
+    details = row.scoring_details
+    judge = details.get("judge")
+    for part in (details, judge if isinstance(judge, Mapping) else {}):
+        for name in EXPLAINED:
+            if isinstance(text := part.get(name), str) and text.strip():
+                return text
+    words = [f"method: {details.get('method', 'unknown')}"]
+    if row.extracted_answer is not None:
+        words.append(f"answer: {plain_text(row.extracted_answer)}")
+    if row.expected_answer is not None:
+        words.append(f"expected: {plain_text(row.expected_answer)}")
+    if (failure := details.get("failure") or details.get("error_category")) is not None:
+        words.append(f"failure: {failure}")
+    return "\n".join(words)
+
+
+def _kept(row: ResultRow) -> dict[str, Any]:
+    found = {name: getattr(row, name) for name in KEPT}
+    if row.solver_details:
+        found["solver_details"] = json_text(row.solver_details)
+    return {name: value for name, value in found.items() if value is not None}
