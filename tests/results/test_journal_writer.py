@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.files.lines import LineFile
+from nemo_evaluator.files.writing import write_afresh
 from nemo_evaluator.results import journal_writer
 from nemo_evaluator.results.journal import Event, Solved, encode, events, header_of, scan
 from nemo_evaluator.results.journal_writer import JournalWriter
+from nemo_evaluator.results.lock import directory_lock
 from nemo_evaluator.results.rescue import rescue_files, take_in_rescued
 from nemo_evaluator.types import BenchmarkPlan, Solution
 
@@ -225,3 +228,38 @@ async def test_a_journal_that_is_no_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     with pytest.raises(ConfigError, match="Too many levels of symbolic links"):
         JournalWriter(path, scan(path))
+
+
+async def test_a_directory_that_is_lost_gets_not_one_line_more(tmp_path: Path) -> None:
+    path, told = tmp_path / "journal.jsonl", asyncio.Event()
+    failures: list[OSError] = []
+    with directory_lock(tmp_path) as lock:
+        writer = JournalWriter(
+            path, scan(path), header=HEADER, on_failure=failures.append, hold=lock
+        )
+        writer.append(solved(1), then=told.set)
+        await asyncio.wait_for(told.wait(), 5)
+        before = path.read_bytes()
+        other = (tmp_path / ".lock").read_bytes().replace(b"token=1", b"token=2")
+        (tmp_path / ".lock").write_bytes(other)
+        told.clear()
+        writer.append(solved(2), then=told.set)
+        error = await writer.close()
+    assert path.read_bytes() == before and not told.is_set()
+    assert error is not None and "was taken over by pid" in str(error)
+    assert [failure.strerror for failure in failures] == ["was taken over by another process"]
+    assert not list(tmp_path.rglob("nel-rescue*"))
+    assert (tmp_path / ".lock").read_bytes() == other
+
+
+def test_an_owner_that_goes_on_writes_into_a_file_that_nobody_reads_any_more(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    with LineFile(path) as old:
+        old.append(b"1\n")
+        write_afresh(path)
+        old.append(b"2\n")
+        assert path.read_bytes() == b"1\n" and old.moved
+    write_afresh(tmp_path / "missing")
+    assert not (tmp_path / "missing").exists()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from runs import BENCH, NEL
 
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.results.lock import FRESH_SECONDS, directory_lock, reading_lock
+from nemo_evaluator.results.lock import directory_lock, owner_of, reading_lock
 from nemo_evaluator.results.progress_file import read_progress, write_progress
 from nemo_evaluator.results.run_info import RunStatus
 from nemo_evaluator.results.status import State, status_of
@@ -46,21 +50,59 @@ def started(directory: Path, owner: str, seconds_ago: float) -> None:
     os.utime(directory / ".lock", (then, then))
 
 
+@contextmanager
+def beating(directory: Path, ahead: float = 0.0) -> Iterator[None]:
+    """The owner's clock is ``ahead`` of this one."""
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(0.05):
+            now = time.time() + ahead
+            os.utime(directory / ".lock", (now, now))
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def hold(directory: Path) -> None:
     with directory_lock(directory):
         pass
 
 
-def test_a_run_on_another_host_keeps_its_directory_while_its_heart_beats(tmp_path: Path) -> None:
+def test_a_run_on_another_host_keeps_its_directory_while_its_heart_beats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started(tmp_path, f"pid 7 on {ELSEWHERE}", 10)
-    with pytest.raises(ConfigError, match=r"in use by pid 7 on another-host, which was seen 1\d s"):
-        hold(tmp_path)
-    with pytest.raises(ConfigError, match="in use"), reading_lock(tmp_path):
-        pass
     assert status_of(tmp_path).state is State.STARTING
-    started(tmp_path, f"pid 7 on {ELSEWHERE}", FRESH_SECONDS + 1)
+    with beating(tmp_path):
+        with pytest.raises(
+            ConfigError, match="in use by pid 7 on another-host, which was seen 0 s"
+        ):
+            hold(tmp_path)
+        with pytest.raises(ConfigError, match="in use"), reading_lock(tmp_path):
+            pass
+    monkeypatch.setattr("nemo_evaluator.results.owner.FRESH_SECONDS", 0.3)
     hold(tmp_path)
-    assert (tmp_path / ".lock").read_text() == ""
+    assert owner_of(tmp_path) is None
+
+
+@pytest.mark.parametrize("ahead", [-120.0, 120.0])
+def test_clocks_that_differ_neither_kill_a_run_nor_keep_a_dead_one_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    monkeypatch.setattr("nemo_evaluator.results.owner.FRESH_SECONDS", 0.5)
+    started(tmp_path, f"pid 7 on {ELSEWHERE}", -ahead)
+    with (
+        beating(tmp_path, ahead),
+        pytest.raises(ConfigError, match="in use by pid 7 on another-host"),
+    ):
+        hold(tmp_path)
+    hold(tmp_path)
 
 
 def test_a_dead_process_of_this_host_is_taken_over_at_once(tmp_path: Path) -> None:
@@ -70,7 +112,7 @@ def test_a_dead_process_of_this_host_is_taken_over_at_once(tmp_path: Path) -> No
     hold(tmp_path)
 
 
-async def test_progress_that_is_fresh_elsewhere_is_a_lock_as_well(
+async def test_progress_that_changes_elsewhere_is_a_lock_as_well(
     tmp_path: Path, loopback: Loopback
 ) -> None:
     document = config(tmp_path, loopback.url)
@@ -79,9 +121,12 @@ async def test_progress_that_is_fresh_elsewhere_is_a_lock_as_well(
     assert ended is not None
     running = replace(ended, state=RunStatus.RUNNING, host=ELSEWHERE, heartbeat=time.time())
     write_progress(tmp_path / "run", running)
+    again = asyncio.create_task(evaluate_async(document, resume=True))
+    await asyncio.sleep(0.1)
+    write_progress(tmp_path / "run", replace(running, heartbeat=time.time()))
     with pytest.raises(ConfigError, match=f"in use by pid {ended.pid} on {ELSEWHERE}"):
-        await evaluate_async(document, resume=True)
-    write_progress(tmp_path / "run", replace(running, heartbeat=time.time() - 100))
+        await again
+    write_progress(tmp_path / "run", replace(running, heartbeat=time.time() - 3600))
     assert (await evaluate_async(document, resume=True)).exit_code == 0
 
 

@@ -29,6 +29,8 @@ class Control:
         """Why the run ends early: what was asked of it is certain."""
         self.fatal: ConfigError | None = None
         """The whole run cannot go on (the disk is full, say)."""
+        self.lost = False
+        """Another process has taken the run over."""
         self._stop = asyncio.Event()
 
     @property
@@ -54,6 +56,11 @@ class Control:
     def fail(self, error: ConfigError) -> None:
         """Stop the whole run for a reason the user must fix."""
         self.fatal = self.fatal or error
+        self._stop.set()
+
+    def lose(self, error: ConfigError) -> None:
+        """Stop at once: another process has the run now, and nothing may be written."""
+        self.fatal, self.lost = error, True
         self._stop.set()
 
     async def until_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ..errors import ConfigError
 from ..results.journal import JournalIndex, header_of
-from ..results.journal_writer import JournalWriter, refusal
+from ..results.journal_writer import Hold, JournalWriter, refusal
 from ..results.layout import JOURNAL, TRAFFIC
 from ..traffic.client import ModelClient
 from .aggregation import aggregate
@@ -87,13 +87,15 @@ class Suite:
         budget: RunBudget,
         warn: Callable[[str], None],
         ended: Callable[[Job], Awaitable[None]] | None = None,
+        hold: Hold | None = None,
     ) -> None:
-        """``indexes`` says by slug what the journals hold."""
+        """``indexes`` says by slug what the journals hold; ``hold``: of the run's directory."""
         self._entries = [
             Entry(rank, job, tally, indexes.get(job.plan.slug) or JournalIndex())
             for rank, (job, tally) in enumerate(jobs)
         ]
         self._run_id, self._warn, self._told = run_id, warn, ended
+        self._hold = hold
         self._control, self._budget = budget.control, budget
         self._judges = Judges(warn)
         self._room = asyncio.Semaphore(OPEN_AT_ONCE)
@@ -179,6 +181,7 @@ class Suite:
             index,
             header=header_of(job.plan, self._run_id),
             on_failure=lambda error: control.fail(ConfigError(refusal(error), where=str(path))),
+            hold=self._hold,
         )
         _keep_traffic(job)
         for model in job.models.values():

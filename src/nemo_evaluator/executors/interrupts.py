@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 from ..engine.control import Control
-from ..errors import ExitCode
+from ..errors import ConfigError, ExitCode
 
 CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
@@ -41,9 +41,15 @@ class Interrupts:
         if now:
             self._main.cancel()
 
+    def lose(self, error: ConfigError) -> None:
+        """Another process has the run now: give up what is in flight, and write nothing more."""
+        if not self._control.lost:
+            self._control.lose(error)
+            self._main.cancel()
+
     def cancelled(self) -> bool:
         """Whether it was an interrupt that cancelled the run; then the run goes on to its end."""
-        if self._control.interrupted is None:
+        if self._control.interrupted is None and not self._control.lost:
             return False
         self._main.uncancel()
         return True

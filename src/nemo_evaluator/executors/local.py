@@ -33,12 +33,13 @@ from ..results.facts import plan_facts
 from ..results.journal import Called, Errored, Event, ProblemSeeded, Scored, Solved, UsedBeside
 from ..results.judgements import judge_totals
 from ..results.layout import JUDGEMENTS
-from ..results.lock import DirectoryLock, directory_lock
+from ..results.lock import LOOK_SECONDS, DirectoryLock, directory_lock, still_watched
 from ..results.run_info import (
     RunInfo,
     write_run_info,
 )
 from ..results.sampling import doubtful_repeats
+from ..results.signs import Watch
 from ..results.summary import BenchmarkSummary, RunSummary
 from ..runtime import begin_work, need_descriptors
 from .ending import Ending, Terms, ending_of, ending_of_error
@@ -50,6 +51,7 @@ from .options import Options
 from .progress_writer import ProgressWriter
 from .publishing import Publisher
 from .run_log import RunLog
+from .scheduler import job_runs
 
 if TYPE_CHECKING:
     from .deciding import Gate, RunWatch
@@ -91,8 +93,21 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
         directory = options.shard.directory(directory)
     if options.set_aside and not options.resume:
         set_aside(directory, observers.said)
-    with directory_lock(directory) as lock:
+    watch = await _watched(directory, observers.said)
+    with directory_lock(directory, watch=watch) as lock:
         return await _locked(directory, lock, loaded, options, observers)
+
+
+async def _watched(directory: Path, say: Callable[[str], None]) -> Watch:
+    """Watch who claims the directory from elsewhere, until it is known whether it is alive."""
+    watch = Watch(directory, job_runs)
+    told = False
+    while (waiting := await asyncio.to_thread(still_watched, directory, watch))[0] > 0:
+        if not told:
+            say(waiting[1])
+            told = True
+        await asyncio.sleep(min(waiting[0], LOOK_SECONDS))
+    return watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +130,12 @@ async def _locked(
     async with AsyncExitStack() as stack:
         this = await _open(directory, lock, loaded, options, observers, stack)
         observers.opened(directory, this.claimed.info)
-        with _told(observers, directory, this.claimed.info):
+        with _told(observers, directory, this.claimed.info, lock):
             ends = await _work(this, options, observers)
             await stack.aclose()
             control = this.budget.control
+            if control.fatal is not None and control.lost:
+                raise control.fatal
             result = _result(this.publisher, this.prepared, control, ends, observers, this.gate)
     if options.shard is None:
         try:
@@ -141,7 +158,7 @@ async def _open(
 ) -> _Begun:
     control, say = Control(), observers.said
     interrupts = Interrupts(control, say)
-    observers.put_first(ProgressWriter(control, lock, interrupts.stop))
+    observers.put_first(ProgressWriter(control, lock, interrupts))
     budget = RunBudget(loaded.config.budget, control, say)
     part, given = options.shard, options.given
     prepared = await prepare(
@@ -157,13 +174,14 @@ async def _open(
             prepared,
             loaded,
             resume=options.resume,
+            afresh=lock.taken_from is not None,
             command=options.command,
             say=say,
             visit=_visitor(prepared, tallies, budget, watch),
         )
     for index in opened.journals.values():
         stack.callback(index.close)
-    publisher = Publisher(directory, opened.info, loaded.config.output.report, say)
+    publisher = Publisher(directory, opened.info, loaded.config.output.report, say, lock)
     return _Begun(prepared, opened, tallies, budget, interrupts, publisher, gate, watch)
 
 
@@ -184,6 +202,7 @@ async def _work(this: _Begun, options: Options, observers: Observers) -> list[Be
                 budget=this.budget,
                 warn=observers.said,
                 ended=this.publisher.ended,
+                hold=this.publisher.lock,
             )
             begin_work()
             await _engine(suite, this.budget, this.interrupts)
@@ -191,14 +210,17 @@ async def _work(this: _Begun, options: Options, observers: Observers) -> list[Be
 
 
 @contextlib.contextmanager
-def _told(observers: Observers, directory: Path, info: RunInfo) -> Iterator[None]:
+def _told(
+    observers: Observers, directory: Path, info: RunInfo, lock: DirectoryLock
+) -> Iterator[None]:
     """Around a run that was opened: whatever ends it is told, and stands in its documents."""
     try:
         yield
     except BaseException as error:
         ending = ending_of_error(error)
         with contextlib.suppress(OSError):
-            write_run_info(directory, msgspec.structs.replace(info, status=ending.status))
+            if not lock.lost:
+                write_run_info(directory, msgspec.structs.replace(info, status=ending.status))
         observers.ended(ending)
         raise
 

@@ -17,9 +17,9 @@ from ..config.load import Loaded
 from ..engine.plan import check_resumable
 from ..engine.prepare import Prepared
 from ..errors import ConfigError
-from ..files.writing import remove_abandoned, replace_file, sync_folder
+from ..files.writing import remove_abandoned, replace_file, sync_folder, write_afresh
 from ..results.journal import Event, JournalIndex, scan
-from ..results.layout import CONFIG, JOURNAL, PLAN_LOCK
+from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
 from ..results.lock import directory_lock
 from ..results.plan_lock import PlanLock, write_lock
 from ..results.rescue import rescue_files, take_in_rescued
@@ -33,9 +33,12 @@ from ..results.run_directory import (
     strangers,
 )
 from ..results.run_info import RunInfo, RunStatus, new_run_info, write_run_info
+from .scheduler import job_runs
 
 Say = Callable[[str], None]
 NAMED = 3
+APPENDED = (JOURNAL, JUDGEMENTS, TRAFFIC)
+"""What a run appends to, and has open while it lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def set_aside(directory: Path, say: Say) -> None:
         earlier, others = None, [directory.name]
     if not others and (earlier is None or not _worth_keeping(directory, earlier)):
         return
-    with directory_lock(directory):
+    with directory_lock(directory, runs=job_runs, say=say):
         aside = _free_name(directory, earlier.run_id if earlier is not None else "earlier")
         directory.rename(aside)
     sync_folder(aside.parent)
@@ -70,17 +73,23 @@ def open_run(
     loaded: Loaded,
     *,
     resume: bool,
+    afresh: bool = False,
     command: str,
     say: Say,
     visit: Callable[[str, Event], None],
 ) -> Opened:
     """Claim the directory for this plan, or refuse, and write the documents of the run.
 
-    ``visit`` is called with the slug and each event that earlier invocations left. Raises
-    ConfigError, and OSError where the directory cannot be written.
+    ``afresh``: an earlier process may still have its files open for writing. ``visit`` is called
+    with the slug and each event that earlier invocations left. Raises ConfigError, and OSError
+    where the directory cannot be written.
     """
     plans = {plan.slug: plan for plan in prepared.plans}
     earlier = plan_of(directory, prepared.plans)
+    if earlier is not None and resume and afresh:
+        for plan in earlier.benchmarks:
+            for name in APPENDED:
+                write_afresh(directory / plan.slug / name)
     if earlier is not None and resume:
         _take_in_rescued(directory, earlier, say)
     found: Mapping[str, JournalIndex] = {}

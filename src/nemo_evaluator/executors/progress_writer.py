@@ -13,18 +13,18 @@ import math
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from ..engine.control import Control
 from ..engine.progress import BenchmarkProgress, Tally
-from ..errors import ConfigError
 from ..results.layout import STOP
 from ..results.lock import DirectoryLock
 from ..results.progress_file import BenchmarkState, RunProgress, ScoreSoFar, write_progress
 from ..results.run_info import RunInfo, RunStatus
 from . import progress_text as say
 from .ending import Ending
+from .interrupts import Interrupts
 from .observers import Observer
 from .progress_text import Pace, PaceMeter
 
@@ -34,9 +34,9 @@ WRITE_SECONDS = 2.0
 class ProgressWriter(Observer):
     """The observer of a run that writes its progress."""
 
-    def __init__(self, control: Control, lock: DirectoryLock, stop: Callable[[bool], None]) -> None:
-        """``stop`` ends the run as an interrupt does; its argument says whether at once."""
-        self._control, self._lock, self._stop = control, lock, stop
+    def __init__(self, control: Control, lock: DirectoryLock, interrupts: Interrupts) -> None:
+        """``interrupts`` end the run where that is asked for, or its directory is lost."""
+        self._control, self._lock, self._interrupts = control, lock, interrupts
         self._directory, self._run_id = Path(), ""
         self._started = time.time()
         self._tallies: Mapping[str, Tally] = {}
@@ -66,18 +66,19 @@ class ProgressWriter(Observer):
     async def _beat(self) -> None:
         while True:
             await asyncio.to_thread(self._write, self._progress())
-            if await asyncio.to_thread(lambda: self._lock.lost):
-                what = "was taken over by another process while this one was held up"
-                self._control.fail(ConfigError(what, where=str(self._directory)))
+            if self._lock.lost:  # `_write` has looked
+                self._interrupts.lose(await asyncio.to_thread(self._lock.loss))
                 return
             if (asked := await asyncio.to_thread(_asked, self._directory)) is not None:
-                self._stop(asked)
+                self._interrupts.stop(asked)
             if self._control.stopping:
                 await asyncio.sleep(WRITE_SECONDS)
             else:  # that the run was asked to stop is written at once
                 await self._control.sleep(WRITE_SECONDS)
 
     def _write(self, progress: RunProgress) -> None:
+        if self._lock.lost:
+            return
         with contextlib.suppress(OSError):  # a full disk ends a run where its journal is written
             write_progress(self._directory, progress)
 

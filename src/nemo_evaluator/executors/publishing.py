@@ -16,6 +16,7 @@ import msgspec
 
 from ..engine.job import Job
 from ..results.layout import JOURNAL
+from ..results.lock import DirectoryLock
 from ..results.run_info import RunInfo, RunStatus, write_run_info
 from ..results.summary import BenchmarkSummary, RunSummary, accounts, headline_line
 
@@ -29,10 +30,15 @@ class Publisher:
     """The derived files of one run."""
 
     def __init__(
-        self, directory: Path, info: RunInfo, formats: Sequence[str], say: Callable[[str], None]
+        self,
+        directory: Path,
+        info: RunInfo,
+        formats: Sequence[str],
+        say: Callable[[str], None],
+        lock: DirectoryLock,
     ) -> None:
         """``formats``: of the reports; ``say`` is told the result of a benchmark that ended."""
-        self.directory = directory
+        self.directory, self.lock = directory, lock
         self._info, self._formats, self._say = info, formats, say
         self._done: dict[str, BenchmarkSummary] = {}
         self._busy = asyncio.Lock()
@@ -72,6 +78,7 @@ class Publisher:
 
         summaries = tuple(self._done.values())
         used = msgspec.to_builtins(accounts(summaries))
+        self.lock.check()
         info = msgspec.structs.replace(self._info, status=status, accounts=used, decided=decided)
         write_run_info(self.directory, info)
         summary = RunSummary(run=info, benchmarks=summaries, directory=str(self.directory))
@@ -93,5 +100,6 @@ class Publisher:
     def _derive(self, job: Job) -> None:
         from ..results.derive import publish
 
+        self.lock.check()
         if (job.folder / JOURNAL).exists():
             self._done[job.plan.slug] = publish(job.folder, job.plan, self._info)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,17 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def write_afresh(path: Path) -> None:
+    """Put a copy of a file in its place, durably: a process that still has the old one open can
+    write nothing into the new one. Raises OSError; a missing file stays missing."""
+    try:
+        old = path.open("rb")
+    except FileNotFoundError:
+        return
+    with old, replacing(path, durable=True) as new:
+        shutil.copyfileobj(old, new, 1 << 20)
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,7 +5,8 @@ writes a batch with one call and syncs it within a quarter of a second. An event
 durable only after its sync, and is kept in memory until then. When the disk refuses, or the journal
 is deleted or written by somebody else, ``on_failure`` is told at once; the reserve is given up,
 every later batch tries again, and what the journal still has not taken at the end goes into a
-rescue file that ``close`` names.
+rescue file that ``close`` names. A process that has lost its directory writes nothing more: it is
+asked before every batch whether it still has it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import ConfigError
 from ..files.lines import LineFile
@@ -33,6 +35,17 @@ PATIENCE_SECONDS = 3.0
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Then = Callable[[], None]
+
+
+class Hold(Protocol):
+    """The hold of this process on the directory of the journal."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether another process has taken it over."""
+
+    def loss(self) -> ConfigError:
+        """What to tell where it is lost."""
 
 
 class _Batch:
@@ -54,6 +67,7 @@ class JournalWriter:
         *,
         header: Header | None = None,
         on_failure: Callable[[OSError], None] | None = None,
+        hold: Hold | None = None,
     ) -> None:
         """Open for appending after the last whole line of ``index``; a torn end is moved to
         ``<name>.torn`` first. ``header`` is what the journal belongs to: written first where
@@ -62,7 +76,7 @@ class JournalWriter:
         self.path = path
         self._header = header or index.header
         self._loop = asyncio.get_running_loop()
-        self._on_failure = on_failure
+        self._on_failure, self._hold = on_failure, hold
         try:
             self._file = LineFile(path, end=index.good_bytes)
             sync_folder(path.parent)
@@ -129,7 +143,7 @@ class JournalWriter:
 
     def _write(self) -> None:
         """Write what is in memory, oldest first. The first refusal gives up the reserve."""
-        while self._unwritten:
+        while self._unwritten and not self._lost:
             try:
                 self._file.append(self._unwritten[0].lines)
             except OSError as error:
@@ -140,11 +154,22 @@ class JournalWriter:
             else:
                 self._unsynced.append(self._unwritten.pop(0))
 
+    @property
+    def _lost(self) -> bool:
+        """Whether another process writes the journal now: then nothing more of this one's does."""
+        if self._hold is None or not self._hold.lost:
+            return False
+        self._unwritten, self._unsynced = [], []
+        self._fail(OSError(errno.ESTALE, "was taken over by another process"))
+        return True
+
     def _sync(self) -> None:
         if not self._unsynced:
             return
         try:
             self._file.sync()
+            if self._lost:
+                return
             self._check_place()
         except OSError as error:
             # What was not synced may be gone: it is written again.
@@ -200,6 +225,8 @@ class JournalWriter:
             self._sync()
             if self._unwritten:
                 time.sleep(SYNC_SECONDS)
+        if self._hold is not None and self._lost:
+            return self._hold.loss()
         with contextlib.suppress(OSError):
             self._check_place()
         if self.failure is None:

@@ -1,134 +1,139 @@
-"""One process per run directory: a file lock, and a heartbeat for where file locks do not reach.
+"""One process per run directory: file locks, a heartbeat for where they do not reach, and a token
+for where neither tells the truth.
 
 Both the directory itself and ``.lock`` in it are locked. ``.lock`` names the owner and can be
 deleted; the directory cannot, as long as the run is there. File locks die with their process, but
-shared file systems may not carry them to another host, so the owner also touches ``.lock`` every
-few seconds: a directory whose owner is on another host and was seen lately is in use. A clean end
-empties ``.lock``.
+shared file systems may not carry them to another host, or grant them to everybody. So the owner
+also touches ``.lock`` every few seconds, and has a token (see ``token``): a process that was held
+up until it was given up for dead finds another token there, and must not write any more. A clean
+end leaves ``.lock`` without an owner.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import re
-import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..files.reading import check_regular, open_regular
+from ..files.reading import check_regular
 from ..files.writing import make_folder
-from .progress_file import read_progress
+from .owner import FRESH_SECONDS as FRESH_SECONDS
+from .owner import Owner as Owner
+from .signs import Runs, Verdict, Watch, nobody_knows
+from .token import LOCK as LOCK
+from .token import Token, claim, last_number, line, owner_at
 
-LOCK = ".lock"
 BEAT_SECONDS = 5.0
-FRESH_SECONDS = 60.0
-"""An owner that was seen within this time is taken to be alive where nothing better is known."""
+LOOK_SECONDS = 0.5
 SETTLE_SECONDS = 0.2
 """Without file locks: time after which of two processes that start at once only one remains."""
-_OWNER = re.compile(r"pid (\d+) on (\S+)")
+TRIES = 5
 
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The process that a directory says it belongs to."""
-
-    pid: int
-    host: str
-    seen: float
-    """Seconds since its last heartbeat."""
-
-    @property
-    def here(self) -> bool:
-        """Whether it is a process of this host."""
-        return self.host == socket.gethostname()
-
-    @property
-    def fresh(self) -> bool:
-        """Whether it was seen lately."""
-        return self.seen < FRESH_SECONDS
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs, as far as can be told without its file lock."""
-        if not self.here:
-            return self.fresh
-        return self.pid != os.getpid() and _exists(self.pid)
-
-    def __str__(self) -> str:
-        return f"pid {self.pid} on {self.host}"
+Say = Callable[[str], None]
 
 
 class DirectoryLock:
     """A directory that this process holds."""
 
-    def __init__(self, path: Path, fd: int) -> None:
-        self._path, self._fd = path, fd
-        self._text = f"pid {os.getpid()} on {socket.gethostname()}"
+    def __init__(self, path: Path, fd: int, token: Token, taken_from: Owner | None) -> None:
+        self._path, self._fd, self._token = path, fd, token
+        self.taken_from = taken_from
+        """An earlier owner that was given up, and may still be there: what it has open for writing
+        must be replaced before it is written."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="nel-heartbeat", daemon=True)
 
     def begin(self) -> None:
-        """Name the owner, and begin to beat."""
-        with suppress(OSError):  # a full disk: the lock holds, only its owner has no name
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, self._text.encode(), 0)
+        """Begin to beat."""
         self._thread.start()
 
     def end(self) -> None:
         """Give the directory back."""
         self._ended.set()
         self._thread.join()
-        if not self.lost:
-            with suppress(OSError):
-                os.ftruncate(self._fd, 0)
+        self._token.give_back()
+
+    @property
+    def owner(self) -> Owner:
+        """This process."""
+        return self._token.owner
 
     @property
     def lost(self) -> bool:
         """Whether another process has taken the directory over: this one was held up for so long
-        that it was given up for dead."""
-        try:
-            with open_regular(self._path) as file:
-                owner = file.read(200).decode(errors="replace").strip()
-        except (OSError, ConfigError):
-            return False  # a deleted name: the directory is still locked
-        return owner not in ("", self._text)
+        that it was given up for dead. It must not write there any more."""
+        return self._token.lost
+
+    def check(self) -> None:
+        """Raise ConfigError where the directory is lost."""
+        if self.lost:
+            raise self.loss()
+
+    def loss(self) -> ConfigError:
+        """The error of a process that has lost its directory."""
+        with suppress(OSError, ConfigError):
+            if (other := owner_of(self._path)) is not None:
+                return taken_over(self._path, str(other))
+        return taken_over(self._path, "another process")
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
-            with suppress(OSError):
-                os.utime(self._fd)
+            if not self.lost:
+                with suppress(OSError):
+                    os.utime(self._fd)
+
+
+def taken_over(directory: Path, by: str) -> ConfigError:
+    """The error of a process whose directory was taken over."""
+    return ConfigError(
+        f"was taken over by {by} while this process was held up",
+        where=str(directory),
+        hint="this process has stopped and writes nothing more; the other one goes on with the"
+        f" run: nel eval status {directory}",
+    )
 
 
 @contextmanager
-def directory_lock(directory: Path) -> Iterator[DirectoryLock]:
-    """Hold the directory while the block lasts. Raises ConfigError naming the other owner."""
+def directory_lock(
+    directory: Path,
+    *,
+    watch: Watch | None = None,
+    runs: Runs = nobody_knows,
+    say: Say = lambda _: None,
+) -> Iterator[DirectoryLock]:
+    """Hold the directory while the block lasts. Raises ConfigError naming the other owner.
+
+    An owner on another machine, of whom ``runs`` knows nothing, is watched for a minute before it
+    is given up; ``watch`` has done that already.
+    """
     with ExitStack() as stack:
         try:
             make_folder(directory)
             folder = _opened(directory, os.O_RDONLY | os.O_DIRECTORY, stack)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
             file = _opened(directory / LOCK, flags, stack)
+            check_regular(file, directory / LOCK)
+            held = [_locked_soon(fd) for fd in (folder, file)]
+            if False in held:
+                raise _in_use(directory)
+            trusted = held[1] is True and _excludes(directory / LOCK)
+            watch = watch or _watched(directory, folder, runs, say)
+            token, silent = _taken(directory, folder, watch, trusted=trusted)
         except OSError as error:
             raise ConfigError(
                 f"cannot write there: {error.strerror}",
                 where=str(directory),
                 hint="choose a directory you may write to (-o)",
             ) from None
-        check_regular(file, directory / LOCK)
-        held = [_locked_soon(fd) for fd in (folder, file)]
-        if False in held:
-            raise _in_use(directory)
-        _check_claims(directory, locks_work=held[1] is True)
-        lock = DirectoryLock(directory / LOCK, file)
+        lock = DirectoryLock(directory, file, token, silent)
         lock.begin()
         try:
-            if held[1] is None:
+            if not trusted:
                 time.sleep(SETTLE_SECONDS)
                 if lock.lost:
                     raise _in_use(directory)
@@ -138,35 +143,45 @@ def directory_lock(directory: Path) -> Iterator[DirectoryLock]:
 
 
 @contextmanager
-def reading_lock(directory: Path) -> Iterator[None]:
+def reading_lock(directory: Path, *, runs: Runs = nobody_knows) -> Iterator[None]:
     """Keep others from writing a directory that is only read; nothing in it is created or changed.
     Raises ConfigError naming the process that writes it."""
     with ExitStack() as stack:
-        locks_work = False
+        trusted, fds = False, []
         for path in (directory, directory / LOCK):
             try:
-                fd = _opened(path, os.O_RDONLY | os.O_NONBLOCK, stack)
+                fds.append(_opened(path, os.O_RDONLY | os.O_NONBLOCK, stack))
             except OSError:  # an archive: it has never been locked
                 continue
-            held = _locked(fd, fcntl.LOCK_SH)
+            held = _locked(fds[-1], fcntl.LOCK_SH)
             if held is False:
                 raise _in_use(directory)
-            locks_work = held is True
-        _check_claims(directory, locks_work=locks_work)
+            trusted = held is True and _excludes(path)
+        if fds:
+            watch = _watched(directory, fds[0], runs, lambda _: None)
+            _check(directory, fds[0], watch, trusted=trusted)
         yield
+
+
+def still_watched(directory: Path, watch: Watch) -> tuple[float, str]:
+    """Seconds for which an owner elsewhere has to be watched before it can be given up, and what
+    to tell about that; 0 where a lock can be tried now."""
+    with ExitStack() as stack:
+        try:
+            left, owner = watch.left(_opened(directory, os.O_RDONLY | os.O_DIRECTORY, stack))
+        except OSError:
+            return 0.0, ""
+    return left, f"{directory} belongs to {owner}: looking for a sign of life, up to {left:.0f} s"
 
 
 def owner_of(directory: Path) -> Owner | None:
     """The process that holds a directory, or that died without giving it back."""
-    path = directory / LOCK
-    try:
-        with open_regular(path) as file:
-            text = file.read(200).decode(errors="replace")
-            touched = os.fstat(file.fileno()).st_mtime
-    except (OSError, ConfigError):
-        return None
-    match = _OWNER.match(text)
-    return Owner(int(match[1]), match[2], max(0.0, time.time() - touched)) if match else None
+    with ExitStack() as stack:
+        try:
+            folder = _opened(directory, os.O_RDONLY | os.O_DIRECTORY, stack)
+        except OSError:
+            return None
+        return owner_at(folder, LOCK)
 
 
 def is_held(directory: Path) -> bool:
@@ -195,40 +210,49 @@ def is_holder(pid: int, directory: Path) -> bool:
     return False
 
 
-def _claims(directory: Path) -> Iterator[Owner]:
-    """Who says that the directory is theirs: in ``.lock``, and in the progress of a run."""
-    if (owner := owner_of(directory)) is not None:
-        yield owner
-    progress = read_progress(directory)
-    if progress is not None and progress.running:
-        yield Owner(progress.pid, progress.host, max(0.0, time.time() - progress.heartbeat))
+def _watched(directory: Path, folder: int, runs: Runs, say: Say) -> Watch:
+    """Watch who claims the directory until everything is known that can be."""
+    watch, told = Watch(directory, runs), False
+    while (left := watch.left(folder)[0]) > 0:
+        if not told:
+            say(still_watched(directory, watch)[1])
+            told = True
+        time.sleep(min(left, LOOK_SECONDS))
+    return watch
 
 
-def _check_claims(directory: Path, *, locks_work: bool) -> None:
-    """Where the file locks are ours, the owner may still be on a host they do not reach."""
-    for owner in _claims(directory):
-        elsewhere = not owner.here or not locks_work
-        if elsewhere and owner.fresh and owner.alive:
+def _taken(
+    directory: Path, folder: int, watch: Watch, *, trusted: bool
+) -> tuple[Token, Owner | None]:
+    """The token of this process, and the owner that was given up for it. Raises ConfigError where
+    another process has the directory, or gets it first."""
+    for _ in range(TRIES):
+        before = line(folder)
+        number = last_number(folder) + 1
+        silent = _check(directory, folder, watch, trusted=trusted)
+        if (token := claim(folder, before, number)) is not None:
+            return token, silent
+        time.sleep(SETTLE_SECONDS)
+    raise _in_use(directory)
+
+
+def _check(directory: Path, folder: int, watch: Watch, *, trusted: bool) -> Owner | None:
+    """The owner that is given up though it may still be there. Raises ConfigError for one that is
+    alive, as far as can be told."""
+    silent = None
+    for owner in watch.owners(folder):
+        verdict = watch.verdict(folder, owner, locked=trusted)
+        if verdict is Verdict.SILENT:
+            silent = silent or owner
+        elif verdict is not Verdict.DEAD:
+            job = f", or end its job ({owner.job})" if owner.job else ""
             raise ConfigError(
                 f"in use by {owner}, which was seen {owner.seen:.0f} s ago",
                 where=str(directory),
-                hint="wait for it, or choose another directory (-o); if it is dead, the directory"
-                f" is free {FRESH_SECONDS:.0f} s after it was last seen",
+                hint=f"wait for it{job}, or choose another directory (-o); if it is dead, the"
+                f" directory is free {FRESH_SECONDS:.0f} s after it was last seen",
             )
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return True
-    return stat.rpartition(")")[2].split()[:1] != ["Z"]  # a zombie has ended
+    return silent
 
 
 def _opened(path: Path, flags: int, stack: ExitStack) -> int:
@@ -255,6 +279,17 @@ def _locked_soon(fd: int) -> bool | None:
             return held
         time.sleep(0.02)
     return False
+
+
+def _excludes(path: Path) -> bool:
+    """Whether the lock that this process has on a file keeps anybody out: there are file systems
+    that grant every lock."""
+    with ExitStack() as stack:
+        try:
+            again = _opened(path, os.O_RDONLY | os.O_NONBLOCK, stack)
+        except OSError:
+            return False
+        return _locked(again, fcntl.LOCK_EX) is False
 
 
 def _in_use(directory: Path) -> ConfigError:

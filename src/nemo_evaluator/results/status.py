@@ -111,9 +111,11 @@ def holder_of(directory: Path) -> Owner | None:
     owner = owner_of(directory)
     if is_held(directory):
         return owner or Owner(0, "this host", 0.0)
-    if owner is not None and not owner.here and owner.alive:
-        return owner
-    return None
+    if owner is None or not owner.alive:
+        return None
+    # Of a process here the file lock tells, unless locks are granted to everybody.
+    by_pid = owner.told_by_pid and bool(owner.begun)
+    return owner if by_pid or not owner.here else None
 
 
 def _active(directory: Path, owner: Owner, progress: RunProgress | None) -> RunState:

@@ -21,6 +21,7 @@ from ..engine.plan import differences
 from ..engine.shards import FOLDER, Shard, shard_of
 from ..errors import ConfigError
 from ..executors.ending import Terms, ending_of
+from ..executors.scheduler import job_runs
 from ..files.reading import open_regular, read_document, read_lines
 from ..files.writing import replace_file, replacing
 from ..reports.render import write_reports
@@ -87,7 +88,7 @@ def merge(
     _check_repeats(plans, repeats)
     with ExitStack() as stack:
         for folder in (directory, *folders):
-            stack.enter_context(directory_lock(folder))
+            stack.enter_context(directory_lock(folder, runs=job_runs))
         _check_free(directory, parts[0].plans)
         info = _info(parts, plans, command)
         for plan in plans:
@@ -106,7 +107,7 @@ def _merge_published(
     directory: Path, folders: Sequence[Path], partial: bool, repeats: int | None, command: str
 ) -> Merged:
     """Shards of another tool."""
-    with directory_lock(directory):
+    with directory_lock(directory, runs=job_runs):
         info, summaries = merge_published(
             directory, folders, partial=partial, repeats=repeats, command=command
         )

@@ -29,6 +29,7 @@ from ..environments.contract import Environment
 from ..environments.other_scorer import OtherScorer
 from ..errors import ConfigError
 from ..executors.ending import Terms, ending_of
+from ..executors.scheduler import job_runs
 from ..files.writing import replace_file
 from ..judging.opening import services_of
 from ..plugins import loading, object_at
@@ -90,12 +91,12 @@ async def rescore(
     if function is None:
         _check_judges(loaded)
     target = _free(directory, output)
-    with reading_lock(directory):
+    with reading_lock(directory, runs=job_runs):
         async with AsyncExitStack() as stack:
             part = shard_of(lock.benchmarks[0]) if lock.benchmarks else None
             prepared = await prepare(loaded, target, stack, part, around=_verifying(function))
             jobs = [_job(job, lock, judged=function is None) for job in prepared.jobs]
-            stack.enter_context(directory_lock(target))
+            stack.enter_context(directory_lock(target, runs=job_runs))
             info = _open(target, directory, lock, jobs, loaded, command)
             control = Control()
             ends = await _verify(jobs, info.run_id, control, say)

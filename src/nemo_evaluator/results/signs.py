@@ -1,0 +1,109 @@
+"""Whether those who claim a run directory are alive, as far as that can be told from elsewhere.
+
+File locks tell it on one machine, where they can be trusted. Of a process on another machine the
+scheduler is asked first, if one runs it. Else its heartbeat tells, by the change that is seen and
+never by comparing clocks, since those of two machines may differ by minutes.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from . import owner as owners
+from .owner import Owner
+from .progress_file import read_progress
+from .token import LOCK, claimant, owner_at, touched_at
+
+Runs = Callable[[Owner], bool | None]
+"""Whether the job of an owner still runs; None where nobody knows."""
+SKEW_SECONDS = 600.0
+"""More than the clocks of two machines of a cluster ever differ: an owner that was not seen for so
+long need not be watched."""
+
+
+class Verdict(enum.Enum):
+    """What is known of an owner."""
+
+    ALIVE = enum.auto()
+    UNKNOWN = enum.auto()
+    """It has to be watched for longer."""
+    SILENT = enum.auto()
+    """It is given up; but it may be held up, and go on one day."""
+    DEAD = enum.auto()
+
+
+def nobody_knows(_owner: Owner) -> bool | None:
+    """Where no scheduler can be asked."""
+    return None
+
+
+class Watch:
+    """Watches who claims a directory, from when it is made."""
+
+    def __init__(self, directory: Path, runs: Runs = nobody_knows) -> None:
+        self._directory, self._runs = directory, runs
+        self._since = time.monotonic()
+        self._first: dict[tuple[int, str, int], object] = {}
+        """What each owner was seen doing at first."""
+        self._told: dict[tuple[int, str, int], bool | None] = {}
+
+    def left(self, folder: int) -> tuple[float, Owner | None]:
+        """Seconds for which nothing is known of an owner, and which one that is."""
+        for owner in self.owners(folder):
+            if self.verdict(folder, owner, locked=True) is Verdict.UNKNOWN:
+                return max(0.0, self._since + owners.FRESH_SECONDS - time.monotonic()), owner
+        return 0.0, None
+
+    def owners(self, folder: int) -> Iterator[Owner]:
+        """Who says that the directory is theirs: in ``.lock``, beside it while it is taken over,
+        and in the progress of a run."""
+        for owner in (owner_at(folder, LOCK), claimant(folder), self._in_progress()):
+            if owner is not None:
+                yield owner
+
+    def verdict(self, folder: int, owner: Owner, *, locked: bool) -> Verdict:
+        """What is known of an owner. ``locked``: this process has the file locks, which can be
+        trusted on one machine."""
+        if owner.here:
+            if locked:
+                return Verdict.DEAD
+            if owner.alive and owner.fresh:
+                return Verdict.ALIVE
+            told = owner.told_by_pid and not owner.alive
+            return Verdict.DEAD if told else Verdict.SILENT
+        if (runs := self._by_scheduler(owner)) is not None:
+            return Verdict.ALIVE if runs else Verdict.SILENT
+        if owner.seen > SKEW_SECONDS:
+            return Verdict.SILENT
+        return self._by_change(folder, owner)
+
+    def _by_scheduler(self, owner: Owner) -> bool | None:
+        key = _key(owner)
+        if key not in self._told:
+            self._told[key] = self._runs(owner) if owner.job else None
+        return self._told[key]
+
+    def _by_change(self, folder: int, owner: Owner) -> Verdict:
+        seen = self._sign(folder)
+        if self._first.setdefault(_key(owner), seen) != seen:
+            return Verdict.ALIVE
+        over = time.monotonic() - self._since >= owners.FRESH_SECONDS
+        return Verdict.SILENT if over else Verdict.UNKNOWN
+
+    def _sign(self, folder: int) -> object:
+        """What an owner that is alive changes every few seconds."""
+        progress = read_progress(self._directory)
+        return touched_at(folder), progress.heartbeat if progress is not None else None
+
+    def _in_progress(self) -> Owner | None:
+        progress = read_progress(self._directory)
+        if progress is None or not progress.running:
+            return None
+        return Owner(progress.pid, progress.host, max(0.0, time.time() - progress.heartbeat))
+
+
+def _key(owner: Owner) -> tuple[int, str, int]:
+    return owner.pid, owner.host, owner.token
