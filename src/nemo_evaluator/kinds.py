@@ -206,7 +206,10 @@ EXECUTORS = Kind(
     "executor",
     "executors",
     "where a whole run is executed (`cluster.type`)",
-    {"local": ("executors.local_executor:LocalExecutor", "this machine")},
+    {
+        "local": ("executors.local_executor:LocalExecutor", "this machine"),
+        "slurm": ("executors.slurm.executor:SlurmExecutor", "jobs of a Slurm cluster"),
+    },
 )
 
 EXPORTERS = Kind(

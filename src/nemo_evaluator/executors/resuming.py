@@ -51,17 +51,23 @@ def resumption(directory: Path, overrides: Sequence[str] = ()) -> Resumption:
     folder = Path(info.folder) if info.folder and Path(info.folder).is_dir() else Path.cwd()
     output = directory if shard is None else directory.parent
     with contextlib.chdir(folder):
-        loaded = load(directory / CONFIG, overrides, environment(_env_folders(directory)))
+        loaded = loaded_again(directory / CONFIG, overrides)
         loaded = apply_flags(loaded, output_dir=str(output))
     options = Options(resume=True, shard=shard, command=f"nel eval resume {directory}")
     return Resumption(loaded, options, folder)
 
 
-def _env_folders(directory: Path) -> list[Path]:
+def loaded_again(path: Path, overrides: Sequence[str] = ()) -> Loaded:
+    """A configuration that a run kept, with the variables of now. The working directory must be the
+    one of then. Raises ConfigError."""
+    return load(path, overrides, environment(_env_folders(path)))
+
+
+def _env_folders(path: Path) -> list[Path]:
     """Where `.env` files are looked for: as when the run was started."""
     try:
-        header = read_document(directory / CONFIG)
+        header = read_document(path)
     except FileNotFoundError:
-        raise ConfigError("is missing", where=str(directory / CONFIG)) from None
+        raise ConfigError("is missing", where=str(path)) from None
     sources = (Path(name.decode(errors="replace")) for name in _SOURCE.findall(header))
     return list(dict.fromkeys([Path.cwd(), *(source.resolve().parent for source in sources)]))

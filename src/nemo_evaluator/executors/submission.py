@@ -76,6 +76,12 @@ def folder_of(output: OutputConfig, run_id: str, *, stamped: bool) -> Path:
     return directory / run_id if own else directory
 
 
+def age_of(submission: Submission) -> float:
+    """Seconds since something was submitted."""
+    created = datetime.datetime.fromisoformat(submission.created)
+    return (datetime.datetime.now(datetime.UTC) - created).total_seconds()
+
+
 def write_submission(submission: Submission) -> None:
     """Record a submission in its directory, if that is on this host, and in the store of runs.
 
@@ -107,6 +113,12 @@ def find_submission(directory: Path) -> Submitted | None:
         whole, shard = directory.parent, int(name[1])
         found = _read(whole)
     return Submitted(found, whole, shard) if found is not None else None
+
+
+def latest_below(directory: Path) -> Path | None:
+    """The run that was submitted last into a folder below a directory; None where there is none."""
+    found = [path.parent for path in directory.glob(f"*/{SUBMISSION}")]
+    return max(found, key=lambda path: path.name, default=None)
 
 
 def stored_submissions() -> Iterator[Submission]:

@@ -11,7 +11,12 @@ import msgspec
 from ..engine.shards import FOLDER
 from ..errors import ConfigError
 from ..executors.run_notes import NOTES, store
-from ..executors.submission import Submission, find_submission, stored_submissions
+from ..executors.submission import (
+    Submission,
+    find_submission,
+    latest_below,
+    stored_submissions,
+)
 from ..files.reading import read_json
 from ..results.layout import RUN_INFO, SUBMISSION
 
@@ -49,8 +54,7 @@ def latest_submission(directory: Path) -> Path | None:
     clusters get a folder per run there. None where there is no such run."""
     if any((directory / name).exists() for name in (SUBMISSION, RUN_INFO)):
         return None
-    found = [path.parent for path in directory.glob(f"*/{SUBMISSION}")]
-    return max(found, key=lambda path: path.name, default=None)
+    return latest_below(directory)
 
 
 def run_directory(run_id: str) -> Path:

@@ -1,0 +1,301 @@
+"""The executor of ``cluster: {type: slurm}``: writes the files of a plan, submits its jobs in order,
+and records each before and after, so that no job is lost and none is submitted twice."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ...config.cluster import SlurmCluster
+from ...config.load import Loaded
+from ...config.mistakes import Mistake
+from ...config.quick import apply_flags
+from ...config.runnable import problems
+from ...errors import ConfigError
+from ...results.run_directory import strangers
+from ...results.status import RunState, State
+from ..host import PRIVATE, PROGRAM, File
+from ..options import Options
+from ..resuming import loaded_again
+from ..submission import (
+    Submission,
+    Submitted,
+    find_submission,
+    folder_of,
+    latest_below,
+    new_run_id,
+    now,
+    write_submission,
+)
+from . import planning
+from .client import Slurm
+from .handle import SlurmRun
+from .look import Look, unsubmitted
+from .plan import EVALUATION, LOGS, SECRETS, Job, JobPlan, Submitter
+from .reasons import LIVE, WAITING, hopeless
+from .record import JobRecord, SlurmRecord, host_of, record_of, with_id, with_jobs
+from .render import described, rendered, secrets_text
+
+KEPT_CONFIG = "full_config.yaml"
+"""The configuration as it was submitted, without secrets, to go on with."""
+EXECUTOR = "slurm"
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What of a run is submitted again."""
+
+    tasks: tuple[int, ...] | None = None
+    """The shards; None: all there is."""
+    evaluate: bool = True
+    """False: only what comes after the evaluation."""
+    arguments: tuple[str, ...] = ()
+    """Of the script: which attempt it is."""
+
+
+class SlurmExecutor:
+    """Runs evaluations as jobs of Slurm."""
+
+    detached = True
+
+    def problems(self, loaded: Loaded) -> Iterator[Mistake]:
+        """See ``Executor``."""
+        yield from problems(loaded.config)
+        yield from planning.problems(loaded, str(_directory(loaded, "run")))
+
+    async def describe(self, loaded: Loaded, options: Options) -> str:
+        """See ``Describes``."""
+        return described(_plan(loaded, options, _directory(loaded, "RUN_ID")))
+
+    async def submit(self, loaded: Loaded, options: Options) -> SlurmRun:
+        """See ``Executor``."""
+        cluster = _cluster(loaded)
+        output = loaded.config.output
+        run_id = new_run_id()
+        directory = _directory(loaded, run_id)
+        earlier = find_submission(directory) or find_submission(Path(output.dir))
+        if options.resume and earlier is None and (latest := latest_below(Path(output.dir))):
+            earlier = find_submission(latest)
+        if earlier is not None and options.resume:
+            return await self._again(SlurmRun(earlier, self), loaded, options, counting=False)
+        if not cluster.hostname:
+            _check_free(directory, earlier, options)
+        plan = _plan(loaded, options, directory)
+        submission = Submission(
+            run_id=run_id,
+            executor=EXECUTOR,
+            directory=plan.directory,
+            created=now(),
+            host=_host_name(cluster),
+            benchmarks=tuple(benchmark.name for benchmark in loaded.config.benchmarks),
+            shards=plan.shards,
+            details=msgspec.to_builtins(SlurmRecord(folder=str(Path.cwd()))),
+        )
+        return await self._submit(submission, plan, loaded, options, Again())
+
+    def attach(self, directory: Path) -> SlurmRun | None:
+        """See ``Executor``."""
+        found = find_submission(directory)
+        if found is None or found.submission.executor != EXECUTOR:
+            return None
+        return SlurmRun(found, self)
+
+    async def resume(self, run: SlurmRun, *, counting: bool) -> SlurmRun:
+        """Submit what of a run is incomplete again, with the configuration it was submitted with.
+
+        Raises ConfigError where a job is at it, or nothing is incomplete.
+        """
+        submission = run.submitted.submission
+        host = host_of(submission.host)
+        kept = await host.read(Path(submission.directory) / KEPT_CONFIG)
+        if kept is None:
+            where = f"{submission.directory}/{KEPT_CONFIG}"
+            hint = "use nel eval run FILE --resume with the file of the run"
+            raise ConfigError("is missing", where=where, hint=hint)
+        folder = Path(record_of(submission).folder)
+        with (
+            tempfile.TemporaryDirectory(prefix="nel-resume-") as there,
+            contextlib.chdir(folder if folder.is_dir() else Path.cwd()),
+        ):
+            copy = Path(there) / KEPT_CONFIG
+            copy.write_bytes(kept)
+            loaded = apply_flags(loaded_again(copy), output_dir=submission.directory)
+            command = f"nel eval resume {submission.directory}"
+            options = Options(resume=True, command=command)
+            return await self._again(run, loaded, options, counting=counting)
+
+    async def _again(
+        self, run: SlurmRun, loaded: Loaded, options: Options, *, counting: bool
+    ) -> SlurmRun:
+        seen = await run.look()
+        submitted = run.submitted
+        submission = submitted.submission
+        if seen.jobs is None:
+            raise ConfigError(f"cannot go on: {seen.state.reason}", where=submission.directory)
+        plan = _plan(loaded, options, Path(submission.directory))
+        if plan.shards != submission.shards:
+            what = f"has {submission.shards or 'no'} shards, not {plan.shards or 'none'}"
+            hint = "set cluster.shards as it was, or choose another directory (-o)"
+            raise ConfigError(what, where=submission.directory, hint=hint)
+        if lost := unsubmitted(submission):  # an earlier submission broke off
+            return await self._send(submission, lost)
+        await run.cancel_hopeless(seen)
+        what = _incomplete(submitted, seen, counting=counting)
+        submission = msgspec.structs.replace(submission, created=now())
+        return await self._submit(submission, plan, loaded, options, what)
+
+    async def _submit(
+        self,
+        submission: Submission,
+        plan: JobPlan,
+        loaded: Loaded,
+        options: Options,
+        again: Again,
+    ) -> SlurmRun:
+        """Write the files, record the jobs, and submit them. Raises ConfigError."""
+        host = host_of(submission.host)
+        snapshot = loaded.snapshot(options.command).encode()
+        await host.put(Path(submission.directory), _files(plan, snapshot))
+        jobs = [_record(plan, job, again) for job in _wanted(plan, again)]
+        submission = with_jobs(submission, [*record_of(submission).jobs, *jobs])
+        write_submission(submission)
+        return await self._send(submission, jobs)
+
+    async def _send(self, submission: Submission, jobs: Sequence[JobRecord]) -> SlurmRun:
+        """Submit recorded jobs in their order. Raises ConfigError, which says what was
+        submitted."""
+        slurm = Slurm(host_of(submission.host))
+        done: dict[str, str] = {}
+        for job in jobs:
+            ids = {known.job: known.id for known in record_of(submission).jobs if known.id}
+            waits = [f"{when}:{ids[before]}" for when, before in job.after if before in ids]
+            words = [f"--dependency={','.join(waits)}"] if waits else []
+            try:
+                done[job.job] = await slurm.submit(job.name, [*words, *job.words])
+            except ConfigError as error:
+                raise _partly(error, submission, done) from None
+            submission = with_id(submission, job.name, done[job.job])
+            write_submission(submission)
+        return SlurmRun(Submitted(submission, Path(submission.directory)), self)
+
+
+def _directory(loaded: Loaded, run_id: str) -> Path:
+    """Where a run goes; on another host, as the configuration has it."""
+    output = loaded.config.output
+    if _cluster(loaded).hostname is None:
+        return folder_of(output, run_id, stamped=True)
+    return Path(output.dir) if output.timestamped is False else Path(output.dir) / run_id
+
+
+def _plan(loaded: Loaded, options: Options, directory: Path) -> JobPlan:
+    python = None if _cluster(loaded).hostname else sys.executable
+    submitter = Submitter(python=python, environ=os.environ)
+    return planning.job_plan(loaded, options, directory=directory, submitter=submitter)
+
+
+def _cluster(loaded: Loaded) -> SlurmCluster:
+    cluster = loaded.config.cluster
+    assert isinstance(cluster, SlurmCluster)
+    return cluster
+
+
+def _host_name(cluster: SlurmCluster) -> str:
+    if cluster.hostname is None:
+        return ""
+    return f"{cluster.username}@{cluster.hostname}" if cluster.username else cluster.hostname
+
+
+def _check_free(directory: Path, earlier: Submitted | None, options: Options) -> None:
+    """Refuse a directory that holds a run, before anything waits in a queue for it."""
+    if earlier is not None and earlier.directory.resolve() == directory:
+        raise ConfigError(
+            f"already holds the run {earlier.submission.run_id}",
+            where=str(directory),
+            hint="add --resume to continue it, or choose another directory (-o)",
+        )
+    found = strangers(directory, None) if directory.is_dir() and not options.resume else []
+    if found:
+        hint = "choose another directory (-o), or --resume to go on with what is there"
+        raise ConfigError(f"already holds results: {found[0]}", where=str(directory), hint=hint)
+
+
+def _incomplete(submitted: Submitted, seen: Look, *, counting: bool) -> Again:
+    """What has to be submitted again. Raises ConfigError where there is nothing, or a job is at
+    it."""
+    where = str(submitted.directory)
+    if submitted.shard is not None and submitted.shard not in seen.parts:
+        raise ConfigError(f"there is no shard {submitted.shard}", where="--shard")
+    chosen = [*seen.parts] if submitted.shard is None else [submitted.shard]
+    mine = [job for index in chosen for job in seen.of(seen.parts[index])]
+    busy = [
+        job for job in mine if (job.state in LIVE or job.state in WAITING) and not hopeless(job)
+    ]
+    if busy:
+        what = f"job {busy[-1].id} is {busy[-1].state}"
+        hint = "nothing has to be resumed; nel eval stop ends it first"
+        raise ConfigError(f"goes on by itself: {what}", where=where, hint=hint)
+    states: Mapping[int | None, RunState] = {None: seen.state}
+    if submitted.submission.shards:
+        states = {index: shard for index, shard in seen.state.shards.items()}
+    over = (State.DONE, State.DECIDED)
+    left = [index for index in chosen if states[index].state not in over]
+    if not left and seen.state.state in over:
+        hint = f"nel eval report {where}"
+        raise ConfigError("is complete: there is nothing to go on with", where=where, hint=hint)
+    arguments: tuple[str, ...] = ()
+    if counting:
+        attempts = max((len(seen.parts[index]) for index in left), default=0)
+        arguments = (str(attempts), "", "0")
+    tasks = tuple(index for index in left if index is not None)
+    return Again(tasks if submitted.submission.shards else None, bool(left), arguments)
+
+
+def _files(plan: JobPlan, snapshot: bytes) -> dict[str, File]:
+    """The files of a submission: secrets first, for nobody else to read."""
+    scripts = {job.script for job in plan.jobs}
+    files = {SECRETS: File(secrets_text(plan).encode(), PRIVATE)} if plan.secrets else {}
+    for name, text in rendered(plan).items():
+        files[name] = File(text.encode(), PROGRAM if name in scripts else PRIVATE)
+    files[KEPT_CONFIG] = File(snapshot)
+    files[f"{LOGS}/.made"] = File(b"")
+    return files
+
+
+def _wanted(plan: JobPlan, again: Again) -> Sequence[Job]:
+    return [job for job in plan.jobs if again.evaluate or job.name != EVALUATION]
+
+
+def _record(plan: JobPlan, job: Job, again: Again) -> JobRecord:
+    """How a job is submitted, under a name that no other job has."""
+    words: list[str] = []
+    tasks = None
+    if job.array is not None:
+        tasks = tuple(range(job.array)) if again.tasks is None else again.tasks
+        if again.tasks is not None:
+            words.append(f"--array={','.join(map(str, tasks))}")
+    arguments = again.arguments if job.name == EVALUATION else ()
+    part = "" if job.name == EVALUATION else f"-{job.name}"
+    return JobRecord(
+        job=job.name,
+        name=f"{plan.name}{part}-{new_run_id()[-8:]}",
+        tasks=tasks,
+        words=(*words, "--", f"{plan.directory}/{job.script}", *arguments),
+        after=tuple((after.when, after.job) for after in job.after),
+    )
+
+
+def _partly(error: ConfigError, submission: Submission, ids: Mapping[str, str]) -> ConfigError:
+    """The error of a submission of which a part was submitted."""
+    if not ids:
+        return error
+    done = ", ".join(f"{name} as job {job}" for name, job in ids.items())
+    what = f"{error}; already submitted: {done}"
+    hint = f"nel eval resume {submission.directory} submits the rest, nel eval stop takes it back"
+    return ConfigError(what, where=submission.directory, hint=hint)

@@ -1,0 +1,167 @@
+"""One look at a run on Slurm: its small files and all its jobs, by one question each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from ...engine.shards import FOLDER
+from ...errors import ConfigError
+from ...results.layout import PLAN_LOCK, PROGRESS, RUN_INFO
+from ...results.status import RunState, State
+from ..host import Host
+from ..submission import Submission
+from .client import JobState, Slurm, SlurmAway
+from .plan import CHAIN, ENDS, EVALUATION, FOLLOW_UP, MERGE
+from .reasons import LIVE, WAITING
+from .record import JobRecord, record_of, with_jobs
+from .state import EXECUTOR, part_state, state_in_files, whole_state
+
+SMALL = (PROGRESS, RUN_INFO, PLAN_LOCK, CHAIN, FOLLOW_UP, ENDS)
+PATTERNS = (*SMALL, *(f"{FOLDER}*/{name}" for name in SMALL))
+_ID = re.compile(r"\d+(_\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a run was at one moment."""
+
+    state: RunState
+    jobs: tuple[JobState, ...] | None
+    """Every job of the run; None: Slurm does not answer."""
+    parts: Mapping[int | None, Sequence[str]] = field(default_factory=dict)
+    """Ids of the jobs of each shard, in the order in which they were submitted; of a run without
+    shards, of it (None)."""
+    merging: Sequence[str] = ()
+    """Ids of the jobs that merge the shards."""
+
+    @property
+    def current(self) -> list[JobState]:
+        """The jobs that run, or wait."""
+        return [job for job in self.jobs or () if job.state in LIVE or job.state in WAITING]
+
+    def of(self, ids: Iterable[str]) -> list[JobState]:
+        """The jobs of some ids."""
+        return jobs_with(self.jobs or (), ids)
+
+
+async def look(host: Host, slurm: Slurm, submission: Submission, directory: Path) -> Look:
+    """Look at a run. Raises ConfigError where the host or the directory cannot be read."""
+    copied = bool(host.name)
+    indices: list[int | None] = [*range(submission.shards)] if submission.shards else [None]
+    async with host.files(directory, *PATTERNS) as folder:
+        parts: dict[int | None, list[str]] = {}
+        files: dict[int | None, RunState | None] = {}
+        for index in indices:
+            own = _own(folder, index)
+            parts[index] = [*_recorded(submission, index), *_written(own)]
+            files[index] = state_in_files(own, _own(directory, index), copied=copied)
+        merging = _recorded_merges(submission) + _written(folder) if submission.shards else []
+        merged = None
+        if submission.shards:
+            merged = state_in_files(folder, directory, copied=copied)
+    try:
+        asked = [*merging, *(job for ids in parts.values() for job in ids)]
+        jobs = await slurm.numbered(sorted({job.partition("_")[0] for job in asked}))
+    except SlurmAway as error:
+        state = _without_slurm(directory, files, merged, error)
+        return Look(state, None, parts, merging)
+    states = {
+        index: part_state(
+            _own(directory, index), files[index], jobs_with(jobs, parts[index]), copied=copied
+        )
+        for index in indices
+    }
+    if submission.shards is None:
+        return Look(states[None], tuple(jobs), parts)
+    shards = {index: state for index, state in states.items() if index is not None}
+    state = whole_state(directory, merged, shards, jobs_with(jobs, merging))
+    return Look(state, tuple(jobs), parts, merging)
+
+
+def jobs_with(jobs: Iterable[JobState], ids: Iterable[str]) -> list[JobState]:
+    """The jobs of some ids; of the components of a job, the one that says most."""
+    wanted, found = set(ids), dict[str, JobState]()
+    for job in jobs:
+        base = job.id.partition("+")[0]
+        if base not in wanted:
+            continue
+        known = found.get(base)
+        if known is None or known.state in ("COMPLETED", "CANCELLED"):
+            found[base] = replace(job, id=base)
+    return [*found.values()]
+
+
+def _own(directory: Path, index: int | None) -> Path:
+    return directory if index is None else directory / f"{FOLDER}{index}"
+
+
+def _recorded(submission: Submission, index: int | None) -> list[str]:
+    """Ids of the recorded jobs that are at a part."""
+    found = []
+    for job in record_of(submission).jobs:
+        if job.job != EVALUATION or job.id is None:
+            continue
+        if index is None:
+            found.append(job.id)
+        elif job.tasks is None or index in job.tasks:
+            found.append(f"{job.id}_{index}")
+    return found
+
+
+def _recorded_merges(submission: Submission) -> list[str]:
+    return [j.id for j in record_of(submission).jobs if j.job == MERGE and j.id is not None]
+
+
+def _written(folder: Path) -> list[str]:
+    """Ids that the jobs themselves wrote down: those that have begun, and the one that waits."""
+    found: list[str] = []
+    for name in (CHAIN, FOLLOW_UP):
+        try:
+            lines = (folder / name).read_text(errors="replace").split()
+        except OSError:
+            continue
+        found += [line for line in lines if _ID.fullmatch(line)]
+    return found
+
+
+def _without_slurm(
+    directory: Path,
+    files: Mapping[int | None, RunState | None],
+    merged: RunState | None,
+    error: ConfigError,
+) -> RunState:
+    """What files say, where Slurm says nothing."""
+    told = {index: state for index, state in files.items() if state is not None}
+    shards = {index: state for index, state in told.items() if index is not None}
+    base = merged or told.get(None)
+    if base is None:
+        begun = any(state.state.active for state in shards.values())
+        state = State.RUNNING if begun else State.PENDING
+        base = whole_state(directory, None, shards, ()) if shards else None
+        base = base or RunState(directory, "", state, executor=EXECUTOR)
+    reason = f"{error.what}; this is what the files say"
+    return replace(base, directory=directory, reason=reason, shards=shards)
+
+
+def unsubmitted(submission: Submission) -> list[JobRecord]:
+    """The jobs that were recorded, and whose submission was not confirmed."""
+    return [job for job in record_of(submission).jobs if job.id is None]
+
+
+async def found_again(slurm: Slurm, submission: Submission) -> Submission:
+    """A submission with the ids of those jobs that were accepted though nobody took note. Raises
+    SlurmAway."""
+    lost = [job.name for job in unsubmitted(submission)]
+    if not lost:
+        return submission
+    ids = {job.name: str(job.number) for job in await slurm.named(lost)}
+    jobs = [
+        msgspec.structs.replace(job, id=ids[job.name]) if job.name in ids else job
+        for job in record_of(submission).jobs
+    ]
+    return with_jobs(submission, jobs)

@@ -1,0 +1,191 @@
+"""The state of a run on Slurm: what its files say, and what Slurm says of its jobs, as one.
+
+Files say what was done; Slurm says whether anybody goes on, and why not. Results that are whole are
+done, whatever became of the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from ...errors import ConfigError, ExitCode
+from ...results.progress_file import BenchmarkState, read_progress
+from ...results.status import RunState, State, status_of
+from .client import JobState
+from .reasons import LIVE, WAITING, why_ended, why_waiting
+
+EXECUTOR = "slurm"
+WHOLE = (State.DONE, State.DECIDED)
+WORST_FIRST = (State.FAILED, State.KILLED, State.CANCELLED, State.INTERRUPTED, State.INCOMPLETE)
+CODES = {
+    State.FAILED: ExitCode.INCOMPLETE,
+    State.KILLED: ExitCode.INCOMPLETE,
+    State.CANCELLED: ExitCode.INTERRUPTED,
+}
+"""Exit codes of runs that did not say theirs."""
+
+
+def state_in_files(folder: Path, directory: Path, *, copied: bool) -> RunState | None:
+    """What the files of a run say; ``copied``: only its small files are there, and no lock."""
+    if not copied:
+        try:
+            return replace(status_of(folder), executor=EXECUTOR)
+        except ConfigError:
+            return None
+    progress = read_progress(folder)
+    if progress is None:
+        return None
+    ended = None if progress.running else progress.heartbeat
+    return RunState(
+        directory=directory,
+        run_id=progress.run_id,
+        state=State.RUNNING if progress.running else State(progress.state),
+        started=progress.started,
+        ended=ended,
+        exit_code=progress.exit_code,
+        messages=progress.messages,
+        benchmarks=progress.benchmarks,
+        executor=EXECUTOR,
+    )
+
+
+def part_state(
+    directory: Path, files: RunState | None, jobs: Sequence[JobState], *, copied: bool = False
+) -> RunState:
+    """The state of a run that is not split, or of a shard. ``jobs``: those at it, in the order in
+    which they were submitted."""
+    known = files or RunState(directory, "", State.STARTING, executor=EXECUTOR)
+    known = replace(known, directory=directory, jobs=tuple(map(_job_text, jobs)))
+    live = [job for job in jobs if job.state in LIVE]
+    waiting = [job for job in jobs if job.state in WAITING]
+    if files is not None and files.state in WHOLE:
+        return known
+    if live:
+        return known if known.state.active else replace(known, state=State.STARTING)
+    ended = [job for job in jobs if job not in live and job not in waiting]
+    if waiting:
+        reason = why_waiting(waiting[-1])
+        if ended:
+            reason = f"after job {ended[-1].id}: {_short(ended[-1])}; {reason}"
+        return replace(known, state=State.PENDING, reason=reason)
+    if not ended:
+        reason = "Slurm knows none of its jobs any more"
+        return replace(known, state=State.FAILED if files is None else known.state, reason=reason)
+    if files is not None and files.state.active and not copied:
+        reason = f"job {ended[-1].id} is over ({ended[-1].state}), and still somebody writes"
+        return replace(known, reason=reason)
+    return _over(known, ended[-1], begun=files is not None)
+
+
+def _over(known: RunState, job: JobState, *, begun: bool) -> RunState:
+    reason = f"job {job.id}: {why_ended(job)}"
+    if not begun and job.state in ("COMPLETED", "FAILED"):
+        reason = f"{reason}; no rollout was made"
+    state = known.state
+    if job.state == "CANCELLED":
+        state = State.CANCELLED
+    elif state.active or state is State.KILLED:
+        state = State.FAILED
+    code = CODES.get(state) if known.exit_code is None else known.exit_code
+    return replace(known, state=state, reason=reason, exit_code=code)
+
+
+def whole_state(
+    directory: Path,
+    merged: RunState | None,
+    shards: Mapping[int, RunState],
+    merging: Sequence[JobState],
+) -> RunState:
+    """The state of a run in shards. ``merging``: the jobs that merge them."""
+    states = [shard.state for shard in shards.values()]
+    jobs = tuple(map(_job_text, merging))
+    base = RunState(directory, "", State.PENDING, executor=EXECUTOR, jobs=jobs, shards=shards)
+    base = replace(base, benchmarks=_summed(shards.values()), started=_first(shards.values()))
+    if any(state.active for state in states):
+        running = [state for state in states if state.active and state is not State.PENDING]
+        if running:
+            known = State.RUNNING if State.RUNNING in running else running[0]
+            return replace(base, state=known)
+        reasons = [s.reason for s in shards.values() if s.state is State.PENDING]
+        return replace(base, reason=reasons[0])
+    current = [job for job in merging if job.state in LIVE or job.state in WAITING]
+    if merged is not None and not current:
+        return replace(merged, directory=directory, jobs=jobs, shards=shards)
+    if current:
+        reason = f"job {current[-1].id} merges the shards"
+        if current[-1].state in WAITING:
+            reason = f"{reason}: {why_waiting(current[-1])}"
+        return replace(base, state=State.RUNNING, reason=reason)
+    return _unmerged(base, shards, merging)
+
+
+def _unmerged(
+    base: RunState, shards: Mapping[int, RunState], merging: Sequence[JobState]
+) -> RunState:
+    """Nothing goes on, and there is no merged result."""
+    for state in WORST_FIRST:
+        found = [index for index, shard in shards.items() if shard.state is state]
+        if found:
+            which = ", ".join(map(str, found))
+            what = f"shard{'s' if len(found) > 1 else ''} {which} {state}"
+            reason = f"{what}: {shards[found[0]].reason}".removesuffix(": ")
+            code = CODES.get(state, ExitCode.INCOMPLETE)
+            return replace(base, state=state, reason=reason, exit_code=code)
+    why = f"job {merging[-1].id}: {why_ended(merging[-1])}; " if merging else ""
+    reason = f"every shard is done, and they were not merged: {why}nel eval merge {base.directory}"
+    return replace(base, state=State.INCOMPLETE, reason=reason, exit_code=ExitCode.INCOMPLETE)
+
+
+def _short(job: JobState) -> str:
+    return why_ended(job).partition(";")[0]
+
+
+def _job_text(job: JobState) -> str:
+    where = f" on {job.nodes}" if job.nodes and job.nodes != "None assigned" else ""
+    limit = f" of {job.limit}" if job.limit else ""
+    spent = f", {job.elapsed}{limit}" if job.state not in WAITING else ""
+    return f"job {job.id} {job.state}{where}{spent}"
+
+
+def _first(shards: Iterable[RunState]) -> float | None:
+    return min((s.started for s in shards if s.started is not None), default=None)
+
+
+def _summed(shards: Iterable[RunState]) -> dict[str, BenchmarkState]:
+    """The benchmarks of all shards together, where each has said how many rollouts it has."""
+    found: dict[str, list[BenchmarkState]] = {}
+    for shard in shards:
+        for slug, benchmark in shard.benchmarks.items():
+            found.setdefault(slug, []).append(benchmark)
+    return {slug: _sum(slug, parts) for slug, parts in found.items()}
+
+
+def _sum(slug: str, parts: Sequence[BenchmarkState]) -> BenchmarkState:
+    total, done = sum(p.total for p in parts), sum(p.done for p in parts)
+    rates = [p.rollouts_per_s for p in parts if p.rollouts_per_s is not None and not p.finished]
+    rate = sum(rates) if rates else None
+    failed: dict[str, int] = {}
+    for part in parts:
+        for kind, count in part.failed.items():
+            failed[kind] = failed.get(kind, 0) + count
+    line = f"{slug} {done}/{total}" + (f" {rate:.3g}/s" if rate else "")
+    if failed:
+        line += f" failed: {sum(failed.values())}"
+    return msgspec.structs.replace(
+        parts[0],
+        total=total,
+        done=done,
+        restored=sum(p.restored for p in parts),
+        failed=failed,
+        finished=all(p.finished for p in parts),
+        in_flight=sum(p.in_flight for p in parts),
+        output_tokens=sum(p.output_tokens for p in parts),
+        rollouts_per_s=rate,
+        eta_s=max((p.eta_s for p in parts if p.eta_s is not None), default=None),
+        score=None,
+        line=line,
+    )
