@@ -1,5 +1,5 @@
-"""The executor of ``cluster: {type: slurm}``: writes the files of a plan, submits its jobs in order,
-and records each before and after, so that no job is lost and none is submitted twice."""
+"""The executor of ``cluster: {type: slurm}``: writes the files of a plan, submits its jobs in
+order, and records each before and after, so that no job is lost and none is submitted twice."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ class SlurmExecutor:
         if options.resume and earlier is None and (latest := latest_below(Path(output.dir))):
             earlier = find_submission(latest)
         if earlier is not None and options.resume:
-            return await self._again(SlurmRun(earlier, self), loaded, options, counting=False)
+            return await self._again(
+                SlurmRun(earlier, self.resume), loaded, options, counting=False
+            )
         if not cluster.hostname:
             _check_free(directory, earlier, options)
         plan = _plan(loaded, options, directory)
@@ -105,9 +107,9 @@ class SlurmExecutor:
         found = find_submission(directory)
         if found is None or found.submission.executor != EXECUTOR:
             return None
-        return SlurmRun(found, self)
+        return SlurmRun(found, self.resume)
 
-    async def resume(self, run: SlurmRun, *, counting: bool) -> SlurmRun:
+    async def resume(self, run: SlurmRun, counting: bool) -> SlurmRun:
         """Submit what of a run is incomplete again, with the configuration it was submitted with.
 
         Raises ConfigError where a job is at it, or nothing is incomplete.
@@ -119,10 +121,9 @@ class SlurmExecutor:
             where = f"{submission.directory}/{KEPT_CONFIG}"
             hint = "use nel eval run FILE --resume with the file of the run"
             raise ConfigError("is missing", where=where, hint=hint)
-        folder = Path(record_of(submission).folder)
         with (
             tempfile.TemporaryDirectory(prefix="nel-resume-") as there,
-            contextlib.chdir(folder if folder.is_dir() else Path.cwd()),
+            _in_folder(record_of(submission).folder),
         ):
             copy = Path(there) / KEPT_CONFIG
             copy.write_bytes(kept)
@@ -147,9 +148,9 @@ class SlurmExecutor:
         if lost := unsubmitted(submission):  # an earlier submission broke off
             return await self._send(submission, lost)
         await run.cancel_hopeless(seen)
-        what = _incomplete(submitted, seen, counting=counting)
+        again = _incomplete(submitted, seen, counting=counting)
         submission = msgspec.structs.replace(submission, created=now())
-        return await self._submit(submission, plan, loaded, options, what)
+        return await self._submit(submission, plan, loaded, options, again)
 
     async def _submit(
         self,
@@ -183,7 +184,12 @@ class SlurmExecutor:
                 raise _partly(error, submission, done) from None
             submission = with_id(submission, job.name, done[job.job])
             write_submission(submission)
-        return SlurmRun(Submitted(submission, Path(submission.directory)), self)
+        return SlurmRun(Submitted(submission, Path(submission.directory)), self.resume)
+
+
+def _in_folder(folder: str) -> contextlib.AbstractContextManager[None]:
+    """In the folder a run was submitted from, if it is still there."""
+    return contextlib.chdir(folder) if Path(folder).is_dir() else contextlib.nullcontext()
 
 
 def _directory(loaded: Loaded, run_id: str) -> Path:
@@ -241,9 +247,9 @@ def _incomplete(submitted: Submitted, seen: Look, *, counting: bool) -> Again:
         what = f"job {busy[-1].id} is {busy[-1].state}"
         hint = "nothing has to be resumed; nel eval stop ends it first"
         raise ConfigError(f"goes on by itself: {what}", where=where, hint=hint)
-    states: Mapping[int | None, RunState] = {None: seen.state}
-    if submitted.submission.shards:
-        states = {index: shard for index, shard in seen.state.shards.items()}
+    states: dict[int | None, RunState] = {None: seen.state}
+    for index, state in seen.state.shards.items():
+        states[index] = state
     over = (State.DONE, State.DECIDED)
     left = [index for index in chosen if states[index].state not in over]
     if not left and seen.state.state in over:

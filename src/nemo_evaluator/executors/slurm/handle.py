@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...engine.shards import FOLDER
 from ...errors import ConfigError
@@ -23,9 +22,6 @@ from .plan import SECRETS
 from .reasons import LIVE, WAITING, hopeless
 from .record import host_of
 
-if TYPE_CHECKING:
-    from .executor import SlurmExecutor
-
 ABANDONED_SECONDS = 3600.0
 """A submission that is not complete after this time will never be."""
 WAIT_SECONDS = (2.0, 15.0)
@@ -33,12 +29,15 @@ WAIT_SECONDS = (2.0, 15.0)
 SETTLE_SECONDS = 2.0
 """A job that was just cancelled may have submitted its follow-up a moment before."""
 
+Again = Callable[["SlurmRun", bool], Awaitable["SlurmRun"]]
+"""Submits what of a run is incomplete again; the flag: earlier attempts count."""
+
 
 class SlurmRun:
     """A handle of a run on Slurm, or of one shard of it."""
 
-    def __init__(self, submitted: Submitted, executor: SlurmExecutor) -> None:
-        self._submitted, self._executor = submitted, executor
+    def __init__(self, submitted: Submitted, again: Again) -> None:
+        self._submitted, self._again = submitted, again
         self._host: Host = host_of(submitted.submission.host)
         self._slurm = Slurm(self._host)
 
@@ -114,11 +113,11 @@ class SlurmRun:
 
     async def resume(self) -> SlurmRun:
         """Submit what is incomplete again. See ``RunHandle``."""
-        return await self._executor.resume(self, counting=False)
+        return await self._again(self, False)
 
     async def resume_counting(self) -> SlurmRun:
         """See ``CountsAttempts``."""
-        return await self._executor.resume(self, counting=True)
+        return await self._again(self, True)
 
     async def wait(self) -> RunState:
         """See ``RunHandle``."""

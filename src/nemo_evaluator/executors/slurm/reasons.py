@@ -5,8 +5,10 @@ from __future__ import annotations
 from .client import JobState
 
 LIVE = frozenset(
-    ("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
-    + ("RESIZING",)
+    (
+        *("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING"),
+        *("STAGE_OUT", "RESIZING"),
+    )
 )
 WAITING = frozenset(("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"))
 RESUME = "nel eval resume goes on with it"
