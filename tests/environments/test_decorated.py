@@ -60,7 +60,7 @@ class OfAgents(DefinedEnvironment):
 
     @property
     def needs(self) -> Needs:
-        return msgspec.structs.replace(super().needs, agent=True)
+        return msgspec.structs.replace(super().needs, agent=True, in_order=True)
 
 
 def inner() -> Environment:

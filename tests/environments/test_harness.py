@@ -305,6 +305,35 @@ async def test_calls_of_a_class_are_paid_once(tmp_path: Path, loopback: Loopback
     assert loopback.count("two 1") == 1 and summary.runtime.total_tokens == paid
 
 
+ORDER = """
+class Ordered(Own):
+    in_order = True
+
+    async def run(self, todo, tools):
+        with open(__file__ + ".todo", "w") as file:
+            file.write(" ".join(str(key.problem_idx) for key in todo))
+        async for finished in super().run(todo, tools):
+            yield finished
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "asked"),
+    [
+        ({"max_problems": 3}, "0 1 2"),
+        ({"max_problems": 3, "shuffle_seed": 42}, "7 3 2"),
+    ],
+)
+async def test_a_harness_may_keep_its_order(
+    tmp_path: Path, loopback: Loopback, more: dict[str, int], asked: str
+) -> None:
+    (tmp_path / "own.py").write_text(CLASS + ORDER)
+    name = f"python://{tmp_path}/own.py:Ordered"
+    given = document(tmp_path, name, api(loopback), params={"count": 10}, **more)
+    (summary,) = (await evaluate_async(given)).summary.benchmarks
+    assert summary.n_scored == 3 and (tmp_path / "own.py.todo").read_text() == asked
+
+
 async def test_a_budget_ends_a_harness(tmp_path: Path, loopback: Loopback) -> None:
     given = document(tmp_path, program(tmp_path, SLOW), api(loopback), params={"args": [20]})
     given["budget"] = {"tokens": 60}

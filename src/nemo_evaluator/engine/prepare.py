@@ -226,6 +226,8 @@ async def _open_job(
         posed[0].meet(asked.meeting(unique, benchmark.max_problems, ask=ask))
     await environment.prepare()
     asked.check_protocol(environment)
+    if environment.needs.in_order and "shuffle_seed" not in benchmark.model_fields_set:
+        benchmark = benchmark.model_copy(update={"shuffle_seed": None})
     plan = await _plan(benchmark, opening.loaded, (name, unique), environment, solver, asked)
     order = problem_order(
         plan.dataset_size, shuffle_seed=benchmark.shuffle_seed, max_problems=benchmark.max_problems

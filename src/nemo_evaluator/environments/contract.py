@@ -71,6 +71,9 @@ class Needs(Record, frozen=True, kw_only=True):
     """Its answers are in workspaces: a solver that works in none cannot answer."""
     inline: bool = False
     """Verification is so quick that it needs no task of its own. May change during a run."""
+    in_order: bool = False
+    """Its problems are asked in its own order, and ``max_problems`` takes the first, unless the
+    configuration sets a ``shuffle_seed``."""
 
 
 NO_NEEDS = Needs()

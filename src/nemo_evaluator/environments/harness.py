@@ -134,6 +134,13 @@ class Harness(Protocol):
 
 
 @runtime_checkable
+class KeepsOrder(Protocol):
+    """A harness whose samples are asked in its own order, and cut from its end."""
+
+    in_order: bool
+
+
+@runtime_checkable
 class TakesSolver(Protocol):
     """A harness with settings of its own under ``solver``."""
 

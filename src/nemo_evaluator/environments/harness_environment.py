@@ -9,7 +9,7 @@ from ..plugins import loading, object_at
 from ..types import Json, Problem, Score, Solution
 from .contract import Aggregates, Grading, Needs, VerifyTools
 from .fingerprint import digest
-from .harness import Harness, Meeting, MeetsModel
+from .harness import Harness, KeepsOrder, Meeting, MeetsModel
 from .params import check_params
 
 SAMPLE_ID = "sample_id"
@@ -41,9 +41,8 @@ _METHODS = ("name", "prepare", "identity", "plan", "run", "aggregate", "close")
 class HarnessEnvironment:
     """A harness as the engine plans, names and closes it. Its problems are posed by the harness."""
 
-    needs = Needs()
-
     def __init__(self, harness: Harness) -> None:
+        self.needs = Needs(in_order=isinstance(harness, KeepsOrder) and harness.in_order)
         self.harness: Harness | None = harness
         self._harness, self.name = harness, harness.name
         self.grading = Grading(self.name)

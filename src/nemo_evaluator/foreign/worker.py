@@ -18,7 +18,9 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from ..errors import InfraError
 from ..types import Failure, Json
@@ -31,6 +33,9 @@ TAIL = 1 << 16
 END_SECONDS = 5.0
 START_SECONDS = 120.0
 
+T = TypeVar("T")
+NULL = msgspec.Raw(b"null")
+
 Handler = Callable[..., Awaitable[Json]]
 """Answers a call of the script; it is given the parameters by name."""
 
@@ -41,6 +46,19 @@ class WorkerLost(InfraError):
     """The process ended, or did not start; nothing is known about what it was doing."""
 
     default_kind = Failure.INFRA_ERROR
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """A line of the script: a call, its cancellation, an answer, or that it is ready."""
+
+    call: int | None = None
+    method: str = ""
+    params: dict[str, Any] = {}
+    cancel: int | None = None
+    answer: int | None = None
+    result: msgspec.Raw = NULL
+    """Read by whoever asked."""
+    error: dict[str, Any] | None = None
 
 
 class ForeignError(Exception):
@@ -69,10 +87,10 @@ class Worker:
         self.folder = folder
         """For temporary files, of both sides."""
         self._number = 0
-        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._asked: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._printed = bytearray()
-        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ready: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self._pumps = [asyncio.create_task(pump()) for pump in (self._read, self._listen)]
 
     @classmethod
@@ -120,17 +138,28 @@ class Worker:
     async def call(self, method: str, **params: Json) -> Any:
         """What a method of the script returns. Raises ForeignError for what it raises, and
         WorkerLost. Cancelled here, it is cancelled there."""
+        return json.loads(bytes(await self._called(method, json.dumps(params).encode())))
+
+    async def call_as(self, kind: type[T], method: str, **params: object) -> T:
+        """The same, as a record or a list of records, and quicker. Numbers must be finite."""
+        answer = await self._called(method, msgspec.json.encode(params))
+        return msgspec.json.decode(answer, type=kind)
+
+    async def _called(self, method: str, params: bytes) -> msgspec.Raw:
+        """What a method returns, as JSON."""
         if not self.alive:
             raise self._lost()
         self._number += 1
         number = self._number
-        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
         try:
-            await self._send({"call": number, "method": method, "params": params})
+            head = f'{{"call":{number},"method":"{method}","params":'
+            await self._send(head.encode() + params + b"}")
             return await answer
         except asyncio.CancelledError:
             with contextlib.suppress(WorkerLost):
-                await self._send({"cancel": number})
+                await self._send(b'{"cancel": %d}' % number)
             raise
         finally:
             self._asked.pop(number, None)
@@ -158,10 +187,10 @@ class Worker:
         lines = self._printed.decode(errors="replace").strip().splitlines()
         return "\n".join(lines[-8:])
 
-    async def _send(self, message: Mapping[str, Json]) -> None:
+    async def _send(self, line: bytes) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.write(line + b"\n")
             await self._process.stdin.drain()
         except (ConnectionError, RuntimeError):
             raise self._lost() from None
@@ -170,7 +199,7 @@ class Worker:
         assert self._process.stdout is not None
         try:
             while line := await self._process.stdout.readline():
-                self._take(json.loads(line))
+                self._take(_read_line(line))
         finally:
             with contextlib.suppress(TimeoutError):  # for its exit code, and its last words
                 async with asyncio.timeout(1.0):
@@ -178,30 +207,26 @@ class Worker:
                     await asyncio.wait({self._pumps[1]})
             self._fail(self._lost())
 
-    def _take(self, message: dict[str, Any]) -> None:
-        if "call" in message:
-            self._running[message["call"]] = asyncio.create_task(self._answer(message))
-        elif "cancel" in message:
-            if task := self._running.get(message["cancel"]):
+    def _take(self, line: _Line) -> None:
+        if line.call is not None:
+            self._running[line.call] = asyncio.create_task(self._answer(line.call, line))
+        elif line.cancel is not None:
+            if task := self._running.get(line.cancel):
                 task.cancel()
-        elif "answer" in message:
-            answer = self._asked.get(message["answer"])
-            if answer is not None and not answer.done():
-                if "error" in message:
-                    answer.set_exception(ForeignError(message["error"]))
-                else:
-                    answer.set_result(message.get("result"))
-        elif not self._ready.done():
-            if "error" in message:
-                self._ready.set_exception(ForeignError(message["error"]))
+        else:
+            asked = self._ready if line.answer is None else self._asked.get(line.answer)
+            if asked is None or asked.done():
+                return
+            if line.error is not None:
+                asked.set_exception(ForeignError(line.error))
             else:
-                self._ready.set_result(None)
+                asked.set_result(line.result)
 
-    async def _answer(self, message: dict[str, Any]) -> None:
+    async def _answer(self, number: int, line: _Line) -> None:
         """Answer a call of the script."""
-        number, answer = message["call"], dict[str, Any]()
+        answer = dict[str, Any]()
         try:
-            answer["result"] = await self._handlers[message["method"]](**message["params"])
+            answer["result"] = await self._handlers[line.method](**line.params)
         except asyncio.CancelledError:
             return
         except Exception as error:
@@ -210,7 +235,7 @@ class Worker:
         finally:
             self._running.pop(number, None)
         with contextlib.suppress(WorkerLost):
-            await self._send({"answer": number, **answer})
+            await self._send(json.dumps({"answer": number, **answer}).encode())
 
     async def _listen(self) -> None:
         """Keep the end of what it prints."""
@@ -231,3 +256,12 @@ class Worker:
             if not answer.done():
                 answer.set_exception(error)
         self._ready.exception()  # it may have no reader
+
+
+def _read_line(line: bytes) -> _Line:
+    """A line of the script; one with numbers that are not finite, too."""
+    try:
+        return msgspec.json.decode(line, type=_Line)
+    except msgspec.DecodeError:
+        found = json.loads(line)
+        return _Line(**{**found, "result": msgspec.Raw(json.dumps(found.get("result")).encode())})

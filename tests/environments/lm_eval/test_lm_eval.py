@@ -316,6 +316,22 @@ def test_the_first_documents_of_a_group_are_asked_for_by_limit(nel: Nel) -> None
     assert refused.returncode == 2 and "limit: N" in refused.stderr
 
 
+def test_max_problems_are_the_first_documents(nel: Nel) -> None:
+    with TokenServer() as server:
+        nel.write("own_chosen", server.url, {}, {"protocol": "completions", "tokenizer": "remote"})
+        done = subprocess.run(
+            nel.command("--max-problems", "5"), capture_output=True, text=True, timeout=100
+        )
+        assert done.returncode == 0, done.stderr
+        assert [row["metadata"]["doc_id"] for row in rows(nel.out / "own_chosen")] == [
+            0,
+            1,
+            2,
+            3,
+            4,
+        ]
+
+
 def test_a_task_whose_code_raises_is_one_line(nel: Nel, tasks: Path) -> None:
     bad = yaml.safe_load((tasks / "own_chosen.yaml").read_text())
     bad |= {"task": "own_bad", "doc_to_text": "{{ q.nothing.at_all }}"}
