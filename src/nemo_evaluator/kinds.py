@@ -207,6 +207,7 @@ EXECUTORS = Kind(
     "executors",
     "where a whole run is executed (`cluster.type`)",
     {
+        "docker": ("executors.docker.executor:DockerExecutor", "a container of this machine"),
         "local": ("executors.local_executor:LocalExecutor", "this machine"),
         "slurm": ("executors.slurm.executor:SlurmExecutor", "jobs of a Slurm cluster"),
     },

@@ -17,6 +17,9 @@ def main() -> None:
     signals.install()
     gc.set_threshold(ALLOCATIONS, *gc.get_threshold()[1:])
     try:
+        from ..executors.handed_environment import take_environment
+
+        take_environment()
         from .main import run
 
         code = run(signals)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from ..kinds import EXECUTORS
 from .base import ConfigRecord
+from .docker_cluster import DockerCluster
 from .plugins import ByType, PluginFields
 
 WALLTIME = re.compile(r"^(?:(\d+)-)?(\d{1,2}):([0-5]\d):([0-5]\d)$")
@@ -66,23 +67,6 @@ class LocalCluster(ConfigRecord):
     """Memory that may be used."""
     container_env: dict[str, str] = Field(default_factory=dict)
     """Environment variables of the run."""
-
-
-class DockerCluster(ConfigRecord):
-    """A container on this machine."""
-
-    type: Literal["docker"] = "docker"
-    """Kind of cluster."""
-    image: str | None = None
-    """Image with this tool in it."""
-    container_mounts: list[str] = Field(default_factory=list)
-    """Mounts, ``host:container``."""
-    container_env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of the container."""
-    mount_home: bool = True
-    """Mount the home directory."""
-    shm_size: str | None = None
-    """Shared memory of the container."""
 
 
 class NodePool(ConfigRecord):

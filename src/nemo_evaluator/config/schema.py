@@ -24,6 +24,7 @@ from . import (
     budget,
     cluster,
     custom_service,
+    docker_cluster,
     endpoints,
     gate,
     generation,
@@ -59,6 +60,7 @@ MODULES: tuple[ModuleType, ...] = (
     budget,
     gate,
     cluster,
+    docker_cluster,
     output,
 )
 REFERENCE_START = (

@@ -67,6 +67,19 @@ def set_aside(directory: Path, say: Say) -> None:
     say(f"{directory} holds {held}: it was renamed to {aside}")
 
 
+def kept_run(directory: Path) -> str | None:
+    """The id of the run in a directory, if anything of it was paid for. Raises ConfigError."""
+    earlier = plan_of(directory)
+    kept = earlier is not None and _worth_keeping(directory, earlier)
+    return earlier.run_id if earlier is not None and kept else None
+
+
+def already_holds(directory: Path, run_id: str) -> ConfigError:
+    """What is said of a directory that holds a run which is not to be resumed."""
+    hint = "add --resume to continue it, or choose another directory (-o)"
+    return ConfigError(f"already holds the run {run_id}", where=str(directory), hint=hint)
+
+
 def open_run(
     directory: Path,
     prepared: Prepared,
@@ -100,11 +113,7 @@ def open_run(
     info = new_run_info(command=command)
     if earlier is not None and (keep or resume):
         if not resume:
-            raise ConfigError(
-                f"already holds the run {earlier.run_id}",
-                where=str(directory),
-                hint="add --resume to continue it, or choose another directory (-o)",
-            )
+            raise already_holds(directory, earlier.run_id)
         found = _resumed(directory, earlier, prepared, found, keep=keep)
     else:
         found = _begun_anew(directory, found)

@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from socket import gethostname
 
 from ..errors import ConfigError
 from ..types import Json
@@ -51,8 +52,10 @@ class DockerBackend:
         socket: str | None = None,
         relay: bool | None = None,
     ) -> None:
-        """``relay``: make doors by a relay inside; None: where this user is not root."""
+        """``relay``: make doors by a relay inside; None: where this process cannot enter the
+        network of a container, not being root or being in a container itself."""
         self._relay = os.geteuid() != 0 if relay is None else relay
+        self._relay_is_given = relay is not None
         self.image = image
         self.owner: Owner = this_process(run_id)
         self._socket = socket
@@ -88,6 +91,8 @@ class DockerBackend:
                 "(`apt-get install bubblewrap`)",
             ) from None
         self._answers = True
+        if not self._relay_is_given and await self._is_inside():
+            self._relay = True
         missing = [
             what
             for what, key in (("memory", "MemoryLimit"), ("process", "PidsLimit"))
@@ -108,6 +113,11 @@ class DockerBackend:
             "runtime": str(info["DefaultRuntime"]),
             "seccomp": "the evaluator's profile" if ours else "the engine's profile",
         }
+
+    async def _is_inside(self) -> bool:
+        """Whether this process is in a container of the engine, beside its sandboxes."""
+        got = await self.engine.request("GET", f"/containers/{gethostname()}/json")
+        return got.status == 200
 
     def check(self, spec: SandboxSpec) -> None:
         """See `Backend.check`."""

@@ -25,7 +25,7 @@ from .contract import SandboxLost
 from .streams import CHUNK, Taker
 
 _VERSION = "v1.41"
-_HEADER = 8
+HEADER_BYTES = 8
 """Bytes before each piece of a multiplexed stream: stream number, three zeros, length."""
 _DEFAULT = "/var/run/docker.sock"
 BACK_SECONDS = 0.5
@@ -151,11 +151,15 @@ class Engine:
                 f"the Docker engine does not answer: {error!r}", peer=self.socket
             ) from None
 
-    async def attach(self, path: str, body: Json) -> Attached:
-        """Start a command and take over its connection."""
+    async def attach(
+        self, path: str, body: Json, *, query: Mapping[str, str] | None = None
+    ) -> Attached:
+        """Start a command, or attach to a container, and take over its connection."""
         try:
             async with asyncio.timeout(60):
-                attached, status, headers = await self._send("POST", path, body, None, upgrade=True)
+                attached, status, headers = await self._send(
+                    "POST", path, body, query, upgrade=True
+                )
                 if status not in (101, 200):
                     said = Response(status, await _body(attached.reader, headers)).message
                     attached.drop()
@@ -202,7 +206,7 @@ async def demultiplex(reader: asyncio.StreamReader, out: Taker, err: Taker) -> N
     """Take the output of a command without a terminal apart, to its end."""
     while True:
         try:
-            header = await reader.readexactly(_HEADER)
+            header = await reader.readexactly(HEADER_BYTES)
         except (asyncio.IncompleteReadError, ConnectionError):
             return
         kept, left = (err if header[0] == 2 else out), int.from_bytes(header[4:], "big")
@@ -254,7 +258,7 @@ def find_socket() -> str:
     host = os.environ.get("DOCKER_HOST") or _context_host() or f"unix://{_DEFAULT}"
     if not host.startswith("unix://"):
         raise ConfigError(
-            f"the docker sandbox speaks to a local engine only, not to {host.partition(':')[0]}://",
+            f"only a local Docker engine can be used, not {host.partition(':')[0]}://",
             where="DOCKER_HOST",
             hint="unset it, or point it to a unix:// socket",
         )

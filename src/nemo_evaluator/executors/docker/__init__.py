@@ -1,0 +1,1 @@
+"""Runs in a container of this machine (``cluster: {type: docker}``)."""
