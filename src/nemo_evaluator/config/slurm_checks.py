@@ -78,7 +78,7 @@ def _sizes(config: Document, cluster: SlurmCluster) -> Iterator[Mistake]:
         if pool is None:
             continue
         path = ("services", name)
-        gpus = _gpus(pool.gres) if pool.gpus_per_node is None else pool.gpus_per_node
+        gpus = gpus_of(pool.gres) if pool.gpus_per_node is None else pool.gpus_per_node
         if gpus is not None and gpus < (service.tensor_parallel_size or 1):
             what = f"needs {service.tensor_parallel_size} GPUs, a node of {service.node_pool!r} has"
             yield Mistake((*path, "tensor_parallel_size"), f"{what} {gpus}")
@@ -92,7 +92,7 @@ def _sizes(config: Document, cluster: SlurmCluster) -> Iterator[Mistake]:
                 yield Mistake((*path, "node_pool"), what, "give each its own pool")
 
 
-def _gpus(gres: str | None) -> int | None:
+def gpus_of(gres: str | None) -> int | None:
     """GPUs in ``gpu:8`` or ``gpu:h100:8``; None where it does not say."""
     match = re.fullmatch(r"gpu(?::[^:]+)?:(\d+)", gres or "")
     return int(match[1]) if match else None

@@ -21,7 +21,7 @@ SCRIPT_NAME = "nel-server"
 """What a server that is started through a shell is called there (``$0``)."""
 DECODING = ("decode", "backend", "tensorrt_llm")
 """What workers that write answers are called in the answer of a Dynamo frontend."""
-_PLACEHOLDER = re.compile(r"(?<!\$)\{(?:port\+(\d+)|(port|host|model|head|leader|rank))\}")
+PLACEHOLDER = re.compile(r"(?<!\$)\{(?:port\+(\d+)|(port|host|model|head|leader|rank))\}")
 
 
 class Process(Record, frozen=True, kw_only=True):
@@ -65,6 +65,10 @@ class Launch(Record, frozen=True, kw_only=True):
     """Lines of shell (bash) run before it, in the same shell; one that fails ends the start."""
     image: str | None = None
     """Container image the program runs in; None: it runs on the host."""
+    own_entrypoint: bool = False
+    """``argv`` are arguments of what the image starts by itself, else they replace that."""
+    host_network: bool = False
+    """The container shares the network of its host; else only its port is reached from there."""
     mounts: tuple[str, ...] = ()
     """Mounts of the container, ``host:container`` and perhaps ``:ro``."""
     shm_size: str | None = None
@@ -119,7 +123,7 @@ def filled(text: str, values: Mapping[str, str]) -> str:
             return str(int(values["port"]) + int(match[1]))
         return values.get(match[2] or "", match[0])
 
-    return _PLACEHOLDER.sub(value, text)
+    return PLACEHOLDER.sub(value, text)
 
 
 def filled_process(process: Process, values: Mapping[str, str]) -> Process:

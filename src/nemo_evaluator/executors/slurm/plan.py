@@ -18,7 +18,9 @@ DOCUMENT, SECRETS = "job.yaml", ".secrets.env"
 LOGS = "logs"
 CHAIN, FOLLOW_UP, ENDS = ".nel_job_chain", ".nel_follow_up", ".nel_job_ends"
 """Files of a run (of each shard): the jobs that worked at it, one id a line; the follow-up job that
-waits; and ``ID CODE`` of each job that ended by itself."""
+waits; and ``ID CODE REASON`` of each job that ended by itself, where there was more to say."""
+START_FAILED = ".nel_start_failed"
+"""The last job could not start an image or a server; the next one that cannot is the last."""
 
 
 class When(StrEnum):
@@ -77,6 +79,94 @@ class Chain(Record, frozen=True, kw_only=True):
     """Seconds before the time limit at which the evaluation is told to end."""
 
 
+class Runtime(StrEnum):
+    """What runs an image."""
+
+    PYXIS = "pyxis"
+    APPTAINER = "apptainer"
+
+
+class Container(Record, frozen=True, kw_only=True):
+    """A program runs in an image."""
+
+    runtime: Runtime
+    image: str
+    """As the runtime names it."""
+    mounts: tuple[str, ...] = ()
+    """``host:container`` and perhaps ``:ro``."""
+    home: bool = False
+    """The home directory is mounted."""
+    gpus: bool = False
+    """It sees the GPUs of the node (pyxis: always)."""
+    workdir: str | None = None
+
+
+class Step(Record, frozen=True, kw_only=True):
+    """A program of a server, on one node or on several."""
+
+    number: int
+    """Counted over the plan."""
+    role: str
+    words: tuple[str, ...]
+    """Program and arguments; placeholders as in a `Launch`, but for ``{model}``."""
+    group: int
+    node: int
+    """The first of its nodes, in the component ``group``."""
+    head: tuple[int, int]
+    """Component and node of the server's first node."""
+    nodes: int = 1
+    tasks_per_node: int = 1
+    mpi: bool = False
+    host: str
+    """The address it listens at."""
+    container: Container | None = None
+    own_entrypoint: bool = False
+    """The words are arguments of what the image starts by itself."""
+    environment: tuple[str, ...] = ()
+    """Names of its variables; their values are among the secrets."""
+    filled: tuple[str, ...] = ()
+    """Those of them whose values may hold placeholders."""
+    folder: str
+    listens_on: int | None = None
+    after: tuple[int, ...] = ()
+    """Numbers of steps whose ``listens_on`` must be up before."""
+
+
+class Server(Record, frozen=True, kw_only=True):
+    """A server of a service that the job starts."""
+
+    service: str
+    number: int
+    """Counted over the plan."""
+    label: str
+    """As messages name it."""
+    log: str
+    """Its log is ``logs/<log>-<job>.log``."""
+    port: int | None
+    """Where it listens; None: the job chooses."""
+    width: int = 1
+    """How many ports, one after the other, it takes."""
+    group: int
+    node: int
+    steps: tuple[Step, ...]
+    health_path: str | None = None
+    workers: Mapping[str, int] = {}
+    startup_timeout: int = 600
+    stop_timeout: int = 15
+    restarts: int = 0
+    backoff: int = 5
+    after: tuple[str, ...] = ()
+    """Services that must be up before."""
+
+
+class Sandboxes(Record, frozen=True, kw_only=True):
+    """Where the sandboxes of an evaluation are."""
+
+    group: int
+    first: int
+    """The first of their nodes, in the component ``group``."""
+
+
 class Submitter(Record, frozen=True, kw_only=True):
     """Who submits: what a job needs to know of this process."""
 
@@ -107,10 +197,15 @@ class JobPlan(Record, frozen=True, kw_only=True):
     command: tuple[str, ...]
     """The words that run ``nel``."""
     conda_env: str | None = None
+    container: Container | None = None
+    """Of the evaluation; None: it runs on the host."""
+    servers: tuple[Server, ...] = ()
+    """In the order in which they are started."""
+    sandboxes: Sandboxes | None = None
     variables: Mapping[str, str] = {}
     """What every program gets; no secrets."""
     secrets: Mapping[str, Mapping[str, str]] = {}
-    """Variables of the evaluation and of each service, by who gets them."""
+    """Variables by who gets them: ``evaluation``, and ``step_0``, ``step_1``, … for each `Step`."""
 
     def __repr__(self) -> str:
         return f"JobPlan({self.name!r}, {self.directory!r})"  # secrets are not shown

@@ -10,16 +10,19 @@ from pathlib import Path
 from ...config.cluster import SlurmCluster, walltime_seconds
 from ...config.load import Loaded
 from ...config.mistakes import Mistake, as_error
+from ...config.sandboxes import NodeFields, SlurmSandbox
 from ...config.scrubber import scrubber_of
 from ...config.secrecy import secret_variable
-from ...config.slurm_checks import pools_of
 from ...results.layout import slug
 from ..handing import job_document
 from ..options import Options
 from . import header
-from .plan import EVALUATION, MERGE, After, Chain, Job, JobPlan, Submitter, When
+from .containers import container_problems, evaluation_container
+from .plan import EVALUATION, MERGE, After, Chain, Job, JobPlan, Sandboxes, Submitter, When
+from .pools import Seats
 from .quoting import unusable
 from .render import SCRIPTS
+from .servers import server_problems, servers_of
 
 _PASSED = re.compile(
     r"PATH|LD_LIBRARY_PATH|PYTHONPATH|VIRTUAL_ENV|CONDA_EXE|MODULEPATH|MODULESHOME|TZ|LANG|LC_\w+"
@@ -40,7 +43,11 @@ def job_plan(loaded: Loaded, options: Options, *, directory: Path, submitter: Su
     document = job_document(loaded, output_dir=directory)
     name = "-".join(dict.fromkeys(slug(b.label or b.name) for b in loaded.config.benchmarks))[:60]
     chain = _chain(cluster, submitter.environ)
-    nodes = _nodes(loaded)
+    folder = document.folder if cluster.hostname is None else where
+    command = _command(cluster, submitter)
+    seats = Seats(loaded.config, cluster)
+    started = servers_of(loaded, seats, folder, command, cluster.container_env)
+    nodes = seats.nodes()
     whole = header.of_the_job(
         f"nel-eval-{name}",
         where,
@@ -53,7 +60,7 @@ def job_plan(loaded: Loaded, options: Options, *, directory: Path, submitter: Su
     return JobPlan(
         name=f"nel-eval-{name}",
         directory=where,
-        folder=document.folder if cluster.hostname is None else where,
+        folder=folder,
         document=document.text,
         jobs=_jobs(cluster.shards),
         groups=header.groups(cluster, nodes, whole, submitter.environ),
@@ -62,10 +69,13 @@ def job_plan(loaded: Loaded, options: Options, *, directory: Path, submitter: Su
         ),
         shards=cluster.shards,
         chain=chain,
-        command=_command(cluster, submitter),
+        command=command,
         conda_env=cluster.conda_env,
+        container=evaluation_container(loaded, cluster, where, folder),
+        servers=started.servers,
+        sandboxes=_sandboxes(loaded, seats, nodes),
         variables=_variables(loaded, cluster, submitter),
-        secrets={EVALUATION: secrets} if secrets else {},
+        secrets={**({EVALUATION: secrets} if secrets else {}), **started.secrets},
     )
 
 
@@ -76,8 +86,31 @@ def problems(loaded: Loaded, directory: str) -> Iterator[Mistake]:
     if unusable(directory) or "\\" in directory:
         what = "holds a character that Slurm cannot have in the name of a log"
         yield Mistake(("output", "dir"), what, "choose a directory without it")
+    yield from container_problems(loaded, cluster)
+    yield from server_problems(loaded)
+    yield from _sandbox_problems(loaded, cluster)
     for field, name in header.refused(cluster):
         yield Mistake(("cluster", field), f"cannot set --{name}: the run rests on it", "remove it")
+
+
+def _sandbox_problems(loaded: Loaded, cluster: SlurmCluster) -> Iterator[Mistake]:
+    """The evaluation starts sandboxes on nodes by srun, which is not in a container."""
+    pools = set()
+    for index, benchmark in enumerate(loaded.config.benchmarks):
+        sandbox = benchmark.sandbox
+        if not isinstance(sandbox, NodeFields):
+            continue
+        path = ("benchmarks", index, "sandbox")
+        if cluster.eval_image is not None:
+            what = (
+                f"{sandbox.type} sandboxes cannot be started from inside a container (eval_image)"
+            )
+            yield Mistake(path, what, "remove cluster.eval_image, and set conda_env if you need it")
+        if isinstance(sandbox, SlurmSandbox) or sandbox.node_pool is not None:
+            pools.add(sandbox.node_pool)
+            if len(pools) > 1:
+                what = "sandboxes of one run are in one node pool"
+                yield Mistake((*path, "node_pool"), what, "use the pool of the others")
 
 
 def _jobs(shards: int | None) -> tuple[Job, ...]:
@@ -100,15 +133,22 @@ def _chain(cluster: SlurmCluster, environ: Mapping[str, str]) -> Chain:
     )
 
 
-def _nodes(loaded: Loaded) -> dict[str, int]:
-    """The pools that are used, and how many nodes each gives; the first one where none is named."""
-    cluster = loaded.config.cluster
-    assert isinstance(cluster, SlurmCluster)
-    used = dict.fromkeys(pool for _, pool in pools_of(loaded.config))
-    return {name: cluster.node_pools[name].nodes for name in used or list(cluster.node_pools)[:1]}
+def _sandboxes(loaded: Loaded, seats: Seats, nodes: Mapping[str, int]) -> Sandboxes | None:
+    """The nodes of the first sandboxes that are on nodes of the job: those that the servers of the
+    pool leave, or all of them."""
+    for benchmark in loaded.config.benchmarks:
+        sandbox = benchmark.sandbox
+        if isinstance(sandbox, SlurmSandbox) or getattr(sandbox, "node_pool", None) is not None:
+            name = getattr(sandbox, "node_pool", None) or seats.names[0]
+            taken = seats.taken(name)
+            first = taken if taken < nodes[name] else 0
+            return Sandboxes(group=seats.names.index(name), first=first)
+    return None
 
 
 def _command(cluster: SlurmCluster, submitter: Submitter) -> tuple[str, ...]:
+    if cluster.eval_image is not None:
+        return ("nel",)
     if cluster.conda_env is not None:
         return ("python", "-m", "nemo_evaluator.cli")
     if submitter.python is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .plan import Directive
 
@@ -32,6 +32,19 @@ def word(value: object) -> Shell:
     if isinstance(value, list | tuple):
         return Shell(" ".join(map(word, value)))
     raise TypeError(f"a script cannot hold {value!r}")
+
+
+def spliced(text: str, pattern: re.Pattern[str], value: Callable[[re.Match[str]], str]) -> Shell:
+    """A text as one word, with expansions of the shell (``$name``) where the pattern matches."""
+    made, end = [], 0
+    for match in pattern.finditer(text):
+        if before := text[end : match.start()]:
+            made.append(shlex.quote(before))
+        made.append(f'"{value(match)}"')
+        end = match.end()
+    if text[end:] or not made:
+        made.append(shlex.quote(text[end:]))
+    return Shell("".join(made))
 
 
 def directive(given: Directive) -> Shell:

@@ -5,13 +5,26 @@ Everything a template prints is quoted by `quoting`; a name it does not know is 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .plan import CHAIN, DOCUMENT, ENDS, EVALUATION, FOLLOW_UP, MERGE, SECRETS, JobPlan
+from . import words
+from .plan import (
+    CHAIN,
+    DOCUMENT,
+    ENDS,
+    EVALUATION,
+    FOLLOW_UP,
+    LOGS,
+    MERGE,
+    SECRETS,
+    START_FAILED,
+    JobPlan,
+    Server,
+    Step,
+)
 from .quoting import Shell, directive, exports, word
 
 if TYPE_CHECKING:
@@ -25,6 +38,8 @@ FILES = {
     "chain": Shell(CHAIN),
     "follow_up": Shell(FOLLOW_UP),
     "ends": Shell(ENDS),
+    "failed": Shell(START_FAILED),
+    "logs": Shell(LOGS),
     "script": Shell(SCRIPTS[EVALUATION]),
     "merge": Shell(SCRIPTS[MERGE]),
 }
@@ -34,19 +49,66 @@ def rendered(plan: JobPlan) -> dict[str, str]:
     """The files of a plan by their names below its directory; none holds a secret."""
     found = {DOCUMENT: plan.document}
     for job in plan.jobs:
-        template = _environment().get_template(_TEMPLATES[job.name])
-        found[job.script] = template.render(plan=plan, files=FILES)
+        found[job.script] = _script(plan, _TEMPLATES[job.name])
     return found
+
+
+def _script(plan: JobPlan, template: str) -> str:
+    document = f"{plan.directory}/{DOCUMENT}"
+    run = (*plan.command, "eval", "run", document, "--resume")
+    merge = (*plan.command, "eval", "merge", plan.directory)
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            plan=plan,
+            files=FILES,
+            images=words.images(plan),
+            words=words.step_words,
+            wait_up=_wait_up,
+            service_urls=words.service_urls(plan),
+            evaluation=words.evaluation_words(plan, run, "nel-evaluation"),
+            merge=words.evaluation_words(plan, merge, "nel-merge"),
+        )
+    )
+
+
+def _wait_up(server: Server) -> Shell:
+    """The line that waits until a server is up."""
+    port = Shell(f'"$nel_port_{server.number}"')
+    workers = [f"{role}={number}" for role, number in server.workers.items()]
+    said = (server.label, server.log, server.startup_timeout, _reached(server), port)
+    return Shell(f"nel_wait_up {word([*said, server.health_path or '', *workers])}")
+
+
+def _reached(server: Server) -> Shell:
+    return Shell(f'"{words.reached_at(server)}"')
+
+
+def _at(step: Step) -> Shell:
+    return Shell(f'"{words.address(step.group, step.node)}"')
 
 
 def secrets_text(plan: JobPlan) -> str:
     """The secrets, for a file of mode 0600: a function for each program, which exports what it
     gets. Empty where there are none."""
-    parts = []
-    for name, values in plan.secrets.items():
-        lines = "".join(f"  export {key}={shlex.quote(value)}\n" for key, value in values.items())
-        parts.append(f"nel_secrets_{name}() {{\n{lines}}}\n")
-    return "".join(parts)
+    steps = {f"step_{step.number}": (s, step) for s in plan.servers for step in s.steps}
+    return "".join(
+        f"nel_secrets_{name}() {{\n{_exports(values, *steps.get(name, ()))}}}\n"
+        for name, values in plan.secrets.items()
+    )
+
+
+def _exports(
+    values: Mapping[str, str], server: Server | None = None, step: Step | None = None
+) -> str:
+    """Lines that export variables; those of a step may hold placeholders."""
+    lines = []
+    for name, value in values.items():
+        is_filled = step is not None and name in step.filled
+        text = words.placed(value, server, step) if is_filled and server and step else word(value)
+        lines.append(f"  export {name}={text}\n")
+    return "".join(lines)
 
 
 def described(plan: JobPlan) -> str:
@@ -75,5 +137,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    made.filters.update(directive=directive, exports=exports)
+    made.filters.update(directive=directive, exports=exports, reached=_reached, at=_at)
     return made

@@ -16,7 +16,13 @@ class DockerModel:
         """See ``ServiceKind``. ``extra_args`` follow the image's own command. The server listens on
         ``port`` inside; which port of this machine leads there is for who starts it."""
         env = {"MODEL": "{model}", "PORT": str(options.port)}
-        return launch_from(options, tuple(options.extra_args), env=env, container_port=options.port)
+        return launch_from(
+            options,
+            tuple(options.extra_args),
+            env=env,
+            container_port=options.port,
+            own_entrypoint=options.pre_cmd is None,
+        )
 
     def open(self, name: str, options: DockerModelService, place: Place) -> Engine:
         """See ``ServiceKind``."""

@@ -25,7 +25,12 @@ class Nim:
             else None,
         }
         env = {name: str(value) for name, value in told.items() if value is not None}
-        return launch_from(options, tuple(options.extra_args), env=env)
+        return launch_from(
+            options,
+            tuple(options.extra_args),
+            env=env,
+            own_entrypoint=options.pre_cmd is None,
+        )
 
     def open(self, name: str, options: NimService, place: Place) -> Engine:
         """See ``ServiceKind``."""
