@@ -18,7 +18,7 @@ from nemo_evaluator.environments.registry import PLANNED, find
     "words",
     [
         "export a --dest wandb", "config show",
-        "package -m x -t y", "cache-sqsh a b c",
+        "cache-sqsh a b c",
     ],
 )  # fmt: skip
 def test_commands_that_are_not_built_say_so(nel: Nel, words: str) -> None:

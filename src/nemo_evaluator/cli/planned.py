@@ -8,7 +8,6 @@ import click
 
 PLANNED: Mapping[str, tuple[str, str]] = {
     "config": ("settings of a user", "variables such as NEMO_MODEL_URL, or a .env file"),
-    "package": ("container images of benchmarks", "nel eval run --bench FILE.py"),
     "cache-sqsh": ("container images for clusters", "enroot import"),
     "regression": ("", "nel compare, which is the same"),
     "run": ("", "nel eval run"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -29,6 +29,8 @@ Generator: nemo-evaluator
 Root-Is-Purelib: true
 Tag: py3-none-any
 """
+INFO = "<dist-info>"
+"""Stands for the folder of the metadata."""
 _METADATA = ("METADATA", "entry_points.txt")
 
 
@@ -49,20 +51,30 @@ def write_wheel(folder: Path) -> Path:
     except PackageNotFoundError:
         hint = "install it (`pip install .` in a checkout)"
         raise ConfigError(f"{DISTRIBUTION} is not installed, only importable", hint=hint) from None
-    stem = f"{DISTRIBUTION.replace('-', '_')}-{installed.version}"
+    name = DISTRIBUTION.replace("-", "_")
+    return pack_wheel(folder, name, installed.version, _files(installed))
+
+
+def pack_wheel(folder: Path, name: str, version: str, files: Iterable[tuple[str, bytes]]) -> Path:
+    """Write a wheel of pure Python. ``files``: paths and contents; those of its metadata are below
+    `INFO`."""
+    stem = f"{name}-{version}"
     path = folder / f"{stem}-py3-none-any.whl"
     record = []
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, data in _files(installed, f"{stem}.dist-info"):
-            archive.writestr(_entry(name), data)
+        for where, data in [*files, (f"{INFO}/WHEEL", _WHEEL.encode())]:
+            inside = (
+                where.replace(INFO, f"{stem}.dist-info", 1) if where.startswith(INFO) else where
+            )
+            archive.writestr(_entry(inside), data)
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-            record.append(f"{name},sha256={digest},{len(data)}\n")
-        name = f"{stem}.dist-info/RECORD"
-        archive.writestr(_entry(name), "".join([*record, f"{name},,\n"]))
+            record.append(f"{inside},sha256={digest},{len(data)}\n")
+        inside = f"{stem}.dist-info/RECORD"
+        archive.writestr(_entry(inside), "".join([*record, f"{inside},,\n"]))
     return path
 
 
-def _files(installed: Distribution, info: str) -> Iterator[tuple[str, bytes]]:
+def _files(installed: Distribution) -> Iterator[tuple[str, bytes]]:
     for path in sorted(PACKAGE.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield f"{PACKAGE.name}/{path.relative_to(PACKAGE).as_posix()}", path.read_bytes()
@@ -71,8 +83,7 @@ def _files(installed: Distribution, info: str) -> Iterator[tuple[str, bytes]]:
             yield f"{PACKAGE.name}/{HERE}/{name}", build_file(name).read_bytes()
     for name in _METADATA:
         if (text := installed.read_text(name)) is not None:
-            yield f"{info}/{name}", text.encode()
-    yield f"{info}/WHEEL", _WHEEL.encode()
+            yield f"{INFO}/{name}", text.encode()
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
