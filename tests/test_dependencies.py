@@ -29,6 +29,8 @@ FOREIGN = (
     "environments/inspect/worker.py",
     "environments/lm_eval/nel_lm_eval_tokens.py",
     "environments/lm_eval/worker.py",
+    "exporters/mlflow/nel_mlflow.py",
+    "exporters/wandb/nel_wandb.py",
     "solvers/harbor/script/",
 )
 """Scripts that run in the interpreter of another package (`nemo_evaluator.foreign`)."""

@@ -227,6 +227,9 @@ EXPORTERS = Kind(
             "exporters.inspect_log.exporter:InspectLog",
             "logs for Inspect",
         ),
+        "mlflow": ("exporters.mlflow.exporter:Mlflow", "runs and traces in MLflow"),
+        "wandb": ("exporters.wandb.exporter:Wandb", "runs in Weights & Biases"),
+        "otel": ("exporters.otel.exporter:Otel", "OpenTelemetry spans and evaluation events"),
         "hf": ("exporters.hf:HuggingFace", "a model card's scores and a dataset for the hub"),
     },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -153,6 +154,27 @@ async def test_close_ends_what_hangs(script: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(WorkerLost):
         await hanging
     await worker.close()
+
+
+async def test_a_program_that_lives_on_holds_nothing_open(tmp_path: Path) -> None:
+    """As services of packages do that end by themselves, some time after."""
+    left = tmp_path / "left.py"
+    left.write_text(
+        "import subprocess, sys\n"
+        "async def leave(peer):\n"
+        "    code = 'import time; print(1, flush=True); time.sleep(5)'\n"
+        "    started = subprocess.Popen([sys.executable, '-c', code], start_new_session=True)\n"
+        "    return started.pid\n"
+        "METHODS = {'leave': leave}\n"
+    )
+    worker = await started(left)
+    pid = await worker.call("leave")
+    begun = time.monotonic()
+    await worker.close()
+    assert time.monotonic() - begun < 4
+    del worker
+    gc.collect()  # a transport that is still open warns
+    os.kill(pid, signal.SIGKILL)
 
 
 async def test_a_script_that_does_not_load_says_why(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def nel(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> N
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capfd.readouterr()
-        assert "Traceback" not in err
+        assert "Traceback" not in err, err
         assert isinstance(ended.value.code, int)
         return ended.value.code, out, err
 

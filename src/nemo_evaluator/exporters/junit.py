@@ -18,6 +18,7 @@ from ..results.result_row import ResultRow
 from ..results.tables import plain_text
 from ..results.view import BenchmarkView, RunView
 from .options import FileOptions
+from .times import spent_ms
 
 SHOWN = 300
 """Characters of an answer that a message shows."""
@@ -67,7 +68,7 @@ class Junit:
         file.write(b"  </testsuite>\n")
 
     def _case(self, bundle: Published, row: ResultRow) -> bytes:
-        spent = row.wall_ms if row.wall_ms is not None else row.latency_ms
+        spent = spent_ms(row)
         name = f"problem {row.problem_idx}"
         if (bundle.repeats or 1) > 1 or row.repeat:
             name += f" repeat {row.repeat}"

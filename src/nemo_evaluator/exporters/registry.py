@@ -14,13 +14,6 @@ from ..results.view import RunView
 from ..types import Json
 from .contract import Exporter
 
-PLANNED = {
-    "inspect": "logs for Inspect",
-    "mlflow": "runs for MLflow",
-    "wandb": "runs for Weights & Biases",
-}
-"""Exporters of the known system that this version does not have → what is planned."""
-
 
 def open_exporter(name: str, config: Given) -> Exporter:
     """An exporter with its options. Raises ConfigError."""
@@ -33,14 +26,8 @@ def open_exporter(name: str, config: Given) -> Exporter:
 
 def check_name(name: str) -> None:
     """Raise ConfigError for a name that stands for no exporter."""
-    if EXPORTERS.has(name):
-        return
-    if (plan := PLANNED.get(name)) is not None:
-        raise ConfigError(
-            f"exporter {name!r} is not available in this version; planned: {plan}",
-            hint=f"Now: {', '.join(EXPORTERS.names())}",
-        )
-    raise EXPORTERS.unknown(name)
+    if not EXPORTERS.has(name):
+        raise EXPORTERS.unknown(name)
 
 
 def exporter_options(name: str, config: Mapping[str, Json], secrets: Collection[str]) -> Given:

@@ -18,7 +18,7 @@ import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -77,13 +77,38 @@ class ForeignError(Exception):
         return self.kinds[0] if self.kinds else "Error"
 
 
+class _Printing(NamedTuple):
+    """Our end of what a process prints. It is closed with the process, also where a program that
+    it started, in a session of its own, lives on and holds the other end."""
+
+    reader: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+
+    @classmethod
+    async def open(cls) -> tuple[_Printing, int]:
+        """Our end, and a descriptor for the process."""
+        ours, theirs = os.pipe()
+        reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", buffering=0)
+        )
+        return cls(reader, transport), theirs
+
+
 class Worker:
     """A running script. ``start`` it, and ``close`` it."""
 
     def __init__(
-        self, name: str, process: Process, handlers: Mapping[str, Handler], folder: Path
+        self,
+        name: str,
+        process: Process,
+        printing: _Printing,
+        handlers: Mapping[str, Handler],
+        folder: Path,
     ) -> None:
         self._name, self._process, self._handlers = name, process, handlers
+        self._printing = printing
         self.folder = folder
         """For temporary files, of both sides."""
         self._number = 0
@@ -105,20 +130,24 @@ class Worker:
     ) -> Worker:
         """Start a script and wait until it has loaded. Raises WorkerLost."""
         folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="nel-foreign-"))
+        printing, end = await _Printing.open()
         try:
             process = await asyncio.create_subprocess_exec(
                 *(python, "-X", "utf8", CHILD, script, folder),
                 stdin=PIPE,
                 stdout=PIPE,
-                stderr=PIPE,
+                stderr=end,
                 env={**env, "TMPDIR": str(folder)},
                 limit=LINE,
                 start_new_session=True,
             )
         except OSError as error:
+            printing.transport.close()
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise WorkerLost(f"{name} does not start: {python}: {error}") from None
-        worker = cls(name, process, handlers or {}, folder)
+        finally:
+            os.close(end)
+        worker = cls(name, process, printing, handlers or {}, folder)
         try:
             async with asyncio.timeout(START_SECONDS):
                 await worker._ready
@@ -175,6 +204,7 @@ class Worker:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+        self._printing.transport.close()
         for task in (*self._pumps, *self._running.values()):
             task.cancel()
         await asyncio.gather(*self._pumps, *self._running.values(), return_exceptions=True)
@@ -239,8 +269,7 @@ class Worker:
 
     async def _listen(self) -> None:
         """Keep the end of what it prints."""
-        assert self._process.stderr is not None
-        while chunk := await self._process.stderr.read(1 << 16):
+        while chunk := await self._printing.reader.read(1 << 16):
             self._printed += chunk
             del self._printed[:-TAIL]
             log.debug("%s: %s", self._name, chunk.decode(errors="replace").rstrip())

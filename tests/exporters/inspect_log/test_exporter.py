@@ -114,11 +114,11 @@ def test_metrics_alone_rewards_of_scorers_and_other_tools(nel: Nel, tmp_path: Pa
         file.write('{"problem_idx": 3, "repeat": 0, "reward": 0.0, "outcome": "scored"}\n')
         file.write('{"problem_idx": 5, "repeat": 0, "reward": null, "outcome": "scored",')
         file.write('"scoring_details": {"metrics": {"logprob": -3.5, "rate": [1, 4]}}}\n')
-    code, _, err = nel("export", str(tmp_path / "theirs"), "-d", "inspect", "--output-dir", "logs")
+    logs = tmp_path / "logs"
+    words = ("-d", "inspect", "--output-dir", str(logs))
+    code, _, err = nel("export", str(tmp_path / "theirs"), *words)
     assert code == 0, err
-    found = {
-        one["log"]["eval"]["run_id"]: one["log"] for one in read_logs([*Path("logs").iterdir()])
-    }
+    found = {one["log"]["eval"]["run_id"]: one["log"] for one in read_logs([*logs.iterdir()])}
     samples = {(one["id"], one["epoch"]): one for one in found["eval-1"]["samples"]}
     assert sorted(samples) == [(3, 1), (3, 2), (5, 1), (9, 1)]
     assert samples[3, 1]["scores"]["nel"]["value"] == 0.0

@@ -16,6 +16,7 @@ from ...results.tables import plain_text
 from ...results.trajectory_row import TrajectoryRow
 from ...steps import ObservationResult, Step, StepSource, ToolCall
 from ...types import Json
+from ..times import when
 from .header import usage_of
 
 UNKNOWN_CALL = "unknown"
@@ -68,7 +69,7 @@ class _Maker:
 
     def take(self, step: Step) -> None:
         """One step: a message, the event behind it, and the results of its tools."""
-        self._now = _when(step.timestamp) or self._now
+        self._now = when(step.timestamp) or self._now
         if step.source is StepSource.AGENT:
             self._turn(step)
         else:
@@ -194,11 +195,3 @@ def _verdict(row: ResultRow) -> dict[str, Json]:
         "answer": plain_text(row.extracted_answer),
         "history": [],
     }
-
-
-def _when(text: str | None) -> datetime.datetime | None:
-    try:
-        found = datetime.datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return found.replace(tzinfo=found.tzinfo or datetime.UTC) if found is not None else None

@@ -12,6 +12,7 @@ from ...results.read_bundle import Measure, Published
 from ...results.view import BenchmarkView, RunView
 from ...types import Json
 from ...version import __version__
+from ..times import created
 
 FORMAT = 2
 """Version of the format."""
@@ -26,19 +27,9 @@ EXTRA = "scorer:"
 
 def file_stem(run: RunView, benchmark: BenchmarkView) -> str:
     """The name of the log: Inspect's viewer reads time, task and id from it."""
-    made = created(benchmark).replace(":", "-")
+    made = created(benchmark).isoformat(timespec="seconds").replace(":", "-")
     parts = (made, benchmark.folder.name, run.run_id)
     return "_".join(part.replace("_", "-").replace("/", "-") for part in parts)
-
-
-def created(benchmark: BenchmarkView) -> str:
-    """When the run was made, in UTC; the time of the bundle where it does not say."""
-    try:
-        when = datetime.datetime.fromisoformat(benchmark.bundle.created or "")
-    except ValueError:
-        when = datetime.datetime.fromtimestamp(benchmark.bundle_path.stat().st_mtime, datetime.UTC)
-    when = when.replace(tzinfo=when.tzinfo or datetime.UTC)
-    return when.astimezone(datetime.UTC).isoformat(timespec="seconds")
 
 
 def main_score(bundle: Published) -> str:
@@ -72,7 +63,7 @@ def _eval(run: RunView, benchmark: BenchmarkView) -> dict[str, Json]:
     return {
         "eval_id": f"{run.run_id}-{benchmark.folder.name}",
         "run_id": run.run_id,
-        "created": created(benchmark),
+        "created": created(benchmark).isoformat(timespec="seconds"),
         "task": bundle.name,
         "task_id": f"{run.run_id}-{benchmark.folder.name}",
         "task_version": 0,
@@ -153,8 +144,7 @@ def _metric(name: str, measure: Measure) -> dict[str, Json]:
 def _stats(benchmark: BenchmarkView) -> dict[str, Json]:
     bundle, begun = benchmark.bundle, created(benchmark)
     used = bundle.runtime
-    seconds = datetime.timedelta(seconds=used.elapsed_seconds or 0.0)
-    ended = datetime.datetime.fromisoformat(begun) + seconds
+    ended = begun + datetime.timedelta(seconds=used.elapsed_seconds or 0.0)
     usage = usage_of(
         used.total_prompt_tokens,
         used.total_completion_tokens,
@@ -164,7 +154,7 @@ def _stats(benchmark: BenchmarkView) -> dict[str, Json]:
         used.total_tokens,
     )
     return {
-        "started_at": begun,
+        "started_at": begun.isoformat(timespec="seconds"),
         "completed_at": ended.isoformat(timespec="seconds"),
         "model_usage": {} if usage is None else {bundle.model or "none": usage},
     }

@@ -5,9 +5,7 @@ Invariant: a rollout without a verdict is a sample with an ``error`` and without
 
 from __future__ import annotations
 
-import datetime
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from ...finish import FinishReason
@@ -17,8 +15,10 @@ from ...results.tables import json_text, plain_text
 from ...results.trajectory_row import TrajectoryRow
 from ...results.view import BenchmarkView
 from ...types import Json
+from ..explained import explanation
+from ..times import rollout_span, spent_ms
 from .events import Transcript, transcript
-from .header import created, main_score, usage_of
+from .header import main_score, usage_of
 
 STOPS = {
     FinishReason.STOP: "stop",
@@ -26,8 +26,6 @@ STOPS = {
     FinishReason.TOOL_CALLS: "tool_calls",
     FinishReason.CONTENT_FILTER: "content_filter",
 }
-EXPLAINED = ("explanation", "reason", "reasoning", "rationale")
-"""Details of a verdict that say why."""
 KEPT = (
     "outcome", "failure", "finish_reason", "truncated", "tokens", "latency_ms", "ttft_ms",
     "wall_ms", "cost_usd", "calls", "cluster", "ended_by",
@@ -40,9 +38,8 @@ def sample(
 ) -> dict[str, Json]:
     """An ``EvalSample``."""
     model = benchmark.bundle.model or "none"
-    ended = _ended(benchmark, trajectory)
-    spent = row.wall_ms if row.wall_ms is not None else row.latency_ms
-    begun = ended - datetime.timedelta(milliseconds=spent or 0.0)
+    begun, ended = rollout_span(benchmark, row, trajectory)
+    spent = spent_ms(row)
     usage = _usage(row, trajectory)
     said = transcript(row, trajectory, model, begun)
     found: dict[str, Json] = {
@@ -69,19 +66,6 @@ def sample(
         text = row.error or f"no verdict: {row.failure or row.outcome}"
         found["error"] = {"message": text, "traceback": text, "traceback_ansi": text}
     return found
-
-
-def _ended(benchmark: BenchmarkView, trajectory: TrajectoryRow | None) -> datetime.datetime:
-    told = trajectory.timestamp if trajectory is not None else None
-    try:
-        if isinstance(told, str):
-            when = datetime.datetime.fromisoformat(told)
-            return when.replace(tzinfo=when.tzinfo or datetime.UTC)
-        if told is not None:
-            return datetime.datetime.fromtimestamp(told, datetime.UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return datetime.datetime.fromisoformat(created(benchmark))
 
 
 def _target(expected: Json) -> Json:
@@ -151,24 +135,6 @@ def _share(value: float | Ratio) -> float:
     if isinstance(value, Ratio):
         return value.numerator / value.denominator if value.denominator else math.nan
     return value
-
-
-def explanation(row: ResultRow) -> str:
-    """Why the verdict is what it is: what the verifier or the judge says, or what it compared."""
-    details = row.scoring_details
-    judge = details.get("judge")
-    for part in (details, judge if isinstance(judge, Mapping) else {}):
-        for name in EXPLAINED:
-            if isinstance(text := part.get(name), str) and text.strip():
-                return text
-    words = [f"method: {details.get('method', 'unknown')}"]
-    if row.extracted_answer is not None:
-        words.append(f"answer: {plain_text(row.extracted_answer)}")
-    if row.expected_answer is not None:
-        words.append(f"expected: {plain_text(row.expected_answer)}")
-    if (failure := details.get("failure") or details.get("error_category")) is not None:
-        words.append(f"failure: {failure}")
-    return "\n".join(words)
 
 
 def _kept(row: ResultRow) -> dict[str, Any]:
