@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,3 +38,16 @@ def running(directory: Path) -> RunState:
 def ended(directory: Path) -> RunState:
     """The state of a run that has ended."""
     return until(directory, lambda s: not s.state.active)
+
+
+def kill_when(ready: Callable[[], bool], command: list[str], seconds: float = 90) -> None:
+    """Begin a run, and kill its processes (SIGKILL) in the middle."""
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.02)
+        time.sleep(0.05)  # what was answered just now is written within 10 ms
+        os.killpg(process.pid, signal.SIGKILL)

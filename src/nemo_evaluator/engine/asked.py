@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..config.benchmark import BenchmarkConfig
 from ..config.root import EvalConfig
@@ -12,6 +13,7 @@ from ..environments.contract import Environment
 from ..environments.harness import Meeting
 from ..errors import ConfigError
 from ..judging.opening import services_of
+from ..results.layout import HARNESS
 from ..services.contract import OpenServer, OpenService
 from ..services.open import Opened
 from ..solvers.contract import MODEL
@@ -73,14 +75,16 @@ class Asked:
         """The solver's own service."""
         return self.by_role.get(MODEL)
 
-    def meeting(self, slug: str, most: int | None, *, ask: bool) -> Meeting:
-        """The solver's own model, for what asks other questions of other endpoints. ``most``:
-        problems that will be asked."""
+    def meeting(self, folder: Path, most: int | None, *, ask: bool) -> Meeting:
+        """The solver's own model, for what asks other questions of other endpoints. ``folder``: the
+        benchmark's; ``most``: problems that will be asked."""
+        slug, own_files = folder.name, folder / HARNESS
         if self.own is None:
-            return Meeting(max_problems=most)
+            return Meeting(max_problems=most, folder=own_files)
         settings = self.own.client.settings
         context = CallContext(session=f"{slug}/probe", benchmark=slug) if ask else None
-        return Meeting(self.own.client, context, settings.tokenizer, settings.upstream, most)
+        upstream, tokenizer = settings.upstream, settings.tokenizer
+        return Meeting(self.own.client, context, tokenizer, upstream, most, own_files)
 
     def check_protocol(self, environment: Environment) -> None:
         """Raise ConfigError if the benchmark is made for another API."""

@@ -20,7 +20,7 @@ from ..http.listener import Listener
 from ..results.journal import Called, JournalIndex, UsedBeside
 from ..results.journal_reader import JournalReader
 from ..results.journal_writer import JournalWriter
-from ..results.layout import JOURNAL
+from ..results.layout import HARNESS, JOURNAL
 from ..solvers.requests import Asker
 from ..traffic.client import ModelClient
 from ..traffic.door.sessions import Endpoint
@@ -47,7 +47,7 @@ class Tools:
     def __init__(
         self, job: Job, index: JournalIndex, journal: JournalWriter, budget: RunBudget
     ) -> None:
-        self.folder: Path = job.folder / "harness"
+        self.folder: Path = job.folder / HARNESS
         self.stopping = asyncio.Event()
         self.answered = 0
         """Calls that were answered, from wherever."""

@@ -223,7 +223,7 @@ async def _open_job(
     asked = Asked.of(benchmark, services)
     if isinstance(posed[0], MeetsModel):
         ask = not opening.plan_only
-        posed[0].meet(asked.meeting(unique, benchmark.max_problems, ask=ask))
+        posed[0].meet(asked.meeting(opening.directory / unique, benchmark.max_problems, ask=ask))
     await environment.prepare()
     asked.check_protocol(environment)
     if environment.needs.in_order and "shuffle_seed" not in benchmark.model_fields_set:

@@ -86,6 +86,8 @@ class Meeting:
     """Its base URL, without credentials."""
     max_problems: int | None = None
     """How many problems of the benchmark will be asked, the first of its order; None: all."""
+    folder: Path = Path()
+    """For files of a harness's own (``HarnessTools.folder``); it need not exist yet."""
 
     @property
     def protocol(self) -> str | None:

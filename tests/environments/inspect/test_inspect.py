@@ -4,13 +4,16 @@ the same samples and scores as by Inspect itself."""
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from parts import part
+from running import kill_when
 from runs import NEL, rows
 from token_server import TokenServer
 
@@ -19,6 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.process]
 TASKS = '''
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.model import ChatMessageUser, get_model
 from inspect_ai.scorer import includes, match
 from inspect_ai.solver import generate, solver, use_tools
 from inspect_ai.tool import tool
@@ -61,6 +65,25 @@ def several():
         scorer=includes(),
         epochs=2,
     )
+
+
+@solver
+def talking(turns):
+    async def solve(state, generate):
+        for turn in range(turns):
+            state.messages.append(ChatMessageUser(content=f"and {turn} more?"))
+            for _ in range(2):  # the same request again is a request of its own
+                said = await get_model().generate(state.messages)
+            state.messages.append(said.message)
+            state.output = said
+        return state
+
+    return solve
+
+
+@task
+def talks():
+    return Task(dataset=MemoryDataset(samples(3)), solver=talking(6), scorer=includes(), epochs=2)
 
 
 @solver
@@ -116,6 +139,15 @@ def run(
     file: Path, task: str, python: str, url: str, *more: str, **params: object
 ) -> tuple[subprocess.CompletedProcess[str], Path]:
     """The command over one task, and the folder of its results."""
+    command = written(file, task, python, url, *more, **params)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    return done, file.parent / "run" / task
+
+
+def written(
+    file: Path, task: str, python: str, url: str, *more: str, **params: object
+) -> list[str]:
+    """The command over one task, whose configuration is written."""
     out = file.parent / "run"
     document = {
         "services": {
@@ -132,9 +164,7 @@ def run(
     }
     config = file.parent / "config.yaml"
     config.write_text(yaml.safe_dump(document))
-    command = [*NEL, "eval", "run", str(config), *more]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
-    return done, out / task
+    return [*NEL, "eval", "run", str(config), *more]
 
 
 def scores_in(folder: Path) -> dict[str, Any]:
@@ -206,6 +236,29 @@ def test_epochs_of_a_task_are_one_rollout(file: Path, python: str) -> None:
     assert len(rows(folder)) == 6
     accuracy = scores_in(folder)["includes/accuracy"]
     assert accuracy["value"] == theirs["metrics"]["includes/accuracy"]
+
+
+def test_after_a_kill_no_turn_that_was_answered_is_asked_again(file: Path, python: str) -> None:
+    """Samples that were under way begin again, and are answered as before."""
+    with TokenServer() as server:
+        done, folder = run(file, "talks", python, server.url)
+        assert done.returncode == 0, done.stderr
+        whole, scores = Counter(map(json.dumps, server.requests)), scores_in(folder)
+    shutil.rmtree(folder.parent)
+    with TokenServer(delay=0.1) as server:
+        command = written(file, "talks", python, server.url, "--max-concurrent", "2")
+        kill_when(lambda: len(server.requests) >= 40, command)
+        before = len(server.requests)
+        moved = folder.parent.with_name("moved")
+        folder.parent.rename(moved)
+        done, _ = run(file, "talks", python, server.url, "--resume", "-o", str(moved))
+        assert done.returncode == 0, done.stderr
+        asked = Counter(map(json.dumps, server.requests))
+    assert 40 <= before < len(server.requests)
+    assert asked.keys() == whole.keys()
+    assert (asked - whole).total() <= 4  # what was in flight
+    after = scores_in(moved / "talks")
+    assert after["includes/accuracy"] == scores["includes/accuracy"]
 
 
 def test_a_sample_that_fails_has_no_verdict_and_the_others_have(file: Path, python: str) -> None:

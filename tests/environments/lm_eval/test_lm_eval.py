@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from parts import part
+from running import kill_when
 from runs import NEL, rows
 from token_server import BARE, CANDIDATES, SHIFTED, SILENT, TokenServer
 
@@ -345,17 +344,7 @@ def test_a_task_whose_code_raises_is_one_line(nel: Nel, tasks: Path) -> None:
 def test_after_a_kill_nothing_that_was_answered_is_asked_again(nel: Nel) -> None:
     with TokenServer(delay=0.1) as server:
         nel.write("own_group", server.url, {}, {"protocol": "completions", "tokenizer": "remote"})
-        process = subprocess.Popen(
-            nel.command("--max-concurrent", "4"),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + 60
-        while len(server.requests) < 40 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill_when(lambda: len(server.requests) >= 40, nel.command("--max-concurrent", "4"))
         before = len(server.requests)
         done = subprocess.run(nel.command("--resume"), capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr

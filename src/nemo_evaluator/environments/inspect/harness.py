@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ WANTED = Wanted(
     where="params.python",
 )
 FILES = "files"
-"""Under which detail of a verdict the kept samples of Inspect are named."""
+"""Under which detail of a verdict kept samples of Inspect are named, in the harness's folder."""
 OVER = {"chat_completions": False, "responses": True}
 """Protocols that Inspect's client speaks → whether that is the Responses API."""
 
@@ -269,8 +269,7 @@ class Inspect:
             return msgspec.structs.replace(finished, error=info)
         numbers: dict[str, Json] = {name: one.number for name, one in last.scores.items()}
         if len(samples) > 1:
-            files: list[Json] = [sample.file for sample in samples]
-            numbers = await self._call("reduced", files=files)
+            numbers = await self._call("reduced", files=self._paths(s.file for s in samples))
         score = _score(samples, numbers)
         if score is None:
             info = ErrorInfo(
@@ -284,7 +283,7 @@ class Inspect:
         by_repeat: dict[int, list[Json]] = defaultdict(list)
         for row in finished:
             files = row.score.details.get(FILES)
-            by_repeat[row.repeat] += files if isinstance(files, list) else []
+            by_repeat[row.repeat] += self._paths(files if isinstance(files, list) else [])
         told = [
             msgspec.convert(await self._call("aggregate", files=files), list[Measured])
             for files in by_repeat.values()
@@ -302,6 +301,11 @@ class Inspect:
             )
             for one in (told[0] if told else ())
         ]
+
+    def _paths(self, files: Iterable[Json]) -> list[Json]:
+        """Where kept samples are now; runs of an earlier version named them by their whole path."""
+        folder = self._meeting.folder.absolute()
+        return [str(folder / str(file)) for file in files]
 
     async def close(self) -> None:
         """End the worker."""

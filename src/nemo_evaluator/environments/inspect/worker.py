@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import inspect_ai
-from inspect_ai.hooks import Hooks, SampleEnd, TaskStart, hooks
+from inspect_ai.hooks import Hooks, SampleEnd, SampleStart, TaskStart, hooks
 from inspect_ai.log import EvalLog, EvalSample, EvalSpec, recompute_metrics
 from inspect_ai.model import GenerateConfig, get_model
 from inspect_ai.scorer import value_to_float
+from nel_inspect_memory import CURRENT, Memory
 
 if TYPE_CHECKING:
     from nemo_evaluator.foreign.child import Peer
@@ -30,7 +31,7 @@ Theirs = Any
 """An object of Inspect, whose types are not ours to know."""
 Data = Any
 """What JSON can say."""
-SPEC = "spec.json"
+SPEC, ANSWERS = "spec.json", "answers.jsonl"
 
 logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
 
@@ -47,6 +48,7 @@ class State:
         self.named = ""
         self.args: dict[str, Data] = {}
         self.folder = Path()
+        self.memory: Memory | None = None
 
 
 STATE = State()
@@ -60,12 +62,19 @@ class Told(Hooks):  # type: ignore[misc]
         """Keep what metrics are computed by."""
         (STATE.folder / SPEC).write_text(data.spec.model_dump_json())
 
+    async def on_sample_start(self, data: SampleStart) -> None:
+        """Say who asks, in this task and those that it begins."""
+        CURRENT.set((str(data.summary.id), data.summary.epoch))
+
     async def on_sample_end(self, data: SampleEnd) -> None:
         """Keep the sample, and hand its verdict over."""
         sample = data.sample
         path = STATE.folder / f"{sample.uuid}.json"
         path.write_text(sample.model_dump_json())
-        await STATE.peer.call("sample", told={**_told(sample), "file": str(path)})
+        file = str(path.relative_to(STATE.folder.parent))
+        await STATE.peer.call("sample", told={**_told(sample), "file": file})
+        if sample.error and STATE.memory is not None:  # and no end of ours was the reason
+            STATE.memory.forget((str(sample.id), sample.epoch))
 
 
 async def load(peer: Peer, task: str, args: dict[str, Data], limit: int | None) -> Data:
@@ -103,6 +112,8 @@ async def run(
         config=GenerateConfig(max_connections=connections),
         responses_api=model["responses"],
     )
+    STATE.memory = Memory(STATE.folder / ANSWERS)
+    asked.api.generate = STATE.memory.around(asked.api.generate)
     logs = await inspect_ai.eval_async(
         _task(),
         model=asked,
