@@ -21,9 +21,9 @@ from engines import require
 from runs import NEL, rows
 
 from nemo_evaluator import evaluate_async
+from nemo_evaluator.files.owner import LABEL, find_owner
 from nemo_evaluator.sandboxes import DockerBackend, LocalBackend, SandboxPool
 from nemo_evaluator.sandboxes.docker_api import Engine
-from nemo_evaluator.sandboxes.owner import LABEL, find_owner
 
 TASKS = 40
 BENCH = """

@@ -15,8 +15,8 @@ from runs import rows
 from nemo_evaluator import ConfigError, evaluate_async
 from nemo_evaluator.environments.container.harness import open_container
 from nemo_evaluator.environments.container.results import read_results, scores_in
+from nemo_evaluator.files.owner import LABEL
 from nemo_evaluator.sandboxes.docker_api import Engine
-from nemo_evaluator.sandboxes.owner import LABEL
 
 KEY = "sk-real-key-of-the-endpoint"
 HARNESS = """#!/usr/bin/env python3

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nemo_evaluator.files.owner import this_process
 from nemo_evaluator.sandboxes import Limits, cgroups
-from nemo_evaluator.sandboxes.owner import this_process
 
 LIMITS = Limits(memory_mb=64, pids=10, cpus=1.5)
 

@@ -54,7 +54,7 @@ async def test_commands_do_not_end_the_relay(backend: DockerBackend) -> None:
 async def test_folders_of_the_dead_are_removed(backend: DockerBackend) -> None:
     script = (
         "import os; from nemo_evaluator.sandboxes.docker_relay import make_folder;"
-        "from nemo_evaluator.sandboxes.owner import this_process;"
+        "from nemo_evaluator.files.owner import this_process;"
         "make_folder(this_process('dead')); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

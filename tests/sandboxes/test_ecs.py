@@ -15,10 +15,10 @@ from fargate import REGION, Fargate, require_fargate
 
 from nemo_evaluator.config.sandboxes import EcsFargateSandbox
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.files.owner import LABEL, find_owner
 from nemo_evaluator.sandboxes import Backend, SandboxLost, SandboxSpec
 from nemo_evaluator.sandboxes.ecs import EcsBackend
 from nemo_evaluator.sandboxes.ecs_settings import assemble, image_of
-from nemo_evaluator.sandboxes.owner import LABEL, find_owner
 from nemo_evaluator.testing.sandboxes import SandboxContract
 
 SPEC = SandboxSpec(network="bridge")

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.files.owner import LABEL
 from nemo_evaluator.sandboxes import (
     Backend,
     DockerBackend,
@@ -28,7 +29,6 @@ from nemo_evaluator.sandboxes import (
     cgroups,
 )
 from nemo_evaluator.sandboxes.docker_api import Engine
-from nemo_evaluator.sandboxes.owner import LABEL
 
 SMALL = SandboxSpec(limits=Limits(memory_mb=64, disk_mb=4, timeout=60))
 

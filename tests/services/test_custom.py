@@ -26,9 +26,9 @@ from nemo_evaluator.config.services import CustomService
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.services.contract import OpenService
 from nemo_evaluator.services.custom import Custom
-from nemo_evaluator.services.launched import filled_in
 from nemo_evaluator.services.open import in_order, launch_of, open_services
-from nemo_evaluator.services.supervisor import free_port
+from nemo_evaluator.services.ports import free_port
+from nemo_evaluator.services.programs import programs_of
 
 SERVER = str(ROOT / "tests/support/model_server.py")
 SIZE = 8
@@ -204,7 +204,7 @@ def test_what_would_be_started_is_data() -> None:
     )
     launch = launch_of("svc", given)
     assert launch is not None and launch.argv[0] == "serve" and launch.port == 8123
-    filled = filled_in(launch, 8123, "m")
+    [filled] = programs_of(launch, "svc", port=8123, model="m")
     assert filled.argv == ("serve", "m", '--json={"a": 8123}')
     assert filled.env["A"] == "127.0.0.1" and filled.env["PORT"] == "8123"
     assert Custom().launch(CustomService(command="a | b")).argv == ("/bin/sh", "-c", "a | b")
@@ -239,7 +239,7 @@ async def test_an_open_service_of_a_server(tmp_path: Path) -> None:
         assert await model.ready() is None
         assert model.health().up and not model.simulated
         assert "server of model with nothing" in [line async for line in model.logs()]
-        pid = model._supervisor._process.pid  # type: ignore[attr-defined]
+        pid = model.fleet.servers[0].pids()[0]  # type: ignore[attr-defined]
         os.kill(pid, 9)
         while model.health().up:
             await asyncio.sleep(0.02)

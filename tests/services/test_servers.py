@@ -17,12 +17,12 @@ from starlette.routing import Route
 
 from nemo_evaluator.config.agents import GymResourceService, NatAgentService
 from nemo_evaluator.config.load import parse
-from nemo_evaluator.config.runnable import check_runnable
 from nemo_evaluator.errors import ConfigError, InfraError, PermanentError
 from nemo_evaluator.services.gym import Gym
 from nemo_evaluator.services.json_server import JsonServer
+from nemo_evaluator.services.launch import Launch
 from nemo_evaluator.services.nat import Nat
-from nemo_evaluator.services.open import Opened, open_services
+from nemo_evaluator.services.open import Opened, launch_of, open_services
 from nemo_evaluator.types import Failure
 
 PYTHON = f"exec {sys.executable} -u"
@@ -210,8 +210,14 @@ async def test_only_what_costs_nothing_is_sent_again(monkeypatch: pytest.MonkeyP
         await server.close()
 
 
-def test_an_image_needs_a_cluster() -> None:
-    services = {"m": {"type": "simulated"}, "g": {"type": "gym", "benchmark": "x", "image": "y"}}
-    document = {"services": services, "benchmarks": [{"name": "sample", "solver": SOLVER}]}
-    with pytest.raises(ConfigError, match=r"services\.g\.image: not supported by this version"):
-        check_runnable(parse(document))
+def test_a_server_in_a_container_is_the_programs_of_its_image() -> None:
+    def launch(**fields: Any) -> Launch:
+        services = {"m": {"type": "simulated"}, "g": {"image": "y", **fields}}
+        given = {"services": services, "benchmarks": [{"name": "sample", "solver": SOLVER}]}
+        found = launch_of("g", parse(given).config.services["g"])
+        assert found is not None and found.image == "y" and found.host_network
+        return found
+
+    assert launch(type="gym", benchmark="x").argv[:4] == ("nel", "serve", "-b", "x")
+    nat = launch(type="nat", nat_config_file="/agents/a.yml")
+    assert nat.mounts == ("/agents/a.yml:/agents/a.yml:ro",) and nat.argv[0] == "nat"

@@ -21,9 +21,9 @@ from nemo_evaluator.config.services import SimulatedService
 from nemo_evaluator.errors import InfraError
 from nemo_evaluator.results.trajectory_row import read_trajectories
 from nemo_evaluator.services.json_server import JsonServer
+from nemo_evaluator.services.ports import free_port
 from nemo_evaluator.services.simulated.model import SimulatedModel
 from nemo_evaluator.services.simulated.server import serving as simulated
-from nemo_evaluator.services.supervisor import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.process, pytest.mark.timeout(300)]
 SCRIPT = str(ROOT / "tests/support/ng_servers.py")

@@ -62,11 +62,11 @@ class LocalCluster(ConfigRecord):
     type: Literal["local"] = "local"
     """Kind of cluster."""
     gpus: list[int] | None = None
-    """GPUs that may be used."""
+    """Numbers of the GPUs that servers may use; null: those of CUDA_VISIBLE_DEVICES, else all."""
     max_memory: str | None = None
     """Memory that may be used."""
     container_env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of the run."""
+    """Environment variables of the servers that are started for the run."""
 
 
 class NodePool(ConfigRecord):

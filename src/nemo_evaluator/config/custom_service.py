@@ -7,14 +7,15 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, model_validator
 
 from .endpoints import ApiProtocol, ModelFields, PriceConfig, TimeoutsConfig
+from .server_life import ServerLife
 
 OF_A_COMMAND = (
     *("port", "base_path", "health_path", "startup_timeout", "stop_timeout", "extra_env"),
-    "workdir",
+    *("workdir", "restart", "idle_timeout"),
 )
 
 
-class CustomService(ModelFields):
+class CustomService(ModelFields, ServerLife):
     """A server of your own: a ``command`` that starts it, or a class (``class_path``)."""
 
     type: Literal["custom"] = "custom"

@@ -51,7 +51,7 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
             solvers = [b.solver for b in config.benchmarks if b.sandbox is sandbox]
             yield from _workspace(("sandboxes", name), sandbox, solvers)
     if isinstance(config.cluster, LocalCluster):
-        yield from _set(("cluster",), config.cluster, "gpus", "max_memory")
+        yield from _set(("cluster",), config.cluster, "max_memory")
         if config.output.timestamped:
             yield ("output", "timestamped")
     for name in config.output.export_config:

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import get_args
 
-from ..kinds import EXECUTORS, EXPORTERS, SANDBOXES, SERVICES, SOLVERS
+from ..kinds import EXECUTORS, EXPORTERS, SANDBOXES, SOLVERS
 from ..plugins import Kind
-from .agents import ServerFields
 from .base import ConfigRecord
 from .benchmark import BenchmarkConfig
-from .cluster import LocalCluster
 from .load import Loaded
+from .local_servers import machine_problems
 from .mistakes import Mistake, as_error, format_path
 from .output import OutputConfig
 from .plugins import plugin_problems, tag_of
@@ -53,9 +52,6 @@ def problems(config: EvalConfig) -> Iterator[Mistake]:
     """Everything that this version cannot run."""
     for name, service in config.services.items():
         path: KeyPath = ("services", name)
-        yield from _unknown(path, service.type, SERVICES)
-        if isinstance(service, ServerFields) and isinstance(config.cluster, LocalCluster):
-            yield from _inert(path, service, "image")
         if isinstance(service, ModelFields) and service.proxy is not None:
             yield from _inert((*path, "proxy"), service.proxy, *service.refused_in_proxy)
     for name, sandbox in config.sandboxes.items():
@@ -66,8 +62,7 @@ def problems(config: EvalConfig) -> Iterator[Mistake]:
     for index, benchmark in enumerate(config.benchmarks):
         yield from _benchmark(("benchmarks", index), benchmark, config)
     yield from _unknown(("cluster",), config.cluster.type, EXECUTORS)
-    if isinstance(config.cluster, LocalCluster):
-        yield from _inert(("cluster",), config.cluster, "container_env")
+    yield from machine_problems(config)
     yield from _output(("output",), config.output)
 
 

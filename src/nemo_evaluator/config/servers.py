@@ -15,6 +15,8 @@ from .base import ConfigRecord
 from .endpoints import ApiProtocol, ModelFields, PriceConfig, TimeoutsConfig
 from .server_life import ServerLife
 
+DP_ATTENTION = "--enable-dp-attention"
+"""With it the copies of SGLang's servers share GPUs."""
 SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
@@ -83,7 +85,7 @@ class ManagedModelFields(ModelFields, ServerLife):
     lacks: ClassVar[tuple[str, ...]] = ()
     """Fields that the engine cannot honour."""
     needs_image: ClassVar[bool] = False
-    """It runs in a container only."""
+    """It runs in a container only, whose own command starts the server."""
 
     @field_validator("reasoning_pattern")
     @classmethod
@@ -110,6 +112,11 @@ class ManagedModelFields(ModelFields, ServerLife):
                 raise ValueError(f"{name} has no effect on {self._engine}")
         if self.needs_image and self.image is None:
             raise ValueError(f"{self._engine} runs in a container: set image")
+        if self.needs_image and self.setup_commands and self.pre_cmd is None:
+            what = "setup_commands replace what the image starts by itself"
+            raise ValueError(f"{what}: set pre_cmd to the command of the server too")
+        if self.needs_image and self.pre_cmd is not None and self.extra_args:
+            raise ValueError("extra_args follow the image's own command, which pre_cmd replaces")
         if self.image is None:
             for name in ("container_mounts", "shm_size"):
                 if name in self.changed():
@@ -244,8 +251,16 @@ class DynamoService(ManagedModelFields):
         """See ``ManagedModelFields``; of workers apart each has its own."""
         return None if self.prefill is not None else _of_sglang(self, super().world_size)
 
+    def worker_size(self, worker: DynamoWorkerConfig) -> int:
+        """GPUs that one worker of a role needs."""
+        sizes = {name: getattr(worker, name) or getattr(self, name) for name in SIZES}
+        args = [*self.extra_args, *worker.extra_args]
+        if DP_ATTENTION in args:
+            sizes.pop("data_parallel_size")
+        return math.prod(size or 1 for size in sizes.values())
+
 
 def _of_sglang(options: ManagedModelFields, world: int | None) -> int | None:
     copies = options.data_parallel_size
-    shared = "--enable-dp-attention" in options.extra_args
+    shared = DP_ATTENTION in options.extra_args
     return world // copies if world is not None and copies is not None and shared else world

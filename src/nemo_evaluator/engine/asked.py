@@ -29,10 +29,15 @@ def wanted_services(config: EvalConfig) -> dict[str, int]:
     """The services that solve or judge, and the most requests each will have in flight."""
     wanted: dict[str, int] = {}
     for benchmark in config.benchmarks:
-        solving = {**solving_services(benchmark), **servers_of(benchmark)}
-        for name in {*services_of(benchmark.scoring), *solving.values()}:
+        for name in asked_by(benchmark):
             wanted[name] = max(wanted.get(name, 1), benchmark.max_concurrent)
     return wanted
+
+
+def asked_by(benchmark: BenchmarkConfig) -> frozenset[str]:
+    """The services that solve or judge a benchmark."""
+    solving = {**solving_services(benchmark), **servers_of(benchmark)}
+    return frozenset({*services_of(benchmark.scoring), *solving.values()})
 
 
 def solving_services(benchmark: BenchmarkConfig) -> dict[str, str]:

@@ -37,6 +37,8 @@ class Job:
     """What the solver may ask, by role."""
     servers: Mapping[str, OpenServer] = field(default_factory=dict)
     """Servers that are no models, by role."""
+    asks: frozenset[str] = frozenset()
+    """Names of the services that it asks, whatever for."""
     sandboxes: Lender | None = None
     workspaces: Workspaces | None = None
     """Where the solver works, if it needs a sandbox."""

@@ -31,12 +31,12 @@ from ..judging.verification import JudgeFile, Spend, no_budget
 from ..results.layout import slug
 from ..results.planned import problem_order
 from ..services.contract import OpenService
-from ..services.open import Opened, check_services, open_services
+from ..services.open import Machine, Opened, check_services, open_services
 from ..solvers.contract import Prepares, Solver, SolveTools, needs_of
 from ..solvers.registry import open_solver
 from ..traffic.types import CallContext
 from ..types import BenchmarkPlan, Problem, Solution
-from .asked import Asked, wanted_services
+from .asked import Asked, asked_by, wanted_services
 from .failures import described
 from .job import Job
 from .keeping import Keeper
@@ -45,6 +45,7 @@ from .places import Places
 from .plan import plan_benchmark
 from .sandboxing import Turn, alive_at_once
 from .shards import Shard
+from .unneeded import Unneeded
 from .workspaces import open_places, workspace_identity
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ class Prepared:
     services: Mapping[str, OpenService]
     skip_failed: Mapping[str, bool]
     min_coverage: Mapping[str, float | None]
+    unneeded: Unneeded
+    """Ends services that are not needed any more."""
 
     @property
     def plans(self) -> list[BenchmarkPlan]:
@@ -115,7 +118,8 @@ async def prepare(
     check_services(loaded)
     folder = None if plan_only else directory
     wanted = wanted_services(config)
-    services = await open_services(config.services, wanted, stack, folder, say, loaded.at)
+    machine = Machine.of(config)
+    services = await open_services(config.services, wanted, stack, folder, say, loaded.at, machine)
     jobs: list[Job] = []
     opening = _Opening(loaded, services, directory, jobs, stack, spend, around, plan_only)
     settings: dict[str, BenchmarkConfig] = {}
@@ -148,6 +152,7 @@ async def prepare(
         services=services.models,
         skip_failed={name: b.skip_failed for name, b in settings.items()},
         min_coverage={name: b.min_coverage for name, b in settings.items()},
+        unneeded=Unneeded(config.services, services),
     )
 
 
@@ -243,6 +248,7 @@ async def _open_job(
         model=asked.own.client if asked.own is not None else None,
         models={role: service.client for role, service in asked.by_role.items()},
         servers=asked.servers,
+        asks=asked_by(benchmark),
         order=order,
         folder=opening.directory / plan.slug,
         max_concurrent=benchmark.max_concurrent,

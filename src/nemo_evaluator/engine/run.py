@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import ConfigError
 from ..results.journal import JournalIndex, header_of
 from ..results.journal_writer import Hold, JournalWriter, refusal
 from ..results.layout import JOURNAL, TRAFFIC
+from ..services.contract import OpenServer
 from ..traffic.client import ModelClient
 from .aggregation import aggregate
 from .budget import RunBudget
@@ -88,13 +89,15 @@ class Suite:
         warn: Callable[[str], None],
         ended: Callable[[Job], Awaitable[None]] | None = None,
         hold: Hold | None = None,
+        left: Callable[[Iterable[Job]], Awaitable[None]] | None = None,
     ) -> None:
-        """``indexes`` says by slug what the journals hold; ``hold``: of the run's directory."""
+        """``indexes`` says by slug what the journals hold; ``hold``: of the run's directory;
+        ``left`` is told, whenever a benchmark has ended, which ones have not."""
         self._entries = [
             Entry(rank, job, tally, indexes.get(job.plan.slug) or JournalIndex())
             for rank, (job, tally) in enumerate(jobs)
         ]
-        self._run_id, self._warn, self._told = run_id, warn, ended
+        self._run_id, self._warn, self._told, self._left = run_id, warn, ended, left
         self._hold = hold
         self._control, self._budget = budget.control, budget
         self._judges = Judges(warn)
@@ -152,9 +155,10 @@ class Suite:
         return end is None and not self._control.stopping
 
     async def _unusable(self, job: Job, health: ServiceHealth) -> ConfigError | None:
-        """What the user must fix before anything is asked: of the service, or of a judge."""
-        error = await _check_service(job, health, self._warn)
-        return error or await self._judges.check(job) or await _check_servers(job)
+        """What the user must fix before anything is asked: of the service, or of a judge. Those
+        that have to be started are started side by side."""
+        checks = (_check_service(job, health, self._warn), self._judges.check(job))
+        return await _first_error(*checks, _check_servers(job))
 
     async def _one(
         self, entry: Entry, places: Places, health: ServiceHealth, begun: asyncio.Event
@@ -166,8 +170,12 @@ class Suite:
         finally:
             begun.set()
             self._room.release()
-        others = len(self._ends) < len(self._entries) and not self._control.stopping
-        if self._told is not None and others:
+        left = [other.job for other in self._entries if other.rank not in self._ends]
+        if not left or self._control.stopping:
+            return
+        if self._left is not None:
+            await self._left(left)
+        if self._told is not None:
             await self._told(entry.job)
 
     async def _run_job(
@@ -287,14 +295,31 @@ async def _check_service(
     return health.unusable
 
 
+async def _first_error(*checks: Coroutine[None, None, ConfigError | None]) -> ConfigError | None:
+    """What any of several checks finds wrong, as soon as one does; the others are given up."""
+    tasks = [asyncio.ensure_future(check) for check in checks]
+    try:
+        for done in asyncio.as_completed(tasks):
+            if (error := await done) is not None:
+                return error
+        return None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def _check_servers(job: Job) -> ConfigError | None:
     """Start the servers that are no models, and wait until they answer: what the user must fix."""
-    for server in job.servers.values():
+
+    async def checked(server: OpenServer) -> ConfigError | None:
         try:
             await server.ready()
         except ConfigError as error:
             return error
-    return None
+        return None
+
+    return await _first_error(*map(checked, job.servers.values()))
 
 
 class Judges:
@@ -304,18 +329,23 @@ class Judges:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
         self._known: dict[str, ConfigError | None] = {}
-        self._checking = asyncio.Lock()
+        self._checking: dict[str, asyncio.Lock] = {}
 
     async def check(self, job: Job) -> ConfigError | None:
         """What the user must fix before the benchmark can be judged, if anything."""
-        async with self._checking:
-            for what, model in [*(("judge", j) for j in job.judges), *job.models.items()]:
-                name = model.service_name
-                if model is not job.model and name not in self._known:
-                    self._known[name] = await self._error(what, model)
-                if (unusable := self._known.get(name)) is not None:
-                    return ConfigError(f"{what} {name}: {unusable}", where=job.plan.name)
-        return None
+        asked = [*(("judge", j) for j in job.judges), *job.models.items()]
+        others = [(what, model) for what, model in asked if model is not job.model]
+        return await _first_error(*(self._checked(job, what, model) for what, model in others))
+
+    async def _checked(self, job: Job, what: str, model: ModelClient) -> ConfigError | None:
+        name = model.service_name
+        async with self._checking.setdefault(name, asyncio.Lock()):
+            if name not in self._known:
+                self._known[name] = await self._error(what, model)
+        unusable = self._known[name]
+        if unusable is None:
+            return None
+        return ConfigError(f"{what} {name}: {unusable}", where=job.plan.name)
 
     async def _error(self, what: str, model: ModelClient) -> ConfigError | None:
         try:

@@ -203,6 +203,7 @@ async def _work(this: _Begun, options: Options, observers: Observers) -> list[Be
                 warn=observers.said,
                 ended=this.publisher.ended,
                 hold=this.publisher.lock,
+                left=this.prepared.unneeded.end,
             )
             begin_work()
             await _engine(suite, this.budget, this.interrupts)

@@ -20,12 +20,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..files.owner import Owner, find_owner, this_process
 from . import transfer
 from .apptainer_images import SifCache, cache_folder
 from .apptainer_sandbox import ApptainerSandbox, Place
 from .contract import SandboxSpec
 from .finishing import finish
-from .owner import Owner, find_owner, this_process
 from .slurm_nodes import Nodes, client_environment, require_srun
 from .spec_checks import check_container, named_image
 

@@ -14,8 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files.owner import Owner, find_owner
 from .contract import Limits
-from .owner import Owner, find_owner
 
 _NAME = "nel-sandbox-"
 _OVERHEAD = 8

@@ -21,6 +21,7 @@ from pathlib import Path
 from socket import gethostname
 
 from ..errors import ConfigError
+from ..files.owner import LABEL, Owner, find_owner, this_process
 from ..types import Json
 from . import docker_relay, seccomp, transfer
 from .contract import BuildSpec, SandboxLost, SandboxSpec
@@ -31,7 +32,6 @@ from .docker_images import Image, Images
 from .docker_plain import PlainSandbox, as_image
 from .docker_sandbox import DockerSandbox, delete
 from .finishing import finish
-from .owner import LABEL, Owner, find_owner, this_process
 
 RESTART_SECONDS = 60.0
 """How long an engine that is gone is waited for: one that is restarted is back in a few."""

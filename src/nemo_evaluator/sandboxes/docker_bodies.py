@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..files.owner import LABEL
 from ..types import Json
 from .contract import SandboxSpec
-from .owner import LABEL
 
 Body = dict[str, Any]
 _OVERHEAD = 8

@@ -16,6 +16,7 @@ from dataclasses import replace
 import msgspec
 
 from ..errors import ConfigError
+from ..files.owner import LABEL
 from . import overlay
 from .commands import Job
 from .contract import Change, SandboxSpec
@@ -23,7 +24,6 @@ from .docker_images import Image
 from .docker_kills import MARK
 from .docker_sandbox import DockerSandbox, delete
 from .finishing import finish
-from .owner import LABEL
 from .transfer import pack
 
 KEPT = "nel-kept"

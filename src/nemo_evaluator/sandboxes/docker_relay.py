@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..files.owner import Owner, find_owner
 from ..http.listener import Listener
 from .contract import Process
-from .owner import Owner, find_owner
 
 INSIDE = "/run/nel-door"
 RELAY = f"""\

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..config.sandboxes import EcsFargateSandbox
 from ..errors import ConfigError
+from ..files.owner import Owner, this_process
 from ..http.listener import Listener
 from . import docker_relay, transfer
 from .contract import SandboxLost, SandboxSpec
@@ -32,7 +33,6 @@ from .ecs_settings import (
 from .ecs_tasks import EcsTasks
 from .ecs_tunnel import Keys, Tunnel
 from .finishing import finish
-from .owner import Owner, this_process
 from .spec_checks import check_container, named_image
 
 _PING = 60.0

@@ -16,9 +16,9 @@ from importlib.resources import files
 from typing import Any
 
 from ..errors import ConfigError
+from ..files.owner import LABEL, Owner, find_owner
 from .contract import SandboxLost, SandboxSpec
 from .ecs_settings import EcsSettings
-from .owner import LABEL, Owner, find_owner
 
 STARTED_BY = "nel-sandbox"
 _TRIES, _PAUSE, _LONGEST = 30, 1.0, 60.0

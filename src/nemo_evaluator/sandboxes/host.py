@@ -21,8 +21,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..files.owner import find_owner, this_process
 from .contract import MAX_TRANSFER, Command, ExecResult, SandboxLost
-from .owner import find_owner, this_process
 from .processes import feed, kill_group
 from .streams import Kept, drain
 

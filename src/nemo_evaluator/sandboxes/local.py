@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..files.owner import Owner, this_process
 from ..http.listener import Listener
 from . import bwrap, cgroups, netns, processes, seccomp, transfer
 from .commands import CommandSandbox, Job, Launch
@@ -27,7 +28,6 @@ from .contract import Limits, SandboxLost, SandboxSpec
 from .finishing import finish
 from .local_process import LocalProcess, open_terminal
 from .local_tools import ENV, output, require_tools, unusable
-from .owner import Owner, this_process
 from .streams import Taker, drain
 
 _FIRST_USER, _USERS = 61_184, 4_000

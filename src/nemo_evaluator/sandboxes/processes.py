@@ -15,9 +15,9 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..files.owner import find_owner
 from . import cgroups
 from .contract import SandboxLost
-from .owner import find_owner
 
 GONE = 10.0
 """Seconds the kernel gets to end what was killed."""

@@ -12,10 +12,10 @@ import secrets
 from collections.abc import Mapping
 
 from ..errors import ConfigError
+from ..files.owner import Owner, this_process
 from . import transfer
 from .contract import SandboxSpec
 from .finishing import finish
-from .owner import Owner, this_process
 from .slurm_nodes import Nodes, client_environment, nodes_of_job, require_srun
 from .slurm_sandbox import SlurmSandbox
 from .spec_checks import check_container, named_image

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from ..config.endpoints import ModelFields
 from ..traffic.client import ModelClient
@@ -30,6 +30,7 @@ __all__ = [
     "OpenService",
     "Place",
     "Process",
+    "Rests",
     "ServiceKind",
 ]
 
@@ -62,6 +63,14 @@ class AnyService(Protocol):
 
     def logs(self) -> AsyncIterator[str]:
         """What the server said so far, where it was started here."""
+
+
+@runtime_checkable
+class Rests(Protocol):
+    """A service that can be ended before it is closed."""
+
+    async def rest(self) -> None:
+        """Nobody will ask it for now: end what was started. A later request starts it again."""
 
 
 class OpenService(AnyService, Protocol):
@@ -103,6 +112,12 @@ class Place:
     """The open services it depends on."""
     say: Callable[[str], None] = field(default=lambda _: None)
     """Told what a user waits for."""
+    devices: tuple[int, ...] = ()
+    """Numbers of the GPUs of this machine that its servers are given; none: nothing is decided."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables of every server of the run, beside those of this process."""
+    needed_by_others: bool = False
+    """Another service depends on it: it is not ended because nobody asks it here."""
 
 
 class ServiceKind(Protocol):

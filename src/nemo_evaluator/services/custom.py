@@ -6,7 +6,8 @@ import shlex
 
 from ..config.services import CustomService
 from .contract import Launch, Place
-from .launched import Launched, open_launched
+from .endpoint import Endpoint
+from .launched import open_launched
 
 
 class Custom:
@@ -27,7 +28,7 @@ class Custom:
             depends_on=tuple(options.depends_on),
         )
 
-    def open(self, name: str, options: CustomService, place: Place) -> Launched:
+    def open(self, name: str, options: CustomService, place: Place) -> Endpoint:
         """See ``ServiceKind``."""
         return open_launched(
             name,
@@ -37,6 +38,7 @@ class Custom:
             protocol=options.protocol,
             base_path=options.base_path,
             identity={"command": command_text(options)},
+            life=options,
             api_key=options.api_key,
             stream=options.stream,
             timeouts=options.timeouts,

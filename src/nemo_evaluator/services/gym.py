@@ -9,6 +9,8 @@ from ..errors import ConfigError
 from .contract import Launch, Place
 from .server import Server, open_server
 
+NEL = (sys.executable, "-m", "nemo_evaluator.cli")
+"""This tool, on this machine."""
 ANSWERS = ("/health", "/", "/openapi.json", "/server_instances")
 """Paths that gyms answer: those of ``nel serve``, of nemo-gym's servers, and of its head server."""
 
@@ -23,7 +25,8 @@ class Gym:
         if options.server_cmd is not None:
             argv: tuple[str, ...] = ("/bin/sh", "-c", options.server_cmd)
         elif options.benchmark is not None:
-            argv = serve_command(options.benchmark)
+            program = ("nel",) if options.image is not None else NEL
+            argv = (*program, *serve_words(options.benchmark))
         else:
             raise ConfigError(
                 "a gym needs url, benchmark or server_cmd",
@@ -32,6 +35,8 @@ class Gym:
         return Launch(
             argv=argv,
             image=options.image,
+            host_network=True,
+            node_pool=options.node_pool,
             env=options.extra_env,
             port=options.listens_on,
             startup_timeout=options.startup_timeout,
@@ -48,7 +53,6 @@ class Gym:
         return open_server(name, options, place, launch, answers=ANSWERS, identity=identity)
 
 
-def serve_command(benchmark: str) -> tuple[str, ...]:
-    """What serves a benchmark on ``{port}`` of this machine."""
-    words = ("-m", "nemo_evaluator.cli", "serve", "-b", benchmark, "--host", "{host}")
-    return (sys.executable, *words, "--port", "{port}")
+def serve_words(benchmark: str) -> tuple[str, ...]:
+    """What follows ``nel`` to serve a benchmark on ``{port}``."""
+    return ("serve", "-b", benchmark, "--host", "{host}", "--port", "{port}")

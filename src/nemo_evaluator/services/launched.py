@@ -1,112 +1,145 @@
-"""A service whose server is started here: the open service, and the transport that sees to it."""
+"""A service whose servers are started here: the open service, and the transport that sees to it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import msgspec
-
 from ..config.endpoints import ApiProtocol
-from ..errors import ConfigError, EndpointDown
+from ..config.server_life import ServerLife
+from ..errors import ConfigError
 from ..results.layout import slug
 from ..traffic.client import ModelClient
 from ..traffic.errors import TransportError
 from ..traffic.http import HttpTransport
 from ..traffic.open import OpenTransport
-from ..traffic.transport import RawRequest, RawResponse, Transport
+from ..traffic.transport import RawRequest, RawResponse, Transport, until_done
 from ..traffic.types import ModelRequest, ModelResponse
-from ..types import Json
+from ..types import Failure, Json
 from .contract import Health, Launch, Place
-from .endpoint import Endpoint, http_client, model_identity
-from .launch import filled
-from .supervisor import HOST, Supervisor, free_port
+from .elsewhere import started_elsewhere
+from .endpoint import Endpoint, http_client, model_identity, without_credentials
+from .fleet import Fleet
+from .launch import HOST
+from .ports import ReservedPorts
+from .programs import programs_of
+from .question import asks
+from .server_log import ServerLog
+from .supervisor import Question, Supervisor
 
 
 class Launched(Endpoint):
-    """An open service whose server ends with it."""
+    """An open service whose servers end with it."""
 
     def __init__(
         self,
         client: ModelClient,
-        supervisor: Supervisor,
+        fleet: Fleet,
         *,
         protocol: str,
         identity: Mapping[str, Json],
-        url: str,
+        urls: Sequence[str],
     ) -> None:
-        super().__init__(client, protocol=protocol, identity=identity, endpoints=(url,))
-        self._supervisor = supervisor
+        super().__init__(client, protocol=protocol, identity=identity, endpoints=urls)
+        self.fleet = fleet
 
     async def ready(self) -> str | None:
         """See ``OpenService``."""
-        await self._supervisor.start()
+        await self.fleet.start()
         return await self.client.check()
 
     def health(self) -> Health:
-        """Whether the server runs."""
-        return self._supervisor.health()
+        """Whether a server runs."""
+        return self.fleet.health()
 
     async def logs(self) -> AsyncIterator[str]:
-        """The last lines of the server's log."""
-        for line in self._supervisor.lines():
+        """The last lines of the servers' logs."""
+        for line in self.fleet.lines():
             yield line
 
+    async def rest(self) -> None:
+        """See ``Rests``."""
+        await self.fleet.rest()
+
     async def close(self) -> None:
-        """Close the client, then end the server."""
+        """Close the client, then end the servers."""
         try:
             await super().close()
         finally:
-            await self._supervisor.stop()
+            await self.fleet.stop()
 
 
 class LaunchedTransport:
-    """Sends requests to a server that is started when it is first needed."""
+    """Sends requests to one server of a fleet that is started when it is first needed."""
 
-    def __init__(self, supervisor: Supervisor, inner: Transport) -> None:
-        self._supervisor, self._inner = supervisor, inner
+    def __init__(self, fleet: Fleet, server: Supervisor, inner: Transport) -> None:
+        self._fleet, self._server, self._inner = fleet, server, inner
         self.own_headers = inner.own_headers
 
     async def __call__(self, request: ModelRequest) -> ModelResponse:
-        """See ``Transport``. Raises EndpointDown once the server has ended."""
-        await self._started()
+        """See ``Transport``. Raises EndpointDown once no server is left."""
+        fleet, streaming = self._fleet, False
+        fleet.begin()
         try:
-            return await self._inner(request)
+            await self._up(request)
+            response = await self._inner(request)
+            if response.chunks is not None:
+                response.chunks = until_done(response.chunks, fleet.done)
+                streaming = True
+            return response
         except TransportError as error:
-            self._check_alive(error)
+            self._check(error)
             raise
+        finally:
+            if not streaming:
+                fleet.done()
 
     @asynccontextmanager
     async def _passed(self, request: RawRequest) -> AsyncIterator[RawResponse]:
-        await self._started()
-        async with self._inner.pass_through(request) as response:
-            yield response
+        with self._fleet.used():
+            await self._up(None)
+            async with self._inner.pass_through(request) as response:
+                yield response
 
     def pass_through(self, request: RawRequest) -> AbstractAsyncContextManager[RawResponse]:
         """See ``Transport``."""
         return self._passed(request)
 
     async def check(self, model: str) -> str | None:
-        """Start the server, and see that it answers."""
-        await self._supervisor.start()
-        return await self._inner.check(model)
+        """Start the servers, and see that this one answers; one that cannot be used, while another
+        can, was said to be so."""
+        await self._fleet.start()
+        return await self._inner.check(model) if self._server.is_up() else None
 
     async def close(self) -> None:
         """See ``Transport``."""
         await self._inner.close()
 
-    async def _started(self) -> None:
+    async def _up(self, request: ModelRequest | None) -> None:
+        """Until the server can be asked. The time it takes to start is not the request's. Raises
+        TransportError where another server can be asked, else EndpointDown."""
+        server, fleet = self._server, self._fleet
+        if server.is_up():
+            return
+        if not fleet.is_down and fleet.others_can(server):
+            raise TransportError(Failure.CONNECTION, server.health().why, unreachable=True)
+        held = request.context.on_hold if request is not None else None
+        if held is not None:
+            held(True)
         try:
-            await self._supervisor.start()
-        except ConfigError as error:
-            raise EndpointDown(str(error), peer=self._supervisor.name) from None
-        self._check_alive(None)
+            await (fleet if fleet.is_down else server).start()
+        except ConfigError:
+            raise fleet.down() from None
+        finally:
+            if held is not None:
+                held(False)
+        self._check(None)
 
-    def _check_alive(self, error: TransportError | None) -> None:
-        health = self._supervisor.health()
-        if not health.up:
-            raise EndpointDown(health.why, peer=self._supervisor.name) from error
+    def _check(self, error: TransportError | None) -> None:
+        """After a failure: raises EndpointDown where no server is left to ask."""
+        if not self._server.health().up and self._fleet.is_lost:
+            raise self._fleet.down() from error
 
 
 def open_launched(
@@ -118,43 +151,95 @@ def open_launched(
     protocol: ApiProtocol = "chat_completions",
     base_path: str = "/v1",
     identity: Mapping[str, Json],
+    life: ServerLife | None = None,
+    asked: bool = False,
     **fields: object,
-) -> Launched:
-    """The open service of a server that is started on this machine when it is first needed.
+) -> Launched | Endpoint:
+    """The open service of servers that are started on this machine when they are first needed, or
+    that run already where whoever runs this process has started them.
 
-    ``identity``: what of the server changes its answers, beside what every model has. ``fields``:
-    further fields of the client (``api_key``, ``timeouts``, …). Raises ConfigError.
+    ``identity``: what of the server changes its answers, beside what every model has. ``asked``: a
+    server is ready once it has answered a real request of a model. ``fields``: further fields of
+    the client (``api_key``, ``timeouts``, …). Raises ConfigError.
     """
-    launch = filled_in(launch, launch.port or free_port(), model)
-    log = None if place.folder is None else place.folder / f"service_{slug(name)}.log"
-    supervisor = Supervisor(name, launch, log, tuple(place.needs.values()), place.say)
-    url = f"http://{HOST}:{launch.port}{base_path}"
+    identity = {**model_identity(place.fields, protocol), **identity}
+    given: dict[str, Any] = {**fields, "model": model, "http_proxy": "direct"}
+    if known := started_elsewhere(name):
+        urls = [f"{url}{base_path}" for url in known]
+        client = http_client(name, place, urls[0], protocol=protocol, replicas=urls[1:], **given)
+        clean = tuple(map(without_credentials, urls))
+        return Endpoint(client, protocol=protocol, identity=identity, endpoints=clean)
+    ports = ReservedPorts(launch, f"services.{name}.port")
+    urls = [f"http://{HOST}:{ports.first + i}{base_path}" for i in range(launch.instances)]
+    key = fields.get("api_key")
+    servers = [
+        supervised(
+            name,
+            launch,
+            place,
+            ports.first + i,
+            model=model,
+            number=i,
+            life=life,
+            question=asks(url, protocol, model, key) if asked else None,
+        )
+        for i, url in enumerate(urls)
+    ]
+    idle = life.idle_timeout if life is not None and not place.needed_by_others else None
+    fleet = Fleet(name, servers, place.say, idle_timeout=idle, release=ports.release)
+    by_url = dict(zip(urls, servers, strict=True))
     client = http_client(
         name,
         place,
-        url,
+        urls[0],
         protocol=protocol,
-        transport=_launched_transport(supervisor),
-        model=model,
-        http_proxy="direct",
-        **fields,
+        replicas=urls[1:],
+        transport=_launched_transport(fleet, by_url),
+        **given,
     )
-    identity = {**model_identity(place.fields, protocol), **identity}
-    return Launched(client, supervisor, protocol=protocol, identity=identity, url=url)
+    return Launched(client, fleet, protocol=protocol, identity=identity, urls=urls)
 
 
-def filled_in(launch: Launch, port: int, model: str) -> Launch:
-    """With what the placeholders of the command stand for, also as variables. Other braces stay:
-    they may be JSON."""
-    values = {"port": str(port), "host": HOST, "model": model}
-    env = {"PORT": values["port"], "HOST": HOST, "MODEL": model}
-    given = {name: filled(value, values) for name, value in launch.env.items()}
-    argv = tuple(filled(word, values) for word in launch.argv)
-    return msgspec.structs.replace(launch, argv=argv, port=port, env={**env, **given})
+def supervised(
+    name: str,
+    launch: Launch,
+    place: Place,
+    port: int,
+    *,
+    model: str,
+    number: int = 0,
+    life: ServerLife | None = None,
+    question: Question | None = None,
+    **more: Any,
+) -> Supervisor:
+    """One server of a service, not started. ``number``: which of its instances."""
+    single = launch.instances == 1
+    each = len(place.devices) // launch.instances
+    devices = place.devices[number * each : (number + 1) * each]
+    suffix = "" if single else f"_{number + 1}"
+    path = None if place.folder is None else place.folder / f"service_{slug(name)}{suffix}.log"
+
+    def programs(env: Mapping[str, str]) -> Any:
+        told = {**place.env, **env}
+        return programs_of(launch, name, port=port, model=model, devices=devices, env=told)
+
+    return Supervisor(
+        name,
+        launch,
+        programs,
+        ServerLog(path),
+        port=port,
+        needs=tuple(place.needs.values()),
+        say=place.say,
+        question=question,
+        restart=life.restart if life is not None else None,
+        label=f"service {name}" + ("" if single else f", server {number + 1}"),
+        **more,
+    )
 
 
-def _launched_transport(supervisor: Supervisor) -> OpenTransport:
+def _launched_transport(fleet: Fleet, by_url: Mapping[str, Supervisor]) -> OpenTransport:
     def made(url: str, protocol: str, **options: Any) -> LaunchedTransport:
-        return LaunchedTransport(supervisor, HttpTransport(url, protocol, **options))
+        return LaunchedTransport(fleet, by_url[url], HttpTransport(url, protocol, **options))
 
     return made

@@ -22,9 +22,16 @@ class Nat:
         if options.url is not None:
             return None
         file = options.nat_config_file or CONFIG_FILE
+        mounts: tuple[str, ...] = ()
+        if options.image is not None:
+            file = str(Path(file).absolute())
+            mounts = (f"{file}:{file}:ro",)
         return Launch(
             argv=("nat", "serve", "--config_file", file, "--port", "{port}", "--host", "{host}"),
             image=options.image,
+            host_network=True,
+            mounts=mounts,
+            node_pool=options.node_pool,
             env=options.extra_env,
             port=options.port,
             startup_timeout=options.startup_timeout,
@@ -36,18 +43,18 @@ class Nat:
         launch, identity = self.launch(options), {}
         if launch is not None:
             file = Path(options.nat_config_file or CONFIG_FILE)
-            _check(name, file)
+            _check(name, file, command=options.image is None)
             identity = {"nat_config_file": file.name}
         return open_server(name, options, place, launch, answers=ANSWERS, identity=identity)
 
 
-def _check(name: str, file: Path) -> None:
+def _check(name: str, file: Path, *, command: bool) -> None:
     """Raises ConfigError where ``nat`` or its file is not there."""
     where = f"services.{name}"
     if not file.is_file():
         hint = "nat_config_file: FILE of the agent, or url: of a server that runs already"
         raise ConfigError(f"there is no file {file}", where=where, hint=hint)
-    if shutil.which("nat") is None:
+    if command and shutil.which("nat") is None:
         raise ConfigError(
             "there is no command `nat`",
             where=where,

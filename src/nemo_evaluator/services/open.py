@@ -9,12 +9,16 @@ from contextlib import (
     AsyncExitStack,
     nullcontext,
 )
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ..config.agents import ServerFields
+from ..config.cluster import LocalCluster
+from ..config.document import Document
 from ..config.endpoints import ModelFields
 from ..config.load import Loaded
+from ..config.local_servers import VISIBLE, gpus_by_service
 from ..config.mistakes import as_error
 from ..config.plugins import Given, given
 from ..config.services import CustomService, Service
@@ -29,6 +33,25 @@ METHODS = ("launch", "open")
 OFFERED = ("endpoints", "identity", "ready", "health", "logs")
 OF_A_MODEL = ("client", "protocol", "simulated")
 OF_A_SERVER = ("calls",)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the servers of a run share, where they are started."""
+
+    gpus: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Numbers of the GPUs of each service, where that is decided."""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Document) -> Machine:
+        """Where the run itself runs."""
+        cluster = config.cluster
+        if not isinstance(cluster, LocalCluster):
+            return cls(gpus_by_service(config))
+        numbers = ",".join(map(str, cluster.gpus or ()))
+        visible = {VISIBLE: numbers} if numbers else {}
+        return cls(gpus_by_service(config), {**visible, **cluster.container_env})
 
 
 class Opened(NamedTuple):
@@ -59,18 +82,31 @@ async def open_services(
     folder: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
     at: Callable[[KeyPath], AbstractContextManager[None]] = lambda _: nullcontext(),
+    machine: Machine | None = None,
 ) -> Opened:
     """The services that are wanted, by the most requests that each will have in flight, and those
     they depend on. ``stack`` closes them in the opposite order; ``folder`` is where the logs of
-    servers go, ``say`` is told when one starts. Raises ConfigError."""
+    servers go, ``say`` is told when one starts, ``machine`` is what they share. Raises
+    ConfigError."""
+    machine = machine or Machine()
     opened, found = Opened({}, {}), dict[str, AnyService]()
     most = max(wanted.values(), default=1)
-    for name in in_order(services, wanted):
+    names = in_order(services, wanted)
+    needed = {other for name in names for other in depends_on(services[name])}
+    for name in names:
         needs = {other: found[other] for other in depends_on(services[name])}
         with at(("services", name, "type")):
-            entered = open_service(
-                name, services[name], wanted.get(name, most), folder=folder, needs=needs, say=say
+            place = Place(
+                _fields(services[name]),
+                wanted.get(name, most),
+                folder,
+                needs,
+                say,
+                devices=machine.gpus.get(name, ()),
+                env=machine.env,
+                needed_by_others=name in needed,
             )
+            entered = _opened(name, services[name], place)
         found[name] = service = await stack.enter_async_context(entered)
         _check(services[name], service)
         if isinstance(services[name], ModelFields):
@@ -81,20 +117,20 @@ async def open_services(
 
 
 def open_service(
-    name: str,
-    service: Service,
-    max_concurrent: int,
-    *,
-    folder: Path | None = None,
-    needs: Mapping[str, AnyService] | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    name: str, service: Service, max_concurrent: int
 ) -> AbstractAsyncContextManager[AnyService]:
-    """One service. Raises ConfigError for a type this version cannot run."""
+    """One service by itself. Raises ConfigError for a type this version cannot run."""
+    return _opened(name, service, Place(_fields(service), max_concurrent))
+
+
+def _opened(name: str, service: Service, place: Place) -> AbstractAsyncContextManager[AnyService]:
     kind, options = _kind_of(service)
-    fields = service if isinstance(service, ModelFields) else ModelFields()
-    place = Place(fields, max_concurrent, folder, needs or {}, say)
     with SERVICES.foreign(service.type):
         return kind.open(name, options, place)
+
+
+def _fields(service: Service) -> ModelFields:
+    return service if isinstance(service, ModelFields) else ModelFields()
 
 
 def launch_of(name: str, service: Service) -> Launch | None:

@@ -3,12 +3,20 @@ from 8000 on, so that two servers of a machine, or two evaluations, never want t
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
+import os
 import re
+import socket
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
-from .launch import Launch
+from ..errors import ConfigError
+from .launch import HOST, Launch
 
-FIRST_PORT = 8000
+FIRST_PORT, LAST_PORT = 8000, 65535
 _OFFSET = re.compile(r"\{port\+(\d+)\}")
 
 
@@ -39,3 +47,73 @@ def ports_of(launch: Launch) -> int:
     words = (word for process in launch.programs for word in (*process.argv, *process.setup))
     more = (int(number) for word in words for number in _OFFSET.findall(word))
     return launch.instances + max(more, default=0)
+
+
+class ReservedPorts:
+    """Ports, one after the other, that no other evaluation of this machine takes while they are
+    held: a server needs minutes until it listens itself."""
+
+    def __init__(self, launch: Launch, where: str) -> None:
+        """Those that the launch says, or the next free ones. Raises ConfigError."""
+        count, said = ports_of(launch), launch.port
+        self._held = contextlib.ExitStack()
+        if said is None:
+            self.first = free_port()
+        elif launch.port_is_fixed:
+            self.first = said
+            self._reserve(said, count)  # whether it is free is seen when the server is started
+        else:
+            ports = range(said, LAST_PORT - count)
+            found = next((port for port in ports if self._take(port, count)), None)
+            if found is None:
+                raise ConfigError(f"no port from {said} on is free", where=where)
+            self.first = found
+
+    def release(self) -> None:
+        """Let others have them."""
+        self._held.close()
+
+    def _take(self, first: int, count: int) -> bool:
+        if not self._reserve(first, count):
+            return False
+        if all(trouble_with(port) is None for port in range(first, first + count)):
+            return True
+        self._held.close()
+        return False
+
+    def _reserve(self, first: int, count: int) -> bool:
+        held = contextlib.ExitStack()
+        with contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                descriptor = os.open(_folder() / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+                held.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._held.push(held.pop_all())
+            return True
+        held.close()
+        return False
+
+
+def trouble_with(port: int) -> str | None:
+    """Why a server cannot listen on a port; None where it can."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            return error.strerror or os.strerror(error.errno or errno.EADDRINUSE)
+    return None
+
+
+def free_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"nel-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -13,14 +13,16 @@ from typing import cast
 
 from ..config.agents import ServerFields
 from ..errors import ConfigError, InfraError
-from ..results.layout import slug
 from ..traffic.types import CallContext
 from ..types import Json
 from .contract import Health, Launch, OpenService, Place
+from .elsewhere import started_elsewhere
 from .endpoint import without_credentials
 from .json_server import JsonServer
-from .launched import filled_in
-from .supervisor import HOST, Supervisor, free_port
+from .launch import HOST
+from .launched import supervised
+from .ports import ReservedPorts
+from .supervisor import Supervisor
 
 ASK_SECONDS = 10.0
 POLL_SECONDS = 0.2
@@ -38,12 +40,14 @@ class Server:
         identity: Mapping[str, Json],
         patience: float,
         supervisor: Supervisor | None = None,
+        release: Callable[[], None] = lambda: None,
     ) -> None:
         """``answers``: paths of which one is answered with 200 once it is up; ``patience``: seconds
-        until then, where it is started."""
+        until then, where it is started; ``release`` gives its port back."""
         self.name, self.calls, self.identity = name, calls, identity
         self.endpoints = (without_credentials(calls.url),)
         self._answers, self._patience, self._supervisor = answers, patience, supervisor
+        self._release = release
         self._is_ready = False
 
     async def ready(self) -> str | None:
@@ -77,6 +81,7 @@ class Server:
         finally:
             if self._supervisor is not None:
                 await self._supervisor.stop()
+            self._release()
 
     async def __aenter__(self) -> Server:
         return self
@@ -118,25 +123,26 @@ def open_server(
 ) -> Server:
     """The open service of a server: of a URL, or of what is to be started. Raises ConfigError."""
     token = options.token.get_secret_value() if options.token else None
-    limit = max(1, place.max_concurrent)
-    supervisor = None
-    if launch is None:
-        assert options.url is not None
-        calls = JsonServer(options.url, token=token, limit=limit)
-    else:
-        launch = filled_in(launch, launch.port or free_port(), options.model or name)
-        log = None if place.folder is None else place.folder / f"service_{slug(name)}.log"
-        needs = tuple(place.needs.values())
-        supervisor = Supervisor(name, launch, log, needs, place.say, env=_env(name, options, place))
-        url = f"http://{HOST}:{launch.port}"
-        calls = JsonServer(url, token=token, limit=limit, proxy="direct")
+    limit, patience = max(1, place.max_concurrent), options.startup_timeout
+    if launch is None or (known := started_elsewhere(name)):
+        url = options.url if launch is None else known[0]
+        assert url is not None
+        direct = "direct" if launch is not None else None
+        calls = JsonServer(url, token=token, limit=limit, proxy=direct)
+        return Server(name, calls, answers=answers, identity=identity, patience=patience)
+    ports = ReservedPorts(launch, f"services.{name}.port")
+    told, model = _env(name, options, place), options.model or name
+    supervisor = supervised(name, launch, place, ports.first, model=model, env=told)
+    url = f"http://{HOST}:{ports.first}"
+    calls = JsonServer(url, token=token, limit=limit, proxy="direct")
     return Server(
         name,
         calls,
         answers=answers,
         identity=identity,
-        patience=options.startup_timeout,
+        patience=patience,
         supervisor=supervisor,
+        release=ports.release,
     )
 
 

@@ -1,42 +1,61 @@
-"""Runs one server beside the evaluation: started, watched, and ended with all its processes.
+"""Runs one server beside the evaluation: started, watched, and ended with all its programs.
 
-Invariants: the log has every byte from the first on, without known secrets; a server is never taken
-for ready because another program listens on its port; when it ends by itself, whoever asks it is
-told so, with the end of the log; when the evaluation ends, however that is, so does the server.
+Invariants: a server is never taken for ready because another program listens on its port, nor
+before it has answered a real request, where its kind has one; when it ends by itself, that is known
+within seconds, and whoever asks it is told so with the end of the log; when the evaluation ends,
+however that is, so does the server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
 
-from ..config.scrubber import KNOWN
+import msgspec
+
+from ..config.server_life import RestartConfig
 from ..errors import ConfigError
-from ..files.lines import LineFile
 from ..http.client.errors import NetError
 from ..http.client.single import request
+from ..types import Json
+from .child import Child, Program
 from .contract import AnyService, Health, Launch
+from .launch import HOST, missing_workers
+from .ports import trouble_with
+from .server_log import ServerLog
 
-HOST = "127.0.0.1"
-TAIL = 20
-"""Lines of the log that an error shows."""
-KEPT = 1000
-"""Lines of the log that are kept in memory."""
 POLL_SECONDS = (0.05, 1.0)
 """Time between two looks whether a server is up, at first and at most."""
+WATCH_SECONDS = 1.0
+"""Time between two looks whether it still runs."""
+PROBE_SECONDS, SILENT_PROBES = 20.0, 3
+"""Time between two questions to its health path, and how many without an answer are told."""
 ASK_SECONDS = 10.0
-PR_SET_PDEATHSIG = 1
+MAX_BACKOFF_SECONDS = 300.0
+
+Programs = Callable[[Mapping[str, str]], Sequence[Program]]
+"""Makes what is run; given the variables that are known only once a server starts."""
+Question = Callable[[float], Awaitable[str | None]]
+"""A real request, which may take so many seconds: what came instead of an answer; None where there
+was one. Raises ConfigError for what waiting does not help."""
+
+
+Work = asyncio.Future[Any]
+
+
+class State(StrEnum):
+    """Of a server."""
+
+    DOWN = "down"
+    """Not started yet, or ended on purpose."""
+    UP = "up"
+    RESTARTING = "restarting"
+    FAILED = "failed"
+    """For good."""
 
 
 class Supervisor:
@@ -46,251 +65,279 @@ class Supervisor:
         self,
         name: str,
         launch: Launch,
-        log: Path | None,
+        programs: Programs,
+        log: ServerLog,
+        *,
+        port: int,
         needs: Sequence[AnyService] = (),
         say: Callable[[str], None] = lambda _: None,
         env: Callable[[], Awaitable[Mapping[str, str]]] | None = None,
+        question: Question | None = None,
+        restart: RestartConfig | None = None,
+        label: str | None = None,
     ) -> None:
-        """``launch`` has a port. ``log``: where what the server says goes; ``say`` is told that it
-        starts, and that it is up. ``env``: variables that are known only once it starts, which
-        those of ``launch`` win over."""
-        assert launch.port is not None
-        self.name, self.launch = name, launch
-        self._log, self._needs, self._say, self._more_env = log, needs, say, env
-        self._guard: subprocess.Popen[bytes] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lines: deque[str] = deque(maxlen=KEPT)
-        self._reader: threading.Thread | None = None
+        """``say`` is told that it starts, is up, and ended by itself, by ``label``; ``env``:
+        variables that are known only once it starts."""
+        self.name, self.launch, self.port = name, launch, port
+        self.label = label or f"service {name}"
+        self.state = State.DOWN
+        self._programs, self._log, self._needs, self._say = programs, log, needs, say
+        self._more_env, self._question = env, question
+        self._restart = restart or RestartConfig()
+        self._restarts = 0
+        self._children: list[Child] = []
         self._starting = asyncio.Lock()
+        self._tasks: set[Work] = set()
+        self._ends: set[Work] = set()
+        self._why = ""
         self._failure: ConfigError | None = None
-        self._up = False
 
     async def start(self) -> None:
         """Start the server, once, after what it depends on, and wait until it is up. Raises
         ConfigError."""
-        async with self._starting:
+        if self.is_up():
+            return
+        async with self._starting:  # a restart holds it
+            if self.state is State.DOWN:
+                try:
+                    await self._bring_up()
+                except ConfigError as error:
+                    self._fail(error)
             if self._failure is not None:
                 raise self._failure
-            if self._up:
-                return
-            try:
-                for need in self._needs:
-                    await need.ready()
-                self._begin({} if self._more_env is None else await self._more_env())
-                began = time.monotonic()
-                self._say(
-                    f"service {self.name}: starting" + (f", log: {self._log}" if self._log else "")
-                )
-                await self._until_up()
-                self._say(f"service {self.name}: up after {time.monotonic() - began:.0f} s")
-            except ConfigError as error:
-                self._failure = error
-                await self.stop()
-                raise
-            self._up = True
+
+    @property
+    def where(self) -> str:
+        """Where it stands in the configuration."""
+        return f"services.{self.name}"
+
+    @property
+    def coming_back(self) -> bool:
+        """Whether it is being started again."""
+        return self.state is State.RESTARTING
+
+    def is_up(self) -> bool:
+        """Whether it runs; one that has ended is started again, where that is wanted."""
+        if self.state is State.UP:
+            ended = next((child for child in self._children if child.code() is not None), None)
+            if ended is None:
+                return True
+            self._ended(ended)
+        return False
 
     def health(self) -> Health:
         """Whether it runs; before its start that is not known to be wrong."""
-        code = self._process.poll() if self._process is not None else None
-        return Health(True) if code is None else Health(False, self._ended(code))
+        if self.is_up() or self.state is State.DOWN:
+            return Health(True)
+        return Health(False, self._why)
 
     def lines(self) -> list[str]:
         """The last lines of its log."""
-        return [*self._lines]
+        return self._log.lines()
+
+    def pids(self) -> list[int]:
+        """Of its programs."""
+        return [child.pid for child in self._children]
+
+    async def rest(self) -> bool:
+        """End the server until it is asked again: whether it ran."""
+        async with self._starting:
+            if not self.is_up():
+                return False
+            self.state = State.DOWN
+            await self._end_programs()
+        return True
 
     async def stop(self) -> None:
         """End the server and every process it started. Safe to call twice."""
-        if self._process is not None:
-            await asyncio.to_thread(self._stop, self._process)
-            self._process = None
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self.state is not State.FAILED:
+            self.state = State.DOWN
+        await self._end_programs()
+        await asyncio.gather(*self._ends)
 
-    def _begin(self, env: Mapping[str, str]) -> None:
-        launch = self.launch
-        self._check_free()
+    # -- its end ----------------------------------------------------------------------------------
+
+    def _ended(self, child: Child) -> None:
+        """It ended by itself: note why, and begin to start it again where that is wanted."""
+        self._why = self._how_it_ended(child)
+        first = self._why.partition("; the end of its log")[0]
+        left = self._restart.max - self._restarts
+        if left <= 0:
+            self._fail(self._wrong(self._why))
+            self._say(f"{self.label}: {first}")
+            self._spawn(self._end_programs())
+            return
+        self.state = State.RESTARTING
+        seconds = min(self._restart.backoff * 2.0**self._restarts, MAX_BACKOFF_SECONDS)
+        self._restarts += 1
+        count = f"restart {self._restarts} of {self._restart.max}"
+        self._say(f"{self.label}: {first}; {count} in {seconds:g} s")
+        self._spawn(self._start_again(seconds))
+
+    def _fail(self, error: ConfigError) -> None:
+        self._why, self._failure, self.state = error.what, error, State.FAILED
+
+    async def _start_again(self, seconds: float) -> None:
+        async with self._starting:
+            await self._end_programs()
+            await asyncio.sleep(seconds)
+            try:
+                await self._bring_up()
+            except ConfigError as error:
+                self._fail(error)
+                self._say(f"{self.label}: could not be started again: {error}")
+
+    async def _watch(self) -> None:
+        """Look at it while it runs, also when nobody asks it anything."""
+        loop = asyncio.get_running_loop()
+        silent, next_probe = 0, loop.time() + PROBE_SECONDS
+        while self.is_up():
+            await asyncio.sleep(WATCH_SECONDS)
+            if self.launch.health_path is None or loop.time() < next_probe:
+                continue
+            up, said = await self._asked()
+            silent = 0 if up else silent + 1
+            next_probe = loop.time() + PROBE_SECONDS
+            if silent == SILENT_PROBES and self.is_up():
+                self._say(f"warning: {self.label} runs, but does not answer: {said}")
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        self._kept(asyncio.ensure_future(work), self._tasks)
+
+    def _kept(self, future: Work, until_done: set[Work]) -> Work:
+        until_done.add(future)
+        future.add_done_callback(until_done.discard)
+        return future
+
+    async def _end_programs(self) -> None:
+        """Also where whoever wants it is cancelled: ``stop`` waits for all of them."""
+        children, self._children = self._children, []
+        if children:
+            ends = [asyncio.to_thread(child.stop) for child in reversed(children)]
+            await asyncio.shield(self._kept(asyncio.gather(*ends), self._ends))
+
+    # -- its start --------------------------------------------------------------------------------
+
+    async def _bring_up(self) -> None:
+        """Start it and wait until it answers. Raises ConfigError, and then nothing of it runs."""
+        await asyncio.gather(*(need.ready() for need in self._needs))
+        log = f", log: {self._log.path}" if self._log.path else ""
+        more = {} if self._more_env is None else await self._more_env()
+        began = time.monotonic()
         try:
-            self._process = subprocess.Popen(
-                launch.argv,
-                env={**os.environ, **env, **launch.env},
-                cwd=launch.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_ends_with_parent(),
-            )
+            self._check_free()
+            programs = self._programs(more)
+            self._say(f"{self.label}: starting{log}")
+            end = began + self.launch.startup_timeout
+            for program in programs:
+                await self._begin(program, end)
+            await self._until_up(end)
+        except BaseException:
+            await self._end_programs()
+            raise
+        self._say(f"{self.label}: up after {time.monotonic() - began:.0f} s")
+        self.state = State.UP
+        self._spawn(self._watch())
+
+    async def _begin(self, program: Program, end: float) -> None:
+        try:
+            child = Child(program, self._log, self.launch.stop_timeout)
         except OSError as error:
-            where = f"services.{self.name}"
             reason = error.strerror or str(error)
-            raise ConfigError(f"cannot start {launch.argv[0]!r}: {reason}", where=where) from None
-        self._guard = _guard(self._process.pid, launch.stop_timeout)
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
-        self._reader.start()
+            raise ConfigError(
+                f"cannot start {program.argv[0]!r}: {reason}", where=self.where
+            ) from None
+        self._children.append(child)
+        if program.listens_on is not None:
+            await self._until(lambda: _takes_connections(program.listens_on or 0), end)
 
     def _check_free(self) -> None:
         """Raise ConfigError if another program listens on the port: it would be evaluated."""
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        trouble = trouble_with(self.port)
+        if trouble is not None:
+            raise ConfigError(
+                f"port {self.port} cannot be used: {trouble}",
+                where=f"{self.where}.port",
+                hint="end the program that listens there, or leave out port",
+            )
+
+    async def _until_up(self, end: float) -> None:
+        await self._until(self._asked, end)
+        if self._question is None:
+            return
+        question = self._question
+
+        async def answered() -> tuple[bool, str]:
             try:
-                probe.bind((HOST, self.launch.port or 0))
-            except OSError as error:
-                raise ConfigError(
-                    f"port {self.launch.port} cannot be used: {error.strerror}",
-                    where=f"services.{self.name}.port",
-                    hint="end the program that listens there, or leave out port",
-                ) from None
+                said = await question(max(1.0, end - time.monotonic()))
+            except ConfigError as error:
+                raise self._wrong(f"{error.what}{self._log.tail()}") from None
+            how = (
+                "it is up"
+                if self.launch.health_path is None
+                else (f"GET {self.launch.health_path} is answered")
+            )
+            return said is None, f"{how}, but a real request is not: {said}"
 
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        with contextlib.ExitStack() as stack:
-            file = None
-            if self._log is not None:
-                with contextlib.suppress(OSError, ConfigError):
-                    file = stack.enter_context(LineFile(self._log, shared=True))
-            for line in process.stdout:
-                text = KNOWN(line.decode(errors="replace").rstrip("\r\n"))
-                self._lines.append(text)
-                if file is not None:
-                    with contextlib.suppress(OSError):  # a full disk stops no server
-                        file.append(f"{text}\n".encode())
+        await self._until(answered, end)
 
-    async def _until_up(self) -> None:
-        assert self._process is not None
-        end = time.monotonic() + self.launch.startup_timeout
-        pause, last = POLL_SECONDS[0], ""
+    async def _until(self, look: Callable[[], Awaitable[tuple[bool, str]]], end: float) -> None:
+        """Wait for what ``look`` looks for; it says what is there instead. Raises ConfigError."""
+        pause = POLL_SECONDS[0]
         while True:
-            if (code := self._process.poll()) is not None:
-                raise self._wrong(self._ended(code))
-            up, last = await self._asked()
-            if up:
+            for child in self._children:
+                if child.code() is not None:
+                    raise self._wrong(self._how_it_ended(child))
+            there, said = await look()
+            if there:
                 return
             if time.monotonic() > end:
                 seconds = f"{self.launch.startup_timeout:g}"
-                raise self._wrong(f"was not up after {seconds} s ({last}){self._tail()}")
+                raise self._wrong(f"was not up after {seconds} s ({said}){self._log.tail()}")
             await asyncio.sleep(pause)
             pause = min(2 * pause, POLL_SECONDS[1])
 
     async def _asked(self) -> tuple[bool, str]:
         """Whether it is up, and what came instead."""
-        address = f"{HOST}:{self.launch.port}"
         if self.launch.health_path is None:
-            try:
-                _, writer = await asyncio.wait_for(
-                    asyncio.open_connection(HOST, self.launch.port), ASK_SECONDS
-                )
-            except (OSError, TimeoutError):
-                return False, f"nothing listens on {address}"
-            writer.close()
-            return True, ""
-        url = f"http://{address}{self.launch.health_path}"
+            return await _takes_connections(self.port)
+        url = f"http://{HOST}:{self.port}{self.launch.health_path}"
         try:
-            status, _ = await request("GET", url, seconds=ASK_SECONDS)
+            status, body = await request("GET", url, seconds=ASK_SECONDS)
         except NetError as error:
             return False, f"GET {url}: {error}"
+        if status == 200 and self.launch.workers:
+            lacking = missing_workers(_decoded(body), self.launch.workers)
+            return lacking is None, f"GET {url}: {lacking}"
         return status == 200, f"GET {url} was answered with {status}"
 
     def _wrong(self, what: str) -> ConfigError:
-        return ConfigError(what, where=f"services.{self.name}")
+        return ConfigError(what, where=self.where)
 
-    def _ended(self, code: int) -> str:
-        if self._reader is not None:
-            self._reader.join(1.0)  # the last words are on their way
+    def _how_it_ended(self, child: Child) -> str:
+        child.last_words()
+        code = child.code() or 0
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-        return f"the server ended {how}{self._tail()}"
-
-    def _tail(self) -> str:
-        lines = [*self._lines][-TAIL:]
-        where = f" ({self._log})" if self._log is not None else ""
-        if not lines:
-            return "; it said nothing"
-        return f"; the end of its log{where}:\n" + "\n".join(f"  {line}" for line in lines)
-
-    def _stop(self, process: subprocess.Popen[bytes]) -> None:
-        if self._guard is not None:
-            self._guard.kill()  # before its input is closed: to it, that is our death
-            self._guard.communicate()
-        found = descendants(process.pid)
-        _signal_group(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(self.launch.stop_timeout)
-        found |= descendants(process.pid)
-        _signal_group(process.pid, signal.SIGKILL)
-        for pid, began in found.items():  # those that left the group
-            if began and _stat(pid)[1] == began:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-        process.wait()
-        if self._reader is not None:
-            self._reader.join(1.0)
-        if process.stdout is not None and not (self._reader and self._reader.is_alive()):
-            process.stdout.close()
+        which = f" ({child.program.role})" if child.program.role else ""
+        return f"the server{which} ended {how}{self._log.tail()}"
 
 
-def descendants(pid: int) -> dict[int, str]:
-    """The processes below one, also those that left its group, and when each began."""
-    children: dict[int, dict[int, str]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            parent, began = _stat(int(entry.name))
-            children.setdefault(parent, {})[int(entry.name)] = began
-    found: dict[int, str] = {}
-    below = {**children.get(pid, {})}
-    while below:
-        child, began = below.popitem()
-        found[child] = began
-        below |= children.get(child, {})
-    return found
+async def _takes_connections(port: int) -> tuple[bool, str]:
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(ASK_SECONDS):
+            _, writer = await asyncio.open_connection(HOST, port)
+        writer.close()
+        return True, ""
+    return False, f"nothing listens on {HOST}:{port}"
 
 
-def _stat(pid: int) -> tuple[int, str]:
-    """The parent of a process, and when it began; 0 and nothing for one that is gone."""
+def _decoded(body: bytes) -> Json:
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[1]), fields[19]
-    except (OSError, ValueError, IndexError):
-        return 0, ""
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _ends_with_parent() -> Callable[[], None] | None:
-    """What the new process does first: the kernel is to end it when this process dies, however that
-    happens. None where there is no such thing."""
-    if sys.platform != "linux":
+        decoded: Json = msgspec.json.decode(body)
+        return decoded
+    except msgspec.DecodeError:
         return None
-    import ctypes
-
-    control, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def arrange() -> None:
-        control(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before that
-            os._exit(1)
-
-    return arrange
-
-
-def _guard(group: int, seconds: float) -> subprocess.Popen[bytes] | None:
-    """Ends all processes of a server when this process dies, however that happens: the kernel ends
-    only the first of them. None where there is no shell."""
-    script = 'read _; kill -s TERM -- "-$0"; sleep "$1"; kill -s KILL -- "-$0"'
-    try:
-        return subprocess.Popen(
-            ["/bin/sh", "-c", script, str(group), str(math.ceil(seconds))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    except OSError:
-        return None
-
-
-def _signal_group(pid: int, number: int) -> None:
-    with contextlib.suppress(OSError):
-        os.killpg(pid, number)

@@ -41,7 +41,7 @@ from ..judging.metrics import (
 from ..judging.opening import JudgePanel, Served, open_metrics, served, services_of
 from ..judging.verification import JudgeFile, Verification
 from ..results.files import write_json
-from ..services.open import open_services
+from ..services.open import Machine, open_services
 from ..traffic.types import CallContext
 from ..types import Problem, Score, Solution
 
@@ -240,7 +240,9 @@ async def _open(
         raise ConfigError(what, hint="leave out --repeats")
     asked = services_of(ScoringConfig(metrics=[config]))
     wanted = dict.fromkeys(sorted(asked), max_concurrent)
-    services = (await open_services(loaded.config.services, wanted, stack)).models
+    machine = Machine.of(loaded.config)
+    opened = await open_services(loaded.config.services, wanted, stack, machine=machine)
+    services = opened.models
 
     def serve(name: str) -> Served:
         return served(services[name])

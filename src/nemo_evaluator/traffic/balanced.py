@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from ..errors import ConfigError
 from .errors import CannotPassThrough, TransportError
-from .transport import RawRequest, RawResponse, Transport
+from .transport import RawRequest, RawResponse, Transport, until_done
 from .types import ModelRequest, ModelResponse
 
 REFUSED = frozenset((429, 503, 529))
@@ -110,7 +110,7 @@ class Balanced:
             response = await endpoint.transport(request)
             endpoint.works()
             if response.chunks is not None:
-                response.chunks = _until_done(response.chunks, endpoint)
+                response.chunks = until_done(response.chunks, endpoint.done)
                 streaming = True
             return response
         except TransportError as error:
@@ -187,13 +187,3 @@ class _Endpoint:
     def done(self) -> None:
         """One call less is in flight."""
         self.in_flight -= 1
-
-
-async def _until_done(chunks: AsyncGenerator[bytes], endpoint: _Endpoint) -> AsyncGenerator[bytes]:
-    """A stream is in flight to its end."""
-    try:
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                yield chunk
-    finally:
-        endpoint.done()

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection
-from contextlib import aclosing
+from collections.abc import Callable, Collection
+from functools import partial
 
 from ..errors import EndpointDown, InfraError, ModelError, PermanentError
 from ..types import Failure
@@ -30,6 +30,7 @@ from .retry import (
     classify,
     error_in_body,
 )
+from .transport import until_done
 from .types import CallContext, Forward, ModelRequest, ModelResponse
 
 MESSAGE_CHARS = 300
@@ -170,7 +171,7 @@ class Endpoint:
                 if on_wait is not None:
                     on_wait(None)
                 if response is not None and response.chunks is not None:
-                    response.chunks = self._until_done(response.chunks, share)
+                    response.chunks = until_done(response.chunks, partial(limiter.release, share))
                     streaming = True
                 return outcome, response
             share.failed_tries += 1
@@ -180,17 +181,6 @@ class Endpoint:
         finally:
             if not streaming:
                 limiter.release(share)
-
-    async def _until_done(
-        self, chunks: AsyncGenerator[bytes], share: Share
-    ) -> AsyncGenerator[bytes]:
-        """A stream keeps its slot to its end."""
-        try:
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            self.limiter.release(share)
 
     def _judge(self, request: ModelRequest, response: ModelResponse) -> TryOutcome:
         outcome = classify(response.status, response.body, response.headers, self._retry_on)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Protocol
 
 import msgspec
@@ -54,3 +54,15 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Close all connections. Safe to call twice."""
+
+
+async def until_done(
+    chunks: AsyncGenerator[bytes], done: Callable[[], None]
+) -> AsyncGenerator[bytes]:
+    """A stream, and ``done`` at its end, however it ends."""
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+    finally:
+        done()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...config.servers import DockerModelService
 from ..contract import Place
+from ..endpoint import Endpoint
 from ..launch import Launch
 from .common import launch_from
-from .opening import Engine, open_engine
+from .opening import open_engine
 
 
 class DockerModel:
@@ -24,6 +25,6 @@ class DockerModel:
             own_entrypoint=options.pre_cmd is None,
         )
 
-    def open(self, name: str, options: DockerModelService, place: Place) -> Engine:
+    def open(self, name: str, options: DockerModelService, place: Place) -> Endpoint:
         """See ``ServiceKind``."""
         return open_engine(name, options, place, self.launch(options))

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from ...config.servers import DynamoService, DynamoWorkerConfig
 from ..contract import Place
+from ..endpoint import Endpoint
 from ..launch import Launch, Process
 from .common import dashed, gpus_of, launch_from, model_path, served_name, setup_of
-from .opening import Engine, open_engine
+from .opening import open_engine
 from .sglang import rendezvous
 
 NATS_PORT, ETCD_PORT = 4222, 2379
@@ -48,10 +49,11 @@ class Dynamo:
             env=DISCOVERY,
             processes=(*_infrastructure(options, pool), *workers),
             workers=components,
+            host_network=True,
             nodes=sum(w.nodes for w in workers if w.node_pool == pool),
         )
 
-    def open(self, name: str, options: DynamoService, place: Place) -> Engine:
+    def open(self, name: str, options: DynamoService, place: Place) -> Endpoint:
         """See ``ServiceKind``."""
         return open_engine(name, options, place, self.launch(options))
 
@@ -132,11 +134,7 @@ def _gpus(options: DynamoService, worker: DynamoWorkerConfig) -> int:
     """GPUs of a node for one worker; 0 where nothing says."""
     if options.prefill is None:
         return gpus_of(options)
-    tensor = worker.tensor_parallel_size or options.tensor_parallel_size
-    pipeline = worker.pipeline_parallel_size or options.pipeline_parallel_size
-    if tensor is None and pipeline is None:
-        return 0
-    return -(-(tensor or 1) * (pipeline or 1) // worker.num_nodes)
+    return -(-options.worker_size(worker) // worker.num_nodes)
 
 
 def _pool(options: DynamoService, worker: DynamoWorkerConfig) -> str | None:

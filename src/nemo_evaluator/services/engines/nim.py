@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...config.servers import NimService
 from ..contract import Place
+from ..endpoint import Endpoint
 from ..launch import Launch
 from .common import MODEL_IN_CONTAINER, launch_from, model_path, served_name
-from .opening import Engine, open_engine
+from .opening import open_engine
 
 
 class Nim:
@@ -32,6 +33,6 @@ class Nim:
             own_entrypoint=options.pre_cmd is None,
         )
 
-    def open(self, name: str, options: NimService, place: Place) -> Engine:
+    def open(self, name: str, options: NimService, place: Place) -> Endpoint:
         """See ``ServiceKind``."""
         return open_engine(name, options, place, self.launch(options))

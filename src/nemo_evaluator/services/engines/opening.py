@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from ...config.servers import ManagedModelFields
-from ...errors import ConfigError
 from ...types import Json
 from ..contract import Place
+from ..endpoint import Endpoint
 from ..launch import Launch
-from ..launched import Launched, open_launched
-
-Engine = Launched
-BASE_PATH = "/v1"
+from ..launched import open_launched
 
 
-def open_engine(name: str, options: ManagedModelFields, place: Place, launch: Launch) -> Engine:
-    """The open service of an engine. Raises ConfigError for what this machine cannot honour."""
-    if launch.image is not None or launch.processes or launch.instances > 1:
-        raise ConfigError("cannot be started on this machine yet", where=f"services.{name}")
+def open_engine(name: str, options: ManagedModelFields, place: Place, launch: Launch) -> Endpoint:
+    """The open service of an engine. Raises ConfigError."""
     return open_launched(
         name,
         launch,
         place,
         model=options.served_model_name or name,
         protocol=options.protocol,
-        base_path=BASE_PATH,
         identity=engine_identity(options),
+        life=options,
+        asked=True,
         api_key=options.api_key,
         stream=options.stream,
         timeouts=options.timeouts,

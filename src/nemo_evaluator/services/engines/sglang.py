@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...config.servers import SglangService
 from ..contract import Place
+from ..endpoint import Endpoint
 from ..launch import Launch, Process
 from .common import (
     RENDEZVOUS_PORT,
@@ -14,7 +15,7 @@ from .common import (
     served_name,
     setup_of,
 )
-from .opening import Engine, open_engine
+from .opening import open_engine
 
 
 class Sglang:
@@ -42,7 +43,7 @@ class Sglang:
         )
         return launch_from(options, processes=(server,))
 
-    def open(self, name: str, options: SglangService, place: Place) -> Engine:
+    def open(self, name: str, options: SglangService, place: Place) -> Endpoint:
         """See ``ServiceKind``."""
         return open_engine(name, options, place, self.launch(options))
 

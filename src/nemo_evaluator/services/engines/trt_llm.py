@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ...config.servers import TrtLlmService
 from ..contract import Place
+from ..endpoint import Endpoint
 from ..launch import Launch, Process
 from .common import flags, gpus_of, launch_from, model_path, setup_of
-from .opening import Engine, open_engine
+from .opening import open_engine
 
 MPI_LAUNCHER = "trtllm-llmapi-launch"
 """What every rank runs: the first becomes the server, the others serve it."""
@@ -41,6 +42,6 @@ class TrtLlm:
         )
         return launch_from(options, processes=(server,))
 
-    def open(self, name: str, options: TrtLlmService, place: Place) -> Engine:
+    def open(self, name: str, options: TrtLlmService, place: Place) -> Endpoint:
         """See ``ServiceKind``."""
         return open_engine(name, options, place, self.launch(options))

@@ -6,9 +6,10 @@ import shlex
 
 from ...config.servers import VllmService
 from ..contract import Place
+from ..endpoint import Endpoint
 from ..launch import Launch, Process
 from .common import dashed, gpus_of, launch_from, model_path, served_name, setup_of
-from .opening import Engine, open_engine
+from .opening import open_engine
 
 RAY_PORT = 6379
 JOIN_SECONDS = 600
@@ -24,7 +25,7 @@ class Vllm:
             return launch_from(options, _serve(options))
         return launch_from(options, processes=_over_ray(options))
 
-    def open(self, name: str, options: VllmService, place: Place) -> Engine:
+    def open(self, name: str, options: VllmService, place: Place) -> Endpoint:
         """See ``ServiceKind``."""
         return open_engine(name, options, place, self.launch(options))
 

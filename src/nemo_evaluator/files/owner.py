@@ -1,4 +1,5 @@
-"""Labels that name the owner of a sandbox, so that a later run can remove what was left behind.
+"""Labels that name the owner of a sandbox or of a server, so that a later run can remove what was
+left behind.
 
 A label is ``run.place.boot.pid.start``: ``place`` stands for this host and this pid namespace,
 ``boot`` for this start of the machine, ``start`` for the moment the process began (pids are used

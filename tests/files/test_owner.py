@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nemo_evaluator.sandboxes.owner import Owner, find_owner, this_process
+from nemo_evaluator.files.owner import Owner, find_owner, this_process
 
 
 @given(st.text(max_size=80))
@@ -40,7 +40,7 @@ def test_what_another_place_made_is_not_judged() -> None:
 
 
 def test_a_dead_process_is_abandoned_even_as_a_zombie() -> None:
-    code = "from nemo_evaluator.sandboxes.owner import this_process as t; print(t('child'))"
+    code = "from nemo_evaluator.files.owner import this_process as t; print(t('child'))"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         label = child.stdout.read().decode()

@@ -1,0 +1,1 @@
+"""Poses as Dynamo: ``python3 -m dynamo.frontend`` and ``python3 -m dynamo.sglang``."""
