@@ -579,8 +579,6 @@ LATER = "not supported by this version"
             document(scoring={"metrics": [{"type": "sandbox", "name": "s"}]}),
             [f"scoring.metrics[0].type: 'sandbox' is {LATER}"],
         ),
-        (document(cluster={"type": "docker"}), [f"cluster.type: 'docker' is {LATER}"]),
-        (document(output={"export": ["wandb"]}), [f"output.export: {LATER}"]),
     ],
 )
 def test_what_cannot_be_run_is_refused(data: dict[str, Any], problems: list[str]) -> None:
