@@ -210,6 +210,7 @@ EXECUTORS = Kind(
         "docker": ("executors.docker.executor:DockerExecutor", "a container of this machine"),
         "local": ("executors.local_executor:LocalExecutor", "this machine"),
         "slurm": ("executors.slurm.executor:SlurmExecutor", "jobs of a Slurm cluster"),
+        "ray": ("executors.ray.executor:RayExecutor", "shards as tasks of a Ray cluster"),
     },
 )
 

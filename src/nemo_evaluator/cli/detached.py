@@ -20,6 +20,9 @@ from .output import guarded_streams, open_descriptors, printable
 from .signals import Signals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..executors.background import Submission
     from ..results.run_info import RunInfo
 
 
@@ -50,24 +53,21 @@ class Announcer(Observer):
         os.close(log)
 
 
-def main() -> None:
-    """Run what standard input says."""
+def main(run: Callable[[], int] | None = None) -> None:
+    """Run what standard input says; ``run``: how, if not on this machine."""
     signals = Signals()
     signals.install()
     open_descriptors()
     with guarded_streams():
-        code = ended(_run, signals)
+        code = ended(run or _run, signals)
     sys.exit(code)
 
 
-def _run() -> int:
+def received() -> Submission:
+    """What standard input says; its secrets are known from now on, and there is no more input."""
     from ..config.environment import environment
     from ..config.scrubber import KNOWN
     from ..executors.background import Submission
-    from ..executors.local import run
-    from ..reports.console import print_summary
-    from ..runtime import run_blocking
-    from ..tasks.run_list import RunNotes
     from .log import show_log
 
     submission = pickle.load(sys.stdin.buffer)
@@ -78,6 +78,16 @@ def _run() -> int:
     environment([])  # learns the secrets that no configuration names
     KNOWN.learn(*submission.loaded.secrets)
     show_log()
+    return submission
+
+
+def _run() -> int:
+    from ..executors.local import run
+    from ..reports.console import print_summary
+    from ..runtime import run_blocking
+    from ..tasks.run_list import RunNotes
+
+    submission = received()
     options = replace(submission.options, observers=(Announcer(), RunNotes()))
     result = run_blocking(run(submission.loaded, options))
     if result.summary.benchmarks:

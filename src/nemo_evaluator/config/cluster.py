@@ -11,6 +11,7 @@ from ..kinds import EXECUTORS
 from .base import ConfigRecord
 from .docker_cluster import DockerCluster
 from .plugins import ByType, PluginFields
+from .ray_cluster import RayCluster
 
 WALLTIME = re.compile(r"^(?:(\d+)-)?(\d{1,2}):([0-5]\d):([0-5]\d)$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -155,4 +156,6 @@ class PluginCluster(PluginFields):
     kind = EXECUTORS
 
 
-Cluster = Annotated[LocalCluster | DockerCluster | SlurmCluster | PluginCluster, ByType(EXECUTORS)]
+Cluster = Annotated[
+    LocalCluster | DockerCluster | SlurmCluster | RayCluster | PluginCluster, ByType(EXECUTORS)
+]

@@ -38,8 +38,11 @@ class Submission:
     options: Options
 
 
-async def submit(loaded: Loaded, options: Options, folder: Path | None = None) -> Path:
-    """Start a run in the background, in a folder. Returns its directory.
+async def submit(
+    loaded: Loaded, options: Options, folder: Path | None = None, program: str = PROGRAM
+) -> Path:
+    """Start a run in the background, in a folder. Returns its directory. ``program``: the module
+    that runs it.
 
     Raises ConfigError if it did not start.
     """
@@ -49,7 +52,7 @@ async def submit(loaded: Loaded, options: Options, folder: Path | None = None) -
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         hint = "run it in the foreground"
         raise ConfigError(f"cannot be handed to another process: {error}", hint=hint) from None
-    process = _begin(folder)
+    process = _begin(folder, program)
     try:
         directory = await asyncio.to_thread(_listen, process, sent, Observers(options.observers))
     except BaseException:
@@ -60,9 +63,9 @@ async def submit(loaded: Loaded, options: Options, folder: Path | None = None) -
     return directory
 
 
-def _begin(folder: Path | None) -> subprocess.Popen[bytes]:
+def _begin(folder: Path | None, program: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", PROGRAM],
+        [sys.executable, "-m", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -20,7 +20,7 @@ from ..files.reading import lines_of, read_document
 from ..types import BenchmarkPlan
 from .identity import AFTERWARDS, SCORER_KEYS, changes
 from .journal import Event, JournalIndex, scan
-from .layout import JOURNAL, PLAN_LOCK, RESULTS, ROOT_NAMES, TRAJECTORIES
+from .layout import JOURNAL, PLAN_LOCK, PROGRESS, RESULTS, ROOT_NAMES, SUBMISSION, TRAJECTORIES
 from .plan_lock import PlanLock, check_lock, read_lock
 from .planned import is_name
 from .read_bundle import BUNDLES, is_own_bundle
@@ -194,6 +194,10 @@ def strangers(directory: Path, lock: PlanLock | None, slugs: Collection[str] = (
     results of another program, files with the names of ours, folders with the names of ``slugs``.
     """
     ours = {plan.slug for plan in lock.benchmarks} if lock is not None else set()
+    submitted = (
+        directory / SUBMISSION
+    ).is_file()  # whoever drives its shards says how far they are
+    names = set(ROOT_NAMES) - ({PROGRESS} if submitted else set())
     found = []
     for child in _children(directory):
         if child.name.startswith(".") or child.name.startswith(SHARDS):
@@ -202,7 +206,7 @@ def strangers(directory: Path, lock: PlanLock | None, slugs: Collection[str] = (
             taken = child.name in slugs and child.name not in ours and any(_visible(child))
             if taken or any(_foreign_results(child, ours=child.name in ours)):
                 found.append(f"{child.name}/")
-        elif (lock is None and child.name in ROOT_NAMES) or _is_foreign_bundle(child):
+        elif (lock is None and child.name in names) or _is_foreign_bundle(child):
             found.append(child.name)
     return found
 

@@ -17,6 +17,9 @@ from ..executors.observers import Observers
 from ..executors.options import Options
 from ..executors.registry import LOCAL, describer, executor_of, is_detached, place_of
 from ..executors.run_handle import LocalRun
+from ..results.run_directory import plan_of
+from ..results.run_info import new_run_info
+from ..results.summary import RunSummary
 
 
 async def run(loaded: Loaded, options: Options) -> local.RunResult:
@@ -31,6 +34,10 @@ async def run(loaded: Loaded, options: Options) -> local.RunResult:
         observers.said(line)
     state = await handle.wait()
     code = ExitCode.INCOMPLETE if state.exit_code is None else state.exit_code
+    if state.reason:
+        observers.said(state.reason)
+    if plan_of(handle.directory) is None:  # nothing came of it
+        return local.RunResult(RunSummary(run=new_run_info(), benchmarks=()), code, state.messages)
     return local.RunResult(refresh(handle.directory), code, state.messages)
 
 
