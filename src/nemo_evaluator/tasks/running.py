@@ -6,6 +6,9 @@ log is passed on, and the results are read from the directory when they have end
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 
 from ..config.load import Loaded
@@ -21,6 +24,9 @@ from ..results.run_directory import plan_of
 from ..results.run_info import new_run_info
 from ..results.summary import RunSummary
 
+LAST_LINES = 50
+"""Lines of a log that are remembered, so that what they say is not said twice."""
+
 
 async def run(loaded: Loaded, options: Options) -> local.RunResult:
     """Run, or resume, an evaluation. Raises ConfigError for what stops it before it starts."""
@@ -29,16 +35,28 @@ async def run(loaded: Loaded, options: Options) -> local.RunResult:
     from .reporting import refresh
 
     handle = await start(loaded, options)
-    observers = Observers(options.observers)
-    async for line in handle.logs(follow=True):
-        observers.said(line)
+    observers, seen = Observers(options.observers), deque[str](maxlen=LAST_LINES)
+    try:
+        async for line in handle.logs(follow=True):
+            seen.append(line)
+            observers.said(line)
+    except asyncio.CancelledError:
+        if not leaves_alone(loaded):
+            await handle.stop()
+            observers.said(f"stopping: nel eval logs -f {handle.directory} tells more")
+        raise
     state = await handle.wait()
     code = ExitCode.INCOMPLETE if state.exit_code is None else state.exit_code
-    if state.reason:
-        observers.said(state.reason)
+    told = (*([state.reason] if state.reason else []), *state.messages)
+    messages = tuple(text for text in told if not _was_seen(text, seen))
     if plan_of(handle.directory) is None:  # nothing came of it
-        return local.RunResult(RunSummary(run=new_run_info(), benchmarks=()), code, state.messages)
-    return local.RunResult(refresh(handle.directory), code, state.messages)
+        return local.RunResult(RunSummary(run=new_run_info(), benchmarks=()), code, messages)
+    return local.RunResult(refresh(handle.directory), code, messages)
+
+
+def _was_seen(text: str, lines: Collection[str]) -> bool:
+    """Whether a message is among the last lines of a log, which begin with a time."""
+    return all(any(line.endswith(part) for line in lines) for part in text.splitlines())
 
 
 def leaves_alone(loaded: Loaded) -> bool:

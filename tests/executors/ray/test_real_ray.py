@@ -196,9 +196,8 @@ def test_files_come_back_from_a_node_that_does_not_share_the_directory(
     if os.geteuid() != 0:
         pytest.skip("a mount namespace of its own needs root")
     out = tmp_path / "results"
-    run = Run(
-        tmp_path, cluster, f"ray, address: '{cluster.address}', shards: 1, resources: {{far: 1}}"
-    )
+    options = f"ray, address: '{cluster.address}', shards: 1, resources: {{far: 1}}"
+    run = Run(tmp_path, cluster, url, options)
     hidden = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs none "{out}" && exec "$@"', "sh"]
     far = cluster.start('--resources={"far": 1}', before=hidden)
     run.submit()
@@ -258,7 +257,7 @@ def test_what_the_user_must_fix_is_said_once(tmp_path: Path, cluster: Nodes, url
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path, cluster: Nodes, url: str) -> None:
     run = Run(tmp_path, cluster, url, "ray, address: '127.0.0.1:9', shards: 2")
-    done = run.nel("eval", "run", "ray.yaml", RAY_gcs_rpc_server_connect_timeout_s="1")
+    done = run.nel("eval", "run", "ray.yaml")
     assert done.returncode == 2
     assert "cluster.address: the Ray cluster '127.0.0.1:9' cannot be used" in done.stderr
     assert "Traceback" not in done.stderr

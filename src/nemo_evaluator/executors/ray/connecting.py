@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from ...errors import ConfigError
 
 LOCAL = "local"
 LOOPBACK = "127.0.0.1"
+CLIENT = "ray://"
+ANSWER_SECONDS = 10.0
 INSTALL = "pip install 'nemo-evaluator[ray]'"
 
 
@@ -35,19 +38,36 @@ def connected(cluster: RayCluster) -> Iterator[None]:
         more = {"include_dashboard": False, "_node_ip_address": LOOPBACK}
     if cluster.runtime_env:
         more["runtime_env"] = cluster.runtime_env
+    elif (what := _nobody_at(address)) is not None:
+        raise _unusable(address, what)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
     except Exception as error:  # of many kinds, each with a page of advice
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        hint = "start one (ray start --head), or set it to local for one of this machine"
-        where = "cluster.address"
-        what = f"the Ray cluster {address!r} cannot be used: {first}"
-        raise ConfigError(what, where=where, hint=hint) from None
+        raise _unusable(address, first) from None
     try:
         yield
     finally:
         with contextlib.suppress(Exception):  # what is lost needs no farewell
             ray.shutdown()
+
+
+def _unusable(address: str, why: str) -> ConfigError:
+    what = f"the Ray cluster {address!r} cannot be used: {why}"
+    hint = "start one (ray start --head), or set it to local for one of this machine"
+    return ConfigError(what, where="cluster.address", hint=hint)
+
+
+def _nobody_at(address: str) -> str | None:
+    """Why nobody answers at ``HOST:PORT``: Ray itself would ask for minutes."""
+    host, _, port = address.removeprefix(CLIENT).rpartition(":")
+    if not host or not port.isdecimal():
+        return None
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
 
 
 def misfit(cluster: RayCluster) -> str | None:

@@ -33,7 +33,7 @@ from .connecting import INSTALL, installed
 
 NAME = "ray"
 PROGRAM = "nemo_evaluator.cli.ray_driver"
-CONFIG = "submitted.yaml"
+CONFIG = "full_config.yaml"
 """The configuration as it was submitted, by which the run is resumed."""
 
 

@@ -11,14 +11,19 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, NamedTuple
 
+from ...errors import ConfigError
 from ...files.reading import open_regular
 from ...results.layout import STOP
-from ...results.lock import LOCK
+from ...results.reserve import NAME as RESERVE
+from ...results.token import LOCK
 
 AT_ONCE = 8 << 20
 """Bytes that are sent in one message."""
-LEFT_OUT = (LOCK, STOP)
+END = 4096
+LEFT_OUT = (LOCK, STOP, RESERVE)
+"""Beginnings of the names of what belongs to the process that writes there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,47 +36,72 @@ class Change:
     data: bytes
 
 
+class _Sent(NamedTuple):
+    """What was sent of a file."""
+
+    inode: int
+    changed: int
+    """Time of its last change, in nanoseconds."""
+    size: int
+    end: bytes
+    """Its last bytes: a file that was cut and grew again has others there."""
+
+
 @dataclass(slots=True)
 class Sender:
     """What of a directory was sent already."""
 
     directory: Path
-    _sent: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    """Inode, time of the last change and bytes sent, by name."""
+    _sent: dict[str, _Sent] = field(default_factory=dict)
 
     def known(self) -> None:
         """What is there now is known at the other end."""
-        self._sent = {name: (s.st_ino, s.st_mtime_ns, s.st_size) for name, s in self._files()}
+        for _ in self.changes():
+            pass
 
     def changes(self) -> Iterator[Change]:
         """What is new, in pieces; what is written meanwhile comes the next time."""
         for name, now in list(self._files()):
-            inode, changed, sent = self._sent.get(name, (-1, -1, 0))
-            if (inode, changed, sent) == (now.st_ino, now.st_mtime_ns, now.st_size):
+            sent = self._sent.get(name)
+            if sent is not None and sent[:3] == (now.st_ino, now.st_mtime_ns, now.st_size):
                 continue
-            start = sent if inode == now.st_ino and now.st_size > sent else 0
             try:
                 file = open_regular(self.directory / name)
-            except OSError:
+            except (OSError, ConfigError):
                 continue  # it was only there for a moment
             with file:
-                file.seek(start)
-                left = now.st_size - start
-                while (data := file.read(min(AT_ONCE, left))) or start == left == 0:
-                    yield Change(name, start, data)
-                    start, left = start + len(data), left - len(data)
-                    if not left:
-                        break
-            self._sent[name] = (now.st_ino, now.st_mtime_ns, start)
+                yield from self._of(file, name, now)
+
+    def _of(self, file: BinaryIO, name: str, now: os.stat_result) -> Iterator[Change]:
+        sent = self._sent.get(name)
+        start, end = 0, b""
+        if sent is not None and _grew(file, sent, now):
+            start, end = sent.size, sent.end
+        file.seek(start)
+        new = sent is None or start == 0
+        while data := file.read(min(AT_ONCE, now.st_size - start)):
+            yield Change(name, start, data)
+            start, end, new = start + len(data), (end + data)[-END:], False
+        if new:
+            yield Change(name, 0, b"")  # it is empty
+        self._sent[name] = _Sent(now.st_ino, now.st_mtime_ns, start, end)
 
     def _files(self) -> Iterator[tuple[str, os.stat_result]]:
         for path in sorted(self.directory.rglob("*")):
-            if path.name in LEFT_OUT or path.is_symlink() or not path.is_file():
+            if path.name.startswith(LEFT_OUT) or path.is_symlink() or not path.is_file():
                 continue
             try:
                 yield path.relative_to(self.directory).as_posix(), path.stat()
             except OSError:
                 continue
+
+
+def _grew(file: BinaryIO, sent: _Sent, now: os.stat_result) -> bool:
+    """Whether a file is what was sent, with more behind it."""
+    if now.st_ino != sent.inode or now.st_size < sent.size:
+        return False
+    file.seek(sent.size - len(sent.end))
+    return file.read(len(sent.end)) == sent.end
 
 
 def apply(directory: Path, change: Change) -> None:

@@ -77,7 +77,7 @@ def run_shard(job: ShardJob, secrets: Mapping[str, str], mailbox: Any) -> ShardE
         return _refused(f"this node has version {__version__} of nemo-evaluator, not {job.version}")
     post = _Post(job, mailbox)
     with _directory(job, post) as (directory, shared):
-        sender = None if shared else Sender(directory)
+        sender = None if shared else Sender(job.shard.directory(directory))
         if sender is not None:
             sender.known()
         if not _free(job.shard.directory(directory), post):
@@ -147,7 +147,7 @@ def _directory(job: ShardJob, post: _Post) -> Iterator[tuple[Path, bool]]:
     own = Path(tempfile.mkdtemp(prefix=f"nel-{job.shard.index}-"))
     try:
         for change in post.earlier():
-            apply(own, change)
+            apply(job.shard.directory(own), change)
         yield own, False
     finally:
         shutil.rmtree(own, ignore_errors=True)
