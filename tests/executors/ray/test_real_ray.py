@@ -241,7 +241,7 @@ def test_a_run_is_stopped_and_goes_on(tmp_path: Path, cluster: Nodes, url: str) 
     assert "shard 1: cancelled" in status.stdout
     refused = run.nel("eval", "run", "ray.yaml")
     assert refused.returncode == 2 and "--resume" in refused.stderr
-    done = run.nel("eval", "run", "ray.yaml", "--resume")
+    done = run.nel("eval", "run", "ray.yaml", "--resume", "--wait")
     assert done.returncode == 0, done.stderr
     run.check_equal()
 
@@ -249,7 +249,7 @@ def test_a_run_is_stopped_and_goes_on(tmp_path: Path, cluster: Nodes, url: str) 
 def test_what_the_user_must_fix_is_said_once(tmp_path: Path, cluster: Nodes, url: str) -> None:
     run = Run(tmp_path, cluster, url, f"ray, address: '{cluster.address}', shards: 4")
     (tmp_path / "sums.py").write_text("import no_such_module_anywhere\n")
-    done = run.nel("eval", "run", "ray.yaml")
+    done = run.nel("eval", "run", "ray.yaml", "--wait")
     assert done.returncode == 2
     assert done.stderr.count("no_such_module_anywhere") == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -257,7 +257,7 @@ def test_what_the_user_must_fix_is_said_once(tmp_path: Path, cluster: Nodes, url
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path, cluster: Nodes, url: str) -> None:
     run = Run(tmp_path, cluster, url, "ray, address: '127.0.0.1:9', shards: 2")
-    done = run.nel("eval", "run", "ray.yaml")
+    done = run.nel("eval", "run", "ray.yaml", "--wait")
     assert done.returncode == 2
     assert "cluster.address: the Ray cluster '127.0.0.1:9' cannot be used" in done.stderr
     assert "Traceback" not in done.stderr

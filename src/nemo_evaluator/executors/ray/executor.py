@@ -40,6 +40,8 @@ CONFIG = "full_config.yaml"
 class RayExecutor:
     """Runs the shards of a run as tasks of a Ray cluster."""
 
+    detached = True
+
     def problems(self, loaded: Loaded) -> Iterator[Mistake]:
         """See ``Executor``."""
         yield from problems(loaded.config)
