@@ -112,7 +112,8 @@ class _Post:
 
     def _beat(self, changes: Sequence[Change]) -> Command:
         beat = Beat(self._job.shard.index, self._job.attempt, socket.gethostname(), changes)
-        return self._answer(self._mailbox.beat.remote(beat), Command.GIVE_UP)
+        told: Command = self._answer(self._mailbox.beat.remote(beat), Command.GIVE_UP)
+        return told
 
     def earlier(self) -> Sequence[Change]:
         """The files that an earlier attempt left with the driver."""
@@ -120,6 +121,7 @@ class _Post:
         self._answer(self._mailbox.ask.remote(shard), None)
         until = time.monotonic() + ANSWER_SECONDS
         while time.monotonic() < until:
+            found: Sequence[Change] | None
             found = self._answer(self._mailbox.files.remote(shard), ())
             if found is not None:
                 return found
