@@ -11,12 +11,11 @@ from ...config.mistakes import Mistake
 from ...config.servers import ManagedModelFields
 from ...sandboxes.slurm import pyxis_image
 from ...services.launch import Launch
+from ..images.variants import variant_of
 from .plan import Container, Runtime
 
 IMAGES = "nvcr.io/nvidia/nemo-evaluator"
 """Where the images with this tool are published."""
-VARIANTS = {"lm-eval": "lm-eval", "skills": "skills"}
-"""The tag of the image that has what benchmarks of a scheme need; of any other: the base image."""
 
 
 def container_of(cluster: SlurmCluster, launch: Launch) -> Container | None:
@@ -39,7 +38,8 @@ def evaluation_container(
     """The container of the evaluation; it sees where the results go, and where it was submitted."""
     if cluster.eval_image is None:
         return None
-    image = image_of_benchmarks(loaded) if cluster.eval_image == "auto" else cluster.eval_image
+    published = f"{IMAGES}:{variant_of(loaded.config).tagged('latest')}"
+    image = published if cluster.eval_image == "auto" else cluster.eval_image
     runtime = runtime_of(cluster, image)
     own = (f"{directory}:{directory}", f"{folder}:{folder}")
     return Container(
@@ -63,14 +63,6 @@ def image_of(runtime: Runtime, image: str) -> str:
     if runtime is Runtime.PYXIS:
         return pyxis_image(image)
     return image if "://" in image or image.startswith(("/", "./")) else f"docker://{image}"
-
-
-def image_of_benchmarks(loaded: Loaded) -> str:
-    """The published image that has what all benchmarks need."""
-    schemes = [benchmark.name.partition("://") for benchmark in loaded.config.benchmarks]
-    needed = {VARIANTS[scheme] for scheme, mark, _ in schemes if mark and scheme in VARIANTS}
-    tag = needed.pop() if len(needed) == 1 else "full" if needed else ""
-    return f"{IMAGES}:latest-{tag}" if tag else f"{IMAGES}:latest"
 
 
 def container_problems(loaded: Loaded, cluster: SlurmCluster) -> Iterator[Mistake]:

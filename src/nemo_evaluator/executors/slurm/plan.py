@@ -122,10 +122,12 @@ class Step(Record, frozen=True, kw_only=True):
     container: Container | None = None
     own_entrypoint: bool = False
     """The words are arguments of what the image starts by itself."""
+    variables: Mapping[str, str] = {}
+    """What the engine is told by variables. Those of the user are among the secrets."""
     environment: tuple[str, ...] = ()
-    """Names of its variables; their values are among the secrets."""
+    """Names of all its variables."""
     filled: tuple[str, ...] = ()
-    """Those of them whose values may hold placeholders."""
+    """Those among the secrets whose values may hold placeholders."""
     folder: str
     listens_on: int | None = None
     after: tuple[int, ...] = ()

@@ -65,6 +65,8 @@ def _script(plan: JobPlan, template: str) -> str:
             files=FILES,
             images=words.images(plan),
             words=words.step_words,
+            placed=words.placed,
+            waits_for=words.waits_for,
             wait_up=_wait_up,
             service_urls=words.service_urls(plan),
             evaluation=words.evaluation_words(plan, run, "nel-evaluation"),

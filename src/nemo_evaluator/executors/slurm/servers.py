@@ -59,7 +59,8 @@ def launches(loaded: Loaded) -> dict[str, Launch]:
     """What the job starts, each after those it depends on. Raises ConfigError."""
     services = loaded.config.services
     found: dict[str, Launch] = {}
-    for name in in_order(services, wanted_services(loaded.config)):
+    wanted = wanted_services(loaded.config)
+    for name in in_order(services, [name for name in services if name in wanted]):
         service = services[name]
         if not left_to_the_evaluation(service) and (launch := launch_of(name, service)) is not None:
             pool = getattr(service, "node_pool", None)
@@ -177,12 +178,14 @@ class _Making:
         if words[: len(_NEL)] == _NEL:
             nel = ("nel",) if launch.image is not None else self._command
             words = (*nel, *words[len(_NEL) :])
-        own = {key: filled(text, {"model": model}) for key, text in launch.env.items()}
-        passed = {key: self._loaded.env[key] for key in self._passed(launch)}
         told = {"PORT": "{port}", "HOST": "{host}", "MODEL": model} if launch.image is None else {}
-        filling = {**told, **own, **process.env}
-        values = {**passed, **self._given, **filling}
-        self.secrets[f"step_{number}"] = values
+        written = self._written(name)
+        engine = {key: filled(text, {"model": model}) for key, text in launch.env.items()}
+        values = {**told, **engine, **process.env}
+        passed = {key: self._loaded.env[key] for key in self._passed(launch)}
+        users = {key: value for key, value in values.items() if key in written}
+        if secrets := {**passed, **self._given, **users}:
+            self.secrets[f"step_{number}"] = secrets
         return Step(
             number=number,
             role=process.role,
@@ -196,12 +199,20 @@ class _Making:
             host=host,
             container=container_of(self._cluster, launch),
             own_entrypoint=launch.own_entrypoint and not process.setup,
-            environment=tuple(values),
-            filled=tuple(filling),
+            variables={key: value for key, value in values.items() if key not in written},
+            environment=tuple({**passed, **self._given, **values}),
+            filled=tuple(users),
             folder=launch.folder or self._folder,
             listens_on=process.listens_on,
             after=after,
         )
+
+    def _written(self, name: str) -> set[str]:
+        """Names of the variables that the user wrote for a service: any may be a secret."""
+        service = self._loaded.config.services[name]
+        roles = (getattr(service, role, None) for role in ("prefill", "decode"))
+        records = (service, *(role for role in roles if role is not None))
+        return {key for record in records for key in getattr(record, "extra_env", {})}
 
     def _is_model(self, name: str) -> bool:
         return not isinstance(self._loaded.config.services[name], ServerFields)

@@ -126,6 +126,16 @@ def service_urls(plan: JobPlan) -> Shell:
     return spliced(text, _ADDRESS, value)
 
 
+def waits_for(server: Server, step: Step) -> list[Step]:
+    """The programs whose port has to be open before a step, and was not waited for already."""
+    earlier = {n for other in server.steps if other.number < step.number for n in other.after}
+    return [
+        other
+        for other in server.steps
+        if other.number in step.after and other.number not in earlier and other.listens_on
+    ]
+
+
 def _inside(container: Container | None, step: Step) -> tuple[str, ...]:
     if container is None:
         return ("--",)
@@ -139,5 +149,7 @@ def _nodelist(step: Step) -> Shell:
     if step.mpi and step.nodes > 1:
         nodes = f'"${{nel_nodes_{step.group}[@]:{step.node}:{step.nodes}}}"'
         return Shell(f'--nodelist="$(IFS=,; set -- {nodes}; printf %s "$*")"')
-    index = f"{step.node} + $1" if step.nodes > 1 else str(step.node)
+    index = str(step.node)
+    if step.nodes > 1:
+        index = f"{step.node} + $1" if step.node else "$1"
     return Shell(f'--nodelist="${{nel_nodes_{step.group}[{index}]}}"')
