@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 FLAGS = (
     "--headless=new",
@@ -59,8 +60,10 @@ class Page:
                 assert "error" not in got, got
                 return dict(got["result"])
 
-    async def open(self, path: Path, *, width: int, dark: bool = False, media: str = "") -> None:
-        """Show a file, as wide as that."""
+    async def open(
+        self, path: Path | str, *, width: int, dark: bool = False, media: str = ""
+    ) -> None:
+        """Show a file or an address, as wide as that."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.send("Emulation.setEmulatedMedia", features=[scheme], media=media)
         await self.send(
@@ -71,9 +74,20 @@ class Page:
             mobile=width < 600,
         )
         self.requests.clear()
-        await self.send("Page.navigate", url=path.as_uri())
-        while await self.value("document.readyState") != "complete":
-            await asyncio.sleep(0.02)
+        await self.send("Page.navigate", url=path if isinstance(path, str) else path.as_uri())
+        await self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
+
+    async def until(self, condition: str, seconds: float = 10.0) -> None:
+        """Wait until a JavaScript condition holds."""
+        async with asyncio.timeout(seconds):
+            while not await self.value(condition):
+                await asyncio.sleep(0.02)
+
+    async def press(self, key: str) -> None:
+        """A key, as a person presses it."""
+        for kind in ("keyDown", "keyUp"):
+            text = {"text": key} if kind == "keyDown" and len(key) == 1 else {}
+            await self.send("Input.dispatchKeyEvent", type=kind, key=key, **text)
 
     async def value(self, expression: str) -> Any:
         """What a JavaScript expression gives."""
@@ -135,3 +149,15 @@ async def browser(program: str, profile: Path, *flags: str) -> AsyncIterator[Pag
         process.wait(10)
         if process.stderr is not None:
             process.stderr.close()
+
+
+@pytest.fixture
+async def page(tmp_path: Path) -> AsyncIterator[Page]:
+    """A tab of a real browser."""
+    program = chromium()
+    if program is None:
+        asked = os.environ.get("NEL_REQUIRE")
+        needed = "chromium" in asked.split(",") if asked is not None else bool(os.environ.get("CI"))
+        (pytest.fail if needed else pytest.skip)("there is no chromium")
+    async with browser(program, tmp_path / "profile") as tab:
+        yield tab

@@ -29,6 +29,7 @@ COMMANDS = {
     "proxy": ("nemo_evaluator.cli.proxy:command", "Serve a model through interceptors."),
     "traffic": ("nemo_evaluator.cli.traffic:command", "Show the model traffic of a run."),
     "show": ("nemo_evaluator.cli.show:command", "Show questions, answers and scores."),
+    "view": ("nemo_evaluator.cli.view:command", "Show runs in the browser."),
     "audit": ("nemo_evaluator.cli.audit:command", "Show where a score may be wrong."),
     "package": ("nemo_evaluator.cli.package:command", "Build an image of your benchmark."),
     "completion": ("nemo_evaluator.cli.completion:command", "Print a shell completion script."),

@@ -2,7 +2,8 @@
 
 A row of a grade has ``prompt``, ``response``, ``label`` and perhaps ``reference``; a row of a pair
 has ``prompt``, ``a``, ``b`` and a ``label`` of ``A``, ``B`` or ``tie``. Labels of grades are
-numbers on the judge's scale, or true and false, or words of which the judge has to choose one.
+numbers on the judge's scale, or true and false, or words of which the judge has to choose one; a
+row whose label is ``unclear`` is left out, as `nel view` writes it where a person cannot tell.
 Where a benchmark judges, the other columns are those of its dataset.
 """
 
@@ -21,6 +22,7 @@ from ..errors import ConfigError
 PAIR_LABELS = ("A", "B", "tie")
 YES = frozenset({"true", "yes", "pass", "correct"})
 NO = frozenset({"false", "no", "fail", "incorrect"})
+UNCLEAR = "unclear"
 MOST_WORDS = 12
 """More different words are no set of labels but free text."""
 
@@ -64,7 +66,7 @@ class LabelFile:
 
 def read_labels(path: Path) -> LabelFile:
     """Read a file. Raises ConfigError naming the line that is not as it must be."""
-    found = list(records(path))
+    found = [item for item in records(path) if item[1].get("label") != UNCLEAR]
     if not found:
         raise ConfigError("holds no labels", where=str(path))
     pairs = "a" in found[0][1] or "b" in found[0][1]

@@ -23,9 +23,13 @@ def audit_text(audits: Sequence[Audit], examples: int, form: str) -> str:
     if form == "json":
         return msgspec.json.format(msgspec.json.encode(audits), indent=2).decode()
     if form == "markdown":
-        sections = tuple(_section(one, examples) for one in audits)
-        return to_markdown(Document("Audit", (), (), sections))
+        return to_markdown(audit_document(audits, examples))
     return "\n".join(line for one in audits for line in audit_lines(one, examples))
+
+
+def audit_document(audits: Sequence[Audit], examples: int) -> Document:
+    """All audits, a section each."""
+    return Document("Audit", (), (), tuple(_section(one, examples) for one in audits))
 
 
 def audit_lines(audit: Audit, examples: int) -> Iterator[str]:

@@ -68,13 +68,16 @@ def stopped(summary: BenchmarkSummary, stopping: Stopping | None) -> BenchmarkSu
     return msgspec.structs.replace(summary, stopping=stopping, warnings=warnings)
 
 
-def publish(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary:
-    """Write all derived files of a benchmark's folder and return its summary."""
-    method = verifier_name(plan)
+def publish(
+    folder: Path, plan: BenchmarkPlan, run: RunInfo, into: Path | None = None
+) -> BenchmarkSummary:
+    """Write all derived files of a benchmark's folder, or write them ``into`` another one, and
+    return its summary."""
+    method, into = verifier_name(plan), into or folder
     with (
-        line_writer(folder / RESULTS) as result,
-        line_writer(folder / UNSCORED, unless_empty=True) as unscored,
-        line_writer(folder / TRAJECTORIES) as trajectory,
+        line_writer(into / RESULTS) as result,
+        line_writer(into / UNSCORED, unless_empty=True) as unscored,
+        line_writer(into / TRAJECTORIES) as trajectory,
     ):
 
         def write(record: RolloutRecord) -> None:
@@ -83,9 +86,9 @@ def publish(folder: Path, plan: BenchmarkPlan, run: RunInfo) -> BenchmarkSummary
             trajectory(trajectory_row(record, row))
 
         summary = summarise(folder, plan, write)
-    write_bundle(folder, summary, plan, run)
-    write_json(folder / RUNTIME, summary.runtime)
-    write_json(folder / FAILURES, failure_analysis(summary))
+    write_bundle(into, summary, plan, run)
+    write_json(into / RUNTIME, summary.runtime)
+    write_json(into / FAILURES, failure_analysis(summary))
     return summary
 
 

@@ -42,14 +42,9 @@ PAPER = Markup(
 
 def to_html(document: Document) -> str:
     """A report as one file."""
-    anchors = Anchors()
-    sections = [(section, anchors.new(section.title)) for section in document.sections]
     parts = [
         Markup("<header><h1>{}</h1>{}</header>").format(document.title, _badges(document)),
-        Markup('<p class="verdict-lead">{}</p>').format(document.lead) if document.lead else "",
-        *_blocks(document.blocks, anchors),
-        _contents([(section.title, name) for section, name in sections]),
-        *(_section(section, name, anchors, document.printed) for section, name in sections),
+        inner_html(document),
         _NOTHING if document.printed else PAPER,
         Markup(
             '<div class="sign" aria-hidden="true"><span>Name</span><span>Signature</span>'
@@ -58,6 +53,19 @@ def to_html(document: Document) -> str:
         Markup("<footer>{}</footer>").format(document.footer),
     ]
     return html_page(document.title, Markup("\n").join(filter(None, parts)))
+
+
+def inner_html(document: Document) -> Markup:
+    """A report between its heading and its foot, for a page that has its own."""
+    anchors = Anchors()
+    sections = [(section, anchors.new(section.title)) for section in document.sections]
+    parts = [
+        Markup('<p class="verdict-lead">{}</p>').format(document.lead) if document.lead else "",
+        *_blocks(document.blocks, anchors),
+        _contents([(section.title, name) for section, name in sections]),
+        *(_section(section, name, anchors, document.printed) for section, name in sections),
+    ]
+    return Markup("\n").join(filter(None, parts))
 
 
 class Anchors:

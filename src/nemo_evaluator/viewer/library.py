@@ -1,0 +1,153 @@
+"""The runs a viewer shows: found below some folders, each under a key that stays the same.
+
+A key stands in links, so it is made of the run's path and nothing else. What a key names is looked
+up among the runs that were found: no part of a URL ever becomes a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..results.layout import PLAN_LOCK, RUN_INFO, slug
+from ..results.read_bundle import BUNDLES
+from ..results.run_directory import plan_of
+from ..results.status import RunState, status_of
+from ..results.view import BenchmarkView, RunView
+from ..tasks.find_run import known_runs
+from ..types import BenchmarkPlan
+
+DEPTH = 4
+"""Folders below the given ones that are looked into."""
+RESCAN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was found."""
+
+    key: str
+    directory: Path
+    view: RunView = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """What links to it say: its folder; of a folder with a common name that above it too."""
+        return self.directory.name
+
+    @cached_property
+    def plans(self) -> dict[str, BenchmarkPlan]:
+        """What it was to do, by slug; empty where another tool made it."""
+        try:
+            lock = plan_of(self.directory)
+        except ConfigError:
+            return {}
+        return {plan.slug: plan for plan in lock.benchmarks} if lock is not None else {}
+
+    @property
+    def created(self) -> str:
+        """When it began, as ISO 8601; empty where no file tells."""
+        if self.view.info is not None:
+            return self.view.info.created
+        return next((b.bundle.created or "" for b in self.benchmarks()), "")
+
+    @property
+    def model(self) -> str:
+        """The model, or the models."""
+        told = [bundle.model for bundle in (b.bundle for b in self.benchmarks()) if bundle.model]
+        told = told or [plan.model for plan in self.plans.values() if plan.model]
+        return ", ".join(dict.fromkeys(told))
+
+    def state(self) -> RunState | None:
+        """What it is doing; None where another tool made it."""
+        try:
+            return status_of(self.directory)
+        except (ConfigError, OSError):
+            return None
+
+    def benchmarks(self) -> tuple[BenchmarkView, ...]:
+        """Those with results."""
+        return self.view.benchmarks()
+
+    def folder(self, name: str) -> Path | None:
+        """The folder of one of its benchmarks; None for a name that is none of them."""
+        folders = {view.folder.resolve().name: view.folder for view in self.benchmarks()}
+        folders |= {plan: self.directory / plan for plan in self.plans}
+        return folders.get(name)
+
+    def benchmark_names(self) -> list[str]:
+        """The folders' names, those without results included."""
+        found = [view.folder.resolve().name for view in self.benchmarks()]
+        return [*found, *(name for name in self.plans if name not in found)]
+
+
+class Library:
+    """The runs below some folders; without any, the known runs of this user."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Raises ConfigError for a path that is not there."""
+        for path in paths:
+            if not path.exists():
+                raise ConfigError("there is no such file or directory", where=str(path))
+        self._paths = [path.resolve() for path in paths]
+        self._found: dict[str, Run] = {}
+        self._scanned = float("-inf")
+
+    def runs(self) -> list[Run]:
+        """All of them, the latest first."""
+        if time.monotonic() - self._scanned > RESCAN_SECONDS:
+            directories = dict.fromkeys(self._directories())
+            # A fresh record for each: what a run caches of its files must not outlive a rescan.
+            self._found = {
+                key: Run(key, directory, RunView(directory))
+                for directory in directories
+                if (key := key_of(directory))
+            }
+            self._scanned = time.monotonic()
+        return sorted(self._found.values(), key=lambda run: run.created, reverse=True)
+
+    def run(self, key: str) -> Run | None:
+        """The run with a key; None where there is none."""
+        if key not in self._found or time.monotonic() - self._scanned > RESCAN_SECONDS:
+            self.runs()
+        return self._found.get(key)
+
+    def _directories(self) -> Iterator[Path]:
+        if not self._paths:
+            yield from known_runs()
+        for path in self._paths:
+            yield from _below(path if path.is_dir() else path.parent, DEPTH)
+
+
+def key_of(directory: Path) -> str:
+    """The key of a run: its folder's name, for people, and a digest of its path."""
+    path = str(directory.resolve())
+    digest = hashlib.blake2b(path.encode(errors="surrogateescape"), digest_size=4).hexdigest()
+    return f"{slug(directory.resolve().name)[:60]}-{digest}"
+
+
+def _below(folder: Path, depth: int) -> Iterator[Path]:
+    if is_run(folder):
+        yield folder
+        return
+    if depth == 0:
+        return
+    try:
+        children = sorted(folder.iterdir())
+    except OSError:
+        return
+    for child in children:
+        if not child.name.startswith(".") and child.is_dir() and not child.is_symlink():
+            yield from _below(child, depth - 1)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, ours or another tool's."""
+    if any((folder / name).is_file() for name in (RUN_INFO, PLAN_LOCK)):
+        return True
+    return any(True for _ in folder.glob(f"*/{BUNDLES}")) or any(True for _ in folder.glob(BUNDLES))

@@ -1,0 +1,133 @@
+"""Results of benchmarks that have none yet: of a run that goes on, or was killed.
+
+They are derived from the journals as at the end of a run, but into the user's cache: a viewer
+writes nothing into a run. While a run goes on that is done again now and then, at a bounded cost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigError
+from ..results.derive import publish
+from ..results.layout import JOURNAL, RESULTS, TRAFFIC
+from ..results.read_bundle import BUNDLES
+from ..results.run_directory import info_of, plan_of
+from ..results.view import BenchmarkView
+from ..types import BenchmarkPlan
+from .library import Run
+
+LEAST_SECONDS = 3.0
+SHARE = 0.1
+"""Part of the time that is spent on deriving a run that goes on, at most."""
+
+log = logging.getLogger("nemo_evaluator.viewer")
+
+
+@dataclass(slots=True)
+class _Shadow:
+    folder: Path
+    seen: int = -1
+    """Time of the journal that it was derived from."""
+    not_before: float = 0.0
+    busy: bool = False
+
+
+class Shadows:
+    """The benchmarks of runs as they are now, those in progress included."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._shadows: dict[Path, _Shadow] = {}
+        self._lock = threading.Lock()
+
+    def benchmarks(self, run: Run, *, wait: float = 0.0) -> tuple[BenchmarkView, ...]:
+        """Those with results, in the order of the run; ``wait``: seconds that a first derivation
+        may take."""
+        published = {view.folder.resolve().name: view for view in run.benchmarks()}
+        found = []
+        for name in run.benchmark_names():
+            view = published.get(name)
+            plan = run.plans.get(name)
+            if plan is not None and _is_behind(run.directory / name):
+                view = self._view(run, plan, wait) or view
+            if view is not None:
+                found.append(view)
+        return tuple(found)
+
+    def benchmark(self, run: Run, name: str, *, wait: float = 0.0) -> BenchmarkView | None:
+        """One of them."""
+        found = self.benchmarks(run, wait=wait)
+        return next((view for view in found if view.folder.resolve().name == name), None)
+
+    def _view(self, run: Run, plan: BenchmarkPlan, wait: float) -> BenchmarkView | None:
+        journal = run.directory / plan.slug / JOURNAL
+        with self._lock:
+            shadow = self._shadows.setdefault(
+                journal, _Shadow(self._cache / "live" / run.key / plan.slug)
+            )
+            with contextlib.suppress(OSError):
+                changed = journal.stat().st_mtime_ns != shadow.seen
+                if changed and not shadow.busy and time.monotonic() >= shadow.not_before:
+                    shadow.busy = True
+                    work = threading.Thread(
+                        target=self._derive, args=(run, plan, journal, shadow), daemon=True
+                    )
+                    work.start()
+        end = time.monotonic() + wait
+        while (bundle := _bundle(shadow.folder)) is None and shadow.busy:
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.02)
+        return BenchmarkView(shadow.folder, bundle) if bundle is not None else None
+
+    def _derive(self, run: Run, plan: BenchmarkPlan, journal: Path, shadow: _Shadow) -> None:
+        began = time.monotonic()
+        try:
+            lock = plan_of(run.directory)
+            if lock is None:
+                return
+            shadow.seen = journal.stat().st_mtime_ns
+            shadow.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            publish(journal.parent, plan, info_of(run.directory, lock), into=shadow.folder)
+            _link(journal.parent / TRAFFIC, shadow.folder / TRAFFIC)
+        except (ConfigError, OSError) as error:
+            log.warning("%s: cannot be derived: %s", journal.parent, error)
+        finally:
+            took = time.monotonic() - began
+            shadow.not_before = time.monotonic() + max(LEAST_SECONDS, took / SHARE)
+            shadow.busy = False
+
+
+def cache_folder() -> Path:
+    """Where a viewer keeps what it makes: a folder of this user alone."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base or Path.home() / ".cache") / "nemo-evaluator" / "view"
+
+
+def _is_behind(folder: Path) -> bool:
+    """Whether a journal is newer than the results beside it."""
+    try:
+        journal = (folder / JOURNAL).stat().st_mtime_ns
+    except OSError:
+        return False
+    try:
+        return journal > (folder / RESULTS).stat().st_mtime_ns
+    except OSError:
+        return True
+
+
+def _bundle(folder: Path) -> Path | None:
+    return next(iter(sorted(folder.glob(BUNDLES))), None)
+
+
+def _link(target: Path, link: Path) -> None:
+    if target.is_file() and not link.exists():
+        with contextlib.suppress(OSError):
+            link.symlink_to(target.resolve())
