@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -93,29 +94,7 @@ class ThisHost:
         self, argv: Sequence[str], *, given: bytes = b"", timeout: float = COMMAND_SECONDS
     ) -> Done:
         """See ``Host``."""
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for this program, not for what it asks
-            )
-        except FileNotFoundError:
-            raise ConfigError(
-                f"there is no command {argv[0]!r} on this host",
-                hint="run this where the command is installed and on PATH",
-            ) from None
-        try:
-            out, err = await asyncio.wait_for(process.communicate(given), timeout)
-        except TimeoutError:
-            return Done(TIMED_OUT, b"", f"{argv[0]} did not answer within {timeout:g} s")
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        return Done(process.returncode or 0, out, err.decode(errors="replace"))
+        return await asyncio.to_thread(_run, argv, given, timeout)
 
     async def put(self, directory: Path, files: Mapping[str, File]) -> None:
         """See ``Host``."""
@@ -140,6 +119,22 @@ class ThisHost:
     async def files(self, directory: Path, *patterns: str) -> AsyncIterator[Path]:
         """See ``Host``."""
         yield directory
+
+
+def _run(argv: Sequence[str], given: bytes, timeout: float) -> Done:
+    """Run a command; Ctrl-C is for this program, not for what it asks."""
+    try:
+        done = subprocess.run(
+            argv, input=given, capture_output=True, timeout=timeout, start_new_session=True
+        )
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no command {argv[0]!r} on this host",
+            hint="run this where the command is installed and on PATH",
+        ) from None
+    except subprocess.TimeoutExpired:
+        return Done(TIMED_OUT, b"", f"{argv[0]} did not answer within {timeout:g} s")
+    return Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
 
 def _put(directory: Path, files: Mapping[str, File]) -> None:

@@ -1,0 +1,267 @@
+"""Runs on a real Slurm: whatever becomes of a job, the results are those of the local run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slurm_cluster import Cluster, Run, cluster, essence, finished, scores
+
+from nemo_evaluator.executors.slurm.plan import CHAIN, SECRETS
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+SECRET = "canary-7d1f0c55e2"
+QUICK, LONG = 40, 100
+Make = Callable[..., Run]
+
+
+def config(*, ms: int = 50, concurrent: int = 4, size: int = QUICK, **cluster: Any) -> str:
+    """The configuration of a run of sums; JSON is YAML."""
+    service = {
+        "type": "simulated",
+        "latency": {"mean_ms": ms},
+    }
+    benchmark = {
+        "name": "sums.py",
+        "max_problems": size,
+        "max_concurrent": concurrent,
+        "solver": {"type": "simple", "service": "m"},
+    }
+    slurm = {
+        "type": "slurm",
+        "walltime": "00:05:00",
+        "node_pools": {"main": {"partition": "cpu"}},
+        "container_env": {"CANARY_TOKEN": "${CANARY_TOKEN}"},
+        **cluster,
+    }
+    document = {
+        "services": {"m": service},
+        "benchmarks": [benchmark],
+        "cluster": slurm,
+        "output": {"dir": "run", "timestamped": False, "progress_interval": 2},
+    }
+    return json.dumps(document, indent=1)
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+    found = cluster(tmp_path_factory.mktemp("data"))
+    found.env["CANARY_TOKEN"] = SECRET
+    return found
+
+
+@pytest.fixture(scope="module")
+def make(slurm: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    folder = tmp_path_factory.mktemp("runs")
+
+    def made(name: str, **options: Any) -> Run:
+        size = options.get("size", QUICK)
+        return Run(slurm, folder / name, config(**options), size)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def local(make: Make) -> Callable[[int], Path]:
+    """The run of so many sums on this machine."""
+    known: dict[int, Path] = {}
+
+    def run(size: int) -> Path:
+        if size not in known:
+            here = make(f"local{size}", size=size, ms=1, concurrent=32)
+            code, _, err = here.nel("eval", "run", "c.yaml", "-O", "cluster={type: local}")
+            assert code == 0, err
+            known[size] = here.directory
+        return known[size]
+
+    return run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def started(make: Make) -> Iterator[dict[str, Run]]:
+    """Runs that need a time limit to pass: they wait for it side by side."""
+    slow = {"size": LONG, "ms": 1000, "concurrent": 1, "walltime": "00:01:00"}
+    runs = {
+        "term": make("term", **slow),
+        "kill": make("kill", **slow),
+        "node": make("node", **{**slow, "walltime": "00:10:00"}, sbatch_extra=["--nodelist=n4"]),
+    }
+    for run in runs.values():
+        run.submit()
+    yield runs
+    for run in runs.values():
+        run.nel("eval", "stop", "run", "--now")
+
+
+def same(run: Run, reference: Path) -> None:
+    """The results are those of the local run, and nothing was paid for twice."""
+    assert essence(run.directory) == essence(reference)
+    assert scores(run.directory) == scores(reference)
+    rollouts = run.journaled()
+    assert len(rollouts) == len(set(rollouts))
+
+
+def test_a_single_job(make: Make, local: Callable[[int], Path]) -> None:
+    run = make("single")
+    out = run.submit()
+    assert "submitted to slurm as " in out and "nel eval status run" in out
+    state = run.done(60)
+    same(run, local(QUICK))
+    assert state["exit_code"] == 0 and state["executor"] == "slurm"
+    assert "pass@1" in run.logs() and "ends with code 0" in run.logs()
+    code, _, err = run.nel("eval", "resume", "run")
+    assert code == 2 and "there is nothing to go on with" in err
+    code, _, err = run.nel("eval", "stop", "run")
+    assert code == 2 and "it is done" in err
+    code, _, err = run.nel("eval", "run", "c.yaml")
+    assert code == 2 and "already holds the run" in err and "--resume" in err
+
+
+def test_shards_and_their_merge(slurm: Cluster, make: Make, local: Callable[[int], Path]) -> None:
+    run = make("shards", shards=4)
+    out = run.submit()
+    state = run.done(90)
+    same(run, local(QUICK))
+    assert [*state["shards"]] == ["0", "1", "2", "3"]
+    assert {shard["state"] for shard in state["shards"].values()} == {"done"}
+    assert run.nel("eval", "status", "run", "--shard", 2, "--json")[1].count("shard_2")
+    assert run.nel("eval", "status", "run", "--shard", 9)[0] == 2
+    logs = run.logs()
+    assert all(f"_{index}.log <==" in logs for index in range(4)) and "slurm-merge-" in logs
+    job = out.partition(" as ")[2].partition(",")[0]
+    assert "done on slurm" in run.nel("eval", "status", "--job-id", f"{job}_1")[1]
+    listed = slurm.nel("eval", "jobs", cwd=run.folder)[1]
+    assert sum("shards/run" in line or " run" in line[-5:] for line in listed.splitlines()) == 1
+
+
+def test_no_secret_is_left_or_shown(slurm: Cluster, make: Make) -> None:
+    run = make("secret", ms=1000)
+    job = run.submit().partition(" as ")[2].split()[0].strip(":,")
+    run.begun(1, 60)
+    secrets = run.directory / SECRETS
+    assert secrets.stat().st_mode & 0o777 == 0o600 and SECRET in secrets.read_text()
+    shown = slurm.ask("scontrol", "show", "job", job) + slurm.ask("ps", "axww", "-o", "args")
+    run.done(60)
+    shown += slurm.ask("sacct", "--env-vars", "-j", job) + slurm.ask("sacct", "-B", "-j", job)
+    assert "nel-eval" in shown and SECRET not in shown
+    assert not secrets.exists()
+    found = subprocess.run(["grep", "-rl", SECRET, run.directory], capture_output=True, text=True)
+    assert found.stdout == ""
+
+
+def test_a_cancelled_job_is_resumed(
+    slurm: Cluster, make: Make, local: Callable[[int], Path]
+) -> None:
+    run = make("cancel", ms=2000)
+    out = run.submit()
+    run.begun(5, 60)
+    job = out.partition(" as ")[2].split()[0].strip(":,")
+    code, _, err = run.nel("eval", "resume", "run")
+    assert code == 2 and "goes on by itself" in err
+    slurm.ask("scancel", job)
+    state = run.ended(60)
+    assert state["state"] == "cancelled" and "was cancelled" in state["reason"]
+    assert not (run.directory / SECRETS).exists()
+    kept = finished(state)
+    assert kept >= 5
+    assert "submitted to slurm" in run.nel("eval", "resume", "run")[1]
+    run.done(90)
+    same(run, local(QUICK))
+
+
+def test_stop_lets_it_finish_and_submits_nothing_further(
+    make: Make, local: Callable[[int], Path]
+) -> None:
+    run = make("stop", ms=3000, shards=2)
+    run.submit()
+    run.begun(4, 60)
+    code, out, err = run.nel("eval", "stop", "run", "--wait", 40)
+    assert code == 0 and "stopped: interrupted" in out, err
+    state = run.status()
+    assert 4 <= finished(state) < QUICK
+    assert run.nel("eval", "resume", "run")[0] == 0
+    run.done(90)
+    same(run, local(QUICK))
+
+
+def test_what_is_refused_says_why(make: Make) -> None:
+    run = make("refused", account="nobody", sbatch_extra=["--partition=none"])
+    code, out, err = run.nel("eval", "run", "c.yaml")
+    assert (code, out) == (2, "") and "error: " in err and "sbatch: " in err
+
+
+def test_a_controller_that_is_away_is_waited_for(
+    slurm: Cluster, make: Make, local: Callable[[int], Path]
+) -> None:
+    run = make("away", ms=3000, shards=2)
+    slurm.act("controller-down")
+    back = threading.Timer(60, slurm.act, ["controller-up"])
+    back.start()
+    try:
+        began = time.monotonic()
+        code, out, err = run.nel("eval", "run", "c.yaml", timeout=200)
+        assert code == 0 and time.monotonic() - began > 50, err
+        assert "Slurm does not answer" in err and err.count("does not answer") == 1
+    finally:
+        back.join()
+    names = slurm.ask("squeue", "-h", "--states=all", "-o", "%j").split()
+    mine = [name for name in names if name.startswith("nel-eval-sums")]
+    assert len(out.partition(" as ")[2].partition(":")[0].split(",")) == 2 and mine
+    run.begun(2, 60)
+    slurm.act("controller-down")
+    try:
+        state = run.status()
+        assert "Slurm does not answer" in state["reason"] and finished(state) >= 2
+        code, _, err = run.nel("eval", "resume", "run")
+        assert code == 2 and "cannot go on: Slurm does not answer" in err
+    finally:
+        slurm.act("controller-up")
+    run.done(120)
+    same(run, local(QUICK))
+    assert len(json.loads((run.directory / "submission.json").read_text())["ids"]) == 2
+
+
+def test_a_killed_job_goes_on_in_the_next_one(
+    started: dict[str, Run], local: Callable[[int], Path]
+) -> None:
+    """A process that does not take note of SIGTERM is killed at the time limit."""
+    run = started["kill"]
+    state = run.until(lambda state: finished(state) >= 3 and state["pid"], 60)
+    if state["state"] == "running":
+        os.kill(state["pid"], signal.SIGSTOP)
+    run.done(240)
+    same(run, local(LONG))
+
+
+def test_the_time_limit_ends_a_job_and_the_run_goes_on(
+    started: dict[str, Run], local: Callable[[int], Path]
+) -> None:
+    run = started["term"]
+    run.done(240)
+    same(run, local(LONG))
+    jobs = (run.directory / CHAIN).read_text().split()
+    assert len(jobs) == 2
+    assert f"goes on after job {jobs[0]}" in run.logs()
+    assert not (run.directory / SECRETS).exists()
+
+
+def test_a_node_fails_and_its_orphan_stops_writing(
+    slurm: Cluster, started: dict[str, Run], local: Callable[[int], Path]
+) -> None:
+    run = started["node"]
+    run.begun(1, 90)
+    slurm.act("node-down", "n4")
+    try:
+        run.done(240)
+    finally:
+        slurm.act("node-up", "n4")
+    same(run, local(LONG))
