@@ -65,6 +65,7 @@ class Run:
 
     def __init__(self, on: Cluster, folder: Path, text: str, size: int) -> None:
         self._on, self.folder = on, folder
+        self.env = dict(on.env)
         folder.mkdir(parents=True)
         (folder / "sums.py").write_text(BENCH % {"size": size})
         (folder / "c.yaml").write_text(text)
@@ -76,7 +77,7 @@ class Run:
 
     def nel(self, *words: object, timeout: float = 120) -> tuple[int, str, str]:
         """A command, in its folder."""
-        return self._on.nel(*words, cwd=self.folder, timeout=timeout)
+        return Cluster(self._on.folder, self.env).nel(*words, cwd=self.folder, timeout=timeout)
 
     def submit(self, *words: object, timeout: float = 120) -> str:
         """Submit it: what was printed."""

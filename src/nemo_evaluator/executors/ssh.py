@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shlex
+import stat
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
-from .host import COMMAND_SECONDS, TIMED_OUT, Done, File, ThisHost
+from .host import COMMAND_SECONDS, Done, File, ThisHost
 
 CONNECT_SECONDS = 20
 KEPT_SECONDS = 120
@@ -24,6 +26,8 @@ KEPT_SECONDS = 120
 FAILED = 255
 """The exit code of ssh itself."""
 SOCKETS = Path("~/.ssh/nel")
+LONGEST_FOLDER = 45
+"""Characters of the folder of sockets: with their names, the system takes 108."""
 _WRITE = 'umask 077 && mkdir -p -- "$1" && exec tar -xpf - -C "$1"'
 _READ = '[ -f "$1" ] || exit 44; exec tail -c "+$2" -- "$1"'
 _COPY = (
@@ -53,7 +57,7 @@ class SshHost:
         """See ``Host``."""
         words = [*self._ssh(), "--", self._name, shlex.join(argv)]
         done = await self._here.run(words, given=given, timeout=timeout)
-        if done.code == FAILED or (done.code == TIMED_OUT and not done.err):
+        if done.code == FAILED:
             raise ConfigError(
                 f"ssh: {done.said}",
                 where=self._name,
@@ -102,9 +106,7 @@ class SshHost:
             yield Path(folder)
 
     def _ssh(self) -> list[str]:
-        folder = SOCKETS.expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        folder = _sockets()
         options = {
             "BatchMode": "yes",
             "ConnectTimeout": str(CONNECT_SECONDS),
@@ -113,3 +115,16 @@ class SshHost:
             "ControlPersist": str(KEPT_SECONDS),
         }
         return ["ssh", *(word for k, v in options.items() for word in ("-o", f"{k}={v}"))]
+
+
+def _sockets() -> Path:
+    """A folder of this user alone, whose name is short enough for sockets."""
+    folder = SOCKETS.expanduser()
+    if len(str(folder)) > LONGEST_FOLDER:
+        folder = Path(f"/tmp/nel-ssh-{os.getuid()}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ConfigError("is not a folder of this user", where=str(folder), hint="remove it")
+    folder.chmod(0o700)
+    return folder

@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ..config.output import OutputConfig
@@ -102,6 +103,7 @@ def write_submission(submission: Submission) -> None:
     if noted is not None:
         with contextlib.suppress(OSError):
             write_json(noted / SUBMISSION, submission)
+    _on_other_hosts.cache_clear()
 
 
 def find_submission(directory: Path) -> Submitted | None:
@@ -129,9 +131,17 @@ def stored_submissions() -> Iterator[Submission]:
 
 
 def _read(directory: Path) -> Submission | None:
+    with contextlib.suppress(OSError):
+        modified = store().stat().st_mtime_ns
+        if (found := _on_other_hosts(store(), modified).get(str(directory.absolute()))) is not None:
+            return found
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return read_json(directory / SUBMISSION, Submission)
-    if directory.is_dir() or not directory.is_absolute():
-        return None
-    remote = [s for s in stored_submissions() if s.host and Path(s.directory) == directory]
-    return max(remote, key=lambda submission: submission.created, default=None)
+    return None
+
+
+@cache
+def _on_other_hosts(_store: Path, _modified: int) -> Mapping[str, Submission]:
+    """The latest submission into each directory of another host."""
+    found = sorted((s for s in stored_submissions() if s.host), key=lambda s: s.created)
+    return {submission.directory: submission for submission in found}

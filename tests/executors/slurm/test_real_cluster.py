@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from slurm_cluster import Cluster, Run, cluster, essence, finished, scores
+from sshd import far_host
 
 from nemo_evaluator.executors.slurm.plan import CHAIN, SECRETS
 
@@ -87,7 +89,7 @@ def local(make: Make) -> Callable[[int], Path]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def started(make: Make) -> Iterator[dict[str, Run]]:
+def started(slurm: Cluster, make: Make) -> Iterator[dict[str, Run]]:
     """Runs that need a time limit to pass: they wait for it side by side."""
     slow = {"size": LONG, "ms": 1000, "concurrent": 1, "walltime": "00:01:00"}
     runs = {
@@ -97,7 +99,12 @@ def started(make: Make) -> Iterator[dict[str, Run]]:
     }
     for run in runs.values():
         run.submit()
+    state = runs["kill"].until(lambda state: finished(state) >= 3 and state["pid"], 60)
+    os.kill(state["pid"], signal.SIGSTOP)  # takes no note of SIGTERM
+    runs["node"].begun(3, 60)
+    slurm.act("node-down", "n4")
     yield runs
+    slurm.act("node-up", "n4")
     for run in runs.values():
         run.nel("eval", "stop", "run", "--now")
 
@@ -194,9 +201,40 @@ def test_stop_lets_it_finish_and_submits_nothing_further(
 
 
 def test_what_is_refused_says_why(make: Make) -> None:
-    run = make("refused", account="nobody", sbatch_extra=["--partition=none"])
+    run = make("refused", node_pools={"main": {"partition": "none"}})
     code, out, err = run.nel("eval", "run", "c.yaml")
     assert (code, out) == (2, "") and "error: " in err and "sbatch: " in err
+
+
+def test_a_login_node_behind_ssh(
+    slurm: Cluster,
+    make: Make,
+    local: Callable[[int], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The user's machine has no Slurm; what it knows of the run comes through ssh."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    there = {"SLURM_CONF": slurm.env["SLURM_CONF"]}
+    env = {"PATH": path, "CANARY_TOKEN": "${CANARY_TOKEN}"}
+    run = make("far", ms=1500, shards=2, hostname="far", container_env=env)
+    directory = run.directory.resolve()
+    with far_host(tmp_path_factory.mktemp("far"), there) as programs:
+        run.env.update(PATH=f"{programs}:{path}", SLURM_CONF="/nowhere")
+        out = run.submit("-o", directory)
+        assert f": far:{directory}" in out or "far:" in out
+        run.begun(3, 60)
+        secrets = directory / SECRETS
+        assert secrets.stat().st_mode & 0o777 == 0o600 and SECRET in secrets.read_text()
+        assert SECRET not in (programs.parent / "asked").read_text()
+        assert run.nel("eval", "stop", directory, "--wait", 60)[0] == 0
+        assert not secrets.exists()
+        assert run.nel("eval", "resume", directory)[0] == 0
+        state = run.done(120)
+        assert finished(state) == QUICK and [*state["shards"]] == ["0", "1"]
+        assert "slurm-merge-" in run.logs()
+        job = json.loads((directory / "submission.json").read_text())["ids"][0]
+        assert "done" in run.nel("eval", "status", "--job-id", job, "--host", "far")[1]
+    same(run, local(QUICK))
 
 
 def test_a_controller_that_is_away_is_waited_for(
@@ -233,11 +271,8 @@ def test_a_controller_that_is_away_is_waited_for(
 def test_a_killed_job_goes_on_in_the_next_one(
     started: dict[str, Run], local: Callable[[int], Path]
 ) -> None:
-    """A process that does not take note of SIGTERM is killed at the time limit."""
+    """A process that takes no note of SIGTERM is killed at the time limit."""
     run = started["kill"]
-    state = run.until(lambda state: finished(state) >= 3 and state["pid"], 60)
-    if state["state"] == "running":
-        os.kill(state["pid"], signal.SIGSTOP)
     run.done(240)
     same(run, local(LONG))
 
@@ -255,13 +290,8 @@ def test_the_time_limit_ends_a_job_and_the_run_goes_on(
 
 
 def test_a_node_fails_and_its_orphan_stops_writing(
-    slurm: Cluster, started: dict[str, Run], local: Callable[[int], Path]
+    started: dict[str, Run], local: Callable[[int], Path]
 ) -> None:
     run = started["node"]
-    run.begun(1, 90)
-    slurm.act("node-down", "n4")
-    try:
-        run.done(240)
-    finally:
-        slurm.act("node-up", "n4")
+    run.done(240)
     same(run, local(LONG))

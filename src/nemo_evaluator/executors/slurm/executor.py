@@ -32,7 +32,6 @@ from ..submission import (
     latest_below,
     new_run_id,
     now,
-    write_submission,
 )
 from . import planning
 from .client import Slurm
@@ -40,7 +39,7 @@ from .handle import SlurmRun
 from .look import Look, unsubmitted
 from .plan import EVALUATION, LOGS, SECRETS, Job, JobPlan, Submitter
 from .reasons import LIVE, WAITING, hopeless
-from .record import JobRecord, SlurmRecord, host_of, record_of, with_id, with_jobs
+from .record import JobRecord, SlurmRecord, host_of, record_of, with_id, with_jobs, write_record
 from .render import described, rendered, secrets_text
 
 KEPT_CONFIG = "full_config.yaml"
@@ -166,7 +165,7 @@ class SlurmExecutor:
         await host.put(Path(submission.directory), _files(plan, snapshot))
         jobs = [_record(plan, job, again) for job in _wanted(plan, again)]
         submission = with_jobs(submission, [*record_of(submission).jobs, *jobs])
-        write_submission(submission)
+        await write_record(submission)
         return await self._send(submission, jobs)
 
     async def _send(self, submission: Submission, jobs: Sequence[JobRecord]) -> SlurmRun:
@@ -183,7 +182,7 @@ class SlurmExecutor:
             except ConfigError as error:
                 raise _partly(error, submission, done) from None
             submission = with_id(submission, job.name, done[job.job])
-            write_submission(submission)
+            await write_record(submission)
         return SlurmRun(Submitted(submission, Path(submission.directory)), self.resume)
 
 

@@ -14,13 +14,13 @@ from ...errors import ConfigError
 from ...results.layout import LOG, STOP
 from ...results.status import RunState
 from ..host import PUBLIC, File, Host
-from ..submission import Submitted, age_of, write_submission
+from ..submission import Submitted, age_of
 from .client import JobState, Slurm, SlurmAway
 from .log import JobLogs, log_name
 from .look import Look, found_again, look, unsubmitted
 from .plan import SECRETS
 from .reasons import LIVE, WAITING, hopeless
-from .record import host_of
+from .record import host_of, write_record
 
 ABANDONED_SECONDS = 3600.0
 """A submission that is not complete after this time will never be."""
@@ -73,7 +73,7 @@ class SlurmRun:
         with contextlib.suppress(SlurmAway):
             found = await found_again(self._slurm, self._submitted.submission)
             if found != self._submitted.submission:
-                write_submission(found)
+                await write_record(found)
                 self._submitted = replace(self._submitted, submission=found)
 
     async def stop(self, *, now: bool = False) -> None:

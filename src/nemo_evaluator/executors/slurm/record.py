@@ -7,13 +7,16 @@ between, the job can be found and is not submitted again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
+from ...errors import ConfigError
+from ...results.layout import SUBMISSION
 from ...types import Record
-from ..host import Host, ThisHost
+from ..host import File, Host, ThisHost
 from ..ssh import SshHost
-from ..submission import Submission
+from ..submission import Submission, write_submission
 from .plan import When
 
 
@@ -64,3 +67,17 @@ def with_id(submission: Submission, name: str, job_id: str) -> Submission:
 def host_of(name: str) -> Host:
     """The host of a submission; this one where it has no name."""
     return SshHost(name) if name else ThisHost()
+
+
+async def write_record(submission: Submission) -> None:
+    """Record a submission here, and in its directory on its host, for who works there. Raises
+    ConfigError."""
+    try:
+        write_submission(submission)
+    except OSError as error:
+        what = f"cannot be written: {error.strerror or error}"
+        raise ConfigError(what, where=submission.directory) from None
+    if submission.host:
+        there = msgspec.structs.replace(submission, host="")
+        text = msgspec.json.format(msgspec.json.encode(there), indent=2)
+        await host_of(submission.host).put(Path(submission.directory), {SUBMISSION: File(text)})

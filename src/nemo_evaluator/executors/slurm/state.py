@@ -78,7 +78,9 @@ def part_state(
     if files is not None and files.state.active and not copied:
         reason = f"job {ended[-1].id} is over ({ended[-1].state}), and still somebody writes"
         return replace(known, reason=reason)
-    return _over(known, ended[-1], begun=files is not None)
+    # A follow-up job that has nothing to do ends well, and says nothing.
+    telling = [job for job in ended if job.state != "COMPLETED"] or ended
+    return _over(known, telling[-1], begun=files is not None)
 
 
 def _over(known: RunState, job: JobState, *, begun: bool) -> RunState:
