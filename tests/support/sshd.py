@@ -26,7 +26,7 @@ def far_host(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Pat
         (pytest.fail if needed("ssh") else pytest.skip)("openssh-server is absent")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("host", "user"):
-        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name]
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(words, check=True, timeout=20)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -52,7 +52,7 @@ def open_executor(name: str) -> Executor:
 
 
 def is_detached(executor: Executor) -> bool:
-    """Whether what is submitted to it is left alone, unless somebody asks to wait for it."""
+    """Whether what is submitted to it is left alone, unless the user waits for it."""
     return bool(getattr(executor, "detached", False))
 
 

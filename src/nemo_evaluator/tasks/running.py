@@ -60,8 +60,8 @@ def _was_seen(text: str, lines: Collection[str]) -> bool:
 
 
 def leaves_alone(loaded: Loaded) -> bool:
-    """Whether a run is only submitted, to something that keeps it by itself, unless somebody asks
-    to wait for it. Raises ConfigError."""
+    """Whether a run is only submitted, to something that keeps it by itself, unless the user
+    waits for it. Raises ConfigError."""
     return place_of(loaded) != LOCAL and is_detached(executor_of(loaded))
 
 

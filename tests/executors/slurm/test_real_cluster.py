@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -92,21 +91,27 @@ def local(make: Make) -> Callable[[int], Path]:
 def started(slurm: Cluster, make: Make) -> Iterator[dict[str, Run]]:
     """Runs that need a time limit to pass: they wait for it side by side."""
     slow = {"size": LONG, "ms": 1000, "concurrent": 1, "walltime": "00:01:00"}
+    alone = {"node_pools": {"main": {"partition": "batch"}}}
     runs = {
         "term": make("term", **slow),
         "kill": make("kill", **slow),
-        "node": make("node", **{**slow, "walltime": "00:10:00"}, sbatch_extra=["--nodelist=n4"]),
+        "node": make("node", **{**slow, "walltime": "00:10:00"}, **alone),
     }
-    for run in runs.values():
-        run.submit()
-    state = runs["kill"].until(lambda state: finished(state) >= 3 and state["pid"], 60)
-    os.kill(state["pid"], signal.SIGSTOP)  # takes no note of SIGTERM
+    jobs = {name: job_in(run.submit()) for name, run in runs.items()}
+    runs["kill"].begun(3, 60)
+    slurm.ask("scancel", "--signal=KILL", "--full", jobs["kill"])
     runs["node"].begun(3, 60)
-    slurm.act("node-down", "n4")
+    node = slurm.ask("squeue", "-h", "-j", jobs["node"], "-o", "%N").strip()
+    slurm.act("node-down", node)
     yield runs
-    slurm.act("node-up", "n4")
+    slurm.act("node-up", node)
     for run in runs.values():
         run.nel("eval", "stop", "run", "--now")
+
+
+def job_in(out: str) -> str:
+    """The first job that was submitted, as the command said."""
+    return out.partition(" as ")[2].split()[0].strip(":,")
 
 
 def same(run: Run, reference: Path) -> None:
@@ -144,7 +149,7 @@ def test_shards_and_their_merge(slurm: Cluster, make: Make, local: Callable[[int
     assert run.nel("eval", "status", "run", "--shard", 9)[0] == 2
     logs = run.logs()
     assert all(f"_{index}.log <==" in logs for index in range(4)) and "slurm-merge-" in logs
-    job = out.partition(" as ")[2].partition(",")[0]
+    job = job_in(out)
     assert "done on slurm" in run.nel("eval", "status", "--job-id", f"{job}_1")[1]
     listed = slurm.nel("eval", "jobs", cwd=run.folder)[1]
     assert sum("shards/run" in line or " run" in line[-5:] for line in listed.splitlines()) == 1
@@ -152,7 +157,7 @@ def test_shards_and_their_merge(slurm: Cluster, make: Make, local: Callable[[int
 
 def test_no_secret_is_left_or_shown(slurm: Cluster, make: Make) -> None:
     run = make("secret", ms=1000)
-    job = run.submit().partition(" as ")[2].split()[0].strip(":,")
+    job = job_in(run.submit())
     run.begun(1, 60)
     secrets = run.directory / SECRETS
     assert secrets.stat().st_mode & 0o777 == 0o600 and SECRET in secrets.read_text()
@@ -171,7 +176,7 @@ def test_a_cancelled_job_is_resumed(
     run = make("cancel", ms=2000)
     out = run.submit()
     run.begun(5, 60)
-    job = out.partition(" as ")[2].split()[0].strip(":,")
+    job = job_in(out)
     code, _, err = run.nel("eval", "resume", "run")
     assert code == 2 and "goes on by itself" in err
     slurm.ask("scancel", job)
@@ -271,7 +276,7 @@ def test_a_controller_that_is_away_is_waited_for(
 def test_a_killed_job_goes_on_in_the_next_one(
     started: dict[str, Run], local: Callable[[int], Path]
 ) -> None:
-    """A process that takes no note of SIGTERM is killed at the time limit."""
+    """No trap was run, no follow-up job was submitted: it had been before."""
     run = started["kill"]
     run.done(240)
     same(run, local(LONG))
@@ -284,7 +289,7 @@ def test_the_time_limit_ends_a_job_and_the_run_goes_on(
     run.done(240)
     same(run, local(LONG))
     jobs = (run.directory / CHAIN).read_text().split()
-    assert len(jobs) == 2
+    assert len(jobs) >= 2
     assert f"goes on after job {jobs[0]}" in run.logs()
     assert not (run.directory / SECRETS).exists()
 
@@ -293,5 +298,6 @@ def test_a_node_fails_and_its_orphan_stops_writing(
     started: dict[str, Run], local: Callable[[int], Path]
 ) -> None:
     run = started["node"]
-    run.done(240)
+    state = run.done(240)
     same(run, local(LONG))
+    assert "NODE_FAIL" in state["jobs"][0] and "COMPLETED" in state["jobs"][1]

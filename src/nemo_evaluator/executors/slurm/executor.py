@@ -145,7 +145,8 @@ class SlurmExecutor:
             hint = "set cluster.shards as it was, or choose another directory (-o)"
             raise ConfigError(what, where=submission.directory, hint=hint)
         if lost := unsubmitted(submission):  # an earlier submission broke off
-            return await self._send(submission, lost)
+            ids = {job.job: job.id for job in record_of(submission).jobs if job.id is not None}
+            return await self._send(submission, lost, ids)
         await run.cancel_hopeless(seen)
         again = _incomplete(submitted, seen, counting=counting)
         submission = msgspec.structs.replace(submission, created=now())
@@ -166,15 +167,17 @@ class SlurmExecutor:
         jobs = [_record(plan, job, again) for job in _wanted(plan, again)]
         submission = with_jobs(submission, [*record_of(submission).jobs, *jobs])
         await write_record(submission)
-        return await self._send(submission, jobs)
+        return await self._send(submission, jobs, {})
 
-    async def _send(self, submission: Submission, jobs: Sequence[JobRecord]) -> SlurmRun:
-        """Submit recorded jobs in their order. Raises ConfigError, which says what was
-        submitted."""
+    async def _send(
+        self, submission: Submission, jobs: Sequence[JobRecord], earlier: Mapping[str, str]
+    ) -> SlurmRun:
+        """Submit recorded jobs in their order; they wait for each other and for ``earlier`` ones
+        (ids by what the plan calls them). Raises ConfigError, which says what was submitted."""
         slurm = Slurm(host_of(submission.host))
         done: dict[str, str] = {}
         for job in jobs:
-            ids = {known.job: known.id for known in record_of(submission).jobs if known.id}
+            ids = {**earlier, **done}
             waits = [f"{when}:{ids[before]}" for when, before in job.after if before in ids]
             words = [f"--dependency={','.join(waits)}"] if waits else []
             try:
@@ -263,7 +266,7 @@ def _incomplete(submitted: Submitted, seen: Look, *, counting: bool) -> Again:
 
 
 def _files(plan: JobPlan, snapshot: bytes) -> dict[str, File]:
-    """The files of a submission: secrets first, for nobody else to read."""
+    """The files of a submission: secrets first, readable by this user only."""
     scripts = {job.script for job in plan.jobs}
     files = {SECRETS: File(secrets_text(plan).encode(), PRIVATE)} if plan.secrets else {}
     for name, text in rendered(plan).items():

@@ -54,7 +54,7 @@ class SlurmRun:
         return self._submitted
 
     async def status(self) -> RunState:
-        """See ``RunHandle``. Where nobody goes on with the run, its secrets are removed."""
+        """See ``RunHandle``. Where no job goes on with the run, its secrets are removed."""
         seen = await self.look()
         return self._chosen(seen)
 
@@ -69,7 +69,7 @@ class SlurmRun:
         return seen
 
     async def _find_lost(self) -> None:
-        """Take note of jobs that were accepted while nobody listened."""
+        """Take note of jobs that were accepted while the answer was lost."""
         with contextlib.suppress(SlurmAway):
             found = await found_again(self._slurm, self._submitted.submission)
             if found != self._submitted.submission:

@@ -154,7 +154,7 @@ def unsubmitted(submission: Submission) -> list[JobRecord]:
 
 
 async def found_again(slurm: Slurm, submission: Submission) -> Submission:
-    """A submission with the ids of those jobs that were accepted though nobody took note. Raises
+    """A submission with the ids of those jobs that were accepted while the answer was lost. Raises
     SlurmAway."""
     lost = [job.name for job in unsubmitted(submission)]
     if not lost:

@@ -28,7 +28,7 @@ class JobRecord(Record, frozen=True, kw_only=True):
     name: str
     """Its name in Slurm, which no other job has."""
     id: str | None = None
-    """None: it has not been submitted, or nobody knows."""
+    """None: it has not been submitted, or the answer was lost."""
     tasks: tuple[int, ...] | None = None
     """The tasks, of an array."""
     words: tuple[str, ...] = ()

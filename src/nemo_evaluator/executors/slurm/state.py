@@ -76,7 +76,7 @@ def part_state(
         reason = "Slurm knows none of its jobs any more"
         return replace(known, state=State.FAILED if files is None else known.state, reason=reason)
     if files is not None and files.state.active and not copied:
-        reason = f"job {ended[-1].id} is over ({ended[-1].state}), and still somebody writes"
+        reason = f"job {ended[-1].id} is over ({ended[-1].state}), and a process still writes"
         return replace(known, reason=reason)
     # A follow-up job that has nothing to do ends well, and says nothing.
     telling = [job for job in ended if job.state != "COMPLETED"] or ended

@@ -1,0 +1,210 @@
+"""Submitting, following, stopping and resuming a run where only Slurm's commands are played."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Nel
+from slurm_shims import Shims
+
+from nemo_evaluator.executors.slurm import client, handle
+from nemo_evaluator.executors.slurm.plan import SECRETS
+
+CONFIG: dict[str, Any] = {
+    "services": {"m": {"type": "simulated"}},
+    "benchmarks": [
+        {"name": "sample", "max_problems": 6, "solver": {"type": "simple", "service": "m"}}
+    ],
+    "cluster": {
+        "type": "slurm",
+        "walltime": "01:00:00",
+        "node_pools": {"main": {"partition": "cpu"}},
+        "container_env": {"TOKEN": "${CANARY}"},
+        "shards": 2,
+    },
+    "output": {"dir": "run", "timestamped": False},
+}
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shims:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("CANARY", "canary-93b1")
+    monkeypatch.setattr(client, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(client, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(handle, "SETTLE_SECONDS", 0.0)
+    configure()
+    return Shims(tmp_path / "slurm", monkeypatch)
+
+
+def configure(**cluster: object) -> None:
+    text = json.dumps({**CONFIG, "cluster": {**CONFIG["cluster"], **cluster}})
+    Path("c.yaml").write_text(text)
+
+
+def status(nel: Nel, *words: object) -> dict[str, Any]:
+    code, out, err = nel("eval", "status", "run", "--json", *words)
+    assert code == 0, err
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+def play(nel: Nel, monkeypatch: pytest.MonkeyPatch, shard: int) -> None:
+    """What the job of a shard does."""
+    with monkeypatch.context() as job:
+        job.setenv("NEL_INNER_EXECUTION", "1")
+        job.setenv("NEL_SHARD_IDX", str(shard))
+        job.setenv("NEL_TOTAL_SHARDS", "2")
+        assert nel("eval", "run", "run/job.yaml", "--resume")[0] == 0
+
+
+def test_jobs_are_submitted_in_order_and_recorded(slurm: Shims, nel: Nel) -> None:
+    code, out, err = nel("eval", "run", "c.yaml")
+    assert code == 0 and "submitted to slurm as 100, 101: run\n" in out, err
+    first, second = slurm.jobs
+    assert first["tasks"] == [0, 1] and first["after"] == ""
+    assert second["after"] == "afterany:100" and second["name"] != first["name"]
+    secrets = Path("run", SECRETS)
+    assert secrets.stat().st_mode & 0o777 == 0o600 and "canary-93b1" in secrets.read_text()
+    others = [p for p in Path("run").rglob("*") if p.is_file() and p != secrets]
+    assert others and not any("canary-93b1" in path.read_text() for path in others)
+    assert "canary-93b1" not in json.dumps(slurm.asked("sbatch"))
+    state = status(nel)
+    assert (state["state"], state["reason"]) == ("pending", "other jobs come first (Priority)")
+    assert {s["state"] for s in state["shards"].values()} == {"pending"}
+    slurm.turn("PENDING", "QOSMaxCpuPerUserLimit")
+    assert "limit of the account" in status(nel, "--shard", 1)["reason"]
+
+
+def test_a_dry_run_submits_and_writes_nothing(slurm: Shims, nel: Nel) -> None:
+    code, out, _ = nel("eval", "run", "c.yaml", "--dry-run")
+    assert code == 0 and "#SBATCH --array=0-1" in out and "canary-93b1" not in out
+    assert not Path("run").exists() and not slurm.asked("sbatch")
+
+
+def test_the_second_job_is_refused(slurm: Shims, nel: Nel) -> None:
+    slurm.fail("sbatch", "", "Batch job submission failed: Job violates accounting policy")
+    code, _, err = nel("eval", "run", "c.yaml")
+    assert code == 2 and "accounting policy" in err and "evaluation as job 100" in err
+    assert "nel eval resume" in err and Path("run", SECRETS).exists()
+    assert status(nel)["state"] == "pending" and Path("run", SECRETS).exists()
+    code, out, err = nel("eval", "resume", "run")
+    assert code == 0 and "100, 101" in out, err
+    assert len(slurm.jobs) == 2 and slurm.jobs[1]["after"] == "afterany:100"
+
+
+def test_an_answer_that_is_lost_makes_no_second_job(slurm: Shims, nel: Nel) -> None:
+    slurm.fail("sbatch", "lost", "lost")
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    assert len(slurm.jobs) == 2
+
+
+def test_a_submission_that_was_killed_is_found_and_completed(
+    slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after sbatch had accepted the first job, before anything of it was noted."""
+    monkeypatch.setattr(client, "PATIENCE_SECONDS", 0.0)
+    slurm.fail("sbatch", "lost")
+    slurm.fail("squeue", "Invalid user, and the process is gone")
+    assert nel("eval", "run", "c.yaml")[0] == 2
+    assert len(slurm.jobs) == 1
+    assert "ids" not in json.loads(Path("run/submission.json").read_text())
+    assert status(nel)["state"] == "pending"
+    assert json.loads(Path("run/submission.json").read_text())["ids"] == ["100"]
+    assert nel("eval", "resume", "run")[0] == 0
+    assert [job["id"] for job in slurm.jobs] == ["100", "101"]
+
+
+def test_only_what_is_incomplete_is_submitted_again(
+    slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    play(nel, monkeypatch, 1)
+    slurm.turn("NODE_FAIL")
+    state = status(nel)
+    assert (
+        state["state"] == "failed" and "shard 0 failed: job 100_0: a node failed" in state["reason"]
+    )
+    assert state["shards"]["1"]["state"] == "done" and not Path("run", SECRETS).exists()
+    monkeypatch.setenv("CANARY", "canary-new")
+    code, out, err = nel("eval", "resume", "run")
+    assert code == 0, err
+    assert [job["tasks"] for job in slurm.jobs[2:]] == [[0], None]
+    assert "canary-new" in Path("run", SECRETS).read_text()
+    code, _, err = nel("eval", "resume", "run")
+    assert code == 2 and "goes on by itself: job 102_0 is PENDING" in err
+    play(nel, monkeypatch, 0)
+    slurm.turn("COMPLETED")
+    state = status(nel)
+    assert state["state"] == "incomplete" and "nel eval merge run" in state["reason"]
+    assert nel("eval", "resume", "run")[0] == 0
+    assert slurm.jobs[-1]["after"] == "" and len(slurm.jobs) == 5  # only the merge
+    assert nel("eval", "merge", "run")[0] == 0
+    slurm.turn("COMPLETED")
+    assert status(nel)["state"] == "done"
+    assert "there is nothing to go on with" in nel("eval", "resume", "run")[2]
+    code, out, _ = nel("eval", "status", "run", "--watch")
+    assert code == 0 and "  shard 1: done 3/3" in out
+
+
+def test_attempts_count_on_where_that_is_asked(slurm: Shims, nel: Nel) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    slurm.turn("TIMEOUT")
+    assert nel("eval", "resume", "run", "--continue-attempts")[0] == 0
+    words = slurm.asked("sbatch")[2]
+    assert words[-4:] == [str(Path("run/nel_eval.sbatch").resolve()), "1", "", "0"]
+
+
+def test_stop_takes_waiting_jobs_back(slurm: Shims, nel: Nel) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    code, out, err = nel("eval", "stop", "run", "--wait", 5)
+    assert code == 0 and out == "stopped: cancelled\n", err
+    assert {job["state"] for job in slurm.jobs} == {"CANCELLED"}
+    assert not Path("run", SECRETS).exists()
+    assert "is not running: it is cancelled" in nel("eval", "stop", "run")[2]
+
+
+def test_where_slurm_does_not_answer_files_say_what_they_know(
+    slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    play(nel, monkeypatch, 0)
+    slurm.fail("squeue", "away")
+    state = status(nel)
+    assert "Slurm does not answer" in state["reason"] and "the files say" in state["reason"]
+    assert state["benchmarks"]["sample"]["done"] == 3 and Path("run", SECRETS).exists()
+    slurm.fail("squeue", *["away"] * 3)
+    for command in ("stop", "resume"):
+        code, _, err = nel("eval", command, "run")
+        assert code == 2 and "Slurm does not answer" in err
+
+
+def test_a_directory_with_results_is_refused(slurm: Shims, nel: Nel) -> None:
+    local = ("-O", "cluster={type: local}")
+    assert nel("eval", "run", "c.yaml", *local)[0] == 0
+    code, _, err = nel("eval", "run", "c.yaml")
+    assert code == 2 and "already holds" in err and not slurm.asked("sbatch")
+    assert nel("eval", "run", "c.yaml", "--resume")[0] == 0
+
+
+def test_each_run_has_a_folder_unless_it_is_told_otherwise(slurm: Shims, nel: Nel) -> None:
+    assert nel("eval", "run", "c.yaml", "-O", "output.timestamped=null")[0] == 0
+    assert nel("eval", "run", "c.yaml", "-O", "output.timestamped=null")[0] == 0
+    first, second = sorted(Path("run").iterdir())
+    assert nel("eval", "status", "run")[1] == nel("eval", "status", second)[1]
+    slurm.turn("TIMEOUT")
+    again = nel("eval", "run", "c.yaml", "-O", "output.timestamped=null", "--resume")
+    assert again[0] == 0 and str(second) in again[1] and len(slurm.jobs) == 6
+    assert len(nel("eval", "jobs")[1].splitlines()) == 3 and first.is_dir()
+
+
+def test_a_host_without_slurm_says_so(
+    slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    code, _, err = nel("eval", "run", "c.yaml")
+    assert code == 2 and "there is no command 'sbatch' on this host" in err
