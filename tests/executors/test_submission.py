@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from commands import Nel
+from runs import NEL
 
 from nemo_evaluator.config.load import Loaded
 from nemo_evaluator.config.mistakes import Mistake
@@ -21,6 +23,7 @@ from nemo_evaluator.executors.submission import (
     now,
     write_submission,
 )
+from nemo_evaluator.results.lock import directory_lock
 from nemo_evaluator.results.status import RunState, State
 
 CONFIG = """\
@@ -181,3 +184,32 @@ def test_inside_of_a_submission_the_run_is_made(nel: Nel, monkeypatch: pytest.Mo
     assert not list(Path("data").rglob("nel_run.json"))
     monkeypatch.setenv("NEL_INNER_EXECUTION", "true")
     submitted(nel, "-o", "other")
+
+
+def test_a_job_waits_for_what_still_writes_its_run(
+    nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the script of a node that Slurm has given up does."""
+    words = ("eval", "run", "c.yaml", "-O", "cluster={type: local}", "--resume")
+    with directory_lock(Path("runs")):
+        code, _, err = nel(*words)
+        assert code == 2 and "in use by pid" in err
+        monkeypatch.setenv("NEL_INNER_EXECUTION", "1")
+        job = subprocess.Popen([*NEL, *words], stderr=subprocess.PIPE, text=True)
+        assert job.stderr is not None
+        line = job.stderr.readline()
+        assert "runs is in use by pid" in line and "goes on when that process has ended" in line
+        assert job.poll() is None
+    assert job.wait(30) == 0 and Path("runs/sample/results.jsonl").exists()
+    job.stderr.close()
+
+
+def test_a_job_that_waits_can_be_told_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEL_INNER_EXECUTION", "1")
+    with directory_lock(Path("runs")):
+        words = [*NEL, "eval", "run", "c.yaml", "-O", "cluster={type: local}"]
+        job = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        assert job.stderr is not None and "in use by" in job.stderr.readline()
+        job.terminate()
+        assert job.wait(20) == 143
+        job.stderr.close()

@@ -37,6 +37,10 @@ TRIES = 5
 Say = Callable[[str], None]
 
 
+class InUse(ConfigError):
+    """Another process, which is alive, holds the directory."""
+
+
 class DirectoryLock:
     """A directory that this process holds."""
 
@@ -292,9 +296,9 @@ def _excludes(path: Path) -> bool:
         return _locked(again, fcntl.LOCK_EX) is False
 
 
-def _in_use(directory: Path) -> ConfigError:
+def _in_use(directory: Path) -> InUse:
     owner = owner_of(directory)
-    return ConfigError(
+    return InUse(
         f"in use by {owner or 'another process'}",
         where=str(directory),
         hint="wait for it, or choose another directory (-o)",
