@@ -267,6 +267,10 @@ _INTERCEPTORS = {
     "progress_tracking": ("progress_tracking:ProgressTracking", "counts answers, calls a webhook"),
     "raise_client_errors": ("raise_client_errors:RaiseClientErrors", "4xx are errors, not answers"),
     "reasoning": ("reasoning:Reasoning", "moves <think> texts to `reasoning_content`"),
+    "reasoning_pattern": (
+        "reasoning_pattern:ReasoningPattern",
+        "moves what a regular expression finds to `reasoning_content`",
+    ),
     "reasoning_replay": ("reasoning_replay:ReasoningReplay", "puts earlier reasoning back"),
     "record": ("recording:Record", "saves the traffic of a run for `replay`"),
     "redact": ("redact:Redact", "removes patterns before anything is written"),

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from commands import Nel
 from runs import BENCH, ROOT, rows
 
 from nemo_evaluator import evaluate_async
@@ -177,12 +179,41 @@ async def test_lines_of_shell_before_the_server(tmp_path: Path) -> None:
     assert "ended with exit code 9" in result.messages[0] and "no weights" in result.messages[0]
 
 
+async def test_reasoning_is_told_by_a_pattern(tmp_path: Path) -> None:
+    config = document(tmp_path, model=engine(reasoning_pattern=r"^fake answer (?=\w)"))
+    config["benchmarks"] = [{"name": "sample", "max_problems": 3}]
+    assert (await run(config)).exit_code == 0
+    found = rows(tmp_path / "run/sample")
+    worded = [row for row in found if "reasoning" in row]
+    assert worded and all(row["reasoning"] == "fake answer" for row in worded)
+    assert not any("fake" in row["model_response"] for row in found)
+
+
 async def test_a_port_that_is_said_and_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         result = await run(document(tmp_path, model=engine(port=port)))
     assert result.exit_code == 2
     assert f"services.model.port: port {port} cannot be used" in result.messages[0]
+
+
+def test_a_plan_shows_what_would_be_started(nel: Nel, tmp_path: Path) -> None:
+    config = document(
+        tmp_path,
+        model=engine("dynamo", setup_commands=["source it"], image="runtime:1"),
+        other=engine(instances=2, pre_cmd="ulimit -l unlimited"),
+    )
+    other = {**config["benchmarks"][0], "solver": {"type": "simple", "service": "other"}}
+    config["benchmarks"].append(other)
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    code, out, _ = nel("eval", "run", tmp_path / "c.yaml", "--dry-run")
+    assert code == 0 and not (tmp_path / "run").exists()
+    assert "service model: model, chat_completions, started here in runtime:1:\n" in out
+    assert "  frontend: source it; python3 -m dynamo.frontend" in out
+    assert (
+        "service other: other, chat_completions, started here, 2 servers:"
+        " ulimit -l unlimited; vllm serve org/m" in out
+    )
 
 
 async def test_two_servers_take_two_ports(tmp_path: Path) -> None:

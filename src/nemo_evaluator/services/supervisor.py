@@ -23,6 +23,7 @@ from ..http.client.errors import NetError
 from ..http.client.single import request
 from ..types import Json
 from .child import Child, Program
+from .containers import remove_abandoned_containers
 from .contract import AnyService, Health, Launch
 from .launch import HOST, missing_workers
 from .ports import trouble_with
@@ -230,6 +231,8 @@ class Supervisor:
         began = time.monotonic()
         try:
             self._check_free()
+            if self.launch.image is not None:
+                await asyncio.to_thread(remove_abandoned_containers)
             programs = self._programs(more)
             self._say(f"{self.label}: starting{log}")
             end = began + self.launch.startup_timeout

@@ -16,6 +16,7 @@ from ..engine.prepare import Prepared, prepare
 from ..executors.deciding import Gate, open_watch
 from ..results.facts import plan_facts
 from ..results.sampling import doubtful_repeats, temperature
+from ..services.launch import Launch
 from ..services.open import launch_of
 from ..traffic.price import Price
 from ..types import BenchmarkPlan, Message, Problem
@@ -62,13 +63,26 @@ def _service_lines(loaded: Loaded, prepared: Prepared) -> list[str]:
         where = ", ".join(service.endpoints)
         launch = launch_of(name, loaded.config.services[name])
         if launch is not None:
-            command = redact(shlex.join(launch.argv), loaded.secrets)
-            lines.append(f"service {name}: {model}, {service.protocol}, started here: {command}")
+            started = redact(_started(launch), loaded.secrets)
+            lines.append(f"service {name}: {model}, {service.protocol}, started here{started}")
         elif where:
             lines.append(f"service {name}: {model} at {where}, {service.protocol}")
         else:
             lines.append(f"service {name}: {model}, in this process (simulated)")
     return lines
+
+
+def _started(launch: Launch) -> str:
+    """Where, how often and by which commands a server is started."""
+    where = f" in {launch.image}" if launch.image is not None else ""
+    count = f", {launch.instances} servers" if launch.instances > 1 else ""
+    commands = [
+        (process.role, "; ".join(filter(None, (*process.setup, shlex.join(process.argv)))))
+        for process in launch.programs
+    ]
+    if not launch.processes:
+        return f"{where}{count}: {commands[0][1] or 'what the image starts'}"
+    return f"{where}{count}:" + "".join(f"\n  {role}: {command}" for role, command in commands)
 
 
 async def _job_lines(job: Job) -> list[str]:

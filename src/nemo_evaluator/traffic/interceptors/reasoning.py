@@ -83,7 +83,7 @@ class Reasoning(Interceptor):
     def event_filter(self, request: ModelRequest) -> EventFilter | None:
         """The same for the events of a stream."""
         name = TEXT.get(request.protocol)
-        return None if name is None else _Events(name, lambda: self._live(self._tags))
+        return None if name is None else Events(name, lambda: self._live(self._tags))
 
     def _changed(self, choice: object, name: str) -> object:
         if not isinstance(choice, dict):
@@ -147,24 +147,26 @@ def _to_text(tags: Tags, holder: dict[str, Any], name: str, finish: str | None) 
     return {**kept, name: block + (as_str(text) or "")}
 
 
-class _Live(Protocol):
+class Live(Protocol):
     """One choice of a stream. What comes and goes is (reasoning, text)."""
 
-    def feed(self, reasoning: str, text: str, has_calls: bool) -> tuple[str, str]: ...
+    def feed(self, reasoning: str, text: str, has_calls: bool) -> tuple[str, str]:
+        """What may go out after this."""
 
     def end(self, finish: str | None) -> tuple[str, str]:
         """What is held back; nothing the second time."""
 
 
-class _Events:
+class Events:
     """Changes the events of one stream, each choice by itself."""
 
-    def __init__(self, name: str, begin: Callable[[], _Live]) -> None:
+    def __init__(self, name: str, begin: Callable[[], Live]) -> None:
         self._name, self._begin = name, begin
-        self._choices: dict[int, _Live] = {}
+        self._choices: dict[int, Live] = {}
         self._last: dict[str, object] = {}
 
     def feed(self, event: dict[str, object]) -> list[dict[str, object]]:
+        """See ``EventFilter``."""
         choices = event.get("choices")
         if not isinstance(choices, list) or not choices:
             return [event]
@@ -177,6 +179,7 @@ class _Events:
         return [{**event, "choices": changed}]
 
     def close(self) -> list[dict[str, object]]:
+        """See ``EventFilter``."""
         head = {key: value for key, value in self._last.items() if key not in ("choices", "usage")}
         events = []
         for index, live in self._choices.items():

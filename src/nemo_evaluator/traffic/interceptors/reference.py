@@ -33,6 +33,7 @@ EXAMPLES = {
     "progress_tracking": "webhook_url: http://127.0.0.1:9/progress\nevery: 100",
     "raise_client_errors": "",
     "reasoning": 'tag_open: "<think>"\ntag_close: "</think>"',
+    "reasoning_pattern": "pattern: '^.*?(?=Answer:)'",
     "reasoning_replay": "mode: think_tags",
     "record": "path: ./traffic.rec",
     "redact": 'patterns: ["PROJECT-\\\\d+"]\npreset: [email, api_keys]',
