@@ -32,6 +32,7 @@ COMMANDS = {
     "view": ("nemo_evaluator.cli.view:command", "Show runs in the browser."),
     "audit": ("nemo_evaluator.cli.audit:command", "Show where a score may be wrong."),
     "package": ("nemo_evaluator.cli.package:command", "Build an image of your benchmark."),
+    "cache-sqsh": ("nemo_evaluator.cli.cache_sqsh:command", "Put an image on a cluster as a file."),
     "completion": ("nemo_evaluator.cli.completion:command", "Print a shell completion script."),
 }
 

@@ -85,6 +85,12 @@ class Host(Protocol):
         block lasts: the directory itself, or a copy of them as they are now."""
 
 
+def _environment() -> dict[str, str]:
+    """That of this process, without the user's ``SBATCH_*``: they win over what is in a script, and
+    whoever writes a script has respected those that may."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SBATCH_")}
+
+
 class ThisHost:
     """This host."""
 
@@ -125,7 +131,12 @@ def _run(argv: Sequence[str], given: bytes, timeout: float) -> Done:
     """Run a command; Ctrl-C is for this program, not for what it asks."""
     try:
         done = subprocess.run(
-            argv, input=given, capture_output=True, timeout=timeout, start_new_session=True
+            argv,
+            input=given,
+            capture_output=True,
+            timeout=timeout,
+            start_new_session=True,
+            env=_environment(),
         )
     except FileNotFoundError:
         raise ConfigError(

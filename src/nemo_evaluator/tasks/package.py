@@ -58,7 +58,7 @@ async def build(package: Package, *, push: bool = False) -> Built:
         await asyncio.to_thread(write_context, Path(folder), found, package, base)
         await build_image(engine, BuildSpec(context=folder, timeout=3600), tagged)
     if push:
-        await _push(tagged)
+        await push_image(tagged)
     return Built(tagged, found.benchmarks)
 
 
@@ -148,7 +148,7 @@ def _lines(path: Path | None) -> list[str]:
         raise ConfigError(f"cannot be read: {first_line(error)}", where=str(path)) from None
 
 
-async def _push(tag: str) -> None:
+async def push_image(tag: str) -> None:
     """By the docker command: it knows where the user has logged in."""
     try:
         process = await asyncio.create_subprocess_exec(

