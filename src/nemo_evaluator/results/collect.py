@@ -51,6 +51,8 @@ class Collector:
         self._retried = array("b")
         self._groups: dict[str, list[str]] = {}
         self._clusters: list[str | None] = []
+        self._names: dict[str, str] = {}
+        """Names of groups and clusters, each once."""
         self._extra: dict[str, array[float]] = {}
         self._rates: dict[str, tuple[array[float], array[float]]] = {}
         self._all_binary = True
@@ -197,14 +199,16 @@ class Collector:
         self._correct.append(bool(score.correct))
         self._truncated += record.truncated
         self._no_answer += score.failure in NO_ANSWER
-        self._clusters.append(record.problem.cluster if record.problem else None)
+        cluster = record.problem.cluster if record.problem else None
+        self._clusters.append(None if cluster is None else self._once(cluster))
         metadata = record.problem.metadata if record.problem else {}
         breakdowns = metadata.get("breakdowns")
         groups = dict(breakdowns) if isinstance(breakdowns, Mapping) else {}
         if metadata.get("category") is not None:
             groups["category"] = metadata["category"]
         for name, group in groups.items():
-            _append(self._groups.setdefault(str(name), []), str(group), "", len(self._rewards))
+            column = self._groups.setdefault(str(name), [])
+            _append(column, self._once(str(group)), "", len(self._rewards))
         for name, reward in extra_metrics(record.scored).items():
             if isinstance(reward, Ratio):
                 parts = self._rates.setdefault(name, (array("d"), array("d")))
@@ -214,6 +218,9 @@ class Collector:
             if name not in self._extra:
                 self._extra[name] = array("d")
             _append(self._extra[name], reward, 0.0, len(self._rewards))
+
+    def _once(self, name: str) -> str:
+        return self._names.setdefault(name, name)
 
     def _add_example(self, record: RolloutRecord, failure: Failure) -> None:
         self._example_counts[failure] += 1

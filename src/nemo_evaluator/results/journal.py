@@ -95,6 +95,8 @@ class JournalIndex:
     replaced, and by a harness beside its rollouts."""
     called: dict[tuple[int, int, str], int] = field(default_factory=dict)
     """Rollout and request → offset of the answer that a harness got through us."""
+    stranger: int | None = None
+    """The first problem that was attempted and is not of the plan."""
     content: mmap.mmap | None = None
     """The journal itself, where a scan was asked to keep it open."""
     damaged: int = 0
@@ -144,6 +146,16 @@ def events(path: Path, plan: BenchmarkPlan | None = None) -> Iterator[Event]:
     return _Scanner(plan).events(path)
 
 
+def lines(path: Path, plan: BenchmarkPlan, visit: Callable[[Event, bytes], None]) -> JournalIndex:
+    """Index a journal of a plan in one pass, as ``scan`` does. ``visit`` is called with every event
+    that is used, and its line as it can be written into another journal."""
+    scanner = _Scanner(plan)
+    for event in scanner.events(path):
+        piece = scanner.piece
+        visit(event, piece.data if piece.whole_line else encode(event))
+    return scanner.index
+
+
 class _Piece(NamedTuple):
     offset: int
     line: int
@@ -153,18 +165,25 @@ class _Piece(NamedTuple):
     torn: bool = False
     damaged: bool = False
 
+    @property
+    def whole_line(self) -> bool:
+        """It is as it was written, with its checksum and its end."""
+        return self.sealed and self.data.endswith(b"\n")
+
 
 class _Scanner:
     """One pass over a journal."""
 
     def __init__(self, plan: BenchmarkPlan | None, *, keep: bool = False) -> None:
         self.index = JournalIndex()
+        self.piece = _Piece(0, 0, b"", sealed=False)
+        """What is read now."""
         self._keep = keep
         self._problems = planned_problems(plan) if plan else range(1 << 62)
         self._repeats = plan.repeats if plan else 1 << 62
         self._other_run: str | None = None
-        self._paid_at: dict[RolloutKey, list[int]] = {}
-        """Where the last attempt of each rollout says what it cost."""
+        self._paid_before: dict[RolloutKey, list[int]] = {}
+        """Where the last attempt of a rollout had ended before it ended again, and was paid for."""
 
     def events(self, path: Path) -> Iterator[Event]:
         """What is used, in file order."""
@@ -179,6 +198,7 @@ class _Scanner:
                 elif piece.damaged:
                     self._leave_out(piece, "is damaged")
                 else:
+                    self.piece = piece
                     yield from self._taken(piece)
             self.index.good_bytes = file.tell() - self.index.torn_bytes
             if self._keep and file.tell():
@@ -206,6 +226,8 @@ class _Scanner:
             self._of_benchmark(event, offset)
             return None
         if event.problem_idx not in self._problems:
+            if self.index.stranger is None and not isinstance(event, ProblemSeeded):
+                self.index.stranger = event.problem_idx
             return f"belongs to problem {event.problem_idx}, which is not in the plan"
         if isinstance(event, ProblemSeeded):
             self.index.problems.setdefault(event.problem_idx, offset)
@@ -257,7 +279,7 @@ class _Scanner:
         if state is None:
             state = self.index.rollouts[key] = RolloutState()
         if event.attempt > state.attempts:
-            self.index.superseded += self._paid_at.pop(key, ())
+            self.index.superseded += self._paid(key, state)
             state.attempts, state.solved_at, state.ended_at = event.attempt, -1, -1
             state.scored = False
         if event.attempt < state.attempts:  # counts as paid for, and for nothing else
@@ -271,10 +293,18 @@ class _Scanner:
         elif isinstance(event, Scored) and (state.solved_at < 0 or state.scored):
             return ""  # the answer was damaged, so there is nothing to look at; or a repetition
         else:
+            if state.ended_at >= 0 and not state.scored:
+                self._paid_before.setdefault(key, []).append(state.ended_at)
             state.ended_at, state.scored = offset, isinstance(event, Scored)
-        if not isinstance(event, Scored):
-            self._paid_at.setdefault(key, []).append(offset)
         return None
+
+    def _paid(self, key: RolloutKey, state: RolloutState) -> Iterator[int]:
+        """Where the last attempt of a rollout says what it cost."""
+        if state.solved_at >= 0:
+            yield state.solved_at
+        if state.ended_at >= 0 and not state.scored:
+            yield state.ended_at
+        yield from self._paid_before.pop(key, ())
 
     def _leave_out(self, piece: _Piece, reason: str) -> None:
         self.index.leave_out(Damage(piece.offset, piece.line, len(piece.data), reason))

@@ -10,6 +10,9 @@ from ..files.reading import UNREADABLE, open_regular
 from .journal import Event, decode
 from .sealed import stretches
 
+READ_AT_ONCE = 2000
+"""Events after which the pages that were read are let go: they count as memory of this process."""
+
 
 class JournalReader:
     """An open journal."""
@@ -18,6 +21,7 @@ class JournalReader:
         """``content``: what a scan has kept open; it is closed with the reader."""
         self._path = path
         self._map = content
+        self._read = 0
         if content is not None:
             return
         with open_regular(path) as file:
@@ -29,6 +33,9 @@ class JournalReader:
         """The event that starts at an offset of the index. Raises ConfigError if it is gone."""
         if self._map is None:
             raise self._changed()
+        self._read += 1
+        if self._read % READ_AT_ONCE == 0:
+            self._map.madvise(mmap.MADV_DONTNEED)
         end = self._map.find(b"\n", offset)
         line = self._map[offset : end if end >= 0 else None]
         # The scan that found the offset has compared the checksum.

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import random
 import re
+from array import array
 from collections.abc import Container
+from functools import lru_cache
 from typing import Any
 
 from ..errors import ConfigError
@@ -27,10 +29,17 @@ def problem_order(size: int, *, shuffle_seed: int | None, max_problems: int | No
     The order is Python's ``random.Random(seed).shuffle`` of ``range(size)``; ``max_problems`` cuts
     after the shuffle. ``None`` keeps the dataset's order.
     """
-    order = list(range(size))
-    if shuffle_seed is not None:
-        random.Random(shuffle_seed).shuffle(order)
-    return order if max_problems is None else order[:max_problems]
+    if shuffle_seed is None:
+        return list(range(size if max_problems is None else min(size, max_problems)))
+    return list(_shuffled(size, shuffle_seed)[:max_problems])
+
+
+@lru_cache(maxsize=1)
+def _shuffled(size: int, seed: int) -> array[int]:
+    """The last order is kept: a run of many shards has one."""
+    order = array("q", range(size))
+    random.Random(seed).shuffle(order)
+    return order
 
 
 def part_range(index: int, total: int, size: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from ..errors import ConfigError
 from ..files.reading import lines_of, read_document
 from ..types import BenchmarkPlan
 from .identity import AFTERWARDS, SCORER_KEYS, changes
-from .journal import Event, JournalIndex, scan
+from .journal import Event, Header, JournalIndex, scan
 from .layout import JOURNAL, PLAN_LOCK, PROGRESS, RESULTS, ROOT_NAMES, SUBMISSION, TRAJECTORIES
 from .plan_lock import PlanLock, check_lock, read_lock
 from .planned import is_name
@@ -114,11 +114,19 @@ def load_journal(
     ConfigError if it is the journal of something else (``run_id``: of any other run): answers of
     two models are never mixed."""
     index = scan(folder / JOURNAL, plan, visit=visit, keep=keep)
-    header = index.header
+    check_header(folder, index.header, plan, run_id)
+    return index
+
+
+def check_header(
+    folder: Path, header: Header | None, plan: BenchmarkPlan, run_id: str | None
+) -> None:
+    """Raise ConfigError if a journal is of something else than a plan (``run_id``: of any other
+    run)."""
     if header is None:
-        return index
+        return
     if run_id in (None, header.run_id) and _same(header.plan, plan, header.plan_digest):
-        return index
+        return
     raise ConfigError(
         f"is the journal of another run ({header.run_id[:100]}, {header.benchmark[:100]})",
         where=str(folder / JOURNAL),

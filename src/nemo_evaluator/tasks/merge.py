@@ -22,7 +22,7 @@ from ..engine.shards import FOLDER, Shard, shard_of
 from ..errors import ConfigError
 from ..executors.ending import Terms, ending_of
 from ..executors.scheduler import job_runs
-from ..files.reading import open_regular, read_document, read_lines
+from ..files.reading import open_regular, read_document
 from ..files.writing import replace_file, replacing
 from ..reports.render import write_reports
 from ..results.aggregated import Aggregated
@@ -30,12 +30,17 @@ from ..results.derive import publish
 from ..results.facts import whole_size
 from ..results.foreign import is_foreign
 from ..results.identity import AFTERWARDS
-from ..results.journal import Header, encode, events, header_of, scan
+from ..results.journal import Event, Header, encode, header_of, lines
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
 from ..results.lock import directory_lock
 from ..results.plan_lock import PlanLock, write_lock
-from ..results.planned import problem_order
-from ..results.run_directory import info_of, load_journal, plan_of, strangers, warn_of_damage
+from ..results.run_directory import (
+    check_header,
+    info_of,
+    plan_of,
+    strangers,
+    warn_of_damage,
+)
 from ..results.run_info import (
     RunInfo,
     new_run_info,
@@ -44,6 +49,9 @@ from ..results.run_info import (
 from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
 from .merge_published import merge_published
+
+BLOCK = 1 << 20
+"""Bytes that are copied at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,6 @@ def merge(
             stack.enter_context(directory_lock(folder, runs=job_runs))
         _check_free(directory, parts[0].plans)
         info = _info(parts, plans, command)
-        for plan in plans:
-            _check_contents(parts, plan)
         summed = [p for p in plans if _join(directory / p.slug, parts, p, info)]
         notes = [_of_parts(directory, plan) for plan in summed]
         return _finish(directory, parts, plans, info, notes)
@@ -195,39 +201,33 @@ def _check_free(directory: Path, slugs: Collection[str]) -> None:
         )
 
 
-def _check_contents(parts: Sequence[_Part], plan: BenchmarkPlan) -> None:
-    """Every shard did problems of its own part only."""
-    order = problem_order(
-        plan.dataset_size,
-        shuffle_seed=plan.settings.shuffle_seed,
-        max_problems=plan.n_problems,
-    )
-    for part in parts:
-        done = {key.problem_idx for key in scan(part.folder / plan.slug / JOURNAL).rollouts}
-        foreign = sorted(done - set(part.shard.part(order)))
-        if foreign:
-            raise ConfigError(
-                f"holds problem {foreign[0]}, which is not of shard {part.shard.index}",
-                where=str(part.folder / plan.slug / JOURNAL),
-                hint="run the shard again into an empty directory",
-            )
-        folder = part.folder / plan.slug
-        warn_of_damage(folder, load_journal(folder, part.plans[plan.slug], part.info.run_id))
-
-
 def _join(folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunInfo) -> bool:
     """The journal and what else is appended to, one shard after the other; whether the shards had
-    measures of all their rows, which are none of the whole."""
+    measures of all their rows, which are none of the whole. Nothing is replaced where a shard
+    holds what is not of it."""
     summed = False
     folder.mkdir(exist_ok=True)
     with replacing(folder / JOURNAL, durable=True) as out:
+
+        def add(event: Event, line: bytes) -> None:
+            nonlocal summed
+            if isinstance(event, Aggregated):
+                summed = True
+            elif not isinstance(event, Header):
+                out.write(line)
+
         out.write(encode(header_of(plan, info.run_id)))
         for part in parts:
-            for event in events(part.folder / plan.slug / JOURNAL, part.plans[plan.slug]):
-                if isinstance(event, Aggregated):
-                    summed = True
-                elif not isinstance(event, Header):
-                    out.write(encode(event))
+            source, own = part.folder / plan.slug, part.plans[plan.slug]
+            index = lines(source / JOURNAL, own, add)
+            if index.stranger is not None:
+                raise ConfigError(
+                    f"holds problem {index.stranger}, which is not of shard {part.shard.index}",
+                    where=str(source / JOURNAL),
+                    hint="run the shard again into an empty directory",
+                )
+            check_header(source, index.header, own, part.info.run_id)
+            warn_of_damage(source, index)
     for name in (JUDGEMENTS, TRAFFIC):
         sources = [part.folder / plan.slug / name for part in parts]
         if any(source.exists() for source in sources):
@@ -250,8 +250,15 @@ def _copy_lines(source: Path, out: BinaryIO) -> None:
         file = open_regular(source)
     except FileNotFoundError:
         return
+    rest = b""
     with file:
-        out.writelines(line for _, line in read_lines(file) if line.endswith(b"\n"))
+        while block := file.read(BLOCK):
+            whole, end, torn = block.rpartition(b"\n")
+            if end:
+                out.writelines((rest, whole, end))
+                rest = torn
+            else:
+                rest += block
 
 
 def _info(parts: Sequence[_Part], plans: Sequence[BenchmarkPlan], command: str) -> RunInfo:
