@@ -50,6 +50,7 @@ NAMES = [
     "code_sandbox_async",
     "compare_results",
     "compare_runs",
+    "control_run",
     "drop_match",
     "edit_distance",
     "evaluate",

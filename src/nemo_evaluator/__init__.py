@@ -12,7 +12,7 @@ from . import aliases
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .api import evaluate, evaluate_async, load_run
+    from .api import control_run, evaluate, evaluate_async, load_run
     from .asked import Answer, Request, RequestKind
     from .compat.client import ModelClient
     from .compat.environments import get_environment, list_environments, load_benchmark_file
@@ -87,6 +87,7 @@ _PUBLIC = {
     "compare_runs": "tasks.decide",
     "drop_match": "scoring.primitives",
     "edit_distance": "scoring.measures",
+    "control_run": "api",
     "evaluate": "api",
     "evaluate_async": "api",
     "exact_match": "scoring.primitives",
@@ -152,6 +153,7 @@ __all__ = [
     "code_sandbox_async",
     "compare_results",
     "compare_runs",
+    "control_run",
     "drop_match",
     "edit_distance",
     "evaluate",

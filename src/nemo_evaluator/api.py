@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .config.load import Loaded
     from .executors.local import RunResult
     from .results.summary import RunSummary
+    from .tasks.steer import Steered
 
 Source = str | PathLike[str] | Mapping[str, Any]
 
@@ -127,3 +128,39 @@ def load_run(directory: str | PathLike[str]) -> RunSummary:
     from .tasks.reporting import refresh
 
     return refresh(Path(directory))
+
+
+def control_run(
+    directory: str | PathLike[str],
+    action: str | None = None,
+    *,
+    max_concurrent: int | None = None,
+    benchmark: str | None = None,
+    limits: Mapping[str, int] | None = None,
+    older_than: float = 0.0,
+    wait: float = 30.0,
+) -> list[Steered]:
+    """Change a run while it goes on, as `nel eval ctl` does; what became of it, for each shard.
+
+    ``action``: ``pause``, ``resume``, ``requeue-errored`` or ``finish`` (with ``older_than``:
+    seconds that what is in flight may take in all). ``limits``: requests in flight by service.
+    Raises ConfigError where no run is at work. Inside a running event loop use ``steer`` of
+    ``nemo_evaluator.tasks.steer``.
+    """
+    from .errors import ConfigError, suggest
+    from .results.requests import Action, ControlRequest
+    from .runtime import run_blocking
+    from .tasks.steer import runs_in, steer
+
+    if action is not None and action not in [*Action]:
+        raise ConfigError(
+            f"a run cannot be asked to {action!r}", where="action", hint=suggest(action, Action)
+        )
+    request = ControlRequest(
+        action=None if action is None else Action(action),
+        older_than=older_than,
+        max_concurrent=max_concurrent,
+        benchmark=benchmark,
+        limits=dict(limits or {}),
+    )
+    return run_blocking(steer(runs_in(Path(directory)), request, wait=wait))

@@ -11,6 +11,7 @@ COMMANDS = {
     "status": ("nemo_evaluator.cli.eval_status:command", "Show what a run is doing."),
     "logs": ("nemo_evaluator.cli.eval_logs:command", "Show the log of a run."),
     "stop": ("nemo_evaluator.cli.eval_stop:command", "Stop a run; it can be resumed."),
+    "ctl": ("nemo_evaluator.cli.eval_ctl:command", "Change a run while it goes on."),
     "resume": ("nemo_evaluator.cli.eval_resume:command", "Go on with a run."),
     "jobs": ("nemo_evaluator.cli.eval_jobs:jobs", "List runs."),
     "clean": ("nemo_evaluator.cli.eval_jobs:clean", "Remove runs from the list."),

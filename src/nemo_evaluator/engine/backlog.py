@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,11 @@ class Work:
             await lease.close()
 
 
+def nothing_kept(_key: RolloutKey, _attempt: int) -> bool:
+    """Where there are no workspaces."""
+    return False
+
+
 class Backlog:
     """Hands out the open rollouts of one benchmark, each once."""
 
@@ -68,11 +73,12 @@ class Backlog:
         index: JournalIndex,
         journal: Path,
         seeded: Callable[[ProblemSeeded], None],
-        kept: Callable[[RolloutKey, int], bool] = lambda _key, _attempt: False,
+        kept: Callable[[RolloutKey, int], bool] = nothing_kept,
+        only: Collection[RolloutKey] | None = None,
     ) -> None:
         """``seeded`` is told of every problem that the journal does not hold yet; ``kept`` says
-        whether the workspace of an attempt can still be verified."""
-        self._kept = kept
+        whether the workspace of an attempt can still be verified; ``only``: no other rollouts."""
+        self._kept, self._only = kept, only
         self._environment, self._repeats = environment, repeats
         self._index, self._seeded = index, seeded
         self._reader: JournalReader | None = None
@@ -95,6 +101,13 @@ class Backlog:
                 await self._open_problem(idx)
             return self._ready.popleft()
 
+    async def drained(self) -> list[RolloutKey]:
+        """The rollouts that were not handed out; none is left."""
+        keys = []
+        while (work := await self.next()) is not None:
+            keys.append(work.key)
+        return keys
+
     def close(self) -> None:
         """Close the journal that answers are re-read from."""
         if self._reader is not None:
@@ -104,6 +117,8 @@ class Backlog:
         keys = [RolloutKey(idx, repeat) for repeat in range(self._repeats)]
         states = {key: self._index.rollouts.get(key) for key in keys}
         open_keys = [key for key, state in states.items() if state is None or not state.scored]
+        if self._only is not None:
+            open_keys = [key for key in open_keys if key in self._only]
         known_at = self._index.problems.get(idx)
         if known_at is not None and not open_keys:
             return

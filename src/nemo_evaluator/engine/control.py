@@ -1,20 +1,42 @@
-"""Whether a run goes on: interrupts and failures that no retry can help.
+"""Whether a run goes on: interrupts, pauses, and failures that no retry can help.
 
 One ``Control`` per run. Nothing here ends a rollout that is in flight; it only decides whether
-another one starts, and keeps the reason.
+another one starts, and keeps the reason. What is at work registers as ``Steered``, so that it can
+be changed while it runs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
 
 from ..errors import ConfigError, ExitCode, PermanentError
 
 PERMANENT_LIMIT = 3
 
 T = TypeVar("T")
+
+
+class Steered(Protocol):
+    """A benchmark at work, as it can be changed while it runs."""
+
+    def resize(self, most: int) -> None:
+        """Have at most so many rollouts in flight. What is in flight is finished."""
+
+    def call_back(self) -> None:
+        """Send nothing that has not been sent yet; it is asked when the run goes on."""
+
+    async def requeue(self) -> int:
+        """Try the rollouts again that ended without a verdict; how many. Raises ConfigError where
+        that is not possible while it runs."""
+
+    def give_up(self, older_than: float) -> None:
+        """Give up what is in flight for longer, now or later; seconds."""
+
+    @property
+    def given_up(self) -> Sequence[str]:
+        """The rollouts that were, by name."""
 
 
 class Control:
@@ -31,7 +53,53 @@ class Control:
         """The whole run cannot go on (the disk is full, say)."""
         self.lost = False
         """Another process has taken the run over."""
+        self.finishing: str | None = None
+        """Why the run ends with what it has: somebody asked for that."""
+        self.given_up: list[str] = []
+        """The rollouts that were given up for that."""
+        self.at_work: dict[str, Steered] = {}
+        """The benchmarks at work, by slug."""
+        self.sizes: dict[str, int] = {}
+        """How many rollouts each may have in flight, where that was changed."""
         self._stop = asyncio.Event()
+        self._go = asyncio.Event()
+        self._go.set()
+
+    @property
+    def paused(self) -> bool:
+        """True while no rollout may start, though the run is not over."""
+        return not self._go.is_set()
+
+    def pause(self) -> None:
+        """Start nothing until ``go_on``; what is in flight is finished."""
+        self._go.clear()
+        for benchmark in self.at_work.values():
+            benchmark.call_back()
+
+    def go_on(self) -> None:
+        """End a pause."""
+        self._go.set()
+
+    def begin(self, slug: str, benchmark: Steered) -> None:
+        """A benchmark is at work, as it was asked for so far."""
+        self.at_work[slug] = benchmark
+        if (most := self.sizes.get(slug)) is not None:
+            benchmark.resize(most)
+
+    def end(self, slug: str) -> None:
+        """It is not any more."""
+        benchmark = self.at_work.pop(slug)
+        self.given_up += [f"{slug} {name}" for name in benchmark.given_up]
+
+    async def until_going(self) -> None:
+        """Wait for the end of a pause, or of the run."""
+        while self.paused and not self.stopping:
+            await self.until_stopped(self._go.wait())
+
+    def finish(self, reason: str) -> None:
+        """End with what there is: start nothing. What is in flight is given up by others."""
+        self.finishing = reason
+        self._stop.set()
 
     @property
     def stopping(self) -> bool:

@@ -59,6 +59,8 @@ class HarnessRun:
         self._tools = Tools(job, index, journal, budget)
         self._seeded = set(index.problems)
         self._moved = time.monotonic()
+        self._patience: float | None = None
+        """When it is given up, since the run was told to finish."""
         self.failure: ConfigError | None = None
         """Why it was given up, if the user must fix something."""
 
@@ -67,6 +69,7 @@ class HarnessRun:
         self._tally.start()
         self._recorder.began()
         begun.set()
+        self._control.begin(self._job.plan.slug, self)
         await asyncio.to_thread(self._tools.folder.mkdir, exist_ok=True)
         work = asyncio.create_task(self._work())
         watch = asyncio.create_task(self._watch(work))
@@ -74,11 +77,13 @@ class HarnessRun:
             await work
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if self.failure is None or (task is not None and task.cancelling()):
+            ended = self.failure is not None or self._patience is not None
+            if not ended or (task is not None and task.cancelling()):
                 raise
         except Exception as error:
             self.failure = error if isinstance(error, ConfigError) else self._broken(error)
         finally:
+            self._control.end(self._job.plan.slug)
             for task in (work, watch):
                 task.cancel()
             await asyncio.gather(work, watch, return_exceptions=True)
@@ -86,6 +91,32 @@ class HarnessRun:
         if self.failure is None and not self._tools.stopping.is_set():
             for key in list(self._todo):
                 await self._ended_without(key, NO_RESULT)
+
+    def resize(self, most: int) -> None:
+        """See ``Steered``. The harness keeps its own number of rollouts; fewer of its requests are
+        in flight."""
+        self._job.share_of_models(most)
+
+    def call_back(self) -> None:
+        """See ``Steered``. Its requests wait for their admission."""
+
+    async def requeue(self) -> int:
+        """See ``Steered``."""
+        raise ConfigError(
+            "its harness hands back each rollout once",
+            where=self._job.plan.slug,
+            hint="nel eval resume tries them again",
+        )
+
+    def give_up(self, older_than: float) -> None:
+        """See ``Steered``. What a harness has in flight is not known one by one: it has so long
+        to hand back what it can."""
+        self._patience = time.monotonic() + older_than
+
+    @property
+    def given_up(self) -> Sequence[str]:
+        """See ``Steered``."""
+        return [str(key) for key in self._todo] if self._patience is not None else []
 
     async def _work(self) -> None:
         with contained("the harness"):
@@ -111,7 +142,10 @@ class HarnessRun:
                 self._tools.stopping.set()
                 await asyncio.sleep(min(0.2, limit / 4))
             now, answers = time.monotonic(), self._answers()
-            if answers != seen:
+            if self._patience is not None and now > self._patience:
+                work.cancel()
+                return
+            if answers != seen or self._control.paused:
                 seen, self._moved = answers, now
             if now - beside > BESIDE_SECONDS:
                 beside = now

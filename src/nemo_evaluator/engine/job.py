@@ -56,9 +56,18 @@ class Job:
 
     @property
     def window(self) -> int:
-        """Rollouts under way at most. Where calls wait for the service's limit, twice as many as
-        may be in flight, so that a call is there whenever one ends. No more than there are
+        """Rollouts under way at most."""
+        return self.window_of(self.max_concurrent)
+
+    def share_of_models(self, most: int) -> None:
+        """Have at most so many requests of this benchmark in flight from now on."""
+        for model in self.models.values():
+            model.limiter.resize_share(self.plan.slug, most)
+
+    def window_of(self, most: int) -> int:
+        """Rollouts under way where ``most`` may be in flight. Where calls wait for the service's
+        limit, twice as many, so that a call is there whenever one ends. No more than there are
         workspaces for: who waits for one would keep others from the service."""
         if self.workspaces is not None:
-            return min(self.max_concurrent, self.workspaces.limit)
-        return self.max_concurrent if self.model is None else 2 * self.max_concurrent
+            return min(most, self.workspaces.limit)
+        return most if self.model is None else 2 * most

@@ -17,7 +17,7 @@ class Places:
     """The places of one service."""
 
     def __init__(self, total: int) -> None:
-        self._free = total
+        self._free = self._total = total
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
@@ -48,6 +48,12 @@ class Places:
                 future.set_result(None)
                 return
         self._free += 1
+
+    def widen(self, total: int) -> None:
+        """Have at least so many places."""
+        for _ in range(total - self._total):
+            self.give_back()
+        self._total = max(total, self._total)
 
     def withdraw(self, rank: int) -> None:
         """End the wait of all at a rank, whose benchmark is over. Until they give back what they

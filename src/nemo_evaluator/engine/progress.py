@@ -185,6 +185,10 @@ class Tally:
         """A rollout ended without a verdict."""
         self.errors[kind.value] += 1
 
+    def again(self, kind: Failure) -> None:
+        """A rollout that ended without a verdict is tried again."""
+        self.errors[kind.value] -= 1
+
     def restore(self, score: Score, problem_idx: int, cluster: str | None = None) -> None:
         """A verdict of an earlier invocation."""
         self.restored += 1
@@ -206,7 +210,7 @@ class Tally:
             restored=self.restored,
             score=self.standing.score(final=self.finished),
             binary=self.standing.binary,
-            errored=dict(self.errors),
+            errored={kind: count for kind, count in self.errors.items() if count > 0},
             refused=self.refused,
             truncated=self.truncated,
             ended_by=dict(self.ended_by),

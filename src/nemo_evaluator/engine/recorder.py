@@ -13,7 +13,16 @@ from functools import partial
 
 from ..results.journal import Began, Errored, ProblemSeeded, Scored, Solved
 from ..results.journal_writer import JournalWriter
-from ..types import BenchmarkPlan, ErrorInfo, Failure, Outcome, Phase, Score, Solution
+from ..types import (
+    BenchmarkPlan,
+    ErrorInfo,
+    Failure,
+    Outcome,
+    Phase,
+    RolloutKey,
+    Score,
+    Solution,
+)
 from .accounts import NOTHING, Spent
 from .backlog import Work
 from .budget import RunBudget
@@ -45,6 +54,8 @@ class RolloutRecorder:
         self._journal, self._budget, self._tally = journal, budget, tally
         self._watch = watch
         self._name = plan.slug
+        self._failed: dict[RolloutKey, Failure] = {}
+        """The rollouts that ended without a verdict, once that is on disk."""
         self._pilot = budget.pilot(plan.name, open_rollouts)
 
     def began(self) -> None:
@@ -141,10 +152,21 @@ class RolloutRecorder:
                 tries=spent.tries,
                 steps=steps,
             ),
-            then=partial(self._tally.errored, error.kind) if final else None,
+            then=partial(self._ended_without, work.key, error.kind) if final else None,
         )
         if final and self._watch is not None:
             self._watch.failed(work.key)
+
+    def take_failed(self) -> list[RolloutKey]:
+        """The rollouts that ended without a verdict, to be tried again."""
+        taken, self._failed = self._failed, {}
+        for kind in taken.values():
+            self._tally.again(kind)
+        return [*taken]
+
+    def _ended_without(self, key: RolloutKey, kind: Failure) -> None:
+        self._failed[key] = kind
+        self._tally.errored(kind)
 
     def _end(self, work: Work) -> None:
         if self._pilot is not None:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Collection, Sequence
 
 from ..errors import (
     ConfigError,
@@ -19,14 +20,15 @@ from ..errors import (
     NelError,
     PermanentError,
 )
-from ..results.journal import JournalIndex
+from ..results.journal import JournalIndex, scan
 from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL
 from ..types import ErrorInfo, Failure, Phase, Problem, RolloutKey, Solution
 from .attempts import Attempts
-from .backlog import Backlog, Work
+from .backlog import Backlog, Work, nothing_kept
 from .budget import RunBudget
 from .control import Control, ServiceHealth
+from .crew import Crew
 from .failures import (
     PATIENCE,
     CalledBackError,
@@ -86,15 +88,9 @@ class Rollouts:
         )
         self._control, self._health, self._tally = control, health, tally
         self._index = index
-        self._backlog = Backlog(
-            job.environment,
-            job.order,
-            job.plan.repeats,
-            index,
-            job.folder / JOURNAL,
-            self._recorder.seeded,
-            *([] if job.workspaces is None else [job.workspaces.kept]),
-        )
+        self._backlog = self._open(job.order, index)
+        self._again: Backlog | None = None
+        """Failed rollouts that are tried again."""
         self._watchdog = Watchdog(interval=min(1.0, job.timeout / 4, job.verify_timeout / 4))
         self._attempts = Attempts(job, self._recorder, self._watchdog, control)
         self._verification = Verification(job, self._recorder, self._watchdog, self._give_up)
@@ -102,6 +98,7 @@ class Rollouts:
         self._refusals = Refusals(answered, job.max_concurrent)
         self._sitting_out, self._moved = asyncio.Lock(), asyncio.Event()
         self._asking, self._drained = 0, False
+        self._crew = Crew(self._worker, min(job.window, job.plan.n_rollouts))
         self._called_back: deque[Work] = deque()
         self._witness: Problem | None = None
         """A problem that was answered."""
@@ -114,19 +111,82 @@ class Rollouts:
     async def run(self, begun: asyncio.Event) -> None:
         """Until nothing is open, the run is stopping, or the benchmark is given up. ``begun`` is
         set once every worker holds a place or waits for one."""
-        window = min(self._job.window, self._job.plan.n_rollouts)
         self._tally.start(self._watchdog.stalled)
         self._recorder.began()
+        self._control.begin(self._job.plan.slug, self)
         try:
             async with self._watchdog:
-                workers = [asyncio.create_task(self._worker()) for _ in range(window)]
+                self._crew.fill()
                 begun.set()  # those who wait for it go on after the workers' first steps
-                await _all_or_cancel(workers)
-                self._leave_refused()
-                await self._verification.finish()
+                while self._crew.at_work:
+                    await self._crew.finish()
+                    self._leave_refused()
+                    await self._verification.finish()
         finally:
+            self._control.end(self._job.plan.slug)
             await self._verification.cancel()
-            self._backlog.close()
+            for backlog in (self._backlog, self._again):
+                if backlog is not None:
+                    backlog.close()
+
+    def resize(self, most: int) -> None:
+        """See ``Steered``."""
+        job = self._job
+        self._crew.size = min(job.window_of(most), job.plan.n_rollouts)
+        self._places.widen(self._crew.size)
+        self._verification.widen(2 * most)
+        job.share_of_models(most)
+        self._wake()
+
+    def call_back(self) -> None:
+        """See ``Steered``."""
+        self._watchdog.abandon_waiting()
+
+    async def requeue(self) -> int:
+        """See ``Steered``."""
+        if self._job.watch is not None:
+            raise ConfigError("its gate counts every rollout once", where=self._job.plan.slug)
+        keys = self._recorder.take_failed()
+        if keys:
+            path, plan = self._job.folder / JOURNAL, self._job.plan
+            index = await asyncio.to_thread(scan, path, plan)
+            if self._again is not None:
+                keys += await self._again.drained()
+                self._again.close()
+            order = list(dict.fromkeys(key.problem_idx for key in keys))
+            self._again = self._open(order, index, frozenset(keys))
+            self._wake()
+        return len(keys)
+
+    def give_up(self, older_than: float) -> None:
+        """See ``Steered``."""
+        self._watchdog.give_up(older_than)
+
+    @property
+    def given_up(self) -> Sequence[str]:
+        """See ``Steered``."""
+        return self._watchdog.given_up
+
+    def _open(
+        self, order: Sequence[int], index: JournalIndex, only: Collection[RolloutKey] | None = None
+    ) -> Backlog:
+        job = self._job
+        return Backlog(
+            job.environment,
+            order,
+            job.plan.repeats,
+            index,
+            job.folder / JOURNAL,
+            self._recorder.seeded,
+            nothing_kept if job.workspaces is None else job.workspaces.kept,
+            only=only,
+        )
+
+    def _wake(self) -> None:
+        """Let those who wait see what has changed, and have as many workers as are wanted."""
+        self._moved.set()
+        if not self._over:
+            self._crew.fill()
 
     @property
     def _over(self) -> bool:
@@ -167,11 +227,14 @@ class Rollouts:
         again before anything new, and nothing is asked while the endpoint refuses everything.
         Whoever has nothing to ask leaves its place to other benchmarks."""
         refusals = self._refusals
-        while not self._over:
-            if refusals.many or refusals.in_burst:
+        while not (self._over or self._crew.too_many):
+            if self._control.paused:
+                seat.leave()
+                await self._control.until_going()
+            elif refusals.many or refusals.in_burst:
                 seat.leave()
                 await self._sit_out()
-            elif refusals.ready or self._called_back or not self._drained:
+            elif refusals.ready or self._called_back or self._again or not self._drained:
                 if await seat.taken() and (work := await self._waiting_work()) is not None:
                     return work
             elif self._asking:
@@ -197,6 +260,11 @@ class Rollouts:
 
     async def _from_backlog(self) -> Work | None:
         try:
+            if (again := self._again) is not None:
+                if (work := await again.next()) is None and self._again is again:
+                    self._again = None
+                    again.close()
+                return work
             work = await self._backlog.next()
         except Exception as error:
             self._give_up(seed_error(error, self._job.plan.name))
@@ -216,7 +284,7 @@ class Rollouts:
         """The answer, journaled; None if there is none to verify. Each attempt is admitted by
         itself, so that those which fail cannot spend more than the budget."""
         last = work.attempt + self._job.max_system_retries - 1
-        while await self._budget.admit():
+        while await self._admitted():
             began = time.monotonic()
             try:
                 solution = await self._attempts.solve(work)
@@ -238,6 +306,10 @@ class Rollouts:
             work.attempt += 1
             await self._control.sleep(min(MAX_BACKOFF_SECONDS, 2.0 ** (work.attempt - 2)))
         return None
+
+    async def _admitted(self) -> bool:
+        await self._control.until_going()
+        return await self._budget.admit()
 
     def _retries(self, work: Work, error: Exception, *, last: bool) -> bool:
         """Journal a failed attempt; whether another one makes sense."""
@@ -372,6 +444,8 @@ class Rollouts:
         for refused in (*self._refusals.held, *self._refusals.ready):
             if refused.solution.error is not None:
                 self._recorder.errored(refused.work, refused.solution.error, final=True)
+        self._refusals.held.clear()
+        self._refusals.ready.clear()
 
     def _give_up_refused(self) -> None:
         error = self._refusals.held[0].solution.error
@@ -405,14 +479,3 @@ class Rollouts:
         self._watchdog.abandon_waiting()
         self._places.withdraw(self._rank)
         self._moved.set()
-
-
-async def _all_or_cancel(tasks: list[asyncio.Task[None]]) -> None:
-    """Wait for all; if one fails or we are cancelled, cancel and collect the rest."""
-    try:
-        await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise

@@ -133,6 +133,7 @@ class Suite:
         health = ServiceHealth()
         for entry in entries:
             await self._room.acquire()
+            await self._control.until_going()
             async with places.place(entry.rank):
                 if self._control.stopping or not await self._may_begin(entry, health):
                     self._room.release()

@@ -36,8 +36,15 @@ class Verification:
         self._job, self._recorder, self._watchdog = job, recorder, watchdog
         self._give_up = give_up
         self._tasks: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(2 * job.max_concurrent)
+        self._places = 2 * job.max_concurrent
+        self._slots = asyncio.Semaphore(self._places)
         self._verified = self._failures = 0
+
+    def widen(self, places: int) -> None:
+        """Verify at least so many answers at the same time."""
+        for _ in range(places - self._places):
+            self._slots.release()
+        self._places = max(places, self._places)
 
     @property
     def full(self) -> bool:

@@ -34,6 +34,7 @@ class Activity:
         "_sent",
         "_started",
         "abandoned",
+        "given_up",
         "key",
         "limit",
         "overrun",
@@ -59,7 +60,7 @@ class Activity:
         self.so_far: Callable[[], str] | None = None
         """Says what it has used, where it is known."""
         self.task = task
-        self.overrun = self.abandoned = False
+        self.overrun = self.abandoned = self.given_up = False
         self._started = clock() if started else None
         self._sent = started
         self._held: float | None = None
@@ -115,6 +116,13 @@ class Activity:
 
     def timeout_error(self) -> InfraError:
         """What an overrun is recorded as."""
+        if self.given_up:
+            return InfraError(
+                f"{self.phase} of {self.key} was given up after {self.elapsed:.0f} s, since the run"
+                " was told to finish",
+                phase=self.phase,
+                peer=self.peer,
+            )
         kind = Failure.SOLVE_TIMEOUT if self.phase is Phase.SOLVE else Failure.TIMEOUT
         waiting = f" waiting for {self.peer}" if self.peer else ""
         return InfraError(
@@ -132,6 +140,9 @@ class Watchdog:
         self._interval, self._clock = interval, clock
         self._active: dict[int, Activity] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._most: float | None = None
+        self.given_up: list[str] = []
+        """The rollouts that were given up since the run was told to finish."""
 
     def begin(self, key: RolloutKey, phase: Phase, limit: float, *, started: bool) -> Activity:
         """Watch the current task until ``end``."""
@@ -161,7 +172,7 @@ class Watchdog:
         try:
             return await start(activity)
         except asyncio.CancelledError:
-            if not (activity.overrun or activity.abandoned):
+            if not (activity.overrun or activity.abandoned or activity.given_up):
                 raise
             if activity.task is not None:
                 activity.task.uncancel()
@@ -176,6 +187,24 @@ class Watchdog:
         for activity in self._active.values():
             if activity.waiting and activity.task is not None and not activity.abandoned:
                 activity.abandoned = True
+                activity.task.cancel()
+
+    def give_up(self, older_than: float) -> None:
+        """Give up what has been at work for longer than so many seconds, now and from now on."""
+        self._most = older_than
+        self.abandon_waiting()
+        self._give_up_old()
+
+    def _give_up_old(self) -> None:
+        if self._most is None:
+            return
+        for activity in list(self._active.values()):
+            ended = activity.overrun or activity.abandoned or activity.given_up
+            if ended or (self._most and activity.elapsed < self._most):
+                continue
+            activity.given_up = True
+            self.given_up.append(str(activity.key))
+            if activity.task is not None:
                 activity.task.cancel()
 
     @property
@@ -213,6 +242,7 @@ class Watchdog:
                     activity.overrun = True
                     if activity.task is not None:
                         activity.task.cancel()
+            self._give_up_old()
 
 
 def _told(activity: Activity, seconds: float) -> str:

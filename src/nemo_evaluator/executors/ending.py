@@ -26,6 +26,8 @@ STATUS = {
     ExitCode.TERMINATED: RunStatus.INTERRUPTED,
 }
 """Everything else is incomplete."""
+NAMED = 10
+"""Rollouts that are named; more are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def ending_of(
     if control.stopped and (unbegun or any(s.n_scored < s.n_rollouts for s in summaries)):
         hint = "raise it and repeat the command with --resume to go on"
         down.append(f"stopped: {control.stopped}; {hint}")
+    if control.finishing and (unbegun or any(s.n_scored < s.n_rollouts for s in summaries)):
+        down.append(_finished(control))
     if control.interrupted is not None:
         down.append("interrupted: the same command with --resume continues the run")
     early = terms.early if control.decided is None else {*known, *terms.planned}
@@ -106,6 +110,15 @@ def ending_of_error(error: BaseException) -> Ending:
     if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
         return Ending(ExitCode.INTERRUPTED, ("interrupted",))
     return Ending(ExitCode.BUG, (f"unexpected error: {type(error).__name__}: {error}",))
+
+
+def _finished(control: Control) -> str:
+    named = ", ".join(control.given_up[:NAMED])
+    more = len(control.given_up) - NAMED
+    if more > 0:
+        named += f" and {more} more"
+    given_up = f"; given up in flight: {named}" if named else ""
+    return f"finished early {control.finishing}{given_up}; the same command with --resume goes on"
 
 
 def _missing(

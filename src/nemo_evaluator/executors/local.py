@@ -53,6 +53,7 @@ from .publishing import Publisher
 from .registry import inner_execution
 from .run_log import RunLog
 from .scheduler import job_runs
+from .steering import Steering
 
 if TYPE_CHECKING:
     from .deciding import Gate, RunWatch
@@ -180,12 +181,14 @@ async def _open(
 ) -> _Begun:
     control, say = Control(), observers.said
     interrupts = Interrupts(control, say)
-    observers.put_first(ProgressWriter(control, lock, interrupts))
+    progress = ProgressWriter(control, lock, interrupts)
+    observers.put_first(progress)
     budget = RunBudget(loaded.config.budget, control, say)
     part, given = options.shard, options.given
     prepared = await prepare(
         loaded, directory, stack, part, given, spend=budget.spend, say=observers.said
     )
+    progress.steering = Steering(control, prepared, loaded, say)
     gate, watch = _gate(loaded.config, control, options, observers)
     if watch is not None:
         prepared = replace(prepared, jobs=watch.join(prepared.jobs))

@@ -13,6 +13,7 @@ import math
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -21,14 +22,17 @@ from ..engine.progress import BenchmarkProgress, Tally
 from ..results.layout import STOP
 from ..results.lock import DirectoryLock
 from ..results.progress_file import BenchmarkState, RunProgress, ScoreSoFar, write_progress
+from ..results.requests import Reply, take_up
 from ..results.run_info import RunInfo, RunStatus
 from . import progress_text as say
 from .ending import Ending
 from .interrupts import Interrupts
 from .observers import Observer
 from .progress_text import Pace, PaceMeter
+from .steering import Steering
 
 WRITE_SECONDS = 2.0
+REPLIES = 20
 
 
 class ProgressWriter(Observer):
@@ -37,6 +41,9 @@ class ProgressWriter(Observer):
     def __init__(self, control: Control, lock: DirectoryLock, interrupts: Interrupts) -> None:
         """``interrupts`` end the run where that is asked for, or its directory is lost."""
         self._control, self._lock, self._interrupts = control, lock, interrupts
+        self.steering: Steering | None = None
+        """Does what the run is asked for, once everything is opened."""
+        self._replies: deque[Reply] = deque(maxlen=REPLIES)
         self._directory, self._run_id = Path(), ""
         self._started = time.time()
         self._tallies: Mapping[str, Tally] = {}
@@ -71,10 +78,22 @@ class ProgressWriter(Observer):
                 return
             if (asked := await asyncio.to_thread(_asked, self._directory)) is not None:
                 self._interrupts.stop(asked)
+            if await self._answer():
+                continue
             if self._control.stopping:
                 await asyncio.sleep(WRITE_SECONDS)
             else:  # that the run was asked to stop is written at once
                 await self._control.sleep(WRITE_SECONDS)
+
+    async def _answer(self) -> bool:
+        """Do what is asked; whether anything was."""
+        if self.steering is None:
+            return False
+        mark = self._lock.owner.mark
+        requests = await asyncio.to_thread(take_up, self._directory, mark)
+        for request in requests:
+            self._replies.append(await self.steering.answer(request, self._tallies))
+        return bool(requests)
 
     def _write(self, progress: RunProgress) -> None:
         if self._lock.lost:
@@ -95,6 +114,8 @@ class ProgressWriter(Observer):
             exit_code=ending.code if ending is not None else None,
             messages=ending.messages if ending is not None else (),
             benchmarks={slug: self._state(slug, now) for slug in self._tallies},
+            paused=self._control.paused and not self._control.stopping,
+            replies=(*self._replies,),
         )
 
     def _state(self, slug: str, now: float) -> BenchmarkState:

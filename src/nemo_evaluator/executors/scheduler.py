@@ -2,7 +2,7 @@
 
 Who takes over a run after the failure of a node must know: its process gives no sign of life from
 here, while the batch script of a node that is cut off may go on. Where the scheduler cannot be
-asked, nobody knows, and the heartbeat of the process decides.
+asked, the heartbeat of the process decides.
 """
 
 from __future__ import annotations

@@ -207,8 +207,8 @@ class Collector:
         if metadata.get("category") is not None:
             groups["category"] = metadata["category"]
         for name, group in groups.items():
-            column = self._groups.setdefault(str(name), [])
-            _append(column, self._once(str(group)), "", len(self._rewards))
+            groups_of = self._groups.setdefault(str(name), [])
+            _append(groups_of, self._once(str(group)), "", len(self._rewards))
         for name, reward in extra_metrics(record.scored).items():
             if isinstance(reward, Ratio):
                 parts = self._rates.setdefault(name, (array("d"), array("d")))

@@ -24,7 +24,7 @@ from ..files.reading import check_regular
 from ..files.writing import make_folder
 from .owner import FRESH_SECONDS as FRESH_SECONDS
 from .owner import Owner as Owner
-from .signs import Runs, Verdict, Watch, nobody_knows
+from .signs import Runs, Verdict, Watch, not_known
 from .token import LOCK as LOCK
 from .token import Token, claim, last_number, line, owner_at
 
@@ -107,7 +107,7 @@ def directory_lock(
     directory: Path,
     *,
     watch: Watch | None = None,
-    runs: Runs = nobody_knows,
+    runs: Runs = not_known,
     say: Say = lambda _: None,
 ) -> Iterator[DirectoryLock]:
     """Hold the directory while the block lasts. Raises ConfigError naming the other owner.
@@ -147,7 +147,7 @@ def directory_lock(
 
 
 @contextmanager
-def reading_lock(directory: Path, *, runs: Runs = nobody_knows) -> Iterator[None]:
+def reading_lock(directory: Path, *, runs: Runs = not_known) -> Iterator[None]:
     """Keep others from writing a directory that is only read; nothing in it is created or changed.
     Raises ConfigError naming the process that writes it."""
     with ExitStack() as stack:

@@ -1,8 +1,8 @@
 """Who a run directory belongs to: the line of ``.lock`` that names the process, and its token.
 
 The line begins ``pid 7 on host``, as earlier versions wrote and read it. The words after that say
-which process of which kernel it is, so that a number that was given to another process, or a host
-name that two machines share, names nobody else; and the token: a number that grows with every
+which process of which kernel it is: a number that was given to another process, or a host name that
+two machines share, names no other process. The last is the token: a number that grows with every
 owner, and a random mark.
 """
 

@@ -15,6 +15,7 @@ from ..files.reading import read_json
 from ..types import Record
 from .files import write_json
 from .layout import PROGRESS
+from .requests import Reply
 from .run_info import RunStatus
 
 FORMAT = 1
@@ -82,6 +83,10 @@ class RunProgress(Record, frozen=True, kw_only=True, omit_defaults=False):
     """What its user was told at the end."""
     benchmarks: Mapping[str, BenchmarkState] = {}
     """By slug, in the order of the plan."""
+    paused: bool = False
+    """Nothing new is started until somebody ends the pause (`nel eval ctl`)."""
+    replies: tuple[Reply, ...] = ()
+    """What became of the last requests."""
 
     @property
     def running(self) -> bool:

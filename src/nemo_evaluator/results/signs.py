@@ -18,7 +18,7 @@ from .progress_file import read_progress
 from .token import LOCK, claimant, owner_at, touched_at
 
 Runs = Callable[[Owner], bool | None]
-"""Whether the job of an owner still runs; None where nobody knows."""
+"""Whether the job of an owner still runs; None where that is not known."""
 SKEW_SECONDS = 600.0
 """More than the clocks of two machines of a cluster ever differ: an owner that was not seen for so
 long need not be watched."""
@@ -35,7 +35,7 @@ class Verdict(enum.Enum):
     DEAD = enum.auto()
 
 
-def nobody_knows(_owner: Owner) -> bool | None:
+def not_known(_owner: Owner) -> bool | None:
     """Where no scheduler can be asked."""
     return None
 
@@ -43,7 +43,7 @@ def nobody_knows(_owner: Owner) -> bool | None:
 class Watch:
     """Watches who claims a directory, from when it is made."""
 
-    def __init__(self, directory: Path, runs: Runs = nobody_knows) -> None:
+    def __init__(self, directory: Path, runs: Runs = not_known) -> None:
         self._directory, self._runs = directory, runs
         self._since = time.monotonic()
         self._first: dict[tuple[int, str, int], object] = {}

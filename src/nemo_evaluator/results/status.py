@@ -22,6 +22,8 @@ from .progress_file import BenchmarkState, RunProgress, read_progress
 from .run_directory import info_of, plan_of
 from .run_info import RunStatus
 
+PAUSED = "paused: nothing new is started until `nel eval ctl DIR resume`"
+
 
 class State(enum.StrEnum):
     """What a run is doing, or how it ended."""
@@ -135,6 +137,7 @@ def _active(directory: Path, owner: Owner, progress: RunProgress | None) -> RunS
         state=State.STOPPING if progress.stopping else State.RUNNING,
         owner=owner,
         started=progress.started,
+        messages=(PAUSED,) if progress.paused else (),
         benchmarks=progress.benchmarks,
     )
 

@@ -49,7 +49,7 @@ class Token:
                 remove_claim(self._folder, number)
 
     def give_back(self) -> None:
-        """Say that the directory belongs to nobody, unless it is another's."""
+        """Say that the directory has no owner, unless another process has it."""
         if not self.lost:
             with suppress(OSError):
                 _write(self._folder, free_line(self.owner.token))

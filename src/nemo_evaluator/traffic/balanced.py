@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from ..errors import ConfigError
 from .errors import CannotPassThrough, TransportError
-from .transport import RawRequest, RawResponse, Transport, until_done
+from .transport import RawRequest, RawResponse, Transport, until_done, widen
 from .types import ModelRequest, ModelResponse
 
 REFUSED = frozenset((429, 503, 529))
@@ -60,6 +60,11 @@ class Balanced:
             return refused
         assert unreachable is not None
         raise unreachable
+
+    def widen(self, connections: int) -> None:
+        """See ``ModelClient.limit_to``."""
+        for endpoint in self._endpoints:
+            widen(endpoint.transport, connections)
 
     @asynccontextmanager
     async def pass_through(self, request: RawRequest) -> AsyncIterator[RawResponse]:

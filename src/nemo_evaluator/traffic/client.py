@@ -24,7 +24,7 @@ from .pipeline import Pipeline
 from .price import cost
 from .scrub import Scrubber
 from .settings import ModelSettings
-from .transport import Transport
+from .transport import Transport, widen
 from .types import CallContext, ModelRequest, Place, Step
 
 SIMULATED = "simulated"
@@ -260,6 +260,11 @@ class ModelClient:
     def set_share(self, benchmark: str, rank: int, most: int) -> None:
         """Limit a benchmark to ``most`` requests in flight; the lowest rank is served first."""
         self.limiter.set_share(benchmark, rank, most)
+
+    def limit_to(self, most: int) -> None:
+        """Have at most so many requests in flight from now on."""
+        widen(self.transport, most)
+        self.limiter.set_cap(most)
 
     def load(self, benchmark: str | None = None) -> Load:
         """How busy it is now; with the calls of one benchmark only, where one is named."""

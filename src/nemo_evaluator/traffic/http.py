@@ -95,6 +95,12 @@ class HttpTransport:
             response = await self._once(request)
         return response
 
+    def widen(self, connections: int) -> None:
+        """Have at most so many connections, where that is more than before."""
+        self._max_connections = max(self._max_connections, connections)
+        if self._pool is not None:
+            self._pool.widen(connections)
+
     async def _once(self, request: ModelRequest) -> ModelResponse:
         started = time.perf_counter()
         stream, body = request.stream, request.body

@@ -68,6 +68,7 @@ class Limiter:
         self._others = Share(-1, cap)
         self._queued: list[Share] = []
         """The shares that calls wait in, lowest rank first."""
+        self._held = False
         self._wake: asyncio.TimerHandle | None = None
         self._armed_at = 0.0
         self._window = 1
@@ -89,6 +90,21 @@ class Limiter:
         before all benchmarks and have the service's limit only."""
         share = self._shares[benchmark] = Share(rank, cap)
         return share
+
+    def set_cap(self, cap: int) -> None:
+        """Change the most requests in flight. Those that are, end as they would."""
+        if cap > self.cap and not self._pushed_back:
+            self._fast_below = float(cap)
+        self.cap = cap
+        self._others.cap = cap
+        self._limit = min(self._limit, float(cap))
+        self._admit()
+
+    def resize_share(self, benchmark: str, cap: int) -> None:
+        """Change the limit of a benchmark that has one."""
+        if benchmark in self._shares:
+            self._shares[benchmark].cap = cap
+            self._admit()
 
     def share(self, benchmark: str) -> Share:
         """The share that calls of a benchmark are counted in."""
@@ -164,9 +180,16 @@ class Limiter:
         self._answers = self._overloads = 0
         self._window = max(1, self.in_flight)
 
+    def hold(self, held: bool) -> None:
+        """Admit nobody, until it is told otherwise."""
+        self._held = held
+        self._admit()
+
     def _open(self) -> bool:
-        return self.in_flight < int(self._limit) and (
-            not self.paused_until or self._clock() >= self.paused_until
+        return (
+            not self._held
+            and self.in_flight < int(self._limit)
+            and (not self.paused_until or self._clock() >= self.paused_until)
         )
 
     def _enter(self, share: Share) -> None:

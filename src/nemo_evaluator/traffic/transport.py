@@ -66,3 +66,10 @@ async def until_done(
                 yield chunk
     finally:
         done()
+
+
+def widen(transport: Transport, connections: int) -> None:
+    """Let a transport have so many connections, if it counts them at all (has ``widen``)."""
+    own = getattr(transport, "widen", None)
+    if own is not None:
+        own(connections)

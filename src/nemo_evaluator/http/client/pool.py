@@ -97,6 +97,10 @@ class Pool:
             response.close()
             raise
 
+    def widen(self, limit: int) -> None:
+        """Have at most so many connections, where that is more than before."""
+        self._limit = max(self._limit, limit)
+
     async def close(self) -> None:
         """Close all connections, also those in use."""
         self._closed = True
