@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import Nel
+from sshd import far_host
 
 SSH = (
     '#!/bin/sh\nfor line; do :; done\nprintf "%s\\n" "$line" >> "$FAR/asked"\nexec sh -c "$line"\n'
@@ -64,3 +65,16 @@ def test_what_goes_wrong_leaves_nothing(nel: Nel, far: Path) -> None:
     (far / "bin/enroot").unlink()
     code, _, err = nel("cache-sqsh", "a:1", "login", str(far / "images"))
     assert code == 2 and "there is no command enroot there" in err
+
+
+@pytest.mark.slow
+def test_over_a_real_ssh(nel: Nel, far: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (far / "bin/ssh").unlink()
+    env = {"PATH": f"{far}/bin:/usr/bin:/bin", "FAR": str(far), "HOME": str(far)}
+    with far_host(far / "sshd", env) as programs:
+        monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        folder = far / "it's here"
+        code, out, err = nel("cache-sqsh", "ghcr.io/org/task:1.0", "far", str(folder))
+    assert code == 0, err
+    assert (folder / "ghcr.io-org-task-1.0.sqsh").read_text() == "a file of squashfs"
+    assert str(folder) in out

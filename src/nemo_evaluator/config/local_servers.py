@@ -15,11 +15,13 @@ from .servers import DynamoService, ManagedModelFields
 
 ONE_MACHINE = "a run on one machine has one node"
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+STARTED = "NEL_SERVICE_URLS"
+"""Names the servers that the job around this process has started, on nodes of its own."""
 
 
 def machine_problems(config: Document) -> Iterator[Mistake]:
     """What one machine cannot give the servers of a configuration."""
-    if isinstance(config.cluster, SlurmCluster):
+    if isinstance(config.cluster, SlurmCluster) or os.environ.get(STARTED):
         return
     for name, service in config.managed_services().items():
         yield from _nodes(name, service)

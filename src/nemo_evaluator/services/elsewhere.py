@@ -12,9 +12,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ..config.local_servers import STARTED
 from ..errors import ConfigError
 
-VARIABLE = "NEL_SERVICE_URLS"
+VARIABLE = STARTED
 """JSON: by the name of a service its addresses, one for each instance, without a path:
 ``{"model": ["http://node1:8000"]}``."""
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = {EVALUATION: "nel_eval.sbatch", MERGE: "nel_merge.sbatch"}
 _TEMPLATES = {EVALUATION: "evaluation.sbatch.j2", MERGE: "merge.sbatch.j2"}
+SCRAPE = f"{__package__}.scrape"
 FILES = {
     "document": Shell(DOCUMENT),
     "secrets": Shell(SECRETS),
@@ -55,6 +56,7 @@ def rendered(plan: JobPlan) -> dict[str, str]:
 
 def _script(plan: JobPlan, template: str) -> str:
     document = f"{plan.directory}/{DOCUMENT}"
+    python = plan.command[0] if len(plan.command) > 1 else "python3"
     run = (*plan.command, "eval", "run", document, "--resume")
     merge = (*plan.command, "eval", "merge", plan.directory)
     return (
@@ -71,6 +73,7 @@ def _script(plan: JobPlan, template: str) -> str:
             service_urls=words.service_urls(plan),
             evaluation=words.evaluation_words(plan, run, "nel-evaluation"),
             merge=words.evaluation_words(plan, merge, "nel-merge"),
+            scrape=words.evaluation_words(plan, (python, "-m", SCRAPE), "nel-metrics"),
         )
     )
 
@@ -85,6 +88,14 @@ def _wait_up(server: Server) -> Shell:
 
 def _reached(server: Server) -> Shell:
     return Shell(f'"{words.reached_at(server)}"')
+
+
+def _reached_raw(server: Server) -> Shell:
+    return Shell(words.reached_at(server))
+
+
+def _metrics_file(server: Server) -> Shell:
+    return Shell(f"{server.log.removeprefix('server-')}_engine_metrics.jsonl")
 
 
 def _at(step: Step) -> Shell:
@@ -140,4 +151,5 @@ def _environment() -> Environment:
         autoescape=False,
     )
     made.filters.update(directive=directive, exports=exports, reached=_reached, at=_at)
+    made.filters.update(metrics_file=_metrics_file, reached_raw=_reached_raw)
     return made
