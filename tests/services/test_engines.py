@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,11 @@ from nemo_evaluator.config.load import parse
 from nemo_evaluator.config.local_servers import gpus_by_service
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.executors.local import RunResult
+from nemo_evaluator.services.contract import Rests
+from nemo_evaluator.services.launched import Launched
+from nemo_evaluator.services.open import open_services
 from nemo_evaluator.services.ports import free_port
+from nemo_evaluator.traffic.types import CallContext, ModelRequest
 
 ENGINES = ROOT / "tests/support/fake_engines"
 SIZE = 8
@@ -115,10 +121,9 @@ async def test_a_server_that_dies_in_the_middle(tmp_path: Path) -> None:
 async def test_a_server_that_is_started_again(tmp_path: Path, said: Said) -> None:
     flag = tmp_path / "die"
     restart = {"max": 1, "backoff": 0.1}
-    config = document(tmp_path, 4, model=engine(FAKE_DIE_ON=str(flag), restart=restart))
-    asyncio.get_running_loop().call_later(0.1, lambda: None)
+    model = engine(FAKE_DIE_ON=str(flag), FAKE_PAUSE="0.1", restart=restart)
+    config = document(tmp_path, 4, model=model)
     watcher = asyncio.create_task(_when(lambda: "POST" in _read(tmp_path), flag.touch))
-    config["services"]["model"]["extra_env"]["FAKE_PAUSE"] = "0.1"
     result = await run(config)
     await watcher
     assert result.exit_code == 0 and all_right(tmp_path)
@@ -256,23 +261,12 @@ async def test_only_the_last_of_several_servers_ends_the_run(tmp_path: Path) -> 
 
 
 async def test_an_idle_server_is_ended_and_started_again(tmp_path: Path) -> None:
-    from contextlib import AsyncExitStack
-
-    from nemo_evaluator.services.contract import OpenService, Rests
-    from nemo_evaluator.services.open import open_services
-    from nemo_evaluator.traffic.types import CallContext, ModelRequest
-
-    services = parse(document(tmp_path, model=engine(idle_timeout=0.3))).config.services
-    told: list[str] = []
     request = ModelRequest(
         "chat_completions",
         {"model": "model", "messages": [{"role": "user", "content": "7 ?"}]},
         context=CallContext(),
     )
-    async with AsyncExitStack() as stack:
-        opened = await open_services(services, {"model": 2}, stack, tmp_path, told.append)
-        model: OpenService = opened.models["model"]
-        await model.ready()
+    async with opened(tmp_path, idle_timeout=0.3) as (model, told):
         await _when(lambda: any("nobody asked it for 0.3 s" in text for text in told), int)
         assert (await model.client.transport(request)).status == 200
         assert [text.startswith("service model: up") for text in told].count(True) == 2
@@ -280,6 +274,43 @@ async def test_an_idle_server_is_ended_and_started_again(tmp_path: Path) -> None
         await model.rest()
         assert told[-1] == "service model: ended, is not needed any more"
         assert (await model.client.transport(request)).status == 200
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path, **fields: Any) -> AsyncIterator[tuple[Launched, list[str]]]:
+    """The service of an engine by itself, ready; and what it has told."""
+    services = parse(document(tmp_path, model=engine(**fields))).config.services
+    told: list[str] = []
+    async with AsyncExitStack() as stack:
+        found = await open_services(services, {"model": 2}, stack, tmp_path, told.append)
+        model = found.models["model"]
+        assert isinstance(model, Launched)
+        await model.ready()
+        yield model, told
+
+
+async def test_a_crash_is_known_though_nobody_asks(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (model, told):
+        os.kill(model.fleet.servers[0].pids()[0], signal.SIGKILL)
+        await _when(lambda: any("ended by signal 9" in text for text in told), int, seconds=10)
+        assert not model.health().up
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+async def test_a_server_that_answers_nothing_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarts: int
+) -> None:
+    for name, value in (("PROBE_SECONDS", 0.05), ("WATCH_SECONDS", 0.05), ("ASK_SECONDS", 0.1)):
+        monkeypatch.setattr(f"nemo_evaluator.services.supervisor.{name}", value)
+    restart = {"max": restarts, "backoff": 0.0}
+    async with opened(tmp_path, restart=restart, stop_timeout=0.1) as (model, told):
+        pid = model.fleet.servers[0].pids()[0]
+        os.kill(pid, signal.SIGSTOP)
+        expected = "has not answered for" if restarts else "runs, but does not answer"
+        await _when(lambda: any(expected in text for text in told), int)
+        if restarts:
+            await _when(model.fleet.servers[0].is_up, int)
+            assert model.fleet.servers[0].pids() != [pid]
 
 
 async def test_dynamo_is_up_once_its_workers_are(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ class LaunchedTransport:
         try:
             await self._up(request)
             response = await self._inner(request)
+            self._server.answered()
             if response.chunks is not None:
                 response.chunks = until_done(response.chunks, fleet.done)
                 streaming = True

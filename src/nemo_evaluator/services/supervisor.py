@@ -91,6 +91,7 @@ class Supervisor:
         self._tasks: set[Work] = set()
         self._ends: set[Work] = set()
         self._why = ""
+        self._last_answer = 0.0
         self._failure: ConfigError | None = None
 
     async def start(self) -> None:
@@ -123,8 +124,12 @@ class Supervisor:
             ended = next((child for child in self._children if child.code() is not None), None)
             if ended is None:
                 return True
-            self._ended(ended)
+            self._ended(self._how_it_ended(ended))
         return False
+
+    def answered(self) -> None:
+        """Note that it has answered a request."""
+        self._last_answer = time.monotonic()
 
     def health(self) -> Health:
         """Whether it runs; before its start that is not known to be wrong."""
@@ -162,10 +167,10 @@ class Supervisor:
 
     # -- its end ----------------------------------------------------------------------------------
 
-    def _ended(self, child: Child) -> None:
+    def _ended(self, why: str) -> None:
         """It ended by itself: note why, and begin to start it again where that is wanted."""
-        self._why = self._how_it_ended(child)
-        first = self._why.partition("; the end of its log")[0]
+        self._why = why
+        first = why.partition("; the end of its log")[0]
         left = self._restart.max - self._restarts
         if left <= 0:
             self._fail(self._wrong(self._why))
@@ -194,17 +199,26 @@ class Supervisor:
 
     async def _watch(self) -> None:
         """Look at it while it runs, also when nobody asks it anything."""
-        loop = asyncio.get_running_loop()
-        silent, next_probe = 0, loop.time() + PROBE_SECONDS
+        next_probe, silent_since, silent = time.monotonic() + PROBE_SECONDS, 0.0, 0
         while self.is_up():
             await asyncio.sleep(WATCH_SECONDS)
-            if self.launch.health_path is None or loop.time() < next_probe:
+            now = time.monotonic()
+            if self.launch.health_path is None or now < next_probe:
                 continue
             up, said = await self._asked()
+            next_probe = time.monotonic() + PROBE_SECONDS
+            silent_since = silent_since if silent else now
             silent = 0 if up else silent + 1
-            next_probe = loop.time() + PROBE_SECONDS
-            if silent == SILENT_PROBES and self.is_up():
-                self._say(f"warning: {self.label} runs, but does not answer: {said}")
+            if silent >= SILENT_PROBES and self._last_answer < silent_since and self.is_up():
+                self._is_silent(said, time.monotonic() - silent_since, first=silent)
+
+    def _is_silent(self, said: str, seconds: float, *, first: int) -> None:
+        """It runs and answers nothing any more: it is ended where it would be started again, else
+        said to be so once, since it may be busy."""
+        if self._restarts < self._restart.max:
+            self._ended(f"the server has not answered for {seconds:.0f} s ({said})")
+        elif first == SILENT_PROBES:
+            self._say(f"warning: {self.label} runs, but does not answer: {said}")
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         self._kept(asyncio.ensure_future(work), self._tasks)
