@@ -151,7 +151,10 @@ def _shard(text: str | None, *, elsewhere: bool) -> Shard | None:
 def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
     from ..config.load import load
     from ..config.quick import apply_flags, quick_config
+    from .user_settings import with_settings
 
+    if config_file is None and flags["bench"]:
+        flags.update(with_settings(flags))
     settings = {name: flags[name] for name in SETTINGS if flags[name] is not None}
     if config_file is None:
         if not flags["bench"]:
