@@ -57,6 +57,8 @@ FLOOR = Terms(skip_failed={"sums": True}, min_coverage={"sums": 0.95})
         (5, Terms(), {"ends": [DOWN]}, 3, "incomplete"),
         (5, Terms(), {"control": control(stopped="the budget")}, 3, "incomplete"),
         (10, Terms(), {"control": control(stopped="the budget")}, 0, "done"),
+        (9, Terms(), {"control": control(interrupted=ExitCode.TERMINATED)}, 143, "interrupted"),
+        (10, Terms(), {"control": control(interrupted=ExitCode.TERMINATED)}, 0, "done"),
         (5, Terms(), {"control": control(fatal=ConfigError("disk"))}, 2, "incomplete"),
         (5, Terms(), {"control": control(interrupted=ExitCode.INTERRUPTED)}, 130, "interrupted"),
         (5, Terms(), {"control": control(interrupted=ExitCode.TERMINATED)}, 143, "interrupted"),

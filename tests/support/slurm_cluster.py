@@ -16,8 +16,21 @@ from typing import Any
 
 import pytest
 from parts import needed
-from runs import BENCH, NEL, ROOT, rows
+from runs import NEL, ROOT, rows
 
+BENCH = """
+from nemo_evaluator import ScorerInput, benchmark, numeric_match, scorer
+
+ROWS = [{"a": i, "target": (i + (i %% 3 == 0)) %% 50} for i in range(%(size)d)]
+
+
+@benchmark(name="sums", dataset=ROWS, prompt="How much is {a} modulo 50?")
+@scorer
+def sums(sample: ScorerInput) -> dict:
+    return numeric_match(sample)
+"""
+"""The server of `fake_engines` is right in two of three."""
+ENGINES = ROOT / "tests" / "support" / "fake_engines"
 SCRIPT = ROOT / ".ci" / "slurm"
 FOLDER = Path(os.environ.get("NEL_SLURM") or "/var/tmp/nel-slurm")
 ACTIVE = ("pending", "starting", "running", "stopping")
@@ -53,6 +66,7 @@ def cluster(data: Path) -> Cluster:
     """The cluster, with a list of runs of its own; skips or fails the test where there is none."""
     conf = FOLDER / "slurm.conf"
     env = {**os.environ, "SLURM_CONF": str(conf), "XDG_DATA_HOME": str(data)}
+    env["PATH"] = f"{ENGINES}:{env['PATH']}"
     try:
         subprocess.run(["squeue", "-h"], env=env, check=True, timeout=20, capture_output=True)
     except (OSError, subprocess.SubprocessError):

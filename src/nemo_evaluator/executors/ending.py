@@ -72,12 +72,15 @@ def ending_of(
     known = {summary.slug for summary in summaries}
     unbegun = {slug: count for slug, count in terms.planned.items() if slug not in known}
     down = [f"error: {end.slug}: {end.service_down}" for end in ends if end.service_down]
-    if control.stopped and (unbegun or any(s.n_scored < s.n_rollouts for s in summaries)):
+    scored = [summary.n_scored >= summary.n_rollouts for summary in summaries]
+    whole = not unbegun and bool(scored) and all(scored)
+    interrupted = None if whole else control.interrupted  # too late to change anything
+    if control.stopped and not whole:
         hint = "raise it and repeat the command with --resume to go on"
         down.append(f"stopped: {control.stopped}; {hint}")
-    if control.finishing and (unbegun or any(s.n_scored < s.n_rollouts for s in summaries)):
+    if control.finishing and not whole:
         down.append(_finished(control))
-    if control.interrupted is not None:
+    if interrupted is not None:
         down.append("interrupted: the same command with --resume continues the run")
     early = terms.early if control.decided is None else {*known, *terms.planned}
     broken = {end.slug for end in ends if end.failure is not None}
@@ -85,10 +88,10 @@ def ending_of(
     to_fix = [error for error in (control.fatal, *(end.failure for end in ends)) if error]
     if to_fix:
         errors = [f"error: {error}" for error in to_fix]
-        also = missing if control.fatal is None and control.interrupted is None else []
+        also = missing if control.fatal is None and interrupted is None else []
         return Ending(ExitCode.USER_ERROR, (*errors, *down, *also))
-    if control.interrupted is not None:
-        return Ending(control.interrupted, tuple(down))
+    if interrupted is not None:
+        return Ending(interrupted, tuple(down))
     if down or missing:
         return Ending(ExitCode.INCOMPLETE, (*down, *missing))
     thin = tuple(

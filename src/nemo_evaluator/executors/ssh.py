@@ -14,11 +14,12 @@ import shlex
 import stat
 import tarfile
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
-from .host import COMMAND_SECONDS, Done, File, ThisHost
+from .host import COMMAND_SECONDS, PROGRAM, Done, File, ThisHost
 
 CONNECT_SECONDS = 20
 KEPT_SECONDS = 120
@@ -28,7 +29,7 @@ FAILED = 255
 SOCKETS = Path("~/.ssh/nel")
 LONGEST_FOLDER = 45
 """Characters of the folder of sockets: with their names, the system takes 108."""
-_WRITE = 'umask 077 && mkdir -p -- "$1" && exec tar -xpf - -C "$1"'
+_WRITE = 'mkdir -p -- "$1" && umask 077 && exec tar -xpf - -C "$1"'
 _READ = '[ -f "$1" ] || exit 44; exec tail -c "+$2" -- "$1"'
 _COPY = (
     'cd -- "$1" 2>/dev/null || exit 0; shift; ls -d -- $* 2>/dev/null | tar -cf - -T - 2>/dev/null'
@@ -73,10 +74,13 @@ class SshHost:
     async def put(self, directory: Path, files: Mapping[str, File]) -> None:
         """See ``Host``."""
         archive = io.BytesIO()
+        folders = {str(parent) for name in files for parent in Path(name).parents} - {"."}
         with tarfile.open(fileobj=archive, mode="w") as tar:
+            for name in sorted(folders):
+                tar.addfile(_entry(name, PROGRAM, tarfile.DIRTYPE))
             for name, file in files.items():
-                entry = tarfile.TarInfo(name)
-                entry.size, entry.mode = len(file.content), file.mode
+                entry = _entry(name, file.mode, tarfile.REGTYPE)
+                entry.size = len(file.content)
                 tar.addfile(entry, io.BytesIO(file.content))
         given = archive.getvalue()
         done = await self.run(["sh", "-c", _WRITE, "sh", str(directory)], given=given, timeout=300)
@@ -115,6 +119,12 @@ class SshHost:
             "ControlPersist": str(KEPT_SECONDS),
         }
         return ["ssh", *(word for k, v in options.items() for word in ("-o", f"{k}={v}"))]
+
+
+def _entry(name: str, mode: int, kind: bytes) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.mode, entry.type, entry.mtime = mode, kind, int(time.time())
+    return entry
 
 
 def _sockets() -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from slurm_shims import Shims
+from slurm_played import Shims
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.executors.host import TIMED_OUT, Done, Host, ThisHost

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from commands import Nel
-from slurm_shims import Shims
+from slurm_played import Shims
 
 from nemo_evaluator.executors.slurm import client, handle
 from nemo_evaluator.executors.slurm.plan import SECRETS

@@ -22,16 +22,28 @@ from nemo_evaluator.executors.slurm.plan import CHAIN, SECRETS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SECRET = "canary-7d1f0c55e2"
-QUICK, LONG = 40, 100
+QUICK, LONG = 40, 60
 Make = Callable[..., Run]
 
 
-def config(*, ms: int = 50, concurrent: int = 4, size: int = QUICK, **cluster: Any) -> str:
-    """The configuration of a run of sums; JSON is YAML."""
-    service = {
-        "type": "simulated",
-        "latency": {"mean_ms": ms},
+def config(
+    *,
+    ms: int = 50,
+    concurrent: int = 4,
+    size: int = QUICK,
+    services: dict[str, dict[str, Any]] | None = None,
+    **cluster: Any,
+) -> str:
+    """The configuration of a run of sums, whose model server is a process that poses as vllm; JSON
+    is YAML."""
+    server = {
+        "type": "vllm",
+        "model": "tiny",
+        "protocol": "chat_completions",
+        "startup_timeout": 60,
+        "extra_env": {"FAKE_PAUSE": str(ms / 1000), "FAKE_PYTHON": sys.executable},
     }
+    named = {name: {**server, **fields} for name, fields in (services or {"m": {}}).items()}
     benchmark = {
         "name": "sums.py",
         "max_problems": size,
@@ -46,7 +58,7 @@ def config(*, ms: int = 50, concurrent: int = 4, size: int = QUICK, **cluster: A
         **cluster,
     }
     document = {
-        "services": {"m": service},
+        "services": named,
         "benchmarks": [benchmark],
         "cluster": slurm,
         "output": {"dir": "run", "timestamped": False, "progress_interval": 2},
@@ -160,6 +172,20 @@ def test_shards_and_their_merge(slurm: Cluster, make: Make, local: Callable[[int
     assert "done on slurm" in run.nel("eval", "status", "--job-id", f"{job}_1")[1]
     listed = slurm.nel("eval", "jobs", cwd=run.folder)[1]
     assert sum("shards/run" in line or " run" in line[-5:] for line in listed.splitlines()) == 1
+
+
+def test_servers_in_two_pools_are_a_heterogeneous_job(
+    slurm: Cluster, make: Make, local: Callable[[int], Path]
+) -> None:
+    pools = {"main": {"partition": "cpu"}, "gpu": {"partition": "batch", "gres": "gpu:1"}}
+    services = {"m": {"node_pool": "gpu"}, "other": {"node_pool": "main"}}
+    run = make("het", node_pools=pools, services=services)
+    job = job_in(run.submit())
+    run.done(90)
+    same(run, local(QUICK))
+    parts = slurm.ask("sacct", "-X", "-n", "-P", "-j", job, "-o", "JobID,Partition").split()
+    assert {*parts} == {f"{job}+0|batch", f"{job}+1|cpu"} or len(parts) == 2
+    assert len([*(run.directory / "logs").glob("server-m-*.log")]) == 1
 
 
 def test_no_secret_is_left_or_shown(slurm: Cluster, make: Make) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 COMMANDS = ("sbatch", "squeue", "sacct", "scancel")
-PROGRAM = Path(__file__).with_name("slurm_shim.py")
+PROGRAM = Path(__file__).with_name("slurm_played_command.py")
 
 
 class Shims:
