@@ -11,7 +11,7 @@ from commands import Nel
 from slurm_played import Shims
 
 from nemo_evaluator.executors.slurm import client, handle
-from nemo_evaluator.executors.slurm.plan import SECRETS
+from nemo_evaluator.executors.slurm.plan import ENDS, SECRETS
 
 CONFIG: dict[str, Any] = {
     "services": {"m": {"type": "simulated"}},
@@ -208,3 +208,15 @@ def test_a_host_without_slurm_says_so(
     monkeypatch.setenv("PATH", "/nonexistent")
     code, _, err = nel("eval", "run", "c.yaml")
     assert code == 2 and "there is no command 'sbatch' on this host" in err
+
+
+def test_why_a_job_failed_is_what_it_wrote(slurm: Shims, nel: Nel) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    slurm.turn("FAILED")
+    reasons = {index: shard["reason"] for index, shard in status(nel)["shards"].items()}
+    assert "ended with an error" in reasons["0"] and "no rollout was made" in reasons["0"]
+    Path("run/shard_0").mkdir()
+    Path("run/shard_0", ENDS).write_text("99_0 143 \n100_0 2 port 8000 of n1 is in use\n")
+    state = status(nel)
+    assert state["state"] == "failed" and state["exit_code"] == 3
+    assert state["reason"].startswith("shards 0, 1 failed: job 100_0: port 8000 of n1 is in use;")

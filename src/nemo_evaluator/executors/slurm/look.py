@@ -56,10 +56,12 @@ async def look(host: Host, slurm: Slurm, submission: Submission, directory: Path
     async with host.files(directory, *PATTERNS) as folder:
         parts: dict[int | None, list[str]] = {}
         files: dict[int | None, RunState | None] = {}
+        told: dict[str, str] = {}
         for index in indices:
             own = _own(folder, index)
             parts[index] = [*_recorded(submission, index), *_written(own)]
             files[index] = state_in_files(own, _own(directory, index), copied=copied)
+            told.update(_told(own))
         merging = _recorded_merges(submission) + _written(folder) if submission.shards else []
         merged = None
         if submission.shards:
@@ -72,7 +74,11 @@ async def look(host: Host, slurm: Slurm, submission: Submission, directory: Path
         return Look(state, None, parts, merging)
     states = {
         index: part_state(
-            _own(directory, index), files[index], jobs_with(jobs, parts[index]), copied=copied
+            _own(directory, index),
+            files[index],
+            jobs_with(jobs, parts[index]),
+            told,
+            copied=copied,
         )
         for index in indices
     }
@@ -127,6 +133,16 @@ def _written(folder: Path) -> list[str]:
             continue
         found += [line for line in lines if _ID.fullmatch(line)]
     return found
+
+
+def _told(folder: Path) -> dict[str, str]:
+    """Why jobs ended, as they wrote themselves: ``ID CODE REASON``."""
+    try:
+        lines = (folder / ENDS).read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    words = [line.split(maxsplit=2) for line in lines]
+    return {found[0]: found[2] for found in words if len(found) == 3}
 
 
 def _without_slurm(

@@ -16,7 +16,7 @@ from ...errors import ConfigError, ExitCode
 from ...results.progress_file import BenchmarkState, read_progress
 from ...results.status import RunState, State, status_of
 from .client import JobState
-from .reasons import LIVE, WAITING, why_ended, why_waiting
+from .reasons import LIVE, RESUME, WAITING, why_ended, why_waiting
 
 EXECUTOR = "slurm"
 WHOLE = (State.DONE, State.DECIDED)
@@ -54,10 +54,15 @@ def state_in_files(folder: Path, directory: Path, *, copied: bool) -> RunState |
 
 
 def part_state(
-    directory: Path, files: RunState | None, jobs: Sequence[JobState], *, copied: bool = False
+    directory: Path,
+    files: RunState | None,
+    jobs: Sequence[JobState],
+    told: Mapping[str, str],
+    *,
+    copied: bool = False,
 ) -> RunState:
     """The state of a run that is not split, or of a shard. ``jobs``: those at it, in the order in
-    which they were submitted."""
+    which they were submitted; ``told``: why a job failed, by its id, as it wrote itself."""
     known = files or RunState(directory, "", State.STARTING, executor=EXECUTOR)
     known = replace(known, directory=directory, jobs=tuple(map(_job_text, jobs)))
     live = [job for job in jobs if job.state in LIVE]
@@ -80,11 +85,12 @@ def part_state(
         return replace(known, reason=reason)
     # A follow-up job that has nothing to do ends well, and says nothing.
     telling = [job for job in ended if job.state != "COMPLETED"] or ended
-    return _over(known, telling[-1], begun=files is not None)
+    return _over(known, telling[-1], told.get(telling[-1].id, ""), begun=files is not None)
 
 
-def _over(known: RunState, job: JobState, *, begun: bool) -> RunState:
-    reason = f"job {job.id}: {why_ended(job)}"
+def _over(known: RunState, job: JobState, told: str, *, begun: bool) -> RunState:
+    why = f"{told}; {RESUME}" if told and job.state == "FAILED" else why_ended(job)
+    reason = f"job {job.id}: {why}"
     if not begun and job.state in ("COMPLETED", "FAILED"):
         reason = f"{reason}; no rollout was made"
     state = known.state
@@ -149,8 +155,10 @@ def _short(job: JobState) -> str:
 def _job_text(job: JobState) -> str:
     where = f" on {job.nodes}" if job.nodes and job.nodes != "None assigned" else ""
     limit = f" of {job.limit}" if job.limit else ""
-    spent = f", {job.elapsed}{limit}" if job.state not in WAITING else ""
-    return f"job {job.id} {job.state}{where}{spent}"
+    if job.state in WAITING:
+        follows = ": it starts only if the job before it does not finish"
+        return f"job {job.id} {job.state}{follows if job.reason == 'Dependency' else ''}"
+    return f"job {job.id} {job.state}{where}, {job.elapsed}{limit}"
 
 
 def _first(shards: Iterable[RunState]) -> float | None:
