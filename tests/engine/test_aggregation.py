@@ -201,13 +201,44 @@ def test_a_comparison_tells_the_difference_of_measures(tmp_path: Path, nel: Nel)
         summary = evaluate(given).summary.benchmarks[0]
         assert summary.warnings == ()  # those of the mean's interval say nothing of f1
     _, out, err = nel("compare", tmp_path / "r", tmp_path / "s")
-    assert "not paired, and not judged" in out, err
+    assert "not paired; judged where" in out, err
     line = next(line for line in out.splitlines() if line.strip().startswith("f1 "))
     *_, low, _, high, better = line.split()
     assert better == "higher" and float(high) - float(low) == pytest.approx(0.693, abs=1e-3)
     assert (float(low) + float(high)) / 2 == pytest.approx(-1.0, abs=0.3)
-    code, _, err = nel("compare", tmp_path / "r", tmp_path / "s", "--metric", "f1")
-    assert code == 2 and "a measure of all rows is shown beside a comparison" in err
+    code, out, _ = nel("compare", tmp_path / "r", tmp_path / "s", "--metric", "f1")
+    assert code == 1 and "BLOCK" in out and "errors of both runs, taken for independent" in out
+    code, out, _ = nel("compare", tmp_path / "r", tmp_path / "s", "--metric", "perplexity")
+    assert code == 2 and "the runs tell no error of perplexity" in out
+    code, _, err = nel("compare", tmp_path / "r", tmp_path / "s", "--metric", "f2")
+    assert code == 2 and "or a measure of all rows that both runs have" in err
+
+
+@pytest.mark.parametrize(
+    ("rules", "code", "told"),
+    [
+        ({"metric": "f1", "max_drop": 0.05}, 1, "NO-GO"),
+        ({"metric": "f1", "max_drop": 1.5}, 0, "GO"),
+        ({"metric": "f1", "max_drop": 1.0}, 2, "straddles the limit"),
+        ({"metric": "f1", "max_drop": 1.5, "min_problems": 11}, 2, "only 10 problems"),
+        ({"metric": "perplexity", "max_drop": 1.0}, 2, "the runs tell no error of perplexity"),
+    ],
+)
+def test_a_policy_may_name_a_measure(
+    tmp_path: Path,
+    nel: Nel,  # noqa: F811
+    rules: dict[str, Any],
+    code: int,
+    told: str,
+) -> None:
+    for name, accuracy in (("r", 1.0), ("s", 0.0)):
+        given = document(tmp_path) | {"output": {"dir": str(tmp_path / name)}}
+        given["services"]["m"]["accuracy"] = accuracy
+        evaluate(given)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(json.dumps({"version": 1, "benchmarks": {"corpus": rules}}))
+    found, out, err = nel("gate", tmp_path / "r", tmp_path / "s", "--policy", policy, "--explain")
+    assert found == code and told in " ".join(out.split()), out + err
 
 
 def test_a_merge_says_that_measures_are_not_those_of_the_whole(tmp_path: Path, nel: Nel) -> None:  # noqa: F811

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from ..config.gate_policy import Rules
 from ..errors import ConfigError
@@ -17,15 +16,18 @@ from ..stats.paired import PairedDifference, paired_difference
 from ..types import Record
 from .calibrated import Calibrated, calibrated
 from .categories import HETEROGENEOUS, CategoryDelta, category_deltas, heterogeneity
-from .comparability import differences, doubts
+from .comparability import differences
 from .coverage import SideCoverage, coverage, floor_of
 from .damage import Bounds, Damage
 from .deltas import runtime_deltas, score_deltas
 from .doubts import Doubt, doubts_about
 from .flips import FlipReport, flip_report, right_sides
-from .looks import METHOD, StoppedEarly, as_decided, note_on, stopped_early, stopped_of
+from .looks import METHOD, StoppedEarly, as_decided, stopped_early, stopped_of
+from .measured import Told, coverage_of, told_by_both
+from .measured import damage_of as damage_of_measure
 from .metrics import Metric, metric_named
 from .missing import damage_of, span_of, watched_of
+from .notes import nothing_paired, warnings_about
 from .options import CompareOptions
 from .paired_tests import TestResult, run_test
 from .pairing import Pairs, pair
@@ -55,6 +57,8 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
     higher_is_better: bool = True
     baseline_score: float | None = None
     candidate_score: float | None = None
+    by_measure: bool = False
+    """Not of paired problems, but of a measure that both runs tell with its error."""
     difference: PairedDifference | None = None
     """Of the paired problems; by sound rules its ends hold for what is missing too."""
     damage: Bounds | None = None
@@ -101,13 +105,19 @@ class Comparison(Record, frozen=True, kw_only=True, omit_defaults=False):
 def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Comparison:
     """Compare; a candidate that stopped early over the problems that its decision rests on. Raises
     ConfigError if the two are not comparable, unless forced."""
-    metric = metric_named(options.metric, higher_is_better=options.higher_is_better)
     baseline, candidate = as_decided(baseline, candidate)
-    pairs = None
-    if baseline.rollouts is not None and candidate.rollouts is not None:
-        pairs = pair(
-            baseline.rollouts, candidate.rollouts, metric, correct_above=options.correct_above
-        )
+    metric = metric_between(
+        baseline, candidate, options.metric, higher_is_better=options.higher_is_better
+    )
+    told = None
+    if options.rules is Rules.SOUND:
+        told = told_by_both(baseline, candidate, options.metric)
+    try:
+        pairs = _pairs(baseline, candidate, metric, options)
+    except ConfigError:
+        if told is None:
+            raise
+        pairs = None
     differs = differences(baseline, candidate, pairs)
     if differs and not options.force:
         raise _incomparable(baseline, candidate, differs)
@@ -124,10 +134,12 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
         runtime_deltas=runtime_deltas(baseline, candidate),
         calibrated=calibrated(baseline, candidate, metric),
         differs=tuple(differs),
-        warnings=tuple(_warnings(baseline, candidate, differs)),
+        warnings=tuple(warnings_about(baseline, candidate, differs)),
     )
+    if told is not None and (pairs is None or not pairs.n):
+        return _by_measure(head, baseline, candidate, told)
     if pairs is None or not pairs.n:
-        return msgspec.structs.replace(head, reasons=(_nothing(baseline, candidate, pairs),))
+        return msgspec.structs.replace(head, reasons=(nothing_paired(baseline, candidate, pairs),))
     measured = _measured(head, baseline, candidate, pairs, metric)
     if options.rules is Rules.SOUND:
         return judged(_shown(measured, baseline, candidate, pairs, metric))
@@ -135,6 +147,59 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
         return msgspec.structs.replace(measured, reasons=(NOT_PUBLISHED,))
     assert measured.test is not None
     return judged_as_published(measured, measured.test.p_worse, measured.test.p_better)
+
+
+def metric_between(
+    baseline: Source, candidate: Source, name: str, *, higher_is_better: bool | None = None
+) -> Metric:
+    """The metric of a name, in the direction that is given, or that the benchmark tells."""
+    told = told_by_both(baseline, candidate, name)
+    if higher_is_better is None and told is not None:
+        higher_is_better = told.higher_is_better
+    return metric_named(name, higher_is_better=higher_is_better)
+
+
+def _pairs(
+    baseline: Source, candidate: Source, metric: Metric, options: CompareOptions
+) -> Pairs | None:
+    """None where a side has no rows. Raises ConfigError for a metric that the rows do not carry."""
+    one, other = baseline.rollouts, candidate.rollouts
+    if one is None or other is None:
+        return None
+    return pair(one, other, metric, correct_above=options.correct_above)
+
+
+def _by_measure(head: Comparison, baseline: Source, candidate: Source, told: Told) -> Comparison:
+    """The verdict by the errors that both runs tell of a measure of all rows."""
+    options = head.options
+    head = msgspec.structs.replace(
+        head,
+        by_measure=True,
+        baseline_score=told.baseline.value,
+        candidate_score=told.candidate.value,
+        n_paired=told.n,
+        coverage=coverage_of(baseline, candidate),
+    )
+    difference = told.difference(options.level)
+    if difference is None:
+        why = f"the runs tell no error of {options.metric}, so its difference shows nothing"
+        return msgspec.structs.replace(head, reasons=(why,))
+    bounds = damage_of_measure(difference, higher_is_better=head.higher_is_better)
+    return judged(
+        msgspec.structs.replace(
+            head, difference=difference, damage=bounds, shown=_events(bounds, options)
+        )
+    )
+
+
+def _events(bounds: Bounds, options: CompareOptions) -> Shown:
+    """What the ends of a damage show."""
+    return Shown(
+        worse=bounds.lower > 0,
+        beyond=bounds.lower > options.max_drop,
+        within=bounds.upper <= options.max_drop,
+        better=bounds.upper < 0,
+    )
 
 
 def overall(comparisons: Iterable[Comparison], missing: Sequence[str]) -> Verdict:
@@ -223,12 +288,7 @@ def _shown(
         evidence=damage,
         stopped=stopped,
         warnings=(*c.warnings, *_ordinary(stopped)),
-        shown=Shown(
-            worse=bounds.lower > 0,
-            beyond=bounds.lower > options.max_drop,
-            within=bounds.upper <= options.max_drop,
-            better=bounds.upper < 0,
-        ),
+        shown=_events(bounds, options),
     )
 
 
@@ -314,37 +374,6 @@ def _run(source: Source) -> dict[str, object]:
         "created": created(source),
         "config": dict(source.config),
     }
-
-
-def _warnings(baseline: Source, candidate: Source, differs: list[Difference]) -> list[str]:
-    found = [f"compared because of --force although they differ in {item}" for item in differs]
-    found += [f"the models were served differently: {item}" for item in doubts(baseline, candidate)]
-    for side, source in (("baseline", baseline), ("candidate", candidate)):
-        rollouts = source.rollouts
-        if (note := note_on(source)) is not None:
-            found.append(f"{side}: {note}")
-        if rollouts is None:
-            found.append(f"{side}: no results.jsonl with rollouts in {source.folder}")
-            continue
-        found += [f"{side}: {count} × {why}" for why, count in rollouts.ignored.items()]
-        missing = int(np.isnan(rollouts.rewards).sum())
-        if missing:
-            text = f"{side}: {missing} of {len(rollouts)} rollouts have no verdict"
-            found.append(f"{text}; they count as missing, not as wrong")
-        if source.simulated:
-            found.append(f"{side}: the model, or a judge, is simulated")
-    return found
-
-
-def _nothing(baseline: Source, candidate: Source, pairs: Pairs | None) -> str:
-    if pairs is not None:
-        return "no problem has a verdict on both sides"
-    without = [
-        side
-        for side, source in (("baseline", baseline), ("candidate", candidate))
-        if source.rollouts is None
-    ]
-    return f"no results.jsonl of the {' nor of the '.join(without)}: problems cannot be paired"
 
 
 def _incomparable(baseline: Source, candidate: Source, differs: list[Difference]) -> ConfigError:

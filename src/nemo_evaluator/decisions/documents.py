@@ -11,7 +11,8 @@ import msgspec
 from ..config.gate_policy import Direction
 from .compare import Comparison
 from .flips import Flip, FlipReport
-from .gate import BenchmarkGate, GateReport, GateVerdict
+from .gate import GateReport, GateVerdict
+from .gate_benchmark import BenchmarkGate
 from .multiple import Field
 from .paired_tests import TestResult
 from .verdicts import Verdict, worst

@@ -7,19 +7,18 @@ under which nothing was evaluated is never a GO.
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Mapping
-from statistics import NormalDist
 
 import msgspec
 
-from ..config.gate_policy import SUPPORTED, GatePolicy, GateRules, Tier
+from ..config.gate_policy import SUPPORTED, GatePolicy
 from ..errors import ConfigError
 from ..stats.multiple import holm
 from ..types import Record
-from .compare import NOT_PUBLISHED, Comparison, compare
+from .compare import NOT_PUBLISHED, compare, metric_between
 from .damage import LEVEL
-from .gate_published import Measured, measure, unseen
+from .gate_benchmark import BenchmarkGate, with_rules
+from .gate_published import measure, unseen
 from .gate_published import thresholds as published_thresholds
 from .gate_rules import (
     TRUNCATION,
@@ -34,11 +33,13 @@ from .gate_rules import (
     truncation,
     undecided,
 )
+from .gate_unpaired import by_bundles, by_measure, scored
 from .looks import as_decided, stopped_early, unneeded
+from .measured import told_by_both
 from .metrics import Metric, metric_named
 from .options import CompareOptions
 from .pairing import Pairs, pair
-from .policy_odds import GateOdds, Had, gate_odds, had
+from .policy_odds import GateOdds, gate_odds, had
 from .provenance import Provenance
 from .sources import Source
 from .suite import Suite, suite_of
@@ -55,44 +56,6 @@ class GateVerdict(enum.StrEnum):
     def exit_code(self) -> int:
         """0 GO, 1 NO-GO, 2 INCONCLUSIVE."""
         return {GateVerdict.GO: 0, GateVerdict.NO_GO: 1}.get(self, 2)
-
-
-class BenchmarkGate(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """One benchmark under the policy. Scores are means over the paired problems."""
-
-    benchmark: str
-    tier: Tier
-    status: Status
-    rules: GateRules
-    listed: bool
-    metric: str | None = None
-    higher_is_better: bool = True
-    baseline_score: float | None = None
-    candidate_score: float | None = None
-    delta: float | None = None
-    delta_ci_lower: float | None = None
-    delta_ci_upper: float | None = None
-    n_paired: int = 0
-    coverage: float | None = None
-    truncation_rate: float | None = None
-    applied: tuple[Rule, ...] = ()
-    warnings: tuple[str, ...] = ()
-    comparison: Comparison | None = None
-    had: Had | None = None
-    """What its odds rest on; None where nothing was paired."""
-
-    @property
-    def decides(self) -> bool:
-        """Whether it bears on the verdict."""
-        return self.tier is not Tier.ADVISORY
-
-    @property
-    def reasons(self) -> list[str]:
-        """What speaks against a pass, breaches first; or the rule that passed."""
-        open_ = [rule for rule in self.applied if rule.status is not Status.PASS]
-        open_.sort(key=lambda rule: rule.status is not Status.BREACH)
-        against = [rule.explanation for rule in open_]
-        return list(dict.fromkeys(against or [rule.explanation for rule in self.applied]))
 
 
 class GateReport(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -210,7 +173,7 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
     rules = policy.rules_of(one.name)
     one, other = as_decided(one, other)
     name = rules.metric or _metric(one, other)
-    metric = metric_named(name, higher_is_better=rules.higher_is_better)
+    metric = metric_between(one, other, name, higher_is_better=rules.higher_is_better)
     head = BenchmarkGate(
         benchmark=one.name,
         tier=rules.tier,
@@ -220,10 +183,13 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
         metric=name,
         higher_is_better=metric.higher_is_better,
     )
+    told = None if policy.published else told_by_both(one, other, name)
     try:
         pairs = _pairs(one, other, metric, policy)
     except ConfigError as error:
-        return _by_bundles(head, one, other, undecided("metric", error.what))
+        if told is None:
+            return by_bundles(head, one, other, undecided("metric", error.what))
+        pairs = None
     options = CompareOptions(
         max_drop=rules.max_drop,
         metric=name,
@@ -234,18 +200,20 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
     try:
         comparison = compare(one, other, options)
     except ConfigError as error:
-        return _with(head, [undecided("comparable", _on_one_line(error.what))])
+        return with_rules(head, [undecided("comparable", _on_one_line(error.what))])
     head = msgspec.structs.replace(
         head,
         comparison=comparison,
         warnings=comparison.warnings,
         n_paired=comparison.n_paired,
     )
+    if pairs is None and told is not None and comparison.by_measure:
+        return by_measure(head, comparison, one, other, told)
     if pairs is None:
-        return _by_bundles(head, one, other, undecided("paired", comparison.reasons[0]))
+        return by_bundles(head, one, other, undecided("paired", comparison.reasons[0]))
     if pairs.n < rules.min_problems:
         text = f"only {pairs.n} paired items, at least {rules.min_problems} are needed"
-        return _by_bundles(head, one, other, undecided("min_problems", text), breach=False)
+        return by_bundles(head, one, other, undecided("min_problems", text), breach=False)
     side = pairs.candidate_side
     head = msgspec.structs.replace(
         head,
@@ -254,7 +222,7 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
     )
     before = preconditions(rules, comparison, one, other)
     if policy.published and stopped_early(other):
-        return _with(head, [*before, undecided("planned_end", NOT_PUBLISHED)])
+        return with_rules(head, [*before, undecided("planned_end", NOT_PUBLISHED)])
     if policy.published:
         return _as_published(head, pairs, before)
     return _by_damage(head, pairs, before, other)
@@ -294,7 +262,7 @@ def _by_damage(
     )
     cut_off = truncation(head.rules, side.truncated, side.scored, other)
     rules = thresholds(head.rules, comparison, pairs, head.higher_is_better)
-    return _with(found, [*before, *cut_off, *rules, *doubtful(head.rules, comparison)])
+    return with_rules(found, [*before, *cut_off, *rules, *doubtful(head.rules, comparison)])
 
 
 def _as_published(head: BenchmarkGate, pairs: Pairs, before: list[Rule]) -> BenchmarkGate:
@@ -303,9 +271,9 @@ def _as_published(head: BenchmarkGate, pairs: Pairs, before: list[Rule]) -> Benc
         text = f"{rate:.1%} of the candidate's answers are cut off, {limit:.1%} allowed"
         before = [*before, rule_if(TRUNCATION, rate <= limit, text, Status.BREACH)]
     found = msgspec.structs.replace(
-        _scored(head, measured), warnings=(*head.warnings, *unseen(pairs, head.rules))
+        scored(head, measured), warnings=(*head.warnings, *unseen(pairs, head.rules))
     )
-    return _with(
+    return with_rules(
         found, [*before, *published_thresholds(head.rules, measured, pairs, head.higher_is_better)]
     )
 
@@ -316,36 +284,6 @@ def _metric(one: Source, other: Source) -> str:
         if one.value(metric) is not None and other.value(metric) is not None:
             return metric
     return SUPPORTED[0]
-
-
-def _by_bundles(
-    head: BenchmarkGate, one: Source, other: Source, why: Rule, *, breach: bool = True
-) -> BenchmarkGate:
-    """Without pairs: bundles may show a breach, and for an advisory benchmark a pass."""
-    metric = head.metric or SUPPORTED[0]
-    a, b = one.value(metric), other.value(metric)
-    if a is None or b is None:
-        return _with(head, [why])
-    lower = upper = None
-    error = 0.0
-    if None not in (*a, *b):
-        lower, upper = b[1] - a[2], b[2] - a[1]  # type: ignore[operator]
-        error = (upper - lower) / (2 * NormalDist().inv_cdf(1 - LEVEL))
-    measured = Measured(
-        baseline=a[0],
-        candidate=b[0],
-        delta=b[0] - a[0],
-        lower=lower,
-        upper=upper,
-        error=error,
-        df=math.inf,
-    )
-    head = _scored(head, measured)
-    rules = published_thresholds(head.rules, measured, None, head.higher_is_better)
-    if head.tier is Tier.ADVISORY:
-        return _with(head, rules)
-    shown = [rule for rule in rules if breach and rule.status is Status.BREACH]
-    return _with(head, [why, *shown])
 
 
 def _corrected(found: list[BenchmarkGate]) -> list[BenchmarkGate]:
@@ -373,26 +311,7 @@ def _corrected(found: list[BenchmarkGate]) -> list[BenchmarkGate]:
 def _weakened(item: BenchmarkGate, rule: Rule, p: float) -> BenchmarkGate:
     text = f"{rule.explanation}; not beyond it after Holm's correction (p = {p:.3f})"
     weaker = Rule(name=rule.name, status=Status.INSUFFICIENT_EVIDENCE, explanation=text, p_value=p)
-    return _with(item, [weaker if other is rule else other for other in item.applied])
-
-
-def _scored(head: BenchmarkGate, m: Measured) -> BenchmarkGate:
-    return msgspec.structs.replace(
-        head,
-        baseline_score=m.baseline,
-        candidate_score=m.candidate,
-        delta=m.delta,
-        delta_ci_lower=m.lower,
-        delta_ci_upper=m.upper,
-    )
-
-
-def _with(head: BenchmarkGate, applied: list[Rule]) -> BenchmarkGate:
-    """The status follows from the rules: a breach, else what is open, else a pass."""
-    statuses = {rule.status for rule in applied}
-    order = (Status.BREACH, Status.INSUFFICIENT_EVIDENCE, Status.PASS)
-    status = next(status for status in order if status in statuses)
-    return msgspec.structs.replace(head, status=status, applied=tuple(applied))
+    return with_rules(item, [weaker if other is rule else other for other in item.applied])
 
 
 def _on_one_line(message: str) -> str:

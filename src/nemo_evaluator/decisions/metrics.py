@@ -89,8 +89,7 @@ def values_of(rollouts: Rollouts, metric: Metric, *, correct_above: float = 0.0)
             f"metric {metric.name!r} is not in the rows of the results",
             hint="name mean_reward, pass@k, pass^k, scorer:NAME, a metric of the benchmark's own, "
             "no_answer_rate, truncation_rate, latency_ms, tokens, cost_usd, calls, "
-            "cost_per_solved or tokens_per_solved; a measure of all rows is shown beside a "
-            "comparison, and not judged",
+            "cost_per_solved, tokens_per_solved, or a measure of all rows that both runs have",
         )
     return values
 

@@ -20,7 +20,8 @@ from ..config.gate import GateConfig
 from ..config.gate_policy import GatePolicy, GateRules, Tier
 from ..decisions.comparability import differences
 from ..decisions.forecast import expected
-from ..decisions.gate import BenchmarkGate, GateReport, gate
+from ..decisions.gate import GateReport, gate
+from ..decisions.gate_benchmark import BenchmarkGate
 from ..decisions.gate_rules import TRUNCATION, Status, not_needed
 from ..decisions.metrics import metric_named, values_of
 from ..decisions.policy import load_policy

@@ -57,7 +57,7 @@ class Publisher:
                 log.warning("%s: not derived yet: %s", job.plan.slug, error)
                 return
         if (summary := self._done.get(job.plan.slug)) is not None:
-            measure = f"{summary.headline} " if summary.headline else ""
+            measure = f"{summary.shown_headline} " if summary.headline else ""
             self._say(f"{job.plan.slug} has ended: {measure}{headline_line(summary)}")
 
     def finish(self, jobs: Sequence[Job]) -> list[BenchmarkSummary]:

@@ -310,7 +310,7 @@ def _paired(c: Comparison) -> str:
 
 
 def _measures(c: Comparison) -> Table:
-    """Metrics that are no means of rows: they cannot be paired, and are not judged."""
+    """Metrics that are no means of rows: they cannot be paired."""
     rows = tuple(
         (
             *_told(metric, delta),
@@ -321,7 +321,8 @@ def _measures(c: Comparison) -> Table:
         if delta.get("measure")
     )
     columns = ("Measure", "Baseline", "Candidate", "Difference", "95 % CI", "Better")
-    return Table("Measures of all rows", columns, rows, "not paired, and not judged")
+    note = "not paired; judged where --metric or a policy names one"
+    return Table("Measures of all rows", columns, rows, note)
 
 
 def _told(metric: str, delta: Mapping[str, float]) -> tuple[str, str, str, str]:

@@ -24,7 +24,7 @@ def print_summary(run: RunSummary, console: Console | None = None) -> None:
     width = max((len(b.slug) for b in run.benchmarks), default=0)
     for benchmark in run.benchmarks:
         line = Text(f"{benchmark.slug:<{width}}  ", style="bold")
-        line.append(f"{benchmark.headline or ''} ", style="dim")
+        line.append(f"{benchmark.shown_headline} ", style="dim")
         line.append(visible(headline_line(benchmark)), style="" if benchmark.score else "red")
         console.print(line)
         for note in _notes(benchmark):
@@ -39,7 +39,7 @@ def summary_lines(run: RunSummary) -> list[str]:
     width = max((len(b.slug) for b in run.benchmarks), default=0)
     lines = []
     for benchmark in run.benchmarks:
-        name = f"{benchmark.slug:<{width}}  {benchmark.headline or ''}".rstrip()
+        name = f"{benchmark.slug:<{width}}  {benchmark.shown_headline}".rstrip()
         lines.append(f"{name} {headline_line(benchmark)}")
         lines += [f"{'':<{width}}  {note}" for note in _notes(benchmark)]
     return [*lines, *_total(run), f"results: {run.directory}"]

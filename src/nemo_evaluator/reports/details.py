@@ -117,7 +117,7 @@ def _figures(data: Published) -> Iterator[Figure]:
         yield Figure("Score", "unknown", "the bundle gives no score", Tone.UNSURE)
     else:
         bounds = f"95 % CI {show.interval(score)}" if score.ci_lower is not None else "no interval"
-        yield Figure(data.headline or "Score", show.value(score), bounds)
+        yield Figure(data.shown_headline or "Score", show.value(score), bounds)
     rollouts = "" if data.n_rollouts is None else f"of {show.count(data.n_rollouts)} rollouts"
     low = data.coverage is not None and data.coverage < (data.coverage_floor or 1)
     tone = Tone.UNSURE if low else Tone.PLAIN

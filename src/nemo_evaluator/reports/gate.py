@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from ..decisions.damage import Bounds
-from ..decisions.gate import BenchmarkGate, GateReport, GateVerdict
+from ..decisions.gate import GateReport, GateVerdict
+from ..decisions.gate_benchmark import BenchmarkGate
 from ..decisions.gate_rules import CALIBRATED, Rule, Status
 from ..decisions.sentences import Scale, percent, scale_of, told
 from ..decisions.suite import Suite

@@ -207,7 +207,7 @@ def _score_row(result: Result) -> tuple[str, ...]:
         return (*head, "", "no score", "", show.problems(0, data.dataset_size), *tail)
     return (
         *head,
-        data.headline or "",
+        data.shown_headline,
         show.value(measure),
         show.interval(measure),
         show.problems(result.problems, data.dataset_size),

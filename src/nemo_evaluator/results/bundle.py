@@ -49,6 +49,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
             "samples": summary.n_problems,
             "repeats": summary.repeats,
             "headline": summary.headline,
+            **({} if (mode := plan_facts(plan).mode) is None else {"mode": mode}),
             "simulated": summary.simulated,
             "coverage": {
                 "planned": summary.n_rollouts,

@@ -32,6 +32,8 @@ class Facts(Record, frozen=True, kw_only=True):
     dataset_revision: str | None = None
     dataset_digest: str | None = None
     num_fewshot: int | None = None
+    mode: str | None = None
+    """How choices were asked for, where a benchmark can ask in several ways."""
     scorer: str | None = None
     """The function that verifies, with the digest of its code."""
     scorers: tuple[Json, ...] = ()
@@ -49,6 +51,10 @@ class Facts(Record, frozen=True, kw_only=True):
     def verifier(self) -> str | None:
         """What verifies, without the digest of its code."""
         return self.scorer.partition(":")[0] or None if self.scorer else None
+
+    def named(self, metric: str | None) -> str:
+        """A metric as it is shown beside its value: ``pass@1 (first_token)``."""
+        return " ".join(([metric] if metric else []) + ([f"({self.mode})"] if self.mode else []))
 
     @property
     def ranges(self) -> dict[str, Range]:
@@ -69,6 +75,7 @@ def facts_of(identity: Mapping[str, Json]) -> Facts:
         dataset=_as(str, identity.get(environment + "dataset")),
         dataset_revision=_as(str, identity.get(environment + "dataset_revision")),
         dataset_digest=_as(str, identity.get(DIGEST)),
+        mode=_as(str, identity.get(environment + "mode")),
         num_fewshot=_as(int, identity.get(environment + "num_fewshot")),
         scorer=_as(str, identity.get(environment + "scorer")),
         scorers=tuple(_as(list[Json], identity.get("scorers")) or ()),

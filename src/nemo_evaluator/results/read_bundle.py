@@ -20,6 +20,7 @@ from ..files.reading import read_document as read_document_bytes
 from ..types import Json, Record
 from .distribution import Distribution
 from .effort import Effort
+from .facts import facts_of
 from .repeats import Agreement
 from .stopping import Stopping
 from .summary import FailureExample, Summary
@@ -146,6 +147,11 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
         if self.n_rollouts is not None and self.repeats:
             return self.n_rollouts // self.repeats
         return self.n_problems
+
+    @property
+    def shown_headline(self) -> str:
+        """The headline's name, with how choices were asked for."""
+        return facts_of(self.identity).named(self.headline)
 
     @property
     def score(self) -> Measure | None:

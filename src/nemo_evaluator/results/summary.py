@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from ..types import Json, Outcome, Record
 from .distribution import Distribution
 from .effort import Effort
+from .facts import facts_of
 from .repeats import Agreement
 from .run_info import RunInfo
 from .stopping import Stopping
@@ -167,6 +168,11 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     def refused(self) -> int:
         """Rollouts scored by the benchmark's rule though the endpoint refused them (a 4xx)."""
         return self.outcomes.get(Outcome.MODEL_ERROR.value, 0)
+
+    @property
+    def shown_headline(self) -> str:
+        """The headline's name, with how choices were asked for."""
+        return facts_of(self.identity).named(self.headline)
 
     @property
     def score(self) -> Estimate | None:

@@ -224,6 +224,7 @@ def test_a_row_holds_the_metrics_of_each_filter(nel: Nel) -> None:
     assert found[30]["metadata"]["doc_id"] == 6
     assert set(found[30]["scoring_details"]["metrics"]) == {"acc,none", "acc_norm,none"}
     assert found[30]["extracted_answer"] in (" one", " two words")
+    assert found[30]["prompt"].endswith("Q: 6 and 18?\nA:")
 
 
 def test_a_perplexity_has_no_reward_and_nothing_is_missing(nel: Nel) -> None:
@@ -263,10 +264,27 @@ def test_a_choice_is_asked_as_the_endpoint_can(
     assert done.returncode == 0, done.stderr
     lock = json.loads((nel.out / "plan.lock").read_text())
     assert lock["benchmarks"][0]["identity"]["environment.mode"] == mode
+    assert f"pass@1 ({mode})" in done.stdout
+    assert bundle_in(nel.out / "own_chosen")["mode"] == mode
+    assert f"| pass@1 ({mode}) |" in (nel.out / "report.md").read_text()
     modes = {
         row["scoring_details"].get("mode", "loglikelihood") for row in rows(nel.out / "own_chosen")
     }
     assert modes == {mode}
+
+
+def test_runs_of_different_modes_are_not_compared(nel: Nel, tmp_path: Path) -> None:
+    with TokenServer(CANDIDATES) as server:
+        for mode in ("first_token", "generate"):
+            nel.out = tmp_path / mode
+            done = nel.run("own_chosen", server.url, {"mode": mode}, protocol="chat_completions")
+            assert done.returncode == 0, done.stderr
+    command = [*NEL, "compare", str(tmp_path / "first_token"), str(tmp_path / "generate")]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2 and "mode: 'first_token' and 'generate'" in refused.stderr
+    command += ["--force", "--no-strict"]
+    forced = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert forced.returncode == 0 and "because of --force" in " ".join(forced.stdout.split())
 
 
 def test_an_echo_without_the_generated_token_gives_the_same(nel: Nel, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ class Asking:
             metadata["category"] = doc.task
         problem = Problem(
             idx=key.problem_idx,
-            prompt=requests[0].prompt,
+            prompt=_prompt(doc, requests[0]),
             messages=requests[0].messages,
             target=doc.target,
             metadata=metadata,
@@ -192,6 +192,13 @@ class Asking:
         return Finished(
             key=one.key, solution=solution, problem=one.problem, score=score, error=error
         )
+
+
+def _prompt(doc: Doc, first: Request) -> str:
+    """What is shown as the question, where token ids were sent in its place."""
+    if first.prompt or first.messages or not doc.requests:
+        return first.prompt
+    return str(doc.requests[0].args[0])
 
 
 def _failed(one: _Rollout, error: ErrorInfo) -> Finished:
