@@ -96,6 +96,10 @@ SCHEMES = Kind(
             "environments.harbor.environment:open_harbor",
             "harbor://FOLDER or harbor://SUITE@VERSION, tasks in containers with their own tests",
         ),
+        "imported": (
+            "environments.imported:open_imported",
+            "imported://FOLDER, the problems of imported results, to grade them again",
+        ),
         "inspect": (
             "environments.inspect.harness:open_inspect",
             "inspect://MODULE@TASK, tasks of Inspect with their own solvers and scorers",
@@ -232,6 +236,18 @@ EXPORTERS = Kind(
         "wandb": ("exporters.wandb.exporter:Wandb", "runs in Weights & Biases"),
         "otel": ("exporters.otel.exporter:Otel", "OpenTelemetry spans and evaluation events"),
         "hf": ("exporters.hf:HuggingFace", "a model card's scores and a dataset for the hub"),
+    },
+)
+
+IMPORTERS = Kind(
+    "importer",
+    "importers",
+    "results of other tools that can be imported (`nel import`)",
+    {
+        "inspect": ("importers.inspect_log.importer:InspectLogs", "logs of Inspect"),
+        "lm-eval": ("importers.lm_eval.importer:LmEval", "samples of lm-evaluation-harness"),
+        "published": ("importers.published:PublishedResults", "bundles with their results.jsonl"),
+        "table": ("importers.table:TableFile", "a table with a reward in each line"),
     },
 )
 
@@ -388,6 +404,7 @@ KINDS = {
         SANDBOXES,
         EXECUTORS,
         EXPORTERS,
+        IMPORTERS,
         REPORTS,
         INTERCEPTORS,
         SCORERS,

@@ -28,6 +28,8 @@ class Facts(Record, frozen=True, kw_only=True):
     """Problems of the whole run, of which a shard does a part."""
     problem_range: tuple[int, int] | None = None
     """Start and end of the part of the dataset that is evaluated, in its order."""
+    problems: tuple[int, ...] = ()
+    """The problems that another tool did, where they are no range."""
     dataset: str | None = None
     dataset_revision: str | None = None
     dataset_digest: str | None = None
@@ -72,6 +74,7 @@ def facts_of(identity: Mapping[str, Json]) -> Facts:
     return Facts(
         n_problems=_as(int, identity.get("n_problems")),
         problem_range=_as(tuple[int, int], identity.get("problem_range")),
+        problems=_as(tuple[int, ...], identity.get("problems")) or (),
         dataset=_as(str, identity.get(environment + "dataset")),
         dataset_revision=_as(str, identity.get(environment + "dataset_revision")),
         dataset_digest=_as(str, identity.get(DIGEST)),

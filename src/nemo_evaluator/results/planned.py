@@ -54,8 +54,11 @@ def part_range(index: int, total: int, size: int) -> tuple[int, int]:
 
 def planned_problems(plan: BenchmarkPlan) -> Container[int]:
     """The indices of the problems that a plan is of."""
-    if (part := plan_facts(plan).problem_range) is not None:
-        return range(*part)
+    facts = plan_facts(plan)
+    if facts.problem_range is not None:
+        return range(*facts.problem_range)
+    if facts.problems:
+        return frozenset(facts.problems)
     whole, shard = whole_size(plan), plan.settings.shard
     start, end = part_range(shard[0], shard[1], whole) if shard else (0, whole)
     seed = plan.settings.shuffle_seed

@@ -54,6 +54,8 @@ class RunInfo(Record, frozen=True, kw_only=True):
     """The run whose answers these are, where they were only verified again."""
     merged_from: tuple[str, ...] = ()
     """The runs of the shards it was put together from."""
+    imported_from: tuple[str, ...] = ()
+    """Results of other tools that it was made of: tool and place of each."""
     decided: str | None = None
     """What was certain when it ended early."""
     accounts: Mapping[str, Json] | None = None

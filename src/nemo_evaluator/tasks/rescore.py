@@ -47,6 +47,7 @@ from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
 
 AGAIN = "resume the run they are from, or fix what failed, and rescore it again"
+IMPORTED = "imported://"
 HOW = "give module:function or file.py:function"
 NOT_SET = "not-needed"
 """Stands for variables that are not set."""
@@ -90,6 +91,7 @@ async def rescore(
     loaded = _loaded(directory, overrides)
     if function is None:
         _check_judges(loaded)
+        _check_scorers(loaded)
     target = _free(directory, output)
     with reading_lock(directory, runs=job_runs):
         async with AsyncExitStack() as stack:
@@ -261,6 +263,17 @@ def _check_judges(loaded: Loaded) -> None:
                     where=f"services.{name}",
                     hint="set it, or put it in .env",
                 )
+
+
+def _check_scorers(loaded: Loaded) -> None:
+    """What graded imported answers is another tool. Raises ConfigError where no scorer is named."""
+    for place, benchmark in enumerate(loaded.config.benchmarks):
+        if benchmark.name.startswith(IMPORTED) and not benchmark.params.get("scorer"):
+            raise ConfigError(
+                "was imported: what graded its answers is another tool's",
+                where=benchmark.label or benchmark.name,
+                hint=f"--scorer file.py:function, or -O benchmarks.{place}.params.scorer=NAME",
+            )
 
 
 def _free(directory: Path, output: Path | None) -> Path:

@@ -33,6 +33,33 @@ class Graded(Record, frozen=True, kw_only=True):
     """Why it could not be scored."""
 
 
+class Verdict(Record, frozen=True, kw_only=True):
+    """What metrics say of an answer: the first that is a share is the reward."""
+
+    metric: str | None
+    reward: float
+    rated: bool
+    correct: bool | None
+
+
+def verdict_of(metrics: Mapping[str, float]) -> Verdict:
+    """The verdict, by metrics in lm_eval's order.
+
+    >>> verdict_of({"exact_match,strict": 1.0}).correct
+    True
+    """
+    shares = {name: value for name, value in metrics.items() if 0 <= value <= 1}
+    first = next(iter(shares), None)
+    reward = 0.0 if first is None else shares[first]
+    binary = first is not None and first.startswith(RIGHT_OR_WRONG) and reward in (0.0, 1.0)
+    return Verdict(
+        metric=first,
+        reward=reward,
+        rated=first is not None,
+        correct=reward == 1.0 if binary else None,
+    )
+
+
 class Measured(Record, frozen=True, kw_only=True):
     """One result of lm_eval."""
 
@@ -55,10 +82,7 @@ def score_of(
         for metric, value in filtered.metrics.items()
         if isinstance(value, int | float) and (mode is None or metric in OF_A_CHOICE)
     }
-    shares = {name: value for name, value in metrics.items() if 0 <= value <= 1}
-    first = next(iter(shares), None)
-    reward = 0.0 if first is None else shares[first]
-    binary = first is not None and first.startswith(RIGHT_OR_WRONG) and reward in (0.0, 1.0)
+    verdict = verdict_of(metrics)
     choice = _choice(doc, answers, mode)
     details: dict[str, Json] = {}
     if doc.choices is None:
@@ -66,9 +90,9 @@ def score_of(
     if mode is not None:
         details["mode"] = mode.value
     return Score(
-        reward=reward,
-        rated=first is not None,
-        correct=reward == 1.0 if binary else None,
+        reward=verdict.reward,
+        rated=verdict.rated,
+        correct=verdict.correct,
         extracted=next(iter(graded.values())).filtered if doc.choices is None else choice,
         failure=Failure.FORMAT if mode is not None and choice is None else None,
         metrics=metrics,

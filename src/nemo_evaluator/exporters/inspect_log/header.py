@@ -7,6 +7,8 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 
+import msgspec
+
 from ...results.facts import facts_of
 from ...results.read_bundle import Measure, Published
 from ...results.view import BenchmarkView, RunView
@@ -74,7 +76,7 @@ def _eval(run: RunView, benchmark: BenchmarkView) -> dict[str, Json]:
         "model_generate_config": _generation(bundle),
         "config": {"epochs": bundle.repeats or 1, "epochs_reducer": ["mean"]},
         "packages": {"nemo_evaluator": bundle.version or __version__},
-        "metadata": _metadata(run, bundle),
+        "metadata": {**_metadata(run, bundle), **_plan(benchmark)},
         "scorers": [
             {"name": name, "options": {}, "metrics": [], "metadata": {}}
             for name in dict.fromkeys((main_score(bundle), *map(_scorer(bundle), bundle.metrics)))
@@ -95,6 +97,12 @@ def _metadata(run: RunView, bundle: Published) -> dict[str, Json]:
         "nel_coverage": bundle.coverage,
         "nel_simulated": bundle.simulated,
     }
+
+
+def _plan(benchmark: BenchmarkView) -> dict[str, Json]:
+    """The plan of the run, by which an import makes it the run that it was."""
+    plan = benchmark.plan
+    return {} if plan is None else {"nel_plan": msgspec.to_builtins(plan, enc_hook=str)}
 
 
 def _generation(bundle: Published) -> dict[str, Json]:

@@ -1,0 +1,1 @@
+"""Reads results of other tools, and writes them as runs of ours."""

@@ -1,0 +1,1 @@
+"""Reads logs of Inspect, both forms, without the package ``inspect_ai``."""

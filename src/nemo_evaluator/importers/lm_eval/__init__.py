@@ -1,0 +1,1 @@
+"""Reads the sample logs of lm-evaluation-harness (`--log_samples`)."""
