@@ -25,6 +25,9 @@ class Document(ConfigRecord):
     """Models and servers, by name; none where no solver asks a model (`oracle`, `nop`)."""
     sandboxes: dict[str, Sandbox] = Field(default_factory=dict)
     """Sandboxes benchmarks can refer to by name."""
+    models: list[str] = Field(default_factory=list)
+    """Services that each benchmark is asked of, where its solver names none: an entry for each,
+    labelled ``BENCHMARK@SERVICE``."""
     solver: Solver | None = None
     """Solver of every benchmark that does not set its own."""
     scoring: ScoringConfig | None = None

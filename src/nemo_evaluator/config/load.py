@@ -29,6 +29,7 @@ from .playbooks import inline_playbooks
 from .references import resolve_references
 from .root import EvalConfig
 from .services import ModelFields
+from .several_models import with_models
 from .slurm_checks import slurm_warnings
 from .snapshot import snapshot
 from .tree import KeyPath, Node, from_plain, locate, plain, step
@@ -163,7 +164,7 @@ def _load(
         raise ConfigError(f"must be a mapping, not {kind}", where=tree.mark or None)
     public = {key: child for key, child in tree.value.items() if not key.startswith("_")}
     whole, playbooks = inline_playbooks(Node(public, tree.mark), list(dict.fromkeys(folders)))
-    return check(whole, (*sources, *playbooks), overrides, env)
+    return check(with_models(whole), (*sources, *playbooks), overrides, env)
 
 
 @contextlib.contextmanager

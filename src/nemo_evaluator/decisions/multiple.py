@@ -10,16 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 from ..stats.multiple import benjamini_hochberg, holm
-from ..stats.ranks import rank_intervals
 from ..types import Record
 from .compare import Comparison, compare, judged, judged_as_published
-from .looks import chose_its_end
-from .metrics import metric_named
+from .leaderboard import Place, ranked
 from .options import CompareOptions
-from .pairing import PerProblem, clusters_of, macro_weights, per_problem
 from .sources import Source
 from .verdicts import Shown, Verdict
 
@@ -35,18 +31,6 @@ class Entry(Record, frozen=True, kw_only=True, omit_defaults=False):
     p_worse: float | None
     p_better: float | None
     verdict: Verdict
-
-
-class Place(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """One row of a leaderboard, over the problems all have in common."""
-
-    name: str
-    score: float
-    rank: int
-    rank_low: int
-    """Best rank the data allow (95 %)."""
-    rank_high: int
-    n: int
 
 
 class Field(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -91,7 +75,7 @@ def compare_all(
         leaderboard={
             benchmark: places
             for benchmark in shared
-            if (places := _leaderboard([(who, s[benchmark]) for who, s in everyone], options))
+            if (places := ranked([(who, s[benchmark]) for who, s in everyone], options))
         },
         unmatched=tuple(sorted(all_names - set(shared))),
     )
@@ -136,38 +120,3 @@ def _adjusted(p_values: list[float], correction: Correction) -> list[float]:
     if correction == "holm":
         return holm(p_values)
     return benjamini_hochberg(p_values) if correction == "bh" else p_values
-
-
-def _leaderboard(runs: Sequence[tuple[str, Source]], options: CompareOptions) -> tuple[Place, ...]:
-    """Ranks over the problems that all have a verdict on, the best first whichever way the metric
-    points; the unit is the cluster where there are clusters. A run that stopped early has no place:
-    it chose its end, where such ranks do not hold. Empty where there are no problems, or no two
-    runs."""
-    runs = [(name, source) for name, source in runs if not chose_its_end(source)]
-    if len(runs) < 2:
-        return ()
-    metric = metric_named(options.metric, higher_is_better=options.higher_is_better)
-    sides: list[PerProblem] = []
-    for _, source in runs:
-        if source.rollouts is None:
-            return ()
-        side = per_problem(source.rollouts, metric, correct_above=options.correct_above)
-        sides.append(side.known())
-    common = sides[0].problems
-    for side in sides[1:]:
-        common = np.intersect1d(common, side.problems, assume_unique=True)
-    if not len(common):
-        return ()
-    table = np.stack([side.means[np.searchsorted(side.problems, common)] for side in sides], axis=1)
-    rollouts, rows = runs[0][1].rollouts, sides[0].first[np.searchsorted(sides[0].problems, common)]
-    assert rollouts is not None
-    if metric.macro:
-        table = table * macro_weights([rollouts.categories[i] for i in rows.tolist()])[:, None]
-    ranks = rank_intervals(
-        table if metric.higher_is_better else -table, clusters_of(rollouts, rows, common)
-    )
-    places = [
-        Place(name=name, score=float(mean), rank=rank, rank_low=low, rank_high=high, n=len(common))
-        for (name, _), mean, (rank, low, high) in zip(runs, table.mean(axis=0), ranks, strict=True)
-    ]
-    return tuple(sorted(places, key=lambda place: (place.rank, place.name)))

@@ -60,6 +60,7 @@ def to_json(report: Report) -> str:
         "n_benchmarks": len(report.results),
         "runs": report.runs,
         "notices": report.notices,
+        "leaderboards": report.boards,
         "benchmarks": {result.label: _entry(result) for result in report.results},
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..decisions.leaderboard import Board
 from ..results.read_bundle import Used
 from ..results.run_info import RunStatus
 from . import figures as show
@@ -37,6 +38,7 @@ def document(report: Report) -> Document:
     several = len(report.results) > 1
     scored = any(result.data.n_scored != 0 for result in report.results)
     parts: list[Section] = []
+    parts += [leaderboard(report.boards)] if report.boards else []
     if several:
         parts += [Section("Scores", tuple(_scores(report)))] if scored else []
         parts.append(Section("Cost and speed", (cost_table(report.results),)))
@@ -56,6 +58,38 @@ def document(report: Report) -> Document:
         sections=tuple(parts),
         footer=MADE,
     )
+
+
+def leaderboard(found: Sequence[Board]) -> Section:
+    """Models in order, with the places that the data allow."""
+    tables = tuple(
+        Table(
+            board.title,
+            ("Rank", "Model", "Score", "Rank, 95 %", "Problems"),
+            tuple(
+                (
+                    str(place.rank),
+                    place.name,
+                    show.score(place.score),
+                    _ranks(place.rank_low, place.rank_high),
+                    show.count(place.n),
+                )
+                for place in board.places
+            ),
+        )
+        for board in found
+    )
+    return Section(
+        "Leaderboard",
+        tables,
+        "Over the problems that all models have a verdict on. Ranks between which the data do not "
+        "decide are a range; the ranges of one table hold together in 95 % of cases. Of several "
+        "benchmarks together each counts equally.",
+    )
+
+
+def _ranks(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def score_table(results: Sequence[Result]) -> Table:

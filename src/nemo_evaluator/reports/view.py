@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from ..decisions.leaderboard import Board, boards
+from ..decisions.sources import find
 from ..errors import ConfigError
 from ..results.flips import Flips
 from ..results.read_bundle import Measure, Published
@@ -64,6 +66,8 @@ class Report(Record, frozen=True, kw_only=True, omit_defaults=False):
     runs: tuple[RunInfo, ...]
     """The runs that are known; a bundle alone does not name its run."""
     notices: tuple[Notice, ...]
+    boards: tuple[Board, ...] = ()
+    """Models in order, where several were asked the same."""
 
     @property
     def simulated(self) -> bool:
@@ -120,7 +124,17 @@ def build_report(found: Sequence[Found]) -> Report:
         results=results,
         runs=tuple(runs.values()),
         notices=tuple(notices([(r.label, r.data) for r in results], runs, missing)),
+        boards=_boards([item for item, _ in kept]),
     )
+
+
+def _boards(found: Sequence[Found]) -> tuple[Board, ...]:
+    """The leaderboards; nothing is read where there are no several models."""
+    told = {(item.result.model, item.result.service) for item in found if item.result is not None}
+    if len(told) < 2:
+        return ()
+    there = (item.path for item in found if item.path.is_file())
+    return boards([source for path in there for source in find(path).values()])
 
 
 def with_rows(report: Report) -> Report:

@@ -1,0 +1,72 @@
+"""Leaderboards: models in order, with the ranks that the data allow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from commands import Nel
+
+ACCURACY = {"good": 0.95, "fair": 0.5, "poor": 0.45}
+
+
+@pytest.fixture
+def report(nel: Nel, tmp_path: Path) -> dict[str, object]:
+    bench = tmp_path / "more.jsonl"
+    rows = [{"question": f"{i} plus {i}?", "answer": str(2 * i)} for i in range(40)]
+    bench.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    document = {
+        "services": {
+            name: {"type": "simulated", "accuracy": accuracy, "seed": seed}
+            for seed, (name, accuracy) in enumerate(ACCURACY.items())
+        },
+        "models": [*ACCURACY],
+        "benchmarks": [{"name": "sample", "repeats": 2}, {"name": str(bench)}],
+        "output": {"dir": str(tmp_path / "run"), "report": ["json", "markdown", "html"]},
+    }
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert nel("eval", "run", path, "--no-progress")[0] == 0
+    found: dict[str, object] = json.loads((tmp_path / "run" / "report.json").read_text())
+    return found
+
+
+def test_models_are_ranked_where_the_data_decide(report: dict[str, object], tmp_path: Path) -> None:
+    boards = report["leaderboards"]
+    assert isinstance(boards, list) and len(boards) == 3
+    _, sample, more = boards
+    assert [sample["title"], more["title"]] == ["sample", "more.jsonl"]
+    first, *rest = sample["places"]
+    assert first["name"] == "simulated (good)"
+    assert (first["rank"], first["rank_low"], first["rank_high"]) == (1, 1, 1)
+    assert [(place["rank_low"], place["rank_high"]) for place in rest] == [(2, 3), (2, 3)]
+    assert first["n"] == 120
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert "## Leaderboard" in text and "2 to 3" in text
+    assert "Leaderboard" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_together_each_benchmark_counts_equally(report: dict[str, object]) -> None:
+    boards = report["leaderboards"]
+    assert isinstance(boards, list)
+    together, *single = boards
+    assert together["benchmarks"] == 2
+    for place in together["places"]:
+        own = [next(p for p in b["places"] if p["name"] == place["name"]) for b in single]
+        assert place["score"] == pytest.approx(sum(p["score"] for p in own) / 2)
+
+
+def test_one_model_has_no_leaderboard(nel: Nel, tmp_path: Path) -> None:
+    words = [
+        "--bench",
+        "sample",
+        "--model-url",
+        "simulated",
+        "--max-problems",
+        "5",
+        "--no-progress",
+    ]
+    nel("eval", "run", *words, "-o", tmp_path / "run")
+    assert "Leaderboard" not in (tmp_path / "run" / "report.md").read_text()
