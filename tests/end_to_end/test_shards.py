@@ -116,6 +116,9 @@ async def test_a_missing_shard_is_named(whole: Path) -> None:
     assert done.summary.benchmarks[0].n_rollouts == 240
     assert done.summary.benchmarks[0].n_scored <= 180
     assert "rollouts have no verdict" in done.messages[0]
+    assert done.messages[1] == (
+        "partial: shard 3 of 4 missing; the others were to do 180 of 240 rollouts (75.0%)"
+    )
 
 
 async def test_a_duplicate_shard_is_named(whole: Path) -> None:

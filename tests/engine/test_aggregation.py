@@ -241,20 +241,28 @@ def test_a_policy_may_name_a_measure(
     assert found == code and told in " ".join(out.split()), out + err
 
 
-def test_a_merge_says_that_measures_are_not_those_of_the_whole(tmp_path: Path, nel: Nel) -> None:  # noqa: F811
+def test_a_merge_makes_the_measures_of_the_whole(tmp_path: Path, nel: Nel) -> None:  # noqa: F811
     config = tmp_path / "c.yaml"
     config.write_text(json.dumps(document(tmp_path)))
     whole, parts, again = (str(tmp_path / name) for name in ("whole", "parts", "again"))
     assert nel("eval", "run", config, "-o", whole)[0] == 0
     for shard in ("0/2", "1/2"):
         assert nel("eval", "run", config, "-o", parts, "--shard", shard)[0] == 0
+
+    def value(run: str) -> float | None:
+        [bundle] = Path(run).glob(f"*/{BUNDLES}")
+        found = read_bundle(bundle).metrics.get("f1")
+        return None if found is None else found.value
+
+    code, out, err = nel("eval", "merge", parts)
+    assert code == 0 and "left out" not in out + err
+    assert value(parts) == value(whole)
+    benchmark = Path(json.loads(config.read_text())["benchmarks"][0]["name"].partition(":")[0])
+    benchmark.rename(benchmark.with_suffix(".away"))
     code, out, err = nel("eval", "merge", parts)
     assert code == 0 and "measures of all rows are left out" in out + err
     assert f"nel eval rescore {parts}" in out + err
+    assert value(parts) is None
+    benchmark.with_suffix(".away").rename(benchmark)
     assert nel("eval", "rescore", parts, "-o", again)[0] == 0
-
-    def value(run: str) -> float:
-        [bundle] = Path(run).glob(f"*/{BUNDLES}")
-        return read_bundle(bundle).metrics["f1"].value
-
     assert value(again) == value(whole)

@@ -19,7 +19,7 @@ from ..errors import ConfigError
 from ..measured import Measure
 from ..results.aggregated import Aggregated
 from ..results.journal import JournalIndex, header_of
-from ..results.journal_writer import JournalWriter
+from ..results.journal_writer import Hold, JournalWriter
 from ..results.layout import JOURNAL
 from ..results.measures import digest_of, summed_up_by
 from ..results.rows import read_rollouts
@@ -28,7 +28,7 @@ from .failures import ReturnedError, described
 from .job import Job
 
 
-async def aggregate(job: Job, run_id: str) -> ConfigError | None:
+async def aggregate(job: Job, run_id: str, hold: Hold | None = None) -> ConfigError | None:
     """Journal the measures of a benchmark's rows, unless the journal has them already; what went
     wrong, if anything did."""
     aggregates = job.environment.aggregates
@@ -51,7 +51,8 @@ async def aggregate(job: Job, run_id: str) -> ConfigError | None:
             hint="every verdict is journaled: fix the function and add --resume, or use "
             "`nel eval rescore`",
         )
-    journal = JournalWriter(job.folder / JOURNAL, index, header=header_of(job.plan, run_id))
+    header = header_of(job.plan, run_id)
+    journal = JournalWriter(job.folder / JOURNAL, index, header=header, hold=hold)
     journal.append(Aggregated(at=time.time(), of=of, measures=tuple(measures)))
     return await journal.close()
 

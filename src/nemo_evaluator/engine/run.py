@@ -115,8 +115,8 @@ class Suite:
         for entry in self._entries:
             if entry.complete:
                 entry.tally.finish()
-                await _name_plan(entry.job, entry.index, self._run_id)
-                failure = await aggregate(entry.job, self._run_id)
+                await self._name_plan(entry)
+                failure = await aggregate(entry.job, self._run_id, self._hold)
                 self._ends[entry.rank] = BenchmarkEnd(entry.job.plan.slug, failure)
             else:
                 lanes.setdefault(entry.job.plan.service, []).append(entry)
@@ -209,8 +209,17 @@ class Suite:
         _log_end(job, tally)
         end = _ended(job, rollouts, health)
         if end.failure is None and control.fatal is None and control.interrupted is None:
-            end.failure = await aggregate(job, self._run_id)
+            end.failure = await aggregate(job, self._run_id, self._hold)
         return end
+
+    async def _name_plan(self, entry: Entry) -> None:
+        """Journals of older versions name the digest of their plan only: state the plan, so that
+        the journal is known as this run's from now on."""
+        job, index = entry.job, entry.index
+        if index.header is not None and index.header.plan is None:
+            header = header_of(job.plan, self._run_id)
+            path = job.folder / JOURNAL
+            await JournalWriter(path, index, header=header, hold=self._hold).close()
 
     def _loop(
         self, entry: Entry, journal: JournalWriter, health: ServiceHealth, places: Places
@@ -238,14 +247,6 @@ class Suite:
             places=places,
             rank=entry.rank,
         )
-
-
-async def _name_plan(job: Job, index: JournalIndex, run_id: str) -> None:
-    """Journals of older versions name the digest of their plan only: state the plan, so that the
-    journal is known as this run's from now on."""
-    if index.header is not None and index.header.plan is None:
-        path = job.folder / JOURNAL
-        await JournalWriter(path, index, header=header_of(job.plan, run_id)).close()
 
 
 def _keep_traffic(job: Job) -> None:

@@ -1,19 +1,26 @@
 """How a run is asked to end early: by signals, or by a request in its directory.
 
 The first time what is in flight is finished and nothing else is started; the second time, or where
-it is to be at once, what is in flight is given up.
+it is to be at once, what is in flight is given up. In a job of a cluster a SIGTERM is followed by
+the end of the process: what is in flight has a part of that time, the rest is for the results.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 
 from ..engine.control import Control
 from ..errors import ConfigError, ExitCode
+from .registry import inner_execution
 
+GRACE = "NEL_GRACE_SECONDS"
+"""Variable of a job: seconds from its SIGTERM until it is killed."""
+GRACE_SECONDS = 30.0
+"""Where that is not known: what Slurm (KillWait) and Kubernetes give."""
 CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
 
 
@@ -25,6 +32,7 @@ class Interrupts:
         main = asyncio.current_task()
         assert main is not None
         self._main = main
+        self._timer: asyncio.TimerHandle | None = None
 
     def interrupt(self, code: ExitCode) -> None:
         """Once: finish what is in flight. Twice: stop now."""
@@ -32,6 +40,11 @@ class Interrupts:
             self._main.cancel()
             return
         self._control.interrupt(code)
+        if code is ExitCode.TERMINATED and inner_execution():
+            seconds = _grace() / 3
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._main.cancel)
+            self._say(f"stopping: the rollouts in flight have {seconds:.0f} s to finish")
+            return
         self._say("stopping: finishing the rollouts in flight; interrupt again to stop now")
 
     def stop(self, now: bool) -> None:
@@ -64,6 +77,15 @@ class Interrupts:
         try:
             yield
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             for number in CODES:
                 loop.remove_signal_handler(number)
                 signal.signal(number, before[number])
+
+
+def _grace() -> float:
+    try:
+        return min(max(float(os.environ[GRACE]), 1.0), 3600.0)
+    except (KeyError, ValueError):
+        return GRACE_SECONDS

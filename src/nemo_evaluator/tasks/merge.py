@@ -29,7 +29,6 @@ from ..results.aggregated import Aggregated
 from ..results.derive import publish
 from ..results.facts import whole_size
 from ..results.foreign import is_foreign
-from ..results.identity import AFTERWARDS
 from ..results.journal import Event, Header, encode, header_of, lines
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
 from ..results.lock import directory_lock
@@ -48,8 +47,11 @@ from ..results.run_info import (
 )
 from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
+from .merge_measures import make_measures
 from .merge_published import merge_published
 
+NAMED = 10
+"""Shards that are named."""
 BLOCK = 1 << 20
 """Bytes that are copied at once."""
 
@@ -95,12 +97,15 @@ def merge(
     plans = [_whole(plan) for plan in parts[0].plans.values()]
     _check_repeats(plans, repeats)
     with ExitStack() as stack:
-        for folder in (directory, *folders):
+        hold = stack.enter_context(directory_lock(directory, runs=job_runs))
+        for folder in folders:
             stack.enter_context(directory_lock(folder, runs=job_runs))
         _check_free(directory, parts[0].plans)
         info = _info(parts, plans, command)
         summed = [p for p in plans if _join(directory / p.slug, parts, p, info)]
-        notes = [_of_parts(directory, plan) for plan in summed]
+        hold.check()
+        notes = [*_absent(parts), *make_measures(directory, folders[0], summed, info.run_id)]
+        hold.check()
         return _finish(directory, parts, plans, info, notes)
 
 
@@ -237,11 +242,19 @@ def _join(folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunIn
     return summed
 
 
-def _of_parts(directory: Path, plan: BenchmarkPlan) -> str:
-    text = f"note: {plan.slug}: measures of all rows are left out: each shard had those of its own"
-    if any(key in plan.identity for key in AFTERWARDS):
-        return f"{text}; nel eval rescore {directory} makes those of the whole"
-    return f"{text}, and the program that makes them knows the whole only in a run without shards"
+def _absent(parts: Sequence[_Part]) -> list[str]:
+    """Which shards a partial merge is without, and how much of the run that is."""
+    total, there = parts[0].shard.total, {part.shard.index for part in parts}
+    absent = [index for index in range(total) if index not in there]
+    if not absent:
+        return []
+    planned = sum(whole_size(plan) * plan.repeats for plan in parts[0].plans.values())
+    held = sum(plan.n_rollouts for part in parts for plan in part.plans.values())
+    shown = ", ".join(map(str, absent[:NAMED])) + (", ..." if len(absent) > NAMED else "")
+    text = f"partial: shard{'s' * (len(absent) > 1)} {shown} of {total} missing"
+    return [
+        f"{text}; the others were to do {held:,} of {planned:,} rollouts ({held / planned:.1%})"
+    ]
 
 
 def _copy_lines(source: Path, out: BinaryIO) -> None:

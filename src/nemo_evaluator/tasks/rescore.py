@@ -14,8 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
-from ..config.environment import environment
-from ..config.load import Loaded, load
+from ..config.load import Loaded
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
@@ -39,18 +38,17 @@ from ..results.files import write_json
 from ..results.flips import Flips, compare_verdicts
 from ..results.journal import header_of, scan
 from ..results.layout import CONFIG, FLIPS, JOURNAL, JUDGEMENTS, PLAN_LOCK
-from ..results.lock import LOCK, directory_lock, reading_lock
+from ..results.lock import LOCK, DirectoryLock, directory_lock, reading_lock
 from ..results.plan_lock import PlanLock, write_lock
 from ..results.run_directory import info_of, plan_of
 from ..results.run_info import RunInfo, new_run_info, write_run_info
 from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
+from .lenient import NOT_SET, configuration
 
 AGAIN = "resume the run they are from, or fix what failed, and rescore it again"
 IMPORTED = "imported://"
 HOW = "give module:function or file.py:function"
-NOT_SET = "not-needed"
-"""Stands for variables that are not set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ async def rescore(
         )
         raise ConfigError("holds no run", where=str(directory), hint=hint)
     function = _function(scorer) if scorer else None
-    loaded = _loaded(directory, overrides)
+    loaded = configuration(directory, overrides)
     if function is None:
         _check_judges(loaded)
         _check_scorers(loaded)
@@ -98,10 +96,11 @@ async def rescore(
             part = shard_of(lock.benchmarks[0]) if lock.benchmarks else None
             prepared = await prepare(loaded, target, stack, part, around=_verifying(function))
             jobs = [_job(job, lock, judged=function is None) for job in prepared.jobs]
-            stack.enter_context(directory_lock(target, runs=job_runs))
+            hold = stack.enter_context(directory_lock(target, runs=job_runs))
             info = _open(target, directory, lock, jobs, loaded, command)
             control = Control()
-            ends = await _verify(jobs, info.run_id, control, say)
+            ends = await _verify(jobs, info.run_id, control, say, hold)
+            hold.check()
             terms = Terms(prepared.skip_failed, prepared.min_coverage, again=AGAIN)
             return _finish(_Rescoring(directory, target, jobs, lock, info, loaded), ends, terms)
 
@@ -181,7 +180,11 @@ def _finish(done: _Rescoring, ends: Sequence[BenchmarkEnd], terms: Terms) -> Res
 
 
 async def _verify(
-    jobs: Sequence[Job], run_id: str, control: Control, say: Callable[[str], None]
+    jobs: Sequence[Job],
+    run_id: str,
+    control: Control,
+    say: Callable[[str], None],
+    hold: DirectoryLock,
 ) -> list[BenchmarkEnd]:
     tallies = [Tally(label=job.plan.slug, total=job.plan.n_rollouts) for job in jobs]
     suite = Suite(
@@ -190,6 +193,7 @@ async def _verify(
         run_id=run_id,
         budget=RunBudget(_no_budget(), control, say),
         warn=say,
+        hold=hold,
     )
     await suite.run()
     if control.fatal is not None:
@@ -233,21 +237,6 @@ def _plan(new: BenchmarkPlan, old: BenchmarkPlan, environment: Mapping[str, Any]
     identity = {**kept, "scorers": new.identity.get("scorers")}
     identity |= {f"environment.{name}": value for name, value in environment.items()}
     return msgspec.structs.replace(old, identity=identity, digest=digest(identity))
-
-
-def _loaded(directory: Path, overrides: Sequence[str]) -> Loaded:
-    """The configuration of the run. The keys of its models are not needed: they are not asked."""
-    return load(directory / CONFIG, overrides=overrides, env=_Lenient(environment([Path.cwd()])))
-
-
-class _Lenient(dict[str, str]):
-    """Variables of which those that are not set have a stand-in."""
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(name, NOT_SET if default is None else default)
-
-    def __missing__(self, name: str) -> str:
-        return NOT_SET
 
 
 def _check_judges(loaded: Loaded) -> None:

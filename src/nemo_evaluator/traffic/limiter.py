@@ -181,7 +181,7 @@ class Limiter:
         self._window = max(1, self.in_flight)
 
     def hold(self, held: bool) -> None:
-        """Admit nobody, until it is told otherwise."""
+        """Admit no call, until it is told otherwise."""
         self._held = held
         self._admit()
 
