@@ -26,6 +26,7 @@ COMES_WITH = {
 IMPORTED = ("ecs", "mcp", "ray", "scoring", "stats", "testing")
 """Extras whose packages the package itself imports, inside of functions."""
 FOREIGN = (
+    "environments/inspect/nel_inspect_memory.py",
     "environments/inspect/worker.py",
     "environments/lm_eval/nel_lm_eval_tokens.py",
     "environments/lm_eval/worker.py",

@@ -71,6 +71,31 @@ async def test_one_that_does_not_do_is_told(
         await find_interpreter(wanted, str(fake(tmp_path, version, python)))
 
 
+@pytest.mark.parametrize(
+    ("version", "does"),
+    [
+        ("0.4.12", True),
+        ("0.4.13.post1", True),
+        ("0.4.9.2", False),
+        ("0.5.0", False),
+        ("1.0", False),
+    ],
+)
+async def test_versions_that_are_too_new_are_refused_too(
+    tmp_path: Path, version: str, does: bool
+) -> None:
+    wanted = Wanted(
+        "p", (0, 4, 12), (3, 10), "NEL_TEST_PYTHON", "params.python", extras="[api]", below=(0, 5)
+    )
+    python = str(fake(tmp_path, version))
+    if does:
+        assert (await find_interpreter(wanted, python)).version == version
+        return
+    with pytest.raises(ConfigError, match=r"0\.4\.12 or newer, below 0\.5, is needed") as caught:
+        await find_interpreter(wanted, python)
+    assert "pip install -U 'p[api]>=0.4.12,<0.5'" in str(caught.value)
+
+
 async def test_what_is_no_interpreter_is_told(tmp_path: Path) -> None:
     for path in (tmp_path / "absent", Path("/bin/true")):
         with pytest.raises(ConfigError, match="no Python interpreter that runs"):

@@ -35,6 +35,7 @@ COMMANDS = {
     "package": ("nemo_evaluator.cli.package:command", "Build an image of your benchmark."),
     "cache-sqsh": ("nemo_evaluator.cli.cache_sqsh:command", "Put an image on a cluster as a file."),
     "config": ("nemo_evaluator.cli.config:group", "Your settings; the schema of configurations."),
+    "harness": ("nemo_evaluator.cli.harness:group", "Install packages of other harnesses."),
     "doctor": ("nemo_evaluator.cli.doctor:command", "What is installed, and what is missing."),
     "init": ("nemo_evaluator.cli.init:command", "Write a first configuration."),
     "init-benchmark": (

@@ -34,7 +34,7 @@ class Wanted:
     """A package that a script needs."""
 
     package: str
-    version: tuple[int, int]
+    version: tuple[int, ...]
     """The least that is supported."""
     python: tuple[int, int]
     """The least that the package needs."""
@@ -44,6 +44,12 @@ class Wanted:
     """Field of the configuration that names it."""
     extras: str = ""
     """What is installed with it, e.g. ``[api]``."""
+    below: tuple[int, ...] | None = None
+    """The first version that is not supported any more; None: none is known."""
+    also: tuple[str, ...] = ()
+    """Packages that it needs here, and does not require by itself."""
+    harness: str | None = None
+    """What ``nel harness install`` calls it."""
 
     @property
     def folder(self) -> Path:
@@ -52,13 +58,33 @@ class Wanted:
         return data / "nemo-evaluator" / self.package
 
     @property
+    def requirements(self) -> tuple[str, ...]:
+        """What pip is asked for."""
+        below = "" if self.below is None else f",<{_dotted(self.below)}"
+        own = f"{self.package}{self.extras}>={_dotted(self.version)}{below}"
+        return (own, *self.also)
+
+    @property
     def hint(self) -> str:
         """How to get it."""
         python = "3" if sys.version_info[:2] >= self.python else _dotted(self.python)
-        return (
-            f"python{python} -m venv {self.folder} && {self.folder}/bin/pip install "
-            f"'{self.package}{self.extras}>={_dotted(self.version)}'"
-        )
+        quoted = " ".join(f"'{one}'" for one in self.requirements)
+        by_hand = f"python{python} -m venv {self.folder} && {self.folder}/bin/pip install {quoted}"
+        if self.harness is None:
+            return by_hand
+        return f"nel harness install {self.harness}, or: {by_hand}"
+
+    def supports(self, version: str) -> bool:
+        """Whether a version of the package will do."""
+        found = tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0]))
+        return found >= self.version and (self.below is None or found < self.below)
+
+    @property
+    def range(self) -> str:
+        """The versions that will do, for people."""
+        if self.below is None:
+            return f"{_dotted(self.version)} or newer"
+        return f"{_dotted(self.version)} or newer, below {_dotted(self.below)},"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +152,13 @@ async def _checked(wanted: Wanted, python: Path, where: str) -> Interpreter:
     version = found.version
     if version is None:
         raise ConfigError(f"{python} has no {wanted.package}", where=where, hint=wanted.hint)
-    if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < wanted.version:
+    if not wanted.supports(version):
+        quoted = " ".join(f"'{one}'" for one in wanted.requirements)
         raise ConfigError(
             f"{python} has version {version} of the package {wanted.package!r}; "
-            f"{_dotted(wanted.version)} or newer is needed",
+            f"{wanted.range} is needed",
             where=where,
-            hint=f"{python} -m pip install -U '{wanted.package}>={_dotted(wanted.version)}'",
+            hint=f"{python} -m pip install -U {quoted}",
         )
     return Interpreter(python, version)
 

@@ -32,10 +32,13 @@ SCHEME = "inspect"
 SCRIPT = Path(__file__).with_name("worker.py")
 WANTED = Wanted(
     package="inspect_ai",
-    version=(0, 3),
+    version=(0, 3, 260),
+    below=(0, 4),
     python=(3, 10),
     variable="NEL_INSPECT_PYTHON",
     where="params.python",
+    also=("openai",),
+    harness="inspect",
 )
 FILES = "files"
 """Under which detail of a verdict kept samples of Inspect are named, in the harness's folder."""

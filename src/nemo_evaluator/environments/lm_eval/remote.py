@@ -14,11 +14,13 @@ from .scores import Graded, Measured
 SCRIPT = Path(__file__).with_name("worker.py")
 WANTED = Wanted(
     package="lm_eval",
-    version=(0, 4),
+    version=(0, 4, 12),
+    below=(0, 5),
     python=(3, 10),
     variable="NEL_LM_EVAL_PYTHON",
     where="params.python",
     extras="[api]",
+    harness="lm-eval",
 )
 
 Replies = tuple[int, Sequence[Sequence[Json]]]

@@ -20,6 +20,7 @@ HARBOR = Wanted(
     python=(3, 12),
     variable="NEL_HARBOR_PYTHON",
     where="solver.python",
+    harness="harbor",
 )
 ANSWER_SECONDS = 10.0
 """For a call that needs no time."""
