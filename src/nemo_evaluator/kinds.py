@@ -212,6 +212,10 @@ EXECUTORS = Kind(
     "where a whole run is executed (`cluster.type`)",
     {
         "docker": ("executors.docker.executor:DockerExecutor", "a container of this machine"),
+        "kubernetes": (
+            "executors.kubernetes.executor:KubernetesExecutor",
+            "an indexed Job of Kubernetes",
+        ),
         "local": ("executors.local_executor:LocalExecutor", "this machine"),
         "slurm": ("executors.slurm.executor:SlurmExecutor", "jobs of a Slurm cluster"),
         "ray": ("executors.ray.executor:RayExecutor", "shards as tasks of a Ray cluster"),

@@ -10,10 +10,11 @@ from pydantic import AfterValidator, Field, field_validator
 from ..kinds import EXECUTORS
 from .base import ConfigRecord
 from .docker_cluster import DockerCluster
+from .kubernetes_cluster import KubernetesCluster
 from .plugins import ByType, PluginFields
 from .ray_cluster import RayCluster
+from .walltime import walltime_seconds
 
-WALLTIME = re.compile(r"^(?:(\d+)-)?(\d{1,2}):([0-5]\d):([0-5]\d)$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OPTION = re.compile(r"--[a-zA-Z][a-zA-Z0-9-]*(=[^\x00-\x1f\x7f]*)?")
 _FLAG = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]*$")
@@ -46,15 +47,6 @@ def _checked_options(options: list[str]) -> list[str]:
 Flags = Annotated[dict[str, str | int | float | bool], AfterValidator(_checked_flags)]
 SbatchOptions = Annotated[list[str], AfterValidator(_checked_options)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
-
-
-def walltime_seconds(text: str) -> int:
-    """Seconds of ``HH:MM:SS`` or ``D-HH:MM:SS``. Raises ValueError for anything else."""
-    match = WALLTIME.match(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not HH:MM:SS or D-HH:MM:SS")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 class LocalCluster(ConfigRecord):
@@ -157,5 +149,6 @@ class PluginCluster(PluginFields):
 
 
 Cluster = Annotated[
-    LocalCluster | DockerCluster | SlurmCluster | RayCluster | PluginCluster, ByType(EXECUTORS)
+    LocalCluster | DockerCluster | SlurmCluster | RayCluster | KubernetesCluster | PluginCluster,
+    ByType(EXECUTORS),
 ]

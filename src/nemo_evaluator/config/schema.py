@@ -28,6 +28,7 @@ from . import (
     endpoints,
     gate,
     generation,
+    kubernetes_cluster,
     output,
     proxy,
     root,
@@ -61,6 +62,7 @@ MODULES: tuple[ModuleType, ...] = (
     gate,
     cluster,
     docker_cluster,
+    kubernetes_cluster,
     output,
 )
 REFERENCE_START = (

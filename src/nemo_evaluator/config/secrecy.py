@@ -33,6 +33,8 @@ _FIELD = re.compile(
     r"|sig|signature|sas)$",
     re.IGNORECASE,
 )
+_NAMES = ("client_key", "image_pull_secrets")
+"""A path of a file, and names of objects of a cluster: what they name is secret, not they."""
 _SURE = re.compile(rf"(^|[_.-]){_KEY}s?$|^key$|(?<!key)$", re.IGNORECASE)
 """A name that ends in "key" may name a field of a dataset (``answer_key``)."""
 _MARKUP = re.compile(
@@ -61,7 +63,7 @@ def secret_variable(name: str) -> bool:
 @lru_cache(maxsize=4096)
 def secret_field(name: str, parent: str = "") -> bool:
     """Whether text under this key of a document is taken to be a secret."""
-    if name == "client_key":  # of a service: the path of a file
+    if name in _NAMES or parent == "tolerations":  # a toleration's key is that of a node's taint
         return False
     if parent in _ENVIRONMENTS:
         return secret_variable(name)

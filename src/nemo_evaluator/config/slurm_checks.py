@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import suggest
-from .cluster import SlurmCluster, walltime_seconds
+from .cluster import SlurmCluster
 from .document import Document
 from .mistakes import Mistake
 from .services import DynamoService, ManagedModelFields
 from .tree import KeyPath
+from .walltime import walltime_seconds
 
 
 def slurm_checks(config: Document) -> Iterator[Mistake]:

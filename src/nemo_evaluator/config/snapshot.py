@@ -19,6 +19,7 @@ from .expand import REFERENCE
 from .overrides import parse_value
 from .scrubber import KNOWN, scrubber_of
 from .secrecy import MIN_LENGTH, hidden_urls, redact, secret_field, secret_variable
+from .yaml_text import to_yaml
 
 REDACTED = f"${{{REDACTED_VARIABLE}}}"
 _HEADER = re.compile(
@@ -50,9 +51,7 @@ def snapshot(
         *(f"override: {safe_override(text, secrets)}" for text in overrides),
     ]
     header = "".join(f"# {' '.join(line.split())}\n" for line in lines)
-    body = yaml.safe_dump(
-        _cleaned(dict(data), secrets, "", ""), sort_keys=False, allow_unicode=True, width=100
-    )
+    body = to_yaml(_cleaned(dict(data), secrets, "", ""))
     return header + body
 
 

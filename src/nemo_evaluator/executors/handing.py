@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-import yaml
-
 from ..config.environment import NEVER_NAMED
 from ..config.expand import REFERENCE
 from ..config.keys import PREFIX, is_of_this_process
@@ -24,6 +22,7 @@ from ..config.mistakes import Mistake, as_error
 from ..config.secrecy import MIN_LENGTH, hidden_urls, secret_field, secret_variable
 from ..config.snapshot import is_literal_secret
 from ..config.tree import KeyPath, Node
+from ..config.yaml_text import to_yaml
 
 SECRET = "NEL_SECRET_"
 """Begins the names of variables that hold secrets which were given in clear."""
@@ -61,12 +60,11 @@ def job_document(loaded: Loaded, *, output_dir: Path | None = None) -> JobDocume
     what cannot be handed to another process.
     """
     handed = _Handed(loaded.env, sorted(loaded.secrets, key=len, reverse=True))
-    data = handed.value(loaded.tree, (), secret=False)
+    data = handed.value(_without_cluster(loaded.tree), (), secret=False)
     failure = as_error(handed.problems, loaded.locate)
     if failure is not None:
         raise failure
     assert isinstance(data, dict)
-    data.pop("cluster", None)
     folder = Path.cwd()
     results = (output_dir or folder / loaded.config.output.dir).absolute()
     output = data.get("output")
@@ -74,8 +72,14 @@ def job_document(loaded: Loaded, *, output_dir: Path | None = None) -> JobDocume
     data["output"] = {**(output if isinstance(output, dict) else {}), "dir": place}
     for name in (*NEVER_NAMED, *map(str.lower, NEVER_NAMED)):
         handed.name(name)
-    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    text = to_yaml(data)
     return JobDocument(text, handed.secrets, str(folder))
+
+
+def _without_cluster(tree: Node) -> Node:
+    """The run elsewhere has none; what is secret in it is for who submits."""
+    assert isinstance(tree.value, dict)
+    return Node({key: child for key, child in tree.value.items() if key != "cluster"}, tree.mark)
 
 
 def escaped(text: str) -> str:

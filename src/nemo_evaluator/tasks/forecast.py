@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..config.benchmark import BenchmarkConfig
-from ..config.cluster import SlurmCluster, walltime_seconds
+from ..config.cluster import SlurmCluster
 from ..config.load import Loaded
 from ..config.root import EvalConfig
+from ..config.walltime import walltime_seconds
 from ..errors import ConfigError
 from ..executors.forecast.advice import Forecast, Limits, forecast, words
 from ..executors.forecast.expected import Work

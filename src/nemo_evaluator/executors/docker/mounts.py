@@ -8,22 +8,12 @@ read what stands beside it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ...config.mounts import Mount
 from ...errors import ConfigError
-
-_SYSTEM = [
-    PurePosixPath("/", name)
-    for name in (
-        *("bin", "boot", "dev", "etc", "lib", "lib32", "lib64"),
-        *("proc", "run", "sbin", "sys", "usr"),
-    )
-]
-_WHOLE = [PurePosixPath("/", name) for name in ("", "home", "mnt", "opt", "srv", "tmp", "var")]
-"""Folders of which a part may be mounted, and not all."""
+from ..named_paths import may_be_shared, path_in
 
 
 def mounts_of(
@@ -44,10 +34,11 @@ def mounts_of(
                 hint="make it, or name what is there",
             )  # fmt: skip
     for path in filter(None, (home, folder)):
-        if path.is_dir() and _may_be_mounted(path) and not _covered(path, mounts):
+        if path.is_dir() and may_be_shared(path) and not _covered(path, mounts):
             mounts.append(Mount(str(path), str(path)))
     for text in named:
-        for path in _paths(text, folder):
+        named_path = path_in(text, folder)
+        for path in _folders(named_path) if named_path is not None else ():
             if not _covered(path, mounts):
                 mounts.append(Mount(str(path), str(path), read_only=True))
     taken: dict[str, Mount] = {}
@@ -56,31 +47,13 @@ def mounts_of(
     return tuple(sorted(taken.values(), key=lambda mount: mount.target.count("/")))
 
 
-def _paths(text: str, folder: Path) -> Iterator[Path]:
-    """What a text of a configuration names on this machine, if it does: ``FILE.py:NAME`` too."""
-    if len(text) > 4096 or "\0" in text or "\n" in text or "/" not in text or "://" in text:
-        return
-    for name in dict.fromkeys((text, text.rpartition(":")[0])):
-        path = Path(os.path.normpath(folder / name)) if name else None
-        try:
-            if path is None or not path.exists():
-                continue
-            where = path if path.is_dir() else path.parent
-        except OSError:
-            continue
-        if _may_be_mounted(where):
-            yield where
-        elif not path.is_dir() and not _below_system(path):
-            yield path
-        return
-
-
-def _may_be_mounted(path: Path) -> bool:
-    return PurePosixPath(path) not in _WHOLE and not _below_system(path)
-
-
-def _below_system(path: Path) -> bool:
-    return any(PurePosixPath(path).is_relative_to(system) for system in _SYSTEM)
+def _folders(path: Path) -> Iterator[Path]:
+    """What is mounted of a path: the folder it is in, or the file alone."""
+    where = path if path.is_dir() else path.parent
+    if may_be_shared(where):
+        yield where
+    elif not path.is_dir():
+        yield path
 
 
 def _covered(path: Path, mounts: Iterable[Mount]) -> bool:

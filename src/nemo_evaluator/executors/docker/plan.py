@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -24,6 +24,7 @@ from ...sandboxes.docker_bodies import Body
 from ...types import Record
 from ..handed_environment import ANNOUNCED
 from ..handing import JobDocument
+from ..named_paths import texts_in
 from ..options import Options
 from ..registry import INNER
 from .mounts import mounts_of
@@ -126,7 +127,7 @@ def docker_plan(
     folder = Path(document.folder)
     home = Path.home() if cluster.mount_home else None
     asked = [parse_mount(text, folder) for text in cluster.container_mounts]
-    named = [*_texts(yaml.safe_load(document.text)), *handed_variables(loaded).values()]
+    named = [*texts_in(yaml.safe_load(document.text)), *handed_variables(loaded).values()]
     groups: tuple[int, ...] = ()
     if (why := engine_user(loaded.config)) is not None:
         asked += engine_mounts(socket)
@@ -194,17 +195,6 @@ def handed_variables(loaded: Loaded) -> dict[str, str]:
 
 def _has_gym(config: EvalConfig) -> bool:
     return any(isinstance(service, GymResourceService) for service in config.services.values())
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for child in value.values():
-            yield from _texts(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _texts(child)
-    elif isinstance(value, str):
-        yield value
 
 
 def _mount(mount: Mount) -> Body:

@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ...config.cluster import SlurmCluster, walltime_seconds
+from ...config.cluster import SlurmCluster
 from ...config.load import Loaded
 from ...config.mistakes import Mistake, as_error
 from ...config.sandboxes import NodeFields, SlurmSandbox
 from ...config.scrubber import scrubber_of
 from ...config.secrecy import secret_variable
+from ...config.walltime import walltime_seconds
 from ...results.layout import slug
 from ..handing import job_document
 from ..options import Options
