@@ -166,6 +166,15 @@ def test_a_follow_up_stays_where_it_can_help(code: str, goes_on: bool, tmp_path:
     assert (directory / ".secrets.env").exists() is goes_on
 
 
+@pytest.mark.parametrize("said", ["stopped: the budget of 5 USD", "finished early by ctl"])
+def test_what_was_ended_on_purpose_does_not_go_on(said: str, tmp_path: Path) -> None:
+    plan = planned(config(), tmp_path)
+    directory = written(plan)
+    (directory / "progress.json").write_text(f'{{"messages": [\n    "{said}"\n]}}')
+    ran = run_script(plan, tmp_path / "state", SHIM_EVALUATION="3")
+    assert ran.code == 3 and ran.words("scancel") == [["4711"]]
+
+
 @pytest.mark.parametrize(
     ("state", "code", "evaluates"),
     [
@@ -185,6 +194,15 @@ def test_a_follow_up_asks_how_the_job_before_ended(
     ran = run_script(plan, tmp_path / "state", "1", "99", "5", SHIM_SACCT=state)
     assert (ran.code, bool(ran.of("evaluation"))) == (code, evaluates), ran.said
     assert not (directory / ".secrets.env").exists()
+
+
+def test_without_accounting_the_controller_is_asked(tmp_path: Path) -> None:
+    plan = planned(config(cluster={"max_walltime": "2-00:00:00"}), tmp_path)
+    written(plan)
+    job = "JobId=99 JobName=x\n   JobState=TIMEOUT Reason=None\n   RunTime=1-02:03:04 Y=1"
+    one_line = " ".join(job.split())
+    ran = run_script(plan, tmp_path / "state", "1", "99", "0", SHIM_SACCT="", SHIM_JOB=one_line)
+    assert ran.code == 0 and "(TIMEOUT); all jobs took 93784 s" in ran.said
 
 
 def test_follow_ups_end_at_their_number_and_at_the_time_of_all(tmp_path: Path) -> None:
