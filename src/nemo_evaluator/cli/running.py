@@ -59,13 +59,14 @@ def say_started(run: RunHandle) -> None:
     from ..executors.submission import find_submission
     from ..tasks.find_run import shown
 
-    directory = shown(run.directory)
     found = find_submission(run.directory)
+    remote = found is not None and found.submission.host != ""
+    directory = run.directory if remote else shown(run.directory)
     if found is None:
         click.echo(f"runs in the background: {directory}")
     else:
         submission = found.submission
-        host = f"{submission.host}:" if submission.host else ""
+        host = f"{submission.host}:" if remote else ""
         ids = f" as {', '.join(submission.ids)}" if submission.ids else ""
         click.echo(f"submitted to {submission.executor}{ids}: {host}{directory}")
     for command in ("status", "logs -f", "stop"):
