@@ -75,6 +75,17 @@ async def test_files_are_written_whole_and_with_their_mode(host: Host, tmp_path:
         assert not (copy / "a").exists()
 
 
+async def test_a_directory_is_copied(host: Host, tmp_path: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    await host.put(there, {"deep/a b": File(b"1"), ".secret": File(b"s"), ".lock.7": File(b"")})
+    for _ in range(2):
+        await host.copy(there, here, without=(".secret", ".lock*"))
+    names = {str(path.relative_to(here)) for path in here.rglob("*")}
+    assert names == {"deep", "deep/a b"} and (here / "deep/a b").read_bytes() == b"1"
+    with pytest.raises(ConfigError, match="cannot be copied"):
+        await host.copy(tmp_path / "absent", here, without=())
+
+
 async def test_what_cannot_be_written_says_where(host: Host) -> None:
     with pytest.raises(ConfigError, match=r"/proc/nel.*choose another directory"):
         await host.put(Path("/proc/nel"), {"a": File(b"")})

@@ -10,6 +10,7 @@ COMMANDS = {
     "run": ("nemo_evaluator.cli.eval_run:command", "Run benchmarks against a model."),
     "status": ("nemo_evaluator.cli.eval_status:command", "Show what a run is doing."),
     "logs": ("nemo_evaluator.cli.eval_logs:command", "Show the log of a run."),
+    "fetch": ("nemo_evaluator.cli.eval_fetch:command", "Copy a run from another host."),
     "stop": ("nemo_evaluator.cli.eval_stop:command", "Stop a run; it can be resumed."),
     "ctl": ("nemo_evaluator.cli.eval_ctl:command", "Change a run while it goes on."),
     "resume": ("nemo_evaluator.cli.eval_resume:command", "Go on with a run."),

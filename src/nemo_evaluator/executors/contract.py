@@ -49,6 +49,21 @@ class CountsAttempts(Protocol):
 
 
 @runtime_checkable
+class Elsewhere(Protocol):
+    """A run whose directory may be on another host."""
+
+    @property
+    def host(self) -> str:
+        """Where its directory is; empty: on this host."""
+
+    def is_copy(self, folder: Path) -> bool:
+        """Whether a folder of this host holds a copy of it."""
+
+    async def fetch(self, into: Path) -> None:
+        """Copy it into a folder of this host. Raises ConfigError."""
+
+
+@runtime_checkable
 class Describes(Protocol):
     """An executor that can say what it would submit."""
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -84,6 +86,10 @@ class Host(Protocol):
         """A directory of this host with the files below ``directory`` that match, as long as the
         block lasts: the directory itself, or a copy of them as they are now."""
 
+    async def copy(self, directory: Path, into: Path, *, without: Sequence[str]) -> None:
+        """Copy a directory of the host into one of this host, but for files of some names. Raises
+        ConfigError."""
+
 
 def _environment() -> dict[str, str]:
     """That of this process, without the user's ``SBATCH_*``: they win over what is in a script, and
@@ -125,6 +131,15 @@ class ThisHost:
     async def files(self, directory: Path, *patterns: str) -> AsyncIterator[Path]:
         """See ``Host``."""
         yield directory
+
+    async def copy(self, directory: Path, into: Path, *, without: Sequence[str]) -> None:
+        """See ``Host``."""
+        ignored = shutil.ignore_patterns(*without)
+        copied = partial(shutil.copytree, directory, into, ignore=ignored, dirs_exist_ok=True)
+        try:
+            await asyncio.to_thread(copied)
+        except OSError as error:
+            raise ConfigError(f"cannot be copied: {error}", where=str(directory)) from None
 
 
 def _run(argv: Sequence[str], given: bytes, timeout: float) -> Done:

@@ -7,11 +7,13 @@ connection first. Secrets go through standard input, never into a command line.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import os
 import shlex
 import stat
+import subprocess
 import tarfile
 import tempfile
 import time
@@ -36,6 +38,8 @@ _COPY = (
 )
 _MISSING = 44
 _NO_COMMAND = 127
+_CHANGED = 1
+"""The exit code of tar where a file changed while it was read."""
 
 
 class SshHost:
@@ -109,6 +113,16 @@ class SshHost:
                     tar.extractall(folder, filter="data")
             yield Path(folder)
 
+    async def copy(self, directory: Path, into: Path, *, without: Sequence[str]) -> None:
+        """See ``Host``."""
+        excluded = [f"--exclude={name}" for name in without]
+        words = ["tar", "-C", str(directory), *excluded, "-cf", "-", "."]
+        argv = [*self._ssh(), "--", self._name, shlex.join(words)]
+        code = await asyncio.to_thread(_unpack, argv, into)
+        if code not in (0, _CHANGED):
+            where = f"{self._name}:{directory}"
+            raise ConfigError(f"cannot be copied (exit code {code})", where=where)
+
     def _ssh(self) -> list[str]:
         folder = _sockets()
         options = {
@@ -119,6 +133,21 @@ class SshHost:
             "ControlPersist": str(KEPT_SECONDS),
         }
         return ["ssh", *(word for k, v in options.items() for word in ("-o", f"{k}={v}"))]
+
+
+def _unpack(argv: Sequence[str], into: Path) -> int:
+    """Unpack what a command writes, as it comes: its exit code. Raises ConfigError."""
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+            with (
+                contextlib.suppress(tarfile.ReadError),  # it wrote nothing: its code says why
+                tarfile.open(fileobj=process.stdout, mode="r|") as tar,
+            ):
+                tar.extractall(into, filter="data")
+            return process.wait()
+    except OSError as error:
+        raise ConfigError(f"cannot be written: {error.strerror}", where=str(into)) from None
 
 
 def _entry(name: str, mode: int, kind: bytes) -> tarfile.TarInfo:

@@ -205,7 +205,10 @@ def test_each_run_has_a_folder_unless_it_is_told_otherwise(slurm: Shims, nel: Ne
 def test_a_host_without_slurm_says_so(
     slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert nel("eval", "run", "c.yaml", "-o", "other")[0] == 0
     monkeypatch.setenv("PATH", "/nonexistent")
+    code, out, _ = nel("eval", "status", "other")
+    assert code == 0 and "there is no command 'squeue'" in out and "the files say" in out
     code, _, err = nel("eval", "run", "c.yaml")
     assert code == 2 and "there is no command 'sbatch' on this host" in err
 
@@ -220,3 +223,13 @@ def test_why_a_job_failed_is_what_it_wrote(slurm: Shims, nel: Nel) -> None:
     state = status(nel)
     assert state["state"] == "failed" and state["exit_code"] == 3
     assert state["reason"].startswith("shards 0, 1 failed: job 100_0: port 8000 of n1 is in use;")
+
+
+def test_a_cluster_without_accounting_is_followed_by_its_queue(slurm: Shims, nel: Nel) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    slurm.fail("sacct", *["Slurm accounting storage is disabled"] * 3)
+    assert status(nel)["state"] == "pending"
+    Path("slurm/bin/sacct").unlink()
+    slurm.turn("TIMEOUT")
+    state = status(nel)
+    assert state["state"] == "failed" and "the time limit of 1:00:00 was reached" in state["reason"]

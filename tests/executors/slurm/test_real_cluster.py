@@ -274,6 +274,14 @@ def test_a_login_node_behind_ssh(
         assert "slurm-merge-" in run.logs()
         job = json.loads((directory / "submission.json").read_text())["ids"][0]
         assert "done" in run.nel("eval", "status", "--job-id", job, "--host", "far")[1]
+        for _ in range(2):
+            code, out, err = run.nel("eval", "fetch", directory, "--into", "copy")
+            assert code == 0 and "nel eval report copy" in out, err
+        code, _, err = run.nel("eval", "fetch", directory, "--into", "run")
+        assert code == 2 and "holds something else" in err
+    assert essence(run.folder / "copy") == essence(directory)
+    copied = run.nel("eval", "report", "copy", "-f", "json")[1]
+    assert copied == run.nel("eval", "report", directory, "-f", "json")[1]
     same(run, local(QUICK))
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from ...engine.shards import FOLDER
 from ...errors import ConfigError
-from ...results.layout import LOG, STOP
+from ...results.layout import LOG, STOP, SUBMISSION
 from ...results.status import RunState
 from ..host import PUBLIC, File, Host
 from ..submission import Submitted, age_of
-from .client import JobState, Slurm, SlurmAway
+from .client import JobState, Slurm
 from .log import JobLogs, log_name
 from .look import Look, found_again, look, unsubmitted
 from .plan import SECRETS
@@ -24,6 +24,9 @@ from .record import host_of, write_record
 
 ABANDONED_SECONDS = 3600.0
 """A submission that is not complete after this time will never be."""
+COPY_OF = ".copy_of"
+"""In a copy of a run of another host: which run that is."""
+LOCKS = ".lock*"
 WAIT_SECONDS = (2.0, 15.0)
 """How often a run that is waited for is looked at: at first, and later."""
 SETTLE_SECONDS = 2.0
@@ -53,6 +56,23 @@ class SlurmRun:
         """What it was submitted as."""
         return self._submitted
 
+    @property
+    def host(self) -> str:
+        """See ``Elsewhere``."""
+        return self._host.name
+
+    def is_copy(self, folder: Path) -> bool:
+        """See ``Elsewhere``."""
+        try:
+            return (folder / COPY_OF).read_text() == self._submitted.submission.run_id
+        except OSError:
+            return False
+
+    async def fetch(self, into: Path) -> None:
+        """See ``Elsewhere``. Secrets, locks and what makes it a submission stay there."""
+        await self._host.copy(self.directory, into, without=(SECRETS, LOCKS, SUBMISSION))
+        (into / COPY_OF).write_text(self._submitted.submission.run_id)
+
     async def status(self) -> RunState:
         """See ``RunHandle``. Where no job goes on with the run, its secrets are removed."""
         seen = await self.look()
@@ -70,7 +90,7 @@ class SlurmRun:
 
     async def _find_lost(self) -> None:
         """Take note of jobs that were accepted while the answer was lost."""
-        with contextlib.suppress(SlurmAway):
+        with contextlib.suppress(ConfigError):  # the look tells what is wrong
             found = await found_again(self._slurm, self._submitted.submission)
             if found != self._submitted.submission:
                 await write_record(found)
@@ -122,10 +142,10 @@ class SlurmRun:
     async def wait(self) -> RunState:
         """See ``RunHandle``."""
         seconds, longest = WAIT_SECONDS
-        while (state := await self.status()).state.active:
+        while (seen := await self.look()).jobs is None or self._chosen(seen).state.active:
             await asyncio.sleep(seconds)
             seconds = min(longest, seconds * 1.2)
-        return state
+        return self._chosen(seen)
 
     async def logs(self, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[str]:
         """See ``RunHandle``. Of a run in shards, what each writes stands below its name."""
@@ -144,7 +164,7 @@ class SlurmRun:
 
         async def now() -> tuple[Sequence[str], bool]:
             seen = await self.look()
-            return self._logs(seen), self._chosen(seen).state.active
+            return self._logs(seen), seen.jobs is None or self._chosen(seen).state.active
 
         async for line in logs.follow(now, headed=headed):
             yield line

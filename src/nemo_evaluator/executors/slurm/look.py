@@ -15,7 +15,7 @@ from ...results.layout import PLAN_LOCK, PROGRESS, RUN_INFO
 from ...results.status import RunState, State
 from ..host import Host
 from ..submission import Submission
-from .client import JobState, Slurm, SlurmAway
+from .client import JobState, Slurm
 from .plan import CHAIN, ENDS, EVALUATION, FOLLOW_UP, MERGE
 from .reasons import LIVE, WAITING
 from .record import JobRecord, record_of, with_jobs
@@ -69,7 +69,7 @@ async def look(host: Host, slurm: Slurm, submission: Submission, directory: Path
     try:
         asked = [*merging, *(job for ids in parts.values() for job in ids)]
         jobs = await slurm.numbered(sorted({job.partition("_")[0] for job in asked}))
-    except SlurmAway as error:
+    except ConfigError as error:
         state = _without_slurm(directory, files, merged, error)
         return Look(state, None, parts, merging)
     states = {
