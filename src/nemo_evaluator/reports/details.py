@@ -27,6 +27,7 @@ from .blocks import (
 )
 from .effort import effort_blocks
 from .identity import identity
+from .performance import performance_blocks
 from .single import prompt_block, sample_blocks, unsteady_block
 from .view import Result, metrics
 
@@ -53,6 +54,7 @@ def result_section(result: Result, *, alone: bool = True) -> Section:
     if data.agreement is not None:
         blocks += _agreement(data, data.agreement, bool(result.samples.repeated))
         blocks += unsteady_block(result.samples)
+    blocks += performance_blocks(data)
     blocks += _distributions(data)
     if data.retried is not None and data.retried.rollouts:
         blocks.append(_retried(data))

@@ -69,6 +69,7 @@ def bundle(summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo) -> dict
             "agreement": msgspec.to_builtins(summary.agreement),
             "distributions": msgspec.to_builtins(dict(summary.distributions)),
             **({} if summary.effort is None else {"effort": msgspec.to_builtins(summary.effort)}),
+            "performance": msgspec.to_builtins(summary.performance),
             "scores": scores,
             "categories": {
                 group: {"mean_reward": round(value.value, DIGITS), **_entry(value)}

@@ -23,6 +23,7 @@ from .facts import plan_facts
 from .journal import Called, Errored, Solved, UsedBeside
 from .judgements import JudgeTotals
 from .per_problem import Floats, PerProblem, clipped, outside
+from .performance_columns import PerformanceColumns
 from .repeats import Agreement, Sameness, agreement
 from .result_row import NO_ANSWER
 from .rows import RolloutRecord, extra_metrics, preview
@@ -63,6 +64,7 @@ class Collector:
         self._judges = JudgeTotals()
         self._repeats = Sameness()
         self._effort = EffortColumns()
+        self._performance = PerformanceColumns()
         self._simulated = plan.simulated
         self._correct = array("b")
         self._rated = True
@@ -86,6 +88,7 @@ class Collector:
         if record.solved is not None:
             self._times.append(record.solved.at)
             self._add_solution(record.solved.solution)
+            self._performance.add(record.key.problem_idx, record.solved.solution)
             self._repeats.add(record.key, record.solved.solution.response)
         if record.ended is not None:
             self._times.append(record.ended.at)
@@ -152,6 +155,7 @@ class Collector:
             warnings=self._warnings(rewards, headline),
             distributions=self._distributions(),
             effort=self._effort.finish(self._problems, self._clusters),
+            performance=self._performance.finish(self._effort, self._problems, self._clusters),
         )
 
     def _add_solution(self, solution: Solution) -> None:

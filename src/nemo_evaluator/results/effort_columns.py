@@ -54,17 +54,32 @@ class EffortColumns:
         cost, tokens = np.frombuffer(self._cost), np.frombuffer(self._tokens)
         calls, where = np.frombuffer(self._calls), np.asarray(problems)
         per_problem = PerProblem(where, list(clusters))
+        price, size = self.prices(problems, clusters)
         return Effort(
             rollouts=len(done),
             solved=int(done.sum()),
             cost_usd=None if np.isnan(cost).all() else round(float(np.nansum(cost)), 6),
             tokens=int(np.nansum(tokens)),
-            cost_per_solved=_per_solved(cost, done, where, clusters),
-            tokens_per_solved=_per_solved(tokens, done, where, clusters),
+            cost_per_solved=price,
+            tokens_per_solved=size,
             turns=_quantity(per_problem.amount(calls)) if calls.any() else None,
             seconds=_quantity(per_problem.amount(np.frombuffer(self._seconds))),
             ended_by=dict(sorted(self._ended_by.items())),
         )
+
+    def prices(
+        self, problems: Sequence[int], clusters: Sequence[str | None]
+    ) -> tuple[Quantity | None, Quantity | None]:
+        """US dollars, and tokens, of a solved task, whoever solved it."""
+        if not self._solved:
+            return None, None
+        done = np.frombuffer(self._solved, dtype=np.int8).astype(np.float64)
+        where = np.asarray(problems)
+        cost, tokens = (
+            _per_solved(np.frombuffer(column), done, where, clusters)
+            for column in (self._cost, self._tokens)
+        )
+        return cost, tokens
 
 
 def _per_solved(

@@ -21,6 +21,7 @@ from ..types import Json, Record
 from .distribution import Distribution
 from .effort import Effort
 from .facts import facts_of
+from .performance import Performance
 from .repeats import Agreement
 from .stopping import Stopping
 from .summary import FailureExample, Summary
@@ -138,6 +139,8 @@ class Published(Record, frozen=True, kw_only=True, omit_defaults=False):
     """Why the score's interval may be too narrow."""
     effort: Effort | None = None
     """What the tasks took, where agents worked on them."""
+    performance: Performance | None = None
+    """How well the model was served."""
     told: float | None = None
     """What the bundle itself gives as the score, where its rows give another."""
 
@@ -208,8 +211,8 @@ def published(document: Any, *, where: str, strict: bool = True) -> Published:
     benchmark, config = _mapping(known["benchmark"]), _mapping(known.get("config"))
     scores, coverage = _mapping(benchmark.get("scores")), _mapping(benchmark.get("coverage"))
     failures, spread = _mapping(scores.get("failures")), scores.get("summary")
-    told = ("retried", "agreement", "stopping", "effort")
-    retried, agreed, stopping, effort = (benchmark.get(key) for key in told)
+    told = ("retried", "agreement", "stopping", "effort", "performance")
+    retried, agreed, stopping, effort, served = (benchmark.get(key) for key in told)
     return Published(
         name=name,
         slug=_text(benchmark.get("slug")) or name,
@@ -258,6 +261,7 @@ def published(document: Any, *, where: str, strict: bool = True) -> Published:
         dataset_size=_count(config.get("dataset_size"))
         or _count(_mapping(config.get("shuffle")).get("ds_full_size")),
         effort=_convert(effort, Effort, where) if isinstance(effort, dict) else None,
+        performance=_convert(served, Performance, where) if isinstance(served, dict) else None,
     )
 
 

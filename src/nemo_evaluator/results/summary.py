@@ -9,6 +9,7 @@ from ..types import Json, Outcome, Record
 from .distribution import Distribution
 from .effort import Effort
 from .facts import facts_of
+from .performance import Performance
 from .repeats import Agreement
 from .run_info import RunInfo
 from .stopping import Stopping
@@ -153,6 +154,8 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     """Distributions of ``latency_ms``, ``ttft_ms`` and ``completion_tokens``, over every answer."""
     effort: Effort | None = None
     """What the tasks took; None where no agent worked on them."""
+    performance: Performance | None = None
+    """How well the model was served; None without an answer."""
 
     @property
     def coverage(self) -> float:
