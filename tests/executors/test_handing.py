@@ -86,6 +86,12 @@ def test_secrets_in_clear_come_by_variables(service: dict[str, Any], tmp_path: P
     assert KEY not in repr(handed)
 
 
+def test_a_secret_that_is_not_handed_over_is_said(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(job_document(parse(document(api_key=KEY), env={})).text)
+    with pytest.raises(ConfigError, match="a secret stood here in clear, which is not kept"):
+        load(tmp_path / "job.yaml", env={})
+
+
 def test_what_belongs_to_a_machine_is_written_out(tmp_path: Path) -> None:
     env = {"HOME": "/home/me", "PATH": "/bin", "SLURM_JOB_ID": "7", "UID": "5"}
     config = document(model="${HOME}-${PATH}-${SLURM_JOB_ID}-${UID}-$${HOME}")
@@ -100,6 +106,15 @@ def test_keys_named_by_their_variable_come_along(tmp_path: Path) -> None:
     handed = job_document(loaded)
     assert handed.secrets == {"MODEL_KEY": KEY, "HF_TOKEN": "hf-123"}
     assert ran(again(handed, tmp_path)) == ran(loaded)
+
+
+def test_what_exporters_and_sandboxes_read_comes_along() -> None:
+    env = {"WANDB_API_KEY": KEY, "MLFLOW_TRACKING_URI": "http://m", "AWS_REGION": "x", "PATH": "/"}
+    config = {**document(), "output": {"export": ["wandb"]}}
+    assert job_document(parse(config, env=env)).secrets == {"WANDB_API_KEY": KEY}
+    config["benchmarks"][0]["sandbox"] = {"type": "ecs_fargate"}
+    handed = job_document(parse(config, env=env))
+    assert handed.secrets == {"WANDB_API_KEY": KEY, "AWS_REGION": "x"}
 
 
 def test_flags_and_the_directory_are_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from .tree import KeyPath, Node
 
 REDACTED = "REDACTED"
 """The variable that a kept configuration names in the place of a secret given in clear."""
+HANDED = "NEL_SECRET_"
+"""Begins the variables that a run elsewhere gets in the place of secrets given in clear."""
 REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}")
 
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
@@ -100,7 +102,7 @@ def _look_up_key(service: dict[str, object], path: KeyPath, result: Expansion) -
 def _unset(
     name: str, path: KeyPath, hint: str = "set it, put it in .env, or write ${NAME:-default}"
 ) -> Mistake:
-    if name == REDACTED:
+    if name == REDACTED or name.startswith(HANDED):
         what = "a secret stood here in clear, which is not kept"
         return Mistake(path, what, "write ${NAME} for the variable that holds the secret")
     return Mistake(path, f"environment variable {name} is not set", hint.replace("NAME", name))

@@ -9,23 +9,22 @@ out.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from ..config.environment import NEVER_NAMED
-from ..config.expand import REFERENCE
+from ..config.expand import HANDED, REFERENCE
 from ..config.keys import PREFIX, is_of_this_process
 from ..config.load import Loaded
 from ..config.mistakes import Mistake, as_error
+from ..config.root import EvalConfig
 from ..config.secrecy import MIN_LENGTH, hidden_urls, secret_field, secret_variable
 from ..config.snapshot import is_literal_secret
 from ..config.tree import KeyPath, Node
 from ..config.yaml_text import to_yaml
 
-SECRET = "NEL_SECRET_"
-"""Begins the names of variables that hold secrets which were given in clear."""
 KINDS = ("type", "protocol")
 """What stands there is never a secret, though a secret may be the same word by chance."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -38,6 +37,12 @@ _OF_A_PLACE = re.compile(
 )
 """Variables that belong to a machine, a shell or a job: elsewhere they keep the values of there."""
 _NAMES_VARIABLES = re.compile(r"(^|_)env(_vars)?$|^allowed_env")
+
+
+_OF_EXPORTERS = {"wandb": "WANDB_", "mlflow": "MLFLOW_", "otel": "OTEL_"}
+_OF_SANDBOXES = {"ecs_fargate": "AWS_"}
+_OF_SEARCH = {"tavily": "TAVILY_"}
+"""How the names of variables begin that a part of a run reads though no text names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,9 @@ def job_document(loaded: Loaded, *, output_dir: Path | None = None) -> JobDocume
     output = data.get("output")
     place = handed.clear(escaped(str(results)))
     data["output"] = {**(output if isinstance(output, dict) else {}), "dir": place}
-    for name in (*NEVER_NAMED, *map(str.lower, NEVER_NAMED)):
+    begins = tuple(_families(loaded.config))
+    read = (name for name in loaded.env if begins and name.startswith(begins))
+    for name in (*NEVER_NAMED, *map(str.lower, NEVER_NAMED), *read):
         handed.name(name)
     text = to_yaml(data)
     return JobDocument(text, handed.secrets, str(folder))
@@ -85,6 +92,15 @@ def _without_cluster(tree: Node) -> Node:
 def escaped(text: str) -> str:
     """A text that is taken as it is: nothing in it refers to a variable."""
     return text.replace("${", "$${")
+
+
+def _families(config: EvalConfig) -> Iterator[str]:
+    for name in config.output.export:
+        yield from filter(None, [_OF_EXPORTERS.get(name)])
+    for benchmark in config.benchmarks:
+        kind = getattr(benchmark.sandbox, "type", "")
+        search = getattr(benchmark.solver, "web_search_provider", None)
+        yield from filter(None, [_OF_SANDBOXES.get(kind), _OF_SEARCH.get(search or "")])
 
 
 class _Handed:
@@ -161,7 +177,7 @@ class _Handed:
         return self.clear(escaped(self._env.get(name, match[2] or "")), path)
 
     def _hidden(self, secret: str) -> str:
-        name = self._numbers.setdefault(secret, f"{SECRET}{len(self._numbers) + 1}")
+        name = self._numbers.setdefault(secret, f"{HANDED}{len(self._numbers) + 1}")
         self.secrets[name] = secret
         return f"${{{name}}}"
 
