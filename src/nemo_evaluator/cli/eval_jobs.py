@@ -62,8 +62,8 @@ def _unseen(run: Listed, *, offline: bool) -> str:
 def clean(
     older_than: str | None, executor: str | None, dry_run: bool, yes: bool, images: bool
 ) -> None:
-    """Remove runs from the list of nel eval jobs. Their results stay where they are; runs that are
-    running stay on the list."""
+    """Remove runs from the list of nel eval jobs, and their containers or jobs where they have
+    ended. Their results stay where they are; runs that are running stay on the list."""
     if images:
         _clean_images(dry_run=dry_run, yes=yes)
         return
@@ -83,9 +83,10 @@ def clean(
     if not yes and not click.confirm(question):
         click.echo("nothing was removed")
         return
-    for path, _ in notes:
-        forget(path)
-    click.echo(f"removed from the list: {len(notes)}")
+    kept = [why for path, note in notes if (why := run_blocking(forget(path, note))) is not None]
+    for why in kept:
+        click.echo(f"warning: {why}", err=True)
+    click.echo(f"removed from the list: {len(notes) - len(kept)}")
 
 
 def _clean_images(*, dry_run: bool, yes: bool) -> None:

@@ -64,6 +64,14 @@ class Elsewhere(Protocol):
 
 
 @runtime_checkable
+class LeavesSomething(Protocol):
+    """A run that leaves more than its directory where it was executed: a container, a job."""
+
+    async def discard(self) -> None:
+        """Remove that; the results stay. Raises ConfigError."""
+
+
+@runtime_checkable
 class Describes(Protocol):
     """An executor that can say what it would submit."""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..executors.contract import LeavesSomething
 from ..executors.observers import Observer
 from ..executors.registry import attach, inner_execution
 from ..executors.run_notes import RunNote, read_notes, write_note
@@ -94,9 +95,17 @@ async def old_notes(older_than: float | None, executor: str | None) -> list[tupl
     ]
 
 
-def forget(note: Path) -> None:
-    """Remove a note. The results stay. Raises OSError."""
-    shutil.rmtree(note.parent)
+async def forget(path: Path, note: RunNote) -> str | None:
+    """Remove a note, and the container or job of its run: why that is still there, or None. The
+    results stay. Raises OSError."""
+    try:
+        handle = attach(Path(note.output_dir))
+        if handle is not None and isinstance(handle, LeavesSomething):
+            await handle.discard()
+    except ConfigError as error:
+        return f"{note.run_id} stays on the list: {error}"
+    await asyncio.to_thread(shutil.rmtree, path.parent)
+    return None
 
 
 def _age(note: RunNote, path: Path, now: datetime.datetime) -> float:

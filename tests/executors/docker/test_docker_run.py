@@ -234,6 +234,21 @@ def test_an_engine_that_is_not_there(
         assert code == 2 and "docker info" in err
 
 
+def test_clean_removes_the_container_and_leaves_the_results(
+    nel: Nel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nel("eval", "run", write(), "--wait")[0] == 0
+    name = container_of(folder)
+    with monkeypatch.context() as gone:
+        gone.setenv("DOCKER_HOST", f"unix://{folder}/no.sock")
+        code, out, err = nel("eval", "clean", "--executor", "docker", "-y")
+        assert code == 0 and "stays on the list" in err and "removed from the list: 0" in out
+    assert containers(f"name={name}")
+    assert "removed from the list: 1" in nel("eval", "clean", "--executor", "docker", "-y")[1]
+    assert not containers(f"name={name}")
+    assert len(rows(folder / "run/sums")) == SIZE
+
+
 def test_an_image_of_this_installation_is_built_where_none_is_named(nel: Nel, folder: Path) -> None:
     write({"image": "local", "build_args": image_args()})
     code, _, err = nel("eval", "run", "config.yaml", "--wait", "--max-problems", "3")

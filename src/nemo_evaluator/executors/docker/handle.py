@@ -151,6 +151,14 @@ class DockerRun(LocalRun):
             options = Options(resume=True, command=f"nel eval resume {self.directory}")
             return await self._submit(loaded, options)
 
+    async def discard(self) -> None:
+        """See ``LeavesSomething``."""
+        try:
+            await self.engine.request("GET", "/version", timeout=20)
+        except SandboxLost as error:
+            raise ConfigError(str(error), where=self.name) from None
+        await container.remove(self.engine, self.name)
+
     def _folder(self) -> Path:
         """The folder that relative paths of the configuration are relative to."""
         folder = Path(str(self.submission.details.get(FOLDER, "")))

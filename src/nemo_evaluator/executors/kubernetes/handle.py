@@ -191,6 +191,10 @@ class KubernetesRun(LocalRun):
             options = Options(resume=True, command=f"nel eval resume {directory}")
             return await self._submit(loaded, options)
 
+    async def discard(self) -> None:
+        """See ``LeavesSomething``. What is on the volume stays too."""
+        await self.kubectl.delete("job", self.name, "--wait=false")
+
     def _folder(self) -> Path:
         """The folder that relative paths of the configuration are relative to."""
         folder = Path(self.record.folder)
