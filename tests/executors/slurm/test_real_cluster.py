@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_cluster import Cluster, Run, cluster, essence, finished, scores
+from slurm_cluster import ENGINES, Cluster, Run, cluster, essence, finished, scores
 from sshd import far_host
 
 from nemo_evaluator.executors.slurm.plan import CHAIN, SECRETS
@@ -199,7 +199,7 @@ def test_no_secret_is_left_or_shown(slurm: Cluster, make: Make) -> None:
     run.done(60)
     shown += slurm.ask("sacct", "--env-vars", "-j", job) + slurm.ask("sacct", "-B", "-j", job)
     assert "nel-eval" in shown and SECRET not in shown
-    assert not secrets.exists()
+    run.until(lambda _: not secrets.exists(), 30)  # the job ends after the run
     found = subprocess.run(["grep", "-rl", SECRET, run.directory], capture_output=True, text=True)
     assert found.stdout == ""
 
@@ -255,7 +255,9 @@ def test_a_login_node_behind_ssh(
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     there = {"SLURM_CONF": slurm.env["SLURM_CONF"]}
     env = {"PATH": path, "CANARY_TOKEN": "${CANARY_TOKEN}"}
-    run = make("far", ms=1500, shards=2, hostname="far", container_env=env)
+    pause = {"FAKE_PAUSE": "1.5", "FAKE_PYTHON": sys.executable, "PATH": f"{ENGINES}:{path}"}
+    services = {"m": {"extra_env": pause}}
+    run = make("far", services=services, shards=2, hostname="far", container_env=env)
     directory = run.directory.resolve()
     text = (run.folder / "c.yaml").read_text().replace('"run"', json.dumps(str(directory)))
     (run.folder / "c.yaml").write_text(text)
@@ -334,7 +336,7 @@ def test_the_time_limit_ends_a_job_and_the_run_goes_on(
     jobs = (run.directory / CHAIN).read_text().split()
     assert len(jobs) >= 2
     assert f"goes on after job {jobs[0]}" in run.logs()
-    assert not (run.directory / SECRETS).exists()
+    run.until(lambda _: not (run.directory / SECRETS).exists(), 30)
 
 
 def test_a_node_fails_and_its_orphan_stops_writing(
