@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ..results.status import RunState
 
 WATCH_SECONDS = 2.0
+ASK_SECONDS = 10.0
+"""The same where a scheduler is asked, which serves many users."""
 
 
 @click.command()
@@ -35,7 +37,8 @@ def command(chosen: Path, watch: bool, as_json: bool) -> None:
         click.echo(_json(states) if as_json else "\n\n".join(map(_text, states)))
         if not watch or not any(state.state.active for state in states):
             break
-        time.sleep(WATCH_SECONDS)
+        local = all(state.executor == "local" for state in states)
+        time.sleep(WATCH_SECONDS if local else ASK_SECONDS)
     if watch:
         sys.exit(max((state.exit_code or 0 for state in states), default=0))
 
@@ -74,7 +77,10 @@ def _text(state: RunState) -> str:
 def _shard_line(index: int, state: RunState) -> str:
     done = sum(benchmark.done for benchmark in state.benchmarks.values())
     total = sum(benchmark.total for benchmark in state.benchmarks.values())
+    rates = [b.rollouts_per_s for b in state.benchmarks.values() if b.rollouts_per_s is not None]
     text = f"  shard {index}: {state.state}" + (f" {done}/{total}" if total else "")
+    if rates and state.state.active:
+        text += f" {sum(rates):.3g}/s"
     return text + (f" ({state.reason})" if state.reason else "")
 
 

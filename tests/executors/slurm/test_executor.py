@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import Nel
+from runs import NEL
 from slurm_played import Shims
 
-from nemo_evaluator.executors.slurm import client, handle
-from nemo_evaluator.executors.slurm.plan import ENDS, SECRETS
+from nemo_evaluator.executors.slurm import client, handle, log
+from nemo_evaluator.executors.slurm.plan import CHAIN, ENDS, SECRETS
 
 CONFIG: dict[str, Any] = {
     "services": {"m": {"type": "simulated"}},
@@ -233,3 +235,33 @@ def test_a_cluster_without_accounting_is_followed_by_its_queue(slurm: Shims, nel
     slurm.turn("TIMEOUT")
     state = status(nel)
     assert state["state"] == "failed" and "the time limit of 1:00:00 was reached" in state["reason"]
+
+
+def test_a_log_is_followed_from_one_job_into_the_next(
+    slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handle, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(log, "POLL_SECONDS", 0.05)
+    configure(shards=None)
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    code, _, err = nel("eval", "logs", "run")
+    assert code == 2 and "there is no log yet: the run is pending" in err
+    with subprocess.Popen([*NEL, "eval", "logs", "run", "-f"], stdout=subprocess.PIPE) as follower:
+        assert follower.stdout is not None
+        write_log("100", "one\ntw")
+        assert follower.stdout.readline() == b"one\n"
+        write_log("100", "o\n")
+        assert follower.stdout.readline() == b"two\n"
+        Path("run", CHAIN).write_text("100\n101\n")
+        write_log("101", "three\nlast")
+        follower.terminate()
+    slurm.turn("COMPLETED")
+    code, out, _ = nel("eval", "logs", "run", "-f")
+    lines = ["==> logs/slurm-100.log <==", "one", "two", "==> logs/slurm-101.log <==", "three"]
+    assert (code, out.splitlines()) == (0, [*lines, "last"])
+    assert nel("eval", "logs", "run", "-n", 1)[1].splitlines() == ["three", "last"]
+
+
+def write_log(job: str, text: str) -> None:
+    with Path(f"run/logs/slurm-{job}.log").open("a") as file:
+        file.write(text)

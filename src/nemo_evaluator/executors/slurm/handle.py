@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,8 @@ ABANDONED_SECONDS = 3600.0
 COPY_OF = ".copy_of"
 """In a copy of a run of another host: which run that is."""
 LOCKS = ".lock*"
+LOOK_SECONDS = 10.0
+"""How often Slurm is asked while a log is followed."""
 WAIT_SECONDS = (2.0, 15.0)
 """How often a run that is waited for is looked at: at first, and later."""
 SETTLE_SECONDS = 2.0
@@ -162,8 +165,12 @@ class SlurmRun:
                 yield line
             return
 
+        looked = time.monotonic()
+
         async def now() -> tuple[Sequence[str], bool]:
-            seen = await self.look()
+            nonlocal seen, looked
+            if time.monotonic() - looked > LOOK_SECONDS:  # a scheduler serves many users
+                seen, looked = await self.look(), time.monotonic()
             return self._logs(seen), seen.jobs is None or self._chosen(seen).state.active
 
         async for line in logs.follow(now, headed=headed):
