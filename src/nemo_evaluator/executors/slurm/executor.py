@@ -21,7 +21,6 @@ from ...config.runnable import problems
 from ...errors import ConfigError
 from ...results.run_directory import strangers
 from ...results.status import RunState, State
-from ..host import PRIVATE, PROGRAM, File
 from ..options import Options
 from ..resuming import loaded_again
 from ..submission import (
@@ -35,15 +34,14 @@ from ..submission import (
 )
 from . import planning
 from .client import Slurm
+from .files import KEPT_CONFIG, files_of
 from .handle import SlurmRun
 from .look import Look, unsubmitted
-from .plan import EVALUATION, LOGS, SECRETS, Job, JobPlan, Submitter
+from .plan import EVALUATION, Job, JobPlan, Submitter
 from .reasons import LIVE, WAITING, hopeless
 from .record import JobRecord, SlurmRecord, host_of, record_of, with_id, with_jobs, write_record
-from .render import described, rendered, secrets_text
+from .render import described
 
-KEPT_CONFIG = "full_config.yaml"
-"""The configuration as it was submitted, without secrets, to go on with."""
 EXECUTOR = "slurm"
 
 
@@ -162,8 +160,8 @@ class SlurmExecutor:
     ) -> SlurmRun:
         """Write the files, record the jobs, and submit them. Raises ConfigError."""
         host = host_of(submission.host)
-        snapshot = loaded.snapshot(options.command).encode()
-        await host.put(Path(submission.directory), _files(plan, snapshot))
+        files = files_of(plan, loaded, options.command, elsewhere=bool(submission.host))
+        await host.put(Path(submission.directory), files)
         jobs = [_record(plan, job, again) for job in _wanted(plan, again)]
         submission = with_jobs(submission, [*record_of(submission).jobs, *jobs])
         await write_record(submission)
@@ -263,17 +261,6 @@ def _incomplete(submitted: Submitted, seen: Look, *, counting: bool) -> Again:
         arguments = (str(attempts), "", "0")
     tasks = tuple(index for index in left if index is not None)
     return Again(tasks if submitted.submission.shards else None, bool(left), arguments)
-
-
-def _files(plan: JobPlan, snapshot: bytes) -> dict[str, File]:
-    """The files of a submission: secrets first, readable by this user only."""
-    scripts = {job.script for job in plan.jobs}
-    files = {SECRETS: File(secrets_text(plan).encode(), PRIVATE)} if plan.secrets else {}
-    for name, text in rendered(plan).items():
-        files[name] = File(text.encode(), PROGRAM if name in scripts else PRIVATE)
-    files[KEPT_CONFIG] = File(snapshot)
-    files[f"{LOGS}/.made"] = File(b"")
-    return files
 
 
 def _wanted(plan: JobPlan, again: Again) -> Sequence[Job]:
