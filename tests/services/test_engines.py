@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -49,8 +51,10 @@ def engine(kind: str = "vllm", **fields: Any) -> Document:
     return {**given, "extra_env": {**fields.get("extra_env", {}), **fake}}
 
 
-def document(tmp_path: Path, concurrent: int = 2, **services: Document) -> Document:
-    (tmp_path / "sums.py").write_text(BENCH % {"size": SIZE})
+def document(
+    tmp_path: Path, concurrent: int = 2, size: int = SIZE, **services: Document
+) -> Document:
+    (tmp_path / "sums.py").write_text(BENCH % {"size": size})
     benchmark = {
         "name": str(tmp_path / "sums.py"),
         "solver": {"type": "simple", "service": next(iter(services))},
@@ -68,9 +72,9 @@ def log_of(tmp_path: Path, name: str = "model") -> str:
     return (tmp_path / "run" / f"service_{name}.log").read_text()
 
 
-def all_right(tmp_path: Path) -> bool:
+def all_right(tmp_path: Path, size: int = SIZE) -> bool:
     found = rows(tmp_path / "run/sums")
-    return len(found) == SIZE and all(row["reward"] == 1.0 for row in found)
+    return len(found) == size and all(row["reward"] == 1.0 for row in found)
 
 
 @pytest.mark.parametrize(
@@ -235,16 +239,15 @@ async def test_two_servers_take_two_ports(tmp_path: Path) -> None:
 
 async def test_instances_share_the_work_and_one_may_die(tmp_path: Path, said: Said) -> None:
     flag = tmp_path / "die"
-    model = engine(
-        instances=2, gpus=[2, 3], FAKE_DIE_ON=str(flag), FAKE_PAUSE="0.05", port=free_port()
-    )
-    config = document(tmp_path, 4, model=model)
+    model = engine(instances=2, gpus=[2, 3], FAKE_DIE_ON=str(flag), FAKE_PAUSE="0.1")
+    config = document(tmp_path, 4, size=24, model=model)
     watcher = asyncio.create_task(
-        _when(lambda: _read(tmp_path, "model_1").count("POST") > 2, flag.touch)
+        _when(lambda: _read(tmp_path, "model_1").count("POST") > 1, flag.touch)
     )
     result = await run(config)
     await watcher
-    assert result.exit_code == 0 and all_right(tmp_path)
+    assert result.exit_code == 0, result.messages
+    assert all_right(tmp_path, 24)
     logs = [log_of(tmp_path, f"model_{number}") for number in (1, 2)]
     assert all("POST" in log for log in logs)
     assert sum("out of memory" in log for log in logs) == 1
@@ -267,7 +270,7 @@ async def test_an_idle_server_is_ended_and_started_again(tmp_path: Path) -> None
         context=CallContext(),
     )
     async with opened(tmp_path, idle_timeout=0.3) as (model, told):
-        await _when(lambda: any("nobody asked it for 0.3 s" in text for text in told), int)
+        await _when(lambda: any("no request for 0.3 s" in text for text in told), int)
         assert (await model.client.transport(request)).status == 200
         assert [text.startswith("service model: up") for text in told].count(True) == 2
         assert isinstance(model, Rests)
@@ -353,6 +356,37 @@ async def test_a_service_that_no_benchmark_needs_any_more_is_ended(
     ended = lines.index("service model: ended, is not needed any more")
     assert not any(line.startswith("service other: ended") for line in lines)
     assert ended > lines.index("service model: up after 0 s")
+
+
+async def test_servers_that_were_started_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a job of Slurm: asked where they are, and the results are those of the same service."""
+    ports = [free_port(), free_port()]
+    words = ["serve", "org/m", "--served-model-name", "model", "--port"]
+    servers = [
+        subprocess.Popen([str(ENGINES / "vllm"), *words, str(port)], stdout=subprocess.DEVNULL)
+        for port in ports
+    ]
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
+    monkeypatch.setenv("NEL_SERVICE_URLS", json.dumps({"model": urls}))
+    monkeypatch.setenv("FAKE_MUTE", "1")
+    config = document(tmp_path, 4, model=engine(startup_timeout=10, instances=2))
+    try:
+        assert (await run(config)).exit_code == 0 and all_right(tmp_path)
+        assert not [*(tmp_path / "run").glob("service_*")]
+        servers[0].kill()  # the other one goes on
+        config["output"]["dir"] = str(tmp_path / "again")
+        config["services"]["model"]["startup_timeout"] = 0.1
+        assert (await run(config)).exit_code == 0
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait()
+    monkeypatch.delenv("NEL_SERVICE_URLS")
+    monkeypatch.delenv("FAKE_MUTE")
+    config["output"]["dir"] = str(tmp_path / "run")
+    assert (await run(config, resume=True)).exit_code == 0  # the same run, wherever it goes on
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ class Rests(Protocol):
     """A service that can be ended before it is closed."""
 
     async def rest(self) -> None:
-        """Nobody will ask it for now: end what was started. A later request starts it again."""
+        """No request is to come for now: end what was started. A later request starts it again."""
 
 
 class OpenService(AnyService, Protocol):
@@ -117,7 +117,7 @@ class Place:
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables of every server of the run, beside those of this process."""
     needed_by_others: bool = False
-    """Another service depends on it: it is not ended because nobody asks it here."""
+    """Another service depends on it: it is not ended because no request goes to it here."""
 
 
 class ServiceKind(Protocol):

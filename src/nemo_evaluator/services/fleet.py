@@ -58,7 +58,7 @@ class Fleet:
 
     @property
     def is_down(self) -> bool:
-        """Whether the servers are to be started: not yet, or ended because nobody asked them."""
+        """Whether the servers are to be started: not yet, or ended because they were idle."""
         return all(server.state is State.DOWN for server in self.servers)
 
     @property
@@ -123,8 +123,8 @@ class Fleet:
             self._release()
 
     async def _until_idle(self, seconds: float) -> None:
-        """Wait until nobody has asked for so long, and end the servers."""
+        """Wait until there was no request for so long, and end the servers."""
         while not self.is_down:
             await asyncio.sleep(min(seconds / IDLE_LOOKS, LONGEST_PAUSE))
             if not self._in_flight and time.monotonic() - self._used > seconds:
-                await self.rest(f"nobody asked it for {seconds:g} s")
+                await self.rest(f"no request for {seconds:g} s")

@@ -24,7 +24,7 @@ from .fleet import Fleet
 from .launch import HOST
 from .ports import ReservedPorts
 from .programs import programs_of
-from .question import asks
+from .question import AskedTransport, asks
 from .server_log import ServerLog
 from .supervisor import Question, Supervisor
 
@@ -165,14 +165,25 @@ def open_launched(
     """
     identity = {**model_identity(place.fields, protocol), **identity}
     given: dict[str, Any] = {**fields, "model": model, "http_proxy": "direct"}
+    key = fields.get("api_key")
     if known := started_elsewhere(name):
         urls = [f"{url}{base_path}" for url in known]
-        client = http_client(name, place, urls[0], protocol=protocol, replicas=urls[1:], **given)
+        transport: OpenTransport = HttpTransport
+        if asked:
+            transport = _asked_transport(protocol, model, key, launch.startup_timeout)
+        client = http_client(
+            name,
+            place,
+            urls[0],
+            protocol=protocol,
+            replicas=urls[1:],
+            transport=transport,
+            **given,
+        )
         clean = tuple(map(without_credentials, urls))
         return Endpoint(client, protocol=protocol, identity=identity, endpoints=clean)
     ports = ReservedPorts(launch, f"services.{name}.port")
     urls = [f"http://{HOST}:{ports.first + i}{base_path}" for i in range(launch.instances)]
-    key = fields.get("api_key")
     servers = [
         supervised(
             name,
@@ -242,5 +253,17 @@ def supervised(
 def _launched_transport(fleet: Fleet, by_url: Mapping[str, Supervisor]) -> OpenTransport:
     def made(url: str, protocol: str, **options: Any) -> LaunchedTransport:
         return LaunchedTransport(fleet, by_url[url], HttpTransport(url, protocol, **options))
+
+    return made
+
+
+def _asked_transport(
+    spoken: ApiProtocol, model: str, key: object, patience: float
+) -> OpenTransport:
+    def made(url: str, protocol: str, **options: Any) -> Transport:
+        question = asks(url, spoken, model, key)
+        if question is None:
+            return HttpTransport(url, protocol, **options)
+        return AskedTransport(url, protocol, question=question, patience=patience, **options)
 
     return made

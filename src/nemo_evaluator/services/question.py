@@ -5,6 +5,8 @@ A server answers its health path long before, or although, it cannot answer this
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -13,12 +15,14 @@ from ..config.endpoints import ApiProtocol
 from ..errors import ConfigError
 from ..http.client.errors import NetError
 from ..http.client.single import request
+from ..traffic.http import HttpTransport
 from ..traffic.retry import error_message
 from ..traffic.urls import endpoint_url
 from .supervisor import Question
 
 SECONDS = 60.0
 """How long one request may take; until ``startup_timeout`` another one follows."""
+PAUSE_SECONDS = 1.0
 TEXT = "Answer with the number 1."
 BODIES: dict[str, dict[str, Any]] = {
     "chat_completions": {"messages": [{"role": "user", "content": TEXT}], "max_tokens": 1},
@@ -62,3 +66,27 @@ def _message(answer: bytes) -> str:
         return error_message(msgspec.json.decode(answer))[:300]
     except msgspec.DecodeError:
         return answer[:300].decode(errors="replace")
+
+
+class AskedTransport(HttpTransport):
+    """The transport of a server that was started elsewhere: it is ready once it has answered a real
+    request, for which it has ``patience`` seconds."""
+
+    def __init__(
+        self, url: str, protocol: str, *, question: Question, patience: float, **options: Any
+    ) -> None:
+        super().__init__(url, protocol, **options)
+        self._question, self._patience = question, patience
+
+    async def check(self, model: str) -> str | None:
+        """See ``Transport``."""
+        end = time.monotonic() + self._patience
+        while (said := await self._question(max(1.0, end - time.monotonic()))) is not None:
+            if time.monotonic() > end:
+                raise ConfigError(
+                    f"no real request was answered for {self._patience:g} s: {said}",
+                    where=self.peer,
+                    hint="see the log of the server",
+                )
+            await asyncio.sleep(PAUSE_SECONDS)
+        return await super().check(model)

@@ -198,7 +198,7 @@ class Supervisor:
                 self._say(f"{self.label}: could not be started again: {error}")
 
     async def _watch(self) -> None:
-        """Look at it while it runs, also when nobody asks it anything."""
+        """Look at it while it runs, also when no request is on its way."""
         next_probe, silent_since, silent = time.monotonic() + PROBE_SECONDS, 0.0, 0
         while self.is_up():
             await asyncio.sleep(WATCH_SECONDS)

@@ -59,7 +59,7 @@ def _unusable(address: str, why: str) -> ConfigError:
 
 
 def _nobody_at(address: str) -> str | None:
-    """Why nobody answers at ``HOST:PORT``: Ray itself would ask for minutes."""
+    """Why there is no answer at ``HOST:PORT``: Ray itself would ask for minutes."""
     host, _, port = address.removeprefix(CLIENT).rpartition(":")
     if not host or not port.isdecimal():
         return None

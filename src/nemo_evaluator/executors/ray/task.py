@@ -163,7 +163,7 @@ def _is_shared(directory: Path, run_id: str) -> bool:
 
 
 def _free(directory: Path, post: _Post) -> bool:
-    """Wait until nobody holds the shard any more; whether it is to be run."""
+    """Wait until no process holds the shard any more; whether it is to be run."""
     until = time.monotonic() + WAIT_FOR_OWNER_SECONDS
     while directory.is_dir() and holder_of(directory) is not None and time.monotonic() < until:
         if post.send(None) is not Command.GO_ON:
