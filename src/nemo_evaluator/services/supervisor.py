@@ -121,7 +121,7 @@ class Supervisor:
     def is_up(self) -> bool:
         """Whether it runs; one that has ended is started again, where that is wanted."""
         if self.state is State.UP:
-            ended = next((child for child in self._children if child.code() is not None), None)
+            ended = self._ended_child()
             if ended is None:
                 return True
             self._ended(self._how_it_ended(ended))
@@ -156,6 +156,8 @@ class Supervisor:
 
     async def stop(self) -> None:
         """End the server and every process it started. Safe to call twice."""
+        if self.state is State.UP and (ended := self._ended_child()) is not None:
+            self._say(f"{self.label}: {_first_line(self._how_it_ended(ended))}")
         tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
@@ -170,7 +172,7 @@ class Supervisor:
     def _ended(self, why: str) -> None:
         """It ended by itself: note why, and begin to start it again where that is wanted."""
         self._why = why
-        first = why.partition("; the end of its log")[0]
+        first = _first_line(why)
         left = self._restart.max - self._restarts
         if left <= 0:
             self._fail(self._wrong(self._why))
@@ -335,12 +337,20 @@ class Supervisor:
     def _wrong(self, what: str) -> ConfigError:
         return ConfigError(what, where=self.where)
 
+    def _ended_child(self) -> Child | None:
+        return next((child for child in self._children if child.code() is not None), None)
+
     def _how_it_ended(self, child: Child) -> str:
         child.last_words()
         code = child.code() or 0
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         which = f" ({child.program.role})" if child.program.role else ""
         return f"the server{which} ended {how}{self._log.tail()}"
+
+
+def _first_line(why: str) -> str:
+    """Without the end of the log."""
+    return why.partition("; the end of its log")[0]
 
 
 async def _takes_connections(port: int) -> tuple[bool, str]:
