@@ -282,6 +282,16 @@ def test_a_fixed_port_in_use_is_said(tmp_path: Path) -> None:
     assert not ran.of("vllm")
 
 
+@pytest.mark.parametrize("image", ["org/missing:1", "/images/missing.sif"])
+def test_an_image_that_cannot_be_started_is_said_first(image: str, tmp_path: Path) -> None:
+    plan = planned(config(services={"m": vllm(image=image)}), tmp_path)
+    directory = written(plan)
+    ran = run_script(plan, tmp_path / "state")
+    assert ran.code == 3 and not ran.of("vllm") and not ran.of("evaluation")
+    assert f"image {image} cannot be started: no such image" in ran.said
+    assert "no such image" in (directory / ".nel_job_ends").read_text()
+
+
 def test_the_merge_waits_for_the_follow_ups_of_shards(tmp_path: Path) -> None:
     plan = planned(config(cluster={"shards": 2, "container_env": {"A": "b"}}), tmp_path)
     directory = written(plan)
