@@ -281,6 +281,89 @@ async def test_what_cannot_be_done_is_refused_as_a_whole(
         await steer([tmp_path / "run"], ControlRequest(action=Action.PAUSE))
 
 
+HARNESS = """
+import json, os, sys, urllib.request
+
+if os.environ["NEL_TASK"] == "plan":
+    open(os.environ["NEL_OUT"], "w").write("\\n".join(map(str, range(6))))
+    sys.exit()
+for line in open(os.environ["NEL_IN"]):
+    todo = json.loads(line)
+    text = f"How much is {todo['id']} modulo 50?"
+    body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    request = urllib.request.Request(
+        todo["base_url"] + "/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Authorization": "Bearer " + todo["api_key"]},
+    )
+    urllib.request.urlopen(request).read()
+    result = {"id": todo["id"], "repeat": todo["repeat"], "response": "x", "correct": True}
+    with open(os.environ["NEL_OUT"], "a") as out:
+        print(json.dumps(result), file=out, flush=True)
+"""
+
+
+async def test_the_requests_of_a_harness_wait_while_the_run_is_paused(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    let_go = asyncio.Event()
+
+    def script(call: Call) -> Reply:
+        reply = answer(call)
+        reply.after = let_go
+        return reply
+
+    loopback.script(script)
+    document = config(tmp_path, loopback.url)
+    (tmp_path / "loop.py").write_text(HARNESS)
+    document["benchmarks"] = [{"name": f"command://{tmp_path}/loop.py"}]
+    async with at_work(document) as run:
+        await until(lambda: len(loopback.calls) == 1, run)
+        await ask(tmp_path, action=Action.PAUSE)
+        let_go.set()
+        await asyncio.sleep(0.4)
+        assert len(loopback.calls) == 1
+        [told] = await steer([tmp_path / "run"], ControlRequest(action=Action.REQUEUE), wait=5)
+        assert told.reply is not None and "hands back each rollout once" in str(told.reply.refused)
+        loopback.script(lambda _: Reply(manner=Manner.HANG))
+        await ask(tmp_path, action=Action.RESUME)
+        await until(lambda: len(loopback.calls) == 2, run)
+        await ask(tmp_path, action=Action.FINISH)
+        result = await asyncio.wait_for(run, 10)
+    assert result.exit_code == 3
+    assert result.messages[0].startswith("finished early by request (nel eval ctl finish)")
+    loopback.script(answer)
+    assert (await evaluate_async(document, resume=True)).exit_code == 0
+
+
+async def test_errored_rollouts_of_a_benchmark_that_has_ended_are_left_to_resume(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    let_go = asyncio.Event()
+
+    def script(call: Call) -> Reply:
+        if call.nth == 1 and call.prompt.split()[3] == "1":
+            return error(500, "broken")(call)
+        reply = answer(call)
+        reply.after = let_go if "late" in call.prompt else None
+        return reply
+
+    loopback.script(script)
+    document = config(tmp_path, loopback.url, size=3)
+    late = (tmp_path / "sums.py").read_text().replace("How much", "late How much")
+    (tmp_path / "late.py").write_text(late.replace('"sums"', '"late"'))
+    document["benchmarks"].append({"name": str(tmp_path / "late.py"), "max_concurrent": 2})
+    async with at_work(document) as run:
+        await until(lambda: sums(tmp_path).finished, run)
+        told = await ask(tmp_path, action=Action.REQUEUE)
+        assert told.splitlines() == [
+            "sums: has ended; nel eval resume tries its 1 errored rollouts again",
+            "late: 0 errored rollouts are tried again",
+        ]
+        let_go.set()
+        assert (await run).exit_code == 3
+
+
 def test_a_request_is_for_one_process_and_is_taken_up_once(tmp_path: Path) -> None:
     first = post(tmp_path, ControlRequest(to="a", action=Action.PAUSE))
     post(tmp_path, ControlRequest(to="b", max_concurrent=3))

@@ -4,6 +4,7 @@ was given up for dead writes nothing more."""
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -188,4 +189,47 @@ def test_one_that_was_killed_is_taken_over(tmp_path: Path, env: dict[str, str]) 
         said = second.communicate(timeout=60)[1]
         assert second.returncode == 0, said
     ended(tmp_path / "run")
+    check_whole(tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_becomes_of_the_writers_there_is_one_at_a_time(
+    tmp_path: Path, env: dict[str, str], seed: int
+) -> None:
+    """Processes on three machines with clocks of their own want the run; they are suspended, go on
+    and are killed at any moment."""
+    rng = random.Random(seed)
+    config = write_config(tmp_path)
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin(machine: str, ahead: float) -> None:
+        argv = nel("eval", "run", str(config), "--resume", machine=machine, ahead=ahead)
+        with (tmp_path / f"said-{len(begun)}").open("wb") as said:
+            begun.append(subprocess.Popen(argv, env=env, stdout=said, stderr=said))
+
+    clocks = {"host-a": 0.0, "host-b": 90.0, "host-c": -90.0}
+    try:
+        for _ in range(12):
+            for machine in rng.sample([*clocks], 2):  # at the same moment
+                begin(machine, clocks[machine])
+            time.sleep(rng.uniform(0.5, 3))
+            for process in begun:
+                signal_ = rng.choice((signal.SIGSTOP, signal.SIGCONT, signal.SIGKILL, None))
+                if signal_ is not None and process.poll() is None:
+                    process.send_signal(signal_)
+        for process in begun:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+        for process in begun:
+            process.wait(timeout=60)
+        begin("host-a", 0.0)
+        assert begun[-1].wait(timeout=60) == 0
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()
+    said = "".join(path.read_text() for path in tmp_path.glob("said-*"))
+    assert "Traceback" not in said
     check_whole(tmp_path / "run")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import ExitCode
 from .run_choice import handle, run_options, shards_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 WATCH_SECONDS = 2.0
 ASK_SECONDS = 10.0
 """The same where a scheduler is asked, which serves many users."""
+MEANING = {
+    ExitCode.DONE: "complete",
+    ExitCode.FAILED_CHECK: "complete, and a check failed",
+    ExitCode.USER_ERROR: "failed: something is for you to fix",
+    ExitCode.INCOMPLETE: "results are missing; nel eval resume goes on",
+    ExitCode.BUG: "failed by a bug of nel",
+    ExitCode.INTERRUPTED: "interrupted; nel eval resume goes on",
+    ExitCode.TERMINATED: "terminated; nel eval resume goes on",
+}
+"""What the exit code of a run that has ended says."""
 
 
 @click.command()
@@ -99,7 +110,8 @@ def _told(state: RunState) -> str:
     elif state.state is State.KILLED:
         text += f"; nel eval resume {state.directory} goes on with it"
     elif state.exit_code is not None:
-        text += f", exit code {state.exit_code}"
+        told = MEANING.get(state.exit_code, "failed")
+        text += f", exit code {state.exit_code} ({told})"
     return text
 
 
