@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WATCH_SECONDS = 2.0
 ASK_SECONDS = 10.0
 """The same where a scheduler is asked, which serves many users."""
-MEANING = {
+MEANING: dict[int, str] = {
     ExitCode.DONE: "complete",
     ExitCode.FAILED_CHECK: "complete, and a check failed",
     ExitCode.USER_ERROR: "failed: something is for you to fix",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import ExitCode
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -24,6 +26,7 @@ def execute(
     folder: Path | None = None,
 ) -> int:
     """Run, and say what came of it: the exit code. ``folder``: where a background process is."""
+    from ..executors.registry import inner_execution
     from ..reports.console import print_summary
     from ..runtime import run_blocking
     from ..tasks.run_list import RunNotes
@@ -43,6 +46,8 @@ def execute(
             click.echo(f"report: {path}")
     for message in result.messages:
         click.echo(message, err=True)
+    if result.finished and result.exit_code == ExitCode.INCOMPLETE and inner_execution():
+        return ExitCode.DONE  # of the job: else the cluster would start another one
     return result.exit_code
 
 

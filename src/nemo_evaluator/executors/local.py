@@ -80,6 +80,8 @@ class RunResult:
     """See ``ExitCode``."""
     messages: tuple[str, ...]
     reports: tuple[Path, ...] = ()
+    finished: bool = False
+    """It was asked to end with what it has: no later job of a cluster is to go on with it."""
 
     @property
     def ending(self) -> Ending:
@@ -388,7 +390,8 @@ def _finish(
     directory = publisher.directory
     doubts = (*_flags(summaries, directory), *unreported)
     messages = (*ending.messages, *doubts, *_gated(gate, directory))
-    return RunResult(summary, ending.code, messages, tuple(reports))
+    finished = control.finishing is not None and control.interrupted is None
+    return RunResult(summary, ending.code, messages, tuple(reports), finished)
 
 
 def _gated(gate: Gate | None, directory: Path) -> list[str]:
