@@ -23,7 +23,7 @@ COMES_WITH = {
     "referencing": "jsonschema",
 }
 """Modules of packages that ours depend on, and whose versions they choose."""
-IMPORTED = ("ecs", "mcp", "ray", "scoring", "stats", "testing")
+IMPORTED = ("ecs", "frames", "mcp", "ray", "scoring", "stats", "testing")
 """Extras whose packages the package itself imports, inside of functions."""
 FOREIGN = (
     "environments/inspect/nel_inspect_memory.py",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .config.load import Loaded
     from .executors.local import RunResult
-    from .results.summary import RunSummary
+    from .results.loaded_run import LoadedRun
     from .tasks.steer import Steered
 
 Source = str | PathLike[str] | Mapping[str, Any]
@@ -123,11 +123,14 @@ def _loaded(
     return apply_flags(loaded, **settings)
 
 
-def load_run(directory: str | PathLike[str]) -> RunSummary:
-    """The results of a run directory, derived afresh from its journals. Raises ConfigError."""
+def load_run(directory: str | PathLike[str]) -> LoadedRun:
+    """The results of a run directory, derived afresh from its journals, with its tables as data
+    frames (``to_pandas``, ``to_polars``, ``to_arrow``). Raises ConfigError."""
+    from .results.loaded_run import LoadedRun
     from .tasks.reporting import refresh
 
-    return refresh(Path(directory))
+    found = refresh(Path(directory))
+    return LoadedRun(run=found.run, benchmarks=found.benchmarks, directory=found.directory)
 
 
 def control_run(

@@ -21,6 +21,7 @@ COMMANDS = {
     "report": ("nemo_evaluator.cli.report:command", "Show runs side by side."),
     "export": ("nemo_evaluator.cli.export:command", "Hand results on to other tools."),
     "import": ("nemo_evaluator.cli.import_run:command", "Import results of other tools."),
+    "query": ("nemo_evaluator.cli.query:command", "Answer SQL over the files of runs."),
     "compare": ("nemo_evaluator.cli.compare:command", "Compare runs: is a difference real?"),
     "gate": ("nemo_evaluator.cli.gate:command", "Check a candidate against a policy."),
     "power": ("nemo_evaluator.cli.power:command", "Plan how many problems a test needs."),

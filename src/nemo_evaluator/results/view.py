@@ -111,7 +111,7 @@ class RunView:
         except ConfigError:
             return None
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """The run's id; of a run of another tool what its bundle says."""
         if self.info is not None:
