@@ -32,7 +32,7 @@ def jobs(offline: bool) -> None:
             (
                 run.run_id,
                 run.executor,
-                str(run.state.state) if run.state is not None else _unseen(run, offline=offline),
+                str(run.state.state) if run.state is not None else _unseen(run),
                 f"{done}/{total}" if total else "",
                 names if len(names) <= 40 else f"{names[:37]}...",
                 str(shown(run.directory)),
@@ -44,9 +44,9 @@ def jobs(offline: bool) -> None:
         click.echo(line.rstrip())
 
 
-def _unseen(run: Listed, *, offline: bool) -> str:
+def _unseen(run: Listed) -> str:
     """The state of a run that nothing here tells of."""
-    return "gone" if run.executor == "local" or not offline else "unknown"
+    return "gone" if run.executor == "local" else "unknown"
 
 
 @click.command()

@@ -61,18 +61,9 @@ def _in_background(loaded: Loaded, options: Options, folder: Path | None) -> int
 
 def say_started(run: RunHandle) -> None:
     """Where a run is that was left alone, and the commands that are about it."""
-    from ..executors.submission import find_submission
-    from ..tasks.find_run import shown
+    from ..tasks.find_run import shown, submitted_text
 
-    found = find_submission(run.directory)
-    remote = found is not None and found.submission.host != ""
-    directory = run.directory if remote else shown(run.directory)
-    if found is None:
-        click.echo(f"runs in the background: {directory}")
-    else:
-        submission = found.submission
-        host = f"{submission.host}:" if remote else ""
-        ids = f" as {', '.join(submission.ids)}" if submission.ids else ""
-        click.echo(f"submitted to {submission.executor}{ids}: {host}{directory}")
+    directory = shown(run.directory) if run.directory.exists() else run.directory
+    click.echo(submitted_text(run.directory) or f"runs in the background: {directory}")
     for command in ("status", "logs -f", "stop"):
         click.echo(f"  nel eval {command} {directory}")

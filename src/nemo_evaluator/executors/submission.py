@@ -114,7 +114,9 @@ def find_submission(directory: Path) -> Submitted | None:
     if found is None and name is not None:
         whole, shard = directory.parent, int(name[1])
         found = _read(whole)
-    return Submitted(found, whole, shard) if found is not None else None
+    if found is None:
+        return None
+    return Submitted(found, Path(found.directory) if found.host else whole, shard)
 
 
 def latest_below(directory: Path) -> Path | None:

@@ -110,7 +110,12 @@ def _submissions() -> Iterator[Submission]:
 
 def _has_job(submission: Submission, job_id: str) -> bool:
     """Whether a job is of a submission: ``12`` and ``12_3`` are both of the array ``12``."""
-    return job_id in submission.ids or job_id.partition("_")[0] in submission.ids
+    ids = {*submission.ids}
+    if submission.executor == "slurm" and not submission.host:
+        from ..executors.slurm.look import follow_ups
+
+        ids |= {job.partition("_")[0] for job in follow_ups(Path(submission.directory))}
+    return job_id in ids or job_id.partition("_")[0] in ids
 
 
 def _is_host(known: str, asked: str) -> bool:
@@ -143,6 +148,17 @@ def _read(path: Path) -> _Note | None:
 
 def _matches(known: str, asked: str) -> bool:
     return known == asked or (len(asked) >= SHORTEST and known.startswith(asked))
+
+
+def submitted_text(directory: Path) -> str | None:
+    """To what the run in a directory was submitted, and as what; None for other runs."""
+    found = find_submission(directory)
+    if found is None:
+        return None
+    submission = found.submission
+    ids = f" as {', '.join(submission.ids)}" if submission.ids else ""
+    place = f"{submission.host}:{directory}" if submission.host else shown(directory)
+    return f"submitted to {submission.executor}{ids}: {place}"
 
 
 def shown(path: Path) -> Path:

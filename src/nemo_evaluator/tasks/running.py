@@ -23,6 +23,7 @@ from ..executors.run_handle import LocalRun
 from ..results.run_directory import plan_of
 from ..results.run_info import new_run_info
 from ..results.summary import RunSummary
+from .find_run import submitted_text
 
 LAST_LINES = 50
 """Lines of a log that are remembered, so that what they say is not said twice."""
@@ -36,6 +37,8 @@ async def run(loaded: Loaded, options: Options) -> local.RunResult:
 
     handle = await start(loaded, options)
     observers, seen = Observers(options.observers), deque[str](maxlen=LAST_LINES)
+    if (submitted := submitted_text(handle.directory)) is not None:
+        observers.said(submitted)
     try:
         async for line in handle.logs(follow=True):
             seen.append(line)
@@ -44,6 +47,8 @@ async def run(loaded: Loaded, options: Options) -> local.RunResult:
         if not leaves_alone(loaded):
             await handle.stop()
             observers.said(f"stopping: nel eval logs -f {handle.directory} tells more")
+        else:
+            observers.said(f"the run goes on: nel eval status {handle.directory}")
         raise
     state = await handle.wait()
     code = ExitCode.INCOMPLETE if state.exit_code is None else state.exit_code

@@ -136,6 +136,11 @@ def test_only_what_is_incomplete_is_submitted_again(
     code, out, err = nel("eval", "resume", "run")
     assert code == 0, err
     assert [job["tasks"] for job in slurm.jobs[2:]] == [[0], None]
+    Path("run/shard_0").mkdir()
+    Path("run/shard_0", CHAIN).write_text("100_0\n777_0\n")
+    for job in ("777", "777_0", "102_0", "101"):
+        assert "directory  run\n" in nel("eval", "status", "--job-id", job)[1]
+    Path("run/shard_0", CHAIN).unlink()
     assert "canary-new" in Path("run", SECRETS).read_text()
     code, _, err = nel("eval", "resume", "run")
     assert code == 2 and "goes on by itself: job 102_0 is PENDING" in err

@@ -123,6 +123,11 @@ def _recorded_merges(submission: Submission) -> list[str]:
     return [j.id for j in record_of(submission).jobs if j.job == MERGE and j.id is not None]
 
 
+def follow_ups(directory: Path) -> list[str]:
+    """Ids of all jobs that wrote themselves down in a run of this host, follow-up jobs included."""
+    return [job for own in (directory, *directory.glob(f"{FOLDER}*")) for job in _written(own)]
+
+
 def _written(folder: Path) -> list[str]:
     """Ids that the jobs themselves wrote down: those that have begun, and the one that waits."""
     found: list[str] = []
