@@ -219,3 +219,23 @@ def test_a_run_that_is_waited_for_says_where_it_was_submitted(nel: Nel) -> None:
     code, _, err = nel("eval", "run", "c.yaml", "--wait")
     assert code == 3 and err.startswith("submitted to ") and " as 41, 42: runs/" in err
     assert "log of None" in err and "Priority" in err
+
+
+def test_a_run_on_another_host_is_known_by_its_path_there(tmp_path: Path) -> None:
+    """Also where a folder of that name is here, and is named relative to this one."""
+    there = tmp_path / "run"
+    (there / "shard_1").mkdir(parents=True)
+    record = Submission(
+        run_id="20300101_000000_00000000",
+        executor="slurm",
+        directory=str(there),
+        created=now(),
+        host="far",
+    )
+    write_submission(record)
+    assert not list(there.rglob("*.json"))
+    for name in ("run", str(there)):
+        found = find_submission(Path(name))
+        assert found is not None and (found.directory, found.shard) == (there, None)
+    part = find_submission(Path("run/shard_1"))
+    assert part is not None and (part.directory, part.shard) == (there, 1)
