@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ from engines import require
 from runs import BENCH, NEL, ROOT, rows
 
 from nemo_evaluator import evaluate_async
+from nemo_evaluator.config.load import parse
 from nemo_evaluator.files.owner import this_process
 from nemo_evaluator.services.containers import LABEL, in_container, remove_abandoned_containers
 from nemo_evaluator.services.launch import Launch, Process
+from nemo_evaluator.services.open import open_services
 
 ENGINES = ROOT / "tests/support/fake_engines"
 BASE = os.environ.get("NEL_TEST_IMAGE", "sandbox-base:latest")
 SIZE = 4
+NOP = {"type": "nop"}
 Document = dict[str, Any]
 
 
@@ -140,6 +144,19 @@ async def test_a_container_that_cannot_be_started(tmp_path: Path, image: str) ->
     config["output"]["dir"] = str(tmp_path / "other")
     result = await evaluate_async(config)
     assert result.exit_code == 2 and "services.model: the server ended" in result.messages[0]
+
+
+@pytest.mark.slow
+async def test_a_gym_in_a_container(tmp_path: Path, image: str) -> None:
+    line = "python3 -m http.server {port} --bind {host}"
+    gym = {"type": "gym", "server_cmd": line, "image": image, "extra_env": {"A": "b"}}
+    config = {"services": {"g": gym}, "benchmarks": [{"name": "sample", "solver": NOP}]}
+    services = parse(config).config.services
+    async with AsyncExitStack() as stack:
+        opened = await open_services(services, {"g": 1}, stack, tmp_path)
+        await opened.servers["g"].ready()
+        assert len(containers()) == 1
+    assert containers() == []
 
 
 def test_values_are_no_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -115,7 +116,11 @@ async def test_a_server_that_dies_in_the_middle(tmp_path: Path) -> None:
     dies = document(tmp_path, 1, model=engine(FAKE_DIE_AFTER="4"))
     result = await run(dies)
     assert result.exit_code == 3
-    assert "CUDA out of memory" in result.messages[0] and "model" in result.messages[0]
+    assert "CUDA out of memory" in result.messages[0]
+    assert "service model: the server ended with exit code 1" in result.messages[0]
+    lost = [row for row in rows(tmp_path / "run/sums") if row["reward"] is None]
+    journal = (tmp_path / "run/sums/journal.jsonl").read_text()
+    assert lost and "infra_error" in journal and "service model: the server ended" in journal
     answered = [row for row in rows(tmp_path / "run/sums") if row["reward"] is not None]
     assert len(answered) == 3
     assert (await run(document(tmp_path, 1, model=engine()), resume=True)).exit_code == 0
@@ -186,6 +191,18 @@ async def test_lines_of_shell_before_the_server(tmp_path: Path) -> None:
     result = await run(config)
     assert result.exit_code == 2
     assert "ended with exit code 9" in result.messages[0] and "no weights" in result.messages[0]
+
+
+async def test_the_cluster_says_variables_and_gpus_of_all_servers(tmp_path: Path) -> None:
+    words = ["echo told $TOLD on $CUDA_VISIBLE_DEVICES"]
+    model = engine(setup_commands=words, tensor_parallel_size=2, depends_on=["base"])
+    line = f"{words[0]}; exec {sys.executable} -m http.server {{port}}"
+    base = {"type": "custom", "command": line}
+    config = document(tmp_path, model=model, base=base)
+    config["cluster"] = {"type": "local", "gpus": [4, 5, 6], "container_env": {"TOLD": "this"}}
+    assert (await run(config)).exit_code == 0
+    assert log_of(tmp_path).startswith("told this on 4,5\n")
+    assert log_of(tmp_path, "base").startswith("told this on 4,5,6\n")
 
 
 async def test_reasoning_is_told_by_a_pattern(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from nemo_evaluator.services.launch import (
     missing_workers,
 )
 from nemo_evaluator.services.open import launch_of
-from nemo_evaluator.services.ports import assigned_ports, ports_of
+from nemo_evaluator.services.ports import ReservedPorts, assigned_ports, ports_of
 
 
 def launch(kind: str, **fields: Any) -> Launch:
@@ -218,3 +219,20 @@ def test_ports_are_said_or_the_next_ones() -> None:
     }
     assert ports_of(services["d"]) == 2
     assert assigned_ports(services) == {"a": 8000, "b": 8002, "c": 8001, "d": 8004, "e": 8006}
+
+
+def test_ports_are_reserved_until_they_are_released() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        taken = listener.getsockname()[1]
+        wanted = Launch(port=taken, port_is_fixed=False, instances=2)
+        first = ReservedPorts(wanted, "services.a.port")
+        second = ReservedPorts(wanted, "services.b.port")
+        assert first.first > taken and second.first >= first.first + 2
+        again = first.first
+        first.release()
+        third = ReservedPorts(wanted, "services.c.port")
+        assert third.first == again
+        fixed = ReservedPorts(Launch(port=taken), "services.d.port")
+        assert fixed.first == taken  # whoever starts it is told that it is in use
+        for ports in (second, third, fixed):
+            ports.release()

@@ -74,8 +74,8 @@ class Fleet:
 
     def down(self) -> EndpointDown:
         """That no server is left, with the last words of each."""
-        why = dict.fromkeys(server.health().why for server in self.servers)
-        return EndpointDown("\n".join(filter(None, why)), peer=self.name)
+        said = [f"{one.label}: {why}" for one in self.servers if (why := one.health().why)]
+        return EndpointDown("\n".join(said), peer=self.name)
 
     def health(self) -> Health:
         """Whether any server can be asked."""
