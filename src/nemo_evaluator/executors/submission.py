@@ -77,6 +77,15 @@ def folder_of(output: OutputConfig, run_id: str, *, stamped: bool) -> Path:
     return directory / run_id if own else directory
 
 
+def folder_to_use(output: OutputConfig, run_id: str, *, resume: bool) -> Path:
+    """The directory of a run that is submitted, with a folder named by the run only where that is
+    asked for; of one that goes on, the folder of the latest run."""
+    directory = folder_of(output, run_id, stamped=False)
+    if not resume or not output.timestamped:
+        return directory
+    return latest_below(Path(output.dir).resolve()) or directory
+
+
 def age_of(submission: Submission) -> float:
     """Seconds since something was submitted."""
     created = datetime.datetime.fromisoformat(submission.created)

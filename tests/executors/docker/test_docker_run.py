@@ -141,6 +141,22 @@ def test_stopped_and_killed_runs_go_on_and_lose_nothing(nel: Nel, folder: Path) 
     assert len(rows(folder / "run/sums")) == SIZE
 
 
+def test_each_run_has_a_folder_of_its_own_if_asked(nel: Nel, folder: Path) -> None:
+    write()
+    stamped = ("-O", "output.timestamped=true", "--wait")
+    for _ in range(2):
+        assert nel("eval", "run", "config.yaml", *stamped)[0] == 0
+    first, second = sorted((folder / "run").iterdir())
+    assert len(rows(first / "sums")) == len(rows(second / "sums")) == SIZE
+    (second / "sums/results.jsonl").unlink()
+    assert nel("eval", "run", "config.yaml", *stamped, "--resume")[0] == 0
+    assert len(rows(second / "sums")) == SIZE
+    assert nel("eval", "resume", second)[0] == 0
+    assert sorted((folder / "run").iterdir()) == [first, second]
+    for path in (first, second):
+        docker("rm", "-f", *containers(f"label=nemo-evaluator.run.directory={path}"))
+
+
 def test_a_run_that_must_end_now_ends(nel: Nel, folder: Path) -> None:
     assert nel("eval", "run", write(latency={"mean_ms": 60_000}))[0] == 0
     began = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from ...config.docker_cluster import DockerCluster
@@ -24,7 +25,14 @@ from ..images.variants import variant_of
 from ..observers import Observers
 from ..opening import already_holds, kept_run, set_aside
 from ..options import Options
-from ..submission import Submission, find_submission, new_run_id, now, write_submission
+from ..submission import (
+    Submission,
+    find_submission,
+    folder_to_use,
+    new_run_id,
+    now,
+    write_submission,
+)
 from . import container
 from .handle import CONFIG, EXECUTOR, FOLDER, DockerRun
 from .plan import DOCUMENT, DockerPlan, docker_plan, handed_variables
@@ -46,7 +54,7 @@ class DockerExecutor:
 
     async def describe(self, loaded: Loaded, options: Options) -> str:
         """See ``Describes``."""
-        directory = _directory(loaded)
+        directory = folder_to_use(loaded.config.output, "RUN_ID", resume=options.resume)
         document = job_document(loaded, output_dir=directory)
         image = _cluster(loaded).image
         if image is None or image == LOCAL:
@@ -69,10 +77,12 @@ class DockerExecutor:
 
     async def submit(self, loaded: Loaded, options: Options) -> DockerRun:
         """See ``Executor``. Returns once the run has begun."""
-        directory = _directory(loaded)
-        say = Observers(options.observers).said
+        directory = folder_to_use(loaded.config.output, new_run_id(), resume=options.resume)
         if options.set_aside and not options.resume:
-            await asyncio.to_thread(set_aside, directory, say)
+            await asyncio.to_thread(set_aside, directory, Observers(options.observers).said)
+        return await self._submit(directory, loaded, options)
+
+    async def _submit(self, directory: Path, loaded: Loaded, options: Options) -> DockerRun:
         document = job_document(loaded, output_dir=directory)
         engine = Engine()
         await _check_answers(engine)
@@ -99,7 +109,7 @@ class DockerExecutor:
             details={FOLDER: document.folder, "image": plan.image},
         )
         _write(directory, document, loaded, options)
-        run = DockerRun(submission, directory, self.submit, engine)
+        run = DockerRun(submission, directory, partial(self._submit, directory), engine)
         await _start(run, plan, {**handed_variables(loaded), **document.secrets}, options)
         return run
 
@@ -115,7 +125,8 @@ class DockerExecutor:
         found = find_submission(directory)
         if found is None or found.submission.executor != EXECUTOR:
             return None
-        return DockerRun(found.submission, found.directory, self.submit)
+        again = partial(self._submit, Path(found.submission.directory))
+        return DockerRun(found.submission, found.directory, again)
 
 
 def _write(directory: Path, document: JobDocument, loaded: Loaded, options: Options) -> None:
@@ -143,10 +154,6 @@ async def _start(
     except asyncio.CancelledError:
         await container.signal(run.engine, plan.name, "SIGTERM")
         raise
-
-
-def _directory(loaded: Loaded) -> Path:
-    return Path(loaded.config.output.dir).absolute()
 
 
 def _cluster(loaded: Loaded) -> DockerCluster:

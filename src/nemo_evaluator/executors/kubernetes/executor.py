@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from ..submission import (
     Submission,
     Submitted,
     find_submission,
-    folder_of,
+    folder_to_use,
     new_run_id,
     now,
     write_submission,
@@ -59,9 +60,12 @@ class KubernetesExecutor:
 
     async def submit(self, loaded: Loaded, options: Options) -> KubernetesRun:
         """See ``Executor``."""
-        directory = folder_of(loaded.config.output, "", stamped=False)
+        directory = folder_to_use(loaded.config.output, new_run_id(), resume=options.resume)
         if options.set_aside and not options.resume:
             await asyncio.to_thread(set_aside, directory, Observers(options.observers).said)
+        return await self._submit(directory, loaded, options)
+
+    async def _submit(self, directory: Path, loaded: Loaded, options: Options) -> KubernetesRun:
         earlier = self.attach(directory)
         await _check_free(directory, earlier, resume=options.resume)
         name = f"nel-{new_run_id().replace('_', '-')}"
@@ -98,14 +102,15 @@ class KubernetesExecutor:
             else:
                 write_submission(earlier.submitted.submission)
             raise
-        return KubernetesRun(Submitted(submission, directory), self.submit)
+        again = partial(self._submit, directory)
+        return KubernetesRun(Submitted(submission, directory), again)
 
     def attach(self, directory: Path) -> KubernetesRun | None:
         """See ``Executor``."""
         found = find_submission(directory)
         if found is None or found.submission.executor != EXECUTOR:
             return None
-        return KubernetesRun(found, self.submit)
+        return KubernetesRun(found, partial(self._submit, Path(found.submission.directory)))
 
 
 async def create(kubectl: Kubectl, plan: KubernetesPlan) -> None:
