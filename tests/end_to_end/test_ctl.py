@@ -14,7 +14,7 @@ import pytest
 from loopback import Call, Loopback, Manner, Reply, answer, error
 from runs import BENCH, NEL, rows
 
-from nemo_evaluator import evaluate_async
+from nemo_evaluator import control_run, evaluate_async
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.executors import progress_writer
 from nemo_evaluator.executors.local import RunResult
@@ -362,6 +362,18 @@ async def test_errored_rollouts_of_a_benchmark_that_has_ended_are_left_to_resume
         ]
         let_go.set()
         assert (await run).exit_code == 3
+
+
+async def test_from_python(tmp_path: Path, loopback: Loopback) -> None:
+    endpoint = Endpoint(loopback)
+    async with at_work(config(tmp_path, loopback.url)) as run:
+        await until(lambda: endpoint.asked == 4, run)
+        [paused] = await asyncio.to_thread(control_run, tmp_path / "run", "pause")
+        assert paused.reply is not None and paused.reply.said[0].startswith("paused")
+        [more] = await asyncio.to_thread(control_run, tmp_path / "run", limits={"model": 2})
+        assert told(more) == "service model: at most 2 requests in flight"
+        with pytest.raises(ConfigError, match="did you mean 'pause'"):
+            control_run(tmp_path / "run", "pauze")
 
 
 def test_a_request_is_for_one_process_and_is_taken_up_once(tmp_path: Path) -> None:

@@ -233,3 +233,34 @@ def test_whatever_becomes_of_the_writers_there_is_one_at_a_time(
     said = "".join(path.read_text() for path in tmp_path.glob("said-*"))
     assert "Traceback" not in said
     check_whole(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_of_merges_at_the_same_moment_one_writes_at_a_time(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    (tmp_path / "sums.py").write_text(BENCH % {"size": SIZE})
+    document = {
+        "services": {"model": {"type": "simulated"}},
+        "benchmarks": [{"name": str(tmp_path / "sums.py")}],
+        "output": {"dir": str(tmp_path / "run"), "report": []},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(document))
+    for index in range(3):
+        with run(env, str(tmp_path / "config.yaml"), "--shard", f"{index}/3") as shard:
+            assert shard.wait(60) == 0
+    merges = [
+        subprocess.Popen(
+            nel("eval", "merge", str(tmp_path / "run")),
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [merge.communicate(timeout=60)[1] for merge in merges]
+    assert 0 in [merge.returncode for merge in merges]
+    for merge, text in zip(merges, said, strict=True):
+        assert merge.returncode == 0 or (merge.returncode == 2 and "in use by" in text), text
+    check_whole(tmp_path / "run")

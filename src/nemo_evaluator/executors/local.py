@@ -195,6 +195,7 @@ async def _open(
     if watch is not None:
         prepared = replace(prepared, jobs=watch.join(prepared.jobs))
     tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
+    lock.check()  # opening services may have taken long
     with _writing(directory, "no request was sent; free disk space and repeat the command"):
         opened = open_run(
             directory,

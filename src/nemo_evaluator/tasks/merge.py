@@ -101,6 +101,7 @@ def merge(
         for folder in folders:
             stack.enter_context(directory_lock(folder, runs=job_runs))
         _check_free(directory, parts[0].plans)
+        hold.check()
         info = _info(parts, plans, command)
         summed = [p for p in plans if _join(directory / p.slug, parts, p, info)]
         hold.check()
