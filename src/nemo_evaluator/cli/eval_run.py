@@ -103,6 +103,12 @@ SETTINGS = (
 )
 @click.option("--wait", is_flag=True, help="Stay until a submitted run has ended; show its log.")
 @click.option(
+    "--forecast-from",
+    metavar="RUN",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Say how long it takes by the times of this run.  [of clusters: the last such run]",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Print the plan, or what is submitted; call no model."
 )
 @click.option(
@@ -126,12 +132,25 @@ def command(config_file: Path | None, **flags: Any) -> None:
         click.echo(f"warning: {warning}", err=True)
     say_tables(loaded)
     options = _options(loaded, config_file, flags)
+    _say_forecast(loaded, flags["forecast_from"])
     if flags["dry_run"]:
         from ..tasks.running import describe
 
         click.echo(run_blocking(describe(loaded, options)))
         return
     sys.exit(_run(loaded, options, flags))
+
+
+def _say_forecast(loaded: Loaded, past: Path | None) -> None:
+    """How long it takes, before anything is submitted."""
+    from ..executors.registry import LOCAL, place_of
+
+    if past is None and place_of(loaded) == LOCAL:
+        return
+    from ..tasks.forecast import forecast_lines
+
+    for line in forecast_lines(loaded, past):
+        click.echo(line, err=True)
 
 
 def _shard(text: str | None, *, elsewhere: bool) -> Shard | None:

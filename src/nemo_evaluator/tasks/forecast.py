@@ -63,6 +63,7 @@ def limits_of(config: EvalConfig) -> Limits:
         jobs=1 + (cluster.max_retries if cluster.auto_resume else 0),
         all_jobs=None if cluster.max_walltime is None else walltime_seconds(cluster.max_walltime),
         shards=shards,
+        at_once=cluster.max_parallel_shards,
         starting=starting,
         own_endpoint=bool(servers),
     )

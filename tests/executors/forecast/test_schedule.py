@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo_evaluator.executors.forecast import schedule
-from nemo_evaluator.executors.forecast.schedule import finish, opens_at, together
+from nemo_evaluator.executors.forecast.schedule import Part, finish, opens_at, together
 
 durations = st.lists(st.floats(0.01, 100), min_size=1, max_size=60).map(np.array)
 
@@ -56,7 +56,13 @@ def test_very_many_rollouts_are_summed_up(monkeypatch: pytest.MonkeyPatch, limit
     assert finish(taken, 10, limit) == pytest.approx(exact, rel=0.02)
 
 
+def test_what_is_not_listed_counts() -> None:
+    taken = np.random.default_rng(2).lognormal(0, 1, 12_000)
+    listed = Part(taken[:10_000], 10, 12_000)
+    assert together([listed]) == pytest.approx(together([Part(taken, 10)]), rel=0.05)
+
+
 def test_a_benchmark_keeps_its_own_limit_beside_others() -> None:
-    narrow, wide = (np.ones(10), 1), (np.ones(10), 8)
+    narrow, wide = Part(np.ones(10), 1), Part(np.ones(10), 8)
     assert together([narrow, wide]) == 10.0
     assert together([]) == 0.0

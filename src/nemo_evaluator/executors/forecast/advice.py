@@ -46,10 +46,17 @@ class Limits:
     all_jobs: float | None = None
     """Seconds of all of them together."""
     shards: int = 1
+    at_once: int | None = None
+    """Shards that run at the same time; None: all."""
     starting: float = 0.0
     """Seconds that the start of model servers may take at most."""
     own_endpoint: bool = False
     """Each shard has a model server of its own."""
+
+    @property
+    def together(self) -> int:
+        """Shards that ask at the same time."""
+        return min(self.shards, self.at_once or self.shards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,7 @@ def _usable(limits: Limits, startup: float, past: Past) -> float:
 
 
 def _unmeasured(past: Past, work: Sequence[Work], limits: Limits) -> float | None:
-    asked = limits.shards * max((one.places for one in work), default=0)
+    asked = limits.together * max((one.places for one in work), default=0)
     if limits.own_endpoint or asked <= past.places or not past.per_second:
         return None
     return sum(one.rollouts for one in work) / past.per_second
@@ -173,23 +180,33 @@ def words(found: Forecast) -> list[str]:
     """A forecast as lines for a user."""
     past, expected, limits = found.past, found.expected, found.limits
     seen = sum(len(timed.durations) for timed in past.benchmarks.values())
-    shards = f" in {limits.shards} shards at once" if limits.shards > 1 else ""
+    shards, times = _in_shards(limits)
     seconds, slowest = expected.seconds, expected.slowest
     starting = f" (start of servers: at most {limits.starting:g} s)" if limits.starting else ""
     lines = [
         f"forecast from {seen:,} rollouts in {past.directory}:",
         f"  start-up {duration(found.startup)}{starting}, slowest rollout "
         f"{duration(slowest.middle)} (at most about {duration(slowest.high)})",
-        f"  {found.rollouts:,} rollouts{shards}: {duration(seconds.middle)} "
-        f"({duration(seconds.low)} to {duration(seconds.high)})",
+        f"  {found.rollouts:,} rollouts{shards}: {duration(times * seconds.middle)} "
+        f"({duration(times * seconds.low)} to {duration(times * seconds.high)})",
     ]
     if found.unmeasured is not None:
-        asked = limits.shards * max(work.places for work in found.work)
+        asked = limits.together * max(work.places for work in found.work)
         lines.append(
             f"  {asked} at once were not measured, only {past.places}: if the endpoint answers no"
             f" faster than it did, it takes {duration(found.unmeasured)}"
         )
     return [*lines, *(f"  {line}" for line in _verdict_lines(found))]
+
+
+def _in_shards(limits: Limits) -> tuple[str, int]:
+    """What is said of shards, and how often so many at once follow each other."""
+    if limits.shards == 1:
+        return "", 1
+    if limits.together == limits.shards:
+        return f" in {limits.shards} shards at once", 1
+    text = f" in {limits.shards} shards, {limits.together} at once"
+    return text, math.ceil(limits.shards / limits.together)
 
 
 def _verdict_lines(found: Forecast) -> Iterator[str]:

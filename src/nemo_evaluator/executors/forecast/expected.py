@@ -7,16 +7,16 @@ longer than any that was seen, as some of many new ones will: one in n + 1, by t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .schedule import Seconds, together
+from .schedule import EXACT, Part, Seconds, together
 
 DRAWS, FEWEST_DRAWS, STEPS = 200, 40, 1_000_000
 """Runs drawn for a forecast: as many as take about a second."""
-SHARDS_DRAWN = 8
+SHARDS_DRAWN, MOST_DRAWN = 8, 2 * EXACT
 TAIL, STEEPEST = 0.1, 0.5
 """Share of the longest durations whose slope goes on beyond the longest, and its limit: beyond that
 a mean of few would say more about one draw than about the work."""
@@ -80,24 +80,28 @@ def expect(
 ) -> Expected:
     """The time of some work in shards at once, in jobs that each work ``limit`` seconds."""
     random = np.random.default_rng(seed)
-    total = max(1, sum(one.rollouts for one in work))
-    draws = max(FEWEST_DRAWS, min(DRAWS, STEPS // total))
-    seconds, slowest, jobs = [], [], []
+    steps = max(1, sum(min(one.rollouts, MOST_DRAWN * shards) for one in work))
+    draws = max(FEWEST_DRAWS, min(DRAWS, STEPS // steps))
+    seconds, tops, jobs = [], [], []
     for _ in range(draws):
-        part = [_resampled(one, random) for one in work]
-        ends, tops = [], []
+        past = [_resampled(one, random) for one in work]
+        tops.append(max(_slowest(w, p, random) for w, p in zip(work, past, strict=True)))
+        ends = []
         for shard in range(min(shards, SHARDS_DRAWN)):
-            drawn = [
-                (one, _drawn(one, past, _part(one.rollouts, shard, shards), random) * slowdown)
-                for one, past in zip(work, part, strict=True)
-            ]
-            tops += [float(d.max()) for _, d in drawn if len(d)]
-            ends.append((_of_services(drawn, math.inf), _of_services(drawn, limit)))
+            drawn = {}
+            for one, seen in zip(work, past, strict=True):
+                count = _part(one.rollouts, shard, shards)
+                taken = _drawn(one, seen, min(count, MOST_DRAWN), random) * slowdown
+                drawn.setdefault(one.service, []).append(Part(taken, one.places, count))
+            ends.append([_of_services(drawn, until) for until in (math.inf, limit)])
         seconds.append(_last([end for end, _ in ends], shards))
-        slowest.append(max(tops, default=0.0))
         if limit < math.inf:
             jobs.append(_jobs(_last([end for _, end in ends], shards), limit))
-    return Expected(Range.of(seconds), Range.of(slowest), Range.of(jobs) if jobs else None)
+    return Expected(
+        Range.of(seconds),
+        Range.of([top * slowdown for top in tops]),
+        Range.of(jobs) if jobs else None,
+    )
 
 
 def _part(rollouts: int, shard: int, shards: int) -> int:
@@ -109,14 +113,24 @@ def _resampled(work: Work, random: np.random.Generator) -> Seconds:
 
 
 def _drawn(work: Work, past: Seconds, count: int, random: np.random.Generator) -> Seconds:
-    """Between two durations that follow each other, and beyond the longest, with the same chance
-    each: that neither leaves out the tail nor counts it twice."""
-    place = random.random(count) * (len(past) + 1)
-    drawn = np.interp(place, np.arange(1, len(past) + 1), past)
+    return _at(work, past, random.random(count))
+
+
+def _slowest(work: Work, past: Seconds, random: np.random.Generator) -> float:
+    """The longest of all rollouts: of n numbers from 0 to 1 the largest is the n-th root of one."""
+    return float(_at(work, past, random.random(1) ** (1 / max(1, work.rollouts)))[0])
+
+
+def _at(work: Work, past: Seconds, shares: Seconds) -> Seconds:
+    """The durations that such shares of all rollouts do not exceed: between two that follow each
+    other, and beyond the longest, there are equally many, so that the tail is neither left out nor
+    counted twice."""
+    place = shares * (len(past) + 1)
+    found = np.interp(place, np.arange(1, len(past) + 1), past)
     beyond = place > len(past)
-    longest = float(work.durations.max())
-    drawn[beyond] = past[-1] * np.exp(random.exponential(_slope(past), int(beyond.sum())))
-    return np.minimum(drawn, max(work.timeout, longest))
+    left = np.maximum(1e-12, len(past) + 1 - place[beyond])
+    found[beyond] = past[-1] * left ** -_slope(past)
+    return np.minimum(found, max(work.timeout, float(work.durations.max())))
 
 
 def _slope(ordered: Seconds) -> float:
@@ -127,11 +141,8 @@ def _slope(ordered: Seconds) -> float:
     return min(STEEPEST, float(np.log(top[1:] / top[0]).mean()))
 
 
-def _of_services(drawn: Sequence[tuple[Work, Seconds]], limit: float) -> float:
-    services: dict[str | None, list[tuple[Seconds, int]]] = {}
-    for work, durations in drawn:
-        services.setdefault(work.service, []).append((durations, work.places))
-    return max((together(parts, limit) for parts in services.values()), default=0.0)
+def _of_services(drawn: Mapping[str | None, Sequence[Part]], limit: float) -> float:
+    return max((together(parts, limit) for parts in drawn.values()), default=0.0)
 
 
 def _last(ends: Sequence[float], shards: int) -> float:

@@ -20,7 +20,7 @@ from ...results.layout import JOURNAL
 from ...results.progress_file import RunProgress, read_progress
 from ...results.run_directory import info_of, plan_of
 from ...types import BenchmarkPlan, Failure
-from .schedule import Seconds, together
+from .schedule import Part, Seconds, together
 
 MOST_EVENTS = 400_000
 """Events of a journal that are read: more do not make a forecast better."""
@@ -128,9 +128,9 @@ def _places(plan: BenchmarkPlan) -> int:
 
 
 def _slowdown(timed: Mapping[str, Timed], active: float) -> float:
-    services: dict[str | None, list[tuple[Seconds, int]]] = {}
+    services: dict[str | None, list[Part]] = {}
     for benchmark in timed.values():
-        part = benchmark.durations, _places(benchmark.plan)
+        part = Part(benchmark.durations, _places(benchmark.plan))
         services.setdefault(benchmark.plan.service, []).append(part)
     explained = max(map(together, services.values()), default=0.0)
     return max(1.0, active / explained) if explained and active else 1.0
