@@ -229,6 +229,15 @@ def test_known_ranges() -> None:
             },
             (2, 4),
         ),
+        (
+            {
+                "SLURM_ARRAY_TASK_ID": "9",
+                "SLURM_ARRAY_TASK_COUNT": "4",
+                "SLURM_ARRAY_TASK_MIN": "1",
+                "SLURM_ARRAY_TASK_STEP": "4",
+            },
+            (2, 4),
+        ),
         ({"SLURM_ARRAY_TASK_ID": "3"}, None),
         (
             {
@@ -253,6 +262,15 @@ def test_the_environment(env: dict[str, str], expected: tuple[int, int] | None) 
         ({"NEL_SHARD_IDX": "x", "NEL_TOTAL_SHARDS": "2"}, "not whole numbers"),
         ({"NEL_SHARD_IDX": "2", "NEL_TOTAL_SHARDS": "2"}, "there is no shard 2 of 2"),
         ({"NEL_SHARD_IDX": "0", "NEL_TOTAL_SHARDS": "0"}, "there is no shard 0 of 0"),
+        ({"SLURM_ARRAY_TASK_ID": "x", "SLURM_ARRAY_TASK_COUNT": "2"}, "not whole numbers"),
+        (
+            {
+                "SLURM_ARRAY_TASK_ID": "7",
+                "SLURM_ARRAY_TASK_COUNT": "2",
+                "SLURM_ARRAY_TASK_MIN": "3",
+            },
+            "an array with gaps",
+        ),
     ],
 )
 def test_a_broken_environment_is_refused(env: dict[str, str], message: str) -> None:

@@ -17,6 +17,7 @@ from ..types import BenchmarkPlan, Record
 NEL = ("NEL_SHARD_IDX", "NEL_TOTAL_SHARDS")
 SLURM = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
 FOLDER = "shard_"
+COUNTS = "the index counts from 0"
 
 T = TypeVar("T")
 
@@ -65,10 +66,16 @@ def shard_from_env(env: Mapping[str, str]) -> Shard | None:
         missing = [name for name in NEL if name not in env]
         if missing:
             raise ConfigError(f"{missing[0]} is not set", where="sharding", hint="set both")
-        return _of(env, *NEL)
+        return _checked(*_numbers(env, *NEL), ", ".join(NEL))
     if all(env.get(name) for name in SLURM):
-        lowest = int(env.get("SLURM_ARRAY_TASK_MIN") or 0)
-        return _of({**env, SLURM[0]: str(int(env[SLURM[0]]) - lowest)}, *SLURM)
+        lowest, step = (env.get(f"SLURM_ARRAY_TASK_{name}") or "" for name in ("MIN", "STEP"))
+        index, total = _numbers(env, *SLURM)
+        if lowest.isdecimal():
+            index -= int(lowest)
+        if step.isdecimal() and int(step) > 1:
+            index //= int(step)
+        hint = "an array with gaps says no part: set NEL_SHARD_IDX and NEL_TOTAL_SHARDS"
+        return _checked(index, total, ", ".join(SLURM), hint)
     return None
 
 
@@ -78,17 +85,15 @@ def shard_of(plan: BenchmarkPlan) -> Shard | None:
     return Shard(index=found[0], total=found[1]) if found is not None else None
 
 
-def _of(env: Mapping[str, str], index: str, total: str) -> Shard:
+def _numbers(env: Mapping[str, str], index: str, total: str) -> tuple[int, int]:
     try:
-        numbers = int(env[index]), int(env[total])
+        return int(env[index]), int(env[total])
     except ValueError:
         what = f"{env[index]!r} of {env[total]!r} are not whole numbers"
         raise ConfigError(what, where=f"{index}, {total}") from None
-    return _checked(*numbers, f"{index}, {total}")
 
 
-def _checked(index: int, total: int, where: str) -> Shard:
+def _checked(index: int, total: int, where: str, hint: str = COUNTS) -> Shard:
     if not 0 <= index < total:
-        hint = "the index counts from 0"
         raise ConfigError(f"there is no shard {index} of {total}", where=where, hint=hint)
     return Shard(index=index, total=total)
