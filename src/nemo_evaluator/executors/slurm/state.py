@@ -10,11 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from ...errors import ConfigError, ExitCode
-from ...results.progress_file import BenchmarkState, read_progress
+from ...results.progress_file import read_progress
 from ...results.status import RunState, State, status_of
+from ..combined import combined
 from .client import JobState
 from .reasons import LIVE, RESUME, WAITING, why_ended, why_waiting
 
@@ -112,7 +111,9 @@ def whole_state(
     states = [shard.state for shard in shards.values()]
     jobs = tuple(map(_job_text, merging))
     base = RunState(directory, "", State.PENDING, executor=EXECUTOR, jobs=jobs, shards=shards)
-    base = replace(base, benchmarks=_summed(shards.values()), started=_first(shards.values()))
+    parts = [shard.benchmarks for shard in shards.values() if shard.benchmarks]
+    benchmarks = combined(parts, len(shards))
+    base = replace(base, benchmarks=benchmarks, started=_first(shards.values()))
     if any(state.active for state in states):
         running = [state for state in states if state.active and state is not State.PENDING]
         if running:
@@ -163,39 +164,3 @@ def _job_text(job: JobState) -> str:
 
 def _first(shards: Iterable[RunState]) -> float | None:
     return min((s.started for s in shards if s.started is not None), default=None)
-
-
-def _summed(shards: Iterable[RunState]) -> dict[str, BenchmarkState]:
-    """The benchmarks of all shards together, where each has said how many rollouts it has."""
-    found: dict[str, list[BenchmarkState]] = {}
-    for shard in shards:
-        for slug, benchmark in shard.benchmarks.items():
-            found.setdefault(slug, []).append(benchmark)
-    return {slug: _sum(slug, parts) for slug, parts in found.items()}
-
-
-def _sum(slug: str, parts: Sequence[BenchmarkState]) -> BenchmarkState:
-    total, done = sum(p.total for p in parts), sum(p.done for p in parts)
-    rates = [p.rollouts_per_s for p in parts if p.rollouts_per_s is not None and not p.finished]
-    rate = sum(rates) if rates else None
-    failed: dict[str, int] = {}
-    for part in parts:
-        for kind, count in part.failed.items():
-            failed[kind] = failed.get(kind, 0) + count
-    line = f"{slug} {done}/{total}" + (f" {rate:.3g}/s" if rate else "")
-    if failed:
-        line += f" failed: {sum(failed.values())}"
-    return msgspec.structs.replace(
-        parts[0],
-        total=total,
-        done=done,
-        restored=sum(p.restored for p in parts),
-        failed=failed,
-        finished=all(p.finished for p in parts),
-        in_flight=sum(p.in_flight for p in parts),
-        output_tokens=sum(p.output_tokens for p in parts),
-        rollouts_per_s=rate,
-        eta_s=max((p.eta_s for p in parts if p.eta_s is not None), default=None),
-        score=None,
-        line=line,
-    )
