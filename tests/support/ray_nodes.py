@@ -65,7 +65,8 @@ class Nodes:
         if self.processes:
             which = [f"--address={self.address}"]
         command = [*before, str(part("ray") / "bin" / "ray"), "start", "--block", "--num-cpus=1"]
-        command += ["--node-ip-address=127.0.0.1", "--object-store-memory=80000000", *which]
+        command += [f"--node-ip-address=127.0.0.{len(self.processes) + 1}", *which]
+        command += ["--object-store-memory=80000000"]
         log = (self.temporary / f"node{len(self.processes)}.log").open("wb")
         with log:
             process = subprocess.Popen(
