@@ -38,7 +38,7 @@ def connected(cluster: RayCluster) -> Iterator[None]:
         more = {"include_dashboard": False, "_node_ip_address": LOOPBACK}
     if cluster.runtime_env:
         more["runtime_env"] = cluster.runtime_env
-    elif (what := _nobody_at(address)) is not None:
+    elif (what := _unreachable(address)) is not None:
         raise _unusable(address, what)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **more)
@@ -58,8 +58,8 @@ def _unusable(address: str, why: str) -> ConfigError:
     return ConfigError(what, where="cluster.address", hint=hint)
 
 
-def _nobody_at(address: str) -> str | None:
-    """Why there is no answer at ``HOST:PORT``: Ray itself would ask for minutes."""
+def _unreachable(address: str) -> str | None:
+    """Why nothing answers at ``HOST:PORT``: Ray itself would ask for minutes."""
     host, _, port = address.removeprefix(CLIENT).rpartition(":")
     if not host or not port.isdecimal():
         return None
