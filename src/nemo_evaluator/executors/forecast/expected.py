@@ -88,7 +88,7 @@ def expect(
         tops.append(max(_slowest(w, p, random) for w, p in zip(work, past, strict=True)))
         ends = []
         for shard in range(min(shards, SHARDS_DRAWN)):
-            drawn = {}
+            drawn: dict[str | None, list[Part]] = {}
             for one, seen in zip(work, past, strict=True):
                 count = _part(one.rollouts, shard, shards)
                 taken = _drawn(one, seen, min(count, MOST_DRAWN), random) * slowdown
