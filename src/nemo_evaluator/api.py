@@ -157,7 +157,9 @@ def control_run(
 
     if action is not None and action not in [*Action]:
         raise ConfigError(
-            f"a run cannot be asked to {action!r}", where="action", hint=suggest(action, Action)
+            f"a run cannot be asked to {action!r}",
+            where="action",
+            hint=suggest(action, [known.value for known in Action]),
         )
     request = ControlRequest(
         action=None if action is None else Action(action),
