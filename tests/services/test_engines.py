@@ -181,6 +181,17 @@ async def test_an_engine_that_is_not_installed(
     assert "services.model: cannot start 'sglang': No such file" in result.messages[0]
 
 
+@pytest.mark.parametrize("name", ["A=B", ""])
+async def test_a_name_that_no_variable_can_have(tmp_path: Path, name: str) -> None:
+    for path in ("extra_env", "container_env"):
+        config = document(tmp_path, model=engine())
+        holder = config["services"]["model"] if path == "extra_env" else {"type": "local"}
+        holder[path] = {name: "value"}
+        config.setdefault("cluster", holder if path == "container_env" else {"type": "local"})
+        with pytest.raises(ConfigError, match=rf"{path}: '{name}' cannot be the name of a var"):
+            await run(config)
+
+
 async def test_lines_of_shell_before_the_server(tmp_path: Path) -> None:
     model = engine(setup_commands=["export FAKE_MODEL=model", "echo ready to go"], pre_cmd="A=1")
     assert (await run(document(tmp_path, model=model))).exit_code == 0

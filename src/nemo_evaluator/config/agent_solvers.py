@@ -20,6 +20,7 @@ from .solver_fields import (
     TimeLimitFields,
     TimeoutStrategy,
 )
+from .variables import Variables
 
 
 class HarborFields(AgentFields, TimeLimitFields, RewardFields):
@@ -33,7 +34,7 @@ class HarborFields(AgentFields, TimeLimitFields, RewardFields):
     with ``agent.toml`` and ``run.sh.j2``."""
     agent_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the agent."""
-    container_env: dict[str, str] = Field(default_factory=dict)
+    container_env: Variables = Field(default_factory=dict)
     """Environment variables of what the agent runs; they win over ours."""
     cmd_timeout: float | None = Field(None, gt=0)
     """Most seconds for one command of the agent; null: what the agent asks for."""

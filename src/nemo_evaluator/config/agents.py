@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from .base import ConfigRecord
 from .endpoints import check_url
+from .variables import Variables
 
 GYM_PORT = 8000
 """Where a command listens that is not told a port."""
@@ -26,7 +27,7 @@ class ServerFields(ConfigRecord):
     """Container image of a started server."""
     token: SecretStr | None = None
     """What is sent as ``Authorization: Bearer …``, best written as ``${VARIABLE}``."""
-    extra_env: dict[str, str] = Field(default_factory=dict)
+    extra_env: Variables = Field(default_factory=dict)
     """Environment variables of a started server."""
     startup_timeout: float = Field(120.0, gt=0)
     """Seconds until a started server must answer."""

@@ -13,6 +13,7 @@ from .docker_cluster import DockerCluster
 from .kubernetes_cluster import KubernetesCluster
 from .plugins import ByType, PluginFields
 from .ray_cluster import RayCluster
+from .variables import Variables
 from .walltime import walltime_seconds
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -58,7 +59,7 @@ class LocalCluster(ConfigRecord):
     """Numbers of the GPUs that servers may use; null: those of CUDA_VISIBLE_DEVICES, else all."""
     max_memory: str | None = None
     """Memory that may be used."""
-    container_env: dict[str, str] = Field(default_factory=dict)
+    container_env: Variables = Field(default_factory=dict)
     """Environment variables of the servers that are started for the run."""
 
 
@@ -105,7 +106,7 @@ class SlurmCluster(ConfigRecord):
     what is a file ``*.sif``, else pyxis."""
     container_mounts: list[str] = Field(default_factory=list)
     """Mounts, ``host:container``."""
-    container_env: dict[str, str] = Field(default_factory=dict)
+    container_env: Variables = Field(default_factory=dict)
     """Environment variables of the run."""
     shm_size: str | None = None
     """Shared memory of containers."""

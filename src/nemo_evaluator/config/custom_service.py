@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from .endpoints import ApiProtocol, ModelFields, PriceConfig, TimeoutsConfig
 from .server_life import ServerLife
+from .variables import Variables
 
 OF_A_COMMAND = (
     *("port", "base_path", "health_path", "startup_timeout", "stop_timeout", "extra_env"),
@@ -39,7 +40,7 @@ class CustomService(ModelFields, ServerLife):
     """Seconds until the server must be up."""
     stop_timeout: float = Field(15.0, ge=0)
     """Seconds the server gets to end by itself before it is killed."""
-    extra_env: dict[str, str] = Field(default_factory=dict)
+    extra_env: Variables = Field(default_factory=dict)
     """Environment variables of the server."""
     workdir: str | None = None
     """Folder the server runs in; null: that of the command."""

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from .base import ConfigRecord
 from .mounts import parse_mount
+from .variables import Variables
 
 _SIZE = re.compile(r"(\d+)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
@@ -38,7 +39,7 @@ class DockerCluster(ConfigRecord):
     """Arguments of the build of a `local` image: `BASE_IMAGE`, `APT_PACKAGES`, `PIP_INDEX_URL`."""
     container_mounts: list[str] = Field(default_factory=list)
     """Mounts, ``host:container`` or ``host:container:ro``."""
-    container_env: dict[str, str] = Field(default_factory=dict)
+    container_env: Variables = Field(default_factory=dict)
     """Environment variables of the run."""
     mount_home: bool = True
     """Mount the home directory."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ..types import Json
 from .base import ConfigRecord
+from .variables import Variables
 from .walltime import walltime_seconds
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -84,7 +85,7 @@ class KubernetesCluster(ConfigRecord):
     """Taints of nodes that do not matter, as a pod has them."""
     priority_class: Name | None = None
     """Priority class of the pods."""
-    container_env: dict[str, str] = Field(default_factory=dict)
+    container_env: Variables = Field(default_factory=dict)
     """Environment variables of the run."""
     user: int = Field(1000, ge=1)
     """User id of the run."""

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from ..kinds import SANDBOXES
 from .base import ConfigRecord
 from .plugins import ByType, PluginFields
+from .variables import Variables
 
 
 class LifecycleFields(ConfigRecord):
@@ -32,7 +33,7 @@ class MadeFields(LifecycleFields):
     """Seconds a sandbox lives."""
     concurrency: int = Field(4, ge=1)
     """Most sandboxes at a time."""
-    container_env: dict[str, str] = Field(default_factory=dict)
+    container_env: Variables = Field(default_factory=dict)
     """Environment variables inside."""
 
 

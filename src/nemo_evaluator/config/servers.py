@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from .base import ConfigRecord
 from .endpoints import ApiProtocol, ModelFields, PriceConfig, TimeoutsConfig
 from .server_life import ServerLife
+from .variables import Variables
 
 DP_ATTENTION = "--enable-dp-attention"
 """With it the copies of SGLang's servers share GPUs."""
@@ -52,7 +53,7 @@ class ManagedModelFields(ModelFields, ServerLife):
     """Seconds until the server must answer."""
     stop_timeout: float = Field(15.0, ge=0)
     """Seconds the server gets to end by itself before it is killed."""
-    extra_env: dict[str, str] = Field(default_factory=dict)
+    extra_env: Variables = Field(default_factory=dict)
     """Environment variables of the server."""
     extra_args: list[str] = Field(default_factory=list)
     """Further arguments of the server's command."""
@@ -220,7 +221,7 @@ class DynamoWorkerConfig(ConfigRecord):
     """Node pool of the Slurm cluster they run in; null: the service's."""
     extra_args: list[str] = Field(default_factory=list)
     """Further arguments of the workers' command, after the service's."""
-    extra_env: dict[str, str] = Field(default_factory=dict)
+    extra_env: Variables = Field(default_factory=dict)
     """Environment variables of the workers, beside the service's."""
 
 
