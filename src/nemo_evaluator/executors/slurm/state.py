@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...errors import ConfigError, ExitCode
 from ...results.progress_file import read_progress
+from ...results.run_info import RunStatus, read_run_info
 from ...results.status import RunState, State, status_of
 from ..combined import combined
 from .client import JobState
@@ -37,7 +38,7 @@ def state_in_files(folder: Path, directory: Path, *, copied: bool) -> RunState |
             return None
     progress = read_progress(folder)
     if progress is None:
-        return None
+        return _as_documented(folder, directory)
     ended = None if progress.running else progress.heartbeat
     return RunState(
         directory=directory,
@@ -50,6 +51,16 @@ def state_in_files(folder: Path, directory: Path, *, copied: bool) -> RunState |
         benchmarks=progress.benchmarks,
         executor=EXECUTOR,
     )
+
+
+def _as_documented(folder: Path, directory: Path) -> RunState | None:
+    """What ``run.json`` says alone: merged runs have no progress."""
+    try:
+        info = read_run_info(folder)
+    except ConfigError:
+        return None
+    state = State.STARTING if info.status is RunStatus.RUNNING else State(info.status)
+    return RunState(directory, info.run_id, state, executor=EXECUTOR)
 
 
 def part_state(
@@ -123,7 +134,8 @@ def whole_state(
         return replace(base, reason=reasons[0])
     current = [job for job in merging if job.state in LIVE or job.state in WAITING]
     if merged is not None and not current:
-        return replace(merged, directory=directory, jobs=jobs, shards=shards)
+        counted = merged.benchmarks or base.benchmarks
+        return replace(merged, directory=directory, jobs=jobs, shards=shards, benchmarks=counted)
     if current:
         reason = f"job {current[-1].id} merges the shards"
         if current[-1].state in WAITING:
