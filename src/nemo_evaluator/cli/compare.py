@@ -51,7 +51,10 @@ LISTED = 500
 )
 @click.option("--show-flips", is_flag=True, help="List the problems whose result flipped.")
 @click.option("--compact", is_flag=True, help="Print only the verdict, its reasons and warnings.")
-@click.option("--format", "fmt", default="text", show_default=True, type=click.Choice(FORMATS))
+@click.option(
+    "--format", "fmt", default="text", show_default=True, type=click.Choice(FORMATS),
+    help="How the report is written.",
+)  # fmt: skip
 @click.option("--verbose", is_flag=True, help="Also print metrics and cost, and all flips.")
 @click.option(
     "--report",

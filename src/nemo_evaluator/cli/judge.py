@@ -57,7 +57,11 @@ def group() -> None:
 )
 @click.option("--max-concurrent", default=32, show_default=True, type=click.IntRange(1))
 @click.option(
-    "--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown", "html"])
+    "--format",
+    "fmt",
+    default="text",
+    type=click.Choice(["text", "json", "markdown", "html"]),
+    help="How the report is written.",
 )
 def calibrate(
     labels: Path,
@@ -144,7 +148,11 @@ def calibrate(
 )
 @click.option("--metric", help="Which pairwise_judge metric of the runs, if there are several.")
 @click.option(
-    "--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown", "html"])
+    "--format",
+    "fmt",
+    default="text",
+    type=click.Choice(["text", "json", "markdown", "html"]),
+    help="How the report is written.",
 )
 def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fmt: str) -> None:
     """Rate several models that a judge compared two at a time: Bradley-Terry with ties, intervals
@@ -183,7 +191,11 @@ def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fm
     help="Floor of the corrected score's lower limit; exit code 1 below it.",
 )
 @click.option(
-    "--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown", "html"])
+    "--format",
+    "fmt",
+    default="text",
+    type=click.Choice(["text", "json", "markdown", "html"]),
+    help="How the report is written.",
 )
 def correct(
     run: Path, calibration: Path, metric: str | None, min_score: float | None, fmt: str

@@ -65,7 +65,11 @@ UNIT = FloatRange(0, 1, min_open=True, max_open=True)
     help="Share of the variance that lies between problems, if the run has no repeats.",
 )
 @click.option(
-    "--format", "fmt", default="text", type=click.Choice(["text", "json", "markdown", "html"])
+    "--format",
+    "fmt",
+    default="text",
+    type=click.Choice(["text", "json", "markdown", "html"]),
+    help="How the report is written.",
 )
 def command(
     baseline: Path | None,

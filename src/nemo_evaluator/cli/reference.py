@@ -12,14 +12,14 @@ from .main import cli
 
 HEAD = """# Commands
 
-Made from the commands themselves (`python -m nemo_evaluator.cli.reference docs/commands.md`); `nel COMMAND --help`
-prints the same.
+Made from the commands themselves (`python -m nemo_evaluator.cli.reference docs/commands.md`);
+`nel COMMAND --help` prints the same.
 """
 
 
 def page() -> str:
     """The whole page."""
-    return HEAD + "\n".join(_group(cli, "nel"))
+    return HEAD + "\n".join(_group(cli, "nel")) + "\n"
 
 
 def _group(group: click.Group, name: str) -> Iterator[str]:
