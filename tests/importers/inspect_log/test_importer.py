@@ -233,3 +233,27 @@ def test_a_damaged_member_is_named(nel: Nel, tmp_path: Path) -> None:
     path.write_bytes(data[: place.start()] + b'"completion": "b"' + data[place.end() :])
     code, _, err = nel("import", path, "-o", tmp_path / "run")
     assert code == 2 and "samples/1_epoch_1.json: is damaged" in err
+
+
+CHUNK = """
+import sys
+from inspect_ai.log._recorders.chunked import convert_eval_logs_to_chunked
+convert_eval_logs_to_chunked(sys.argv[1], sys.argv[2], chunk_size=2)
+"""
+
+
+@pytest.mark.slow
+def test_samples_in_parts(nel: Nel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Inspect writes large samples: messages and attachments in members of their own."""
+    monkeypatch.chdir(tmp_path)
+    agent_run(nel, tmp_path)
+    assert nel("export", "run", "-d", "inspect", "--output-dir", "logs")[0] == 0
+    python = part("export") / "bin" / "python"
+    subprocess.run([python, "-c", CHUNK, "logs", "parts"], check=True, capture_output=True)
+    for name in ("logs", "parts"):
+        code, _, err = nel("import", name, "-o", f"from_{name}")
+        assert code == 0, err
+    assert rows(Path("from_logs/words")) == rows(Path("from_parts/words"))
+    lines = [Path(f"from_{name}/words/trajectories.jsonl") for name in ("logs", "parts")]
+    told = [[json.loads(line) for line in path.read_text().splitlines()] for path in lines]
+    assert [row["steps"] for row in told[0]] == [row["steps"] for row in told[1]]

@@ -6,9 +6,11 @@ benchmark of a run has one file, which is replaced as a whole; the same run give
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO, Literal
 
 import msgspec
@@ -61,22 +63,32 @@ def _samples(benchmark: BenchmarkView) -> Iterator[dict[str, Json]]:
 
 
 def _archive(path: Path, head: Mapping[str, Json], samples: Iterator[Mapping[str, Json]]) -> None:
-    """An archive with a member per sample: memory holds one sample, and the summaries of all."""
-    summaries: list[Json] = []
+    """An archive with a member per sample: memory holds one sample."""
     start = {name: head[name] for name in ("version", "eval", "plan")}
-    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        replacing(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        TemporaryFile() as summaries,
+    ):
         _member(archive, "_journal/start.json", start)
-        for one in samples:
+        for number, one in enumerate(samples):
             _member(archive, f"samples/{one['id']}_epoch_{one['epoch']}.json", one)
-            summaries.append(summary(one))
-        _member(archive, "summaries.json", summaries)
+            summaries.write((b"," if number else b"[") + _encode(summary(one)))
+        summaries.write(b"]" if summaries.tell() else b"[]")
+        summaries.seek(0)
+        with archive.open(_info("summaries.json"), "w", force_zip64=True) as member:
+            shutil.copyfileobj(summaries, member)
         _member(archive, "header.json", head)
 
 
 def _member(archive: zipfile.ZipFile, name: str, document: Json) -> None:
+    archive.writestr(_info(name), _encode(document))
+
+
+def _info(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, EARLIEST)
     info.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(info, _encode(document))
+    return info
 
 
 def _document(path: Path, head: Mapping[str, Json], samples: Iterator[Mapping[str, Json]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ ATTACHED = "attachment://"
 LARGEST = 2 << 30
 """A larger document is refused; archives are read by the sample."""
 FORMAT = 2
+SHELL = "/sample.json"
 SAMPLE = re.compile(r"samples/[^/]+\.json")
 T = TypeVar("T")
 
@@ -54,9 +55,39 @@ def read_samples(path: Path) -> Iterator[Sample]:
             yield _attached(sample)
         return
     with Archive(path) as archive:
-        for name in archive.names:
+        names = archive.names
+        for name in names:
             if SAMPLE.fullmatch(name):
                 yield _attached(_decoded(archive.read(name), Sample, f"{path}: {name}"))
+            elif name.endswith(SHELL):
+                prefix = name.removesuffix(SHELL)
+                own = [other for other in names if other.startswith(f"{prefix}/")]
+                yield _attached(_chunked(archive, prefix, own, path))
+
+
+def _chunked(archive: Archive, prefix: str, names: Sequence[str], path: Path) -> Sample:
+    """A sample whose messages and attachments are lists in members of their own, for its size."""
+
+    def sequence(kind: str) -> list[Json]:
+        starts = [
+            name for name in names if re.fullmatch(rf"{re.escape(prefix)}/{kind}/\d+\.json", name)
+        ]
+        parts = sorted(starts, key=lambda name: int(Path(name).stem))
+        lists = [_decoded(archive.read(name), list[Json], f"{path}: {name}") for name in parts]
+        return [one for part in lists for one in part]
+
+    shell = _decoded(archive.read(prefix + SHELL), dict[str, Json], f"{path}: {prefix}{SHELL}")
+    if f"{prefix}/metadata.json" in names:
+        name = f"{prefix}/metadata.json"
+        shell["metadata"] = _decoded(archive.read(name), dict[str, Json], f"{path}: {name}")
+    refs = shell.get("message_refs")
+    pool = sequence("messages")
+    shell["messages"] = [
+        message for ref in (refs if isinstance(refs, list) else ()) for message in pool[slice(*ref)]
+    ]
+    attached = sequence("attachments")
+    shell["attachments"] = {str(place): text for place, text in enumerate(attached)}
+    return _decoded(msgspec.json.encode(shell), Sample, f"{path}: {prefix}")
 
 
 def _document(path: Path) -> Log:
