@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .agent_solvers import HarborFields
 from .base import ConfigRecord
-from .cluster import LocalCluster
+from .cluster import LocalCluster, SlurmCluster
 from .mistakes import format_path
 from .sandboxes import EcsFargateSandbox, MadeSandbox, NoSandbox
 from .services import ModelFields
@@ -54,6 +54,8 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
         yield from _set(("cluster",), config.cluster, "max_memory")
         if config.output.timestamped:
             yield ("output", "timestamped")
+    if isinstance(config.cluster, SlurmCluster):
+        yield from _set(("cluster",), config.cluster, "shm_size")
     for name in config.output.export_config:
         if name not in config.output.export:
             yield ("output", "export_config", name)

@@ -56,6 +56,10 @@ FIELDS: dict[str, Put] = {
         eval_image="x", container_mounts=[f"/{text}:/{text}"]
     ),
     "container_env": _put("cluster", "container_env", "CANARY_C"),
+    "names of variables": lambda d, text: (
+        d["cluster"].update(container_env={text: "x"}),
+        d["services"]["m"].update(extra_env={text: "x"}),
+    )[0],
     "conda_env": _put("cluster", "conda_env"),
     "account": _put("cluster", "account"),
     "qos": _put("cluster", "qos"),

@@ -161,3 +161,12 @@ def test_secrets_are_in_their_file_only() -> None:
 def test_the_same_configuration_gives_the_same_bytes() -> None:
     assert rendered(planned(shards=3)) == rendered(planned(shards=3))
     assert sys.executable not in "".join(rendered(planned()).values())
+
+
+def test_shared_memory_that_cannot_be_had_is_said() -> None:
+    pools = {"gpu": {"partition": "batch"}}
+    cluster = {"type": "slurm", "node_pools": pools, "shm_size": "1g", "walltime": "1-00:00:00"}
+    services = {"m": {"type": "simulated"}}
+    benchmarks = [{"name": "sample"}]
+    loaded = parse({"services": services, "benchmarks": benchmarks, "cluster": cluster}, env={})
+    assert loaded.warnings == ("cluster.shm_size is accepted and has no effect",)

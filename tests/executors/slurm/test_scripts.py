@@ -268,6 +268,26 @@ def test_a_server_that_ends_ends_the_evaluation(tmp_path: Path) -> None:
     assert "service m ended" in (directory / ".nel_job_ends").read_text()
 
 
+@pytest.mark.slow
+def test_a_server_is_started_again_where_that_is_wanted(tmp_path: Path) -> None:
+    service = vllm(restart={"max": 1, "backoff": 0})
+    plan = planned(config(services={"m": service}), tmp_path)
+    written(plan)
+    ran = run_script(plan, tmp_path / "state", SHIM_SERVER="first", SHIM_EVALUATION="soon")
+    assert ran.code == 0, ran.said
+    assert "service m ended with code 9; it is started again in 0 s" in ran.said
+    assert len(ran.of("vllm")) == 2
+
+
+@pytest.mark.slow
+def test_one_of_two_servers_ends_and_the_run_goes_on(tmp_path: Path) -> None:
+    plan = planned(config(services={"m": vllm(instances=2)}), tmp_path)
+    written(plan)
+    ran = run_script(plan, tmp_path / "state", SHIM_SERVER="first", SHIM_EVALUATION="soon")
+    assert ran.code == 0, ran.said
+    assert "ended; the last lines of its log:" in ran.said and "goes on with service m" in ran.said
+
+
 def test_a_fixed_port_in_use_is_said(tmp_path: Path) -> None:
     import socket
 

@@ -150,6 +150,8 @@ def test_sandboxes_get_the_nodes_of_their_pool() -> None:
         ({"m": vllm(image="x", container_mounts=["/a"])}, {}, r"'/a' is not HOST:CONTAINER"),
         ({"m": vllm(image="x", shm_size="1g")}, {}, r"services.m.shm_size: has no effect on Slurm"),
         ({"m": vllm(idle_timeout=9)}, {}, r"services.m.idle_timeout: has no effect on Slurm"),
+        ({"m": vllm(extra_env={"A$(x)": "b"})}, {}, r"'A\$\(x\)' cannot be the name of a variable"),
+        ({"m": vllm()}, {"container_env": {"1 A": "b"}}, "'1 A' cannot be the name of a variable"),
         ({"m": vllm()}, {"container_mounts": ["/a:/a"]}, "nothing runs in a container"),
         ({"m": vllm()}, {"eval_image": "x", "conda_env": "y"}, "has no effect in a container"),
         (

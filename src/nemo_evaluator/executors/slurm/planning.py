@@ -13,6 +13,7 @@ from ...config.mistakes import Mistake, as_error
 from ...config.sandboxes import NodeFields, SlurmSandbox
 from ...config.scrubber import scrubber_of
 from ...config.secrecy import secret_variable
+from ...config.tree import KeyPath
 from ...config.walltime import walltime_seconds
 from ...results.layout import slug
 from ..handing import job_document
@@ -21,7 +22,7 @@ from . import header
 from .containers import container_problems, evaluation_container
 from .plan import EVALUATION, MERGE, After, Chain, Job, JobPlan, Sandboxes, Submitter, When
 from .pools import Seats
-from .quoting import unusable
+from .quoting import is_variable, unusable
 from .render import SCRIPTS
 from .servers import server_problems, servers_of
 
@@ -90,9 +91,26 @@ def problems(loaded: Loaded, directory: str) -> Iterator[Mistake]:
         yield Mistake(("output", "dir"), what, "choose a directory without it")
     yield from container_problems(loaded, cluster)
     yield from server_problems(loaded)
+    yield from _variable_problems(loaded, cluster)
     yield from _sandbox_problems(loaded, cluster)
     for field, name in header.refused(cluster):
         yield Mistake(("cluster", field), f"cannot set --{name}: the run rests on it", "remove it")
+
+
+def _variable_problems(loaded: Loaded, cluster: SlurmCluster) -> Iterator[Mistake]:
+    """A shell exports the variables, so their names have to be names to it."""
+    places: list[tuple[KeyPath, object]] = [(("cluster", "container_env"), cluster.container_env)]
+    for name, service in loaded.config.services.items():
+        path: KeyPath = ("services", name)
+        places.append(((*path, "extra_env"), getattr(service, "extra_env", {})))
+        for role in ("prefill", "decode"):
+            worker = getattr(service, role, None)
+            places.append(((*path, role, "extra_env"), getattr(worker, "extra_env", {})))
+    for place, variables in places:
+        for name in variables if isinstance(variables, dict) else ():
+            if not is_variable(name):
+                what = f"{name!r} cannot be the name of a variable (letters, digits and _)"
+                yield Mistake((*place, name), what)
 
 
 def _sandbox_problems(loaded: Loaded, cluster: SlurmCluster) -> Iterator[Mistake]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from .plan import Directive
 
 _PLAIN = re.compile(r"[\w@%+=:,./~-]*", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -64,6 +65,18 @@ def unusable(text: str) -> bool:
     return bool(_CONTROL.search(text))
 
 
+def is_variable(name: str) -> bool:
+    """Whether a shell can export a variable of this name."""
+    return bool(_VARIABLE.fullmatch(name))
+
+
+def exported(name: str, value: Shell, indent: str = "") -> Shell:
+    """A line that exports a variable. Raises ValueError for what is no name."""
+    if not is_variable(name):
+        raise ValueError(f"a shell cannot export {name!r}")
+    return Shell(f"{indent}export {name}={value}\n")
+
+
 def exports(values: Mapping[str, str]) -> Shell:
     """Lines that export variables."""
-    return Shell("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+    return Shell("".join(exported(name, word(value)) for name, value in values.items()))

@@ -25,7 +25,7 @@ from .plan import (
     Server,
     Step,
 )
-from .quoting import Shell, directive, exports, word
+from .quoting import Shell, directive, exported, exports, word
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -67,6 +67,7 @@ def _script(plan: JobPlan, template: str) -> str:
             files=FILES,
             images=words.images(plan),
             words=words.step_words,
+            exported=exported,
             placed=words.placed,
             waits_for=words.waits_for,
             wait_up=_wait_up,
@@ -120,7 +121,7 @@ def _exports(
     for name, value in values.items():
         is_filled = step is not None and name in step.filled
         text = words.placed(value, server, step) if is_filled and server and step else word(value)
-        lines.append(f"  export {name}={text}\n")
+        lines.append(exported(name, text, "  "))
     return "".join(lines)
 
 
