@@ -28,6 +28,7 @@ IMPORTED = ("ecs", "frames", "mcp", "ray", "scoring", "stats", "testing")
 FOREIGN = (
     "environments/inspect/nel_inspect_memory.py",
     "environments/inspect/worker.py",
+    "environments/lm_eval/nel_lm_eval_loading.py",
     "environments/lm_eval/nel_lm_eval_tokens.py",
     "environments/lm_eval/worker.py",
     "exporters/mlflow/nel_mlflow.py",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -357,6 +358,62 @@ def test_a_task_whose_code_raises_is_one_line(nel: Nel, tasks: Path) -> None:
         done = nel.run("own_bad", server.url)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1 and "own_bad" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"metric_list": [{"metric": "no_such_metric"}]}, "no_such_metric"),
+        ({"metric_list": [{"metric": "acc", "aggregation": "no_such_mean"}]}, "no_such_mean"),
+        ({"output_type": "no_such_type"}, "no_such_type"),
+        (
+            {
+                "output_type": "generate_until",
+                "filter_list": [{"name": "f", "filter": [{"function": "no_such_filter"}]}],
+            },
+            "no_such_filter",
+        ),
+        ({"doc_to_target": "{{nothing}}"}, "nothing"),
+        ({"num_fewshot": 2, "fewshot_config": {"sampler": "no_such_sampler"}}, "no_such_sampler"),
+    ],
+)
+def test_what_lm_eval_does_not_know_is_an_error_before_anything_is_asked(
+    nel: Nel, tasks: Path, changed: dict[str, object], told: str
+) -> None:
+    bad = yaml.safe_load((tasks / "own_chosen.yaml").read_text())
+    (tasks / "own_bad.yaml").write_text(yaml.safe_dump({**bad, "task": "own_bad", **changed}))
+    with TokenServer() as server:
+        done = nel.run(
+            "own_bad", server.url, {"mode": "generate"} if "output_type" not in changed else {}
+        )
+        assert not server.requests
+    assert done.returncode == 2, done.stdout
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_version_that_is_not_supported_is_told(nel: Nel, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho \'{"python": [3, 11, 7], "version": "0.3.0"}\'\n')
+    python.chmod(0o755)
+    with TokenServer() as server:
+        done = nel.run("own_chosen", server.url, {"python": str(python)})
+        assert not server.requests
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert "version 0.3.0" in done.stderr and "pip install -U 'lm_eval[api]>=0.4.12" in done.stderr
+
+
+@pytest.mark.shared
+def test_a_gated_dataset_says_how_to_get_it(nel: Nel, shared_dir: Path) -> None:
+    hub = [sys.executable, str(shared_dir / "tools/hub.py"), "--root", str(shared_dir / "data/hf")]
+    with TokenServer() as server:
+        nel.write("gsm8k", server.url, {"limit": 2}, {"protocol": "completions"})
+        command = [*hub, "--gated", "openai/gsm8k", "--", *nel.command()]
+        env = {name: value for name, value in os.environ.items() if name != "HF_TOKEN"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=env)
+        assert not server.requests
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert "gated dataset" in done.stderr and "set HF_TOKEN" in done.stderr
 
 
 def test_after_a_kill_nothing_that_was_answered_is_asked_again(nel: Nel) -> None:

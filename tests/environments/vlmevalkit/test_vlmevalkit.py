@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from runs import NEL, rows
+from token_server import TokenServer
 
 from nemo_evaluator.environments.contract import VerifyTools
 from nemo_evaluator.environments.registry import resolve
@@ -207,3 +208,71 @@ async def test_recorded_answers_are_graded_as_recorded(shared_dir: Path) -> None
     for line in map(json.loads, text.splitlines()):
         score = graded(Kind.OCR, line["response"], line["answer"], line["category"])
         assert score == line["score"]
+
+
+def run(folder: Path, url: str, protocol: str, name: str) -> subprocess.CompletedProcess[str]:
+    """The command over a table in a folder."""
+    config = {
+        "services": {"m": {"type": "api", "url": url, "protocol": protocol, "model": "m"}},
+        "benchmarks": [
+            {
+                "name": f"vlmevalkit://{name}",
+                "params": {"data_dir": str(folder)},
+                "solver": {"type": "simple", "service": "m"},
+            }
+        ],
+        "output": {"dir": str(folder / "run"), "timestamped": False},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    command = [*NEL, "eval", "run", str(folder / "config.yaml")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def images(folder: Path) -> list[tuple[str, bytes]]:
+    """Mime type and content of images of three formats."""
+    gif = bytes.fromhex(
+        "47494638396101000100800000ffffff00000021f90400000000002c00000000010001000002024401003b"
+    )
+    jpeg = b"\xff\xd8\xff\xe0" + bytes(60) + b"\xff\xd9"
+    return [
+        ("image/png", base64.b64decode(PIXEL)),
+        ("image/jpeg", jpeg),
+        ("image/gif", gif + bytes(30)),
+    ]
+
+
+def test_the_images_of_a_row_reach_the_endpoint_as_they_are_and_in_order(tmp_path: Path) -> None:
+    found = images(tmp_path)
+    cell = [base64.b64encode(content).decode() for _, content in found]
+    lines = [
+        {"index": 0, "image": str(cell), "question": "How do they differ?", "answer": "a"},
+        {"index": 1, "image": cell[1], "question": "And this?", "answer": "b"},
+        {"index": 2, "image": "1", "question": "The same?", "answer": "c"},
+    ]
+    table(tmp_path, "Several", lines)
+    with TokenServer() as server:
+        done = run(tmp_path, server.url, "chat_completions", "Several")
+        assert done.returncode == 0, done.stderr
+    sent = {}
+    for body in server.requests:
+        [message] = body["messages"]
+        *shown, asked = message["content"]
+        assert message["role"] == "user" and asked["type"] == "text"
+        assert all(part["type"] == "image_url" for part in shown)
+        sent[asked["text"].split("\n")[0]] = [part["image_url"]["url"] for part in shown]
+    urls = [f"data:{kind};base64,{text}" for (kind, _), text in zip(found, cell, strict=True)]
+    assert sent == {
+        "How do they differ?": urls,
+        "And this?": urls[1:2],
+        "The same?": urls[1:2],
+    }
+
+
+def test_images_are_not_asked_about_over_completions(tmp_path: Path) -> None:
+    row = {"index": 1, "image": PIXEL, "question": "What is it?", **ANIMALS, "answer": "B"}
+    table(tmp_path, "Animals", [row])
+    with TokenServer() as server:
+        done = run(tmp_path, server.url, "completions", "Animals")
+    assert done.returncode == 2 and not server.requests
+    assert "chat_completions" in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

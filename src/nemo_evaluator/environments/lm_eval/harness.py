@@ -27,6 +27,7 @@ from .options import SCHEME, Mode, Options, parse
 from .remote import Loaded, Remote, Replies
 from .scores import measures_of
 
+GATED = "ask for access on the dataset's page, then set HF_TOKEN"
 OURS = ("python", "include_path", "bootstrap_iters", "limit", "mode")
 """Options that do not change what a score means, or are told apart from them."""
 
@@ -91,7 +92,8 @@ class LmEval:
             self._loaded = await self._remote.load(self._names, self._given())
         except ForeignError as error:
             said = error.message if error.kind == "UserError" else str(error)
-            raise ConfigError(f"cannot be loaded: {said}", where=self.where) from None
+            hint = GATED if "gated" in said else None
+            raise ConfigError(f"cannot be loaded: {said}", where=self.where, hint=hint) from None
         if self._meeting.max_problems is not None and len(self._loaded.tasks) > 1:
             raise ConfigError(
                 "max_problems would take the first documents of its first task only",

@@ -7,41 +7,34 @@ replays the answers.
 
 from __future__ import annotations
 
-import difflib
-import functools
 import hashlib
 import json
-import logging
 import math
 import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from nel_lm_eval_loading import (
+    Said,
+    check_aggregations,
+    compile_templates_once,
+    loaded_tasks,
+    text_of,
+    told,
+)
 from nel_lm_eval_tokens import Tokens, UserError
 
 Theirs = Any
 """An object of lm_eval, whose types are not ours to know."""
 Data = Any
 """What JSON can say."""
-CLOSE = 5
 CHOSEN, OTHERS = 0.0, -100.0
 
 
 def chat_json(history: Data, add_generation_prompt: bool = True) -> str:
     """A chat as it is sent, in place of a text that a template makes of it."""
     return json.dumps([history, add_generation_prompt], ensure_ascii=False)
-
-
-def compile_templates_once() -> None:
-    """lm_eval compiles the template of a prompt again for every document; a template is the same
-    each time. This is two thirds of its own work."""
-    from lm_eval import utils
-
-    environment = getattr(utils, "env", None)
-    if environment is not None:
-        environment.from_string = functools.lru_cache(maxsize=1024)(environment.from_string)
 
 
 def replaying(answers: Mapping[tuple[object, ...], Data], template: Theirs) -> Theirs:
@@ -83,9 +76,19 @@ class Worker:
 
     def load(self, names: Sequence[str], options: dict[str, Data]) -> Data:
         """Load tasks and make their requests; what they are."""
+        said = Said()
+        try:
+            return self._loading(names, options)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(said.beside(error)) from error
+        finally:
+            said.end()
+
+    def _loading(self, names: Sequence[str], options: dict[str, Data]) -> Data:
         import numpy as np
 
-        logging.getLogger("lm_eval").setLevel(logging.ERROR)
         compile_templates_once()
         random.seed(0)  # simple_evaluate's default seeds
         np.random.seed(1234)
@@ -93,7 +96,7 @@ class Worker:
         if options["tokenizer"]:
             url = options["tokenizer_url"]
             self.tokens = Tokens(options["tokenizer"], url, options["max_length"])
-        self.loaded = _loaded(names, options["include_path"], options["metadata"])
+        self.loaded = loaded_tasks(names, options["include_path"], options["metadata"])
         self.tasks = self.loaded["tasks"]
         for name, task in self.tasks.items():
             self._set_up(name, task)
@@ -114,6 +117,7 @@ class Worker:
 
     def _set_up(self, name: str, task: Theirs) -> None:
         options = self.options
+        check_aggregations(name, task)
         if getattr(task, "MULTIMODAL", False):
             raise UserError(f"{name} shows images, which lm-eval:// does not send")
         if getattr(task, "UNSAFE_CODE", False) and not options["confirm_run_unsafe_code"]:
@@ -160,10 +164,10 @@ class Worker:
         digest = hashlib.sha256()
         for name, doc_id, instances in self.docs:
             asked = [name, doc_id, *(instance.args for instance in instances)]
-            digest.update(json.dumps(asked, default=_text).encode())
+            digest.update(json.dumps(asked, default=text_of).encode())
         return {
             "version": lm_eval.__version__,
-            "tasks": [_task(name, task) for name, task in self.tasks.items()],
+            "tasks": [told(name, task) for name, task in self.tasks.items()],
             "problems": [[name, doc_id] for name, doc_id, _ in self.docs],
             "digest": digest.hexdigest()[:16],
         }
@@ -301,39 +305,6 @@ class Worker:
         return [name for name in TaskManager().all_tasks if text.lower() in name.lower()]
 
 
-def _loaded(names: Sequence[str], include: str | None, metadata: Data) -> dict[str, Theirs]:
-    from lm_eval.tasks import TaskManager
-
-    if include and not Path(include).is_dir():
-        raise UserError(f"include_path: there is no folder {include}")
-    if include:
-        own = TaskManager(include_path=include, include_defaults=False, metadata=metadata)
-        if all(name in own.all_tasks for name in names):
-            try:
-                return dict(own.load(names))
-            except KeyError:  # a group of the user's may name tasks of lm_eval
-                pass
-    every = TaskManager(include_path=include, metadata=metadata)
-    for name in names:
-        if name not in every.all_tasks and not Path(name).is_file():
-            close = difflib.get_close_matches(name, every.all_tasks, CLOSE, 0.5)
-            close = close or [task for task in every.all_tasks if name in task][:CLOSE]
-            hint = f"; did you mean {', '.join(close)}?" if close else ""
-            raise UserError(f"lm_eval has no task {name!r}{hint}")
-    return dict(every.load(names))
-
-
-def _task(name: str, task: Theirs) -> Data:
-    config = json.dumps(task.dump_config(), default=_text, sort_keys=True)
-    return {
-        "name": name,
-        "version": str(getattr(task, "VERSION", None)),
-        "config": hashlib.sha256(config.encode()).hexdigest()[:16],
-        "output_type": task.get_config("output_type") or task.OUTPUT_TYPE,
-        "num_fewshot": task.get_config("num_fewshot"),
-    }
-
-
 def _measured(results: Theirs, sizes: Mapping[str, int]) -> Iterator[Data]:
     """Every number of lm_eval's results that is no error of another, with its error."""
     members = results.get("group_subtasks", {})
@@ -382,10 +353,6 @@ def _plain(value: Data) -> Data:
 
 def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | str | list | dict)
-
-
-def _text(value: object) -> str:
-    return str(getattr(value, "__qualname__", None) or value)
 
 
 def _method(worker: Worker, name: str) -> Callable[..., Awaitable[Data]]:

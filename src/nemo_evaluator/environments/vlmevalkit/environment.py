@@ -23,6 +23,7 @@ from ...scoring.judged import Labels
 from ...types import Failure, Image, Problem, Score, Solution
 from ..contract import Aggregates, Environment, VerifyTools
 from ..fingerprint import digest
+from ..harness import Meeting
 from ..params import options_of
 from ..row_files import read_file
 from ..scored import ScoredProblem
@@ -89,6 +90,15 @@ class VlmTable(Environment):
         self._rows: Sequence[Mapping[str, Any]] = ()
         self._places: dict[str, int] = {}
         self._digest = ""
+
+    def meet(self, meeting: Meeting) -> None:
+        """Raise ConfigError for an endpoint that cannot be shown images."""
+        if meeting.protocol == "completions":
+            raise ConfigError(
+                "its images cannot be sent over completions",
+                where=self.where,
+                hint="use a service with protocol: chat_completions",
+            )
 
     async def prepare(self) -> None:
         """Read the table. Raises ConfigError."""
