@@ -99,5 +99,6 @@ def test_what_is_not_there_is_one_line(far: Shims, nel: Nel, tmp_path: Path) -> 
     assert code == 2 and "closed: ssh: " in err and "must work without a question" in err
     code, _, err = nel("eval", "run", "c.yaml", "-O", "cluster.hostname=-oProxyCommand=x")
     assert code == 2 and "is not the name of a host" in err
-    code, _, err = nel("eval", "fetch", tmp_path / "there")
-    assert code == 2
+    assert nel("eval", "run", "c.yaml", "-O", "cluster={type: local}", "-o", "here")[0] == 0
+    code, _, err = nel("eval", "fetch", "here")
+    assert code == 2 and "is on this host already" in err
