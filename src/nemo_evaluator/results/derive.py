@@ -16,7 +16,7 @@ from .bundle import write_bundle
 from .collect import Collector
 from .failures import failure_analysis
 from .files import line_writer, write_json
-from .journal import Called, Errored, Solved, UsedBeside
+from .journal import Called, Errored, JournalIndex, Solved, UsedBeside
 from .journal_reader import JournalReader
 from .judgements import judge_totals
 from .layout import FAILURES, JOURNAL, JUDGEMENTS, RESULTS, RUNTIME, TRAJECTORIES, UNSCORED
@@ -31,14 +31,18 @@ from .trajectory_row import trajectory_row
 
 
 def summarise(
-    folder: Path, plan: BenchmarkPlan, each: Callable[[RolloutRecord], None] | None = None
+    folder: Path,
+    plan: BenchmarkPlan,
+    each: Callable[[RolloutRecord], None] | None = None,
+    index: JournalIndex | None = None,
 ) -> BenchmarkSummary:
     """What came of a benchmark, from its journal alone; nothing is written.
 
-    ``each`` is given every rollout in (problem_idx, repeat) order.
+    ``each`` is given every rollout in (problem_idx, repeat) order; ``index``: of the journal, which
+    is kept open, where that is known.
     """
     journal = folder / JOURNAL
-    index = load_journal(folder, plan, keep=True)
+    index = index or load_journal(folder, plan, keep=True)
     warn_of_damage(folder, index)
     collector = Collector(plan, index.began)
     with JournalReader(journal, index.content) as reader:
@@ -69,10 +73,14 @@ def stopped(summary: BenchmarkSummary, stopping: Stopping | None) -> BenchmarkSu
 
 
 def publish(
-    folder: Path, plan: BenchmarkPlan, run: RunInfo, into: Path | None = None
+    folder: Path,
+    plan: BenchmarkPlan,
+    run: RunInfo,
+    into: Path | None = None,
+    index: JournalIndex | None = None,
 ) -> BenchmarkSummary:
     """Write all derived files of a benchmark's folder, or write them ``into`` another one, and
-    return its summary."""
+    return its summary. ``index``: see ``summarise``."""
     method, into = verifier_name(plan), into or folder
     with (
         line_writer(into / RESULTS) as result,
@@ -85,7 +93,7 @@ def publish(
             (result if row.judged else unscored)(row)
             trajectory(trajectory_row(record, row))
 
-        summary = summarise(folder, plan, write)
+        summary = summarise(folder, plan, write, index)
     write_bundle(into, summary, plan, run)
     write_json(into / RUNTIME, summary.runtime)
     write_json(into / FAILURES, failure_analysis(summary))

@@ -171,6 +171,27 @@ class _Piece(NamedTuple):
         return self.sealed and self.data.endswith(b"\n")
 
 
+class Growing:
+    """The index of a journal of a plan that is being written, without reading it again."""
+
+    def __init__(self, plan: BenchmarkPlan) -> None:
+        self._scanner = _Scanner(plan)
+        self._bytes = 0
+
+    def add(self, event: Event, line: bytes) -> None:
+        """An event that was written next."""
+        self._scanner.use(event, self._bytes)
+        self._bytes += len(line)
+
+    def index_of(self, path: Path) -> JournalIndex:
+        """The index of the journal that was written; it stays open."""
+        index = self._scanner.index
+        index.good_bytes = self._bytes
+        with open_regular(path) as file:
+            index.content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return index
+
+
 class _Scanner:
     """One pass over a journal."""
 
@@ -210,13 +231,13 @@ class _Scanner:
         except UNREADABLE:
             self._leave_out(piece, "is not an event")
             return
-        reason = self._use(event, piece.offset)
+        reason = self.use(event, piece.offset)
         if reason is None:
             yield event
         elif reason:
             self._leave_out(piece, reason)
 
-    def _use(self, event: Event, offset: int) -> str | None:
+    def use(self, event: Event, offset: int) -> str | None:
         """Note an event; why it is not used, or an empty text if it says nothing new."""
         if isinstance(event, Header):
             return self._begin(event)
@@ -279,7 +300,8 @@ class _Scanner:
         if state is None:
             state = self.index.rollouts[key] = RolloutState()
         if event.attempt > state.attempts:
-            self.index.superseded += self._paid(key, state)
+            if state.attempts:
+                self.index.superseded += self._paid(key, state)
             state.attempts, state.solved_at, state.ended_at = event.attempt, -1, -1
             state.scored = False
         if event.attempt < state.attempts:  # counts as paid for, and for nothing else

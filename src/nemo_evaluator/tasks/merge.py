@@ -29,7 +29,7 @@ from ..results.aggregated import Aggregated
 from ..results.derive import publish
 from ..results.facts import whole_size
 from ..results.foreign import is_foreign
-from ..results.journal import Event, Header, encode, header_of, lines
+from ..results.journal import Event, Growing, Header, JournalIndex, encode, header_of, lines
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
 from ..results.lock import directory_lock
 from ..results.plan_lock import PlanLock, write_lock
@@ -52,6 +52,8 @@ from .merge_published import merge_published
 
 NAMED = 10
 """Shards that are named."""
+MOST_INDEXED = 2_000_000
+"""Rollouts whose places in the merged journals are kept; journals of more are read once more."""
 BLOCK = 1 << 20
 """Bytes that are copied at once."""
 
@@ -103,11 +105,18 @@ def merge(
         _check_free(directory, parts[0].plans)
         hold.check()
         info = _info(parts, plans, command)
-        summed = [p for p in plans if _join(directory / p.slug, parts, p, info)]
+        indexes: dict[str, JournalIndex] = {}
+        summed = []
+        for plan in plans:
+            index, of_parts = _join(directory / plan.slug, parts, plan, info)
+            if of_parts:
+                summed.append(plan)
+            elif sum(map(_rollouts, indexes.values())) + _rollouts(index) <= MOST_INDEXED:
+                indexes[plan.slug] = index
         hold.check()
         notes = [*_absent(parts), *make_measures(directory, folders[0], summed, info.run_id)]
         hold.check()
-        return _finish(directory, parts, plans, info, notes)
+        return _finish(directory, parts, plans, info, notes, indexes)
 
 
 def _is_foreign(shard: Path) -> bool:
@@ -207,22 +216,34 @@ def _check_free(directory: Path, slugs: Collection[str]) -> None:
         )
 
 
-def _join(folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunInfo) -> bool:
-    """The journal and what else is appended to, one shard after the other; whether the shards had
-    measures of all their rows, which are none of the whole. Nothing is replaced where a shard
-    holds what is not of it."""
+def _rollouts(index: JournalIndex) -> int:
+    return len(index.rollouts)
+
+
+def _join(
+    folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunInfo
+) -> tuple[JournalIndex, bool]:
+    """The journal and what else is appended to, one shard after the other: the index of it, and
+    whether the shards had measures of all their rows, which are none of the whole. Nothing is
+    replaced where a shard holds what is not of it."""
     summed = False
     folder.mkdir(exist_ok=True)
+    growing = Growing(plan)
     with replacing(folder / JOURNAL, durable=True) as out:
+
+        def write(event: Event, line: bytes) -> None:
+            out.write(line)
+            growing.add(event, line)
 
         def add(event: Event, line: bytes) -> None:
             nonlocal summed
             if isinstance(event, Aggregated):
                 summed = True
             elif not isinstance(event, Header):
-                out.write(line)
+                write(event, line)
 
-        out.write(encode(header_of(plan, info.run_id)))
+        header = header_of(plan, info.run_id)
+        write(header, encode(header))
         for part in parts:
             source, own = part.folder / plan.slug, part.plans[plan.slug]
             index = lines(source / JOURNAL, own, add)
@@ -240,7 +261,7 @@ def _join(folder: Path, parts: Sequence[_Part], plan: BenchmarkPlan, info: RunIn
             with replacing(folder / name) as out:
                 for source in sources:
                     _copy_lines(source, out)
-    return summed
+    return growing.index_of(folder / JOURNAL), summed
 
 
 def _absent(parts: Sequence[_Part]) -> list[str]:
@@ -296,11 +317,14 @@ def _finish(
     plans: Sequence[BenchmarkPlan],
     info: RunInfo,
     notes: Sequence[str],
+    indexes: Mapping[str, JournalIndex],
 ) -> Merged:
     write_lock(directory / PLAN_LOCK, PlanLock(run_id=info.run_id, benchmarks=tuple(plans)))
     config = parts[0].folder / CONFIG
     replace_file(directory / CONFIG, read_document(config))
-    summaries = tuple(publish(directory / plan.slug, plan, info) for plan in plans)
+    summaries = tuple(
+        publish(directory / plan.slug, plan, info, index=indexes.get(plan.slug)) for plan in plans
+    )
     ending = ending_of(summaries, Terms(again="resume the shards and merge again"))
     used = msgspec.to_builtins(accounts(summaries))
     info = msgspec.structs.replace(info, status=ending.status, accounts=used)
