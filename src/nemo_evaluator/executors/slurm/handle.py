@@ -145,7 +145,7 @@ class SlurmRun:
     async def wait(self) -> RunState:
         """See ``RunHandle``."""
         seconds, longest = WAIT_SECONDS
-        while (seen := await self.look()).jobs is None or self._chosen(seen).state.active:
+        while self._goes_on(seen := await self.look()):
             await asyncio.sleep(seconds)
             seconds = min(longest, seconds * 1.2)
         return self._chosen(seen)
@@ -171,10 +171,15 @@ class SlurmRun:
             nonlocal seen, looked
             if time.monotonic() - looked > LOOK_SECONDS:  # a scheduler serves many users
                 seen, looked = await self.look(), time.monotonic()
-            return self._logs(seen), seen.jobs is None or self._chosen(seen).state.active
+            return self._logs(seen), self._goes_on(seen)
 
         async for line in logs.follow(now, headed=headed):
             yield line
+
+    def _goes_on(self, seen: Look) -> bool:
+        """Whether a job is at the run, or will be, as far as is known."""
+        known = seen.jobs is not None
+        return not known or self._chosen(seen).state.active or any(map(_runs, self._mine(seen)))
 
     def _no_log(self, seen: Look) -> ConfigError:
         state = self._chosen(seen)
