@@ -184,6 +184,7 @@ def test_where_slurm_does_not_answer_files_say_what_they_know(
     state = status(nel)
     assert "Slurm does not answer" in state["reason"] and "the files say" in state["reason"]
     assert state["benchmarks"]["sample"]["done"] == 3 and Path("run", SECRETS).exists()
+    assert state["state"] == "pending" and state["shards"]["1"]["state"] == "pending"
     slurm.fail("squeue", *["away"] * 3)
     for command in ("stop", "resume"):
         code, _, err = nel("eval", command, "run")

@@ -157,14 +157,16 @@ def _without_slurm(
     error: ConfigError,
 ) -> RunState:
     """What files say, where Slurm says nothing."""
-    told = {index: state for index, state in files.items() if state is not None}
-    shards = {index: state for index, state in told.items() if index is not None}
-    base = merged or told.get(None)
-    if base is None:
-        begun = any(state.state.active for state in shards.values())
-        state = State.RUNNING if begun else State.PENDING
-        base = whole_state(directory, None, shards, ()) if shards else None
-        base = base or RunState(directory, "", state, executor=EXECUTOR)
+    shards = {
+        index: state or RunState(_own(directory, index), "", State.PENDING, executor=EXECUTOR)
+        for index, state in files.items()
+        if index is not None
+    }
+    if shards and merged is None:
+        base = whole_state(directory, None, shards, ())
+    else:
+        unknown = RunState(directory, "", State.PENDING, executor=EXECUTOR)
+        base = merged or files.get(None) or unknown
     reason = f"{error.what}; this is what the files say"
     return replace(base, directory=directory, reason=reason, shards=shards)
 
