@@ -22,6 +22,14 @@ def part(name: str) -> Path:
     return folder
 
 
+def optional_part(name: str) -> Path:
+    """The folder of a part that is too large for every CI run: absent, the test is skipped."""
+    folder = ROOT / name
+    if not (folder / ".installed").exists():
+        pytest.skip(f"{name} is absent: .ci/parts {name}")
+    return folder
+
+
 def needed(name: str) -> bool:
     """Whether an absent component is a failure."""
     asked = os.environ.get("NEL_REQUIRE")
