@@ -33,6 +33,8 @@ def sums(sample: ScorerInput) -> dict:
 ENGINES = ROOT / "tests" / "support" / "fake_engines"
 SCRIPT = ROOT / ".ci" / "slurm"
 FOLDER = Path(os.environ.get("NEL_SLURM") or "/var/tmp/nel-slurm")
+PATIENCE = 2
+"""The machine may be shared with other tests."""
 ACTIVE = ("pending", "starting", "running", "stopping")
 
 
@@ -108,7 +110,7 @@ class Run:
 
     def until(self, seen: Callable[[dict[str, Any]], object], seconds: float) -> dict[str, Any]:
         """The status once something is seen in it."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while not seen(state := self.status()):
             assert time.monotonic() < end, (state, self.logs())
             time.sleep(0.5)
