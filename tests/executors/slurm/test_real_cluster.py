@@ -283,8 +283,8 @@ def test_a_login_node_behind_ssh(
         code, _, err = run.nel("eval", "fetch", directory, "--into", "run")
         assert code == 2 and "holds something else" in err
     assert essence(run.folder / "copy") == essence(directory)
-    copied = run.nel("eval", "report", "copy", "-f", "json")[1]
-    assert copied == run.nel("eval", "report", directory, "-f", "json")[1]
+    copied = run.nel("eval", "report", "copy", "-f", "csv")[1]
+    assert copied == run.nel("eval", "report", directory, "-f", "csv")[1]
     same(run, local(QUICK))
 
 
