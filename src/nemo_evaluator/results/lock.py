@@ -250,7 +250,7 @@ def _check(directory: Path, folder: int, watch: Watch, *, trusted: bool) -> Owne
             silent = silent or owner
         elif verdict is not Verdict.DEAD:
             job = f", or end its job ({owner.job})" if owner.job else ""
-            raise ConfigError(
+            raise InUse(
                 f"in use by {owner}, which was seen {owner.seen:.0f} s ago",
                 where=str(directory),
                 hint=f"wait for it{job}, or choose another directory (-o); if it is dead, the"
