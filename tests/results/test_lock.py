@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.files.writing import replace_file, replacing
 from nemo_evaluator.results.lock import (
     directory_lock,
     is_held,
@@ -106,3 +107,37 @@ def test_who_asks_whether_a_directory_is_held_takes_it_from_nobody(tmp_path: Pat
         assert not is_holder(os.getppid(), tmp_path)
         owner = owner_of(tmp_path)
         assert owner is not None and owner.pid == os.getpid() and owner.here
+
+
+def test_nothing_is_replaced_in_a_directory_that_is_lost(tmp_path: Path) -> None:
+    run, beside = tmp_path / "run", tmp_path / "run-2"
+    beside.mkdir()
+    with directory_lock(run) as lock:
+        replace_file(run / "progress.json", b"mine")
+        line = (run / ".lock").read_bytes()
+        (run / ".lock").write_bytes(line.replace(b"token=1", b"token=2"))
+        with pytest.raises(ConfigError, match="was taken over by pid"):
+            replace_file(run / "progress.json", b"late")
+        with pytest.raises(ConfigError), replacing(run / "results.jsonl") as file:
+            file.write(b"late")
+        replace_file(beside / "x", b"not of the run")
+        assert lock.lost
+    assert {path.name for path in run.iterdir()} >= {".lock", "progress.json"}
+    assert (run / "progress.json").read_bytes() == b"mine"
+    assert not (run / "results.jsonl").exists() and not list(run.glob(".*partial"))
+    replace_file(run / "progress.json", b"of the next one")
+
+
+def test_a_deleted_name_is_written_again_and_a_late_one_does_not_count(tmp_path: Path) -> None:
+    with directory_lock(tmp_path) as lock:
+        mine = (tmp_path / ".lock").read_bytes()
+        (tmp_path / ".lock").unlink()
+        assert not lock.lost and (tmp_path / ".lock").read_bytes() == mine
+    with directory_lock(tmp_path) as lock:
+        assert lock.owner.token == 2
+        own = (tmp_path / ".lock").read_bytes()
+        (tmp_path / ".lock").write_bytes(mine)  # of one that was given up, and goes on
+        assert not lock.lost and (tmp_path / ".lock").read_bytes() == own
+        (tmp_path / ".lock.2").unlink()
+        (tmp_path / ".lock").write_bytes(mine)
+        assert lock.lost

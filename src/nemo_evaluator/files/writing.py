@@ -2,6 +2,7 @@
 
 The new content is written under a name of its own in the same folder and renamed. Where it must
 outlive a power failure (``durable``), the file is synced before the rename and the folder after it.
+Below a directory that is ``fenced``, nothing is renamed before its owner has been asked.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL = ".partial"
+_fences: dict[Path, Callable[[], None]] = {}
 ABANDONED_SECONDS = 3600.0
 """A partial file that is older belongs to no process any more."""
 
@@ -38,6 +40,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        _ask_fences(path)
         partial.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -45,6 +48,23 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
         raise
     if durable:
         sync_folder(path.parent)
+
+
+@contextmanager
+def fenced(directory: Path, check: Callable[[], None]) -> Iterator[None]:
+    """While the block lasts, nothing below a directory is replaced where ``check`` raises."""
+    place = directory.absolute()
+    _fences[place] = check
+    try:
+        yield
+    finally:
+        del _fences[place]
+
+
+def _ask_fences(path: Path) -> None:
+    for place, check in [*_fences.items()]:
+        if path.absolute().is_relative_to(place):
+            check()
 
 
 def write_afresh(path: Path) -> None:

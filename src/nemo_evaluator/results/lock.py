@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..files.reading import check_regular
-from ..files.writing import make_folder
+from ..files.writing import fenced, make_folder
 from .owner import FRESH_SECONDS as FRESH_SECONDS
 from .owner import Owner as Owner
 from .signs import Runs, Verdict, Watch, not_known
@@ -141,7 +141,8 @@ def directory_lock(
                 time.sleep(SETTLE_SECONDS)
                 if lock.lost:
                     raise _in_use(directory)
-            yield lock
+            with fenced(directory, lock.check):
+                yield lock
         finally:
             lock.end()
 
