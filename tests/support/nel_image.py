@@ -33,7 +33,7 @@ INSIDE = "usr/local/lib/python{}.{}/dist-packages"
 def nel_image() -> str:
     """The name of our image of what is here. Needs the engine."""
     require("docker")
-    return asyncio.run(build_local(Engine(), Variant.BASE, image_args()))
+    return asyncio.run(build_local(Engine(), Variant.BASE, image_args(), say=print))
 
 
 def image_args() -> dict[str, str]:

@@ -193,7 +193,9 @@ def test_what_cannot_be_built_or_pushed_is_one_message(nel: Nel, tmp_path: Path)
     file = write(tmp_path / "e", "five", ["not-a-package-of-this-name"])
     code, _, err = nel("package", file, "-t", "nel-test-package:five", "--base-image", base_image())
     assert code == 2 and "not-a-package-of-this-name" in err
-    assert len(err.strip().splitlines()) == 1
+    assert [line for line in err.splitlines() if line.startswith("error: ")] == [
+        err.splitlines()[-1]
+    ]
     write(tmp_path / "e", "five")
     tag = "127.0.0.1:9/nel-test-package:five"
     code, _, err = nel("package", file, "-t", tag, "--base-image", nel_image(), "--push")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -56,7 +57,7 @@ def command(
         built = write(package, output)
         click.echo(f"written: {built.where}")
         return
-    built = run_blocking(build(package, push=push))
+    built = run_blocking(build(package, partial(click.echo, err=True), push=push))
     click.echo(f"{'pushed' if push else 'built'}: {built.where}")
     for name in built.benchmarks:
         click.echo(f"  docker run --rm {built.where} eval run --bench {name} ...")

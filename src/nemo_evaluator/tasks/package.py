@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..executors.images.local import build_image, build_local
+from ..executors.images.local import BUILD_SECONDS, build_image, build_local
 from ..executors.images.variants import Variant
 from ..executors.images.wheel import write_wheel
 from ..files.reading import first_line
@@ -46,17 +46,18 @@ class Built:
     benchmarks: tuple[str, ...]
 
 
-async def build(package: Package, *, push: bool = False) -> Built:
-    """Build the image, and push it. Raises ConfigError."""
+async def build(package: Package, say: Callable[[str], None], *, push: bool = False) -> Built:
+    """Build the image, and push it. ``say`` is told what takes its time. Raises ConfigError."""
     engine = Engine()
     found = packaged(package.path)
     args = dict(package.build_args or {})
-    base = package.base or await build_local(engine, Variant.BASE, args)
+    base = package.base or await build_local(engine, Variant.BASE, args, say=say)
     name = package.tag or f"nemo-evaluator-{found.name}"
     tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
     with tempfile.TemporaryDirectory(prefix="nel-package-") as folder:
         await asyncio.to_thread(write_context, Path(folder), found, package, base)
-        await build_image(engine, BuildSpec(context=folder, timeout=3600), tagged)
+        spec = BuildSpec(context=folder, timeout=BUILD_SECONDS)
+        await build_image(engine, spec, tagged, say)
     if push:
         await push_image(tagged)
     return Built(tagged, found.benchmarks)

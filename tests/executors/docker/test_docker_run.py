@@ -269,9 +269,9 @@ def test_an_image_of_this_installation_is_built_where_none_is_named(nel: Nel, fo
     write({"image": "local", "build_args": image_args()})
     code, _, err = nel("eval", "run", "config.yaml", "--wait", "--max-problems", "3")
     assert code == 0, err
-    assert docker("inspect", "-f", "{{.Config.Image}}", container_of(folder)).strip() == (
-        "nemo-evaluator:local"
-    )
+    image = docker("inspect", "-f", "{{.Config.Image}}", container_of(folder)).strip()
+    assert image == nel_image() and image.startswith("nel-build:")
+    assert docker("image", "inspect", "-f", "{{.Id}}", "nemo-evaluator:local")
 
 
 def test_sandboxes_of_a_run_in_a_container_are_made_beside_it(nel: Nel, folder: Path) -> None:

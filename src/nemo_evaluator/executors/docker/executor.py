@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -83,6 +83,7 @@ class DockerExecutor:
         return await self._submit(directory, loaded, options)
 
     async def _submit(self, directory: Path, loaded: Loaded, options: Options) -> DockerRun:
+        say = Observers(options.observers).said
         document = job_document(loaded, output_dir=directory)
         engine = Engine()
         await _check_answers(engine)
@@ -95,7 +96,7 @@ class DockerExecutor:
             options,
             document,
             name=f"nel-{run_id}",
-            image=await self._image(engine, loaded),
+            image=await self._image(engine, loaded, say),
             directory=directory,
             socket=engine.socket,
         )
@@ -110,13 +111,13 @@ class DockerExecutor:
         )
         _write(directory, document, loaded, options)
         run = DockerRun(submission, directory, partial(self._submit, directory), engine)
-        await _start(run, plan, {**handed_variables(loaded), **document.secrets}, options)
+        await _start(run, plan, {**handed_variables(loaded), **document.secrets}, options, say)
         return run
 
-    async def _image(self, engine: Engine, loaded: Loaded) -> str:
+    async def _image(self, engine: Engine, loaded: Loaded, say: Callable[[str], None]) -> str:
         cluster = _cluster(loaded)
         if cluster.image is None or cluster.image == LOCAL:
-            return await build_local(engine, variant_of(loaded.config), cluster.build_args)
+            return await build_local(engine, variant_of(loaded.config), cluster.build_args, say=say)
         await Images(engine).have(cluster.image)
         return cluster.image
 
@@ -136,7 +137,11 @@ def _write(directory: Path, document: JobDocument, loaded: Loaded, options: Opti
 
 
 async def _start(
-    run: DockerRun, plan: DockerPlan, secrets: Mapping[str, str], options: Options
+    run: DockerRun,
+    plan: DockerPlan,
+    secrets: Mapping[str, str],
+    options: Options,
+    say: Callable[[str], None],
 ) -> None:
     """Wait until the run has begun. What did not begin leaves no container behind, and no
     submission unless there was one."""
@@ -145,7 +150,7 @@ async def _start(
     await container.start(run.engine, plan, secrets)
     write_submission(run.submission)
     try:
-        await run.began(since)
+        await run.began(since, say)
     except ConfigError:
         await container.remove(run.engine, plan.name)
         if not options.resume:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -32,6 +33,8 @@ CONFIG = "full_config.yaml"
 """The configuration as it was submitted, without secrets: what a resumption starts from."""
 FOLDER = "folder"
 """Detail of a submission: the folder that the command was given in."""
+PATIENT_POLLS = 12
+"""A run that has not begun is listened to after so many looks, and again."""
 KILL_SECONDS = 30.0
 """Time a run that is to end at once gets before its container is killed."""
 
@@ -99,17 +102,25 @@ class DockerRun(LocalRun):
         code = state.exit_code if seen.running or state.state is State.KILLED else seen.exit_code
         return replace(state, executor=EXECUTOR, reason=seen.reason, exit_code=code, jobs=(what,))
 
-    async def began(self, since: float) -> RunState:
+    async def began(self, since: float, say: Callable[[str], None]) -> RunState:
         """Wait until the run in the container has begun, or has ended. Raises ConfigError, with
-        what it said, if it ended before. ``since``: when the container was started."""
-        while True:
+        what it said, if it ended before. ``since``: when the container was started; ``say`` is told
+        what it says meanwhile, if it takes its time."""
+        told = 0
+        for tries in itertools.count(1):
             state = await self.status()
             progress = await asyncio.to_thread(read_progress, self.directory)
             if progress is not None and progress.host == self.name and progress.started >= since:
-                return state
+                break
             if not state.state.active:
                 raise await self._not_begun(state)
+            if tries % PATIENT_POLLS == 0:
+                lines = await container.last_words(self.engine, self.name)
+                for line in lines[told:]:
+                    say(line)
+                told = len(lines)
             await asyncio.sleep(POLL_SECONDS)
+        return state
 
     async def _not_begun(self, state: RunState) -> ConfigError:
         said = await container.last_words(self.engine, self.name)

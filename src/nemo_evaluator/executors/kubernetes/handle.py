@@ -121,7 +121,9 @@ class KubernetesRun(LocalRun):
             problem = await self._collected(job["metadata"]["uid"], state.state)
         if state.state is State.DONE and not problem:
             return replace(await self._result(), jobs=state.jobs)
-        return replace(state, reason="; ".join(filter(None, (state.reason, problem))))
+        here = await self._here(directory)
+        reason = "; ".join(filter(None, (state.reason, problem)))
+        return replace(state, reason=reason, benchmarks=here.benchmarks or state.benchmarks)
 
     async def _result(self) -> RunState:
         """What came of a job that is complete, by its results here."""
