@@ -7,8 +7,6 @@ from collections.abc import Mapping
 import click
 
 PLANNED: Mapping[str, tuple[str, str]] = {
-    "config": ("settings of a user", "variables such as NEMO_MODEL_URL, or a .env file"),
-    "cache-sqsh": ("container images for clusters", "enroot import"),
     "regression": ("", "nel compare, which is the same"),
     "run": ("", "nel eval run"),
 }
