@@ -1,4 +1,4 @@
-"""Commands of the known system that are not in this version: what is planned, what to use now."""
+"""Commands of the known system that have another name here: which one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Mapping
 
 import click
 
-PLANNED: Mapping[str, tuple[str, str]] = {
-    "regression": ("", "nel compare, which is the same"),
-    "run": ("", "nel eval run"),
+RENAMED: Mapping[str, str] = {
+    "regression": "nel compare, which is the same",
+    "run": "nel eval run",
 }
-"""Command, or option of one → what is planned, and what to use now. Nothing is planned where the
-same is another command here."""
+"""Command → what to use."""
 
 
 def about(context: click.Context, word: str) -> str | None:
@@ -21,16 +20,12 @@ def about(context: click.Context, word: str) -> str | None:
         names.insert(0, context.info_name or "")
         context = context.parent
     command = " ".join(names)
-    found = PLANNED.get(command)
-    if found is None:
-        return None
-    planned, now = found
-    plan = f"; planned: {planned}" if planned else ""
-    return f"'nel {command}' is not available in this version{plan}. Now: {now}"
+    now = RENAMED.get(command)
+    return None if now is None else f"'nel {command}' is not available in this version. Now: {now}"
 
 
 def explained(error: click.ClickException) -> click.ClickException:
-    """The error, or in the place of an unknown option what is planned."""
+    """The error, or in the place of an unknown option what to use."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return error
     told = about(error.ctx, error.option_name)

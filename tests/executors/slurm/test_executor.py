@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +274,24 @@ def test_a_log_is_followed_from_one_job_into_the_next(
 def write_log(job: str, text: str) -> None:
     with Path(f"run/logs/slurm-{job}.log").open("a") as file:
         file.write(text)
+
+
+def test_a_job_that_ends_while_it_is_looked_at_is_no_failure(
+    slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ends after its files were read, and before Slurm is asked."""
+    configure(shards=None)
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    slurm.turn("RUNNING")
+    real = client.Slurm.numbered
+
+    async def late(self: client.Slurm, ids: Iterable[str]) -> list[client.JobState]:
+        if not Path("run/run.json").exists():
+            env = {**os.environ, "NEL_INNER_EXECUTION": "1"}
+            job = [*NEL, "eval", "run", "run/job.yaml", "--resume"]
+            await asyncio.to_thread(subprocess.run, job, env=env, check=True, capture_output=True)
+            slurm.turn("COMPLETED")
+        return await real(self, ids)
+
+    monkeypatch.setattr(client.Slurm, "numbered", late)
+    assert status(nel)["state"] == "done"

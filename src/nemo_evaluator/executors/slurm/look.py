@@ -19,7 +19,7 @@ from .client import JobState, Slurm
 from .plan import CHAIN, ENDS, EVALUATION, FOLLOW_UP, MERGE
 from .reasons import LIVE, WAITING
 from .record import JobRecord, record_of, with_jobs
-from .state import EXECUTOR, part_state, state_in_files, whole_state
+from .state import EXECUTOR, WHOLE, part_state, state_in_files, whole_state
 
 SMALL = (PROGRESS, RUN_INFO, PLAN_LOCK, CHAIN, FOLLOW_UP, ENDS)
 PATTERNS = (*SMALL, *(f"{FOLDER}*/{name}" for name in SMALL))
@@ -51,6 +51,15 @@ class Look:
 
 async def look(host: Host, slurm: Slurm, submission: Submission, directory: Path) -> Look:
     """Look at a run. Raises ConfigError where the host or the directory cannot be read."""
+    seen = await _look_once(host, slurm, submission, directory)
+    states = [seen.state, *seen.state.shards.values()]
+    if seen.jobs is None or all(s.state.active or s.state in WHOLE for s in states):
+        return seen
+    # A job may have written its last files, and ended, between the two questions.
+    return await _look_once(host, slurm, submission, directory)
+
+
+async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory: Path) -> Look:
     copied = bool(host.name)
     indices: list[int | None] = [*range(submission.shards)] if submission.shards else [None]
     async with host.files(directory, *PATTERNS) as folder:
