@@ -46,10 +46,7 @@ def command(
 
     show_log(verbose)
     if find_submission(chosen) is not None:
-        if override:
-            what = "-O is for runs of this machine: change the file, and use nel eval run --resume"
-            raise click.UsageError(what)
-        _submit_again(handle(chosen), counting=continue_attempts)
+        _submit_again(handle(chosen), override, counting=continue_attempts)
         return
     if continue_attempts:
         raise click.UsageError("--continue-attempts is for runs that a cluster repeats by itself")
@@ -69,11 +66,14 @@ def command(
     )
 
 
-def _submit_again(run: RunHandle, *, counting: bool) -> None:
+def _submit_again(run: RunHandle, override: tuple[str, ...], *, counting: bool) -> None:
     from ..executors.contract import CountsAttempts
     from ..runtime import run_blocking
     from .running import say_started
 
+    if override:
+        what = "-O is for runs of this machine: change the file, and use nel eval run --resume"
+        raise click.UsageError(what)
     if not counting:
         say_started(run_blocking(run.resume()))
     elif isinstance(run, CountsAttempts):
