@@ -84,8 +84,7 @@ class SlurmExecutor:
             return await self._again(
                 SlurmRun(earlier, self.resume), loaded, options, counting=False
             )
-        if not cluster.hostname:
-            _check_free(directory, earlier, options)
+        _check_free(directory, earlier, options, here=cluster.hostname is None)
         plan = _plan(loaded, options, directory)
         submission = Submission(
             run_id=run_id,
@@ -143,6 +142,7 @@ class SlurmExecutor:
             hint = "set cluster.shards as it was, or choose another directory (-o)"
             raise ConfigError(what, where=submission.directory, hint=hint)
         if lost := unsubmitted(submission):  # an earlier submission broke off
+            await self._write(submission, plan, loaded, options)
             ids = {job.job: job.id for job in record_of(submission).jobs if job.id is not None}
             return await self._send(submission, lost, ids)
         await run.cancel_hopeless(seen)
@@ -159,13 +159,17 @@ class SlurmExecutor:
         again: Again,
     ) -> SlurmRun:
         """Write the files, record the jobs, and submit them. Raises ConfigError."""
-        host = host_of(submission.host)
-        files = files_of(plan, loaded, options.command, elsewhere=bool(submission.host))
-        await host.put(Path(submission.directory), files)
+        await self._write(submission, plan, loaded, options)
         jobs = [_record(plan, job, again) for job in _wanted(plan, again)]
         submission = with_jobs(submission, [*record_of(submission).jobs, *jobs])
         await write_record(submission)
         return await self._send(submission, jobs, {})
+
+    async def _write(
+        self, submission: Submission, plan: JobPlan, loaded: Loaded, options: Options
+    ) -> None:
+        files = files_of(plan, loaded, options.command, elsewhere=bool(submission.host))
+        await host_of(submission.host).put(Path(submission.directory), files)
 
     async def _send(
         self, submission: Submission, jobs: Sequence[JobRecord], earlier: Mapping[str, str]
@@ -218,16 +222,18 @@ def _host_name(cluster: SlurmCluster) -> str:
     return f"{cluster.username}@{cluster.hostname}" if cluster.username else cluster.hostname
 
 
-def _check_free(directory: Path, earlier: Submitted | None, options: Options) -> None:
+def _check_free(
+    directory: Path, earlier: Submitted | None, options: Options, *, here: bool
+) -> None:
     """Refuse a directory that holds a run, before anything waits in a queue for it."""
-    if earlier is not None and earlier.directory.resolve() == directory:
+    if earlier is not None and directory in (earlier.directory, earlier.directory.resolve()):
         raise ConfigError(
             f"already holds the run {earlier.submission.run_id}",
             where=str(directory),
             hint="add --resume to continue it, or choose another directory (-o)",
         )
-    found = strangers(directory, None) if directory.is_dir() and not options.resume else []
-    if found:
+    taken = here and directory.is_dir() and not options.resume
+    if taken and (found := strangers(directory, None)):
         hint = "choose another directory (-o), or --resume to go on with what is there"
         raise ConfigError(f"already holds results: {found[0]}", where=str(directory), hint=hint)
 
