@@ -21,12 +21,13 @@ from commands import Nel
 from runs import BENCH, NEL, ROOT, rows
 
 from nemo_evaluator import evaluate_async
+from nemo_evaluator.config.asking import in_order
 from nemo_evaluator.config.load import parse
 from nemo_evaluator.config.services import CustomService
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.services.contract import OpenService
 from nemo_evaluator.services.custom import Custom
-from nemo_evaluator.services.open import in_order, launch_of, open_services
+from nemo_evaluator.services.open import launch_of, open_services
 from nemo_evaluator.services.ports import free_port
 from nemo_evaluator.services.programs import programs_of
 

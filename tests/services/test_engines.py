@@ -262,6 +262,7 @@ async def test_two_servers_take_two_ports(tmp_path: Path) -> None:
     ports = [re.search(r"on (\d+):", log_of(tmp_path, name)) for name in ("model", "judge")]
     first, second = (int(match[1]) for match in ports if match)
     assert first != second and min(first, second) >= 8000
+    config["services"] = {"unused": engine(port=8000, gpus=8), **config["services"]}
     assert gpus_by_service(parse(config).config) == {"model": (0,), "judge": (1,)}
 
 
@@ -438,6 +439,9 @@ async def test_what_one_machine_cannot_give(
     tmp_path: Path, services: Document, cluster: Document, told: str
 ) -> None:
     config = {**document(tmp_path, **services), "cluster": {"type": "local", **cluster}}
+    first = config["benchmarks"][0]
+    for name in [*services][1:]:
+        config["benchmarks"].append({**first, "solver": {"type": "simple", "service": name}})
     with pytest.raises(ConfigError, match=told):
         await run(config)
 

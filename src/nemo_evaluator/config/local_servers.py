@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from .agents import ServerFields
+from .asking import needed_services
 from .cluster import LocalCluster, SlurmCluster
 from .custom_service import CustomService
 from .document import Document
@@ -14,6 +15,8 @@ from .mistakes import Mistake
 from .servers import DynamoService, ManagedModelFields
 
 ONE_MACHINE = "a run on one machine has one node"
+MANY = 64
+"""More GPUs than the numbers that somebody says take away."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 STARTED = "NEL_SERVICE_URLS"
 """Names the servers that the job around this process has started, on nodes of its own."""
@@ -23,7 +26,7 @@ def machine_problems(config: Document) -> Iterator[Mistake]:
     """What one machine cannot give the servers of a configuration."""
     if isinstance(config.cluster, SlurmCluster) or os.environ.get(STARTED):
         return
-    for name, service in config.managed_services().items():
+    for name, service in _servers(config).items():
         yield from _nodes(name, service)
     yield from _ports(config)
     yield from _gpu_problems(config)
@@ -33,7 +36,7 @@ def gpus_by_service(config: Document) -> dict[str, tuple[int, ...]]:
     """The numbers of the GPUs that each model server gets, where that is to be decided: by its
     ``gpus``, else the next ones of those that may be used. A server that is alone and says nothing
     takes what it finds."""
-    allowed, servers = _allowed(config), config.managed_services()
+    allowed, servers = _allowed(config), _servers(config)
     if allowed is None and os.environ.get(VISIBLE):  # by other names than numbers
         servers = {name: s for name, s in servers.items() if isinstance(s.gpus, list)}
     said = {name: s.gpus for name, s in servers.items() if isinstance(s.gpus, list)}
@@ -49,6 +52,12 @@ def gpus_by_service(config: Document) -> dict[str, tuple[int, ...]]:
         count = _needed(service) or service.instances
         found[name], free = tuple(free[:count]), free[count:]
     return found
+
+
+def _servers(config: Document) -> dict[str, ManagedModelFields]:
+    """The model servers that the run needs."""
+    managed = config.managed_services()
+    return {name: managed[name] for name in needed_services(config) if name in managed}
 
 
 def _needed(service: ManagedModelFields) -> int:
@@ -71,7 +80,7 @@ def _allowed(config: Document) -> Sequence[int] | None:
 
 def _numbers(config: Document) -> Sequence[int]:
     """Numbers for all servers of a machine about whose GPUs nothing is known."""
-    return range(sum(_needed(s) or s.instances for s in config.managed_services().values()) + 64)
+    return range(sum(_needed(s) or s.instances for s in _servers(config).values()) + MANY)
 
 
 def _nodes(name: str, service: ManagedModelFields) -> Iterator[Mistake]:
@@ -88,7 +97,8 @@ def _nodes(name: str, service: ManagedModelFields) -> Iterator[Mistake]:
 def _ports(config: Document) -> Iterator[Mistake]:
     """Two servers that are both told the same port."""
     owners: dict[int, str] = {}
-    for name, service in config.services.items():
+    for name in needed_services(config):
+        service = config.services[name]
         started = isinstance(service, ManagedModelFields | CustomService) or (
             isinstance(service, ServerFields) and service.url is None
         )
@@ -106,7 +116,7 @@ def _ports(config: Document) -> Iterator[Mistake]:
 def _gpu_problems(config: Document) -> Iterator[Mistake]:
     allowed = _allowed(config)
     given: Mapping[str, tuple[int, ...]] = gpus_by_service(config)
-    for name, service in config.managed_services().items():
+    for name, service in _servers(config).items():
         path = ("services", name, "gpus")
         strange = [gpu for gpu in given.get(name, ()) if allowed is not None and gpu not in allowed]
         needed = _needed(service)

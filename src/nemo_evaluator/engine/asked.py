@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..config.asking import asked_by
 from ..config.benchmark import BenchmarkConfig
 from ..config.root import EvalConfig
 from ..config.secrecy import redact
 from ..environments.contract import Environment
 from ..environments.harness import Meeting
 from ..errors import ConfigError
-from ..judging.opening import services_of
 from ..results.layout import HARNESS
 from ..services.contract import OpenServer, OpenService
 from ..services.open import Opened
@@ -32,12 +32,6 @@ def wanted_services(config: EvalConfig) -> dict[str, int]:
         for name in asked_by(benchmark):
             wanted[name] = max(wanted.get(name, 1), benchmark.max_concurrent)
     return wanted
-
-
-def asked_by(benchmark: BenchmarkConfig) -> frozenset[str]:
-    """The services that solve or judge a benchmark."""
-    solving = {**solving_services(benchmark), **servers_of(benchmark)}
-    return frozenset({*services_of(benchmark.scoring), *solving.values()})
 
 
 def solving_services(benchmark: BenchmarkConfig) -> dict[str, str]:

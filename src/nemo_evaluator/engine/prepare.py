@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..config.asking import asked_by
 from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
 from ..config.scoring import PairwiseJudgeMetric
@@ -36,7 +37,7 @@ from ..solvers.contract import Prepares, Solver, SolveTools, needs_of
 from ..solvers.registry import open_solver
 from ..traffic.types import CallContext
 from ..types import BenchmarkPlan, Problem, Solution
-from .asked import Asked, asked_by, wanted_services
+from .asked import Asked, wanted_services
 from .failures import described
 from .job import Job
 from .keeping import Keeper

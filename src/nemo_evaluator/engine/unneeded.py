@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..config.asking import in_order
 from ..config.services import Service
 from ..services.contract import AnyService, Rests
-from ..services.open import Opened, in_order
+from ..services.open import Opened
 from .job import Job
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from ..config.asking import services_of
 from ..config.scoring import (
     EnsembleJudgeMetric,
     JudgeMetric,
@@ -106,19 +107,6 @@ def open_metrics(
         elif isinstance(config, RewardModelMetric):
             metrics.append(_reward(config, serve(config.service)))
     return JudgePanel(tuple(metrics), lent, own is not None, services_of(scoring))
-
-
-def services_of(scoring: ScoringConfig) -> frozenset[str]:
-    """Names of the services a benchmark's metrics ask."""
-    names: set[str] = set()
-    for metric in scoring.metrics:
-        if isinstance(metric, JudgeMetric | RewardModelMetric):
-            names.add(metric.service)
-        elif isinstance(metric, PairwiseJudgeMetric):
-            names |= {metric.judge_service, metric.baseline_service}
-        elif isinstance(metric, EnsembleJudgeMetric):
-            names.update(metric.services)
-    return frozenset(names)
 
 
 def judge_of(config: RubricFields, served: Served, *, system: str | None = None) -> Judge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ..config.agents import ServerFields
+from ..config.asking import depends_on, in_order
 from ..config.cluster import LocalCluster
 from ..config.document import Document
 from ..config.endpoints import ModelFields
@@ -147,28 +147,6 @@ def launch_of(name: str, service: Service) -> Launch | None:
 def open_model(name: str, service: Service, *, max_concurrent: int) -> ModelClient:
     """The client of a service that needs no start. Raises ConfigError."""
     return cast(OpenService, open_service(name, service, max_concurrent)).client
-
-
-def depends_on(service: Service) -> tuple[str, ...]:
-    """The services that must be ready before one."""
-    if isinstance(service, ServerFields):
-        return service.requires
-    return tuple(getattr(service, "depends_on", ()))
-
-
-def in_order(services: Mapping[str, Service], wanted: Iterable[str]) -> list[str]:
-    """The names of the wanted services and of what they depend on, each after what it needs. The
-    configuration was checked: there are no circles."""
-    order: dict[str, None] = {}
-
-    def add(name: str) -> None:
-        for other in depends_on(services[name]):
-            add(other)
-        order.setdefault(name)
-
-    for name in wanted:
-        add(name)
-    return list(order)
 
 
 def _kind_of(service: Service) -> tuple[ServiceKind, Given]:

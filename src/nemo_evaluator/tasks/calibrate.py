@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from ..config.asking import services_of
 from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded, load
 from ..config.quick import JUDGE, quick_config
@@ -38,7 +39,7 @@ from ..judging.metrics import (
     PairwiseMetric,
     RubricMetric,
 )
-from ..judging.opening import JudgePanel, Served, open_metrics, served, services_of
+from ..judging.opening import JudgePanel, Served, open_metrics, served
 from ..judging.verification import JudgeFile, Verification
 from ..results.files import write_json
 from ..services.open import Machine, open_services

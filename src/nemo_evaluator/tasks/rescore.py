@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import msgspec
 
+from ..config.asking import services_of
 from ..config.load import Loaded
 from ..engine.budget import RunBudget
 from ..engine.control import Control
@@ -30,7 +31,6 @@ from ..errors import ConfigError
 from ..executors.ending import Terms, ending_of
 from ..executors.scheduler import job_runs
 from ..files.writing import replace_file
-from ..judging.opening import services_of
 from ..plugins import loading, object_at
 from ..reports.render import write_reports
 from ..results.derive import publish, rows_of, summarise

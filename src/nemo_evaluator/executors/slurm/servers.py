@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ...config.agents import ServerFields
+from ...config.asking import in_order
 from ...config.cluster import SlurmCluster
 from ...config.custom_service import CustomService
 from ...config.load import Loaded
@@ -25,7 +26,7 @@ from ...config.services import Service
 from ...engine.asked import wanted_services
 from ...results.layout import slug
 from ...services.launch import HOST, Launch, Process, command_of, filled, filled_process
-from ...services.open import in_order, launch_of
+from ...services.open import launch_of
 from ...services.ports import ports_of
 from .containers import container_of
 from .plan import Server, Step
