@@ -162,11 +162,13 @@ async def _look(program: str, profile: Path, address: str) -> None:
     name = log.name.replace("+", "%2B")
     async with browser(program, profile) as page:
         for path, words in (
-            ("", ["words", "two <script>alert(1)</script>", "the tool's server is gone"]),
+            ("", ["words", "two <script>alert(1)</script>", "8 Samples"]),
             (f"#/tasks/{name}/samples/sample/0/1/", ["You look numbers up.", "it is 1"]),
+            (f"#/tasks/{name}/samples/sample/2/1/", ["the tool's server is gone"]),
         ):
+            await page.send("Page.navigate", url="about:blank")
             await page.send("Page.navigate", url=address + path)
-            for _ in range(200):
+            for _ in range(400):
                 text = await page.value("document.body ? document.body.innerText : ''")
                 if all(word in text for word in words):
                     break

@@ -46,7 +46,15 @@ def transcript(
         made.take(step)
     if trajectory is not None and trajectory.steps and row.judged:
         made.event("score", score=_verdict(row))
+    if not row.judged:
+        made.event("error", error=error_of(row))
     return made.found
+
+
+def error_of(row: ResultRow) -> dict[str, Json]:
+    """Why there is no verdict, as an ``EvalError``."""
+    text = row.error or f"no verdict: {row.failure or row.outcome}"
+    return {"message": text, "traceback": text, "traceback_ansi": text}
 
 
 def _question_and_answer(row: ResultRow) -> Iterator[Step]:

@@ -17,7 +17,7 @@ from ...results.view import BenchmarkView
 from ...types import Json
 from ..explained import explanation
 from ..times import rollout_span, spent_ms
-from .events import Transcript, transcript
+from .events import Transcript, error_of, transcript
 from .header import main_score, usage_of
 
 STOPS = {
@@ -63,8 +63,7 @@ def sample(
         "attachments": {},
     }
     if not row.judged:
-        text = row.error or f"no verdict: {row.failure or row.outcome}"
-        found["error"] = {"message": text, "traceback": text, "traceback_ansi": text}
+        found["error"] = error_of(row)
     return found
 
 
