@@ -39,7 +39,7 @@ def summarise(
     """What came of a benchmark, from its journal alone; nothing is written.
 
     ``each`` is given every rollout in (problem_idx, repeat) order; ``index``: of the journal, which
-    is kept open, where that is known.
+    is kept open, where that is known; it is used up.
     """
     journal = folder / JOURNAL
     index = index or load_journal(folder, plan, keep=True)
@@ -56,8 +56,9 @@ def summarise(
             assert isinstance(event, Solved | Errored | Called | UsedBeside)
             collector.add_attempt(event)
     collector.add_judges(judge_totals(folder / JUDGEMENTS))
-    summary = with_measures(collector.finish(), measures_in(index, plan))
-    return stopped(summary, index.stopping)
+    measures = measures_in(index, plan)
+    index.forget()  # of a million rollouts it takes half the memory, and summing up takes some too
+    return stopped(with_measures(collector.finish(), measures), index.stopping)
 
 
 def stopped(summary: BenchmarkSummary, stopping: Stopping | None) -> BenchmarkSummary:

@@ -114,6 +114,11 @@ class JournalIndex:
         if self.content is not None:
             self.content.close()
 
+    def forget(self) -> None:
+        """Let go what there is of single rollouts."""
+        for places in (self.rollouts, self.problems, self.called, self.superseded):
+            places.clear()
+
     def leave_out(self, damage: Damage) -> None:
         """Count a stretch, and name it if it is one of the first."""
         self.damaged += 1

@@ -10,7 +10,7 @@ from ..files.reading import UNREADABLE, open_regular
 from .journal import Event, decode
 from .sealed import stretches
 
-READ_AT_ONCE = 2000
+READ_AT_ONCE = 256
 """Events after which the pages that were read are let go: they count as memory of this process."""
 
 
