@@ -13,7 +13,7 @@ from pathlib import Path
 from ...engine.shards import FOLDER
 from ...errors import ConfigError
 from ...results.layout import LOG, STOP, SUBMISSION
-from ...results.status import RunState
+from ...results.status import RunState, State
 from ..host import PUBLIC, File, Host
 from ..submission import Submitted, age_of
 from .client import JobState, Slurm
@@ -22,6 +22,7 @@ from .look import Look, found_again, look, unsubmitted
 from .plan import SECRETS
 from .reasons import LIVE, WAITING, hopeless
 from .record import host_of, write_record
+from .state import WHOLE
 
 ABANDONED_SECONDS = 3600.0
 """A submission that is not complete after this time will never be."""
@@ -126,7 +127,9 @@ class SlurmRun:
         for index, ids in seen.parts.items():
             running = [job for job in seen.of(ids) if _runs(job) and job in current]
             state = seen.state if index is None else seen.state.shards[index]
-            if now or state.run_id == "":
+            if state.state in WHOLE and not now:
+                continue  # its job is about to end
+            if now or state.state not in (State.RUNNING, State.STOPPING):
                 await self._slurm.cancel(job.id for job in running)
             elif running:
                 await self._host.put(state.directory, {STOP: File(b"stop", PUBLIC)})
