@@ -158,6 +158,11 @@ def test_secrets_are_in_their_file_only() -> None:
     assert secrets_text(planned()) == ""
 
 
+def test_secrets_that_everybody_could_read_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"cluster.sbatch_comment: holds a secret"):
+        planned(sbatch_comment="by ${MY_TOKEN}", env={"MY_TOKEN": "t-123456"})
+
+
 def test_the_same_configuration_gives_the_same_bytes() -> None:
     assert rendered(planned(shards=3)) == rendered(planned(shards=3))
     assert sys.executable not in "".join(rendered(planned()).values())

@@ -58,8 +58,13 @@ def job_plan(loaded: Loaded, options: Options, *, directory: Path, submitter: Su
         most=cluster.max_parallel_shards,
         grace=chain.grace,
     )
-    secrets = {**document.secrets, **cluster.container_env}
-    first = cluster.node_pools[next(iter(nodes))]
+    merge = header.of_the_merge(
+        cluster,
+        f"nel-merge-{name}",
+        where,
+        cluster.node_pools[next(iter(nodes))],
+        submitter.environ,
+    )
     return JobPlan(
         name=f"nel-eval-{name}",
         directory=where,
@@ -67,9 +72,7 @@ def job_plan(loaded: Loaded, options: Options, *, directory: Path, submitter: Su
         document=document.text,
         jobs=_jobs(cluster.shards),
         groups=header.groups(cluster, nodes, whole, submitter.environ),
-        merge_directives=header.of_the_merge(
-            cluster, f"nel-merge-{name}", where, first, submitter.environ
-        ),
+        merge_directives=merge,
         shards=cluster.shards,
         chain=chain,
         command=command,
@@ -78,8 +81,18 @@ def job_plan(loaded: Loaded, options: Options, *, directory: Path, submitter: Su
         servers=started.servers,
         sandboxes=_sandboxes(loaded, seats, nodes),
         variables=_variables(loaded, cluster, submitter),
-        secrets={**({EVALUATION: secrets} if secrets else {}), **started.secrets},
+        secrets=_secrets(document.secrets, cluster.container_env, started.secrets),
     )
+
+
+def _secrets(
+    needed: Mapping[str, str],
+    given: Mapping[str, str],
+    of_steps: Mapping[str, Mapping[str, str]],
+) -> dict[str, Mapping[str, str]]:
+    """By who gets them: what the configuration needs, what the user gives all, and each server."""
+    own = {**needed, **given}
+    return {**({EVALUATION: own} if own else {}), **of_steps}
 
 
 def problems(loaded: Loaded, directory: str) -> Iterator[Mistake]:
@@ -92,6 +105,7 @@ def problems(loaded: Loaded, directory: str) -> Iterator[Mistake]:
     yield from container_problems(loaded, cluster)
     yield from server_problems(loaded)
     yield from _variable_problems(loaded, cluster)
+    yield from _secret_problems(loaded, cluster)
     yield from _sandbox_problems(loaded, cluster)
     for field, name in header.refused(cluster):
         yield Mistake(("cluster", field), f"cannot set --{name}: the run rests on it", "remove it")
@@ -111,6 +125,23 @@ def _variable_problems(loaded: Loaded, cluster: SlurmCluster) -> Iterator[Mistak
             if not is_variable(name):
                 what = f"{name!r} cannot be the name of a variable (letters, digits and _)"
                 yield Mistake((*place, name), what)
+
+
+def _secret_problems(loaded: Loaded, cluster: SlurmCluster) -> Iterator[Mistake]:
+    """Secrets in what Slurm shows to everybody, or the list of processes does."""
+    shown = ("sbatch_comment", "sbatch_extra", "sbatch_extra_flags", "eval_image")
+    places: list[tuple[KeyPath, object]] = [
+        *((("cluster", field), getattr(cluster, field)) for field in (*shown, "container_mounts")),
+        *(
+            (("services", name, field), getattr(service, field, None))
+            for name, service in loaded.config.services.items()
+            for field in ("image", "container_mounts")
+        ),
+    ]
+    for path, value in places:
+        if value and any(secret in str(value) for secret in loaded.secrets):
+            what = "holds a secret, which others could read on the cluster"
+            yield Mistake(path, what, "remove it")
 
 
 def _sandbox_problems(loaded: Loaded, cluster: SlurmCluster) -> Iterator[Mistake]:

@@ -24,8 +24,17 @@ from ...config.server_life import ServerLife
 from ...config.servers import ManagedModelFields
 from ...config.services import Service
 from ...engine.asked import wanted_services
+from ...errors import ConfigError
 from ...results.layout import slug
-from ...services.launch import HOST, Launch, Process, command_of, filled, filled_process
+from ...services.launch import (
+    HOST,
+    SCRIPT_NAME,
+    Launch,
+    Process,
+    command_of,
+    filled,
+    filled_process,
+)
 from ...services.open import launch_of
 from ...services.ports import ports_of
 from .containers import container_of
@@ -35,6 +44,15 @@ from .pools import Seat, Seats
 EVERYWHERE = "0.0.0.0"
 CREDENTIALS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """What a server needs to fetch its model, where it is set."""
+WITH_SECRETS = """\
+words=()
+for word; do
+  case $word in @NEL_WORD_*@) name=${word//@/} word=${!name} ;; esac
+  words+=("$word")
+done
+exec "${words[@]}"
+"""
+"""Runs a command of which some words are in variables."""
 _NEL = (sys.executable, "-m", "nemo_evaluator.cli")
 """How a `Launch` of this process calls ``nel``."""
 
@@ -172,18 +190,12 @@ class _Making:
     ) -> Step:
         number = next(self._numbers)
         model = self._loaded.config.model_id(name) if self._is_model(name) else name
-        setup = (*self._devices(launch, seat), *process.setup)
-        process = msgspec.structs.replace(process, setup=setup)
-        process = filled_process(process, {"model": model})
-        words = command_of(process)
-        if words[: len(_NEL)] == _NEL:
-            nel = ("nel",) if launch.image is not None else self._command
-            words = (*nel, *words[len(_NEL) :])
         told = {"PORT": "{port}", "HOST": "{host}", "MODEL": model} if launch.image is None else {}
-        written = self._written(name)
         engine = {key: filled(text, {"model": model}) for key, text in launch.env.items()}
-        values = {**told, **engine, **process.env}
+        words, hidden = self._words(name, launch, process, seat, model)
+        values = {**told, **engine, **process.env, **hidden}
         passed = {key: self._loaded.env[key] for key in self._passed(launch)}
+        written = {*self._written(name), *hidden}
         users = {key: value for key, value in values.items() if key in written}
         if secrets := {**passed, **self._given, **users}:
             self.secrets[f"step_{number}"] = secrets
@@ -207,6 +219,32 @@ class _Making:
             listens_on=process.listens_on,
             after=after,
         )
+
+    def _words(
+        self, name: str, launch: Launch, process: Process, seat: Seat, model: str
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Program and arguments; those that hold a secret are variables, which come beside them:
+        Slurm's accounting keeps the words of ``srun``. Raises ConfigError."""
+        setup = (*self._devices(launch, seat), *process.setup)
+        process = msgspec.structs.replace(process, setup=setup)
+        words = command_of(filled_process(process, {"model": model}))
+        if words[: len(_NEL)] == _NEL:
+            nel = ("nel",) if launch.image is not None else self._command
+            words = (*nel, *words[len(_NEL) :])
+        secrets = self._loaded.secrets
+        hidden = {
+            f"NEL_WORD_{place}": text
+            for place, text in enumerate(words)
+            if any(secret in text for secret in secrets)
+        }
+        if not hidden:
+            return words, hidden
+        if launch.own_entrypoint:
+            what = "an argument holds a secret, which the accounting of Slurm would keep"
+            raise ConfigError(what, where=f"services.{name}", hint="use extra_env")
+        names = {text: f"@{name}@" for name, text in hidden.items()}
+        named = (names.get(text, text) for text in words)
+        return ("bash", "-c", WITH_SECRETS, SCRIPT_NAME, *named), hidden
 
     def _written(self, name: str) -> set[str]:
         """Names of the variables that the user wrote for a service: any may be a secret."""
