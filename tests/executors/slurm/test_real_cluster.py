@@ -20,7 +20,7 @@ from sshd import far_host
 from nemo_evaluator.executors.slurm.plan import CHAIN, SECRETS
 
 # They share one cluster, and some of them take parts of it away: one process runs them all.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
 
 SECRET = "canary-7d1f0c55e2"
 QUICK, LONG = 40, 60
