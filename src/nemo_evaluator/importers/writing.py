@@ -56,7 +56,8 @@ def _written(directory: Path, benchmarks: Sequence[Imported], command: str) -> R
     taken: set[str] = set()
     plans = []
     for one in benchmarks:
-        plan = _plan(one, _unique(slug(one.name), taken))
+        wanted = one.plan.slug if one.plan is not None else slug(one.name)
+        plan = _plan(one, _unique(wanted, taken))
         taken.add(plan.slug)
         _journal(directory / plan.slug, plan, info.run_id, one)
         plans.append(plan)

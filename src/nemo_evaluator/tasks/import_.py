@@ -18,6 +18,7 @@ from ..importers.contract import Imported
 from ..importers.registry import importer_for, open_importer
 from ..importers.writing import write_run
 from ..kinds import IMPORTERS
+from ..results.layout import slug
 from ..results.summary import RunSummary
 from ..types import Json
 
@@ -57,7 +58,12 @@ def _named(one: Imported, name: str, model: str | None) -> Imported:
     if plan is not None and (plan.name, plan.model) != (name, model):
         identity: dict[str, Json] = {**plan.identity, "benchmark": name, "model": model}
         plan = msgspec.structs.replace(
-            plan, name=name, model=model, identity=identity, digest=digest(identity)
+            plan,
+            name=name,
+            slug=plan.slug if name == plan.name else slug(name),
+            model=model,
+            identity=identity,
+            digest=digest(identity),
         )
     return replace(one, name=name, model=model, plan=plan)
 

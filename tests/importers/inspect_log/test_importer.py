@@ -154,6 +154,24 @@ def test_a_run_that_was_handed_on_comes_back_as_it_was(
     assert "not comparable" not in err and json.loads(out)["difference"]["delta"] == 0
 
 
+def test_two_benchmarks_of_one_name_keep_their_folders(
+    nel: Nel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entries = [{"name": "sample", "max_problems": count} for count in (3, 2)]
+    document = {"services": {"m": {"type": "simulated"}}, "benchmarks": entries}
+    Path("c.yaml").write_text(json.dumps({**document, "output": {"dir": "run", "report": []}}))
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    assert nel("export", "run", "-d", "inspect", "--output-dir", "logs")[0] == 0
+    assert nel("import", "logs", "-o", "back")[0] == 0
+    for folder, count in (("sample", 3), ("sample-2", 2)):
+        assert rows(Path("run") / folder) == rows(Path("back") / folder)
+        assert len(rows(Path("back") / folder)) == count
+    code, _, err = nel("import", "logs", "-o", "named", "--model-id", "other")
+    assert code == 0, err
+    assert {v.bundle.model for v in RunView(Path("named")).benchmarks()} == {"other"}
+
+
 def write(path: Path, members: dict[str, Any]) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
