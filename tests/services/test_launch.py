@@ -236,3 +236,13 @@ def test_ports_are_reserved_until_they_are_released() -> None:
         assert fixed.first == taken  # whoever starts it is told that it is in use
         for ports in (second, third, fixed):
             ports.release()
+
+
+def test_a_port_is_found_where_no_file_can_be_locked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    ports = ReservedPorts(Launch(port=8000, port_is_fixed=False), "services.a.port")
+    assert ports.first >= 8000
+    ports.release()

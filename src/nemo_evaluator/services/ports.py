@@ -82,16 +82,21 @@ class ReservedPorts:
         return False
 
     def _reserve(self, first: int, count: int) -> bool:
-        held = contextlib.ExitStack()
-        with contextlib.suppress(OSError):
+        """Whether no other evaluation holds any of them. Where files cannot be locked, that is not
+        known, and a port counts as not held."""
+        with contextlib.ExitStack() as held:
             for port in range(first, first + count):
-                descriptor = os.open(_folder() / str(port), os.O_CREAT | os.O_RDWR, 0o600)
-                held.callback(os.close, descriptor)
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                try:
+                    flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+                    descriptor = os.open(_folder() / str(port), flags, 0o600)
+                    held.callback(os.close, descriptor)
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+                except OSError:
+                    continue
             self._held.push(held.pop_all())
-            return True
-        held.close()
-        return False
+        return True
 
 
 def trouble_with(port: int) -> str | None:
