@@ -51,10 +51,10 @@ class Nodes:
             "RAY_TMPDIR": str(self.temporary),
             "PATH": f"{part('ray') / 'bin'}:{os.environ['PATH']}",
             "XDG_DATA_HOME": str(self.temporary / "data"),
-            # A node that is gone is noticed within seconds.
-            "RAY_health_check_period_ms": "500",
-            "RAY_health_check_timeout_ms": "1000",
-            "RAY_health_check_failure_threshold": "3",
+            # A node that is gone is noticed soon, and a busy one is not taken for one.
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_timeout_ms": "4000",
+            "RAY_health_check_failure_threshold": "4",
             "RAY_health_check_initial_delay_ms": "0",
             **more,
         }

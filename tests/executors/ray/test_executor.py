@@ -12,6 +12,7 @@ from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.executors.options import Options
 from nemo_evaluator.executors.ray import executor
 from nemo_evaluator.executors.ray.executor import RayExecutor, RayRun
+from nemo_evaluator.executors.ray.files import Change
 from nemo_evaluator.executors.ray.mailbox import Beat, Command, Mailbox
 from nemo_evaluator.executors.registry import attach
 from nemo_evaluator.executors.submission import Submission, now, write_submission
@@ -85,11 +86,20 @@ async def test_a_run_whose_driver_died_before_it_wrote_anything(tmp_path: Path) 
 def test_a_shard_that_was_replaced_is_told_to_end_and_not_heard() -> None:
     box = Mailbox()
     box.begin(0, 1)
-    assert box.beat(Beat(0, 1, "n1")) is Command.GO_ON
+    assert box.beat(Beat(0, 1, "n1")).command is Command.GO_ON
     box.begin(0, 2)
-    assert box.beat(Beat(0, 1, "n1")) is Command.GIVE_UP
+    assert box.beat(Beat(0, 1, "n1")).command is Command.GIVE_UP
     assert [beat.attempt for beat in box.take().beats] == [1]
     assert box.take().beats == []
+
+
+def test_what_is_asked_of_a_shard_is_told_once() -> None:
+    box = Mailbox()
+    box.begin(0, 1)
+    request = Change(".ctl-1.json", 0, b"{}")
+    box.ask_of(0, [request])
+    assert list(box.beat(Beat(0, 1, "n1", shared=False)).requests) == [request]
+    assert list(box.beat(Beat(0, 1, "n1", shared=False)).requests) == []
 
 
 def test_files_of_an_earlier_attempt_are_given_once_for_each() -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nemo_evaluator.executors.ray import files
-from nemo_evaluator.executors.ray.files import Change, Sender, apply, content
+from nemo_evaluator.executors.ray.files import Change, Sender, apply, content, requests
 
 
 def arrive(sender: Sender, copy: Path) -> list[Change]:
@@ -69,9 +69,13 @@ def test_what_was_cut_and_grew_again_is_sent_as_a_whole(tmp_path: Path) -> None:
 
 
 def test_locks_and_requests_stay_where_they_are(tmp_path: Path) -> None:
-    for name in (".lock", ".lock.1", ".stop", ".reserve", "kept"):
+    names = (".lock", ".lock.1", ".stop", ".reserve", ".ctl-1.json", "kept")
+    for name in names:
         (tmp_path / name).write_text("x")
     assert [change.name for change in content(tmp_path)] == ["kept"]
+    assert {change.name for change in Sender(tmp_path).changes()} == {".lock", "kept"}
+    assert {change.name for change in requests(tmp_path)} == {".stop", ".ctl-1.json"}
+    assert list(requests(tmp_path)) == []
 
 
 def test_an_empty_file_arrives(tmp_path: Path) -> None:

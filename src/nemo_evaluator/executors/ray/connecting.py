@@ -34,7 +34,6 @@ def connected(cluster: RayCluster) -> Iterator[None]:
     address = cluster.address or os.environ.get("RAY_ADDRESS") or LOCAL
     more: dict[str, Any] = {}
     if address == LOCAL:
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         more = {"include_dashboard": False, "_node_ip_address": LOOPBACK}
     if cluster.runtime_env:
         more["runtime_env"] = cluster.runtime_env

@@ -18,9 +18,10 @@ from ...config.ray_cluster import RayCluster
 from ...engine.shards import Shard
 from ...errors import ConfigError, ExitCode
 from ...results.progress_file import BenchmarkState, read_progress
+from ...results.token import LOCK
 from ..combined import combined
 from ..handing import JobDocument
-from .files import apply, content
+from .files import apply, content, requests
 from .mailbox import Command, Mailbox, News
 from .task import ShardEnd, ShardJob, run_shard
 
@@ -61,6 +62,8 @@ class ShardRun:
     """Of the task of this attempt; None once it has ended."""
     node: str = ""
     """Where this attempt runs; empty while it waits."""
+    shared: bool = True
+    """Its directory is that of the run."""
     end: ShardEnd | None = None
     """How its last attempt ended, where nothing follows."""
 
@@ -85,8 +88,10 @@ class Driver:
         Raises ConfigError where the cluster is lost."""
         import ray
 
+        # On the driver's own node: with soft=True Ray puts an actor without CPUs anywhere, and it
+        # would be lost with a node that has nothing to do with it.
         strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=True
+            ray.get_runtime_context().get_node_id(), soft=False
         )
         actor = ray.remote(num_cpus=0, scheduling_strategy=strategy)(Mailbox)
         self._mailbox = actor.remote()
@@ -155,10 +160,13 @@ class Driver:
         for beat in news.beats:
             run = self._runs[beat.shard]
             if beat.attempt == run.attempt and not run.node:
-                run.node = beat.node
+                run.node, run.shared = beat.node, beat.shared
                 self.say(f"shard {beat.shard}: runs on {beat.node}")
             for change in beat.changes:
                 apply(self.job.folder(beat.shard), change)
+        for run in self._open:
+            if not run.shared and (asked := list(requests(self.job.folder(run.shard.index)))):
+                self._call("ask_of", run.shard.index, asked)
         for index in news.asked:
             folder = self.job.folder(index)
             self._call("give", index, content(folder) if folder.is_dir() else [])
@@ -188,6 +196,8 @@ class Driver:
 
     def _lost(self, run: ShardRun, reason: str) -> None:
         index, retries = run.shard.index, self.job.cluster.max_retries
+        if not run.shared:  # the owner that the copy names is gone
+            (self.job.folder(index) / LOCK).unlink(missing_ok=True)
         where = f" on {run.node}" if run.node else ""
         if self._command is not Command.GO_ON:
             run.end = ShardEnd(ExitCode.INTERRUPTED, run.node)

@@ -7,6 +7,7 @@ leftovers of writing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,13 +17,14 @@ from typing import BinaryIO, NamedTuple
 from ...errors import ConfigError
 from ...files.reading import open_regular
 from ...results.layout import STOP
+from ...results.requests import PREFIX, SUFFIX
 from ...results.reserve import NAME as RESERVE
 from ...results.token import LOCK
 
 AT_ONCE = 8 << 20
 """Bytes that are sent in one message."""
 END = 4096
-LEFT_OUT = (LOCK, STOP, RESERVE)
+LEFT_OUT = (LOCK, STOP, RESERVE, PREFIX)
 """Beginnings of the names of what belongs to the process that writes there."""
 
 
@@ -87,8 +89,10 @@ class Sender:
         self._sent[name] = _Sent(now.st_ino, now.st_mtime_ns, start, end)
 
     def _files(self) -> Iterator[tuple[str, os.stat_result]]:
+        own = self.directory / LOCK  # names the owner, which is told to whoever asks for the state
         for path in sorted(self.directory.rglob("*")):
-            if path.name.startswith(LEFT_OUT) or path.is_symlink() or not path.is_file():
+            left_out = path.name.startswith(LEFT_OUT) and path != own
+            if left_out or path.is_symlink() or not path.is_file():
                 continue
             try:
                 yield path.relative_to(self.directory).as_posix(), path.stat()
@@ -118,5 +122,14 @@ def apply(directory: Path, change: Change) -> None:
 
 
 def content(directory: Path) -> list[Change]:
-    """All files of a directory, as changes of an empty one."""
-    return list(Sender(directory).changes())
+    """All files of a directory, as changes of an empty one that belongs to no process."""
+    return [change for change in Sender(directory).changes() if change.name != LOCK]
+
+
+def requests(directory: Path) -> Iterator[Change]:
+    """What is asked of the shard whose copy a directory is; taken away, since it is passed on."""
+    for path in (directory / STOP, *directory.glob(f"{PREFIX}*{SUFFIX}")):
+        with contextlib.suppress(OSError):
+            change = Change(path.name, 0, path.read_bytes())
+            path.unlink()
+            yield change

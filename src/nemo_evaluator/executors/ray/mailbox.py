@@ -32,8 +32,19 @@ class Beat:
     attempt: int
     node: str
     """Name of the host it runs on."""
+    shared: bool = True
+    """Its directory is that of the run."""
     changes: Sequence[Change] = ()
     """Empty where the directory is shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a shard is told."""
+
+    command: Command
+    requests: Sequence[Change] = ()
+    """Files that somebody put into the copy of its directory, for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,7 @@ class Mailbox:
         self._attempts: dict[int, int] = {}
         self._asked: list[int] = []
         self._files: dict[int, Sequence[Change]] = {}
+        self._requests: dict[int, list[Change]] = {}
         self._command = Command.GO_ON
 
     def begin(self, shard: int, attempt: int) -> None:
@@ -60,12 +72,16 @@ class Mailbox:
         self._attempts[shard] = attempt
         self._files.pop(shard, None)
 
-    def beat(self, beat: Beat) -> Command:
+    def beat(self, beat: Beat) -> Told:
         """A sign of life; what the shard is to do."""
         if beat.attempt != self._attempts.get(beat.shard):
-            return Command.GIVE_UP
+            return Told(Command.GIVE_UP)
         self._beats.append(beat)
-        return self._command
+        return Told(self._command, self._requests.pop(beat.shard, ()))
+
+    def ask_of(self, shard: int, requests: Sequence[Change]) -> None:
+        """Somebody asks something of a shard."""
+        self._requests.setdefault(shard, []).extend(requests)
 
     def ask(self, shard: int) -> None:
         """A shard wants the files of an earlier attempt."""

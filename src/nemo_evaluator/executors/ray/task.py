@@ -31,7 +31,7 @@ from ...results.status import holder_of
 from ...version import __version__
 from ..submission import Submission
 from .files import Change, Sender, apply
-from .mailbox import Beat, Command
+from .mailbox import Beat, Command, Told
 
 PROGRAM = "nemo_evaluator.cli.ray_shard"
 BEAT_SECONDS = 1.0
@@ -105,15 +105,18 @@ class _Post:
 
     def send(self, sender: Sender | None) -> Command:
         """A sign of life, with all changes; what to do. Without a driver: give up."""
-        command = self._beat(())
+        told = self._beat(sender, ())
         for change in sender.changes() if sender is not None else ():
-            command = self._beat((change,))
-        return command
-
-    def _beat(self, changes: Sequence[Change]) -> Command:
-        beat = Beat(self._job.shard.index, self._job.attempt, socket.gethostname(), changes)
-        told: Command = self._answer(self._mailbox.beat.remote(beat), Command.GIVE_UP)
+            told = self._beat(sender, (change,))
         return told
+
+    def _beat(self, sender: Sender | None, changes: Sequence[Change]) -> Command:
+        shard, attempt, host = self._job.shard.index, self._job.attempt, socket.gethostname()
+        beat = Beat(shard, attempt, host, sender is None, changes)
+        told: Told = self._answer(self._mailbox.beat.remote(beat), Told(Command.GIVE_UP))
+        for request in told.requests if sender is not None else ():
+            apply(sender.directory, request)
+        return told.command
 
     def earlier(self) -> Sequence[Change]:
         """The files that an earlier attempt left with the driver."""
