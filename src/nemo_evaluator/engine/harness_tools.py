@@ -62,8 +62,9 @@ class Tools:
         self._doors: dict[RolloutKey, CallContext] = {}
         self._latency: dict[RolloutKey, float] = {}
         """Milliseconds that the calls of a rollout took, waiting aside."""
-        self._known: dict[tuple[int, int, str], Answer] = {}
-        self._alone: dict[tuple[int, int, str], asyncio.Lock] = {}
+        self._known: dict[RolloutKey, dict[str, Answer]] = {}
+        """Answers to the rollouts that are under way, by request."""
+        self._alone: dict[RolloutKey, dict[str, asyncio.Lock]] = {}
         self._reader = JournalReader(job.folder / JOURNAL) if index.called else None
 
     @property
@@ -93,16 +94,20 @@ class Tools:
     async def call(self, key: RolloutKey, request: Request) -> Answer:
         """The answer to a request of a rollout: journaled, or from the journal. Raises what a model
         raises, and RunBudgetExceeded where the run ends."""
-        where = (*key, request_digest(request))
-        async with self._alone.setdefault(where, asyncio.Lock()):
-            answer = self._answer(where)
+        named = request_digest(request)
+        alone = self._alone.setdefault(key, {}).setdefault(named, asyncio.Lock())
+        async with alone:
+            answer = self._answer(key, named)
             if answer is None:
-                answer = self._known[where] = await self._asked(key, where[2], request)
+                answer = await self._asked(key, named, request)
+                self._known.setdefault(key, {})[named] = answer
         self.answered += 1
         return answer
 
     def over(self, key: RolloutKey) -> Through:
-        """A rollout is done: close its door. What went through it."""
+        """A rollout is done: close its door, forget its answers. What went through it."""
+        self._known.pop(key, None)
+        self._alone.pop(key, None)
         context, latency = self._doors.pop(key, None), self._latency.pop(key, 0.0)
         if context is None:
             return Through(NOTHING, round(latency, 3))
@@ -162,11 +167,12 @@ class Tools:
             attempt=(state.attempts if state else 0) + 1,
         )
 
-    def _answer(self, where: tuple[int, int, str]) -> Answer | None:
+    def _answer(self, key: RolloutKey, named: str) -> Answer | None:
         """What was answered before, in this invocation or an earlier one."""
-        offset = self._index.called.get(where)
-        if where in self._known or offset is None or self._reader is None:
-            return self._known.get(where)
+        known = self._known.get(key, {}).get(named)
+        offset = self._index.called.get((*key, named))
+        if known is not None or offset is None or self._reader is None:
+            return known
         event = self._reader.at(offset)
         return event.answer if isinstance(event, Called) else None
 

@@ -228,6 +228,21 @@ def test_metrics_are_made_by_a_later_command_too(file: Path, python: str) -> Non
     assert scores_in(folder)["includes/accuracy"] == before["includes/accuracy"]
 
 
+def test_metrics_of_merged_shards_are_those_of_the_whole(file: Path, python: str) -> None:
+    with TokenServer() as server:
+        done, folder = run(file, "sums", python, server.url)
+        assert done.returncode == 0, done.stderr
+        whole = scores_in(folder)
+        shutil.rmtree(folder.parent)
+        for shard in ("0/2", "1/2"):
+            done, _ = run(file, "sums", python, server.url, "--shard", shard)
+            assert done.returncode == 0, done.stderr
+    command = [*NEL, "eval", "merge", str(folder.parent)]
+    merged = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert merged.returncode == 0, merged.stderr
+    assert scores_in(folder)["includes/accuracy"] == whole["includes/accuracy"]
+
+
 def test_epochs_of_a_task_are_one_rollout(file: Path, python: str) -> None:
     with TokenServer() as server:
         done, folder = run(file, "several", python, server.url)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -286,6 +287,24 @@ def test_runs_of_different_modes_are_not_compared(nel: Nel, tmp_path: Path) -> N
     command += ["--force", "--no-strict"]
     forced = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert forced.returncode == 0 and "because of --force" in " ".join(forced.stdout.split())
+
+
+@pytest.mark.parametrize("protocol", ["completions", "chat_completions"])
+def test_measures_of_merged_shards_are_those_of_the_whole(nel: Nel, protocol: str) -> None:
+    """A merge asks no endpoint how choices can be asked for: the rows tell how they were."""
+    with TokenServer(CANDIDATES) as server:
+        assert nel.run("own_chosen", server.url, protocol=protocol).returncode == 0
+        whole = bundle_in(nel.out / "own_chosen")["scores"]
+        shutil.rmtree(nel.out)
+        for shard in ("0/2", "1/2"):
+            command = nel.command("--shard", shard)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+            assert done.returncode == 0, done.stderr
+    command = [*NEL, "eval", "merge", str(nel.out)]
+    merged = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert merged.returncode == 0, merged.stderr
+    scores = bundle_in(nel.out / "own_chosen")["scores"]
+    assert scores["acc,none"] == whole["acc,none"] and scores["f1,none"] == whole["f1,none"]
 
 
 def test_an_echo_without_the_generated_token_gives_the_same(nel: Nel, tmp_path: Path) -> None:

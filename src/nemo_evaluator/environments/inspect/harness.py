@@ -306,9 +306,13 @@ class Inspect:
         ]
 
     def _paths(self, files: Iterable[Json]) -> list[Json]:
-        """Where kept samples are now; runs of an earlier version named them by their whole path."""
-        folder = self._meeting.folder.absolute()
-        return [str(folder / str(file)) for file in files]
+        """Where kept samples are now: here, or in the shards that were merged here. Runs of an
+        earlier version named them by their whole path."""
+        own = self._meeting.folder.absolute()
+        shards = own.parent.parent.glob(f"shard_*/{own.parent.name}/{own.name}")
+        places = [own, *sorted(shards)]
+        found = [[place / str(file) for place in places] for file in files]
+        return [str(next((path for path in paths if path.is_file()), paths[0])) for paths in found]
 
     async def close(self) -> None:
         """End the worker."""

@@ -8,6 +8,7 @@ had got the same answers.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from ...types import RolloutKey
 from ..harness import Finished, HarnessTools, Meeting
 from ..scored import ScoredProblem
 from .asking import FETCHED, Asking
-from .manner import Manner
+from .manner import Manner, asked_by
 from .modes import mode_for
 from .options import SCHEME, Mode, Options, parse
 from .remote import Loaded, Remote, Replies
@@ -165,7 +166,8 @@ class LmEval:
     async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
         """lm_eval's own results. With several repeats, the mean over them; its error is unknown."""
         by_repeat: dict[int, list[Replies]] = {}
-        manner = self._manner
+        asked = None if self._mode is None else asked_by(finished)  # a merge asks no endpoint
+        manner = replace(self._manner, mode=asked)
         for start in range(0, len(finished), FETCHED):
             rows = finished[start : start + FETCHED]
             docs = await self._lm_eval.docs([row.problem.idx for row in rows], brief=True)
@@ -174,7 +176,7 @@ class LmEval:
                 by_repeat.setdefault(row.repeat, []).append((row.problem.idx, replies))
         told = [await self._lm_eval.aggregate(rows) for rows in by_repeat.values()]
         whole = self._names[0] if len(self._names) == 1 else None
-        return measures_of(told, whole, self._mode)
+        return measures_of(told, whole, asked)
 
     async def close(self) -> None:
         """End the worker."""

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 
 from ...asked import Answer, Request
 from ...records import Json
+from ..scored import ScoredProblem
 from .modes import as_replies, choice_request, chosen
 from .options import Mode
 from .replies import Doc, replies_of, requests_of
+from .scores import MODE
+
+
+def asked_by(rows: Sequence[ScoredProblem]) -> Mode:
+    """The mode in which the choices of these rows were asked for, as their verdicts tell."""
+    told = (row.score.details.get(MODE) for row in rows)
+    return next((Mode(str(mode)) for mode in told if mode is not None), Mode.LOGLIKELIHOOD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from .modes import chosen, letters_of
 from .options import Mode
 from .replies import Doc
 
+MODE = "mode"
+"""Which detail of a verdict tells how a choice was asked for, where lm_eval asks otherwise."""
 RIGHT_OR_WRONG = ("acc", "em", "exact_match", "pass", "prompt_level")
 """How the metrics begin that say right or wrong."""
 OF_A_CHOICE = ("acc", "acc_norm", "f1", "mcc")
@@ -88,7 +90,7 @@ def score_of(
     if doc.choices is None:
         details["filtered"] = {name: filtered.filtered for name, filtered in graded.items()}
     if mode is not None:
-        details["mode"] = mode.value
+        details[MODE] = mode.value
     return Score(
         reward=verdict.reward,
         rated=verdict.rated,
