@@ -114,8 +114,9 @@ class _Post:
         shard, attempt, host = self._job.shard.index, self._job.attempt, socket.gethostname()
         beat = Beat(shard, attempt, host, sender is None, changes)
         told: Told = self._answer(self._mailbox.beat.remote(beat), Told(Command.GIVE_UP))
-        for request in told.requests if sender is not None else ():
-            apply(sender.directory, request)
+        if sender is not None:
+            for request in told.requests:
+                apply(sender.directory, request)
         return told.command
 
     def earlier(self) -> Sequence[Change]:
