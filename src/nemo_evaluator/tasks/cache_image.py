@@ -65,7 +65,7 @@ async def cache_image(
     if own is not None:
         engine = Engine()
         say(f"building {image}")
-        built = await build_local(engine, own)
+        built = await build_local(engine, own, say=say)
         repository, _, version = image.rpartition(":")
         query = {"repo": repository, "tag": version}
         await engine.expect("POST", f"/images/{built}/tag", query=query)
