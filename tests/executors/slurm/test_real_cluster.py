@@ -227,7 +227,7 @@ def test_a_cancelled_job_is_resumed(
 def test_stop_lets_it_finish_and_submits_nothing_further(
     make: Make, local: Callable[[int], Path]
 ) -> None:
-    run = make("stop", ms=3000, shards=2)
+    run = make("stop", ms=6000, shards=2)
     run.submit()
     run.begun(4, 60)
     code, out, err = run.nel("eval", "stop", "run", "--wait", 40)
