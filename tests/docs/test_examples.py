@@ -117,7 +117,7 @@ def test_an_example_makes_a_plan(path: Path, world: tuple[Path, dict[str, str]])
             env[variable] = str(part(name) / "bin" / "python")
     found = re.search(r"^  baseline: (\S+)", text, re.MULTILINE)
     if found is not None and not (folder / (baseline := found[1])).exists():
-        words = ["eval", "run", "--bench", "gsm8k", "--bench", "mmlu_pro", "--max-problems", "5"]
+        words = ["eval", "run", "--bench", "gsm8k", "--bench", "mmlu_pro"]
         run = [*NEL, *words, "--model-url", "simulated", "-o", baseline, "--no-progress"]
         subprocess.run(run, cwd=folder, env=env, check=True, capture_output=True)
     command = [*NEL, "eval", "run", f"examples/configs/{path.name}", "--dry-run"]
