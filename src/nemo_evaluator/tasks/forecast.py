@@ -43,8 +43,11 @@ def forecast_of(loaded: Loaded, directory: Path | None = None) -> Forecast | Non
 
 
 def forecast_lines(loaded: Loaded, directory: Path | None = None) -> list[str]:
-    """A forecast in words. Raises ConfigError for a directory that says nothing."""
+    """A forecast in words; where there is none, how to get one, if a job has to end in time. Raises
+    ConfigError for a directory that says nothing."""
     found = forecast_of(loaded, directory)
+    if found is None and not isinstance(loaded.config.cluster, SlurmCluster):
+        return []  # no walltime depends on it
     if found is None:
         return [f"no forecast: no past run of these benchmarks and models is known; {PILOT}"]
     return [*words(found), *_doubts(loaded.config, found.past)]

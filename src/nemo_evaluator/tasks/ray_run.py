@@ -28,13 +28,13 @@ from ..executors.observers import Observers
 from ..executors.options import Options
 from ..executors.ray.connecting import connected, misfit
 from ..executors.ray.driver import HOPELESS, STOPPED, Driver, RayJob
-from ..executors.ray.executor import CONFIG, NAME
+from ..executors.ray.executor import NAME
 from ..executors.ray.mailbox import Command
 from ..executors.ray.task import ShardEnd
 from ..executors.run_log import RunLog
 from ..executors.submission import Submission, find_submission, new_run_id, now, write_submission
 from ..files.writing import replace_file
-from ..results.layout import STOP
+from ..results.layout import STOP, SUBMITTED_CONFIG
 from ..results.lock import DirectoryLock, directory_lock
 from ..results.progress_file import BenchmarkState, RunProgress, write_progress
 from ..results.run_info import RunInfo, RunStatus, new_run_info
@@ -100,7 +100,7 @@ def _submitted(loaded: Loaded, directory: Path, cluster: RayCluster) -> Submissi
         shards=cluster.shards,
         details={"address": cluster.address or "local", "folder": str(Path.cwd())},
     )
-    replace_file(directory / CONFIG, loaded.snapshot().encode())
+    replace_file(directory / SUBMITTED_CONFIG, loaded.snapshot().encode())
     write_submission(submission)
     return submission
 

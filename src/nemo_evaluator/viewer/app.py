@@ -16,10 +16,10 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from ..errors import ConfigError
-from . import pages
+from . import pages, rollout_pages
 from .labels import WORDS
 from .links import Links
-from .pages import NotThere, Viewer
+from .rendering import NotThere, Viewer
 from .search import Query
 
 STATIC = Path(__file__).parent / "static"
@@ -94,7 +94,7 @@ class _Served:
 
     async def sample(self, request: Request) -> Response:
         return await self._page(
-            pages.sample_page,
+            rollout_pages.sample_page,
             *self._rollout(request),
             Query.of(request.query_params),
             _number(request.query_params, "at"),
@@ -103,12 +103,12 @@ class _Served:
 
     async def steps(self, request: Request) -> Response:
         first = _number(request.query_params, "step") or 1
-        return await self._page(pages.steps_part, *self._rollout(request), first)
+        return await self._page(rollout_pages.steps_part, *self._rollout(request), first)
 
     async def text(self, request: Request) -> Response:
         part = request.path_params["part"]
         found = await asyncio.to_thread(
-            pages.whole_text, self._viewer, *self._rollout(request), part
+            rollout_pages.whole_text, self._viewer, *self._rollout(request), part
         )
         return PlainTextResponse(found)
 
@@ -125,18 +125,18 @@ class _Served:
         if word and word not in WORDS:
             raise HTTPException(400, f"a label is one of {', '.join(WORDS)}")
         where = await asyncio.to_thread(
-            pages.set_label, self._viewer, *self._rollout(request), word, note
+            rollout_pages.set_label, self._viewer, *self._rollout(request), word, note
         )
         return JSONResponse({"label": word, "note": note, "file": where})
 
     async def compare(self, request: Request) -> Response:
         chosen = request.query_params.getlist("run")
-        return await self._page(pages.compare_page, chosen)
+        return await self._page(rollout_pages.compare_page, chosen)
 
     async def pair(self, request: Request) -> Response:
         told = request.query_params
         return await self._page(
-            pages.pair_page,
+            rollout_pages.pair_page,
             told.getlist("run"),
             told.get("benchmark", ""),
             _number(told, "problem"),

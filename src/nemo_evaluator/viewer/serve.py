@@ -14,7 +14,7 @@ from ..traffic.door.access import bracketed
 from .app import viewer_app
 from .guard import Guard
 from .library import Library
-from .pages import Viewer
+from .rendering import Viewer
 from .shadow import cache_folder
 
 TOKEN = "NEL_VIEW_TOKEN"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..files.writing import make_folder, replace_file
-from . import pages
+from . import pages, rollout_pages
 from .app import ASSETS
 from .library import Library, Run
 from .links import FileLinks
-from .pages import Viewer
+from .rendering import Viewer
 from .search import Query, listed
 from .shadow import cache_folder
 
@@ -74,5 +74,5 @@ def _benchmark(viewer: Viewer, run: Run, name: str, most: int) -> Iterator[tuple
     for row in listed(table, Query(), {}, most, first=0).rows:
         yield (
             f"{here}/sample-{row.problem}-{row.repeat}.html",
-            pages.sample_page(viewer, links, run.key, name, row.problem, row.repeat),
+            rollout_pages.sample_page(viewer, links, run.key, name, row.problem, row.repeat),
         )

@@ -14,7 +14,7 @@ from ...config.mistakes import Mistake
 from ...config.runnable import problems
 from ...errors import ConfigError
 from ...files.writing import make_folder, replace_file
-from ...results.layout import SUBMISSION
+from ...results.layout import SUBMISSION, SUBMITTED_CONFIG
 from ...results.status import holder_of
 from ...sandboxes.contract import SandboxLost
 from ...sandboxes.docker_api import Engine
@@ -34,7 +34,7 @@ from ..submission import (
     write_submission,
 )
 from . import container
-from .handle import CONFIG, EXECUTOR, FOLDER, DockerRun
+from .handle import EXECUTOR, FOLDER, DockerRun
 from .plan import DOCUMENT, DockerPlan, docker_plan, handed_variables
 
 
@@ -133,7 +133,7 @@ class DockerExecutor:
 def _write(directory: Path, document: JobDocument, loaded: Loaded, options: Options) -> None:
     """Write what the run inside reads, and what a resumption starts from."""
     replace_file(directory / DOCUMENT, document.text.encode())
-    replace_file(directory / CONFIG, loaded.snapshot(options.command or None).encode())
+    replace_file(directory / SUBMITTED_CONFIG, loaded.snapshot(options.command or None).encode())
 
 
 async def _start(

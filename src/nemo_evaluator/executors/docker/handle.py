@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ...config.load import Loaded
 from ...errors import ConfigError
-from ...results.layout import LOG
+from ...results.layout import LOG, SUBMITTED_CONFIG
 from ...results.progress_file import read_progress
 from ...results.status import RunState, State, status_of
 from ...sandboxes.contract import SandboxLost
@@ -29,8 +29,6 @@ from . import container
 from .container import Seen
 
 EXECUTOR = "docker"
-CONFIG = "full_config.yaml"
-"""The configuration as it was submitted, without secrets: what a resumption starts from."""
 FOLDER = "folder"
 """Detail of a submission: the folder that the command was given in."""
 PATIENT_POLLS = 12
@@ -158,7 +156,7 @@ class DockerRun(LocalRun):
         if state.state.active:
             raise ConfigError(f"is {state.state}: it cannot be resumed", where=str(self.directory))
         with contextlib.chdir(self._folder()):
-            loaded = loaded_again(self.directory / CONFIG)
+            loaded = loaded_again(self.directory / SUBMITTED_CONFIG)
             options = Options(resume=True, command=f"nel eval resume {self.directory}")
             return await self._submit(loaded, options)
 

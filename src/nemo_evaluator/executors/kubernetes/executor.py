@@ -15,7 +15,7 @@ from ...config.mistakes import Mistake
 from ...config.runnable import problems
 from ...errors import ConfigError
 from ...files.writing import make_folder, replace_file
-from ...results.layout import SUBMISSION
+from ...results.layout import SUBMISSION, SUBMITTED_CONFIG
 from ...results.status import State
 from ..observers import Observers
 from ..opening import already_holds, kept_run, set_aside
@@ -30,7 +30,7 @@ from ..submission import (
     write_submission,
 )
 from .client import ClusterAway, Kubectl
-from .handle import CONFIG, KubernetesRecord, KubernetesRun
+from .handle import KubernetesRecord, KubernetesRun
 from .look import EXECUTOR
 from .plan import KubernetesPlan, Manifest, kubernetes_plan
 from .sidecars import sidecar_problems
@@ -92,7 +92,9 @@ class KubernetesExecutor:
         kubectl = Kubectl(plan.context, plan.namespace)
         if earlier is not None:
             await _remove(earlier)
-        replace_file(directory / CONFIG, loaded.snapshot(options.command or None).encode())
+        replace_file(
+            directory / SUBMITTED_CONFIG, loaded.snapshot(options.command or None).encode()
+        )
         write_submission(submission)
         try:
             await create(kubectl, plan)

@@ -19,7 +19,7 @@ import msgspec
 
 from ...config.load import Loaded
 from ...errors import ConfigError, ExitCode
-from ...results.layout import LOG, PROGRESS
+from ...results.layout import LOG, PROGRESS, SUBMITTED_CONFIG
 from ...results.progress_file import RunProgress
 from ...results.status import RunState, State, status_of
 from ...types import Record
@@ -32,8 +32,6 @@ from .collect import collect, merge
 from .look import EXECUTOR, INDEX, read_progress, state_of
 from .plan import CONTAINER, RUN, Manifest
 
-CONFIG = "full_config.yaml"
-"""The configuration as it was submitted, without secrets: what a resumption starts from."""
 WAIT_SECONDS = (1.0, 10.0)
 """How often a run that is waited for is looked at: at first, and later."""
 _LOGS_AT_ONCE = 500
@@ -189,7 +187,7 @@ class KubernetesRun(LocalRun):
         """Go on with it in a new job. See ``RunHandle``."""
         directory = self.submitted.directory
         with contextlib.chdir(self._folder()):
-            loaded = loaded_again(directory / CONFIG)
+            loaded = loaded_again(directory / SUBMITTED_CONFIG)
             options = Options(resume=True, command=f"nel eval resume {directory}")
             return await self._submit(loaded, options)
 

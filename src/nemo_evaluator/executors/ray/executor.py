@@ -18,7 +18,7 @@ from ...config.ray_cluster import RayCluster
 from ...config.runnable import problems
 from ...engine.shards import FOLDER, Shard
 from ...errors import ConfigError
-from ...results.layout import PLAN_LOCK, SUBMISSION
+from ...results.layout import PLAN_LOCK, SUBMISSION, SUBMITTED_CONFIG
 from ...results.progress_file import read_progress
 from ...results.run_info import RunStatus
 from ...results.status import RunState, State, status_of
@@ -33,8 +33,6 @@ from .connecting import INSTALL, installed
 
 NAME = "ray"
 PROGRAM = "nemo_evaluator.cli.ray_driver"
-CONFIG = "full_config.yaml"
-"""The configuration as it was submitted, by which the run is resumed."""
 
 
 class RayExecutor:
@@ -107,7 +105,7 @@ def _again(found: Submitted) -> Resumption:
     directory = found.directory.resolve()
     folder = Path(str(found.submission.details.get("folder", "")))
     folder = folder if folder.is_dir() else Path.cwd()
-    config = directory / CONFIG
+    config = directory / SUBMITTED_CONFIG
     with contextlib.chdir(folder):
         loaded = loaded_again(config)
         loaded = apply_flags(loaded, output_dir=str(directory))

@@ -19,6 +19,7 @@ from ...config.mistakes import Mistake
 from ...config.quick import apply_flags
 from ...config.runnable import problems
 from ...errors import ConfigError
+from ...results.layout import SUBMITTED_CONFIG
 from ...results.run_directory import strangers
 from ...results.status import RunState, State
 from ..options import Options
@@ -34,7 +35,7 @@ from ..submission import (
 )
 from . import planning
 from .client import Slurm
-from .files import KEPT_CONFIG, files_of
+from .files import files_of
 from .handle import SlurmRun
 from .look import Look, unsubmitted
 from .plan import EVALUATION, Job, JobPlan, Submitter
@@ -112,16 +113,16 @@ class SlurmExecutor:
         """
         submission = run.submitted.submission
         host = host_of(submission.host)
-        kept = await host.read(Path(submission.directory) / KEPT_CONFIG)
+        kept = await host.read(Path(submission.directory) / SUBMITTED_CONFIG)
         if kept is None:
-            where = f"{submission.directory}/{KEPT_CONFIG}"
+            where = f"{submission.directory}/{SUBMITTED_CONFIG}"
             hint = "use nel eval run FILE --resume with the file of the run"
             raise ConfigError("is missing", where=where, hint=hint)
         with (
             tempfile.TemporaryDirectory(prefix="nel-resume-") as there,
             _in_folder(record_of(submission).folder),
         ):
-            copy = Path(there) / KEPT_CONFIG
+            copy = Path(there) / SUBMITTED_CONFIG
             copy.write_bytes(kept)
             loaded = apply_flags(loaded_again(copy), output_dir=submission.directory)
             command = f"nel eval resume {submission.directory}"

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from ...config.load import Loaded
 from ...errors import ConfigError
+from ...results.layout import SUBMITTED_CONFIG
 from ..host import PRIVATE, PROGRAM, File
 from .plan import LOGS, SECRETS, JobPlan
 from .render import rendered, secrets_text
-
-KEPT_CONFIG = "full_config.yaml"
-"""The configuration as it was submitted, without secrets, to go on with."""
 
 
 def files_of(plan: JobPlan, loaded: Loaded, command: str, *, elsewhere: bool) -> dict[str, File]:
@@ -23,7 +21,7 @@ def files_of(plan: JobPlan, loaded: Loaded, command: str, *, elsewhere: bool) ->
     files = {SECRETS: File(secrets_text(plan).encode(), PRIVATE)} if plan.secrets else {}
     for name, text in rendered(plan).items():
         files[name] = File(text.encode(), PROGRAM if name in scripts else PRIVATE)
-    files[KEPT_CONFIG] = File(loaded.snapshot(command).encode())
+    files[SUBMITTED_CONFIG] = File(loaded.snapshot(command).encode())
     files[f"{LOGS}/.made"] = File(b"")
     if elsewhere:
         files.update(_of_benchmarks(loaded))

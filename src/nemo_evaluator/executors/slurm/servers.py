@@ -15,15 +15,10 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ...config.agents import ServerFields
-from ...config.asking import in_order
 from ...config.cluster import SlurmCluster
-from ...config.custom_service import CustomService
 from ...config.load import Loaded
 from ...config.mistakes import Mistake
 from ...config.server_life import ServerLife
-from ...config.servers import ManagedModelFields
-from ...config.services import Service
-from ...engine.asked import wanted_services
 from ...errors import ConfigError
 from ...results.layout import slug
 from ...services.launch import (
@@ -35,15 +30,12 @@ from ...services.launch import (
     filled,
     filled_process,
 )
-from ...services.open import launch_of
 from ...services.ports import ports_of
+from ..beside import CREDENTIALS, EVERYWHERE, launches
 from .containers import container_of
 from .plan import Server, Step
 from .pools import Seat, Seats
 
-EVERYWHERE = "0.0.0.0"
-CREDENTIALS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-"""What a server needs to fetch its model, where it is set."""
 WITH_SECRETS = """\
 words=()
 for word; do
@@ -63,28 +55,6 @@ class Started:
 
     servers: tuple[Server, ...] = ()
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-
-def left_to_the_evaluation(service: Service) -> bool:
-    """Whether the evaluation starts a server itself, if it is started at all."""
-    if isinstance(service, ServerFields):
-        return service.model is not None
-    if isinstance(service, CustomService):
-        return service.command is None
-    return not isinstance(service, ManagedModelFields)
-
-
-def launches(loaded: Loaded) -> dict[str, Launch]:
-    """What the job starts, each after those it depends on. Raises ConfigError."""
-    services = loaded.config.services
-    found: dict[str, Launch] = {}
-    wanted = wanted_services(loaded.config)
-    for name in in_order(services, [name for name in services if name in wanted]):
-        service = services[name]
-        if not left_to_the_evaluation(service) and (launch := launch_of(name, service)) is not None:
-            pool = getattr(service, "node_pool", None)
-            found[name] = msgspec.structs.replace(launch, node_pool=launch.node_pool or pool)
-    return found
 
 
 def server_problems(loaded: Loaded) -> Iterator[Mistake]:
