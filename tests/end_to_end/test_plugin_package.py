@@ -26,6 +26,7 @@ ADDED = {
     "sandboxes": "shed",
     "executors": "greenhouse",
     "exporters": "ledger",
+    "importers": "almanac",
     "reports": "haiku",
     "interceptors": "counter",
     "scorers": "names_a_fruit",
@@ -112,3 +113,14 @@ def test_all_are_run_by_one_configuration(site: Path, tmp_path: Path) -> None:
     for row in rows(run / "fruit"):
         assert row["scoring_details"]["motto"] == "grow slowly"
         assert row["scoring_details"]["scorer:names_a_fruit"]["correct"]
+
+
+def test_an_importer_reads_what_its_tool_wrote(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "harvest.almanac").write_text("Sweet?|pear|pear\nSour?|lemon|lime\n")
+    done = nel(site, tmp_path, "import", "harvest.almanac", "-o", "imported")
+    assert done.returncode == 0, done.stderr
+    found = rows(tmp_path / "imported" / "harvest")
+    assert [(row["reward"], row["model_response"]) for row in found] == [
+        (1.0, "pear"),
+        (0.0, "lime"),
+    ]

@@ -24,7 +24,7 @@ from ..results.status import State
 from ..results.view import RunView
 
 PATIENCE = 60.0
-ANSWER_SECONDS = 0.2
+ANSWER_SECONDS = 0.4
 
 
 class ExecutorContract:
