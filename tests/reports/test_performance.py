@@ -35,6 +35,7 @@ def test_times_pace_and_price_are_those_of_the_endpoint(nel: Nel, tmp_path: Path
     assert told["cost_per_correct"]["value"] == pytest.approx(cost / right, rel=1e-3)
     text = (tmp_path / "run" / "report.md").read_text()
     assert "### Performance" in text and "Cost per correct answer" in text
+    assert "Cost of an answer" in text
 
 
 def run_with(nel: Nel, folder: Path, service: dict[str, object]) -> None:

@@ -39,6 +39,7 @@ DISTRIBUTIONS = {
     "latency_ms": "Latency of an answer",
     "ttft_ms": "Time to the first token",
     "completion_tokens": "Completion tokens of an answer",
+    "cost_usd": "Cost of an answer",
 }
 
 
@@ -253,9 +254,8 @@ def _distributions(data: Published) -> Iterator[Histogram]:
         found = data.distributions.get(name)
         if found is None or found.n < 2:
             continue
-        unit, factor = (" s", 1e-3) if found.unit == "ms" and found.p50 >= 1000 else ("", 1.0)
-        if found.unit == "ms" and not unit:
-            unit = " ms"
+        in_seconds = found.unit == "ms" and found.p50 >= 1000
+        unit, factor = (" s", 1e-3) if in_seconds else (f" {found.unit}".rstrip(), 1.0)
         yield Histogram(
             title,
             tuple(edge * factor for edge in found.edges),

@@ -70,7 +70,7 @@ class Collector:
         self._rated = True
         """Every verdict so far has a reward."""
         self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
-        self._completions = array("d")
+        self._completions, self._costs = array("d"), array("d")
         self._tokens = [0, 0, 0, 0, 0]
         self._cached = 0
         self._cost: float | None = None
@@ -172,6 +172,8 @@ class Collector:
                 self._completions.append(solution.usage.completion_tokens)
         if solution.ttft_ms is not None:
             self._ttft.append(solution.ttft_ms)
+        if solution.cost_usd is not None and not solution.cached:
+            self._costs.append(solution.cost_usd)
 
     def _add_failed(self, attempt: Errored | Called | UsedBeside) -> None:
         self._retries += max(0, attempt.tries - attempt.calls)
@@ -338,6 +340,7 @@ class Collector:
             "latency_ms": distribution(_floats(self._latency), "ms"),
             "ttft_ms": distribution(_floats(self._ttft), "ms"),
             "completion_tokens": distribution(_floats(self._completions), "", whole=True),
+            "cost_usd": distribution(_floats(self._costs), "USD"),
         }
         return {name: column for name, column in columns.items() if column is not None}
 

@@ -151,7 +151,7 @@ class BenchmarkSummary(Record, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     """Why the headline's interval may miss more often than it says."""
     distributions: Mapping[str, Distribution] = {}
-    """Distributions of ``latency_ms``, ``ttft_ms`` and ``completion_tokens``, over every answer."""
+    """Of ``latency_ms``, ``ttft_ms``, ``completion_tokens`` and ``cost_usd``, over all answers."""
     effort: Effort | None = None
     """What the tasks took; None where no agent worked on them."""
     performance: Performance | None = None

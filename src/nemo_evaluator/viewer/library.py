@@ -6,6 +6,7 @@ up among the runs that were found: no part of a URL ever becomes a path.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
@@ -96,18 +97,14 @@ class Library:
                 raise ConfigError("there is no such file or directory", where=str(path))
         self._paths = [path.resolve() for path in paths]
         self._found: dict[str, Run] = {}
+        self._states: dict[str, tuple[object, ...]] = {}
         self._scanned = float("-inf")
 
     def runs(self) -> list[Run]:
         """All of them, the latest first."""
         if time.monotonic() - self._scanned > RESCAN_SECONDS:
             directories = dict.fromkeys(self._directories())
-            # A fresh record for each: what a run caches of its files must not outlive a rescan.
-            self._found = {
-                key: Run(key, directory, RunView(directory))
-                for directory in directories
-                if (key := key_of(directory))
-            }
+            self._found = {run.key: run for run in map(self._known, directories)}
             self._scanned = time.monotonic()
         return sorted(self._found.values(), key=lambda run: run.created, reverse=True)
 
@@ -116,6 +113,15 @@ class Library:
         if key not in self._found or time.monotonic() - self._scanned > RESCAN_SECONDS:
             self.runs()
         return self._found.get(key)
+
+    def _known(self, directory: Path) -> Run:
+        """The run in a directory: the record that is known, unless its files have changed."""
+        key, state = key_of(directory), _state(directory)
+        found = self._found.get(key)
+        if found is None or self._states.get(key) != state:
+            found = Run(key, directory, RunView(directory))
+        self._states[key] = state
+        return found
 
     def _directories(self) -> Iterator[Path]:
         if not self._paths:
@@ -129,6 +135,17 @@ def key_of(directory: Path) -> str:
     path = str(directory.resolve())
     digest = hashlib.blake2b(path.encode(errors="surrogateescape"), digest_size=4).hexdigest()
     return f"{slug(directory.resolve().name)[:60]}-{digest}"
+
+
+def _state(directory: Path) -> tuple[object, ...]:
+    """Changes where what a run caches of its files does."""
+    documents = (directory / RUN_INFO, directory / PLAN_LOCK)
+    told: list[object] = []
+    for path in (*documents, *directory.glob(f"*/{BUNDLES}"), *directory.glob(BUNDLES)):
+        with contextlib.suppress(OSError):
+            found = path.stat()
+            told.append((path.name, found.st_mtime_ns, found.st_size))
+    return tuple(told)
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
