@@ -72,6 +72,8 @@ class Token:
     def _put_back(self) -> bool:
         """Name this process again where the line is gone; whether the directory is lost."""
         numbers = claims(self._folder)
+        if not numbers and os.fstat(self._folder).st_nlink == 0:
+            return False  # the directory was deleted, and taken over by none
         if self.owner.token not in numbers or max(numbers) > self.owner.token:
             return True
         with suppress(OSError):
