@@ -151,7 +151,9 @@ def test_one_that_was_held_up_until_it_was_given_up_writes_nothing_more(
             with run(env, str(config), "--resume", fresh=30) as second:
                 assert "in use by" in second.communicate(timeout=30)[1]
         with run(env, str(config), "--resume", machine=machine) as second:
-            until(tmp_path / "run", lambda s: s.owner is not None and s.owner.pid == second.pid)
+            until(
+                tmp_path / "run", lambda s: s.owner is not None and s.owner.pid == second.pid, 180
+            )
             running(tmp_path / "run")
             written = (tmp_path / "run/.lock").read_bytes()
             os.kill(first.pid, signal.SIGCONT)

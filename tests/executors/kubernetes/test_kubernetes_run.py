@@ -20,7 +20,7 @@ from runs import BENCH, rows
 CANARY = "canary-41d07be2c9"
 SIZE = 40
 KUBECTL = Path(__file__).resolve().parents[2] / "support/fake_kubectl.py"
-SLOW = {"latency": {"mean_ms": 100}}
+SLOW = {"latency": {"mean_ms": 300}}
 
 pytestmark = pytest.mark.slow
 

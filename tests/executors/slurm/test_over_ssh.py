@@ -92,7 +92,9 @@ def test_a_run_is_submitted_followed_and_copied(
 def test_what_is_not_there_is_one_line(far: Shims, nel: Nel, tmp_path: Path) -> None:
     write_config(tmp_path / "there")
     for name in ("sbatch", "squeue"):
-        (tmp_path / "slurm/bin" / name).unlink()
+        # Not removed: where a real Slurm is installed, its commands would be found instead.
+        absent = f"#!/bin/sh\necho 'sh: {name}: not found' >&2\nexit 127\n"
+        (tmp_path / "slurm/bin" / name).write_text(absent)
     code, _, err = nel("eval", "run", "c.yaml")
     assert code == 2 and err.count("error: ") <= 2 and "sbatch" in err, err
     code, _, err = nel("eval", "run", "c.yaml", "-O", "cluster.hostname=closed")

@@ -81,6 +81,8 @@ class SlurmExecutor:
         earlier = find_submission(directory) or find_submission(Path(output.dir))
         if options.resume and earlier is None and (latest := latest_below(Path(output.dir))):
             earlier = find_submission(latest)
+        if earlier is not None and earlier.submission.host != _host_name(cluster):
+            earlier = None  # a directory of that name on another host
         if earlier is not None and options.resume:
             return await self._again(
                 SlurmRun(earlier, self.resume), loaded, options, counting=False
