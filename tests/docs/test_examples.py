@@ -27,7 +27,7 @@ INTERPRETERS = {
 """What an example needs an interpreter of its own for, and the part that has it."""
 ELSEWHERE = {
     "31_inspect.yaml": "tasks of inspect_evals and data of ifeval",
-    "55_one_suite.yaml": "the same",
+    "55_one_suite.yaml": "tasks of inspect_evals and data of ifeval",
     "30_lm_eval.yaml": "the tokenizer of a running server",
     "52_ray.yaml": "Ray, which is in no environment of these tests",
 }

@@ -33,7 +33,12 @@ INSIDE = "usr/local/lib/python{}.{}/dist-packages"
 def nel_image() -> str:
     """The name of our image of what is here. Needs the engine."""
     require("docker")
-    return asyncio.run(build_local(Engine(), Variant.BASE, image_args(), say=print))
+    return asyncio.run(build_local(Engine(), Variant.BASE, image_args(), say=_said))
+
+
+def _said(text: str) -> None:
+    """On stderr: what a test captures of a command is its own output."""
+    print(text, file=sys.stderr)
 
 
 def image_args() -> dict[str, str]:

@@ -70,5 +70,6 @@ def test_a_run_in_progress_updates_and_is_not_touched(
     process.kill()
     process.wait()
     assert "killed" in client.get(run).text
-    page = client.get(f"{run}/sample/sample/0/0")
-    assert page.status in (200, 404)
+    done = client.rollouts(client.get(f"{run}/sample/samples").text)
+    page = client.get(f"{run}/sample/sample/{done[0]}")
+    assert page.status == 200 and "What the scorer said" in page.text

@@ -44,3 +44,8 @@ async def test_the_site_opens_from_a_disk(
     shown = "[...document.querySelectorAll('[data-row]')].filter(row => !row.hidden).length"
     assert 0 < await page.value(shown) < 200
     assert not page.complaints
+
+
+def test_an_option_without_effect_is_refused(nel: Nel, two_runs: Path) -> None:
+    code, _, err = nel("view", two_runs, "--max-samples", "5")
+    assert code == 2 and "--max-samples needs --export" in err

@@ -35,6 +35,9 @@ def command(
     Without a folder it shows the runs of this user that nel knows. Nothing is written into a run
     but the labels that you give. The address has a token in it: who has it can read the runs.
     """
+    given = click.get_current_context().get_parameter_source("max_samples")
+    if site is None and given is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError("--max-samples needs --export")
     from ..runtime import run_blocking
 
     if site is not None:

@@ -61,7 +61,7 @@ class Labels:
             found |= self._in(path)
         return found
 
-    def set(self, run: Run, benchmark: str, row: ResultRow, word: str, note: str) -> Path | None:
+    def set(self, run: Run, benchmark: str, row: ResultRow, word: str, note: str) -> Path:
         """Note a label, or take it back where the word is empty. Returns the file. Raises
         ConfigError where it cannot be written anywhere."""
         key = (row.problem_idx, row.repeat)

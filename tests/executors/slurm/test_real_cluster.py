@@ -186,8 +186,10 @@ def test_servers_in_two_pools_are_a_heterogeneous_job(
     same(run, local(QUICK))
     parts = slurm.ask("sacct", "-X", "-n", "-P", "-j", job, "-o", "JobID,Partition").split()
     assert {*parts} == {f"{job}+0|batch", f"{job}+1|cpu"} or len(parts) == 2
-    # One of each job: where Slurm cannot make a server's step, the follow-up job tries again.
-    assert [*(run.directory / "logs").glob("server-m-*.log")]
+    # One for each job: where Slurm cannot make a server's step, the follow-up job tries again.
+    jobs = (run.directory / CHAIN).read_text().split()
+    logs = (run.directory / "logs").glob("server-m-*.log")
+    assert sorted(path.stem for path in logs) == sorted(f"server-m-{number}" for number in jobs)
 
 
 def test_no_secret_is_left_or_shown(slurm: Cluster, make: Make) -> None:
