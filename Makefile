@@ -25,7 +25,7 @@ quick: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow and not process"
 
 test-all: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

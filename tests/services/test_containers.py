@@ -50,9 +50,10 @@ def image() -> Iterator[str]:
     docker("image", "rm", "--force", name)
 
 
-def containers() -> list[str]:
-    """Those of this process and of its children."""
-    return docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
+def containers(image: str) -> list[str]:
+    """Those of the image, which is only of this process; others may run tests at the same time."""
+    ours = ("--filter", f"ancestor={image}", "--filter", f"label={LABEL}")
+    return docker("ps", "--all", "--quiet", *ours).split()
 
 
 def document(tmp_path: Path, model: Document) -> Document:
@@ -97,7 +98,7 @@ async def test_a_model_server_in_a_container(tmp_path: Path, image: str, model: 
     assert result.exit_code == 0, (result.messages, log_of(tmp_path))
     assert all(row["reward"] == 1.0 for row in rows(tmp_path / "run/sums"))
     assert "docker run --rm" in seen and secret not in seen
-    assert "serves model on" in log_of(tmp_path) and containers() == []
+    assert "serves model on" in log_of(tmp_path) and containers(image) == []
     if "setup_commands" in model:
         assert log_of(tmp_path).startswith("before\n")
 
@@ -109,10 +110,10 @@ def test_a_killed_evaluation_leaves_no_container(tmp_path: Path, image: str) -> 
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     run = subprocess.Popen([*NEL, "eval", "run", str(tmp_path / "c.yaml")])
     wait_for(lambda: "vllm serves model" in log_of(tmp_path))
-    assert len(containers()) == 1
+    assert len(containers(image)) == 1
     run.kill()
     run.wait()
-    wait_for(lambda: containers() == [])
+    wait_for(lambda: containers(image) == [])
 
 
 @pytest.mark.slow
@@ -128,7 +129,7 @@ def test_what_nobody_could_remove_is_removed_by_the_next(image: str) -> None:
     ]
     try:
         remove_abandoned_containers()
-        assert [found for found in left if found[:12] in containers()] == left[1:]
+        assert [found for found in left if found[:12] in containers(image)] == left[1:]
     finally:
         subprocess.run(["docker", "rm", "--force", *left], capture_output=True)
 
@@ -155,8 +156,8 @@ async def test_a_gym_in_a_container(tmp_path: Path, image: str) -> None:
     async with AsyncExitStack() as stack:
         opened = await open_services(services, {"g": 1}, stack, tmp_path)
         await opened.servers["g"].ready()
-        assert len(containers()) == 1
-    assert containers() == []
+        assert len(containers(image)) == 1
+    assert containers(image) == []
 
 
 def test_values_are_no_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ Absent, the test is skipped; in CI it fails (NEL_REQUIRE: ``slurm``).
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,8 +66,12 @@ class Cluster:
         return done.returncode, done.stdout, done.stderr
 
 
-def cluster(data: Path) -> Cluster:
-    """The cluster, with a list of runs of its own; skips or fails the test where there is none."""
+@contextmanager
+def cluster(data: Path) -> Iterator[Cluster]:
+    """The cluster, with a list of runs of its own; skips or fails the test where there is none.
+
+    Tests take nodes and the controller away, so that only one process may use it at a time.
+    """
     conf = FOLDER / "slurm.conf"
     env = {**os.environ, "SLURM_CONF": str(conf), "XDG_DATA_HOME": str(data)}
     env["PATH"] = f"{ENGINES}:{env['PATH']}"
@@ -73,7 +79,12 @@ def cluster(data: Path) -> Cluster:
         subprocess.run(["squeue", "-h"], env=env, check=True, timeout=20, capture_output=True)
     except (OSError, subprocess.SubprocessError):
         (pytest.fail if needed("slurm") else pytest.skip)("there is no Slurm: .ci/slurm start")
-    return Cluster(FOLDER, env)
+    with (FOLDER / "tests.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.fail("another process tests with this Slurm: with -n, use --dist loadfile")
+        yield Cluster(FOLDER, env)
 
 
 class Run:

@@ -19,8 +19,7 @@ from sshd import far_host
 
 from nemo_evaluator.executors.slurm.plan import CHAIN, SECRETS
 
-# They share one cluster, and some of them take parts of it away: one process runs them all.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SECRET = "canary-7d1f0c55e2"
 QUICK, LONG = 40, 60
@@ -68,10 +67,10 @@ def config(
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
-    found = cluster(tmp_path_factory.mktemp("data"))
-    found.env["CANARY_TOKEN"] = SECRET
-    return found
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("data")) as found:
+        found.env["CANARY_TOKEN"] = SECRET
+        yield found
 
 
 @pytest.fixture(scope="module")
