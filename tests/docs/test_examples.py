@@ -84,6 +84,7 @@ def _stand_ins(folder: Path) -> None:
     shutil.copy(folder / "nel.pem", folder / "company-ca.pem")
     _write(folder / "my_eval.py", "print('an evaluation')\n")
     _write(folder / "my_agent" / "agent.py", "print('an agent')\n")
+    _write(folder / "traffic.rec", "")
     _write(folder / "rows.csv", "question,answer\nOne and one?,2\n")
     for place, text in TASK.items():
         _write(folder / "tasks" / "answer" / place, text)

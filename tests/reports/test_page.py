@@ -12,7 +12,6 @@ from reported import report
 
 from nemo_evaluator.reports.render import render
 
-VOID = {"meta", "line", "circle", "rect", "i"}
 WIDTHS = (1280, 390)
 
 

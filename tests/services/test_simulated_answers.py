@@ -22,7 +22,6 @@ from nemo_evaluator.types import Json
 
 CHOICES = "Which?\n\nA) one\nB) two\nC) three\nD) four\n"
 NUMBERS = st.integers(0, 2**64 - 1)
-DRAW = st.integers(0, 10**9).map(lambda n: n * 7919)
 
 
 def said(target: Json, prompt: str, number: int, *, right: bool) -> str:

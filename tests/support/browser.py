@@ -95,13 +95,6 @@ class Page:
         assert "exceptionDetails" not in got, got
         return got["result"].get("value")
 
-    async def screenshot(self, path: Path, *, height: int | None = None) -> None:
-        """The whole page as PNG, or its upper part."""
-        size = await self.value("[innerWidth, document.documentElement.scrollHeight]")
-        clip = {"x": 0, "y": 0, "width": size[0], "height": height or size[1], "scale": 1}
-        got = await self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        path.write_bytes(base64.b64decode(got["data"]))
-
     async def pdf(self, path: Path) -> int:
         """What a printer gets, and its number of pages."""
         got = await self.send("Page.printToPDF", preferCSSPageSize=True, printBackground=False)

@@ -51,7 +51,6 @@ class LocalBackend:
         self.flags: frozenset[str] = frozenset()
         self.cgroups: cgroups.Cgroups | None = None
         self.filter: bytes | None = None
-        self.group_failures = 0
         self._numbers = itertools.count()
         self._open: dict[int, LocalSandbox] = {}
         self._ready: asyncio.Task[Mapping[str, str]] | None = None

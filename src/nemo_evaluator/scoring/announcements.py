@@ -7,7 +7,6 @@ to say "I choose". Add a language by adding its words; English has rules of its 
 from __future__ import annotations
 
 import re
-import unicodedata
 
 ANSWER = (
     "Respuesta", "Réponse", "Antwort", "Lösung", "Risposta", "Resposta", "Ответ", "Відповідь",
@@ -77,11 +76,6 @@ CHOSEN_AFTER = (
     r"|['’]?(?:y[ıiuü]|[ıiuü])?\s?seçiyorum|['’]?[dt][ıiuü]r\b|\s?है|\s?चुन|\s?হয়|\s?বেছে|\s?ఎంచు)"
 )
 """What follows a choice where the verb comes last."""
-
-
-def both_forms(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Words and, where they differ, their decomposed spellings."""
-    return tuple(dict.fromkeys((*words, *(unicodedata.normalize("NFD", word) for word in words))))
 
 
 def spaced(word: str) -> bool:

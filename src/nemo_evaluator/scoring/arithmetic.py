@@ -49,7 +49,6 @@ _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "exp": lambda m, x: m.exp(x),
 }
 FUNCTIONS = frozenset(_FUNCTIONS)
-TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc")
 _CONSTANTS: dict[str, Callable[[Any], Any]] = {
     "pi": lambda m: +m.pi,
     "e": lambda m: +m.e,

@@ -114,7 +114,6 @@ class Ledger(Interceptor):
 
     def __init__(self) -> None:
         self.total = Totals()
-        self.in_progress = 0
         self._sessions = Sessions()
         self._finishes = {reason.value for reason in FinishReason}
         self._cost: Callable[[Usage], float | None] = lambda _: None

@@ -27,7 +27,6 @@ class When(StrEnum):
     """When a job that depends on another one starts."""
 
     OK = "afterok"
-    NOT_OK = "afternotok"
     ANY = "afterany"
 
 
