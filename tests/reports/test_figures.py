@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nemo_evaluator.reports import figures as show
-from nemo_evaluator.results.read_bundle import Measure
+from nemo_evaluator.results.published import Measure
 from nemo_evaluator.stats.intervals import wilson
 
 

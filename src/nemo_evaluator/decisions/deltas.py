@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..results.read_bundle import AGGREGATE
+from ..results.published import AGGREGATE
 from .sources import Source
 
 Z_95 = 1.959963984540054

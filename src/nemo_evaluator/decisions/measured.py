@@ -11,7 +11,7 @@ import math
 from statistics import NormalDist
 from typing import NamedTuple
 
-from ..results.read_bundle import AGGREGATE, Measure
+from ..results.published import AGGREGATE, Measure
 from ..stats.paired import PairedDifference
 from .damage import Bounds
 from .sources import Source

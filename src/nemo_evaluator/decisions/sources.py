@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import ConfigError
 from ..results.facts import Facts, facts_of
 from ..results.layout import RESULTS, UNSCORED
-from ..results.read_bundle import BUNDLES, Published, read_bundle
+from ..results.published import Published
+from ..results.read_bundle import BUNDLES, read_bundle
 from ..results.stopping import Stopping
 from ..types import Json
 from .rollouts import Rollouts, read_rollouts

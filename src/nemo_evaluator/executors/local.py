@@ -33,15 +33,12 @@ from ..results.facts import plan_facts
 from ..results.journal import Called, Errored, Event, ProblemSeeded, Scored, Solved, UsedBeside
 from ..results.judgements import judge_totals
 from ..results.layout import JUDGEMENTS
-from ..results.lock import LOOK_SECONDS, DirectoryLock, InUse, directory_lock, still_watched
-from ..results.run_info import (
-    RunInfo,
-    write_run_info,
-)
+from ..results.lock import DirectoryLock
+from ..results.run_info import RunInfo, write_run_info
 from ..results.sampling import doubtful_repeats
-from ..results.signs import Watch
 from ..results.summary import BenchmarkSummary, RunSummary
 from ..runtime import begin_work, need_descriptors
+from .claiming import claimed
 from .ending import Ending, Terms, ending_of, ending_of_error
 from .exporting import hand_on
 from .interrupts import Interrupts
@@ -50,16 +47,12 @@ from .opening import Opened, open_run, set_aside
 from .options import Options
 from .progress_writer import ProgressWriter
 from .publishing import Publisher
-from .registry import inner_execution
 from .run_log import RunLog
-from .scheduler import job_runs
 from .steering import Steering
 
 if TYPE_CHECKING:
     from .deciding import Gate, RunWatch
 
-IN_USE_SECONDS = 2.0
-"""How often a job looks whether the process it waits for has ended."""
 RESERVED_DESCRIPTORS = 48
 """Files of the run itself, beside its connections."""
 FILES_OF_A_BENCHMARK = 6
@@ -100,39 +93,8 @@ async def run(loaded: Loaded, options: Options) -> RunResult:
     if options.set_aside and not options.resume:
         set_aside(directory, observers.said)
     with contextlib.ExitStack() as stack:
-        lock = await _claimed(directory, observers.said, stack)
+        lock = await claimed(directory, observers.said, stack)
         return await _locked(directory, lock, loaded, options, observers)
-
-
-async def _claimed(
-    directory: Path, say: Callable[[str], None], stack: contextlib.ExitStack
-) -> DirectoryLock:
-    """The lock of the directory. Raises ConfigError where another process has it; but a job that
-    goes on after another one waits: what a scheduler took for dead may finish the work."""
-    told = False
-    while True:
-        watch = await _watched(directory, say)
-        try:
-            return stack.enter_context(directory_lock(directory, watch=watch))
-        except InUse as error:
-            if not inner_execution():
-                raise
-            if not told:
-                say(f"{directory} is {error.what}: goes on when that process has ended")
-                told = True
-            await asyncio.sleep(IN_USE_SECONDS)
-
-
-async def _watched(directory: Path, say: Callable[[str], None]) -> Watch:
-    """Watch who claims the directory from elsewhere, until it is known whether it is alive."""
-    watch = Watch(directory, job_runs)
-    told = False
-    while (waiting := await asyncio.to_thread(still_watched, directory, watch))[0] > 0:
-        if not told:
-            say(waiting[1])
-            told = True
-        await asyncio.sleep(min(waiting[0], LOOK_SECONDS))
-    return watch
 
 
 @dataclass(frozen=True, slots=True)

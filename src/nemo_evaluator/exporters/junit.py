@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 from ..files.writing import replacing
 from ..reports.escape import one_line
-from ..results.read_bundle import Published
+from ..results.published import Published
 from ..results.result_row import ResultRow
 from ..results.tables import plain_text
 from ..results.view import BenchmarkView, RunView

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..config.base import ConfigRecord
 from ..errors import ConfigError
 from ..foreign import ForeignError, Wanted, Worker, WorkerLost, find_interpreter
-from ..results.read_bundle import Published
+from ..results.published import Published
 from ..results.tables import plain_text
 from ..types import Json
 

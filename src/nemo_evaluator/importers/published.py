@@ -15,7 +15,8 @@ from ..measured import Measure, metrics_in
 from ..results.facts import facts_of
 from ..results.foreign import OWN_METRICS
 from ..results.layout import RESULTS, UNSCORED
-from ..results.read_bundle import BUNDLES, Published, published, read_bundle
+from ..results.published import Published
+from ..results.read_bundle import BUNDLES, published, read_bundle
 from ..results.result_row import ResultRow
 from ..results.trajectory_row import TrajectoryRow
 from ..results.view import BenchmarkView

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..finish import FinishReason
 from ..results.flips import Flips
-from ..results.read_bundle import Measure, Published
+from ..results.published import Measure, Published
 from ..results.repeats import Agreement
 from . import figures as show
 from .blocks import (

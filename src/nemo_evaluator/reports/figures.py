@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..results.read_bundle import Measure
+from ..results.published import Measure
 
 UNKNOWN = "—"
 SHARE_DIGITS = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..results.read_bundle import AGGREGATE, Published
+from ..results.published import AGGREGATE, Published
 
 INTERVALS = {
     "wilson, mid-p": (

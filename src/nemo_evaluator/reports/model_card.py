@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigError
 from ..results.facts import facts_of
-from ..results.read_bundle import Measure, Published
+from ..results.published import Measure, Published
 from . import figures as show
 from .view import Report, Result, metrics
 

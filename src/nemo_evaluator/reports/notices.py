@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ..results.audit_kinds import FLAGGED, LIMITED
 from ..results.effort import Effort
 from ..results.identity import incomparable, words
-from ..results.read_bundle import Published
+from ..results.published import Published
 from ..results.run_info import RunInfo, RunStatus
 from ..types import Record
 from .blocks import Tone

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..decisions.leaderboard import Board
-from ..results.read_bundle import Used
+from ..results.published import Used
 from ..results.run_info import RunStatus
 from . import figures as show
 from .blocks import Block, Document, Facts, Forest, Notices, Section, Table, Tone

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..results.effort import Quantity
-from ..results.read_bundle import Published
+from ..results.published import Published
 from . import figures as show
 from .blocks import Block, Table
 from .effort import amount, limits

@@ -10,7 +10,8 @@ from ..files.reading import read_json
 from ..results.flips import Flips
 from ..results.foreign import is_foreign, published_rows, recounted
 from ..results.layout import FLIPS, RESULTS, RUN_INFO
-from ..results.read_bundle import BUNDLES, Published, read_bundle
+from ..results.published import Published
+from ..results.read_bundle import BUNDLES, read_bundle
 from ..results.run_info import RunInfo, read_run_info
 from ..results.samples import Samples, collect_samples
 

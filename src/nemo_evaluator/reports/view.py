@@ -13,7 +13,7 @@ from ..decisions.leaderboard import Board, boards
 from ..decisions.sources import find
 from ..errors import ConfigError
 from ..results.flips import Flips
-from ..results.read_bundle import Measure, Published
+from ..results.published import Measure, Published
 from ..results.result_row import ResultRow, read_rows
 from ..results.run_info import RunInfo
 from ..results.samples import Samples

@@ -13,7 +13,8 @@ import msgspec
 from ..errors import ConfigError
 from ..steps import Step, StepSource, ToolCall
 from ..types import EndedBy, Failure, Json, RolloutKey
-from .read_bundle import BUNDLES, Published, read_bundle
+from .published import Published
+from .read_bundle import BUNDLES, read_bundle
 from .result_row import ResultRow
 from .trajectory_row import read_trajectories
 

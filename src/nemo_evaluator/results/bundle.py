@@ -11,7 +11,8 @@ from ..types import BenchmarkPlan
 from .facts import plan_facts, whole_size
 from .failures import failure_analysis
 from .files import write_json
-from .read_bundle import AGGREGATE, BUNDLES, is_own_bundle
+from .published import AGGREGATE
+from .read_bundle import BUNDLES, is_own_bundle
 from .run_info import RunInfo
 from .summary import BenchmarkSummary, Estimate
 

@@ -29,7 +29,8 @@ from ..types import (
 from .collect import Collector
 from .journal import Errored, ProblemSeeded, Scored, Solved
 from .layout import JOURNAL, RESULTS, UNSCORED
-from .read_bundle import Measure, Published, published
+from .published import Measure, Published
+from .read_bundle import published
 from .result_row import ResultRow, decode_row, read_key
 from .rows import RolloutRecord
 from .summary import BenchmarkSummary, Estimate

@@ -16,7 +16,7 @@ from ..measured import Measure
 from ..types import BenchmarkPlan
 from .identity import AFTERWARDS
 from .journal import JournalIndex
-from .read_bundle import AGGREGATE
+from .published import AGGREGATE
 from .summary import BenchmarkSummary, Estimate
 
 Z = 1.959963984540054

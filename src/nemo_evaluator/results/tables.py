@@ -16,7 +16,7 @@ import msgspec
 
 from ..types import Json
 from .call import Call
-from .read_bundle import Measure, Published
+from .published import Measure, Published
 from .result_row import ResultRow
 from .view import BenchmarkView, RunView
 

@@ -21,7 +21,8 @@ from ..types import BenchmarkPlan, Json
 from .call import Call, calls
 from .foreign import is_foreign, last_lines, rows_in
 from .layout import CONFIG, TRAFFIC, TRAJECTORIES
-from .read_bundle import BUNDLES, Published, read_bundle
+from .published import Published
+from .read_bundle import BUNDLES, read_bundle
 from .result_row import ResultRow, read_rows
 from .run_directory import plan_of
 from .run_info import RunInfo, read_run_info

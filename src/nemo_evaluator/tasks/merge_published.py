@@ -20,7 +20,8 @@ from ..results.failures import failure_analysis
 from ..results.files import line_writer, write_json
 from ..results.foreign import last_lines, plan_of, rows_at, summed_up
 from ..results.layout import FAILURES, RESULTS, RUNTIME, TRAFFIC, TRAJECTORIES, UNSCORED
-from ..results.read_bundle import BUNDLES, Published, Used, read_bundle, read_document
+from ..results.published import Published, Used
+from ..results.read_bundle import BUNDLES, read_bundle, read_document
 from ..results.result_row import ResultRow
 from ..results.run_info import RunInfo, new_run_info
 from ..results.summary import BenchmarkSummary, Runtime

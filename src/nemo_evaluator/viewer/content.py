@@ -26,7 +26,7 @@ from ..reports.verdict_words import tone
 from ..reports.view import build_report
 from ..results.audit import audit
 from ..results.progress_file import BenchmarkState
-from ..results.read_bundle import Published
+from ..results.published import Published
 from ..results.status import RunState
 from ..results.view import BenchmarkView
 from .library import Run

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from ...results.facts import facts_of
-from ...results.read_bundle import Measure, Published
+from ...results.published import Measure, Published
 from ...results.view import BenchmarkView, RunView
 from ...types import Json
 from ...version import __version__

@@ -15,7 +15,7 @@ import msgspec
 from ...engine.plan import digest
 from ...errors import ConfigError
 from ...measured import Measure
-from ...results.read_bundle import AGGREGATE
+from ...results.published import AGGREGATE
 from ...types import BenchmarkPlan
 from ..contract import Imported, Rollout
 from ..writing import numbered
