@@ -24,6 +24,7 @@ from .numbers import NamedShare
     type=click.Choice(("text", "json", "markdown")),
     default="text",
     show_default=True,
+    help="How the findings are written.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(

@@ -10,15 +10,14 @@ import click
 
 from .decision_options import DIRECTION, FORCE, METRIC
 from .numbers import FloatRange
+from .report_format import FORMAT, as_json, print_report
 
 if TYPE_CHECKING:
     from ..decisions.compare import Comparison
     from ..decisions.options import CompareOptions
     from ..decisions.provenance import Provenance
-    from ..reports.blocks import Document
     from ..reports.comparison import Detail
 
-FORMATS = ("text", "json", "markdown", "html")
 LISTED = 500
 """Flips of one kind that a written report lists."""
 
@@ -51,10 +50,7 @@ LISTED = 500
 )
 @click.option("--show-flips", is_flag=True, help="List the problems whose result flipped.")
 @click.option("--compact", is_flag=True, help="Print only the verdict, its reasons and warnings.")
-@click.option(
-    "--format", "fmt", default="text", show_default=True, type=click.Choice(FORMATS),
-    help="How the report is written.",
-)  # fmt: skip
+@FORMAT
 @click.option("--verbose", is_flag=True, help="Also print metrics and cost, and all flips.")
 @click.option(
     "--report",
@@ -183,7 +179,7 @@ def _pair(
         data = comparison_document(first)
         shown = comparison_report(first, facts=facts, flips=style.flips, detail=style.detail)
     _write(output, data)
-    _show(style.fmt, data, shown)
+    print_report(style.fmt, data, shown)
     if report is not None:
         _report(found, unmatched, missing, facts, report)
     return overall(found.values(), missing).exit_code if strict else 0
@@ -212,17 +208,10 @@ def _several(
     data = field_document(field) | {"provenance": [msgspec.to_builtins(one) for one in facts]}
     shown = field_report(field, facts)
     _write(output, data)
-    _show(fmt, data, shown)
+    print_report(fmt, data, shown)
     if report is not None:
         _save(report, in_format(shown, "markdown"))
     return worst(entry.verdict for entry in field.entries).exit_code if strict else 0
-
-
-def _show(fmt: str, data: dict[str, object], shown: Document) -> None:
-    """Nothing but the report goes to the output, so that it can be piped."""
-    from ..reports.formats import in_format
-
-    click.echo(_json(data) if fmt == "json" else in_format(shown, fmt), nl=False)
 
 
 def _report(
@@ -256,10 +245,4 @@ def _save(path: Path, text: str) -> None:
 def _write(output: Path | None, document: dict[str, object]) -> None:
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(_json(document), encoding="utf-8")
-
-
-def _json(document: dict[str, object]) -> str:
-    import json
-
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        output.write_text(as_json(document), encoding="utf-8")

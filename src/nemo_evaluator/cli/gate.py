@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .decision_options import FORCE
+from .report_format import FORMAT, as_json
 
 
 @click.command()
@@ -22,13 +23,7 @@ from .decision_options import FORCE
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the JSON report."
 )
-@click.option(
-    "--format",
-    "fmt",
-    default="text",
-    show_default=True,
-    type=click.Choice(["text", "json", "markdown", "html"]),
-)
+@FORMAT
 @click.option(
     "--strict/--no-strict",
     default=True,
@@ -68,8 +63,6 @@ def command(
     force: bool,
 ) -> int:
     """Check CANDIDATE against BASELINE by the rules of a policy: GO, NO-GO or INCONCLUSIVE."""
-    import json
-
     from ..decisions.documents import gate_document
     from ..reports.formats import in_format
     from ..reports.gate import gate_report
@@ -77,7 +70,7 @@ def command(
     from ..tasks.decide import gate_directories
 
     decision = gate_directories(baseline, candidate, policy, rules=rules, force=force)
-    document = json.dumps(gate_document(decision), indent=2, ensure_ascii=False) + "\n"
+    document = as_json(gate_document(decision))
     shown = gate_report(decision, explain=explain)
     if report is None and output is not None and not no_report and fmt != "json":
         report = output.with_suffix(".md")

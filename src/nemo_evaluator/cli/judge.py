@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .numbers import FloatRange
+from .report_format import FORMAT, print_report
+
+if TYPE_CHECKING:
+    from ..tasks.calibrate import JudgeFlags
 
 
 @click.group()
@@ -28,13 +33,13 @@ def group() -> None:
     help="Configuration with the judge.",
 )
 @click.option("--metric", help="Which judge metric of the configuration, if there are several.")
-@click.option("--judge-url", help="Endpoint of the judge model, or 'simulated'.")
+@click.option("--judge-url", "url", help="Endpoint of the judge model, or 'simulated'.")
 @click.option("--bench", "-b", help="Grade as this benchmark does; with --config, by its judge.")
-@click.option("--judge-id", "--judge-model", "judge_id", help="Model name of the judge.")
+@click.option("--judge-id", "--judge-model", "model", help="Model name of the judge.")
 @click.option(
     "--judge-key-env",
     "--api-key-env",
-    "key_env",
+    "api_key_env",
     help="Environment variable that holds the judge's key.",
 )
 @click.option("--rubric", help="Criteria that the judge grades by.")
@@ -55,31 +60,22 @@ def group() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory for the replies and the result.",
 )
-@click.option("--max-concurrent", default=32, show_default=True, type=click.IntRange(1))
 @click.option(
-    "--format",
-    "fmt",
-    default="text",
-    type=click.Choice(["text", "json", "markdown", "html"]),
-    help="How the report is written.",
-)
+    "--max-concurrent", default=32, show_default=True, type=click.IntRange(1),
+    help="Requests to the judge at a time.",
+)  # fmt: skip
+@FORMAT
 def calibrate(
     labels: Path,
     config: Path | None,
     metric: str | None,
-    judge_url: str | None,
     bench: str | None,
-    judge_id: str | None,
-    key_env: str | None,
-    rubric: str | None,
-    rubric_file: str | None,
-    max_score: float | None,
-    reference_free: bool,
     repeats: int,
     min_kappa: float | None,
     output: Path | None,
     max_concurrent: int,
     fmt: str,
+    **described: Any,
 ) -> None:
     """Measure how well a judge agrees with people.
 
@@ -93,49 +89,45 @@ def calibrate(
     import msgspec
 
     from ..reports.calibration import calibration_report, passes
-    from ..reports.formats import in_format
     from ..runtime import run_blocking
-    from ..tasks.calibrate import JudgeFlags, calibrate_judge
+    from ..tasks.calibrate import calibrate_judge
 
-    context = click.get_current_context()
-    given = [
-        name
-        for name in ("judge_id", "key_env", "rubric", "rubric_file", "max_score")
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if judge_url is None and (config is None or given or reference_free):
-        raise click.UsageError(
-            "give a --config, or --judge-url with the options that describe the judge"
-        )
-    if judge_url is not None and (config is not None or metric is not None):
-        raise click.UsageError("--judge-url cannot be used with --config")
-    flags = None
-    if judge_url is not None:
-        flags = JudgeFlags(
-            judge_url, judge_id, key_env, rubric, rubric_file, max_score, reference_free
-        )
     found = run_blocking(
         calibrate_judge(
             labels,
             config=config,
             metric=metric,
             bench=bench,
-            flags=flags,
+            flags=_judge_flags(config, metric, described),
             output=output,
             repeats=repeats,
             max_concurrent=max_concurrent,
         )
     )
     passed = passes(found, min_kappa)
-    if fmt == "json":
-        gate = {} if min_kappa is None else {"min_kappa": min_kappa, "passed": passed}
-        document = msgspec.json.encode({**msgspec.to_builtins(found), **gate})
-        click.echo(msgspec.json.format(document, indent=2).decode())
-    else:
-        click.echo(in_format(calibration_report(found, floor=min_kappa), fmt), nl=False)
+    gate = {} if min_kappa is None else {"min_kappa": min_kappa, "passed": passed}
+    document = {**msgspec.to_builtins(found), **gate}
+    print_report(fmt, document, calibration_report(found, floor=min_kappa))
     if not passed:
         sys.exit(1)
     sys.exit(3 if found.agreement.unjudged else 0)
+
+
+def _judge_flags(
+    config: Path | None, metric: str | None, described: dict[str, Any]
+) -> JudgeFlags | None:
+    """The judge that the options describe; None: the one of ``config``."""
+    from ..tasks.calibrate import JudgeFlags
+
+    if described["url"] is None:
+        if config is None or any(value not in (None, False) for value in described.values()):
+            raise click.UsageError(
+                "give a --config, or --judge-url with the options that describe the judge"
+            )
+        return None
+    if config is not None or metric is not None:
+        raise click.UsageError("--judge-url cannot be used with --config")
+    return JudgeFlags(**described)
 
 
 @group.command()
@@ -147,13 +139,7 @@ def calibrate(
     help="JSON lines or CSV: first, second, winner, problem.",
 )
 @click.option("--metric", help="Which pairwise_judge metric of the runs, if there are several.")
-@click.option(
-    "--format",
-    "fmt",
-    default="text",
-    type=click.Choice(["text", "json", "markdown", "html"]),
-    help="How the report is written.",
-)
+@FORMAT
 def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fmt: str) -> None:
     """Rate several models that a judge compared two at a time: Bradley-Terry with ties, intervals
     by bootstrap over problems, and the judge's bias for the answer shown first.
@@ -161,19 +147,13 @@ def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fm
     RUNS are results with a pairwise_judge metric; all models that were compared with a common
     baseline are rated together.
     """
-    import msgspec
-
-    from ..reports.formats import in_format
     from ..reports.ranking import ranking_report
     from ..tasks.rank import rank_models
 
     if not runs and not pairs:
         raise click.UsageError("give results of runs, or --pairs")
     found = rank_models(runs, pairs, metric=metric)
-    if fmt == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    else:
-        click.echo(in_format(ranking_report(found), fmt), nl=False)
+    print_report(fmt, found, ranking_report(found))
 
 
 @group.command()
@@ -190,13 +170,7 @@ def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fm
     type=FloatRange(0, 1),
     help="Floor of the corrected score's lower limit; exit code 1 below it.",
 )
-@click.option(
-    "--format",
-    "fmt",
-    default="text",
-    type=click.Choice(["text", "json", "markdown", "html"]),
-    help="How the report is written.",
-)
+@FORMAT
 def correct(
     run: Path, calibration: Path, metric: str | None, min_score: float | None, fmt: str
 ) -> None:
@@ -204,16 +178,10 @@ def correct(
     Rogan and Gladen's formula where verdicts are right or wrong. The intervals carry the judge's
     error as well as the run's.
     """
-    import msgspec
-
     from ..reports.correction import correction_report
-    from ..reports.formats import in_format
     from ..tasks.correct import correct as corrected
 
     found = corrected(run, calibration, metric=metric)
-    if fmt == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    else:
-        click.echo(in_format(correction_report(found), fmt), nl=False)
+    print_report(fmt, found, correction_report(found))
     if min_score is not None and any(one.corrected.lower < min_score for one in found):
         sys.exit(1)

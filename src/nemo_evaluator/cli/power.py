@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .numbers import FloatRange
+from .report_format import FORMAT, as_json, print_report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..decisions.planning import PowerPlan
 
 UNIT = FloatRange(0, 1, min_open=True, max_open=True)
 
@@ -64,13 +71,7 @@ UNIT = FloatRange(0, 1, min_open=True, max_open=True)
     type=FloatRange(0, 1),
     help="Share of the variance that lies between problems, if the run has no repeats.",
 )
-@click.option(
-    "--format",
-    "fmt",
-    default="text",
-    type=click.Choice(["text", "json", "markdown", "html"]),
-    help="How the report is written.",
-)
+@FORMAT
 def command(
     baseline: Path | None,
     candidate: Path | None,
@@ -92,14 +93,8 @@ def command(
     The variance comes from a past run (BASELINE), from two (BASELINE and CANDIDATE), or from an
     assumed --score.
     """
-    import json
-
-    import msgspec
-
     from ..decisions.planning import plan_power, spread_assumed
-    from ..reports.formats import in_format
     from ..reports.policy_odds import odds_report
-    from ..reports.power import power_report
     from ..tasks.decide import odds_of_policy, spreads
 
     if named is not None and baseline is not None:
@@ -109,10 +104,7 @@ def command(
         if baseline is None or candidate is not None or drop is not None or score is not None:
             raise click.UsageError("--policy takes one past run, and neither --drop nor --score")
         odds = odds_of_policy(baseline, policy, power=power, correlation=correlation, icc=icc)
-        if fmt == "json":
-            click.echo(json.dumps(msgspec.to_builtins(odds), indent=2))
-        else:
-            click.echo(in_format(odds_report(odds), fmt), nl=False)
+        print_report(fmt, odds, odds_report(odds))
         return
     if drop is None:
         raise click.UsageError("give --drop, or --policy")
@@ -128,12 +120,18 @@ def command(
         name: plan_power(spread, drop, problems=problems, repeats=counts, alpha=alpha, power=power)
         for name, spread in found.items()
     }
+    _print_plans(plans, fmt)
+
+
+def _print_plans(plans: Mapping[str, PowerPlan], fmt: str) -> None:
+    """``plans``: of each benchmark, or of an assumed score, which has no name."""
+    from ..reports.formats import in_format
+    from ..reports.power import power_report
+
     if fmt == "html" and len(plans) > 1:
         raise click.UsageError("a page holds one benchmark; give the folder of one of them")
     if fmt == "json":
-        documents = {name: msgspec.to_builtins(plan) for name, plan in plans.items()}
-        shown = documents[""] if score is not None else documents
-        click.echo(json.dumps(shown, indent=2))
+        click.echo(as_json(plans.get("", plans)), nl=False)
         return
     shown = [in_format(power_report(plan, name), fmt) for name, plan in plans.items()]
     click.echo("\n".join(shown), nl=False)

@@ -58,7 +58,10 @@ FIELDS = {
     type=click.Choice(["full", "meta", "off"]),
     help="Log the traffic to ./model_traffic.jsonl, with texts (full) or without (meta).",
 )
-@click.option("--max-body-mb", default=64, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--max-body-mb", default=64, show_default=True, type=click.IntRange(1),
+    help="Largest request that is accepted, in megabytes.",
+)  # fmt: skip
 @click.option(
     "--drain-seconds",
     default=30.0,

@@ -16,6 +16,7 @@ import click
     type=click.Choice(["table", "csv", "json", "jsonl"]),
     default="table",
     show_default=True,
+    help="How the rows are written.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file.")
 @click.option("--tables", is_flag=True, help="List the tables and their columns.")

@@ -9,6 +9,7 @@ import click
 
 from .decision_options import DIRECTION, FORCE, METRIC
 from .numbers import FloatRange
+from .report_format import as_json
 
 if TYPE_CHECKING:
     from ..decisions.options import CompareOptions
@@ -69,8 +70,6 @@ def _only_of_history(context: click.Context) -> None:
 def _history(
     paths: tuple[Path, ...], fmt: str, output: Path | None, options: CompareOptions
 ) -> None:
-    import json
-
     from ..reports.formats import in_format
     from ..reports.history import history_document, history_report
     from ..reports.render import save
@@ -80,9 +79,7 @@ def _history(
         raise click.UsageError(f"--history has no format {fmt!r}: text, markdown, html or json")
     found = history_of(paths, options)
     text = (
-        json.dumps(history_document(found), indent=2, ensure_ascii=False) + "\n"
-        if fmt == "json"
-        else in_format(history_report(found), fmt)
+        as_json(history_document(found)) if fmt == "json" else in_format(history_report(found), fmt)
     )
     if output is None:
         click.echo(text, nl=False)

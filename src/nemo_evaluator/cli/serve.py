@@ -59,7 +59,10 @@ JUDGE = ("judge_url", "judge_id", "judge_key_env")
     "--max-concurrent", default=32, show_default=True, type=click.IntRange(1),
     help="Maximum number of verifications, and of rollouts, at a time.",
 )  # fmt: skip
-@click.option("--max-body-mb", default=64, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--max-body-mb", default=64, show_default=True, type=click.IntRange(1),
+    help="Largest request that is accepted, in megabytes.",
+)  # fmt: skip
 @click.option(
     "--drain-seconds", default=30.0, show_default=True, type=FloatRange(0),
     help="Time for requests in flight to finish on shutdown.",
