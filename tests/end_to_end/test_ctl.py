@@ -336,32 +336,79 @@ async def test_the_requests_of_a_harness_wait_while_the_run_is_paused(
     assert (await evaluate_async(document, resume=True)).exit_code == 0
 
 
-async def test_errored_rollouts_of_a_benchmark_that_has_ended_are_left_to_resume(
+def _late_too(tmp_path: Path, document: dict[str, Any]) -> None:
+    """A second benchmark, whose prompts begin with ``late``."""
+    late = (tmp_path / "sums.py").read_text().replace("How much", "late How much")
+    (tmp_path / "late.py").write_text(late.replace('"sums"', '"late"'))
+    document["benchmarks"].append({"name": str(tmp_path / "late.py"), "max_concurrent": 2})
+
+
+async def test_a_benchmark_that_has_ended_tries_its_errored_rollouts_again(
     tmp_path: Path, loopback: Loopback
 ) -> None:
-    let_go = asyncio.Event()
+    let_go, broken = asyncio.Event(), {"1", "2"}
 
     def script(call: Call) -> Reply:
-        if call.nth == 1 and call.prompt.split()[3] == "1":
+        if "late" not in call.prompt and call.prompt.split()[3] in broken:
             return error(500, "broken")(call)
         reply = answer(call)
         reply.after = let_go if "late" in call.prompt else None
         return reply
 
     loopback.script(script)
-    document = config(tmp_path, loopback.url, size=3)
-    late = (tmp_path / "sums.py").read_text().replace("How much", "late How much")
-    (tmp_path / "late.py").write_text(late.replace('"sums"', '"late"'))
-    document["benchmarks"].append({"name": str(tmp_path / "late.py"), "max_concurrent": 2})
+    document = config(tmp_path, loopback.url, size=5)
+    _late_too(tmp_path, document)
     async with at_work(document) as run:
         await until(lambda: sums(tmp_path).finished, run)
-        told = await ask(tmp_path, action=Action.REQUEUE)
-        assert told.splitlines() == [
-            "sums: has ended; nel eval resume tries its 1 errored rollouts again",
-            "late: 0 errored rollouts are tried again",
-        ]
+        assert (sums(tmp_path).done, sum(sums(tmp_path).failed.values())) == (3, 2)
+        broken.remove("2")
+        late = "late: 0 errored rollouts are tried again"
+        for errored in (2, 1):
+            told = await ask(tmp_path, action=Action.REQUEUE)
+            again = f"sums: had ended; its {errored} rollouts without a verdict are tried again"
+            assert told.splitlines() == [again, late]
+            await until(lambda: sums(tmp_path).finished, run)
+            assert (sums(tmp_path).done, sum(sums(tmp_path).failed.values())) == (4, 1)
+        broken.clear()
+        await ask(tmp_path, action=Action.REQUEUE)
+        await until(lambda: sums(tmp_path).done == 5, run)
+        assert "sums: no rollout is errored" in await ask(tmp_path, action=Action.REQUEUE)
         let_go.set()
-        assert (await run).exit_code == 3
+        assert (await run).exit_code == 0
+    index = scan(tmp_path / "run/sums/journal.jsonl")
+    attempts = {key.problem_idx: state.attempts for key, state in index.rollouts.items()}
+    assert attempts == {0: 1, 1: 4, 2: 2, 3: 1, 4: 1} and not index.damaged
+    assert [row["reward"] is None for row in rows(tmp_path / "run/sums")] == [False] * 5
+
+
+async def test_a_benchmark_whose_endpoint_is_still_away_keeps_what_it_has(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    let_go, away = asyncio.Event(), [False]
+
+    def script(call: Call) -> Reply:
+        if "late" not in call.prompt and (away[0] or call.prompt.split()[3] == "1"):
+            return error(401 if away[0] else 500, "broken")(call)
+        reply = answer(call)
+        reply.after = let_go if "late" in call.prompt else None
+        return reply
+
+    loopback.script(script)
+    document = config(tmp_path, loopback.url, size=3)
+    _late_too(tmp_path, document)
+    service = dict(document["services"]["model"])
+    document["services"]["other"] = service
+    document["benchmarks"][0]["solver"] = {"type": "simple", "service": "model"}
+    document["benchmarks"][1]["solver"] = {"type": "simple", "service": "other"}
+    async with at_work(document) as run:
+        await until(lambda: sums(tmp_path).finished, run)
+        away[0] = True
+        assert "sums: had ended; its 1 rollouts" in await ask(tmp_path, action=Action.REQUEUE)
+        await until(lambda: sums(tmp_path).finished, run)
+        let_go.set()
+        assert (await run).exit_code != 0
+    assert len([row for row in rows(tmp_path / "run/sums") if row["reward"] is not None]) == 2
+    assert len(rows(tmp_path / "run/late")) == 3
 
 
 async def test_from_python(tmp_path: Path, loopback: Loopback) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -66,6 +67,7 @@ async def _states(chosen: Path) -> list[RunState]:
 
 def _text(state: RunState) -> str:
     from ..executors.progress_text import duration
+    from ..results.status import State
     from ..tasks.find_run import shown
 
     lines = [
@@ -81,7 +83,10 @@ def _text(state: RunState) -> str:
         began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started))
         lines.append(f"started    {began}, {duration(max(0.0, end - state.started))} long")
     lines += [f"  {benchmark.line}" for benchmark in state.benchmarks.values()]
-    lines += [_shard_line(index, shard) for index, shard in state.shards.items()]
+    for index, shard in state.shards.items():
+        lines.append(_shard_line(index, shard))
+        if shard.state is not State.DONE:
+            lines += [f"    {text}" for text in shard.messages if text not in state.messages]
     return "\n".join([*lines, *state.messages])
 
 
@@ -108,7 +113,7 @@ def _told(state: RunState) -> str:
         if state.owner.seen > FRESH_SECONDS:
             text += f", without a sign of life for {duration(state.owner.seen)}"
     elif state.state is State.KILLED:
-        text += f"; nel eval resume {state.directory} goes on with it"
+        text += f"; nel eval resume {shlex.quote(str(state.directory))} goes on with it"
     elif state.exit_code is not None:
         told = MEANING.get(state.exit_code, "failed")
         text += f", exit code {state.exit_code} ({told})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -66,4 +67,4 @@ def say_started(run: RunHandle) -> None:
     directory = shown(run.directory) if run.directory.exists() else run.directory
     click.echo(submitted_text(run.directory) or f"runs in the background: {directory}")
     for command in ("status", "logs -f", "stop"):
-        click.echo(f"  nel eval {command} {directory}")
+        click.echo(f"  nel eval {command} {shlex.quote(str(directory))}")

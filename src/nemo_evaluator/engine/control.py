@@ -8,7 +8,7 @@ be changed while it runs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ..errors import ConfigError, ExitCode, PermanentError
@@ -61,6 +61,9 @@ class Control:
         """The benchmarks at work, by slug."""
         self.sizes: dict[str, int] = {}
         """How many rollouts each may have in flight, where that was changed."""
+        self.reopen: Callable[[str], int] = lambda slug: 0
+        """Runs a benchmark that has ended again while the run goes on, for its rollouts without a
+        verdict: how many these are. Raises ConfigError where that is not possible."""
         self._stop = asyncio.Event()
         self._go = asyncio.Event()
         self._go.set()

@@ -162,6 +162,8 @@ class Tally:
     def start(self, stalled: Callable[[], Sequence[str]] | None = None) -> None:
         """The first rollout of this invocation begins; ``stalled`` names those that hang."""
         self._stalled = stalled
+        if self.started_at is not None:  # it had ended, and goes on
+            return
         self.started_at = time.monotonic()
         if self.traffic is not None:
             self._tries_before = self.traffic().failed_tries
@@ -188,6 +190,11 @@ class Tally:
     def again(self, kind: Failure) -> None:
         """A rollout that ended without a verdict is tried again."""
         self.errors[kind.value] -= 1
+
+    def reopen(self) -> None:
+        """What has no verdict is tried again, though the benchmark had ended."""
+        self.errors.clear()
+        self.finished, self.finished_at = False, None
 
     def restore(self, score: Score, problem_idx: int, cluster: str | None = None) -> None:
         """A verdict of an earlier invocation."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from ..errors import ConfigError
-from ..results.journal import JournalIndex, header_of
+from ..results.journal import JournalIndex, header_of, scan
 from ..results.journal_writer import Hold, JournalWriter, refusal
 from ..results.layout import JOURNAL, TRAFFIC
 from ..services.contract import OpenServer
@@ -122,10 +123,37 @@ class Suite:
                 lanes.setdefault(entry.job.plan.service, []).append(entry)
         try:
             async with asyncio.TaskGroup() as group:
+                self._control.reopen = partial(self._reopen, group)
                 for entries in lanes.values():
                     group.create_task(self._lane(entries, group))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
+
+    def _reopen(self, group: asyncio.TaskGroup, slug: str) -> int:
+        """See ``Control.reopen``."""
+        [entry] = [entry for entry in self._entries if entry.job.plan.slug == slug]
+        job, left = entry.job, entry.job.plan.n_rollouts - entry.tally.standing.rollouts
+        if entry.rank not in self._ends or not left:
+            return 0
+        if len(self._ends) == len(self._entries):
+            raise ConfigError("the run is ending already")
+        if job.watch is not None or job.environment.harness is not None:
+            raise ConfigError("a gate or a harness has every rollout once", where=slug)
+        del self._ends[entry.rank]
+        entry.tally.reopen()
+        group.create_task(self._again(entry, group))
+        return left
+
+    async def _again(self, entry: Entry, group: asyncio.TaskGroup) -> None:
+        """Run a benchmark that has ended once more, from its journal."""
+        try:
+            index = await asyncio.to_thread(scan, entry.job.folder / JOURNAL, entry.job.plan)
+        except ConfigError as error:
+            self._control.fail(error)
+        else:
+            await self._lane([replace(entry, index=index)], group)
+        if entry.rank in self._ends:  # it could not begin
+            entry.tally.finish()
 
     async def _lane(self, entries: list[Entry], group: asyncio.TaskGroup) -> None:
         """Begin the benchmarks of one service, one after the other."""

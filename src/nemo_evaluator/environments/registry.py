@@ -32,6 +32,8 @@ PLANNED = {
 }
 """Benchmarks of the known system that this version does not have → what they wait for."""
 NEEDS_OF_A_SCHEME = "it needs to be a function of (uri, params) that gives a list of benchmarks"
+_FILE = r"(.+\.py)(?::(\w[\w.-]*))?"
+"""A file with benchmarks, and perhaps the name of one of them."""
 Found = Definition | type[EvalEnvironment] | type[Environment] | TaskSuite
 
 
@@ -61,6 +63,21 @@ def resolve(
     return [open_found(found, params, fewshot, template) for found in find(name)]
 
 
+def missing(name: str) -> ConfigError | None:
+    """Why a name stands for no benchmark, as far as that is known without loading any code."""
+    file = re.fullmatch(_FILE, name)
+    try:
+        if "://" in name:
+            _checked_scheme(name)
+        elif file is not None or is_table(name):
+            _is_file(Path(file[1] if file is not None else name))
+        elif not (REGISTERED.get(name) or defined(name) or BENCHMARKS.has(name)):
+            raise BENCHMARKS.unknown(name)
+    except ConfigError as error:
+        return error
+    return None
+
+
 def find(name: str) -> list[Found]:
     """What a name stands for: definitions and classes. Raises ConfigError; also for a URI, of whose
     scheme ``resolve`` asks."""
@@ -68,7 +85,7 @@ def find(name: str) -> list[Found]:
         scheme = _checked_scheme(name)
         hint = "run it by name, with nel eval run or nemo_evaluator.evaluate"
         raise ConfigError(f"{scheme}:// benchmarks are no objects", where=name, hint=hint)
-    if match := re.fullmatch(r"(.+\.py)(?::(\w[\w.-]*))?", name):
+    if match := re.fullmatch(_FILE, name):
         return benchmarks_of_file(Path(match[1]), match[2] or "")
     own = REGISTERED.get(name) or defined(name)
     if own is not None and not BENCHMARKS.offers(name):
@@ -123,12 +140,16 @@ def _not_yet(name: str, plan: str) -> ConfigError:
 
 def benchmarks_of_file(path: Path, attribute: str = "") -> list[Found]:
     """The benchmarks a file defines, or the one of a given name. Raises ConfigError."""
-    if not path.is_file():
-        raise ConfigError("there is no such file", where=str(path))
+    _is_file(path)
     DEFINED.pop(module_name(path), None)
     with loading(path.name, str(path)):
         module = module_of_file(path)
     return _in_module(module, attribute, str(path))
+
+
+def _is_file(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError("there is no such file", where=str(path))
 
 
 def _in_module(module: ModuleType, wanted: str, where: str) -> list[Found]:

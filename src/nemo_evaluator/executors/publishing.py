@@ -41,6 +41,8 @@ class Publisher:
         self.directory, self.lock = directory, lock
         self._info, self._formats, self._say = info, formats, say
         self._done: dict[str, BenchmarkSummary] = {}
+        self._sizes: dict[str, int] = {}
+        """How large a journal was when its benchmark was derived."""
         self._busy = asyncio.Lock()
         self._next_report = 0.0
 
@@ -63,7 +65,7 @@ class Publisher:
     def finish(self, jobs: Sequence[Job]) -> list[BenchmarkSummary]:
         """Derive what is not derived yet. The summaries of all that was begun, in order."""
         for job in jobs:
-            if job.plan.slug not in self._done:
+            if self._sizes.get(job.plan.slug) != _size(job):
                 self._derive(job)
         slugs = [job.plan.slug for job in jobs]
         self._done = {slug: self._done[slug] for slug in slugs if slug in self._done}
@@ -101,5 +103,14 @@ class Publisher:
         from ..results.derive import publish
 
         self.lock.check()
-        if (job.folder / JOURNAL).exists():
+        if (size := _size(job)) is not None:
             self._done[job.plan.slug] = publish(job.folder, job.plan, self._info)
+            self._sizes[job.plan.slug] = size
+
+
+def _size(job: Job) -> int | None:
+    """Of its journal; it grows again where the benchmark goes on after its end."""
+    try:
+        return (job.folder / JOURNAL).stat().st_size
+    except OSError:
+        return None

@@ -128,8 +128,12 @@ class Steering:
         at_work = self._control.at_work.get(slug)
         if at_work is not None:
             return f"{slug}: {await at_work.requeue()} errored rollouts are tried again"
-        if tally.finished and (failed := tally.snapshot().failed):
-            return f"{slug}: has ended; nel eval resume tries its {failed} errored rollouts again"
+        failed = tally.snapshot().failed
+        try:
+            if again := self._control.reopen(slug):
+                return f"{slug}: had ended; its {again} rollouts without a verdict are tried again"
+        except ConfigError as error:
+            return f"{slug}: has ended ({error.what}); nel eval resume tries {failed} again"
         return f"{slug}: no rollout is errored"
 
     def _finished(self, older_than: float) -> str:

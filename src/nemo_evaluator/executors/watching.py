@@ -79,11 +79,12 @@ class Lines:
         """Nothing yet."""
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Print a line for each benchmark that has started, until it has had its last line."""
+        """Print a line for each benchmark at work, and a last one when it has ended."""
         several = len(rows) > 1
         for index, (progress, pace) in enumerate(rows):
-            if progress.started_at is None or index in self._ended:
+            if progress.started_at is None or (index in self._ended and progress.finished):
                 continue
+            self._ended.discard(index)
             line = say.line(progress, pace)
             if progress.finished:
                 self._ended.add(index)

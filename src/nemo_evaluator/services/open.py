@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -19,7 +19,7 @@ from ..config.document import Document
 from ..config.endpoints import ModelFields
 from ..config.load import Loaded
 from ..config.local_servers import VISIBLE, gpus_by_service
-from ..config.mistakes import as_error
+from ..config.mistakes import Mistake, as_error
 from ..config.plugins import Given, given
 from ..config.services import CustomService, Service
 from ..config.tree import KeyPath
@@ -65,14 +65,15 @@ class Opened(NamedTuple):
 def check_services(loaded: Loaded) -> None:
     """Before anything is opened: every interceptor is known and its options are right. Raises
     ConfigError naming file and line."""
-    problems = [
-        problem
-        for name, service in loaded.config.services.items()
-        if isinstance(service, ModelFields) and service.proxy is not None
-        for problem in check_interceptors(service.proxy.interceptors, ("services", name, "proxy"))
-    ]
-    if (failure := as_error(problems, loaded.locate)) is not None:
+    if (failure := as_error(service_problems(loaded.config), loaded.locate)) is not None:
         raise failure
+
+
+def service_problems(config: Document) -> Iterator[Mistake]:
+    """Interceptors that are not known, or have wrong options; opens nothing."""
+    for name, service in config.services.items():
+        if isinstance(service, ModelFields) and service.proxy is not None:
+            yield from check_interceptors(service.proxy.interceptors, ("services", name, "proxy"))
 
 
 async def open_services(

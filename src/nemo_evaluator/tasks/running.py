@@ -7,6 +7,7 @@ log is passed on, and the results are read from the directory when they have end
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections import deque
 from collections.abc import Collection
 from pathlib import Path
@@ -44,11 +45,12 @@ async def run(loaded: Loaded, options: Options) -> local.RunResult:
             seen.append(line)
             observers.said(line)
     except asyncio.CancelledError:
+        directory = shlex.quote(str(handle.directory))
         if not leaves_alone(loaded):
             await handle.stop()
-            observers.said(f"stopping: nel eval logs -f {handle.directory} tells more")
+            observers.said(f"stopping: nel eval logs -f {directory} tells more")
         else:
-            observers.said(f"the run goes on: nel eval status {handle.directory}")
+            observers.said(f"the run goes on: nel eval status {directory}")
         raise
     state = await handle.wait()
     code = ExitCode.INCOMPLETE if state.exit_code is None else state.exit_code

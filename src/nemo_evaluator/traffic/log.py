@@ -63,7 +63,8 @@ class TrafficLog(Interceptor):
 
     def keep(self, benchmark: str, path: Path) -> None:
         """Write the calls of a benchmark into a file (appending)."""
-        self._files[benchmark] = _File(path, self._config.max_mb << 20)
+        if benchmark not in self._files or self._files[benchmark].closed:
+            self._files[benchmark] = _File(path, self._config.max_mb << 20)
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """One line."""

@@ -236,6 +236,56 @@ def test_why_a_job_failed_is_what_it_wrote(slurm: Shims, nel: Nel) -> None:
     assert state["reason"].startswith("shards 0, 1 failed: job 100_0: port 8000 of n1 is in use;")
 
 
+def test_what_every_job_would_find_missing_is_said_before_it_waits(slurm: Shims, nel: Nel) -> None:
+    for name, why in (
+        ("gsm9k", "there is no benchmark 'gsm9k' — did you mean 'gsm8k'"),
+        ("./sums.py:one", "./sums.py:one: there is no such file"),
+        ("nowhere://x", "nowhere://x: unknown scheme nowhere://"),
+    ):
+        for more in ("--dry-run", "--wait"):
+            code, out, err = nel("eval", "run", "c.yaml", "-O", f"benchmarks.0.name={name}", more)
+            assert (code, out) == (2, "") and f"benchmarks[0].name: {why}" in err
+    proxy = "services.m.proxy.interceptors=[{name: cachin}]"
+    assert "did you mean 'caching'" in nel("eval", "run", "c.yaml", "-O", proxy)[2]
+    assert not slurm.asked("sbatch") and not Path("run").exists()
+    # Jobs that run another installation may know more.
+    there = ("-O", "benchmarks.0.name=gsm9k", "-O", "cluster.conda_env=more")
+    assert nel("eval", "run", "c.yaml", "--dry-run", *there)[0] == 0
+
+
+def test_a_mistake_that_a_job_finds_is_for_the_user_to_fix(slurm: Shims, nel: Nel) -> None:
+    configure(shards=None)
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    slurm.turn("FAILED")
+    Path("run", ENDS).write_text("100 2 sums.py:3: the file cannot be read\n")
+    state = status(nel)
+    assert (state["state"], state["exit_code"]) == ("failed", 2)
+    assert state["reason"].startswith("job 100: sums.py:3: the file cannot be read; ")
+
+
+def test_what_an_incomplete_shard_says_is_shown(
+    slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    play(nel, monkeypatch, 0)
+    with monkeypatch.context() as job:
+        job.setenv("NEL_INNER_EXECUTION", "1")
+        job.setenv("NEL_SHARD_IDX", "1")
+        job.setenv("NEL_TOTAL_SHARDS", "2")
+        fails = (
+            "-O",
+            "services.m.faults={server_error: 1}",
+            "-O",
+            "services.m.proxy.max_retries=0",
+        )
+        once = ("-O", "benchmarks.0.max_system_retries=1")
+        assert nel("eval", "run", "run/job.yaml", "--resume", *fails, *once)[0] == 3
+    slurm.turn("COMPLETED")
+    out = nel("eval", "status", "run")[1]
+    assert "  shard 0: done 3/3\n  shard 1: incomplete 0/3 (" in out
+    assert "    incomplete: sample: 3 of 3 rollouts have no verdict" in out
+
+
 def test_a_cluster_without_accounting_is_followed_by_its_queue(slurm: Shims, nel: Nel) -> None:
     assert nel("eval", "run", "c.yaml")[0] == 0
     slurm.fail("sacct", *["Slurm accounting storage is disabled"] * 3)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from slurm_scripts import POOL, config, planned, run_script, vllm, written
 
+from nemo_evaluator.executors.slurm.plan import ENDS
 from nemo_evaluator.executors.slurm.render import described, rendered, secrets_text
 
 JUDGE = {"type": "judge", "name": "clarity", "rubric": "Clear?"}
@@ -131,6 +132,15 @@ def test_scripts_are_as_they_were_read_by_people(
             file.write_text(text)
             pytest.fail(f"{file} was written: read it")
         assert text == file.read_text()
+
+
+def test_a_job_notes_the_mistake_that_ended_it(tmp_path: Path) -> None:
+    directory = written(plan := planned(config(), tmp_path / "run"))
+    log = directory / "logs" / f"slurm-{os.getpid()}.log"
+    log.write_text("warning: x\nerror: a.py: no `id` $(id)\nmore\n")
+    assert run_script(plan, tmp_path / "state", SHIM_EVALUATION="2").code == 2
+    ended = (directory / ENDS).read_text()
+    assert ended == f"{os.getpid()} 2 a.py: no `id` $(id)\n"
 
 
 def test_a_job_runs_its_evaluation_and_cancels_its_follow_up(tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ from ...config.load import Loaded
 from ...config.mistakes import Mistake
 from ...config.quick import apply_flags
 from ...config.runnable import problems
+from ...environments.registry import missing
 from ...errors import ConfigError
 from ...results.layout import SUBMITTED_CONFIG
 from ...results.run_directory import strangers
 from ...results.status import RunState, State
+from ...services.open import service_problems
 from ..options import Options
 from ..resuming import loaded_again
 from ..submission import (
@@ -66,6 +68,7 @@ class SlurmExecutor:
     def problems(self, loaded: Loaded) -> Iterator[Mistake]:
         """See ``Executor``."""
         yield from problems(loaded.config)
+        yield from _unknown_here(loaded)
         yield from planning.problems(loaded, str(_directory(loaded, "run")))
 
     async def describe(self, loaded: Loaded, options: Options) -> str:
@@ -192,6 +195,19 @@ class SlurmExecutor:
             submission = with_id(submission, job.name, done[job.job])
             await write_record(submission)
         return SlurmRun(Submitted(submission, Path(submission.directory)), self.resume)
+
+
+def _unknown_here(loaded: Loaded) -> Iterator[Mistake]:
+    """What every job would find missing, where jobs run what this process runs: no user is to wait
+    in a queue for that."""
+    cluster = _cluster(loaded)
+    if cluster.hostname or cluster.conda_env or cluster.eval_image:
+        return
+    yield from service_problems(loaded.config)
+    for index, benchmark in enumerate(loaded.config.benchmarks):
+        if (error := missing(benchmark.name)) is not None:
+            what = error.what if benchmark.name in error.what else f"{benchmark.name}: {error.what}"
+            yield Mistake(("benchmarks", index, "name"), what, error.hint)
 
 
 def _in_folder(folder: str) -> contextlib.AbstractContextManager[None]:

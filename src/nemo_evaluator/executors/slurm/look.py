@@ -19,7 +19,7 @@ from .client import JobState, Slurm
 from .plan import CHAIN, ENDS, EVALUATION, FOLLOW_UP, MERGE
 from .reasons import LIVE, WAITING
 from .record import JobRecord, record_of, with_jobs
-from .state import EXECUTOR, WHOLE, part_state, state_in_files, whole_state
+from .state import EXECUTOR, WHOLE, Told, part_state, state_in_files, whole_state
 
 SMALL = (PROGRESS, RUN_INFO, PLAN_LOCK, CHAIN, FOLLOW_UP, ENDS)
 PATTERNS = (*SMALL, *(f"{FOLDER}*/{name}" for name in SMALL))
@@ -65,7 +65,7 @@ async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory
     async with host.files(directory, *PATTERNS) as folder:
         parts: dict[int | None, list[str]] = {}
         files: dict[int | None, RunState | None] = {}
-        told: dict[str, str] = {}
+        told: dict[str, Told] = {}
         for index in indices:
             own = _own(folder, index)
             parts[index] = [*_recorded(submission, index), *_written(own)]
@@ -149,14 +149,18 @@ def _written(folder: Path) -> list[str]:
     return found
 
 
-def _told(folder: Path) -> dict[str, str]:
-    """Why jobs ended, as they wrote themselves: ``ID CODE REASON``."""
+def _told(folder: Path) -> dict[str, Told]:
+    """How jobs ended, as they wrote themselves: ``ID CODE REASON``, the reason may be missing."""
     try:
         lines = (folder / ENDS).read_text(errors="replace").splitlines()
     except OSError:
         return {}
-    words = [line.split(maxsplit=2) for line in lines]
-    return {found[0]: found[2] for found in words if len(found) == 3}
+    ended = [line.split(maxsplit=2) for line in lines]
+    return {
+        words[0]: Told(int(words[1]), words[2] if len(words) > 2 else "")
+        for words in ended
+        if len(words) > 1 and words[1].isdecimal()
+    }
 
 
 def _without_slurm(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ...errors import ConfigError, ExitCode
 from ...results.progress_file import read_progress
@@ -27,6 +28,17 @@ CODES = {
     State.CANCELLED: ExitCode.INTERRUPTED,
 }
 """Exit codes of runs that did not say theirs."""
+
+
+LASTING = (ExitCode.USER_ERROR, ExitCode.BUG)
+"""Exit codes of a job that would end another one too."""
+
+
+class Told(NamedTuple):
+    """How a job ended, as it wrote itself."""
+
+    code: int | None = None
+    reason: str = ""
 
 
 def state_in_files(folder: Path, directory: Path, *, copied: bool) -> RunState | None:
@@ -67,12 +79,12 @@ def part_state(
     directory: Path,
     files: RunState | None,
     jobs: Sequence[JobState],
-    told: Mapping[str, str],
+    told: Mapping[str, Told],
     *,
     copied: bool = False,
 ) -> RunState:
     """The state of a run that is not split, or of a shard. ``jobs``: those at it, in the order in
-    which they were submitted; ``told``: why a job failed, by its id, as it wrote itself."""
+    which they were submitted; ``told``: how a job ended, by its id, as it wrote itself."""
     known = files or RunState(directory, "", State.STARTING, executor=EXECUTOR)
     known = replace(known, directory=directory, jobs=tuple(map(_job_text, jobs)))
     live = [job for job in jobs if job.state in LIVE]
@@ -95,11 +107,12 @@ def part_state(
         return replace(known, reason=reason)
     # A follow-up job that has nothing to do ends well, and says nothing.
     telling = [job for job in ended if job.state != "COMPLETED"] or ended
-    return _over(known, telling[-1], told.get(telling[-1].id, ""), begun=files is not None)
+    return _over(known, telling[-1], told.get(telling[-1].id, Told()), begun=files is not None)
 
 
-def _over(known: RunState, job: JobState, told: str, *, begun: bool) -> RunState:
-    why = f"{told}; {RESUME}" if told and job.state == "FAILED" else why_ended(job)
+def _over(known: RunState, job: JobState, told: Told, *, begun: bool) -> RunState:
+    failed = told.reason and job.state == "FAILED"
+    why = f"{told.reason}; {RESUME}" if failed else why_ended(job)
     reason = f"job {job.id}: {why}"
     if not begun and job.state in ("COMPLETED", "FAILED"):
         reason = f"{reason}; no rollout was made"
@@ -109,6 +122,8 @@ def _over(known: RunState, job: JobState, told: str, *, begun: bool) -> RunState
     elif state.active or state is State.KILLED:
         state = State.FAILED
     code = CODES.get(state) if known.exit_code is None else known.exit_code
+    if known.exit_code is None and job.state == "FAILED" and told.code in LASTING:
+        code = told.code
     return replace(known, state=state, reason=reason, exit_code=code)
 
 
