@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from commands import Nel
@@ -63,6 +64,78 @@ def test_samples_are_filtered_ordered_and_searched(view: View, two_runs: Path) -
     assert "nothing to search for" in client.samples("after", "q=%3F%3F")
     last = client.rollouts(client.samples("after", f"page={-(-len(known) // 50)}"))
     assert last[-1] == f"{known[-1]['problem_idx']}/{known[-1]['repeat']}"
+
+
+SAID = {
+    0: "我们来计算：苹果一共有 12 个。答案是十二",
+    1: "東京都の人口はPython言語で調べた。\u304b\u3099ん",  # the last kana in two code points
+    2: "모델을 평가합니다",
+    3: "การทดสอบภาษาไทย",
+    4: "Ｆｕｌｌ ｗｉｄｔｈ ﾃｽﾄ, cafe\u0301",
+}
+
+
+FOUND = {
+    "苹果": [0],
+    "果": [0],
+    "果苹": [],
+    "苹果 答案": [0],
+    "京都": [1],
+    "言語": [1],
+    "Python言": [1],
+    "がん": [1],
+    "가합": [2],
+    "ภาษา": [3],
+    "full": [4],
+    "テスト": [4],
+    "café": [4],
+    "cafe": [4],
+    "我们来计算" * 99: [],
+}
+
+
+def test_text_without_spaces_is_found_anywhere(view: View, said: Path) -> None:
+    client = view(said)
+    for words, found in FOUND.items():
+        shown = client.rollouts(client.samples("after", f"q={quote(words)}"))
+        assert shown == [f"{number}/0" for number in found], words
+
+
+@pytest.fixture
+def said(runs: Path) -> Path:
+    """A run whose first answers are in other scripts."""
+    folder = runs / "after" / "sample"
+    known = [row for row in rows(folder) if row["repeat"] == 0]
+    for row in known:
+        row["model_response"] = SAID.get(row["problem_idx"], row["model_response"])
+    (folder / "journal.jsonl").unlink()
+    (folder / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in known))
+    return runs
+
+
+def test_a_row_that_stands_twice_is_listed_twice(view: View, said: Path) -> None:
+    results = said / "after" / "sample" / "results.jsonl"
+    first, *rest = results.read_text().splitlines(keepends=True)
+    results.write_text("".join([first, *rest, first]))
+    client = view(said)
+    assert f"{len(rest) + 2} rollouts" in client.samples("after")
+    assert client.rollouts(client.samples("after", f"q={quote('苹果')}")) == ["0/0", "0/0"]
+
+
+def test_a_search_is_filtered_ordered_and_paged(view: View, two_runs: Path) -> None:
+    client, known = view(two_runs), rows(two_runs / "after" / "sample")
+    right = {
+        f"{row['problem_idx']}/{row['repeat']}": row["tokens"]
+        for row in known
+        if row["reward"] == 1 and "answer" in row["model_response"].lower()
+    }
+    assert len(right) > 50
+    query = "q=answer&kind=right&sort=tokens&order=down"
+    shown = client.rollouts(client.samples("after", query))
+    assert [right[key] for key in shown] == sorted(right.values(), reverse=True)[:50]
+    last = client.samples("after", f"{query}&page=99")
+    assert f"{len(right)} rollouts" in last
+    assert len(client.rollouts(last)) == (len(right) % 50 or 50)
 
 
 @pytest.mark.parametrize(

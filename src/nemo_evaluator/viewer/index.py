@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import sqlite3
 import threading
@@ -25,8 +26,9 @@ from ..reports.rollout import as_text
 from ..results.layout import RESULTS, TRAFFIC, TRAJECTORIES, UNSCORED
 from ..results.pick import kind_of
 from ..results.result_row import ResultRow, decode_row, read_key
+from .words import searchable
 
-FORMAT = 1
+FORMAT = 2
 """Changes where the table does, so that tables of other versions are not read."""
 HEAD = 300
 """Characters of a text in a list."""
@@ -37,6 +39,8 @@ KEPT_SECONDS = 30 * 86400
 SOURCES = (RESULTS, UNSCORED)
 LONGEST = 1 << 31
 """Bytes of a line; the trajectory of an agent may be long."""
+
+log = logging.getLogger("nemo_evaluator.viewer")
 
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT);
@@ -55,7 +59,7 @@ CREATE VIRTUAL TABLE texts USING fts5 (
 );
 """
 INDEXES = """
-CREATE UNIQUE INDEX samples_key ON samples (problem, repeat);
+CREATE INDEX samples_key ON samples (problem, repeat);
 CREATE INDEX samples_kind ON samples (kind);
 CREATE INDEX samples_category ON samples (category);
 CREATE INDEX lines_key ON lines (problem, repeat, what);
@@ -131,7 +135,8 @@ class Table:
             self.path.unlink(missing_ok=True)
             with contextlib.closing(sqlite3.connect(self.path)) as db:
                 self._fill(db)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # of whatever a file holds: the page says why there are no rows
+            log.warning("%s: its rows cannot be listed: %r", self.folder, error)
             self._progress = Progress(listed=False, searchable=False, share=0.0, error=str(error))
         finally:
             self._listed.set()
@@ -171,13 +176,13 @@ class Table:
 
     def _fill_texts(self, db: sqlite3.Connection, files: list[Path], whole: int) -> None:
         begun = 0
-        for path in files:
+        for number, path in enumerate(files):
             for rows in _chunks(_rows(path)):
                 db.executemany(
                     "INSERT INTO texts (rowid, prompt, answer, reasoning, extracted, expected,"
                     " error) SELECT id, ?, ?, ?, ?, ?, ? FROM samples"
-                    " WHERE problem = ? AND repeat = ?",
-                    ((*_texts(row), row.problem_idx, row.repeat) for _, row in rows),
+                    " WHERE problem = ? AND repeat = ? AND file = ? AND place = ?",
+                    ((*_texts(row), *row.key, number, place) for place, row in rows),
                 )
                 share = 0.5 + (begun + rows[-1][0]) / whole / 2
                 self._progress = Progress(listed=True, searchable=False, share=share)
@@ -325,7 +330,7 @@ def _texts(row: ResultRow) -> tuple[str, ...]:
         as_text(row.expected_answer),
         row.error or "",
     )
-    return tuple(map(_sound, told))
+    return tuple(searchable(_sound(text)) for text in told)
 
 
 def _sound(text: str) -> str:

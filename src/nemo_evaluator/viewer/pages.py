@@ -90,11 +90,14 @@ def samples_page(
     labels = viewer.labels.of(run, benchmark)
     page, why = _listed(table, query, labels, size)
     progress = table.progress
+    kinds, groups = viewer.memory.of(
+        ("choices", table.path, progress.listed),
+        lambda: (counts(table), categories(table)) if progress.listed else ({}, []),
+    )
     return render(
         "samples.html", links, part, **of_run(run, run.state(), "samples"),
         benchmark=benchmark, called=view.name, query=query, page=page, why=why, size=size,
-        progress=progress, counts=counts(table) if progress.listed else {},
-        categories=categories(table) if progress.listed else [],
+        progress=progress, counts=kinds, categories=groups,
         labels=labels, kinds=KINDS, sorts=SORTS, words=WORDS, stamp=table.stamp,
     )  # fmt: skip
 
