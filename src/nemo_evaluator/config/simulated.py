@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
 from .base import ConfigRecord
 
-FAULTS = (
+FaultKind = Literal[
     "rate_limit",
     "server_error",
     "drop",
@@ -17,7 +17,9 @@ FAULTS = (
     "truncated_json",
     "empty",
     "length",
-)
+]
+FAULTS: tuple[FaultKind, ...] = get_args(FaultKind)
+"""What can go wrong with a request, by design: each a field with its probability."""
 
 
 class LatencyConfig(ConfigRecord):
@@ -40,6 +42,13 @@ class TokensConfig(ConfigRecord):
     """Mean number of tokens."""
     sigma: float = Field(0.0, ge=0)
     """Standard deviation of the logarithm of that number; 0 makes all answers alike."""
+
+
+def check_faults(rates: object) -> None:
+    """Raise ValueError where the probabilities of all faults exceed 1."""
+    # A hair of slack: 0.1 ten times is not exactly 1.
+    if sum(getattr(rates, name) for name in FAULTS) > 1 + 1e-9:
+        raise ValueError("the probabilities of all faults together exceed 1")
 
 
 class FaultsConfig(ConfigRecord):
@@ -68,7 +77,5 @@ class FaultsConfig(ConfigRecord):
 
     @model_validator(mode="after")
     def _sum_is_a_probability(self) -> FaultsConfig:
-        # A hair of slack: 0.1 ten times is not exactly 1.
-        if sum(getattr(self, name) for name in FAULTS) > 1 + 1e-9:
-            raise ValueError("the probabilities of all faults together exceed 1")
+        check_faults(self)
         return self

@@ -29,6 +29,16 @@ UNREADABLE = (ValueError, RecursionError)
 T = TypeVar("T")
 
 
+def visible_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, in order, without hidden ones and links. Raises OSError."""
+    children = sorted(folder.iterdir())
+    return [
+        child
+        for child in children
+        if not child.name.startswith(".") and child.is_dir() and not child.is_symlink()
+    ]
+
+
 def check_regular(fd: int, path: Path) -> None:
     """Raise ConfigError unless an open descriptor is of a regular file."""
     mode = os.fstat(fd).st_mode

@@ -38,9 +38,13 @@ def basic_authorization(user: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
+    host = bracketed(parts.hostname or "")
     try:
         port = parts.port
     except ValueError:  # shown in the message that says so

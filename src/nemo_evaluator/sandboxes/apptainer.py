@@ -21,11 +21,9 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..files.owner import Owner, find_owner, this_process
-from . import transfer
 from .apptainer_images import SifCache, cache_folder
 from .apptainer_sandbox import ApptainerSandbox, Place
 from .contract import SandboxSpec
-from .finishing import finish
 from .slurm_nodes import Nodes, client_environment, require_srun
 from .spec_checks import check_container, named_image
 
@@ -111,14 +109,7 @@ class ApptainerBackend:
         box = ApptainerSandbox(spec, place)
         box.on_close(self._forgetting(number, node))
         self._open[number] = box
-        try:
-            await box.hold(image)
-            if files := transfer.rooted(spec):
-                await box.fill(files)
-        except BaseException:
-            await finish(box.close())
-            raise
-        return box
+        return await box.begin(image)
 
     async def reap(self) -> list[str]:
         """See `Backend.reap`. Holders do it by themselves, unless they were killed too."""

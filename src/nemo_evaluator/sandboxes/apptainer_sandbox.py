@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,21 +57,14 @@ class ApptainerSandbox(ClientSandbox):
     def __init__(self, spec: SandboxSpec, place: Place) -> None:
         super().__init__(spec)
         self._place = place
-        self._holder: Holder | None = None
         self._pid = 0
         self._dirty: set[int] = set()
         self._users = {self.user}
         self._kills = 0
-        self._then: Callable[[], Awaitable[None]] | None = None
         self._fake_root = not self._is_root and self.runs_as_root
         self._is_root |= self._fake_root
 
-    def on_close(self, then: Callable[[], Awaitable[None]]) -> None:
-        """What is to be done once, when it has ended."""
-        self._then = then
-
-    async def hold(self, image: str) -> None:
-        """Start the instance. Raises SandboxLost."""
+    async def _hold(self, image: str) -> Holder:
         place = self._place
         words = ["sh", "-c", HOLDER, "sh", str(int(self.spec.limits.lifetime) + 1), place.program]
         words += [place.name, place.staging, place.program, "--silent", "instance", "start"]
@@ -79,21 +72,16 @@ class ApptainerSandbox(ClientSandbox):
         if place.step is not None:
             nodes, node = place.step
             words = [*nodes.step(node, exported(place.env)), *words]
-        self._holder = await Holder.start(words, place.env, seconds=_START, peer=self.engine)
-        if place.step is None:
+        return await Holder.start(words, place.env, seconds=_START, peer=self.engine)
+
+    async def _begun(self) -> None:
+        if self._place.step is None:
             self._pid = await self._find_pid()
         if not self.spec.read_only:
             await self._make_cwd()
 
-    async def close(self) -> None:
-        """See `Sandbox.close`."""
-        await self._abandon("closed")
-        holder, self._holder = self._holder, None
-        if holder is not None:
-            await holder.end(_STOP)
-        if (then := self._then) is not None:
-            self._then = None
-            await then()
+    async def _let_go(self, holder: Holder) -> None:
+        await holder.end(_STOP)
 
     async def listen(self) -> Listener:
         """See `Sandbox.listen`."""

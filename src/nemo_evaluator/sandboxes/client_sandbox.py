@@ -1,5 +1,5 @@
 """Sandboxes whose commands are run by a client program, a process of this machine for each of them:
-``apptainer exec``, ``srun``.
+``apptainer exec``, ``srun``. A `Holder` keeps the sandbox from `begin` to `close`.
 
 Variables may be secrets: they are handed on by the client's environment under neutral names, which
 a script inside changes to their own; nothing of them is on a command line. An engine says how its
@@ -13,14 +13,16 @@ import os
 import re
 import subprocess
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Self
 
 from ..errors import ConfigError
-from . import processes
+from . import processes, transfer
 from .commands import CommandSandbox, Job, Launch
 from .contract import SandboxLost, SandboxSpec
 from .docker_kills import MARK
 from .finishing import finish
+from .holder import Holder
 from .local_process import LocalProcess, open_terminal
 from .streams import drain
 
@@ -64,9 +66,19 @@ class ClientSandbox(CommandSandbox):
         """Processes of ``start``, and the marks they carry in their environment."""
         self._marks = self._relays = 0
         self._gone: str | None = None
+        self._holder: Holder | None = None
+        self._then: Callable[[], Awaitable[None]] | None = None
         self._is_root = os.geteuid() == 0
         """Commands begin as root inside. If not, all users inside are the one who runs us, called
         otherwise in a namespace of their own."""
+
+    @abstractmethod
+    async def _hold(self, image: str) -> Holder:
+        """Start the container. Raises SandboxLost."""
+
+    @abstractmethod
+    async def _let_go(self, holder: Holder) -> None:
+        """End the container. Raises SandboxLost if it does not end."""
 
     @abstractmethod
     def _client(self, argv: list[str], names: Sequence[str], user: int, *, tty: bool) -> list[str]:
@@ -91,6 +103,35 @@ class ClientSandbox(CommandSandbox):
     @abstractmethod
     async def _must_stand(self) -> None:
         """Raise SandboxLost if the sandbox has ended."""
+
+    def on_close(self, then: Callable[[], Awaitable[None]]) -> None:
+        """What is to be done once, when it has ended."""
+        self._then = then
+
+    async def begin(self, image: str) -> Self:
+        """Start it, with the files of its spec; closed where that fails. Raises SandboxLost."""
+        try:
+            self._holder = await self._hold(image)
+            await self._begun()
+            if files := transfer.rooted(self.spec):
+                await self.fill(files)
+        except BaseException:
+            await finish(self.close())
+            raise
+        return self
+
+    async def _begun(self) -> None:
+        """What is to be done before its first command."""
+
+    async def close(self) -> None:
+        """See `Sandbox.close`."""
+        await self._abandon("closed")
+        holder, self._holder = self._holder, None
+        if holder is not None:
+            await self._let_go(holder)
+        if (then := self._then) is not None:
+            self._then = None
+            await then()
 
     async def _run(self, job: Job) -> int | None:
         self._must_be_there()

@@ -13,9 +13,7 @@ from collections.abc import Mapping
 
 from ..errors import ConfigError
 from ..files.owner import Owner, this_process
-from . import transfer
 from .contract import SandboxSpec
-from .finishing import finish
 from .slurm_nodes import Nodes, client_environment, nodes_of_job, require_srun
 from .slurm_sandbox import SlurmSandbox
 from .spec_checks import check_container, named_image
@@ -99,6 +97,7 @@ class SlurmBackend:
     async def create(self, spec: SandboxSpec) -> SlurmSandbox:
         """See `Backend.create`."""
         self.check(spec)
+        image = pyxis_image(self._image(spec.image))
         node = await self.nodes.take()
         name = f"nel-{secrets.token_hex(6)}"
         box = SlurmSandbox(
@@ -112,14 +111,7 @@ class SlurmBackend:
         )
         self._open.add(box)
         box.on_close(lambda: self._forget(box, node))
-        try:
-            await box.hold(pyxis_image(self._image(spec.image)))
-            if files := transfer.rooted(spec):
-                await box.fill(files)
-        except BaseException:
-            await finish(box.close())
-            raise
-        return box
+        return await box.begin(image)
 
     async def reap(self) -> list[str]:
         """Nothing is left to remove: a holder ends its sandbox with its owner."""

@@ -7,7 +7,7 @@ import contextlib
 import math
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ..http.listener import Listener
 from . import processes, stdio_relay
@@ -67,37 +67,21 @@ class SlurmSandbox(ClientSandbox):
         self._tracks_processes = tracks_processes
         self._nodes, self._node, self._name = nodes, node, name
         self._env, self._counts_memory = env, counts_memory
-        self._holder: Holder | None = None
-        self._then: Callable[[], Awaitable[None]] | None = None
         self._dirty = False
 
-    def on_close(self, then: Callable[[], Awaitable[None]]) -> None:
-        """What is to be done once, when it has ended."""
-        self._then = then
-
-    async def hold(self, image: str) -> None:
-        """Start the container. Raises SandboxLost."""
+    async def _hold(self, image: str) -> Holder:
         life, mark = int(self.spec.limits.lifetime) + 1, f"{BOX}={self._name}"
         words = ["sh", "-c", HOLDER, "sh", str(life), self.spec.cwd, mark]
         options = [f"--container-image={image}", *self._mounts()]
         step = self._step(self.user if self.user == 0 else OWN, *options, exported([]))
         try:
-            self._holder = await Holder.start(
-                [*step, *words], self._env, seconds=_START, peer=self.engine
-            )
+            return await Holder.start([*step, *words], self._env, seconds=_START, peer=self.engine)
         except SandboxLost as error:
             raise self._lost(f"node {self._node}: {error.args[0]}") from None
 
-    async def close(self) -> None:
-        """See `Sandbox.close`."""
-        await self._abandon("closed")
-        holder, self._holder = self._holder, None
-        if holder is not None:
-            await holder.end(_STOP)
-            await self._remove_container()
-        if (then := self._then) is not None:
-            self._then = None
-            await then()
+    async def _let_go(self, holder: Holder) -> None:
+        await holder.end(_STOP)
+        await self._remove_container()
 
     async def listen(self) -> Listener:
         """See `Sandbox.listen`: a relay on the node, since its network is not this machine's."""

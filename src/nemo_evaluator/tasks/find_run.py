@@ -3,6 +3,7 @@ where the known system notes its runs."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ..executors.submission import (
     latest_below,
     stored_submissions,
 )
-from ..files.reading import read_json
+from ..files.reading import read_json, visible_folders
 from ..results.layout import RUN_INFO, SUBMISSION
 
 DEPTH = 3
@@ -130,12 +131,8 @@ def _notes(top: Path) -> Iterator[Path]:
 def _below(folder: Path, depth: int) -> Iterator[Path]:
     yield from (path for name in (RUN_INFO, NOTES, SUBMISSION) if (path := folder / name).is_file())
     if depth:
-        try:
-            children = sorted(folder.iterdir())
-        except OSError:
-            return
-        for child in children:
-            if not child.name.startswith(".") and child.is_dir() and not child.is_symlink():
+        with contextlib.suppress(OSError):
+            for child in visible_folders(folder):
                 yield from _below(child, depth - 1)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..files.reading import visible_folders
 from ..reports.sources import Found, bundle_source, rows_source, run_sources
 from ..results.derive import publish
 from ..results.foreign import is_foreign
@@ -163,14 +164,9 @@ def _below(path: Path, anew: bool) -> Iterator[Found]:
 
 def _folders(path: Path) -> list[Path]:
     try:
-        children = sorted(path.iterdir())
+        return [child for child in visible_folders(path) if not child.name.startswith(SHARDS)]
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    return [
-        child
-        for child in children
-        if not child.name.startswith((".", SHARDS)) and child.is_dir() and not child.is_symlink()
-    ]
 
 
 def bring_up_to_date(directory: Path) -> None:

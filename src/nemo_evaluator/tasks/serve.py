@@ -24,9 +24,10 @@ from ..errors import ConfigError, suggest
 from ..files.writing import make_folder, replace_file
 from ..http.server.contract import MEGABYTE, Limits
 from ..http.server.server import Server
+from ..http.urls import bracketed
 from ..results.layout import slug
 from ..solvers.contract import SolveTools, needs_of
-from ..traffic.door.access import bracketed, is_loopback
+from ..traffic.door.access import is_loopback
 from ..traffic.types import CallContext
 from ..types import Problem, Solution
 from .stopping import stop_signal
@@ -184,14 +185,7 @@ async def _serve(served: Served, door: Door, audience: Audience, stack: AsyncExi
     app = Guarded(gym_app(served, protocol=protocol, max_body_mb=door.max_body_mb), token)
     server = Server(app, Limits(body_bytes=door.max_body_mb * MEGABYTE), failure=app.failure)
     stop = stop_signal()
-    try:
-        port = await server.start(door.host, door.port)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen: {error.strerror or error}",
-            where=f"{door.host}:{door.port}",
-            hint="choose another --port; 0 takes a free one",
-        ) from None
+    port = await server.start(door.host, door.port)
     stack.push_async_callback(server.stop, door.drain_seconds)
     app.open_at(door.host, port)
     url = f"http://{bracketed(door.host)}:{port}"

@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from ..http.asgi import AsgiApp, Message, Receive, Scope, Send
-from ..traffic.door.access import LOCAL_NAMES, bracketed, is_loopback
+from ..http.urls import bracketed
+from ..traffic.door.access import LOCAL_NAMES, is_loopback
 
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..files.reading import visible_folders
 from ..results.layout import PLAN_LOCK, RUN_INFO, slug
 from ..results.read_bundle import BUNDLES
 from ..results.run_directory import plan_of
@@ -152,15 +153,10 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
     if is_run(folder):
         yield folder
         return
-    if depth == 0:
-        return
-    try:
-        children = sorted(folder.iterdir())
-    except OSError:
-        return
-    for child in children:
-        if not child.name.startswith(".") and child.is_dir() and not child.is_symlink():
-            yield from _below(child, depth - 1)
+    if depth:
+        with contextlib.suppress(OSError):
+            for child in visible_folders(folder):
+                yield from _below(child, depth - 1)
 
 
 def is_run(folder: Path) -> bool:

@@ -7,10 +7,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..errors import ConfigError
 from ..http.server.server import Server
+from ..http.urls import bracketed
 from ..tasks.stopping import stop_signal
-from ..traffic.door.access import bracketed
 from .app import viewer_app
 from .guard import Guard
 from .library import Library
@@ -32,14 +31,7 @@ async def serve(
     app = Guard(viewer_app(viewer), token)
     server = Server(app)
     stop = stop_signal()
-    try:
-        port = await server.start(host, port)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen: {error.strerror or error}",
-            where=f"{host}:{port}",
-            hint="choose another --port; 0 takes a free one",
-        ) from None
+    port = await server.start(host, port)
     try:
         app.open_at(host, port)
         listening(f"http://{bracketed(host)}:{port}/?token={token}")

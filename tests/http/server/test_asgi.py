@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.http.asgi import ABORT, AsgiApp, Message, Receive, Scope, Send
 from nemo_evaluator.http.server.contract import Limits
 from nemo_evaluator.http.server.lifespan import LifespanError
@@ -301,7 +302,7 @@ async def test_lifespan() -> None:
     server = Server(app)
     port = await server.start("127.0.0.1", 0)
     assert app.noted == ["lifespan.startup"]
-    with pytest.raises(OSError):
+    with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: cannot listen"):
         await Server(other := Living()).start("127.0.0.1", port)
     assert other.noted == ["lifespan.startup", "lifespan.shutdown"]
     await server.stop(1.0)

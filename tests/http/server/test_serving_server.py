@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.http.app import Application, Request, Response, Stream
 from nemo_evaluator.http.server.contract import Limits
 from nemo_evaluator.http.server.server import Server
@@ -116,7 +117,7 @@ async def test_stop_before_start_and_twice() -> None:
 async def test_ports_and_hosts() -> None:
     server, other = Server(Application(Echo(echo))), Server(Application(Echo(echo)))
     port = await server.start("127.0.0.1", 0)
-    with pytest.raises(OSError):
+    with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: cannot listen"):
         await other.start("127.0.0.1", port)
     await other.stop(1.0)
     await server.stop(1.0)
@@ -124,7 +125,7 @@ async def test_ports_and_hosts() -> None:
         server = Server(Application(Echo(echo)))
         try:
             port = await server.start("::1", 0)
-        except OSError:
+        except ConfigError:
             pytest.skip("this machine has no IPv6")
         client = Client(*await asyncio.open_connection("::1", port))
         assert (await client.told(get("/six")))["path"] == "/six"

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from steps import configured
 
+from nemo_evaluator.config.simulated import FAULTS
 from nemo_evaluator.errors import ConfigError, InfraError, NelError
 from nemo_evaluator.traffic import retry
 from nemo_evaluator.traffic.dialects import DIALECTS
 from nemo_evaluator.traffic.endpoint import Endpoint
 from nemo_evaluator.traffic.errors import TransportError
-from nemo_evaluator.traffic.interceptors.fault import KINDS, Fault
+from nemo_evaluator.traffic.interceptors.fault import Fault
 from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.limiter import Limiter
 from nemo_evaluator.traffic.pipeline import Pipeline
@@ -154,7 +155,7 @@ async def test_the_retries_get_through() -> None:
 
 
 async def test_a_drill_can_be_repeated() -> None:
-    rates = {**dict.fromkeys(KINDS, 0.1), "hang_s": 0.001}
+    rates = {**dict.fromkeys(FAULTS, 0.1), "hang_s": 0.001}
     first, again, other = Drill(**rates), Drill(**rates), Drill(**rates, seed=1)
     runs = [[await drill.outcome(n) for n in range(80)] for drill in (first, again, other)]
     assert runs[0] == runs[1] != runs[2]

@@ -17,11 +17,11 @@ from ...errors import ConfigError, InfraError
 from ...services.contract import Place
 from ...services.gym import Gym
 from ...services.json_server import JsonServer
-from ...types import Failure, Json, Phase, Problem, Score, Solution
+from ...types import Failure, Json, Problem, Score, Solution
 from ..contract import Grading, Needs, VerifyTools
 from ..fingerprint import digest
 from .address import TOKEN, Address, Protocol, read_address
-from .native import NativeRows
+from .native import NativeRows, no_verdict
 from .seeded import from_seed_body, from_verdict, plain, to_answered
 
 BLOCK = 100
@@ -254,12 +254,7 @@ def read_verdict(calls: JsonServer, verdict: Json) -> Score:
     try:
         return from_verdict(msgspec.convert(verdict, dict[str, Any]))
     except (msgspec.ValidationError, ValueError, TypeError) as error:
-        raise InfraError(
-            f"{calls.peer}: no verdict: {error}",
-            kind=Failure.VERIFIER,
-            phase=Phase.VERIFY,
-            peer=calls.peer,
-        ) from None
+        raise no_verdict(calls, error) from None
 
 
 async def health_of(calls: JsonServer) -> Mapping[str, Any]:

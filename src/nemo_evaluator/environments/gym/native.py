@@ -139,14 +139,19 @@ def _score(calls: JsonServer, verdict: Any, row: Mapping[str, Json]) -> Score:
             raise ValueError("the answer of /verify has no reward")
         reward = to_reward(verdict["reward"])
     except (TypeError, ValueError) as error:
-        raise InfraError(
-            f"{calls.peer}: no verdict: {error}",
-            kind=Failure.VERIFIER,
-            phase=Phase.VERIFY,
-            peer=calls.peer,
-        ) from None
+        raise no_verdict(calls, error) from None
     extracted = verdict.get("extracted_sql") or verdict.get("extracted_answer")
     return Score(reward=reward, extracted=extracted, details=own_details(verdict, row))
+
+
+def no_verdict(calls: JsonServer, error: Exception) -> InfraError:
+    """The answer of a verifier cannot be read as a verdict."""
+    return InfraError(
+        f"{calls.peer}: no verdict: {error}",
+        kind=Failure.VERIFIER,
+        phase=Phase.VERIFY,
+        peer=calls.peer,
+    )
 
 
 def own_details(verdict: Mapping[str, Any], row: Mapping[str, Json]) -> dict[str, Json]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from ...errors import ConfigError
 from ..headers import Headers, RequestHead, request_target
-from ..urls import peer_name
+from ..urls import bracketed, peer_name
 from .proxies import DIRECT, PORTS, Proxy, environment_proxy, proxy_at
 
 
@@ -45,13 +45,13 @@ class Origin:
     @property
     def authority(self) -> str:
         """Value of the ``Host`` header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = bracketed(self.host)
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def shown(self) -> str:
         """Host and port, for messages."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}"
 
     def head(self, method: str, url: str, headers: Mapping[str, str]) -> RequestHead:
         """The head of requests for a URL of this origin; ``headers`` go before its own."""

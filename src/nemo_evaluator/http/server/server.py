@@ -7,6 +7,7 @@ import socket
 from functools import partial
 from typing import Any
 
+from ...errors import ConfigError
 from ..asgi import AsgiApp
 from .connection import Connection
 from .contract import Failure, Limits, failure
@@ -44,9 +45,16 @@ class Server:
         self._stopped: asyncio.Event | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Start the application and listen; the port. Raises OSError, and LifespanError where the
-        application cannot start."""
-        return await self._listen(host=host, port=port)
+        """Start the application and listen; the port. Raises ConfigError where it cannot listen
+        there, and LifespanError where the application cannot start."""
+        try:
+            return await self._listen(host=host, port=port)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen: {error.strerror or error}",
+                where=f"{host}:{port}",
+                hint="choose another port; 0 takes a free one",
+            ) from None
 
     async def serve(self, listener: socket.socket) -> None:
         """The same on a socket that listens already; `stop` closes it."""

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ...errors import ConfigError
 from ...http.app import EVENT_STREAM, Application, Request, Response, Stream
 from ...http.server.contract import Limits
 from ...http.server.server import Server
+from ...http.urls import bracketed
 from ...traffic.sse import encode_event
 from ...traffic.types import CallContext
 from ...traffic.wire import decode, encode
@@ -98,17 +98,9 @@ async def serving(
     """Serves within the context and gives the base URL. Raises ConfigError if it cannot listen."""
     app = create_app(model)
     server = Server(app, Limits(body_bytes=MAX_BODY), failure=app.failure)
+    port = await server.start(host, port)
     try:
-        port = await server.start(host, port)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen: {error.strerror or error}",
-            where=f"{host}:{port}",
-            hint="choose another port; 0 takes a free one",
-        ) from None
-    try:
-        shown = f"[{host}]" if ":" in host else host
-        yield f"http://{shown}:{port}/v1"
+        yield f"http://{bracketed(host)}:{port}/v1"
     finally:
         await server.stop(STOP_SECONDS)
 

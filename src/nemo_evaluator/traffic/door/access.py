@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 
 from ...http.app import Request, Response
+from ...http.urls import bracketed
 from ..settings import DoorSettings
 from .failures import NO_RETRY, Told, error_body
 from .routes import Kind, Route
@@ -82,11 +83,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def bracketed(host: str) -> str:
-    """A host as it stands in a URL."""
-    return f"[{host}]" if ":" in host else host
 
 
 def is_preflight(request: Request) -> bool:

@@ -19,10 +19,11 @@ from ...http.app import Application, Request, Response, Stream
 from ...http.listener import Listener
 from ...http.server.contract import MEGABYTE, Limits
 from ...http.server.server import Server
+from ...http.urls import bracketed
 from ..client import ModelClient
 from ..types import CallContext
 from ..wire import encode
-from .access import Access, bracketed, is_loopback, is_preflight, preflight_answer
+from .access import Access, is_loopback, is_preflight, preflight_answer
 from .calls import Calls
 from .failures import NO_RETRY, Told, error_body
 from .metrics import CONTENT_TYPE, Metrics
@@ -78,15 +79,8 @@ class ProxyServer:
         """Where it listens, without a path."""
 
     async def start(self) -> str:
-        """Listen, and return the URL. Raises ConfigError if the port cannot be had."""
-        try:
-            port = await self._server.start(self._host, self._port)
-        except OSError as error:
-            raise ConfigError(
-                f"cannot listen: {error.strerror or error}",
-                where=f"{self._host}:{self._port}",
-                hint="choose another port; 0 takes a free one",
-            ) from None
+        """Listen, and return the URL. Raises ConfigError where it cannot listen there."""
+        port = await self._server.start(self._host, self._port)
         self._access = Access(self._host, port, self._model.settings.door)
         self.url = f"http://{bracketed(self._host)}:{port}"
         return self.url

@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from hashlib import blake2b
-from typing import Literal
 
 from pydantic import Field, model_validator
 
 from ...config.base import ConfigRecord
+from ...config.simulated import FAULTS, FaultKind, check_faults
 from ...records import Json
 from ...types import Failure
 from ..dialects.contract import as_dict, dicts, text_of
@@ -27,27 +27,6 @@ from ..store.recording_file import Occurrences, Scope
 from ..types import CallContext, Changes, Forward, Interceptor, ModelRequest, ModelResponse, Place
 
 log = logging.getLogger("nemo_evaluator.traffic")
-
-Kind = Literal[
-    "rate_limit",
-    "server_error",
-    "drop",
-    "hang",
-    "invalid_json",
-    "truncated_json",
-    "empty",
-    "length",
-]
-KINDS: tuple[Kind, ...] = (
-    "rate_limit",
-    "server_error",
-    "drop",
-    "hang",
-    "invalid_json",
-    "truncated_json",
-    "empty",
-    "length",
-)
 
 
 class Fault(Interceptor):
@@ -83,16 +62,14 @@ class Fault(Interceptor):
 
         @model_validator(mode="after")
         def _sum_is_a_probability(self) -> Fault.Options:
-            # A hair of slack: 0.1 ten times is not exactly 1.
-            if sum(getattr(self, kind) for kind in KINDS) > 1 + 1e-9:
-                raise ValueError("the probabilities of all faults together exceed 1")
+            check_faults(self)
             return self
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self._keys = Keys("fault", str(options.seed))
         self._tries = Occurrences()
-        self.injected: Counter[Kind] = Counter()
+        self.injected: Counter[FaultKind] = Counter()
         """How often each fault was injected."""
 
     def open(self, place: Place) -> None:
@@ -125,7 +102,7 @@ class Fault(Interceptor):
         counts = ", ".join(f"{kind} {count}" for kind, count in self.injected.items())
         log.info("faults injected: %s", counts or "none")
 
-    def _drawn(self, request: ModelRequest) -> tuple[Kind, int] | None:
+    def _drawn(self, request: ModelRequest) -> tuple[FaultKind, int] | None:
         """The fault of this try, and which of its two forms."""
         scope = Scope.of(request.context)
         key = self._keys(request.protocol, request.form())
@@ -133,13 +110,13 @@ class Fault(Interceptor):
         text = "\0".join(map(str, (*scope, number))).encode("utf-8", "surrogatepass")
         bits = int.from_bytes(blake2b(key + text, digest_size=8).digest())
         drawn = bits / 2**64
-        for kind in KINDS:
+        for kind in FAULTS:
             drawn -= getattr(self._options, kind)
             if drawn < 0:
                 return kind, bits & 1
         return None
 
-    async def _failed(self, kind: Kind, variant: int) -> ModelResponse:
+    async def _failed(self, kind: FaultKind, variant: int) -> ModelResponse:
         match kind:
             case "rate_limit":
                 headers = {"retry-after": f"{self._options.retry_after_s:g}"}
@@ -192,7 +169,7 @@ def _whole(request: ModelRequest) -> ModelRequest:
     )
 
 
-def _spoilt(response: ModelResponse, kind: Kind) -> ModelResponse:
+def _spoilt(response: ModelResponse, kind: FaultKind) -> ModelResponse:
     """The answer without its content, or half of it; what is no answer stays."""
     if response.status != 200:
         return response
