@@ -58,6 +58,27 @@ def test_a_configuration_that_would_not_load_is_not_left(nel: Nel, tmp_path: Pat
     assert code == 2 and err and not path.exists()
 
 
+def test_nobody_to_ask(tmp_path: Path) -> None:
+    words = [*NEL, "init", "mine.yaml"]
+    done = subprocess.run(words, input="", text=True, capture_output=True, cwd=tmp_path)
+    assert done.returncode == 2 and not (tmp_path / "mine.yaml").exists()
+    assert done.stderr.startswith("error: nobody answers") and "--yes" in done.stderr
+
+
+def test_a_benchmark_that_is_none_is_told_at_once(nel: Nel, tmp_path: Path) -> None:
+    code, _, err = nel("init", tmp_path / "nel.yaml", "-y", "-b", "gsm8")
+    assert code == 2 and "did you mean 'gsm8k'" in err and not (tmp_path / "nel.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [("json", "a part of Python"), ("class", "a part of Python"), ("gsm8k", "a built-in bench")],
+)
+def test_a_name_that_is_taken(nel: Nel, tmp_path: Path, name: str, taken: str) -> None:
+    code, _, err = nel("init-benchmark", name, "-o", tmp_path / "out")
+    assert code == 2 and taken in err and not (tmp_path / "out").exists()
+
+
 @pytest.mark.process
 def test_a_new_benchmark_passes_its_own_tests(nel: Nel, tmp_path: Path) -> None:
     folder = tmp_path / "made"

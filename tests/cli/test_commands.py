@@ -116,6 +116,48 @@ def test_dry_run_calls_nothing_and_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_plan_writes_nothing_for_interceptors_that_write(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("""
+services:
+  m:
+    type: simulated
+    proxy:
+      interceptors:
+        - {name: record, config: {path: ./a/traffic.rec}}
+        - {name: http_pairs_dump, config: {dump_path: ./b/pairs.json}}
+        - {name: caching, config: {cache_dir: ./c}}
+benchmarks: [{name: sample, max_problems: 2}]
+output: {dir: ./run}
+""")
+    assert nel("eval", "run", file, "--dry-run", cwd=tmp_path).returncode == 0
+    assert list(tmp_path.iterdir()) == [file]
+    assert nel("eval", "run", file, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "a" / "traffic.rec").stat().st_size
+    assert (tmp_path / "b" / "pairs.json").stat().st_size
+
+
+@pytest.mark.parametrize("to", ["/dev/stdout", "pipe"])
+def test_results_are_written_into_a_pipe(run: Path, tmp_path: Path, to: str) -> None:
+    """Also where the user may replace it by a file, as root may /dev/stdout."""
+    place, reader = tmp_path / "link", None
+    if to == "pipe":
+        os.mkfifo(place)
+        reader = subprocess.Popen(["cat", place], stdout=subprocess.PIPE)
+    else:
+        place.symlink_to("/proc/self/fd/1")
+    done = nel("query", "SELECT 6 * 7 AS n", run, "-o", place, "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout if reader is None else reader.communicate()[0].decode()) == "n\n42\n"
+    assert place.is_symlink() or place.is_fifo()
+
+
+def test_a_full_disk_is_named(run: Path, tmp_path: Path) -> None:
+    words = ("query", "SELECT 1", run, "--format", "csv", "-o", "/dev/full")
+    done = nel(*words)
+    assert done.returncode == 2 and "No space left on device" in done.stderr
+
+
 def test_validate(tmp_path: Path) -> None:
     done = nel("validate", "-b", "sample", "--samples", 4, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -128,11 +170,45 @@ def test_completion(shell: str) -> None:
     assert "_NEL_COMPLETE" in nel("completion", shell).stdout
 
 
-def test_completion_completes() -> None:
-    env = {"_NEL_COMPLETE": "bash_complete", "COMP_WORDS": "nel ev", "COMP_CWORD": "1"}
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("nel ev", "eval"),
+        ("nel eval run --bench gs", "gsm8k"),
+        ("nel export run --dest ins", "inspect"),
+        ("nel config set model_u", "model_url"),
+        ("nel config use st", "staging"),
+    ],
+)
+def test_completion_completes(words: str, completed: str, tmp_path: Path) -> None:
+    settings = tmp_path / "config.yaml"
+    settings.write_text("profiles: {staging: {}}\n")
+    env = {
+        "_NEL_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+        "NEL_CONFIG": str(settings),
+    }
     command = [str(Path(sys.executable).parent / "nel")]
     done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True)
-    assert "eval" in done.stdout
+    assert done.stdout.split() == [f"plain,{completed}"]
+
+
+@pytest.mark.parametrize(
+    ("named", "what", "hint"),
+    [
+        ("gsm8k", "is a benchmark", "nel eval run --bench gsm8k "),
+        ("mine.py", "is a benchmark", "nel eval run --bench mine.py "),
+        ("rows.csv", "is a benchmark", "nel eval run --bench rows.csv "),
+        ("folder", "is a folder", "nel eval resume folder"),
+    ],
+)
+def test_what_is_no_configuration_file(named: str, what: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").touch()
+    (tmp_path / "rows.csv").touch()
+    (tmp_path / "folder").mkdir()
+    done = nel("eval", "run", named, cwd=tmp_path)
+    assert done.returncode == 2 and what in done.stderr and hint in done.stderr
 
 
 def test_flags_change_a_configuration_file(tmp_path: Path) -> None:

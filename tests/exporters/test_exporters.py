@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import yaml
 from commands import Nel
 from harbor_model import refused
 from published import constant, write_results
+from runs import NEL
 
 from nemo_evaluator.exporters.registry import export_run
 from nemo_evaluator.exporters.table import COLUMNS
@@ -20,6 +23,8 @@ from nemo_evaluator.results.view import RunView
 
 MINE = """
 import json
+import re
+import subprocess
 from pathlib import Path
 from nemo_evaluator.config.base import ConfigRecord
 
@@ -165,6 +170,17 @@ def test_an_exporter_that_ends_itself_ends_nothing_else(nel: Nel, how: str, said
 
 
 @pytest.mark.usefixtures("_here")
+@pytest.mark.parametrize("name", ["csv", "jsonl", "parquet", "hf", "junit", "atif", "otel"])
+def test_a_full_disk_is_told_with_the_file(nel: Nel, name: str) -> None:
+    assert nel("eval", "run", config())[0] == 0
+    words = ("bash", "-c", 'ulimit -f 0; exec "$@"', "-", *NEL, "export", "run", "--dest", name)
+    done = subprocess.run([*words, "--output-dir", "out"], capture_output=True, text=True)
+    assert done.returncode == 3 and "Errno" not in done.stderr
+    assert re.search(rf"export to {name} failed: .*out/.*: File too large\n$", done.stderr)
+    assert not [path for path in Path("out").rglob("*") if path.is_file()]
+
+
+@pytest.mark.usefixtures("_here")
 def test_an_incomplete_run_is_not_handed_on(nel: Nel) -> None:
     document = yaml.safe_load(Path(config(export=["csv"])).read_text())
     document["services"]["m"]["faults"] = {"server_error": 1.0}
@@ -186,7 +202,7 @@ def test_an_incomplete_run_is_not_handed_on(nel: Nel) -> None:
         ("-d jsonl -c o.yaml", "o.yaml:2: texts: must be true or false (got 'perhaps')"),
         ("-d mine.py:NoExporter", "'mine.py:NoExporter': is not an exporter — it needs a method"),
         ("-d mine.py:Kept", "path: is required"),
-        ("-d csv --output-dir mine.py", "failed: FileExistsError"),
+        ("-d csv --output-dir mine.py", "failed: mine.py: File exists"),
     ],
 )
 def test_what_is_wrong_is_told_at_once(nel: Nel, words: str, message: str) -> None:

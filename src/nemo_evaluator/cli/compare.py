@@ -234,15 +234,19 @@ def _report(
 
 def _save(path: Path, text: str) -> None:
     """A report that cannot be written is no reason to lose the verdict."""
+    from ..errors import ConfigError
+    from ..reports.render import save
+
     try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        click.echo(f"warning: no report: {error.strerror}: {path}", err=True)
+        save(text, path)
+    except ConfigError as error:
+        click.echo(f"warning: no report: {error}", err=True)
     else:
         click.echo(f"report: {path}", err=True)
 
 
 def _write(output: Path | None, document: dict[str, object]) -> None:
     if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(as_json(document), encoding="utf-8")
+        from ..reports.render import save
+
+        save(as_json(document), output)

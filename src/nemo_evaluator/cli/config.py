@@ -8,6 +8,20 @@ import sys
 import click
 
 
+def complete_key(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of settings."""
+    from ..config.settings import Settings
+
+    return [name for name in Settings.model_fields if name.startswith(incomplete)]
+
+
+def complete_profile(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the profiles that there are."""
+    from ..config.settings import read_settings
+
+    return [name for name in read_settings().profiles if name.startswith(incomplete)]
+
+
 @click.group()
 def group() -> None:
     """Show and change your settings: defaults of flags for runs without a configuration file.
@@ -33,7 +47,7 @@ def show() -> None:
 
 
 @group.command()
-@click.argument("key")
+@click.argument("key", shell_complete=complete_key)
 def get(key: str) -> None:
     """Print a setting; exit code 1 where it is not set."""
     from ..config.settings import check_key, effective
@@ -46,28 +60,33 @@ def get(key: str) -> None:
 
 
 @group.command("set")
-@click.argument("key")
+@click.argument("key", shell_complete=complete_key)
 @click.argument("value")
-@click.option("--profile", help="Set it in this profile, which is made if there is none.")
+@click.option(
+    "--profile", shell_complete=complete_profile,
+    help="Set it in this profile, which is made if there is none.",
+)  # fmt: skip
 def set_(key: str, value: str, profile: str | None) -> None:
     """Set KEY to VALUE."""
     from ..config.settings import change
 
-    click.echo(f"{key} = {value} in {change(key, value, profile)}")
+    of = f" of profile {profile}" if profile else ""
+    click.echo(f"{key}{of} = {value} in {change(key, value, profile)}")
 
 
 @group.command()
-@click.argument("key")
-@click.option("--profile", help="Take it back in this profile.")
+@click.argument("key", shell_complete=complete_key)
+@click.option("--profile", shell_complete=complete_profile, help="Take it back in this profile.")
 def unset(key: str, profile: str | None) -> None:
     """Take KEY back."""
     from ..config.settings import change
 
-    click.echo(f"{key} is not set any more in {change(key, None, profile)}")
+    of = f" of profile {profile}" if profile else ""
+    click.echo(f"{key}{of} is not set any more in {change(key, None, profile)}")
 
 
 @group.command()
-@click.argument("profile", required=False)
+@click.argument("profile", required=False, shell_complete=complete_profile)
 def use(profile: str | None) -> None:
     """Use PROFILE from now on; without a name, none. NEL_PROFILE overrules it for one command."""
     from ..config.settings import use as choose

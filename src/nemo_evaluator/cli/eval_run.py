@@ -172,6 +172,8 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
     from ..config.quick import apply_flags, quick_config
     from .user_settings import with_settings
 
+    if config_file is not None:
+        _check_is_configuration(config_file)
     if config_file is None and flags["bench"]:
         flags.update(with_settings(flags))
     settings = {name: flags[name] for name in SETTINGS if flags[name] is not None}
@@ -200,6 +202,25 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> Loaded:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             settings[name] = flags[name]
     return apply_flags(load(config_file, overrides=flags["override"]), **settings)
+
+
+def _check_is_configuration(path: Path) -> None:
+    """Raise ConfigError for a benchmark or a run that was named in the place of a file."""
+    from ..environments.tables import is_table
+    from ..errors import ConfigError
+    from ..kinds import BENCHMARKS
+
+    name = str(path)
+    if path.is_dir():
+        raise ConfigError(
+            "is a folder, not a configuration file", where=name,
+            hint=f"to continue the run in it: nel eval resume {name}",
+        )  # fmt: skip
+    if path.suffix == ".py" or is_table(name) or (not path.exists() and BENCHMARKS.offers(name)):
+        raise ConfigError(
+            "is a benchmark, not a configuration file", where=name,
+            hint=f"nel eval run --bench {name} --model-url URL --model-id MODEL",
+        )  # fmt: skip
 
 
 def _options(loaded: Loaded, config_file: Path | None, flags: dict[str, Any]) -> Options:

@@ -7,11 +7,19 @@ from pathlib import Path
 import click
 
 
+def complete_exporter(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of exporters."""
+    from ..kinds import EXPORTERS
+
+    return [name for name in EXPORTERS.names() if name.startswith(incomplete)]
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "-d", "--dest", "--to", required=True, help="Name of the exporter (nel list exporters)."
-)
+    "-d", "--dest", "--to", required=True, shell_complete=complete_exporter,
+    help="Name of the exporter (nel list exporters).",
+)  # fmt: skip
 @click.option(
     "-o", "--override", "settings", multiple=True, metavar="NAME=VALUE", help="An option of it."
 )

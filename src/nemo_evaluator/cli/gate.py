@@ -62,11 +62,19 @@ def command(
     rules: str | None,
     force: bool,
 ) -> int:
-    """Check CANDIDATE against BASELINE by the rules of a policy: GO, NO-GO or INCONCLUSIVE."""
+    """Check CANDIDATE against BASELINE by the rules of a policy: GO, NO-GO or INCONCLUSIVE.
+
+    A policy to begin with, which allows each benchmark a drop of 2 points:
+
+    \b
+    version: 1
+    defaults: {metric: mean_reward, max_drop: 0.02}
+    """
     from ..decisions.documents import gate_document
     from ..reports.formats import in_format
     from ..reports.gate import gate_report
     from ..reports.junit import junit
+    from ..reports.render import save
     from ..tasks.decide import gate_directories
 
     decision = gate_directories(baseline, candidate, policy, rules=rules, force=force)
@@ -80,7 +88,6 @@ def command(
         (junit_xml, junit(decision)),
     ):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            save(text, path)
     click.echo(document if fmt == "json" else in_format(shown, fmt), nl=False)
     return decision.verdict.exit_code if strict else 0

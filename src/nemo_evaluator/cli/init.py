@@ -32,7 +32,7 @@ def command(
     def asked(question: str, given: str | None, default: str) -> str:
         if given is not None or yes:
             return given if given is not None else default
-        answer: str = click.prompt(question, default=default, show_default=bool(default))
+        answer: str = _prompted(question, default)
         return answer.strip()
 
     url = asked("Endpoint of the model ('simulated' needs none)", model_url, "simulated")
@@ -44,3 +44,17 @@ def command(
     written = write_config(path, Answers(url, model_id, api_key_env, benches, max_problems, folder))
     click.echo(f"wrote {written}")
     click.echo(f"next: nel eval run {written} --dry-run, then nel eval run {written}")
+
+
+def _prompted(question: str, default: str) -> str:
+    from ..errors import ConfigError
+
+    try:
+        answer: str = click.prompt(question, default=default, show_default=bool(default))
+    except click.Abort as error:
+        if not isinstance(error.__context__, EOFError):
+            raise
+        click.echo()
+        hint = "give the flags (nel init --help), and --yes for defaults"
+        raise ConfigError("nobody answers on standard input", hint=hint) from None
+    return answer

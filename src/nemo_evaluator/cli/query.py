@@ -30,7 +30,7 @@ def command(
     nel query "SELECT model, avg(reward) FROM rows GROUP BY model" runs/
     """
     from ..errors import ConfigError, ExitCode
-    from ..files.writing import replacing
+    from ..files.writing import output_file
     from ..tasks.export import runs_of
     from ..tasks.query import query
     from ..tasks.query_output import described, written
@@ -47,7 +47,7 @@ def command(
             for text in written(answer, form):
                 click.echo(text, nl=False)
         else:
-            with replacing(output) as file:
+            with output_file(output) as file:
                 for text in written(answer, form):
                     file.write(text.encode())
     return ExitCode.DONE

@@ -14,6 +14,8 @@ def read_text(path: Path) -> str:
     """The UTF-8 text of a file. Raises ConfigError."""
     if "\0" in str(path):
         raise ConfigError("no path holds the character '\\x00'", where=f"{path!r}")
+    if path.is_dir():
+        raise ConfigError("is a folder, not a file", where=str(path))
     try:
         return read_document(path, MAX_BYTES).decode("utf-8-sig")
     except FileNotFoundError:

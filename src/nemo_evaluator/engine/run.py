@@ -20,6 +20,7 @@ from ..results.journal_writer import Hold, JournalWriter, refusal
 from ..results.layout import JOURNAL, TRAFFIC
 from ..services.contract import OpenServer
 from ..traffic.client import ModelClient
+from ..types import Failure
 from .aggregation import aggregate
 from .budget import RunBudget
 from .control import ServiceHealth
@@ -387,6 +388,14 @@ class Judges:
         return None
 
 
+ADVICE = {
+    Failure.AUTH: "set the service's api_key, --api-key-env or NEMO_API_KEY",
+    Failure.NOT_FOUND: "check the service's url, protocol and model",
+    Failure.QUOTA: "check the account at the provider",
+}
+"""What to do about what no request of a service survives."""
+
+
 def _ended(job: Job, rollouts: Rollouts | HarnessRun | None, health: ServiceHealth) -> BenchmarkEnd:
     end = BenchmarkEnd(job.plan.slug, failure=rollouts.failure if rollouts else None)
     error = health.down or (None if health.answered else health.last_permanent)
@@ -398,6 +407,6 @@ def _ended(job: Job, rollouts: Rollouts | HarnessRun | None, health: ServiceHeal
         end.failure = ConfigError(
             str(error),
             where=f"service {job.plan.service}",
-            hint="no request was answered: check the service's url, api_key and model",
+            hint=f"no request was answered: {ADVICE.get(error.info.kind, 'check the service')}",
         )
     return end

@@ -56,4 +56,6 @@ async def export_run(
 
 
 def _said(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
     return f"{type(error).__name__}: {first_line(error)}"

@@ -8,6 +8,7 @@ Below a directory that is ``fenced``, nothing is renamed before its owner has be
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -17,10 +18,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from ..errors import ConfigError
+
 PARTIAL = ".partial"
 _fences: dict[Path, Callable[[], None]] = {}
 ABANDONED_SECONDS = 3600.0
 """A partial file that is older belongs to no process any more."""
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What a write is refused with that fits nowhere; the system names no file then."""
 
 
 def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
@@ -31,7 +36,8 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of ``path`` when the block ends well."""
+    """A file to write that takes the place of ``path`` when the block ends well. An OSError of a
+    full disk names ``path``."""
     partial = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}{PARTIAL}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
@@ -42,12 +48,43 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         _ask_fences(path)
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             partial.unlink()
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            error.filename = str(path)
         raise
     if durable:
         sync_folder(path.parent)
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that a user named for results, to write: replaced as a whole, its folder made; a
+    device or a pipe (``/dev/stdout``) is written into. Raises OSError, which names ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+    else:
+        with replacing(path.resolve()) as file:
+            yield file
+
+
+def check_can_be_made(path: Path, where: str) -> None:
+    """Raise ConfigError where a file can be neither made nor continued. Nothing is made: a plan
+    leaves no files behind."""
+    try:
+        there = next(one for one in (path, *path.absolute().parents) if one.exists())
+        if there == path:
+            if not there.is_file():
+                raise ConfigError("cannot write there: it is no file", where=where)
+        elif not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(there, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise ConfigError(f"cannot write there: {error.strerror}", where=where) from None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from ..errors import ConfigError
-from ..files.writing import replace_file
+from ..files.writing import output_file
 from ..kinds import REPORTS
 from ..results.summary import RunSummary
 from . import data, markdown
@@ -74,11 +74,8 @@ def save(text: str, path: Path) -> None:
     """Write a report, and the folder it is to stand in. A file is replaced as a whole, a device or
     a pipe is written into. Raises ConfigError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-        else:
-            replace_file(path, text.encode())
+        with output_file(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", where=str(path)) from None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import yaml
 from ..config.load import load
 from ..errors import ConfigError
 from ..files.writing import make_folder, replace_file
+from ..kinds import BENCHMARKS
 from ..version import __version__
 
 TEMPLATES = Path(__file__).parent / "new_benchmark"
@@ -36,6 +39,9 @@ def write_config(path: Path, answers: Answers) -> Path:
     """Write a configuration that can be run. Raises ConfigError; a file that is there stays."""
     if path.exists():
         raise ConfigError("is there already", where=str(path), hint="name another file")
+    for name in answers.benches:
+        if not ("://" in name or Path(name).exists() or BENCHMARKS.has(name)):
+            raise BENCHMARKS.unknown(name)
     simulated = answers.model_url == "simulated"
     service: dict[str, object] = {"type": "simulated"} if simulated else _service(answers)
     bench = {"max_problems": answers.max_problems} if answers.max_problems else {}
@@ -77,6 +83,8 @@ def write_benchmark(name: str, folder: Path) -> list[Path]:
     if folder.exists() and any(folder.iterdir()):
         raise ConfigError("is not empty", where=str(folder), hint="name another folder (-o)")
     module = name.replace("-", "_")
+    if (taken := _taken(module)) is not None:
+        raise ConfigError(f"{name!r} is the name of {taken}", hint="choose another name")
     told = {"name": name, "module": module, "version": __version__}
     written = []
     for source in sorted(TEMPLATES.rglob("*.txt")):
@@ -85,6 +93,15 @@ def write_benchmark(name: str, folder: Path) -> list[Path]:
         _save(path, Template(source.read_text(encoding="utf-8")).substitute(told))
         written.append(path)
     return written
+
+
+def _taken(module: str) -> str | None:
+    """What has the name already: the package could not be imported, or its benchmark not found."""
+    if module in BENCHMARKS.built_in:
+        return "a built-in benchmark"
+    if module in sys.stdlib_module_names or keyword.iskeyword(module):
+        return "a part of Python"
+    return None
 
 
 def _save(path: Path, text: str) -> None:

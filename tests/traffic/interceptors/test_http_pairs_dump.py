@@ -155,16 +155,16 @@ async def test_a_disk_that_takes_nothing_fails_no_call(
 ) -> None:
     caplog.set_level(logging.WARNING)
     dumped = Dumped(tmp_path / "gone" / "d", *answers(200))
-    (tmp_path / "gone").rmdir()
+    (tmp_path / "gone").touch()
     await dumped.ask()
     await dumped.pipeline.close()
-    assert "no more pairs are dumped: No such file" in caplog.text
+    assert "no more pairs are dumped: " in caplog.text
 
 
 def test_what_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="first_n"):
         Dumped(tmp_path / "d", first_n=-1)
-    with pytest.raises(ConfigError, match="is a folder"):
+    with pytest.raises(ConfigError, match="cannot write there: it is no file"):
         Dumped(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot write there"):

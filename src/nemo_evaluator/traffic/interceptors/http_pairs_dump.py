@@ -19,7 +19,7 @@ import msgspec
 from pydantic import Field
 
 from ...config.base import ConfigRecord
-from ...errors import ConfigError
+from ...files.writing import check_can_be_made
 from ...types import ErrorInfo
 from ..types import Changes, Ended, Interceptor, ModelRequest, ModelResponse, Place
 from ..wire import encode
@@ -64,13 +64,7 @@ class HttpPairsDump(Interceptor):
     def open(self, place: Place) -> None:
         """Keep the scrubber of this service. Raises ConfigError if the file cannot be written."""
         self._place = place
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            where = f"dump_path {self._path}"
-            raise ConfigError(f"cannot write there: {error.strerror}", where=where) from None
-        if self._path.is_dir():
-            raise ConfigError("is a folder", where=f"dump_path {self._path}")
+        check_can_be_made(self._path, f"dump_path {self._path}")
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
         """Count the call, and keep the pair if it is one to keep."""
@@ -158,6 +152,7 @@ class HttpPairsDump(Interceptor):
 def _replace(path: Path, content: dict[str, Any]) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(msgspec.json.encode(content))
         beside.replace(path)
     finally:

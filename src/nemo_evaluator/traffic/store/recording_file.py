@@ -21,6 +21,7 @@ import msgspec
 from ...errors import ConfigError
 from ...files.lines import LineFile
 from ...files.reading import UNREADABLE, open_regular, read_lines
+from ...files.writing import check_can_be_made
 from ...types import Record
 from ..types import CallContext
 from ..wire import decode
@@ -79,23 +80,21 @@ class Occurrences:
 
 
 class RecordingWriter:
-    """Appends lines. Raises ConfigError for a path that cannot be written."""
+    """Appends lines; the file is made with the first of them. Raises ConfigError for a path that
+    cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lines: list[bytes] = []
         self._pending = 0
         self._timer: asyncio.TimerHandle | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: LineFile | None = LineFile(path, shared=True, follow_links=True)
-        except OSError as error:
-            where = f"recording {path}"
-            raise ConfigError(f"cannot write there: {error.strerror}", where=where) from None
+        self._file: LineFile | None = None
+        self._ended = False
+        check_can_be_made(path, f"recording {path}")
 
     def add(self, line: bytes) -> None:
         """One line, without its end."""
-        if self._file is None:
+        if self._ended:
             return
         self._lines.append(line)
         self._pending += len(line)
@@ -114,15 +113,20 @@ class RecordingWriter:
             self._timer.cancel()
             self._timer = None
         lines, self._lines, self._pending = self._lines, [], 0
-        if not lines or self._file is None:
+        if not lines or self._ended:
             return
         try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = LineFile(self.path, shared=True, follow_links=True)
             self._file.append(b"\n".join([*lines, b""]))
-        except OSError as error:
-            log.error("%s: the recording ends here: %s", self.path, error.strerror)
+        except (OSError, ConfigError) as error:
+            what = error.strerror if isinstance(error, OSError) else error.what
+            log.error("%s: the recording ends here: %s", self.path, what)
             self._end()
 
     def _end(self) -> None:
+        self._ended = True
         if self._file is not None:
             self._file.close()
             self._file = None
