@@ -15,24 +15,22 @@ from typing import TypeVar
 import numpy as np
 
 from ..measured import Ratio
-from ..types import BenchmarkPlan, Failure, Solution, Usage
-from .active_time import active_seconds
-from .distribution import Distribution, distribution, percentiles
+from ..types import BenchmarkPlan, Failure, Solution
 from .effort_columns import EffortColumns
 from .facts import plan_facts
 from .journal import Called, Errored, Solved, UsedBeside
 from .judgements import JudgeTotals
-from .per_problem import Floats, PerProblem, clipped, outside
+from .per_problem import Floats, PerProblem, as_floats, clipped, outside
 from .performance_columns import PerformanceColumns
 from .repeats import Agreement, Sameness, agreement
 from .result_row import NO_ANSWER
 from .rows import RolloutRecord, extra_metrics, preview
+from .runtime_columns import RuntimeColumns
 from .summary import (
     BenchmarkSummary,
     Estimate,
     FailureExample,
     FailureKind,
-    Runtime,
     Summary,
 )
 
@@ -46,7 +44,7 @@ class Collector:
 
     def __init__(self, plan: BenchmarkPlan, began: Sequence[float] = ()) -> None:
         """``began``: when the invocations of the run started, as Unix times."""
-        self._plan, self._began = plan, began
+        self._plan = plan
         self._problems = array("q")
         self._rewards = array("d")
         self._retried = array("b")
@@ -61,7 +59,7 @@ class Collector:
         self._range = facts.mean_range
         """What means are clipped to, where the benchmark says so."""
         self._ranges = facts.ranges
-        self._judges = JudgeTotals()
+        self._runtime = RuntimeColumns(began)
         self._repeats = Sameness()
         self._effort = EffortColumns()
         self._performance = PerformanceColumns()
@@ -69,31 +67,25 @@ class Collector:
         self._correct = array("b")
         self._rated = True
         """Every verdict so far has a reward."""
-        self._latency, self._ttft, self._times = array("d"), array("d"), array("d")
-        self._completions, self._costs = array("d"), array("d")
-        self._tokens = [0, 0, 0, 0, 0]
-        self._cached = 0
-        self._cost: float | None = None
         self._outcomes: Counter[str] = Counter()
         self._failures: Counter[Failure] = Counter()
-        self._finish: Counter[str] = Counter()
         self._examples: list[FailureExample] = []
         self._example_counts: Counter[Failure] = Counter()
-        self._truncated = self._no_answer = self._retries = self._model_errors = 0
+        self._truncated = self._no_answer = 0
 
     def add(self, record: RolloutRecord) -> None:
         """One rollout."""
         self._outcomes[record.outcome.value] += 1
-        self._retries += record.attempts - 1
+        self._runtime.retried(record.attempts - 1)
         if record.solved is not None:
-            self._times.append(record.solved.at)
+            self._runtime.ended(record.solved.at)
             self._add_solution(record.solved.solution)
             self._performance.add(record.key.problem_idx, record.solved.solution)
             self._repeats.add(record.key, record.solved.solution.response)
         if record.ended is not None:
-            self._times.append(record.ended.at)
+            self._runtime.ended(record.ended.at)
             if isinstance(record.ended, Errored):
-                self._add_failed(record.ended)
+                self._runtime.add_failed(record.ended)
         if (failure := record.failure) is not None:
             self._failures[failure] += 1
             self._add_example(record, failure)
@@ -106,17 +98,17 @@ class Collector:
         if isinstance(attempt, Solved):
             self._add_solution(attempt.solution)
         else:
-            self._add_failed(attempt)
+            self._runtime.add_failed(attempt)
 
     def add_judges(self, totals: JudgeTotals) -> None:
         """What judges were paid; call once."""
-        self._judges = totals
+        self._runtime.judges = totals
         self._simulated |= totals.simulated
 
     def finish(self) -> BenchmarkSummary:
         """The summary of everything added."""
         plan = self._plan
-        rewards = _floats(self._rewards)
+        rewards = as_floats(self._rewards)
         metrics = self._metrics(rewards)
         missing = plan.n_rollouts - len(rewards)
         wrong, right = self._bounds(rewards, missing)
@@ -146,52 +138,21 @@ class Collector:
             },
             examples=tuple(self._examples),
             retried=self._retried_split(rewards),
-            runtime=self._runtime(),
+            runtime=self._runtime.finish(self._outcomes.total()),
             summary=_spread(rewards) if self._rated else None,
             identity=plan.identity,
             plan_digest=plan.digest,
             identical_repeats=self._repeats.count(),
             agreement=self._agreement(rewards) if self._rated else None,
             warnings=self._warnings(rewards, headline),
-            distributions=self._distributions(),
+            distributions=self._runtime.distributions(),
             effort=self._effort.finish(self._problems, self._clusters),
             performance=self._performance.finish(self._effort, self._problems, self._clusters),
         )
 
     def _add_solution(self, solution: Solution) -> None:
-        self._cached += solution.cached
         self._simulated |= solution.simulated
-        # An answer from the cache cost nothing, which is known where a price is.
-        self._add_usage(Usage() if solution.cached else solution.usage, solution.cost_usd)
-        self._retries += max(0, solution.tries - solution.calls)
-        self._model_errors += solution.error is not None
-        if solution.error is None:
-            self._latency.append(solution.latency_ms)
-            self._finish[solution.finish_reason or "unknown"] += 1
-            if solution.usage.completion_tokens is not None:
-                self._completions.append(solution.usage.completion_tokens)
-        if solution.ttft_ms is not None:
-            self._ttft.append(solution.ttft_ms)
-        if solution.cost_usd is not None and not solution.cached:
-            self._costs.append(solution.cost_usd)
-
-    def _add_failed(self, attempt: Errored | Called | UsedBeside) -> None:
-        self._retries += max(0, attempt.tries - attempt.calls)
-        self._add_usage(attempt.usage, attempt.cost_usd)
-
-    def _add_usage(self, usage: Usage, cost_usd: float | None) -> None:
-        for position, count in enumerate(
-            (
-                usage.total_tokens,
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                usage.reasoning_tokens,
-                usage.cached_tokens,
-            )
-        ):
-            self._tokens[position] += count or 0
-        if cost_usd is not None:
-            self._cost = (self._cost or 0.0) + cost_usd
+        self._runtime.add(solution)
 
     def _add_score(self, record: RolloutRecord) -> None:
         assert record.scored is not None
@@ -334,52 +295,6 @@ class Collector:
         problems = np.frombuffer(self._problems, dtype=np.int64)
         right = np.frombuffer(self._correct, dtype=np.int8).astype(float)
         return agreement(problems, rewards, right if self._all_binary else None, self._plan.repeats)
-
-    def _distributions(self) -> dict[str, Distribution]:
-        columns = {
-            "latency_ms": distribution(_floats(self._latency), "ms"),
-            "ttft_ms": distribution(_floats(self._ttft), "ms"),
-            "completion_tokens": distribution(_floats(self._completions), "", whole=True),
-            "cost_usd": distribution(_floats(self._costs), "USD"),
-        }
-        return {name: column for name, column in columns.items() if column is not None}
-
-    def _runtime(self) -> Runtime:
-        elapsed = active_seconds(self._times, self._began)
-        steps = self._outcomes.total()
-        total, prompt, completion, reasoning, cached = self._tokens
-        return Runtime(
-            total_steps=steps,
-            total_tokens=total,
-            total_prompt_tokens=prompt,
-            total_completion_tokens=completion,
-            total_reasoning_tokens=reasoning,
-            elapsed_seconds=round(elapsed, 3),
-            latency_percentiles_ms=percentiles(self._latency),
-            ttft_percentiles_ms=percentiles(self._ttft),
-            tokens_per_second=round(total / elapsed, 3) if elapsed else 0.0,
-            answers=self._finish.total(),
-            output_tokens_per_second=round(completion / elapsed, 3) if elapsed else 0.0,
-            steps_per_second=round(steps / elapsed, 3) if elapsed else 0.0,
-            model_errors=self._model_errors,
-            total_retries=self._retries,
-            finish_reason_counts=dict(sorted(self._finish.items())),
-            cost_usd=_rounded(self._cost),
-            total_cached_tokens=cached,
-            cached_answers=self._cached,
-            judge_calls=self._judges.calls,
-            judge_prompt_tokens=self._judges.prompt_tokens,
-            judge_completion_tokens=self._judges.completion_tokens,
-            judge_cost_usd=_rounded(self._judges.cost_usd),
-        )
-
-
-def _floats(column: array[float]) -> Floats:
-    return np.frombuffer(column) if column else np.zeros(0)
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 6)
 
 
 def _padded(values: array[float], rewards: Floats) -> Floats:

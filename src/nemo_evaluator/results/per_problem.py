@@ -27,6 +27,11 @@ HALF = 0.5
 """Share of the scale from which a grade is a verdict that the answer is right."""
 
 
+def as_floats(column: array[float]) -> Floats:
+    """The numbers of a column, without a copy."""
+    return np.frombuffer(column) if column else np.zeros(0)
+
+
 def outside(values: Floats, within: tuple[float, float] | None) -> int:
     """How many values lie outside a range."""
     if within is None:
