@@ -8,7 +8,7 @@ import msgspec
 
 from ..environments.grades import raised_at
 from ..errors import ConfigError, NelError
-from ..types import ErrorInfo, Failure, Phase, Solution
+from ..types import BenchmarkPlan, ErrorInfo, Failure, Phase, Solution
 
 PATIENCE = 3
 """After this number of failures of a user's solver or scorer without a success, the benchmark is
@@ -22,6 +22,33 @@ class NeverAskedError(Exception):
 
 class CalledBackError(NeverAskedError):
     """The rollout waited, and was told not to send its request; this run may ask it later."""
+
+
+class SolverBugs:
+    """Counts the failures that a solver itself has caused: a few, without an answer before them,
+    end the benchmark."""
+
+    def __init__(self, plan: BenchmarkPlan, *, harmless: bool) -> None:
+        self._plan, self._count = plan, 0
+        self.harmless = harmless
+        """The solver has worked: what fails now is particular to a problem."""
+
+    def note(self, error: Exception) -> ConfigError | None:
+        """One failed attempt; what the benchmark is given up with, where it is to be."""
+        if isinstance(error, NelError) and not isinstance(error, ConfigError):
+            return None
+        self._count += 1
+        if self.harmless:
+            return None
+        if isinstance(error, ConfigError):  # it says by itself what is to be done
+            return error if self._count >= min(PATIENCE, self._plan.n_rollouts) else None
+        if self._count < PATIENCE:
+            return None
+        return ConfigError(
+            f"the solver fails on every problem: {described(error)}",
+            where=self._plan.name,
+            hint="fix the solver first; --resume without that would fail the same way",
+        )
 
 
 def info_of(error: Exception, phase: Phase) -> ErrorInfo:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..errors import ConfigError
 from ..types import Failure, RolloutKey, Solution
 from .backlog import Work
 
@@ -136,6 +137,16 @@ class Refusals:
         return (
             f"endpoint refuses every request since {since} ({message}), "
             f"{len(self.held)} rollouts held back, retrying"
+        )
+
+    def of_every_request(self, service: str | None) -> ConfigError:
+        """What a benchmark whose requests were all refused is given up with."""
+        error = self.held[0].solution.error
+        message = error.message if error else ""
+        return ConfigError(
+            f"the endpoint refuses every request: {message}",
+            where=f"service {service}",
+            hint="check the model id and the generation parameters; nothing was scored",
         )
 
     def lasts(self) -> float:

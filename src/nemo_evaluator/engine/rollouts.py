@@ -13,27 +13,20 @@ import time
 from collections import deque
 from collections.abc import Collection, Sequence
 
-from ..errors import (
-    ConfigError,
-    EndpointDown,
-    InfraError,
-    NelError,
-    PermanentError,
-)
+from ..errors import ConfigError, EndpointDown, InfraError, PermanentError
 from ..results.journal import JournalIndex, scan
 from ..results.journal_writer import JournalWriter
 from ..results.layout import JOURNAL
-from ..types import ErrorInfo, Failure, Phase, Problem, RolloutKey, Solution
+from ..types import Failure, Phase, RolloutKey, Solution
 from .attempts import Attempts
 from .backlog import Backlog, Work, nothing_kept
 from .budget import RunBudget
 from .control import Control, ServiceHealth
 from .crew import Crew
 from .failures import (
-    PATIENCE,
     CalledBackError,
     NeverAskedError,
-    described,
+    SolverBugs,
     info_of,
     interrupted,
     seed_error,
@@ -45,16 +38,11 @@ from .recorder import RolloutRecorder
 from .refusals import SPECIFIC, Refusals, Refused, is_specific, is_the_models
 from .verification import Verification
 from .watchdog import Watchdog
+from .witness import Witness
 
 MAX_BACKOFF_SECONDS = 30.0
 WHOLE_SERVICE = (Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA)
 """Permanent failures that are the service's, not one request's."""
-
-CONTROL = ErrorInfo(
-    kind=Failure.BAD_REQUEST, message="another request was sent again and got an answer"
-)
-CONTROL_ATTEMPT = 1000
-"""Attempts from here on ask an answered problem again, to see whether the endpoint is well."""
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +75,6 @@ class Rollouts:
             watch=job.watch,
         )
         self._control, self._health, self._tally = control, health, tally
-        self._index = index
         self._backlog = self._open(job.order, index)
         self._again: Backlog | None = None
         """Failed rollouts that are tried again."""
@@ -100,11 +87,9 @@ class Rollouts:
         self._asking, self._drained = 0, False
         self._crew = Crew(self._worker, min(job.window, job.plan.n_rollouts))
         self._called_back: deque[Work] = deque()
-        self._witness: Problem | None = None
-        """A problem that was answered."""
+        self._witness = Witness(job, index, self._attempts, self._recorder)
         self._patience = job.model.endpoint.outage.limit if job.model is not None else 0.0
-        self._solved = answered
-        self._solver_bugs = 0
+        self._bugs = SolverBugs(job.plan, harmless=answered)
         self.failure: ConfigError | None = None
         """Why the benchmark was given up, if the user must fix something."""
 
@@ -322,8 +307,8 @@ class Rollouts:
             self._health.note_permanent(error)
         if self._health.down is not None:
             self._watchdog.abandon_waiting()
-        if not isinstance(error, NelError) or isinstance(error, ConfigError):
-            self._note_solver_bug(error)
+        if (wrong := self._bugs.note(error)) is not None:
+            self._give_up(wrong)
         return not final
 
     def _stopped_midway(self, work: Work) -> None:
@@ -333,14 +318,14 @@ class Rollouts:
 
     def _admit(self, work: Work, solution: Solution, began: float) -> bool:
         """Journal an answer; hold a refusal back until it is known whose failure it is."""
-        self._solved = True
+        self._bugs.harmless = True
         error = solution.error
         if error is not None and (self._refusals.answered or error.kind not in SPECIFIC):
             self._refusals.hold(work, solution)
             return False
         if error is None:
             self._refusals.answer(began)
-            self._witness = work.problem
+            self._witness.problem = work.problem
         self._health.note_answer()
         self._recorder.solved(work, solution)
         return True
@@ -360,7 +345,7 @@ class Rollouts:
                 self._moved.clear()
                 await self._moved.wait()
             elif refusals.many:
-                self._give_up_refused()
+                self._give_up(refusals.of_every_request(self._job.plan.service))
 
     async def _try_again(self) -> None:
         """Ask one of those that are held, and where it is refused, what was answered before."""
@@ -377,7 +362,7 @@ class Rollouts:
         work = refusals.held[0].work
         if await self._answered_now() or not refusals.held:
             return
-        if await self._answers_another(work):
+        if await self._witness.is_answered(work):
             if not await self._answered_now() and refusals.held:
                 refusals.calm()
             return
@@ -400,31 +385,6 @@ class Rollouts:
         refused.work.attempt += 1
         return refused.work
 
-    async def _answers_another(self, beside: Work) -> bool:
-        """Whether the endpoint answers a question that it answered before. What that costs is
-        journaled as an attempt of the rollout for whose sake it is asked."""
-        witness = self._witness or await self._known_witness()
-        if witness is None:
-            return False
-        attempt = CONTROL_ATTEMPT + beside.attempt
-        work = Work(RolloutKey(witness.idx, 0), witness, attempt)
-        try:
-            solution = await self._attempts.solve(work, verified=False)
-        except (NelError, NeverAskedError):
-            return False
-        if work.spent.calls:
-            own, beside.spent = beside.spent, work.spent
-            self._recorder.errored(beside, CONTROL, final=False)
-            beside.spent = own
-            beside.attempt += 1
-        return solution.error is None and not solution.cached
-
-    async def _known_witness(self) -> Problem | None:
-        """A problem that an earlier invocation was answered."""
-        found = (key for key, state in self._index.rollouts.items() if state.scored)
-        key = next(found, None)
-        return None if key is None else await self._job.environment.seed(key.problem_idx)
-
     async def _settle_tail(self) -> None:
         """Nothing but refused requests is left."""
         async with self._sitting_out:
@@ -432,7 +392,7 @@ class Rollouts:
             if not refusals.held or refusals.ready or self._asking or self._over:
                 return
             if not refusals.answered:
-                self._give_up_refused()
+                self._give_up(refusals.of_every_request(self._job.plan.service))
                 return
             if not all(map(is_specific, refusals.held)):
                 await self._control.sleep(refusals.tail_pause())
@@ -446,33 +406,6 @@ class Rollouts:
                 self._recorder.errored(refused.work, refused.solution.error, final=True)
         self._refusals.held.clear()
         self._refusals.ready.clear()
-
-    def _give_up_refused(self) -> None:
-        error = self._refusals.held[0].solution.error
-        message = error.message if error else ""
-        self._give_up(
-            ConfigError(
-                f"the endpoint refuses every request: {message}",
-                where=f"service {self._job.plan.service}",
-                hint="check the model id and the generation parameters; nothing was scored",
-            )
-        )
-
-    def _note_solver_bug(self, error: Exception) -> None:
-        self._solver_bugs += 1
-        if self._solved:
-            return
-        if isinstance(error, ConfigError):  # it says by itself what is to be done
-            if self._solver_bugs >= min(PATIENCE, self._job.plan.n_rollouts):
-                self._give_up(error)
-        elif self._solver_bugs >= PATIENCE:
-            self._give_up(
-                ConfigError(
-                    f"the solver fails on every problem: {described(error)}",
-                    where=self._job.plan.name,
-                    hint="fix the solver first; --resume without that would fail the same way",
-                )
-            )
 
     def _give_up(self, error: ConfigError) -> None:
         self.failure = self.failure or error
