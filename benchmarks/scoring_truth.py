@@ -25,13 +25,13 @@ import scoring_rules as rules
 from nemo_evaluator.benchmarks.xstest import refuses
 from nemo_evaluator.scoring import overlap
 from nemo_evaluator.scoring.drop import best_em_and_f1, em_and_f1
+from nemo_evaluator.scoring.find_math import find_math
 from nemo_evaluator.scoring.input import ScorerInput
 from nemo_evaluator.scoring.instructions.ifeval import check_instructions
 from nemo_evaluator.scoring.mathematics import math_equal
 from nemo_evaluator.scoring.primitives import (
     answer_line,
     drop_match,
-    find_math,
     math_match,
     multichoice_regex,
     numeric_match,

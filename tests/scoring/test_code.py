@@ -76,6 +76,9 @@ def works(response: str) -> bool:
         "```python\n@staticmethod\ndef other():\n    pass\n\ndef add(a, b):\n    return a + b\n```",
         "```python\nasync def n(): 0\n\ndef add(a, b):\n    s = '''```'''\n    return a + b\n```",
         f"Here's the code\n{SOLUTION}\n# that's it",
+        f"[BEGIN]\n{SOLUTION}\n[DONE]",
+        f"{SOLUTION}\n[DONE]\nNext: write a function.\n[BEGIN]\ndef add(a, b): 0\n[DONE]",
+        "    return a + b\n\nThis adds the two numbers.",
     ],
 )  # fmt: skip
 def test_programs_are_found(response: str) -> None:

@@ -177,8 +177,68 @@ SAME = [
     (r"\text{None}", "none"),
     (r"y=3x \text{ and } y=2", "y=2, y=3x"),
     (r"x \equiv 2 \text{ (mod } 5)", r"2 \pmod 5"),
+    # decimals beside what is not rational
+    ("3.14159265", r"\pi"),
+    ("(3.14159265, 1)", r"(\pi, 1)"),
+    ("x>1.5", r"1.5<x"),
+    # letters in a face of their own are names, e and i numbers
+    (r"3\mathbf{i}+4\mathbf{j}", r"4\mathbf{j}+3\mathbf{i}"),
+    (r"2\mathrm{e}^{x}", "2e^x"),
+    (r"2+3\mathrm{i}", "3i+2"),
+    (r"2\mathit{x}", "2x"),
+    # mixed numbers in formulas
+    (r"2\frac{1}{3}\pi", r"\frac{7\pi}{3}"),
+    (r"-1\frac12\sqrt2", r"-\frac{3\sqrt2}{2}"),
+    (r"3\frac{\sqrt2}{2}", r"\frac{3\sqrt2}{2}"),
+    (r"x^2\frac12", r"\frac{x^2}{2}"),
+    # brackets, vectors, matrices
+    ("[0,1[", "[0,1)"),
+    (r"]0,1[ \cup ]2,3]", r"(0,1)\cup(2,3]"),
+    (r"\langle 1,2\rangle", "(1,2)"),
+    ("[[1,2],[3,4]]", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", "(1,2)"),
+    # words
+    (r"\text{June 20}", r"\text{June } 20"),
+    (r"12\text{ percent}", "0.12"),
+    (r"5\text{ to }3", "5:3"),
+    (r"3\text{ out of }5", r"\frac35"),
+    (r"\text{length }3\text{, width }4", "3, 4"),
+    ("five", "5"),
+    ("about 12", "12"),
+    ("infinity", r"\infty"),
+    (r"\text{No real solutions exist.}", r"\emptyset"),
+    (r"\text{DNE}", r"\text{does not exist}"),
+    # one value said twice
+    (r"\frac{1}{2}\text{ or }0.5", "0.5"),
+    ("x=5, x=5", "5"),
+    # a choice with its text
+    (r"\textbf{(B) } 12", "B"),
+    (r"\text{Option A}", "A"),
+    (r"\(x=2\) and \(y=3\)", "(2,3)"),
 ]
 DIFFERENT = [
+    ("x>1.5", r"x>\sqrt2"),
+    (r"(2.718281828,\infty)", r"(\sqrt2,\infty)"),
+    (r"3\mathbf{i}+4\mathbf{j}", r"4\mathbf{i}+3\mathbf{j}"),
+    (r"3\mathbf{i}+4\mathbf{j}", "7"),
+    (r"2+3\mathrm{i}", "5"),
+    (r"x\mathrm{e}^{x}", "x"),
+    (r"1\frac12", r"\sin(\pi/6)"),
+    (r"-1\frac12", r"\frac{1}{-2}"),
+    (r"2\frac{1}{3}\pi", r"\frac{2\pi}{3}"),
+    (r"3\text{ hours } 20\text{ minutes}", "60"),
+    (r"3\text{ hours } 20\text{ minutes}", "3"),
+    (r"5\text{ ft }3\text{ in}", r"3\text{ ft }5\text{ in}"),
+    (r"5\text{ ft }3\text{ in}", r"5\text{ ft }4\text{ in}"),
+    (r"2\quad 3", "6"),
+    (r"10\,000", "0"),
+    (r"x\ge 3", "x>3"),
+    (r"\text{DAB}", r"\text{BAD}"),
+    ("[0,1[", "[0,1]"),
+    ("[[1,3],[2,4]]", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}"),
+    (r"\langle 1,2,3\rangle", r"\langle 1,3,2\rangle"),
+    ("5, 6", "5"),
+    (r"\textbf{(B) } 12", "C"),
     ("(1,2)", "(2,1)"),
     ("10", "100"),
     ("1/3", "0.333"),
@@ -295,6 +355,26 @@ def test_any_text_is_judged_without_raising_and_symmetrically(a: str, b: str) ->
     assert decide(a, b) == decide(b, a)
     if a.strip():
         assert decide(a, a) is True
+
+
+def test_an_inequality_is_no_congruence() -> None:
+    assert decide(r"x\ge 3", r"n\equiv 3 \pmod 7") is not True
+
+
+_VALUES = st.sampled_from(
+    [r"\pi", r"\sqrt{2}", "e", "i", "1.5", "3.14159265", r"\frac13", "-2", r"\infty", "x", "0"]
+)
+_SHAPES = st.sampled_from(
+    ["{}", "x>{}", "x<{}", "[{},5]", "({},{})", "{}+{}", "{}{}", "x={}", r"\{{{},{}\}}", "|x|<{}"]
+)
+
+
+@given(_SHAPES, _SHAPES, st.tuples(_VALUES, _VALUES), st.tuples(_VALUES, _VALUES))
+def test_exact_and_other_values_are_compared_without_raising(
+    shape: str, other: str, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    a, b = shape.format(*first), other.format(*second)
+    assert decide(a, b) == decide(b, a)
 
 
 @given(st.integers(-999, 999), st.integers(-999, 999), st.integers(1, 99))

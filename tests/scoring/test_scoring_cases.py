@@ -18,6 +18,24 @@ from nemo_evaluator.scoring.numeric import numeric_match
 Case = tuple[str, str, Any, bool, bool | None]
 YES, NO = True, False
 
+LATER: list[Case] = [
+    ("multichoice_regex", "C, because of its mass", "C", YES, NO),
+    ("multichoice_regex", "B - London", "B", YES, NO),
+    ("multichoice_regex", "A - B", "A", NO, NO),
+    ("multichoice_regex", "正确选项为C", "C", YES, YES),
+    ("multichoice_regex", "选项：\nA. x\nB. y", "A", NO, NO),
+    ("numeric_match", "Step 1: 10. Step 2: 20. Step 3: 30.", "30", YES, NO),
+    ("numeric_match", "The ratio is 3: 4", "4", NO, NO),
+    ("numeric_match", "1. First we add.\n2. Then we subtract.\n3. Done.", "3", NO, NO),
+    ("numeric_match", "We get 12 in all.\n\n1. Add them.\n2. Check.", "12", YES, NO),
+    ("numeric_match", "1. 5 apples\n2. 7 pears", "7", YES, NO),
+    ("math_match", "The answer is $5$ because $2+3=5$ and $7-2=5$.", "5", YES, YES),
+    ("math_match", "The answer is 5, which is less than $7$.", "5", YES, YES),
+    ("math_match", r"\boxed{\text{The answer is }5}", "5", YES, YES),
+    ("math_match", r"\boxed{}", "0", NO, NO),
+    ("fuzzy_match", "São Paulo", "Sao Paulo", YES, YES),
+    ("fuzzy_match", "が", "か", NO, NO),
+]
 SPECIFIED: list[Case] = [
     ("numeric_match", "The answer is 10", "100", NO, NO),
     ("numeric_match", "", "0", NO, NO),
@@ -172,7 +190,9 @@ NASTY: list[Case] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "response", "target", "correct", "strict"), SPECIFIED + NASTY)
+@pytest.mark.parametrize(
+    ("name", "response", "target", "correct", "strict"), SPECIFIED + LATER + NASTY
+)
 def test_verdict(name: str, response: str, target: Any, correct: bool, strict: bool | None) -> None:
     verdict = p.PRIMITIVES[name](ScorerInput(response, target))
     assert verdict["correct"] is correct, verdict
@@ -265,3 +285,32 @@ def test_a_format_that_does_not_exist_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="unknown rule 'bold'"):
         numeric_match(ScorerInput("Answer: 3", "3", config={"asked": "bold"}))
+
+
+OPTIONS = {"choices": ["Paris", "London", "New York", "None of the above"]}
+BY_TEXT: list[tuple[str, dict[str, Any], str, bool | None]] = [
+    ("London", OPTIONS, "B", True),
+    ("The answer is **London**.", OPTIONS, "B", True),
+    (r"\boxed{\text{London}}", OPTIONS, "B", True),
+    ("<think>London</think>Answer: None of the above", OPTIONS, "D", True),
+    ("The answer is London.", OPTIONS, "A", False),
+    ("The answer is not London.", OPTIONS, "B", None),
+    ("Answer: London or Paris", OPTIONS, "B", None),
+    ("I love London", OPTIONS, "B", None),
+    ("Answer: (A). Not London", OPTIONS, "A", True),
+    ("Answer: 1", {"choices": ["0", "1", "2"]}, "B", True),
+    ("Answer: 1", {"choices": ["1", "1.", "2"]}, "A", None),
+    ("Answer: y", {"choices": {"text": ["y", "x"], "label": ["1", "2"]}}, "1", True),
+    ("Answer: red", {"options": {"A": "blue", "B": "red"}}, "B", True),
+]
+
+
+@pytest.mark.parametrize(("response", "row", "target", "correct"), BY_TEXT)
+def test_the_text_of_an_option_is_its_label(
+    response: str, row: dict[str, Any], target: str, correct: bool | None
+) -> None:
+    verdict = multichoice_regex(ScorerInput(response, target, metadata=row))
+    assert verdict["correct"] is bool(correct)
+    assert (verdict["extracted"] is None) is (correct is None)
+    if verdict["rule"] == "option_text":
+        assert verdict["strict_correct"] is False

@@ -15,7 +15,8 @@ ANSWER = (
     "Cevap", "Yanıt", "Đáp án", "Câu trả lời", "Trả lời", "Antwoord", "Odpowiedź", "Odpověď",
     "Svar", "Vastaus", "Válasz", "Răspuns", "Απάντηση", "תשובה", "پاسخ", "Ìdáhùn", "Idahun",
     "opción correcta", "option correcte", "opzione corretta", "opção correta",
-    "alternativa correta", "richtige Option", "вариант ответа", "विकल्प", "விடை", "பதில்", "जबाफ",
+    "alternativa correta", "richtige Option", "вариант ответа", "正确选项", "正確選項",
+    "विकल्प", "விடை", "பதில்", "जबाफ",
     "答", "Svaret", "Răspunsul", "התשובה", "Sagot", "Отговор", "Одговор", "Správná možnost",
 )  # fmt: skip
 """Prefixes of an answer line beside ``Answer``."""

@@ -87,6 +87,10 @@ class Field:
             return a + b
         return self.inexact(a) + self.inexact(b)
 
+    def minus(self, a: Value, b: Value) -> Value:
+        """The difference. Python's own is not known of a Fraction and a number of mpmath."""
+        return self.plus(a, self.times(-1, b))
+
     def times(self, a: Value, b: Value) -> Value:
         """The product."""
         if is_exact(a) and is_exact(b):
@@ -141,11 +145,15 @@ class Field:
         """A function of a value."""
         x = self.inexact(value)
         self._bounded(x)
+        if x == 0 and name in ("ln", "log"):
+            raise Unreadable("logarithm of zero")
         self.extreme = self.extreme or (name == "exp" and abs(x) > self.digits)
         return _FUNCTIONS[name](self._mp, x)
 
     def logarithm(self, value: Value, base: Value) -> Value:
-        """The logarithm to a base."""
+        """The logarithm to a base. Raises Unreadable for a base that has none."""
+        if base == 0 or base == 1:
+            raise Unreadable("base of a logarithm")
         return self.divide(self.function("ln", value), self.function("ln", base))
 
     def constant(self, name: str) -> Value:

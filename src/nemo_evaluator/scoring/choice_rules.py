@@ -61,6 +61,7 @@ class Rules(NamedTuple):
     foreign_choose: re.Pattern[str]
     chosen_after: re.Pattern[str]
     option_line: re.Pattern[str]
+    opening: re.Pattern[str]
     whole: re.Pattern[str]
     asked: re.Pattern[str]
     joined_after: re.Pattern[str]
@@ -201,6 +202,13 @@ def rules(labels: str) -> Rules:
         option_line=late_pattern(
             rf"(?m:^)[ \t*_`>]{{0,6}}(?P<open>[(\[])?{bare}(?(open)[)\]]|[).:])[ \t]"
             r"[^\n]{0,400}(?m:$)"
+        ),
+        # C because ..., C, since ...; in one line also: C - Rome
+        opening=late_pattern(
+            rf"\s*[*_`$(\[{OPEN}]{{0,6}}{bare}[*_`$)\]{CLOSE}]{{0,6}}"
+            r"(?:,?[ \t](?:because|since|as|due to|given)\b"
+            r"|[ \t][-–—][ \t](?![A-Z]\b)(?=[^\n]{2,200}\Z))"
+            r"(?P<after>)"
         ),
         whole=late_pattern(
             rf"\s*(?:(?i:option|choice|letter|choose|select(?:ing)?|pick|output)"

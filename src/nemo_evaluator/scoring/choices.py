@@ -180,7 +180,7 @@ def _lenient(text: str, known: Rules, letters: str) -> Extraction | None:
             match = _foreign_choice(text, known)
         if match is not None:
             return None if _several(match, known, letters) else _chosen(match, rule, letters)
-    match = _only_option_line(text, known.option_line)
+    match = known.opening.match(text) or _only_option_line(text, known.option_line)
     return None if match is None else _chosen(match, "option_line", letters)
 
 

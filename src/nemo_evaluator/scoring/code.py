@@ -110,7 +110,7 @@ class Reader:
 def extract_code(response: str, entry_point: str = "") -> Code | None:
     """The program of a response, or None if there is none in it."""
     reader = Reader()
-    text = unified(response)
+    text = _between_marks(unified(response))
     found = [(b.language in PYTHON, _program(b, reader)) for b in blocks(text, reader.is_program)]
     python = [code for is_python, code in found if is_python and code.strip()]
     others = [code for is_python, code in found if not is_python]
@@ -173,9 +173,33 @@ def _unfenced(text: str, entry_point: str, reader: Reader) -> Code | None:
         code = _clean(text)
         if reader.tree(code) is not None and _is_code(code):
             return Code(code, "whole")
-        if text[:1] in " \t" and reader.is_body(text):
-            return Code(text.rstrip(), "body")
+        if text[:1] in " \t" and (body := _body(text, reader)) is not None:
+            return Code(body, "body")
     return _longest_part(text, entry_point, reader)
+
+
+def _body(text: str, reader: Reader) -> str | None:
+    """The body of a function a text begins with: the whole text, or up to what is not indented."""
+    if reader.is_body(text):
+        return text.rstrip()
+    end = _NOT_INDENTED.search(text)
+    body = text[: end.start()].rstrip() if end is not None else ""
+    return body if body and reader.is_body(body) else None
+
+
+_NOT_INDENTED = late_pattern(r"^\S", re.MULTILINE)
+
+
+def _between_marks(text: str) -> str:
+    """What stands between ``[BEGIN]`` and ``[DONE]``, as MBPP's prompts ask for it."""
+    done = _DONE.search(text)
+    text = text if done is None else text[: done.start()]
+    begin = _BEGIN.search(text)
+    return text if begin is None else text[begin.end() :]
+
+
+_BEGIN = late_pattern(r"^[ \t]*\[BEGIN\][ \t]*\n?", re.MULTILINE)
+_DONE = late_pattern(r"^[ \t]*\[DONE\][ \t]*$", re.MULTILINE)
 
 
 def _clean(code: str) -> str:

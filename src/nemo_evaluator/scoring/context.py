@@ -108,6 +108,20 @@ def between(text: str, start: int, stop: int, *, near: bool) -> Kind | None:
     return Kind.LIST if (_LIST_NEAR if near else _LIST_FAR).fullmatch(gap) else None
 
 
+_LABEL = late_pattern(
+    r"\b(?:step|day|week|month|year|part|case|round|hour|line|row|level|stage|phase|problem|question"
+    r"|exercise|example|task|test|group|number|no\.|item|page|chapter)\s?#?$|#$",
+    re.IGNORECASE,
+)
+
+
+def labels(text: str, start: int, stop: int, other: int) -> bool:
+    """Whether a number names what the other one is about: ``Step 3: 30``."""
+    if text[stop : stop + 1] != ":" or not text[stop + 1 : other].isspace():
+        return False
+    return _LABEL.search(text[max(0, start - 12) : start]) is not None
+
+
 _SCALES: dict[str, tuple[tuple[Fraction, str], ...]] = {
     "time": (
         (Fraction(31_556_952), "years year yrs yr y"),

@@ -26,6 +26,7 @@ from .arithmetic import (
     same,
 )
 from .late import late_pattern
+from .numbers import FRACTION
 
 MAX_LENGTH = 600
 
@@ -71,6 +72,11 @@ _GREEK = frozenset(
 _NAMES = sorted([*FUNCTIONS, "sqrt", "pi", "abs"], key=len, reverse=True)
 _OPEN = {"(": ")", "{": "}", "[": "]"}
 _START = late_pattern(r"[\\\dA-Za-z.({\[]")
+_MIXED = late_pattern(rf"(?<![\w.^])\s*(\d+)\s*({FRACTION})")
+
+
+def _is_number(token: str) -> bool:
+    return token[:1].isdigit() or token[:1] == "."
 
 
 def _number(text: str) -> Formula:
@@ -118,7 +124,7 @@ class _Parser:
     def _joined(left: Formula, right: Formula, sign: str) -> Formula:
         if sign == "+":
             return lambda at: at.field.plus(left(at), right(at))
-        return lambda at: at.field.plus(left(at), at.field.times(-1, right(at)))
+        return lambda at: at.field.minus(left(at), right(at))
 
     def product(self) -> Formula:
         left = self.signed()
@@ -127,6 +133,8 @@ class _Parser:
             if token in ("*", "/", "\\cdot", "\\times", "\\div"):
                 self.take()
                 left = self._applied(left, self.signed(), token)
+            elif _is_number(token) and _is_number(self.tokens[self.at - 1]):
+                raise Unreadable("two numbers side by side")
             elif token and (_START.match(token) or (token == "|" and not self.bars)):
                 left = self._applied(left, self.power(), "*")
             else:
@@ -187,7 +195,7 @@ class _Parser:
             self.bars -= 1
             self.expect("|")
             return lambda at: at.field.magnitude(inner(at))
-        if token[:1].isdigit() or token[:1] == ".":
+        if _is_number(token):
             return _number(token)
         if token[:1] == "\\" or token.isalpha():
             return self.named(token.lstrip("\\"))
@@ -261,7 +269,15 @@ class _Parser:
         return lambda at: at.env[name]
 
 
+def _added(match: re.Match[str]) -> str:
+    r"""A mixed number as the sum it is: ``1\frac12`` is 3/2."""
+    whole, fraction, *digits = match.groups()
+    top, bottom = (int(digit) for digit in digits if digit is not None)
+    return rf"({whole}+{fraction})" if 0 < top < bottom else match[0]
+
+
 def _tokens(text: str) -> list[str]:
+    text = _MIXED.sub(_added, text) if "\\frac" in text else text
     tokens: list[str] = []
     at, end = 0, len(text.rstrip())
     while at < end:

@@ -63,6 +63,7 @@ _A_LINE = late_pattern(rf"(?m:^)[ \t*]{{0,4}}A[ \t]?:[ \t]{{0,4}}{_VALUE}")
 _WRAPPERS = 8  # layers of markup around one answer
 _BOXES = 8  # unreadable boxes to pass over before giving up
 _BRACES = late_pattern(r"\\.|[{}]", re.DOTALL)
+EMPTY_BOX = late_pattern(r"\\f?box(?:ed)?\s*\{\s*\}")
 _BARE_BOX = late_pattern(r"-?(?:\d+(?:[.,/]\d+)*|\\d?frac(?:\{[^{}]*\}|\d){2}|\w)")
 
 
@@ -126,14 +127,15 @@ def clean(value: str) -> str:
             value = value[1:-1]
         if value[:1] in ("$", "\\") and (wrapped := _WRAPPED.match(value)):
             inner = next(group for group in wrapped.groups() if group is not None)
-            value = inner if inner.count("$") % 2 == 0 and inner.strip() else value
+            one = inner.count("$") % 2 == 0 and "\\)" not in inner and "\\]" not in inner
+            value = inner if one and inner.strip() else value
     return value
 
 
 def _extraction(text: str, start: int, stop: int, rule: str) -> Extraction | None:
     raw = text[start:stop]
     value = clean(raw)
-    if not value:
+    if not value or EMPTY_BOX.fullmatch(value):
         return None
     at = raw.find(value)
     if at >= 0:
@@ -265,7 +267,16 @@ def final_answer(
             found.append(_extraction(text, *match.span("value"), rule))
     if a_line and "A" in text and (match := last_after(("a:", "a :"), _A_LINE, text, lower)):
         found.append(_extraction(text, *match.span("value"), "a_line"))
-    return max((f for f in found if f), key=lambda f: f.span, default=None)
+    return _outermost([f for f in found if f])
+
+
+def _outermost(found: list[Extraction]) -> Extraction | None:
+    """The last of the answers; words inside a box are part of what is in the box."""
+    box = next((f for f in found if f.rule == "boxed"), None)
+    if box is not None:
+        start, stop = box.span
+        found = [f for f in found if f is box or not start <= f.span[0] < stop]
+    return max(found, key=lambda f: f.span, default=None)
 
 
 def _said(text: str, lower: str) -> Extraction | None:

@@ -24,6 +24,8 @@ from .scales import A_SIZE, SIGNS, SPELLED, SPELLED_PART, a_size, factor, spelle
 
 MAX_TOKENS = 40
 """Numbers of one answer that are looked at."""
+MAX_ITEMS = 200
+"""Numbers at the end of a text among which those of list items are passed over."""
 _TAILS = (200, 2_000)
 
 
@@ -102,7 +104,8 @@ def last(text: str, locale: str | None = None) -> Reading | None:
     found: deque[re.Match[str]] = deque()
     for window in (*_TAILS, len(text)):
         start = max(0, len(text) - window)
-        found = deque(numbers.PATTERN.finditer(text, start), maxlen=MAX_TOKENS)
+        read = deque(numbers.PATTERN.finditer(text, start), maxlen=MAX_ITEMS)
+        found = deque((match for match in read if not _is_item(match)), maxlen=MAX_TOKENS)
         if found or start == 0:
             break
     while len(found) > 1 and _is_citation(found[-1]):
@@ -118,6 +121,8 @@ def last(text: str, locale: str | None = None) -> Reading | None:
         return Reading(None, (tokens[0].start, tokens[0].stop))
     while found and tokens[0].start - found[-1].end() <= context.GAP:
         token = _token(found.pop(), locale)
+        if context.labels(text, token.start, token.stop, tokens[0].start):
+            break
         if _joined(text, token, tokens[0], near=True) is None:
             break
         tokens.appendleft(token)
@@ -127,6 +132,24 @@ def last(text: str, locale: str | None = None) -> Reading | None:
 def _is_citation(match: re.Match[str]) -> bool:
     start, stop = match.span()
     return match.string[start - 1 : start] == "[" and match.string[stop : stop + 1] == "]"
+
+
+_ITEM = late_pattern(
+    r"[*_]{0,2}[ \t]{0,4}(?P<item>\d{1,2})[.)][*_]{0,2}\s{1,3}(?=[*_\"'(]{0,3}[^\W\d_])"
+)
+_ITEMS = late_pattern(r"^[ \t*_]{0,6}(?P<item>\d{1,2})[.)]", re.MULTILINE)
+_AROUND = 400
+
+
+def _is_item(match: re.Match[str]) -> bool:
+    """Whether a number counts the items of a list: ``3. Then we add them.`` near a ``2.``"""
+    text, start = match.string, match.start()
+    line = text.rfind("\n", max(0, start - 9), start) + 1
+    item = _ITEM.match(text, line) if line or start < 9 else None
+    if item is None or item.start("item") != start:
+        return False
+    near = _ITEMS.finditer(text, max(0, start - _AROUND), start + _AROUND)
+    return any(abs(int(other["item"]) - int(item["item"])) == 1 for other in near)
 
 
 def whole(text: Json) -> Value | None:

@@ -15,7 +15,7 @@ from .late import late_pattern
 
 _DROP = late_pattern(
     r"(?<!\\)\\(?:left|right|[bB]igg?[lrm]?|displaystyle|textstyle|limits|q?quad)(?![a-zA-Z])"
-    r"|(?<!\\)\\[,;:!\s]|~|\\\$|€|£|\\hline|\\[hv]space\*?\s*\{[^{}]*\}|\\h?phantom\s*\{[^{}]*\}"
+    r"|(?<!\\)\\[,;:!\s()\[\]]|~|\\\$|€|£|\\hline|\\[hv]space\*?\s*\{[^{}]*\}|\\h?phantom\s*\{[^{}]*\}"
     r"|\\(?:text|page|f)?color(?:box)?\s*(?:\[[^\]]*\])?\s*\{[^{}]*\}|\\displaylimits"
     r"|\\(?:underline|boldsymbol|bm|uline|mathsf)(?=\s*\{)"
 )
@@ -49,6 +49,8 @@ _SPELLING = {
     "\\rbrace": "⟩",
     "\\{": "⟨",
     "\\}": "⟩",
+    "\\langle": "(",
+    "\\rangle": ")",
     "\\lbrack": "[",
     "\\rbrack": "]",
     "\\pm": "±",
@@ -101,10 +103,18 @@ _SAID = {
     **dict.fromkeys(("therearenosolutions", "therearenorealsolutions"), EMPTY),
     **dict.fromkeys(("allrealnumbers", "allreals", "allrealx", "therealnumbers"), "ℝ"),
 }
-"""Sets that are written as words."""
+_SAID |= {
+    **dict.fromkeys(("nosolutionexists", "nosolutionsexist", "norealsolutionexists"), EMPTY),
+    **dict.fromkeys(("norealsolutionsexist", "nosuchnumber", "nosuchx"), EMPTY),
+    **dict.fromkeys(("infinity", "inf", "+infinity", "positiveinfinity"), "∞"),
+    **dict.fromkeys(("-infinity", "-inf", "negativeinfinity"), "-∞"),
+    **dict.fromkeys(("dne", "itdoesnotexist", "thelimitdoesnotexist"), "doesnotexist"),
+}
+"""Sets and values that are written as words."""
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 _RAISED = late_pattern(f"[{''.join(_SUPERSCRIPTS)}]+")
 _PLUS_INFINITY = late_pattern(r"(?<![\w)\]}])\s*\+\s*∞")
+_OUTWARD = late_pattern(r"([\[\]])([^\[\](),]+,[^\[\](),]+)([\[\]])")
 _VULGAR = late_pattern("[¼½¾⅐-⅞]")
 _ELLIPSIS = r"(?:\.\.\.|…|\\[lc]?dots)"
 _REPEATING = late_pattern(
@@ -131,6 +141,11 @@ _BASE = late_pattern(
 _TEXT = late_pattern(
     r"\\(?:text(?:bf|it|rm|normal)?|mbox|mathrm|mathbf|mathit|operatorname)\s*\{([^{}]*)\}"
 )
+_LETTER = late_pattern(
+    r"\\(?:mathbf|mathit|textbf|textit|operatorname)\s*\{\s*([A-Za-z])\s*\}"
+    r"|\\(?:mathrm|text|textrm)\s*(?:\{\s*([ei])\s*\}|(?<=mathrm)\s([ei])(?![A-Za-z]))"
+)
+"""A letter in a face of its own is a name, and so are e and i; any other may be a unit."""
 _LAST_UNIT_POWER = late_pattern(rf"({_TEXT.pattern})\s*\^\s*\{{?[23]\}}?\s*\.?$")
 _CONNECTIVE = late_pattern(r"(?<=[\d)}\]\w$])\s*,?\s+(?:or|and)\s+(?=\S)", re.IGNORECASE)
 _RELATION = late_pattern(r"<|>|!=")
@@ -170,6 +185,9 @@ def normal(text: str, *, degrees: bool = False) -> str:
         text = _without_text(text)
     text = _SPELL.sub(lambda match: _SPELLING[match[0]], text)
     text = _PLUS_INFINITY.sub("∞", text.replace("$", ""))
+    if "," in text and ("[" in text or "]" in text):
+        text = _OUTWARD.sub(_interval, text)
+    text = _ABOUT.sub("", _PLAIN_BETWEEN.sub(lambda match: _BETWEEN[match[1]], text))
     text = _CONNECTIVE.sub(_connected, text)
     text = _UNIT.sub("", text.strip())
     text = _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
@@ -194,6 +212,12 @@ def _numerals(text: str) -> str:
     if "base" in text or "_" in text:
         text = _BASE.sub(_with_base, _TEXT_DIGITS.sub(r"\1", text))
     return text
+
+
+def _interval(match: re.Match[str]) -> str:
+    """Brackets that point outwards are open ends: ``[0,1[`` is ``[0,1)``."""
+    left, ends, right = match.groups()
+    return f"{'[' if left == '[' else '('}{ends}{']' if right == ']' else ')'}"
 
 
 def _vulgar(match: re.Match[str]) -> str:
@@ -226,6 +250,7 @@ def _connected(match: re.Match[str]) -> str:
 
 def _without_text(text: str) -> str:
     """Words inside a formula: connectives become commas, units go, a pure text stays."""
+    text = _LETTER.sub(lambda match: match[1] or match[2] or match[3], text)
     if not _TEXT.sub("", text).strip(" .$"):
         words = " ".join(match[1].strip() for match in _TEXT.finditer(text))
         return words.strip("()") if len(words) <= len("(C)") else words
@@ -233,12 +258,26 @@ def _without_text(text: str) -> str:
     return _TEXT.sub(_kept_word, _LAST_UNIT_POWER.sub(r"\1", text))
 
 
+_ABOUT = late_pattern(r"\s*(?:about|approximately|approx\.|roughly|around)\s+(?=[\d\\$-])")
+_PLAIN_BETWEEN = late_pattern(r"(?<=\d)\s+(to|out of)\s+(?=\d)")
+_BETWEEN = {"to": ":", "out of": "/"}
+
+
+def words_and_symbols(text: str) -> str:
+    r"""What a text shows, without spaces: ``\text{June } 20`` shows ``June20``."""
+    return "".join(_TEXT.sub(r"\1", text).split()).strip("$.~")
+
+
 def _kept_word(match: re.Match[str]) -> str:
     word = match[1].strip()
     if word.lower() in ("or", "and"):
         return f" {word.lower()} "
-    if word.lower() in (",", "and/or"):
+    if word.startswith(",") or word.lower() == "and/or":
         return ", "
+    if word.lower() in ("percent", "per cent"):
+        return "%"
+    if word.lower() in _BETWEEN:
+        return _BETWEEN[word.lower()]
     before = match.string[: match.start()].rstrip()
     follows_value = bool(before) and (before[-1].isalnum() or before[-1] in ")}]|%")
     return word if len(word) == 1 and not follows_value else " "

@@ -14,11 +14,12 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from . import numbers
-from .arithmetic import Unreadable, computing, is_exact
+from . import forms, numbers
+from .arithmetic import DIGITS, Unreadable, computing, field, is_exact
 from .expression import Formula, read, same_values, values
+from .extract import SHORT
 from .late import late_pattern
-from .latex import Structure, in_degrees, normal, split, structure
+from .latex import Structure, in_degrees, normal, split, structure, words_and_symbols
 from .notation import decide_notation, decide_times
 from .reals import decide_sets
 
@@ -35,6 +36,7 @@ _SPACE = late_pattern(r"(?<!\d) +| +(?!\d)")
 """Spaces that mean nothing: between digits they may make a mixed number."""
 _BASED = late_pattern(r"\d\s*_")
 _WORDS = late_pattern(r"[^\W\d_][^\d+*/=<>\\]*")
+_COMPOUND = late_pattern(r"-?\d+(?:\.\d+)?(?: \d+(?:\.\d+)?)+")
 _DECIMAL = late_pattern(r"-?\d*\.(\d+)")
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
 _TWO_SIDED = 5
@@ -57,12 +59,14 @@ def decide(a: str, b: str) -> bool | None:
     a, b = a.strip(), b.strip()
     if not a or not b:
         return False
-    if a == b:
+    if a == b or ("\\text" in a + b and words_and_symbols(a) == words_and_symbols(b) != ""):
         return True
     if len(a) > MAX_ANSWER or len(b) > MAX_ANSWER:
         return False
     if (times := decide_times(a, b)) is not None:
         return times
+    if (labelled := _by_label(a, b)) is not None:
+        return labelled
     first = normal(a, degrees=in_degrees(a, b))
     second = normal(b, degrees=in_degrees(b, a))
     if not first or not second:
@@ -70,12 +74,26 @@ def decide(a: str, b: str) -> bool | None:
     return _decide(first, second, 0)
 
 
+def _by_label(a: str, b: str) -> bool | None:
+    r"""A choice with its text against a letter alone: ``\textbf{(B) } 12`` and ``B``."""
+    first, second = (words_and_symbols(text).strip("()") for text in (a, b))
+    label, other = (first, b) if len(first) == 1 else (second, a)
+    match = _LABELLED.match(words_and_symbols(other)) if _LETTER.fullmatch(label) else None
+    return None if match is None else label == next(filter(None, match.groups()))
+
+
+_LETTER = late_pattern(r"[A-J]")
+_LABELLED = late_pattern(
+    r"(?i:option|choice)?(?:\(([A-J])\)|([A-J])[).:])[^,()]|(?i:option|choice)\(?([A-J])\)?\Z"
+)
+
+
 def _decide(a: str, b: str, depth: int) -> bool | None:
     if a == b or _SPACE.sub("", a) == _SPACE.sub("", b):
         return True
     if depth > 4:
         return None
-    for reader in (decide_notation, decide_sets, _by_numbers, _by_words):
+    for reader in (decide_notation, decide_sets, _by_numbers, _by_quantities, _by_words):
         if (grade := reader(a, b)) is not None:
             return grade
     if (by_relation := _by_relation(a, b, depth)) is not None:
@@ -101,9 +119,22 @@ def _by_numbers(a: str, b: str) -> bool | None:
     return None
 
 
+def _by_quantities(a: str, b: str) -> bool | None:
+    """Compound quantities, their units gone: ``5 3`` (feet and inches) is no product, nor is
+    it 5, which a symbolic reader would make of it."""
+    first, second = (text.split() if _COMPOUND.fullmatch(text) else [] for text in (a, b))
+    if first and second:
+        return len(first) == len(second) and all(map(_by_numbers, first, second))
+    other = b if first else a
+    return False if (first or second) and _plain(other) is not None else None
+
+
 @lru_cache(maxsize=4096)
 def _plain(text: str) -> numbers.Number | None:
-    return numbers.parse(text, units=False)
+    if (number := numbers.parse(text, units=False)) is not None:
+        return number
+    words = forms.spelled_out(text) if text[:1].isalpha() and len(text) < SHORT else None
+    return words if isinstance(words, numbers.Number) else None
 
 
 def _rounds_to(text: str, mine: numbers.Number, gold: numbers.Number) -> bool:
@@ -121,7 +152,10 @@ def _no_number(text: str) -> bool:
     if text.isalpha():
         return len(text) > 3
     form = structure(text)
-    return form.kind != "union" and len(form.parts) > 1 and not _RELATES.search(text)
+    if form.kind == "union" or len(form.parts) < 2 or _RELATES.search(text):
+        return False
+    # 1/2 or 0.5 is one number, said twice
+    return form.kind == "tuple" or len({_plain(part) for part in form.parts}) > 1
 
 
 def _by_words(a: str, b: str) -> bool | None:
@@ -129,13 +163,18 @@ def _by_words(a: str, b: str) -> bool | None:
     if not (_WORDS.fullmatch(a) and _WORDS.fullmatch(b)):
         return None
     first, second = ("".join(t.casefold().split()) for t in (a, b))
-    if len(first) == 1 and len(second) == 1:
+    if (len(first) == 1 and len(second) == 1) or (_is_order(a) and _is_order(b)):
         return a == b
     if first == second:
         return True
     return (
         False if first.isalpha() and second.isalpha() and min(len(first), len(second)) > 3 else None
     )
+
+
+def _is_order(text: str) -> bool:
+    """Whether letters are more likely in an order than a product: ``DAB``."""
+    return len(text) > 2 and text.isalpha() and text.isupper()
 
 
 def _by_relation(a: str, b: str, depth: int) -> bool | None:
@@ -231,6 +270,10 @@ def _by_structure(first: Structure, second: Structure, depth: int) -> bool | Non
     kinds = {first.kind, second.kind}
     if kinds <= {"list", "set"}:  # said twice is said once
         first, second = (s._replace(parts=_distinct(s.parts)) for s in (first, second))
+    if kinds == {"matrix", "tuple"}:
+        return _by_rows(first, second, depth)
+    if "value" in kinds and kinds <= {"list", "set", "value"} and _one_value(first, second, depth):
+        return True
     if "value" in kinds or len(first.parts) != len(second.parts):
         readable = kinds.isdisjoint(("value", "union")) and "=" not in "".join(
             first.parts + second.parts
@@ -250,6 +293,27 @@ def _by_structure(first: Structure, second: Structure, depth: int) -> bool | Non
     if kinds <= {"list", "set"} or kinds == {"union"}:
         return _in_any_order(first.parts, second.parts, depth)
     return None
+
+
+def _one_value(first: Structure, second: Structure, depth: int) -> bool:
+    """Whether one value is said several times: ``1/2 or 0.5``, a double root."""
+    pairs = ((x, y) for x in first.parts for y in second.parts)
+    return _all(_decide(x, y, depth + 1) for x, y in pairs) is True
+
+
+def _by_rows(first: Structure, second: Structure, depth: int) -> bool | None:
+    """A matrix and a tuple: of its rows (``[[1,2],[3,4]]``), or of the parts of a vector."""
+    matrix, other = (first, second) if first.kind == "matrix" else (second, first)
+    shape, rows = matrix.brackets.split(","), [structure(part) for part in other.parts]
+    if all(row.kind == "tuple" for row in rows):
+        if shape != [str(len(row.parts)) for row in rows]:
+            return False
+        other = other._replace(parts=[part for row in rows for part in row.parts])
+    elif len(shape) > 1 and set(shape) != {"1"}:
+        return False
+    if len(matrix.parts) != len(other.parts):
+        return False
+    return _in_order(matrix, other, depth)
 
 
 def _distinct(parts: list[str]) -> list[str]:
@@ -308,7 +372,7 @@ def _long_decimal(a: str, b: str, first: Formula, second: Formula) -> bool:
     nothing: frozenset[str] = frozenset()
     [x], [y] = values(first, nothing), values(second, nothing)
     with computing():
-        return bool(abs(x - y) * 10**places < 1)
+        return bool(abs(field(DIGITS[0]).minus(x, y)) * 10**places < 1)
 
 
 def math_equal(a: str, b: str, timeout: float = DEFAULT_TIMEOUT) -> MathGrade:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ..types import Json
+from ..types import Extraction, Json
 from .choices import Order, choice, choices
+from .extract import SHORT, clean, final_answer, whole_text
 from .folding import folded, readable
 from .grade import Grade, asked_rules, grade, nothing, strict_grade
 from .input import ScorerInput
 from .reasoning import Visible, visible
-from .targets import choice_target, impossible, no_value, only, option_labels
+from .targets import choice_target, impossible, no_value, only, option_labels, option_texts
+from .text import normalize
 
 
 def multichoice_regex(
@@ -28,7 +30,8 @@ def multichoice_regex(
     ``metadata["choices"]`` or ``["options"]``, then ``ABCD`` (widened to hold the target). The
     target is a label, an index counted from 0, or several labels that must all be named. A
     ``pattern`` replaces the built-in rules; its first group is a label or any text, compared with
-    the target as text. ``order`` and ``lenient`` as in :func:`choices.choice`.
+    the target as text. An option's text counts as its label where the response names no label and
+    the texts are known. ``order`` and ``lenient`` as in :func:`choices.choice`.
     """
     if pattern is not None:
         return _by_pattern(sample, pattern, options)
@@ -41,6 +44,8 @@ def multichoice_regex(
     if len(wanted.labels) > 1:
         return _all_of(sample, seen, labels, wanted.labels, asked)
     found = choice(seen.text, labels, order=order, lenient=lenient)
+    if found is None and lenient:
+        found = _by_text(seen.text, option_texts(given, labels))
     if found is None:
         return nothing(seen)
     rules = asked_rules(sample, asked)
@@ -52,6 +57,18 @@ def multichoice_regex(
         lambda value: value == wanted.one,
     )
     return grade(seen, found, found.value == wanted.one, asked=rules, strict_correct=strict)
+
+
+def _by_text(text: str, options: Mapping[str, str]) -> Extraction | None:
+    """The label of the one option whose text a response announces, or is, instead of a label."""
+    said = final_answer(text) or whole_text(text)
+    if said is None or not options or len(said.value) > max(map(len, options.values())) + SHORT:
+        return None
+    value = normalize(clean(said.value))
+    named = [label for label, option in options.items() if normalize(option) == value]
+    if len(named) != 1:
+        return None
+    return Extraction(value=named[0], rule="option_text", span=said.span)
 
 
 def _all_of(

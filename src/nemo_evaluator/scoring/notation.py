@@ -19,6 +19,7 @@ _TEXT = late_pattern(r"\\(?:text(?:rm|bf|it)?|mathrm|mbox)\s*\{([^{}]*)\}")
 _TIME = late_pattern(r"(\d{1,2})(?::(\d{2}))?([ap]m)?")
 _MOD = late_pattern(r"(?:[A-Za-z]\w*\s*(?:≡|=)\s*)?(.+?)\s*mod\s*(\d{1,9})")
 _EVERY = late_pattern(r"(?:[A-Za-z]\s*=\s*)?(\d{1,9})\s*\*?\s*[A-Za-z]\s*(?:([+-])\s*(\d{1,9}))?")
+_INEQUALITY = late_pattern(r"[<>]|!=")
 INFINITE = {"∞", "-∞"}
 _MOST_RESIDUES = 10_000
 
@@ -100,6 +101,8 @@ def _congruences(a: str, b: str) -> bool | None:
     if (every := _EVERY.fullmatch(other)) is not None:
         rest = int(f"{every[2] or '+'}{every[3] or 0}")
         return _same_residues(found, _Residues(frozenset({rest}), int(every[1])))
+    if _INEQUALITY.search(other):
+        return None
     plain = _integers(other.rpartition("=")[2])
     return None if plain is None else plain == found.values
 

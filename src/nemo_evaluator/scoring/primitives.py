@@ -22,11 +22,10 @@ from .extract import (
     announced,
     clean,
     final_answer,
-    last_match,
-    last_number,
     whole_text,
 )
 from .extract import answer_line as find_answer_line
+from .find_math import announced_math, find_math
 from .folding import folded, readable
 from .grade import (
     Grade,
@@ -41,7 +40,7 @@ from .input import ScorerInput
 from .late import late_pattern
 from .reasoning import Visible, visible
 from .targets import impossible, no_value
-from .text import em_over_aliases, f1_over_aliases, normalize, normalize_trivia, same_text
+from .text import em_over_aliases, f1_over_aliases, normalize_trivia, same_text, unaccented
 
 if TYPE_CHECKING:
     from .mathematics import MathGrade
@@ -64,11 +63,12 @@ def exact_match(sample: ScorerInput) -> Grade:
 def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Grade:
     """The response or the answer it announces equals the target or an alias.
 
-    Equality of whole normalised strings, never substrings. Where nothing is announced, a last
-    sentence that ends ``... is <alias>`` counts too, unless that clause denies it.
+    Equality of whole normalised strings, accents of Latin letters aside, never substrings. Where
+    nothing is announced, a last sentence that ends ``... is <alias>`` counts too, unless that
+    clause denies it.
     """
     seen = readable(sample.response)
-    wanted = {normalize(alias) for alias in aliases_of(sample)} - {""}
+    wanted = {unaccented(alias) for alias in aliases_of(sample)} - {""}
     if not wanted:
         return impossible(NO_ALIAS)
     whole = whole_text(seen.text)
@@ -76,10 +76,10 @@ def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) ->
         return nothing(seen)
     rules = asked_rules(sample, asked)
     found = final_answer(seen.text)
-    if _may_be(whole.value, wanted) and normalize(whole.value) in wanted:
+    if _may_be(whole.value, wanted) and unaccented(whole.value) in wanted:
         found, correct = whole, True
     elif found is not None:
-        correct = normalize(found.value) in wanted
+        correct = unaccented(found.value) in wanted
     elif (said := _stated(seen.text, wanted)) is not None:
         found, correct = said, True
     else:
@@ -89,7 +89,7 @@ def fuzzy_match(sample: ScorerInput, *, asked: Collection[str] | None = None) ->
         correct,
         rules,
         lambda: announced(seen.text, rules),
-        lambda value: normalize(value) in wanted,
+        lambda value: unaccented(value) in wanted,
     )
     return grade(seen, found, correct, asked=rules, strict_correct=strict)
 
@@ -130,7 +130,7 @@ def _stated(text: str, wanted: set[str]) -> Extraction | None:
         or earliest
     )
     clause = text[start:stop]
-    words = normalize(clause).split()
+    words = unaccented(clause).split()
     for at, word in enumerate(words):
         if word in _COPULAS and " ".join(words[at + 1 :]) in wanted:
             if _DENIALS.isdisjoint(words[:at]):
@@ -236,49 +236,6 @@ def _drop_scores(value: str, golds: Sequence[Answer]) -> tuple[float, float]:
     return em, f1
 
 
-def find_math(text: str) -> Extraction | None:
-    """The mathematical answer: announced, a short response as a whole, or (lenient) the last
-    formula, then the last number. A sentence is not an answer as a whole if there is a formula or
-    number in it."""
-    if (said := final_answer(text)) is not None:
-        return said
-    whole = _short_whole(text)
-    if whole is not None and _PROSE.search(whole.value) is None:
-        return whole
-    formula = last_match(_FORMULA, text)
-    if formula is None:
-        return last_number(text) or whole
-    if (number := _concluded(text, formula.end())) is not None:
-        return number
-    group = formula.lastindex or 0
-    return Extraction(value=formula[group].strip(), rule="last_formula", span=formula.span(group))
-
-
-def _concluded(text: str, after: int) -> Extraction | None:
-    """The number of a sentence that concludes, if it stands after the last formula."""
-    match = last_match(_CONCLUSION, text[after:])
-    number = None if match is None else last_number(match[0])
-    if match is None or number is None:
-        return None
-    start, stop = (after + match.start() + at for at in number.span)
-    return Extraction(value=number.value, rule="last_number", span=(start, stop))
-
-
-def _short_whole(text: str) -> Extraction | None:
-    whole = whole_text(text)
-    short = whole is not None and len(whole.value) <= SHORT and "\n" not in whole.value
-    return whole if short else None
-
-
-SHORT = 120
-_PROSE = late_pattern(r"(?<![\\{\w])[A-Za-z]{2,}[ \t]+[A-Za-z]{2,}")
-# A last sentence that concludes: its number is the answer even after a formula.
-_CONCLUSION = late_pattern(r"\b(?:Therefore|Thus|Hence|So|In total)\b[^.\n$\\]{1,300}")
-_FORMULA = late_pattern(
-    r"\$\$([^$]{1,400})\$\$|\$([^$\n]{1,400})\$|\\\(([^\n]{1,400}?)\\\)|\\\[([^$]{1,400}?)\\\]"
-)
-
-
 def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> Grade:
     """The final answer equals the target as mathematics; ``decided_by`` says who judged.
 
@@ -300,7 +257,7 @@ def math_match(sample: ScorerInput, *, asked: Collection[str] | None = None) -> 
         found,
         judged.equal,
         rules,
-        lambda: _announced_math(seen.text, rules),
+        lambda: announced_math(seen.text, rules),
         lambda value: math_equal(value, target, timeout).equal,
     )
     return _math_verdict(seen, found, judged, rules, strict)
@@ -322,17 +279,9 @@ async def math_match_async(sample: ScorerInput, *, asked: Collection[str] | None
     judged = await math_equal_async(found.value, target, timeout)
     rules, strict = asked_rules(sample, asked), judged.equal
     if found.rule not in rules:
-        other = _announced_math(seen.text, rules)
+        other = announced_math(seen.text, rules)
         strict = other is not None and (await math_equal_async(other.value, target, timeout)).equal
     return _math_verdict(seen, found, judged, rules, strict)
-
-
-def _announced_math(text: str, rules: frozenset[str]) -> Extraction | None:
-    found = final_answer(text, rules=rules)
-    if found is not None or "whole" not in rules:
-        return found
-    whole = _short_whole(text)
-    return whole if whole is not None and _PROSE.search(whole.value) is None else None
 
 
 def _timeout(sample: ScorerInput) -> float:

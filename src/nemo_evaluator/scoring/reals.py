@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cmp_to_key
 from typing import Any, NamedTuple
 
-from .arithmetic import Unreadable, computing, is_exact
+from .arithmetic import DIGITS, Unreadable, computing, field, is_exact
 from .expression import read, values
 from .late import late_pattern
 from .latex import matching, split
@@ -189,7 +189,7 @@ def _piece(low: Bound, high: Bound) -> Pieces:
 
 def _order(a: Any, b: Any) -> int:
     """-1, 0 or 1; values that agree in their digits are the same."""
-    gap = a - b
+    gap = field(DIGITS[0]).minus(a, b)
     if gap == 0 or abs(gap) <= abs(a) * float(_CLOSE):
         return 0
     return -1 if gap < 0 else 1

@@ -193,6 +193,20 @@ def option_labels(options: Json, target: Json = None) -> str:
     return LETTERS[: max(4, highest + 1)]
 
 
+def option_texts(options: Json, labels: str) -> dict[str, str]:
+    """The text of each option by its label; empty where texts are not known.
+
+    >>> option_texts(["red", "blue"], "AB"), option_texts("AB", "AB")
+    ({'A': 'red', 'B': 'blue'}, {})
+    """
+    texts: Json = options
+    if isinstance(options, dict):
+        texts = options.get("text") or options.get("texts") or [options.get(c) for c in labels]
+    if not isinstance(texts, list | tuple) or len(texts) != len(labels):
+        return {}
+    return {c: str(text) for c, text in zip(labels, texts, strict=True) if not missing(text)}
+
+
 def _lettered(target: Json) -> bool:
     """Whether a target is letters of options and not a word."""
     if isinstance(target, list | tuple):

@@ -54,6 +54,17 @@ def normalize(text: str) -> str:
     return " ".join(kept)
 
 
+def unaccented(text: str) -> str:
+    """A text normalised, without the accents of Latin letters.
+
+    >>> unaccented("São Paulo") == unaccented("sao paulo"), unaccented("が") == unaccented("か")
+    (True, False)
+    """
+    words = normalize(text)
+    return words if words.isascii() else _ACCENTS.sub("", words)
+
+
+_ACCENTS = late_pattern("(?<=[a-z])[\u0300-\u036f]+")
 _PLAIN = late_pattern(r"[-+#<>/^=*_]|[.:,]\d")
 """Marks that may be content; a text without them takes the short way."""
 
