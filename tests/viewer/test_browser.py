@@ -42,6 +42,24 @@ async def test_a_list_is_filtered_as_one_types(view: View, two_runs: Path, page:
     assert not page.complaints
 
 
+async def test_the_back_button_comes_back_to_the_page_before(
+    view: View, two_runs: Path, page: Page
+) -> None:
+    client = view(two_runs)
+    client.samples("after")
+    await opened(page, client, f"{client.run('after')}/sample/samples?sort=tokens")
+    first = "document.querySelector('#list th a')?.innerText"
+    begun = await page.value(first)
+    await page.value("document.querySelector('#list a[rel=next]').click()")
+    await page.until("location.search.includes('page=2')")
+    await page.until(f"{first} !== '{begun}'")
+    await page.value("history.back(); null")
+    await page.until(f"!location.search.includes('page=2') && {first} === '{begun}'")
+    await page.value("history.forward(); null")
+    await page.until(f"location.search.includes('page=2') && ({first} ?? '{begun}') !== '{begun}'")
+    assert not page.complaints
+
+
 async def test_a_rollout_is_labelled_with_a_key(view: View, runs: Path, page: Page) -> None:
     client = view(runs)
     client.samples("after")

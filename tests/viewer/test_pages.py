@@ -176,6 +176,19 @@ def test_one_rollout_in_full(view: View, two_runs: Path) -> None:
     assert "1 call." in text
 
 
+def test_what_a_judge_said_is_text_and_a_part_of_a_point_is_shown(view: View, said: Path) -> None:
+    results = said / "after" / "sample" / "results.jsonl"
+    first, *rest = results.read_text().splitlines(keepends=True)
+    ruling = {"score": 2.0, "max_score": 5.0, "explanation": 'First line.\nSecond "line".'}
+    row = json.loads(first) | {"reward": 0.4, "scoring_details": {"judge:clarity": ruling}}
+    results.write_text("".join([json.dumps(row) + "\n", *rest]))
+    client = view(said)
+    client.samples("after")
+    text = client.get(f"{client.run('after')}/sample/sample/0/0").text
+    assert "explanation: First line.\nSecond &#34;line&#34;." in text
+    assert '<span class="badge">reward 0.4</span>' in text
+
+
 def test_the_neighbours_of_a_rollout_are_those_of_its_list(view: View, two_runs: Path) -> None:
     client = view(two_runs)
     listed = client.rollouts(client.samples("after", "kind=wrong"))

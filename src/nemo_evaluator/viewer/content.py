@@ -201,7 +201,8 @@ def _comparison(
 
 
 def told(details: object) -> list[tuple[str, str]]:
-    """Scoring details, a name and a text each; nested ones as indented JSON."""
+    """Scoring details, a name and a text each. What a judge said stands as text, a line for each
+    field; deeper ones as indented JSON."""
     if not isinstance(details, dict):
         return []
     return [(name, _plain(value)) for name, value in details.items()]
@@ -210,10 +211,16 @@ def told(details: object) -> list[tuple[str, str]]:
 def _plain(value: object) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, dict) and value and not any(map(_is_nested, value.values())):
+        return "\n".join(f"{name}: {_plain(inner)}" for name, inner in value.items())
     encoded = msgspec.json.encode(value)
     if isinstance(value, dict | list | tuple) and len(encoded) > 60:
         return msgspec.json.format(encoded, indent=2).decode()
     return encoded.decode()
+
+
+def _is_nested(value: object) -> bool:
+    return isinstance(value, dict | list | tuple)
 
 
 def slugs_of(

@@ -16,7 +16,7 @@ async function asked(url) {
 
 // --- lists -------------------------------------------------------------------------------------
 const filter = $("#filter");
-let latest = 0;
+let latest = 0, seen = location.search;
 
 function query(form) {
   const told = new URLSearchParams(new FormData(form));
@@ -26,7 +26,8 @@ function query(form) {
   return told;
 }
 
-async function show(url, push) {
+// A page that is turned is one to come back to; what is typed into the filter replaces what was.
+async function show(url, note) {
   const mine = ++latest;
   const list = $("#list");
   list.classList.add("waiting");
@@ -36,7 +37,8 @@ async function show(url, push) {
     const html = await asked(part);
     if (mine !== latest) return;
     list.replaceChildren(...parsed(html).body.childNodes);
-    if (push) history.replaceState(null, "", url);
+    if (note) note.call(history, null, "", url);
+    seen = location.search;
     here = -1;
     soon();
   } finally {
@@ -50,7 +52,7 @@ if (filter) {
     clearTimeout(timer);
     timer = setTimeout(() => {
       const told = query(filter).toString();
-      show(filter.getAttribute("action") + (told ? `?${told}` : ""), true);
+      show(filter.getAttribute("action") + (told ? `?${told}` : ""), history.replaceState);
     }, delay);
   };
   filter.addEventListener("input", (event) => go(event.target.matches("input") ? 120 : 0));
@@ -60,13 +62,14 @@ if (filter) {
     const link = event.target.closest("#list nav.pages a");
     if (!link || event.metaKey || event.ctrlKey) return;
     event.preventDefault();
-    show(link.href, true).then(() => scrollTo({ top: 0 }));
+    show(link.href, history.pushState).then(() => scrollTo({ top: 0 }));
   });
+  addEventListener("popstate", () => { if (location.search !== seen) location.reload(); });
 }
 
 function soon() {  // the texts are still being read: look again
   if ($("#indexing") || (filter && $("#list [role=status]:not(#total)"))) {
-    setTimeout(() => show(location.href, false), 700);
+    setTimeout(() => show(location.href), 700);
   }
 }
 if (filter) soon();
