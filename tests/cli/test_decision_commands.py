@@ -71,7 +71,8 @@ def test_compare_writes_a_file_only_where_it_is_told_to() -> None:
 
 
 def test_a_report_that_cannot_be_written_does_not_lose_the_verdict() -> None:
-    result = nel("compare", "base", "worse", "--report", "base/run.json/mine.md")
+    Path("taken").touch()
+    result = nel("compare", "base", "worse", "--report", "taken/mine.md")
     assert result.exit_code == 1 and "warning: no report" in result.stderr
 
 

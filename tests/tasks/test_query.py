@@ -102,6 +102,10 @@ def test_nothing_but_selecting(nel: Nel, run: RunView, sql: str) -> None:
         ("SELECT 1 FROM row", "did you mean 'rows'?"),
         ("SELEC 1", "syntax error"),
         ("SELECT abs(-9223372036854775807 - 1)", "integer overflow"),
+        ("SELECT 1 FROM runs WHERE model = tiny", "a text stands in quotes: 'tiny'"),
+        ("SELECT 1 FROM rows WHERE model_response REGEXP '('", "REGEXP '(': missing )"),
+        ("SELECT median(prompt) FROM rows", "median, quantile and stddev take numbers (got '"),
+        ("SELECT quantile(reward, 'half') FROM rows", "take numbers (got 'half')"),
     ],
 )
 def test_what_is_wrong_is_told(nel: Nel, run: RunView, sql: str, said: str) -> None:
@@ -125,6 +129,18 @@ def test_formats(nel: Nel, run: RunView) -> None:
     assert nel("query", "SELECT 1 FROM rows WHERE 0", "run", "--format", "json")[1] == "[]\n"
     assert "reward" in nel("query", "--tables")[1]
     assert "PATHS: is missing" in nel("query", "SELECT 1")[2]
+
+
+def test_what_json_columns_hold(nel: Nel, run: RunView) -> None:
+    sql = "SELECT key, count(*) AS n FROM rows, json_each(coalesce(metadata, '{}')) GROUP BY key"
+    assert nel("query", sql, "run", "--format", "json")[0] == 0
+    sql = "SELECT sum(value) AS n FROM json_each('[1, 2]')"
+    assert json.loads(nel("query", sql, "run", "--format", "json")[1]) == [{"n": 3}]
+
+
+def test_constants_may_be_no_text(nel: Nel, run: RunView) -> None:
+    sql = "SELECT hex(x'ff00') AS b, length(x'ff') AS n"
+    assert nel("query", sql, "run", "--format", "jsonl")[1] == '{"b":"FF00","n":1}\n'
 
 
 @pytest.mark.process

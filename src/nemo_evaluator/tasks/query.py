@@ -11,8 +11,9 @@ import math
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..errors import ConfigError, suggest
@@ -68,7 +69,8 @@ def query(sql: str, runs: Sequence[RunView]) -> Iterator[Answer]:
         database.executescript(
             f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -{CACHE_KB}"
         )
-        _functions(database)
+        wrong: list[str] = []
+        _functions(database, wrong)
         for table in TABLES.values():
             columns = ", ".join(f'"{column.name}" {TYPES[column.type]}' for column in table.columns)
             database.execute(f"CREATE TABLE {table.name} ({columns})")
@@ -80,16 +82,16 @@ def query(sql: str, runs: Sequence[RunView]) -> Iterator[Answer]:
         try:
             cursor = database.execute(sql)
             told = cursor.description or ()
-            yield Answer(tuple(column[0] for column in told), _rows(cursor))
+            yield Answer(tuple(column[0] for column in told), _rows(cursor, wrong))
         except sqlite3.Error as error:
-            raise _wrong(error, denied=False) from None
+            raise _wrong(error, wrong) from None
 
 
-def _rows(cursor: sqlite3.Cursor) -> Iterator[tuple[Cell, ...]]:
+def _rows(cursor: sqlite3.Cursor, wrong: Sequence[str]) -> Iterator[tuple[Cell, ...]]:
     try:
         yield from cursor
     except sqlite3.Error as error:
-        raise _wrong(error, denied=False) from None
+        raise _wrong(error, wrong) from None
 
 
 def _prepared(database: sqlite3.Connection, sql: str) -> _Read:
@@ -97,9 +99,12 @@ def _prepared(database: sqlite3.Connection, sql: str) -> _Read:
     read = _Read()
     database.set_authorizer(read.authorize)
     try:
+        database.text_factory = bytes  # the program holds the statement's constants as they are
         program = database.execute(f"EXPLAIN {sql}").fetchall()
     except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
         raise _wrong(error, denied=read.denied) from None
+    finally:
+        database.text_factory = str
     if not re.match(r"\s*(select|with|values)\b", _without_comments(sql), re.IGNORECASE):
         raise _wrong(sqlite3.Error("it selects nothing"), denied=True)
     database.set_authorizer(None)
@@ -113,9 +118,9 @@ def _opened(
 ) -> Iterator[tuple[str, str]]:
     """The columns that a program reads. SQLite does not ask for those that a join implies."""
     pages = dict(database.execute("SELECT rootpage, name FROM sqlite_schema"))
-    cursors = {op[2]: pages[op[3]] for op in program if op[1] == "OpenRead" and op[3] in pages}
+    cursors = {op[2]: pages[op[3]] for op in program if op[1] == b"OpenRead" and op[3] in pages}
     for op in program:
-        if op[1] == "Column" and op[2] in cursors:
+        if op[1] == b"Column" and op[2] in cursors:
             table = TABLES[cursors[op[2]]]
             yield table.name, table.columns[op[3]].name
 
@@ -124,9 +129,10 @@ def _without_comments(sql: str) -> str:
     return re.sub(r"/\*.*?\*/|--[^\n]*", " ", sql, flags=re.DOTALL)
 
 
-def _wrong(error: Exception, *, denied: bool) -> ConfigError:
-    """What is wrong with a statement, with the names that there are."""
-    text = str(error)
+def _wrong(error: Exception, functions: Sequence[str] = (), *, denied: bool = False) -> ConfigError:
+    """What is wrong with a statement, with the names that there are; ``functions`` is what our own
+    said."""
+    text = functions[0] if functions else str(error)
     if text == "interrupted":  # by a signal, whose exception SQLite has swallowed
         raise KeyboardInterrupt
     if denied:
@@ -137,7 +143,7 @@ def _wrong(error: Exception, *, denied: bool) -> ConfigError:
     elif found := re.fullmatch(r"no such column: (?:\w+\.)?(.+)", text):
         names = {column.name: None for table in TABLES.values() for column in table.columns}
         close = suggest(found[1], list(names))
-        hint = "nel query --tables lists the columns"
+        hint = f"nel query --tables lists the columns; a text stands in quotes: '{found[1]}'"
         hint = hint if close.startswith("known:") else f"{close}; {hint}"
     return ConfigError(text, where="SQL", hint=hint)
 
@@ -175,16 +181,22 @@ def _encodable(line: tuple[Cell, ...]) -> tuple[Cell, ...]:
 
 
 class _Values:
-    """An aggregate of numbers."""
+    """An aggregate of numbers; what is wrong with its arguments is noted, as SQLite drops it."""
 
-    def __init__(self) -> None:
+    def __init__(self, wrong: list[str]) -> None:
         self.values: list[float] = []
         self.share = 0.5
+        self._wrong = wrong
 
-    def step(self, value: float | None, share: float = 0.5) -> None:
+    def step(self, value: Cell, share: Cell = 0.5) -> None:
         """Take a value; what is missing is left out, as SQL does."""
-        self.share = share
-        if value is not None:
+        for number in (value, share):
+            if isinstance(number, str | bytes):
+                self._wrong.append(f"median, quantile and stddev take numbers (got {number!r:.60})")
+                raise ValueError
+        if isinstance(share, int | float):
+            self.share = share
+        if isinstance(value, int | float):
             self.values.append(float(value))
 
     def quantile(self) -> float | None:
@@ -214,18 +226,25 @@ class _Stddev(_Values):
     finalize = _Values.spread
 
 
-def _functions(database: sqlite3.Connection) -> None:
-    """What SQLite lacks: ``median``, ``quantile``, ``stddev``, and ``REGEXP``."""
+def _functions(database: sqlite3.Connection, wrong: list[str]) -> None:
+    """What SQLite lacks: ``median``, ``quantile``, ``stddev``, and ``REGEXP``. They say in
+    ``wrong`` what they are given and cannot take."""
     aggregates: list[tuple[str, int, Any]] = [
         ("median", 1, _Quantile),
         ("quantile", 2, _Quantile),
         ("stddev", 1, _Stddev),
     ]
     for name, arguments, aggregate in aggregates:
-        database.create_aggregate(name, arguments, aggregate)
-    database.create_function("regexp", 2, _matches, deterministic=True)
+        database.create_aggregate(name, arguments, partial(aggregate, wrong))
+    database.create_function("regexp", 2, partial(_matches, wrong), deterministic=True)
+    with suppress(sqlite3.OperationalError):  # first used, they declare themselves: no select
+        database.execute("SELECT 1 FROM json_each('[]'), json_tree('[]')")
 
 
-def _matches(pattern: str, text: str | None) -> bool | None:
+def _matches(wrong: list[str], pattern: Cell, text: Cell) -> bool | None:
     """``text REGEXP pattern``."""
-    return None if text is None else re.search(pattern, str(text)) is not None
+    try:
+        return None if text is None else re.search(str(pattern), str(text)) is not None
+    except (re.error, RecursionError, OverflowError) as error:
+        wrong.append(f"REGEXP {str(pattern)!r:.80}: {error}")
+        raise
