@@ -10,9 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from nemo_evaluator.config.local_servers import gpus_by_service
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.executors.local import RunResult
 from nemo_evaluator.services.contract import Rests
+from nemo_evaluator.services.gpus import gpus_of_a_shard
 from nemo_evaluator.services.launched import Launched
 from nemo_evaluator.services.open import open_services
 from nemo_evaluator.services.ports import free_port
@@ -214,6 +216,30 @@ async def test_the_cluster_says_variables_and_gpus_of_all_servers(tmp_path: Path
     assert (await run(config)).exit_code == 0
     assert log_of(tmp_path).startswith("told this on 4,5\n")
     assert log_of(tmp_path, "base").startswith("told this on 4,5,6\n")
+
+
+async def test_shards_on_one_machine_share_its_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    here = tmp_path / "here"
+    words = [f"echo on $CUDA_VISIBLE_DEVICES >> {here}; touch {here}.$PORT"]
+    words.append(f"until [ $(ls {here}.* | wc -l) = 2 ]; do sleep 0.1; done")
+    config = document(tmp_path, model=engine(setup_commands=words, tensor_parallel_size=2))
+    config["cluster"] = {"type": "local", "gpus": [4, 5, 6, 7, 9]}
+    both = await asyncio.gather(*(run(config, shard=f"{i}/3") for i in range(2)))
+    assert [result.exit_code for result in both] == [0, 0]
+    assert sorted(here.read_text().splitlines()) == ["on 4,5", "on 6,7"]
+    with ExitStack() as others:
+        loaded = parse(config).config
+        assert gpus_of_a_shard(loaded, others) == {"model": (4, 5)}
+        gpus_of_a_shard(loaded, others)
+        with pytest.raises(ConfigError, match="need 2 GPUs, and other shards on this machine lea"):
+            await run(config, shard="2/3")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")  # a scheduler has decided
+    assert gpus_of_a_shard(parse(config).config, ExitStack())["model"] == (4, 5)
 
 
 async def test_reasoning_is_told_by_a_pattern(tmp_path: Path) -> None:

@@ -32,11 +32,13 @@ def machine_problems(config: Document) -> Iterator[Mistake]:
     yield from _gpu_problems(config)
 
 
-def gpus_by_service(config: Document) -> dict[str, tuple[int, ...]]:
+def gpus_by_service(
+    config: Document, mine: Sequence[int] | None = None
+) -> dict[str, tuple[int, ...]]:
     """The numbers of the GPUs that each model server gets, where that is to be decided: by its
-    ``gpus``, else the next ones of those that may be used. A server that is alone and says nothing
-    takes what it finds."""
-    allowed, servers = _allowed(config), _servers(config)
+    ``gpus``, else the next ones of those that may be used, or of ``mine``. A server that is alone
+    and says nothing takes what it finds."""
+    allowed, servers = _allowed(config) if mine is None else mine, _servers(config)
     if allowed is None and os.environ.get(VISIBLE):  # by other names than numbers
         servers = {name: s for name, s in servers.items() if isinstance(s.gpus, list)}
     said = {name: s.gpus for name, s in servers.items() if isinstance(s.gpus, list)}
@@ -52,6 +54,14 @@ def gpus_by_service(config: Document) -> dict[str, tuple[int, ...]]:
         count = _needed(service) or service.instances
         found[name], free = tuple(free[:count]), free[count:]
     return found
+
+
+def gpus_to_choose(config: Document) -> tuple[int, set[int]]:
+    """How many GPUs the servers take whose numbers nobody says, and the numbers that are said."""
+    servers = _servers(config).values()
+    said = {gpu for server in servers if isinstance(server.gpus, list) for gpu in server.gpus}
+    chosen = (server for server in servers if not isinstance(server.gpus, list))
+    return sum(_needed(server) or server.instances for server in chosen), said
 
 
 def _servers(config: Document) -> dict[str, ManagedModelFields]:

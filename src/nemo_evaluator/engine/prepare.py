@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from ..judging.verification import JudgeFile, Spend, no_budget
 from ..results.layout import slug
 from ..results.planned import problem_order
 from ..services.contract import OpenService
+from ..services.gpus import gpus_of_a_shard
 from ..services.open import Machine, Opened, check_services, open_services
 from ..solvers.contract import Prepares, Solver, SolveTools, needs_of
 from ..solvers.registry import open_solver
@@ -120,6 +121,10 @@ async def prepare(
     folder = None if plan_only else directory
     wanted = wanted_services(config)
     machine = Machine.of(config)
+    if shard is not None and not plan_only:
+        held = stack.enter_context(ExitStack())
+        with loaded.at(("services",)):
+            machine = replace(machine, gpus=gpus_of_a_shard(config, held))
     services = await open_services(config.services, wanted, stack, folder, say, loaded.at, machine)
     jobs: list[Job] = []
     opening = _Opening(loaded, services, directory, jobs, stack, spend, around, plan_only)

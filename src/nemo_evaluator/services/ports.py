@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import socket
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 from ..errors import ConfigError
+from .claims import claimed
 from .launch import HOST, Launch
 
+KIND = "ports"
 FIRST_PORT, LAST_PORT = 8000, 65535
 _OFFSET = re.compile(r"\{port\+(\d+)\}")
 
@@ -82,21 +81,11 @@ class ReservedPorts:
         return False
 
     def _reserve(self, first: int, count: int) -> bool:
-        """Whether no other evaluation holds any of them. Where files cannot be locked, that is not
-        known, and a port counts as not held."""
-        with contextlib.ExitStack() as held:
-            for port in range(first, first + count):
-                try:
-                    flags = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
-                    descriptor = os.open(_folder() / str(port), flags, 0o600)
-                    held.callback(os.close, descriptor)
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return False
-                except OSError:
-                    continue
-            self._held.push(held.pop_all())
-        return True
+        """Whether no other evaluation holds any of them."""
+        claim = claimed(KIND, range(first, first + count))
+        if claim is not None:
+            self._held.enter_context(claim)
+        return claim is not None
 
 
 def trouble_with(port: int) -> str | None:
@@ -116,9 +105,3 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"nel-ports-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder

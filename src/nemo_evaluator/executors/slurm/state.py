@@ -135,7 +135,7 @@ def whole_state(
 ) -> RunState:
     """The state of a run in shards. ``merging``: the jobs that merge them."""
     states = [shard.state for shard in shards.values()]
-    jobs = tuple(map(_job_text, merging))
+    jobs = tuple(_job_text(job, "it starts after the shards") for job in merging)
     base = RunState(directory, "", State.PENDING, executor=EXECUTOR, jobs=jobs, shards=shards)
     parts = [shard.benchmarks for shard in shards.values() if shard.benchmarks]
     benchmarks = combined(parts, len(shards))
@@ -180,12 +180,13 @@ def _short(job: JobState) -> str:
     return why_ended(job).partition(";")[0]
 
 
-def _job_text(job: JobState) -> str:
+def _job_text(
+    job: JobState, follows: str = "it starts only if the job before it does not finish"
+) -> str:
     where = f" on {job.nodes}" if job.nodes and job.nodes != "None assigned" else ""
     limit = f" of {job.limit}" if job.limit else ""
     if job.state in WAITING:
-        follows = ": it starts only if the job before it does not finish"
-        return f"job {job.id} {job.state}{follows if job.reason == 'Dependency' else ''}"
+        return f"job {job.id} {job.state}{f': {follows}' if job.reason == 'Dependency' else ''}"
     return f"job {job.id} {job.state}{where}, {job.elapsed}{limit}"
 
 
