@@ -70,6 +70,29 @@ def is_running(pid: int) -> bool:
         return False
 
 
+MUTE = """
+import http.server, sys, time
+
+class Mute(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def do_POST(self):
+        time.sleep(60)
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Mute).serve_forever()
+"""
+
+
+async def test_a_model_that_answers_its_health_path_only(tmp_path: Path) -> None:
+    mute = {"type": "custom", "command": [sys.executable, "-c", MUTE, "{port}"], "model": "m"}
+    config = document(tmp_path, {**mute, "health_path": "/health", "startup_timeout": 1})
+    result = await evaluate_async(config)
+    assert result.exit_code == 2
+    assert "GET /health is answered, but a real request is not" in result.messages[0]
+
+
 async def test_a_server_is_started_asked_and_ended(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     model = service("--slow", "0.3", "--child", str(pids), extra_env={"TOLD": "{model} on {port}"})

@@ -38,6 +38,7 @@ class Custom:
             protocol=options.protocol,
             base_path=options.base_path,
             identity={"command": command_text(options)},
+            asked=options.model is not None,
             life=options,
             api_key=options.api_key,
             stream=options.stream,
