@@ -7,7 +7,10 @@ replays the answers.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hashlib
+import itertools
 import json
 import math
 import random
@@ -64,6 +67,24 @@ def replaying(answers: Mapping[tuple[object, ...], Data], template: Theirs) -> T
     return Replay()
 
 
+@contextlib.contextmanager
+def scored_once(task: Theirs, known: Sequence[Data]) -> Iterator[None]:
+    """Metrics that are known already, by document and filter, in place of scoring again."""
+    score, calls = task.process_results, itertools.count()
+
+    def scored(doc: Data, results: Data) -> Data:
+        filters = list(task.instances[0].filtered_resps)
+        chosen, place = divmod(next(calls), len(known))  # evaluate goes by filter, then document
+        found = known[place]
+        return score(doc, results) if found is None else found[filters[chosen]]
+
+    task.process_results = scored
+    try:
+        yield
+    finally:
+        task.process_results = score
+
+
 class Worker:
     """The tasks of one benchmark."""
 
@@ -73,6 +94,9 @@ class Worker:
         self.loaded: dict[str, Theirs] = {}
         self.tasks: dict[str, Theirs] = {}
         self.docs: list[tuple[str, int, list[Theirs]]] = []
+        self.scored: dict[tuple[int, str], dict[str, Data]] = {}
+        """Metrics by filter of what was graded, by place and replies: scored once, for a scorer
+        may run code or draw by chance, and results shall be those of the rows."""
 
     def load(self, names: Sequence[str], options: dict[str, Data]) -> Data:
         """Load tasks and make their requests; what they are."""
@@ -221,14 +245,14 @@ class Worker:
         """The metrics of answered documents by filter; ``rows`` holds (index, replies)."""
         try:
             self._filter(rows)
-            return [{"filters": self._scored(index)} for index, _ in rows]
+            return [{"filters": self._scored(index, replies)} for index, replies in rows]
         except Exception:  # whatever the task's code raises, of one document
             return [self._alone(index, replies) for index, replies in rows]
 
     def _alone(self, index: int, replies: list[Data]) -> Data:
         try:
             self._filter([(index, replies)])
-            return {"filters": self._scored(index)}
+            return {"filters": self._scored(index, replies)}
         except Exception as error:
             return {"error": f"{type(error).__name__}: {error}"}
 
@@ -246,14 +270,16 @@ class Worker:
             for ensemble in task._filters if hasattr(task, "_filters") else ():
                 ensemble.apply(instances)
 
-    def _scored(self, index: int) -> Data:
+    def _scored(self, index: int, replies: list[Data]) -> Data:
         name, _, instances = self.docs[index]
-        graded = {}
+        graded, scored = {}, {}
         for key in instances[0].filtered_resps:
             filtered = [instance.filtered_resps[key] for instance in instances]
-            metrics = self.tasks[name].process_results(instances[0].doc, filtered)
+            doc = copy.deepcopy(instances[0].doc)  # some tasks change theirs
+            metrics = scored[key] = self.tasks[name].process_results(doc, filtered)
             plain = {str(metric): _plain(value) for metric, value in metrics.items()}
             graded[key] = {"metrics": plain, "filtered": _plain(filtered)}
+        self.scored[index, json.dumps(replies)] = scored
         return graded
 
     def _chosen(self, index: int, replies: list[Data]) -> list[Data]:
@@ -275,26 +301,31 @@ class Worker:
         from lm_eval import evaluate
 
         samples: dict[str, list[int]] = defaultdict(list)
+        known: dict[str, list[Data]] = defaultdict(list)
         answers: dict[tuple[object, ...], Data] = {}
         for index, replies in sorted(rows):
             name, doc_id, instances = self.docs[index]
             place = len(samples[name])
             samples[name].append(doc_id)
+            known[name].append(self.scored.get((index, json.dumps(replies))))
             for instance, given in zip(instances, self._chosen(index, replies), strict=True):
                 kind = instance.request_type
                 for repeat, reply in enumerate(given):
                     answers[name, place, kind, instance.idx, repeat] = _reply(kind, reply)
         tasks = {name: task for name, task in self.tasks.items() if name in samples}
         groups = self.loaded.get("groups", {}) if len(tasks) == len(self.tasks) else {}
-        results = evaluate(
-            lm=replaying(answers, self._template() if self.options["chat"] else chat_json),
-            task_dict={**self.loaded, "tasks": tasks, "groups": groups},
-            samples=dict(samples),
-            bootstrap_iters=self.options["bootstrap_iters"],
-            log_samples=False,
-            confirm_run_unsafe_code=bool(self.options["confirm_run_unsafe_code"]),
-            **self._chat(),
-        )
+        with contextlib.ExitStack() as stack:
+            for name, task in tasks.items():
+                stack.enter_context(scored_once(task, known[name]))
+            results = evaluate(
+                lm=replaying(answers, self._template() if self.options["chat"] else chat_json),
+                task_dict={**self.loaded, "tasks": tasks, "groups": groups},
+                samples=dict(samples),
+                bootstrap_iters=self.options["bootstrap_iters"],
+                log_samples=False,
+                confirm_run_unsafe_code=bool(self.options["confirm_run_unsafe_code"]),
+                **self._chat(),
+            )
         sizes = {name: len(docs) for name, docs in samples.items()}
         return list(_measured(results, sizes))
 
@@ -316,9 +347,10 @@ def _measured(results: Theirs, sizes: Mapping[str, int]) -> Iterator[Data]:
         higher = results["higher_is_better"].get(name) or {}
         for key, value in metrics.items():
             metric, comma, chosen = key.partition(",")
+            value = _plain(value)  # numpy's numbers too
             if not comma or metric.endswith("_stderr") or not _is_number(value):
                 continue
-            stderr = metrics.get(f"{metric}_stderr,{chosen}")
+            stderr = _plain(metrics.get(f"{metric}_stderr,{chosen}"))
             yield {
                 "task": name,
                 "name": metric,
