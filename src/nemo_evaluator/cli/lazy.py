@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -11,8 +12,8 @@ import click
 class LazyGroup(click.Group):
     """Commands as ``name → ("module:attribute", one-line help)``."""
 
-    def __init__(self, *, lazy: Mapping[str, tuple[str, str]], **options: object) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]
+    def __init__(self, *, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:
+        super().__init__(**options)
         self._lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:

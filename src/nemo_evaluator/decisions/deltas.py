@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..results.published import AGGREGATE
-from .sources import Source
+from .sources import Source, Told
 
 Z_95 = 1.959963984540054
 
@@ -18,11 +18,17 @@ def score_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any
         one, other = baseline.value(metric), candidate.value(metric)
         if one is None or other is None:
             continue
-        bounds = (one[1], one[2], other[1], other[2])
-        overlap = None in bounds or not (other[2] < one[1] or one[2] < other[1])  # type: ignore[operator]
-        found[metric] = {**_delta(one[0], other[0]), "ci_overlap": overlap}
+        found[metric] = {**_delta(one[0], other[0]), "ci_overlap": _overlap(one, other)}
         found[metric] |= _of_measures(baseline, candidate, metric)
     return found
+
+
+def _overlap(one: Told, other: Told) -> bool:
+    """Whether two intervals overlap; those that are not known might."""
+    (_, low, high), (_, other_low, other_high) = one, other
+    if low is None or high is None or other_low is None or other_high is None:
+        return True
+    return other_high >= low and high >= other_low
 
 
 def _of_measures(baseline: Source, candidate: Source, metric: str) -> dict[str, Any]:

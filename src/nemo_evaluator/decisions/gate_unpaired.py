@@ -57,13 +57,14 @@ def by_bundles(
         return with_rules(head, [why])
     lower = upper = None
     error = 0.0
-    if None not in (*a, *b):
-        lower, upper = b[1] - a[2], b[2] - a[1]  # type: ignore[operator]
+    (value, low, high), (other_value, other_low, other_high) = a, b
+    if not (low is None or high is None or other_low is None or other_high is None):
+        lower, upper = other_low - high, other_high - low
         error = (upper - lower) / (2 * NormalDist().inv_cdf(1 - LEVEL))
     measured = Measured(
-        baseline=a[0],
-        candidate=b[0],
-        delta=b[0] - a[0],
+        baseline=value,
+        candidate=other_value,
+        delta=other_value - value,
         lower=lower,
         upper=upper,
         error=error,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from ..results.stopping import Stopping
 from ..types import Json
 from .rollouts import Rollouts, read_rollouts
 from .watched import Watched
+
+Told: TypeAlias = tuple[float, float | None, float | None]
+"""A metric with the bounds of its interval, as a bundle tells it."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Source:
         """The coverage below which the run itself said that its score says nothing."""
         return self.published.coverage_floor if self.published is not None else None
 
-    def value(self, metric: str) -> tuple[float, float | None, float | None] | None:
+    def value(self, metric: str) -> Told | None:
         """A metric of the bundle with its bounds, if it is there."""
         found = self.published.metrics.get(metric) if self.published is not None else None
         return (found.value, found.ci_lower, found.ci_upper) if found is not None else None

@@ -9,7 +9,7 @@ from ..files.writing import replacing
 from ..results.journal import Began, Header, ProblemSeeded, Solved, encode, events, scan
 from ..results.stopping import Decided, Watched
 from ..solvers.contract import SolveTools
-from ..types import Json, Problem, Solution
+from ..types import Json, Problem, RolloutKey, Solution
 from .failures import NeverAskedError
 
 
@@ -38,7 +38,7 @@ def copy_answers(old: Path, new: Path, header: Header) -> int:
         file.write(encode(header))
         for event in events(old):
             if isinstance(event, Solved):
-                if last.get((event.problem_idx, event.repeat)) != event.attempt:  # type: ignore[call-overload]
+                if last.get(RolloutKey(event.problem_idx, event.repeat)) != event.attempt:
                     continue
                 count += 1
             elif not isinstance(event, ProblemSeeded | Began | Watched | Decided):

@@ -81,14 +81,13 @@ def rollouts_in(reader: JournalReader, index: JournalIndex) -> Iterator[RolloutR
             problem = found if isinstance(found, ProblemSeeded) else None
         solved = reader.at(state.solved_at) if state.solved_at >= 0 else None
         ended = reader.at(state.ended_at) if state.ended_at >= 0 else None
-        verdict = isinstance(ended, Scored) and ended.outcome.has_reward
         yield RolloutRecord(
             key=key,
             attempts=state.attempts,
             problem=problem,
             solved=solved if isinstance(solved, Solved) else None,
             ended=ended if isinstance(ended, (Scored, Errored)) else None,
-            scored=ended if verdict else None,  # type: ignore[arg-type]
+            scored=ended if isinstance(ended, Scored) and ended.outcome.has_reward else None,
         )
 
 

@@ -117,7 +117,7 @@ class GymDelegation:
             await other.close()
 
 
-async def _instances(head: JsonServer) -> list[Mapping[str, Any]] | None:
+async def _instances(head: JsonServer) -> Sequence[Mapping[str, Any]] | None:
     """The servers that a head server knows; None where this is none."""
     reply = await head.session().asked("GET", "/server_instances", None, seconds=30.0, again=True)
     if reply.status in (404, 405):
@@ -125,7 +125,7 @@ async def _instances(head: JsonServer) -> list[Mapping[str, Any]] | None:
     if reply.status != 200:
         raise head.refused("/server_instances", reply.status, reply.body)
     try:
-        return msgspec.json.decode(reply.body, type=list[dict[str, Any]])  # type: ignore[return-value]
+        return msgspec.json.decode(reply.body, type=list[dict[str, Any]])
     except msgspec.ValidationError:
         raise head.unreadable("/server_instances", "is no list of servers") from None
 

@@ -54,9 +54,9 @@ class Query:
             page=max(1, int(page)) if re.fullmatch(r"\d{1,9}", page) else 1,
         )
 
-    def link(self, **changed: object) -> str:
+    def link(self, **changed: Any) -> str:
         """The query string of this query, with some of it changed."""
-        new = replace(self, **changed)  # type: ignore[arg-type]
+        new = replace(self, **changed)
         told = {
             "q": new.words,
             "kind": new.kind,

@@ -112,8 +112,9 @@ class Served:
     def named(self, body: Mapping[str, Any]) -> int | None:
         """The index of the problem that a request names; None where it names none."""
         for field in INDEX_FIELDS:
-            if body.get(field) is not None:
-                return body[field]  # type: ignore[no-any-return]
+            index: int | None = body.get(field)
+            if index is not None:
+                return index
         metadata = body.get("metadata")
         uuids = [body.get(UUID), metadata.get(UUID) if isinstance(metadata, dict) else None]
         prefix = f"{self.name}-"
