@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ..config.gate_policy import Direction
+from ..stats.paired import PairedDifference
 from .compare import Comparison
 from .flips import Flip, FlipReport
 from .gate import GateReport, GateVerdict
@@ -96,27 +97,11 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
     if c.categories:
         document["category_deltas"] = msgspec.to_builtins(dict(c.categories))
     if c.flips is not None:
-        document["flip_report"] = flip_document(c.flips) | {
-            "changes": {
-                "worse": c.worse,
-                "better": c.better,
-                "same": c.n_paired - c.worse - c.better,
-            }
-        }
+        same = c.n_paired - c.worse - c.better
+        changes = {"worse": c.worse, "better": c.better, "same": same}
+        document["flip_report"] = {**flip_document(c.flips), "changes": changes}
     if c.difference is not None:
-        document["difference"] = {
-            "baseline": c.baseline_score,
-            "candidate": c.candidate_score,
-            "delta": c.difference.delta,
-            "ci_lower": c.difference.lower,
-            "ci_upper": c.difference.upper,
-            "standard_error": c.difference.error,
-            "n": c.difference.n,
-            "units": c.difference.units,
-            "method": c.difference.method,
-            "minimum_detectable_drop": c.detectable,
-            "problems_needed": c.needed,
-        }
+        document["difference"] = _difference(c, c.difference)
     if c.shown is not None:
         document["shown"] = msgspec.to_builtins(c.shown)
         document["chance_of_larger_drop"] = c.chance_beyond
@@ -129,6 +114,22 @@ def comparison_document(c: Comparison) -> dict[str, Any]:
         document[TEST_KEYS[c.test.name]] = _test(c.test, c.options.level)
         document |= {"test_used": c.test.name, "test_reason": c.test.reason}
     return _finite(document)
+
+
+def _difference(c: Comparison, found: PairedDifference) -> dict[str, Any]:
+    return {
+        "baseline": c.baseline_score,
+        "candidate": c.candidate_score,
+        "delta": found.delta,
+        "ci_lower": found.lower,
+        "ci_upper": found.upper,
+        "standard_error": found.error,
+        "n": found.n,
+        "units": found.units,
+        "method": found.method,
+        "minimum_detectable_drop": c.detectable,
+        "problems_needed": c.needed,
+    }
 
 
 def _calibrated(c: Comparison) -> dict[str, Any]:

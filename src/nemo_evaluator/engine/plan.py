@@ -67,16 +67,6 @@ def plan_benchmark(
         "shuffle_seed": benchmark.shuffle_seed if n_problems < size else None,
         "scorers": [_named(metric) for metric in benchmark.scoring.metrics],
     }
-    settings = PlanSettings(
-        max_concurrent=benchmark.max_concurrent,
-        timeout=benchmark.timeout,
-        verify_timeout=benchmark.verify_timeout,
-        max_system_retries=benchmark.max_system_retries,
-        skip_failed=benchmark.skip_failed,
-        min_coverage=benchmark.min_coverage,
-        shuffle_seed=benchmark.shuffle_seed,
-        base_url=base_url,
-    )
     return BenchmarkPlan(
         name=name,
         slug=slug,
@@ -88,8 +78,22 @@ def plan_benchmark(
         n_problems=n_problems,
         repeats=benchmark.repeats,
         identity=identity,
-        settings=settings,
+        settings=_settings(benchmark, base_url),
         digest=digest(identity),
+    )
+
+
+def _settings(benchmark: BenchmarkConfig, base_url: str | None) -> PlanSettings:
+    """What may be another when the run is resumed."""
+    return PlanSettings(
+        max_concurrent=benchmark.max_concurrent,
+        timeout=benchmark.timeout,
+        verify_timeout=benchmark.verify_timeout,
+        max_system_retries=benchmark.max_system_retries,
+        skip_failed=benchmark.skip_failed,
+        min_coverage=benchmark.min_coverage,
+        shuffle_seed=benchmark.shuffle_seed,
+        base_url=base_url,
     )
 
 

@@ -210,13 +210,7 @@ async def _open_job(
     if isinstance(environment, Reached):
         stack.push_async_callback(_close, "benchmark", environment.close)
         await environment.reach()
-    trusted = benchmark.solver.trusted if benchmark.solver is not None else None
-    if environment.needs.agent and trusted is None and not needs_of(solver).sandbox:
-        raise ConfigError(
-            "its answers are what an agent leaves in a workspace, and this solver works in none",
-            where=environment.name,
-            hint="use a solver that does, e.g. `solver: {type: tool_calling, sandbox_tools: true}`",
-        )
+    _check_workspace(benchmark, environment, solver)
     name = benchmark.label or environment.name
     unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
     if benchmark.verifier is not None:
@@ -224,6 +218,7 @@ async def _open_job(
 
         verifier = services.servers[benchmark.verifier]
         environment = VerifiedBy(environment, benchmark.verifier, verifier)
+    trusted = _trusted(benchmark)
     if trusted is not None:
         environment = TrustedReward(environment, *trusted)
     panel = _open_panel(benchmark, environment, services.models, solver)
@@ -263,6 +258,22 @@ async def _open_job(
         longer_verification="verify_timeout" not in benchmark.model_fields_set,
         max_system_retries=max(1, benchmark.max_system_retries),
     )
+
+
+def _trusted(benchmark: BenchmarkConfig) -> tuple[tuple[float, float], str] | None:
+    """The range of the rewards that the solver's answers bring along, and who gives them, where
+    they are trusted."""
+    return benchmark.solver.trusted if benchmark.solver is not None else None
+
+
+def _check_workspace(benchmark: BenchmarkConfig, environment: Environment, solver: Solver) -> None:
+    """Raise ConfigError where what is verified is a workspace, and the solver leaves none."""
+    if environment.needs.agent and _trusted(benchmark) is None and not needs_of(solver).sandbox:
+        raise ConfigError(
+            "its answers are what an agent leaves in a workspace, and this solver works in none",
+            where=environment.name,
+            hint="use a solver that does, e.g. `solver: {type: tool_calling, sandbox_tools: true}`",
+        )
 
 
 async def _plan(

@@ -164,24 +164,21 @@ def open_launched(
     the client (``api_key``, ``timeouts``, …). Raises ConfigError.
     """
     identity = {**model_identity(place.fields, protocol), **identity}
-    given: dict[str, Any] = {**fields, "model": model, "http_proxy": "direct"}
     key = fields.get("api_key")
+    given: dict[str, Any] = {**fields, "model": model, "http_proxy": "direct"}
+
+    def client(urls: Sequence[str], transport: OpenTransport) -> ModelClient:
+        more: dict[str, Any] = {**given, "replicas": urls[1:]}
+        return http_client(name, place, urls[0], protocol=protocol, transport=transport, **more)
+
     if known := started_elsewhere(name):
         urls = [f"{url}{base_path}" for url in known]
         transport: OpenTransport = HttpTransport
         if asked:
             transport = _asked_transport(protocol, model, key, launch.startup_timeout)
-        client = http_client(
-            name,
-            place,
-            urls[0],
-            protocol=protocol,
-            replicas=urls[1:],
-            transport=transport,
-            **given,
-        )
         clean = tuple(map(without_credentials, urls))
-        return Endpoint(client, protocol=protocol, identity=identity, endpoints=clean)
+        there = client(urls, transport)
+        return Endpoint(there, protocol=protocol, identity=identity, endpoints=clean)
     ports = ReservedPorts(launch, f"services.{name}.port")
     urls = [f"http://{HOST}:{ports.first + i}{base_path}" for i in range(launch.instances)]
     servers = [
@@ -199,17 +196,8 @@ def open_launched(
     ]
     idle = life.idle_timeout if life is not None and not place.needed_by_others else None
     fleet = Fleet(name, servers, place.say, idle_timeout=idle, release=ports.release)
-    by_url = dict(zip(urls, servers, strict=True))
-    client = http_client(
-        name,
-        place,
-        urls[0],
-        protocol=protocol,
-        replicas=urls[1:],
-        transport=_launched_transport(fleet, by_url),
-        **given,
-    )
-    return Launched(client, fleet, protocol=protocol, identity=identity, urls=urls)
+    transport = _launched_transport(fleet, dict(zip(urls, servers, strict=True)))
+    return Launched(client(urls, transport), fleet, protocol=protocol, identity=identity, urls=urls)
 
 
 def supervised(
