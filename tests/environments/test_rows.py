@@ -116,6 +116,14 @@ def test_what_is_no_rows_is_refused() -> None:
         load([{"q": "?"}, "q"])  # type: ignore[list-item]
 
 
+def test_half_a_character_is_refused_with_its_row() -> None:
+    rows = [{"q": "whole \U0001f600"}, {"q": {"deep": ["half \ud83d"]}}]
+    with pytest.raises(ConfigError, match=r"rows\[1\]: holds '\\ud83d', half of a character"):
+        load(rows)
+    with pytest.raises(ConfigError, match=r"rows\[1\]"):
+        load(lambda: rows)
+
+
 def test_the_digest_depends_on_content_and_order_only() -> None:
     class Thing:
         pass

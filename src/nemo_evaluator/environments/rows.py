@@ -61,11 +61,19 @@ def load(source: Source, *, folder: Path | None = None) -> Dataset:
 
 
 def digest_rows(rows: Sequence[Row]) -> str:
-    """sha256 over the rows' JSON, in order."""
+    """sha256 over the rows' JSON, in order. Raises ConfigError for a row with what is no text, as
+    the reader of files does."""
     digest = hashlib.sha256()
     encoder = msgspec.json.Encoder(enc_hook=_plain)
-    for row in rows:
-        digest.update(encoder.encode(row))
+    for position, row in enumerate(rows):
+        try:
+            digest.update(encoder.encode(row))
+        except UnicodeEncodeError as error:
+            half = ascii(error.object[error.start : error.end])
+            hint = "text.encode(errors='replace').decode() replaces it"
+            raise ConfigError(
+                f"holds {half}, half of a character", where=f"rows[{position}]", hint=hint
+            ) from None
         digest.update(b"\n")
     return f"sha256:{digest.hexdigest()}"
 

@@ -9,6 +9,8 @@ from ..results.tables import plain_text
 
 EXPLAINED = ("explanation", "reason", "reasoning", "rationale")
 """Details of a verdict that say why."""
+BESIDE = "judge:"
+"""Begins the details of each judge beside a benchmark's own verdict; one may decide the reward."""
 
 
 def explanation(row: ResultRow) -> str:
@@ -26,4 +28,8 @@ def explanation(row: ResultRow) -> str:
         words.append(f"expected: {plain_text(row.expected_answer)}")
     if (failure := details.get("failure") or details.get("error_category")) is not None:
         words.append(f"failure: {failure}")
+    for name, part in details.items():
+        if name.startswith(BESIDE) and isinstance(part, Mapping):
+            said = part.get("explanation")
+            words.append(f"{name.removeprefix(BESIDE)}: {said or plain_text(part.get('value'))}")
     return "\n".join(words)
