@@ -83,7 +83,7 @@ def test_the_score_is_the_share_of_right_verdicts_where_all_are_yes_or_no() -> N
 @pytest.mark.parametrize("clustered", [False, True])
 @pytest.mark.parametrize("repeats", [1, 3])
 @pytest.mark.parametrize("binary", [False, True])
-def test_the_live_interval_is_the_expectedone(clustered: bool, repeats: int, binary: bool) -> None:
+def test_the_live_interval_is_the_expected_one(clustered: bool, repeats: int, binary: bool) -> None:
     """From the same verdicts, also where only some repeats of a problem are done."""
     made = Tally(label="b", total=60, repeats=repeats)
     plan = BenchmarkPlan(

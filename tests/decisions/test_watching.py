@@ -12,6 +12,7 @@ import pytest
 from columns import columns
 from hypothesis import given
 from hypothesis import strategies as st
+from journals import plan
 
 from nemo_evaluator.config.gate_policy import GatePolicy
 from nemo_evaluator.decisions.gate import gate
@@ -19,7 +20,7 @@ from nemo_evaluator.decisions.gate_rules import Status
 from nemo_evaluator.decisions.sources import Source
 from nemo_evaluator.decisions.watching import Answer, Prefix, WatchedBenchmark, units_of
 from nemo_evaluator.results.stopping import Decision, StoppingRule
-from nemo_evaluator.types import BenchmarkPlan, RolloutKey
+from nemo_evaluator.types import RolloutKey
 
 RIGHT = Answer(1.0, 1.0, False)
 
@@ -77,18 +78,7 @@ def test_a_rollout_without_a_verdict_is_waited_for_no_longer() -> None:
 
 
 N = 400
-PLAN = BenchmarkPlan(
-    name="bench",
-    slug="bench",
-    service="m",
-    model="m",
-    simulated=False,
-    solver="simple",
-    dataset_size=N,
-    n_problems=N,
-    repeats=1,
-    identity={},
-)
+PLAN = plan(N, name="bench", slug="bench")
 POLICY = GatePolicy.model_validate({"defaults": {"metric": "mean_reward", "max_drop": 0.1}})
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from journals import plan
+
 from nemo_evaluator.config.budget import BudgetConfig
 from nemo_evaluator.engine.accounts import Spent, of_event, of_solution
 from nemo_evaluator.engine.backlog import Work, journal_form
@@ -14,7 +16,6 @@ from nemo_evaluator.engine.recorder import RolloutRecorder
 from nemo_evaluator.results.journal import Errored, Scored, Solved, events, scan
 from nemo_evaluator.results.journal_writer import JournalWriter
 from nemo_evaluator.types import (
-    BenchmarkPlan,
     ErrorInfo,
     Failure,
     Outcome,
@@ -25,18 +26,7 @@ from nemo_evaluator.types import (
     Usage,
 )
 
-PLAN = BenchmarkPlan(
-    name="b",
-    slug="b",
-    service=None,
-    model=None,
-    simulated=False,
-    solver="simple",
-    dataset_size=3,
-    n_problems=3,
-    repeats=1,
-    identity={},
-)
+PLAN = plan(3)
 USED = Usage(prompt_tokens=7, completion_tokens=3)
 
 

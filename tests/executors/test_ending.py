@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from journals import plan
 
 from nemo_evaluator.engine.control import Control
 from nemo_evaluator.engine.run import BenchmarkEnd
@@ -14,20 +15,8 @@ from nemo_evaluator.executors.ending import Terms, ending_of
 from nemo_evaluator.results.collect import Collector
 from nemo_evaluator.results.run_info import RunStatus
 from nemo_evaluator.results.summary import BenchmarkSummary, FailureExample, FailureKind
-from nemo_evaluator.types import BenchmarkPlan
 
-PLAN = BenchmarkPlan(
-    name="sums",
-    slug="sums",
-    service="model",
-    model="m",
-    simulated=False,
-    solver="simple",
-    dataset_size=10,
-    n_problems=10,
-    repeats=1,
-    identity={},
-)
+PLAN = plan(10, name="sums", slug="sums")
 
 
 def summary(scored: int, **more: Any) -> BenchmarkSummary:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from journals import plan
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.results.journal import (
@@ -26,7 +27,6 @@ from nemo_evaluator.results.journal import (
 from nemo_evaluator.results.journal_reader import JournalReader
 from nemo_evaluator.results.sealed import sealed
 from nemo_evaluator.types import (
-    BenchmarkPlan,
     ErrorInfo,
     Failure,
     Outcome,
@@ -35,19 +35,7 @@ from nemo_evaluator.types import (
     Solution,
 )
 
-PLAN = BenchmarkPlan(
-    name="b",
-    slug="b",
-    service=None,
-    model=None,
-    simulated=False,
-    solver="simple",
-    dataset_size=3,
-    n_problems=3,
-    repeats=2,
-    identity={"n_problems": 3},
-    digest="d",
-)
+PLAN = plan(3, repeats=2)
 
 
 def solved(idx: int, repeat: int = 0, attempt: int = 1, text: str = "x") -> Solved:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from journals import plan
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.files.lines import LineFile
@@ -20,21 +21,9 @@ from nemo_evaluator.results.journal import Event, Solved, encode, events, header
 from nemo_evaluator.results.journal_writer import JournalWriter
 from nemo_evaluator.results.lock import directory_lock
 from nemo_evaluator.results.rescue import rescue_files, take_in_rescued
-from nemo_evaluator.types import BenchmarkPlan, Solution
+from nemo_evaluator.types import Solution
 
-PLAN = BenchmarkPlan(
-    name="b",
-    slug="bench",
-    service=None,
-    model=None,
-    simulated=False,
-    solver="simple",
-    dataset_size=1000,
-    n_problems=1000,
-    repeats=1,
-    identity={"n_problems": 1000},
-    digest="d",
-)
+PLAN = plan(1000, slug="bench")
 HEADER = header_of(PLAN, "run")
 
 

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from journals import plan
+
 from nemo_evaluator.results.journal import JournalIndex, encode, header_of, scan
 from nemo_evaluator.results.stopping import Decided, Decision, StoppingRule, Watched
-from nemo_evaluator.types import BenchmarkPlan
 
-PLAN = BenchmarkPlan(
-    name="sums",
-    slug="sums",
-    service="model",
-    model="m",
-    simulated=False,
-    solver="simple",
-    dataset_size=10,
-    n_problems=10,
-    repeats=1,
-    identity={},
-)
+PLAN = plan(10, name="sums", slug="sums")
 RULE = StoppingRule(policy="p.yaml", policy_digest="1", baseline="b", problems=10, horizon=10)
 OTHER = StoppingRule(policy="q.yaml", policy_digest="2", baseline="b", problems=10, horizon=10)
 DECISION = Decision(status="BREACH", reason="worse", problems=(3, 1, 2), verdict="NO-GO")

@@ -11,13 +11,14 @@ import json
 import os
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from json_handler import JsonHandler
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+
+class Handler(JsonHandler):
     options = argparse.Namespace()
 
     def do_GET(self) -> None:
@@ -31,14 +32,14 @@ class Handler(BaseHTTPRequestHandler):
                 )
             ]
             gym = {"process_name": "w", "server_type": "resources_servers", "port": 1}
-            self.reply(200, [gym, *agents])
+            self.reply([gym, *agents])
         elif self.path == "/openapi.json":
-            self.reply(200, {"paths": {"/run": {"post": {}}, "/v1/responses": {"post": {}}}})
+            self.reply({"paths": {"/run": {"post": {}}, "/v1/responses": {"post": {}}}})
         else:
-            self.reply(200 if self.path == "/" else 404, {"status": "ok"})
+            self.reply({"status": "ok"}, 200 if self.path == "/" else 404)
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         with Path(self.options.log).open("a") as log:
             log.write(json.dumps(body) + "\n")
         try:
@@ -47,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.asked(body["responses_create_params"]) for _ in range(self.options.turns - 1)
             ]
         except urllib.error.HTTPError as error:
-            self.reply(500, {"detail": f"the model said {error.code}: {error.read().decode()}"})
+            self.reply({"detail": f"the model said {error.code}: {error.read().decode()}"}, 500)
             return
         output: list[Any] = []
         for number in range(len(answers) - 1):
@@ -57,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
             output.append(seen)
         response = {**answers[-1], "output": [*output, *answers[-1]["output"]]}
         reward = json.loads(self.options.reward)
-        self.reply(200, {**body, "response": response, "reward": reward, "note": "from the gym"})
+        self.reply({**body, "response": response, "reward": reward, "note": "from the gym"})
 
     def asked(self, params: dict[str, Any]) -> Any:
         request = urllib.request.Request(
@@ -70,17 +71,6 @@ class Handler(BaseHTTPRequestHandler):
         )
         with urllib.request.urlopen(request, timeout=20) as response:
             return json.load(response)
-
-    def reply(self, status: int, document: object) -> None:
-        data = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:
-        print(format % args, flush=True)
 
 
 def main() -> None:

@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
+
+from json_handler import JsonHandler
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(JsonHandler):
     model = "m"
     up_at = 0.0
     die_after = 0
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
             self.reply({}, 404)
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body()
         Handler.answered += 1
         if 0 < self.die_after < Handler.answered:
             print("CUDA error: out of memory", flush=True)
@@ -43,17 +43,6 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
         self.reply({"id": "x", "model": self.model, "choices": [choice], "usage": usage})
-
-    def reply(self, document: object, status: int = 200) -> None:
-        data = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:
-        print(format % args, flush=True)
 
 
 def main() -> None:
