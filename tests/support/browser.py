@@ -77,7 +77,7 @@ class Page:
         await self.send("Page.navigate", url=path if isinstance(path, str) else path.as_uri())
         await self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
 
-    async def until(self, condition: str, seconds: float = 10.0) -> None:
+    async def until(self, condition: str, seconds: float = 30.0) -> None:
         """Wait until a JavaScript condition holds."""
         async with asyncio.timeout(seconds):
             while not await self.value(condition):

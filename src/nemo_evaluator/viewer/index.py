@@ -36,6 +36,8 @@ CELL = 120
 CHUNK = 500
 KEPT_SECONDS = 30 * 86400
 """Tables that were not used for so long are removed."""
+OTHERS_SECONDS = 3600.0
+"""Those of another viewer, of earlier states of the same files, after so long."""
 SOURCES = (RESULTS, UNSCORED)
 LONGEST = 1 << 31
 """Bytes of a line; the trajectory of an agent may be long."""
@@ -86,8 +88,8 @@ class Table:
         self.folder, self.stamp = folder, stamp
         name = hashlib.blake2b(str(folder.resolve()).encode("utf-8", "surrogateescape"))
         self._stem = name.hexdigest()[:24]
-        self.path = cache / f"{self._stem}-{stamp}.sqlite"
         self._cache = cache
+        self.path = cache / f"{self._stem}-{stamp}-{os.getpid()}.sqlite"
         self._progress = Progress(listed=False, searchable=False, share=0.0)
         self._listed = threading.Event()
         self._local = threading.local()
@@ -99,12 +101,19 @@ class Table:
 
     def start(self) -> None:
         """Make it, unless an earlier viewer has."""
-        if self._is_complete():
-            os.utime(self.path)
+        whole = self._cache.glob(f"{self._stem}-{self.stamp}-*.sqlite")
+        if (found := next(filter(_is_complete, whole), None)) is not None:
+            self.path = found
+            with contextlib.suppress(OSError):
+                os.utime(found)
             self._progress = Progress(listed=True, searchable=True, share=1.0)
             self._listed.set()
             return
         threading.Thread(target=self._make, name="nel-view-index", daemon=True).start()
+
+    def is_lost(self) -> bool:
+        """Whether somebody has emptied the cache."""
+        return self._progress.listed and not self.path.exists()
 
     def wait(self, seconds: float) -> bool:
         """Wait until its rows can be listed, for so long at most."""
@@ -118,16 +127,6 @@ class Table:
             found.execute("PRAGMA mmap_size = 268435456")
             self._local.connection = found
         return found
-
-    def _is_complete(self) -> bool:
-        if not self.path.is_file():
-            return False
-        try:
-            with contextlib.closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as db:
-                found = db.execute("SELECT value FROM meta WHERE name = 'complete'").fetchone()
-        except sqlite3.Error:
-            return False
-        return bool(found == (str(FORMAT),))
 
     def _make(self) -> None:
         try:
@@ -190,14 +189,25 @@ class Table:
             begun += path.stat().st_size
 
     def _remove_others(self) -> None:
-        """Tables of earlier states of the same files, and those that were not used for long."""
+        """Tables of earlier states of the same files, and those that were not used for long. What
+        another viewer made a short while ago, it may still read or write."""
         self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in self._cache.glob("*.sqlite*"):
             with contextlib.suppress(OSError):
-                mine = path.name.startswith(f"{self._stem}-")
-                old = time.time() - path.stat().st_mtime > KEPT_SECONDS
-                if (mine and not path.name.startswith(self.path.stem)) or old:
+                age = time.time() - path.stat().st_mtime
+                same = path.name.startswith(f"{self._stem}-")
+                mine = f"-{os.getpid()}.sqlite" in path.name
+                if age > KEPT_SECONDS or (same and (mine or age > OTHERS_SECONDS)):
                     path.unlink()
+
+
+def _is_complete(path: Path) -> bool:
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            found = db.execute("SELECT value FROM meta WHERE name = 'complete'").fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(found == (str(FORMAT),))
 
 
 class Tables:
@@ -213,7 +223,7 @@ class Tables:
         stamp = stamp_of(folder)
         with self._lock:
             table = self._tables.get(folder)
-            if table is None or table.stamp != stamp:
+            if table is None or table.stamp != stamp or table.is_lost():
                 table = self._tables[folder] = Table(folder, self.cache, stamp)
                 table.start()
             return table

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..files.reading import visible_folders
-from ..results.layout import PLAN_LOCK, RUN_INFO, slug
+from ..results.layout import JOURNAL, PLAN_LOCK, PROGRESS, RUN_INFO, slug
 from ..results.read_bundle import BUNDLES
 from ..results.run_directory import plan_of
 from ..results.status import RunState, status_of
@@ -71,6 +71,11 @@ class Run:
             return status_of(self.directory)
         except (ConfigError, OSError):
             return None
+
+    def files(self) -> tuple[object, ...]:
+        """Changes where what its files tell of its state does."""
+        documents = [self.directory / name for name in (RUN_INFO, PLAN_LOCK, PROGRESS)]
+        return _sizes(*documents, *(self.directory / plan / JOURNAL for plan in self.plans))
 
     def benchmarks(self) -> tuple[BenchmarkView, ...]:
         """Those with results."""
@@ -141,8 +146,12 @@ def key_of(directory: Path) -> str:
 def _state(directory: Path) -> tuple[object, ...]:
     """Changes where what a run caches of its files does."""
     documents = (directory / RUN_INFO, directory / PLAN_LOCK)
+    return _sizes(*documents, *directory.glob(f"*/{BUNDLES}"), *directory.glob(BUNDLES))
+
+
+def _sizes(*paths: Path) -> tuple[object, ...]:
     told: list[object] = []
-    for path in (*documents, *directory.glob(f"*/{BUNDLES}"), *directory.glob(BUNDLES)):
+    for path in paths:
         with contextlib.suppress(OSError):
             found = path.stat()
             told.append((path.name, found.st_mtime_ns, found.st_size))

@@ -18,8 +18,7 @@ FIRST_PAINT_SECONDS = 0.4
 
 def runs_page(viewer: Viewer, links: Links, part: str | None = None) -> str:
     """All runs, with their scores."""
-    runs = viewer.library.runs()
-    rows = [(run, viewer.benchmarks(run), run.state()) for run in runs]
+    rows = [(run, views, viewer.state(run)) for run, views in viewer.runs()]
     items = [
         {
             "run": run,
@@ -32,13 +31,16 @@ def runs_page(viewer: Viewer, links: Links, part: str | None = None) -> str:
     ]
     names = [name for _, views, _ in rows for name in {view.name for view in views}]
     repeated = sorted({name for name in names if names.count(name) > 1})
-    return render("runs.html", links, part, title="Runs", items=items, repeated=repeated)
+    return render(
+        "runs.html", links, part, title="Runs", items=items, repeated=repeated,
+        reading=viewer.shadows.busy,
+    )  # fmt: skip
 
 
 def run_page(viewer: Viewer, links: Links, key: str, part: str | None = None) -> str:
     """One run: its report, and how far it is."""
     run = viewer.run(key)
-    views, state = viewer.benchmarks(run), run.state()
+    views, state = viewer.benchmarks(run), viewer.state(run)
     report = (
         viewer.memory.of(("report", key, stamps(views)), lambda: content.report(run, views))
         if views
@@ -54,7 +56,7 @@ def run_page(viewer: Viewer, links: Links, key: str, part: str | None = None) ->
 def live(viewer: Viewer, key: str) -> dict[str, object]:
     """What a page of a run in progress asks for every few seconds."""
     run = viewer.run(key)
-    state = run.state()
+    state = viewer.state(run)
     views = viewer.shadows.benchmarks(run)
     return {
         "active": state is not None and state.state.active,
@@ -72,7 +74,7 @@ def audit_page(viewer: Viewer, links: Links, key: str) -> str:
     run = viewer.run(key)
     views = viewer.benchmarks(run)
     body = viewer.memory.of(("audit", key, stamps(views)), lambda: content.audits(views))
-    return render("audit.html", links, **of_run(run, run.state(), "audit"), body=body)
+    return render("audit.html", links, **of_run(run, viewer.state(run), "audit"), body=body)
 
 
 def samples_page(
@@ -95,7 +97,7 @@ def samples_page(
         lambda: (counts(table), categories(table)) if progress.listed else ({}, []),
     )
     return render(
-        "samples.html", links, part, **of_run(run, run.state(), "samples"),
+        "samples.html", links, part, **of_run(run, viewer.state(run), "samples"),
         benchmark=benchmark, called=view.name, query=query, page=page, why=why, size=size,
         progress=progress, counts=kinds, categories=groups,
         labels=labels, kinds=KINDS, sorts=SORTS, words=WORDS, stamp=table.stamp,
@@ -123,7 +125,7 @@ def _listed(
 
 def history_page(viewer: Viewer, links: Links, benchmark: str) -> str:
     """A benchmark in all runs that have it."""
-    runs = [(run, viewer.benchmarks(run)) for run in viewer.library.runs()]
+    runs = viewer.runs()
     stamp = tuple(stamps(views) for _, views in runs)
     body = viewer.memory.of(
         ("history", benchmark, stamp), lambda: content.over_time(runs, benchmark)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from ..reports import figures
 from ..reports.rollout import KINDS as KIND_WORDS
 from ..reports.rollout import as_text
 from ..results.pick import Kind
+from ..results.status import RunState, holder_of
 from ..results.view import BenchmarkView
 from .detail import Rollouts
 from .index import Table, Tables
@@ -25,6 +27,8 @@ from .texts import parts_of, shown
 
 SHADOW_SECONDS = 2.0
 """How long a page waits for the first results of a run in progress."""
+MOST_RUNS = 10_000
+"""Runs whose states are remembered."""
 TONES = {Kind.RIGHT: "good", Kind.WRONG: "bad", Kind.NO_ANSWER: "unsure", Kind.ERROR: "unsure"}
 
 
@@ -35,10 +39,12 @@ class NotThere(Exception):
 class Viewer:
     """What all pages share."""
 
-    def __init__(self, library: Library, cache: Path) -> None:
-        self.library = library
+    def __init__(self, library: Library, cache: Path, patience: float = SHADOW_SECONDS) -> None:
+        """``patience``: seconds that a page waits for first results of runs that have none."""
+        self.library, self._patience = library, patience
         self.tables, self.shadows = Tables(cache), Shadows(cache)
         self.labels, self.rollouts, self.memory = Labels(), Rollouts(), Memory()
+        self._states = Memory(MOST_RUNS)
 
     def run(self, key: str) -> Run:
         """Raises NotThere."""
@@ -49,12 +55,27 @@ class Viewer:
 
     def benchmarks(self, run: Run) -> tuple[BenchmarkView, ...]:
         """The benchmarks of a run as they are now."""
-        return self.shadows.benchmarks(run, wait=SHADOW_SECONDS)
+        return self.shadows.benchmarks(run, wait=self._patience)
+
+    def runs(self) -> list[tuple[Run, tuple[BenchmarkView, ...]]]:
+        """All runs with their benchmarks; those that take long to read have none yet."""
+        end = time.monotonic() + self._patience
+        return [
+            (run, self.shadows.benchmarks(run, wait=max(0.0, end - time.monotonic())))
+            for run in self.library.runs()
+        ]
+
+    def state(self, run: Run) -> RunState | None:
+        """What a run is doing. What a dead one has done is counted once for each state of its
+        files."""
+        if holder_of(run.directory) is not None:
+            return run.state()
+        return self._states.of((run.key, run.files()), run.state)
 
     def benchmark(self, key: str, name: str) -> tuple[Run, BenchmarkView, Table]:
         """Raises NotThere."""
         run = self.run(key)
-        view = self.shadows.benchmark(run, name, wait=SHADOW_SECONDS)
+        view = self.shadows.benchmark(run, name, wait=self._patience)
         if view is None:
             raise NotThere("this run has no results of that benchmark yet")
         return run, view, self.tables.of(view.folder)

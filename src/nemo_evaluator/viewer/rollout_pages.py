@@ -42,7 +42,7 @@ def sample_page(
     before, after = _neighbours(table, query or Query(), labels, at)
     agent = steps.total > 2 or any(s.tool_calls for s in steps.steps)
     return render(
-        "sample.html", links, None, **of_run(run, run.state(), "samples"),
+        "sample.html", links, None, **of_run(run, viewer.state(run), "samples"),
         benchmark=benchmark, called=view.name, row=row, kind=kind_of(row),
         extracted=as_text(row.extracted_answer), expected=as_text(row.expected_answer),
         prompt=shown(row.prompt), reasoning=shown(row.reasoning),

@@ -6,26 +6,38 @@ writes nothing into a run. While a run goes on that is done again now and then, 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
+import shutil
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..files.writing import replace_file
 from ..results.derive import publish
 from ..results.layout import JOURNAL, RESULTS, TRAFFIC
 from ..results.read_bundle import BUNDLES
 from ..results.run_directory import info_of, plan_of
+from ..results.run_info import RunStatus
 from ..results.view import BenchmarkView
 from ..types import BenchmarkPlan
+from ..version import __version__
 from .library import Run
 
 LEAST_SECONDS = 3.0
+AT_ONCE = 2
+"""Derivations at one time."""
+SEEN = "journal.seen"
+"""In a derived folder: of which program and which state of the journal it is."""
 SHARE = 0.1
 """Part of the time that is spent on deriving a run that goes on, at most."""
+PUBLISHED = (RunStatus.DONE, RunStatus.DECIDED, RunStatus.INCOMPLETE)
+"""How runs end that have written their results."""
 
 log = logging.getLogger("nemo_evaluator.viewer")
 
@@ -33,8 +45,8 @@ log = logging.getLogger("nemo_evaluator.viewer")
 @dataclass(slots=True)
 class _Shadow:
     folder: Path
-    seen: int = -1
-    """Time of the journal that it was derived from."""
+    seen: str = ""
+    """The state of the journal that it was derived from."""
     not_before: float = 0.0
     busy: bool = False
 
@@ -46,6 +58,13 @@ class Shadows:
         self._cache = cache
         self._shadows: dict[Path, _Shadow] = {}
         self._lock = threading.Lock()
+        self._turns = threading.Semaphore(AT_ONCE)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being derived that no page shows yet."""
+        with self._lock:
+            return any(s.busy and _bundle(s.folder) is None for s in self._shadows.values())
 
     def benchmarks(self, run: Run, *, wait: float = 0.0) -> tuple[BenchmarkView, ...]:
         """Those with results, in the order of the run; ``wait``: seconds that a first derivation
@@ -55,7 +74,7 @@ class Shadows:
         for name in run.benchmark_names():
             view = published.get(name)
             plan = run.plans.get(name)
-            if plan is not None and _is_behind(run.directory / name):
+            if plan is not None and _is_behind(run, run.directory / name):
                 view = self._view(run, plan, wait) or view
             if view is not None:
                 found.append(view)
@@ -69,17 +88,15 @@ class Shadows:
     def _view(self, run: Run, plan: BenchmarkPlan, wait: float) -> BenchmarkView | None:
         journal = run.directory / plan.slug / JOURNAL
         with self._lock:
-            shadow = self._shadows.setdefault(
-                journal, _Shadow(self._cache / "live" / run.key / plan.slug)
-            )
-            with contextlib.suppress(OSError):
-                changed = journal.stat().st_mtime_ns != shadow.seen
-                if changed and not shadow.busy and time.monotonic() >= shadow.not_before:
-                    shadow.busy = True
-                    work = threading.Thread(
-                        target=self._derive, args=(run, plan, journal, shadow), daemon=True
-                    )
-                    work.start()
+            shadow = self._shadows.get(journal)
+            if shadow is None:
+                folder = self._cache / "live" / run.key / plan.slug
+                shadow = self._shadows[journal] = _Shadow(folder, _derived_of(folder))
+            changed = _state(journal) != shadow.seen
+            if changed and not shadow.busy and time.monotonic() >= shadow.not_before:
+                shadow.busy = True
+                told = (run, plan, journal, shadow)
+                threading.Thread(target=self._derive, args=told, daemon=True).start()
         end = time.monotonic() + wait
         while (bundle := _bundle(shadow.folder)) is None and shadow.busy:
             if time.monotonic() > end:
@@ -88,39 +105,70 @@ class Shadows:
         return BenchmarkView(shadow.folder, bundle) if bundle is not None else None
 
     def _derive(self, run: Run, plan: BenchmarkPlan, journal: Path, shadow: _Shadow) -> None:
-        began = time.monotonic()
-        try:
-            lock = plan_of(run.directory)
-            if lock is None:
-                return
-            shadow.seen = journal.stat().st_mtime_ns
-            shadow.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            publish(journal.parent, plan, info_of(run.directory, lock), into=shadow.folder)
-            _link(journal.parent / TRAFFIC, shadow.folder / TRAFFIC)
-        except (ConfigError, OSError) as error:
-            log.warning("%s: cannot be derived: %s", journal.parent, error)
-        finally:
-            took = time.monotonic() - began
-            shadow.not_before = time.monotonic() + max(LEAST_SECONDS, took / SHARE)
-            shadow.busy = False
+        with self._turns:
+            began = time.monotonic()
+            try:
+                lock = plan_of(run.directory)
+                if lock is None:
+                    return
+                shadow.seen = state = _state(journal)
+                shadow.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                publish(journal.parent, plan, info_of(run.directory, lock), into=shadow.folder)
+                _link(journal.parent / TRAFFIC, shadow.folder / TRAFFIC)
+                replace_file(shadow.folder / SEEN, state.encode())
+            except (ConfigError, OSError) as error:
+                log.warning("%s: cannot be derived: %s", journal.parent, error)
+            finally:
+                took = time.monotonic() - began
+                shadow.not_before = time.monotonic() + max(LEAST_SECONDS, took / SHARE)
+                shadow.busy = False
 
 
 def cache_folder() -> Path:
-    """Where a viewer keeps what it makes: a folder of this user alone."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base or Path.home() / ".cache") / "nemo-evaluator" / "view"
+    """Where a viewer keeps what it makes: a folder of this user alone. Where that cannot be
+    written, a temporary one, removed at the end."""
+    try:
+        base = os.environ.get("XDG_CACHE_HOME")
+        folder = Path(base or Path.home() / ".cache") / "nemo-evaluator" / "view"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError) as error:  # a RuntimeError: this user has no home
+        made = Path(tempfile.mkdtemp(prefix="nel-view-"))
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        log.warning("nothing is kept for the next viewer: no cache can be written: %s", error)
+        return made
 
 
-def _is_behind(folder: Path) -> bool:
-    """Whether a journal is newer than the results beside it."""
+def _state(journal: Path) -> str:
+    try:
+        found = journal.stat()
+    except OSError:
+        return ""
+    return f"{__version__} {found.st_size} {found.st_mtime_ns}"
+
+
+def _derived_of(folder: Path) -> str:
+    """The state of the journal that an earlier viewer derived a folder from; empty: of none."""
+    try:
+        return (folder / SEEN).read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _is_behind(run: Run, folder: Path) -> bool:
+    """Whether a journal tells more than the results beside it. Times tell that of a run that has
+    not ended; of one that has, a copy may have mixed them up."""
     try:
         journal = (folder / JOURNAL).stat().st_mtime_ns
     except OSError:
         return False
     try:
-        return journal > (folder / RESULTS).stat().st_mtime_ns
+        results = (folder / RESULTS).stat().st_mtime_ns
     except OSError:
         return True
+    ended = run.view.info is not None and run.view.info.status in PUBLISHED
+    return journal > results and not ended
 
 
 def _bundle(folder: Path) -> Path | None:

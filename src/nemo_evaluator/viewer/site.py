@@ -27,7 +27,7 @@ PATIENCE = 3600.0
 def export(paths: Sequence[Path], site: Path, most: int) -> Path:
     """Write the pages into a folder; ``most``: rollouts of each benchmark that get a page. The
     first page. Raises ConfigError."""
-    viewer = Viewer(Library(paths), cache_folder())
+    viewer = Viewer(Library(paths), cache_folder(), PATIENCE)
     if not viewer.library.runs():
         raise ConfigError("there are no runs", where=", ".join(map(str, paths)) or None)
     made: set[Path] = set()
