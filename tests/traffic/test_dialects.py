@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.traffic.dialects import DIALECTS, Question
-from nemo_evaluator.traffic.dialects.contract import UnknownShape
+from nemo_evaluator.traffic.dialects.contract import UnknownShape, parse_usage
 from nemo_evaluator.traffic.sse import SseParser
 from nemo_evaluator.types import Image, Usage
 
@@ -158,6 +158,28 @@ def test_usage_in_responses_spelling() -> None:
     assert RESPONSES.parse(body).usage == Usage(
         prompt_tokens=1, completion_tokens=2, reasoning_tokens=2, cached_tokens=0
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        (12, 12),
+        (0, 0),
+        (12.0, 12),
+        (12.5, None),
+        ("12", None),
+        (True, None),
+        (None, None),
+        (-5, None),
+        (10**30, None),
+        (1e30, None),
+        (float("nan"), None),
+        (float("inf"), None),
+    ],
+)
+def test_only_a_count_of_tokens_is_one(told: Any, known: int | None) -> None:
+    found = parse_usage({"prompt_tokens": told, "completion_tokens": 3, "cached_tokens": told})
+    assert found == Usage(prompt_tokens=known, completion_tokens=3, cached_tokens=known)
 
 
 def test_responses_reply() -> None:

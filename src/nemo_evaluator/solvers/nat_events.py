@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..steps import Observation, ObservationResult, Step, StepMetrics, StepSource, ToolCall
-from ..traffic.dialects.contract import as_dict, as_int, as_str
+from ..traffic.dialects.contract import as_dict, as_str, as_tokens
 from ..types import Json, Usage
 
 STEP, DATA, ERROR = "intermediate_data", "data", "error"
@@ -154,10 +154,10 @@ def _arguments(given: Json) -> Mapping[str, Json]:
 
 def _usage(told: Mapping[str, Json]) -> Usage:
     return Usage(
-        prompt_tokens=as_int(told.get("prompt_tokens")),
-        completion_tokens=as_int(told.get("completion_tokens")),
-        cached_tokens=as_int(told.get("cached_tokens")),
-        reasoning_tokens=as_int(told.get("reasoning_tokens")),
+        prompt_tokens=as_tokens(told.get("prompt_tokens")),
+        completion_tokens=as_tokens(told.get("completion_tokens")),
+        cached_tokens=as_tokens(told.get("cached_tokens")),
+        reasoning_tokens=as_tokens(told.get("reasoning_tokens")),
     )
 
 

@@ -150,6 +150,7 @@ class HttpTransport:
             response = await pool.request(
                 head, request.body, whole=False, bodiless=request.method == "HEAD", clocks=clocks
             )
+            response.endless = True
             with contextlib.closing(response):
                 yield response
         except NetError as error:

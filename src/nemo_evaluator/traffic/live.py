@@ -7,7 +7,7 @@ that breaks off are failures, never answers.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -35,29 +35,37 @@ async def relay(
     """
     dialect = DIALECTS[request.protocol]
     accumulator, parser = dialect.accumulator(), SseParser()
+
+    def read(parse: Callable[..., list[dict[str, Any]]], *data: bytes) -> list[dict[str, Any]]:
+        """The events that are complete now, added up."""
+        events = _parsed(parse, *data)
+        for event in events:
+            if (error := stream_error(event)) is not None:
+                raise TransportError(Failure.SERVER_ERROR, error_message(error))
+            if _added(accumulator, event) and response.ttft_ms is None:
+                response.ttft_ms = (time.perf_counter() - started) * 1000
+        return events
+
     async with aclosing(chunks):
         async for chunk in chunks:
-            events = _parsed(parser, chunk)
-            for event in events:
-                if (error := stream_error(event)) is not None:
-                    raise TransportError(Failure.SERVER_ERROR, error_message(error))
-                if _added(accumulator, event) and response.ttft_ms is None:
-                    response.ttft_ms = (time.perf_counter() - started) * 1000
+            events = read(parser.feed, chunk)
             if not filters:
                 yield chunk
             elif data := _encoded(_filtered(events, filters), dialect.named_events):
                 yield data
+    last = read(parser.close)  # some servers send no empty line after it
     body = accumulator.body(parser.done)
     if body is None:
         raise TransportError(Failure.CONNECTION, "the stream ended before the answer did")
     response.body = body
     if filters:
-        yield _encoded(_closed(filters), dialect.named_events) + (DONE if parser.done else b"")
+        left = _filtered(last, filters) + _closed(filters)
+        yield _encoded(left, dialect.named_events) + (DONE if parser.done else b"")
 
 
-def _parsed(parser: SseParser, chunk: bytes) -> list[dict[str, Any]]:
+def _parsed(parse: Callable[..., list[dict[str, Any]]], *data: bytes) -> list[dict[str, Any]]:
     try:
-        return parser.feed(chunk)
+        return parse(*data)
     except ValueError:
         message = "an event of the stream is not JSON"
         raise TransportError(Failure.INVALID_RESPONSE, message) from None

@@ -268,6 +268,50 @@ async def test_unrequested_bytes_close_an_idle_connection(
     assert server.connections == 2
 
 
+# -- bodies without end ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("coding", [None, "gzip"])
+async def test_a_body_is_not_read_beyond_what_memory_holds(
+    serve: Serve,
+    make_pool: MakePool,
+    monkeypatch: pytest.MonkeyPatch,
+    coding: str | None,
+    whole: bool,
+) -> None:
+    monkeypatch.setattr("nemo_evaluator.http.client.response.MAX_BODY", 2 * MEGABYTE)
+    zeros = bytes(MEGABYTE)
+    sent = 0
+
+    async def endless(peer: Peer) -> None:
+        nonlocal sent
+        await peer.request()
+        named = f"Content-Encoding: {coding}\r\n" if coding else ""
+        await peer.send(f"HTTP/1.1 200 OK\r\n{named}\r\n".encode())
+        data = gzip.compress(zeros, mtime=0) if coding else zeros
+        while not peer.reader.at_eof():
+            await peer.send(data)
+            sent += 1
+
+    server = await serve(endless)
+    with pytest.raises(NotHttp, match="the body of the response is larger than 2 MB"):
+        await (await ask(make_pool(server), whole=whole)).read()
+    assert sent < 100
+
+
+async def test_a_body_that_is_handed_on_may_have_any_size(
+    serve: Serve, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nemo_evaluator.http.client.response.MAX_BODY", MEGABYTE)
+    length = 8 * MEGABYTE
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode()
+    server = await serve(saying(head, *[bytes(MEGABYTE)] * 8))
+    response = await ask(make_pool(server), whole=False)
+    response.endless = True
+    assert sum([len(piece) async for piece in response.pieces()]) == length
+
+
 # -- encodings ------------------------------------------------------------------------------------
 
 

@@ -412,6 +412,30 @@ async def test_streams(proxy: ProxyServer, loopback: Loopback, ask: Ask) -> None
     assert events[-1]["usage"]["completion_tokens"] > 0
 
 
+@pytest.mark.parametrize("end", [b"data: [DONE]", b"data: [DONE]\n", b""])
+@pytest.mark.parametrize("interceptors", [[], [{"name": "reasoning"}]])
+async def test_a_stream_without_an_empty_line_at_its_end(
+    start: Start, ask: Ask, interceptors: list[dict[str, Any]], end: bytes
+) -> None:
+    content = {"index": 0, "delta": {"content": "4"}, "finish_reason": None}
+    last = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 5, "completion_tokens": 7}
+    lines = [
+        b"data: " + json.dumps(event).encode()
+        for event in ({"choices": [content]}, {"choices": [last], "usage": usage})
+    ]
+    said = b"\n\n".join([*lines, end] if end else lines)
+    server, url, _ = await raw_upstream(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + said
+    )
+    proxy = await start(url=url, proxy={"interceptors": interceptors})
+    told = await ask(f"{proxy.url}/v1/chat/completions", CHAT | {"stream": True})
+    assert b"error" not in told.data and b'"stop"' in told.data
+    page = (await ask(f"{proxy.url}/metrics", method="GET")).data.decode()
+    assert 'nel_tokens_total{kind="completion"} 7' in page
+    server.close()
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
 @pytest.mark.parametrize("manner", [Manner.RESET, Manner.CUT])
 async def test_an_upstream_that_breaks_off_in_a_stream(

@@ -17,6 +17,8 @@ from .errors import BrokenOff, NetError, NotHttp, Stale
 
 HELD_BYTES = 2**18
 """With more bytes that the caller has not read, the connection stops reading."""
+MAX_BODY = 2**28
+"""Bytes of one body, decompressed: whoever asks keeps all of them in memory."""
 
 
 class Wire(Protocol):
@@ -41,10 +43,12 @@ class Response:
         "_held",
         "_idle",
         "_inflate",
+        "_left",
         "_paused",
         "_raw",
         "_waiter",
         "clocks",
+        "endless",
         "error",
         "status",
         "whole",
@@ -63,6 +67,9 @@ class Response:
         self.clocks = clocks
         self._idle = idle
         """Runs while no byte of an unfinished body arrives."""
+        self.endless = False
+        """The caller hands the body on as it comes, and does not keep it: it may have any size."""
+        self._left = MAX_BODY
         self._raw: Raw = ()
         self._headers: Headers | None = None
         self._chunks: list[bytes] = []
@@ -156,14 +163,19 @@ class Response:
         self.status = status
 
     def add(self, chunk: bytes) -> None:
-        """A piece of the body. Raises NotHttp if it is not encoded as the head says."""
+        """A piece of the body. Raises NotHttp if it is not encoded as the head says, or is one
+        piece too much."""
         if self._inflate is not None:
             try:
                 chunk = self._inflate(chunk)
             except EncodingError as error:
                 raise NotHttp(f"the body of the response {error}") from None
+        size = len(chunk)
+        self._left -= size
+        if self._left < 0 and not self.endless:
+            raise NotHttp(f"the body of the response is larger than {MAX_BODY >> 20} MB")
         self._chunks.append(chunk)
-        self._held += len(chunk)
+        self._held += size
 
     def stalls(self) -> None:
         """Start the limit of silence: the peer neither takes nor sends anything."""

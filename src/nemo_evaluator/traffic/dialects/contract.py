@@ -18,6 +18,8 @@ from ...finish import FinishReason
 from ...types import Image, Json, Message, Usage
 
 SYSTEM_ROLES = ("system", "developer")
+MOST_TOKENS = 2**31
+"""Of one answer; a higher count is a mistake of the server."""
 THINKING = frozenset(("thinking", "reasoning", "reasoning_text", "redacted_thinking"))
 """Types of content parts that are reasoning, not answer."""
 THOUGHTS = ("thinking", "reasoning", "text")
@@ -91,8 +93,16 @@ class Dialect:
 
 
 def as_int(value: Json) -> int | None:
-    """A token count, if it is one."""
+    """A whole number, if it is one."""
     return value if type(value) is int else None
+
+
+def as_tokens(value: Json) -> int | None:
+    """A token count, if it is one; some gateways write ``12.0``. What no answer can have used (less
+    than nothing, or more than fits into the columns of a table) would falsify sums and budgets."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value < MOST_TOKENS else None
 
 
 def as_str(value: Json) -> str | None:
@@ -164,8 +174,8 @@ def parse_usage(usage: Json) -> Usage:
     """Token counts in chat or responses spelling, with cached and reasoning details."""
     if not isinstance(usage, dict):
         return Usage()
-    prompt = as_int(usage.get("prompt_tokens"))
-    completion = as_int(usage.get("completion_tokens"))
+    prompt = as_tokens(usage.get("prompt_tokens"))
+    completion = as_tokens(usage.get("completion_tokens"))
     prompt_details = as_dict(
         usage.get("prompt_tokens_details") or usage.get("input_tokens_details")
     )
@@ -173,12 +183,14 @@ def parse_usage(usage: Json) -> Usage:
         usage.get("completion_tokens_details") or usage.get("output_tokens_details")
     )
     return Usage(
-        prompt_tokens=as_int(usage.get("input_tokens")) if prompt is None else prompt,
-        completion_tokens=as_int(usage.get("output_tokens")) if completion is None else completion,
-        reasoning_tokens=as_int(
+        prompt_tokens=as_tokens(usage.get("input_tokens")) if prompt is None else prompt,
+        completion_tokens=as_tokens(usage.get("output_tokens"))
+        if completion is None
+        else completion,
+        reasoning_tokens=as_tokens(
             output_details.get("reasoning_tokens", usage.get("reasoning_tokens"))
         ),
-        cached_tokens=as_int(prompt_details.get("cached_tokens", usage.get("cached_tokens"))),
+        cached_tokens=as_tokens(prompt_details.get("cached_tokens", usage.get("cached_tokens"))),
     )
 
 

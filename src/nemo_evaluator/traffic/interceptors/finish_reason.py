@@ -10,7 +10,7 @@ from typing import Any
 
 from ...config.base import ConfigRecord
 from ...finish import FinishReason
-from ..dialects.contract import as_dict, as_int, dicts, finish_of
+from ..dialects.contract import as_dict, as_int, as_tokens, dicts, finish_of
 from ..types import Changes, EventFilter, Interceptor, ModelRequest, ModelResponse
 
 CAPS = ("max_completion_tokens", "max_tokens")
@@ -86,7 +86,7 @@ def token_cap(body: dict[str, Any]) -> int | None:
 
 def _correct(choice: dict[str, Any], cap: int, usage: dict[str, Any]) -> None:
     details = as_dict(usage.get("completion_tokens_details"))
-    counts = (as_int(usage.get("completion_tokens")), as_int(details.get("reasoning_tokens")))
+    counts = (as_tokens(usage.get("completion_tokens")), as_tokens(details.get("reasoning_tokens")))
     generated = max((count for count in counts if count is not None), default=0)
     if generated >= cap and _says_stop(choice):
         choice["original_finish_reason"] = choice["finish_reason"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...finish import FinishReason
 from ..dialects import DIALECTS
-from ..dialects.contract import as_dict, as_int, dicts
+from ..dialects.contract import as_dict, as_tokens, dicts
 from ..interceptors.finish_reason import token_cap
 from ..types import ModelRequest, ModelResponse
 
@@ -49,5 +49,5 @@ def _reached_cap(asked: dict[str, Any], body: dict[str, Any]) -> bool:
     cap, choices = token_cap(asked), body.get("choices")
     if cap is None or not isinstance(choices, list) or len(choices) != 1:
         return False
-    used = as_int(as_dict(body.get("usage")).get("completion_tokens"))
+    used = as_tokens(as_dict(body.get("usage")).get("completion_tokens"))
     return used is not None and used >= cap
