@@ -146,3 +146,27 @@ async def test_a_notebook_is_told_what_to_await(tmp_path: Path) -> None:
         bench="sample", model_url="simulated", max_problems=2, output_dir=tmp_path / "o"
     )
     assert result.exit_code == 0
+
+
+def test_a_run_begins_before_what_it_may_not_need_is_imported(tmp_path: Path) -> None:
+    """Numpy is imported while the first answers come; engines of sandboxes and decisions only by
+    runs that have any."""
+    words = ["nel", "eval", "run", "--bench", "sample", "--model-url", "simulated"]
+    words += ["--max-problems", "2", "--no-progress", "-o", str(tmp_path / "r")]
+    code = (
+        "import sys\n"
+        "from nemo_evaluator.cli.main import main\n"
+        "import nemo_evaluator.executors.local as local\n"
+        "begin = local.begin_work\n"
+        "loaded = lambda *names: print([name for name in names if name in sys.modules])\n"
+        "ours = ('sandboxes.docker', 'sandboxes.local', 'decisions')\n"
+        "ours = [f'nemo_evaluator.{name}' for name in ours]\n"
+        "local.begin_work = lambda: (loaded('numpy', *ours), begin())\n"
+        f"sys.argv = {words!r}\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code)\n"
+        "loaded(*ours)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, *_, code_line, last = done.stdout.splitlines()
+    assert (first, code_line, last) == ("[]", "0", "[]"), done.stdout + done.stderr

@@ -91,6 +91,23 @@ def test_a_run_whose_files_are_deleted_costs_no_answer(
     assert code == 0 and asked(url) == SIZE, text
 
 
+def test_a_directory_that_goes_away_at_the_start_is_not_a_full_disk(tmp_path: Path) -> None:
+    directory, bench = tmp_path / "run", tmp_path / "sums.py"
+    bench.write_text(
+        "import shutil\n"
+        "from nemo_evaluator import benchmark, exact_match, scorer\n"
+        f"shutil.rmtree({str(directory)!r}, ignore_errors=True)\n"
+        '@benchmark(name="sums", dataset=[{"q": "1 + 1?", "a": "2"}], prompt="{q}",'
+        ' target_field="a")\n'
+        "@scorer\n"
+        "def sums(sample): return exact_match(sample)\n"
+    )
+    words = ["eval", "run", "--bench", str(bench), "--model-url", "simulated", "-o", str(directory)]
+    code, text = run([*NEL, *words])
+    assert code == 2 and "No such file or directory" in text
+    assert "no request was sent; remove the cause and repeat the command" in text
+
+
 def wait_for_answers(journal: Path, count: int) -> None:
     deadline = time.monotonic() + 60
     while scan(journal).answers < count:

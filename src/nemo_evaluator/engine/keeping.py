@@ -16,9 +16,7 @@ from pathlib import Path
 
 from ..config.output import KeepWorkspaces
 from ..results.files import write_json
-from ..sandboxes import Sandbox, SandboxLost
-from ..sandboxes.contract import BecomesImage
-from ..sandboxes.transfer import unpack
+from ..sandboxes.contract import BecomesImage, Sandbox, SandboxLost
 from ..solvers.contract import Archive, Handover
 from ..types import Json, RolloutKey
 from .handing import MOST
@@ -57,6 +55,8 @@ class Keeper:
         """Keep what a solver left, if that is wanted."""
         if left is None or not self.wants(failed=failed):
             return
+        from ..sandboxes.transfer import unpack
+
         place = self._folder / f"{key.problem_idx}-{key.repeat}-{attempt}"
         async with self._alone:
             try:

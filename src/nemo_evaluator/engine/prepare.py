@@ -26,8 +26,7 @@ from ..environments.trusted import TrustedReward
 from ..environments.user_code import contained
 from ..environments.with_metrics import with_metrics
 from ..errors import ConfigError, NelError
-from ..judging.correction import calibrations_of
-from ..judging.opening import JudgePanel, Served, open_metrics, served
+from ..judging.opening import JudgePanel, Served, calibrations_of, open_metrics, served
 from ..judging.verification import JudgeFile, Spend, no_budget
 from ..results.layout import slug
 from ..results.planned import problem_order

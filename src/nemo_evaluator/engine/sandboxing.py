@@ -1,4 +1,7 @@
-"""The sandboxes of a benchmark's solver and verification, as configuration and needs say."""
+"""The sandboxes of a benchmark's solver and verification, as configuration and needs say.
+
+The engines are imported where one is opened: most benchmarks need none.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from ..config.sandboxes import (
 )
 from ..environments.contract import Environment
 from ..errors import ConfigError
-from ..sandboxes import Backend, DockerBackend, LocalBackend, Sandbox, SandboxPool, SandboxSpec
-from ..sandboxes.opening import open_backend
+from ..sandboxes.contract import Backend, Sandbox, SandboxSpec
+from ..sandboxes.pool import SandboxPool
 from .places import Places
 
 UNCONFIGURED = 4
@@ -64,6 +67,9 @@ async def open_sandboxes(
     config = benchmark.sandbox
     if needed is None or isinstance(config, str):
         return None
+    from ..sandboxes.local import LocalBackend
+    from ..sandboxes.opening import open_backend
+
     if isinstance(config, NoSandbox):
         pool = await _any(needed, environment.name, stack)
         return Lender(pool, turn, {}, {}, names_image=isinstance(pool.backend, LocalBackend))
@@ -115,6 +121,8 @@ def megabytes(text: str) -> int:
 
 
 async def _any(needed: SandboxSpec, name: str, stack: AsyncExitStack) -> SandboxPool:
+    from ..sandboxes import DockerBackend, LocalBackend
+
     problems = []
     for backend in (LocalBackend(), DockerBackend()):
         try:

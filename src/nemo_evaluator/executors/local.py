@@ -31,6 +31,7 @@ from ..errors import ConfigError, ExitCode
 from ..results.audit_kinds import FLAGGED
 from ..results.facts import plan_facts
 from ..results.journal import Called, Errored, Event, ProblemSeeded, Scored, Solved, UsedBeside
+from ..results.journal_writer import FULL
 from ..results.judgements import judge_totals
 from ..results.layout import JUDGEMENTS
 from ..results.lock import DirectoryLock
@@ -40,7 +41,6 @@ from ..results.summary import BenchmarkSummary, RunSummary
 from ..runtime import begin_work, need_descriptors
 from .claiming import claimed
 from .ending import Ending, Terms, ending_of, ending_of_error
-from .exporting import hand_on
 from .interrupts import Interrupts
 from .observers import Observers
 from .opening import Opened, open_run, set_aside
@@ -124,7 +124,9 @@ async def _locked(
             if control.fatal is not None and control.lost:
                 raise control.fatal
             result = _result(this.publisher, this.prepared, control, ends, observers, this.gate)
-    if options.shard is None:
+    if options.shard is None and loaded.config.output.export:
+        from .exporting import hand_on  # numpy
+
         try:
             told = await hand_on(loaded, directory, result.summary.run.status)
         except BaseException:  # interrupted: the run has ended all the same
@@ -158,7 +160,7 @@ async def _open(
         prepared = replace(prepared, jobs=watch.join(prepared.jobs))
     tallies = {job.plan.slug: _tally(job) for job in prepared.jobs}
     lock.check()  # opening services may have taken long
-    with _writing(directory, "no request was sent; free disk space and repeat the command"):
+    with _writing(directory, "no request was sent; {} and repeat the command"):
         opened = open_run(
             directory,
             prepared,
@@ -224,7 +226,7 @@ def _result(
     observers: Observers,
     gate: Gate | None,
 ) -> RunResult:
-    hint = "free disk space and repeat the command with --resume; the journal is intact"
+    hint = "{} and repeat the command with --resume; the journal is intact"
     try:
         with _writing(publisher.directory, hint):
             return _finish(publisher, prepared, control, ends, gate)
@@ -268,14 +270,15 @@ def descriptors(config: EvalConfig) -> int:
 
 @contextlib.contextmanager
 def _writing(directory: Path, hint: str) -> Iterator[None]:
-    """Around files that are derived, or written before anything was paid for."""
+    """Around files that are derived, or written before anything was paid for. ``{}`` of the hint is
+    what to do first."""
     try:
         yield
     except OSError as error:
         raise ConfigError(
             f"cannot write: {error.strerror or error}",
             where=str(error.filename or directory),
-            hint=hint,
+            hint=hint.format("free disk space" if error.errno in FULL else "remove the cause"),
         ) from None
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..config.scoring import EnsembleJudgeMetric, JudgeMetric, ScoringConfig
 from ..errors import ConfigError
 from ..files.reading import UNREADABLE, first_line, read_json
 from ..stats.intervals import Interval
 from ..stats.judge_error import MIN_LABELLED
-from ..types import JudgeCalibration, Record
+from ..types import Record
 from .calibration import Calibration
 
 RESULT = "calibration.json"
@@ -49,16 +48,4 @@ def read_calibration(path: Path) -> Calibration:
             where=str(path),
             hint="repeat nel judge calibrate on rows with grades, or true and false, as labels",
         )
-    return found
-
-
-def calibrations_of(scoring: ScoringConfig) -> dict[str, JudgeCalibration]:
-    """What judged scores are corrected by; it changes no verdict, so it is a setting."""
-    found: dict[str, JudgeCalibration] = {}
-    for metric in scoring.metrics:
-        if isinstance(metric, JudgeMetric | EnsembleJudgeMetric) and metric.calibration is not None:
-            calibration = read_calibration(Path(metric.calibration))
-            found[metric.name] = JudgeCalibration(
-                verdicts=calibration.kind == "verdicts", rows=tuple(calibration.judged)
-            )
     return found

@@ -20,7 +20,7 @@ from ..config.text_file import read_text
 from ..errors import ConfigError
 from ..services.contract import OpenService
 from ..traffic.client import ModelClient
-from ..types import Json
+from ..types import Json, JudgeCalibration
 from .judge import Judge, Manner
 from .metrics import Answer, EnsembleMetric, Metric, PairwiseMetric, RubricMetric, digest
 from .prompts import PAIR_RUBRIC, RUBRIC
@@ -76,6 +76,20 @@ class JudgePanel:
         if self.lent is not None and self.scorer_only:
             found[self.lent.name] = dict(self.lent.identity())
         return found
+
+
+def calibrations_of(scoring: ScoringConfig) -> dict[str, JudgeCalibration]:
+    """What judged scores are corrected by; it changes no verdict, so it is a setting."""
+    found: dict[str, JudgeCalibration] = {}
+    for metric in scoring.metrics:
+        if isinstance(metric, JudgeMetric | EnsembleJudgeMetric) and metric.calibration is not None:
+            from .correction import read_calibration  # numpy: 100 ms
+
+            calibration = read_calibration(Path(metric.calibration))
+            found[metric.name] = JudgeCalibration(
+                verdicts=calibration.kind == "verdicts", rows=tuple(calibration.judged)
+            )
+    return found
 
 
 def open_metrics(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from ..decisions.leaderboard import Board
 from ..results.published import Used
 from ..results.run_info import RunStatus
 from . import figures as show
@@ -12,6 +12,9 @@ from .blocks import Block, Document, Facts, Forest, Notices, Section, Table, Ton
 from .details import forest, is_share, result_section
 from .glossary import glossary
 from .view import Report, Result, score_cell
+
+if TYPE_CHECKING:
+    from ..decisions.leaderboard import Board
 
 SCORE_COLUMNS = ("Benchmark", "Model", "Metric", "Score", "95 % CI", "Problems")
 TRUST_COLUMNS = ("Scored", "No answer", "Truncated", "Errors")

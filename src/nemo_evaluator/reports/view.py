@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from ..decisions.leaderboard import Board, boards
-from ..decisions.sources import find
 from ..errors import ConfigError
 from ..results.flips import Flips
 from ..results.published import Measure, Published
@@ -21,6 +20,9 @@ from ..types import Record
 from . import figures as show
 from .notices import Notice, notices
 from .sources import Found
+
+if TYPE_CHECKING:
+    from ..decisions.leaderboard import Board
 
 REPORT_VERSION = 2
 
@@ -129,10 +131,13 @@ def build_report(found: Sequence[Found]) -> Report:
 
 
 def _boards(found: Sequence[Found]) -> tuple[Board, ...]:
-    """The leaderboards; nothing is read where there are no several models."""
+    """The leaderboards; nothing is read, nor imported, where there are no several models."""
     told = {(item.result.model, item.result.service) for item in found if item.result is not None}
     if len(told) < 2:
         return ()
+    from ..decisions.leaderboard import boards
+    from ..decisions.sources import find
+
     there = (item.path for item in found if item.path.is_file())
     return boards([source for path in there for source in find(path).values()])
 

@@ -173,6 +173,7 @@ class Response:
         size = len(chunk)
         self._left -= size
         if self._left < 0 and not self.endless:
+            self._chunks.clear()  # now: who keeps the error may keep this response
             raise NotHttp(f"the body of the response is larger than {MAX_BODY >> 20} MB")
         self._chunks.append(chunk)
         self._held += size
