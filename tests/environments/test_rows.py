@@ -41,6 +41,14 @@ def test_a_file_of_every_kind(tmp_path: Path, ending: str) -> None:
     assert [{"q": row["q"], "n": int(row["n"])} for row in rows] == ROWS
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_csv_file_of_any_spreadsheet(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f'q{mark}n\n"a, b; c"{mark}1\nd{mark}2\n', encoding="utf-8-sig")
+    assert read_file(path) == [{"q": "a, b; c", "n": "1"}, {"q": "d", "n": "2"}]
+    assert line_of(path, 1) == f"{path}:3"
+
+
 def test_relative_paths_start_at_the_defining_file_then_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -46,7 +46,7 @@ def line_of(path: Path, idx: int) -> str | None:
         if ending == ".jsonl":
             filled = (number for number, text in enumerate(file, 1) if text.strip())
         else:
-            reader = csv.reader(file, delimiter="," if ending == ".csv" else "\t")
+            reader = csv.reader(file, delimiter=_delimiter(file) if ending == ".csv" else "\t")
             filled = (reader.line_num for cells in reader if cells)
             next(filled, None)  # the header
         return f"{path}:{next(islice(filled, idx, None), '?')}"
@@ -80,10 +80,17 @@ def _json(path: Path) -> Iterator[Row]:
         yield mapping(row, f"{path} [{position}]")
 
 
-def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
+def _delimiter(file: TextIO) -> str:
+    """What parts the cells of a CSV file: spreadsheets of many countries write semicolons."""
+    head = file.readline()
+    file.seek(0)
+    return next((mark for mark in (",", ";", "\t") if mark in head), ",")
+
+
+def _csv(path: Path, delimiter: str | None = None) -> Iterator[Row]:
     csv.field_size_limit(LARGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter=delimiter)
+        reader = csv.DictReader(file, delimiter=delimiter or _delimiter(file))
         names = reader.fieldnames or ()
         if twice := {name for name in names if names.count(name) > 1}:
             raise ConfigError(f"two columns are called {twice.pop()!r}", where=f"{path}:1")
