@@ -129,6 +129,7 @@ def test_the_doctor_says_what_is_there(
     assert found["nel", "python"]["health"] == "ok"
     assert found["programs", "docker"]["health"] == "absent"
     assert found["programs", "docker"]["fix"]
+    assert {name for group, name in found if group == "extras"} >= {"stats", "export", "frames"}
     assert found["credentials", "HF_TOKEN"]["health"] == "ok"
     assert "hf_secret" not in out
     assert code in (0, 1)

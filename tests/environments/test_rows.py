@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nemo_evaluator.environments.row_files import line_of
 from nemo_evaluator.environments.rows import Dataset, digest_rows, load, read_file
 from nemo_evaluator.errors import ConfigError
 

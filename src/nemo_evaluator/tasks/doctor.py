@@ -28,7 +28,7 @@ from ..types import Record
 from ..version import __version__
 
 PACKAGE = "nemo-evaluator"
-EXTRAS = ("scoring", "stats", "mcp", "ecs", "ray", "export")
+EXTRAS = ("scoring", "stats", "mcp", "ecs", "ray", "export", "frames")
 """Extras that bring something to a user; the others are for developers."""
 HARNESSES = {"lm-eval://": LM_EVAL, "inspect://": INSPECT, "solver harbor": HARBOR}
 CREDENTIALS = {
