@@ -431,6 +431,7 @@ def test_a_broken_bundle(tmp_path: Path, text: str, message: str) -> None:
         ('{"reward": 1.0}', r"results.jsonl:51: problem_idx is None, not a whole number"),
         ('{"problem_idx": "a", "reward": 1.0}', "problem_idx is 'a'"),
         ('{"problem_idx": 1, "repeat": null, "reward": 1.0}', "repeat is None"),
+        (f'{{"problem_idx": {2**70}, "reward": 1.0}}', f"problem_idx is {2**70}"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str, message: str) -> None:
@@ -440,6 +441,18 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str, message: str) -> None
         file.write(line + "\n")
     with pytest.raises(ConfigError, match=message):
         compare_runs(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize("odd", [r'"\ud800"', "1" * 30, "[NaN]"])
+def test_odd_values_beside_a_reward_are_no_obstacle(tmp_path: Path, odd: str) -> None:
+    write_results(tmp_path / "a", constant(1.0))
+    write_results(tmp_path / "b", constant(1.0))
+    line = f'{{"problem_idx": 99, "reward": 1.0, "prompt": {odd}, "truncated": 1}}\n'
+    for name in ("a", "b"):
+        with (tmp_path / name / "results.jsonl").open("a") as file:
+            file.write(line)
+    report = compare_runs(tmp_path / "a", tmp_path / "b")
+    assert report["coverage"]["paired"] == 51
 
 
 def test_empty_results(tmp_path: Path) -> None:

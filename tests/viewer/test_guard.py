@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,21 @@ async def test_hostile_answers_do_no_harm(view: View, hostile: Path, page: Page)
     assert len(whole.body) == 5_000_000 and whole.headers["content-type"].startswith("text/plain")
     outside = [url for url in page.requests if not url.startswith((client.base, "data:"))]
     assert not outside
+
+
+def test_odd_numbers_and_nested_values_are_listed(view: View, runs: Path) -> None:
+    folder = runs / "after" / "sample"
+    (folder / "journal.jsonl").unlink()
+    lines = (folder / "results.jsonl").read_text().splitlines(keepends=True)
+    odd = json.loads(lines[0]) | {"tokens": 2**70, "calls": 2**70, "prompt": "odd \ud800 numbers"}
+    nested = lines[1].rstrip()[:-1] + f', "more": {"[" * 5000}{"]" * 5000}}}\n'
+    (folder / "results.jsonl").write_text("".join([json.dumps(odd) + "\n", nested, *lines[2:]]))
+    with (folder / "model_traffic.jsonl").open("a") as file:
+        file.write(json.dumps({"problem_idx": 2**70}) + "\n[]\n\xff\n")
+    client = view(runs)
+    assert client.rollouts(client.samples("after", "q=odd+numbers")) == ["0/0"]
+    assert f"{len(lines) - 1:,} rollouts" in client.samples("after"), "one nests too deeply"
+    assert client.get(f"{client.run('after')}/sample/sample/0/0").status == 200
 
 
 def test_a_run_that_cannot_be_written_is_shown_and_stays_as_it_is(

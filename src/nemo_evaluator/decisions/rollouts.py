@@ -25,7 +25,7 @@ from ..files.reading import UNREADABLE, first_line, open_regular, read_lines
 from ..finish import FinishReason
 from ..records import Json
 from ..results.layout import RESULTS, UNSCORED
-from ..results.result_row import MOST, has_verdict
+from ..results.result_row import MOST, Index, has_verdict
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -88,8 +88,8 @@ class _Metadata(msgspec.Struct):
 
 
 class _Line(msgspec.Struct):
-    problem_idx: int
-    repeat: int = 0
+    problem_idx: Index
+    repeat: Index = 0
     reward: float | None = None
     outcome: str | None = None
     truncated: bool = False
@@ -178,7 +178,7 @@ def _checked(row: Json, where: str) -> _Line:
         found[name] = value if isinstance(value, str) else None
     for name in ("expected_answer", "prompt"):
         if row.get(name) is not None:
-            found[name] = msgspec.Raw(msgspec.json.encode(row[name], enc_hook=str))
+            found[name] = _raw(row[name])
     return _Line(
         **{
             **found,
@@ -186,6 +186,13 @@ def _checked(row: Json, where: str) -> _Line:
             "scoring_details": _details(found["scoring_details"]),
         }
     )
+
+
+def _raw(value: Json) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(msgspec.json.encode(value, enc_hook=str))
+    except (UnicodeEncodeError, OverflowError):  # half of a surrogate pair, or a number of 70 bits
+        return msgspec.Raw(json.dumps(value, default=str).encode())
 
 
 def _details(part: Mapping[str, Json]) -> _Details:

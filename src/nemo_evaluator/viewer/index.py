@@ -25,7 +25,7 @@ from ..files.reading import UNREADABLE, open_regular, read_lines
 from ..reports.rollout import as_text
 from ..results.layout import RESULTS, TRAFFIC, TRAJECTORIES, UNSCORED
 from ..results.pick import kind_of
-from ..results.result_row import ResultRow, decode_row, read_key
+from ..results.result_row import MOST, Index, ResultRow, decode_row, read_key
 from .words import searchable
 
 FORMAT = 2
@@ -281,10 +281,10 @@ def _insert(db: sqlite3.Connection, file: int, rows: list[tuple[int, ResultRow]]
                 None if category is None else _sound(str(category)),
                 row.failure.value if row.failure is not None else None,
                 row.truncated,
-                row.tokens,
+                _bounded(row.tokens),
                 row.wall_ms if row.wall_ms is not None else row.latency_ms,
                 row.cost_usd,
-                row.calls,
+                _bounded(row.calls),
                 file,
                 place,
             ),
@@ -313,8 +313,8 @@ def _places(path: Path, name: str) -> Iterator[tuple[str, int, int, int]]:
 
 
 class _Key(msgspec.Struct):
-    problem_idx: int = -1
-    repeat: int = 0
+    problem_idx: Index = -1
+    repeat: Index = 0
 
 
 _keys = msgspec.json.Decoder(_Key)
@@ -341,6 +341,11 @@ def _texts(row: ResultRow) -> tuple[str, ...]:
         row.error or "",
     )
     return tuple(searchable(_sound(text)) for text in told)
+
+
+def _bounded(number: int | None) -> int | None:
+    """A number that can be stored."""
+    return None if number is None else max(-MOST, min(number, MOST))
 
 
 def _sound(text: str) -> str:
