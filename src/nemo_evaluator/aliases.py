@@ -1,7 +1,7 @@
-"""Names by which users of the known system import things, and where they are.
+"""Names by which users of NVIDIA NeMo Evaluator import things, and where they are.
 
-Nothing is imported before it is asked for, and nothing else knows the room ``compat`` but by this
-table: a module that is only there for compatibility, and attributes of modules that exist anyway.
+Nothing is imported before it is asked for. No other module refers to the package ``compat``. A row
+is a module that is only there for compatibility, or attributes of a module that exists anyway.
 """
 
 from __future__ import annotations

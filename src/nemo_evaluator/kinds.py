@@ -2,7 +2,7 @@
 
 ``name → (module:attribute below nemo_evaluator, one line)``. A further one is a file and a row, or
 an installed package with an entry point in the group of its kind (see ``plugins``). The contract
-of each kind is in the room that uses it: ``<room>/contract.py``.
+of each kind is in the package that uses it: ``<package>/contract.py``.
 """
 
 from __future__ import annotations

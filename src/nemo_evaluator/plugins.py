@@ -2,7 +2,7 @@
 
 A `Kind` is a table of built-in names, the entry-point group ``nemo_evaluator.<plural>`` of
 installed packages, and, where users may name their own, ``module:Class`` and ``file.py:Class``.
-Listing imports no plug-in. What is loaded is an ``object`` until the room that owns the contract
+Listing imports no plug-in. What is loaded is an ``object`` until the package that owns the contract
 has checked it. ``kinds`` has every kind. The standard library's reader of package metadata takes
 30 ms to import, so it is imported when a name is none of ours.
 """

@@ -1,4 +1,4 @@
-"""What the known system has and this version has not says so; runs are found by their id."""
+"""What NVIDIA NeMo Evaluator has and this version has not says so; runs are found by their id."""
 
 from __future__ import annotations
 

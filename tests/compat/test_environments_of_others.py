@@ -1,4 +1,4 @@
-"""Benchmarks as objects, and files written for the known system, unchanged."""
+"""Benchmarks as objects, and files written for NVIDIA NeMo Evaluator, unchanged."""
 
 from __future__ import annotations
 

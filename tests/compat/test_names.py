@@ -1,4 +1,4 @@
-"""What users of the known system import is there, costs nothing before, and is typed."""
+"""What users of NVIDIA NeMo Evaluator import is there, costs nothing before, and is typed."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def flips(lost: int, won: int, n: int) -> tuple[dict[int, list[Any]], dict[int, 
     return one, other
 
 
-# What the known system gets wrong (A_core_details 8.1).
+# What NVIDIA NeMo Evaluator gets wrong.
 
 
 def test_a_massive_drop_over_repeats_is_blocked(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def solved(run: Path) -> list[tuple[int, int]]:
 
 
 def write_other_tools_run(directory: Path) -> dict[Path, bytes]:
-    """What the known system leaves: a bundle and rows for each benchmark, no plan."""
+    """What NVIDIA NeMo Evaluator leaves: a bundle and rows for each benchmark, no plan."""
     folder = directory / "sample"
     folder.mkdir(parents=True)
     bundle = {"run_id": "eval-20300101T000000Z-sample", "benchmark": {"name": "sample"}}

@@ -386,7 +386,7 @@ async def test_a_workspace_that_is_killed_is_no_answer(tmp_path: Path, loopback:
 
 
 class TaskAgent:
-    """A solver of the known system, which gets a sandbox where one is configured."""
+    """A solver of NVIDIA NeMo Evaluator, which gets a sandbox where one is configured."""
 
     async def solve(self, task: SeedResult, sandbox: Any = None) -> SolveResult:
         if sandbox is None:

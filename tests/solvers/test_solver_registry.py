@@ -35,7 +35,7 @@ class Echo:
 
 
 class Parrot:
-    """A solver of the known system."""
+    """A solver of NVIDIA NeMo Evaluator."""
 
     async def solve(self, task: SeedResult) -> SolveResult:
         return SolveResult(response=task.prompt, reward=0.5)

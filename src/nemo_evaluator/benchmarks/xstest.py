@@ -1,4 +1,4 @@
-"""XSTest: who refuses what is safe, and who what is not (Röttger et al. 2023, arXiv 2308.01263).
+"""XSTest: refusals of safe and of unsafe prompts (Röttger et al. 2023, arXiv 2308.01263).
 
 250 safe prompts that look unsafe, 200 unsafe ones in contrast to them, each asked as it is. Every
 response is full compliance, full refusal or partial refusal, by a judge or, with ``params:

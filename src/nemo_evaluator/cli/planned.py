@@ -1,4 +1,4 @@
-"""Commands of the known system that have another name here: which one."""
+"""Commands of NVIDIA NeMo Evaluator that have another name here: which one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RENAMED: Mapping[str, str] = {
 
 
 def about(context: click.Context, word: str) -> str | None:
-    """The message for a command that only the known system has; None for other words."""
+    """The message for a command that only NVIDIA NeMo Evaluator has; None for other words."""
     names = [word]
     while context.parent is not None:
         names.insert(0, context.info_name or "")

@@ -1,5 +1,5 @@
-"""Comparisons under the names of the known system: ``compare_runs``, ``compare_results`` and their
-parts."""
+"""Comparisons under the names of NVIDIA NeMo Evaluator: ``compare_runs``, ``compare_results`` and
+their parts."""
 
 from __future__ import annotations
 

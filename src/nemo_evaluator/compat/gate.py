@@ -1,4 +1,4 @@
-"""Gates under the names of the known system: ``load_gate_policy`` and ``gate_runs``."""
+"""Gates under the names of NVIDIA NeMo Evaluator: ``load_gate_policy`` and ``gate_runs``."""
 
 from __future__ import annotations
 

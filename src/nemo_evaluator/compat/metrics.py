@@ -1,4 +1,4 @@
-"""Statistics under the names of the known system, computed by ``stats``.
+"""Statistics under the names of NVIDIA NeMo Evaluator, computed by ``stats``.
 
 Closed forms are the published ones. Resampled intervals agree within the error of resampling.
 """

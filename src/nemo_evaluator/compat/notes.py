@@ -1,4 +1,4 @@
-"""Says once, in the log, where something behaves differently from the known system."""
+"""Says once, in the log, where something behaves differently from NVIDIA NeMo Evaluator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A workspace under the names that solvers of the known system use."""
+"""A workspace under the names that solvers of NVIDIA NeMo Evaluator use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scorers under the names of the known system."""
+"""Scorers under the names of NVIDIA NeMo Evaluator."""
 
 from __future__ import annotations
 

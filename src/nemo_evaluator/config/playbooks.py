@@ -16,7 +16,7 @@ from .yaml_file import read_yaml
 KEY = "playbook"
 OURS = Path(__file__).parent / "defaults" / "playbooks"
 MISSING = ("swebench_multilingual", "swebench_pro", "swebench_verified")
-"""Playbooks that come with the known system, of benchmarks that this version does not have."""
+"""Playbooks that come with NVIDIA NeMo Evaluator, of benchmarks that this version does not have."""
 
 
 def inline_playbooks(tree: Node, folders: Sequence[Path]) -> tuple[Node, tuple[str, ...]]:

@@ -90,7 +90,7 @@ class PolicyOdds(GateOdds, frozen=True, kw_only=True, omit_defaults=False):
 
 @dataclass(frozen=True, slots=True)
 class Had:
-    """What a gate had of one benchmark, and its rules."""
+    """The data that a gate had of one benchmark, and the rules it applied."""
 
     benchmark: str
     rules: GateRules

@@ -24,7 +24,8 @@ MOST = 1 << 30
 """Bytes of an archive, at most: it passes through this process."""
 _CAPTURED = "/tmp/.nel-capture.tar"
 _FOLDERS = "mkdir -p -m 1777 /output /input 2>/dev/null"
-"""Where commands of the known system expect them; only where the file system may be written."""
+"""Makes the folders that commands of NVIDIA NeMo Evaluator expect, where the file system may be
+written."""
 _TAKE = f"[ -s {_CAPTURED} ] || cp /output/workspace.tar {_CAPTURED}"
 _APPLY = """\
 archive=/input/workspace.tar

@@ -23,6 +23,7 @@ from .backlog import Backlog, Work, nothing_kept
 from .budget import RunBudget
 from .control import Control, ServiceHealth
 from .crew import Crew
+from .endpoint_check import EndpointCheck
 from .failures import (
     CalledBackError,
     NeverAskedError,
@@ -38,7 +39,6 @@ from .recorder import RolloutRecorder
 from .refusals import SPECIFIC, Refusals, Refused, is_specific, is_the_models
 from .verification import Verification
 from .watchdog import Watchdog
-from .witness import Witness
 
 MAX_BACKOFF_SECONDS = 30.0
 WHOLE_SERVICE = (Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA)
@@ -87,7 +87,7 @@ class Rollouts:
         self._asking, self._drained = 0, False
         self._crew = Crew(self._worker, min(job.window, job.plan.n_rollouts))
         self._called_back: deque[Work] = deque()
-        self._witness = Witness(job, index, self._attempts, self._recorder)
+        self._check = EndpointCheck(job, index, self._attempts, self._recorder)
         self._patience = job.model.endpoint.outage.limit if job.model is not None else 0.0
         self._bugs = SolverBugs(job.plan, harmless=answered)
         self.failure: ConfigError | None = None
@@ -325,7 +325,7 @@ class Rollouts:
             return False
         if error is None:
             self._refusals.answer(began)
-            self._witness.problem = work.problem
+            self._check.problem = work.problem
         self._health.note_answer()
         self._recorder.solved(work, solution)
         return True
@@ -362,7 +362,7 @@ class Rollouts:
         work = refusals.held[0].work
         if await self._answered_now() or not refusals.held:
             return
-        if await self._witness.is_answered(work):
+        if await self._check.answers(work):
             if not await self._answered_now() and refusals.held:
                 refusals.calm()
             return

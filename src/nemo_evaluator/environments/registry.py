@@ -30,7 +30,7 @@ from .templates import Style
 PLANNED = {
     "swebench": "agents in containers",
 }
-"""Benchmarks of the known system that this version does not have → what they wait for."""
+"""Benchmarks of NVIDIA NeMo Evaluator that this version does not have → what they wait for."""
 NEEDS_OF_A_SCHEME = "it needs to be a function of (uri, params) that gives a list of benchmarks"
 _FILE = r"(.+\.py)(?::(\w[\w.-]*))?"
 """A file with benchmarks, and perhaps the name of one of them."""

@@ -28,7 +28,7 @@ from .uses import seeds_workspaces, verify_uses_sandbox
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _OF_OTHERS = ("run_batch", "image_build_requests", "sandbox_specs")
-"""Methods that the known system calls and this version does not."""
+"""Methods that NVIDIA NeMo Evaluator calls and this version does not."""
 
 
 @dataclass(slots=True)

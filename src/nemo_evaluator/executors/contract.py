@@ -30,8 +30,8 @@ class RunHandle(Protocol):
         until it ends."""
 
     async def stop(self, *, now: bool = False) -> None:
-        """Ask it to finish what is in flight and end; ``now``: to give up what is in flight.
-        Raises ConfigError if it is not running."""
+        """Ask the run to finish what is in flight and end; ``now``: to give up what is in flight.
+        Raises ConfigError if the run is not running."""
 
     async def resume(self) -> RunHandle:
         """Go on with it. Raises ConfigError if that is not possible."""

@@ -27,12 +27,12 @@ _SOURCE = re.compile(rb"^# source config: (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """What is run to go on."""
+    """How a run is resumed."""
 
     loaded: Loaded
     options: Options
     folder: Path
-    """The folder to be in."""
+    """The working directory."""
 
 
 def resumption(directory: Path, overrides: Sequence[str] = ()) -> Resumption:

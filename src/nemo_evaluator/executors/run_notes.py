@@ -18,7 +18,7 @@ from ..results.files import write_json
 from ..types import Record
 
 NOTES = "nel_run.json"
-"""What the known system writes beside a run, and once more in its store."""
+"""What NVIDIA NeMo Evaluator writes beside a run, and once more in its store."""
 
 
 class RunNote(Record, frozen=True, kw_only=True):

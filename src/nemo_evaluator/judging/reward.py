@@ -1,8 +1,9 @@
 """Reward models: a number for a conversation, in whatever shape the server gives it.
 
-Read are the only item of ``data`` (of vLLM's ``/score``, ``/pooling`` and ``/classify``: ``score``,
-``data``, or the only one of ``probs``), a top-level ``score``, ``scores``, ``reward``, ``rewards``
-or ``logits``, and the text of a completion (``3.2``, or ``helpfulness:3.2,...``).
+The number is read from the only item of ``data`` (of vLLM's ``/score``, ``/pooling`` and
+``/classify``: its ``score``, its ``data``, or the only one of its ``probs``), from a top-level
+``score``, ``scores``, ``reward``, ``rewards`` or ``logits``, or from the text of a completion
+(``3.2``, or ``helpfulness:3.2,...``).
 Invariant: what is not one finite number within ``score_range`` is an InfraError.
 """
 

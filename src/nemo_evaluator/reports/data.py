@@ -1,7 +1,8 @@
 """A report as data: JSON, CSV and a LaTeX table.
 
-What the published format has stands where that has it: metrics and categories of a benchmark by
-name in its entry of the JSON, one line per benchmark in the CSV. Ours comes on top.
+Fields of the published format stand where that format has them: metrics and categories of a
+benchmark by name in its entry of the JSON, one line per benchmark in the CSV. Our own fields are
+added.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One rollout as it went: the steps of its last attempt, each with the model calls behind it.
 
-Steps and calls are written by different rooms and share no id. Where a trajectory has as many turns
-of the model as there are answered calls, they belong together in order; else by their times. No
-call is left out: what belongs to no step stands after them.
+Steps and calls are written by different packages and share no id. Where a trajectory has as many
+turns of the model as there are answered calls, they belong together in order; else by their times.
+No call is left out: what belongs to no step stands after them.
 """
 
 from __future__ import annotations

@@ -100,7 +100,8 @@ def alive(pid: int, processes: Path = Path("/proc")) -> bool:
 
 
 def reap() -> list[str]:
-    """Kill and remove what dead owners of this host left; what that was. Blocks."""
+    """Kill the sandboxes of dead owners on this host, and remove their folders; a line for each.
+    Blocks."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and alive(int(entry.name)):

@@ -1,7 +1,7 @@
 """Opens the solver of a configuration: built in, of an installed package, or one's own class.
 
 A class of one's own is ``type: custom`` with ``class_path``, or ``type: module:Class``. A solver
-fulfils ``solvers.contract.Solver``, or has a ``solve(task)`` as in the known system.
+fulfils ``solvers.contract.Solver``, or has a ``solve(task)`` as in NVIDIA NeMo Evaluator.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def _checked(name: str, solver: object) -> Solver:
 
 
 def _takes_a_task(solver: Any) -> bool:
-    """Whether this is a solver of the known system: it has ``solve(task)``, with a ``sandbox`` or
-    without."""
+    """Whether this is a solver of NVIDIA NeMo Evaluator: it has ``solve(task)``, with or without a
+    ``sandbox``."""
     if not callable(getattr(solver, "solve", None)):
         return False
     kinds = {name: given.kind for name, given in signature(solver.solve).parameters.items()}

@@ -1,5 +1,5 @@
 """Finds the directory of a run by its id: below the working directory, in ``./eval_results``, and
-where the known system notes its runs."""
+where NVIDIA NeMo Evaluator notes its runs."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def known_runs() -> dict[Path, str]:
         directory = path.parent
         if path.name == NOTES and note.output_dir:
             noted = Path(note.output_dir)
-            # What the known system writes beside a run may name a folder that has moved.
+            # What NVIDIA NeMo Evaluator writes beside a run may name a folder that has moved.
             if noted.is_dir() or path.is_relative_to(store()):
                 directory = noted
         if directory.name.startswith(FOLDER) and _is_part(directory):

@@ -216,7 +216,7 @@ class AnswerStore:
         log.warning("%s: the cache is off: %s", self.path, reason)
         return None
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         reader = prepared(self.path, check=True)
         with self._reading:
             if self._reader is not None:
@@ -265,7 +265,7 @@ class AnswerStore:
                 if self._corrupt:
                     close(writer)
                     writer = None
-                    self._mend()
+                    self._repair()
                 writer = writer or connected(self.path)
                 self._write(writer, batch, touched)
                 return writer

@@ -22,8 +22,8 @@ CONTROL_ATTEMPT = 1000
 """Attempts from here on ask an answered problem again, to see whether the endpoint is well."""
 
 
-class Witness:
-    """A problem of one benchmark that was answered."""
+class EndpointCheck:
+    """Asks an answered problem of one benchmark again."""
 
     def __init__(
         self, job: Job, index: JournalIndex, attempts: Attempts, recorder: RolloutRecorder
@@ -31,11 +31,11 @@ class Witness:
         self._job, self._index = job, index
         self._attempts, self._recorder = attempts, recorder
         self.problem: Problem | None = None
-        """The one that this invocation was answered last."""
+        """The problem that was answered last in this invocation."""
 
-    async def is_answered(self, beside: Work) -> bool:
-        """Ask it again, for the sake of the rollout ``beside``; False where no problem was answered
-        before."""
+    async def answers(self, beside: Work) -> bool:
+        """Whether an answered problem is answered again; False where there is none yet. The rollout
+        for whose sake it is asked is ``beside``."""
         problem = self.problem or await self._of_earlier()
         if problem is None:
             return False
