@@ -62,7 +62,7 @@ def test_nobody_to_ask(tmp_path: Path) -> None:
     words = [*NEL, "init", "mine.yaml"]
     done = subprocess.run(words, input="", text=True, capture_output=True, cwd=tmp_path)
     assert done.returncode == 2 and not (tmp_path / "mine.yaml").exists()
-    assert done.stderr.startswith("error: nobody answers") and "--yes" in done.stderr
+    assert done.stderr.startswith("error: standard input ended") and "--yes" in done.stderr
 
 
 def test_a_benchmark_that_is_none_is_told_at_once(nel: Nel, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from nemo_evaluator.types import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 IDIOMS = {
     r"\bmend(s|ed|ing)?\b": "fix",
@@ -24,6 +24,7 @@ IDIOMS = {
     r"\bby chance,": "at random",
     r"\bstands twice\b": "appears twice",
     r"\bof the same thing\b": "comparable",
+    r"\bknown system\b": "NVIDIA NeMo Evaluator",
 }
 """Phrases that an engineer has to guess at, and what to write instead."""
 
@@ -62,11 +63,11 @@ def test_the_glossary_explains_every_outcome() -> None:
     assert [outcome for outcome in Outcome if f"`{outcome}`" not in words] == []
 
 
-def test_the_rooms_are_those_of_the_package() -> None:
-    """A new package or module beside the rooms is described where the others are."""
+def test_every_package_is_described() -> None:
+    """A new package, or a module beside the packages, is described where the others are."""
     package = ROOT / "src" / "nemo_evaluator"
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    table = page.partition("## Rooms\n")[2].partition("\n## ")[0]
-    rooms = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
-    rooms |= {path.name for path in package.glob("*.py")} - {"__init__.py", "version.py"}
-    assert {room for room in rooms if f"`{room}`" not in table} == set()
+    table = page.partition("## Packages\n")[2].partition("\n## ")[0]
+    names = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    names |= {path.name for path in package.glob("*.py")} - {"__init__.py", "version.py"}
+    assert {name for name in names if f"`{name}`" not in table} == set()

@@ -56,5 +56,5 @@ def _prompted(question: str, default: str) -> str:
             raise
         click.echo()
         hint = "give the flags (nel init --help), and --yes for defaults"
-        raise ConfigError("nobody answers on standard input", hint=hint) from None
+        raise ConfigError("standard input ended before the answer", hint=hint) from None
     return answer

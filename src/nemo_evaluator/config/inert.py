@@ -1,5 +1,5 @@
-"""Fields that are accepted and have no effect in this version, so that configurations of the known
-system run unchanged. Each one that is set is said once."""
+"""Fields that are accepted and have no effect in this version, so that configurations of NVIDIA
+NeMo Evaluator run unchanged. Each one that is set is said once."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def gpus_by_service(
 
 
 def gpus_to_choose(config: Document) -> tuple[int, set[int]]:
-    """How many GPUs the servers take whose numbers nobody says, and the numbers that are said."""
+    """How many GPUs the servers without `gpus` take, and the numbers that the others name."""
     servers = _servers(config).values()
     said = {gpu for server in servers if isinstance(server.gpus, list) for gpu in server.gpus}
     chosen = (server for server in servers if not isinstance(server.gpus, list))

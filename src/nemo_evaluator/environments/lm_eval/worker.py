@@ -96,7 +96,7 @@ class Worker:
         self.docs: list[tuple[str, int, list[Theirs]]] = []
         self.scored: dict[tuple[int, str], dict[str, Data]] = {}
         """Metrics by filter of what was graded, by place and replies: scored once, for a scorer
-        may run code or draw by chance, and results shall be those of the rows."""
+        may run code or draw at random, and results shall be those of the rows."""
 
     def load(self, names: Sequence[str], options: dict[str, Data]) -> Data:
         """Load tasks and make their requests; what they are."""
