@@ -97,3 +97,13 @@ def test_links_between_pages_resolve() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_transcript_of_the_first_day_is_of_its_commands() -> None:
+    """`.ci/first-day` makes it; a command that has failed is no example."""
+    text = (ROOT / "docs" / "tutorials" / "first-day.md").read_text(encoding="utf-8")
+    page, _, transcript = text.partition("## Transcript")
+    asked = [line for language, block in BLOCK.findall(page) for line in block.splitlines()]
+    told = [line[1:].strip() for line in transcript.splitlines() if line.startswith("$")]
+    assert told == [line.strip() for line in asked]
+    assert not re.search(r"^(error:|Error:|Traceback|exit code [1-9])", transcript, re.MULTILINE)
