@@ -27,6 +27,7 @@ IMPORTED = ("ecs", "frames", "mcp", "ray", "scoring", "stats", "testing")
 """Extras whose packages the package itself imports, inside of functions."""
 FOREIGN = (
     "environments/inspect/nel_inspect_memory.py",
+    "environments/inspect/nel_inspect_tasks.py",
     "environments/inspect/worker.py",
     "environments/lm_eval/nel_lm_eval_loading.py",
     "environments/lm_eval/nel_lm_eval_tokens.py",

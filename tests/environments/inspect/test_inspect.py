@@ -21,10 +21,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.process]
 
 TASKS = '''
 from inspect_ai import Task, task
-from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.dataset import MemoryDataset, Sample, json_dataset
 from inspect_ai.model import ChatMessageUser, get_model
-from inspect_ai.scorer import includes, match
-from inspect_ai.solver import generate, solver, use_tools
+from inspect_ai.scorer import choice, includes, match
+from inspect_ai.solver import generate, multiple_choice, solver, use_tools
 from inspect_ai.tool import tool
 
 
@@ -84,6 +84,13 @@ def talking(turns):
 @task
 def talks():
     return Task(dataset=MemoryDataset(samples(3)), solver=talking(6), scorer=includes(), epochs=2)
+
+
+@task(name="renamed")
+def beside():
+    dataset = json_dataset("samples.json", shuffle=True)
+    dataset.shuffle_choices()
+    return Task(dataset=dataset, solver=multiple_choice(), scorer=choice())
 
 
 @solver
@@ -290,5 +297,73 @@ def test_a_task_that_is_not_there_is_one_line(file: Path, python: str) -> None:
     with TokenServer() as server:
         done, _ = run(file, "nothing", python, server.url)
     assert done.returncode == 2
-    assert "has no task 'nothing'; it has broken, several, sums" in done.stderr
+    assert "has no task 'nothing'; it has broken, renamed, several, sums" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_task_that_shuffles_goes_on_with_its_samples(file: Path, python: str) -> None:
+    """Its file names the samples beside itself, and registers it under another name."""
+    samples = [
+        {"id": i, "input": f"Which is {i}?", "choices": ["0", str(i), "x", "y"], "target": "B"}
+        for i in range(40)
+    ]
+    (file.parent / "samples.json").write_text(json.dumps(samples))
+    with TokenServer() as server:
+        done, folder = run(file, "renamed", python, server.url, limit=8)
+        assert done.returncode == 0, done.stderr
+        asked = [body["messages"] for body in server.requests]
+        ids = [row["metadata"]["id"] for row in rows(folder)]
+        assert len(ids) == 8 and sorted(map(int, ids)) != list(range(8))
+        done, _ = run(file, "renamed", python, server.url, "--resume", limit=8)
+        assert done.returncode == 0, done.stderr
+        assert len(server.requests) == 8
+        shutil.rmtree(folder.parent)
+        done, _ = run(file, "renamed", python, server.url, limit=8)
+        again = [body["messages"] for body in server.requests[8:]]
+    assert sorted(map(json.dumps, again)) == sorted(map(json.dumps, asked))
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [("own_package/parts@one", "one"), ("own_package.parts@one", "one"), ("FOLDER/one.py", "one")],
+)
+def test_ways_to_name_a_task(
+    file: Path, python: str, where: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = file.parent / "own_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    text = """
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.scorer import includes
+
+
+@task
+def one():
+    return Task(dataset=MemoryDataset([Sample(input="1?", target="1")]), scorer=includes())
+"""
+    for path in (package / "parts.py", file.parent / "one.py"):
+        path.write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(file.parent))
+    with TokenServer() as server:
+        written(file, "sums", python, server.url)
+        config = file.parent / "config.yaml"
+        document = yaml.safe_load(config.read_text())
+        document["benchmarks"][0]["name"] = f"inspect://{where.replace('FOLDER', str(file.parent))}"
+        config.write_text(yaml.safe_dump(document))
+        command = [*NEL, "eval", "run", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    assert len(rows(file.parent / "run" / name)) == 1
+
+
+def test_a_file_of_several_tasks_asks_which(file: Path, python: str) -> None:
+    with TokenServer() as server:
+        written(file, "sums", python, server.url)
+        config = file.parent / "config.yaml"
+        config.write_text(config.read_text().replace("@sums", ""))
+        command = [*NEL, "eval", "run", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 2
+    assert "it has broken, renamed, several, sums" in done.stderr

@@ -126,7 +126,7 @@ class Inspect:
     """One task of Inspect."""
 
     def __init__(self, named: str, options: Options) -> None:
-        self.name = named.rpartition("@")[2].rpartition("/")[2]
+        self.name = named.rpartition("@")[2].rpartition("/")[2].removesuffix(".py")
         self.where = f"{SCHEME}://{named}"
         self._named, self._options = named, options
         self._meeting = Meeting()
@@ -172,7 +172,7 @@ class Inspect:
     def identity(self) -> Mapping[str, Json]:
         """Versions of Inspect and of the task, its arguments and limits."""
         loaded, options = self._of(), self._options
-        path = Path(self._named.rpartition("@")[0])
+        path = Path(self._named.rpartition("@")[0] or self._named)
         code = {"code": digest(path.read_bytes())} if path.is_file() else {}
         return {
             "harness": f"inspect_ai {loaded.version}",

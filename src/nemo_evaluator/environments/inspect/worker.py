@@ -6,9 +6,6 @@ sample is told when it ends, and kept as a file, so that metrics of all can be m
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-import importlib.util
 import json
 import logging
 import math
@@ -23,6 +20,7 @@ from inspect_ai.log import EvalLog, EvalSample, EvalSpec, recompute_metrics
 from inspect_ai.model import GenerateConfig, get_model
 from inspect_ai.scorer import value_to_float
 from nel_inspect_memory import CURRENT, Memory
+from nel_inspect_tasks import absolute, made
 
 if TYPE_CHECKING:
     from nemo_evaluator.foreign.child import Peer
@@ -34,10 +32,6 @@ Data = Any
 SPEC, ANSWERS = "spec.json", "answers.jsonl"
 
 logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-
-
-class UserError(Exception):
-    """What the user must change."""
 
 
 class State:
@@ -79,17 +73,17 @@ class Told(Hooks):  # type: ignore[misc]
 
 async def load(peer: Peer, task: str, args: dict[str, Data], limit: int | None) -> Data:
     """Make a task; what it is, and the ids of its samples."""
-    STATE.peer, STATE.named, STATE.args = peer, task, args
-    made = _task()
+    STATE.peer, STATE.named, STATE.args = peer, absolute(task), args
+    loaded = made(STATE.named, args)
     ids = [
         str(place if sample.id is None else sample.id)
-        for place, sample in enumerate(made.dataset, 1)
+        for place, sample in enumerate(loaded.dataset, 1)
     ]
     return {
         "version": inspect_ai.__version__,
-        "name": made.name,
-        "task_version": str(made.version),
-        "epochs": made.epochs or 1,
+        "name": loaded.name,
+        "task_version": str(loaded.version),
+        "epochs": loaded.epochs or 1,
         "ids": ids if limit is None else ids[:limit],
     }
 
@@ -115,7 +109,7 @@ async def run(
     STATE.memory = Memory(STATE.folder / ANSWERS)
     asked.api.generate = STATE.memory.around(asked.api.generate)
     logs = await inspect_ai.eval_async(
-        _task(),
+        made(STATE.named, STATE.args),
         model=asked,
         sample_id=list(ids),
         max_samples=connections,
@@ -146,50 +140,6 @@ def _log(files: Sequence[str]) -> EvalLog:
     log = EvalLog(eval=spec, samples=samples, status="success")
     recompute_metrics(log)
     return log
-
-
-def _task() -> Theirs:
-    """A new task: ``FILE.py@TASK``, ``module@TASK``, or ``package/TASK`` of an installed one."""
-    where, _, name = STATE.named.rpartition("@")
-    if not where:
-        where, name = _registered(STATE.named)
-    try:
-        module = _module(where)
-    except ModuleNotFoundError as error:
-        raise UserError(f"{where} cannot be imported: {error}") from None
-    found = getattr(module, name, None)
-    if found is None:
-        tasks = sorted(key for key, value in vars(module).items() if _is_task(value))
-        raise UserError(f"{where} has no task {name!r}; it has {', '.join(tasks) or 'none'}")
-    return found(**STATE.args)
-
-
-def _registered(named: str) -> tuple[str, str]:
-    package, _, name = named.partition("/")
-    if not name:
-        raise UserError(f"{named!r} names no task: FILE.py@TASK, module@TASK or package/TASK")
-    points = importlib.metadata.entry_points(group="inspect_ai")
-    modules = [point.value.partition(":")[0] for point in points if point.name == package]
-    return (modules[0] if modules else package), name
-
-
-def _module(where: str) -> Theirs:
-    path = Path(where)
-    if path.suffix != ".py":
-        return importlib.import_module(where)
-    if not path.is_file():
-        raise UserError(f"there is no file {where}")
-    sys.path.insert(0, str(path.parent.resolve()))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _is_task(value: object) -> bool:
-    return getattr(getattr(value, "__registry_info__", None), "type", None) == "task"
 
 
 def _told(sample: EvalSample) -> Data:
