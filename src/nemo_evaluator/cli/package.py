@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def command(
     built = run_blocking(build(package, partial(click.echo, err=True), push=push))
     click.echo(f"{'pushed' if push else 'built'}: {built.where}")
     for name in built.benchmarks:
-        click.echo(f"  docker run --rm {built.where} eval run --bench {name} ...")
+        click.echo(f"  docker run --rm {built.where} eval run --bench {shlex.quote(name)} ...")
 
 
 def _arguments(texts: tuple[str, ...]) -> dict[str, str]:

@@ -58,13 +58,22 @@ def status(nel: Nel, *words: object) -> dict[str, Any]:
     return found
 
 
-def play(nel: Nel, monkeypatch: pytest.MonkeyPatch, shard: int) -> None:
-    """What the job of a shard does."""
+FAILS = (
+    *("-O", "services.m.faults={server_error: 1}", "-O", "services.m.proxy.max_retries=0"),
+    *("-O", "benchmarks.0.max_system_retries=1"),
+)
+
+
+def play(
+    nel: Nel, monkeypatch: pytest.MonkeyPatch, shard: int | None, *words: str, code: int = 0
+) -> None:
+    """What the job of a shard does, or of a run without shards."""
     with monkeypatch.context() as job:
         job.setenv("NEL_INNER_EXECUTION", "1")
-        job.setenv("NEL_SHARD_IDX", str(shard))
-        job.setenv("NEL_TOTAL_SHARDS", "2")
-        assert nel("eval", "run", "run/job.yaml", "--resume")[0] == 0
+        if shard is not None:
+            job.setenv("NEL_SHARD_IDX", str(shard))
+            job.setenv("NEL_TOTAL_SHARDS", "2")
+        assert nel("eval", "run", "run/job.yaml", "--resume", *words)[0] == code
 
 
 def test_jobs_are_submitted_in_order_and_recorded(slurm: Shims, nel: Nel) -> None:
@@ -81,6 +90,8 @@ def test_jobs_are_submitted_in_order_and_recorded(slurm: Shims, nel: Nel) -> Non
     state = status(nel)
     assert (state["state"], state["reason"]) == ("pending", "other jobs come first (Priority)")
     assert {s["state"] for s in state["shards"].values()} == {"pending"}
+    slurm.turn("PENDING", "Dependency")
+    assert status(nel)["jobs"] == ["job 101 PENDING: it starts after the shards"]
     slurm.turn("PENDING", "QOSMaxCpuPerUserLimit")
     assert "limit of the account" in status(nel, "--shard", 1)["reason"]
 
@@ -268,22 +279,25 @@ def test_what_an_incomplete_shard_says_is_shown(
 ) -> None:
     assert nel("eval", "run", "c.yaml")[0] == 0
     play(nel, monkeypatch, 0)
-    with monkeypatch.context() as job:
-        job.setenv("NEL_INNER_EXECUTION", "1")
-        job.setenv("NEL_SHARD_IDX", "1")
-        job.setenv("NEL_TOTAL_SHARDS", "2")
-        fails = (
-            "-O",
-            "services.m.faults={server_error: 1}",
-            "-O",
-            "services.m.proxy.max_retries=0",
-        )
-        once = ("-O", "benchmarks.0.max_system_retries=1")
-        assert nel("eval", "run", "run/job.yaml", "--resume", *fails, *once)[0] == 3
+    play(nel, monkeypatch, 1, *FAILS, code=3)
     slurm.turn("COMPLETED")
     out = nel("eval", "status", "run")[1]
     assert "  shard 0: done 3/3\n  shard 1: incomplete 0/3 (" in out
     assert "    incomplete: sample: 3 of 3 rollouts have no verdict" in out
+
+
+def test_how_the_last_job_ended_is_not_said_of_the_next_one(
+    slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(shards=None)
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    play(nel, monkeypatch, None, *FAILS, code=3)
+    for state, shown in (("RUNNING", "starting"), ("PENDING", "pending")):
+        slurm.turn(state)
+        seen = status(nel)
+        assert (seen["state"], seen["exit_code"], seen["messages"]) == (shown, None, [])
+    slurm.turn("COMPLETED")
+    assert status(nel)["exit_code"] == 3 and status(nel)["messages"]
 
 
 def test_a_cluster_without_accounting_is_followed_by_its_queue(slurm: Shims, nel: Nel) -> None:

@@ -91,14 +91,15 @@ def part_state(
     waiting = [job for job in jobs if job.state in WAITING]
     if files is not None and files.state in WHOLE:
         return known
+    goes_on = replace(known, state=State.STARTING, ended=None, exit_code=None, messages=())
     if live:
-        return known if known.state.active else replace(known, state=State.STARTING)
+        return known if known.state.active else goes_on
     ended = [job for job in jobs if job not in live and job not in waiting]
     if waiting:
         reason = why_waiting(waiting[-1])
         if ended:
             reason = f"after job {ended[-1].id}: {_short(ended[-1])}; {reason}"
-        return replace(known, state=State.PENDING, reason=reason)
+        return replace(goes_on, state=State.PENDING, reason=reason)
     if not ended:
         reason = "Slurm knows none of its jobs any more"
         return replace(known, state=State.FAILED if files is None else known.state, reason=reason)
