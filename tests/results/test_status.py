@@ -105,6 +105,16 @@ def test_clocks_that_differ_neither_kill_a_run_nor_keep_a_dead_one_alive(
     hold(tmp_path)
 
 
+@pytest.mark.parametrize("ahead", [-120.0, 120.0])
+def test_clocks_that_differ_do_not_make_a_run_dead_or_alive(tmp_path: Path, ahead: float) -> None:
+    started(tmp_path, f"pid 7 on {ELSEWHERE}", -ahead)
+    with beating(tmp_path, ahead):
+        state = status_of(tmp_path, patience=5)
+    assert state.state is State.STARTING and state.owner is not None and state.owner.seen == 0
+    with pytest.raises(ConfigError, match="holds no run"):
+        status_of(tmp_path, patience=0.5)
+
+
 def test_a_dead_process_of_this_host_is_taken_over_at_once(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()

@@ -58,11 +58,11 @@ def command(chosen: Path, watch: bool, as_json: bool) -> None:
 async def _states(chosen: Path) -> list[RunState]:
     """The run; of shards that were started one by one, each."""
     from ..executors.submission import find_submission
-    from ..results.status import status_of
+    from ..results.status import PATIENCE, status_of
 
     if find_submission(chosen) is not None:
         return [await handle(chosen).status()]
-    return [status_of(path) for path in shards_of(chosen) or [chosen]]
+    return [status_of(path, patience=PATIENCE) for path in shards_of(chosen) or [chosen]]
 
 
 def _text(state: RunState) -> str:

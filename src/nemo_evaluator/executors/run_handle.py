@@ -18,7 +18,7 @@ from ..files.reading import open_regular
 from ..files.writing import replace_file
 from ..results.layout import LOG, STOP
 from ..results.lock import is_holder
-from ..results.status import RunState, State, status_of
+from ..results.status import PATIENCE, RunState, State, status_of
 from .background import submit
 from .resuming import resumption
 
@@ -40,7 +40,7 @@ class LocalRun:
 
     async def status(self) -> RunState:
         """See ``RunHandle``."""
-        return await asyncio.to_thread(status_of, self._directory)
+        return await asyncio.to_thread(status_of, self._directory, patience=PATIENCE)
 
     async def stop(self, *, now: bool = False) -> None:
         """See ``RunHandle``."""

@@ -7,21 +7,28 @@ What a dead run has done is counted in its journals, for its last progress may b
 from __future__ import annotations
 
 import enum
+import os
+import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import ConfigError
 from ..types import BenchmarkPlan, RolloutKey
 from .journal import Errored, Event, Scored, scan
 from .layout import JOURNAL
-from .lock import Owner, is_held, owner_of
+from .lock import BEAT_SECONDS, FRESH_SECONDS, Owner, is_held, owner_of
 from .plan_lock import PlanLock
 from .progress_file import BenchmarkState, RunProgress, read_progress
 from .run_directory import info_of, plan_of
 from .run_info import RunStatus
+from .signs import SKEW_SECONDS
+from .token import LOCK
 
+PATIENCE = 2 * BEAT_SECONDS
+"""Seconds in which a process that is alive gives a sign of life."""
+LOOK_SECONDS = 0.25
 PAUSED = "paused: nothing new is started until `nel eval ctl DIR resume`"
 
 
@@ -80,9 +87,13 @@ class RunState:
     """The state of each part, of a run that was submitted in parts."""
 
 
-def status_of(directory: Path) -> RunState:
-    """The state of a run. Raises ConfigError where the directory holds none."""
-    owner = holder_of(directory)
+def status_of(directory: Path, *, patience: float = 0.0) -> RunState:
+    """The state of a run. Raises ConfigError where the directory holds none.
+
+    ``patience``: seconds to wait for a sign of life of a process elsewhere, where the age of its
+    last one says nothing because clocks may differ.
+    """
+    owner = holder_of(directory, patience=patience)
     progress = read_progress(directory)
     if owner is not None:
         return _active(directory, owner, progress)
@@ -108,16 +119,40 @@ def status_of(directory: Path) -> RunState:
     )
 
 
-def holder_of(directory: Path) -> Owner | None:
-    """The living process that holds a directory, as far as can be told."""
+def holder_of(directory: Path, *, patience: float = 0.0) -> Owner | None:
+    """The living process that holds a directory, as far as can be told; see ``status_of``."""
     owner = owner_of(directory)
     if is_held(directory):
         return owner or Owner(0, "this host", 0.0)
-    if owner is None or not owner.alive:
+    if owner is None:
+        return None
+    if patience and not owner.told_by_pid and not 0 < owner.seen < FRESH_SECONDS:
+        return _moved(directory, owner, patience)
+    if not owner.alive:
         return None
     # Of a process here the file lock tells, unless locks are granted to everybody.
     by_pid = owner.told_by_pid and bool(owner.begun)
     return owner if by_pid or not owner.here else None
+
+
+def _moved(directory: Path, owner: Owner, patience: float) -> Owner | None:
+    """The owner, where it gives a sign of life in so many seconds."""
+    end, first = time.monotonic() + patience, _touched(directory)
+    while owner.seen < SKEW_SECONDS and time.monotonic() < end:
+        time.sleep(LOOK_SECONDS)
+        if _touched(directory) != first:
+            now = owner_of(directory)
+            return None if now is None else replace(now, seen=0.0)
+    return None
+
+
+def _touched(directory: Path) -> float:
+    """By the clock of who did it. A shared file system asks its server when a file is opened."""
+    try:
+        with (directory / LOCK).open("rb") as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return 0.0
 
 
 def _active(directory: Path, owner: Owner, progress: RunProgress | None) -> RunState:

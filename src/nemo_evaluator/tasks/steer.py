@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..results.lock import owner_of
 from ..results.progress_file import read_progress
 from ..results.requests import ControlRequest, Reply, post, withdraw
-from ..results.status import RunState, status_of
+from ..results.status import PATIENCE, RunState, status_of
 
 POLL_SECONDS = 0.2
 WAIT_SECONDS = 30.0
@@ -65,7 +65,7 @@ async def steer(
 
 def _state(directory: Path) -> RunState | None:
     try:
-        return status_of(directory)
+        return status_of(directory, patience=PATIENCE)
     except ConfigError:
         return None
 

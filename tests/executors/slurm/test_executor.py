@@ -135,6 +135,21 @@ def test_a_submission_that_was_killed_is_found_and_completed(
     assert [job["id"] for job in slurm.jobs] == ["100", "101"]
 
 
+def test_a_run_that_is_being_submitted_has_not_failed(slurm: Shims, nel: Nel) -> None:
+    slurm.fail("sbatch", "Batch job submission failed: Invalid partition name specified")
+    assert nel("eval", "run", "c.yaml")[0] == 2 and not slurm.jobs
+    slurm.fail("squeue", *["away"] * 2)
+    state = status(nel)
+    assert state["state"] == "pending" and "Slurm does not answer" in state["reason"]
+    state = status(nel)
+    assert state["state"] == "pending" and "is being submitted" in state["reason"]
+    submission = json.loads(Path("run/submission.json").read_text())
+    submission["created"] = "2020-01-01T00:00:00+00:00"
+    Path("run/submission.json").write_text(json.dumps(submission))
+    assert status(nel)["state"] == "failed"
+    assert nel("eval", "resume", "run")[0] == 0 and len(slurm.jobs) == 2
+
+
 def test_only_what_is_incomplete_is_submitted_again(
     slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

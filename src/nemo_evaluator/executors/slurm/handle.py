@@ -18,14 +18,12 @@ from ..host import PUBLIC, File, Host
 from ..submission import Submitted, age_of
 from .client import JobState, Slurm
 from .log import JobLogs, log_name
-from .look import Look, found_again, look, unsubmitted
+from .look import ABANDONED_SECONDS, Look, found_again, look, unsubmitted
 from .plan import SECRETS
 from .reasons import LIVE, WAITING, hopeless
 from .record import host_of, write_record
 from .state import WHOLE
 
-ABANDONED_SECONDS = 3600.0
-"""A submission that is not complete after this time will never be."""
 COPY_OF = ".copy_of"
 """In a copy of a run of another host: which run that is."""
 LOCKS = ".lock*"

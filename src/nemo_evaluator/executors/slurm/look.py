@@ -14,7 +14,7 @@ from ...errors import ConfigError
 from ...results.layout import PLAN_LOCK, PROGRESS, RUN_INFO
 from ...results.status import RunState, State
 from ..host import Host
-from ..submission import Submission
+from ..submission import Submission, age_of
 from .client import JobState, Slurm
 from .plan import CHAIN, ENDS, EVALUATION, FOLLOW_UP, MERGE
 from .reasons import LIVE, WAITING
@@ -23,6 +23,8 @@ from .state import EXECUTOR, WHOLE, Told, part_state, state_in_files, whole_stat
 
 SMALL = (PROGRESS, RUN_INFO, PLAN_LOCK, CHAIN, FOLLOW_UP, ENDS)
 PATTERNS = (*SMALL, *(f"{FOLDER}*/{name}" for name in SMALL))
+ABANDONED_SECONDS = 3600.0
+"""A submission that is not complete after this time will never be."""
 _ID = re.compile(r"\d+(_\d+)?")
 
 
@@ -75,18 +77,23 @@ async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory
         merged = None
         if submission.shards:
             merged = state_in_files(folder, directory, copied=copied)
+    lost = unsubmitted(submission)
     try:
         asked = [*merging, *(job for ids in parts.values() for job in ids)]
         jobs = await slurm.numbered(sorted({job.partition("_")[0] for job in asked}))
+        if lost and not asked:  # whether it answers at all
+            await slurm.named([job.name for job in lost])
     except ConfigError as error:
         state = _without_slurm(directory, files, merged, error)
         return Look(state, None, parts, merging)
+    submitting = bool(lost) and not asked and age_of(submission) < ABANDONED_SECONDS
     states = {
         index: part_state(
             _own(directory, index),
             files[index],
             jobs_with(jobs, parts[index]),
             told,
+            submitting=submitting,
             copied=copied,
         )
         for index in indices

@@ -30,6 +30,7 @@ CODES = {
 """Exit codes of runs that did not say theirs."""
 
 
+SUBMITTING = "it is being submitted; if that broke off, nel eval resume goes on with it"
 LASTING = (ExitCode.USER_ERROR, ExitCode.BUG)
 """Exit codes of a job that would end another one too."""
 
@@ -81,10 +82,12 @@ def part_state(
     jobs: Sequence[JobState],
     told: Mapping[str, Told],
     *,
+    submitting: bool = False,
     copied: bool = False,
 ) -> RunState:
     """The state of a run that is not split, or of a shard. ``jobs``: those at it, in the order in
-    which they were submitted; ``told``: how a job ended, by its id, as it wrote itself."""
+    which they were submitted; ``told``: how a job ended, by its id, as it wrote itself;
+    ``submitting``: none may have been accepted yet."""
     known = files or RunState(directory, "", State.STARTING, executor=EXECUTOR)
     known = replace(known, directory=directory, jobs=tuple(map(_job_text, jobs)))
     live = [job for job in jobs if job.state in LIVE]
@@ -100,6 +103,8 @@ def part_state(
         if ended:
             reason = f"after job {ended[-1].id}: {_short(ended[-1])}; {reason}"
         return replace(goes_on, state=State.PENDING, reason=reason)
+    if not ended and submitting:
+        return replace(goes_on, state=State.PENDING, reason=SUBMITTING)
     if not ended:
         reason = "Slurm knows none of its jobs any more"
         return replace(known, state=State.FAILED if files is None else known.state, reason=reason)
