@@ -28,8 +28,8 @@ def explanation(row: ResultRow) -> str:
         words.append(f"expected: {plain_text(row.expected_answer)}")
     if (failure := details.get("failure") or details.get("error_category")) is not None:
         words.append(f"failure: {failure}")
-    for name, part in details.items():
-        if name.startswith(BESIDE) and isinstance(part, Mapping):
-            said = part.get("explanation")
-            words.append(f"{name.removeprefix(BESIDE)}: {said or plain_text(part.get('value'))}")
+    for name, ruling in details.items():
+        if name.startswith(BESIDE) and isinstance(ruling, Mapping):
+            said = ruling.get("explanation") or plain_text(ruling.get("value"))
+            words.append(f"{name.removeprefix(BESIDE)}: {said}")
     return "\n".join(words)
