@@ -64,7 +64,7 @@ def same_draws() -> Iterator[None]:
 
     random.seed(SEED)
     np.random.seed(SEED)
-    random.Random = Seeded  # type: ignore[misc]
+    random.Random = Seeded  # type: ignore[assignment, misc]
     try:
         yield
     finally:
