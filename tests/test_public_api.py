@@ -170,3 +170,20 @@ def test_a_run_begins_before_what_it_may_not_need_is_imported(tmp_path: Path) ->
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     first, *_, code_line, last = done.stdout.splitlines()
     assert (first, code_line, last) == ("[]", "0", "[]"), done.stdout + done.stderr
+
+
+def test_no_collection_walks_all_that_is_loaded(tmp_path: Path) -> None:
+    """Modules are no garbage: neither a run nor the end of its process looks for any in them."""
+    words = ["nel", "eval", "run", "--bench", "sample", "--model-url", "simulated"]
+    words += ["--max-problems", "2", "--no-progress", "-o", str(tmp_path / "r")]
+    code = (
+        "import gc, sys\n"
+        "from nemo_evaluator.cli.start import main\n"
+        "seen = lambda phase, _: phase == 'start' and print('objects', len(gc.get_objects()))\n"
+        "gc.callbacks.append(seen)\n"
+        f"sys.argv = {words!r}\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    walked = [int(line.split()[1]) for line in done.stdout.splitlines() if "objects" in line]
+    assert walked and max(walked) < 50_000, done.stdout

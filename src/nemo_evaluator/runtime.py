@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 from .errors import ConfigError
@@ -46,23 +46,34 @@ def run_blocking(main: Coroutine[Any, Any, T]) -> T:
     except ConfigError:
         main.close()
         raise
-    # Records are acyclic and freed by reference counting; the collector would walk the dataset and
-    # every library again and again. Set here, for a process that is ours, and undone after.
-    thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
+    with _rare_collections():
+        return _run(main)
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Records are acyclic and freed by reference counting; the collector would walk the dataset and
+    every library again and again. What is loaded is frozen first: else a lower threshold than the
+    one of the start makes the collector walk all of it, at once. Whoever has frozen something
+    already steers the collector by himself."""
+    if gc.get_freeze_count():
+        yield
+        return
+    thresholds = gc.get_threshold()
+    gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     try:
-        return _run(main)
+        yield
     finally:
         gc.set_threshold(*thresholds)
-        if not frozen:
-            gc.unfreeze()
+        gc.unfreeze()
 
 
 def begin_work() -> None:
     """Call where everything that a run needs is loaded. The collector leaves that alone until
     ``run_blocking`` returns, and numpy, which only results need, is imported meanwhile: it takes
     less time than the first answers of most endpoints."""
-    if gc.get_threshold() == THRESHOLDS and not gc.get_freeze_count():
+    if gc.get_threshold() == THRESHOLDS:
         gc.freeze()
     threading.Thread(target=_import_numpy, name="numpy", daemon=True).start()
 

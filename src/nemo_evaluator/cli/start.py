@@ -25,4 +25,5 @@ def main() -> None:
         code = run(signals)
     except KeyboardInterrupt:
         code = signals.code()
+    gc.freeze()  # the process ends: nobody needs its garbage found
     sys.exit(code)
