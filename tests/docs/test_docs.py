@@ -107,3 +107,15 @@ def test_the_transcript_of_the_first_day_is_of_its_commands() -> None:
     told = [line[1:].strip() for line in transcript.splitlines() if line.startswith("$")]
     assert told == [line.strip() for line in asked]
     assert not re.search(r"^(error:|Error:|Traceback|exit code [1-9])", transcript, re.MULTILINE)
+
+
+def test_every_page_is_found() -> None:
+    """By the navigation of the site, and from the README."""
+    docs = ROOT / "docs"
+    pages = {str(page.relative_to(docs)) for page in docs.rglob("*.md")}
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert set(re.findall(r"[\w/-]+\.md", navigation)) == pages
+    readme = set(re.findall(r"\(docs/([\w/-]+\.md)\)", (ROOT / "README.md").read_text("utf-8")))
+    index = docs / "agents" / "index.md"
+    inner = {f"agents/{name}" for name in re.findall(r"\]\(([\w-]+\.md)", index.read_text("utf-8"))}
+    assert pages - readme - inner == {"index.md"}
