@@ -113,10 +113,17 @@ def test_odd_numbers_and_nested_values_are_listed(view: View, runs: Path) -> Non
     (folder / "results.jsonl").write_text("".join([json.dumps(odd) + "\n", nested, *lines[2:]]))
     with (folder / "model_traffic.jsonl").open("a") as file:
         file.write(json.dumps({"problem_idx": 2**70}) + "\n[]\n\xff\n")
+    named = os.fsdecode(os.fsencode(runs) + b"/after-\xff")  # no UTF-8
+    (runs / "after").rename(named)
     client = view(runs)
-    assert client.rollouts(client.samples("after", "q=odd+numbers")) == ["0/0"]
-    assert f"{len(lines) - 1:,} rollouts" in client.samples("after"), "one nests too deeply"
-    assert client.get(f"{client.run('after')}/sample/sample/0/0").status == 200
+    assert client.rollouts(client.samples("after-_", "q=odd+numbers")) == ["0/0"]
+    assert f"{len(lines) - 1:,} rollouts" in client.samples("after-_"), "one nests too deeply"
+    run = client.run("after-_")
+    assert "odd ? numbers" in client.get(f"{run}/sample/sample/0/0").text
+    assert client.get(run).status == client.get(f"{run}/sample/text/0/0/prompt").status == 200
+    path = f"{run}/sample/label/0/0"
+    assert client.ask("POST", path, {"label": "right"}, origin=client.base).status == 200
+    assert client.rollouts(client.samples("after-_", "label=right")) == ["0/0"]
 
 
 def test_a_run_that_cannot_be_written_is_shown_and_stays_as_it_is(

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ..errors import ConfigError
@@ -78,7 +78,7 @@ class _Served:
 
     async def live(self, request: Request) -> Response:
         told = await asyncio.to_thread(pages.live, self._viewer, request.path_params["key"])
-        return JSONResponse(told)
+        return _json(told)
 
     async def audit(self, request: Request) -> Response:
         return await self._page(pages.audit_page, request.path_params["key"])
@@ -110,7 +110,7 @@ class _Served:
         found = await asyncio.to_thread(
             rollout_pages.whole_text, self._viewer, *self._rollout(request), part
         )
-        return PlainTextResponse(found)
+        return PlainTextResponse(_sent(found))
 
     async def label(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
@@ -127,7 +127,7 @@ class _Served:
         where = await asyncio.to_thread(
             rollout_pages.set_label, self._viewer, *self._rollout(request), word, note
         )
-        return JSONResponse({"label": word, "note": note, "file": where})
+        return _json({"label": word, "file": where})
 
     async def compare(self, request: Request) -> Response:
         chosen = request.query_params.getlist("run")
@@ -166,7 +166,7 @@ class _Served:
         else:
             log.error("%s: %r", request.url.path, error, exc_info=error)
         page = await asyncio.to_thread(pages.error_page, self._viewer, self._links, what)
-        return HTMLResponse(page, status)
+        return HTMLResponse(_sent(page), status)
 
     @staticmethod
     def _rollout(request: Request) -> tuple[str, str, int, int]:
@@ -175,7 +175,16 @@ class _Served:
 
     async def _page(self, make: Callable[..., str], *told: Any, **options: Any) -> Response:
         page = await asyncio.to_thread(make, self._viewer, self._links, *told, **options)
-        return HTMLResponse(page)
+        return HTMLResponse(_sent(page))
+
+
+def _sent(text: str) -> bytes:
+    """A text as it is sent: half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace")
+
+
+def _json(told: Mapping[str, object]) -> Response:
+    return Response(json.dumps(told, separators=(",", ":")), media_type="application/json")
 
 
 def _number(told: Mapping[str, str], name: str) -> int | None:

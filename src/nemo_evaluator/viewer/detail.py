@@ -59,7 +59,7 @@ class Rollouts:
         """The row of a rollout; None where there is none."""
         if table.progress.listed:
             found = place_of(table, problem, repeat)
-            return row_at(Path(found[0]), found[1]) if found is not None else None
+            return row_at(*found) if found is not None else None
         rows = (row for row in read_rows(view.folder) if row.key == (problem, repeat))
         return next(rows, None)
 

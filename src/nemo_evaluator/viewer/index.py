@@ -26,9 +26,9 @@ from ..reports.rollout import as_text
 from ..results.layout import RESULTS, TRAFFIC, TRAJECTORIES, UNSCORED
 from ..results.pick import kind_of
 from ..results.result_row import MOST, Index, ResultRow, decode_row, read_key
-from .words import searchable
+from .words import searchable, sound
 
-FORMAT = 2
+FORMAT = 3
 """Changes where the table does, so that tables of other versions are not read."""
 HEAD = 300
 """Characters of a text in a list."""
@@ -278,7 +278,7 @@ def _insert(db: sqlite3.Connection, file: int, rows: list[tuple[int, ResultRow]]
                 kind_of(row).value,
                 row.outcome.value,
                 row.reward,
-                None if category is None else _sound(str(category)),
+                None if category is None else sound(str(category)),
                 row.failure.value if row.failure is not None else None,
                 row.truncated,
                 _bounded(row.tokens),
@@ -293,16 +293,16 @@ def _insert(db: sqlite3.Connection, file: int, rows: list[tuple[int, ResultRow]]
             "INSERT INTO heads VALUES (?, ?, ?, ?, ?)",
             (
                 cursor.lastrowid,
-                _sound(as_text(row.extracted_answer)[:CELL]),
-                _sound(as_text(row.expected_answer)[:CELL]),
-                _sound((row.prompt or "")[:HEAD]),
-                _sound((row.model_response or row.error or "")[:HEAD]),
+                sound(as_text(row.extracted_answer)[:CELL]),
+                sound(as_text(row.expected_answer)[:CELL]),
+                sound((row.prompt or "")[:HEAD]),
+                sound((row.model_response or row.error or "")[:HEAD]),
             ),
         )
 
 
 def _files(files: list[Path]) -> list[tuple[str, str]]:
-    return [(f"file {number}", str(path)) for number, path in enumerate(files)]
+    return [(f"file {number}", path.name) for number, path in enumerate(files)]
 
 
 def _places(path: Path, name: str) -> Iterator[tuple[str, int, int, int]]:
@@ -340,14 +340,9 @@ def _texts(row: ResultRow) -> tuple[str, ...]:
         as_text(row.expected_answer),
         row.error or "",
     )
-    return tuple(searchable(_sound(text)) for text in told)
+    return tuple(searchable(sound(text)) for text in told)
 
 
 def _bounded(number: int | None) -> int | None:
     """A number that can be stored."""
     return None if number is None else max(-MOST, min(number, MOST))
-
-
-def _sound(text: str) -> str:
-    """A text that can be stored: a half of a surrogate pair cannot."""
-    return text.encode("utf-8", "replace").decode()

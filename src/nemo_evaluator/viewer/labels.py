@@ -22,6 +22,7 @@ from ..reports.rollout import as_text
 from ..results.result_row import ResultRow
 from ..types import Record
 from .library import Run
+from .words import sound
 
 FILE = "labels.jsonl"
 WORDS: Mapping[str, bool | str] = {"right": True, "wrong": False, UNCLEAR: UNCLEAR}
@@ -73,10 +74,10 @@ class Labels:
                     problem_idx=row.problem_idx,
                     repeat=row.repeat,
                     label=WORDS[word],
-                    note=note[:LONGEST_NOTE],
-                    prompt=row.prompt or "",
-                    response=row.model_response or "",
-                    reference=as_text(row.expected_answer) or None,
+                    note=sound(note[:LONGEST_NOTE]),
+                    prompt=sound(row.prompt or ""),
+                    response=sound(row.model_response or ""),
+                    reference=sound(as_text(row.expected_answer)) or None,
                 )
             data = b"".join(msgspec.json.encode(found[key]) + b"\n" for key in sorted(found))
             return _written(run, benchmark, data)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -192,18 +193,14 @@ def categories(table: Table) -> list[str]:
     return [name for (name,) in found]
 
 
-def place_of(table: Table, problem: int, repeat: int) -> tuple[str, int] | None:
+def place_of(table: Table, problem: int, repeat: int) -> tuple[Path, int] | None:
     """The file and the place in it where a rollout's row stands."""
-    found: tuple[str, int] | None = (
-        table.connection()
-        .execute(
-            "SELECT m.value, s.place FROM samples s JOIN meta m ON m.name = 'file ' || s.file"
-            " WHERE s.problem = ? AND s.repeat = ?",
-            (problem, repeat),
-        )
-        .fetchone()
+    found = table.connection().execute(
+        "SELECT m.value, s.place FROM samples s JOIN meta m ON m.name = 'file ' || s.file"
+        " WHERE s.problem = ? AND s.repeat = ?",
+        (problem, repeat),
     )
-    return found
+    return next(((table.folder / name, place) for name, place in found), None)
 
 
 def places_of(table: Table, what: str, problem: int, repeat: int) -> list[int]:

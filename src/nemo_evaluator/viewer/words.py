@@ -43,3 +43,8 @@ def matches(words: str) -> str | None:
     if not parts:
         return None
     return " ".join(parts) + ("" if words.rstrip().endswith('"') else " *")
+
+
+def sound(text: str) -> str:
+    """A text that can be stored: a half of a surrogate pair cannot."""
+    return text.encode("utf-8", "replace").decode()
