@@ -70,3 +70,40 @@ def test_one_model_has_no_leaderboard(nel: Nel, tmp_path: Path) -> None:
     ]
     nel("eval", "run", *words, "-o", tmp_path / "run")
     assert "Leaderboard" not in (tmp_path / "run" / "report.md").read_text()
+
+
+CLUSTERED = '''
+from nemo_evaluator import benchmark, numeric_match, scorer
+
+rows = [{"question": f"NAME {i}?", "answer": str(i), "passage": f"p{i % 2}"} for i in range(40)]
+
+@benchmark(name="NAME", dataset=rows, prompt="{question}", target_field="answer",
+           cluster_field="passage")
+@scorer
+def grade(sample):
+    return numeric_match(sample)
+'''
+
+
+def test_together_clusters_count_as_one(nel: Nel, tmp_path: Path) -> None:
+    """Four passages of 20 questions are four observations, not eighty."""
+    paths = [tmp_path / f"{name}.py" for name in ("one", "two")]
+    for path in paths:
+        path.write_text(CLUSTERED.replace("NAME", path.stem))
+    document = {
+        "services": {
+            name: {"type": "simulated", "accuracy": share, "seed": 1}
+            for name, share in (("good", 0.9), ("poor", 0.1))
+        },
+        "models": ["good", "poor"],
+        "benchmarks": [{"name": str(path)} for path in paths],
+        "output": {"dir": str(tmp_path / "run"), "report": ["json"]},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(document))
+    code, _, err = nel("eval", "run", tmp_path / "run.yaml", "--no-progress")
+    assert code == 0, err
+    boards = json.loads((tmp_path / "run" / "report.json").read_text())["leaderboards"]
+    assert boards[0]["benchmarks"] == 2
+    for board in boards:
+        assert [place["rank"] for place in board["places"]] == [1, 2]
+        assert {(place["rank_low"], place["rank_high"]) for place in board["places"]} == {(1, 2)}

@@ -86,6 +86,13 @@ def test_ranks_at_the_edges() -> None:
     assert rank_intervals(np.ones((5, 2))) == [(1, 1, 2), (1, 1, 2)]
     assert rank_intervals(np.array([[1.0, 0.0]])) == [(1, 1, 2), (2, 1, 2)]
     assert rank_intervals(np.tile([1.0, 0.0], (30, 1))) == [(1, 1, 1), (2, 2, 2)]
+    # two answers of two are no certainty, whatever their standard error of 0 says
+    assert rank_intervals(np.tile([1.0, 0.0], (2, 1))) == [(1, 1, 2), (2, 1, 2)]
+    assert rank_intervals(np.tile([0.7, 0.2], (5, 1))) == [(1, 1, 2), (2, 1, 2)]
+    six_clusters = [i % 6 for i in range(30)]
+    assert rank_intervals(np.tile([1.0, 0.0], (30, 1)), six_clusters) == [(1, 1, 1), (2, 2, 2)]
+    two_clusters = [i % 2 for i in range(30)]
+    assert rank_intervals(np.tile([1.0, 0.0], (30, 1)), two_clusters) == [(1, 1, 2), (2, 1, 2)]
     for shape in ((0, 2), (2, 0)):
         with pytest.raises(ValueError, match="problems × models"):
             rank_intervals(np.ones(shape))

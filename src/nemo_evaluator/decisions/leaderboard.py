@@ -148,13 +148,16 @@ def _together(tables: Sequence[Mapping[str, Source]]) -> tuple[Place, ...]:
     """The places over several benchmarks: scores are means of the benchmarks' means."""
     names = sorted(tables[0])
     metric = metric_named(REWARD)
-    parts = []
+    parts: list[Array] = []
+    units: list[str] = []
     for named in tables:
         found = _common([named[name] for name in names], metric, CompareOptions())
         if found is None:
             return ()
-        parts.append(found[0])
+        part, clusters = found
+        units += [f"{len(parts)} {name}" for name in clusters or range(len(part))]
+        parts.append(part)
     whole = sum(len(part) for part in parts)
     # A row weighs so much that the mean of all rows is the mean of the benchmarks' means.
     table = np.concatenate([part * (whole / (len(parts) * len(part))) for part in parts])
-    return _places(names, table, rank_intervals(table), whole)
+    return _places(names, table, rank_intervals(table, units), whole)

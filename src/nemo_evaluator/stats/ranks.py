@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .student import t_quantile
-from .units import corrected_sums, effective_units
+from .units import cluster_sums, corrected_sums, effective_units
 
 Array = npt.NDArray[np.float64]
 
@@ -43,8 +43,8 @@ def rank_intervals(
     difference in bootstraps of whole problems or clusters (Mogstad, Romano, Shaikh & Wilhelm 2024,
     simultaneous), so that each interval holds the true rank with at least ``confidence``. Errors
     allow for unequal clusters (``corrected_sums``), and few clusters raise the critical value as
-    they raise t's quantile over the normal one. Equal means share the better rank. One unit tells
-    nothing apart. Raises ValueError without problems or models.
+    they raise t's quantile over the normal one. Two models that differ on fewer units than a sign
+    test needs (6 at 95 %) are not told apart. Equal means share the better rank. Raises ValueError without problems or models.
     Example: of three models the first two alike and the third far below: (1, 1, 2), (2, 1, 2),
     (3, 3, 3).
     """
@@ -58,6 +58,7 @@ def rank_intervals(
     if len(units) < 2:
         return [RankInterval(int(rank), 1, models) for rank in ranks]
     apart = _studentised(means, len(scores), units)
+    apart[_differing(scores, clusters) < 1 - math.log2(1 - confidence)] = 0.0
     df = max(1.0, effective_units(clusters, len(scores)) - 1)
     critical = _as_t(float(np.quantile(_largest(units, resamples, seed), confidence)), df)
     low = 1 + (apart < -critical).sum(axis=1)
@@ -66,6 +67,16 @@ def rank_intervals(
         RankInterval(int(rank), min(int(rank), int(best)), max(int(rank), int(worst)))
         for rank, best, worst in zip(ranks, low, high, strict=True)
     ]
+
+
+def _differing(scores: Array, clusters: Sequence[object] | None) -> Array:
+    """[j, k]: the number of units on which two models differ. All alike, they show no error; how
+    little a few of them prove, only their number tells: the two-sided p-value of a sign test is at
+    least 2^(1 - number)."""
+    if clusters is not None:
+        scores = np.column_stack([cluster_sums(column, clusters) for column in scores.T])
+    gaps = [np.abs(scores - column[:, None]) > 1e-12 for column in scores.T]
+    return np.array([gap.sum(axis=0) for gap in gaps], dtype=np.float64)
 
 
 def _as_t(critical: float, df: float) -> float:

@@ -37,7 +37,10 @@ def t_quantile(p: float, df: float) -> float:
 
 
 def t_cdf(t: float, df: float) -> float:
-    """P(T ≤ t), from the regularised incomplete beta function (Abramowitz & Stegun 26.7.1)."""
+    """P(T ≤ t), from the regularised incomplete beta function (Abramowitz & Stegun 26.7.1); of the
+    normal distribution where ``df`` is infinite."""
+    if math.isinf(df):
+        return NormalDist().cdf(t)
     half = 0.5 * beta_cdf(df / 2, 0.5, df / (df + t * t))
     return 1 - half if t >= 0 else half
 
