@@ -320,6 +320,27 @@ def test_power_compare_and_gate_name_one_number() -> None:
     assert f"{needed:,}" in nel("power", "base", "worse", "--drop", "0.02").stdout
 
 
+def test_a_run_compared_with_itself_is_named(tmp_path: Path) -> None:
+    for arguments in (("compare", "base", "base"), ("gate", "base", "base", "-p", "policy.yaml")):
+        text = " ".join(nel(*arguments).stdout.split())
+        assert "baseline and candidate are the same run" in text
+        assert "the same run" not in nel(*arguments[:2], "same", *arguments[3:]).stdout
+
+
+def test_power_is_not_planned_with_problems_that_are_others() -> None:
+    with pytest.raises(ConfigError, match="they are the same run"):
+        nel_raises("power", "base", "base", "--drop", "0.05")
+    write_results(Path("others"), share_right(80, 100), rows={"expected_answer": "another"})
+    with pytest.raises(ConfigError, match=r"not the same: .*expected answer of 100 of 100"):
+        nel_raises("power", "base", "others", "--drop", "0.05")
+
+
+def nel_raises(*arguments: str) -> None:
+    result = nel(*arguments)
+    if result.exception is not None:
+        raise result.exception
+
+
 def test_power_tells_the_odds_of_a_policy() -> None:
     """They are those of the interval: no limit that is too tight is promised a GO."""
     Path("odds.yaml").write_text("defaults: {metric: mean_reward, max_drop: 0.02}\n")

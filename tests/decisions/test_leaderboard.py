@@ -72,7 +72,7 @@ def test_one_model_has_no_leaderboard(nel: Nel, tmp_path: Path) -> None:
     assert "Leaderboard" not in (tmp_path / "run" / "report.md").read_text()
 
 
-CLUSTERED = '''
+CLUSTERED = """
 from nemo_evaluator import benchmark, numeric_match, scorer
 
 rows = [{"question": f"NAME {i}?", "answer": str(i), "passage": f"p{i % 2}"} for i in range(40)]
@@ -82,7 +82,7 @@ rows = [{"question": f"NAME {i}?", "answer": str(i), "passage": f"p{i % 2}"} for
 @scorer
 def grade(sample):
     return numeric_match(sample)
-'''
+"""
 
 
 def test_together_clusters_count_as_one(nel: Nel, tmp_path: Path) -> None:

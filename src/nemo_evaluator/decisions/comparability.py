@@ -43,6 +43,24 @@ def _named(baseline: Source, candidate: Source) -> Iterator[Difference]:
         yield Difference(what="benchmark", baseline=baseline.name, candidate=candidate.name)
 
 
+def same_run(baseline: Source, candidate: Source) -> bool:
+    """Whether one run is given twice, from its folder or from a copy."""
+    if baseline.given is not None or candidate.given is not None:
+        return False
+    ours = baseline.identity is not None and candidate.identity is not None
+    same_id = ours and baseline.run_id == candidate.run_id
+    return same_id or baseline.path.resolve() == candidate.path.resolve()
+
+
+def other_problems(baseline: Source, candidate: Source, pairs: Pairs) -> list[Difference]:
+    """What shows that problems of one number are not the same problem on both sides."""
+    told = differences(baseline, candidate, pairs)
+    return [found for found in told if found.what.startswith(_OTHER_PROBLEMS)]
+
+
+_OTHER_PROBLEMS = ("dataset digest", "expected answer")
+
+
 def doubts(baseline: Source, candidate: Source) -> list[Difference]:
     """What does not forbid a comparison, and can still explain its outcome."""
     one, other = baseline.identity, candidate.identity

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..results.identity import Difference
-from .comparability import doubts
+from .comparability import doubts, same_run
 from .looks import note_on
 from .measured import told_by_both
 from .pairing import Pairs
@@ -18,6 +18,8 @@ def warnings_about(baseline: Source, candidate: Source, differs: Sequence[Differ
     """What a reader must know beside the verdict."""
     found = [f"compared because of --force although they differ in {item}" for item in differs]
     found += [f"the models were served differently: {item}" for item in doubts(baseline, candidate)]
+    if same_run(baseline, candidate):
+        found.append(f"baseline and candidate are the same run ({baseline.run_id}): {_NOTHING_NEW}")
     for side, source in (("baseline", baseline), ("candidate", candidate)):
         rollouts = source.rollouts
         if (note := note_on(source)) is not None:
@@ -33,6 +35,9 @@ def warnings_about(baseline: Source, candidate: Source, differs: Sequence[Differ
         if source.simulated:
             found.append(f"{side}: the model, or a judge, is simulated")
     return found
+
+
+_NOTHING_NEW = "its answers are compared with themselves, which says nothing of another model"
 
 
 def nothing_paired(baseline: Source, candidate: Source, pairs: Pairs | None) -> str:

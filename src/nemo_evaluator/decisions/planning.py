@@ -19,6 +19,7 @@ from ..stats.paired import paired_difference
 from ..stats.power import VarianceParts, difference_parts, variance_parts
 from ..stats.units import effective_units
 from ..types import Record
+from .comparability import other_problems, same_run
 from .damage import LEVEL
 from .metrics import MEAN_REWARD
 from .missing import span_of
@@ -187,13 +188,24 @@ def spread_of_run(source: Source, *, correlation: float = CORRELATION, icc: floa
 
 
 def spread_of_pair(baseline: Source, candidate: Source, *, icc: float = ICC) -> Spread:
-    """From two past runs over the same problems. Raises ConfigError if too few are paired."""
+    """From two past runs over the same problems. Raises ConfigError if too few are paired, if they
+    are not the same problems, and if it is one run given twice."""
+    where = f"{baseline.path} and {candidate.path}"
     if baseline.rollouts is None or candidate.rollouts is None:
-        raise ConfigError("no results.jsonl", where=f"{baseline.path} and {candidate.path}")
+        raise ConfigError("no results.jsonl", where=where)
+    if same_run(baseline, candidate):
+        hint = "give one past run, or two different ones"
+        raise ConfigError(
+            "they are the same run, which shows no difference", where=where, hint=hint
+        )
     pairs = pair(baseline.rollouts, candidate.rollouts)
     if pairs.n < 2:
+        raise ConfigError("fewer than two problems are paired", where=where)
+    if differs := other_problems(baseline, candidate, pairs):
         raise ConfigError(
-            "fewer than two problems are paired", where=f"{baseline.path} and {candidate.path}"
+            f"the problems are not the same: they differ in {'; '.join(map(str, differs))}",
+            where=where,
+            hint="plan with one past run",
         )
     spread = spread_of_pairs(pairs, span_of(MEAN_REWARD, baseline, candidate), icc=icc)
     basis = f"{pairs.n:,} pairs of runs {baseline.run_id} and {candidate.run_id}, {spread.basis}"

@@ -44,7 +44,8 @@ def rank_intervals(
     simultaneous), so that each interval holds the true rank with at least ``confidence``. Errors
     allow for unequal clusters (``corrected_sums``), and few clusters raise the critical value as
     they raise t's quantile over the normal one. Two models that differ on fewer units than a sign
-    test needs (6 at 95 %) are not told apart. Equal means share the better rank. Raises ValueError without problems or models.
+    test needs (6 at 95 %) are not told apart. Equal means share the better rank. Raises ValueError
+    without problems or models.
     Example: of three models the first two alike and the third far below: (1, 1, 2), (2, 1, 2),
     (3, 3, 3).
     """
