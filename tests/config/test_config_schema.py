@@ -373,6 +373,16 @@ def test_cross_checks(data: dict[str, Any], message: str) -> None:
     assert error(data) == message
 
 
+def test_a_server_on_several_nodes_is_split_over_their_gpus() -> None:
+    wide = {"services": {"m": {**VLLM, "num_nodes": 2, "tensor_parallel_size": 16}}}
+    wide["services"]["m"]["node_pool"] = "a"
+    pools = {"a": {**SLURM["node_pools"]["a"], "nodes": 2}}
+    assert parse(document(**wide, cluster={**SLURM, "node_pools": pools}))
+    wide["services"]["m"]["tensor_parallel_size"] = 32
+    told = error(document(**wide, cluster={**SLURM, "node_pools": pools}))
+    assert "tensor_parallel_size: needs 32 GPUs, 2 nodes of 'a' have 16" in told
+
+
 def test_two_wide_services_do_not_share_a_pool() -> None:
     wide = {**VLLM, "node_pool": "a", "num_nodes": 2}
     slurm = {"type": "slurm", "node_pools": {"a": {"partition": "p", "nodes": 4}}}

@@ -16,8 +16,10 @@ from .ray_cluster import RayCluster
 from .variables import Variables
 from .walltime import walltime_seconds
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_OPTION = re.compile(r"--[a-zA-Z][a-zA-Z0-9-]*(=[^\x00-\x1f\x7f]*)?")
+_BREAKS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+"""Control characters, and all that some programs take for the end of a line."""
+_CONTROL = re.compile(f"[{_BREAKS}]")
+_OPTION = re.compile(f"--[a-zA-Z][a-zA-Z0-9-]*(=[^{_BREAKS}]*)?")
 _FLAG = re.compile(r"^[a-zA-Z][a-zA-Z0-9_-]*$")
 
 

@@ -80,9 +80,11 @@ def _sizes(config: Document, cluster: SlurmCluster) -> Iterator[Mistake]:
             continue
         path = ("services", name)
         gpus = gpus_of(pool.gres) if pool.gpus_per_node is None else pool.gpus_per_node
-        if gpus is not None and gpus < (service.tensor_parallel_size or 1):
-            what = f"needs {service.tensor_parallel_size} GPUs, a node of {service.node_pool!r} has"
-            yield Mistake((*path, "tensor_parallel_size"), f"{what} {gpus}")
+        count, needed = service.num_nodes, service.tensor_parallel_size or 1
+        if gpus is not None and gpus * count < needed:
+            have = "a node of {} has" if count == 1 else f"{count} nodes of {{}} have"
+            what = f"needs {needed} GPUs, {have.format(repr(service.node_pool))}"
+            yield Mistake((*path, "tensor_parallel_size"), f"{what} {gpus * count}")
         if service.num_nodes > pool.nodes:
             what = f"needs {service.num_nodes} nodes, the pool {service.node_pool!r} has"
             yield Mistake((*path, "num_nodes"), f"{what} {pool.nodes}")

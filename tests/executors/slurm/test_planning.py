@@ -139,6 +139,8 @@ def test_time_limits_as_slurm_reads_them(text: str, seconds: int | None) -> None
         ({"sbatch_extra": ["--constraint=a\n#SBATCH --uid=0"]}, "not one option of sbatch"),
         ({"account": "a\nb"}, "one line"),
         ({"sbatch_comment": "a\rb"}, "one line"),
+        ({"sbatch_comment": "a\u2028b"}, "one line"),
+        ({"sbatch_extra": ["--constraint=a\x85b"]}, "is not one option of sbatch"),
     ],
 )
 def test_what_is_refused(cluster: dict[str, Any], message: str) -> None:
