@@ -7,6 +7,9 @@ import sys
 import tomllib
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/nemo_evaluator"
 IMPORT = re.compile(r"^\s*(?:from|import) ([a-zA-Z]\w*)", re.MULTILINE)
@@ -23,7 +26,7 @@ COMES_WITH = {
     "referencing": "jsonschema",
 }
 """Modules of packages that ours depend on, and whose versions they choose."""
-IMPORTED = ("ecs", "frames", "mcp", "ray", "scoring", "stats", "testing")
+IMPORTED = ("ecs", "frames", "mcp", "ray", "scoring", "testing")
 """Extras whose packages the package itself imports, inside of functions."""
 FOREIGN = (
     "environments/inspect/nel_inspect_memory.py",
@@ -45,6 +48,25 @@ def declared() -> set[str]:
     listed = [*project["dependencies"], *(name for extra in IMPORTED for name in extras[extra])]
     names = {re.match(r"[\w.-]+", text)[0] for text in listed}  # type: ignore[index]
     return {OTHERWISE.get(name, name.replace("-", "_")) for name in names}
+
+
+def test_what_a_checkout_installs_has_one_version() -> None:
+    """CI is the same tomorrow: `constraints.txt` pins what `make test` installs by name."""
+    pinned = {
+        canonicalize_name(one.name): str(one.specifier).removeprefix("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+        for one in [Requirement(line)]
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    names = ("dev", "testing", "mcp", "scoring", "stats")
+    wanted = [*project["dependencies"], *(text for name in names for text in extras[name])]
+    for one in map(Requirement, wanted):
+        name = canonicalize_name(one.name)
+        if name != "nemo-evaluator":
+            assert name in pinned, f"{name} has no version in constraints.txt"
+            assert one.specifier.contains(pinned[name]), f"{one} excludes {pinned[name]}"
 
 
 def test_every_import_is_declared() -> None:
