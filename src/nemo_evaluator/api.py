@@ -125,11 +125,12 @@ def _loaded(
 
 def load_run(directory: str | PathLike[str]) -> LoadedRun:
     """The results of a run directory, derived afresh from its journals, with its tables as data
-    frames (``to_pandas``, ``to_polars``, ``to_arrow``). Raises ConfigError."""
+    frames (``to_pandas``, ``to_polars``, ``to_arrow``). Of a directory that cannot be written the
+    tables are those that are there. Raises ConfigError."""
     from .results.loaded_run import LoadedRun
     from .tasks.reporting import refresh
 
-    found = refresh(Path(directory))
+    found = refresh(Path(directory), must_write=False)
     return LoadedRun(run=found.run, benchmarks=found.benchmarks, directory=found.directory)
 
 

@@ -180,6 +180,19 @@ def test_data_frames(run: RunView) -> None:
         loaded.to_arrow("row")
 
 
+@pytest.mark.process
+def test_a_run_that_cannot_be_written_is_loaded(run: RunView) -> None:
+    """As one of somebody else, on a file system that is mounted read-only, or full."""
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    code = """from nemo_evaluator import load_run
+loaded = load_run("run")
+print(loaded.benchmarks[0].n_scored, loaded.to_arrow().num_rows)"""
+    words = ("bash", "-c", 'ulimit -f 0; exec "$@"', "-", sys.executable, "-c", code)
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.stdout == "6 8\n", done.stderr
+    assert before == {p: p.read_bytes() for p in Path("run").rglob("*") if p.is_file()}
+
+
 @pytest.mark.slow
 def test_polars(run: RunView) -> None:
     [site] = (part("export") / "lib").glob("python*/site-packages")

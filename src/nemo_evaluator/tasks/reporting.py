@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..files.reading import visible_folders
 from ..reports.sources import Found, bundle_source, rows_source, run_sources
-from ..results.derive import publish
+from ..results.derive import publish, summarise
 from ..results.foreign import is_foreign
 from ..results.layout import (
     FAILURES,
@@ -36,10 +36,11 @@ DERIVED = (RESULTS, TRAJECTORIES, RUNTIME, FAILURES)
 log = logging.getLogger("nemo_evaluator.results")
 
 
-def refresh(directory: Path) -> RunSummary:
+def refresh(directory: Path, *, must_write: bool = True) -> RunSummary:
     """Derive everything again from the journals; no model, dataset or network is needed.
 
-    Raises ConfigError if the directory holds no run, or cannot be written.
+    Raises ConfigError if the directory holds no run, or cannot be written; without ``must_write``
+    the files of such a directory stay as they are.
     """
     lock = plan_of(directory)
     if lock is None:
@@ -56,7 +57,15 @@ def refresh(directory: Path) -> RunSummary:
             if _can_be_derived(directory / plan.slug, plan)
         ]
     except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", where=str(directory)) from None
+        if must_write:
+            what = f"cannot be written: {error.strerror}"
+            raise ConfigError(what, where=str(directory)) from None
+        info = info_of(directory, lock)
+        summaries = [
+            summarise(directory / plan.slug, plan)
+            for plan in lock.benchmarks
+            if _can_be_derived(directory / plan.slug, plan)
+        ]
     return RunSummary(run=info, benchmarks=tuple(summaries), directory=str(directory))
 
 
