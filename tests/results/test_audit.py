@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from published import write_results
+
 from nemo_evaluator.reports.audit import audit_lines, audit_text
 from nemo_evaluator.results.audit import audit
 from nemo_evaluator.results.audit_kinds import KINDS, Area
@@ -56,6 +58,7 @@ def test_every_kind_is_found(tmp_path: Path) -> None:
     found = audit(write(tmp_path / "b", ROWS))
     counts = {finding.kind: finding.count for finding in found.findings}
     plain = [name for name, kind in KINDS.items() if kind.area in (Area.ANSWERS, Area.PROBLEMS)]
+    plain.remove("absent")  # which a bundle tells of
     assert counts == {**dict.fromkeys(plain, 1), "duplicate": 2}
     assert (found.rollouts, found.scored, found.problems) == (12, 11, 11)
     of = {finding.kind: finding.of for finding in found.findings}
@@ -76,3 +79,14 @@ def test_a_high_share_is_flagged(tmp_path: Path) -> None:
     text = "\n".join(audit_lines(found, 1))
     assert "no_answer  3 of 10 (30.0 %)" in text and "check this before" in text
     assert json.loads(audit_text([found], 1, "json"))[0]["findings"][0]["count"] == 3
+
+
+def test_rollouts_that_are_in_no_file_are_named(tmp_path: Path) -> None:
+    """A results file that was cut off is no clean result."""
+    planned = {"shuffle": {"ds_effective_size": 20}}
+    write_results(tmp_path / "b", {i: [1.0] for i in range(20)}, config=planned)
+    assert [f.kind for f in audit(tmp_path / "b").findings if f.kind == "absent"] == []
+    results = tmp_path / "b" / "results.jsonl"
+    results.write_text("".join(results.read_text().splitlines(keepends=True)[:15]))
+    found = {finding.kind: finding for finding in audit(tmp_path / "b").findings}["absent"]
+    assert (found.count, found.of, found.flagged) == (5, 20, True)

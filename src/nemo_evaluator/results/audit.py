@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..types import Json, Record
-from .audit_agents import step_doubts
+from .audit_agents import planned_rollouts, step_doubts
 from .audit_kinds import KINDS, Area, Whole
 from .result_row import ResultRow, read_rows
 from .rows import preview
@@ -84,6 +84,10 @@ class _Notes:
                 Example(problem_idx=row.problem_idx, repeat=row.repeat, text=preview(str(text)))
             )
 
+    def add_absent(self, count: int) -> None:
+        """Rollouts of which there is no row."""
+        self._counts["absent"] += count
+
     def findings(
         self, wholes: Mapping[Whole, int], limits: Mapping[str, float]
     ) -> Iterator[Finding]:
@@ -125,6 +129,8 @@ def audit(folder: Path, limits: Mapping[str, float] | None = None) -> Audit:
             for kind, text in _of_problem(row, prompts):
                 notes.add(kind, row, text)
     wholes = {Whole.SCORED: scored, Whole.ROLLOUTS: rollouts, Whole.PROBLEMS: len(problems)}
+    wholes[Whole.PLANNED] = planned_rollouts(folder) or rollouts
+    notes.add_absent(max(0, wholes[Whole.PLANNED] - rollouts))
     return Audit(
         benchmark=folder.name,
         rollouts=rollouts,

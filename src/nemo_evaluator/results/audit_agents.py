@@ -73,6 +73,12 @@ def step_doubts(folder: Path) -> StepDoubts:
     return StepDoubts(found if uses_tools else {}, in_workspace=in_workspace)
 
 
+def planned_rollouts(folder: Path) -> int | None:
+    """How many rollouts there were to be, if a bundle says so."""
+    told = _bundle(folder)
+    return None if told is None else told.n_rollouts
+
+
 def _bundle(folder: Path) -> Published | None:
     for path in sorted(folder.glob(BUNDLES)):
         try:

@@ -13,6 +13,11 @@ LIMITED = 0.1
 the limit than about the agent."""
 
 
+ABSENT = 0.1
+"""Share of the planned rollouts of which nothing is known from which a run is flagged, as in nel
+compare and nel gate."""
+
+
 class Area(enum.StrEnum):
     """What a doubt is about."""
 
@@ -28,6 +33,8 @@ class Whole(enum.Enum):
     SCORED = enum.auto()
     ROLLOUTS = enum.auto()
     PROBLEMS = enum.auto()
+    PLANNED = enum.auto()
+    """Rollouts that the bundle says there were to be."""
 
 
 class DoubtKind(NamedTuple):
@@ -62,6 +69,7 @@ KINDS = {
     "refusal": _answers("the model declined"),
     "judge_disagrees": _answers("a judge contradicts itself or another"),
     "unscored": _answers("no verdict", whole=Whole.ROLLOUTS),
+    "absent": _answers("planned, and in no file of results", whole=Whole.PLANNED, limit=ABSENT),
     "duplicate": _problems("the same problem more than once"),
     "contradiction": _problems("the same problem with different expected answers"),
     "no_target": _problems("no answer is expected"),
