@@ -44,11 +44,17 @@ def measures_in(index: JournalIndex, plan: BenchmarkPlan) -> tuple[Measure, ...]
 
 def with_measures(summary: BenchmarkSummary, measures: Iterable[Measure]) -> BenchmarkSummary:
     """The summary with the measures among its metrics. Where verdicts are not right or wrong, the
-    first of them is the headline, and nothing is known of what the missing rows would make it."""
-    found = {measure.key: _estimate(measure) for measure in measures}
+    first of them is the headline, and nothing is known of what the missing rows would make it.
+
+    What is told of parts is told of the whole by a measure, or not at all: the mean over all rows
+    would count those of other parts, and means nothing for a perplexity."""
+    all_of_them = list(measures)
+    found = {measure.key: _estimate(measure) for measure in all_of_them}
     if not found:
         return summary
-    summary = msgspec.structs.replace(summary, metrics={**summary.metrics, **found})
+    of_parts = {one.key.removeprefix(f"{one.group}/") for one in all_of_them if one.group}
+    kept = {name: one for name, one in summary.metrics.items() if name not in of_parts}
+    summary = msgspec.structs.replace(summary, metrics={**kept, **found})
     if "pass@1" in summary.metrics:
         return summary
     return msgspec.structs.replace(

@@ -227,6 +227,9 @@ def test_a_row_holds_the_metrics_of_each_filter(nel: Nel) -> None:
     assert set(found[30]["scoring_details"]["metrics"]) == {"acc,none", "acc_norm,none"}
     assert found[30]["extracted_answer"] in (" one", " two words")
     assert found[30]["prompt"].endswith("Q: 6 and 18?\nA:")
+    scores = bundle_in(nel.out / "own_group")["scores"]
+    assert {name for name in scores if "," in name and "/" not in name} == {"exact_match,first"}
+    assert "own_chosen/acc,none" in scores  # and no mean over rows that have no such metric
 
 
 def test_a_perplexity_has_no_reward_and_nothing_is_missing(nel: Nel) -> None:
