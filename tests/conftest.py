@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from loopback import loopback
 
 from nemo_evaluator.config.scrubber import KNOWN
+from nemo_evaluator.traffic import retry
 
 __all__ = ["loopback", "nel"]
 
@@ -31,7 +32,6 @@ PROCESSES = (
     "cli/test_log.py",
     "cli/test_process.py",
     "cli/test_proxy_command.py",
-    "cli/test_traffic_command.py",
     "decisions/test_odds.py",
     "decisions/test_properties.py",
     "decisions/test_rates.py",
@@ -96,6 +96,12 @@ def signals_stay() -> Iterator[None]:
     yield
     for number in (signal.SIGINT, signal.SIGTERM):
         assert signal.getsignal(number) is not signal.SIG_IGN, f"{number.name} is left ignored"
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Backoff in milliseconds instead of half seconds."""
+    monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
 
 
 @pytest.fixture(scope="session")

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from runs import NEL, ROOT
+from commands import Nel
 
-
-def nel(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*NEL, *words], capture_output=True, text=True, check=False, cwd=ROOT)
+from nemo_evaluator import evaluate
 
 
 @pytest.fixture(scope="module")
 def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("traffic")
     for name, level in (("full", "full"), ("brief", "summary"), ("none", "off")):
-        done = nel(
-            *("eval", "run", "-b", "sample", "--model-url", "simulated", "--max-problems", "5"),
-            *("-o", str(folder / name), "--no-progress"),
-            *("-O", f"services.model.proxy.model_traffic.level={level}"),
+        evaluate(
+            bench="sample",
+            model_url="simulated",
+            max_problems=5,
+            output_dir=folder / name,
+            overrides=[f"services.model.proxy.model_traffic.level={level}"],
         )
-        assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -30,19 +28,22 @@ def first_rollout(table: str) -> str:
     return next(line.split()[0] for line in table.splitlines()[2:])
 
 
-def test_sessions_and_a_conversation(run_directory: Path) -> None:
-    table = nel("traffic", str(run_directory / "full")).stdout
+def test_sessions_and_a_conversation(run_directory: Path, nel: Nel) -> None:
+    _, table, _ = nel("traffic", run_directory / "full")
     assert table.startswith("sample: 5 sessions, 5 calls, 0 failed,")
     key = first_rollout(table)
-    talk = nel("traffic", str(run_directory / "full"), "--rollout", key).stdout
+    _, talk, _ = nel("traffic", run_directory / "full", "--rollout", key)
     assert talk.startswith(f"sample {key}, attempt 1: 1 calls, 0 failed,")
     assert "── call 1: " in talk and "\nuser:\n" in talk and "\nassistant:\n" in talk
-    assert nel("traffic", str(run_directory / "full/sample"), "-r", key).stdout == talk
+    assert nel("traffic", run_directory / "full/sample", "-r", key)[1] == talk
 
 
-def test_summaries_take_their_texts_from_the_results(run_directory: Path) -> None:
-    key = first_rollout(nel("traffic", str(run_directory / "brief")).stdout)
-    talk = nel("traffic", str(run_directory / "brief"), "--rollout", key).stdout
+def test_summaries_take_their_texts_from_the_results(
+    run_directory: Path,
+    nel: Nel,
+) -> None:
+    key = first_rollout(nel("traffic", run_directory / "brief")[1])
+    _, talk, _ = nel("traffic", run_directory / "brief", "--rollout", key)
     assert "texts from results.jsonl" in talk and "\nassistant:\n" in talk
 
 
@@ -58,7 +59,11 @@ def test_summaries_take_their_texts_from_the_results(run_directory: Path) -> Non
         (["full", "-r", "x"], "'x' is not IDX/REPEAT"),
     ],
 )
-def test_what_is_not_there(run_directory: Path, words: list[str], message: str) -> None:
-    done = nel("traffic", str(run_directory / words[0]), *words[1:])
-    assert done.returncode == 2 and message in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_is_not_there(
+    run_directory: Path,
+    words: list[str],
+    message: str,
+    nel: Nel,
+) -> None:
+    code, _, err = nel("traffic", run_directory / words[0], *words[1:])
+    assert code == 2 and message in err

@@ -13,7 +13,8 @@ from nemo_evaluator.config.services import FaultsConfig, LatencyConfig, Simulate
 from nemo_evaluator.executors.local import RunResult
 from nemo_evaluator.services.simulated.model import SimulatedModel
 from nemo_evaluator.services.simulated.server import serving
-from nemo_evaluator.traffic import retry
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 FAULTS = FaultsConfig(
     rate_limit=0.1,
@@ -24,11 +25,6 @@ FAULTS = FaultsConfig(
     length=0.05,
     retry_after_s=0.001,
 )
-
-
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
 
 
 async def run(

@@ -14,7 +14,8 @@ from runs import BENCH, NEL, rows
 from nemo_evaluator import ConfigError, evaluate_async
 from nemo_evaluator.results.lock import directory_lock
 from nemo_evaluator.tasks.rescore import rescore
-from nemo_evaluator.traffic import retry
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 LENIENT = """
 def ends_with(sample):
@@ -30,11 +31,6 @@ def sometimes(sample):
         raise ValueError("three")
     return {"correct": False}
 """
-
-
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
 
 
 async def run(tmp_path: Path, url: str, text: str = BENCH, **service: Any) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Nel, nel  # noqa: F401  (a fixture)
+from commands import Nel
 
 from nemo_evaluator import evaluate, evaluate_async
 from nemo_evaluator.engine.aggregation import checked
@@ -193,7 +193,7 @@ def test_what_is_no_measure(given: Any) -> None:
     assert described(caught.value) == str(caught.value), "no line of ours is named"
 
 
-def test_a_comparison_tells_the_difference_of_measures(tmp_path: Path, nel: Nel) -> None:  # noqa: F811
+def test_a_comparison_tells_the_difference_of_measures(tmp_path: Path, nel: Nel) -> None:
     """They cannot be paired: the interval is by the errors that both runs tell."""
     for name, accuracy in (("r", 1.0), ("s", 0.0)):
         given = document(tmp_path) | {"output": {"dir": str(tmp_path / name)}}
@@ -226,7 +226,7 @@ def test_a_comparison_tells_the_difference_of_measures(tmp_path: Path, nel: Nel)
 )
 def test_a_policy_may_name_a_measure(
     tmp_path: Path,
-    nel: Nel,  # noqa: F811
+    nel: Nel,
     rules: dict[str, Any],
     code: int,
     told: str,
@@ -241,7 +241,7 @@ def test_a_policy_may_name_a_measure(
     assert found == code and told in " ".join(out.split()), out + err
 
 
-def test_a_merge_makes_the_measures_of_the_whole(tmp_path: Path, nel: Nel) -> None:  # noqa: F811
+def test_a_merge_makes_the_measures_of_the_whole(tmp_path: Path, nel: Nel) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(json.dumps(document(tmp_path)))
     whole, parts, again = (str(tmp_path / name) for name in ("whole", "parts", "again"))

@@ -20,14 +20,10 @@ from runs import BENCH, NEL, rows
 from nemo_evaluator import ConfigError, evaluate_async
 from nemo_evaluator.executors.local import RunResult
 from nemo_evaluator.results.journal import Errored, ProblemSeeded, Solved, events
-from nemo_evaluator.traffic import retry
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 Run = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
 
 
 @pytest.fixture

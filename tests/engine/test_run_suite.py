@@ -25,7 +25,8 @@ from nemo_evaluator.engine import run as engine
 from nemo_evaluator.executors.local import RunResult, run
 from nemo_evaluator.executors.options import Options
 from nemo_evaluator.results.journal import Scored, events
-from nemo_evaluator.traffic import retry
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 BENCH = """
 from nemo_evaluator import ScorerInput, benchmark, numeric_match, scorer
@@ -41,11 +42,6 @@ def bench(sample: ScorerInput) -> dict:
 GRADED = "return numeric_match(sample)"
 SECONDS = 20
 """Nothing here waits for time; without this, a suite that never goes on would."""
-
-
-@pytest.fixture(autouse=True)
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
 
 
 class Suite:

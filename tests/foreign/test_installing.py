@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from commands import Nel, nel  # noqa: F401  (a fixture)
+from commands import Nel
 
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.foreign import Wanted
@@ -91,7 +91,7 @@ def test_of_what_an_installer_says_the_error_is_told() -> None:
     assert _why("") == "no reason was given"
 
 
-def test_the_command_names_what_it_can_install(nel: Nel) -> None:  # noqa: F811
+def test_the_command_names_what_it_can_install(nel: Nel) -> None:
     code, _, err = nel("harness", "install", "lmeval")
     assert code == 2 and "did you mean 'lm-eval'?" in err
     code, _, err = nel("harness", "install", "skills")
@@ -100,7 +100,7 @@ def test_the_command_names_what_it_can_install(nel: Nel) -> None:  # noqa: F811
 
 def test_the_list_tells_which_interpreter_has_what(
     tmp_path: Path,
-    nel: Nel,  # noqa: F811
+    nel: Nel,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     python = tmp_path / "python"

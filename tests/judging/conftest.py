@@ -12,7 +12,6 @@ from runs import rows
 
 from nemo_evaluator import evaluate_async
 from nemo_evaluator.executors.local import RunResult
-from nemo_evaluator.traffic import retry
 
 BENCH = """
 from nemo_evaluator import ScorerInput, benchmark, numeric_match, scorer
@@ -57,8 +56,8 @@ Started = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
+def failures_are_quick(quick_retries: None) -> None:
+    """Judges are asked again at once."""
 
 
 @pytest.fixture

@@ -1,32 +1,15 @@
-"""Makes the scripted loopback server of ``tests/support`` importable, and its fixture known."""
+"""Clients of the scripted loopback server."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nemo_evaluator.config.services import ApiService
-from nemo_evaluator.traffic import retry
 from nemo_evaluator.traffic.client import ModelClient
 from nemo_evaluator.traffic.open import open_http_model
-
-SUPPORT = str(Path(__file__).resolve().parents[1] / "support")
-if SUPPORT not in sys.path:
-    sys.path.insert(0, SUPPORT)
-
-from loopback import loopback  # noqa: E402
-
-__all__ = ["loopback"]
-
-
-@pytest.fixture
-def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Backoff in milliseconds instead of half seconds."""
-    monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from steps import configured
 
 from nemo_evaluator.config.simulated import FAULTS
 from nemo_evaluator.errors import ConfigError, InfraError, NelError
-from nemo_evaluator.traffic import retry
 from nemo_evaluator.traffic.dialects import DIALECTS
 from nemo_evaluator.traffic.endpoint import Endpoint
 from nemo_evaluator.traffic.errors import TransportError
@@ -23,6 +22,8 @@ from nemo_evaluator.traffic.pipeline import Pipeline
 from nemo_evaluator.traffic.sse import encode_event
 from nemo_evaluator.traffic.types import CallContext, ModelRequest, ModelResponse
 from nemo_evaluator.types import Failure
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 Body = dict[str, Any]
 ANSWERS: dict[str, Body] = {
@@ -80,11 +81,6 @@ class Drill:
         events = ({"choices": [{"index": 0, "delta": {"content": letter}}]} for letter in "ab")
         yield b"".join(encode_event(event) for event in events)
         yield b"data: [DONE]\n\n"
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
 
 
 async def test_without_rates_nothing_happens() -> None:
