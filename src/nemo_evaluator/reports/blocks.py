@@ -7,7 +7,8 @@ where a format cannot draw, it writes the same as a line of text.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 
 class Tone(enum.StrEnum):
@@ -20,16 +21,14 @@ class Tone(enum.StrEnum):
     FAINT = "faint"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """Names and what they are."""
 
     rows: tuple[tuple[str, str], ...]
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(msgspec.Struct, frozen=True):
     """One number that matters, large."""
 
     name: str
@@ -38,22 +37,19 @@ class Figure:
     tone: Tone = Tone.PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(msgspec.Struct, frozen=True):
     """Numbers side by side."""
 
     items: tuple[Figure, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Notices:
+class Notices(msgspec.Struct, frozen=True):
     """What a reader must know before believing the numbers."""
 
     items: tuple[tuple[Tone, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(msgspec.Struct, frozen=True):
     """A titled table. The columns in ``code`` hold words of a model."""
 
     title: str
@@ -65,8 +61,7 @@ class Table:
     """Rows after so many are folded where a page can fold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True):
     """One row of a forest plot."""
 
     name: str
@@ -80,8 +75,7 @@ class Interval:
     """Its own limit, drawn as a line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Forest:
+class Forest(msgspec.Struct, frozen=True):
     """Numbers with their intervals on one axis; a table where nothing can be drawn."""
 
     title: str
@@ -101,8 +95,7 @@ class Forest:
     """Rows after so many are folded where a page can fold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Histogram:
+class Histogram(msgspec.Struct, frozen=True):
     """How many fall between each two edges."""
 
     title: str
@@ -117,8 +110,7 @@ class Histogram:
     """The largest number; a few may lie beyond the edges, and are counted in the outermost bins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(msgspec.Struct, frozen=True):
     """A few counts side by side, in an order that means something."""
 
     title: str
@@ -126,8 +118,7 @@ class Columns:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
+class Shares(msgspec.Struct, frozen=True):
     """A whole in parts."""
 
     title: str
@@ -135,8 +126,7 @@ class Shares:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(msgspec.Struct, frozen=True):
     """A long text from outside, shown verbatim."""
 
     title: str
@@ -144,8 +134,7 @@ class Words:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True):
     """One rollout."""
 
     head: str
@@ -153,8 +142,7 @@ class Sample:
     """Name and text."""
 
 
-@dataclass(frozen=True, slots=True)
-class SampleList:
+class SampleList(msgspec.Struct, frozen=True):
     """Some rollouts of a kind: folded where a page can fold, elsewhere their number and where they
     can be looked up."""
 
@@ -172,8 +160,7 @@ Block = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(msgspec.Struct, frozen=True):
     """A part of a report with a heading. Its histograms stand side by side where there is room."""
 
     title: str
@@ -181,8 +168,7 @@ class Section:
     lead: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A whole report."""
 
     title: str
