@@ -493,6 +493,23 @@ def test_a_path_of_another_protocol_is_warned_of(url: str, protocol: str, warns:
     assert all(warning.startswith(expected) for warning in loaded.warnings)
 
 
+def test_a_budget_in_dollars_needs_prices() -> None:
+    services = {
+        "m": API,
+        "priced": {**API, "price": {"prompt": 1, "completion": 2}},
+        "unused": API,
+    }
+    benchmarks = [
+        {"name": "sample", "solver": {"type": "simple", "service": name}}
+        for name in ("m", "priced")
+    ]
+    data = document(services=services, benchmarks=benchmarks)
+    assert parse(data | {"budget": {"tokens": 5}}, env={}).warnings == ()
+    assert parse(data | {"budget": {"usd": 5}}, env={}).warnings == (
+        "services.m has no price: budget.usd does not count what it costs",
+    )
+
+
 def test_other_warnings() -> None:
     box = {"type": "docker", "stateful": True, "capture_cmd": "x", "scrub_git_history": True}
     loaded = parse(one(sandbox="box") | {"sandboxes": {"box": box}}, env={})

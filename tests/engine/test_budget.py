@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Loopback
+from loopback import Call, Loopback, Reply, answer, json_reply
 from observing import Said
 from runs import BENCH, rows
 from virtual import run_virtually
@@ -72,6 +72,29 @@ async def test_a_budget_of_tokens_is_met_and_raised(tmp_path: Path, loopback: Lo
     again = await evaluate_async(config, resume=True)
     assert again.exit_code == 0
     assert again.summary.benchmarks[0].n_scored == 60
+
+
+@pytest.mark.parametrize(
+    ("budget", "told"),
+    [
+        ({"tokens": 5}, "no answer said how many tokens it took: the budget of 5 tokens limits"),
+        ({"usd": 0.01}, "no answer has a cost (a service needs its price): the budget of 0.01 USD"),
+    ],
+)
+async def test_a_budget_that_nothing_can_be_held_against_is_told(
+    tmp_path: Path, loopback: Loopback, budget: dict[str, float], told: str
+) -> None:
+    def unmeasured(call: Call) -> Reply:
+        return json_reply({**json.loads(answer(call).body), "usage": None})
+
+    loopback.script(unmeasured)
+    said = Said()
+    config = document(tmp_path, loopback.url, budget=budget)
+    result = await run_locally(parse(config), Options(observers=(said,)))
+    assert result.exit_code == 0 and result.summary.benchmarks[0].n_scored == 60
+    [forecast] = [line for line in said.texts if line.startswith("forecast")]
+    assert forecast.startswith("forecast for sums, from 20 rollouts: nothing is known; ")
+    assert told in forecast
 
 
 async def test_what_was_used_before_counts(tmp_path: Path, loopback: Loopback) -> None:

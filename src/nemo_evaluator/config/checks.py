@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..errors import suggest
 from .agent_solvers import ToolCallingSolverConfig
 from .agents import ServerFields
+from .asking import needed_services
 from .benchmark import BenchmarkConfig
 from .document import Document
 from .mistakes import Mistake, format_path
@@ -118,6 +119,18 @@ def _metrics(config: Document, benchmark: BenchmarkConfig, path: KeyPath) -> Ite
             for i, service in enumerate(metric.services):
                 yield from _refers(config, service, (*where, "services", i), ModelFields)
         yield from _self_judging(config, metric, asked, where)
+
+
+def budget_warnings(config: Document) -> list[str]:
+    """Models whose cost a limit in dollars cannot see."""
+    if config.budget.usd is None:
+        return []
+    return [
+        f"services.{name} has no price: budget.usd does not count what it costs"
+        for name in needed_services(config)
+        if isinstance(service := config.services[name], ModelFields)
+        and getattr(service, "price", None) is None
+    ]
 
 
 def judge_warnings(config: Document) -> list[str]:

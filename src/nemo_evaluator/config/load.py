@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import ConfigError
-from .checks import judge_warnings
+from .checks import budget_warnings, judge_warnings
 from .compose import compose
 from .environment import environment
 from .expand import expand
@@ -191,7 +191,8 @@ def _warnings(config: EvalConfig) -> list[str]:
         if isinstance(service, ModelFields)
         for warning in service.warnings()
     ]
-    return [*found, *judge_warnings(config), *slurm_warnings(config), *inert_fields(config)]
+    found += [*budget_warnings(config), *judge_warnings(config), *slurm_warnings(config)]
+    return [*found, *inert_fields(config)]
 
 
 __all__ = ["Loaded", "Mistake", "check", "load", "parse", "secrets"]

@@ -22,6 +22,10 @@ from .control import Control
 
 PILOT = 20
 """Rollouts a forecast is made from."""
+UNTOLD = {
+    "tokens": "no answer said how many tokens it took",
+    "usd": "no answer has a cost (a service needs its price)",
+}
 
 
 @dataclass(slots=True)
@@ -181,7 +185,11 @@ class Pilot:
         parts, warnings = [], []
         for kind, limit in (("tokens", self.budget.config.tokens), ("usd", self.budget.config.usd)):
             known = [value for spent in self._spent if (value := _amount(spent, kind)) is not None]
-            if len(known) < 2:
+            if len(known) < 2 or not any(known):
+                if limit is not None:
+                    warnings.append(
+                        f"{UNTOLD[kind]}: the budget of {_shown(limit, kind)} limits nothing"
+                    )
                 continue
             low, mean, high = total_interval(known, self.open_rollouts)
             interval = f"[{_shown(low, kind)}, {_shown(high, kind)}]"
@@ -191,7 +199,8 @@ class Pilot:
                 share = max(0.0, (limit - used) / mean)
                 enough = f"is enough for about {share:.0%} of the rollouts"
                 warnings.append(f"the budget of {_shown(limit, kind)} {enough}")
-        text = f"forecast for {self.label}, from {len(self._spent)} rollouts: {', '.join(parts)}"
+        about = ", ".join(parts) or "nothing is known"
+        text = f"forecast for {self.label}, from {len(self._spent)} rollouts: {about}"
         return "; ".join([text, *warnings])
 
 
