@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from commands import Nel
+from commands import nel as nel  # a fixture
 
 WORDS = ("eval", "run", "--bench", "sample", "--model-url", "simulated", "--no-progress")
 RUN = (*WORDS, "--max-problems", 4, "-o", "run")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Nel
+from commands import Nel as InProcess
+from commands import nel as in_process  # noqa: F401  (a fixture)
 from runs import NEL, rows
 
 from nemo_evaluator.results.journal import (
@@ -33,13 +34,13 @@ RUN = (*WORDS, "--max-problems", SIZE, "-o", "run")
 
 
 @pytest.fixture
-def nel(nel: Nel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nel:
+def nel(in_process: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InProcess:  # noqa: F811
     monkeypatch.chdir(tmp_path)
-    return nel
+    return in_process
 
 
 @pytest.fixture
-def done(nel: Nel, tmp_path: Path) -> Path:
+def done(nel: InProcess, tmp_path: Path) -> Path:
     """A run that was finished."""
     assert nel(*RUN)[0] == 0
     return tmp_path / "run"
@@ -72,7 +73,7 @@ def content(directory: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_run_of_another_tool_is_refused(nel: Nel, tmp_path: Path, resume: bool) -> None:
+def test_a_run_of_another_tool_is_refused(nel: InProcess, tmp_path: Path, resume: bool) -> None:
     before = write_other_tools_run(tmp_path / "run")
     code, _, err = nel(*RUN, *(["--resume"] if resume else []))
     assert code == 2 and "contains files that this program did not write: sample/" in err
@@ -80,7 +81,7 @@ def test_a_run_of_another_tool_is_refused(nel: Nel, tmp_path: Path, resume: bool
 
 
 def test_a_run_of_another_tool_in_the_default_directory_is_set_aside(
-    nel: Nel, tmp_path: Path
+    nel: InProcess, tmp_path: Path
 ) -> None:
     before = write_other_tools_run(tmp_path / "eval_results")
     code, _, err = nel(*WORDS, "--max-problems", SIZE)
@@ -94,7 +95,7 @@ def test_a_run_of_another_tool_in_the_default_directory_is_set_aside(
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "report.md", "run.json", "plan.lock"])
-def test_files_of_the_user_are_not_written_over(nel: Nel, tmp_path: Path, name: str) -> None:
+def test_files_of_the_user_are_not_written_over(nel: InProcess, tmp_path: Path, name: str) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
     (tmp_path / "run" / name).write_text("mine")
@@ -111,7 +112,7 @@ DOCUMENTS = ("plan.lock", "run.json", "config.yaml")
 @pytest.mark.parametrize("how", ["empty", "zeros", "garbage", "gone"])
 @pytest.mark.parametrize("names", [*[(name,) for name in DOCUMENTS], DOCUMENTS])
 def test_a_run_that_lost_documents_goes_on(
-    nel: Nel, done: Path, names: tuple[str, ...], how: str
+    nel: InProcess, done: Path, names: tuple[str, ...], how: str
 ) -> None:
     """As a power failure leaves it, or a hand that deletes."""
     path, before = journal(done), solved(done)
@@ -135,7 +136,7 @@ def test_a_run_that_lost_documents_goes_on(
     assert len({event.run_id for event in events(path) if isinstance(event, Header)}) == 1
 
 
-def test_answers_of_two_models_are_never_mixed(nel: Nel, done: Path) -> None:
+def test_answers_of_two_models_are_never_mixed(nel: InProcess, done: Path) -> None:
     (done / "plan.lock").unlink()
     before = journal(done).read_bytes()
     code, _, err = nel(*RUN, "--temperature", "0.7", "--resume")
@@ -143,7 +144,7 @@ def test_answers_of_two_models_are_never_mixed(nel: Nel, done: Path) -> None:
     assert journal(done).read_bytes() == before
 
 
-def test_a_journal_of_another_run_is_refused(nel: Nel, done: Path) -> None:
+def test_a_journal_of_another_run_is_refused(nel: InProcess, done: Path) -> None:
     assert nel(*RUN[:-1], "other", "--temperature", "0.7")[0] == 0
     shutil.copy(journal(done.with_name("other")), journal(done))
     for words in (("eval", "report", "run"), (*RUN, "--resume")):
@@ -151,7 +152,9 @@ def test_a_journal_of_another_run_is_refused(nel: Nel, done: Path) -> None:
         assert code == 2 and "is the journal of another run" in err and "plan.lock" in err
 
 
-def test_damage_is_named_and_only_what_is_damaged_is_asked_again(nel: Nel, done: Path) -> None:
+def test_damage_is_named_and_only_what_is_damaged_is_asked_again(
+    nel: InProcess, done: Path
+) -> None:
     path = journal(done)
     data = path.read_bytes()
     victim = next(event for event in events(path) if isinstance(event, Solved))
@@ -169,7 +172,7 @@ def test_damage_is_named_and_only_what_is_damaged_is_asked_again(nel: Nel, done:
     assert len(rows(done / "sample")) == SIZE
 
 
-def test_damaged_problems_cost_no_answer(nel: Nel, done: Path) -> None:
+def test_damaged_problems_cost_no_answer(nel: InProcess, done: Path) -> None:
     """Their texts are written again; what was answered and scored stays so."""
     path, before, results = journal(done), solved(done), rows(done / "sample")
     texts = [event for event in events(path) if isinstance(event, ProblemSeeded)]
@@ -185,7 +188,7 @@ def test_damaged_problems_cost_no_answer(nel: Nel, done: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [None, b"", bytes(4096), b"garbage\n" * 50])
-def test_results_outlive_their_journal(nel: Nel, done: Path, left: bytes | None) -> None:
+def test_results_outlive_their_journal(nel: InProcess, done: Path, left: bytes | None) -> None:
     """What was paid for is neither asked again nor derived again from nothing."""
     journal(done).unlink()
     if left is not None:
@@ -200,7 +203,7 @@ def test_results_outlive_their_journal(nel: Nel, done: Path, left: bytes | None)
     assert content(done / "sample") == before
 
 
-def test_a_journal_that_was_cut_between_lines_is_told(nel: Nel, done: Path) -> None:
+def test_a_journal_that_was_cut_between_lines_is_told(nel: InProcess, done: Path) -> None:
     lines = journal(done).read_bytes().splitlines(keepends=True)
     last = next(at for at, line in enumerate(lines) if b'"scored"' in line)
     journal(done).write_bytes(b"".join(lines[: last + 1]))
@@ -209,7 +212,7 @@ def test_a_journal_that_was_cut_between_lines_is_told(nel: Nel, done: Path) -> N
     assert len(solved(done)) == SIZE
 
 
-def test_lines_of_problems_outside_the_plan_never_count(nel: Nel, done: Path) -> None:
+def test_lines_of_problems_outside_the_plan_never_count(nel: InProcess, done: Path) -> None:
     path = journal(done)
     some = [event for event in events(path) if isinstance(event, Solved | Scored)]
     with path.open("ab") as file:
@@ -227,7 +230,9 @@ def _fields(event: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["fifo", "directory", "device"])
-def test_a_journal_that_is_not_a_file_hangs_no_command(nel: Nel, done: Path, kind: str) -> None:
+def test_a_journal_that_is_not_a_file_hangs_no_command(
+    nel: InProcess, done: Path, kind: str
+) -> None:
     path = journal(done)
     path.unlink()
     if kind == "fifo":
@@ -242,7 +247,9 @@ def test_a_journal_that_is_not_a_file_hangs_no_command(nel: Nel, done: Path, kin
 
 
 @pytest.mark.parametrize("name", ["../../evil", "x/../../evil", "/tmp/evil", "", ".", "..", "a\0b"])
-def test_names_that_were_read_lead_nowhere(nel: Nel, done: Path, tmp_path: Path, name: str) -> None:
+def test_names_that_were_read_lead_nowhere(
+    nel: InProcess, done: Path, tmp_path: Path, name: str
+) -> None:
     before = {path for path in tmp_path.parent.rglob("*") if path.name.startswith("evil")}
     for file, keys in (("run.json", ["run_id"]), ("plan.lock", ["benchmarks", 0, "slug"]),
                        ("plan.lock", ["run_id"]), ("run.json", ["benchmarks", 0])):  # fmt: skip
@@ -274,7 +281,9 @@ def test_names_that_were_read_lead_nowhere(nel: Nel, done: Path, tmp_path: Path,
      ("n_problems", -1), ("n_problems", 2.5), ("settings", {"shard": [5, 2]}),
      ("settings", {"shard": "x"}), ("settings", {"shuffle_seed": "x"})],
 )  # fmt: skip
-def test_a_plan_that_cannot_be_is_one_line(nel: Nel, done: Path, key: str, value: Any) -> None:
+def test_a_plan_that_cannot_be_is_one_line(
+    nel: InProcess, done: Path, key: str, value: Any
+) -> None:
     lock = json.loads((done / "plan.lock").read_bytes())
     lock["benchmarks"][0][key] = value
     (done / "plan.lock").write_text(json.dumps(lock))
@@ -284,7 +293,7 @@ def test_a_plan_that_cannot_be_is_one_line(nel: Nel, done: Path, key: str, value
 
 
 def test_a_folder_that_leads_out_of_the_run_is_not_written(
-    nel: Nel, done: Path, tmp_path: Path
+    nel: InProcess, done: Path, tmp_path: Path
 ) -> None:
     shutil.move(done / "sample", tmp_path / "elsewhere")
     (done / "sample").symlink_to(tmp_path / "elsewhere")
