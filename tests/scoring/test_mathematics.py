@@ -177,6 +177,16 @@ SAME = [
     (r"\text{None}", "none"),
     (r"y=3x \text{ and } y=2", "y=2, y=3x"),
     (r"x \equiv 2 \text{ (mod } 5)", r"2 \pmod 5"),
+    # a comma before three digits separates thousands or values
+    ("(0,100)", "(0, 100)"),
+    ("(1,200)", "1200"),
+    ("(1,200)", "(1, 200)"),
+    ("1<x<200", "(1,200)"),
+    (r"\{1,200\}", r"\{200, 1\}"),
+    (r"(2,12) \cup (12,102)", r"(2, 12) \cup (12, 102)"),
+    (r"10, \!080", "10080"),
+    (r"{\text{Evelyn}}", "Evelyn"),
+    (r"{90^\circ}", "90"),
     # decimals beside what is not rational
     ("3.14159265", r"\pi"),
     ("(3.14159265, 1)", r"(\pi, 1)"),
@@ -217,6 +227,10 @@ SAME = [
     (r"\(x=2\) and \(y=3\)", "(2,3)"),
 ]
 DIFFERENT = [
+    ("(1,200)", "(1, 201)"),
+    ("1,200", "1,201"),
+    (r"$1,000,200\text{ cm}$", "1,200,000"),
+    ("(1,200)", "200"),
     ("x>1.5", r"x>\sqrt2"),
     (r"(2.718281828,\infty)", r"(\sqrt2,\infty)"),
     (r"3\mathbf{i}+4\mathbf{j}", r"4\mathbf{i}+3\mathbf{j}"),

@@ -154,8 +154,8 @@ _UNIT = late_pattern(
     r"(?:[A-Za-z]{2,12}|(?<=\s)[A-Za-z](?=[/^\s]))"
     r"(?:\s*\^\s*\{?[23]\}?)?(?:[/\s]\s*[A-Za-z]{1,12}(?:\s*\^\s*\{?[23]\}?)?){0,3})\s*\.?$"
 )
-_GROUPED = late_pattern(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_GROUP_BRACES = late_pattern(r"(?<=\d)(?:\{,\}|,\\!)\s?(?=\d{3})")
+_GROUPED = late_pattern(r"(?<![\d.,])(?!0)\d{1,3}(?:,\d{3})+(?![\d,])")
+_GROUP_BRACES = late_pattern(r"(?<=\d)(?:\{,\}|,\s?\\!)\s?(?=\d{3})")
 # \\le as it comes out of a text that was escaped twice; a line break is followed by no letter
 _DOUBLED = late_pattern(r"\\\\(?=[a-zA-Z]{2})")
 _STRAY_BOX = late_pattern(r"\\?(?:begin)?boxed\s*(?=\{)|\\boxed(?![a-zA-Z])")
@@ -164,19 +164,21 @@ _ENVIRONMENT = late_pattern(
 )
 
 
-def normal(text: str, *, degrees: bool = False) -> str:
+def normal(text: str, *, degrees: bool = False, grouped: bool = True) -> str:
     r"""The answer in one spelling. ``degrees``: keep the sign of degrees, which otherwise is a unit
-    except under a sine.
+    except under a sine. ``grouped``: a comma before three digits separates thousands.
 
     >>> normal(r"$\dfrac{1}{2}\text{ cm}$"), normal(r"\left( 3, \frac{\pi}{2} \right)")
     ('\\frac{1}{2}', '( 3, \\frac{\\pi }{2} )')
     """
     text = clean(text)
+    while text[:1] == "{" and matching(text, 0) == len(text) - 1:
+        text = text[1:-1].strip()
     if text.startswith("\\boxed{") and (box := boxed(text)) and box.span[0] == len("\\boxed{"):
         text = box.value if not text[box.span[1] + 1 :].strip(" .") else text
     if "\\\\" in text and "\\begin" not in text:
         text = _DOUBLED.sub(r"\\", text)
-    text = _GROUP_BRACES.sub(",", text)
+    text = _GROUP_BRACES.sub("", text)
     text = _STRAY_BOX.sub("", text)
     text = _DEGREES.sub("°" if degrees or _ANGLES.search(text) else " ", text)
     text = _DROP.sub(" ", text)
@@ -190,9 +192,15 @@ def normal(text: str, *, degrees: bool = False) -> str:
     text = _ABOUT.sub("", _PLAIN_BETWEEN.sub(lambda match: _BETWEEN[match[1]], text))
     text = _CONNECTIVE.sub(_connected, text)
     text = _UNIT.sub("", text.strip())
-    text = _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
+    if grouped:
+        text = _GROUPED.sub(lambda match: match[0].replace(",", ""), text)
     text = _unwrapped(" ".join(text.split()).rstrip(".").strip())
     return _SAID.get("".join(text.casefold().split()), text) if len(text) < 40 else text
+
+
+def is_grouped(text: str) -> bool:
+    """Whether a comma in a text may separate thousands, or values: ``(1,200)``."""
+    return _GROUPED.search(text) is not None
 
 
 def in_degrees(text: str, other: str) -> bool:

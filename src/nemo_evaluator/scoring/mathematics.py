@@ -19,8 +19,8 @@ from .arithmetic import DIGITS, Unreadable, computing, field, is_exact
 from .expression import Formula, read, same_values, values
 from .extract import SHORT
 from .late import late_pattern
-from .latex import Structure, in_degrees, normal, split, structure, words_and_symbols
-from .notation import decide_notation, decide_times
+from .latex import Structure, in_degrees, is_grouped, normal, split, structure, words_and_symbols
+from .notation import decide_labels, decide_notation, decide_times, decide_words
 from .reals import decide_sets
 
 DEFAULT_TIMEOUT = 5.0
@@ -35,7 +35,6 @@ _SIMPLE_NAME = late_pattern(r"[^\d+\-*/^=<>][^+\-*/^=<>]{0,60}")
 _SPACE = late_pattern(r"(?<!\d) +| +(?!\d)")
 """Spaces that mean nothing: between digits they may make a mixed number."""
 _BASED = late_pattern(r"\d\s*_")
-_WORDS = late_pattern(r"[^\W\d_][^\d+*/=<>\\]*")
 _COMPOUND = late_pattern(r"-?\d+(?:\.\d+)?(?: \d+(?:\.\d+)?)+")
 _DECIMAL = late_pattern(r"-?\d*\.(\d+)")
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
@@ -65,27 +64,21 @@ def decide(a: str, b: str) -> bool | None:
         return False
     if (times := decide_times(a, b)) is not None:
         return times
-    if (labelled := _by_label(a, b)) is not None:
+    if (labelled := decide_labels(a, b)) is not None:
         return labelled
-    first = normal(a, degrees=in_degrees(a, b))
-    second = normal(b, degrees=in_degrees(b, a))
-    if not first or not second:
-        return False
-    return _decide(first, second, 0)
+    first, second = _normals(a, b, grouped=True)
+    grade = _decide(first, second, 0) if first and second else False
+    if grade or not (is_grouped(a) or is_grouped(b)) or (_plain(first) and _plain(second)):
+        return grade
+    apart = _decide(*_normals(a, b, grouped=False), 0)
+    return apart if grade is False or apart else None
 
 
-def _by_label(a: str, b: str) -> bool | None:
-    r"""A choice with its text against a letter alone: ``\textbf{(B) } 12`` and ``B``."""
-    first, second = (words_and_symbols(text).strip("()") for text in (a, b))
-    label, other = (first, b) if len(first) == 1 else (second, a)
-    match = _LABELLED.match(words_and_symbols(other)) if _LETTER.fullmatch(label) else None
-    return None if match is None else label == next(filter(None, match.groups()))
-
-
-_LETTER = late_pattern(r"[A-J]")
-_LABELLED = late_pattern(
-    r"(?i:option|choice)?(?:\(([A-J])\)|([A-J])[).:])[^,()]|(?i:option|choice)\(?([A-J])\)?\Z"
-)
+def _normals(a: str, b: str, *, grouped: bool) -> tuple[str, str]:
+    return (
+        normal(a, degrees=in_degrees(a, b), grouped=grouped),
+        normal(b, degrees=in_degrees(b, a), grouped=grouped),
+    )
 
 
 def _decide(a: str, b: str, depth: int) -> bool | None:
@@ -93,7 +86,7 @@ def _decide(a: str, b: str, depth: int) -> bool | None:
         return True
     if depth > 4:
         return None
-    for reader in (decide_notation, decide_sets, _by_numbers, _by_quantities, _by_words):
+    for reader in (decide_notation, decide_sets, _by_numbers, _by_quantities, decide_words):
         if (grade := reader(a, b)) is not None:
             return grade
     if (by_relation := _by_relation(a, b, depth)) is not None:
@@ -156,25 +149,6 @@ def _no_number(text: str) -> bool:
         return False
     # 1/2 or 0.5 is one number, said twice
     return form.kind == "tuple" or len({_plain(part) for part in form.parts}) > 1
-
-
-def _by_words(a: str, b: str) -> bool | None:
-    """Answers that are words: ``\text{Even}`` and ``even``; a choice ``(C)`` and ``C``."""
-    if not (_WORDS.fullmatch(a) and _WORDS.fullmatch(b)):
-        return None
-    first, second = ("".join(t.casefold().split()) for t in (a, b))
-    if (len(first) == 1 and len(second) == 1) or (_is_order(a) and _is_order(b)):
-        return a == b
-    if first == second:
-        return True
-    return (
-        False if first.isalpha() and second.isalpha() and min(len(first), len(second)) > 3 else None
-    )
-
-
-def _is_order(text: str) -> bool:
-    """Whether letters are more likely in an order than a product: ``DAB``."""
-    return len(text) > 2 and text.isalpha() and text.isupper()
 
 
 def _by_relation(a: str, b: str, depth: int) -> bool | None:

@@ -1,4 +1,5 @@
-"""Notations with a meaning of their own: number bases, times of day, congruences, the empty set.
+"""Notations with a meaning of their own: number bases, times of day, congruences, the empty set,
+words, the labels of choices.
 
 Each reader gets two texts and says whether they are equal, or None where the notation is not
 theirs. None of these is left to a symbolic library, which reads ``1011_2`` as a name.
@@ -11,7 +12,7 @@ from math import lcm
 from typing import NamedTuple
 
 from .late import late_pattern
-from .latex import EMPTY, split
+from .latex import EMPTY, split, words_and_symbols
 
 _BASE = late_pattern(r"\(?\s*([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)\s*\)?\s*_\s*\{?\s*(\d{1,2})\s*\}?")
 _DIGITS = late_pattern(r"[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?")
@@ -136,3 +137,39 @@ def _same_residues(a: _Residues, b: _Residues) -> bool:
         for r in (a, b)
     ]
     return whole[0] == whole[1]
+
+
+def decide_labels(a: str, b: str) -> bool | None:
+    r"""A choice with its text against a letter alone: ``\textbf{(B) } 12`` and ``B``."""
+    first, second = (words_and_symbols(text).strip("()") for text in (a, b))
+    label, other = (first, b) if len(first) == 1 else (second, a)
+    match = _LABELLED.match(words_and_symbols(other)) if _LETTER.fullmatch(label) else None
+    return None if match is None else label == next(filter(None, match.groups()))
+
+
+_LETTER = late_pattern(r"[A-J]")
+_LABELLED = late_pattern(
+    r"(?i:option|choice)?(?:\(([A-J])\)|([A-J])[).:])[^,()]|(?i:option|choice)\(?([A-J])\)?\Z"
+)
+
+
+_WORDS = late_pattern(r"[^\W\d_][^\d+*/=<>\\]*")
+
+
+def decide_words(a: str, b: str) -> bool | None:
+    """Answers that are words: ``\text{Even}`` and ``even``; a choice ``(C)`` and ``C``."""
+    if not (_WORDS.fullmatch(a) and _WORDS.fullmatch(b)):
+        return None
+    first, second = ("".join(t.casefold().split()) for t in (a, b))
+    if (len(first) == 1 and len(second) == 1) or (_is_order(a) and _is_order(b)):
+        return a == b
+    if first == second:
+        return True
+    return (
+        False if first.isalpha() and second.isalpha() and min(len(first), len(second)) > 3 else None
+    )
+
+
+def _is_order(text: str) -> bool:
+    """Whether letters are more likely in an order than a product: ``DAB``."""
+    return len(text) > 2 and text.isalpha() and text.isupper()
