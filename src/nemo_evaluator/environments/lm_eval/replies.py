@@ -96,9 +96,7 @@ def _generation(context: str, given: Mapping[str, Any], *, messages: bool, seed:
     params = {"max_tokens": most, "temperature": 0, "seed": seed, **wanted}
     if not messages:
         return Request(prompt=context, until=tuple(stops), params=params)
-    history, generates = json.loads(context)
-    if not generates:
-        params |= {"add_generation_prompt": False, "continue_final_message": True}
+    history, _ = json.loads(context)
     return Request(messages=tuple(history), until=tuple(stops[:CHAT_STOPS]), params=params)
 
 
