@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,26 @@ def report(nel: Nel, tmp_path: Path) -> dict[str, object]:
     assert nel("eval", "run", path, "--no-progress")[0] == 0
     found: dict[str, object] = json.loads((tmp_path / "run" / "report.json").read_text())
     return found
+
+
+def test_models_of_a_run_are_compared_with_each_other(
+    nel: Nel, report: dict[str, object], tmp_path: Path
+) -> None:
+    """By their folders, and run against run where each asked one model."""
+    run, fair = tmp_path / "run", tmp_path / "fair"
+    code, out, err = nel("compare", run / "sample_good", run / "sample_poor", "--no-strict")
+    assert code == 0 and "BLOCK: sample fell" in out and "same run" not in out, err
+    words = ("-O", 'models=["fair"]', "-O", f"output.dir={fair}", "--no-progress")
+    assert nel("eval", "run", tmp_path / "run.yaml", *words)[0] == 0
+    alone = tmp_path / "good"
+    alone.mkdir()
+    for name in ("sample_good", "more.jsonl_good"):
+        shutil.copytree(run / name, alone / name)
+    code, out, err = nel("compare", alone, fair, "--no-strict", "--format", "json")
+    assert code == 0, err
+    assert {"sample", "more.jsonl"} <= set(json.loads(out)), out[:300]
+    code, _, err = nel("compare", run / "sample_good", run / "more.jsonl_poor", "--no-strict")
+    assert code == 2 and "benchmark: 'sample@good' and 'more.jsonl@poor'" in err
 
 
 def test_models_are_ranked_where_the_data_decide(report: dict[str, object], tmp_path: Path) -> None:

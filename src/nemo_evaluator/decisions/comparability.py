@@ -38,8 +38,21 @@ def differences(baseline: Source, candidate: Source, pairs: Pairs | None) -> lis
     return found
 
 
+def benchmark_of(source: Source) -> str:
+    """The name of its benchmark, without the model that ``models:`` puts behind it."""
+    return source.name.partition("@")[0] if source.identity is not None else source.name
+
+
+def between(baseline: Source, candidate: Source) -> str:
+    """The name of what two results are of."""
+    same = baseline.name == candidate.name or benchmark_of(baseline) != benchmark_of(candidate)
+    return baseline.name if same else benchmark_of(baseline)
+
+
 def _named(baseline: Source, candidate: Source) -> Iterator[Difference]:
-    if baseline.published and candidate.published and baseline.name != candidate.name:
+    if not (baseline.published and candidate.published):
+        return
+    if benchmark_of(baseline) != benchmark_of(candidate):
         yield Difference(what="benchmark", baseline=baseline.name, candidate=candidate.name)
 
 
@@ -48,8 +61,8 @@ def same_run(baseline: Source, candidate: Source) -> bool:
     if baseline.given is not None or candidate.given is not None:
         return False
     ours = baseline.identity is not None and candidate.identity is not None
-    same_id = ours and baseline.run_id == candidate.run_id
-    return same_id or baseline.path.resolve() == candidate.path.resolve()
+    one = (baseline.run_id, baseline.name) == (candidate.run_id, candidate.name)
+    return (ours and one) or baseline.path.resolve() == candidate.path.resolve()
 
 
 def other_problems(baseline: Source, candidate: Source, pairs: Pairs) -> list[Difference]:

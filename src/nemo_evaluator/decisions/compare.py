@@ -16,7 +16,7 @@ from ..stats.paired import PairedDifference, paired_difference
 from ..types import Record
 from .calibrated import Calibrated, calibrated
 from .categories import HETEROGENEOUS, CategoryDelta, category_deltas, heterogeneity
-from .comparability import differences
+from .comparability import between, differences
 from .coverage import SideCoverage, coverage, floor_of
 from .damage import Bounds, Damage
 from .deltas import runtime_deltas, score_deltas
@@ -122,7 +122,7 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
     if differs and not options.force:
         raise _incomparable(baseline, candidate, differs)
     head = Comparison(
-        benchmark=baseline.name,
+        benchmark=between(baseline, candidate),
         baseline=_run(baseline),
         candidate=_run(candidate),
         verdict=Verdict.INCONCLUSIVE,

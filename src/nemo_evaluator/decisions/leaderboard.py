@@ -13,6 +13,7 @@ import numpy as np
 
 from ..stats.ranks import Array, RankInterval, rank_intervals
 from ..types import Json, Record
+from .comparability import benchmark_of
 from .looks import chose_its_end
 from .metrics import REWARD, Metric, metric_named
 from .options import CompareOptions
@@ -58,7 +59,7 @@ def boards(sources: Sequence[Source]) -> tuple[Board, ...]:
         if len(named) < 2:
             continue
         if places := ranked(list(named.items()), CompareOptions()):
-            found.append(Board(title=_title(group), places=places))
+            found.append(Board(title=benchmark_of(group[0]), places=places))
             tables.append(named)
     same = len(found) > 1 and len({tuple(sorted(named)) for named in tables}) == 1
     if same and (places := _together(tables)):
@@ -137,11 +138,6 @@ def _named(group: Sequence[Source]) -> dict[str, Source]:
         name = f"{model} ({service})" if models.count(model) > 1 and service else model
         found.setdefault(name, source)
     return found
-
-
-def _title(group: Sequence[Source]) -> str:
-    """The benchmark, without the model that ``models:`` puts behind its name."""
-    return group[0].name.partition("@")[0]
 
 
 def _together(tables: Sequence[Mapping[str, Source]]) -> tuple[Place, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ..config.gate_policy import GatePolicy, Rules
+from ..decisions.comparability import benchmark_of, between
 from ..decisions.compare import Comparison, compare
 from ..decisions.documents import (
     ComparisonReport,
@@ -51,18 +52,26 @@ def compare_directories(
     Raises ConfigError where there is nothing to compare.
     """
     one, other = _some(baseline), _some(candidate)
+    if not one.keys() & other.keys():
+        one, other = _by_benchmark(one), _by_benchmark(other)
     unmatched = {name: str(candidate) for name in one if name not in other}
     unmatched |= {name: str(baseline) for name in other if name not in one}
     shared = [name for name in one if name in other]
     if not shared and len(one) == len(other) == 1:
         (a,), (b,) = one.values(), other.values()
-        return {a.name: compare(a, b, options)}, {}
+        return {between(a, b): compare(a, b, options)}, {}
     if not shared:
         raise ConfigError(
             f"No matching benchmarks: {', '.join(one)} there, {', '.join(other)} here",
             where=f"{baseline} and {candidate}",
         )
     return {name: compare(one[name], other[name], options) for name in shared}, unmatched
+
+
+def _by_benchmark(found: dict[str, Source]) -> dict[str, Source]:
+    """The same by names without the models, where each benchmark was asked of one model."""
+    named = {benchmark_of(source): source for source in found.values()}
+    return named if len(named) == len(found) else found
 
 
 def evidence_of(baseline: Path, candidate: Path) -> Provenance:
@@ -80,6 +89,8 @@ def compare_many(
 ) -> Field:
     """Several candidates against one baseline. Raises ConfigError."""
     runs = [_some(path) for path in (baseline, *candidates)]
+    if any(not one.keys() & runs[0].keys() for one in runs[1:]):
+        runs = [_by_benchmark(one) for one in runs]
     labels = _labels([baseline, *candidates])
     first, *rest = zip(labels, runs, strict=True)
     for label, others in rest:
