@@ -85,6 +85,22 @@ async def test_two_ticked_runs_are_compared(view: View, two_runs: Path, page: Pa
     assert not page.complaints
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_runs_are_searched(view: View, two_runs: Path, page: Page, width: int) -> None:
+    client = view(two_runs)
+    await opened(page, client, "/", width=width)
+    shown = "[...document.querySelectorAll('[data-row]')].filter(row => row.offsetHeight).length"
+    assert await page.value(shown) == 2
+    await page.press("/")
+    await page.send("Input.insertText", text="before SIMUL")
+    await page.until(f"{shown} === 1")
+    await page.press("Escape")
+    await page.press("j")
+    await page.value("document.activeElement.click()")
+    await page.until("document.querySelector('h1')?.innerText === 'before'")
+    assert not page.complaints
+
+
 async def test_no_page_is_wider_than_a_phone_or_hard_to_use(
     view: View, two_runs: Path, page: Page, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from ..config.solvers import SimpleSolver as SimpleSolverConfig
 from ..errors import ConfigError, ModelError
 from ..finish import FinishReason
@@ -45,7 +47,11 @@ class SimpleSolver:
             )
         except ModelError as error:
             return Solution(response="", error=error.info)
-        return to_solution(generation)
+        solution = to_solution(generation)
+        if problem.images:
+            said = {**solution.details, "images": len(problem.images)}
+            solution = msgspec.structs.replace(solution, details=said)
+        return solution
 
     def identity(self) -> Mapping[str, Json]:
         """What changes the answers."""

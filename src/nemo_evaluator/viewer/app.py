@@ -48,6 +48,7 @@ def viewer_app(viewer: Viewer) -> Starlette:
             Route(f"{here}/sample/{{problem:int}}/{{repeat:int}}", served.sample),
             Route(f"{here}/steps/{{problem:int}}/{{repeat:int}}", served.steps),
             Route(f"{here}/text/{{problem:int}}/{{repeat:int}}/{{part}}", served.text),
+            Route(f"{here}/image/{{problem:int}}/{{repeat:int}}/{{number:int}}", served.image),
             Route(f"{here}/label/{{problem:int}}/{{repeat:int}}", served.label, methods=["POST"]),
             Route("/compare", served.compare),
             Route("/pair", served.pair),
@@ -111,6 +112,14 @@ class _Served:
             rollout_pages.whole_text, self._viewer, *self._rollout(request), part
         )
         return PlainTextResponse(_sent(found))
+
+    async def image(self, request: Request) -> Response:
+        key, benchmark, problem, _ = self._rollout(request)
+        number = request.path_params["number"]
+        data, kind = await asyncio.to_thread(
+            rollout_pages.image, self._viewer, key, benchmark, problem, number
+        )
+        return Response(data, media_type=kind)
 
     async def label(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":

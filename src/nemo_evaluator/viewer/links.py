@@ -40,6 +40,10 @@ class Links:
         base = f"/run/{quote(key)}/{quote(benchmark)}/sample/{problem}/{repeat}"
         return base + (f"?{query}" if query else "")
 
+    def image(self, key: str, benchmark: str, problem: int, repeat: int, number: int) -> str:
+        """An image of a question, from 1."""
+        return f"/run/{quote(key)}/{quote(benchmark)}/image/{problem}/{repeat}/{number}"
+
     def audit(self, key: str) -> str:
         """Where the scores of a run may be wrong."""
         return f"/run/{quote(key)}/audit"

@@ -22,6 +22,7 @@ from .labels import Labels
 from .library import Library, Run
 from .links import Links
 from .memory import Memory
+from .pictures import Pictures
 from .shadow import Shadows
 from .texts import parts_of, shown
 
@@ -44,7 +45,7 @@ class Viewer:
         self.library, self._patience = library, patience
         self.tables, self.shadows = Tables(cache), Shadows(cache)
         self.labels, self.rollouts, self.memory = Labels(), Rollouts(), Memory()
-        self._states = Memory(MOST_RUNS)
+        self.pictures, self._states = Pictures(), Memory(MOST_RUNS)
 
     def run(self, key: str) -> Run:
         """Raises NotThere."""

@@ -18,6 +18,9 @@ from .rendering import SHADOW_SECONDS, NotThere, Viewer, known, of_run, render, 
 from .search import Listed, Query, listed
 from .texts import differences, shown, span_of
 
+MOST_IMAGES = 50
+"""Of one question."""
+
 
 def sample_page(
     viewer: Viewer,
@@ -40,6 +43,10 @@ def sample_page(
     calls, made = viewer.rollouts.calls(view, table, problem, repeat)
     labels = viewer.labels.of(run, benchmark)
     before, after = _neighbours(table, query or Query(), labels, at)
+    pictures = []
+    if not links.static and viewer.pictures.has(run, benchmark):
+        here = (key, benchmark, problem, repeat)
+        pictures = [links.image(*here, number + 1) for number in range(max(1, _unkept(row)))]
     agent = steps.total > 2 or any(s.tool_calls for s in steps.steps)
     return render(
         "sample.html", links, None, **of_run(run, viewer.state(run), "samples"),
@@ -50,7 +57,8 @@ def sample_page(
         details=content.told(dict(row.scoring_details)),
         metadata=content.told(dict(row.metadata)),
         solver=content.told(dict(row.solver_details)),
-        images=images_of(calls, steps.steps), facts=_facts(row),
+        images=images_of(calls, steps.steps) or pictures, unkept=_unkept(row),
+        source=_source(run, benchmark, row), facts=_facts(row),
         rewards=[(name, f"{reward:g}") for name, reward in row.scorer_rewards.items()],
         steps=steps if agent else None, calls=calls, made=made,
         label=labels.get((problem, repeat)), words=WORDS,
@@ -67,6 +75,14 @@ def steps_part(
     return template("_steps.html").render(
         **known(links), run=run, benchmark=benchmark, problem=problem, repeat=repeat, steps=steps
     )
+
+
+def image(viewer: Viewer, key: str, benchmark: str, problem: int, number: int) -> tuple[bytes, str]:
+    """An image of a question, from 1, and its media type. Raises NotThere."""
+    found = viewer.pictures.of(viewer.run(key), benchmark, problem, number)
+    if found is None:
+        raise NotThere("there is no such image")
+    return found
 
 
 def whole_text(
@@ -181,6 +197,20 @@ def _neighbours(
     here = at - 1 - first
     before = rows[here - 1] if here >= 1 and rows else None
     return before, rows[here + 1] if here + 1 < len(rows) else None
+
+
+def _unkept(row: ResultRow) -> int:
+    """Images that came with the question, as its solver tells."""
+    told = row.solver_details.get("images")
+    return min(told, MOST_IMAGES) if isinstance(told, int) and told > 0 else 0
+
+
+def _source(run: Run, benchmark: str, row: ResultRow) -> str:
+    """Where a question stands that the run has only the text of."""
+    plan = run.plans.get(benchmark)
+    dataset = plan.identity.get("environment.dataset") if plan is not None else None
+    index = row.metadata.get("index", row.problem_idx)
+    return f"{dataset or 'the dataset of the benchmark'}, question {as_text(index)}"
 
 
 def _facts(row: ResultRow) -> list[tuple[str, str]]:

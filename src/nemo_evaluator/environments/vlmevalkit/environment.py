@@ -58,6 +58,7 @@ An answer was given:
 
 Which option does the answer mean? Reply with its letter alone, or with Z if it means none."""
 NONE_OF_THEM = "Z"
+SCHEME = "vlmevalkit://"
 
 
 class Options(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,10 +84,10 @@ class VlmTable(Environment):
     def __init__(self, named: str, options: Options) -> None:
         path = Path(named)
         self.name = path.stem if path.suffix else named
-        self.where = f"vlmevalkit://{named}"
+        self.where = f"{SCHEME}{named}"
         folder = options.data_dir or os.environ.get(VARIABLE) or "~/LMUData"
         own = path if path.suffix else Path(folder) / f"{named}.tsv"
-        self._path, self._kind = own.expanduser(), options.type
+        self.path, self._kind = own.expanduser(), options.type
         self._rows: Sequence[Mapping[str, Any]] = ()
         self._places: dict[str, int] = {}
         self._digest = ""
@@ -104,20 +105,20 @@ class VlmTable(Environment):
         """Read the table. Raises ConfigError."""
         if self._rows:
             return
-        if not self._path.is_file():
+        if not self.path.is_file():
             raise ConfigError(
-                f"there is no table {self._path}",
+                f"there is no table {self.path}",
                 where=self.where,
                 hint="VLMEvalKit keeps its tables in $LMUData; params: {data_dir: FOLDER}",
             )
-        self._rows = await asyncio.to_thread(read_file, self._path)
+        self._rows = await asyncio.to_thread(read_file, self.path)
         if not self._rows or not {"question", "answer"} <= self._rows[0].keys():
             raise ConfigError(
                 "is no table of VLMEvalKit: it needs the columns question and answer",
-                where=str(self._path),
+                where=str(self.path),
             )
         self._places = {str(row.get("index", n)): n for n, row in enumerate(self._rows)}
-        content = await asyncio.to_thread(self._path.read_bytes)
+        content = await asyncio.to_thread(self.path.read_bytes)
         self._digest = digest(content)
 
     async def size(self) -> int:
@@ -236,11 +237,11 @@ class VlmTable(Environment):
     def _images(self, row: Mapping[str, Any], idx: int) -> list[Image]:
         cell = row.get("image") or row.get("image_path")
         if cell is None or cell == "":
-            raise ConfigError("has no image", where=f"{self._path}, row {idx}")
+            raise ConfigError("has no image", where=f"{self.path}, row {idx}")
         images = []
         for text in _listed(cell):
             if row.get("image") in (None, ""):
-                images.append(Image(path=str(self._path.parent / text)))
+                images.append(Image(path=str(self.path.parent / text)))
                 continue
             if len(text) < REFERENCE:
                 text = self._other(text, idx)
@@ -248,7 +249,7 @@ class VlmTable(Environment):
                 images.append(Image(data=base64.b64decode(text, validate=True)))
             except (binascii.Error, ValueError) as error:
                 raise ConfigError(
-                    f"an image is no base64: {error}", where=f"{self._path}, row {idx}"
+                    f"an image is no base64: {error}", where=f"{self.path}, row {idx}"
                 ) from None
         return images
 
@@ -257,7 +258,7 @@ class VlmTable(Environment):
         if place is None:
             raise ConfigError(
                 f"its image is that of row {index!r}, which is not there",
-                where=f"{self._path}, row {idx}",
+                where=f"{self.path}, row {idx}",
             )
         return str(self._rows[place]["image"])
 

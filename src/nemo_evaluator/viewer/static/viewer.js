@@ -75,14 +75,16 @@ function soon() {  // the texts are still being read: look again
 if (filter) soon();
 
 const local = $("[data-local]");
+function sift() {
+  const words = local.value.toLowerCase().split(/\s+/);
+  for (const row of all("[data-row]")) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+  }
+}
 if (local) {
-  local.addEventListener("input", () => {
-    const words = local.value.toLowerCase().split(/\s+/);
-    for (const row of all("[data-row]")) {
-      const text = row.textContent.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
-    }
-  });
+  local.addEventListener("input", sift);
+  addEventListener("pageshow", sift); // a browser keeps what was typed
 }
 
 // --- runs --------------------------------------------------------------------------------------
@@ -147,6 +149,7 @@ if (runs && runs.dataset.live) {
       const fresh = $("table.runs", parsed(await asked("/?part=list")));
       $("table.runs").replaceWith(document.importNode(fresh, true));
       for (const box of all("input[name=run]")) box.checked = ticked.has(box.value);
+      sift();
       if (!fresh.dataset.live) return;
     } catch { /* see above */ }
     setTimeout(again, 4000);
