@@ -12,7 +12,7 @@ from .facts import plan_facts, whole_size
 from .failures import failure_analysis
 from .files import write_json
 from .published import AGGREGATE
-from .read_bundle import BUNDLES, is_own_bundle
+from .read_bundle import BUNDLES, bundle_path, is_own_bundle
 from .run_info import RunInfo
 from .summary import BenchmarkSummary, Estimate
 
@@ -23,7 +23,7 @@ def write_bundle(
     folder: Path, summary: BenchmarkSummary, plan: BenchmarkPlan, run: RunInfo
 ) -> Path:
     """Write the bundle; exactly one of ours stands in a folder."""
-    path = folder / f"eval-{run.run_id}.json"
+    path = bundle_path(folder, run.run_id)
     write_json(path, bundle(summary, plan, run))
     for other in folder.glob(BUNDLES):
         if other != path and is_own_bundle(other):

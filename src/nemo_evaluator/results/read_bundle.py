@@ -35,6 +35,11 @@ TIMES = ("gen_seconds", "latency", "duration", "tokens", "time_ms", "_time", "_m
 T = TypeVar("T")
 
 
+def bundle_path(folder: Path, run_id: str) -> Path:
+    """The bundle of a run, in the folder of a benchmark."""
+    return folder / f"eval-{run_id}.json"
+
+
 def read_bundle(path: Path, *, strict: bool = True) -> Published:
     """One bundle. Raises ConfigError naming the file and what is wrong with it. A score that is not
     a number is wrong; it counts as missing if not ``strict``, where the rows are what is read."""

@@ -6,6 +6,7 @@ What a dead run has done is counted in its journals, for its last progress may b
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import time
@@ -14,13 +15,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..errors import ConfigError
+import msgspec
+
+from ..errors import ConfigError, ExitCode
 from ..types import BenchmarkPlan, RolloutKey
 from .journal import Errored, Event, Scored, scan
 from .layout import JOURNAL
 from .lock import BEAT_SECONDS, FRESH_SECONDS, Owner, is_held, owner_of
 from .plan_lock import PlanLock
-from .progress_file import BenchmarkState, RunProgress, read_progress
+from .progress_file import BenchmarkState, RunProgress, ScoreSoFar, read_progress
+from .read_bundle import bundle_path, read_bundle
 from .run_directory import info_of, plan_of
 from .run_info import RunStatus
 from .signs import SKEW_SECONDS
@@ -58,6 +62,14 @@ class State(enum.StrEnum):
     def active(self) -> bool:
         """A process is at it, or will be without anybody's doing."""
         return self in (State.PENDING, State.STARTING, State.RUNNING, State.STOPPING)
+
+
+CODES = {
+    State.DONE: ExitCode.DONE,
+    State.DECIDED: ExitCode.DONE,
+    State.INCOMPLETE: ExitCode.INCOMPLETE,
+}
+"""Exit codes of runs whose files say no other: those that were merged or imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +118,15 @@ def status_of(directory: Path, *, patience: float = 0.0) -> RunState:
     if progress is not None and not progress.running:
         benchmarks = progress.benchmarks
     else:
-        benchmarks = _counted(directory, lock)
+        benchmarks = _counted(directory, lock, info.run_id)
+    state = State.KILLED if info.status is RunStatus.RUNNING else State(info.status)
     return RunState(
         directory=directory,
         run_id=info.run_id,
-        state=State.KILLED if info.status is RunStatus.RUNNING else State(info.status),
+        state=state,
         started=progress.started if progress is not None else None,
         ended=progress.heartbeat if progress is not None else None,
-        exit_code=progress.exit_code if progress is not None else None,
+        exit_code=progress.exit_code if progress is not None else CODES.get(state),
         messages=progress.messages if progress is not None else (),
         benchmarks=benchmarks,
     )
@@ -177,8 +190,33 @@ def _active(directory: Path, owner: Owner, progress: RunProgress | None) -> RunS
     )
 
 
-def _counted(directory: Path, lock: PlanLock) -> dict[str, BenchmarkState]:
-    return {plan.slug: _in_journal(directory / plan.slug, plan) for plan in lock.benchmarks}
+def _counted(directory: Path, lock: PlanLock, run_id: str) -> dict[str, BenchmarkState]:
+    return {plan.slug: _in_files(directory / plan.slug, plan, run_id) for plan in lock.benchmarks}
+
+
+def _in_files(folder: Path, plan: BenchmarkPlan, run_id: str) -> BenchmarkState:
+    """What a journal holds, and what was published of it once all had a verdict."""
+    state = _in_journal(folder, plan)
+    score = _published(folder, run_id) if state.finished else None
+    if score is None:
+        return state
+    interval = f"[{score.lower:.3f}, {score.upper:.3f}]"
+    line = f"{state.line} {score.measure} {score.value:.3f} {interval}"
+    return msgspec.structs.replace(state, score=score, line=line)
+
+
+def _published(folder: Path, run_id: str) -> ScoreSoFar | None:
+    with contextlib.suppress(ConfigError, OSError):
+        bundle = read_bundle(bundle_path(folder, run_id), strict=False)
+        found = bundle.metrics.get(bundle.headline or "")
+        if found is not None and found.ci_lower is not None and found.ci_upper is not None:
+            return ScoreSoFar(
+                measure=bundle.shown_headline,
+                value=found.value,
+                lower=found.ci_lower,
+                upper=found.ci_upper,
+            )
+    return None
 
 
 def _in_journal(folder: Path, plan: BenchmarkPlan) -> BenchmarkState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -181,7 +182,10 @@ def test_only_what_is_incomplete_is_submitted_again(
     assert slurm.jobs[-1]["after"] == "" and len(slurm.jobs) == 5  # only the merge
     assert nel("eval", "merge", "run")[0] == 0
     slurm.turn("COMPLETED")
-    assert status(nel)["state"] == "done"
+    state = status(nel)
+    assert (state["state"], state["exit_code"]) == ("done", 0)
+    assert state["benchmarks"]["sample"]["score"]["measure"] == "pass@1"
+    assert re.search(r"sample 6/6 pass@1 \d", nel("eval", "status", "run")[1])
     assert "there is nothing to go on with" in nel("eval", "resume", "run")[2]
     code, out, _ = nel("eval", "status", "run", "--watch")
     assert code == 0 and "  shard 1: done 3/3" in out
