@@ -14,7 +14,7 @@ from .records import Json, Record
 
 
 class RequestKind(enum.StrEnum):
-    """What is wanted."""
+    """What a request asks for."""
 
     GENERATE = "generate"
     """A text."""

@@ -79,7 +79,7 @@ def test_a_name_that_is_taken(nel: Nel, tmp_path: Path, name: str, taken: str) -
     assert code == 2 and taken in err and not (tmp_path / "out").exists()
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_a_new_benchmark_passes_its_own_tests(nel: Nel, tmp_path: Path) -> None:
     folder = tmp_path / "made"
     code, out, _ = nel("init-benchmark", "capital-cities", "-o", folder)

@@ -146,6 +146,7 @@ def test_budgets_end_a_rollout_and_what_it_left_is_verified(
         assert row["reward"] == 1.0 and row["tokens"] >= 600  # ten turns were enough
 
 
+@pytest.mark.slow
 def test_the_clock_ends_a_rollout_and_what_it_left_is_verified(run: Any, tmp_path: Path) -> None:
     require("local")
     script = [[["bash", {"command": "echo 9 > log"}]], [["bash", {"command": "sleep 100"}]], "x"]
@@ -172,6 +173,7 @@ def test_what_failed_attempts_paid_is_in_the_accounts(run: Any, tmp_path: Path) 
         assert len([s for s in row["steps"] if s["source"] == "agent"]) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_asks_nothing_again(run: Any, tmp_path: Path) -> None:
     require("local")
     with ScriptedServer(TASK) as server:
@@ -206,6 +208,7 @@ def test_harbor_reads_the_trajectories(run: Any, tmp_path: Path) -> None:
     assert len(documents) == 2 and refused(documents) == []
 
 
+@pytest.mark.slow
 def test_tools_of_an_mcp_server_by_the_command_line(run: Any, tmp_path: Path) -> None:
     program = Path(__file__).resolve().parents[1] / "support" / "mcp_server.py"
     (tmp_path / "sums.py").write_text(

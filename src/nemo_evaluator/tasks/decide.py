@@ -177,8 +177,9 @@ def compare_results(
     test: TestName = "auto",
     name: str = "results",
 ) -> ComparisonReport:
-    """The same for rows held in memory: objects as in ``results.jsonl``, listed or by
-    ``(problem_idx, repeat)``. Raises ConfigError for rows that cannot be read."""
+    """The report of ``compare_runs``, with the same arguments, for rows held in memory: objects as
+    in ``results.jsonl``, listed or by ``(problem_idx, repeat)``. Raises ConfigError for rows that
+    cannot be read."""
     options = CompareOptions(
         max_drop=min_effect,
         alpha=alpha,

@@ -108,6 +108,7 @@ def test_few_rollouts_seen_make_a_wide_range() -> None:
     assert ranges[0] > 3 * ranges[1]
 
 
+@pytest.mark.slow
 def test_a_range_covers_the_truth_as_often_as_it_says() -> None:
     """A pilot of 40 rollouts of a heavy-tailed benchmark, again and again: nine of ten ranges."""
     random = np.random.default_rng(7)
