@@ -93,6 +93,11 @@ def beside():
     return Task(dataset=dataset, solver=multiple_choice(), scorer=choice())
 
 
+@task
+def unscored():
+    return Task(dataset=MemoryDataset(samples(2)))
+
+
 @solver
 def stumbling():
     async def solve(state, generate):
@@ -293,12 +298,24 @@ def test_a_sample_that_fails_has_no_verdict_and_the_others_have(file: Path, pyth
     assert found["s0"]["reward"] is not None and found["s2"]["reward"] is not None
 
 
-def test_a_task_that_is_not_there_is_one_line(file: Path, python: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "params", "said"),
+    [
+        ("zzz", {}, "has no task 'zzz'; it has broken, renamed, several, sums, talks, unscored"),
+        ("sum", {}, "has no task 'sum'; did you mean sums?"),
+        ("unscored", {}, "unscored has no scorer, so no sample would have a score"),
+        ("sums", {"limit": -1}, "limit: -1 samples are none"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line_before_anything_is_asked(
+    file: Path, python: str, task: str, params: dict[str, object], said: str
+) -> None:
     with TokenServer() as server:
-        done, _ = run(file, "nothing", python, server.url)
+        done, _ = run(file, task, python, server.url, **params)
     assert done.returncode == 2
-    assert "has no task 'nothing'; it has broken, renamed, several, sums" in done.stderr
+    assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert not server.requests
 
 
 def test_a_task_that_shuffles_goes_on_with_its_samples(file: Path, python: str) -> None:
@@ -366,4 +383,4 @@ def test_a_file_of_several_tasks_asks_which(file: Path, python: str) -> None:
         command = [*NEL, "eval", "run", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     assert done.returncode == 2
-    assert "it has broken, renamed, several, sums" in done.stderr
+    assert "it has broken, renamed, several, sums, talks, unscored" in done.stderr

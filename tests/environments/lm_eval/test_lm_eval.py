@@ -396,6 +396,7 @@ def test_a_task_whose_code_raises_is_one_line(nel: Nel, tasks: Path) -> None:
             "no_such_filter",
         ),
         ({"doc_to_target": "{{nothing}}"}, "nothing"),
+        ({"test_split": "no_such_split"}, "the dataset has no split 'no_such_split'"),
         ({"num_fewshot": 2, "fewshot_config": {"sampler": "no_such_sampler"}}, "no_such_sampler"),
     ],
 )
@@ -412,6 +413,7 @@ def test_what_lm_eval_does_not_know_is_an_error_before_anything_is_asked(
     assert done.returncode == 2, done.stdout
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert told in done.stderr and "Traceback" not in done.stderr
+    assert "using default" not in done.stderr  # a warning that is no reason
 
 
 def test_a_version_that_is_not_supported_is_told(nel: Nel, tmp_path: Path) -> None:

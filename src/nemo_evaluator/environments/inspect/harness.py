@@ -119,6 +119,8 @@ def open_inspect(uri: str, params: Mapping[str, Json]) -> list[Inspect]:
     named, options = options_of(uri, params, Options)
     if not named:
         raise ConfigError("names no task", where=uri, hint="inspect://my_tasks.py@my_task")
+    if options.limit is not None and options.limit < 1:
+        raise ConfigError(f"limit: {options.limit} samples are none", where=uri, hint="limit: 100")
     return [Inspect(named, options)]
 
 

@@ -8,13 +8,14 @@ and by a run that goes on, which must find the samples that were planned.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import importlib.metadata
 import importlib.util
 import os
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ import numpy as np
 Theirs = Any
 """An object of Inspect, whose types are not ours to know."""
 SEED = 1234
+SHOWN = 8
+"""Names of tasks in a message, at most."""
 WAYS = "FILE.py@TASK, module@TASK or package/TASK"
 
 
@@ -49,7 +52,10 @@ def made(named: str, args: Mapping[str, Any]) -> Theirs:
             module = _module(where)
         except ModuleNotFoundError as error:
             raise UserError(f"{where} cannot be imported: {error}") from None
-        return _function(module, where, name)(**args)
+        task = _function(module, where, name)(**args)
+    if task.scorer is None:
+        raise UserError(f"{task.name} has no scorer, so no sample would have a score")
+    return task
 
 
 @contextlib.contextmanager
@@ -107,10 +113,16 @@ def _function(module: Theirs, where: str, name: str) -> Theirs:
     found = registered.get(name) or getattr(module, name, None)
     if callable(found):
         return found
-    known = ", ".join(sorted(registered)) or "none"
     if not name:
-        raise UserError(f"say which task of {where}, as {where}@TASK; it has {known}")
-    raise UserError(f"{where} has no task {name!r}; it has {known}")
+        raise UserError(f"say which task of {where}, as {where}@TASK; it has {_some(registered)}")
+    close = difflib.get_close_matches(name, registered, SHOWN, 0.5)
+    told = f"did you mean {', '.join(close)}?" if close else f"it has {_some(registered)}"
+    raise UserError(f"{where} has no task {name!r}; {told}")
+
+
+def _some(names: Collection[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(sorted(names)[:SHOWN]) or 'none'}{more}"
 
 
 def _is_task(value: object) -> bool:

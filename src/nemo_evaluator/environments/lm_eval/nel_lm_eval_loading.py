@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import logging
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,22 @@ class Said(logging.Handler):
 
     def beside(self, error: Exception) -> str:
         """An error with the last warning before it."""
-        said = f" ({self.lines[-1]})" if self.lines else ""
-        return f"{type(error).__name__}: {error}{said}"
+        reasons = [line for line in self.lines if "using default" not in line]
+        said = f" ({reasons[-1]})" if reasons else ""
+        return f"{_text_of_error(error)}{said}"
 
     def end(self) -> None:
         """Errors only, from here on."""
         self._log.removeHandler(self)
         self._log.setLevel(logging.ERROR)
+
+
+def _text_of_error(error: Exception) -> str:
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    if isinstance(error, KeyError) and frame and "dataset_dict" in frame[0].filename:
+        return f"the dataset has no split {text!r}"
+    return f"{type(error).__name__}: {' '.join(str(text).split())}"
 
 
 def loaded_tasks(names: Sequence[str], include: str | None, metadata: Data) -> dict[str, Theirs]:

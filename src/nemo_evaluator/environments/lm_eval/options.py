@@ -68,11 +68,21 @@ def parse(uri: str, params: Mapping[str, Json]) -> tuple[tuple[str, ...], Option
     names, _, query = uri.partition("?")
     pairs = urllib.parse.parse_qs(query, keep_blank_values=True)
     mappings = {name: _mapping(pairs.pop(name)[-1]) for name in MAPPINGS if name in pairs}
+    texts = {name: text for name in MAPPINGS if isinstance(text := params.get(name), str)}
+    params = {**params, **{name: _mapping(text) for name, text in texts.items()}}
     rest = urllib.parse.urlencode({name: values[-1] for name, values in pairs.items()})
     tasks, options = options_of(f"{names}?{rest}", {**mappings, **params}, Options)
     found = tuple(name for name in tasks.split(",") if name)
     if not found:
         raise ConfigError("names no task", where=uri, hint="lm-eval://gsm8k")
+    if options.limit is not None and options.limit <= 0:
+        raise ConfigError(
+            f"limit: {options.limit:g} documents are none", where=uri, hint="limit: 100"
+        )
+    if options.num_fewshot is not None and options.num_fewshot < 0:
+        raise ConfigError(
+            f"num_fewshot: {options.num_fewshot} is below 0", where=uri, hint="0 is none"
+        )
     return found, options
 
 
