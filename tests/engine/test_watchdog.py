@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from virtual import now, run_virtually
 
@@ -46,6 +47,26 @@ def test_waiting_for_a_slot_does_not_count() -> None:
         return watchdog.in_flight
 
     assert run_virtually(scenario()) == 0
+
+
+def test_time_in_which_the_process_did_not_run_does_not_count() -> None:
+    stopped = 0.0
+
+    async def scenario() -> None:
+        nonlocal stopped
+        async with Watchdog(interval=1, clock=lambda: now() + stopped) as watchdog:
+            activity = watchdog.begin(KEY, Phase.SOLVE, 30, started=True)
+            await asyncio.sleep(10)
+            stopped = 3600.0
+            await asyncio.sleep(15)
+            assert not activity.overrun and 25 <= activity.elapsed <= 26
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(100)
+            assert activity.overrun and 30 <= now() <= 32
+            assert activity.task is not None and activity.task.uncancel() == 0
+            watchdog.end(activity)
+
+    run_virtually(scenario())
 
 
 def test_time_that_calls_are_held_back_is_added() -> None:

@@ -1,9 +1,9 @@
 """Deadlines and stall reports for everything in flight, by one sweep instead of a timer each.
 
 An activity's clock runs from its start, or from when its request leaves. It stands still while
-calls wait for a free slot or for an endpoint that is down: that is not its fault. One that overruns
-its limit is cancelled; its owner learns why from ``overrun``. One that is merely slow is named in
-``stalled``: key, phase, seconds, peer.
+calls wait for a free slot or for an endpoint that is down, and while this process does not run
+(stopped, asleep): that is not its fault. One that overruns its limit is cancelled; its owner learns
+why from ``overrun``. One that is merely slow is named in ``stalled``: key, phase, seconds, peer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from ..errors import InfraError
+from ..http.client.clock import HELD_UP
 from ..types import Failure, Phase, RolloutKey
 from .failures import CalledBackError
 
@@ -89,6 +90,11 @@ class Activity:
             if self._started is not None:
                 self._started += now - max(self._held, self._started)
             self._held = None
+
+    def on_standstill(self, seconds: float) -> None:
+        """Take back time in which this process did not run."""
+        if self._started is not None and self._held is None:
+            self._started = min(self._clock(), self._started + seconds)
 
     @property
     def waiting(self) -> bool:
@@ -235,8 +241,13 @@ class Watchdog:
 
     async def _sweep(self) -> None:
         while True:
+            due = self._clock() + self._interval
             await asyncio.sleep(self._interval)
             now = self._clock()
+            if now - due > HELD_UP:
+                for activity in self._active.values():
+                    activity.on_standstill(now - due)
+                continue  # what came meanwhile is read first
             for activity in list(self._active.values()):
                 if activity.seconds(now) > activity.limit and not activity.overrun:
                     activity.overrun = True

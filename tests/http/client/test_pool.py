@@ -330,6 +330,26 @@ def clock(limit: Limit, seconds: float) -> Clock:
     return Clock(asyncio.get_running_loop(), limit, seconds)
 
 
+async def test_an_answer_that_came_while_the_process_was_stopped_is_read(
+    serve: Serve, make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nemo_evaluator.http.client.clock.HELD_UP", 0.2)
+
+    async def slow(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await asyncio.sleep(0.05)
+            await peer.send(OK)
+
+    pool = make_pool(await serve(slow))
+    limits = [clock(Limit.TOTAL, 0.1)]
+    asked = [asyncio.create_task(ask(pool, clocks=limits)) for _ in range(4)]
+    await asyncio.sleep(0.02)
+    time.sleep(0.5)  # neither the server nor the client runs
+    assert [await (await one).read() for one in asked] == [b"ok"] * 4
+    limits[0].close()
+
+
 async def test_waiting_for_a_place_counts(serve: Serve, make_pool: MakePool) -> None:
     async def silent(peer: Peer) -> None:
         await peer.request()

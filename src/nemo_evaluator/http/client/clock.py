@@ -11,6 +11,10 @@ from typing import Protocol
 
 from .errors import Late, Limit
 
+HELD_UP = 2.0
+"""A timer that is later than so many seconds says that this process did not run: it was stopped,
+its machine slept or is overloaded. Answers may have come meanwhile that nobody has read, and that
+are paid for; so everything has at least so many seconds more."""
 ROUNDING = 0.002
 """An event loop may round to milliseconds and call a timer that much too early."""
 
@@ -33,12 +37,14 @@ class Clock:
         self._loop = loop
         self._ends: dict[Timed, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        """``loop.time()`` for which the timer was set."""
 
     def start(self, what: Timed) -> float:
         """Start the timer of a request; the ``loop.time()`` at which its time is over."""
         end = self._ends[what] = self._loop.time() + self.seconds
         if self._timer is None:
-            self._timer = self._loop.call_at(end, self._ring)
+            self._set(end)
         return end
 
     def restart(self, what: Timed) -> None:
@@ -56,13 +62,19 @@ class Clock:
             self._timer.cancel()
             self._timer = None
 
+    def _set(self, end: float) -> None:
+        self._due = end
+        self._timer = self._loop.call_at(end, self._ring)
+
     def _ring(self) -> None:
         self._timer = None
         now = self._loop.time() + ROUNDING
+        if now - self._due > HELD_UP:
+            self._ends = {what: max(end, now + HELD_UP) for what, end in self._ends.items()}
         while self._ends:
             what, end = next(iter(self._ends.items()))
             if end > now:
-                self._timer = self._loop.call_at(end, self._ring)
+                self._set(end)
                 return
             del self._ends[what]
             if self.limit is not Limit.FIRST_BYTE or not what.status:
