@@ -18,6 +18,7 @@ FIRST_PAINT_SECONDS = 0.4
 
 def runs_page(viewer: Viewer, links: Links, part: str | None = None) -> str:
     """All runs, with their scores."""
+    reading = viewer.shadows.busy  # what ends while the rows are made is in the next page
     rows = [(run, views, viewer.state(run)) for run, views in viewer.runs()]
     items = [
         {
@@ -33,7 +34,7 @@ def runs_page(viewer: Viewer, links: Links, part: str | None = None) -> str:
     repeated = sorted({name for name in names if names.count(name) > 1})
     return render(
         "runs.html", links, part, title="Runs", items=items, repeated=repeated,
-        reading=viewer.shadows.busy,
+        reading=(reading or viewer.shadows.busy) and not all(item["scores"] for item in items),
     )  # fmt: skip
 
 
