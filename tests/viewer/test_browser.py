@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,23 @@ async def test_runs_are_searched(view: View, two_runs: Path, page: Page, width: 
     await page.value("document.activeElement.click()")
     await page.until("document.querySelector('h1')?.innerText === 'before'")
     assert not page.complaints
+
+
+async def test_long_names_and_values_fit(view: View, runs: Path, page: Page) -> None:
+    folder = (runs / "after").rename(runs / ("after_a_long_name_" * 8)) / "sample"
+    lines = (folder / "results.jsonl").read_text().splitlines(keepends=True)
+    long = {"extracted_answer": "W" * 400, "prompt": "P" * 900, "metadata": {"category": "x" * 200}}
+    row = json.loads(lines[0]) | long
+    (folder / "results.jsonl").write_text("".join([json.dumps(row) + "\n", *lines[1:]]))
+    client = view(runs)
+    name = folder.parent.name
+    client.samples(name[:60])
+    for width in (1280, 390):
+        await opened(page, client, f"{client.run(name[:60])}/sample/samples", width=width)
+        inner = "(e => e.scrollWidth - e.clientWidth)(document.querySelector('.wide'))"
+        assert await page.value(inner) <= 1
+        assert await page.value("document.querySelector('#keys').offsetHeight") < 50
+        assert await page.value("document.querySelector('[data-row]').offsetHeight") < 320
 
 
 async def test_no_page_is_wider_than_a_phone_or_hard_to_use(
