@@ -115,9 +115,9 @@ _LABEL = late_pattern(
 )
 
 
-def labels(text: str, start: int, stop: int, other: int) -> bool:
-    """Whether a number names what the other one is about: ``Step 3: 30``."""
-    if text[stop : stop + 1] != ":" or not text[stop + 1 : other].isspace():
+def is_label(text: str, start: int, stop: int) -> bool:
+    """Whether a number names what comes after it: ``Step 3: 30``."""
+    if text[stop : stop + 1] != ":" or not text[stop + 1 : stop + 2].isspace():
         return False
     return _LABEL.search(text[max(0, start - 12) : start]) is not None
 
@@ -207,7 +207,9 @@ _NOT = late_pattern(
     re.IGNORECASE,
 )
 _ASIDE = late_pattern(
-    rf"{_UNIT}?,?\s(?:and\s)?(?:not|rather than|instead of|nicht|pas|no)\s", re.IGNORECASE
+    rf"{_UNIT}?[*_$]{{0,4}},?\s\(?(?:and\s)?"
+    r"(?:not|rather than|instead of|nicht|pas|no)\s[$*]{0,3}",
+    re.IGNORECASE,
 )
 _CONTRAST = late_pattern(
     rf"{_UNIT}?\s?[,;]?\s(?:but|rather|sondern|mais|sino|it['’]?s|it is)\b", re.IGNORECASE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..types import Extraction
+from . import forms, numbers
 from .extract import EMPTY_BOX, clean, final_answer, last_match, last_number, whole_text
 from .late import late_pattern
 from .refusals import is_refusal
@@ -21,7 +22,7 @@ def find_math(text: str) -> Extraction | None:
     if formula is not None and EMPTY_BOX.fullmatch(clean(formula[0])):
         return None
     if formula is None:
-        return last_number(text) or (None if is_refusal(text) else whole)
+        return _number(text) or (None if is_refusal(text) else whole)
     if (number := _concluded(text, formula.end())) is not None:
         return number
     group = formula.lastindex or 0
@@ -54,6 +55,17 @@ def _without_reason(text: str, said: Extraction) -> Extraction:
 
 
 _SENTENCES = ("answer_is", "answer_line", "other_language")
+
+
+def _number(text: str) -> Extraction | None:
+    """The number a text without formulas ends on."""
+    read = forms.last(text)
+    if read is None or not isinstance(read.value, numbers.Number):
+        return last_number(text)
+    start, stop = read.span
+    value = text[start:stop].strip()
+    start = text.index(value, start)
+    return Extraction(value=value, rule="last_number", span=(start, start + len(value)))
 
 
 def _concluded(text: str, after: int) -> Extraction | None:

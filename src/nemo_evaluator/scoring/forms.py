@@ -105,7 +105,7 @@ def last(text: str, locale: str | None = None) -> Reading | None:
     for window in (*_TAILS, len(text)):
         start = max(0, len(text) - window)
         read = deque(numbers.PATTERN.finditer(text, start), maxlen=MAX_ITEMS)
-        found = deque((match for match in read if not _is_item(match)), maxlen=MAX_TOKENS)
+        found = deque((match for match in read if not _is_counted(match)), maxlen=MAX_TOKENS)
         if found or start == 0:
             break
     while len(found) > 1 and _is_citation(found[-1]):
@@ -121,8 +121,6 @@ def last(text: str, locale: str | None = None) -> Reading | None:
         return Reading(None, (tokens[0].start, tokens[0].stop))
     while found and tokens[0].start - found[-1].end() <= context.GAP:
         token = _token(found.pop(), locale)
-        if context.labels(text, token.start, token.stop, tokens[0].start):
-            break
         if _joined(text, token, tokens[0], near=True) is None:
             break
         tokens.appendleft(token)
@@ -141,9 +139,12 @@ _ITEMS = late_pattern(r"^[ \t*_]{0,6}(?P<item>\d{1,2})[.)]", re.MULTILINE)
 _AROUND = 400
 
 
-def _is_item(match: re.Match[str]) -> bool:
-    """Whether a number counts the items of a list: ``3. Then we add them.`` near a ``2.``"""
+def _is_counted(match: re.Match[str]) -> bool:
+    """Whether a number counts steps (``Step 3:``) or the items of a list (``3. Then we add them.``
+    near a ``2.``)."""
     text, start = match.string, match.start()
+    if context.is_label(text, *match.span()):
+        return True
     line = text.rfind("\n", max(0, start - 9), start) + 1
     item = _ITEM.match(text, line) if line or start < 9 else None
     if item is None or item.start("item") != start:

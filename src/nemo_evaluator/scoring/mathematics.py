@@ -311,14 +311,16 @@ def _in_order(first: Structure, second: Structure, depth: int) -> bool | None:
 def _in_any_order(first: list[str], second: list[str], depth: int) -> bool | None:
     if len(first) > 30:
         return None
-    left, unknown = list(second), False
-    for part in first:
-        grades = [_decide(part, other, depth + 1) for other in left]
-        if True in grades:
-            del left[grades.index(True)]
-        elif None in grades:
-            unknown = True
-        else:
+    grades = [[_decide(x, y, depth + 1) for y in second] for x in first]
+    lines = [*grades, *zip(*grades, strict=True)]
+    if any(all(grade is False for grade in line) for line in lines):
+        return False
+    left, unknown = set(range(len(second))), False
+    for row in grades:
+        same = [at for at in sorted(left) if row[at]]
+        left -= set(same[:1])
+        unknown = unknown or not same
+        if not same and all(row[at] is False for at in left):
             return False
     return None if unknown else True
 

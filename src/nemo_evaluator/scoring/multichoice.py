@@ -60,12 +60,16 @@ def multichoice_regex(
 
 
 def _by_text(text: str, options: Mapping[str, str]) -> Extraction | None:
-    """The label of the one option whose text a response announces, or is, instead of a label."""
+    """The label of the one option whose text (alone, or after its label) is announced or given."""
     said = final_answer(text) or whole_text(text)
     if said is None or not options or len(said.value) > max(map(len, options.values())) + SHORT:
         return None
     value = normalize(clean(said.value))
-    named = [label for label, option in options.items() if normalize(option) == value]
+    named = [
+        label
+        for label, option in options.items()
+        if value in (normalize(option), normalize(f"{label} {option}"))
+    ]
     if len(named) != 1:
         return None
     return Extraction(value=named[0], rule="option_text", span=said.span)
