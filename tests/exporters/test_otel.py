@@ -170,3 +170,21 @@ def test_what_a_collector_refuses_is_told(
         *("export", "run", "-d", "otel", "-o", where, "-o", "headers={authorization: s3cret}")
     )
     assert code == 3 and said in err and "s3cret" not in err
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1/traces", "/v1/logs/"])
+def test_the_address_of_a_signal_is_that_of_the_collector(
+    nel: Nel, run: RunView, collector: Collector, end: str
+) -> None:
+    assert nel("export", "run", "-d", "otel", "-o", f"endpoint={collector.url}{end}")[0] == 0
+    assert {path for path, _, _ in collector.got} == {"/v1/traces", "/v1/logs"}
+
+
+def test_an_address_that_is_none_is_told(
+    nel: Nel, run: RunView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, err = nel("export", "run", "-d", "otel", "-o", "endpoint=127.0.0.1:4318")
+    assert code == 2 and "endpoint: " in err and "did you mean http://127.0.0.1:4318?" in err
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "collector")
+    code, _, err = nel("export", "run", "-d", "otel")
+    assert code == 3 and "OTEL_EXPORTER_OTLP_ENDPOINT: 'collector' must start with http" in err

@@ -14,8 +14,9 @@ from typing import Protocol
 from urllib.parse import unquote
 
 import msgspec
-from pydantic import SecretStr
+from pydantic import SecretStr, field_validator
 
+from ...config.endpoints import check_url
 from ...config.scrubber import encoded
 from ...config.secrecy import hidden_urls
 from ...errors import ConfigError
@@ -53,6 +54,11 @@ class Otel:
         texts: bool = True
         """Tell what was said: messages, arguments and results of tools."""
 
+        @field_validator("endpoint")
+        @classmethod
+        def _check_endpoint(cls, endpoint: str | None) -> str | None:
+            return None if endpoint is None else check_url(endpoint)
+
     def __init__(self, options: Options) -> None:
         self._options = options
 
@@ -86,9 +92,9 @@ class Otel:
     async def _opened(self, run: RunView) -> AsyncIterator[tuple[list[str], _Sink]]:
         endpoint = self._options.endpoint
         if endpoint is None and self._options.output_dir is None:
-            endpoint = os.environ.get(BASE)
+            endpoint = _of_environment()
         if endpoint:
-            base = endpoint.rstrip("/")
+            base = endpoint.rstrip("/").removesuffix("/v1/traces").removesuffix("/v1/logs")
             urls = {signal: f"{base}/v1/{signal}" for signal in (TRACES, LOGS)}
             yield [hidden_urls(base)], _Posted(urls, self._headers())
             return
@@ -162,3 +168,13 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 
 def _encode(document: Mapping[str, Json]) -> bytes:
     return encoded(document, _encoder.encode)
+
+
+def _of_environment() -> str | None:
+    """The address that the variable of OpenTelemetry holds. Raises ConfigError."""
+    if not (told := os.environ.get(BASE)):
+        return None
+    try:
+        return check_url(told)
+    except ValueError as error:
+        raise ConfigError(str(error), where=BASE) from None
