@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,23 @@ def test_a_configuration_that_would_not_load_is_not_left(nel: Nel, tmp_path: Pat
     assert code == 2 and err and not path.exists()
 
 
+def test_a_key_in_the_place_of_its_variable_is_written_nowhere(tmp_path: Path) -> None:
+    key, env = "sk-abc-123456789012", {**os.environ, "NEL_CONFIG": str(tmp_path / "settings.yaml")}
+    asked = {"input": f"http://127.0.0.1:9/v1\ntiny\n{key}\nsample\n\n", "text": True, "env": env}
+    for words in (["init"], ["config", "set", "api_key_env", key], ["init", "--api-key-env", key]):
+        done = subprocess.run([*NEL, *words], capture_output=True, cwd=tmp_path, **asked)
+        assert done.returncode == 2 and "must be the name of a variable" in done.stderr
+        assert key not in done.stdout + done.stderr and not list(tmp_path.iterdir())
+
+
+def test_a_key_may_be_set_later(nel: Nel, tmp_path: Path) -> None:
+    words = ("--model-url", "http://127.0.0.1:9/v1", "--model-id", "tiny", "-y")
+    path = tmp_path / "nel.yaml"
+    code, out, err = nel("init", path, *words, "--api-key-env", "NOT_YET_SET_KEY")
+    assert code == 0 and "first: export NOT_YET_SET_KEY=..." in out, err
+    assert "${NOT_YET_SET_KEY}" in path.read_text()
+
+
 def test_nobody_to_ask(tmp_path: Path) -> None:
     words = [*NEL, "init", "mine.yaml"]
     done = subprocess.run(words, input="", text=True, capture_output=True, cwd=tmp_path)
@@ -72,7 +90,12 @@ def test_a_benchmark_that_is_none_is_told_at_once(nel: Nel, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("name", "taken"),
-    [("json", "a part of Python"), ("class", "a part of Python"), ("gsm8k", "a built-in bench")],
+    [
+        ("json", "a part of Python"),
+        ("class", "a part of Python"),
+        ("gsm8k", "a built-in bench"),
+        ("pytest", "an installed package"),
+    ],
 )
 def test_a_name_that_is_taken(nel: Nel, tmp_path: Path, name: str, taken: str) -> None:
     code, _, err = nel("init-benchmark", name, "-o", tmp_path / "out")

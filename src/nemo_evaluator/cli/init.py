@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -27,7 +28,7 @@ def command(
     yes: bool,
 ) -> None:
     """Write a configuration to PATH (nel.yaml) that can be run at once."""
-    from ..tasks.scaffold import Answers, write_config
+    from ..tasks.scaffold import Answers, check_variable, write_config
 
     def asked(question: str, given: str | None, default: str) -> str:
         if given is not None or yes:
@@ -38,11 +39,15 @@ def command(
     url = asked("Endpoint of the model ('simulated' needs none)", model_url, "simulated")
     if url != "simulated":
         model_id = asked("Name of the model", model_id, "") or None
-        api_key_env = asked("Variable that holds the key (empty: none)", api_key_env, "") or None
+        question = "Name of the variable that holds the key (empty: none)"
+        api_key_env = asked(question, api_key_env, "") or None
+        check_variable(api_key_env)
     benches = list(bench) or asked("Benchmarks (nel list shows them)", None, "sample").split()
     folder = asked("Folder of the run", output_dir, "./eval_results/first")
     written = write_config(path, Answers(url, model_id, api_key_env, benches, max_problems, folder))
     click.echo(f"wrote {written}")
+    if api_key_env and api_key_env not in os.environ:
+        click.echo(f"first: export {api_key_env}=...")
     click.echo(f"next: nel eval run {written} --dry-run, then nel eval run {written}")
 
 

@@ -26,6 +26,10 @@ from .secrecy import blotted, hidden_urls, masked, redact, secret_field
 NAME, PLUGIN = "name", "plugin"
 """What members of a union that have no ``type`` of their own are called: a text, and the record of
 plug-ins that are not built in."""
+VARIABLE = r"^[A-Za-z_]\w*$"
+"""A name of an environment variable."""
+NO_VARIABLE = "must be the name of a variable (letters, digits and _)"
+"""Does not show what is written there: it may be the key itself."""
 KEEPS_NULLS = {"params"}
 """Free-form mappings in which a null is a value like any other."""
 

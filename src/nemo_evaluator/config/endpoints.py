@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from .base import ConfigRecord
+from .base import VARIABLE, ConfigRecord
 from .generation import GenerationConfig
 from .proxy import ProxyConfig
 from .secrecy import hidden_urls
@@ -128,7 +128,7 @@ class ApiService(ModelFields):
     """Model id sent to the endpoint; null: the service's name."""
     api_key: SecretStr | None = None
     """Key of the endpoint, best written as ``${VARIABLE}``."""
-    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_]\w*$")
+    api_key_env: str | None = Field(None, pattern=VARIABLE)
     """Name of the environment variable that holds the key, instead of ``api_key``."""
     api_key_command: str | list[str] | None = None
     """Where the key comes from if it expires: a line for the shell, a list of words that is run as

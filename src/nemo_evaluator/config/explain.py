@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import suggest
-from .base import NAME, PLUGIN
+from .base import NAME, NO_VARIABLE, PLUGIN
 from .mistakes import Mistake
 from .scrubber import KNOWN, scrubber_of
 from .secrecy import hidden_urls, redact, secret_field
@@ -87,7 +87,7 @@ def _words(
         return f"must be text{got}", "put it in quotes"
     if kind == "string_pattern_mismatch":
         # Who writes a key where its variable belongs must not find it in a log.
-        return "must be the name of a variable (letters, digits and _)", None
+        return NO_VARIABLE, None
     if kind in _PHRASES:
         return _PHRASES[kind](ctx) + got, None
     message = detail["msg"].removeprefix("Input ")

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 from ..errors import ConfigError, suggest
 from ..files.reading import first_line, read_document
 from ..files.writing import make_folder, replace_file
-from .base import ConfigRecord
+from .base import NO_VARIABLE, VARIABLE, ConfigRecord
 
 FILE = "NEL_CONFIG"
 """Variable with the path of the file; by default ``~/.config/nemo-evaluator/config.yaml``."""
@@ -35,13 +35,13 @@ class Settings(ConfigRecord):
     """Endpoint, or ``simulated``."""
     model_id: str | None = None
     """Model name sent to the endpoint."""
-    api_key_env: str | None = None
+    api_key_env: str | None = Field(None, pattern=VARIABLE)
     """Environment variable that holds the key of the endpoint."""
     judge_url: str | None = None
     """Endpoint of the judge model."""
     judge_id: str | None = None
     """Model name of the judge."""
-    judge_key_env: str | None = None
+    judge_key_env: str | None = Field(None, pattern=VARIABLE)
     """Environment variable that holds the key of the judge."""
     output_dir: str | None = None
     """Folder of runs."""
@@ -160,7 +160,8 @@ def _checked(document: object, path: Path, what: str = "") -> SettingsFile:
     except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{what or at + ': '}{first['msg']}", where=str(path)) from None
+        told = NO_VARIABLE if first["type"] == "string_pattern_mismatch" else first["msg"]
+        raise ConfigError(f"{what or at + ': '}{told}", where=str(path)) from None
 
 
 def _write(file: SettingsFile, path: Path) -> Path:

@@ -7,11 +7,14 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 import yaml
 
+from ..config.base import NO_VARIABLE, VARIABLE
+from ..config.environment import environment
 from ..config.load import load
 from ..errors import ConfigError
 from ..files.writing import make_folder, replace_file
@@ -39,6 +42,7 @@ def write_config(path: Path, answers: Answers) -> Path:
     """Write a configuration that can be run. Raises ConfigError; a file that is there stays."""
     if path.exists():
         raise ConfigError("is there already", where=str(path), hint="name another file")
+    check_variable(answers.api_key_env)
     for name in answers.benches:
         if not ("://" in name or Path(name).exists() or BENCHMARKS.has(name)):
             raise BENCHMARKS.unknown(name)
@@ -51,12 +55,21 @@ def write_config(path: Path, answers: Answers) -> Path:
         "output": {"dir": answers.output_dir, "report": ["markdown", "html"]},
     }
     _save(path, HEAD + yaml.safe_dump(document, sort_keys=False))
+    unset = {answers.api_key_env: "not set yet"} if answers.api_key_env else {}
     try:
-        load(path)
+        load(path, env={**unset, **environment([Path.cwd()])})
     except ConfigError:
         path.unlink()
         raise
     return path
+
+
+def check_variable(name: str | None) -> None:
+    """Raise ConfigError for what is no name of a variable; perhaps it is the key, so the message
+    does not show it."""
+    if name is not None and re.fullmatch(VARIABLE, name) is None:
+        hint = "export NAME=... holds the key, and no file does"
+        raise ConfigError(NO_VARIABLE, where="--api-key-env", hint=hint)
 
 
 def _service(answers: Answers) -> dict[str, object]:
@@ -101,6 +114,9 @@ def _taken(module: str) -> str | None:
         return "a built-in benchmark"
     if module in sys.stdlib_module_names or keyword.iskeyword(module):
         return "a part of Python"
+    installed = find_spec(module)
+    if installed is not None and installed.origin is not None:  # a mere folder has none
+        return f"an installed package ({installed.origin})"
     return None
 
 
