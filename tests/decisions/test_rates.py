@@ -115,6 +115,7 @@ def test_a_drop_of_few_large_losses_is_rarely_go(n: int, share: float, noise: fl
     assert no_go / times <= at_most(0.025, times)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "k"), [(60, 4), (200, 2)])
 def test_a_drop_of_the_limit_is_rarely_blocked_or_passed(n: int, k: int) -> None:
     times = 600
@@ -149,7 +150,9 @@ def test_a_drop_that_times_out_is_never_go() -> None:
         assert gate({"b": source(one)}, {"b": source(other)}, policy).verdict is not GateVerdict.GO
 
 
-@pytest.mark.parametrize(("n", "k"), [(60, 1), (200, 1), (60, 4)])
+@pytest.mark.parametrize(
+    ("n", "k"), [pytest.param(60, 1, marks=pytest.mark.slow), (200, 1), (60, 4)]
+)
 def test_no_difference_is_rarely_blocked(n: int, k: int) -> None:
     times = 1000
     options = CompareOptions(max_drop=0.0, resamples=999)
@@ -157,6 +160,7 @@ def test_no_difference_is_rarely_blocked(n: int, k: int) -> None:
     assert counts[Verdict.BLOCK] / times <= at_most(0.025, times)
 
 
+@pytest.mark.slow
 def test_no_difference_in_clusters_is_rarely_blocked() -> None:
     times, clusters = 600, 20
     names = [f"c{i % clusters}" for i in range(200)]
@@ -212,7 +216,7 @@ def test_a_gate_rarely_passes_what_is_worse_than_allowed() -> None:
     assert go / times <= at_most(0.025, times)
 
 
-@pytest.mark.parametrize("k", [1, 4])
+@pytest.mark.parametrize("k", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_power_as_promised(k: int) -> None:
     """Runs of the planned size find the drop as often as was said."""
     drop, times = 0.05, 1200
