@@ -18,7 +18,6 @@ FIRST_PAINT_SECONDS = 0.4
 
 def runs_page(viewer: Viewer, links: Links, part: str | None = None) -> str:
     """All runs, with their scores."""
-    reading = viewer.shadows.busy  # what ends while the rows are made is in the next page
     rows = [(run, views, viewer.state(run)) for run, views in viewer.runs()]
     items = [
         {
@@ -26,6 +25,7 @@ def runs_page(viewer: Viewer, links: Links, part: str | None = None) -> str:
             "scores": content.scores(views),
             "state": state,
             "doing": content.doing(state),
+            "reading": viewer.shadows.is_reading(run),
             "started": run.created[:16].replace("T", " "),
         }
         for run, views, state in rows
@@ -34,7 +34,6 @@ def runs_page(viewer: Viewer, links: Links, part: str | None = None) -> str:
     repeated = sorted({name for name in names if names.count(name) > 1})
     return render(
         "runs.html", links, part, title="Runs", items=items, repeated=repeated,
-        reading=(reading or viewer.shadows.busy) and not all(item["scores"] for item in items),
     )  # fmt: skip
 
 

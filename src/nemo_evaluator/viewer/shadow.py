@@ -59,12 +59,11 @@ class Shadows:
         self._shadows: dict[Path, _Shadow] = {}
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(AT_ONCE)
+        self._waiting: set[Path] = set()
 
-    @property
-    def busy(self) -> bool:
-        """Whether something is being derived that no page shows yet."""
-        with self._lock:
-            return any(s.busy and _bundle(s.folder) is None for s in self._shadows.values())
+    def is_reading(self, run: Run) -> bool:
+        """Whether the benchmarks that were found last lack one whose first results are derived."""
+        return any(run.directory / name / JOURNAL in self._waiting for name in run.plans)
 
     def benchmarks(self, run: Run, *, wait: float = 0.0) -> tuple[BenchmarkView, ...]:
         """Those with results, in the order of the run; ``wait``: seconds that a first derivation
@@ -100,8 +99,11 @@ class Shadows:
         end = time.monotonic() + wait
         while (bundle := _bundle(shadow.folder)) is None and shadow.busy:
             if time.monotonic() > end:
+                self._waiting.add(journal)
                 return None
             time.sleep(0.02)
+        self._waiting.discard(journal)
+        bundle = bundle or _bundle(shadow.folder)  # it may have come between the two questions
         return BenchmarkView(shadow.folder, bundle) if bundle is not None else None
 
     def _derive(self, run: Run, plan: BenchmarkPlan, journal: Path, shadow: _Shadow) -> None:
