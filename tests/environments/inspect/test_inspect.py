@@ -23,7 +23,7 @@ TASKS = '''
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample, json_dataset
 from inspect_ai.model import ChatMessageUser, get_model
-from inspect_ai.scorer import choice, includes, match
+from inspect_ai.scorer import Score, choice, includes, match, mean, scorer
 from inspect_ai.solver import generate, multiple_choice, solver, use_tools
 from inspect_ai.tool import tool
 
@@ -91,6 +91,19 @@ def beside():
     dataset = json_dataset("samples.json", shuffle=True)
     dataset.shuffle_choices()
     return Task(dataset=dataset, solver=multiple_choice(), scorer=choice())
+
+
+@scorer(metrics=[mean()])
+def sometimes():
+    async def score(state, target):
+        return Score(value=float("nan") if state.sample_id == "s1" else 1.0)
+
+    return score
+
+
+@task
+def doubted():
+    return Task(dataset=MemoryDataset(samples(3)), scorer=[sometimes(), includes()])
 
 
 @task
@@ -301,7 +314,11 @@ def test_a_sample_that_fails_has_no_verdict_and_the_others_have(file: Path, pyth
 @pytest.mark.parametrize(
     ("task", "params", "said"),
     [
-        ("zzz", {}, "has no task 'zzz'; it has broken, renamed, several, sums, talks, unscored"),
+        (
+            "zzz",
+            {},
+            "it has broken, doubted, renamed, several, sums, talks, unscored",
+        ),
         ("sum", {}, "has no task 'sum'; did you mean sums?"),
         ("unscored", {}, "unscored has no scorer, so no sample would have a score"),
         ("sums", {"limit": -1}, "limit: -1 samples are none"),
@@ -383,4 +400,23 @@ def test_a_file_of_several_tasks_asks_which(file: Path, python: str) -> None:
         command = [*NEL, "eval", "run", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     assert done.returncode == 2
-    assert "it has broken, renamed, several, sums, talks, unscored" in done.stderr
+    assert "it has broken, doubted, renamed, several, sums, talks, unscored" in done.stderr
+
+
+def test_no_other_scorer_stands_in_for_the_first(file: Path, python: str) -> None:
+    """A judge that gave no grade: its sample has no reward, and what others say is kept."""
+    with TokenServer() as server:
+        done, folder = run(file, "doubted", python, server.url)
+        theirs = by_inspect(python, file, "doubted", server.url)
+    assert done.returncode == 0, done.stderr
+    found = {row["metadata"]["id"]: row for row in rows(folder)}
+    assert {name: row["reward"] for name, row in found.items()} == {
+        "s0": 1.0,
+        "s1": None,
+        "s2": 1.0,
+    }
+    assert set(found["s1"]["scoring_details"]["metrics"]) == {"includes"}
+    scores = scores_in(folder)
+    assert "mean_reward" not in scores
+    for name in ("sometimes/mean", "includes/accuracy"):
+        assert scores[name]["value"] == theirs["metrics"][name]

@@ -335,7 +335,8 @@ class Inspect:
 
 
 def _score(samples: Sequence[Sample], numbers: Mapping[str, Json]) -> Score | None:
-    """The first scorer's number is the reward; None where there is none."""
+    """The first scorer's number is the reward, and never another's in its place: where only others
+    gave numbers there is none. None where no scorer gave one."""
     last = samples[-1]
     metrics = {
         name if key is None else f"{name}/{key}": float(number)
@@ -347,7 +348,9 @@ def _score(samples: Sequence[Sample], numbers: Mapping[str, Json]) -> Score | No
         return None
     name = next(iter(last.scores), "")
     first = last.scores.get(name)
-    reward = next(iter(metrics.values()))
+    own = [value for key, value in metrics.items() if f"{key}/".startswith(f"{name}/")]
+    rated = bool(own) or name not in numbers
+    reward = next(iter(own or metrics.values())) if rated else 0.0
     binary = first is not None and (first.value in ("C", "I") or isinstance(first.value, bool))
     details: dict[str, Json] = {
         FILES: [sample.file for sample in samples],
@@ -356,8 +359,9 @@ def _score(samples: Sequence[Sample], numbers: Mapping[str, Json]) -> Score | No
     }
     return Score(
         reward=reward,
-        correct=reward == 1.0 if binary and len(samples) == 1 else None,
+        rated=rated,
+        correct=reward == 1.0 if rated and binary and len(samples) == 1 else None,
         extracted=None if first is None else first.answer,
-        metrics=metrics if len(metrics) > 1 else {},
+        metrics=metrics if len(metrics) > 1 or not rated else {},
         details=details,
     )
