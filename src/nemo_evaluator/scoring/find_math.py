@@ -38,6 +38,8 @@ def announced_math(text: str, rules: frozenset[str]) -> Extraction | None:
     return whole if whole is not None and _PROSE.search(whole.value) is None else None
 
 
+_OPENED = late_pattern(r"(?:\${1,2}|\\\()\Z")
+_DOLLAR = late_pattern(r"(?<!\\)\$")
 _REASON = late_pattern(r",?\s+(?:because|since|as|which|where|due to|given that)\s")
 
 
@@ -45,9 +47,11 @@ def _without_reason(text: str, said: Extraction) -> Extraction:
     """What is announced, without the clause that gives reasons: ``$5$, since 2 + 3 = 5``."""
     start, stop = said.span
     match = _REASON.search(text, start, stop) if said.rule in _SENTENCES else None
-    if match is None or text.count("$", start, match.start()) % 2:
+    opened = _OPENED.search(text, max(0, start - 2), start)
+    begin = opened.start() if opened else start
+    if match is None or len(_DOLLAR.findall(text, begin, match.start())) % 2:
         return said
-    value = clean(text[start : match.start()])
+    value = clean(text[begin : match.start()])
     at = text.find(value, start, stop)
     if not value or at < 0 or value.count("{") != value.count("}"):
         return said
@@ -90,5 +94,5 @@ _PROSE = late_pattern(r"(?<![\\{\w])[A-Za-z]{2,}[ \t]+[A-Za-z]{2,}")
 # A last sentence that concludes: its number is the answer even after a formula.
 _CONCLUSION = late_pattern(r"\b(?:Therefore|Thus|Hence|So|In total)\b[^.\n$\\]{1,300}")
 _FORMULA = late_pattern(
-    r"\$\$([^$]{1,400})\$\$|\$([^$\n]{1,400})\$|\\\(([^\n]{1,400}?)\\\)|\\\[([^$]{1,400}?)\\\]"
+    r"\$\$([^$]{1,400})\$\$|\$((?:[^$\n\\]|\\.){1,400})\$|\\\(([^\n]{1,400}?)\\\)|\\\[([^$]{1,400}?)\\\]"
 )
