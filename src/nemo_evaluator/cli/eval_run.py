@@ -216,7 +216,8 @@ def _check_is_configuration(path: Path) -> None:
             "is a folder, not a configuration file", where=name,
             hint=f"to continue the run in it: nel eval resume {name}",
         )  # fmt: skip
-    if path.suffix == ".py" or is_table(name) or (not path.exists() and BENCHMARKS.offers(name)):
+    table = is_table(name) and path.suffix != ".json"  # JSON is YAML
+    if path.suffix == ".py" or table or (not path.exists() and BENCHMARKS.offers(name)):
         raise ConfigError(
             "is a benchmark, not a configuration file", where=name,
             hint=f"nel eval run --bench {name} --model-url URL --model-id MODEL",
