@@ -211,12 +211,15 @@ def test_what_is_no_configuration_file(named: str, what: str, hint: str, tmp_pat
     assert done.returncode == 2 and what in done.stderr and hint in done.stderr
 
 
-def test_flags_change_a_configuration_file(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(
-        "services:\n  m: {type: simulated}\nbenchmarks: [{name: sample, max_problems: 50}]\n"
-        "output: {dir: run, report: [json]}\n"
-    )
-    done = nel("eval", "run", "c.yaml", "--max-problems", 3, "-n", 2, cwd=tmp_path)
+@pytest.mark.parametrize("name", ["c.yaml", "c.json"])
+def test_flags_change_a_configuration_file(name: str, tmp_path: Path) -> None:
+    configuration = {
+        "services": {"m": {"type": "simulated"}},
+        "benchmarks": [{"name": "sample", "max_problems": 50}],
+        "output": {"dir": "run", "report": ["json"]},
+    }
+    (tmp_path / name).write_text(json.dumps(configuration))  # JSON is YAML
+    done = nel("eval", "run", name, "--max-problems", 3, "-n", 2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "run" / "sample" / "results.jsonl").read_text().splitlines()
     assert len(lines) == 6
