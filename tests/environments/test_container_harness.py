@@ -27,6 +27,8 @@ told = {name: re.search(rf"{name}: (.*)", text)[1] for name in ("url", "model_id
 print("config", json.dumps(text), flush=True)
 print("env", json.dumps(dict(os.environ)), flush=True)
 if "crash: true" in text:
+    for number in range(200):
+        print("line", number, file=(sys.stdout, sys.stderr)[number % 2], flush=True)
     sys.exit("it broke")
 key = os.environ["NEMO_API_KEY"]
 for number in range(int(told["limit"])):
@@ -118,6 +120,8 @@ async def test_its_scores_are_measures(tmp_path: Path, loopback: Loopback) -> No
 async def test_what_fails_is_never_a_score(tmp_path: Path, loopback: Loopback) -> None:
     result = await evaluate_async(document(tmp_path, loopback.url, {"crash": True}))
     assert result.exit_code == 2 and "exit code 1: it broke" in " ".join(result.messages)
+    log = (tmp_path / "run/ifeval/harness/0-0/log.txt").read_text().splitlines()
+    assert log[-201:] == [*(f"line {number}" for number in range(200)), "it broke"]
     assert not rows(tmp_path / "run/ifeval") or rows(tmp_path / "run/ifeval")[0]["reward"] is None
     (tmp_path / "other").mkdir()
     given = document(tmp_path, loopback.url, {"empty": True})

@@ -39,12 +39,14 @@ SECONDS = 7 * 86_400.0
 """The longest a harness may take; a benchmark's ``timeout`` ends one that does nothing."""
 POLL_SECONDS = 0.2
 COMMAND = """\
+exec 2>&1
 for name in nemo-evaluator eval-factory; do
   command -v $name > /dev/null && exec $name run_eval --run_config {config}
 done
-echo "the image has neither nemo-evaluator nor eval-factory" >&2
+echo "the image has neither nemo-evaluator nor eval-factory"
 exit 127
 """
+"""Output and errors are one stream: two would reach the log in any order."""
 PATHS = {"chat": "/chat/completions", "completions": "/completions", "vlm": "/chat/completions"}
 
 
@@ -181,15 +183,13 @@ class ContainerHarness:
         command = COMMAND.format(config=shlex.quote(CONFIG))
         process = await sandbox.start(command, env={**env, KEY: endpoint.token})
         with (folder / LOG).open("ab") as log:
-            streams = [process.stdout, process.stderr]
-            copies = [asyncio.create_task(_copied(stream, log)) for stream in streams]
+            copy = asyncio.create_task(_copied(process.stdout, log))
             try:
                 return await _ended(process, tools.stopping)
             finally:
                 await process.kill()
-                await asyncio.wait(copies, timeout=5)
-                for copy in copies:
-                    copy.cancel()
+                await asyncio.wait([copy], timeout=5)
+                copy.cancel()
 
     def _finished(self, key: RolloutKey, found: list[Found]) -> Finished:
         """The first score is the benchmark's; all are measures of it."""
