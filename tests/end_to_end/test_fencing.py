@@ -150,6 +150,7 @@ def test_one_that_was_held_up_until_it_was_given_up_writes_nothing_more(
         if not machine:  # the clock is the same: it tells since when it is silent
             with run(env, str(config), "--resume", fresh=30) as second:
                 assert "in use by" in second.communicate(timeout=30)[1]
+            until(tmp_path / "run", lambda s: s.owner is not None and s.owner.seen > 1.5)
         with run(env, str(config), "--resume", machine=machine) as second:
             until(
                 tmp_path / "run", lambda s: s.owner is not None and s.owner.pid == second.pid, 180
