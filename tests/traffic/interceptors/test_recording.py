@@ -253,6 +253,9 @@ async def test_what_cannot_be(tmp_path: Path) -> None:
         opened(("replay", path))
     with pytest.raises(ConfigError, match="cannot write there"):
         opened(("record", {"path": str(tmp_path)}))
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"notes\.txt: holds something else"):
+        opened(("record", {"path": str(tmp_path / "notes.txt")}))
     for names in (("record", "replay"), ("replay", "record")):
         (tmp_path / "rec.jsonl").touch()
         with pytest.raises(ConfigError, match="recorded and replayed at once"):

@@ -30,6 +30,8 @@ log = logging.getLogger("nemo_evaluator.traffic")
 
 FLUSH_SECONDS = 0.25
 FLUSH_BYTES = 1 << 18
+_BEGIN = b'{"key":"'
+"""The beginning of every line."""
 
 
 class Scope(NamedTuple):
@@ -81,7 +83,7 @@ class Occurrences:
 
 class RecordingWriter:
     """Appends lines; the file is made with the first of them. Raises ConfigError for a path that
-    cannot be written."""
+    cannot be written, and for a file that is no recording."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -91,6 +93,15 @@ class RecordingWriter:
         self._file: LineFile | None = None
         self._ended = False
         check_can_be_made(path, f"recording {path}")
+        if path.exists():
+            with open_regular(path) as file:
+                begin = file.read(len(_BEGIN))
+            if not _BEGIN.startswith(begin):
+                raise ConfigError(
+                    "holds something else than a recording",
+                    where=f"recording {path}",
+                    hint="choose another path, or remove the file",
+                )
 
     def add(self, line: bytes) -> None:
         """One line, without its end."""
