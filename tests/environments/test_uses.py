@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engines import require
 from loopback import Loopback, fixed_chat
 
 from nemo_evaluator import code_sandbox, evaluate_async, ifeval, numeric_match
@@ -128,10 +129,7 @@ async def ran(folder: Path, loopback: Loopback) -> Any:
 
 
 async def test_a_sandbox_in_the_configuration_is_enough(tmp_path: Path, loopback: Loopback) -> None:
-    try:
-        await LocalBackend().preflight()
-    except ConfigError as error:
-        pytest.skip(f"no local sandbox here: {error}")
+    require("local")
     result = await ran(tmp_path, loopback)
     [summary] = result.summary.benchmarks
     assert (result.exit_code, summary.n_scored) == (0, 1)
@@ -169,10 +167,7 @@ class Boxed(EvalEnvironment):
 
 
 async def test_a_class_that_calls_its_sandbox_gets_one(tmp_path: Path, loopback: Loopback) -> None:
-    try:
-        await LocalBackend().preflight()
-    except ConfigError as error:
-        pytest.skip(f"no local sandbox here: {error}")
+    require("local")
     (tmp_path / "boxed.py").write_text(CLASS)
     loopback.script(fixed_chat("4"))
     service = {"type": "api", "url": loopback.url, "protocol": "chat_completions", "model": "m"}

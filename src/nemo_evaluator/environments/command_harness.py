@@ -33,7 +33,7 @@ from .scored import ScoredProblem
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 5.0
 """For a program that is to end at once, before it is killed."""
-RESULTS, TODO, LOG = "results.jsonl", "todo.jsonl", "log.txt"
+RESULTS, ASKED, LOG = "results.jsonl", "todo.jsonl", "log.txt"
 _BOUND = """
 import ctypes, os, signal, sys
 getattr(ctypes.CDLL(None), "prctl", lambda *_: 0)(1, signal.SIGKILL)
@@ -149,11 +149,11 @@ class CommandHarness:
         self, left: Mapping[tuple[str, int], RolloutKey], tools: HarnessTools
     ) -> dict[str, str]:
         """Write what is to be done; the program's variables."""
-        with (tools.folder / TODO).open("wb") as file:
+        with (tools.folder / ASKED).open("wb") as file:
             for (name, repeat), key in left.items():
                 url = None if tools.model is None else (await tools.endpoint(key)).openai_url
                 file.write(todo_line(name, repeat, key, url))
-        files = {"NEL_IN": tools.folder / TODO, "NEL_OUT": tools.folder / RESULTS}
+        files = {"NEL_IN": tools.folder / ASKED, "NEL_OUT": tools.folder / RESULTS}
         env = {name: str(path.absolute()) for name, path in files.items()}
         if tools.model is not None:
             env |= (await tools.endpoint()).env()
