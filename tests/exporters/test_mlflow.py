@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 import urllib.request
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from agent_run import agent_run
 from commands import Nel
+from free_ports import free_port
 from parts import part
 
 from nemo_evaluator.results.view import RunView
@@ -114,9 +114,7 @@ def test_a_local_store(nel: Nel, run: RunView) -> None:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [
             *(part("export") / "bin" / "mlflow", "server", "--host", "127.0.0.1"),

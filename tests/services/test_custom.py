@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 from commands import Nel
+from free_ports import free_port
 from runs import BENCH, NEL, ROOT, rows
 
 from nemo_evaluator import evaluate_async
@@ -28,7 +29,6 @@ from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.services.contract import OpenService
 from nemo_evaluator.services.custom import Custom
 from nemo_evaluator.services.open import launch_of, open_services
-from nemo_evaluator.services.ports import free_port
 from nemo_evaluator.services.programs import programs_of
 
 SERVER = str(ROOT / "tests/support/model_server.py")

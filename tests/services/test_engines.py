@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from commands import Nel
+from free_ports import free_port
 from runs import BENCH, ROOT, rows
 
 from nemo_evaluator import evaluate_async
@@ -31,7 +32,6 @@ from nemo_evaluator.services.contract import Rests
 from nemo_evaluator.services.gpus import gpus_of_a_shard
 from nemo_evaluator.services.launched import Launched
 from nemo_evaluator.services.open import open_services
-from nemo_evaluator.services.ports import free_port
 from nemo_evaluator.traffic.types import CallContext, ModelRequest
 
 ENGINES = ROOT / "tests/support/fake_engines"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,8 +223,8 @@ def test_ports_are_said_or_the_next_ones() -> None:
 
 
 def test_ports_are_reserved_until_they_are_released() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken = listener.getsockname()[1]
+    taken = free_port()
+    with socket.create_server(("127.0.0.1", taken)):
         wanted = Launch(port=taken, port_is_fixed=False, instances=2)
         first = ReservedPorts(wanted, "services.a.port")
         second = ReservedPorts(wanted, "services.b.port")
@@ -236,6 +237,16 @@ def test_ports_are_reserved_until_they_are_released() -> None:
         assert fixed.first == taken  # whoever starts it is told that it is in use
         for ports in (second, third, fixed):
             ports.release()
+
+
+def test_a_port_that_nobody_named_is_given_once_and_no_connection_takes_it() -> None:
+    """A server may need minutes until it listens."""
+    reserved = [ReservedPorts(Launch(instances=2), "services.a.port") for _ in range(100)]
+    given = {port for ports in reserved for port in (ports.first, ports.first + 1)}
+    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert len(given) == 200 and max(given) <= max(first_ephemeral, 32768)
+    for ports in reserved:
+        ports.release()
 
 
 def test_a_port_is_found_where_no_file_can_be_locked(

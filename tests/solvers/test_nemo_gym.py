@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from gyms import serving, sums
 from parts import part
 from runs import ROOT, rows
@@ -21,7 +22,6 @@ from nemo_evaluator.config.services import SimulatedService
 from nemo_evaluator.errors import InfraError
 from nemo_evaluator.results.trajectory_row import read_trajectories
 from nemo_evaluator.services.json_server import JsonServer
-from nemo_evaluator.services.ports import free_port
 from nemo_evaluator.services.simulated.model import SimulatedModel
 from nemo_evaluator.services.simulated.server import serving as simulated
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from free_ports import free_port
 from parts import part
 
 
@@ -16,9 +16,7 @@ from parts import part
 def nemo_gym() -> Iterator[str]:
     """A real resources server of NeMo Gym that keeps a counter for each session."""
     python = part("gym") / "bin" / "python"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     code = f"""
 import os, uvicorn
 from omegaconf import OmegaConf

@@ -27,9 +27,3 @@ async def under_uvicorn(app: Any, port: int = 0) -> AsyncIterator[str]:
         server.should_exit = True
         await serving
         listener.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

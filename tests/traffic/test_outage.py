@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from loopback import FAULTS, Loopback, answer
 from runs import BENCH
 
@@ -35,13 +35,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BASE_SECONDS", 0.001)
     monkeypatch.setattr(outages, "FIRST_DELAY", 0.02)
     monkeypatch.setattr(outages, "MAX_DELAY", 0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 async def run(

@@ -1,14 +1,16 @@
-"""Which port each server gets. A port that somebody said is kept; any other is the next free one
-from 8000 on, so that two servers of a machine, or two evaluations, never want the same."""
+"""Which port each server gets. A port that the user fixed is kept; any other is a free one that no
+other evaluation of this machine has reserved, so that two servers never want the same."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import random
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from ..errors import ConfigError
 from .claims import claimed
@@ -16,6 +18,8 @@ from .launch import HOST, Launch
 
 KIND = "ports"
 FIRST_PORT, LAST_PORT = 8000, 65535
+_FIRST_OF_ANY, _LAST_OF_ANY = 20000, 32767
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _OFFSET = re.compile(r"\{port\+(\d+)\}")
 
 
@@ -53,20 +57,18 @@ class ReservedPorts:
     held: a server needs minutes until it listens itself."""
 
     def __init__(self, launch: Launch, where: str) -> None:
-        """Those that the launch says, or the next free ones. Raises ConfigError."""
+        """The ports that the launch names, or free ones where it names none. Raises ConfigError."""
         count, said = ports_of(launch), launch.port
         self._held = contextlib.ExitStack()
-        if said is None:
-            self.first = free_port()
-        elif launch.port_is_fixed:
+        if said is not None and launch.port_is_fixed:
             self.first = said
             self._reserve(said, count)  # whether it is free is seen when the server is started
-        else:
-            ports = range(said, LAST_PORT - count)
-            found = next((port for port in ports if self._take(port, count)), None)
-            if found is None:
-                raise ConfigError(f"no port from {said} on is free", where=where)
-            self.first = found
+            return
+        ports = _any_ports() if said is None else range(said, LAST_PORT - count)
+        found = next((port for port in ports if self._take(port, count)), None)
+        if found is None:
+            raise ConfigError(f"no port from {said or _FIRST_OF_ANY} on is free", where=where)
+        self.first = found
 
     def release(self) -> None:
         """Let others have them."""
@@ -99,9 +101,19 @@ def trouble_with(port: int) -> str | None:
     return None
 
 
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _any_ports() -> Iterable[int]:
+    """Ports for a server whose port is free to choose, in the order in which they are tried.
+
+    The system gives ports of its ephemeral range to every outgoing connection; a server that needs
+    minutes until it listens would find such a port taken. So ports below that range come first.
+    """
+    try:
+        first_ephemeral = int(_EPHEMERAL.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        first_ephemeral = _LAST_OF_ANY + 1
+    last = min(_LAST_OF_ANY, first_ephemeral - 1)
+    if last < _FIRST_OF_ANY:
+        last = _LAST_OF_ANY
+    ports = [*range(_FIRST_OF_ANY, last + 1)]
+    start = random.randrange(len(ports))
+    return ports[start:] + ports[:start]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from free_ports import free_port
 from parts import optional_part
 from runs import NEL, rows
 
@@ -87,9 +87,7 @@ def model(python: str, tmp_path_factory: pytest.TempPathFactory, shared_dir: Pat
 @pytest.fixture(scope="module")
 def url(python: str, model: Path, shared_dir: Path) -> Iterator[str]:
     """The model, served."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     script = shared_dir / "tools" / "examples" / "hf_server.py"
     with subprocess.Popen(
         [python, str(script), str(model), str(port)],

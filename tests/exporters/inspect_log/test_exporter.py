@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import subprocess
 import time
 import urllib.request
@@ -16,6 +15,7 @@ import pytest
 from agent_run import agent_run
 from browser import browser, chromium
 from commands import Nel
+from free_ports import free_port
 from inspect_reader import read_logs
 from parts import part
 from published import write_results
@@ -136,9 +136,7 @@ def test_its_viewer_shows_a_sample(nel: Nel, run: Path, tmp_path: Path) -> None:
         pytest.skip("no Chromium")
     assert nel("export", "run", "--dest", "inspect", "--output-dir", "logs")[0] == 0
     view = part("export") / "bin" / "inspect"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [view, "view", "start", "--log-dir", "logs", "--host", "127.0.0.1", "--port", str(port)],
         stdout=subprocess.DEVNULL,

@@ -12,8 +12,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from free_ports import free_port
 from loopback import FAULTS, Call, Loopback, Manner, Reply, number_of
-from other_server import free_port, under_uvicorn
+from other_server import under_uvicorn
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
