@@ -95,7 +95,7 @@ def _conforming(step: Step, note: Note) -> Step:
         for name in OF_AGENTS:
             if value := getattr(step, name):
                 note(f"a step of {step.source.value!r} has {name!r}, which is for steps of agents")
-                extra[name] = _plain(value)
+                extra[name] = _as_json(value)
             changed[name] = () if name == "tool_calls" else None
     if not _is_time(step.timestamp):
         note("a timestamp is not ISO 8601")
@@ -226,7 +226,7 @@ def _is_time(text: str | None) -> bool:
     return True
 
 
-def _plain(value: object) -> Json:
+def _as_json(value: object) -> Json:
     plain: Json = msgspec.to_builtins(value)
     return plain
 

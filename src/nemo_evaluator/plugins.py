@@ -125,7 +125,7 @@ class Kind:
         except (Exception, SystemExit) as error:
             file = name.rpartition(":")[0]
             at = f" ({file}:{line})" if (line := _line_in(error, file)) else ""
-            raise ConfigError(f"{_said(error)}{at}", where=self.where(name)) from error
+            raise ConfigError(f"{_error_line(error)}{at}", where=self.where(name)) from error
 
     def where(self, name: str) -> str:
         """The plug-in as errors name it."""
@@ -247,7 +247,9 @@ def loading(where: str, path: str = "") -> Iterator[None]:
         if line := _line_in(error, file):
             where = f"{file}:{line}"
         hint = _way_to(error, path) if isinstance(error, ModuleNotFoundError) else None
-        raise ConfigError(f"cannot be loaded: {_said(error)}", where=where, hint=hint) from error
+        raise ConfigError(
+            f"cannot be loaded: {_error_line(error)}", where=where, hint=hint
+        ) from error
 
 
 def _way_to(error: ModuleNotFoundError, path: str) -> str:
@@ -279,7 +281,7 @@ def _line_in(error: BaseException, path: str) -> int | None:
     return line
 
 
-def _said(error: BaseException) -> str:
+def _error_line(error: BaseException) -> str:
     """The error in one line; of pydantic's, what is wrong with which option."""
     from pydantic import ValidationError
 

@@ -147,7 +147,7 @@ def _ask(chosen: Path, request: ControlRequest, wait: float) -> int:
     if len(refused) == len(answers):
         raise ConfigError("; ".join(dict.fromkeys(refused)), where=str(chosen))
     for answer in answers:
-        for line in _told(answer):
+        for line in _reply_lines(answer):
             click.echo(line if len(answers) == 1 else f"{answer.directory.name}: {line}")
     if refused:
         return ExitCode.USER_ERROR
@@ -156,7 +156,7 @@ def _ask(chosen: Path, request: ControlRequest, wait: float) -> int:
     return ExitCode.INCOMPLETE if nobody or late else ExitCode.DONE
 
 
-def _told(answer: Steered) -> list[str]:
+def _reply_lines(answer: Steered) -> list[str]:
     if answer.reply is None:
         return [answer.note]
     if answer.reply.refused is not None:

@@ -73,7 +73,7 @@ def _text(state: RunState) -> str:
     lines = [
         f"run        {state.run_id or '(not begun)'}",
         f"directory  {shown(state.directory)}",
-        f"state      {_told(state)}",
+        f"state      {_state_line(state)}",
     ]
     if state.reason:
         lines.append(f"reason     {state.reason}")
@@ -100,7 +100,7 @@ def _shard_line(index: int, state: RunState) -> str:
     return text + (f" ({state.reason})" if state.reason else "")
 
 
-def _told(state: RunState) -> str:
+def _state_line(state: RunState) -> str:
     from ..executors.progress_text import duration
     from ..results.lock import FRESH_SECONDS
     from ..results.status import State

@@ -60,7 +60,7 @@ def bootstrap_ci(values: Sequence[float], confidence: float = 0.95) -> Confidenc
 def normal_ci(values: Sequence[float], confidence: float = 0.95) -> ConfidenceInterval:
     """mean ± z·sd/√n."""
     found = clt_interval(np.asarray(values, np.float64), confidence=confidence)
-    return _shown(found, "normal")
+    return _confidence_interval(found, "normal")
 
 
 def clustered_ci(
@@ -72,17 +72,17 @@ def clustered_ci(
     if len(set(clusters)) < 2:
         return normal_ci(values, confidence)
     found = clt_interval(np.asarray(values, np.float64), clusters, confidence=confidence)
-    return _shown(found, "clustered")
+    return _confidence_interval(found, "clustered")
 
 
 def sample_level_ci(problems: Sequence[tuple[int, int]]) -> ConfidenceInterval | None:
     """The interval of a re-run of the same problems, given as (attempts, right ones)."""
     attempts, right = ([pair[i] for pair in problems] for i in (0, 1))
     found = within_problem_interval(np.asarray(attempts, np.float64), np.asarray(right, np.float64))
-    return None if found is None else _shown(found, "sample_binomial")
+    return None if found is None else _confidence_interval(found, "sample_binomial")
 
 
-def _shown(found: Interval, method: str) -> ConfidenceInterval:
+def _confidence_interval(found: Interval, method: str) -> ConfidenceInterval:
     lower, upper = found.lower, found.upper
     if not math.isfinite(lower):
         lower = upper = found.value

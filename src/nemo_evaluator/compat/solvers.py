@@ -141,11 +141,13 @@ class VLMSolver(ModelSolver):
     async def _ask(self, task: SeedResult, system: str | None) -> ModelResponse:
         if not task.images:
             return await super()._ask(task, system)
-        images = [image if isinstance(image, str) else _shown(image) for image in task.images]
+        images = [
+            image if isinstance(image, str) else _image_address(image) for image in task.images
+        ]
         return await self.client.vlm_chat(task.prompt, images, system, self.image_detail)
 
 
-def _shown(image: Any) -> str:
+def _image_address(image: Any) -> str:
     text = getattr(image, "url", None) or getattr(image, "path", None)
     if not text:
         raise ConfigError("VLMSolver takes images as addresses or files", hint="not as bytes")

@@ -51,12 +51,12 @@ def _problems(
             found: list[Mistake] = detail["ctx"]["problems"]
             yield from (replace(problem, path=(*path, *problem.path)) for problem in found)
             continue
-        got = _shown(detail.get("input"), path, secrets)
+        got = _got_text(detail.get("input"), path, secrets)
         what, hint = _words(detail, path, record, got)
         yield Mistake(path, what, hint)
 
 
-def _shown(value: object, path: KeyPath, secrets: Collection[str]) -> str:
+def _got_text(value: object, path: KeyPath, secrets: Collection[str]) -> str:
     """`` (got 5)`` where that helps and tells no secret."""
     names = [str(part) for part in path[-2:]]
     if not isinstance(value, str | int | float | bool) or not names:

@@ -78,7 +78,7 @@ def quick_config(
     ``judge_key_env`` names.
     """
     accepted = (*BENCHMARK_FLAGS, *GENERATION_FLAGS, *BUDGET_FLAGS, *GATE_FLAGS, *TABLE_FLAGS)
-    settings = _given(settings, (*accepted, *ENDPOINT_FLAGS))
+    settings = _given_settings(settings, (*accepted, *ENDPOINT_FLAGS))
     if env is None:
         env = environment([Path.cwd()])
     if not benches:
@@ -139,7 +139,7 @@ def apply_flags(
         *GATE_FLAGS,
         *ENDPOINT_FLAGS,
     )
-    settings = _given(settings, accepted)
+    settings = _given_settings(settings, accepted)
     tree = loaded.tree
     if output_dir is not None:
         tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
@@ -313,7 +313,7 @@ def _in(settings: Collection[str], flags: Sequence[str]) -> list[str]:
     return [name for name in flags if name in settings]
 
 
-def _given(settings: Mapping[str, object], known: Sequence[str]) -> dict[str, object]:
+def _given_settings(settings: Mapping[str, object], known: Sequence[str]) -> dict[str, object]:
     for name in settings:
         if name not in known:
             more = (

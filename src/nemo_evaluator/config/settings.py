@@ -83,7 +83,7 @@ def read_settings(env: Mapping[str, str] = os.environ) -> SettingsFile:
         return SettingsFile()
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"cannot be read: {first_line(error)}", where=str(path)) from None
-    return _checked(found, path)
+    return _validated(found, path)
 
 
 def effective(env: Mapping[str, str] = os.environ) -> dict[str, tuple[Any, str]]:
@@ -113,7 +113,7 @@ def change(
         part.pop(key, None)
     else:
         part[key] = yaml.safe_load(value) if key not in TEXTS else value
-    return _write(_checked(document, path, f"{key}: "), path)
+    return _write(_validated(document, path, f"{key}: "), path)
 
 
 def use(profile: str | None, env: Mapping[str, str] = os.environ) -> Path:
@@ -152,7 +152,7 @@ def _set(settings: Settings) -> dict[str, Any]:
     return {key: value for key, value in settings.model_dump().items() if value is not None}
 
 
-def _checked(document: object, path: Path, what: str = "") -> SettingsFile:
+def _validated(document: object, path: Path, what: str = "") -> SettingsFile:
     if not isinstance(document, dict):
         raise ConfigError("is no mapping", where=str(path))
     try:

@@ -26,7 +26,7 @@ UNKNOWN = "not recorded: written by another tool"
 
 def differences(baseline: Source, candidate: Source, pairs: Pairs | None) -> list[Difference]:
     """Everything that makes the two incomparable."""
-    found = list(_named(baseline, candidate))
+    found = list(_differing_benchmark(baseline, candidate))
     one, other = baseline.identity, candidate.identity
     if one is not None and other is not None:
         found += incomparable(one, other)
@@ -49,7 +49,7 @@ def between(baseline: Source, candidate: Source) -> str:
     return baseline.name if same else benchmark_of(baseline)
 
 
-def _named(baseline: Source, candidate: Source) -> Iterator[Difference]:
+def _differing_benchmark(baseline: Source, candidate: Source) -> Iterator[Difference]:
     if not (baseline.published and candidate.published):
         return
     if benchmark_of(baseline) != benchmark_of(candidate):

@@ -142,7 +142,7 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
         return msgspec.structs.replace(head, reasons=(nothing_paired(baseline, candidate, pairs),))
     measured = _measured(head, baseline, candidate, pairs, metric)
     if options.rules is Rules.SOUND:
-        return judged(_shown(measured, baseline, candidate, pairs, metric))
+        return judged(_with_damage(measured, baseline, candidate, pairs, metric))
     if stopped_early(candidate):
         return msgspec.structs.replace(measured, reasons=(NOT_PUBLISHED,))
     assert measured.test is not None
@@ -269,7 +269,7 @@ def judged_as_published(c: Comparison, p_worse: float, p_better: float) -> Compa
     )
 
 
-def _shown(
+def _with_damage(
     c: Comparison, baseline: Source, candidate: Source, pairs: Pairs, metric: Metric
 ) -> Comparison:
     """With the damage, what is missing included, and the events that its bounds show."""

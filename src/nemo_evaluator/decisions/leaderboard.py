@@ -55,7 +55,7 @@ def boards(sources: Sequence[Source]) -> tuple[Board, ...]:
             groups.setdefault(_but_the_model(source.identity), []).append(source)
     found, tables = [], []
     for group in groups.values():
-        named = _named(group)
+        named = _by_model(group)
         if len(named) < 2:
             continue
         if places := ranked(list(named.items()), CompareOptions()):
@@ -128,7 +128,7 @@ def _but_the_model(identity: Mapping[str, Json]) -> bytes:
     return msgspec.json.encode(told, order="deterministic")
 
 
-def _named(group: Sequence[Source]) -> dict[str, Source]:
+def _by_model(group: Sequence[Source]) -> dict[str, Source]:
     """The results by their models; models of one name are told apart by their services. Of two
     results of the same model the first."""
     models = [source.model or "unknown model" for source in group]

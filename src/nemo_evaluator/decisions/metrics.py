@@ -125,7 +125,7 @@ def _read(rollouts: Rollouts, scored: Sequence[int], name: str) -> Floats:
     which the ratio does not bear (0 of 0) moves nothing."""
     values, ratios = np.full(len(rollouts), np.nan), np.full((len(rollouts), 2), np.nan)
     for i in scored:
-        found = _found(rollouts.row(i), name)
+        found = _raw_value(rollouts.row(i), name)
         if isinstance(found, list | tuple) and len(found) == 2:
             parts = [_number(part) for part in found]
             ratios[i] = [np.nan if part is None else part for part in parts]
@@ -145,7 +145,7 @@ def _read(rollouts: Rollouts, scored: Sequence[int], name: str) -> Floats:
     return values
 
 
-def _found(row: Mapping[str, object], name: str) -> object:
+def _raw_value(row: Mapping[str, object], name: str) -> object:
     details = row.get("scoring_details")
     details = details if isinstance(details, Mapping) else {}
     if name == "no_answer_rate":

@@ -180,7 +180,7 @@ def spread_of_run(source: Source, *, correlation: float = CORRELATION, icc: floa
         binary=binary,
         score=score,
         problems=n,
-        basis=basis + _said(clusters),
+        basis=basis + _clustering_note(clusters),
         room=score - min(0.0, float(rewards.min())),
         clusters=clusters,
         span=span_of(MEAN_REWARD, source, source),
@@ -243,7 +243,7 @@ def spread_of_pairs(pairs: Pairs, span: float | None, *, icc: float = ICC) -> Sp
         binary=binary,
         score=score,
         problems=pairs.n,
-        basis=said + _said(clusters),
+        basis=said + _clustering_note(clusters),
         room=score - min(0.0, float(rewards.min())),
         clusters=clusters,
         span=span,
@@ -356,7 +356,7 @@ def _clustering(values: Floats, clusters: Sequence[str] | None) -> Clustering | 
     return Clustering(design_effect=max(1.0, effect), units=effective_units(clusters, n) / n)
 
 
-def _said(clusters: Clustering | None) -> str:
+def _clustering_note(clusters: Clustering | None) -> str:
     if clusters is None:
         return ""
     return f"; clusters multiply the variance by {clusters.design_effect:.1f}"

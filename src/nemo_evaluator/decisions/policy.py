@@ -20,15 +20,15 @@ def load_policy(path: str | Path) -> GatePolicy:
     node = read_yaml(Path(path))
     if node.value is None:
         raise ConfigError("is empty; a policy is a YAML mapping", where=str(path))
-    return _checked(node)
+    return _validated(node)
 
 
 def parse_policy(data: Mapping[str, object]) -> GatePolicy:
     """The policy of a mapping. Raises ConfigError."""
-    return _checked(from_plain(dict(data)))
+    return _validated(from_plain(dict(data)))
 
 
-def _checked(node: Node) -> GatePolicy:
+def _validated(node: Node) -> GatePolicy:
     data = plain(node)
     problems: list[Mistake] = []
     version = data.get("version", 1)

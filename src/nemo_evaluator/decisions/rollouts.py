@@ -140,7 +140,7 @@ def rollouts_of(rows: Sequence[Mapping[str, Json]]) -> Rollouts:
     """The columns of lines held in memory. Raises ConfigError."""
     columns = _Columns()
     for number, row in enumerate(rows):
-        columns.add(_checked(row, f"row {number}"))
+        columns.add(_parse_row(row, f"row {number}"))
     return columns.rollouts(rows)
 
 
@@ -154,10 +154,10 @@ def _tolerant(text: bytes, where: str) -> _Line:
         row = json.loads(text)
     except UNREADABLE as error:
         raise ConfigError(f"is not JSON: {first_line(error)}", where=where) from None
-    return _checked(row, where)
+    return _parse_row(row, where)
 
 
-def _checked(row: Json, where: str) -> _Line:
+def _parse_row(row: Json, where: str) -> _Line:
     if not isinstance(row, Mapping):
         raise ConfigError("is not an object", where=where)
     found: dict[str, Any] = {
@@ -166,11 +166,11 @@ def _checked(row: Json, where: str) -> _Line:
         "truncated": row.get("truncated") is True,
     }
     for name in ("problem_idx", "repeat"):
-        value = _plain(row.get(name, 0 if name == "repeat" else None))
+        value = _python_scalar(row.get(name, 0 if name == "repeat" else None))
         if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MOST:
             raise ConfigError(f"{name} is {value!r}, not a whole number", where=where)
         found[name] = value
-    reward = _plain(row.get("reward"))
+    reward = _python_scalar(row.get("reward"))
     known = isinstance(reward, int | float) or reward is None
     found["reward"] = (None if reward is None else float(reward)) if known else math.nan
     for name in ("outcome", "finish_reason", "cluster"):
@@ -199,10 +199,10 @@ def _details(part: Mapping[str, Json]) -> _Details:
     category, group, method = (
         _text(part.get(key)) for key in ("error_category", "category", "method")
     )
-    return _Details(category, group, method, part.get("judge"), _plain(part.get("correct")))
+    return _Details(category, group, method, part.get("judge"), _python_scalar(part.get("correct")))
 
 
-def _plain(value: Any) -> Any:
+def _python_scalar(value: Any) -> Any:
     """A scalar of numpy as Python's own."""
     return value.item() if isinstance(value, np.generic) else value
 

@@ -60,7 +60,7 @@ class Prefix:
         """A rollout has ended, with None without a verdict; the units that count from now on, one
         by one, so that what is decided does not depend on which rollout came back last."""
         self._ended.setdefault(key.problem_idx, {})[key.repeat] = answer
-        while self._next < len(self._units) and self._whole(self._units[self._next]):
+        while self._next < len(self._units) and self._unit_is_complete(self._units[self._next]):
             unit = self._units[self._next]
             self.problems += unit
             self._next += 1
@@ -81,7 +81,7 @@ class Prefix:
         found = self._ended[problem]
         return [found[repeat] for repeat in range(self._repeats)]
 
-    def _whole(self, unit: Iterable[int]) -> bool:
+    def _unit_is_complete(self, unit: Iterable[int]) -> bool:
         return all(len(self._ended.get(problem, ())) == self._repeats for problem in unit)
 
 

@@ -43,9 +43,9 @@ class Attempts:
         sent, and whatever else a solver raises.
         """
         try:
-            solution = await self._solved(work)
+            solution = await self._solve_accounted(work)
             if verified and work.lease is not None:
-                solution = await self._handed_over(work, solution)
+                solution = await self._hand_over(work, solution)
             if not solution.workspace:
                 if solution.error is not None:
                     await self._keep_failed(work, solution.error.message)
@@ -63,7 +63,7 @@ class Attempts:
             left = work.handover or work.lease.sandbox
             await workspaces.keeper.keep(work.key, work.attempt, why, left, failed=True)
 
-    async def _solved(self, work: Work) -> Solution:
+    async def _solve_accounted(self, work: Work) -> Solution:
         """The answer, with its accounts."""
         job = self._job
         self._recorder.begin(work)
@@ -74,7 +74,7 @@ class Attempts:
                 work.key,
                 Phase.SOLVE,
                 job.timeout,
-                lambda activity: self._asked(work, activity),
+                lambda activity: self._ask_solver(work, activity),
                 started=not job.models and job.workspaces is None,
             )
         except ModelError as error:
@@ -93,7 +93,7 @@ class Attempts:
             self._recorder.attempted(work, work.spent)
         return solution
 
-    async def _asked(self, work: Work, activity: Activity) -> Solution:
+    async def _ask_solver(self, work: Work, activity: Activity) -> Solution:
         job, key = self._job, work.key
         if job.workspaces is not None:
             work.lease = await job.workspaces.open(work.problem, key)
@@ -141,7 +141,7 @@ class Attempts:
             model.end_session(session)
         return spent
 
-    async def _handed_over(self, work: Work, solution: Solution) -> Solution:
+    async def _hand_over(self, work: Work, solution: Solution) -> Solution:
         """The answer, once its workspace is ready to be verified. Raises SandboxLost."""
         job, problem = self._job, work.problem
         if problem.workspace is None or solution.error is not None:

@@ -106,7 +106,7 @@ class RunBudget:
             (EndedBy.TOKENS, self.config.tokens, self.tokens + tokens),
         ):
             if most is not None and all_used >= most:
-                shown = _shown(most, "usd" if limit is EndedBy.COST else "tokens")
+                shown = _amount_text(most, "usd" if limit is EndedBy.COST else "tokens")
                 raise BudgetExceeded(f"the run's budget of {shown} is used up").of(limit)
 
     def over(self, who: tuple[str, RolloutKey]) -> None:
@@ -118,12 +118,12 @@ class RunBudget:
         for kind, limit in (("usd", self.config.usd), ("tokens", self.config.tokens)):
             used = (self.tokens if kind == "tokens" else self.usd) or 0.0
             if limit is not None and used >= limit and not self.control.stopping:
-                self.control.stop(f"the budget of {_shown(limit, kind)} is used up")
+                self.control.stop(f"the budget of {_amount_text(limit, kind)} is used up")
 
     def used(self) -> str:
         """What was used, for people."""
-        parts = [_shown(self.tokens, "tokens")]
-        return ", ".join(parts if self.usd is None else [_shown(self.usd, "usd"), *parts])
+        parts = [_amount_text(self.tokens, "tokens")]
+        return ", ".join(parts if self.usd is None else [_amount_text(self.usd, "usd"), *parts])
 
     def pilot(self, label: str, open_rollouts: int) -> Pilot | None:
         """The forecast of a benchmark, if it is large enough for one and anything is limited."""
@@ -139,9 +139,9 @@ class RunBudget:
             used = (self.tokens if kind == "tokens" else self.usd) or 0.0
             mean = used / self.attempts if self.attempts else 0.0
             if used + (self.on_their_way + 1) * mean > limit:
-                return _shown(limit, kind)
+                return _amount_text(limit, kind)
             if not self.attempts and self.on_their_way >= PILOT:
-                return _shown(limit, kind)
+                return _amount_text(limit, kind)
         return None
 
     def _time_is_up(self) -> None:
@@ -188,17 +188,17 @@ class Pilot:
             if len(known) < 2 or not any(known):
                 if limit is not None:
                     warnings.append(
-                        f"{UNTOLD[kind]}: the budget of {_shown(limit, kind)} limits nothing"
+                        f"{UNTOLD[kind]}: the budget of {_amount_text(limit, kind)} limits nothing"
                     )
                 continue
             low, mean, high = total_interval(known, self.open_rollouts)
-            interval = f"[{_shown(low, kind)}, {_shown(high, kind)}]"
-            parts.append(f"about {_shown(mean, kind)} {interval}")
+            interval = f"[{_amount_text(low, kind)}, {_amount_text(high, kind)}]"
+            parts.append(f"about {_amount_text(mean, kind)} {interval}")
             used = (self.budget.tokens if kind == "tokens" else self.budget.usd or 0) - sum(known)
             if limit is not None and used + mean > limit:
                 share = max(0.0, (limit - used) / mean)
                 enough = f"is enough for about {share:.0%} of the rollouts"
-                warnings.append(f"the budget of {_shown(limit, kind)} {enough}")
+                warnings.append(f"the budget of {_amount_text(limit, kind)} {enough}")
         about = ", ".join(parts) or "nothing is known"
         text = f"forecast for {self.label}, from {len(self._spent)} rollouts: {about}"
         return "; ".join([text, *warnings])
@@ -223,5 +223,5 @@ def total_interval(values: list[float], count: int) -> tuple[float, float, float
     return count * max(0.0, mean - half), count * mean, count * (mean + half)
 
 
-def _shown(value: float, kind: str) -> str:
+def _amount_text(value: float, kind: str) -> str:
     return f"{value:,.0f} tokens" if kind == "tokens" else f"{value:.2f} USD"

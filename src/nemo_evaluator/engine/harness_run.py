@@ -178,7 +178,7 @@ class HarnessRun:
             log.warning("%s: a result for %s, which is not open", self._job.plan.slug, key)
             return
         try:
-            solution, score = checked(finished.solution), _checked(finished)
+            solution, score = checked(finished.solution), _checked_score(finished)
         except (TypeError, ValueError) as error:
             info = ErrorInfo(kind=Failure.VERIFIER, message=str(error), phase=Phase.VERIFY)
             await self._ended_without(key, info, finished.problem)
@@ -238,7 +238,7 @@ def _open(job: Job, index: JournalIndex) -> Sequence[RolloutKey]:
     return [key for key, state in states if state is None or not state.scored]
 
 
-def _checked(finished: Finished) -> Score | None:
+def _checked_score(finished: Finished) -> Score | None:
     score = finished.score
     if score is None:
         return None

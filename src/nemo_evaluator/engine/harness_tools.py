@@ -99,7 +99,7 @@ class Tools:
         async with alone:
             answer = self._answer(key, named)
             if answer is None:
-                answer = await self._asked(key, named, request)
+                answer = await self._ask_model(key, named, request)
                 self._known.setdefault(key, {})[named] = answer
         self.answered += 1
         return answer
@@ -176,7 +176,7 @@ class Tools:
         event = self._reader.at(offset)
         return event.answer if isinstance(event, Called) else None
 
-    async def _asked(self, key: RolloutKey, named: str, request: Request) -> Answer:
+    async def _ask_model(self, key: RolloutKey, named: str, request: Request) -> Answer:
         if not await self._budget.admit():
             raise RunBudgetExceeded("the run is stopping")
         context = self._context(key, f"/{named}")

@@ -65,7 +65,7 @@ def plan_benchmark(
         "n_problems": n_problems,
         # The seed decides which problems are in only where some are left out.
         "shuffle_seed": benchmark.shuffle_seed if n_problems < size else None,
-        "scorers": [_named(metric) for metric in benchmark.scoring.metrics],
+        "scorers": [_metric_identity(metric) for metric in benchmark.scoring.metrics],
     }
     return BenchmarkPlan(
         name=name,
@@ -97,7 +97,7 @@ def _settings(benchmark: BenchmarkConfig, base_url: str | None) -> PlanSettings:
     )
 
 
-def _named(metric: Metric) -> Json:
+def _metric_identity(metric: Metric) -> Json:
     """A metric as it identifies a run: its name, with its configuration where it has one."""
     own = metric.config if isinstance(metric, ScorerMetric) else {}
     return {"name": metric.name, "config": own} if own else metric.name
@@ -158,7 +158,7 @@ def check_resumable(
     lines = []
     parts = [{_shard(plan) for plan in p} for p in (old.benchmarks, new)]
     if parts[0] != parts[1]:
-        lines.append(f"  shard: {_listed(parts[0])} → {_listed(parts[1])}")
+        lines.append(f"  shard: {_joined_names(parts[0])} → {_joined_names(parts[1])}")
     for plan in new:
         if (previous := before.pop(plan.slug, None)) is None:
             continue  # a benchmark added to a run changes nothing that is there
@@ -186,7 +186,7 @@ def _shard(plan: BenchmarkPlan) -> str:
     return "whole" if shard is None else str(list(shard))
 
 
-def _listed(names: Collection[str]) -> str:
+def _joined_names(names: Collection[str]) -> str:
     return ", ".join(sorted(names))
 
 

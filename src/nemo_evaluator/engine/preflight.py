@@ -73,9 +73,9 @@ class Judges:
         """What the user must fix before the benchmark can be judged, if anything."""
         asked = [*(("judge", j) for j in job.judges), *job.models.items()]
         others = [(what, model) for what, model in asked if model is not job.model]
-        return await first_error(*(self._checked(job, what, model) for what, model in others))
+        return await first_error(*(self._error_once(job, what, model) for what, model in others))
 
-    async def _checked(self, job: Job, what: str, model: ModelClient) -> ConfigError | None:
+    async def _error_once(self, job: Job, what: str, model: ModelClient) -> ConfigError | None:
         name = model.service_name
         async with self._checking.setdefault(name, asyncio.Lock()):
             if name not in self._known:

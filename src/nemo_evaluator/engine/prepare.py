@@ -130,11 +130,11 @@ async def prepare(
     settings: dict[str, BenchmarkConfig] = {}
     alive = Places(alive_at_once(config.benchmarks))
     for place, benchmark in enumerate(config.benchmarks):
-        for posed in _posed(loaded, place, given):
+        for posed in _environments_of(loaded, place, given):
             stack.push_async_callback(_close, "solver", posed[1].close)
             if isinstance(posed[1], Prepares):
                 with loaded.at(_solver_path(loaded, place)):
-                    await _ready(posed[1])
+                    await _prepare_solver(posed[1])
             job = await _open_job(benchmark, posed, opening)
             if not plan_only:
                 turn = Turn(alive, len(jobs))
@@ -161,7 +161,9 @@ async def prepare(
     )
 
 
-def _posed(loaded: Loaded, place: int, given: Given | None) -> Iterator[tuple[Environment, Solver]]:
+def _environments_of(
+    loaded: Loaded, place: int, given: Given | None
+) -> Iterator[tuple[Environment, Solver]]:
     """The environments that an entry stands for, each with its solver."""
     benchmark, path = loaded.config.benchmarks[place], ("benchmarks", place)
     assert benchmark.solver is not None
@@ -181,7 +183,7 @@ def _posed(loaded: Loaded, place: int, given: Given | None) -> Iterator[tuple[En
         yield environment, solver
 
 
-async def _ready(solver: Prepares) -> None:
+async def _prepare_solver(solver: Prepares) -> None:
     """Have a solver look for what it needs. Raises ConfigError."""
     try:
         with contained("the solver"):

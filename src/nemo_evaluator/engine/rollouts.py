@@ -188,7 +188,7 @@ class Rollouts:
             while (work := await self._next(seat)) is not None:
                 solution = work.solution
                 if solution is None:
-                    solution = await self._asked(work)
+                    solution = await self._ask_and_wake(work)
                 if solution is not None:
                     if self._verification.full:
                         seat.leave()
@@ -196,7 +196,7 @@ class Rollouts:
         finally:
             seat.leave()
 
-    async def _asked(self, work: Work) -> Solution | None:
+    async def _ask_and_wake(self, work: Work) -> Solution | None:
         """The answer to a rollout from the backlog; those who wait learn what came of it."""
         self._asking += 1
         try:

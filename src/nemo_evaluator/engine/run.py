@@ -98,7 +98,7 @@ class Suite:
             Entry(rank, job, tally, indexes.get(job.plan.slug) or JournalIndex())
             for rank, (job, tally) in enumerate(jobs)
         ]
-        self._run_id, self._warn, self._told, self._left = run_id, warn, ended, left
+        self._run_id, self._warn, self._on_ended, self._on_left = run_id, warn, ended, left
         self._hold = hold
         self._control, self._budget = budget.control, budget
         self._judges = Judges(warn)
@@ -176,7 +176,7 @@ class Suite:
             return True
         end: BenchmarkEnd | None = None
         if health.down is not None:
-            end = _ended(entry.job, None, health)
+            end = _end_of(entry.job, None, health)
         elif error := await self._control.until_stopped(self._unusable(entry.job, health)):
             end = BenchmarkEnd(entry.job.plan.slug, failure=error)
         if end is not None:
@@ -202,10 +202,10 @@ class Suite:
         left = [other.job for other in self._entries if other.rank not in self._ends]
         if not left or self._control.stopping:
             return
-        if self._left is not None:
-            await self._left(left)
-        if self._told is not None:
-            await self._told(entry.job)
+        if self._on_left is not None:
+            await self._on_left(left)
+        if self._on_ended is not None:
+            await self._on_ended(entry.job)
 
     async def _run_job(
         self, entry: Entry, places: Places, health: ServiceHealth, begun: asyncio.Event
@@ -235,7 +235,7 @@ class Suite:
             if (error := await journal.close()) is not None:
                 control.fatal = error  # says also where the answers are
         _log_end(job, tally)
-        end = _ended(job, rollouts, health)
+        end = _end_of(job, rollouts, health)
         if end.failure is None and control.fatal is None and control.interrupted is None:
             end.failure = await aggregate(job, self._run_id, self._hold)
         return end
@@ -316,7 +316,9 @@ ADVICE = {
 """What to do about what no request of a service survives."""
 
 
-def _ended(job: Job, rollouts: Rollouts | HarnessRun | None, health: ServiceHealth) -> BenchmarkEnd:
+def _end_of(
+    job: Job, rollouts: Rollouts | HarnessRun | None, health: ServiceHealth
+) -> BenchmarkEnd:
     end = BenchmarkEnd(job.plan.slug, failure=rollouts.failure if rollouts else None)
     error = health.down or (None if health.answered else health.last_permanent)
     if error is None or end.failure is not None:

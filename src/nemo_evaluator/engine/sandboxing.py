@@ -75,7 +75,7 @@ async def open_sandboxes(
         return Lender(pool, turn, {}, {}, names_image=isinstance(pool.backend, LocalBackend))
     if not isinstance(config, MadeSandbox):
         raise ConfigError(f"{config.type!r} cannot be run by this version", where=environment.name)
-    pool = await _opened(open_backend(config), config.concurrency, stack)
+    pool = await _open_pool(open_backend(config), config.concurrency, stack)
     named = not isinstance(config, ContainerFields) or config.image is not None
     lender = Lender(pool, turn, *_settings(config), names_image=named)
     spec = lender.spec(needed)
@@ -126,7 +126,7 @@ async def _any(needed: SandboxSpec, name: str, stack: AsyncExitStack) -> Sandbox
     problems = []
     for backend in (LocalBackend(), DockerBackend()):
         try:
-            pool = await _opened(backend, UNCONFIGURED, stack)
+            pool = await _open_pool(backend, UNCONFIGURED, stack)
             if needed.plain:
                 backend.check(needed)
             else:
@@ -140,7 +140,7 @@ async def _any(needed: SandboxSpec, name: str, stack: AsyncExitStack) -> Sandbox
     )
 
 
-async def _opened(backend: Backend, limit: int, stack: AsyncExitStack) -> SandboxPool:
+async def _open_pool(backend: Backend, limit: int, stack: AsyncExitStack) -> SandboxPool:
     pool = SandboxPool(backend, limit=limit)
     stack.push_async_callback(pool.close)
     await pool.open()

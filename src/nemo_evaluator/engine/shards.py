@@ -53,7 +53,7 @@ def parse_shard(text: str) -> Shard:
         raise ConfigError(
             f"{text!r} is not a shard", where="--shard", hint="write INDEX/TOTAL, from 0, e.g. 2/8"
         )
-    return _checked(int(match[1]), int(match[2]), "--shard")
+    return _shard_of(int(match[1]), int(match[2]), "--shard")
 
 
 def shard_from_env(env: Mapping[str, str]) -> Shard | None:
@@ -66,7 +66,7 @@ def shard_from_env(env: Mapping[str, str]) -> Shard | None:
         missing = [name for name in NEL if name not in env]
         if missing:
             raise ConfigError(f"{missing[0]} is not set", where="sharding", hint="set both")
-        return _checked(*_numbers(env, *NEL), ", ".join(NEL))
+        return _shard_of(*_numbers(env, *NEL), ", ".join(NEL))
     if all(env.get(name) for name in SLURM):
         lowest, step = (env.get(f"SLURM_ARRAY_TASK_{name}") or "" for name in ("MIN", "STEP"))
         index, total = _numbers(env, *SLURM)
@@ -75,7 +75,7 @@ def shard_from_env(env: Mapping[str, str]) -> Shard | None:
         if step.isdecimal() and int(step) > 1:
             index //= int(step)
         hint = "an array with gaps says no part: set NEL_SHARD_IDX and NEL_TOTAL_SHARDS"
-        return _checked(index, total, ", ".join(SLURM), hint)
+        return _shard_of(index, total, ", ".join(SLURM), hint)
     return None
 
 
@@ -93,7 +93,7 @@ def _numbers(env: Mapping[str, str], index: str, total: str) -> tuple[int, int]:
         raise ConfigError(what, where=f"{index}, {total}") from None
 
 
-def _checked(index: int, total: int, where: str, hint: str = COUNTS) -> Shard:
+def _shard_of(index: int, total: int, where: str, hint: str = COUNTS) -> Shard:
     if not 0 <= index < total:
         raise ConfigError(f"there is no shard {index} of {total}", where=where, hint=hint)
     return Shard(index=index, total=total)

@@ -228,7 +228,7 @@ class Watchdog:
             if activity.seconds(now) > min(STALL_SECONDS, activity.limit / 2)
         ]
         slow.sort(key=lambda pair: -pair[0])
-        return [_told(activity, seconds) for seconds, activity in slow]
+        return [_stall_line(activity, seconds) for seconds, activity in slow]
 
     async def __aenter__(self) -> Watchdog:
         self._sweeper = asyncio.create_task(self._sweep())
@@ -256,7 +256,7 @@ class Watchdog:
             self._give_up_old()
 
 
-def _told(activity: Activity, seconds: float) -> str:
+def _stall_line(activity: Activity, seconds: float) -> str:
     """``12/0 in solve for 340 s (http://host), 7 turns, 12,345 tokens``."""
     peer = f" ({activity.peer})" if activity.peer else ""
     used = activity.so_far() if activity.so_far is not None else ""

@@ -103,7 +103,7 @@ class CommandHarness:
         elif self._samples is not None:
             self._ids = read_ids(Path(self._samples))
         else:
-            told = await self._told("plan", b"", "or give params: {samples: NUMBER or FILE}")
+            told = await self._output_of("plan", b"", "or give params: {samples: NUMBER or FILE}")
             self._ids = [line.strip() for line in told.decode().splitlines() if line.strip()]
         if not self._ids:
             hint = "give params: {samples: NUMBER or FILE}, or tell them where NEL_TASK is plan"
@@ -122,7 +122,7 @@ class CommandHarness:
         if not left:
             return
         lines.end_last()
-        env = await self._given(left, tools)
+        env = await self._write_tasks(left, tools)
         with (tools.folder / LOG).open("ab") as log:
             async with self._running(env, log.fileno()) as process:
                 async for finished in _results(process, lines, left, tools):
@@ -139,13 +139,15 @@ class CommandHarness:
         """What the program makes of all rows (``NEL_TASK=aggregate``)."""
         if not self._aggregates:
             return ()
-        told = await self._told("aggregate", b"".join(map(row_line, finished)), "fix it, --resume")
+        told = await self._output_of(
+            "aggregate", b"".join(map(row_line, finished)), "fix it, --resume"
+        )
         return [measure_of(line, self.where) for line in told.splitlines() if line.strip()]
 
     async def close(self) -> None:
         """Nothing to release: a program ends with its task."""
 
-    async def _given(
+    async def _write_tasks(
         self, left: Mapping[tuple[str, int], RolloutKey], tools: HarnessTools
     ) -> dict[str, str]:
         """Write what is to be done; the program's variables."""
@@ -159,7 +161,7 @@ class CommandHarness:
             env |= (await tools.endpoint()).env()
         return {"NEL_TASK": "run", **env}
 
-    async def _told(self, task: str, given: bytes, hint: str) -> bytes:
+    async def _output_of(self, task: str, given: bytes, hint: str) -> bytes:
         """What the program writes for a task that asks no model."""
         with tempfile.TemporaryDirectory(prefix="nel-") as name:
             folder = Path(name)

@@ -27,7 +27,7 @@ def to_score(verdict: Any) -> Score:
     Raises TypeError or ValueError for anything else, ImpossibleTarget where the scorer says that no
     answer could be right.
     """
-    verdict = _plain(verdict)
+    verdict = _python_scalar(verdict)
     if isinstance(verdict, bool):
         return Score(reward=float(verdict), correct=verdict)
     if isinstance(verdict, int | float):
@@ -35,7 +35,7 @@ def to_score(verdict: Any) -> Score:
     if not isinstance(verdict, Mapping):
         raise TypeError(f"a scorer returns a dict, a bool or a number, not {verdict!r:.80}")
     details = dict(verdict)
-    correct, reward = _plain(details.pop("correct", None)), details.pop("reward", None)
+    correct, reward = _python_scalar(details.pop("correct", None)), details.pop("reward", None)
     if correct is None and reward is None:
         raise ValueError(f"a scorer's dict needs 'correct' or 'reward'; it has {list(details)}")
     if correct is not None and (
@@ -75,7 +75,7 @@ def to_metrics(given: Any) -> dict[str, Metric]:
 
 def to_reward(value: Any) -> float:
     """A finite number. Raises TypeError or ValueError."""
-    value = _plain(value)
+    value = _python_scalar(value)
     if not isinstance(value, int | float):
         raise TypeError(f"a reward is a number, not {value!r:.80}")
     if not math.isfinite(value):
@@ -135,6 +135,6 @@ def _raw_span(shown: Visible, span: Json) -> Json:
     return span
 
 
-def _plain(value: Any) -> Any:
+def _python_scalar(value: Any) -> Any:
     """A numpy scalar as Python's own."""
     return value.item() if hasattr(value, "dtype") and hasattr(value, "item") else value

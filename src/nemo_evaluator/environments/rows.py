@@ -56,7 +56,7 @@ def load(source: Source, *, folder: Path | None = None) -> Dataset:
         path = _find(Path(source), folder)
         rows = read_file(path)
         return Dataset(rows=rows, name=path.name, digest=digest_rows(rows), path=path)
-    rows = _checked(source, "rows")
+    rows = _checked_rows(source, "rows")
     return Dataset(rows=rows, name="rows", digest=digest_rows(rows))
 
 
@@ -64,7 +64,7 @@ def digest_rows(rows: Sequence[Row]) -> str:
     """sha256 over the rows' JSON, in order. Raises ConfigError for a row with what is no text, as
     the reader of files does."""
     digest = hashlib.sha256()
-    encoder = msgspec.json.Encoder(enc_hook=_plain)
+    encoder = msgspec.json.Encoder(enc_hook=_digestible)
     for position, row in enumerate(rows):
         try:
             digest.update(encoder.encode(row))
@@ -78,12 +78,12 @@ def digest_rows(rows: Sequence[Row]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _plain(value: Any) -> Json:
+def _digestible(value: Any) -> Json:
     """What JSON lacks, by its text; an address in memory is not part of it."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))
 
 
-def _checked(rows: Any, where: str) -> list[Row]:
+def _checked_rows(rows: Any, where: str) -> list[Row]:
     if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
         raise ConfigError(f"a dataset is a list of rows, not {type(rows).__name__}", where=where)
     return [mapping(row, f"{where}[{position}]") for position, row in enumerate(rows)]
@@ -96,7 +96,7 @@ def _called(source: Callable[..., Any]) -> Dataset:
         rows = source(num_examples=None) if "num_examples" in takes else source()
         if isinstance(rows, Dataset):
             return rows
-        rows = _checked(rows, f"{name}()")
+        rows = _checked_rows(rows, f"{name}()")
     except ConfigError:
         raise
     except Exception as error:

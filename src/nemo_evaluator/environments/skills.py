@@ -99,12 +99,12 @@ def open_skills(uri: str, params: Mapping[str, Json]) -> list[Definition]:
     name, options = options_of(uri, params, Options)
     folder = _folder(name, options, uri)
     about = _about(folder)
-    path = folder / f"{options.split or _told(SAYS_SPLIT, about) or 'test'}.jsonl"
+    path = folder / f"{options.split or _first_group(SAYS_SPLIT, about) or 'test'}.jsonl"
     if not path.is_file():
         raise ConfigError(
             f"there is no {path}", where=uri, hint=f"prepare it: ns prepare_data {name}"
         )
-    kind = options.eval_type or _told(SAYS_TYPE, about) or _told(SAYS_METRICS, about)
+    kind = options.eval_type or _first_group(SAYS_TYPE, about) or _first_group(SAYS_METRICS, about)
     evaluation = EVALUATIONS.get(kind or "")
     if evaluation is None:
         said = f"evaluation type {kind!r} is not known here" if kind else "tells no evaluation type"
@@ -178,6 +178,6 @@ def _about(folder: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
-def _told(pattern: re.Pattern[str], text: str) -> str | None:
+def _first_group(pattern: re.Pattern[str], text: str) -> str | None:
     found = pattern.search(text)
     return None if found is None else found[1]

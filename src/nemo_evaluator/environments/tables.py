@@ -104,12 +104,12 @@ class _Given(NamedTuple):
 
 def _columns(path: Path, rows: Sequence[Row], given: _Given) -> Columns:
     names = list(dict.fromkeys(name for row in rows[:100] for name in row))
-    question = _named(path, names, given.question_field, QUESTION, "question")
-    target = _named(path, names, given.target_field, TARGET, "target")
+    question = _column_named(path, names, given.question_field, QUESTION, "question")
+    target = _column_named(path, names, given.target_field, TARGET, "target")
     options = _options(path, names, given.options_field)
     category = given.category_field or _first(names, CATEGORY)
     if category is not None:
-        _named(path, names, category, (), "category")
+        _column_named(path, names, category, (), "category")
     if given.scorer is not None and not SCORERS.has(given.scorer):
         raise ConfigError(
             f"there is no scorer {given.scorer!r}",
@@ -125,7 +125,7 @@ def _columns(path: Path, rows: Sequence[Row], given: _Given) -> Columns:
     return Columns(question, target, options, category, given.scorer or kind, given.prompt or asked)
 
 
-def _named(
+def _column_named(
     path: Path, names: Sequence[str], given: str | None, usual: Sequence[str], what: str
 ) -> str:
     columns = ", ".join(map(str, names))
@@ -153,7 +153,7 @@ def _first(names: Sequence[str], usual: Sequence[str]) -> str | None:
 def _options(path: Path, names: Sequence[str], given: str | None) -> tuple[str, ...]:
     if given is not None:
         columns = tuple(name.strip() for name in given.split(","))
-        return tuple(_named(path, names, name, (), "options") for name in columns)
+        return tuple(_column_named(path, names, name, (), "options") for name in columns)
     if (found := _first(names, OPTIONS)) is not None:
         return (found,)
     letters = [letter for letter in ascii_uppercase if letter in names]
@@ -174,7 +174,7 @@ def _prepared(columns: Columns, row: dict[str, Any], _idx: int, _rng: Random) ->
     """The row with the fields that the prompt and the scorer use."""
     prepared = {**row, "question": row.get(columns.question), "target": row.get(columns.target)}
     if columns.options:
-        options = _listed(row, columns.options)
+        options = _options_of(row, columns.options)
         prepared["options_text"] = "\n".join(
             f"{letter}. {text}" for letter, text in zip(ascii_uppercase, options, strict=False)
         )
@@ -182,7 +182,7 @@ def _prepared(columns: Columns, row: dict[str, Any], _idx: int, _rng: Random) ->
     return prepared
 
 
-def _listed(row: Row, columns: Sequence[str]) -> list[str]:
+def _options_of(row: Row, columns: Sequence[str]) -> list[str]:
     if len(columns) > 1:
         return [str(row[name]) for name in columns if row.get(name) not in (None, "")]
     options = row.get(columns[0])

@@ -126,13 +126,13 @@ class _Field:
         if not self.steps and self.conversion is None and not self.spec:
             if type(value) is str:
                 return value
-            return self._plain(value, where)
+            return self._scalar_text(value, where)
         for step in self.steps:
             value = self._step(value, step, where)
         if self.conversion is not None:
             value = _CONVERSIONS[self.conversion](value)
         elif not self.spec:
-            return self._plain(value, where)
+            return self._scalar_text(value, where)
         if not isinstance(value, str | int | float):
             raise self._wrong(f"{_kind(value)} cannot be formatted", where)
         try:
@@ -152,7 +152,7 @@ class _Field:
                 there = _kind(value)
             raise self._wrong(f"there is no [{step}] in {there}", where) from None
 
-    def _plain(self, value: Any, where: str) -> str:
+    def _scalar_text(self, value: Any, where: str) -> str:
         if value is None or value != value:
             raise self._wrong(f"the value is {_kind(value)}", where)
         if isinstance(value, list | tuple | set | Mapping | bytes):

@@ -226,7 +226,7 @@ class RunWatch:
             return
         decision = Decision(
             status=item.status.value,
-            reason="; ".join(_told(item)),
+            reason="; ".join(_explanations(item)),
             problems=tentative.problems,
             verdict=self._verdict(watch, item.status),
         )
@@ -383,7 +383,7 @@ def _names(jobs: Sequence[Job]) -> list[str]:
     return found
 
 
-def _told(item: BenchmarkGate) -> list[str]:
+def _explanations(item: BenchmarkGate) -> list[str]:
     """What is breached, or by how much the limits are held."""
     if item.status is Status.BREACH:
         return [rule.explanation for rule in item.applied if rule.status is Status.BREACH]

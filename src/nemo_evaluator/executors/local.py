@@ -117,7 +117,7 @@ async def _locked(
     async with AsyncExitStack() as stack:
         this = await _open(directory, lock, loaded, options, observers, stack)
         observers.opened(directory, this.claimed.info)
-        with _told(observers, directory, this.claimed.info, lock):
+        with _record_failure(observers, directory, this.claimed.info, lock):
             ends = await _work(this, options, observers)
             await stack.aclose()
             control = this.budget.control
@@ -203,7 +203,7 @@ async def _work(this: _Begun, options: Options, observers: Observers) -> list[Be
 
 
 @contextlib.contextmanager
-def _told(
+def _record_failure(
     observers: Observers, directory: Path, info: RunInfo, lock: DirectoryLock
 ) -> Iterator[None]:
     """Around a run that was opened: whatever ends it is told, and stands in its documents."""

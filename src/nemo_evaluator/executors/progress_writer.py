@@ -76,7 +76,7 @@ class ProgressWriter(Observer):
             if self._lock.lost:  # `_write` has looked
                 self._interrupts.lose(await asyncio.to_thread(self._lock.loss))
                 return
-            if (asked := await asyncio.to_thread(_asked, self._directory)) is not None:
+            if (asked := await asyncio.to_thread(_read_stop_request, self._directory)) is not None:
                 self._interrupts.stop(asked)
             if await self._answer():
                 continue
@@ -123,7 +123,7 @@ class ProgressWriter(Observer):
         return _state(progress, self._meters[slug].measure(progress, now), now)
 
 
-def _asked(directory: Path) -> bool | None:
+def _read_stop_request(directory: Path) -> bool | None:
     """Whether the run is asked to stop at once; None where there is no request."""
     path = directory / STOP
     try:

@@ -48,14 +48,14 @@ async def export_run(
             places = await open_exporter(name, config).export(run)
             told = [f"exported to {name}: {place}" for place in places]
         except (Exception, SystemExit) as error:  # foreign code, other machines
-            what = str(error) if isinstance(error, ConfigError) else _said(error)
+            what = str(error) if isinstance(error, ConfigError) else _error_line(error)
             failed.append(KNOWN(redact(f"export to {name} failed: {what}", secrets)))
         else:
             done += [KNOWN(redact(text, secrets)) for text in told]
     return done, failed
 
 
-def _said(error: BaseException) -> str:
+def _error_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return f"{type(error).__name__}: {first_line(error)}"

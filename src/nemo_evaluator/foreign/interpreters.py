@@ -110,11 +110,11 @@ async def find_interpreter(wanted: Wanted, given: str | None = None) -> Interpre
     named = given or os.environ.get(wanted.variable)
     if named:
         where = wanted.where if given else wanted.variable
-        return await _checked(wanted, Path(named), where)
+        return await _checked_interpreter(wanted, Path(named), where)
     tooold: ConfigError | None = None
     for python in _usual(wanted):
         try:
-            return await _checked(wanted, python, wanted.where)
+            return await _checked_interpreter(wanted, python, wanted.where)
         except ConfigError as error:
             tooold = tooold or (error if "of the package" in error.what else None)
     if tooold is not None:
@@ -140,7 +140,7 @@ def _usual(wanted: Wanted) -> Iterator[Path]:
         yield python
 
 
-async def _checked(wanted: Wanted, python: Path, where: str) -> Interpreter:
+async def _checked_interpreter(wanted: Wanted, python: Path, where: str) -> Interpreter:
     found = await _probed(python, wanted.package, where)
     if found.python[:2] < wanted.python:
         raise ConfigError(

@@ -65,7 +65,7 @@ def _written(directory: Path, benchmarks: Sequence[Imported], command: str) -> R
     write_lock(directory / PLAN_LOCK, PlanLock(run_id=info.run_id, benchmarks=tuple(plans)))
     replace_file(directory / CONFIG, _config(directory, plans).encode())
     summaries = tuple(publish(directory / plan.slug, plan, info) for plan in plans)
-    info = _ended(info, summaries)
+    info = _ended_info(info, summaries)
     write_run_info(directory, info)
     return RunSummary(run=info, benchmarks=summaries, directory=str(directory))
 
@@ -89,7 +89,7 @@ def _info(benchmarks: Sequence[Imported], command: str) -> RunInfo:
     )
 
 
-def _ended(info: RunInfo, summaries: Sequence[BenchmarkSummary]) -> RunInfo:
+def _ended_info(info: RunInfo, summaries: Sequence[BenchmarkSummary]) -> RunInfo:
     whole = all(one.n_scored == one.n_rollouts for one in summaries)
     status = RunStatus.DONE if whole else RunStatus.INCOMPLETE
     used = msgspec.to_builtins(accounts(summaries))

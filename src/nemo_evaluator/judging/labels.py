@@ -77,7 +77,7 @@ def read_labels(path: Path) -> LabelFile:
             missing = ["label"]
         if missing:
             raise _incomplete(missing, f"{path}:{number}")
-    values = [_plain(record["label"]) for _, record in found]
+    values = [_label_value(record["label"]) for _, record in found]
     kind = "pairs" if pairs else _kind(values)
     rows = tuple(
         Row(
@@ -138,7 +138,7 @@ def _object(line: str, where: str) -> Mapping[str, object]:
     return record
 
 
-def _plain(value: object) -> str | float | bool:
+def _label_value(value: object) -> str | float | bool:
     """A label as JSON or CSV has it: a number, or true or false, else the text."""
     if isinstance(value, bool):
         return value

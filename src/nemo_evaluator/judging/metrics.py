@@ -230,7 +230,7 @@ class EnsembleMetric:
                 raise other
         verification.disagreed(len(votes) > 1)
         details: dict[str, Json] = {
-            "members": dict(self._named(found)),
+            "members": dict(self._values_by_judge(found)),
             "disagreement": len(votes) > 1,
             "spread": max(values) - min(values),
         }
@@ -249,7 +249,7 @@ class EnsembleMetric:
             return float(decided[0]) if decided else 0.5
         return median(values) if self.aggregation == "median" else fmean(values)
 
-    def _named(self, found: Sequence[Graded | BaseException]) -> list[tuple[str, Json]]:
+    def _values_by_judge(self, found: Sequence[Graded | BaseException]) -> list[tuple[str, Json]]:
         return [
             (member.name, item.value if isinstance(item, Graded) else {"error": str(item)})
             for member, item in zip(self.members, found, strict=True)

@@ -52,7 +52,7 @@ class RewardMetric:
         """The share, whether it reaches the threshold, and the raw score."""
         if not answer.strip():
             return Graded(0.0, {"empty": True, "correct": False})
-        messages = [*_asked(problem), {"role": "assistant", "content": answer}]
+        messages = [*_prompt_messages(problem), {"role": "assistant", "content": answer}]
         key = digest(self.name, self.client.service_name, self.client.name, messages)
         kept = verification.find(key)
         if kept is not None:
@@ -191,7 +191,7 @@ def _pair(messages: list[Message]) -> dict[str, str]:
     return {"text_1": "\n\n".join(texts[:-1]), "text_2": texts[-1]}
 
 
-def _asked(problem: Problem) -> list[Message]:
+def _prompt_messages(problem: Problem) -> list[Message]:
     if problem.messages:
         return list(problem.messages)
     system = [{"role": "system", "content": problem.system}] if problem.system else []

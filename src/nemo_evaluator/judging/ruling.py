@@ -55,7 +55,7 @@ def read(text: str, form: Form, *, truncated: bool = False) -> Ruling | None:
     if f'"{form.field}"' in rest:
         return None  # half an object, or one that names its verdict twice
     ruling = _from_objects(found, form)
-    said = {_text_value(value, form) for _, value in _named(rest, form)}
+    said = {_text_value(value, form) for _, value in _verdict_lines(rest, form)}
     return None if ruling is None or said - {ruling.value} else ruling
 
 
@@ -115,7 +115,7 @@ def _from_lines(text: str, form: Form) -> Ruling | None:
         return None
     if len(lines) == 1 and (whole := _text_value(lines[0], form)) is not None:
         return Ruling(whole, "", "whole")
-    said = _named(text, form)
+    said = _verdict_lines(text, form)
     if not said or said[-1][0] != lines[-1]:
         return None
     values = {_text_value(value, form) for _, value in said}
@@ -124,7 +124,7 @@ def _from_lines(text: str, form: Form) -> Ruling | None:
     return Ruling(value, "\n".join(lines[:-1])[:EXPLANATION_CHARS], "line")
 
 
-def _named(text: str, form: Form) -> list[tuple[str, str]]:
+def _verdict_lines(text: str, form: Form) -> list[tuple[str, str]]:
     """Lines that say a verdict by name, and what they say."""
     names = "|".join(sorted({re.escape(form.field), *NAMES}))
     named = re.compile(rf"[\s*_`#>-]*(?:final\s+|overall\s+)?(?:{names})[*_`]*\s*[:=](.*)", re.I)

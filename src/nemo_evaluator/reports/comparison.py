@@ -78,7 +78,7 @@ def overview_report(
         badges=((tone(verdict), verdict.value),),
         lead=_lead(comparisons, verdict, missing),
         blocks=(
-            Facts((*_evidence(facts), *_whole(comparisons, missing))),
+            Facts((*_evidence(facts), *_summary_facts(comparisons, missing))),
             Notices(absent),
             *_forests([c for c in comparisons.values() if c.difference is not None]),
             undecided,
@@ -168,7 +168,9 @@ def _evidence(facts: Provenance | None) -> tuple[tuple[str, str], ...]:
     return () if facts is None else tuple(evidence(facts))
 
 
-def _whole(comparisons: Mapping[str, Comparison], missing: Sequence[str]) -> list[tuple[str, str]]:
+def _summary_facts(
+    comparisons: Mapping[str, Comparison], missing: Sequence[str]
+) -> list[tuple[str, str]]:
     """Coverage, and what was not decided."""
     open_ = [n for n, c in comparisons.items() if c.verdict is Verdict.INCONCLUSIVE]
     covered = coverage_fact({name: c.coverage for name, c in comparisons.items()})
@@ -313,7 +315,7 @@ def _measures(c: Comparison) -> Table:
     """Metrics that are no means of rows: they cannot be paired."""
     rows = tuple(
         (
-            *_told(metric, delta),
+            *_metric_cells(metric, delta),
             f"{delta['ci_lower']:+.4f} to {delta['ci_upper']:+.4f}" if "ci_lower" in delta else "—",
             "higher" if delta["higher_is_better"] else "lower",
         )
@@ -325,7 +327,7 @@ def _measures(c: Comparison) -> Table:
     return Table("Measures of all rows", columns, rows, note)
 
 
-def _told(metric: str, delta: Mapping[str, float]) -> tuple[str, str, str, str]:
+def _metric_cells(metric: str, delta: Mapping[str, float]) -> tuple[str, str, str, str]:
     """A metric as both bundles have it, and the change."""
     before, after = f"{delta['baseline']:.4f}", f"{delta['candidate']:.4f}"
     return metric, before, after, f"{delta['delta']:+.4f}"
@@ -334,7 +336,7 @@ def _told(metric: str, delta: Mapping[str, float]) -> tuple[str, str, str, str]:
 def _score_deltas(c: Comparison) -> Table:
     rows = tuple(
         (
-            *_told(metric, delta),
+            *_metric_cells(metric, delta),
             f"{delta['relative_pct']:+.1f} %",
         )
         for metric, delta in c.score_deltas.items()

@@ -64,13 +64,13 @@ def _decision(report: GateReport) -> str:
         count = len(gated)
         held = f"all {count} gated benchmarks passed" if count > 1 else "the gated benchmark passed"
         nearest = max(gated, key=_nearness)
-        return f"{held}; {_said(nearest)}." if nearest.delta is not None else f"{held}."
+        return f"{held}; {_deciding_rules(nearest)}." if nearest.delta is not None else f"{held}."
     if not deciding:
         return "; ".join(report.reasons) + "."
     if len(deciding) == 1 and (needed := _needed(deciding[0])):
         more = f"about {needed:,} problems would decide if there is no difference"
-        return f"{_said(deciding[0])}; {more}."
-    said = [_said(item) for item in deciding[:SAID]]
+        return f"{_deciding_rules(deciding[0])}; {more}."
+    said = [_deciding_rules(item) for item in deciding[:SAID]]
     if len(deciding) > SAID:
         others = len(deciding) - SAID
         said.append(f"and {others} more benchmark{'s' * (others > 1)}")
@@ -83,7 +83,7 @@ def _nearness(item: BenchmarkGate) -> float:
     return damage.upper - item.rules.max_drop if damage else -float("inf")
 
 
-def _said(item: BenchmarkGate) -> str:
+def _deciding_rules(item: BenchmarkGate) -> str:
     """What decided a benchmark: the rules of its status; the drop itself where it passed."""
     deciding = [rule for rule in item.applied if rule.status is item.status]
     if item.status is Status.PASS:

@@ -67,9 +67,9 @@ def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in data.failures.items())
         text = f"no score: {data.n_scored or 0:,}{whole} rollouts have a verdict"
         yield Tone.BAD, text + (f" ({kinds})" if kinds else "")
-        yield from _told(data)
+        yield from _differing_score(data)
         return
-    yield from _told(data)
+    yield from _differing_score(data)
     yield from _coverage(data)
     yield from _answers(data)
     yield from _limits(data.effort)
@@ -86,7 +86,7 @@ def _of_result(data: Published) -> Iterator[tuple[Tone, str]]:
         yield Tone.UNSURE, "the bundle does not say how many rollouts got a verdict"
 
 
-def _told(data: Published) -> Iterator[tuple[Tone, str]]:
+def _differing_score(data: Published) -> Iterator[tuple[Tone, str]]:
     """A notice where a bundle of another tool counts rows that were not judged."""
     if data.told is not None:
         score = "no score" if data.score is None else f"{data.score.value:.4f}"

@@ -175,13 +175,13 @@ def _notices(report: Report) -> Notices:
     for notice in report.notices:
         about.setdefault((notice.tone, notice.text), []).append(notice.about)
     items = tuple(
-        (tone, text if alone else f"{_listed(names)}: {text}")
+        (tone, text if alone else f"{_first_names(names)}: {text}")
         for (tone, text), names in about.items()
     )
     return Notices(items or ((Tone.GOOD, "Every rollout has a verdict; few were cut off."),))
 
 
-def _listed(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:4])
     return shown if len(names) <= 4 else f"{shown} and {len(names) - 4:,} more"
 

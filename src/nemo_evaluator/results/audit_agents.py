@@ -132,11 +132,11 @@ def _loop(steps: list[Step]) -> str | None:
         run = run + 1 if this == before else 1
         before = this
         if run > longest:
-            longest, told = run, _shown(call)
+            longest, told = run, _call_text(call)
     return f"{longest} times {told}" if longest >= LOOP else None
 
 
-def _shown(call: ToolCall) -> str:
+def _call_text(call: ToolCall) -> str:
     arguments = msgspec.json.encode(call.arguments, enc_hook=str).decode()
     return f"{call.function_name}({arguments})"
 

@@ -49,7 +49,7 @@ class Difference(Record, frozen=True, kw_only=True, omit_defaults=False):
     candidate: Json
 
     def __str__(self) -> str:
-        return f"{self.what}: {_shown(self.baseline)} and {_shown(self.candidate)}"
+        return f"{self.what}: {_value_text(self.baseline)} and {_value_text(self.candidate)}"
 
 
 def changes(
@@ -70,14 +70,14 @@ def incomparable(one: Mapping[str, object], other: Mapping[str, object]) -> Iter
     same_rows = one.get(DIGEST) is not None and one.get(DIGEST) == other.get(DIGEST)
     free = {key for key in {*one, *other} if key.startswith(MODEL) or key in BESIDE}
     free |= set(SAME_BY_DIGEST) if same_rows else set()
-    yield from (_named(found) for found in changes(one, other, ignored=free))
+    yield from (_in_words(found) for found in changes(one, other, ignored=free))
     yield from _interceptors(one, other, requests=True)
 
 
 def served_differently(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Difference]:
     """What may differ between two models, and can still explain a difference of their scores."""
     others = {*one, *other} - set(SERVED)
-    yield from (_named(found) for found in changes(one, other, ignored=others))
+    yield from (_in_words(found) for found in changes(one, other, ignored=others))
     yield from _interceptors(one, other, requests=False)
 
 
@@ -111,8 +111,8 @@ def _interceptors(
     if sides[0] != sides[1]:
         yield Difference(
             what=f"interceptors that change {effect}",
-            baseline=_listed(sides[0]),
-            candidate=_listed(sides[1]),
+            baseline=_entry_names(sides[0]),
+            candidate=_entry_names(sides[1]),
         )
 
 
@@ -122,7 +122,7 @@ def _entries(found: Json) -> list[dict[str, object]]:
     return [entry for entry in entries if isinstance(entry, dict) and "name" in entry]
 
 
-def _listed(entries: list[dict[str, object]]) -> str | None:
+def _entry_names(entries: list[dict[str, object]]) -> str | None:
     shown = [
         str(entry["name"]) + (f" {entry['config']}" if entry.get("config") else "")
         for entry in entries
@@ -130,7 +130,7 @@ def _listed(entries: list[dict[str, object]]) -> str | None:
     return ", ".join(shown) or None
 
 
-def _named(found: Difference) -> Difference:
+def _in_words(found: Difference) -> Difference:
     return Difference(what=words(found.what), baseline=found.baseline, candidate=found.candidate)
 
 
@@ -139,6 +139,6 @@ def words(key: str) -> str:
     return key.removeprefix("environment.").replace("_", " ").replace(".", " ")
 
 
-def _shown(value: Json) -> str:
+def _value_text(value: Json) -> str:
     text = " ".join(str(value).split()) if value is not None else "none"
     return repr(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")

@@ -118,9 +118,9 @@ def directory_lock(
     with ExitStack() as stack:
         try:
             make_folder(directory)
-            folder = _opened(directory, os.O_RDONLY | os.O_DIRECTORY, stack)
+            folder = _open_until_closed(directory, os.O_RDONLY | os.O_DIRECTORY, stack)
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-            file = _opened(directory / LOCK, flags, stack)
+            file = _open_until_closed(directory / LOCK, flags, stack)
             check_regular(file, directory / LOCK)
             held = [_locked_soon(fd) for fd in (folder, file)]
             if False in held:
@@ -155,7 +155,7 @@ def reading_lock(directory: Path, *, runs: Runs = not_known) -> Iterator[None]:
         trusted, fds = False, []
         for path in (directory, directory / LOCK):
             try:
-                fds.append(_opened(path, os.O_RDONLY | os.O_NONBLOCK, stack))
+                fds.append(_open_until_closed(path, os.O_RDONLY | os.O_NONBLOCK, stack))
             except OSError:  # an archive: it has never been locked
                 continue
             held = _locked(fds[-1], fcntl.LOCK_SH)
@@ -173,7 +173,9 @@ def still_watched(directory: Path, watch: Watch) -> tuple[float, str]:
     to tell about that; 0 where a lock can be tried now."""
     with ExitStack() as stack:
         try:
-            left, owner = watch.left(_opened(directory, os.O_RDONLY | os.O_DIRECTORY, stack))
+            left, owner = watch.left(
+                _open_until_closed(directory, os.O_RDONLY | os.O_DIRECTORY, stack)
+            )
         except OSError:
             return 0.0, ""
     return left, f"{directory} belongs to {owner}: looking for a sign of life, up to {left:.0f} s"
@@ -183,7 +185,7 @@ def owner_of(directory: Path) -> Owner | None:
     """The process that holds a directory, or that died without giving it back."""
     with ExitStack() as stack:
         try:
-            folder = _opened(directory, os.O_RDONLY | os.O_DIRECTORY, stack)
+            folder = _open_until_closed(directory, os.O_RDONLY | os.O_DIRECTORY, stack)
         except OSError:
             return None
         return owner_at(folder, LOCK)
@@ -193,7 +195,7 @@ def is_held(directory: Path) -> bool:
     """Whether a process of this host holds the file locks of a directory."""
     with ExitStack() as stack:
         try:
-            fd = _opened(directory / LOCK, os.O_RDONLY | os.O_NONBLOCK, stack)
+            fd = _open_until_closed(directory / LOCK, os.O_RDONLY | os.O_NONBLOCK, stack)
         except OSError:
             return False
         return _locked(fd, fcntl.LOCK_SH) is False
@@ -260,7 +262,7 @@ def _check(directory: Path, folder: int, watch: Watch, *, trusted: bool) -> Owne
     return silent
 
 
-def _opened(path: Path, flags: int, stack: ExitStack) -> int:
+def _open_until_closed(path: Path, flags: int, stack: ExitStack) -> int:
     fd = os.open(path, flags | os.O_CLOEXEC, 0o644)
     stack.callback(os.close, fd)
     return fd
@@ -291,7 +293,7 @@ def _excludes(path: Path) -> bool:
     that grant every lock."""
     with ExitStack() as stack:
         try:
-            again = _opened(path, os.O_RDONLY | os.O_NONBLOCK, stack)
+            again = _open_until_closed(path, os.O_RDONLY | os.O_NONBLOCK, stack)
         except OSError:
             return False
         return _locked(again, fcntl.LOCK_EX) is False

@@ -63,7 +63,7 @@ def post(directory: Path, request: ControlRequest) -> str:
     """Ask; the id of the request. Raises ConfigError."""
     name = secrets.token_hex(6)
     try:
-        write_json(_path(directory, name), {**_plain(request), "id": name})
+        write_json(_path(directory, name), {**_as_dict(request), "id": name})
     except OSError as error:
         raise ConfigError(f"cannot write there: {error.strerror}", where=str(directory)) from None
     return name
@@ -97,5 +97,5 @@ def _path(directory: Path, name: str) -> Path:
     return directory / f"{PREFIX}{name}{SUFFIX}"
 
 
-def _plain(request: ControlRequest) -> dict[str, object]:
+def _as_dict(request: ControlRequest) -> dict[str, object]:
     return {name: getattr(request, name) for name in request.__struct_fields__}

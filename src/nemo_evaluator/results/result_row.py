@@ -88,7 +88,7 @@ class ResultRow(Record, frozen=True, kw_only=True):
     @property
     def failure(self) -> Failure | None:
         """Why there is no good answer, as far as the row tells."""
-        return self._told or (Failure.TRUNCATED if self.truncated else None)
+        return self._recorded_failure or (Failure.TRUNCATED if self.truncated else None)
 
     @property
     def judged(self) -> bool:
@@ -98,10 +98,10 @@ class ResultRow(Record, frozen=True, kw_only=True):
     @property
     def no_answer(self) -> bool:
         """Scored, though no answer was found in the response."""
-        return self.judged and self._told in NO_ANSWER
+        return self.judged and self._recorded_failure in NO_ANSWER
 
     @property
-    def _told(self) -> Failure | None:
+    def _recorded_failure(self) -> Failure | None:
         for key in ("failure", "error_category"):
             name = self.scoring_details.get(key)
             if isinstance(name, str) and (kind := as_failure(name)) is not None:

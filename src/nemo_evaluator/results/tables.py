@@ -124,7 +124,7 @@ def plain_text(value: Json) -> str | None:
     return value if isinstance(value, str) else json_text(value)
 
 
-def _whole(value: int | None) -> int | None:
+def _fits_column(value: int | None) -> int | None:
     return value if value is None or -WIDEST <= value < WIDEST else None
 
 
@@ -136,7 +136,7 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _said(one: Rollout, *names: str) -> Any:
+def _detail(one: Rollout, *names: str) -> Any:
     """What the verdict's details or the problem's metadata say under one of some names."""
     for part in (one.row.metadata, one.row.scoring_details):
         for name in names:
@@ -247,8 +247,8 @@ ROWS: Table[Rollout] = Table(
         Column("correct", _BOOLEAN, _correct),
         Column("failure", _TEXT, lambda one: one.row.failure.value if one.row.failure else None),
         Column("error", _TEXT, lambda one: one.row.error),
-        Column("category", _TEXT, lambda one: plain_text(_said(one, "category"))),
-        Column("id", _TEXT, lambda one: plain_text(_said(one, "id", "task_id"))),
+        Column("category", _TEXT, lambda one: plain_text(_detail(one, "category"))),
+        Column("id", _TEXT, lambda one: plain_text(_detail(one, "id", "task_id"))),
         Column("prompt", _TEXT, lambda one: one.row.prompt),
         Column("model_response", _TEXT, lambda one: one.row.model_response),
         Column("reasoning", _TEXT, lambda one: one.row.reasoning),
@@ -256,12 +256,12 @@ ROWS: Table[Rollout] = Table(
         Column("expected_answer", _TEXT, lambda one: plain_text(one.row.expected_answer)),
         Column("finish_reason", _TEXT, lambda one: one.row.finish_reason),
         Column("truncated", _BOOLEAN, lambda one: one.row.truncated),
-        Column("tokens", _INTEGER, lambda one: _whole(one.row.tokens)),
+        Column("tokens", _INTEGER, lambda one: _fits_column(one.row.tokens)),
         Column("latency_ms", _REAL, lambda one: one.row.latency_ms),
         Column("ttft_ms", _REAL, lambda one: one.row.ttft_ms),
         Column("wall_ms", _REAL, lambda one: one.row.wall_ms),
         Column("cost_usd", _REAL, lambda one: one.row.cost_usd),
-        Column("calls", _INTEGER, lambda one: _whole(one.row.calls)),
+        Column("calls", _INTEGER, lambda one: _fits_column(one.row.calls)),
         Column("cluster", _TEXT, lambda one: one.row.cluster),
         Column("ended_by", _TEXT, lambda one: one.row.ended_by.value if one.row.ended_by else None),
         Column("scorer_rewards", _JSON, lambda one: _mapping(one.row.scorer_rewards)),
@@ -280,14 +280,14 @@ CALLS: Table[ModelCall] = Table(
         Column("benchmark", _TEXT, lambda one: one.of.bundle.name),
         Column("slug", _TEXT, lambda one: one.of.bundle.slug),
         Column("timestamp", _TEXT, lambda one: one.call.timestamp or None),
-        Column("problem_idx", _INTEGER, lambda one: _whole(one.call.problem_idx)),
-        Column("repeat", _INTEGER, lambda one: _whole(one.call.repeat)),
-        Column("attempt", _INTEGER, lambda one: _whole(one.call.attempt)),
+        Column("problem_idx", _INTEGER, lambda one: _fits_column(one.call.problem_idx)),
+        Column("repeat", _INTEGER, lambda one: _fits_column(one.call.repeat)),
+        Column("attempt", _INTEGER, lambda one: _fits_column(one.call.attempt)),
         Column("session_id", _TEXT, lambda one: one.call.session_id),
         Column("service", _TEXT, lambda one: one.call.service),
         Column("model", _TEXT, lambda one: plain_text(one.call.model)),
         Column("path", _TEXT, lambda one: one.call.path),
-        Column("status_code", _INTEGER, lambda one: _whole(one.call.status_code)),
+        Column("status_code", _INTEGER, lambda one: _fits_column(one.call.status_code)),
         Column("latency_ms", _REAL, lambda one: one.call.latency_ms),
         Column("ttft_ms", _REAL, lambda one: one.call.ttft_ms),
         Column("finish_reason", _TEXT, lambda one: one.call.finish_reason),
@@ -298,7 +298,7 @@ CALLS: Table[ModelCall] = Table(
         Column("total_tokens", _INTEGER, lambda one: _used(one, "total_tokens")),
         Column("tool_calls", _INTEGER, _tools),
         Column("source", _TEXT, lambda one: one.call.source),
-        Column("tries", _INTEGER, lambda one: _whole(one.call.tries)),
+        Column("tries", _INTEGER, lambda one: _fits_column(one.call.tries)),
         Column("cost_usd", _REAL, lambda one: one.call.cost_usd),
         Column("error_type", _TEXT, lambda one: one.call.error_type),
         Column("error_message", _TEXT, lambda one: one.call.error_message),
@@ -311,7 +311,7 @@ CALLS: Table[ModelCall] = Table(
 
 
 def _used(one: ModelCall, name: str) -> int | None:
-    return _whole(getattr(one.call.usage, name)) if one.call.usage is not None else None
+    return _fits_column(getattr(one.call.usage, name)) if one.call.usage is not None else None
 
 
 TABLES: Mapping[str, Table[Any]] = {table.name: table for table in (RUNS, SCORES, ROWS, CALLS)}

@@ -153,18 +153,18 @@ def remove_claim(folder: int, number: int) -> None:
 
 def read(folder: int, name: str) -> tuple[bytes, float]:
     """A line in a directory as it is now, and when it was touched. Raises OSError."""
-    with _opened(folder, name, os.O_RDONLY) as fd:
+    with _open_plain(folder, name, os.O_RDONLY) as fd:
         return os.pread(fd, LINE_BYTES, 0), os.fstat(fd).st_mtime
 
 
 def _write(folder: int, line: bytes) -> None:
-    with _opened(folder, LOCK, os.O_WRONLY | os.O_CREAT) as fd:
+    with _open_plain(folder, LOCK, os.O_WRONLY | os.O_CREAT) as fd:
         os.pwrite(fd, line, 0)
         os.fsync(fd)
 
 
 @contextlib.contextmanager
-def _opened(folder: int, name: str, flags: int) -> Iterator[int]:
+def _open_plain(folder: int, name: str, flags: int) -> Iterator[int]:
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(name, flags, 0o644, dir_fd=folder)
     try:

@@ -127,7 +127,7 @@ def holder_options(spec: SandboxSpec) -> list[str]:
         *("--die-with-parent", "--new-session"),
         *("--cap-add", "CAP_SYS_ADMIN", "--clearenv", "--setenv", "PATH", _path()),
         *_programs(),
-        *_shown(spec),
+        *_folder_binds(spec),
         *("--perms", "0755", "--dir", "/etc"),
         *(word for file in etc for word in ("--ro-bind-try", os.path.realpath(file), file)),
         # bubblewrap itself builds its view in /tmp, and binds device nodes from /dev.
@@ -174,7 +174,7 @@ def inner_options(
         *("--ro-bind", "/etc", "/etc", "--proc", "/proc", "--dev", "/dev"),
         *("--bind", "/box/shm", "/dev/shm", "--bind", "/box/tmp", "/tmp"),
         *("--bind", "/box/work", spec.cwd),
-        *_shown(spec),
+        *_folder_binds(spec),
         *("--remount-ro", "/dev", "--remount-ro", "/"),
         *("--chdir", cwd, "--clearenv"),
         *(word for key, value in env.items() for word in ("--setenv", key, value)),
@@ -210,7 +210,7 @@ def environment(cwd: str, extra: Mapping[str, str] | None) -> dict[str, str]:
     return base | dict(extra or {})
 
 
-def _shown(spec: SandboxSpec) -> list[str]:
+def _folder_binds(spec: SandboxSpec) -> list[str]:
     """Binds of the folders that the spec wants to see, read-only."""
     return [word for folder in spec.folders for word in ("--ro-bind", folder, folder)]
 

@@ -61,7 +61,7 @@ def definition(settings: EcsSettings, spec: SandboxSpec, image: str) -> dict[str
         "memoryReservation": 128,
         "entryPoint": ["python3"],
         "command": ["-I", "-c", source, str(settings.exec_port), str(lifetime), spec.cwd],
-        "environment": _named(home),
+        "environment": _name_value_list(home),
         "user": "0",
         # Root's commands may end all processes but the first: that is the exec server then.
         "linuxParameters": {"initProcessEnabled": 0 not in (spec.user, spec.verify_user)},
@@ -76,7 +76,7 @@ def definition(settings: EcsSettings, spec: SandboxSpec, image: str) -> dict[str
         "memoryReservation": 64,
         "entryPoint": ["sh", "-c"],
         "command": [_SIDECAR],
-        "environment": _named({"NEL_ECS_SSHD_PORT": str(settings.sshd_port)}),
+        "environment": _name_value_list({"NEL_ECS_SSHD_PORT": str(settings.sshd_port)}),
         "secrets": [{"name": "SSH_PUBLIC_KEY", "valueFrom": settings.public_key}],
         "portMappings": [{"containerPort": settings.sshd_port, "protocol": "tcp"}],
         "healthCheck": {"command": ["CMD-SHELL", check], "interval": 5, "retries": 10},
@@ -101,7 +101,7 @@ def definition(settings: EcsSettings, spec: SandboxSpec, image: str) -> dict[str
     return made
 
 
-def _named(values: Mapping[str, str]) -> list[dict[str, str]]:
+def _name_value_list(values: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
@@ -196,10 +196,10 @@ class EcsTasks:
         name = family(made)
         with self._lock:
             if name not in self._known:
-                self._known[name] = self._found(name) or self._register(name, made)
+                self._known[name] = self._active_definition(name) or self._register(name, made)
             return self._known[name]
 
-    def _found(self, name: str) -> str | None:
+    def _active_definition(self, name: str) -> str | None:
         try:
             told = self._ecs.describe_task_definition(taskDefinition=name)["taskDefinition"]
         except self._ecs.exceptions.ClientException:

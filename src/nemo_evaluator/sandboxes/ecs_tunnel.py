@@ -66,7 +66,9 @@ class Keys:
         )
         keys = cls(folder, process)
         for _ in range(100):
-            code, said = await _told(["ssh-add", "-"], keys.socket, private_key.strip() + "\n")
+            code, said = await _run_openssh(
+                ["ssh-add", "-"], keys.socket, private_key.strip() + "\n"
+            )
             if code == 0:
                 return keys
             if "invalid format" in said or "error in libcrypto" in said:
@@ -164,13 +166,13 @@ class Tunnel:
 
     async def _forward(self, path: str, port: int) -> int:
         words = self._words("-F", "none", "-O", "forward", "-R", f"127.0.0.1:{port}:{path}")
-        code, said = await _told(words, self._keys.socket, "")
+        code, said = await _run_openssh(words, self._keys.socket, "")
         if code != 0:
             raise SandboxLost(f"no door into the task: {said[-300:]}", peer="ssh")
         return port or int(said.split()[0])
 
 
-async def _told(words: list[str], agent: str, stdin: str) -> tuple[int, str]:
+async def _run_openssh(words: list[str], agent: str, stdin: str) -> tuple[int, str]:
     """Exit code and output of a program of OpenSSH."""
     process = await asyncio.create_subprocess_exec(
         *words,

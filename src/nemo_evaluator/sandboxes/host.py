@@ -135,7 +135,7 @@ class HostFolder:
         except TimeoutError:
             timed_out = True
         finally:
-            await _ended(keeper)
+            await _end_keeper(keeper)
         return ExecResult(
             exit_code=_TIMED_OUT if timed_out else keeper.returncode or 0,
             stdout=out.text,
@@ -173,7 +173,7 @@ def kept(argv: Sequence[str]) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", KEEPER, str(os.getpid()), *argv]
 
 
-async def _ended(keeper: asyncio.subprocess.Process) -> None:
+async def _end_keeper(keeper: asyncio.subprocess.Process) -> None:
     """The keeper has ended all that it kept; it is killed if it cannot."""
     if keeper.returncode is None:
         with contextlib.suppress(ProcessLookupError):

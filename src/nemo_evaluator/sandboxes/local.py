@@ -257,7 +257,7 @@ class LocalSandbox(CommandSandbox):
         """End a process of ``start``, with all it started; its exit code."""
         process, inner = box.process, self._background[box]
         processes.kill_group(process.pid)
-        await finish(self._ended(process, box.stdout, box.stderr, inner.status))
+        await finish(self._wait_until_gone(process, box.stdout, box.stderr, inner.status))
         self._running.discard(process.pid)
         code = processes.status(inner.status).get("exit-code")
         return _KILLED if code is None else code
@@ -329,10 +329,10 @@ class LocalSandbox(CommandSandbox):
             return False
         finally:
             processes.kill_group(process.pid)
-            await finish(self._ended(process, job.out, job.err, status))
+            await finish(self._wait_until_gone(process, job.out, job.err, status))
             self._running.discard(process.pid)
 
-    async def _ended(
+    async def _wait_until_gone(
         self, process: asyncio.subprocess.Process, out: Taker, err: Taker, status: int
     ) -> None:
         """Wait until nothing of a killed command is left. SandboxLost if the kernel will not."""

@@ -47,7 +47,7 @@ async def listen_inside(pid: int, *, own_users: bool, peer: str) -> Listener:
             env=_ENV,
         )
         theirs.close()
-        said = await _ended(helper)
+        said = await _helper_output(helper)
         if helper.returncode != 0:
             raise _failure(pid, said, peer)
         _, fds, _, _ = socket.recv_fds(ours, 1, 1)
@@ -68,7 +68,7 @@ async def listen_inside(pid: int, *, own_users: bool, peer: str) -> Listener:
         theirs.close()
 
 
-async def _ended(helper: asyncio.subprocess.Process) -> str:
+async def _helper_output(helper: asyncio.subprocess.Process) -> str:
     """Wait for the helper; what it said. It is killed if it does not end."""
     try:
         async with asyncio.timeout(SECONDS):

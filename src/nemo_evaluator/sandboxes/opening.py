@@ -22,7 +22,7 @@ NEEDS = "it needs name, preflight(), check(spec), pull(image), create(spec), rea
 
 def open_backend(config: MadeSandbox) -> Backend:
     """The backend of a sandbox. Raises ConfigError."""
-    return _opened(config.type, given(config))
+    return _open_backend(config.type, given(config))
 
 
 def local(_config: LocalSandbox) -> Backend:
@@ -60,10 +60,10 @@ def slurm(config: SlurmSandbox) -> Backend:
 
 def custom(config: CustomSandbox) -> Backend:
     """The backend of ``class_path``."""
-    return _opened(config.class_path, config.config)
+    return _open_backend(config.class_path, config.config)
 
 
-def _opened(name: str, options: Given) -> Backend:
+def _open_backend(name: str, options: Given) -> Backend:
     backend = SANDBOXES.open(name, options)
     if not isinstance(backend, Backend):
         raise SANDBOXES.wrong(name, NEEDS)

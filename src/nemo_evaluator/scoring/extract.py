@@ -250,7 +250,7 @@ def final_answer(
     if "answer_line" in rules:
         found.append(_line(text, prefixes, lower))
     if "answer_is" in rules:
-        found.append(_said(text, lower))
+        found.append(_announced_without_colon(text, lower))
     if "other_language" in rules and prefixes is PREFIXES:
         found.append(_other_language(text, lower))
     if "boxed" in rules and ("\\boxed" in text or "\\fbox" in text):
@@ -279,7 +279,7 @@ def _outermost(found: list[Extraction]) -> Extraction | None:
     return max(found, key=lambda f: f.span, default=None)
 
 
-def _said(text: str, lower: str) -> Extraction | None:
+def _announced_without_colon(text: str, lower: str) -> Extraction | None:
     match = last_after(_ANSWER_WORDS, _ANSWER_IS, text, lower)
     return match and _first_sentence(text, match, "answer_is")
 

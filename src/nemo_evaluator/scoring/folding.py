@@ -65,7 +65,7 @@ def fold(seen: Visible) -> Visible:
     length = at = 0
     for match in _odd(seen.text):
         start, stop = match.span()
-        new = _plain(match[0], match.lastgroup)
+        new = _plain_form(match[0], match.lastgroup)
         if new[1:] and "/" in new and start and seen.text[start - 1].isdigit():
             new = " " + new  # 1½ is not 11/2
         parts += (seen.text[at:start], new)
@@ -112,7 +112,7 @@ _KINDS = {"invisible": "", "dash": "-", "space": " "}
 
 
 @lru_cache(maxsize=4096)
-def _plain(odd: str, kind: str | None) -> str:
+def _plain_form(odd: str, kind: str | None) -> str:
     """The plain form of one match of ``_ODD``."""
     if kind in _KINDS:
         return _KINDS[kind]

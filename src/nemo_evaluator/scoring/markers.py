@@ -82,10 +82,10 @@ def channels(text: str, end: int) -> list[re.Match[str]]:
     """The marks that begin and end messages on channels."""
     if "<|channel" not in text and "<channel|>" not in text:
         return []
-    return [m for m in _CHANNEL.finditer(text, 0, end) if not _named(text, m)]
+    return [m for m in _CHANNEL.finditer(text, 0, end) if not _is_mentioned(text, m)]
 
 
-def _named(text: str, mark: re.Match[str]) -> bool:
+def _is_mentioned(text: str, mark: re.Match[str]) -> bool:
     """Whether a mark of a channel is talked about: in quotes, or ``the <|channel|> token``."""
     name = mark.start("name")
     return quoted(text, *mark.span()) or (name >= 0 and _NOUN_START.match(text, name) is not None)

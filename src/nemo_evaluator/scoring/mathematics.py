@@ -68,7 +68,11 @@ def decide(a: str, b: str) -> bool | None:
         return labelled
     first, second = _normals(a, b, grouped=True)
     grade = _decide(first, second, 0) if first and second else False
-    if grade or not (is_grouped(a) or is_grouped(b)) or (_plain(first) and _plain(second)):
+    if (
+        grade
+        or not (is_grouped(a) or is_grouped(b))
+        or (_plain_number(first) and _plain_number(second))
+    ):
         return grade
     apart = _decide(*_normals(a, b, grouped=False), 0)
     return apart if grade is False or apart else None
@@ -100,7 +104,7 @@ def _decide(a: str, b: str, depth: int) -> bool | None:
 
 
 def _by_numbers(a: str, b: str) -> bool | None:
-    mine, gold = _plain(a), _plain(b)
+    mine, gold = _plain_number(a), _plain_number(b)
     if mine is not None and gold is not None:
         same = numbers.same(mine, gold) or _rounds_to(a, mine, gold) or _rounds_to(b, gold, mine)
         # "1,2" may be a decimal or two numbers
@@ -119,11 +123,11 @@ def _by_quantities(a: str, b: str) -> bool | None:
     if first and second:
         return len(first) == len(second) and all(map(_by_numbers, first, second))
     other = b if first else a
-    return False if (first or second) and _plain(other) is not None else None
+    return False if (first or second) and _plain_number(other) is not None else None
 
 
 @lru_cache(maxsize=4096)
-def _plain(text: str) -> numbers.Number | None:
+def _plain_number(text: str) -> numbers.Number | None:
     if (number := numbers.parse(text, units=False)) is not None:
         return number
     words = forms.spelled_out(text) if text[:1].isalpha() and len(text) < SHORT else None
@@ -148,7 +152,7 @@ def _no_number(text: str) -> bool:
     if form.kind == "union" or len(form.parts) < 2 or _RELATES.search(text):
         return False
     # 1/2 or 0.5 is one number, said twice
-    return form.kind == "tuple" or len({_plain(part) for part in form.parts}) > 1
+    return form.kind == "tuple" or len({_plain_number(part) for part in form.parts}) > 1
 
 
 def _by_relation(a: str, b: str, depth: int) -> bool | None:

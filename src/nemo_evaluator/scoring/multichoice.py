@@ -36,7 +36,7 @@ def multichoice_regex(
     if pattern is not None:
         return _by_pattern(sample, pattern, options)
     seen = readable(sample.response)
-    given = _given(sample, options)
+    given = _given_options(sample, options)
     labels = option_labels(given, sample.target_raw)
     wanted = choice_target(sample.target_raw, labels, given=given is not None)
     if wanted.problem is not None:
@@ -94,23 +94,23 @@ def _by_pattern(sample: ScorerInput, pattern: str, options: str | int | None) ->
     seen = visible(sample.response)
     if (problem := no_value(sample.target_raw)) is not None:
         return impossible(problem)
-    labels = option_labels(_given(sample, options), sample.target_raw)
+    labels = option_labels(_given_options(sample, options), sample.target_raw)
     found = choice(seen.text, labels, pattern)
     if found is None:
         return nothing(seen)
     value = folded(found.value)
     label = choice_target(sample.target_raw, labels).one
-    correct = value == label or _plain(value) == _plain(only(sample.target_raw))
+    correct = value == label or _folded_text(value) == _folded_text(only(sample.target_raw))
     return grade(seen, found, correct, asked={"pattern"})
 
 
-def _plain(value: Json) -> str:
+def _folded_text(value: Json) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return " ".join(str(value).strip("()[]*. \n\t").casefold().split())
 
 
-def _given(sample: ScorerInput, options: str | int | None) -> Json:
+def _given_options(sample: ScorerInput, options: str | int | None) -> Json:
     """The options as they are given: labels, their number, their texts; None if they are not."""
     if (known := options or sample.config.get("options")) is not None:
         return known

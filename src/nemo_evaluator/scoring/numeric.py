@@ -119,7 +119,7 @@ def find(
             span = (start, start + len(alone))
             return Found(Extraction(value=alone, rule="whole", span=span), value)
     reading = forms.last(text, locale) if lenient else None
-    return None if reading is None else _found(text, reading, "last_number")
+    return None if reading is None else _found_number(text, reading, "last_number")
 
 
 def _in_announcement(text: str, said: Extraction, locale: str | None) -> Found | None:
@@ -132,12 +132,12 @@ def _in_announcement(text: str, said: Extraction, locale: str | None) -> Found |
         return Found(said, None)
     for begin in {at: None, start: None}:
         if (reading := forms.first(text, begin, stop, locale)) is not None:
-            return _found(text, reading, said.rule)
+            return _found_number(text, reading, said.rule)
     value = forms.spelled_out(said.value)
     return None if value is None else Found(said, value)
 
 
-def _found(text: str, reading: forms.Reading, rule: str) -> Found:
+def _found_number(text: str, reading: forms.Reading, rule: str) -> Found:
     start, stop = reading.span
     value = text[start:stop]
     stripped = value.strip()

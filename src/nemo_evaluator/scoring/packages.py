@@ -33,7 +33,7 @@ def deciding(scorers: Iterable[Callable[..., object]]) -> dict[str, str]:
 
     A scorer asks what the primitives ask that it, or a function of its own that it calls, names.
     """
-    names = {name for scorer in scorers for name in _named(scorer, _DEPTH)}
+    names = {name for scorer in scorers for name in _names_used(scorer, _DEPTH)}
     found = sorted({package for name in names for package in PACKAGES.get(name, ())})
     return {package: installed(package) for package in found}
 
@@ -49,7 +49,7 @@ def installed(package: str) -> str:
         return "missing"
 
 
-def _named(scorer: Any, depth: int) -> Iterator[str]:
+def _names_used(scorer: Any, depth: int) -> Iterator[str]:
     """The names in the code of a function, and in that of functions of its module it names."""
     function = inspect.unwrap(getattr(scorer, "func", scorer))
     function = getattr(function, "__func__", function)
@@ -61,7 +61,7 @@ def _named(scorer: Any, depth: int) -> Iterator[str]:
     for name in names if depth else ():
         called = function.__globals__.get(name)
         if isinstance(called, FunctionType) and called.__module__ == function.__module__:
-            yield from _named(called, depth - 1)
+            yield from _names_used(called, depth - 1)
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -39,7 +39,7 @@ def regex(sample: ScorerInput) -> Grade:
     ``(?i)``. Raises ConfigError for a pattern that is missing or does not compile.
     """
     seen = visible(sample.response)
-    pattern = _checked(sample.config.get("pattern"))
+    pattern = _checked_pattern(sample.config.get("pattern"))
     if not seen.text.strip():
         return nothing(seen)
     answer = pool().ask([pattern, seen.text], float(sample.config.get("timeout") or SECONDS))
@@ -63,7 +63,7 @@ def _aimless(sample: ScorerInput) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _checked(pattern: Json) -> str:
+def _checked_pattern(pattern: Json) -> str:
     if not isinstance(pattern, str) or not pattern:
         raise ConfigError("regex needs a pattern", where="config", hint="pattern: 'Total: (.*)'")
     try:

@@ -93,11 +93,11 @@ def _read(text: str, depth: int) -> Reals:
         whole, without = (_read(part, depth + 1) for part in parts)
         return Reals(_intersection(whole.pieces, _complement(without.pieces)), whole.name)
     if _SIGNS.search(text) and len(parts := split(text)) > 1:
-        return _listed(parts, depth)
+        return _consecutive_relations(parts, depth)
     return _single(text)
 
 
-def _listed(parts: list[str], depth: int) -> Reals:
+def _consecutive_relations(parts: list[str], depth: int) -> Reals:
     """Relations after one another: all hold if they can, else one of them does."""
     if "!=" in parts[0]:  # x != 1, 2
         name = parts[0].partition("!=")[0]

@@ -45,14 +45,14 @@ def find_json(text: str) -> Found | None:
     stripped = text.strip()
     start = text.find(stripped)
     if (value := _parsed(stripped)) is not None:
-        return _found(value[0], text, start, start + len(stripped), "whole")
+        return _found_json(value[0], text, start, start + len(stripped), "whole")
     for match in reversed(list(_FENCE.finditer(text))):
         if (value := _parsed(match["body"].strip())) is not None:
-            return _found(value[0], text, *match.span("body"), "fence")
+            return _found_json(value[0], text, *match.span("body"), "fence")
     return _embedded(text)
 
 
-def _found(value: Json, text: str, start: int, stop: int, rule: str) -> Found:
+def _found_json(value: Json, text: str, start: int, stop: int, rule: str) -> Found:
     return Found(value, Extraction(value=text[start:stop].strip(), rule=rule, span=(start, stop)))
 
 
@@ -79,7 +79,7 @@ def _embedded(text: str) -> Found | None:
         except ValueError:
             at = match.end()
             continue
-        found = _found(value, text, match.start(), stop, "embedded")
+        found = _found_json(value, text, match.start(), stop, "embedded")
         at = stop
     return found
 

@@ -131,7 +131,7 @@ def choice_target(target: Json, labels: str, *, given: bool = True) -> Choice:
         parts = [choice_target(item, labels, given=given) for item in target]
         problem = next((part.problem for part in parts if part.problem), None)
         return Choice(frozenset().union(*(part.labels for part in parts)), problem)
-    named = _named(str(target).strip(_BARE), labels)
+    named = _labels_named(str(target).strip(_BARE), labels)
     if not named and not isinstance(target, bool | dict):
         named = _indexed(target, labels, given)
     if named:
@@ -140,7 +140,7 @@ def choice_target(target: Json, labels: str, *, given: bool = True) -> Choice:
     return Choice(named, f"{target!r:.60} is none of the letters {shown}")
 
 
-def _named(text: str, labels: str) -> frozenset[str]:
+def _labels_named(text: str, labels: str) -> frozenset[str]:
     """The labels that a text names; empty if it names anything else."""
     bare = text.upper()
     several = [part.strip(_BARE) for part in _SEPARATED.split(bare) if part and part.strip(_BARE)]

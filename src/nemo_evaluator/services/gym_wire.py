@@ -147,7 +147,7 @@ def steps_in(output: Sequence[Json]) -> list[Step]:
                 seen.add(ident)
                 call = _call(ident, item)
                 if not _goes_on(steps):
-                    steps.append(_said("", reasoning))
+                    steps.append(_agent_step("", reasoning))
                     reasoning = None
                 last = steps[-1]
                 steps[-1] = replace(last, tool_calls=(*last.tool_calls, call))
@@ -156,10 +156,10 @@ def steps_in(output: Sequence[Json]) -> list[Step]:
             case _:
                 text = _text(item.get("content")) if item.get("type") == "message" else ""
                 extra = {} if item.get("type") == "message" else {"item": item}
-                steps.append(_said(text, reasoning, extra))
+                steps.append(_agent_step(text, reasoning, extra))
                 reasoning = None
     if reasoning:
-        steps.append(_said("", reasoning))
+        steps.append(_agent_step("", reasoning))
     return steps
 
 
@@ -177,7 +177,7 @@ def _observe(steps: list[Step], item: Mapping[str, Json], seen: set[str]) -> Non
         if any(call.tool_call_id == ident for call in steps[place].tool_calls):
             break
     else:
-        steps += [] if steps else [_said("", None)]
+        steps += [] if steps else [_agent_step("", None)]
         place = len(steps) - 1
     before = steps[place].observation
     results = (*(before.results if before else ()), result)
@@ -197,7 +197,7 @@ def _call(ident: str, item: Mapping[str, Json]) -> ToolCall:
     )
 
 
-def _said(text: str, reasoning: str | None, extra: Mapping[str, Json] | None = None) -> Step:
+def _agent_step(text: str, reasoning: str | None, extra: Mapping[str, Json] | None = None) -> Step:
     return Step(
         source=StepSource.AGENT, message=text, reasoning_content=reasoning, extra=extra or {}
     )

@@ -105,7 +105,7 @@ class JsonServer:
 
     def refused(self, path: str, status: int, body: bytes) -> InfraError:
         """What an error of the server is to a rollout."""
-        said = KNOWN(_said(body))
+        said = KNOWN(_error_text(body))
         message = f"{self.peer}: {path} was answered with {status}{f': {said}' if said else ''}"
         if status in REFUSED:
             return PermanentError(message, kind=Failure.AUTH, peer=self.peer, status=status)
@@ -205,7 +205,7 @@ class Session:
                     self.cookies[name] = morsel.coded_value
 
 
-def _said(body: bytes) -> str:
+def _error_text(body: bytes) -> str:
     """What an error's body says, in one line."""
     text = body[: 4 * SHOWN].decode(errors="replace")
     with contextlib.suppress(ValueError, RecursionError):

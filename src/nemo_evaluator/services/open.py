@@ -107,7 +107,7 @@ async def open_services(
                 env=machine.env,
                 needed_by_others=name in needed,
             )
-            entered = _opened(name, services[name], place)
+            entered = _open_service(name, services[name], place)
         found[name] = service = await stack.enter_async_context(entered)
         _check(services[name], service)
         if isinstance(services[name], ModelFields):
@@ -121,10 +121,12 @@ def open_service(
     name: str, service: Service, max_concurrent: int
 ) -> AbstractAsyncContextManager[AnyService]:
     """One service by itself. Raises ConfigError for a type this version cannot run."""
-    return _opened(name, service, Place(_fields(service), max_concurrent))
+    return _open_service(name, service, Place(_fields(service), max_concurrent))
 
 
-def _opened(name: str, service: Service, place: Place) -> AbstractAsyncContextManager[AnyService]:
+def _open_service(
+    name: str, service: Service, place: Place
+) -> AbstractAsyncContextManager[AnyService]:
     kind, options = _kind_of(service)
     with SERVICES.foreign(service.type):
         return kind.open(name, options, place)

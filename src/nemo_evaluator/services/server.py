@@ -57,7 +57,7 @@ class Server:
         began = time.monotonic()
         if self._supervisor is not None:
             await self._supervisor.start()
-        while (said := await self._asked()) is not None:
+        while (said := await self._ask_answering_paths()) is not None:
             late = time.monotonic() - began > self._patience
             if self._supervisor is None or late or not self.health().up:
                 raise ConfigError(self._not_up(said), where=f"services.{self.name}")
@@ -94,7 +94,7 @@ class Server:
     ) -> None:
         await self.close()
 
-    async def _asked(self) -> str | None:
+    async def _ask_answering_paths(self) -> str | None:
         """What came instead of an answer; None where there was one."""
         said = ""
         for path in self._answers:

@@ -124,7 +124,7 @@ class Supervisor:
             ended = self._ended_child()
             if ended is None:
                 return True
-            self._ended(self._how_it_ended(ended))
+            self._restart_or_fail(self._how_it_ended(ended))
         return False
 
     def answered(self) -> None:
@@ -169,7 +169,7 @@ class Supervisor:
 
     # -- its end ----------------------------------------------------------------------------------
 
-    def _ended(self, why: str) -> None:
+    def _restart_or_fail(self, why: str) -> None:
         """It ended by itself: note why, and begin to start it again where that is wanted."""
         self._why = why
         first = _first_line(why)
@@ -207,7 +207,7 @@ class Supervisor:
             now = time.monotonic()
             if self.launch.health_path is None or now < next_probe:
                 continue
-            up, said = await self._asked()
+            up, said = await self._ask_health()
             next_probe = time.monotonic() + PROBE_SECONDS
             silent_since = silent_since if silent else now
             silent = 0 if up else silent + 1
@@ -218,7 +218,7 @@ class Supervisor:
         """It runs and answers nothing any more: it is ended where it would be started again, else
         said to be so once, since it may be busy."""
         if self._restarts < self._restart.max:
-            self._ended(f"the server has not answered for {seconds:.0f} s ({said})")
+            self._restart_or_fail(f"the server has not answered for {seconds:.0f} s ({said})")
         elif first == SILENT_PROBES:
             self._say(f"warning: {self.label} runs, but does not answer: {said}")
 
@@ -285,7 +285,7 @@ class Supervisor:
             )
 
     async def _until_up(self, end: float) -> None:
-        await self._until(self._asked, end)
+        await self._until(self._ask_health, end)
         if self._question is None:
             return
         question = self._question
@@ -320,7 +320,7 @@ class Supervisor:
             await asyncio.sleep(pause)
             pause = min(2 * pause, POLL_SECONDS[1])
 
-    async def _asked(self) -> tuple[bool, str]:
+    async def _ask_health(self) -> tuple[bool, str]:
         """Whether it is up, and what came instead."""
         if self.launch.health_path is None:
             return await _takes_connections(self.port)

@@ -84,7 +84,7 @@ class CommandSolver:
             "system": problem.system,
             "messages": problem.messages,
             "images": images,
-            "metadata": self._told(problem),
+            "metadata": self._visible_metadata(problem),
             "workspace": place.cwd,
         }
         await place.runs.upload(task_file, msgspec.json.encode(task, enc_hook=str))
@@ -101,7 +101,7 @@ class CommandSolver:
             for below, path in _below(given)
         }
 
-    def _told(self, problem: Problem) -> Mapping[str, Json]:
+    def _visible_metadata(self, problem: Problem) -> Mapping[str, Json]:
         """Nothing of the metadata unless it was asked for: a row may hold the answer."""
         if "*" in self._config.metadata_fields:
             return problem.metadata

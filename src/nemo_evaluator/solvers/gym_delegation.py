@@ -44,7 +44,7 @@ class GymDelegation:
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """One ``/run``. Raises InfraError where there is no answer."""
-        agent = await self._found(tools.servers[GYM].calls)
+        agent = await self._agent_server(tools.servers[GYM].calls)
         endpoint = await tools.door() if tools.model is not None else None
         form = form_of(self._config.gym_agent, problem)
         body = await asyncio.to_thread(run_body, form, problem, endpoint)
@@ -54,7 +54,7 @@ class GymDelegation:
             try:
                 told = await agent.session().post("/run", body, seconds=tools.seconds_left())
             except InfraError as error:
-                return _ended(error, tools)
+                return _solution_if_limited(error, tools)
         return self._solution(told, problem, tools, agent)
 
     def _solution(
@@ -82,7 +82,7 @@ class GymDelegation:
             reward=float(reward) if self._trusts and is_number else None,
         )
 
-    async def _found(self, head: JsonServer) -> JsonServer:
+    async def _agent_server(self, head: JsonServer) -> JsonServer:
         """The agent's server: looked for once, by whoever comes first."""
         if self._agent is None or (self._agent.done() and self._agent.exception()):
             self._agent = asyncio.ensure_future(self._discovered(head))
@@ -177,7 +177,7 @@ def _url_of(instance: Mapping[str, Any], where: str) -> str:
         raise ConfigError(f"the gym names an agent at {error}", where=where) from None
 
 
-def _ended(error: InfraError, tools: SolveTools) -> Solution:
+def _solution_if_limited(error: InfraError, tools: SolveTools) -> Solution:
     """The empty answer of an agent that failed since a limit refused its calls. Raises the error
     where that is not the reason, ModelError and BudgetExceeded as ``judge_session``."""
     limit = None if error.info.status is None else judge_session(tools, str(error))

@@ -87,13 +87,13 @@ class NatEvents:
         data = as_dict(payload.get("data"))
         match payload.get("event_type"):
             case "LLM_END":
-                self._said(payload, _text(data.get("output")))
+                self._add_answer(payload, _text(data.get("output")))
             case "TOOL_START":
                 self._called(payload, data.get("input"))
             case "TOOL_END":
                 self._saw(payload, _text(data.get("output")))
 
-    def _said(self, payload: Mapping[str, Any], text: str) -> None:
+    def _add_answer(self, payload: Mapping[str, Any], text: str) -> None:
         used = _usage(as_dict(as_dict(payload.get("usage_info")).get("token_usage")))
         self.calls += 1
         self.usage += used

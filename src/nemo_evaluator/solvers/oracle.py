@@ -62,7 +62,7 @@ class OracleSolver:
         tools.steps.add(_step(gold, done))
         ended = EndedBy.TIME if done.timed_out else None
         return Solution(
-            response=_shown(done),
+            response=_output_shown(done),
             calls=0,
             tries=0,
             latency_ms=round((time.perf_counter() - began) * 1000, 3),
@@ -103,7 +103,7 @@ def _step(gold: Gold, done: ExecResult) -> Step:
     call = "oracle-1"
     result = ObservationResult(
         source_call_id=call,
-        content=_shown(done),
+        content=_output_shown(done),
         extra={"exit_code": done.exit_code, "timed_out": done.timed_out},
     )
     return Step(
@@ -121,7 +121,7 @@ def _step(gold: Gold, done: ExecResult) -> Step:
     )
 
 
-def _shown(done: ExecResult) -> str:
+def _output_shown(done: ExecResult) -> str:
     """The beginning of the output; with a mark where that is not all."""
     return done.stdout + ("\n[output truncated]" if done.stdout_truncated else "")
 

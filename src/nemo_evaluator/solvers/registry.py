@@ -23,7 +23,7 @@ NEEDS = "it needs solve(task), or solve(problem, tools), identity() and close()"
 
 def open_solver(config: SolverConfig) -> Solver:
     """The solver of a configuration. Raises ConfigError."""
-    return _checked(config.type, SOLVERS.open(config.type, given(config)))
+    return _as_solver(config.type, SOLVERS.open(config.type, given(config)))
 
 
 def open_custom(config: CustomSolverConfig) -> Solver:
@@ -32,10 +32,10 @@ def open_custom(config: CustomSolverConfig) -> Solver:
         from .command import CommandSolver
 
         return CommandSolver(config)
-    return _checked(config.class_path, SOLVERS.open(config.class_path, config.config))
+    return _as_solver(config.class_path, SOLVERS.open(config.class_path, config.config))
 
 
-def _checked(name: str, solver: object) -> Solver:
+def _as_solver(name: str, solver: object) -> Solver:
     if _takes_a_task(solver):
         adapted: Solver = import_module(__package__).EngineSolver(solver)
         return adapted

@@ -60,7 +60,7 @@ def paired_difference(
     Example: 1000 problems without a flip: 0 [-0.0038, 0.0038]; 3 of them lost: -0.003
     [-0.0088, 0.0009].
     """
-    differences = _checked(baseline, candidate)
+    differences = _paired_differences(baseline, candidate)
     n = len(differences)
     delta = float(differences.mean())
     residuals = corrected_sums(differences - delta, clusters)
@@ -191,7 +191,7 @@ def _compatible(won: float, lost: float, n: float, z: float, true: float) -> boo
     return n * true - won + lost <= z * math.sqrt(variance)
 
 
-def _checked(baseline: Array, candidate: Array) -> Array:
+def _paired_differences(baseline: Array, candidate: Array) -> Array:
     if len(baseline) != len(candidate) or len(baseline) == 0:
         raise ValueError(f"{len(baseline)} and {len(candidate)} problems cannot be paired")
     differences = np.asarray(candidate, dtype=np.float64) - baseline

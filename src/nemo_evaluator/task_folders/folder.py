@@ -65,7 +65,7 @@ def read_task(folder: Path, dockerfile: Path | None = None) -> Task:
     return Task(
         folder=folder,
         name=folder.name,
-        metadata=_plain(settings.metadata),
+        metadata=_json_metadata(settings.metadata),
         place=place,
         stages=stages,
         reward_of=settings.multi_step_reward_strategy,
@@ -283,7 +283,7 @@ def _artifacts(folder: Path, settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _plain(metadata: Mapping[str, Any]) -> dict[str, Json]:
+def _json_metadata(metadata: Mapping[str, Any]) -> dict[str, Json]:
     """Metadata as JSON: TOML has dates too."""
     plain: dict[str, Json] = msgspec.to_builtins(metadata, enc_hook=str)
     return plain

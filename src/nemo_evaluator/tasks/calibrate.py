@@ -250,7 +250,7 @@ async def _open(
 
     verify = None
     if chosen.benchmark is None:
-        [metric] = _opened(config, serve).metrics
+        [metric] = _open_panel(config, serve).metrics
     else:
         metric, verify = await _through(chosen.benchmark, config, serve, file, stack)
     if repeats > 1:
@@ -267,7 +267,7 @@ async def _open(
     return Examined(metric, used, _scale(config), repeats, about, verify)
 
 
-def _opened(
+def _open_panel(
     config: Judging, serve: Callable[[str], Served], environment: Environment | None = None
 ) -> JudgePanel:
     needs = Needs() if environment is None else environment.needs
@@ -299,7 +299,7 @@ async def _through(
     stack.push_async_callback(environment.close)
     await environment.prepare()
     problems = [await _seeded(environment, i, row, file) for i, row in enumerate(file.rows)]
-    judge = _opened(config, serve, environment).lent
+    judge = _open_panel(config, serve, environment).lent
     assert judge is not None
 
     async def verify(row: Row, verification: Verification) -> Score:

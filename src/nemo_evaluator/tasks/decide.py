@@ -190,7 +190,7 @@ def compare_results(
         correct_above=reward_threshold,
     )
     one, other = (
-        Source(name, Path(side), given=rollouts_of(_listed(rows)))
+        Source(name, Path(side), given=rollouts_of(_rows_as_list(rows)))
         for side, rows in (("baseline", baseline), ("candidate", candidate))
     )
     return _report(compare(one, other, options))
@@ -265,7 +265,7 @@ def _some(path: Path) -> dict[str, Source]:
     return found
 
 
-def _listed(rows: Rows) -> list[Mapping[str, Any]]:
+def _rows_as_list(rows: Rows) -> list[Mapping[str, Any]]:
     if not isinstance(rows, Mapping):
         return list(rows)
     return [{"problem_idx": p, "repeat": r, **row} for (p, r), row in rows.items()]

@@ -177,7 +177,7 @@ async def _docker() -> Found:
         fix = "docs.docker.com/engine/install"
         what = "sandbox `docker`, cluster.type `docker`"
         return Found(group=group, name=name, health=Health.ABSENT, what=what, fix=fix)
-    code, said = await _asked("docker", "version", "--format", "{{.Server.Version}}")
+    code, said = await _run_command("docker", "version", "--format", "{{.Server.Version}}")
     if code == 0:
         return Found(group=group, name=name, health=Health.OK, what=f"engine {said}")
     fix = "start the engine; add yourself to the group docker"
@@ -203,7 +203,7 @@ def _programs() -> Iterator[Found]:
         )
 
 
-async def _asked(*command: str) -> tuple[int, str]:
+async def _run_command(*command: str) -> tuple[int, str]:
     """Exit code of a program, and the last line of what it said."""
     try:
         process = await asyncio.create_subprocess_exec(

@@ -35,11 +35,11 @@ async def installed(wanted: Wanted, *, again: bool) -> Interpreter:
 
 async def found_of() -> dict[str, str]:
     """Each harness with its version and interpreter, or how to get it."""
-    told = await asyncio.gather(*map(_told, HARNESSES.values()))
+    told = await asyncio.gather(*map(_status_line, HARNESSES.values()))
     return dict(zip(HARNESSES, told, strict=True))
 
 
-async def _told(wanted: Wanted) -> str:
+async def _status_line(wanted: Wanted) -> str:
     try:
         found = await find_interpreter(wanted)
     except ConfigError as error:

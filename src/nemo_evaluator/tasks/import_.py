@@ -48,11 +48,11 @@ def import_results(
         told = ", ".join(one.name for one in found)
         what = f"the results are of {len(found)} benchmarks ({told})"
         raise ConfigError(what, where="--bench", hint="import them one by one")
-    found = [_named(one, bench or one.name, model or one.model) for one in found]
+    found = [_renamed(one, bench or one.name, model or one.model) for one in found]
     return write_run(output, found, command=command)
 
 
-def _named(one: Imported, name: str, model: str | None) -> Imported:
+def _renamed(one: Imported, name: str, model: str | None) -> Imported:
     """The benchmark under the names that the user gives."""
     plan = one.plan
     if plan is not None and (plan.name, plan.model) != (name, model):

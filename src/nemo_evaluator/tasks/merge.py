@@ -96,7 +96,7 @@ def merge(
         return _merge_published(directory, folders, partial, repeats, command)
     parts = [_read(folder) for folder in folders]
     _check(parts, partial, directory)
-    plans = [_whole(plan) for plan in parts[0].plans.values()]
+    plans = [_unsharded_plan(plan) for plan in parts[0].plans.values()]
     _check_repeats(plans, repeats)
     with ExitStack() as stack:
         hold = stack.enter_context(directory_lock(directory, runs=job_runs))
@@ -190,7 +190,7 @@ def _check(parts: Sequence[_Part], partial: bool, directory: Path) -> None:
         )
 
 
-def _whole(plan: BenchmarkPlan) -> BenchmarkPlan:
+def _unsharded_plan(plan: BenchmarkPlan) -> BenchmarkPlan:
     """The plan of the run that was split."""
     settings = msgspec.structs.replace(plan.settings, shard=None, shard_range=None)
     return msgspec.structs.replace(plan, n_problems=whole_size(plan), settings=settings)

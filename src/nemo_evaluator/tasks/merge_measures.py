@@ -34,7 +34,7 @@ def make_measures(
             made = pool.submit(run_blocking, _made(directory, shard, plans, run_id)).result()
         except ConfigError as error:
             made = [(plan, error) for plan in plans]
-    return [_told(directory, plan, error) for plan, error in made if error is not None]
+    return [_left_out_note(directory, plan, error) for plan, error in made if error is not None]
 
 
 async def _made(
@@ -59,7 +59,7 @@ def _by(plan: BenchmarkPlan, key: str) -> object:
     return plan.identity.get(key)
 
 
-def _told(directory: Path, plan: BenchmarkPlan, error: ConfigError) -> str:
+def _left_out_note(directory: Path, plan: BenchmarkPlan, error: ConfigError) -> str:
     text = (
         f"note: {plan.slug}: measures of all rows are left out, since each shard had those of its"
         f" own, and those of the whole could not be made ({error})"

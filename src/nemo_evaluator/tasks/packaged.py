@@ -101,7 +101,7 @@ def packaged(path: Path) -> Packaged:
         hint = "a benchmark is a Python file, a table or a folder"
         raise ConfigError("is no benchmark", where=str(path), hint=hint)
     found = benchmarks_of_file(path)
-    used = [path, *_imported(path.parent), *_named(found, path.parent)]
+    used = [path, *_imported(path.parent), *_referenced_files(found, path.parent)]
     files = tuple(sorted({file for file in used if file.is_relative_to(path.parent)}))
     return _of_files(path.stem, path.parent, files, {path.name: found})
 
@@ -167,7 +167,7 @@ def _imported(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _named(found: Iterable[Found], folder: Path) -> Iterator[Path]:
+def _referenced_files(found: Iterable[Found], folder: Path) -> Iterator[Path]:
     """Files beside a benchmark that its definition names: rows, a prompt."""
     for one in found:
         if not isinstance(one, Definition):

@@ -59,11 +59,11 @@ async def list_runs(*, offline: bool = False) -> list[Listed]:
     """Every run that is noted, or below the working directory; the latest first. ``offline``: what
     files of this host say, without a question to a scheduler or another host."""
     known = known_runs().items()
-    found = await asyncio.gather(*(_listed(path, run_id, offline) for path, run_id in known))
+    found = await asyncio.gather(*(_listed_run(path, run_id, offline) for path, run_id in known))
     return sorted(found, key=lambda run: run.run_id, reverse=True)
 
 
-async def _listed(directory: Path, run_id: str, offline: bool) -> Listed:
+async def _listed_run(directory: Path, run_id: str, offline: bool) -> Listed:
     submitted = find_submission(directory)
     executor = submitted.submission.executor if submitted is not None else "local"
     try:
@@ -118,5 +118,5 @@ def _age(note: RunNote, path: Path, now: datetime.datetime) -> float:
 
 
 async def _active(note: RunNote) -> bool:
-    listed = await _listed(Path(note.output_dir), note.run_id, offline=False)
+    listed = await _listed_run(Path(note.output_dir), note.run_id, offline=False)
     return listed.state is not None and listed.state.state.active

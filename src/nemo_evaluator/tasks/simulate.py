@@ -36,12 +36,12 @@ async def _targets(bench: str) -> dict[str, Json]:
         await environment.prepare()
         for idx in range(await environment.size()):
             problem = await environment.seed(idx)
-            targets[_asked(problem)] = problem.target
+            targets[_question_of(problem)] = problem.target
         await environment.close()
     return targets
 
 
-def _asked(problem: Problem) -> str:
+def _question_of(problem: Problem) -> str:
     for message in reversed(problem.messages):
         if message.get("role") == "user":
             return text_of(message.get("content")).strip()

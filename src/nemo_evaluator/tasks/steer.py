@@ -59,7 +59,7 @@ async def steer(
             where=str(directories[0] if len(directories) == 1 else directories[0].parent),
             hint="nel eval resume goes on with a run that has ended",
         )
-    asked = (_asked(path, state, request, wait) for path, state in states.items())
+    asked = (_steer_one(path, state, request, wait) for path, state in states.items())
     return [*await asyncio.gather(*asked)]
 
 
@@ -70,7 +70,7 @@ def _state(directory: Path) -> RunState | None:
         return None
 
 
-async def _asked(
+async def _steer_one(
     directory: Path, state: RunState | None, request: ControlRequest, wait: float
 ) -> Steered:
     if state is None or not state.state.active:

@@ -171,8 +171,10 @@ class HttpTransport:
         question = self._head("POST", self.url, self._json)(len(EMPTY))
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                status, data = await self._asked(listing)
-                refused = status in REFUSED and (await self._asked(question, EMPTY))[0] in REFUSED
+                status, data = await self._small_request(listing)
+                refused = (
+                    status in REFUSED and (await self._small_request(question, EMPTY))[0] in REFUSED
+                )
         except CannotConnect as error:
             raise ConfigError(
                 f"unreachable: {error}",
@@ -192,7 +194,7 @@ class HttpTransport:
             return f"the key may not list the models (HTTP {status}); that alone is not a problem"
         return _unknown_model_warning(data, model) if status == 200 else None
 
-    async def _asked(self, head: bytes, body: bytes = b"") -> tuple[int, bytes]:
+    async def _small_request(self, head: bytes, body: bytes = b"") -> tuple[int, bytes]:
         """Status and body of a small request. Raises NetError."""
         pool = self._pool or self._opened()
         response = await pool.request(head, body)

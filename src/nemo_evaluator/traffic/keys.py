@@ -73,7 +73,7 @@ class ExpiringKey:
 
     async def _renew(self) -> None:
         try:
-            key = _checked(await self._ask())
+            key = _checked_key(await self._ask())
         except Exception as error:
             what = str(error) if isinstance(error, NoKey) else f"{type(error).__name__}: {error}"
             problem = NoKey(KNOWN(f"api_key_command failed: {what}")[:SHOWN_CHARS])
@@ -86,7 +86,7 @@ class ExpiringKey:
         self._key, self._until = key, time.monotonic() + self._ttl
 
 
-def _checked(told: object) -> str:
+def _checked_key(told: object) -> str:
     """The key in the output. Raises NoKey; the text itself may be secret and is not shown."""
     if not isinstance(told, str):
         raise NoKey(f"the key is a {type(told).__name__}, not a text")

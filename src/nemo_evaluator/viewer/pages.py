@@ -90,7 +90,7 @@ def samples_page(
     run, view, table = viewer.benchmark(key, benchmark)
     table.wait(FIRST_PAINT_SECONDS)
     labels = viewer.labels.of(run, benchmark)
-    page, why = _listed(table, query, labels, size)
+    page, why = _rows_page(table, query, labels, size)
     progress = table.progress
     kinds, groups = viewer.memory.of(
         ("choices", table.path, progress.listed),
@@ -104,7 +104,7 @@ def samples_page(
     )  # fmt: skip
 
 
-def _listed(
+def _rows_page(
     table: Table, query: Query, labels: Mapping[tuple[int, int], Label], size: int
 ) -> tuple[Page, str]:
     """A page of rows, and why there are none where something is in the way."""

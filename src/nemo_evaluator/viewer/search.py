@@ -125,13 +125,13 @@ def listed(
     if start >= total and first is None and total:
         start = (total - 1) // size * size
         rows = db.execute(statement, (*values, size, start)).fetchall()
-    return Page(tuple(_listed(row) for _, *row in rows if row[0] is not None), total, start + 1)
+    return Page(tuple(_listed_row(row) for _, *row in rows if row[0] is not None), total, start + 1)
 
 
 def _statement(query: Query, labels: Mapping[Key, str]) -> tuple[str, list[object]]:
     """The rows of a page after their number. What the words find is read once for both, and leads:
     looking each row of a filter up in it takes five times as long."""
-    told = list(_told(query, labels))
+    told = list(_conditions(query, labels))
     where = " AND ".join(text for text, _ in told) or "true"
     source = "texts t CROSS JOIN samples s ON s.id = t.rowid" if query.words else "samples s"
     kept = "MATERIALIZED" if query.words else "NOT MATERIALIZED"
@@ -212,7 +212,9 @@ def places_of(table: Table, what: str, problem: int, repeat: int) -> list[int]:
     return [place for (place,) in found]
 
 
-def _told(query: Query, labels: Mapping[Key, str]) -> Iterator[tuple[str, Collection[object]]]:
+def _conditions(
+    query: Query, labels: Mapping[Key, str]
+) -> Iterator[tuple[str, Collection[object]]]:
     if query.words:
         if (wanted := matches(query.words)) is None:
             raise ValueError(query.words)
@@ -231,7 +233,7 @@ def _told(query: Query, labels: Mapping[Key, str]) -> Iterator[tuple[str, Collec
         yield (f"(s.problem, s.repeat) IN (VALUES {values})" if keys else "0"), ()
 
 
-def _listed(row: Sequence[Any]) -> Listed:
+def _listed_row(row: Sequence[Any]) -> Listed:
     problem, repeat, kind, *rest = row
     listed = Listed(problem, repeat, Kind(kind), *rest)
     return replace(listed, truncated=bool(listed.truncated))

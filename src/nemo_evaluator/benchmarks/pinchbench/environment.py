@@ -54,8 +54,8 @@ class PinchBench(Environment):
                 hint="git clone https://github.com/pinchbench/skill, then params: "
                 f"{{tasks_dir: skill}} or {FOLDER}=skill",
             )
-        kinds = _listed(grading)
-        found = read_tasks(Path(given).expanduser(), _listed(tasks), _listed(exclude))
+        kinds = _as_list(grading)
+        found = read_tasks(Path(given).expanduser(), _as_list(tasks), _as_list(exclude))
         self._tasks = [t for t in found if not kinds or t.header.grading_type in kinds]
         if not self._tasks:
             raise ConfigError(
@@ -179,5 +179,5 @@ def _by_name(criteria: Sequence[Criterion], rulings: Sequence[Ruling]) -> list[t
     return [(one.name, ruling) for one, ruling in zip(criteria, rulings, strict=bool(rulings))]
 
 
-def _listed(given: str | Sequence[str]) -> list[str]:
+def _as_list(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)

@@ -94,15 +94,15 @@ def read_tasks(folder: Path, wanted: Sequence[str], left_out: Sequence[str]) -> 
         )
     tasks = [_read(file) for file in files]
     for pattern in (*wanted, *left_out):
-        if not any(_named(task, pattern) for task in tasks):
+        if not any(_matches(task, pattern) for task in tasks):
             names = [task.header.id for task in tasks]
             hint = suggest(pattern, names)
             raise ConfigError(f"no task is called {pattern!r}", where=str(folder), hint=hint)
     chosen = [
         task
         for task in tasks
-        if (not wanted or any(_named(task, pattern) for pattern in wanted))
-        and not any(_named(task, pattern) for pattern in left_out)
+        if (not wanted or any(_matches(task, pattern) for pattern in wanted))
+        and not any(_matches(task, pattern) for pattern in left_out)
     ]
     ids = [task.header.id for task in chosen]
     if twice := sorted({one for one in ids if ids.count(one) > 1}):
@@ -121,7 +121,7 @@ def digest_of(tasks: Sequence[Task]) -> str:
     return found.hexdigest()[:16]
 
 
-def _named(task: Task, pattern: str) -> bool:
+def _matches(task: Task, pattern: str) -> bool:
     return any(fnmatch.fnmatchcase(n, pattern) for n in (task.header.id, task.file.stem))
 
 

@@ -185,7 +185,7 @@ class ContainerHarness:
         with (folder / LOG).open("ab") as log:
             copy = asyncio.create_task(_copied(process.stdout, log))
             try:
-                return await _ended(process, tools.stopping)
+                return await _exit_code(process, tools.stopping)
             finally:
                 await process.kill()
                 await asyncio.wait([copy], timeout=5)
@@ -207,7 +207,7 @@ class ContainerHarness:
         )
 
 
-async def _ended(process: Process, stopping: asyncio.Event) -> int | None:
+async def _exit_code(process: Process, stopping: asyncio.Event) -> int | None:
     """The exit code; None where it is to stop before."""
     while not stopping.is_set():
         with contextlib.suppress(TimeoutError):

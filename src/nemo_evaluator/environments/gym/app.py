@@ -222,7 +222,7 @@ class Guarded:
     @staticmethod
     def failure(scope: Scope | None, status: int, message: str) -> tuple[Message, Message]:
         """What a server of ours answers by itself, in these words (``server.Failure``)."""
-        return Whole(status, msgspec.json.encode(_told(message))).messages()
+        return Whole(status, msgspec.json.encode(_error_body(message))).messages()
 
     def _refusal(self, head: Head) -> Response | None:
         """Why a request is turned away, by its head alone; None if it is not."""
@@ -263,10 +263,10 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 
 def _error(status: int, message: str) -> Response:
-    return _json(_told(message), status)
+    return _json(_error_body(message), status)
 
 
-def _told(message: str) -> dict[str, Json]:
+def _error_body(message: str) -> dict[str, Json]:
     """In the words of this server, and in those of FastAPI, which NeMo Gym's servers use."""
     return {"error": {"message": message}, "detail": message}
 

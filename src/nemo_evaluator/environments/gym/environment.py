@@ -73,14 +73,14 @@ class GymEnvironment:
         """Learn how the server is spoken to, and what it poses. Raises ConfigError."""
         await self.reach()
         try:
-            self._told = self._found(self._server.calls)
+            self._told = self._source_of_rows(self._server.calls)
             await self._told.prepare()
         except InfraError as error:
             refused = error.info.kind is Failure.AUTH
             hint = f"set {TOKEN}, or the variable that token_env names" if refused else None
             raise ConfigError(str(error), where=self._address.uri, hint=hint) from error
 
-    def _found(self, calls: JsonServer) -> Told | NativeRows:
+    def _source_of_rows(self, calls: JsonServer) -> Told | NativeRows:
         address, protocol, health = self._address, self._address.protocol, self._health or {}
         if protocol is Protocol.EVALUATOR or address.data is None:
             if protocol is not Protocol.NATIVE and "dataset_size" in health:

@@ -76,9 +76,9 @@ class Served:
 
     async def seed(self, idx: Json) -> dict[str, Json]:
         """The problem at an index."""
-        return await asyncio.to_thread(self._told, await self.problem(idx))
+        return await asyncio.to_thread(self._seed_body, await self.problem(idx))
 
-    def _told(self, problem: Problem) -> dict[str, Json]:
+    def _seed_body(self, problem: Problem) -> dict[str, Json]:
         return to_seed(problem, hidden=self._hidden_as(problem.idx))
 
     def _hidden_as(self, idx: int) -> str | None:
@@ -214,13 +214,13 @@ class Served:
     ) -> AsyncGenerator[dict[str, Any]]:
         """The answers to several requests, each with its ``index``, as they come. One that fails
         has an ``error`` in the place of an answer, and the others go on."""
-        async with _ended(bodies, answer) as done:
+        async with _answers_of(bodies, answer) as done:
             for _ in bodies:
                 yield await done.get()
 
 
 @asynccontextmanager
-async def _ended(
+async def _answers_of(
     bodies: Sequence[Any], answer: Callable[[Any], Awaitable[dict[str, Json]]]
 ) -> AsyncIterator[asyncio.Queue[dict[str, Json]]]:
     """Where the answers come; none is worked on any more when the block ends."""

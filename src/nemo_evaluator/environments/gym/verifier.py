@@ -42,7 +42,7 @@ class VerifiedBy(Decorated):
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The gym's verdict, in the protocol that it speaks. Raises InfraError."""
-        calls, health = self._server.calls, await self._told()
+        calls, health = self._server.calls, await self._gym_health()
         if "dataset_size" in health:
             known = isinstance(health.get("identity"), Mapping)
             return await verdict_on(calls, problem, solution, is_known=known)
@@ -51,7 +51,7 @@ class VerifiedBy(Decorated):
         params = {"input": await asyncio.to_thread(input_of, problem)}
         return await native_verdict(calls, row, params, solution)
 
-    async def _told(self) -> Mapping[str, Json]:
+    async def _gym_health(self) -> Mapping[str, Json]:
         """What the gym says of itself: asked once, by whoever comes first."""
         if self._health is None or (self._health.done() and self._health.exception()):
             self._health = asyncio.ensure_future(health_of(self._server.calls))

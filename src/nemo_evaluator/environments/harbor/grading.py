@@ -71,7 +71,7 @@ class TaskGrader:
             return Score(reward=solution.reward, details={"reward_source": "solver"})
         done = steps_of(solution)
         if done and "over" in done[-1]:
-            return Score(**_shown(one_reward(task, done)), details={"steps": done})
+            return Score(**_score_fields(one_reward(task, done)), details={"steps": done})
         stage = task.stages[-1]
         async with lent(problem, solution, tools, None, self._benchmark) as sandbox:
             if sandbox is None:
@@ -84,7 +84,7 @@ class TaskGrader:
         if verified.rewards is None:
             raise without_reward(verified, _details(verified, broken, steps))
         rewards = one_reward(task, steps) if steps else verified.rewards
-        return Score(**_shown(rewards), details=_details(verified, broken, steps))
+        return Score(**_score_fields(rewards), details=_details(verified, broken, steps))
 
     async def step(self, task: Task, stage: Stage, sandbox: Sandbox) -> dict[str, Json]:
         """What became of a step that others follow, in the workspace. Raises InfraError."""
@@ -191,7 +191,7 @@ def steps_of(solution: Solution) -> list[Any]:
     return list(told) if isinstance(told, list | tuple) else []
 
 
-def _shown(rewards: Rewards) -> dict[str, Any]:
+def _score_fields(rewards: Rewards) -> dict[str, Any]:
     """The rewards as fields of a score."""
     reward = rewards.reward
     metrics = {name: value for name, value in rewards.metrics.items() if name != REWARD}

@@ -37,12 +37,12 @@ class TaskSuite:
         given = dict(params)
         folder = given.pop("folder", None)
         options = options_of(given, self.name)
-        found, dockerfile = self._found(folder)
+        found, dockerfile = self._locations(folder)
         folders = at_path(found, self.name).folders if isinstance(found, Path) else found
         folders = chosen(folders, names_of(options.tasks), names_of(options.exclude), self.name)
         return HarborEnvironment(self.name, folders, options, dockerfile=dockerfile)
 
-    def _found(self, folder: object) -> tuple[Path | tuple[Path, ...], Path | None]:
+    def _locations(self, folder: object) -> tuple[Path | tuple[Path, ...], Path | None]:
         if folder is not None:
             return Path(str(folder)).expanduser(), None
         if self.repository is None:

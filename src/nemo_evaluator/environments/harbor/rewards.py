@@ -38,7 +38,7 @@ def of_text(data: bytes) -> Rewards:
         value = float(text)
     except ValueError:
         raise ValueError(f"reward.txt holds no number but {text[:SHOWN]!r}") from None
-    return Rewards(reward=_checked(REWARD, value))
+    return Rewards(reward=_checked_reward(REWARD, value))
 
 
 def of_json(data: bytes) -> Rewards:
@@ -51,13 +51,15 @@ def of_json(data: bytes) -> Rewards:
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"reward.json is not JSON: {error}") from None
     if not isinstance(found, dict):
-        return Rewards(reward=_checked(REWARD, _number(REWARD, found)))
+        return Rewards(reward=_checked_reward(REWARD, _number(REWARD, found)))
     if not found:
         raise ValueError("reward.json holds no reward")
     numbers = {str(name): _number(str(name), value) for name, value in found.items()}
     mean = math.fsum(numbers.values()) / len(numbers)
     reward = numbers.get(REWARD, mean)
-    return Rewards(reward=_checked(REWARD, reward), metrics=numbers if len(numbers) > 1 else {})
+    return Rewards(
+        reward=_checked_reward(REWARD, reward), metrics=numbers if len(numbers) > 1 else {}
+    )
 
 
 def _number(name: str, value: object) -> float:
@@ -68,7 +70,7 @@ def _number(name: str, value: object) -> float:
     return float(value)
 
 
-def _checked(name: str, value: float) -> float:
+def _checked_reward(name: str, value: float) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{name} is no finite number but {value}")
     if not 0 <= value <= 1:

@@ -82,7 +82,7 @@ def find(place: str, registry: str | None, where: str) -> Source:
 def at_path(path: Path, where: str) -> Source:
     """The tasks of a folder, of a list of folders, or the one that a folder is."""
     if path.suffix in LISTS and path.is_file():
-        return Source(path.stem, _ordered(_listed(path), str(path)))
+        return Source(path.stem, _ordered(_listed_folders(path), str(path)))
     if not path.is_dir():
         raise ConfigError(
             "there is no such folder", where=where if str(path) in where else str(path)
@@ -195,7 +195,7 @@ def _registered(path: Path, suite: str, version: str) -> tuple[Path, ...]:
     return _ordered(folders, str(file))
 
 
-def _listed(path: Path) -> Iterator[Path]:
+def _listed_folders(path: Path) -> Iterator[Path]:
     """The folders that a file lists: one a line, or as ``path`` of JSON objects."""
     for number, line in enumerate(_entries(path), 1):
         told: Any = line.get("path", line.get("task_dir")) if isinstance(line, Mapping) else line

@@ -113,7 +113,7 @@ async def run_tests(
         told = made.stdout
     if _OUTPUT not in told:
         told += await _read(sandbox)
-    files, output = _told(told)
+    files, output = _parse_output(told)
     before = files.pop(_BEFORE, None) is not None
     rewards, wrong = _rewards(files, check, done)
     return Verified(
@@ -181,7 +181,7 @@ def _rewards(
     return None, f"they wrote none, and ended with exit code {done.exit_code}"
 
 
-def _told(text: str) -> tuple[dict[str, bytes], str]:
+def _parse_output(text: str) -> tuple[dict[str, bytes], str]:
     """The files and the output that our script shows."""
     files: dict[str, bytes] = {}
     head, _, output = text.partition(_OUTPUT)

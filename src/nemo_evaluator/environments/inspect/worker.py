@@ -66,7 +66,7 @@ class Told(Hooks):  # type: ignore[misc]
         path = STATE.folder / f"{sample.uuid}.json"
         path.write_text(sample.model_dump_json())
         file = str(path.relative_to(STATE.folder.parent))
-        await STATE.peer.call("sample", told={**_told(sample), "file": file})
+        await STATE.peer.call("sample", told={**_sample_data(sample), "file": file})
         if sample.error and STATE.memory is not None:  # and no end of ours was the reason
             STATE.memory.forget((str(sample.id), sample.epoch))
 
@@ -142,10 +142,10 @@ def _log(files: Sequence[str]) -> EvalLog:
     return log
 
 
-def _told(sample: EvalSample) -> Data:
+def _sample_data(sample: EvalSample) -> Data:
     scores = {
         name: {
-            "value": _plain(score.value),
+            "value": _json_value(score.value),
             "number": _number(score.value),
             "answer": score.answer,
             "explanation": score.explanation,
@@ -156,7 +156,7 @@ def _told(sample: EvalSample) -> Data:
         "id": str(sample.id),
         "epoch": sample.epoch,
         "prompt": sample.input if isinstance(sample.input, str) else _texts(sample.input),
-        "target": _plain(sample.target),
+        "target": _json_value(sample.target),
         "response": sample.output.completion,
         "stop_reason": sample.output.stop_reason if sample.output.choices else None,
         "scores": scores,
@@ -186,7 +186,7 @@ def _steps(messages: Sequence[Theirs]) -> Iterator[Data]:
                 {
                     "tool_call_id": call.id,
                     "function_name": call.function,
-                    "arguments": _plain(call.arguments),
+                    "arguments": _json_value(call.arguments),
                 }
                 for call in message.tool_calls
             ]
@@ -226,7 +226,7 @@ def _texts(messages: Sequence[Theirs]) -> str:
     return "\n\n".join(message.text for message in messages)
 
 
-def _plain(value: Data) -> Data:
+def _json_value(value: Data) -> Data:
     return json.loads(json.dumps(value, default=str))
 
 

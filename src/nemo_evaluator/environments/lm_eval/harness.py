@@ -90,7 +90,7 @@ class LmEval:
             )
         try:
             self._remote = await Remote.start(self._options.python)
-            self._loaded = await self._remote.load(self._names, self._given())
+            self._loaded = await self._remote.load(self._names, self._worker_options())
         except ForeignError as error:
             said = error.message if error.kind == "UserError" else str(error)
             hint = GATED if "gated" in said else None
@@ -103,7 +103,7 @@ class LmEval:
             )
         await self._choose_mode(self._loaded)
 
-    def _given(self) -> dict[str, Json]:
+    def _worker_options(self) -> dict[str, Json]:
         options = {name: getattr(self._options, name) for name in Options.__struct_fields__}
         address = urlsplit(self._meeting.address)
         return {

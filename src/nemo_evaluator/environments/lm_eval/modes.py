@@ -112,7 +112,7 @@ def choice_request(doc: Doc, mode: Mode, *, messages: bool, seed: int) -> Reques
             hint="mode: loglikelihood",
         )
     [context] = contexts
-    below = _listed(doc.choices, mode)
+    below = _option_lines(doc.choices, mode)
     params: dict[str, Json] = {"seed": seed}
     if mode is Mode.GENERATE:
         params |= {"temperature": 0, "max_tokens": MAX_TOKENS}
@@ -140,7 +140,7 @@ def as_replies(doc: Doc, place: int | None) -> list[list[Json]]:
     ]
 
 
-def _listed(choices: Sequence[str], mode: Mode) -> str:
+def _option_lines(choices: Sequence[str], mode: Mode) -> str:
     letters = ascii_uppercase[: len(choices)]
     asked = f"\n{WRITTEN}" if mode is Mode.GENERATE else ""
     if [option.strip() for option in choices] == list(letters):

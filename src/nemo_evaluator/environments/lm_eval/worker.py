@@ -216,8 +216,8 @@ class Worker:
         return {
             "task": name,
             "doc_id": doc_id,
-            "doc": {key: _plain(value) for key, value in doc.items() if _is_plain(value)},
-            "target": _plain(target),
+            "doc": {key: _json_value(value) for key, value in doc.items() if _is_plain(value)},
+            "target": _json_value(target),
             "choices": choices,
             "requests": [self._request(instance) for instance in instances],
         }
@@ -277,8 +277,8 @@ class Worker:
             filtered = [instance.filtered_resps[key] for instance in instances]
             doc = copy.deepcopy(instances[0].doc)  # some tasks change theirs
             metrics = scored[key] = self.tasks[name].process_results(doc, filtered)
-            plain = {str(metric): _plain(value) for metric, value in metrics.items()}
-            graded[key] = {"metrics": plain, "filtered": _plain(filtered)}
+            plain = {str(metric): _json_value(value) for metric, value in metrics.items()}
+            graded[key] = {"metrics": plain, "filtered": _json_value(filtered)}
         self.scored[index, json.dumps(replies)] = scored
         return graded
 
@@ -347,10 +347,10 @@ def _measured(results: Theirs, sizes: Mapping[str, int]) -> Iterator[Data]:
         higher = results["higher_is_better"].get(name) or {}
         for key, value in metrics.items():
             metric, comma, chosen = key.partition(",")
-            value = _plain(value)  # numpy's numbers too
+            value = _json_value(value)  # numpy's numbers too
             if not comma or metric.endswith("_stderr") or not _is_number(value):
                 continue
-            stderr = _plain(metrics.get(f"{metric}_stderr,{chosen}"))
+            stderr = _json_value(metrics.get(f"{metric}_stderr,{chosen}"))
             yield {
                 "task": name,
                 "name": metric,
@@ -370,14 +370,14 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _plain(value: Data) -> Data:
+def _json_value(value: Data) -> Data:
     """As JSON has it."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_json_value(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _json_value(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -232,14 +232,14 @@ class VlmTable(Environment):
     def _target(self, row: Mapping[str, Any]) -> Json:
         if self.kind in (Kind.CHOICE, Kind.YES_OR_NO):
             return str(row["answer"]).strip()
-        return _listed(row["answer"])
+        return _cell_texts(row["answer"])
 
     def _images(self, row: Mapping[str, Any], idx: int) -> list[Image]:
         cell = row.get("image") or row.get("image_path")
         if cell is None or cell == "":
             raise ConfigError("has no image", where=f"{self.path}, row {idx}")
         images = []
-        for text in _listed(cell):
+        for text in _cell_texts(cell):
             if row.get("image") in (None, ""):
                 images.append(Image(path=str(self.path.parent / text)))
                 continue
@@ -272,7 +272,7 @@ def _options(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _listed(cell: object) -> list[str]:
+def _cell_texts(cell: object) -> list[str]:
     """The texts of a cell: a list as Python or JSON writes it, or one text."""
     if isinstance(cell, list):
         return [str(item) for item in cell]

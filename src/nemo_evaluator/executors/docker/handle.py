@@ -75,8 +75,8 @@ class DockerRun(LocalRun):
         if seen is not None and seen.running:
             if not known.state.active:  # what an earlier invocation left
                 known = RunState(self.directory, known.run_id, State.STARTING)
-            return self._told(known, seen)
-        return self._told(self._ended(known), seen)
+            return self._with_container(known, seen)
+        return self._with_container(self._state_of_ended(known), seen)
 
     async def _known(self) -> RunState:
         """What the directory says."""
@@ -84,7 +84,7 @@ class DockerRun(LocalRun):
             return await asyncio.to_thread(status_of, self.directory)
         return RunState(self.directory, "", State.FAILED)
 
-    def _ended(self, known: RunState) -> RunState:
+    def _state_of_ended(self, known: RunState) -> RunState:
         """The state of a run whose container has ended."""
         if not known.state.active or (known.owner is not None and known.owner.host != self.name):
             return known
@@ -92,7 +92,7 @@ class DockerRun(LocalRun):
         found = progress.benchmarks if progress is not None else {}
         return replace(known, state=State.KILLED, owner=None, benchmarks=found)
 
-    def _told(self, state: RunState, seen: Seen | None) -> RunState:
+    def _with_container(self, state: RunState, seen: Seen | None) -> RunState:
         what = f"container {self.name}"
         if seen is None:
             reason = "" if _is_whole(state) else "the container was removed"

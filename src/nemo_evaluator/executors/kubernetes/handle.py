@@ -80,7 +80,7 @@ class KubernetesRun(LocalRun):
 
     async def status(self) -> RunState:
         """See ``RunHandle``."""
-        whole = await self._whole()
+        whole = await self._state_now()
         shard = self.submitted.shard
         if shard is None:
             return whole
@@ -89,7 +89,7 @@ class KubernetesRun(LocalRun):
             found = replace(await self._here(self.directory), reason=whole.reason)
         return replace(found, executor=EXECUTOR, jobs=whole.jobs)
 
-    async def _whole(self) -> RunState:
+    async def _state_now(self) -> RunState:
         directory = self.submitted.directory
         try:
             job = await self.kubectl.get("job", self.name)
@@ -173,7 +173,7 @@ class KubernetesRun(LocalRun):
 
     async def stop(self, *, now: bool = False) -> None:
         """See ``RunHandle``. The whole job is stopped, whichever shard was named."""
-        state = await self._whole()
+        state = await self._state_now()
         if not state.state.active:
             raise ConfigError(f"is not running: it is {state.state}", where=str(self.directory))
         patch = '--patch={"spec":{"suspend":true}}'

@@ -38,7 +38,7 @@ def state_of(
         place = directory if shards is None else directory / f"{FOLDER}{index}"
         part = _part(place, mine, done=index in done, failed=index in failed)
         parts[index] = _with_progress(part, progress.get(index))
-    whole = _whole(directory, job, list(parts.values()))
+    whole = _state_of_job(directory, job, list(parts.values()))
     found = {index: state.benchmarks for index, state in parts.items()}
     return replace(
         whole,
@@ -92,7 +92,7 @@ def _with_progress(part: RunState, progress: RunProgress | None) -> RunState:
     return replace(part, state=state, run_id=progress.run_id, benchmarks=progress.benchmarks)
 
 
-def _whole(directory: Path, job: Mapping[str, Any], parts: Sequence[RunState]) -> RunState:
+def _state_of_job(directory: Path, job: Mapping[str, Any], parts: Sequence[RunState]) -> RunState:
     if reasons.has(job, "Complete"):
         return RunState(directory, "", State.DONE)
     if reason := reasons.of_job(job):

@@ -128,7 +128,7 @@ class Driver:
             ended, _ = ray.wait(references, num_returns=len(references), timeout=0)
         for run in self._open:
             if run.reference in ended:
-                self._ended(run)
+                self._note_end(run)
         self._obey(self.asked())
         self.report(self.progress())
 
@@ -171,7 +171,7 @@ class Driver:
             folder = self.job.folder(index)
             self._call("give", index, content(folder) if folder.is_dir() else [])
 
-    def _ended(self, run: ShardRun) -> None:
+    def _note_end(self, run: ShardRun) -> None:
         """Take note of an end: start the shard again where it was lost."""
         import ray
 
@@ -182,10 +182,10 @@ class Driver:
             run.end = ShardEnd(ExitCode.INTERRUPTED, run.node)
             return
         except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
-            self._hopeless(run, ShardEnd(ExitCode.USER_ERROR, run.node, (_said(error),)))
+            self._hopeless(run, ShardEnd(ExitCode.USER_ERROR, run.node, (_cause_line(error),)))
             return
         except ray.exceptions.RayError as error:
-            self._lost(run, _said(error))
+            self._lost(run, _cause_line(error))
             return
         if end.code in HOPELESS:
             self._hopeless(run, end)
@@ -234,10 +234,12 @@ class Driver:
             return ray.get(getattr(self._mailbox, method).remote(*arguments), timeout=CLIENT)
         except ray.exceptions.RayError as error:
             hint = f"nel eval resume {self.job.directory} goes on with it"
-            raise ConfigError(f"the Ray cluster was lost: {_said(error)}", hint=hint) from None
+            raise ConfigError(
+                f"the Ray cluster was lost: {_cause_line(error)}", hint=hint
+            ) from None
 
 
-def _said(error: BaseException) -> str:
+def _cause_line(error: BaseException) -> str:
     """The cause in one line: of an error of a task that is the last line of its traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     traced = any(line.startswith("File ") for line in lines)

@@ -66,8 +66,8 @@ def groups(
             Directive("partition", pool.partition),
             Directive("nodes", str(count)),
             Directive("ntasks-per-node", str(pool.ntasks_per_node)),
-            *_given("gres", pool.gres),
-            *_given("gpus-per-node", pool.gpus_per_node),
+            *_directive_if_set("gres", pool.gres),
+            *_directive_if_set("gpus-per-node", pool.gpus_per_node),
             *by_name(pool.sbatch_extra_flags),
         ]
         made.append(Group(pool=name, nodes=count, directives=_respecting(environ, directives)))
@@ -79,7 +79,7 @@ def of_the_job(
 ) -> list[Directive]:
     """What is said of the job as a whole."""
     log = "slurm-%A_%a.log" if shards is not None else "slurm-%j.log"
-    found = [*_named(name, directory, log), Directive("signal", f"B:TERM@{grace}")]
+    found = [*_job_directives(name, directory, log), Directive("signal", f"B:TERM@{grace}")]
     if shards is not None:
         limit = f"%{most}" if most is not None else ""
         found.append(Directive("array", f"0-{shards - 1}{limit}"))
@@ -91,7 +91,7 @@ def of_the_merge(
 ) -> tuple[Directive, ...]:
     """What is said of the job that merges shards: one task."""
     found = [
-        *_named(name, directory, "slurm-merge-%j.log"),
+        *_job_directives(name, directory, "slurm-merge-%j.log"),
         Directive("partition", pool.partition),
         Directive("nodes", "1"),
         Directive("ntasks", "1"),
@@ -144,15 +144,15 @@ def _respecting(environ: Environ, directives: Iterable[Directive]) -> tuple[Dire
 
 
 def _of_the_cluster(cluster: SlurmCluster) -> Iterator[Directive]:
-    yield from _given("account", cluster.account)
-    yield from _given("qos", cluster.qos)
-    yield from _given("reservation", cluster.reservation)
-    yield from _given("comment", cluster.sbatch_comment)
+    yield from _directive_if_set("account", cluster.account)
+    yield from _directive_if_set("qos", cluster.qos)
+    yield from _directive_if_set("reservation", cluster.reservation)
+    yield from _directive_if_set("comment", cluster.sbatch_comment)
     yield from by_name(cluster.sbatch_extra_flags)
     yield from map(_parsed, cluster.sbatch_extra)
 
 
-def _named(name: str, directory: str, log: str) -> Sequence[Directive]:
+def _job_directives(name: str, directory: str, log: str) -> Sequence[Directive]:
     folder = f"{directory}/{LOGS}".replace("%", "%%")
     return (
         Directive("job-name", name),
@@ -162,7 +162,7 @@ def _named(name: str, directory: str, log: str) -> Sequence[Directive]:
     )
 
 
-def _given(name: str, value: str | int | None) -> Iterator[Directive]:
+def _directive_if_set(name: str, value: str | int | None) -> Iterator[Directive]:
     if value is not None:
         yield Directive(name, str(value))
 

@@ -72,7 +72,7 @@ async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory
             own = _own(folder, index)
             parts[index] = [*_recorded(submission, index), *_written(own)]
             files[index] = state_in_files(own, _own(directory, index), copied=copied)
-            told.update(_told(own))
+            told.update(_read_ends(own))
         merging = _recorded_merges(submission) + _written(folder) if submission.shards else []
         merged = None
         if submission.shards:
@@ -156,7 +156,7 @@ def _written(folder: Path) -> list[str]:
     return found
 
 
-def _told(folder: Path) -> dict[str, Told]:
+def _read_ends(folder: Path) -> dict[str, Told]:
     """How jobs ended, as they wrote themselves: ``ID CODE REASON``, the reason may be missing."""
     try:
         lines = (folder / ENDS).read_text(errors="replace").splitlines()

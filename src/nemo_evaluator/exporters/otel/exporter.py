@@ -65,7 +65,7 @@ class Otel:
     async def export(self, run: RunView) -> Sequence[str]:
         """See ``Exporter.export``."""
         about = resource(run)
-        async with self._opened(run) as (places, sink):
+        async with self._open_sink(run) as (places, sink):
             await sink(LOGS, logs_document(about, scores(run)))
             for spans, events in self._batches(run):
                 await sink(TRACES, spans_document(about, spans))
@@ -89,7 +89,7 @@ class Otel:
             yield spans, events
 
     @asynccontextmanager
-    async def _opened(self, run: RunView) -> AsyncIterator[tuple[list[str], _Sink]]:
+    async def _open_sink(self, run: RunView) -> AsyncIterator[tuple[list[str], _Sink]]:
         endpoint = self._options.endpoint
         if endpoint is None and self._options.output_dir is None:
             endpoint = _of_environment()

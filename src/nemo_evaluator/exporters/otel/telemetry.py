@@ -70,7 +70,9 @@ def rollout(
     }
     told = _Told(trace, root, benchmark, texts=texts)
     spans = [
-        _span(trace, root, "", f"evaluate {bundle.name}", INTERNAL, span, about, _said(row)),
+        _span(
+            trace, root, "", f"evaluate {bundle.name}", INTERNAL, span, about, _failure_text(row)
+        ),
         *told.spans(work, row),
     ]
     return Telemetry(spans, list(_verdicts(benchmark, row, trace, root, span)))
@@ -223,7 +225,7 @@ def _failure(row: ResultRow) -> str:
     return row.failure.value if row.failure is not None else row.outcome.value
 
 
-def _said(row: ResultRow) -> str | None:
+def _failure_text(row: ResultRow) -> str | None:
     return None if row.judged else row.error or _failure(row)
 
 

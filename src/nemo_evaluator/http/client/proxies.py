@@ -48,7 +48,7 @@ def environment_proxy(url: str) -> Proxy | None:
     HTTP proxy."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
-    found = _named(parts.scheme, os.environ)
+    found = _proxy_variable(parts.scheme, os.environ)
     if found is None and sys.platform in ("darwin", "win32"):
         found = _of_system(parts)
     if found is None or not host or is_exempt(host, port, _variable("no_proxy", os.environ)):
@@ -89,7 +89,7 @@ def _address(host: str) -> object:
         return None
 
 
-def _named(scheme: str, env: Mapping[str, str]) -> tuple[str, str] | None:
+def _proxy_variable(scheme: str, env: Mapping[str, str]) -> tuple[str, str] | None:
     """Variable and address."""
     for name in (f"{scheme}_proxy", "all_proxy"):
         if address := _variable(name, env):

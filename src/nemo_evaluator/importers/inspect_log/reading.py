@@ -40,7 +40,7 @@ def read_head(path: Path) -> Head:
         if name is None:
             raise ConfigError("is no log of Inspect: it has no header", where=str(path))
         head = _decoded(archive.read(name), Head, f"{path}: {name}")
-    return _checked(head, path)
+    return _checked_version(head, path)
 
 
 def sample_keys(path: Path) -> list[tuple[str | int, int]]:
@@ -95,13 +95,13 @@ def _document(path: Path) -> Log:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise ConfigError(f"is larger than {LARGEST >> 30} GB", where=str(path))
-    return _checked(_decoded(data, Log, str(path)), path)
+    return _checked_version(_decoded(data, Log, str(path)), path)
 
 
 H = TypeVar("H", bound=Head)
 
 
-def _checked(head: H, path: Path) -> H:
+def _checked_version(head: H, path: Path) -> H:
     if head.version != FORMAT:
         hint = "write it anew with `inspect log convert`"
         what = f"is a log of version {head.version}, which cannot be read"

@@ -46,11 +46,11 @@ class LmEval:
 
     def takes(self, path: Path) -> bool:
         """See ``Importer.takes``."""
-        return next(_found(path), None) is not None
+        return next(_find_samples(path), None) is not None
 
     def read(self, path: Path) -> Sequence[Imported]:
         """See ``Importer.read``."""
-        found = sorted(_found(path), key=lambda one: (one.stamp, one.task))
+        found = sorted(_find_samples(path), key=lambda one: (one.stamp, one.task))
         if not found:
             hint = "run lm_eval with --log_samples"
             raise ConfigError("holds no samples_*.jsonl of lm_eval", where=str(path), hint=hint)
@@ -66,16 +66,16 @@ class LmEval:
         return [_imported(one) for one in found]
 
 
-def _found(path: Path) -> Iterator[_Found]:
+def _find_samples(path: Path) -> Iterator[_Found]:
     """The sample logs of a folder, of the run of a results file, or the one that is named."""
     if path.is_dir():
         for child in sorted(path.rglob("samples_*.jsonl")):
-            yield from _found(child)
+            yield from _find_samples(child)
     elif match := SAMPLES.fullmatch(path.name):
         yield _Found(match[1], match[2], path)
     elif match := RESULTS.fullmatch(path.name):
         for child in sorted(path.parent.glob(f"samples_*_{match[1]}.jsonl")):
-            yield from _found(child)
+            yield from _find_samples(child)
 
 
 def _results(found: _Found) -> Mapping[str, Any]:

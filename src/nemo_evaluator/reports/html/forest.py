@@ -74,7 +74,7 @@ def _row(axis: svg.Axis, row: Interval, block: Forest, sides: list[Markup]) -> M
     )
     cells = _join(
         Markup('<td{} data-name="{}">{}</td>').format(side, name, cell)
-        for side, name, cell in zip(sides, block.columns[1:], _shown(block, row), strict=True)
+        for side, name, cell in zip(sides, block.columns[1:], _cells_of(block, row), strict=True)
     )
     kind = "long" if len(row.name) > LONG else "short"
     return Markup('<tr><th scope="row" class="{}">{}</th><td class="plot">{}</td>{}</tr>').format(
@@ -82,7 +82,7 @@ def _row(axis: svg.Axis, row: Interval, block: Forest, sides: list[Markup]) -> M
     )
 
 
-def _shown(block: Forest, row: Interval) -> Sequence[str]:
+def _cells_of(block: Forest, row: Interval) -> Sequence[str]:
     """The cells; a verdict in its colour."""
     if not block.status:
         return row.cells

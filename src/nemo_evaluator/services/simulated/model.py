@@ -114,7 +114,7 @@ class SimulatedModel:
             return self._echo(body["prompt"], drawn, key, target)
         if asked.tools and share(drawn.tool) < config.tool_call_rate:
             return self._tool_call(asked, drawn, key)
-        said = self._said(asked, drawn, target)
+        said = self._answer_text(asked, drawn, target)
         mean, sigma = config.completion_tokens.mean, config.completion_tokens.sigma
         tokens = lognormal(drawn.tokens, mean, sigma)
         last = f"Answer: {said}"
@@ -158,7 +158,7 @@ class SimulatedModel:
         self._tries.pop(key, None)
         return None, False
 
-    def _said(self, asked: Asked, drawn: Draws, target: Json) -> str:
+    def _answer_text(self, asked: Asked, drawn: Draws, target: Json) -> str:
         right = right_answer(target, asked.prompt)
         if right is None:
             return guess(asked.prompt, drawn.wrong)

@@ -83,7 +83,7 @@ class SimulatedEndpoint:
             return await _stream(request, lines, seconds, turn.fault is Fault.DROP)
         await asyncio.sleep(seconds)
         data = encode(response(reply, protocol, str(body.get("model", model.config.model))))
-        return await _whole(request, turn, data)
+        return await _whole_body(request, turn, data)
 
 
 def create_app(model: SimulatedModel) -> Application:
@@ -130,7 +130,7 @@ def _refusal(body: object, field: str) -> str | None:
     return None
 
 
-async def _whole(request: Request, turn: Turn, data: bytes) -> Response | Stream:
+async def _whole_body(request: Request, turn: Turn, data: bytes) -> Response | Stream:
     if turn.fault is Fault.INVALID_JSON:
         data = NOT_JSON
     elif turn.fault is Fault.TRUNCATED_JSON:

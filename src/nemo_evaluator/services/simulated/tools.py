@@ -45,10 +45,10 @@ def example(schema: object, depth: int = 0) -> object:
         if name in schema:
             return schema[name]
     for name in ("enum", "examples"):
-        if values := _listed(schema, name):
+        if values := _list_at(schema, name):
             return values[0]
     for name in ("anyOf", "oneOf", "allOf"):
-        if schemas := _listed(schema, name):
+        if schemas := _list_at(schema, name):
             return example(schemas[0], depth + 1)
     kind = schema.get("type")
     kind = kind[0] if isinstance(kind, list) and kind else kind
@@ -59,13 +59,13 @@ def example(schema: object, depth: int = 0) -> object:
     if kind == "object" or "properties" in schema:
         properties = schema.get("properties")
         known = properties if isinstance(properties, dict) else {}
-        required = [name for name in _listed(schema, "required") if isinstance(name, str)]
+        required = [name for name in _list_at(schema, "required") if isinstance(name, str)]
         return {name: example(known.get(name), depth + 1) for name in required}
     if kind in ("integer", "number") and isinstance(schema.get("minimum"), int | float):
         return schema["minimum"]
     return PLAIN.get(str(kind))
 
 
-def _listed(schema: Mapping[str, object], name: str) -> list[object]:
+def _list_at(schema: Mapping[str, object], name: str) -> list[object]:
     value = schema.get(name)
     return value if isinstance(value, list) else []

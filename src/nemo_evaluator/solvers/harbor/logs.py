@@ -25,7 +25,7 @@ def trajectory(logs: Path) -> Document | None:
     others = [path for path in sorted(logs.glob("*traj*.json")) if path.name != TRAJECTORY]
     for path in (logs / TRAJECTORY, *others):
         if (document := _read(path)) is not None:
-            return _whole(document, logs)
+            return _with_references(document, logs)
     return None
 
 
@@ -69,7 +69,7 @@ def _read(path: Path) -> Document | None:
     return found if is_atif and all(isinstance(step, dict) for step in found["steps"]) else None
 
 
-def _whole(document: Document, logs: Path) -> Document:
+def _with_references(document: Document, logs: Path) -> Document:
     """The document with the files that it refers to inside: they are gone with the logs."""
     inside: dict[str, Document] = {}
     for step in document["steps"]:

@@ -71,7 +71,7 @@ class HarborSolver:
                 f"{config.skill_dir} is no folder with a SKILL.md", where="solver.skill_dir"
             )
         endpoint = None if config.service is None else PLACEHOLDER
-        self._described = await self._worker.describe(self._given(endpoint))
+        self._described = await self._worker.describe(self._agent_data(endpoint))
         if self._described["needs_model"] and config.service is None:
             raise ConfigError(
                 f"the agent {config.agent!r} asks a model", where="solver", hint="give it a service"
@@ -79,7 +79,7 @@ class HarborSolver:
         if config.environment is not None:
             self._check_environment()
         if self._described["anthropic"]:  # its arguments depend on that
-            self._described = await self._worker.describe(self._given(endpoint))
+            self._described = await self._worker.describe(self._agent_data(endpoint))
 
     def _check_environment(self) -> None:
         if self._agent.folder:
@@ -105,7 +105,7 @@ class HarborSolver:
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
         """What the agent made of the problem. Raises InfraError where nothing is known of that."""
         if self._config.environment is not None:
-            given = await self._told(tools)
+            given = await self._agent_data_with_model(tools)
             limit, asks = self._limit(problem, tools), self._described["needs_model"]
             return await tried(self._worker, given, problem, tools, limit, asks)
         if tools.workspace is None:
@@ -161,16 +161,16 @@ class HarborSolver:
         """End harbor's process."""
         await self._worker.close()
 
-    def _given(self, endpoint: Endpoint | None, window: Window = NO_WINDOW) -> Given:
+    def _agent_data(self, endpoint: Endpoint | None, window: Window = NO_WINDOW) -> Given:
         anthropic = bool(self._described.get("anthropic"))
         return told(self._config, self._agent, endpoint, anthropic=anthropic, window=window)
 
-    async def _told(self, tools: SolveTools) -> Given:
+    async def _agent_data_with_model(self, tools: SolveTools) -> Given:
         """The agent, with the model of a rollout."""
         if tools.model is None:
-            return self._given(None)
+            return self._agent_data(None)
         endpoint = await tools.door(inside=self._described["inside"])
-        return self._given(endpoint, tools.model.window)
+        return self._agent_data(endpoint, tools.model.window)
 
     @asynccontextmanager
     async def _running(
@@ -205,7 +205,7 @@ class HarborSolver:
             await self._worker.call(
                 "set_up",
                 rollout=rollout,
-                given=await self._told(tools),
+                given=await self._agent_data_with_model(tools),
                 place={
                     "logs": str(logs),
                     "workdir": sandbox.spec.cwd,

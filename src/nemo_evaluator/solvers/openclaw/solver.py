@@ -109,7 +109,7 @@ class OpenClawSolver:
         """What OpenClaw answers. Raises InfraError where it could not do its work."""
         sessions = sessions_of(problem)
         async with place_for(problem, tools, self._config.where) as place:
-            run = await self._opened(place, tools)
+            run = await self._open_run(place, tools)
             ends = time.monotonic() + self._seconds(problem, tools)
             turns: list[Turn] = []
             ended_by: EndedBy | None = None
@@ -129,7 +129,7 @@ class OpenClawSolver:
                     tools.steps.add(step)
         return self._solution(turns, ended_by, len(sessions), tools.steps.taken())
 
-    async def _opened(self, place: Place, tools: SolveTools) -> Run:
+    async def _open_run(self, place: Place, tools: SolveTools) -> Run:
         """Everything but the prompt is where OpenClaw finds it."""
         assert self._program is not None and tools.model is not None
         endpoint = await place.door(tools)

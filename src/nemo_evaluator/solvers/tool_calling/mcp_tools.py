@@ -118,14 +118,14 @@ class McpTools:
 
         try:
             async with asyncio.timeout(self._config.startup_timeout):
-                return await self._listed()
+                return await self._list_tools()
         except ConfigError:
             raise
         except (MCPError, TimeoutError, RuntimeError, ValueError) as error:
             said = f"{type(error).__name__} {error}".strip()
             raise self._connection.lost(f"it does not tell its tools: {said}") from None
 
-    async def _listed(self) -> list[Tool]:
+    async def _list_tools(self) -> list[Tool]:
         """All pages of the list. Raises ConfigError for a wanted tool that the server has not."""
         assert self._client is not None
         found: dict[str, Tool] = {}

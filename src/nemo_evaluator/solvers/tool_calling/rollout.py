@@ -136,7 +136,7 @@ class Rollout:
         """Until the model is done, turns or context are used up, or it goes round in circles."""
         while len(self._generations) < self._config.max_turns:
             try:
-                generation = await self._asked()
+                generation = await self._next_generation()
             except ModelError as error:
                 if not self._may_go_on(error):
                     raise
@@ -164,7 +164,7 @@ class Rollout:
         too_long = error.info.kind is Failure.CONTEXT_WINDOW
         return too_long and self._config.on_context_overflow != "error"
 
-    async def _asked(self) -> Generation:
+    async def _next_generation(self) -> Generation:
         try:
             return await self._timer.within(self._generated())
         except (ModelError, InfraError) as error:
@@ -236,16 +236,18 @@ class Rollout:
             said["response_source"] = final.response_source
         if self._config.response_mode == "sandbox_artifact":
             said["response"] = ""
-        return Solution.of(reduce(together, self._generations), **said, **self._told(limit))
+        return Solution.of(
+            reduce(together, self._generations), **said, **self._solution_fields(limit)
+        )
 
     def _refused(self, error: ErrorInfo) -> Solution:
         """A refusal of the model's, with what was done before."""
         if not self._generations:
             return Solution(response="", error=error, steps=self._tools.steps.taken())
         done = reduce(together, self._generations)
-        return Solution.of(done, response="", error=error, **self._told(None))
+        return Solution.of(done, response="", error=error, **self._solution_fields(None))
 
-    def _told(self, limit: EndedBy | None) -> dict[str, Any]:
+    def _solution_fields(self, limit: EndedBy | None) -> dict[str, Any]:
         """What a solution says besides its answer."""
         details: dict[str, Json] = {**self._record.details(), "tool_protocol": self._protocol.name}
         if self._why:

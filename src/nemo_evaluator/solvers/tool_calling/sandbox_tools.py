@@ -108,7 +108,7 @@ class SandboxTools:
                     case "file_read":
                         return await self._read(self._path(arguments), seconds)
                     case "file_write":
-                        text = _given(arguments, "content")
+                        text = _text_argument(arguments, "content")
                         return await self._write(self._path(arguments), text, seconds)
                     case _:
                         return await self._edit(arguments, seconds)
@@ -157,14 +157,14 @@ class SandboxTools:
             case "view":
                 return await self._view(path, arguments.get("view_range"), seconds)
             case "create":
-                return await self._write(path, _given(arguments, "new_str"), seconds)
+                return await self._write(path, _text_argument(arguments, "new_str"), seconds)
             case "str_replace":
-                old = _given(arguments, "old_str")
+                old = _text_argument(arguments, "old_str")
                 changed = _replaced(await self._source(path, seconds), old, str(new or ""), path)
             case "insert":
                 after = arguments.get("insert_line")
                 changed = _inserted(
-                    await self._source(path, seconds), after, _given(arguments, "new_str")
+                    await self._source(path, seconds), after, _text_argument(arguments, "new_str")
                 )
             case _:
                 raise _Refused("`command` is one of view, create, str_replace, insert")
@@ -207,13 +207,13 @@ class SandboxTools:
             raise _Refused(f"{path} cannot be read") from None
 
     def _path(self, arguments: Mapping[str, Json]) -> str:
-        path = _given(arguments, "path")
+        path = _text_argument(arguments, "path")
         if not path or "\0" in path:
             raise _Refused("`path` is empty, or has a character that no path has")
         return posixpath.normpath(posixpath.join(self._shell.cwd, path))
 
 
-def _given(arguments: Mapping[str, Json], name: str) -> str:
+def _text_argument(arguments: Mapping[str, Json], name: str) -> str:
     """A text among the arguments. Raises _Refused where it is missing."""
     value = arguments.get(name)
     if not isinstance(value, str):

@@ -47,7 +47,7 @@ class ToolCallingSolver:
         if tools.model is None:
             raise ConfigError("the tool_calling solver needs a service")
         self._check(problem, tools)
-        messages, system = await _asked(problem, config.system_prompt)
+        messages, system = await _task_messages(problem, config.system_prompt)
         sources = list(self._sources(problem, tools))
         toolbox = Toolbox(
             sources,
@@ -104,7 +104,7 @@ class ToolCallingSolver:
             yield McpTools(name, server, sandbox, self._proven)
 
 
-async def _asked(problem: Problem, system: str | None) -> tuple[list[Message], str | None]:
+async def _task_messages(problem: Problem, system: str | None) -> tuple[list[Message], str | None]:
     """The messages of the task without a system prompt, and the system prompt. A configured one
     replaces the benchmark's."""
     messages = list(problem.messages) or [{"role": "user", "content": problem.prompt}]

@@ -195,13 +195,13 @@ class ProxyServer:
     async def _answer(self, request: Request, where: Route) -> Response | Stream:
         context = self._sessions.by_token(request.headers)
         guarded = self._token is not None or context is not None
-        found = context or self._named(request, where)
+        found = context or self._session_context(request, where)
         if isinstance(found, Told):
             return _error(found, where)
         answer = await self._calls.answer(request, where, found, guarded)
         return _error(answer, where) if isinstance(answer, Told) else answer
 
-    def _named(self, request: Request, where: Route) -> CallContext | Told:
+    def _session_context(self, request: Request, where: Route) -> CallContext | Told:
         """The session that a request names in its path or header."""
         name = where.session or request.headers.get(SESSION_HEADER, "")
         if not name:

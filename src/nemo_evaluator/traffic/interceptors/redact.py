@@ -50,7 +50,7 @@ TEXTS = ("choices", "output", "output_text")
 """Where the texts of an answer are."""
 
 
-def _checked(text: str) -> str:
+def _checked_pattern(text: str) -> str:
     try:
         pattern = re.compile(text)
     except re.error as error:
@@ -68,7 +68,9 @@ class Redact(Interceptor):
     class Options(ConfigRecord):
         """What, and by what."""
 
-        patterns: list[Annotated[str, AfterValidator(_checked)]] = Field(default_factory=list)
+        patterns: list[Annotated[str, AfterValidator(_checked_pattern)]] = Field(
+            default_factory=list
+        )
         """Regular expressions (those of Python)."""
         preset: list[Literal["email", "phone", "api_keys", "ipv4"]] = Field(default_factory=list)
         """Built-in patterns. ``phone`` knows ``+49 30 123456`` and ``(555) 123-4567``;

@@ -42,7 +42,7 @@ class SystemMessage(Interceptor):
         """Put it in. Raises ConfigError for a prompt of token ids."""
         body = request.body
         if request.protocol == "chat_completions":
-            body["messages"] = self._in_messages(_listed(body.get("messages")))
+            body["messages"] = self._in_messages(_as_messages(body.get("messages")))
         elif request.protocol == "responses":
             self._in_response(body)
         elif request.protocol == "completions":
@@ -58,7 +58,7 @@ class SystemMessage(Interceptor):
     def _in_response(self, body: dict[str, Any]) -> None:
         items = body.get("input")
         if self._strategy == "append":
-            body["input"] = [*_listed(items), self._message]
+            body["input"] = [*_as_messages(items), self._message]
             return
         before = as_str(body.get("instructions"))
         if self._strategy == "replace":
@@ -77,7 +77,7 @@ class SystemMessage(Interceptor):
         return GAP.join(part for part in parts if part)
 
 
-def _listed(messages: object) -> list[object]:
+def _as_messages(messages: object) -> list[object]:
     """Messages, or the items of an input, which may be a text."""
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}] if messages else []

@@ -126,11 +126,11 @@ _known_digest = lru_cache(maxsize=1024)(_digest)
 def _object(fields: dict[str, bytes]) -> bytes:
     """What ``_encode`` makes of an object, from the texts of its fields. Raises TypeError for a
     name that is no text."""
-    return b"{%b}" % b",".join([_named(name) + fields[name] for name in sorted(fields)])
+    return b"{%b}" % b",".join([_encoded_name(name) + fields[name] for name in sorted(fields)])
 
 
 @lru_cache(maxsize=1024)
-def _named(name: str) -> bytes:
+def _encoded_name(name: str) -> bytes:
     """The name of a field in JSON, and what follows it. Raises TypeError for what is no text."""
     if type(name) is not str:
         raise TypeError

@@ -118,7 +118,7 @@ async def run(peer: Peer, rollout: str, instruction: str, seconds: float, grace:
         try:
             done, _ = await asyncio.wait({work}, timeout=seconds)
             if timed_out := not done:
-                await _ended(peer, rollout, running.agent, work, grace)
+                await _end_agent(peer, rollout, running.agent, work, grace)
             if work.done():  # else it does not let itself be ended
                 await work
         except asyncio.CancelledError:
@@ -130,7 +130,7 @@ async def run(peer: Peer, rollout: str, instruction: str, seconds: float, grace:
             error = raised
     return {
         "timed_out": timed_out,
-        "error": None if error is None else _told(error),
+        "error": None if error is None else _error_data(error),
         "context": await _context(running),
     }
 
@@ -183,7 +183,7 @@ def _check_environment(config: EnvironmentConfig) -> None:
     kind.preflight(config.kwargs)
 
 
-async def _ended(peer: Peer, rollout: str, agent: AgentClass, work: Any, grace: float) -> None:
+async def _end_agent(peer: Peer, rollout: str, agent: AgentClass, work: Any, grace: float) -> None:
     """End an agent whose time is over: programs inside are asked first, so that they can write
     down what they did."""
     if isinstance(agent, BaseInstalledAgent | FolderAgent):
@@ -229,7 +229,7 @@ def _of_task(agent_class: AgentClass, place: Given, seconds: float) -> Given:
     return more
 
 
-def _told(error: Exception) -> Given:
+def _error_data(error: Exception) -> Given:
     kinds = [kind.__name__ for kind in type(error).__mro__]
     return {"kinds": kinds, "message": str(error)[:4000]}
 

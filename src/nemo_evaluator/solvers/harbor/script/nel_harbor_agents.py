@@ -21,7 +21,7 @@ KEY = "NEL_SESSION_KEY"
 """Variable that holds the key of a rollout's session."""
 
 
-def _named(given: Given) -> dict[str, str]:
+def _agent_reference(given: Given) -> dict[str, str]:
     return {"import_path" if ":" in given["agent"] else "name": given["agent"]}
 
 
@@ -35,7 +35,7 @@ def config_of(agent_class: AgentClass, given: Given) -> AgentConfig:
     if given["model"] is not None and agent_class.MODEL_CONNECTION is not None:
         connection = {"base_url": given["url"], "model_api_key_name": KEY}
     return AgentConfig(
-        **_named(given),
+        **_agent_reference(given),
         **connection,
         model_name=given["model"],
         kwargs=_kwargs(agent_class, given),
@@ -94,7 +94,7 @@ def class_of(given: Given) -> AgentClass:
     if given["folder"]:
         return FolderAgent
     look_in(given["sys_path"])
-    return AgentFactory.get_agent_class_from_config(AgentConfig(**_named(given)))
+    return AgentFactory.get_agent_class_from_config(AgentConfig(**_agent_reference(given)))
 
 
 def only_anthropic(agent_class: AgentClass) -> bool:
