@@ -22,7 +22,7 @@ import numpy.typing as npt
 from nemo_evaluator.config.gate_policy import GatePolicy
 from nemo_evaluator.decisions.damage import LEVEL, Damage, Sides, flips_rule_out, flips_show
 from nemo_evaluator.decisions.gate import GateVerdict, gate
-from nemo_evaluator.decisions.looks import AT_LOOKS
+from nemo_evaluator.decisions.interim_looks import AT_LOOKS
 from nemo_evaluator.decisions.metrics import MEAN_REWARD
 from nemo_evaluator.decisions.missing import damage_of
 from nemo_evaluator.decisions.pairing import pair

@@ -16,8 +16,8 @@ from rich.console import Console
 from nemo_evaluator.cli.live import TableScreen, TerminalObserver, table
 from nemo_evaluator.engine.progress import BenchmarkProgress, Tally
 from nemo_evaluator.executors import progress_text as say
+from nemo_evaluator.executors.progress_display import Lines, LiveDisplay
 from nemo_evaluator.executors.progress_text import Pace, PaceMeter
-from nemo_evaluator.executors.watching import Lines, LiveDisplay
 from nemo_evaluator.results.collect import Collector
 from nemo_evaluator.results.journal import ProblemSeeded, Scored
 from nemo_evaluator.results.rows import RolloutRecord

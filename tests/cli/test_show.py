@@ -17,7 +17,7 @@ from published import share_right, write_results
 from runs import NEL
 
 from nemo_evaluator import evaluate
-from nemo_evaluator.results.pick import Kind
+from nemo_evaluator.results.rollout_filter import Kind
 from nemo_evaluator.tasks.show import Wanted, show
 
 

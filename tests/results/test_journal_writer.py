@@ -20,7 +20,7 @@ from nemo_evaluator.results import journal_writer
 from nemo_evaluator.results.journal import Event, Solved, encode, events, header_of, scan
 from nemo_evaluator.results.journal_writer import JournalWriter
 from nemo_evaluator.results.lock import directory_lock
-from nemo_evaluator.results.rescue import rescue_files, take_in_rescued
+from nemo_evaluator.results.rescue_files import rescue_files, take_in_rescued
 from nemo_evaluator.types import Solution
 
 PLAN = plan(1000, slug="bench")

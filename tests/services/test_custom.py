@@ -22,8 +22,8 @@ from free_ports import free_port
 from runs import BENCH, NEL, ROOT, rows
 
 from nemo_evaluator import evaluate_async
-from nemo_evaluator.config.asking import in_order
 from nemo_evaluator.config.load import parse
+from nemo_evaluator.config.needed_services import in_order
 from nemo_evaluator.config.services import CustomService
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.services.contract import OpenService

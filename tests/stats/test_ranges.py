@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nemo_evaluator.stats.intervals import mean_interval, tilted, wilson
-from nemo_evaluator.stats.thin import deviating, thin_evidence
+from nemo_evaluator.stats.thin_data import deviating, thin_evidence
 from nemo_evaluator.stats.units import corrected_sums
 
 

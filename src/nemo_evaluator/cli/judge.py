@@ -179,7 +179,7 @@ def correct(
     error as well as the run's.
     """
     from ..reports.correction import correction_report
-    from ..tasks.correct import correct as corrected
+    from ..tasks.judge_correction import correct as corrected
 
     found = corrected(run, calibration, metric=metric)
     print_report(fmt, found, correction_report(found))

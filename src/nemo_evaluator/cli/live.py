@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from ..engine.progress import BenchmarkProgress, Tally
 from ..executors import progress_text as say
 from ..executors.observers import Observer
+from ..executors.progress_display import Lines, LiveDisplay, Row
 from ..executors.progress_text import Pace
-from ..executors.watching import Lines, LiveDisplay, Row
 from .output import drawing, printable
 
 if TYPE_CHECKING:

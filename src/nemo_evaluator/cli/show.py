@@ -14,7 +14,7 @@ import click
 from .output import printable
 
 if TYPE_CHECKING:
-    from ..results.pick import Kind
+    from ..results.rollout_filter import Kind
     from ..tasks.show import Shown
 
 SHOWN = 20
@@ -92,7 +92,7 @@ def _has_pager() -> bool:
 
 
 def _kinds(wrong: bool, no_answer: bool, errors: bool) -> frozenset[Kind]:
-    from ..results.pick import Kind
+    from ..results.rollout_filter import Kind
 
     chosen = ((wrong, Kind.WRONG), (no_answer, Kind.NO_ANSWER), (errors, Kind.ERROR))
     return frozenset(kind for asked, kind in chosen if asked) or frozenset(Kind)
@@ -143,7 +143,7 @@ def _part(name: str, text: str) -> str:
 def _json_lines(items: Iterator[Shown], limit: int | None) -> None:
     import msgspec
 
-    from ..results.pick import kind_of
+    from ..results.rollout_filter import kind_of
 
     for number, item in enumerate(items, 1):
         if limit and number > limit:

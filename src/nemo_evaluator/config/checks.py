@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from ..errors import suggest
 from .agent_solvers import ToolCallingSolverConfig
 from .agents import ServerFields
-from .asking import needed_services
 from .benchmark import BenchmarkConfig
 from .document import Document
 from .mistakes import Mistake, format_path
+from .needed_services import needed_services
 from .proxy import ProxyConfig
 from .sandboxes import NoSandbox
 from .scoring import (

@@ -22,7 +22,7 @@ from .compose import compose
 from .environment import environment
 from .expand import expand
 from .explain import explain
-from .inert import inert_fields
+from .ineffective_fields import inert_fields
 from .mistakes import Mistake, as_error, format_path
 from .overrides import apply_overrides, parse_key
 from .playbooks import inline_playbooks

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from .agents import ServerFields
-from .asking import needed_services
 from .cluster import LocalCluster, SlurmCluster
 from .custom_service import CustomService
 from .document import Document
 from .mistakes import Mistake
+from .needed_services import needed_services
 from .servers import DynamoService, ManagedModelFields
 
 ONE_MACHINE = "a run on one machine has one node"

@@ -8,9 +8,9 @@ from ..stats.multiple import holm
 from ..stats.student import chi_squared_tail
 from ..types import Record
 from .damage import LEVEL, Damage, Sides
+from .interim_damage import Watched
 from .pairing import Pairs
 from .verdicts import MIN_PAIRS
-from .watched import Watched
 
 HETEROGENEOUS = 0.01
 """p-value below which the categories are said to differ."""

@@ -22,7 +22,7 @@ from .damage import Bounds, Damage
 from .deltas import runtime_deltas, score_deltas
 from .doubts import Doubt, doubts_about
 from .flips import FlipReport, flip_report, right_sides
-from .looks import METHOD, StoppedEarly, as_decided, stopped_early, stopped_of
+from .interim_looks import METHOD, StoppedEarly, as_decided, stopped_early, stopped_of
 from .measured import Told, coverage_of, told_by_both
 from .measured import damage_of as damage_of_measure
 from .metrics import Metric, metric_named

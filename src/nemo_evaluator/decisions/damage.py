@@ -29,9 +29,9 @@ from ..stats.paired import (
 )
 from ..stats.student import t_quantile
 from ..types import Record
-from .looks import AT_LOOKS
+from .interim_damage import Watched
+from .interim_looks import AT_LOOKS
 from .rollouts import Floats
-from .watched import Watched
 
 LEVEL = 0.025
 """One-sided level of every event: the ends of a 95 % interval."""

@@ -11,7 +11,7 @@ from ..config.gate_policy import GateRules
 from ..results.stopping import StoppingRule
 from ..stats.sequential import Looks, first_shown
 from .damage import LEVEL
-from .looks import AT_LOOKS
+from .interim_looks import AT_LOOKS
 from .pairing import per_problem
 from .planning import Spread, spread_of_run
 from .sources import Source

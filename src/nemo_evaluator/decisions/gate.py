@@ -34,7 +34,7 @@ from .gate_rules import (
     undecided,
 )
 from .gate_unpaired import by_bundles, by_measure, scored
-from .looks import as_decided, stopped_early, unneeded
+from .interim_looks import as_decided, stopped_early, unneeded
 from .measured import told_by_both
 from .metrics import Metric, metric_named
 from .options import CompareOptions

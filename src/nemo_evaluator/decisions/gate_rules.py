@@ -18,12 +18,12 @@ from .categories import category_damages
 from .compare import Comparison
 from .damage import LEVEL, Bounds, Damage
 from .doubts import DoubtKind
-from .looks import AT_LOOKS
+from .interim_damage import Watched
+from .interim_looks import AT_LOOKS
 from .metrics import metric_named
 from .pairing import Pairs, clusters_of, per_problem
 from .sources import Source
 from .verdicts import MIN_PAIRS
-from .watched import Watched
 
 TRUNCATION = "max_truncation_rate"
 CALIBRATED = "require_calibration"

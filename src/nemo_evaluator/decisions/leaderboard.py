@@ -14,7 +14,7 @@ import numpy as np
 from ..stats.ranks import Array, RankInterval, rank_intervals
 from ..types import Json, Record
 from .comparability import benchmark_of
-from .looks import chose_its_end
+from .interim_looks import chose_its_end
 from .metrics import REWARD, Metric, metric_named
 from .options import CompareOptions
 from .pairing import PerProblem, clusters_of, macro_weights, per_problem

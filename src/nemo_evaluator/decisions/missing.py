@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .damage import Damage, Sides
+from .interim_damage import Watched
 from .metrics import REWARD, Metric, of_problems, values_of
 from .pairing import Pairs, macro_weights
 from .rollouts import Floats, Ints, Rollouts
 from .sources import Source
-from .watched import Watched
 
 
 def damage_of(

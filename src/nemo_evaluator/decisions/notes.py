@@ -8,7 +8,7 @@ import numpy as np
 
 from ..results.identity import Difference
 from .comparability import doubts, same_run
-from .looks import note_on
+from .interim_looks import note_on
 from .measured import told_by_both
 from .pairing import Pairs
 from .sources import Source

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..results.facts import facts_of
+from ..results.identity_facts import facts_of
 from .damage import Bounds
 from .metrics import metric_named
 

@@ -15,14 +15,14 @@ from typing import TypeAlias
 import numpy as np
 
 from ..errors import ConfigError
-from ..results.facts import Facts, facts_of
+from ..results.identity_facts import Facts, facts_of
 from ..results.layout import RESULTS, UNSCORED
 from ..results.published import Published
 from ..results.read_bundle import BUNDLES, read_bundle
 from ..results.stopping import Stopping
 from ..types import Json
+from .interim_damage import Watched
 from .rollouts import Rollouts, read_rollouts
-from .watched import Watched
 
 Told: TypeAlias = tuple[float, float | None, float | None]
 """A metric with the bounds of its interval, as a bundle tells it."""

@@ -12,8 +12,8 @@ from ..services.contract import OpenServer
 from ..solvers.contract import Solver
 from ..traffic.client import ModelClient
 from ..types import BenchmarkPlan
+from .early_end import Watch
 from .sandboxing import Lender
-from .watch import Watch
 from .workspaces import Workspaces
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
-from ..config.asking import asked_by
 from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded
+from ..config.needed_services import asked_by
 from ..config.scoring import PairwiseJudgeMetric
 from ..environments.contract import Environment, Reached
 from ..environments.harness import Harness, MeetsModel, TakesSolver
@@ -37,17 +37,17 @@ from ..solvers.contract import Prepares, Solver, SolveTools, needs_of
 from ..solvers.registry import open_solver
 from ..traffic.types import CallContext
 from ..types import BenchmarkPlan, Problem, Solution
-from .asked import Asked, wanted_services
+from .benchmark_services import BenchmarkServices, wanted_services
 from .failures import described
+from .idle_services import IdleServices
 from .job import Job
-from .keeping import Keeper
-from .parts import only, part
+from .kept_workspaces import Keeper
+from .partial_jobs import shard_of, with_problem_range
 from .places import Places
 from .plan import plan_benchmark
 from .sandboxing import Turn, alive_at_once
 from .shards import Shard
-from .unneeded import Unneeded
-from .workspaces import open_places, workspace_identity
+from .workspaces import open_workspaces, workspace_identity
 
 log = logging.getLogger(__name__)
 Around = Callable[[Environment], Environment]
@@ -71,12 +71,15 @@ class _Opening:
     loaded: Loaded
     services: Opened
     directory: Path
-    jobs: list[Job]
-    """Those that are open already."""
     stack: AsyncExitStack
     spend: Spend
     around: Around
     plan_only: bool
+    say: Callable[[str], None]
+    alive: Places
+    """The sandboxes that may be alive at the same time."""
+    jobs: list[Job] = field(default_factory=list)
+    """Those that are open already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Prepared:
     services: Mapping[str, OpenService]
     skip_failed: Mapping[str, bool]
     min_coverage: Mapping[str, float | None]
-    unneeded: Unneeded
+    idle_services: IdleServices
     """Ends services that are not needed any more."""
 
     @property
@@ -125,39 +128,28 @@ async def prepare(
         with loaded.at(("services",)):
             machine = replace(machine, gpus=gpus_of_a_shard(config, held))
     services = await open_services(config.services, wanted, stack, folder, say, loaded.at, machine)
-    jobs: list[Job] = []
-    opening = _Opening(loaded, services, directory, jobs, stack, spend, around, plan_only)
-    settings: dict[str, BenchmarkConfig] = {}
     alive = Places(alive_at_once(config.benchmarks))
+    opening = _Opening(loaded, services, directory, stack, spend, around, plan_only, say, alive)
+    settings: dict[str, BenchmarkConfig] = {}
     for place, benchmark in enumerate(config.benchmarks):
-        for posed in _environments_of(loaded, place, given):
-            stack.push_async_callback(_close, "solver", posed[1].close)
-            if isinstance(posed[1], Prepares):
+        for environment, solver in _environments_of(loaded, place, given):
+            stack.push_async_callback(_close, "solver", solver.close)
+            if isinstance(solver, Prepares):
                 with loaded.at(_solver_path(loaded, place)):
-                    await _prepare_solver(posed[1])
-            job = await _open_job(benchmark, posed, opening)
+                    await _prepare_solver(solver)
+            job = await _open_job(benchmark, environment, solver, opening)
             if not plan_only:
-                turn = Turn(alive, len(jobs))
-                sandboxes, workspaces = await open_places(
-                    benchmark,
-                    job.environment,
-                    job.solver,
-                    job.folder,
-                    stack,
-                    turn,
-                    lambda folder: Keeper(config.output.keep_workspaces, folder, say),
-                )
-                job = replace(job, sandboxes=sandboxes, workspaces=workspaces)
+                job = await _with_sandboxes(job, benchmark, opening)
             if given is not None and given.part is not None:
-                job = only(job, *given.part)
-            jobs.append(job if shard is None else part(job, shard))
+                job = with_problem_range(job, *given.part)
+            opening.jobs.append(job if shard is None else shard_of(job, shard))
             settings[job.plan.slug] = benchmark
     return Prepared(
-        jobs=jobs,
+        jobs=opening.jobs,
         services=services.models,
         skip_failed={name: b.skip_failed for name, b in settings.items()},
         min_coverage={name: b.min_coverage for name, b in settings.items()},
-        unneeded=Unneeded(config.services, services),
+        idle_services=IdleServices(config.services, services),
     )
 
 
@@ -201,41 +193,29 @@ def _solver_path(loaded: Loaded, place: int) -> tuple[str | int, ...]:
 
 
 async def _open_job(
-    benchmark: BenchmarkConfig,
-    posed: tuple[Environment, Solver],
-    opening: _Opening,
+    benchmark: BenchmarkConfig, bare: Environment, solver: Solver, opening: _Opening
 ) -> Job:
-    (environment, solver), services, stack = posed, opening.services, opening.stack
-    if environment.harness is not None:
-        _check_harness(benchmark, environment.name, environment.harness, solver)
-    if isinstance(environment, Reached):
-        stack.push_async_callback(_close, "benchmark", environment.close)
-        await environment.reach()
-    _check_workspace(benchmark, environment, solver)
-    name = benchmark.label or environment.name
-    unique = _unique(slug(name), {job.plan.slug for job in opening.jobs})
-    if benchmark.verifier is not None:
-        from ..environments.gym.verifier import VerifiedBy
-
-        verifier = services.servers[benchmark.verifier]
-        environment = VerifiedBy(environment, benchmark.verifier, verifier)
-    trusted = _trusted(benchmark)
-    if trusted is not None:
-        environment = TrustedReward(environment, *trusted)
-    panel = _open_panel(benchmark, environment, services.models, solver)
-    judge_file = JudgeFile(opening.directory / unique, opening.spend) if panel.services else None
-    environment = with_images(environment, benchmark.sandbox)
-    environment = opening.around(with_metrics(environment, benchmark.scoring, panel, judge_file))
+    """A benchmark that is opened, checked and planned. ``bare``: the environment before anything
+    is put around it. Raises ConfigError."""
+    services, stack = opening.services, opening.stack
+    if bare.harness is not None:
+        _check_harness(benchmark, bare.name, bare.harness, solver)
+    if isinstance(bare, Reached):
+        stack.push_async_callback(_close, "benchmark", bare.close)
+        await bare.reach()
+    _check_workspace(benchmark, bare, solver)
+    name = benchmark.label or bare.name
+    folder = opening.directory / _unique(slug(name), {job.plan.slug for job in opening.jobs})
+    environment, panel, judge_file = _decorated(benchmark, bare, solver, folder, opening)
     stack.push_async_callback(_close, "benchmark", environment.close)
-    asked = Asked.of(benchmark, services)
-    if isinstance(posed[0], MeetsModel):
-        ask = not opening.plan_only
-        posed[0].meet(asked.meeting(opening.directory / unique, benchmark.max_problems, ask=ask))
+    asked = BenchmarkServices.of(benchmark, services)
+    if isinstance(bare, MeetsModel):
+        bare.meet(asked.meeting(folder, benchmark.max_problems, ask=not opening.plan_only))
     await environment.prepare()
     asked.check_protocol(environment)
     if environment.needs.in_order and "shuffle_seed" not in benchmark.model_fields_set:
         benchmark = benchmark.model_copy(update={"shuffle_seed": None})
-    plan = await _plan(benchmark, opening.loaded, (name, unique), environment, solver, asked)
+    plan = await _plan(benchmark, opening.loaded, (name, folder.name), environment, solver, asked)
     order = problem_order(
         plan.dataset_size, shuffle_seed=benchmark.shuffle_seed, max_problems=benchmark.max_problems
     )
@@ -252,13 +232,52 @@ async def _open_job(
         servers=asked.servers,
         asks=asked_by(benchmark),
         order=order,
-        folder=opening.directory / plan.slug,
+        folder=folder,
         max_concurrent=benchmark.max_concurrent,
         timeout=benchmark.timeout,
         verify_timeout=benchmark.verify_timeout,
         longer_verification="verify_timeout" not in benchmark.model_fields_set,
         max_system_retries=max(1, benchmark.max_system_retries),
     )
+
+
+def _decorated(
+    benchmark: BenchmarkConfig,
+    bare: Environment,
+    solver: Solver,
+    folder: Path,
+    opening: _Opening,
+) -> tuple[Environment, JudgePanel, JudgeFile | None]:
+    """The environment with everything that the configuration puts around it, the judges that it
+    asks, and where their calls are written. ``folder``: the benchmark's."""
+    services, environment = opening.services, bare
+    if benchmark.verifier is not None:
+        from ..environments.gym.verifier import VerifiedBy
+
+        verifier = services.servers[benchmark.verifier]
+        environment = VerifiedBy(environment, benchmark.verifier, verifier)
+    if (trusted := _trusted(benchmark)) is not None:
+        environment = TrustedReward(environment, *trusted)
+    panel = _open_panel(benchmark, environment, services.models, solver)
+    judge_file = JudgeFile(folder, opening.spend) if panel.services else None
+    environment = with_images(environment, benchmark.sandbox)
+    environment = opening.around(with_metrics(environment, benchmark.scoring, panel, judge_file))
+    return environment, panel, judge_file
+
+
+async def _with_sandboxes(job: Job, benchmark: BenchmarkConfig, opening: _Opening) -> Job:
+    """The job with the sandboxes that its answers are made and verified in. Raises ConfigError."""
+    keep = opening.loaded.config.output.keep_workspaces
+    sandboxes, workspaces = await open_workspaces(
+        benchmark,
+        job.environment,
+        job.solver,
+        job.folder,
+        opening.stack,
+        Turn(opening.alive, len(opening.jobs)),
+        lambda folder: Keeper(keep, folder, opening.say),
+    )
+    return replace(job, sandboxes=sandboxes, workspaces=workspaces)
 
 
 def _trusted(benchmark: BenchmarkConfig) -> tuple[tuple[float, float], str] | None:
@@ -283,7 +302,7 @@ async def _plan(
     named: tuple[str, str],
     environment: Environment,
     solver: Solver,
-    asked: Asked,
+    asked: BenchmarkServices,
 ) -> BenchmarkPlan:
     """The plan of a benchmark. ``named``: its name, and its folder."""
     own = asked.own

@@ -26,8 +26,8 @@ from ..types import (
 from .accounts import NOTHING, Spent
 from .backlog import Work
 from .budget import RunBudget
+from .early_end import Watch
 from .progress import Tally
-from .watch import Watch
 
 WITHOUT_SCORE = {Failure.BUDGET: Outcome.BUDGET_STOP, Failure.NO_VERDICT: Outcome.UNSCORED}
 """How a rollout ends that has no score, where that is not a failure of infrastructure."""

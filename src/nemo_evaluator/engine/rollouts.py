@@ -22,7 +22,6 @@ from .attempts import Attempts
 from .backlog import Backlog, Work, nothing_kept
 from .budget import RunBudget
 from .control import Control, ServiceHealth
-from .crew import Crew
 from .endpoint_check import EndpointCheck
 from .failures import (
     CalledBackError,
@@ -39,6 +38,7 @@ from .recorder import RolloutRecorder
 from .refusals import SPECIFIC, Refusals, Refused, is_specific, is_the_models
 from .verification import Verification
 from .watchdog import Watchdog
+from .workers import Workers
 
 MAX_BACKOFF_SECONDS = 30.0
 WHOLE_SERVICE = (Failure.AUTH, Failure.NOT_FOUND, Failure.QUOTA)
@@ -85,7 +85,7 @@ class Rollouts:
         self._refusals = Refusals(answered, job.max_concurrent)
         self._sitting_out, self._moved = asyncio.Lock(), asyncio.Event()
         self._asking, self._drained = 0, False
-        self._crew = Crew(self._worker, min(job.window, job.plan.n_rollouts))
+        self._workers = Workers(self._worker, min(job.window, job.plan.n_rollouts))
         self._called_back: deque[Work] = deque()
         self._check = EndpointCheck(job, index, self._attempts, self._recorder)
         self._patience = job.model.endpoint.outage.limit if job.model is not None else 0.0
@@ -101,10 +101,10 @@ class Rollouts:
         self._control.begin(self._job.plan.slug, self)
         try:
             async with self._watchdog:
-                self._crew.fill()
+                self._workers.fill()
                 begun.set()  # those who wait for it go on after the workers' first steps
-                while self._crew.at_work:
-                    await self._crew.finish()
+                while self._workers.at_work:
+                    await self._workers.finish()
                     self._leave_refused()
                     await self._verification.finish()
         finally:
@@ -117,8 +117,8 @@ class Rollouts:
     def resize(self, most: int) -> None:
         """See ``Steered``."""
         job = self._job
-        self._crew.size = min(job.window_of(most), job.plan.n_rollouts)
-        self._places.widen(self._crew.size)
+        self._workers.size = min(job.window_of(most), job.plan.n_rollouts)
+        self._places.widen(self._workers.size)
         self._verification.widen(2 * most)
         job.share_of_models(most)
         self._wake()
@@ -171,7 +171,7 @@ class Rollouts:
         """Let those who wait see what has changed, and have as many workers as are wanted."""
         self._moved.set()
         if not self._over:
-            self._crew.fill()
+            self._workers.fill()
 
     @property
     def _over(self) -> bool:
@@ -212,7 +212,7 @@ class Rollouts:
         again before anything new, and nothing is asked while the endpoint refuses everything.
         Whoever has nothing to ask leaves its place to other benchmarks."""
         refusals = self._refusals
-        while not (self._over or self._crew.too_many):
+        while not (self._over or self._workers.too_many):
             if self._control.paused:
                 seat.leave()
                 await self._control.until_going()

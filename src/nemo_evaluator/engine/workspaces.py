@@ -29,8 +29,8 @@ from ..sandboxes.finishing import finish
 from ..solvers.contract import Archive, Handover, Solver, SolverNeeds, needs_of
 from ..types import Json, Phase, Problem, RolloutKey
 from .git_scrub import scrub
-from .handing import Handed, as_verifier, captured
-from .keeping import Keeper
+from .handover import Handed, as_verifier, captured
+from .kept_workspaces import Keeper
 from .sandboxing import Lender, Turn, open_sandboxes
 
 FOLDER = "workspaces"
@@ -248,7 +248,7 @@ class Workspaces:
             file.write(data)
 
 
-async def open_places(
+async def open_workspaces(
     benchmark: BenchmarkConfig,
     environment: Environment,
     solver: Solver,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..results.lock import LOOK_SECONDS, DirectoryLock, InUse, directory_lock, still_watched
-from ..results.signs import Watch
+from ..results.owner_liveness import OwnerWatch
 from .registry import inner_execution
 from .scheduler import job_runs
 
@@ -39,9 +39,9 @@ async def claimed(
             await asyncio.sleep(IN_USE_SECONDS)
 
 
-async def _watched(directory: Path, say: Callable[[str], None]) -> Watch:
-    """Watch who claims the directory from elsewhere, until it is known whether it is alive."""
-    watch = Watch(directory, job_runs)
+async def _watched(directory: Path, say: Callable[[str], None]) -> OwnerWatch:
+    """OwnerWatch who claims the directory from elsewhere, until it is known whether it is alive."""
+    watch = OwnerWatch(directory, job_runs)
     told = False
     while (waiting := await asyncio.to_thread(still_watched, directory, watch))[0] > 0:
         if not told:

@@ -23,17 +23,17 @@ from ..decisions.forecast import expected
 from ..decisions.gate import GateReport, gate
 from ..decisions.gate_benchmark import BenchmarkGate
 from ..decisions.gate_rules import TRUNCATION, Status, not_needed
-from ..decisions.metrics import metric_named, values_of
-from ..decisions.policy import load_policy
-from ..decisions.rollouts import Rollouts
-from ..decisions.sources import Source, find
-from ..decisions.watching import (
+from ..decisions.interim_gate import (
     Answer,
     WatchedBenchmark,
     clusters_by_problem,
     planned_source,
     units_of,
 )
+from ..decisions.metrics import metric_named, values_of
+from ..decisions.policy import load_policy
+from ..decisions.rollouts import Rollouts
+from ..decisions.sources import Source, find
 from ..engine.control import Control
 from ..engine.job import Job
 from ..engine.plan import digest

@@ -29,7 +29,7 @@ from ..engine.progress import Tally
 from ..engine.run import OPEN_AT_ONCE, BenchmarkEnd, Suite
 from ..errors import ConfigError, ExitCode
 from ..results.audit_kinds import FLAGGED
-from ..results.facts import plan_facts
+from ..results.identity_facts import plan_facts
 from ..results.journal import Called, Errored, Event, ProblemSeeded, Scored, Solved, UsedBeside
 from ..results.journal_writer import FULL
 from ..results.judgements import judge_totals
@@ -195,7 +195,7 @@ async def _work(this: _Begun, options: Options, observers: Observers) -> list[Be
                 warn=observers.said,
                 ended=this.publisher.ended,
                 hold=this.publisher.lock,
-                left=this.prepared.unneeded.end,
+                left=this.prepared.idle_services.end,
             )
             begin_work()
             await _engine(suite, this.budget, this.interrupts)

@@ -22,7 +22,7 @@ from ..results.journal import Event, JournalIndex, scan
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
 from ..results.lock import directory_lock
 from ..results.plan_lock import PlanLock, write_lock
-from ..results.rescue import rescue_files, take_in_rescued
+from ..results.rescue_files import rescue_files, take_in_rescued
 from ..results.run_directory import (
     damage_in,
     info_of,

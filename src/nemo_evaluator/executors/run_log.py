@@ -19,7 +19,7 @@ from ..results.layout import LOG
 from ..results.run_info import RunInfo
 from .ending import Ending
 from .observers import Observer
-from .watching import Lines, LiveDisplay
+from .progress_display import Lines, LiveDisplay
 
 
 class RunLog(Observer):

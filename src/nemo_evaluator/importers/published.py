@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..measured import Measure, metrics_in
-from ..results.facts import facts_of
 from ..results.foreign import OWN_METRICS
+from ..results.identity_facts import facts_of
 from ..results.layout import RESULTS, UNSCORED
 from ..results.published import Published
 from ..results.read_bundle import BUNDLES, published, read_bundle

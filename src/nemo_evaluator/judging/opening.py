@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from ..config.asking import services_of
+from ..config.needed_services import services_of
 from ..config.scoring import (
     EnsembleJudgeMetric,
     JudgeMetric,

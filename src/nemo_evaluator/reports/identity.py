@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..results.facts import facts_of
+from ..results.identity_facts import facts_of
 from ..types import Json
 from . import figures as show
 from .view import Result

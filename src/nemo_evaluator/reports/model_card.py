@@ -8,7 +8,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 from ..errors import ConfigError
-from ..results.facts import facts_of
+from ..results.identity_facts import facts_of
 from ..results.published import Measure, Published
 from . import figures as show
 from .view import Report, Result, metrics

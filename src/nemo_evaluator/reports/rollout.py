@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from ..results.pick import Kind, kind_of
 from ..results.result_row import ResultRow
+from ..results.rollout_filter import Kind, kind_of
 from ..types import Json
 from .escape import one_line, visible
 from .figures import duration

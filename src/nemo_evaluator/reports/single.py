@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..results.pick import Kind
 from ..results.result_row import ResultRow
+from ..results.rollout_filter import Kind
 from ..results.samples import Samples
 from .blocks import Block, Sample, SampleList, Table, Tone, Words
 from .escape import one_line

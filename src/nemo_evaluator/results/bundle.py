@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from ..types import BenchmarkPlan
-from .facts import plan_facts, whole_size
 from .failures import failure_analysis
 from .files import write_json
+from .identity_facts import plan_facts, whole_size
 from .published import AGGREGATE
 from .read_bundle import BUNDLES, bundle_path, is_own_bundle
 from .run_info import RunInfo

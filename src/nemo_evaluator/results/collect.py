@@ -17,7 +17,7 @@ import numpy as np
 from ..measured import Ratio
 from ..types import BenchmarkPlan, Failure, Solution
 from .effort_columns import EffortColumns
-from .facts import plan_facts
+from .identity_facts import plan_facts
 from .journal import Called, Errored, Solved, UsedBeside
 from .judgements import JudgeTotals
 from .per_problem import Floats, PerProblem, as_floats, clipped, outside

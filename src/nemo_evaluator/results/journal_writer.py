@@ -24,9 +24,9 @@ from typing import Protocol
 from ..errors import ConfigError
 from ..files.lines import LineFile
 from ..files.writing import make_folder, replacing, sync_folder
+from .disk_reserve import DiskReserve
 from .journal import Event, Header, JournalIndex, encode
-from .rescue import write_rescue
-from .reserve import Reserve
+from .rescue_files import write_rescue
 
 HAND_OVER_SECONDS = 0.01
 SYNC_SECONDS = 0.25
@@ -86,7 +86,7 @@ class JournalWriter:
                 where=str(path),
                 hint="no request was sent; make it writable and repeat the command",
             ) from None
-        self._reserve = Reserve(path.parent)
+        self._reserve = DiskReserve(path.parent)
         self._lines: list[bytes] = []
         self._thens: list[Then] = []
         self._timer: asyncio.TimerHandle | None = None

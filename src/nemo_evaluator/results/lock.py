@@ -4,9 +4,9 @@ for where neither tells the truth.
 Both the directory itself and ``.lock`` in it are locked. ``.lock`` names the owner and can be
 deleted; the directory cannot, as long as the run is there. File locks die with their process, but
 shared file systems may not carry them to another host, or grant them to everybody. So the owner
-also touches ``.lock`` every few seconds, and has a token (see ``token``): a process that was held
-up until it was given up for dead finds another token there, and must not write any more. A clean
-end leaves ``.lock`` without an owner.
+also touches ``.lock`` every few seconds, and has a token (``fencing_token``): a process that was
+held up until it was given up for dead finds another token there, and must not write any more. A
+clean end leaves ``.lock`` without an owner.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..files.reading import check_regular
 from ..files.writing import fenced, make_folder
+from .fencing_token import LOCK as LOCK
+from .fencing_token import FencingToken, claim, last_number, line, owner_at
 from .owner import FRESH_SECONDS as FRESH_SECONDS
 from .owner import Owner as Owner
-from .signs import Runs, Verdict, Watch, not_known
-from .token import LOCK as LOCK
-from .token import Token, claim, last_number, line, owner_at
+from .owner_liveness import Liveness, OwnerWatch, Runs, not_known
 
 BEAT_SECONDS = 5.0
 LOOK_SECONDS = 0.5
@@ -44,7 +44,7 @@ class InUse(ConfigError):
 class DirectoryLock:
     """A directory that this process holds."""
 
-    def __init__(self, path: Path, fd: int, token: Token, taken_from: Owner | None) -> None:
+    def __init__(self, path: Path, fd: int, token: FencingToken, taken_from: Owner | None) -> None:
         self._path, self._fd, self._token = path, fd, token
         self.taken_from = taken_from
         """An earlier owner that was given up, and may still be there: what it has open for writing
@@ -106,7 +106,7 @@ def taken_over(directory: Path, by: str) -> ConfigError:
 def directory_lock(
     directory: Path,
     *,
-    watch: Watch | None = None,
+    watch: OwnerWatch | None = None,
     runs: Runs = not_known,
     say: Say = lambda _: None,
 ) -> Iterator[DirectoryLock]:
@@ -122,12 +122,12 @@ def directory_lock(
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
             file = _open_until_closed(directory / LOCK, flags, stack)
             check_regular(file, directory / LOCK)
-            held = [_locked_soon(fd) for fd in (folder, file)]
+            held = [_lock_with_retries(fd) for fd in (folder, file)]
             if False in held:
                 raise _in_use(directory)
-            trusted = held[1] is True and _excludes(directory / LOCK)
-            watch = watch or _watched(directory, folder, runs, say)
-            token, silent = _taken(directory, folder, watch, trusted=trusted)
+            trusted = held[1] is True and _keeps_others_out(directory / LOCK)
+            watch = watch or _watch_owners(directory, folder, runs, say)
+            token, silent = _take(directory, folder, watch, trusted=trusted)
         except OSError as error:
             raise ConfigError(
                 f"cannot write there: {error.strerror}",
@@ -158,17 +158,17 @@ def reading_lock(directory: Path, *, runs: Runs = not_known) -> Iterator[None]:
                 fds.append(_open_until_closed(path, os.O_RDONLY | os.O_NONBLOCK, stack))
             except OSError:  # an archive: it has never been locked
                 continue
-            held = _locked(fds[-1], fcntl.LOCK_SH)
+            held = _try_lock(fds[-1], fcntl.LOCK_SH)
             if held is False:
                 raise _in_use(directory)
-            trusted = held is True and _excludes(path)
+            trusted = held is True and _keeps_others_out(path)
         if fds:
-            watch = _watched(directory, fds[0], runs, lambda _: None)
+            watch = _watch_owners(directory, fds[0], runs, lambda _: None)
             _check(directory, fds[0], watch, trusted=trusted)
         yield
 
 
-def still_watched(directory: Path, watch: Watch) -> tuple[float, str]:
+def still_watched(directory: Path, watch: OwnerWatch) -> tuple[float, str]:
     """Seconds for which an owner elsewhere has to be watched before it can be given up, and what
     to tell about that; 0 where a lock can be tried now."""
     with ExitStack() as stack:
@@ -198,7 +198,7 @@ def is_held(directory: Path) -> bool:
             fd = _open_until_closed(directory / LOCK, os.O_RDONLY | os.O_NONBLOCK, stack)
         except OSError:
             return False
-        return _locked(fd, fcntl.LOCK_SH) is False
+        return _try_lock(fd, fcntl.LOCK_SH) is False
 
 
 def is_holder(pid: int, directory: Path) -> bool:
@@ -217,9 +217,9 @@ def is_holder(pid: int, directory: Path) -> bool:
     return False
 
 
-def _watched(directory: Path, folder: int, runs: Runs, say: Say) -> Watch:
+def _watch_owners(directory: Path, folder: int, runs: Runs, say: Say) -> OwnerWatch:
     """Watch who claims the directory until everything is known that can be."""
-    watch, told = Watch(directory, runs), False
+    watch, told = OwnerWatch(directory, runs), False
     while (left := watch.left(folder)[0]) > 0:
         if not told:
             say(still_watched(directory, watch)[1])
@@ -228,9 +228,9 @@ def _watched(directory: Path, folder: int, runs: Runs, say: Say) -> Watch:
     return watch
 
 
-def _taken(
-    directory: Path, folder: int, watch: Watch, *, trusted: bool
-) -> tuple[Token, Owner | None]:
+def _take(
+    directory: Path, folder: int, watch: OwnerWatch, *, trusted: bool
+) -> tuple[FencingToken, Owner | None]:
     """The token of this process, and the owner that was given up for it. Raises ConfigError where
     another process has the directory, or gets it first."""
     for _ in range(TRIES):
@@ -243,15 +243,15 @@ def _taken(
     raise _in_use(directory)
 
 
-def _check(directory: Path, folder: int, watch: Watch, *, trusted: bool) -> Owner | None:
+def _check(directory: Path, folder: int, watch: OwnerWatch, *, trusted: bool) -> Owner | None:
     """The owner that is given up though it may still be there. Raises ConfigError for one that is
     alive, as far as can be told."""
     silent = None
     for owner in watch.owners(folder):
-        verdict = watch.verdict(folder, owner, locked=trusted)
-        if verdict is Verdict.SILENT:
+        state = watch.liveness(folder, owner, locked=trusted)
+        if state is Liveness.SILENT:
             silent = silent or owner
-        elif verdict is not Verdict.DEAD:
+        elif state is not Liveness.DEAD:
             job = f", or end its job ({owner.job})" if owner.job else ""
             raise InUse(
                 f"in use by {owner}, which was seen {owner.seen:.0f} s ago",
@@ -268,7 +268,7 @@ def _open_until_closed(path: Path, flags: int, stack: ExitStack) -> int:
     return fd
 
 
-def _locked(fd: int, kind: int) -> bool | None:
+def _try_lock(fd: int, kind: int) -> bool | None:
     """Lock a file; False if another process has it, None where files cannot be locked."""
     try:
         fcntl.flock(fd, kind | fcntl.LOCK_NB)
@@ -279,16 +279,16 @@ def _locked(fd: int, kind: int) -> bool | None:
     return True
 
 
-def _locked_soon(fd: int) -> bool | None:
+def _lock_with_retries(fd: int) -> bool | None:
     """Lock a file for writing. Who asks whether it is held has it for an instant."""
     for _ in range(3):
-        if (held := _locked(fd, fcntl.LOCK_EX)) is not False:
+        if (held := _try_lock(fd, fcntl.LOCK_EX)) is not False:
             return held
         time.sleep(0.02)
     return False
 
 
-def _excludes(path: Path) -> bool:
+def _keeps_others_out(path: Path) -> bool:
     """Whether the lock that this process has on a file keeps anybody out: there are file systems
     that grant every lock."""
     with ExitStack() as stack:
@@ -296,7 +296,7 @@ def _excludes(path: Path) -> bool:
             again = _open_until_closed(path, os.O_RDONLY | os.O_NONBLOCK, stack)
         except OSError:
             return False
-        return _locked(again, fcntl.LOCK_EX) is False
+        return _try_lock(again, fcntl.LOCK_EX) is False
 
 
 def _in_use(directory: Path) -> InUse:

@@ -18,7 +18,7 @@ from ..stats.intervals import Interval, mean_interval, unbounded_interval
 from ..stats.judge_error import prediction_powered
 from ..stats.passk import pass_at_k, pass_hat_k, reported_k
 from ..stats.ratio import ratio_interval
-from ..stats.thin import thin_evidence
+from ..stats.thin_data import thin_evidence
 from ..types import JudgeCalibration
 from .summary import Estimate
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..types import BenchmarkPlan
-from .facts import plan_facts, whole_size
+from .identity_facts import plan_facts, whole_size
 
 MAX_PROBLEMS, MAX_REPEATS, MAX_SHARDS = 20_000_000, 100_000, 1_000_000
 PART = "problem_range"

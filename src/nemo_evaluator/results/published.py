@@ -12,7 +12,7 @@ import msgspec
 from ..types import Json, Record
 from .distribution import Distribution
 from .effort import Effort
-from .facts import facts_of
+from .identity_facts import facts_of
 from .performance import Performance
 from .repeats import Agreement
 from .stopping import Stopping

@@ -17,7 +17,7 @@ from ..types import (
     RolloutKey,
     Solution,
 )
-from .facts import plan_facts
+from .identity_facts import plan_facts
 from .journal import Errored, JournalIndex, ProblemSeeded, Scored, Solved
 from .journal_reader import JournalReader
 from .result_row import WORKSPACE, ResultRow

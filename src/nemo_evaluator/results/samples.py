@@ -15,8 +15,8 @@ import msgspec
 from ..files.reading import UNREADABLE, lines_of
 from ..types import Outcome, Record
 from .layout import RESULTS, UNSCORED
-from .pick import Kind, kind_of
 from .result_row import ResultRow, decode_row
+from .rollout_filter import Kind, kind_of
 
 SHOWN = 25
 """Rollouts of a kind that are kept."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..types import BenchmarkPlan, Json
-from .facts import facts_of
+from .identity_facts import facts_of
 
 
 def sent(identity: Mapping[str, Json]) -> dict[str, Json]:

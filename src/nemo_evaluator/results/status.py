@@ -19,16 +19,16 @@ import msgspec
 
 from ..errors import ConfigError, ExitCode
 from ..types import BenchmarkPlan, RolloutKey
+from .fencing_token import LOCK
 from .journal import Errored, Event, Scored, scan
 from .layout import JOURNAL
 from .lock import BEAT_SECONDS, FRESH_SECONDS, Owner, is_held, owner_of
+from .owner_liveness import SKEW_SECONDS
 from .plan_lock import PlanLock
 from .progress_file import BenchmarkState, RunProgress, ScoreSoFar, read_progress
 from .read_bundle import bundle_path, read_bundle
 from .run_directory import info_of, plan_of
 from .run_info import RunStatus
-from .signs import SKEW_SECONDS
-from .token import LOCK
 
 PATIENCE = 2 * BEAT_SECONDS
 """Seconds in which a process that is alive gives a sign of life."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ..types import Json, Outcome, Record
 from .distribution import Distribution
 from .effort import Effort
-from .facts import facts_of
+from .identity_facts import facts_of
 from .performance import Performance
 from .repeats import Agreement
 from .run_info import RunInfo

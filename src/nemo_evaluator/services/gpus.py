@@ -13,7 +13,7 @@ from ..config.cluster import LocalCluster
 from ..config.document import Document
 from ..config.local_servers import STARTED, VISIBLE, gpus_by_service, gpus_to_choose
 from ..errors import ConfigError
-from .claims import claimed
+from .machine_claims import claimed
 
 KIND = "gpus"
 DEVICES = Path("/dev")

@@ -18,14 +18,14 @@ from ..traffic.transport import RawRequest, RawResponse, Transport, until_done
 from ..traffic.types import ModelRequest, ModelResponse
 from ..types import Failure, Json
 from .contract import Health, Launch, Place
-from .elsewhere import started_elsewhere
 from .endpoint import Endpoint, http_client, model_identity, without_credentials
+from .first_request import AskedTransport, asks
 from .fleet import Fleet
 from .launch import HOST
 from .ports import ReservedPorts
 from .programs import programs_of
-from .question import AskedTransport, asks
 from .server_log import ServerLog
+from .started_elsewhere import started_elsewhere
 from .supervisor import Question, Supervisor
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ..config.asking import depends_on, in_order
 from ..config.cluster import LocalCluster
 from ..config.document import Document
 from ..config.endpoints import ModelFields
 from ..config.load import Loaded
 from ..config.local_servers import VISIBLE, gpus_by_service
 from ..config.mistakes import Mistake, as_error
+from ..config.needed_services import depends_on, in_order
 from ..config.plugins import Given, given
 from ..config.services import CustomService, Service
 from ..config.tree import KeyPath

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import ConfigError
-from .claims import claimed
 from .launch import HOST, Launch
+from .machine_claims import claimed
 
 KIND = "ports"
 FIRST_PORT, LAST_PORT = 8000, 65535

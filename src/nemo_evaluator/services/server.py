@@ -16,12 +16,12 @@ from ..errors import ConfigError, InfraError
 from ..traffic.types import CallContext
 from ..types import Json
 from .contract import Health, Launch, OpenService, Place
-from .elsewhere import started_elsewhere
 from .endpoint import without_credentials
 from .json_server import JsonServer
 from .launch import HOST
 from .launched import supervised
 from .ports import ReservedPorts
+from .started_elsewhere import started_elsewhere
 from .supervisor import Supervisor
 
 ASK_SECONDS = 10.0

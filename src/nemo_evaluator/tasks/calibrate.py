@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ..config.asking import services_of
 from ..config.benchmark import BenchmarkConfig
 from ..config.load import Loaded, load
+from ..config.needed_services import services_of
 from ..config.quick import JUDGE, quick_config
 from ..config.scoring import (
     EnsembleJudgeMetric,

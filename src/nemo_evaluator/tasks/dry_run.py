@@ -14,7 +14,7 @@ from ..engine.control import Control
 from ..engine.job import Job
 from ..engine.prepare import Prepared, prepare
 from ..executors.deciding import Gate, open_watch
-from ..results.facts import plan_facts
+from ..results.identity_facts import plan_facts
 from ..results.sampling import doubtful_repeats, temperature
 from ..services.launch import Launch
 from ..services.open import launch_of

@@ -27,8 +27,8 @@ from ..files.writing import replace_file, replacing
 from ..reports.render import write_reports
 from ..results.aggregated import Aggregated
 from ..results.derive import publish
-from ..results.facts import whole_size
 from ..results.foreign import is_foreign
+from ..results.identity_facts import whole_size
 from ..results.journal import Event, Growing, Header, JournalIndex, encode, header_of, lines
 from ..results.layout import CONFIG, JOURNAL, JUDGEMENTS, PLAN_LOCK, TRAFFIC
 from ..results.lock import directory_lock

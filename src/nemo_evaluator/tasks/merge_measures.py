@@ -18,7 +18,7 @@ from ..errors import ConfigError
 from ..results.identity import AFTERWARDS
 from ..runtime import run_blocking
 from ..types import BenchmarkPlan
-from .lenient import configuration
+from .finished_config import configuration
 
 
 def make_measures(

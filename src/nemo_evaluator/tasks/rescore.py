@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import msgspec
 
-from ..config.asking import services_of
 from ..config.load import Loaded
+from ..config.needed_services import services_of
 from ..engine.budget import RunBudget
 from ..engine.control import Control
 from ..engine.job import Job
@@ -44,7 +44,7 @@ from ..results.run_directory import info_of, plan_of
 from ..results.run_info import RunInfo, new_run_info, write_run_info
 from ..results.summary import RunSummary, accounts
 from ..types import BenchmarkPlan
-from .lenient import NOT_SET, configuration
+from .finished_config import NOT_SET, configuration
 
 AGAIN = "resume the run they are from, or fix what failed, and rescore it again"
 IMPORTED = "imported://"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ..decisions.rollouts import Rollouts, read_rollouts
 from ..errors import ConfigError
-from ..results.pick import Kind, kind_of
 from ..results.result_row import ResultRow, read_rows, row_from
+from ..results.rollout_filter import Kind, kind_of
 from .reporting import result_folders
 
 

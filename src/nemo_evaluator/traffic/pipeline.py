@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import InfraError, NelError
 from ..types import Failure
 from .errors import TransportError
-from .live import relay
+from .live_stream import relay
 from .types import (
     CallContext,
     Ended,

@@ -24,9 +24,9 @@ import msgspec
 from ..files.reading import UNREADABLE, open_regular, read_lines
 from ..reports.rollout import as_text
 from ..results.layout import RESULTS, TRAFFIC, TRAJECTORIES, UNSCORED
-from ..results.pick import kind_of
 from ..results.result_row import MOST, Index, ResultRow, decode_row, read_key
-from .words import searchable, sound
+from ..results.rollout_filter import kind_of
+from .search_words import searchable, sound
 
 FORMAT = 3
 """Changes where the table does, so that tables of other versions are not read."""

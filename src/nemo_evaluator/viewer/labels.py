@@ -22,7 +22,7 @@ from ..reports.rollout import as_text
 from ..results.result_row import ResultRow
 from ..types import Record
 from .library import Run
-from .words import sound
+from .search_words import sound
 
 FILE = "labels.jsonl"
 WORDS: Mapping[str, bool | str] = {"right": True, "wrong": False, UNCLEAR: UNCLEAR}

@@ -25,7 +25,7 @@ def runs_page(viewer: Viewer, links: Links, part: str | None = None) -> str:
             "scores": content.scores(views),
             "state": state,
             "doing": content.doing(state),
-            "reading": viewer.shadows.is_reading(run),
+            "reading": viewer.unfinished.is_reading(run),
             "started": run.created[:16].replace("T", " "),
         }
         for run, views, state in rows
@@ -57,7 +57,7 @@ def live(viewer: Viewer, key: str) -> dict[str, object]:
     """What a page of a run in progress asks for every few seconds."""
     run = viewer.run(key)
     state = viewer.state(run)
-    views = viewer.shadows.benchmarks(run)
+    views = viewer.unfinished.benchmarks(run)
     return {
         "active": state is not None and state.state.active,
         "state": str(state.state) if state is not None else "",

@@ -14,8 +14,8 @@ from ..environments.vlmevalkit.environment import SCHEME, VlmTable, open_vlmeval
 from ..errors import ConfigError
 from ..traffic.images import sniff
 from ..types import Image, Json
+from .file_cache import FileCache
 from .library import Run
-from .memory import Memory
 
 LARGEST = 128 << 20
 """Bytes of a table; a larger one would take too much of the viewer's memory."""
@@ -25,7 +25,7 @@ class Pictures:
     """The images of tables; the table that was read last stays at hand."""
 
     def __init__(self) -> None:
-        self._memory = Memory(1)
+        self._memory = FileCache(1)
 
     def has(self, run: Run, benchmark: str) -> bool:
         """Whether the images of a benchmark can be read, as far as its table's size tells."""

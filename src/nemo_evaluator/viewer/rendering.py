@@ -13,18 +13,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from ..reports import figures
 from ..reports.rollout import KINDS as KIND_WORDS
 from ..reports.rollout import as_text
-from ..results.pick import Kind
+from ..results.rollout_filter import Kind
 from ..results.status import RunState, holder_of
 from ..results.view import BenchmarkView
 from .detail import Rollouts
+from .file_cache import FileCache
 from .index import Table, Tables
 from .labels import Labels
 from .library import Library, Run
 from .links import Links
-from .memory import Memory
 from .pictures import Pictures
-from .shadow import Shadows
 from .texts import parts_of, shown
+from .unfinished_runs import UnfinishedRuns
 
 SHADOW_SECONDS = 2.0
 """How long a page waits for the first results of a run in progress."""
@@ -43,9 +43,9 @@ class Viewer:
     def __init__(self, library: Library, cache: Path, patience: float = SHADOW_SECONDS) -> None:
         """``patience``: seconds that a page waits for first results of runs that have none."""
         self.library, self._patience = library, patience
-        self.tables, self.shadows = Tables(cache), Shadows(cache)
-        self.labels, self.rollouts, self.memory = Labels(), Rollouts(), Memory()
-        self.pictures, self._states = Pictures(), Memory(MOST_RUNS)
+        self.tables, self.unfinished = Tables(cache), UnfinishedRuns(cache)
+        self.labels, self.rollouts, self.memory = Labels(), Rollouts(), FileCache()
+        self.pictures, self._states = Pictures(), FileCache(MOST_RUNS)
 
     def run(self, key: str) -> Run:
         """Raises NotThere."""
@@ -56,13 +56,13 @@ class Viewer:
 
     def benchmarks(self, run: Run) -> tuple[BenchmarkView, ...]:
         """The benchmarks of a run as they are now."""
-        return self.shadows.benchmarks(run, wait=self._patience)
+        return self.unfinished.benchmarks(run, wait=self._patience)
 
     def runs(self) -> list[tuple[Run, tuple[BenchmarkView, ...]]]:
         """All runs with their benchmarks; those that take long to read have none yet."""
         end = time.monotonic() + self._patience
         return [
-            (run, self.shadows.benchmarks(run, wait=max(0.0, end - time.monotonic())))
+            (run, self.unfinished.benchmarks(run, wait=max(0.0, end - time.monotonic())))
             for run in self.library.runs()
         ]
 
@@ -76,7 +76,7 @@ class Viewer:
     def benchmark(self, key: str, name: str) -> tuple[Run, BenchmarkView, Table]:
         """Raises NotThere."""
         run = self.run(key)
-        view = self.shadows.benchmark(run, name, wait=self._patience)
+        view = self.unfinished.benchmark(run, name, wait=self._patience)
         if view is None:
             raise NotThere("this run has no results of that benchmark yet")
         return run, view, self.tables.of(view.folder)

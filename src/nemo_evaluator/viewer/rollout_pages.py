@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from ..reports import figures
 from ..reports.rollout import as_text
-from ..results.pick import kind_of
 from ..results.result_row import ResultRow
+from ..results.rollout_filter import kind_of
 from . import content
 from .detail import images_of
 from .index import Table

@@ -14,10 +14,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..reports.rollout import as_text
-from ..results.pick import Kind, kind_of
 from ..results.result_row import ResultRow
+from ..results.rollout_filter import Kind, kind_of
 from .index import CELL, HEAD, Table
-from .words import matches
+from .search_words import matches
 
 PAGE = 50
 SORTS = ("problem", "reward", "tokens", "latency", "cost", "calls")

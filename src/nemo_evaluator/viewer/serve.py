@@ -14,7 +14,7 @@ from .app import viewer_app
 from .guard import Guard
 from .library import Library
 from .rendering import Viewer
-from .shadow import cache_folder
+from .unfinished_runs import cache_folder
 
 TOKEN = "NEL_VIEW_TOKEN"
 """Variable with the token; without it one is made for each viewer."""

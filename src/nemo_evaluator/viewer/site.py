@@ -17,7 +17,7 @@ from .library import Library, Run
 from .links import FileLinks
 from .rendering import Viewer
 from .search import Query, listed
-from .shadow import cache_folder
+from .unfinished_runs import cache_folder
 
 ROWS = 200
 """Rows on a page of a list."""

@@ -19,7 +19,7 @@ from ...config.load import Loaded
 from ...config.walltime import walltime_seconds
 from ...config.yaml_text import to_yaml
 from ...errors import ConfigError
-from ...services.elsewhere import VARIABLE as SERVICE_URLS
+from ...services.started_elsewhere import VARIABLE as SERVICE_URLS
 from ...types import Json, Record
 from ..handing import job_document
 from ..named_paths import path_in, texts_in

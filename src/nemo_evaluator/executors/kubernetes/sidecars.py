@@ -21,7 +21,7 @@ from ...config.mistakes import Mistake
 from ...services.launch import Launch, command_of, filled, filled_process
 from ...services.ports import assigned_ports
 from ...types import Json
-from ..beside import CREDENTIALS, EVERYWHERE, launches
+from ..servers_beside import CREDENTIALS, EVERYWHERE, launches
 
 NEL = (sys.executable, "-m", "nemo_evaluator.cli")
 """How a `Launch` of this process calls ``nel``."""

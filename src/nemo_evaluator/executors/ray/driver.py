@@ -17,8 +17,8 @@ from typing import Any
 from ...config.ray_cluster import RayCluster
 from ...engine.shards import Shard
 from ...errors import ConfigError, ExitCode
+from ...results.fencing_token import LOCK
 from ...results.progress_file import BenchmarkState, read_progress
-from ...results.token import LOCK
 from ..combined import combined
 from ..handing import JobDocument
 from .files import apply, content, requests

@@ -16,10 +16,10 @@ from typing import BinaryIO, NamedTuple
 
 from ...errors import ConfigError
 from ...files.reading import open_regular
+from ...results.disk_reserve import NAME as RESERVE
+from ...results.fencing_token import LOCK
 from ...results.layout import STOP
 from ...results.requests import PREFIX, SUFFIX
-from ...results.reserve import NAME as RESERVE
-from ...results.token import LOCK
 
 AT_ONCE = 8 << 20
 """Bytes that are sent in one message."""

@@ -31,7 +31,7 @@ from ...services.launch import (
     filled_process,
 )
 from ...services.ports import ports_of
-from ..beside import CREDENTIALS, EVERYWHERE, launches
+from ..servers_beside import CREDENTIALS, EVERYWHERE, launches
 from .containers import container_of
 from .plan import Server, Step
 from .pools import Seat, Seats

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ...results.facts import facts_of
+from ...results.identity_facts import facts_of
 from ...results.published import Measure, Published
 from ...results.view import BenchmarkView, RunView
 from ...types import Json

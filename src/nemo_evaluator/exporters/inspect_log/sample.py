@@ -15,8 +15,8 @@ from ...results.tables import json_text, plain_text
 from ...results.trajectory_row import TrajectoryRow
 from ...results.view import BenchmarkView
 from ...types import Json
-from ..explained import explanation
 from ..times import rollout_span, spent_ms
+from ..verdict_text import explanation
 from .events import Transcript, error_of, transcript
 from .header import main_score, usage_of
 

@@ -10,7 +10,7 @@ from ...results.tables import plain_text
 from ...results.trajectory_row import TrajectoryRow
 from ...results.view import BenchmarkView
 from ...types import Json
-from ..work import Kind, Work, rollout_work, said_text, shortened
+from ..rollout_timeline import Kind, Work, rollout_work, said_text, shortened
 
 TYPES = {Kind.SAID: "CHAIN", Kind.MODEL: "LLM", Kind.TOOL: "TOOL"}
 TOLD = ("task_id", "task_name", "category", "grading_type", "source")

@@ -16,9 +16,9 @@ from ...results.trajectory_row import TrajectoryRow
 from ...results.view import BenchmarkView, RunView
 from ...types import Json
 from ...version import __version__
-from ..explained import explanation
+from ..rollout_timeline import Kind, Work, rollout_work, said_text
 from ..times import Span, created
-from ..work import Kind, Work, rollout_work, said_text
+from ..verdict_text import explanation
 from .encoding import attributes, nanoseconds, span_id, trace_id
 
 INTERNAL, CLIENT = 1, 3

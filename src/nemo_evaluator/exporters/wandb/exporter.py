@@ -19,8 +19,8 @@ from ...results.layout import EXPORTS, RESULTS, UNSCORED
 from ...results.tables import ROWS, SCORES, TEXTS, Column, Rollout, Table
 from ...results.view import BenchmarkView, RunView
 from ...types import Json
+from ..rollout_timeline import shortened
 from ..tracking import BATCH, TrackerOptions, facts, numbers, tracker, wanted
-from ..work import shortened
 
 WANTED = wanted("wandb", (0, 17))
 SCRIPT = Path(__file__).with_name("nel_wandb.py")

@@ -23,12 +23,12 @@ from ..results.stopping import Decision, Stopping, StoppingRule
 from ..stats.sequential import Looks, Wealth
 from ..types import BenchmarkPlan, RolloutKey
 from .damage import LEVEL
-from .looks import AT_LOOKS
+from .interim_damage import Watched
+from .interim_looks import AT_LOOKS
 from .metrics import REWARD, Metric, metric_named, of_problems
 from .missing import ends_by_problem, value_range
 from .rollouts import Rollouts
 from .sources import Source
-from .watched import Watched
 
 AGAIN = 1.05
 """After a look that decided nothing, the problems are this many times as many at the next one."""

@@ -13,7 +13,7 @@ from .plan import digest
 from .shards import Shard
 
 
-def only(job: Job, start: int, end: int) -> Job:
+def with_problem_range(job: Job, start: int, end: int) -> Job:
     """The same benchmark over a part of its problems, which is another benchmark."""
     end = min(end, len(job.order))
     order = job.order[start:end]
@@ -29,7 +29,7 @@ def only(job: Job, start: int, end: int) -> Job:
     return replace(job, plan=plan, order=order)
 
 
-def part(job: Job, shard: Shard) -> Job:
+def shard_of(job: Job, shard: Shard) -> Job:
     """The same benchmark, of which only a part is done."""
     order = shard.part(job.order)
     plan = msgspec.structs.replace(

@@ -17,8 +17,8 @@ from journals import plan
 from nemo_evaluator.config.gate_policy import GatePolicy
 from nemo_evaluator.decisions.gate import gate
 from nemo_evaluator.decisions.gate_rules import Status
+from nemo_evaluator.decisions.interim_gate import Answer, Prefix, WatchedBenchmark, units_of
 from nemo_evaluator.decisions.sources import Source
-from nemo_evaluator.decisions.watching import Answer, Prefix, WatchedBenchmark, units_of
 from nemo_evaluator.results.stopping import Decision, StoppingRule
 from nemo_evaluator.types import RolloutKey
 

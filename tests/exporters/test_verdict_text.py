@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nemo_evaluator.exporters.explained import explanation
+from nemo_evaluator.exporters.verdict_text import explanation
 from nemo_evaluator.results.result_row import ResultRow
 from nemo_evaluator.types import Outcome
 

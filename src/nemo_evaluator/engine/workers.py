@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 
-class Crew:
+class Workers:
     """Workers that end when there is nothing left to do for them."""
 
     def __init__(self, worker: Callable[[], Coroutine[None, None, None]], size: int) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config.asking import asked_by
 from ..config.benchmark import BenchmarkConfig
+from ..config.needed_services import asked_by
 from ..config.root import EvalConfig
 from ..config.secrecy import redact
 from ..environments.contract import Environment
@@ -50,7 +50,7 @@ def servers_of(benchmark: BenchmarkConfig) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BenchmarkServices:
     """The services that a benchmark's solver asks."""
 
     name: str | None
@@ -60,7 +60,7 @@ class Asked:
     """Those that are no models, by role."""
 
     @classmethod
-    def of(cls, benchmark: BenchmarkConfig, opened: Opened) -> Asked:
+    def of(cls, benchmark: BenchmarkConfig, opened: Opened) -> BenchmarkServices:
         """Those of a benchmark, of all that are open."""
         roles, servers = solving_services(benchmark), servers_of(benchmark)
         return cls(

@@ -8,12 +8,12 @@ from __future__ import annotations
 import msgspec
 
 from ..config.agents import ServerFields
-from ..config.asking import in_order
 from ..config.custom_service import CustomService
 from ..config.load import Loaded
+from ..config.needed_services import in_order
 from ..config.servers import ManagedModelFields
 from ..config.services import Service
-from ..engine.asked import wanted_services
+from ..engine.benchmark_services import wanted_services
 from ..services.launch import Launch
 from ..services.open import launch_of
 

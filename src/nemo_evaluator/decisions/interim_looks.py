@@ -17,9 +17,9 @@ import numpy as np
 
 from ..stats.sequential import Looks
 from ..types import Record
+from .interim_damage import Watched
 from .rollouts import Bools, Rollouts
 from .sources import Source
-from .watched import Watched
 
 AT_LOOKS = 0.5
 """Share of the level of ruling a drop out that is spent before the last problem."""

@@ -19,7 +19,7 @@ from ..results.files import write_json
 from ..sandboxes.contract import BecomesImage, Sandbox, SandboxLost
 from ..solvers.contract import Archive, Handover
 from ..types import Json, RolloutKey
-from .handing import MOST
+from .handover import MOST
 
 FOLDER = "kept"
 RECORD = "workspace.json"

@@ -16,7 +16,7 @@ SHARE = 20
 """At most this part of what is free: a reserve must not be what fills the disk."""
 
 
-class Reserve:
+class DiskReserve:
     """The block. Where it cannot be had, there is none."""
 
     def __init__(self, folder: Path) -> None:

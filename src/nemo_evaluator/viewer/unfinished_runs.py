@@ -43,7 +43,7 @@ log = logging.getLogger("nemo_evaluator.viewer")
 
 
 @dataclass(slots=True)
-class _Shadow:
+class _UnfinishedRun:
     folder: Path
     seen: str = ""
     """The state of the journal that it was derived from."""
@@ -51,12 +51,12 @@ class _Shadow:
     busy: bool = False
 
 
-class Shadows:
+class UnfinishedRuns:
     """The benchmarks of runs as they are now, those in progress included."""
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
-        self._shadows: dict[Path, _Shadow] = {}
+        self._unfinished: dict[Path, _UnfinishedRun] = {}
         self._lock = threading.Lock()
         self._turns = threading.Semaphore(AT_ONCE)
         self._waiting: set[Path] = set()
@@ -87,43 +87,45 @@ class Shadows:
     def _view(self, run: Run, plan: BenchmarkPlan, wait: float) -> BenchmarkView | None:
         journal = run.directory / plan.slug / JOURNAL
         with self._lock:
-            shadow = self._shadows.get(journal)
-            if shadow is None:
+            unfinished = self._unfinished.get(journal)
+            if unfinished is None:
                 folder = self._cache / "live" / run.key / plan.slug
-                shadow = self._shadows[journal] = _Shadow(folder, _derived_of(folder))
-            changed = _state(journal) != shadow.seen
-            if changed and not shadow.busy and time.monotonic() >= shadow.not_before:
-                shadow.busy = True
-                told = (run, plan, journal, shadow)
+                unfinished = self._unfinished[journal] = _UnfinishedRun(folder, _derived_of(folder))
+            changed = _state(journal) != unfinished.seen
+            if changed and not unfinished.busy and time.monotonic() >= unfinished.not_before:
+                unfinished.busy = True
+                told = (run, plan, journal, unfinished)
                 threading.Thread(target=self._derive, args=told, daemon=True).start()
         end = time.monotonic() + wait
-        while (bundle := _bundle(shadow.folder)) is None and shadow.busy:
+        while (bundle := _bundle(unfinished.folder)) is None and unfinished.busy:
             if time.monotonic() > end:
                 self._waiting.add(journal)
                 return None
             time.sleep(0.02)
         self._waiting.discard(journal)
-        bundle = bundle or _bundle(shadow.folder)  # it may have come between the two questions
-        return BenchmarkView(shadow.folder, bundle) if bundle is not None else None
+        bundle = bundle or _bundle(unfinished.folder)  # it may have come between the two questions
+        return BenchmarkView(unfinished.folder, bundle) if bundle is not None else None
 
-    def _derive(self, run: Run, plan: BenchmarkPlan, journal: Path, shadow: _Shadow) -> None:
+    def _derive(
+        self, run: Run, plan: BenchmarkPlan, journal: Path, unfinished: _UnfinishedRun
+    ) -> None:
         with self._turns:
             began = time.monotonic()
             try:
                 lock = plan_of(run.directory)
                 if lock is None:
                     return
-                shadow.seen = state = _state(journal)
-                shadow.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                publish(journal.parent, plan, info_of(run.directory, lock), into=shadow.folder)
-                _link(journal.parent / TRAFFIC, shadow.folder / TRAFFIC)
-                replace_file(shadow.folder / SEEN, state.encode())
+                unfinished.seen = state = _state(journal)
+                unfinished.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                publish(journal.parent, plan, info_of(run.directory, lock), into=unfinished.folder)
+                _link(journal.parent / TRAFFIC, unfinished.folder / TRAFFIC)
+                replace_file(unfinished.folder / SEEN, state.encode())
             except (ConfigError, OSError) as error:
                 log.warning("%s: cannot be derived: %s", journal.parent, error)
             finally:
                 took = time.monotonic() - began
-                shadow.not_before = time.monotonic() + max(LEAST_SECONDS, took / SHARE)
-                shadow.busy = False
+                unfinished.not_before = time.monotonic() + max(LEAST_SECONDS, took / SHARE)
+                unfinished.busy = False
 
 
 def cache_folder() -> Path:

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import owner as owners
+from .fencing_token import LOCK, claimant, owner_at, touched_at
 from .owner import Owner
 from .progress_file import read_progress
-from .token import LOCK, claimant, owner_at, touched_at
 
 Runs = Callable[[Owner], bool | None]
 """Whether the job of an owner still runs; None where that is not known."""
@@ -24,7 +24,7 @@ SKEW_SECONDS = 600.0
 long need not be watched."""
 
 
-class Verdict(enum.Enum):
+class Liveness(enum.Enum):
     """What is known of an owner."""
 
     ALIVE = enum.auto()
@@ -40,7 +40,7 @@ def not_known(_owner: Owner) -> bool | None:
     return None
 
 
-class Watch:
+class OwnerWatch:
     """Watches who claims a directory, from when it is made."""
 
     def __init__(self, directory: Path, runs: Runs = not_known) -> None:
@@ -48,12 +48,12 @@ class Watch:
         self._since = time.monotonic()
         self._first: dict[tuple[int, str, int], object] = {}
         """What each owner was seen doing at first."""
-        self._told: dict[tuple[int, str, int], bool | None] = {}
+        self._told_by_scheduler: dict[tuple[int, str, int], bool | None] = {}
 
     def left(self, folder: int) -> tuple[float, Owner | None]:
         """Seconds for which nothing is known of an owner, and which one that is."""
         for owner in self.owners(folder):
-            if self.verdict(folder, owner, locked=True) is Verdict.UNKNOWN:
+            if self.liveness(folder, owner, locked=True) is Liveness.UNKNOWN:
                 return max(0.0, self._since + owners.FRESH_SECONDS - time.monotonic()), owner
         return 0.0, None
 
@@ -64,34 +64,34 @@ class Watch:
             if owner is not None:
                 yield owner
 
-    def verdict(self, folder: int, owner: Owner, *, locked: bool) -> Verdict:
+    def liveness(self, folder: int, owner: Owner, *, locked: bool) -> Liveness:
         """What is known of an owner. ``locked``: this process has the file locks, which can be
         trusted on one machine."""
         if owner.here:
             if locked:
-                return Verdict.DEAD
+                return Liveness.DEAD
             if owner.alive and owner.fresh:
-                return Verdict.ALIVE
+                return Liveness.ALIVE
             told = owner.told_by_pid and not owner.alive
-            return Verdict.DEAD if told else Verdict.SILENT
+            return Liveness.DEAD if told else Liveness.SILENT
         if (runs := self._by_scheduler(owner)) is not None:
-            return Verdict.ALIVE if runs else Verdict.SILENT
+            return Liveness.ALIVE if runs else Liveness.SILENT
         if owner.seen > SKEW_SECONDS:
-            return Verdict.SILENT
+            return Liveness.SILENT
         return self._by_change(folder, owner)
 
     def _by_scheduler(self, owner: Owner) -> bool | None:
         key = _key(owner)
-        if key not in self._told:
-            self._told[key] = self._runs(owner) if owner.job else None
-        return self._told[key]
+        if key not in self._told_by_scheduler:
+            self._told_by_scheduler[key] = self._runs(owner) if owner.job else None
+        return self._told_by_scheduler[key]
 
-    def _by_change(self, folder: int, owner: Owner) -> Verdict:
+    def _by_change(self, folder: int, owner: Owner) -> Liveness:
         seen = self._sign(folder)
         if self._first.setdefault(_key(owner), seen) != seen:
-            return Verdict.ALIVE
+            return Liveness.ALIVE
         over = time.monotonic() - self._since >= owners.FRESH_SECONDS
-        return Verdict.SILENT if over else Verdict.UNKNOWN
+        return Liveness.SILENT if over else Liveness.UNKNOWN
 
     def _sign(self, folder: int) -> object:
         """What an owner that is alive changes every few seconds."""

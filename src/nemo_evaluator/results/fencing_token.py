@@ -26,7 +26,7 @@ MOST_CLAIMS = 64
 """Numbers that may stand beside ``.lock``; there is one, but for processes that died claiming."""
 
 
-class Token:
+class FencingToken:
     """The token of this process, for a directory that is open as ``folder``."""
 
     def __init__(self, folder: int, owner: Owner) -> None:
@@ -81,10 +81,10 @@ class Token:
         return False
 
 
-def claim(folder: int, before: bytes, number: int) -> Token | None:
+def claim(folder: int, before: bytes, number: int) -> FencingToken | None:
     """Take a number; None where another process was quicker, or ``.lock`` does not say any more
     what it said ``before``. Raises OSError."""
-    token = Token(folder, this_process(number))
+    token = FencingToken(folder, this_process(number))
     try:
         fd = os.open(_name(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=folder)
     except FileExistsError:

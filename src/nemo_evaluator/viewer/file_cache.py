@@ -12,7 +12,7 @@ MOST = 32
 T = TypeVar("T")
 
 
-class Memory:
+class FileCache:
     """The latest few things that were made. A key holds the state of the files it rests on."""
 
     def __init__(self, most: int = MOST) -> None:

@@ -14,7 +14,7 @@ from published import write_results
 
 from nemo_evaluator import ConfigError, compare_runs, gate_runs
 from nemo_evaluator.decisions.damage import LEVEL, Damage, Sides
-from nemo_evaluator.decisions.watched import Watched
+from nemo_evaluator.decisions.interim_damage import Watched
 from nemo_evaluator.results.stopping import Decision, Stopping, StoppingRule
 from nemo_evaluator.stats.sequential import Looks
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..config.asking import in_order
+from ..config.needed_services import in_order
 from ..config.services import Service
 from ..services.contract import AnyService, Rests
 from ..services.open import Opened
 from .job import Job
 
 
-class Unneeded:
+class IdleServices:
     """The services of a run, and which of them are still needed."""
 
     def __init__(self, services: Mapping[str, Service], opened: Opened) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from nemo_evaluator.engine.crew import Crew
+from nemo_evaluator.engine.workers import Workers
 
 
 async def test_the_number_of_workers_follows_what_is_wanted() -> None:
@@ -15,20 +15,20 @@ async def test_the_number_of_workers_follows_what_is_wanted() -> None:
     async def work() -> None:
         nonlocal at_work
         at_work += 1
-        while not crew.too_many and not go.is_set():
+        while not workers.too_many and not go.is_set():
             await asyncio.sleep(0)
         at_work -= 1
 
-    crew = Crew(work, 3)
+    workers = Workers(work, 3)
     for size in (3, 7, 2, 5):
-        crew.size = size
-        crew.fill()
+        workers.size = size
+        workers.fill()
         for _ in range(10):
             await asyncio.sleep(0)
         assert at_work == size
     go.set()
-    await crew.finish()
-    assert at_work == 0 and not crew.at_work
+    await workers.finish()
+    assert at_work == 0 and not workers.at_work
 
 
 async def test_where_one_fails_all_end() -> None:
@@ -44,8 +44,8 @@ async def test_where_one_fails_all_end() -> None:
         finally:
             ended.append(1)
 
-    crew = Crew(work, 4)
-    crew.fill()
+    workers = Workers(work, 4)
+    workers.fill()
     with pytest.raises(ValueError, match="broken"):
-        await crew.finish()
-    assert len(ended) == 4 and not crew.at_work
+        await workers.finish()
+    assert len(ended) == 4 and not workers.at_work
