@@ -14,7 +14,12 @@ from runs import rows
 
 from nemo_evaluator import ConfigError, evaluate_async
 from nemo_evaluator.environments.container.harness import open_container
-from nemo_evaluator.environments.container.results import read_results, scores_in
+from nemo_evaluator.environments.container.results import (
+    Found,
+    measures_of,
+    read_results,
+    scores_in,
+)
 from nemo_evaluator.files.owner import LABEL
 from nemo_evaluator.sandboxes.docker_api import Engine
 
@@ -55,6 +60,12 @@ results:
             strict: {value: 0.75, stats: {count: 40, stderr: 0.05}}
             loose: {value: 0.8, stats: {}}
 """
+PERCENTAGES = f"""
+open(f"/seen/{{time.time_ns()}}", "w")
+with open("/results/results.yml", "w") as file:
+    file.write({RESULTS!r}.replace("0.75", str(40 + 20 * len(os.listdir("/seen")))))
+"""
+"""60, and in the next run 80."""
 
 
 def document(tmp_path: Path, url: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -110,7 +121,7 @@ async def test_its_scores_are_measures(tmp_path: Path, loopback: Loopback) -> No
     calls = (tmp_path / "run/ifeval/model_traffic.jsonl").read_text().splitlines()
     assert len(calls) == 2 and json.loads(calls[0])["problem_idx"] == 0
     log = log_of(tmp_path)
-    assert KEY not in log and "hf-secret-of-mine" in log
+    assert KEY not in log and "hf-secret-of-mine" not in log and '"HF_TOKEN": "****' in log
     assert "use_caching: true" in log and "type: chat" in log
     # Done once, done for good.
     again = document(tmp_path, "http://127.0.0.1:9/v1")
@@ -128,6 +139,16 @@ async def test_what_fails_is_never_a_score(tmp_path: Path, loopback: Loopback) -
     given["output"]["dir"] = str(tmp_path / "other/run")
     result = await evaluate_async(given)
     assert result.exit_code == 2 and "left no results.yml" in " ".join(result.messages)
+    # What left no scores is run again, and what an earlier run left are not the scores of this one.
+    left = tmp_path / "other/run/ifeval/harness/0-0/results/results.yml"
+    left.write_text(RESULTS.replace("0.75", "0.99"))
+    result = await evaluate_async(given, resume=True)
+    assert result.exit_code == 2 and "left no results.yml" in " ".join(result.messages)
+    assert left.with_name("results.yml.earlier").is_file()
+    program = tmp_path / "nemo-evaluator"
+    program.write_text(program.read_text().replace('"empty: true"', '"no such thing"'))
+    assert (await evaluate_async(given, resume=True)).exit_code == 0
+    assert rows(tmp_path / "other/run/ifeval")[0]["reward"] == 0.75
 
 
 async def test_nothing_secret_is_to_be_seen_and_nothing_stays(
@@ -171,16 +192,96 @@ async def test_mistakes(
         assert result.exit_code == 2 and said in " ".join(result.messages)
 
 
+async def test_a_percentage_is_no_reward_and_repeats_are_one_mean(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    given = document(tmp_path, loopback.url)
+    given["benchmarks"][0]["repeats"] = 2
+    (seen := tmp_path / "seen").mkdir()
+    given["solver"]["mounts"][str(seen)] = "/seen"
+    program = tmp_path / "nemo-evaluator"
+    program.write_text(program.read_text() + PERCENTAGES)
+    result = await evaluate_async(given)
+    assert result.exit_code == 0
+    assert [row["reward"] for row in rows(tmp_path / "run/ifeval")] == [None, None]
+    [summary] = result.summary.benchmarks
+    strict = summary.metrics["ifeval/accuracy/strict"]
+    assert summary.headline == "ifeval/accuracy/strict"
+    assert (strict.value, strict.stderr, strict.n) == (70.0, None, 40)
+
+
+def left(folder: Path, text: str | bytes) -> Path:
+    (folder / "results.yml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder
+
+
+def one(value: str, task: str = "t", more: str = "") -> str:
+    scores = f"{{s: {{value: {value}}}{more}}}"
+    return f"results: {{tasks: {{{task}: {{metrics: {{m: {{scores: {scores}}}}}}}}}}}"
+
+
 def test_forms_of_results(tmp_path: Path) -> None:
-    groups = {"groups": {"g": {"metrics": {"m": {"scores": {"s": {"value": 1}}}}}}}
-    assert [one.name for one in scores_in({"results": groups})] == ["g/m/s"]
-    flat = {"scores": {"acc": 0.5, "text": "no", "nan": float("nan")}}
-    assert [(one.name, one.value) for one in scores_in(flat)] == [("acc", 0.5)]
+    inner = {"metrics": {"m": {"scores": {"s": {"value": 2}}}}}
+    groups = {"g": {"metrics": {"m": {"scores": {"s": {"value": 1}}}}, "groups": {"h": inner}}}
+    found = scores_in({"results": {"groups": groups}})
+    assert [one.name for one in found] == ["g/m/s", "g/h/m/s"]
+    flat = {"scores": {"acc": 0.5, "text": "no", "told": "0.25"}}
+    assert [(one.name, one.value) for one in scores_in(flat)] == [("acc", 0.5), ("told", 0.25)]
     nested = {"metrics": {"acc": {"value": 0.5, "stats": {"count": 7}}}}
     assert [one.n for one in scores_in(nested)] == [7]
-    (tmp_path / "results.yml").write_text("results: {}")
     with pytest.raises(ConfigError, match="holds no score"):
+        read_results(left(tmp_path, "results: {}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        one("0.5"),
+        one("'0.5'"),
+        one("5e-1"),
+        one("0.5", task="2024"),
+        one("0.5", more=", later: {value: .nan}, last: {value: null}"),
+        one("0.5").encode() + b"\n# caf\xe9",
+        one("0.5", more=", kind: {value: !!python/name:numpy.float64 ''}"),
+    ],
+)
+def test_what_is_paid_for_is_read(tmp_path: Path, text: str | bytes) -> None:
+    [found] = read_results(left(tmp_path, text))
+    assert found.value == 0.5
+
+
+@pytest.mark.parametrize("value", [".nan", "null", "N/A", ".inf", "!!python/name:numpy.nan ''"])
+def test_no_score_takes_the_place_of_the_first(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match="t/m/s, the first score, is no number"):
+        read_results(left(tmp_path, one(value, more=", other: {value: 0.5}")))
+
+
+def test_the_scores_of_the_task_come_first(tmp_path: Path) -> None:
+    text = """
+    results:
+      tasks:
+        mmlu_anatomy: {metrics: {acc: {scores: {micro: {value: 0.3}}}}}
+      groups:
+        mmlu: {metrics: {acc: {scores: {micro: {value: 0.6}}}}}
+    """
+    named = ["mmlu/acc/micro", "mmlu_anatomy/acc/micro"]
+    for task in ("mmlu", "lm-evaluation-harness.mmlu"):
+        assert [one.name for one in read_results(left(tmp_path, text), task)] == named
+
+
+def test_results_in_json(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{\n\t"scores": {"acc": 0.5, "other": NaN}\n}')
+    assert [one.name for one in read_results(tmp_path)] == ["acc"]
+    (tmp_path / "results.json").write_text('{"scores": ')
+    with pytest.raises(ConfigError, match="cannot be read"):
         read_results(tmp_path)
+
+
+def test_the_mean_of_repeats() -> None:
+    one, two = Found(name="a", value=60.0, stderr=1.0, n=9), Found(name="a", value=80.0, n=9)
+    [measure] = measures_of([[one], [two]])
+    assert (measure.value, measure.stderr, measure.n) == (70.0, None, 9)
+    assert measures_of([[one]])[0].stderr == 1.0 and measures_of([]) == []
 
 
 def test_the_task_is_after_the_last_mark() -> None:

@@ -12,15 +12,17 @@ import asyncio
 import contextlib
 import os
 import shlex
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
+from ...config.scrubber import KNOWN
 from ...config.solvers import ContainerSolverConfig
 from ...errors import ConfigError
+from ...files.lines import LineFile
 from ...files.reading import last_line
 from ...measured import Measure
 from ...sandboxes.contract import Limits, Process, Sandbox, SandboxLost, SandboxSpec
@@ -30,14 +32,17 @@ from ...types import Json, Problem, RolloutKey, Score, Solution
 from ..fingerprint import digest
 from ..harness import Finished, HarnessTools
 from ..scored import ScoredProblem
-from .results import Found, measures_of, read_results
+from .results import NAMES, Found, measures_of, read_results, results_file
 
 CONFIG, RESULTS = "/config/run_config.yaml", "/results"
 KEY = "NEMO_API_KEY"
-LOG, DONE = "log.txt", "done"
+LOG, DONE, OUTPUT = "log.txt", "done", "results"
+KILLED = 128 + 9
 SECONDS = 7 * 86_400.0
 """The longest a harness may take; a benchmark's ``timeout`` ends one that does nothing."""
 POLL_SECONDS = 0.2
+LINE_BYTES = 1 << 16
+"""A longer line of the log is broken."""
 COMMAND = """\
 exec 2>&1
 for name in nemo-evaluator eval-factory; do
@@ -98,19 +103,18 @@ class ContainerHarness:
             if tools.stopping.is_set():
                 return
             folder = (tools.folder / f"{key.problem_idx}-{key.repeat}").absolute()
-            if not (folder / DONE).is_file():
-                await asyncio.to_thread((folder / "results").mkdir, parents=True, exist_ok=True)
+            if not await asyncio.to_thread(_is_done, folder):
+                await asyncio.to_thread(_begin, folder)
                 if not await self._ran(folder, key, tools):
                     return
-                await asyncio.to_thread((folder / DONE).touch)
-            yield self._finished(key, await asyncio.to_thread(read_results, folder / "results"))
+                await asyncio.to_thread(self._end, folder)
+            found = await asyncio.to_thread(read_results, folder / OUTPUT, self._task)
+            yield self._finished(key, found)
 
     async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
-        """Its own scores, of the last repeat."""
-        if not finished:
-            return ()
-        told = finished[-1].score.details.get("scores")
-        return measures_of(msgspec.convert(told, list[Found]))
+        """Its own scores. With several repeats, the mean over them."""
+        told = [one.score.details.get("scores") for one in finished]
+        return measures_of(msgspec.convert(told, list[list[Found]]))
 
     async def close(self) -> None:
         """Nothing to release: a container is removed with its run."""
@@ -133,16 +137,27 @@ class ContainerHarness:
         if code is None:
             return False
         if code:
+            killed = ", killed, perhaps for want of memory" if code == KILLED else ""
             raise ConfigError(
-                f"the harness ended with exit code {code}: {last_line(folder / LOG)}",
+                f"the harness ended with exit code {code}{killed}: {last_line(folder / LOG)}",
                 where=self._where,
                 hint=f"its output is in {folder / LOG}; --resume runs it again",
             )
         return True
 
+    def _end(self, folder: Path) -> None:
+        """The harness has ended well. Raises ConfigError where it left nothing."""
+        if results_file(folder / OUTPUT) is None:
+            raise ConfigError(
+                f"the harness ended well and left no results.yml: {last_line(folder / LOG)}",
+                where=self._where,
+                hint=f"its output is in {folder / LOG}; --resume runs it again",
+            )
+        (folder / DONE).touch()
+
     def _spec(self, folder: Path) -> SandboxSpec:
         """A container as its author means it, with a folder for the results."""
-        own = {RESULTS: str(folder / "results")}
+        own = {RESULTS: str(folder / OUTPUT)}
         for path, inside in self._told.mounts.items():
             target = inside.removesuffix(":ro")
             own[target] = f"{Path(path).absolute()}{':ro' if target != inside else ''}"
@@ -182,7 +197,7 @@ class ContainerHarness:
         await sandbox.upload(CONFIG, yaml.safe_dump(document, sort_keys=False).encode())
         command = COMMAND.format(config=shlex.quote(CONFIG))
         process = await sandbox.start(command, env={**env, KEY: endpoint.token})
-        with (folder / LOG).open("ab") as log:
+        with contextlib.closing(LineFile(folder / LOG)) as log:
             copy = asyncio.create_task(_copied(process.stdout, log))
             try:
                 return await _exit_code(process, tools.stopping)
@@ -192,10 +207,14 @@ class ContainerHarness:
                 copy.cancel()
 
     def _finished(self, key: RolloutKey, found: list[Found]) -> Finished:
-        """The first score is the benchmark's; all are measures of it."""
+        """The first score is the benchmark's; all are measures of it. One that is no share of a
+        whole (a percentage, a perplexity) is no reward."""
         scores = [msgspec.to_builtins(one) for one in found]
+        rated = 0.0 <= found[0].value <= 1.0
         score = Score(
-            reward=found[0].value,
+            reward=found[0].value if rated else 0.0,
+            rated=rated,
+            metrics={} if rated else {one.name: one.value for one in found},
             details={"score": found[0].name, "scores": scores},
             extracted=found[0].name,
         )
@@ -215,8 +234,31 @@ async def _exit_code(process: Process, stopping: asyncio.Event) -> int | None:
     return None
 
 
-async def _copied(stream: Any, log: Any) -> None:
-    """Follow what the harness prints into the log."""
+async def _copied(stream: AsyncIterable[bytes], log: LineFile) -> None:
+    """Follow what the harness prints into the log, line by line and without known secrets."""
+    begun = b""
     async for chunk in stream:
-        log.write(chunk)
-        log.flush()
+        *lines, begun = (begun + chunk).split(b"\n")
+        if len(begun) > LINE_BYTES:
+            lines, begun = [*lines, begun], b""
+        _write(log, lines)
+    _write(log, [begun] if begun else [])
+
+
+def _write(log: LineFile, lines: Iterable[bytes]) -> None:
+    text = "".join(f"{KNOWN(line.decode(errors='replace'))}\n" for line in lines)
+    with contextlib.suppress(OSError):  # a full disk stops no harness
+        log.append(text.encode())
+
+
+def _is_done(folder: Path) -> bool:
+    return (folder / DONE).is_file() and results_file(folder / OUTPUT) is not None
+
+
+def _begin(folder: Path) -> None:
+    """A folder for a run: what an earlier one left may help it, but its scores are not those of
+    this one."""
+    (folder / OUTPUT).mkdir(parents=True, exist_ok=True)
+    for name in NAMES:
+        with contextlib.suppress(FileNotFoundError):
+            (folder / OUTPUT / name).replace(folder / OUTPUT / f"{name}.earlier")
