@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import subprocess
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from runs import NEL, rows
+from runs import NEL, counts, paid, timeless
 
-from nemo_evaluator.results.journal import Scored, Solved, events, scan
+from nemo_evaluator.results.journal import Scored, Solved, events
 from nemo_evaluator.types import RolloutKey
 
 FAULTS = {
@@ -28,7 +25,6 @@ FAULTS = {
     "hang": 0.01,
 }
 CYCLES = 30
-TIMES = ("latency_ms", "ttft_ms")
 
 CONFIG = """
 services:
@@ -49,23 +45,6 @@ def write_config(tmp_path: Path, url: str, bench: Path, folder: str, concurrency
     text = CONFIG.format(url=url, bench=bench, folder=tmp_path / folder, concurrency=concurrency)
     path.write_text(text)
     return path
-
-
-def timeless(folder: Path) -> list[dict[str, Any]]:
-    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows(folder)]
-
-
-def counts(url: str) -> dict[str, int]:
-    """How often each prompt was asked."""
-    with urllib.request.urlopen(url.replace("/v1", "/counts"), timeout=10) as response:
-        asked: dict[str, int] = json.load(response)["asked"]
-        return asked
-
-
-def paid(journal: Path) -> set[RolloutKey]:
-    """Rollouts whose answer is journaled."""
-    index = scan(journal)
-    return {key for key, state in index.rollouts.items() if state.solved_at >= 0}
 
 
 @pytest.mark.slow

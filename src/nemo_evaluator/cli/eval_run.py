@@ -94,7 +94,11 @@ SETTINGS = (
     "-O", "--override", multiple=True, help="Set a configuration field: key.path[0]=value."
 )
 @click.option("--shard", metavar="I/N", help="Run only shard I of N, counted from 0.")
-@click.option("--resume", is_flag=True, help="Continue the run in the output directory.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run in the output directory; with more repeats or problems: extend it.",
+)
 @click.option(
     "--background", is_flag=True, help="Run in a process of its own; see nel eval status."
 )

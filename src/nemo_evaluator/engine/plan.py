@@ -19,12 +19,14 @@ from ..config.scrubber import scrubber_of
 from ..config.secrecy import masked
 from ..environments.contract import Environment
 from ..errors import ConfigError
+from ..results.extending import count_keys, counts, obstacle
 from ..results.identity import AFTERWARDS, SCORER_KEYS, changes
 from ..results.plan_lock import PlanLock
 from ..sandbox_spec import HandoverSpec, SandboxSpec
 from ..solvers.contract import Solver
 from ..types import BenchmarkPlan, Json, PlanSettings, Problem
 
+CANNOT_EXTEND = "--resume cannot change the number of rollouts like this"
 SHOWN = 60
 """Characters of a value that an error shows."""
 
@@ -148,14 +150,17 @@ def check_resumable(
     *,
     where: Path,
     unscored: Collection[str] = (),
-) -> None:
-    """Raise ConfigError, listing every difference, unless the plans mean the same.
+    fixed: Mapping[str, str] = {},
+) -> list[str]:
+    """Raise ConfigError, listing every difference, unless the plans mean the same. What the run is
+    extended by, a line each.
 
     The scorer may be another one where nothing was scored yet (``unscored``, by slug): that is
     how a broken scorer is fixed without asking anything again. What sums up may always be another.
+    More repeats and more problems extend a run, but for benchmarks that have a reason in ``fixed``.
     """
     before = {plan.slug: plan for plan in old.benchmarks}
-    lines = []
+    lines, refused, extended = [], [], []
     parts = [{_shard(plan) for plan in p} for p in (old.benchmarks, new)]
     if parts[0] != parts[1]:
         lines.append(f"  shard: {_joined_names(parts[0])} → {_joined_names(parts[1])}")
@@ -163,15 +168,21 @@ def check_resumable(
         if (previous := before.pop(plan.slug, None)) is None:
             continue  # a benchmark added to a run changes nothing that is there
         ignored = (*AFTERWARDS, *(SCORER_KEYS if plan.slug in unscored else ()))
-        found = differences(previous, plan, ignored=ignored)
-        lines += [f"  {plan.slug}: {line}" for line in found]
+        ignored = (*ignored, *count_keys(previous, plan))
+        lines += [f"  {plan.slug}: {x}" for x in differences(previous, plan, ignored=ignored)]
+        if found := ", ".join(counts(previous, plan)):
+            why = obstacle(previous, plan) or fixed.get(plan.slug)
+            extended.append(f"{plan.slug}: {found}")
+            refused += [f"  {plan.slug}: {found}: {why}"] if why else []
     lines += [f"  {slug}: no longer in the configuration" for slug in before]
-    if lines:
+    if lines or refused:
+        what = "--resume would mix results that do not mean the same"
         raise ConfigError(
-            "--resume would mix results that do not mean the same:\n" + "\n".join(lines) + "\n",
+            "\n".join([f"{what if lines else CANNOT_EXTEND}:", *lines, *refused, ""]),
             where=str(where),
             hint="choose another directory (-o), or restore what differs",
         )
+    return extended
 
 
 def _prefixed(prefix: str, values: Mapping[str, Json], secrets: Collection[str]) -> dict[str, Json]:

@@ -6,7 +6,7 @@ is decided, and every document of the run is on disk, before the first request i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,15 +111,17 @@ def open_run(
     keep = earlier is not None and _worth_keeping(directory, earlier, found)
     _check_strangers(directory, earlier, plans, resumed=keep)
     info = new_run_info(command=command)
+    extended: Sequence[str] = ()
     if earlier is not None and (keep or resume):
         if not resume:
             raise already_holds(directory, earlier.run_id)
-        found = _resumed(directory, earlier, prepared, found, keep=keep)
+        found, extended = _resumed(directory, earlier, prepared, found, keep=keep)
     else:
         found = _begun_anew(directory, found)
     if found and earlier is not None:
-        first = info_of(directory, earlier)
-        info = msgspec.structs.replace(info, run_id=first.run_id, created=first.created)
+        info = _continued(info, info_of(directory, earlier), extended)
+        for text in extended:
+            say(f"the run is extended: {text}; what was answered stays")
     for slug, index in found.items():
         lost = damage_in(directory / slug, index), shortage_in(directory / slug, plans[slug], index)
         for text in filter(None, lost):
@@ -129,6 +131,16 @@ def open_run(
     return Opened(info, found)
 
 
+def _continued(info: RunInfo, first: RunInfo, extended: Sequence[str]) -> RunInfo:
+    """The run goes on as the one that is there."""
+    return msgspec.structs.replace(
+        info,
+        run_id=first.run_id,
+        created=first.created,
+        extended=(*first.extended, *extended),
+    )
+
+
 def _resumed(
     directory: Path,
     earlier: PlanLock,
@@ -136,21 +148,40 @@ def _resumed(
     found: Mapping[str, JournalIndex],
     *,
     keep: bool,
-) -> Mapping[str, JournalIndex]:
-    """The journals that the run goes on with. Raises ConfigError if they are of another plan,
-    unless nothing in them was paid for."""
+) -> tuple[Mapping[str, JournalIndex], Sequence[str]]:
+    """The journals that the run goes on with, and what it is extended by. Raises ConfigError if
+    they are of another plan, unless nothing in them was paid for."""
     unscored = [
         slug
         for slug, index in found.items()
         if not any(state.scored for state in index.rollouts.values())
     ]
+    where, fixed = directory / PLAN_LOCK, _not_extended(prepared, found)
     try:
-        check_resumable(earlier, prepared.plans, where=directory / PLAN_LOCK, unscored=unscored)
+        extended = check_resumable(
+            earlier, prepared.plans, where=where, unscored=unscored, fixed=fixed
+        )
     except ConfigError:
         if keep:
             raise
-        return _begun_anew(directory, found)
-    return found
+        return _begun_anew(directory, found), ()
+    return found, extended
+
+
+def _not_extended(prepared: Prepared, found: Mapping[str, JournalIndex]) -> dict[str, str]:
+    """Why benchmarks cannot have more rollouts than they were planned with, by slug."""
+    why = {}
+    for job in prepared.jobs:
+        index = found.get(job.plan.slug, JournalIndex())
+        if job.environment.harness is not None:
+            why[job.plan.slug] = "its own harness makes the rollouts that were planned first"
+        elif job.watch is not None or index.stopping is not None:
+            why[job.plan.slug] = (
+                "a gate looks at its answers while they come in, by a plan for this number"
+            )
+        elif index.header is not None and index.header.plan is None:
+            why[job.plan.slug] = "its journal is of a version that did not write down its plan"
+    return why
 
 
 def _begun_anew(directory: Path, found: Mapping[str, JournalIndex]) -> Mapping[str, JournalIndex]:

@@ -136,6 +136,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
         yield "Answers of", run.rescored_from
     if run.merged_from:
         yield "Merged from", ", ".join(run.merged_from)
+    if run.extended:
+        yield "Extended", "; ".join(run.extended)
 
 
 def _runs(report: Report) -> Table:

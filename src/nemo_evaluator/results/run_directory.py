@@ -18,6 +18,7 @@ import msgspec
 from ..errors import ConfigError
 from ..files.reading import lines_of, read_document
 from ..types import BenchmarkPlan
+from .extending import count_keys, obstacle
 from .identity import AFTERWARDS, SCORER_KEYS, changes
 from .journal import Event, Header, JournalIndex, scan
 from .layout import JOURNAL, PLAN_LOCK, PROGRESS, RESULTS, ROOT_NAMES, SUBMISSION, TRAJECTORIES
@@ -135,12 +136,13 @@ def check_header(
 
 
 def _same(journaled: BenchmarkPlan | None, plan: BenchmarkPlan, digest: str) -> bool:
-    """Whether a journal is of a plan. Only what grades and sums up may have been replaced since."""
+    """Whether a journal is of a plan. Only what grades and sums up may have been replaced since;
+    where the plan was extended, ``plan.lock`` was written before the journal's header."""
     if digest == plan.digest:
         return True
-    if journaled is None:
+    if journaled is None or obstacle(journaled, plan) is not None:
         return False
-    ignored = (*SCORER_KEYS, *AFTERWARDS)
+    ignored = (*SCORER_KEYS, *AFTERWARDS, *count_keys(journaled, plan))
     return not any(changes(journaled.identity, plan.identity, ignored=ignored))
 
 

@@ -56,6 +56,8 @@ class RunInfo(Record, frozen=True, kw_only=True):
     """The runs of the shards it was put together from."""
     imported_from: tuple[str, ...] = ()
     """Results of other tools that it was made of: tool and place of each."""
+    extended: tuple[str, ...] = ()
+    """By what the run was made larger after it had begun: ``sample: repeats: 3 → 5``."""
     decided: str | None = None
     """What was certain when it ended early."""
     accounts: Mapping[str, Json] | None = None

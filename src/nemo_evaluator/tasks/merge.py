@@ -171,7 +171,7 @@ def _check(parts: Sequence[_Part], partial: bool, directory: Path) -> None:
             raise ConfigError(
                 f"is a shard of another run than {first.folder}:{text}",
                 where=str(part.folder),
-                hint="move it away, or run it again with the same configuration",
+                hint="move it away, or run it again (or extend it) with the same configuration",
             )
         if part.shard.index in seen:
             raise ConfigError(
@@ -308,6 +308,7 @@ def _info(parts: Sequence[_Part], plans: Sequence[BenchmarkPlan], command: str) 
         created=created,
         benchmarks=tuple(plan.slug for plan in plans),
         merged_from=tuple(ids),
+        extended=tuple(dict.fromkeys(text for part in parts for text in part.info.extended)),
     )
 
 

@@ -129,6 +129,7 @@ def _open(
     info = msgspec.structs.replace(
         new_run_info(command=command),
         rescored_from=lock.run_id,
+        extended=info_of(directory, lock).extended,
         benchmarks=tuple(job.plan.slug for job in jobs),
     )
     for job in jobs:
