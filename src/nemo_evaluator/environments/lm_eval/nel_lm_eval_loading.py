@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nel_lm_eval_index import manager_of_all
 from nel_lm_eval_tokens import UserError
 
 Theirs = Any
@@ -75,16 +76,15 @@ def loaded_tasks(names: Sequence[str], include: str | None, metadata: Data) -> d
         raise UserError(f"include_path: there is no folder {include}")
     if include:
         own = TaskManager(include_path=include, include_defaults=False, metadata=metadata)
-        if all(name in own.all_tasks for name in names):
-            try:
-                return dict(own.load(names))
-            except KeyError:  # a group of the user's may name tasks of lm_eval
-                pass
-    every = TaskManager(include_path=include, metadata=metadata)
+        single = set(own.all_tasks) - set(own.all_groups)  # a group may name tasks of lm_eval
+        if single.issuperset(names):
+            return dict(own.load(list(names)))
+    every = manager_of_all(include, metadata)
+    known = sorted(every.task_index)
     for name in names:
-        if name not in every.all_tasks and not Path(name).is_file():
-            close = difflib.get_close_matches(name, every.all_tasks, CLOSE, 0.5)
-            close = close or [task for task in every.all_tasks if name in task][:CLOSE]
+        if name not in known and not Path(name).is_file():
+            close = difflib.get_close_matches(name, known, CLOSE, 0.5)
+            close = close or [task for task in known if name in task][:CLOSE]
             hint = f"; did you mean {', '.join(close)}?" if close else ""
             raise UserError(f"lm_eval has no task {name!r}{hint}")
     return dict(every.load(names))

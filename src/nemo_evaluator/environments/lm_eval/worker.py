@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from nel_lm_eval_index import manager_of_all
 from nel_lm_eval_loading import (
     Said,
     check_aggregations,
@@ -331,9 +332,8 @@ class Worker:
 
     def search(self, text: str) -> list[str]:
         """Names of tasks, groups and tags that contain a text."""
-        from lm_eval.tasks import TaskManager
-
-        return [name for name in TaskManager().all_tasks if text.lower() in name.lower()]
+        known = sorted(manager_of_all(None, None).task_index)
+        return [name for name in known if text.lower() in name.lower()]
 
 
 def _measured(results: Theirs, sizes: Mapping[str, int]) -> Iterator[Data]:
