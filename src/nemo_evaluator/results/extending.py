@@ -8,7 +8,7 @@ plus r). Problems are the first of one order, so more of them begin with those t
 from __future__ import annotations
 
 from ..types import BenchmarkPlan
-from .facts import whole_size
+from .identity_facts import whole_size
 
 REPEATS, PROBLEMS, ORDER = "repeats", "n_problems", "shuffle_seed"
 
