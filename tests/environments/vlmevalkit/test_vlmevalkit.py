@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import json
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import yaml
 from runs import NEL, rows
 from token_server import TokenServer
+from vlm_tables import ANIMALS, PIXEL, table
 
 from nemo_evaluator.environments.contract import VerifyTools
 from nemo_evaluator.environments.registry import resolve
@@ -20,23 +20,6 @@ from nemo_evaluator.environments.vlmevalkit.rules import Kind, graded, option, y
 from nemo_evaluator.errors import ConfigError
 from nemo_evaluator.scoring.judged import Form, Graded, JudgeRequest, Ruling
 from nemo_evaluator.types import Problem, Solution
-
-PIXEL = base64.b64encode(
-    bytes.fromhex(
-        "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
-        "1f15c4890000000d49444154789c6360000000000200015e2b0d0f0000000049454e44ae426082"
-    )
-).decode()
-ANIMALS = {"A": "a cat", "B": "a dog", "C": "a horse"}
-
-
-def table(folder: Path, name: str, lines: list[dict[str, Any]]) -> Path:
-    path = folder / f"{name}.tsv"
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(lines[0]), delimiter="\t")
-        writer.writeheader()
-        writer.writerows(lines)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -46,12 +29,23 @@ def table(folder: Path, name: str, lines: list[dict[str, Any]]) -> Path:
         ("The answer is (C).", "C"),
         ("I see a dog in the picture", "B"),
         ("A dog and a cat", None),
+        ("Not a cat but a dog", "B"),
+        ("I cannot tell whether it is a dog", None),
+        ("a dogged fight", None),
+        ("Well, " * 9 + "there may be a dog somewhere", None),
         ("no idea", None),
         ("", None),
     ],
 )
 def test_an_option_is_named_by_its_letter_or_its_text(answer: str, letter: str | None) -> None:
     assert option(answer, ANIMALS) == letter
+
+
+def test_an_option_is_not_a_part_of_a_word_or_of_a_number() -> None:
+    numbers = {"A": "5", "B": "10", "C": "100"}
+    assert option("15 of them, I count", numbers) is None
+    assert option("there are 1.5 or so", numbers) is None
+    assert option("100 birds", numbers) == "C"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +65,8 @@ def test_yes_or_no_is_one_of_them(answer: str, said: str | None) -> None:
         (Kind.CHART, "105.1", ["100"], 0.0),
         (Kind.CHART, "12%", ["12"], 1.0),
         (Kind.CHART, "0.1", ["0"], 0.0),
+        (Kind.CHART, "from 2010-2015", ["2015"], 1.0),
+        (Kind.CHART, "−12", ["-12"], 1.0),
         (Kind.CHART, "Green", ["green"], 1.0),
         (Kind.DOCUMENT, "jonn smith", ["John Smith"], 0.9),
         (Kind.DOCUMENT, "something else", ["John Smith"], 0.0),
@@ -78,6 +74,13 @@ def test_yes_or_no_is_one_of_them(answer: str, said: str | None) -> None:
         (Kind.PEOPLE, "green", ["red"] * 10, 0.0),
         (Kind.EXACT, "The Eiffel Tower!", ["eiffel tower"], 1.0),
         (Kind.EXACT, "10", ["100"], 0.0),
+        (Kind.EXACT, "3.5", ["35"], 0.0),
+        (Kind.EXACT, "-5", ["5"], 0.0),
+        (Kind.EXACT, "1/2", ["12"], 0.0),
+        (Kind.EXACT, "1,000", ["1000"], 1.0),
+        (Kind.EXACT, "Two", ["2"], 1.0),
+        (Kind.EXACT, "!", ["the"], 0.0),
+        (Kind.PEOPLE, "two dogs", ["2 dogs"] * 10, 1.0),
     ],
 )
 def test_written_answers_are_graded_by_the_published_rules(

@@ -1,54 +1,39 @@
 """``vlmevalkit://NAME``: a table of VLMEvalKit (``NAME.tsv``, images in base64) as a benchmark.
 
 The package itself is not needed: its tables are read as they are, and graded by its documented
-rules. Invariant: an answer that names no option is wrong, and never guessed, as there.
+rules. Invariant: every row that will be asked can be asked and answered, or a ConfigError says so
+before anything is paid; an answer that names no option is wrong, and never guessed.
 """
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import base64
-import binascii
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any
 
 from ...errors import ConfigError
-from ...measured import Measure
 from ...records import Json, Record
-from ...scoring.judged import Labels
-from ...types import Failure, Image, Problem, Score, Solution
-from ..contract import Aggregates, Environment, VerifyTools
+from ...scoring.judged import Labels, Scale
+from ...types import Failure, Problem, Score, Solution
+from ..contract import Aggregates, Environment, Needs, VerifyTools
 from ..fingerprint import digest
 from ..harness import Meeting
 from ..params import options_of
-from ..row_files import read_file
-from ..scored import ScoredProblem
+from ..row_checks import check_rows
+from ..row_files import ENDINGS, line_of
+from .kinds import kind_by_name, kind_of
+from .measures import CIRCULAR, IMAGE, measures_of, question_of
 from .rules import Kind, graded, option, yes_or_no
+from .table import ImageTable, cell_texts, has_value, options
 
 VARIABLE = "LMUData"
 """VLMEvalKit's own name of the folder with its tables."""
-REFERENCE = 64
-"""A cell that is shorter than this is no image but the index of the row that has it."""
-CIRCULAR = 1_000_000
-"""Rows whose indices are equal modulo this are one question with its options rotated."""
 PICK = "Please select the correct answer from the options above."
 SHORT = "Answer the question using a single word or phrase."
-KINDS: Mapping[str, Kind] = {
-    "OCRBench": Kind.OCR,
-    "ChartQA": Kind.CHART,
-    "DocVQA": Kind.DOCUMENT,
-    "InfoVQA": Kind.DOCUMENT,
-    "TextVQA": Kind.PEOPLE,
-    "OKVQA": Kind.PEOPLE,
-    "MME": Kind.YES_OR_NO,
-    "HallusionBench": Kind.YES_OR_NO,
-    "POPE": Kind.YES_OR_NO,
-}
-"""How a dataset's name begins → how it is graded, where its columns do not say."""
+KEPT = ("category", "l2-category", "split")
+"""Columns that are kept in the metadata of a row."""
 JUDGE = """\
 A question about an image has these options:
 {options}
@@ -58,6 +43,27 @@ An answer was given:
 
 Which option does the answer mean? Reply with its letter alone, or with Z if it means none."""
 NONE_OF_THEM = "Z"
+JUDGE_YES_OR_NO = """\
+A question about an image is to be answered by yes or no:
+{question}
+
+An answer was given:
+{answer}
+
+Does the answer mean Yes or No? Reply with Yes, No, or with Unknown if it means neither."""
+UNKNOWN = "Unknown"
+JUDGE_TEXT = """\
+A question about an image:
+{question}
+
+The known answer; of parts joined by <AND> all are asked for, of parts joined by <OR> one is enough:
+{target}
+
+An answer was given:
+{answer}
+
+Which share of the known answer does the given answer state, and nothing that contradicts it? \
+Reply with a number from 0 (nothing of it) to 1 (all of it)."""
 SCHEME = "vlmevalkit://"
 
 
@@ -83,14 +89,21 @@ class VlmTable(Environment):
 
     def __init__(self, named: str, options: Options) -> None:
         path = Path(named)
-        self.name = path.stem if path.suffix else named
+        is_path = path.suffix.lower() in ENDINGS
+        self.name = path.stem if is_path else named
         self.where = f"{SCHEME}{named}"
         folder = options.data_dir or os.environ.get(VARIABLE) or "~/LMUData"
-        own = path if path.suffix else Path(folder) / f"{named}.tsv"
-        self.path, self._kind = own.expanduser(), options.type
-        self._rows: Sequence[Mapping[str, Any]] = ()
-        self._places: dict[str, int] = {}
+        self.path = (path if is_path else Path(folder) / f"{named}.tsv").expanduser()
+        self._configured = options.type
+        self._kind = options.type or kind_by_name(self.name) or Kind.EXACT
+        self._rotated = False
+        self._table: ImageTable | None = None
         self._digest = ""
+
+    @property
+    def needs(self) -> Needs:
+        """A judge, where the dataset is graded by one."""
+        return Needs(judge=True, own_rubric=True) if self._kind is Kind.JUDGED else Needs()
 
     def meet(self, meeting: Meeting) -> None:
         """Raise ConfigError for an endpoint that cannot be shown images."""
@@ -103,56 +116,79 @@ class VlmTable(Environment):
 
     async def prepare(self) -> None:
         """Read the table. Raises ConfigError."""
-        if self._rows:
-            return
+        if self._table is None:
+            self._table = await asyncio.to_thread(self._read)
+
+    def _read(self) -> ImageTable:
         if not self.path.is_file():
+            near = sorted(path.stem for path in self.path.parent.glob("*.tsv"))
             raise ConfigError(
                 f"there is no table {self.path}",
                 where=self.where,
-                hint="VLMEvalKit keeps its tables in $LMUData; params: {data_dir: FOLDER}",
+                hint="VLMEvalKit keeps its tables in $LMUData; params: {data_dir: FOLDER}"
+                + (f"; {self.path.parent} has {', '.join(near[:20])}" if near else ""),
             )
-        self._rows = await asyncio.to_thread(read_file, self.path)
-        if not self._rows or not {"question", "answer"} <= self._rows[0].keys():
-            raise ConfigError(
-                "is no table of VLMEvalKit: it needs the columns question and answer",
-                where=str(self.path),
-            )
-        self._places = {str(row.get("index", n)): n for n, row in enumerate(self._rows)}
-        content = await asyncio.to_thread(self.path.read_bytes)
-        self._digest = digest(content)
+        table = ImageTable(self.path)
+        self._kind = kind_of(self.name, table.rows, self._configured, self.where)
+        indices = (str(row.get("index", "")) for row in table.rows)
+        self._rotated = self._kind is Kind.CHOICE and any(
+            index.isdigit() and int(index) >= CIRCULAR for index in indices
+        )
+        self._digest = table.digest()
+        return table
 
     async def size(self) -> int:
-        """Rows of the table."""
-        return len(self._rows)
+        """Rows of the table that have an image."""
+        return len(self._open.rows)
+
+    async def check(self, order: Sequence[int]) -> None:
+        """Raise one ConfigError for all rows of ``order`` that cannot be asked or scored."""
+
+        def attempt(idx: int) -> None:
+            self._problem(idx)
+
+        def line(idx: int) -> str | None:
+            return line_of(self.path, self._open.place(idx))
+
+        await asyncio.to_thread(check_rows, order, attempt, where=self.name, line_of=line)
 
     async def seed(self, idx: int) -> Problem:
         """A question with its images."""
-        row = self._rows[idx]
+        try:
+            return self._problem(idx)
+        except ConfigError as error:
+            raise ConfigError(
+                error.what, where=f"{self.path}, row {idx}", hint=error.hint
+            ) from None
+
+    def _problem(self, idx: int) -> Problem:
+        row = self._open.rows[idx]
         index = row.get("index", idx)
-        more = {
-            name: str(row[name])
-            for name in ("category", "l2-category", "split")
-            if row.get(name) not in (None, "")
-        }
+        more = {name: str(row[name]) for name in KEPT if has_value(row.get(name))}
+        images = self._open.images(row)
+        if self._kind is Kind.YES_OR_NO:
+            named = row.get("image_path")
+            more[IMAGE] = str(named) if has_value(named) else digest(images[0].data)
         return Problem(
             idx=idx,
             prompt=self._prompt(row),
             target=self._target(row),
-            images=tuple(self._images(row, idx)),
-            metadata={"index": str(index), "options": _options(row), **more},
-            cluster=_question(index) if self._circular else None,
+            images=images,
+            metadata={"index": str(index), "options": options(row), **more},
+            cluster=question_of(index) if self._rotated else None,
         )
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
         """The grade by the dataset's rules; a judge, where one is configured, reads an answer that
         names no option in so many words."""
-        answer, kind = solution.response, self.kind
+        answer, kind = solution.response, self._kind
         target: Any = problem.target
         if kind is Kind.CHOICE:
             return await self._chosen(problem, answer, tools)
         if kind is Kind.YES_OR_NO:
-            said = yes_or_no(answer)
-            return _verdict(said, said is not None and said == yes_or_no(str(target)))
+            return await self._said(problem, answer, tools)
+        if kind is Kind.JUDGED:
+            return await self._judged(problem, answer, tools)
         grade = graded(kind, answer, target, str(problem.metadata.get("category", "")))
         if kind in (Kind.DOCUMENT, Kind.PEOPLE):
             return Score(reward=grade, extracted=answer.strip() or None)
@@ -160,136 +196,99 @@ class VlmTable(Environment):
 
     async def _chosen(self, problem: Problem, answer: str, tools: VerifyTools) -> Score:
         found = problem.metadata["options"]
-        options = {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
-        letter, rule = option(answer, options), "text"
+        listed = {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+        letter, rule = option(answer, listed), "text"
         if letter is None and tools.judge is not None and answer.strip():
-            listed = "\n".join(f"{name}. {text}" for name, text in options.items())
-            form = Labels((*options, NONE_OF_THEM))
-            ruling = await tools.judge.ask(JUDGE.format(options=listed, answer=answer), form)
+            shown = "\n".join(f"{name}. {text}" for name, text in listed.items())
+            form = Labels((*listed, NONE_OF_THEM))
+            ruling = await tools.judge.ask(JUDGE.format(options=shown, answer=answer), form)
             letter = None if ruling.value == NONE_OF_THEM else str(ruling.value)
             rule = "judge"
-        right = letter is not None and letter == str(problem.target).strip()
-        return _verdict(letter, right, rule=rule)
+        return _verdict(letter, letter is not None and letter == problem.target, rule=rule)
 
-    @property
-    def kind(self) -> Kind:
-        """How it is graded: as configured, by its columns, or by its name."""
-        if self._kind is not None:
-            return self._kind
-        row = self._rows[0]
-        if _options(row):
-            return Kind.CHOICE
-        known = (kind for name, kind in KINDS.items() if self.name.startswith(name))
-        answers = {str(row["answer"]).strip().casefold() for row in self._rows}
-        return next(known, Kind.YES_OR_NO if answers <= {"yes", "no"} else Kind.EXACT)
+    async def _said(self, problem: Problem, answer: str, tools: VerifyTools) -> Score:
+        said, rule = yes_or_no(answer), "text"
+        if said is None and tools.judge is not None and answer.strip():
+            asked = JUDGE_YES_OR_NO.format(question=problem.prompt, answer=answer)
+            ruling = await tools.judge.ask(asked, Labels(("Yes", "No", UNKNOWN)))
+            said, rule = None if ruling.value == UNKNOWN else str(ruling.value), "judge"
+        return _verdict(said, said is not None and said == problem.target, rule=rule)
+
+    async def _judged(self, problem: Problem, answer: str, tools: VerifyTools) -> Score:
+        if not answer.strip():
+            return Score(reward=0.0, failure=Failure.EMPTY)
+        assert tools.judge is not None, "needs says so"
+        target = " <OR> ".join(map(str, problem.target))
+        asked = JUDGE_TEXT.format(question=problem.prompt, target=target, answer=answer)
+        ruling = await tools.judge.ask(asked, Scale(highest=1.0))
+        details: dict[str, Json] = {"explanation": ruling.explanation}
+        return Score(reward=float(ruling.value), extracted=answer.strip(), details=details)
 
     @property
     def aggregates(self) -> Aggregates | None:
-        """Where options are rotated, the share of questions that are right in every rotation."""
-        return self._rotations if self._circular else None
+        """What the dataset's authors sum up beside the mean."""
+        return measures_of(self.name, self._kind, self._rotated)
 
     def identity(self) -> Mapping[str, Json]:
-        """The table, and how it is graded."""
+        """The table, how it is asked, and how it is graded."""
         return {
             "dataset": self.where,
             "dataset_digest": self._digest,
-            "dataset_rows": len(self._rows),
-            "scorer": f"vlmevalkit.{self.kind}",
+            "dataset_rows": len(self._open.rows),
+            "prompt_digest": digest(PICK, SHORT),
+            "scorer": f"vlmevalkit.{self._kind}",
         }
 
     async def close(self) -> None:
         """Nothing to release."""
 
     @property
-    def _circular(self) -> bool:
-        """Whether options are rotated: MMBench's way to catch guesses."""
-        if not self._rows or self.kind is not Kind.CHOICE:
-            return False
-        return any(
-            str(row.get("index", "")).isdigit() and int(row["index"]) >= CIRCULAR
-            for row in self._rows
-        )
-
-    def _rotations(self, rows: Sequence[ScoredProblem]) -> Sequence[Measure]:
-        right: dict[tuple[str, int], bool] = {}
-        for row in rows:
-            key = (_question(row.problem.metadata["index"]), row.repeat)
-            right[key] = right.get(key, True) and row.score.reward == 1.0
-        if not right:
-            return ()
-        return [Measure(name="circular", value=sum(right.values()) / len(right), n=len(right))]
+    def _open(self) -> ImageTable:
+        assert self._table is not None, "call prepare() first"
+        return self._table
 
     def _prompt(self, row: Mapping[str, Any]) -> str:
+        if not has_value(row["question"]):
+            raise ConfigError("has no question")
         question = str(row["question"])
-        if self.kind is Kind.CHOICE:
-            hint = f"Hint: {row['hint']}\n" if row.get("hint") not in (None, "") else ""
-            listed = "".join(f"{letter}. {text}\n" for letter, text in _options(row).items())
+        if self._kind is Kind.CHOICE:
+            hint = f"Hint: {row['hint']}\n" if has_value(row.get("hint")) else ""
+            listed = "".join(f"{letter}. {text}\n" for letter, text in options(row).items())
             return f"{hint}Question: {question}\nOptions:\n{listed}{PICK}\n"
-        if self.kind in (Kind.OCR, Kind.YES_OR_NO):
+        if self._kind in (Kind.OCR, Kind.YES_OR_NO, Kind.JUDGED):
             return question
         return f"{question}\n{SHORT}"
 
     def _target(self, row: Mapping[str, Any]) -> Json:
-        if self.kind in (Kind.CHOICE, Kind.YES_OR_NO):
-            return str(row["answer"]).strip()
-        return _cell_texts(row["answer"])
-
-    def _images(self, row: Mapping[str, Any], idx: int) -> list[Image]:
-        cell = row.get("image") or row.get("image_path")
-        if cell is None or cell == "":
-            raise ConfigError("has no image", where=f"{self.path}, row {idx}")
-        images = []
-        for text in _cell_texts(cell):
-            if row.get("image") in (None, ""):
-                images.append(Image(path=str(self.path.parent / text)))
-                continue
-            if len(text) < REFERENCE:
-                text = self._other(text, idx)
-            try:
-                images.append(Image(data=base64.b64decode(text, validate=True)))
-            except (binascii.Error, ValueError) as error:
-                raise ConfigError(
-                    f"an image is no base64: {error}", where=f"{self.path}, row {idx}"
-                ) from None
-        return images
-
-    def _other(self, index: str, idx: int) -> str:
-        place = self._places.get(index.strip())
-        if place is None:
+        answer = row["answer"]
+        texts = [text for text in cell_texts(answer) if has_value(text)]
+        if not texts:
             raise ConfigError(
-                f"its image is that of row {index!r}, which is not there",
-                where=f"{self.path}, row {idx}",
+                "has no answer", hint="leave the row out: no answer of a model could be right"
             )
-        return str(self._rows[place]["image"])
+        if self._kind is Kind.CHOICE:
+            return _letter(str(answer), row)
+        if self._kind is not Kind.YES_OR_NO:
+            return texts
+        if (said := yes_or_no(str(answer))) is None:
+            raise ConfigError(
+                f"its answer {str(answer)!r:.60} is neither yes nor no",
+                hint="params: {type: vqa} compares short texts",
+            )
+        return said
 
 
-def _options(row: Mapping[str, Any]) -> dict[str, str]:
-    """Letter and text of each option that a row has."""
-    return {
-        letter: str(row[letter])
-        for letter in ascii_uppercase
-        if letter in row and row[letter] not in (None, "")
-    }
-
-
-def _cell_texts(cell: object) -> list[str]:
-    """The texts of a cell: a list as Python or JSON writes it, or one text."""
-    if isinstance(cell, list):
-        return [str(item) for item in cell]
-    text = str(cell)
-    if text.startswith("[") and text.endswith("]"):
-        try:
-            found = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            return [text]
-        if isinstance(found, list):
-            return [str(item) for item in found]
-    return [text]
-
-
-def _question(index: object) -> str:
-    text = str(index)
-    return str(int(text) % CIRCULAR) if text.isdigit() else text
+def _letter(answer: str, row: Mapping[str, Any]) -> str:
+    """The letter of the right option."""
+    known, letter = options(row), answer.strip().upper()
+    if not known:
+        raise ConfigError("has no options", hint="they stand in columns A, B, C, ...")
+    if letter not in known:
+        raise ConfigError(
+            f"its answer {answer!r:.60} is none of its options {', '.join(known)}",
+            hint="the answer is the letter of an option",
+        )
+    return letter
 
 
 def _verdict(extracted: str | None, right: bool, **details: Json) -> Score:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from ...scoring.choices import choice
 from ...scoring.overlap import levenshtein
-from ...scoring.text import normalize_squad
+from ...scoring.text import normalize
 
 FORMULAS = "Handwritten Mathematical Expression Recognition"
 """The category of OCRBench that is compared without blanks, case kept."""
@@ -22,8 +22,18 @@ RELAXED = 0.05
 """How far a number of a chart may be off, as a share of the right one."""
 PEOPLE = 3
 """Of ten people's answers, as many as must agree for a full VQA score."""
-_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?%?")
+WORDIEST = 2
+"""An answer longer than so many times all options together names none of them by its text."""
+_WORDS = "zero one two three four five six seven eight nine ten"
+NUMBER_WORDS = {word: str(number) for number, word in enumerate(_WORDS.split())} | {"none": "0"}
+"""Numbers that VQA accuracy reads in words."""
+_NUMBER = re.compile(r"(?:(?<![\w.])[-+])?\d[\d,]*(?:\.\d+)?%?")
+_MINUS = str.maketrans("−–", "--")
 _WORD = re.compile(r"[a-z]+")
+_UNSURE = re.compile(
+    r"\b(?:not|no|nor|neither|never|cannot|unsure|whether|unable)\b[^.;,]*$|n['’]t\b[^.;,]*$"
+)
+"""What stands before an option in a sentence that does not choose it."""
 
 
 class Kind(enum.StrEnum):
@@ -42,6 +52,8 @@ class Kind(enum.StrEnum):
     """A text as alike as ANLS says."""
     PEOPLE = "textvqa"
     """A text that as many of ten people gave (VQA accuracy)."""
+    JUDGED = "judged"
+    """A text whose share of right parts a judge tells."""
 
 
 def option(answer: str, options: Mapping[str, str]) -> str | None:
@@ -52,12 +64,23 @@ def option(answer: str, options: Mapping[str, str]) -> str | None:
     >>> option("The answer is B.", options), option("a dog", options)
     ('B', 'B')
     """
-    found = choice(answer, "".join(options))
+    found = choice(answer, "".join(options)) if options else None
     if found is not None:
         return str(found.value)
     said = answer.casefold()
-    named = [letter for letter, text in options.items() if text and text.casefold() in said]
+    if len(said) > WORDIEST * sum(map(len, options.values())):
+        return None
+    named = [letter for letter, text in options.items() if _names(text.casefold().strip(), said)]
     return named[0] if len(named) == 1 else None
+
+
+def _names(option: str, said: str) -> bool:
+    """Whether a text holds an option as words of its own, in a sentence that does not deny it."""
+    if not option:
+        return False
+    whole = rf"(?<![^\W_])(?<!\d[.,]){re.escape(option)}(?![^\W_])(?![.,]\d)"
+    before = (said[: at.start()].rpartition(" but ")[2] for at in re.finditer(whole, said))
+    return any(_UNSURE.search(text) is None for text in before)
 
 
 def yes_or_no(answer: str) -> str | None:
@@ -92,8 +115,7 @@ def graded(kind: Kind, answer: str, targets: Sequence[str], category: str = "") 
         case Kind.PEOPLE:
             return _people(answer, targets)
         case _:
-            said = normalize_squad(answer)
-            return float(any(said == normalize_squad(target) for target in targets))
+            return float(any(_same(answer, target) for target in targets))
 
 
 def _held(target: str, answer: str, category: str) -> bool:
@@ -107,19 +129,19 @@ def _held(target: str, answer: str, category: str) -> bool:
 def _relaxed(answer: str, target: str) -> bool:
     gold, said = _value(target), _last_value(answer)
     if gold is None or said is None:
-        return normalize_squad(answer) == normalize_squad(target)
+        return _same(answer, target)
     if gold == 0:
         return said == 0
     return abs(said - gold) <= RELAXED * abs(gold)
 
 
 def _value(text: str) -> float | None:
-    found = _NUMBER.fullmatch(text.strip())
+    found = _NUMBER.fullmatch(text.translate(_MINUS).strip())
     return None if found is None else _float(found[0])
 
 
 def _last_value(text: str) -> float | None:
-    found = _NUMBER.findall(text)
+    found = _NUMBER.findall(text.translate(_MINUS))
     return _float(found[-1]) if found else None
 
 
@@ -139,9 +161,16 @@ def _anls(answer: str, target: str) -> float:
 
 def _people(answer: str, targets: Sequence[str]) -> float:
     """Mean over leaving out each person of min(1, others who said the same / 3)."""
-    said = normalize_squad(answer)
-    same = [normalize_squad(target) == said for target in targets]
+    same = [_same(answer, target) for target in targets]
     if len(targets) < PEOPLE:
         return float(any(same))
     shares = [min(1.0, (sum(same) - one) / PEOPLE) for one in same]
     return sum(shares) / len(shares)
+
+
+def _same(answer: str, target: str) -> bool:
+    said, wanted = (
+        [NUMBER_WORDS.get(word, word) for word in normalize(text).split()]
+        for text in (answer, target)
+    )
+    return bool(said) and said == wanted
