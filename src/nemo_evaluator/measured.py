@@ -42,7 +42,7 @@ class Measure(Record, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """Its name among the metrics of the benchmark: ``GROUP/NAME,FILTER``."""
+        """The measure's name among the metrics of the benchmark: ``GROUP/NAME,FILTER``."""
         group = "" if self.group is None else f"{self.group}/"
         return group + self.name + ("" if self.filter == "none" else f",{self.filter}")
 

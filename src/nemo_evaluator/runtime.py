@@ -79,8 +79,9 @@ def begin_work() -> None:
 
 
 def _import_numpy() -> None:
-    """With one thread for its linear algebra, which has nothing to do here: a pool of them costs
-    as much as the import. What the user has set stays, and child processes are not told."""
+    """Import numpy with one thread for its linear algebra, which has nothing to do here: a pool of
+    them costs as much as the import. What the user has set stays, and child processes are not
+    told."""
     if "numpy" in sys.modules or BLAS_THREADS in os.environ:
         return
     os.environ[BLAS_THREADS] = "1"

@@ -49,7 +49,7 @@ class NotBegun(Exception):
 
 
 async def _stop(run: RunHandle, *, now: bool, wait: float) -> RunState | None:
-    """Its state once it has ended; None if that takes longer."""
+    """The run's state once it has ended; None if that takes longer."""
     await run.stop(now=now)
     try:
         return await asyncio.wait_for(run.wait(), wait)

@@ -221,7 +221,7 @@ class EngineSolver:
         return _solution(result)
 
     def identity(self) -> Mapping[str, Json]:
-        """Its class; ``identity()`` of its own where it has one."""
+        """The solver's class; its own ``identity()`` where it has one."""
         own = getattr(self._inner, "identity", None)
         name = f"{type(self._inner).__module__}.{type(self._inner).__qualname__}"
         return {"type": name, **(own() if callable(own) else {})}

@@ -250,5 +250,5 @@ class SimulatedService(ModelFields):
 
     @property
     def address(self) -> str:
-        """It has none."""
+        """A simulated service has no address."""
         return "simulated:"

@@ -84,7 +84,7 @@ class GateRules(ConfigRecord):
 
     @property
     def higher_is_better(self) -> bool | None:
-        """As the policy has it; None where it leaves that to the metric."""
+        """What the policy says; None where it leaves that to the metric."""
         if "direction" not in self.model_fields_set:
             return None
         return self.direction is Direction.HIGHER

@@ -42,7 +42,7 @@ def asked_by(benchmark: BenchmarkConfig) -> frozenset[str]:
 
 
 def needed_services(config: Document) -> list[str]:
-    """All that a run opens, each after what it needs."""
+    """All services that a run opens, each after what it needs."""
     asked = dict.fromkeys(name for b in config.benchmarks for name in sorted(asked_by(b)))
     return in_order(config.services, [name for name in config.services if name in asked])
 

@@ -106,7 +106,7 @@ def _with_address(
 
 
 def _with_steps(tree: Node, flags: Mapping[str, Any]) -> Node:
-    """With limits as interceptors, and the traffic log, as the flags say."""
+    """The document with limits as interceptors, and the traffic log, as the flags say."""
     try:
         for flag in STEPS.keys() & flags.keys():
             name, option = STEPS[flag]
@@ -125,7 +125,8 @@ def _with_steps(tree: Node, flags: Mapping[str, Any]) -> Node:
 
 
 def _with_step(tree: Node, name: str) -> tuple[Node, int]:
-    """With an interceptor, which is put first where the file lists none of the name; its place."""
+    """The document with an interceptor, which is put first where the file lists none of the name;
+    its place."""
     listed = step(step(tree, "proxy") or Node({}), "interceptors")
     entries = list(listed.value) if listed and isinstance(listed.value, list) else []
     for index, entry in enumerate(entries):

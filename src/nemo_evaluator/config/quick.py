@@ -167,7 +167,8 @@ def apply_flags(
 def _with_judge(
     tree: Node, benches: int, url: str | None, model: str | None, key_env: str | None
 ) -> Node:
-    """With a judge for every benchmark. The model's key is never sent to it unasked."""
+    """The document with a judge for every benchmark. The model's key is never sent to it
+    unasked."""
     if url is None:
         given = [_name(f) for f, v in zip(JUDGE_FLAGS, (url, model, key_env), strict=True) if v]
         if given:
@@ -192,7 +193,8 @@ def _with_budget(tree: Node, settings: Mapping[str, object]) -> Node:
 
 
 def _with_gate(tree: Node, settings: Mapping[str, object]) -> Node:
-    """With the `gate` section. Raises ConfigError for a part of it without the rest."""
+    """The document with the `gate` section. Raises ConfigError for a part of it without the
+    rest."""
     given = _in(settings, tuple(GATE_FLAGS))
     for flag in given:
         tree = _set(tree, ("gate", GATE_FLAGS[flag]), str(settings[flag]), flag)
@@ -205,7 +207,7 @@ def _with_gate(tree: Node, settings: Mapping[str, object]) -> Node:
 
 
 def _with_solver(tree: Node, loaded: Loaded, index: int, flag: str) -> Node:
-    """With the benchmark's solver written out, so that its fields can be set."""
+    """The document with the benchmark's solver written out, so that its fields can be set."""
     solver = loaded.config.benchmarks[index].solver
     path = ("benchmarks", index)
     if not isinstance(solver, SimpleSolver | ToolCallingSolverConfig):

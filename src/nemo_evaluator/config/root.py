@@ -34,7 +34,8 @@ class EvalConfig(Document):
         return self
 
     def _filled(self, benchmark: BenchmarkConfig) -> BenchmarkConfig:
-        """With the top-level solver and scoring, the only model, and its sandbox by name."""
+        """The document with the top-level solver and scoring, the only model, and its sandbox by
+        name."""
         update: dict[str, object] = {}
         if benchmark.solver is None:
             update["solver"] = self.solver or self._only_model()

@@ -272,7 +272,8 @@ def judged_as_published(c: Comparison, p_worse: float, p_better: float) -> Compa
 def _with_damage(
     c: Comparison, baseline: Source, candidate: Source, pairs: Pairs, metric: Metric
 ) -> Comparison:
-    """With the damage, what is missing included, and the events that its bounds show."""
+    """The comparison with the damage, what is missing included, and the events that its bounds
+    show."""
     options, difference = c.options, c.difference
     assert difference is not None
     damage = damage_of(baseline, candidate, pairs, metric, correct_above=options.correct_above)

@@ -182,10 +182,10 @@ class Damage:
         return found
 
     def _bounds(self, sides: Sides, level: float, share: float) -> Bounds:
-        """Of one view of the data. A share of the baseline's score is allowed by shrinking the
-        baseline: the mean of candidate - (1 - share) · baseline, whose error knows that the
-        baseline's score is an estimate; its width is at least that of the plain difference, whose
-        interval knows of flips that were not seen."""
+        """The bounds of one view of the data. A share of the baseline's score is allowed by
+        shrinking the baseline: the mean of candidate - (1 - share) · baseline, whose error knows
+        that the baseline's score is an estimate; its width is at least that of the plain
+        difference, whose interval knows of flips that were not seen."""
         sign = 1.0 if self.higher_is_better else -1.0
         plain = _limits(sides, sides.baseline, level)
         low, high = sorted((-sign * plain[1], -sign * plain[2]))

@@ -157,8 +157,8 @@ def _flip(
 
 
 def _telling(rollouts: Rollouts, first: int, *, best: bool) -> int:
-    """Of a problem's repeats from ``first`` on the first one with the best, or worst, reward; a
-    correct one, or one that is not, where the run says so."""
+    """The repeat that shows a change: of a problem's repeats from ``first`` on the first one with
+    the best, or worst, reward; a correct one, or one that is not, where the run says so."""
     end = _end(rollouts, first)
     if end == first + 1:
         return first

@@ -123,7 +123,8 @@ def gate(
 
 
 def decide(found: list[BenchmarkGate]) -> tuple[GateVerdict, list[str]]:
-    """Of those that decide: a breach or a missing one is NO-GO, an undecided one INCONCLUSIVE."""
+    """The verdict of the benchmarks that decide: a breach or a missing one is NO-GO, an undecided
+    one INCONCLUSIVE."""
     gated = [item for item in found if item.decides]
     if not gated:
         return GateVerdict.INCONCLUSIVE, ["no gated benchmark was evaluated"]
@@ -138,7 +139,8 @@ def decide(found: list[BenchmarkGate]) -> tuple[GateVerdict, list[str]]:
 
 
 def _suite(found: list[BenchmarkGate]) -> Suite | None:
-    """Of those that decide by a score; latencies and tokens have no unit in common with one."""
+    """The suite of the benchmarks that decide by a score; latencies and tokens have no unit in
+    common with one."""
     return suite_of(
         [
             (item.benchmark, item.comparison.evidence, item.rules.max_drop)
@@ -279,7 +281,7 @@ def _as_published(head: BenchmarkGate, pairs: Pairs, before: list[Rule]) -> Benc
 
 
 def _metric(one: Source, other: Source) -> str:
-    """As the runs have it: ``mean_reward`` where both report it, else ``pass@1``."""
+    """The metric that the runs have: ``mean_reward`` where both report it, else ``pass@1``."""
     for metric in SUPPORTED:
         if one.value(metric) is not None and other.value(metric) is not None:
             return metric

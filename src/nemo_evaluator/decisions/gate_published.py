@@ -119,7 +119,7 @@ def _absolute(
 
 
 def _settling(damage: float, limit: float, m: Measured, n: int) -> str:
-    """With how many problems this damage would be decided."""
+    """The number of problems with which this damage would be decided."""
     gap = abs(limit - damage)
     if gap < 1e-9 or not m.error:
         return ""

@@ -79,7 +79,7 @@ def by_bundles(
 
 
 def scored(head: BenchmarkGate, m: Measured) -> BenchmarkGate:
-    """With both scores and their difference."""
+    """The benchmark with both scores and their difference."""
     return msgspec.structs.replace(
         head,
         baseline_score=m.baseline,

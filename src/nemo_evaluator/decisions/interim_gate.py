@@ -77,7 +77,7 @@ class Prefix:
         return self._next == len(self._units)
 
     def answers(self, problem: int) -> list[Answer | None]:
-        """Of a complete problem, by repeat."""
+        """The answers to a complete problem, by repeat."""
         found = self._ended[problem]
         return [found[repeat] for repeat in range(self._repeats)]
 

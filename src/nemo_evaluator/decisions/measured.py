@@ -37,7 +37,7 @@ class Told(NamedTuple):
 
     @property
     def error(self) -> float | None:
-        """Of the difference; None where a run tells none of its own."""
+        """The standard error of the difference; None where a run tells none of its own."""
         if self.baseline.stderr is None or self.candidate.stderr is None:
             return None
         return math.hypot(self.baseline.stderr, self.candidate.stderr)

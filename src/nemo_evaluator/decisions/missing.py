@@ -75,7 +75,7 @@ def watched_of(baseline: Source, candidate: Source, metric: Metric) -> Watched |
 def _weights(
     baseline: Rollouts, candidate: Rollouts, problems: Ints, unseen: int, metric: Metric
 ) -> Floats:
-    """As the metric weighs problems; those never seen weigh as much as any."""
+    """The problems' weights in the metric; those never seen weigh as much as any."""
     if not metric.macro:
         return np.ones(len(problems) + unseen)
     named: dict[int, str | None] = {}

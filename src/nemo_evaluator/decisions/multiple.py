@@ -103,7 +103,7 @@ def _corrected(
 
 
 def _p_values(c: Comparison) -> tuple[float, float, float, float]:
-    """Of the four events; by the published rule only of a drop and of a gain."""
+    """The p-values of the four events; by the published rule only of a drop and of a gain."""
     if c.evidence is None:
         assert c.test is not None
         return c.test.p_worse, 1.0, 1.0, c.test.p_better

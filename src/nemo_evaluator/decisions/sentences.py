@@ -33,7 +33,7 @@ class Scale:
         return f"{value * PERCENT:.{self.digits}f} %" if self.points else f"{value:.4g}"
 
     def change(self, value: float) -> str:
-        """With its sign, never that of a zero."""
+        """The change with its sign; a zero has none."""
         number = round(value * PERCENT, self.digits) if self.points else float(f"{value:.3g}")
         form = f"{number + 0.0:+.{self.digits}f}" if self.points else f"{number + 0.0:+.4g}"
         return form if number else form[1:]
@@ -47,7 +47,7 @@ class Scale:
         return f"{round(allowed * PERCENT, 6) if self.points else allowed:g}"
 
     def signed_limit(self, allowed: float) -> str:
-        """As the largest change that is allowed: negative where a drop is."""
+        """The limit as the largest change that is allowed: negative where a drop is."""
         sign = "-" if self.higher_is_better and allowed else "+" if allowed else ""
         return f"{sign}{self.limit(allowed)}"
 

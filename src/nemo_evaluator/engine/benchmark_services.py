@@ -61,7 +61,7 @@ class BenchmarkServices:
 
     @classmethod
     def of(cls, benchmark: BenchmarkConfig, opened: Opened) -> BenchmarkServices:
-        """Those of a benchmark, of all that are open."""
+        """The services of a benchmark, among all that are open."""
         roles, servers = solving_services(benchmark), servers_of(benchmark)
         return cls(
             getattr(benchmark.solver, "service", None),

@@ -90,7 +90,7 @@ class Control:
             benchmark.resize(most)
 
     def end(self, slug: str) -> None:
-        """It is not any more."""
+        """The benchmark is not at work any more."""
         benchmark = self.at_work.pop(slug)
         self.given_up += [f"{slug} {name}" for name in benchmark.given_up]
 

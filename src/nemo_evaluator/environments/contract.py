@@ -30,7 +30,7 @@ class LeftWorkspace(Sandboxes, Protocol):
     """Lends what a solver left."""
 
     async def let_go(self) -> None:
-        """It is not needed any more: make room for others. Safe to call twice."""
+        """The workspace is not needed any more: make room for others. Safe to call twice."""
 
 
 class Judge(Protocol):
@@ -147,7 +147,8 @@ class Environment(Protocol):
 
     @property
     def harness(self) -> Harness | None:
-        """Its own loop, where it has one; None: the engine asks, and has answers verified."""
+        """The environment's own loop, where it has one; None: the engine asks, and has answers
+        verified."""
         return None
 
     async def prepare(self) -> None:

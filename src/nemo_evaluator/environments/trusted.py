@@ -58,7 +58,7 @@ class TrustedReward(Decorated):
         return Score(reward=reward, extracted=extracted, details=details)
 
     def identity(self) -> Mapping[str, Json]:
-        """That of the benchmark, with another scorer."""
+        """The identity of the benchmark, with another scorer."""
         identity = {name: v for name, v in self.inner.identity().items() if name != "packages"}
         within: dict[str, Json] = {}
         if self._within != (0.0, 1.0):

@@ -37,7 +37,7 @@ class RunHandle(Protocol):
         """Go on with it. Raises ConfigError if that is not possible."""
 
     async def wait(self) -> RunState:
-        """Its state once no process is at it any more."""
+        """The run's state once no process works on it any more."""
 
 
 @runtime_checkable

@@ -60,7 +60,7 @@ class Gate:
 
     @classmethod
     def of(cls, config: GateConfig) -> Gate:
-        """As the configuration names them. Raises ConfigError."""
+        """The gate and the baseline that the configuration names. Raises ConfigError."""
         baseline = find(Path(config.baseline))
         if not baseline:
             raise ConfigError(
@@ -376,7 +376,8 @@ def answer_of(score: Score, *, truncated: bool) -> Answer:
 
 
 def _names(jobs: Sequence[Job]) -> list[str]:
-    """As the readers of a run name its benchmarks: the second of a name goes by its folder."""
+    """The names that the readers of a run give its benchmarks: the second of a name goes by its
+    folder."""
     found: list[str] = []
     for job in jobs:
         found.append(job.plan.slug if job.plan.name in found else job.plan.name)

@@ -92,8 +92,8 @@ class Host(Protocol):
 
 
 def _environment() -> dict[str, str]:
-    """That of this process, without the user's ``SBATCH_*``: they win over what is in a script, and
-    whoever writes a script has respected those that may."""
+    """The environment of this process, without the user's ``SBATCH_*``: they win over what is in a
+    script, and whoever writes a script has respected those that may."""
     return {name: value for name, value in os.environ.items() if not name.startswith("SBATCH_")}
 
 

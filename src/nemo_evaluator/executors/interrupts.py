@@ -48,7 +48,7 @@ class Interrupts:
         self._say("stopping: finishing the rollouts in flight; interrupt again to stop now")
 
     def stop(self, now: bool) -> None:
-        """As a user asked who is not at the terminal."""
+        """Stop the run for a user who is not at the terminal."""
         if self._control.interrupted is None:
             self.interrupt(ExitCode.INTERRUPTED)
         if now:

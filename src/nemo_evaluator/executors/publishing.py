@@ -109,7 +109,8 @@ class Publisher:
 
 
 def _size(job: Job) -> int | None:
-    """Of its journal; it grows again where the benchmark goes on after its end."""
+    """The size of the benchmark's journal, which grows again where the benchmark goes on after its
+    end."""
     try:
         return (job.folder / JOURNAL).stat().st_size
     except OSError:

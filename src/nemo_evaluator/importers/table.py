@@ -114,7 +114,7 @@ class _Table:
             self.benchmarks[name].append((place, row))
 
     def imported(self, name: str) -> Imported:
-        """One of its benchmarks."""
+        """One benchmark of the table."""
         rows = self.benchmarks[name]
         models = {_text(self._of(row, "model")) for _, row in rows}
         if len(models) > 1:
@@ -152,7 +152,8 @@ class _Table:
         return [places[one] for one in ids]
 
     def _repeats(self, rows: Sequence[tuple[int, Row]], numbers: Sequence[int]) -> list[int]:
-        """Of each row; where no column tells, the n-th row of a problem is its n-th repeat."""
+        """The repeat of each row; where no column tells, the n-th row of a problem is its n-th
+        repeat."""
         if "repeat" in self._columns:
             told = [self._index(place, row, "repeat") for place, row in rows]
             return [repeat - min(told) for repeat in told]

@@ -45,7 +45,7 @@ class Metric(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in results."""
+        """The metric's name in results."""
 
     async def grade(self, problem: Problem, answer: str, verification: Verification) -> Graded:
         """Raises InfraError if no verdict can be had."""
@@ -68,7 +68,7 @@ class RubricMetric:
     """The judge's identity."""
 
     def asked(self, request: JudgeRequest) -> RubricMetric:
-        """With what a scorer wishes in the place of what is configured."""
+        """The metric with a scorer's wishes in the place of what is configured."""
         return replace(
             self,
             rubric=self.rubric if request.rubric is None else request.rubric,
@@ -133,7 +133,7 @@ class PairwiseMetric:
     about: Mapping[str, Json] | None = None
 
     async def grade(self, problem: Problem, answer: str, verification: Verification) -> Graded:
-        """With ``swap_check`` the mean of both orders."""
+        """The grade; with ``swap_check`` the mean of both orders."""
         if not answer.strip():
             return Graded(0.0, {"empty": True})
         other = await self._baseline(problem, verification)

@@ -68,7 +68,8 @@ def _dataset(data: Published) -> dict[str, object]:
 
 
 def _metric(name: str, measure: Measure, data: Published) -> dict[str, object]:
-    """Its interval and what it rests on go into ``args``; only the hub may call it verified."""
+    """A metric; its interval and what it rests on go into ``args``; only the hub may call it
+    verified."""
     problems = data.n_problems if measure.n is None else measure.n
     part = show.problems(problems, data.dataset_size)
     notes = [f"{part} problems"] if " of " in part else []

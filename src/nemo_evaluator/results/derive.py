@@ -62,8 +62,8 @@ def summarise(
 
 
 def stopped(summary: BenchmarkSummary, stopping: Stopping | None) -> BenchmarkSummary:
-    """With what was decided while the run went on, and a warning where it ended there: a score at
-    an end that the answers have chosen is no estimate like others."""
+    """The summary with what was decided while the run went on, and a warning where it ended there:
+    a score at an end that the answers have chosen is no estimate like others."""
     text = stopping.text if stopping is not None else None
     warnings = summary.warnings
     if text is not None and summary.n_scored < summary.n_rollouts:

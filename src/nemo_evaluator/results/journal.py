@@ -172,7 +172,7 @@ class _Piece(NamedTuple):
 
     @property
     def whole_line(self) -> bool:
-        """It is as it was written, with its checksum and its end."""
+        """Whether a line is as it was written, with its checksum and its end."""
         return self.sealed and self.data.endswith(b"\n")
 
 

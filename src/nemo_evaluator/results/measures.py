@@ -35,7 +35,7 @@ def summed_up_by(plan: BenchmarkPlan) -> str:
 
 
 def measures_in(index: JournalIndex, plan: BenchmarkPlan) -> tuple[Measure, ...]:
-    """Those that are of just the verdicts that are there."""
+    """The measures that were made of just the verdicts that are there."""
     found = index.aggregated
     if found is None or found.of != digest_of(index, summed_up_by(plan)):
         return ()

@@ -90,7 +90,7 @@ class RunProgress(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     @property
     def running(self) -> bool:
-        """It had not ended when this was written."""
+        """Whether the run had not ended when this was written."""
         return self.state is RunStatus.RUNNING
 
 

@@ -31,6 +31,7 @@ def kind_of(row: ResultRow) -> Kind:
 
 
 def is_right(reward: float, details: Mapping[str, object]) -> bool:
-    """As the verifier said; where a benchmark gives parts of a point, any part of it."""
+    """Whether an answer is right, as the verifier said; where a benchmark gives parts of a point,
+    any part of it."""
     correct = details.get("correct")
     return correct if isinstance(correct, bool) else reward > 0

@@ -108,7 +108,7 @@ def _sources(image: str) -> list[str]:
 
 
 def _tagged(image: str) -> str:
-    """As the engine names it: never without a tag."""
+    """The image's name as the engine writes it: never without a tag."""
     return image if ":" in image.rpartition("/")[2] or "@" in image else f"{image}:latest"
 
 

@@ -315,7 +315,7 @@ class ClientSandbox(CommandSandbox):
 
 
 def _exit_code(client: asyncio.subprocess.Process) -> int:
-    """As a shell reports it."""
+    """The exit code as a shell reports it."""
     code = client.returncode
     if code is None:
         raise SandboxLost("a client program does not end")

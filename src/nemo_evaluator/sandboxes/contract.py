@@ -112,7 +112,8 @@ class Process(Protocol):
 
     @property
     def stderr(self) -> Output:
-        """Its complaints; empty where the process has a terminal, which has one stream."""
+        """The process's standard error; empty where the process has a terminal, which has one
+        stream."""
 
     @property
     def running(self) -> bool:
@@ -125,7 +126,8 @@ class Process(Protocol):
         """End its standard input."""
 
     async def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, as a shell reports it. TimeoutError when it still runs after that time."""
+        """The process's exit code, as a shell reports it. TimeoutError when it still runs after
+        that time."""
 
     async def kill(self) -> None:
         """End it with all it started; it is dead when this returns. Safe to call twice."""

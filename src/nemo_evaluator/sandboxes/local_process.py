@@ -26,7 +26,7 @@ class Host(Protocol):
         """End it, with all it started, and read what is left of its pipes; its exit code."""
 
     def forget(self, box: LocalProcess) -> None:
-        """It has ended."""
+        """Forget a process that has ended."""
 
 
 class Terminal:

@@ -64,11 +64,11 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Of the program itself."""
+        """The process id of the program itself."""
         return self._process.pid
 
     def code(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """The program's exit code; None while it runs."""
         return self._process.poll()
 
     def last_words(self) -> None:

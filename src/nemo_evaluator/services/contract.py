@@ -48,7 +48,7 @@ class AnyService(Protocol):
 
     @property
     def endpoints(self) -> Sequence[str]:
-        """Its addresses, without credentials; none for one inside this process."""
+        """The service's addresses, without credentials; none for one inside this process."""
 
     @property
     def identity(self) -> Mapping[str, Json]:
@@ -86,7 +86,7 @@ class OpenService(AnyService, Protocol):
 
     @property
     def simulated(self) -> bool:
-        """Its answers say nothing about a model."""
+        """Whether the answers say nothing about a model."""
 
 
 class OpenServer(AnyService, Protocol):

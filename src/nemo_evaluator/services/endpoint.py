@@ -39,7 +39,7 @@ class Endpoint:
         return Health(True)
 
     async def logs(self) -> AsyncIterator[str]:
-        """It was not started here."""
+        """No log: the endpoint was not started here."""
         no_lines: tuple[str, ...] = ()
         for line in no_lines:
             yield line

@@ -73,7 +73,7 @@ class Fleet:
         )
 
     def down(self) -> EndpointDown:
-        """That no server is left, with the last words of each."""
+        """The error that no server is left, with the last words of each."""
         said = [f"{one.label}: {why}" for one in self.servers if (why := one.health().why)]
         return EndpointDown("\n".join(said), peer=self.name)
 
@@ -100,7 +100,7 @@ class Fleet:
         self._in_flight += 1
 
     def done(self) -> None:
-        """It has been answered."""
+        """The request has been answered."""
         self._in_flight -= 1
         self._used = time.monotonic()
 

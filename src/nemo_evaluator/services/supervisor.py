@@ -49,7 +49,7 @@ Work = asyncio.Future[Any]
 
 
 class State(StrEnum):
-    """Of a server."""
+    """The state of a server."""
 
     DOWN = "down"
     """Not started yet, or ended on purpose."""
@@ -142,7 +142,7 @@ class Supervisor:
         return self._log.lines()
 
     def pids(self) -> list[int]:
-        """Of its programs."""
+        """The process ids of the server's programs."""
         return [child.pid for child in self._children]
 
     async def rest(self) -> bool:
@@ -170,7 +170,8 @@ class Supervisor:
     # -- its end ----------------------------------------------------------------------------------
 
     def _restart_or_fail(self, why: str) -> None:
-        """It ended by itself: note why, and begin to start it again where that is wanted."""
+        """The server ended by itself: note why, and begin to start it again where that is
+        wanted."""
         self._why = why
         first = _first_line(why)
         left = self._restart.max - self._restarts
@@ -215,8 +216,8 @@ class Supervisor:
                 self._is_silent(said, time.monotonic() - silent_since, first=silent)
 
     def _is_silent(self, said: str, seconds: float, *, first: int) -> None:
-        """It runs and answers nothing any more: it is ended where it would be started again, else
-        said to be so once, since it may be busy."""
+        """The server runs and answers nothing any more: it is ended where it would be started
+        again, else said to be so once, since it may be busy."""
         if self._restarts < self._restart.max:
             self._restart_or_fail(f"the server has not answered for {seconds:.0f} s ({said})")
         elif first == SILENT_PROBES:

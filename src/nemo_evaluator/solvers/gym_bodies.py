@@ -83,8 +83,8 @@ def _row(problem: Problem, endpoint: Endpoint | None) -> dict[str, Json]:
 
 
 def _with_session(params: dict[str, Json], endpoint: Endpoint | None) -> dict[str, Json]:
-    """With the model, and the session: a model server whose address is fixed hands it on to ours,
-    which then knows whose call it is."""
+    """The body with the model, and the session: a model server whose address is fixed hands it on
+    to ours, which then knows whose call it is."""
     if endpoint is None:
         return params
     metadata = params.get("metadata")

@@ -22,7 +22,7 @@ class NopSolver:
         return Solution(response="", calls=0, tries=0)
 
     def identity(self) -> Mapping[str, Json]:
-        """That it is this solver."""
+        """What identifies this solver: its name."""
         return {"type": "nop"}
 
     async def close(self) -> None:

@@ -74,7 +74,7 @@ class OracleSolver:
         )
 
     def identity(self) -> Mapping[str, Json]:
-        """Its limits: they may end a solution early."""
+        """The solver's limits: they may end a solution early."""
         return {"type": "oracle", **self._config.model_dump(exclude={"type"}, exclude_none=True)}
 
     async def close(self) -> None:

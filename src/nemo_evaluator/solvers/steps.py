@@ -20,7 +20,7 @@ Price = Callable[[Usage], float | None]
 
 
 def no_price(_usage: Usage) -> float | None:
-    """Of a model whose price is not known."""
+    """The price of a call to a model whose price is not known."""
     return None
 
 

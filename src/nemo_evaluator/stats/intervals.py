@@ -189,7 +189,7 @@ def unbounded_interval(
 
 
 def _bounded(values: Array, clusters: Sequence[object] | None, confidence: float) -> Interval:
-    """Of values in [0, 1]."""
+    """The interval of values in [0, 1]."""
     p, n = float(values.mean()), len(values)
     z = t_quantile(0.5 + confidence / 2, math.inf)
     sums = corrected_sums(values - p, clusters)

@@ -34,7 +34,7 @@ def quantile_interval(
 
 
 def _effective(below: Array, clusters: Sequence[object] | None) -> float:
-    """As many independent numbers as would tell the share as well."""
+    """How many independent numbers would tell the share as well."""
     n, share = len(below), float(below.mean())
     if clusters is None or share in (0.0, 1.0):
         return float(n if clusters is None else len(set(clusters)))

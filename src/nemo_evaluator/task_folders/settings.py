@@ -149,7 +149,7 @@ class StepVerifierPart(VerifierPart):
 
 
 class StepPart(Part):
-    """One of ``[[steps]]``."""
+    """One entry of ``[[steps]]``."""
 
     name: str = Field(pattern=r"^[^<>:\"/\\|?*\x00-\x1f\x7f]*[^<>:\"/\\|?*\x00-\x1f\x7f. ]$")
     agent: AgentPart = AgentPart()

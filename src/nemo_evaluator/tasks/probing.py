@@ -57,7 +57,7 @@ class Outcomes:
 
     @property
     def plain(self) -> dict[str, Json]:
-        """As JSON."""
+        """The findings as JSON."""
         told: dict[str, Json] = {"task": self.task, "attempt": self.attempt}
         told |= {"found": str(self.found), "reward": self.reward}
         return {**told, "why": self.why} if self.why else told

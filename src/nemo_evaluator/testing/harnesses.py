@@ -45,7 +45,7 @@ class OfflineTools:
 
     @property
     def protocol(self) -> str | None:
-        """As of the answers."""
+        """The protocol of the answers."""
         return "chat_completions"
 
     async def endpoint(
@@ -95,7 +95,7 @@ class HarnessContract:
     async def test_every_rollout_is_handed_back_once(
         self, prepared: Harness, tools: HarnessTools
     ) -> None:
-        """With a verdict, or with the reason why there is none."""
+        """Each comes with a verdict, or with the reason why there is none."""
         todo = await self._todo(prepared)
         finished = await self._run(prepared, todo, tools)
         assert sorted(one.key for one in finished) == todo

@@ -132,7 +132,7 @@ class SandboxContract:
             raise AssertionError("a file that is not there was downloaded")
 
     async def test_a_folder_moves_to_another_sandbox(self, backend: Backend) -> None:
-        """With its links and modes; it cannot be too large."""
+        """A folder keeps its links and modes; it cannot be too large."""
         async with (
             SandboxPool(backend, limit=2) as pool,
             pool.acquire(self.spec) as one,
@@ -176,7 +176,8 @@ class SandboxContract:
     # -- processes that run on --------------------------------------------------------------------
 
     async def test_a_process_runs_beside_commands(self, backend: Backend) -> None:
-        """Its streams are followed while it runs, it reads, and commands do not end it."""
+        """The process's streams are followed while it runs, it reads, and commands do not end
+        it."""
         async with self.box(backend) as box:
             process = await box.start("echo ready; while read x; do echo got $x; done; exit 4")
             said = process.stdout.__aiter__()

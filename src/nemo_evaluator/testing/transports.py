@@ -145,7 +145,8 @@ class TransportContract:
             assert body["stream"] is True and body["stream_options"]["include_usage"] is True
 
     async def test_a_live_stream(self, open_transport: OpenTransport) -> None:
-        """Its bytes as they come, or an error as a response where there is no stream."""
+        """The stream's bytes come as they are sent, or there is an error as a response where there
+        is no stream."""
         async with self.opened(open_transport) as (transport, _endpoint):
             response = await transport(chat("2 + 2?", stream=True, live=True))
             assert response.status == 200 and response.chunks is not None

@@ -186,7 +186,7 @@ class _Endpoint:
         return min(doubled, LONGEST_PAUSE_SECONDS)
 
     def works(self) -> None:
-        """It can be reached."""
+        """The server can be reached."""
         self.failures, self.down_until = 0, float("-inf")
 
     def done(self) -> None:

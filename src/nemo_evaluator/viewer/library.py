@@ -78,7 +78,7 @@ class Run:
         return _sizes(*documents, *(self.directory / plan / JOURNAL for plan in self.plans))
 
     def benchmarks(self) -> tuple[BenchmarkView, ...]:
-        """Those with results."""
+        """The benchmarks that have results."""
         return self.view.benchmarks()
 
     def folder(self, name: str) -> Path | None:

@@ -66,8 +66,8 @@ class UnfinishedRuns:
         return any(run.directory / name / JOURNAL in self._waiting for name in run.plans)
 
     def benchmarks(self, run: Run, *, wait: float = 0.0) -> tuple[BenchmarkView, ...]:
-        """Those with results, in the order of the run; ``wait``: seconds that a first derivation
-        may take."""
+        """The benchmarks that have results, in the order of the run; ``wait``: seconds that a first
+        derivation may take."""
         published = {view.folder.resolve().name: view for view in run.benchmarks()}
         found = []
         for name in run.benchmark_names():
@@ -80,7 +80,7 @@ class UnfinishedRuns:
         return tuple(found)
 
     def benchmark(self, run: Run, name: str, *, wait: float = 0.0) -> BenchmarkView | None:
-        """One of them."""
+        """One benchmark of a run, by its folder."""
         found = self.benchmarks(run, wait=wait)
         return next((view for view in found if view.folder.resolve().name == name), None)
 

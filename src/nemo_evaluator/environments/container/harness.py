@@ -112,7 +112,7 @@ class ContainerHarness:
             yield self._finished(key, found)
 
     async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
-        """Its own scores. With several repeats, the mean over them."""
+        """The harness's own scores. With several repeats, the mean over them."""
         told = [one.score.details.get("scores") for one in finished]
         return measures_of(msgspec.convert(told, list[list[Found]]))
 

@@ -65,7 +65,8 @@ class VerifiedBy(Decorated):
         await self.inner.close()
 
     def identity(self) -> Mapping[str, Json]:
-        """That of the benchmark, with another scorer. What the gym does is not known here."""
+        """The identity of the benchmark, with another scorer. What the gym does is not known
+        here."""
         identity = {name: v for name, v in self.inner.identity().items() if name != "packages"}
         gym: Json = dict(self._server.identity)
         return {**identity, "scorer": f"verifier:{self._service}", "verifier": gym}

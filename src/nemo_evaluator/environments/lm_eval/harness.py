@@ -151,7 +151,7 @@ class LmEval:
         }
 
     async def plan(self) -> Sequence[str]:
-        """Its documents: ``TASK/DOC_ID``, in lm_eval's order."""
+        """The documents of the tasks: ``TASK/DOC_ID``, in lm_eval's order."""
         return [f"{task}/{doc_id}" for task, doc_id in self._of().problems]
 
     def run(self, todo: Sequence[RolloutKey], tools: HarnessTools) -> AsyncIterator[Finished]:

@@ -371,7 +371,7 @@ def _is_number(value: object) -> bool:
 
 
 def _json_value(value: Data) -> Data:
-    """As JSON has it."""
+    """The value as JSON can hold it."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, list | tuple):

@@ -62,7 +62,7 @@ class DockerRun(LocalRun):
 
     @property
     def name(self) -> str:
-        """Of the container."""
+        """The container's name."""
         return self.submission.ids[0]
 
     async def status(self) -> RunState:

@@ -75,7 +75,7 @@ class KubernetesRun(LocalRun):
 
     @property
     def name(self) -> str:
-        """Of the job."""
+        """The job's name."""
         return self.submitted.submission.ids[0]
 
     async def status(self) -> RunState:

@@ -133,7 +133,7 @@ class Driver:
         self.report(self.progress())
 
     def progress(self) -> dict[str, BenchmarkState]:
-        """Of all shards together, as their files say."""
+        """The progress of all shards together, as their files say."""
         found = [read_progress(self.job.folder(index)) for index in self.job.shards]
         return combined([p.benchmarks for p in found if p is not None], len(found))
 

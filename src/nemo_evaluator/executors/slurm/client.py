@@ -56,12 +56,12 @@ class JobState:
 
     @property
     def number(self) -> int:
-        """Its id as a number: later jobs have greater ones."""
+        """The job's id as a number: later jobs have greater ones."""
         return int(re.split(r"\D", self.id)[0] or 0)
 
     @property
     def task(self) -> int | None:
-        """Its number in an array."""
+        """The job's number in an array."""
         found = re.search(r"_(\d+)", self.id)
         return int(found[1]) if found else None
 

@@ -184,7 +184,7 @@ class OpenClawSolver:
         return Solution(response=text, details=details, ended_by=ended_by)
 
     def identity(self) -> Mapping[str, Json]:
-        """Its version and settings."""
+        """OpenClaw's version and settings."""
         told = self._config.model_dump(exclude={"service", "skip_preflight", "openclaw_bin"})
         if (path := told.pop("config_path")) is not None:
             data = Path(path).expanduser().read_bytes()

@@ -23,7 +23,7 @@ class Probe(StrEnum):
 
 
 class Attempt(NamedTuple):
-    """One of them."""
+    """One attempt to cheat a verifier."""
 
     line: str
     """What it does, in a few words."""

@@ -25,7 +25,7 @@ class Conversation:
 
     @property
     def messages(self) -> list[Message]:
-        """All that the model is to see."""
+        """All messages that the model is to see."""
         task = self._task
         if self.dropped:
             note = f"[The {self.dropped} oldest turns of the work so far are left out here.]"

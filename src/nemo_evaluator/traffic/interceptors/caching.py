@@ -154,7 +154,8 @@ class Caching(Interceptor):
         return None if answer is None else self._answered(answer)
 
     def _answered(self, answer: Answer) -> ModelResponse | None:
-        """With the times of the first call; None if the stored body is not JSON."""
+        """The stored answer, with the times of the first call; None if the stored body is not
+        JSON."""
         try:
             body = decode(answer.body)
         except ValueError:

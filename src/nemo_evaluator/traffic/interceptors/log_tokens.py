@@ -18,7 +18,7 @@ class LogTokens(Interceptor):
     best_effort = True
 
     class Options(ConfigRecord):
-        """It has no options."""
+        """This interceptor has no options."""
 
     def __init__(self, options: Options) -> None:
         pass

@@ -160,7 +160,7 @@ class PayloadModifier(Interceptor):
 
 
 def _renamed(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """With new names, in the same order; a name that is taken is not taken over."""
+    """The fields under new names, in the same order; a name that is taken is not taken over."""
     stay = values.keys() - names.keys()
     result: dict[str, Any] = {}
     for name, value in values.items():

@@ -45,7 +45,7 @@ class RaiseClientErrors(Interceptor):
     changes = Changes.ANSWERS
 
     class Options(ConfigRecord):
-        """It has no options."""
+        """This interceptor has no options."""
 
     def __init__(self, options: Options) -> None:
         self._refused: OrderedDict[tuple[str, int], _Refusal] = OrderedDict()

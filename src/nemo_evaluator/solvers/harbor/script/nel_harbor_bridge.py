@@ -39,7 +39,7 @@ class Bridge(BaseEnvironment):  # type: ignore[misc]
 
     @staticmethod
     def type() -> str:
-        """Its name in messages of harbor."""
+        """The environment's name in messages of harbor."""
         return "nemo-evaluator"
 
     @property

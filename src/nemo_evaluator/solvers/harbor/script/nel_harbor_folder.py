@@ -30,11 +30,11 @@ class FolderAgent(BaseAgent):  # type: ignore[misc]
 
     @staticmethod
     def name() -> str:
-        """Its name in messages of harbor."""
+        """The agent's name in messages of harbor."""
         return "folder"
 
     def version(self) -> str | None:
-        """As ``agent.toml`` says."""
+        """The agent's version as ``agent.toml`` says."""
         version = self._config.get("version")
         return None if version is None else str(version)
 
