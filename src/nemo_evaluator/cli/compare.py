@@ -125,7 +125,7 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How much is shown."""
+    """How much of a comparison is shown."""
 
     fmt: str
     detail: Detail

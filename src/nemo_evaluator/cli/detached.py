@@ -33,7 +33,7 @@ class Announcer(Observer):
         self._started = False
 
     def said(self, text: str) -> None:
-        """Pass it on; the log of the run has it as well."""
+        """Pass the message on; the log of the run has it as well."""
         if not self._started:
             print(printable(text), file=sys.stderr, flush=True)
 

@@ -146,7 +146,7 @@ def command(config_file: Path | None, **flags: Any) -> None:
 
 
 def _say_forecast(loaded: Loaded, past: Path | None) -> None:
-    """How long it takes, before anything is submitted."""
+    """Print how long the run will take, before anything is submitted."""
     from ..executors.registry import LOCAL, place_of
 
     if past is None and place_of(loaded) == LOCAL:

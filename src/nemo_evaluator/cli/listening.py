@@ -9,7 +9,7 @@ class Listening:
     """Told what a server does."""
 
     def listening(self, url: str, token: str | None) -> None:
-        """Where it listens."""
+        """Print the address that the server listens at."""
         click.echo(f"listening on {url}")
         if token is not None:
             click.echo(f"token: {token}")

@@ -60,11 +60,11 @@ class Stream(io.RawIOBase):
         return self._fd
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether the stream is a terminal."""
         return os.isatty(self._fd)
 
     def write(self, data: object, /) -> int:
-        """Write all of it, or drop it."""
+        """Write the whole text, or drop it."""
         view = memoryview(data)  # type: ignore[arg-type]
         size = view.nbytes
         while self.failure is None and view.nbytes:

@@ -26,7 +26,7 @@ class Said(Observer):
     """Passes on what the user should read."""
 
     def said(self, text: str) -> None:
-        """Print it."""
+        """Print the message."""
         print(printable(text), file=sys.stderr, flush=True)
 
 

@@ -132,7 +132,7 @@ class BenchmarkEnvironment(EvalEnvironment):
         return VerifyResult(score.reward, score.extracted, details, score.metadata)
 
     def identity(self) -> Mapping[str, Json]:
-        """What a score depends on."""
+        """What a score of the benchmark depends on."""
         return self.inner.identity()
 
     async def close(self) -> None:

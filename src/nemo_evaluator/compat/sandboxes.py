@@ -35,7 +35,7 @@ class TaskSandbox:
 
     @property
     def spec(self) -> SandboxSpec:
-        """What it is made of."""
+        """What the sandbox is made of."""
         return self._inner.spec
 
     async def exec(

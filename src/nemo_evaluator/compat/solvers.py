@@ -227,7 +227,7 @@ class EngineSolver:
         return {"type": name, **(own() if callable(own) else {})}
 
     async def close(self) -> None:
-        """Close it, where it can be closed."""
+        """Close the solver, where it can be closed."""
         close = getattr(self._inner, "close", None)
         if close is not None and inspect.isawaitable(closing := close()):
             await closing

@@ -104,7 +104,7 @@ class ModelFields(ConfigRecord):
 
     @property
     def address(self) -> str:
-        """Where it is reached, as far as the configuration says."""
+        """Where the service is reached, as far as the configuration says."""
         return f"http://localhost:{getattr(self, 'port', None) or 8000}/v1"
 
     def warnings(self) -> list[str]:

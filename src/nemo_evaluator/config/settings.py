@@ -75,7 +75,7 @@ def settings_path(env: Mapping[str, str] = os.environ) -> Path:
 
 
 def read_settings(env: Mapping[str, str] = os.environ) -> SettingsFile:
-    """The file as it is; empty where there is none. Raises ConfigError."""
+    """The user's settings; empty where there is none. Raises ConfigError."""
     path = settings_path(env)
     try:
         found = yaml.safe_load(read_document(path)) or {}

@@ -53,7 +53,7 @@ def doubts_about(
     metric: Metric,
     categories: Mapping[str, CategoryDelta],
 ) -> tuple[Doubt, ...]:
-    """All of them."""
+    """All doubts about a difference."""
     return (
         *_bundles(baseline, candidate, pairs, metric),
         *_truncated(pairs.candidate_side),

@@ -46,7 +46,7 @@ from .suite import Suite, suite_of
 
 
 class GateVerdict(enum.StrEnum):
-    """May it ship?"""
+    """Whether the candidate may ship."""
 
     GO = "GO"
     NO_GO = "NO-GO"

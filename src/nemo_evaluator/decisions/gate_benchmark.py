@@ -37,7 +37,7 @@ class BenchmarkGate(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     @property
     def decides(self) -> bool:
-        """Whether it bears on the verdict."""
+        """Whether the benchmark bears on the verdict."""
         return self.tier is not Tier.ADVISORY
 
     @property

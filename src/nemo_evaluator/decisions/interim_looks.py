@@ -56,7 +56,7 @@ class StoppedEarly(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     @property
     def after(self) -> str:
-        """How far it came."""
+        """How far the run came."""
         return f"stopped early, after {self.problems:,} of {self.planned:,} problems"
 
 
@@ -75,7 +75,7 @@ def stopped_of(candidate: Source, ordinary: tuple[float, float]) -> StoppedEarly
 
 
 def stopped_early(candidate: Source) -> bool:
-    """Whether it is judged at an end that its answers have chosen."""
+    """Whether the candidate is judged at an end that its answers have chosen."""
     return candidate.watched is not None and candidate.watched.stopped
 
 

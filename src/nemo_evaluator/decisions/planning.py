@@ -137,7 +137,7 @@ class Planned(Record, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class PowerPlan(Record, frozen=True, kw_only=True, omit_defaults=False):
-    """What it takes."""
+    """How many problems and repeats a decision takes."""
 
     drop: float
     alpha: float

@@ -74,7 +74,7 @@ class Source:
 
     @property
     def identity(self) -> Mapping[str, Json] | None:
-        """What makes it comparable; None where another tool did not write it."""
+        """What makes the result comparable; None where another tool did not write it."""
         found = self.config.get("identity")
         return found if isinstance(found, Mapping) else None
 

@@ -51,7 +51,7 @@ class Job:
 
     @property
     def decided(self) -> bool:
-        """Whether it is to end before its last problem."""
+        """Whether the benchmark is to end before its last problem."""
         return self.watch is not None and self.watch.done
 
     @property

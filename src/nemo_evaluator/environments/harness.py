@@ -91,7 +91,7 @@ class Meeting:
 
     @property
     def protocol(self) -> str | None:
-        """What it is asked over."""
+        """The protocol that the model is asked over."""
         return None if self.model is None else self.model.protocol
 
     async def generate(self, prompt: str, params: Mapping[str, Json]) -> Generation:

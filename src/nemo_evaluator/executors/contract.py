@@ -23,7 +23,7 @@ class RunHandle(Protocol):
         """Where its files are."""
 
     async def status(self) -> RunState:
-        """What it is doing. Raises ConfigError where there is no run."""
+        """What the run is doing. Raises ConfigError where there is no run."""
 
     def logs(self, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[str]:
         """The lines of its log, or the last ``tail`` of them; ``follow``: also those to come,
@@ -34,7 +34,7 @@ class RunHandle(Protocol):
         Raises ConfigError if the run is not running."""
 
     async def resume(self) -> RunHandle:
-        """Go on with it. Raises ConfigError if that is not possible."""
+        """Go on with the run. Raises ConfigError if that is not possible."""
 
     async def wait(self) -> RunState:
         """The run's state once no process works on it any more."""
@@ -45,7 +45,7 @@ class CountsAttempts(Protocol):
     """A run that is submitted again by itself, so many times and no more."""
 
     async def resume_counting(self) -> RunHandle:
-        """Go on with it; earlier attempts count (``resume`` begins to count anew)."""
+        """Go on with the run; earlier attempts count (``resume`` begins to count anew)."""
 
 
 @runtime_checkable
@@ -60,7 +60,7 @@ class Elsewhere(Protocol):
         """Whether a folder of this host holds a copy of it."""
 
     async def fetch(self, into: Path) -> None:
-        """Copy it into a folder of this host. Raises ConfigError."""
+        """Copy the run directory into a folder of this host. Raises ConfigError."""
 
 
 @runtime_checkable

@@ -134,7 +134,7 @@ class BenchmarkWatch:
                 return
 
     def decide(self, decision: Decision) -> None:
-        """Note that it is certain."""
+        """Note that the verdict is certain."""
         self.decision = decision
         if self._append is not None:
             self._append(Decided(at=time.time(), decision=decision))

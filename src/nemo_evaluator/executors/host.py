@@ -38,12 +38,12 @@ class Done:
 
     @property
     def out(self) -> str:
-        """What it wrote, as text."""
+        """The command's standard output, as text."""
         return self.raw.decode(errors="replace")
 
     @property
     def said(self) -> str:
-        """What it complained of, in one line."""
+        """What the command complained of, in one line."""
         lines = (self.err.strip() or self.out.strip()).splitlines()
         return lines[-1].strip() if lines else f"exit code {self.code}"
 

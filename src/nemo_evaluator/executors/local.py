@@ -78,7 +78,7 @@ class RunResult:
 
     @property
     def ending(self) -> Ending:
-        """How it ended, for observers."""
+        """How the run ended, for observers."""
         return Ending(ExitCode(self.exit_code), self.messages)
 
 

@@ -168,7 +168,7 @@ def label(progress: BenchmarkProgress) -> str:
 
 
 def line(progress: BenchmarkProgress, pace: Pace) -> str:
-    """All of it on one line.
+    """The whole progress on one line.
 
     Example: ``gsm8k 640/1319 (48.5 %) pass@1 0.642 [0.604, 0.678] 812 output tok/s 32/64 in flight
     5 retries failed: 3 (rate_limit 3) eta 2m10s``.

@@ -70,7 +70,7 @@ class LocalRun:
         return True
 
     async def resume(self) -> LocalRun:
-        """Go on with it in the background. See ``RunHandle``."""
+        """Go on with the run in the background. See ``RunHandle``."""
         again = resumption(self._directory)
         return LocalRun(await submit(again.loaded, again.options, again.folder))
 

@@ -49,7 +49,7 @@ class RunLog(Observer):
         return LiveDisplay([*tallies.values()], Lines(self.said), self._interval)
 
     def ended(self, ending: Ending) -> None:
-        """How it ended."""
+        """Log how the run ended."""
         for text in (*ending.messages, f"{ending.status}, exit code {int(ending.code)}"):
             self.said(text)
 

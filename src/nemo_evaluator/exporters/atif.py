@@ -21,7 +21,7 @@ class Atif:
     """One document per rollout that has steps, in ``<output_dir>/<run id>.atif.jsonl``."""
 
     class Options(FileOptions):
-        """Where it is written, and of which rollouts."""
+        """Where documents are written, and of which rollouts."""
 
         least_reward: float | None = None
         """Only rollouts with this reward at least; null: all."""

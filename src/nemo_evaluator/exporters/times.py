@@ -35,7 +35,7 @@ def created(benchmark: BenchmarkView) -> datetime.datetime:
 
 
 def spent_ms(row: ResultRow) -> float | None:
-    """How long it took: an agent with its tools, or one answer."""
+    """How long a rollout took: an agent with its tools, or one answer."""
     return row.wall_ms if row.wall_ms is not None else row.latency_ms
 
 

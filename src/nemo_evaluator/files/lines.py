@@ -18,7 +18,8 @@ CHUNK = 1 << 20
 
 
 class LineFile:
-    """Append to it. Raises OSError, and ConfigError for a path that is no regular file."""
+    """A file that lines are appended to. Raises OSError, and ConfigError for a path that is no
+    regular file."""
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ class Wanted:
 
     @property
     def hint(self) -> str:
-        """How to get it."""
+        """How to install the package."""
         python = "3" if sys.version_info[:2] >= self.python else _dotted(self.python)
         quoted = " ".join(f"'{one}'" for one in self.requirements)
         by_hand = f"python{python} -m venv {self.folder} && {self.folder}/bin/pip install {quoted}"

@@ -161,7 +161,7 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether it still answers."""
+        """Whether the worker still answers."""
         return self._process.returncode is None and not self._pumps[0].done()
 
     async def call(self, method: str, **params: Json) -> Any:

@@ -40,7 +40,7 @@ class Rollout(Record, frozen=True, kw_only=True):
 
     @property
     def key(self) -> RolloutKey:
-        """Which rollout it is."""
+        """Which rollout this is."""
         return RolloutKey(self.problem.idx, self.repeat)
 
 

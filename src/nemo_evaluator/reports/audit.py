@@ -57,7 +57,7 @@ def _share(finding: Finding) -> str:
 
 
 def _categories(finding: Finding) -> str:
-    """Where it was found, where problems have categories."""
+    """The categories of a finding, where problems have categories."""
     named = list(finding.by_category.items())
     told = [f"{one_line(name)} {count:,}" for name, count in named[:CATEGORIES]]
     if len(named) > CATEGORIES:

@@ -44,7 +44,7 @@ DISTRIBUTIONS = {
 
 
 def result_section(result: Result, *, alone: bool = True) -> Section:
-    """Everything about it. ``alone``: there is no other result in the report."""
+    """Everything about one result. ``alone``: there is no other result in the report."""
     data = result.data
     blocks: list[Block] = [Figures(tuple(_figures(data)))] if data.n_scored != 0 else []
     if data.metrics:

@@ -12,7 +12,7 @@ COLUMNS = ("Repeats", "Problems to show {drop:g}", "Problems to rule out {drop:g
 
 
 def power_report(plan: PowerPlan, name: str = "") -> Document:
-    """What it takes to see a drop, and to rule it out."""
+    """How many problems it takes to see a drop, and to rule it out."""
     columns = tuple(column.format(drop=plan.drop) for column in COLUMNS)
     if plan.problems is not None:
         there = f"on {plan.problems:,} problems"

@@ -55,7 +55,7 @@ class Owner:
 
     @property
     def fresh(self) -> bool:
-        """Whether it was seen lately."""
+        """Whether the owner was seen lately."""
         return self.seen < FRESH_SECONDS
 
     @property

@@ -76,7 +76,7 @@ class ResultRow(Record, frozen=True, kw_only=True):
 
     @property
     def key(self) -> RolloutKey:
-        """Which rollout it is."""
+        """Which rollout this is."""
         return RolloutKey(self.problem_idx, self.repeat)
 
     @property

@@ -44,7 +44,7 @@ class RolloutSteps(Record, frozen=True, kw_only=True):
 
     @property
     def of_an_agent(self) -> bool:
-        """Whether it is more than a question and an answer."""
+        """Whether the rollout is more than a question and an answer."""
         return len(self.steps) > 2 or any(found.step.tool_calls for found in self.steps)
 
 

@@ -39,7 +39,7 @@ class RolloutRecord:
 
     @property
     def outcome(self) -> Outcome:
-        """How it ended; what was solved and never verified counts as unscored."""
+        """How the rollout ended; what was solved and never verified counts as unscored."""
         return self.ended.outcome if self.ended is not None else Outcome.UNSCORED
 
     @property

@@ -31,7 +31,7 @@ class SessionTotals:
 
     @property
     def is_rollout(self) -> bool:
-        """Whether it is of a run, not of a proxy alone."""
+        """Whether the call is of a run, not of a proxy alone."""
         return self.problem_idx >= 0
 
     @property
@@ -66,7 +66,7 @@ class Conversation:
 
     @property
     def title(self) -> str:
-        """What it is, in a few words."""
+        """What the call is, in a few words."""
         if self.session is None:
             return f"{self.benchmark} {self.key}"
         return f"session {self.session}" if self.session else "calls without a session"

@@ -108,7 +108,7 @@ class TrajectoryRow(Record, frozen=True, kw_only=True, omit_defaults=False):
 
     @property
     def key(self) -> RolloutKey:
-        """Which rollout it is."""
+        """Which rollout this is."""
         return RolloutKey(self.problem_idx, self.repeat)
 
     @property

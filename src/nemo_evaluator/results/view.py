@@ -106,7 +106,7 @@ class RunView:
 
     @cached_property
     def info(self) -> RunInfo | None:
-        """Which run it is, made by what, and how it ended; None where another tool made it."""
+        """Which run this is, made by what, and how it ended; None where another tool made it."""
         try:
             return read_run_info(self.directory)
         except ConfigError:

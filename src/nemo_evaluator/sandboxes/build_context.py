@@ -109,7 +109,7 @@ class Context:
 
     @property
     def folder(self) -> Path:
-        """Where it is."""
+        """The folder of the context."""
         return Path(self.build.context)
 
     @cached_property
@@ -119,8 +119,8 @@ class Context:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """What belongs to it, by name. The Dockerfile and ``.dockerignore`` always do: who builds
-        needs them, and leaves them out of the image where they are ignored. Blocks."""
+        """What belongs to the context, by name. The Dockerfile and ``.dockerignore`` always do: who
+        builds needs them, and leaves them out of the image where they are ignored. Blocks."""
         return sorted(self._below(""), key=lambda entry: entry.name)
 
     def digest(self) -> str:

@@ -109,7 +109,8 @@ class ClientSandbox(CommandSandbox):
         self._then = then
 
     async def begin(self, image: str) -> Self:
-        """Start it, with the files of its spec; closed where that fails. Raises SandboxLost."""
+        """Start the sandbox, with the files of its spec; closed where that fails. Raises
+        SandboxLost."""
         try:
             self._holder = await self._hold(image)
             await self._begun()

@@ -108,7 +108,7 @@ class Process(Protocol):
 
     @property
     def stdout(self) -> Output:
-        """What it prints."""
+        """The process's standard output."""
 
     @property
     def stderr(self) -> Output:
@@ -117,7 +117,7 @@ class Process(Protocol):
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet, as far as is known."""
+        """Whether the process has not ended yet, as far as is known."""
 
     async def write(self, data: bytes) -> None:
         """Write to its standard input. BrokenPipeError if it is not read any more."""
@@ -130,7 +130,8 @@ class Process(Protocol):
         that time."""
 
     async def kill(self) -> None:
-        """End it with all it started; it is dead when this returns. Safe to call twice."""
+        """End the process and all that it started; it is dead when this returns. Safe to call
+        twice."""
 
 
 class Sandbox(Protocol):

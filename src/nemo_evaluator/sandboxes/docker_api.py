@@ -123,7 +123,8 @@ class Engine:
         return True
 
     async def back(self, seconds: float) -> None:
-        """Wait until it listens again, as after a restart. Raises SandboxLost if it does not."""
+        """Wait until the engine listens again, as after a restart. Raises SandboxLost if it does
+        not."""
         end = time.monotonic() + seconds
         while not await self.is_there():
             if time.monotonic() > end:

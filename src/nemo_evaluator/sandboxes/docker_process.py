@@ -88,7 +88,7 @@ class DockerProcess:
             await self.ended()
 
     async def ended(self) -> None:
-        """Settle it once its processes are dead; its container may be gone with them."""
+        """Settle the process once its processes are dead; its container may be gone with them."""
         self._over.set()
         if self._work is not None:
             await asyncio.wait({self._work})

@@ -63,7 +63,7 @@ def bases(text: str, args: Mapping[str, str]) -> list[str]:
 
 
 def needs_buildkit(text: str) -> str | None:
-    """What in it only BuildKit understands; None where any builder does."""
+    """What in the Dockerfile only BuildKit understands; None where any builder does."""
     for line in instructions(text):
         if match := _BUILDKIT.match(line):
             what = match["what"]

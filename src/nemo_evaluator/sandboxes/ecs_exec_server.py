@@ -36,11 +36,11 @@ class Command:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether the command was started and has not ended."""
         return self.process is not None and self.code is None
 
     def start(self, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
-        """Start it on these files. OSError where it cannot be."""
+        """Start the command on these files. OSError where it cannot be."""
         user, _, group = self.body["User"].partition(":")
         env = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         env.update(pair.split("=", 1) for pair in self.body.get("Env") or ())

@@ -24,7 +24,7 @@ _UNSUPPORTED = {
 
 
 class EcsSettings(Record, frozen=True, kw_only=True):
-    """All of it, complete."""
+    """All settings of ECS, complete."""
 
     region: str | None
     cluster: str

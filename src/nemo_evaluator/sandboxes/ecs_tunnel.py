@@ -50,12 +50,12 @@ class Keys:
 
     @property
     def socket(self) -> str:
-        """Where it is asked."""
+        """The socket that the agent is asked at."""
         return str(self._folder / "agent")
 
     @classmethod
     async def open(cls, private_key: str) -> Keys:
-        """Start it. Raises ConfigError for a key that is none."""
+        """Start the agent. Raises ConfigError for a key that is none."""
         folder = Path(tempfile.mkdtemp(prefix="nel-ecs-"))
         process = await asyncio.create_subprocess_exec(
             *("sh", "-c", _AGENT, "sh", str(folder)),
@@ -81,7 +81,7 @@ class Keys:
         )
 
     async def close(self) -> None:
-        """End it."""
+        """End the agent."""
         processes.kill_group(self._process.pid)
         await self._process.wait()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

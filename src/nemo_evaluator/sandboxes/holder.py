@@ -26,7 +26,7 @@ class Holder:
     async def start(
         cls, words: Sequence[str], env: Mapping[str, str], *, seconds: float, peer: str
     ) -> Holder:
-        """Start it and wait until the sandbox is there. Raises SandboxLost."""
+        """Start the holder and wait until the sandbox is there. Raises SandboxLost."""
         process = await asyncio.create_subprocess_exec(
             *words,
             stdin=subprocess.PIPE,

@@ -98,7 +98,7 @@ class HostFolder:
         return cls(await asyncio.to_thread(_made))
 
     async def close(self) -> None:
-        """Remove it; safe to call twice."""
+        """Remove the folder; safe to call twice."""
         await asyncio.to_thread(shutil.rmtree, self.path, ignore_errors=True)
 
     async def exec(

@@ -41,6 +41,6 @@ def _changes(upper: Path, layers: list[Path]) -> Iterator[Change]:
 
 
 def _is_whiteout(path: Path) -> bool:
-    """Whether it stands for a file of the image that was removed."""
+    """Whether an entry stands for a file of the image that was removed."""
     found = path.lstat()
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0

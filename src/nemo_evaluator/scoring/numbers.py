@@ -101,7 +101,7 @@ class Number(NamedTuple):
 
     @property
     def is_share(self) -> bool:
-        """Whether it may be read as a part of a whole."""
+        """Whether the number may be read as a part of a whole."""
         return not self.percent and 0 < self.value < 1
 
 

@@ -104,7 +104,7 @@ class Choice(NamedTuple):
 
     @property
     def one(self) -> str | None:
-        """The label, where it is a single one."""
+        """The label, where there is a single one."""
         return next(iter(self.labels)) if len(self.labels) == 1 else None
 
 

@@ -76,7 +76,7 @@ class Child:
         self._reader.join(1.0)
 
     def stop(self) -> None:
-        """End it and every process it started; blocks. Safe to call twice."""
+        """End the program and every process that it started; blocks. Safe to call twice."""
         process = self._process
         if self._guard is not None:
             self._guard.kill()  # before its input is closed: to it, that is our death

@@ -59,7 +59,7 @@ class AnyService(Protocol):
         None. Raises ConfigError, with the end of the server's log where there is one."""
 
     def health(self) -> Health:
-        """Whether it can be asked."""
+        """Whether the service can be asked."""
 
     def logs(self) -> AsyncIterator[str]:
         """What the server said so far, where it was started here."""

@@ -71,7 +71,7 @@ class ReservedPorts:
         self.first = found
 
     def release(self) -> None:
-        """Let others have them."""
+        """Let others have the ports."""
         self._held.close()
 
     def _take(self, first: int, count: int) -> bool:

@@ -110,16 +110,16 @@ class Supervisor:
 
     @property
     def where(self) -> str:
-        """Where it stands in the configuration."""
+        """Where the server stands in the configuration."""
         return f"services.{self.name}"
 
     @property
     def coming_back(self) -> bool:
-        """Whether it is being started again."""
+        """Whether the server is being started again."""
         return self.state is State.RESTARTING
 
     def is_up(self) -> bool:
-        """Whether it runs; one that has ended is started again, where that is wanted."""
+        """Whether the server runs; one that has ended is started again, where that is wanted."""
         if self.state is State.UP:
             ended = self._ended_child()
             if ended is None:
@@ -128,11 +128,11 @@ class Supervisor:
         return False
 
     def answered(self) -> None:
-        """Note that it has answered a request."""
+        """Note that the server has answered a request."""
         self._last_answer = time.monotonic()
 
     def health(self) -> Health:
-        """Whether it runs; before its start that is not known to be wrong."""
+        """Whether the server runs; before its start that is not known to be wrong."""
         if self.is_up() or self.state is State.DOWN:
             return Health(True)
         return Health(False, self._why)
@@ -201,7 +201,7 @@ class Supervisor:
                 self._say(f"{self.label}: could not be started again: {error}")
 
     async def _watch(self) -> None:
-        """Look at it while it runs, also when no request is on its way."""
+        """Look at the server while it runs, also when no request is on its way."""
         next_probe, silent_since, silent = time.monotonic() + PROBE_SECONDS, 0.0, 0
         while self.is_up():
             await asyncio.sleep(WATCH_SECONDS)
@@ -241,7 +241,8 @@ class Supervisor:
     # -- its start --------------------------------------------------------------------------------
 
     async def _bring_up(self) -> None:
-        """Start it and wait until it answers. Raises ConfigError, and then nothing of it runs."""
+        """Start the server and wait until it answers. Raises ConfigError, and then nothing of it
+        runs."""
         await asyncio.gather(*(need.ready() for need in self._needs))
         log = f", log: {self._log.path}" if self._log.path else ""
         more = {} if self._more_env is None else await self._more_env()
@@ -322,7 +323,7 @@ class Supervisor:
             pause = min(2 * pause, POLL_SECONDS[1])
 
     async def _ask_health(self) -> tuple[bool, str]:
-        """Whether it is up, and what came instead."""
+        """Whether the server is up, and what came instead."""
         if self.launch.health_path is None:
             return await _takes_connections(self.port)
         url = f"http://{HOST}:{self.port}{self.launch.health_path}"

@@ -148,8 +148,8 @@ class Prepares(Protocol):
     """A solver that can tell before the first rollout that it cannot work."""
 
     async def prepare(self) -> None:
-        """Look for what it needs: programs, interpreters, names. Awaited before ``needs`` and
-        ``identity`` are asked. Raises ConfigError."""
+        """Look for what the solver needs: programs, interpreters, names. Awaited before ``needs``
+        and ``identity`` are asked. Raises ConfigError."""
 
 
 def needs_of(solver: Solver) -> SolverNeeds:

@@ -29,7 +29,7 @@ def named(name: str) -> Wanted:
 
 
 async def installed(wanted: Wanted, *, again: bool) -> Interpreter:
-    """Install it, where it is not there. Raises ConfigError."""
+    """Install a harness, where it is not there. Raises ConfigError."""
     return await install(wanted, again=again)
 
 

@@ -25,7 +25,7 @@ async def found_images() -> list[str]:
 
 
 async def remove_images(names: Iterable[str]) -> list[str]:
-    """Remove them, except those that are in use; which ones are gone. Raises SandboxLost."""
+    """Remove the images, except those that are in use; which ones are gone. Raises SandboxLost."""
     engine, removed = Engine(), []
     builder = Builder(engine, Images(engine))
     for name in names:

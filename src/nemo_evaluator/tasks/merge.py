@@ -60,7 +60,7 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What came of it."""
+    """What came of a merge."""
 
     summary: RunSummary
     shards: int

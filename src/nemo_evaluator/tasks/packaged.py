@@ -60,7 +60,7 @@ class Packaged:
 
     @property
     def folder(self) -> str:
-        """Where it is in the image."""
+        """Where the benchmark is in the image."""
         return f"{HOME}/{self.name}"
 
     @property

@@ -47,7 +47,7 @@ PROGRESS_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RayResult:
-    """What came of it."""
+    """What came of a run on Ray."""
 
     ending: Ending
     summary: RunSummary | None = None
@@ -195,7 +195,7 @@ class Watch:
         self._info = summary.run
 
     def end(self, ending: Ending) -> None:
-        """Tell how it ended."""
+        """Tell how the run ended."""
         self._write(ending)
         self._observers.ended(ending)
 

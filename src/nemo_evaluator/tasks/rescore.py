@@ -53,7 +53,7 @@ HOW = "give module:function or file.py:function"
 
 @dataclass(frozen=True, slots=True)
 class Rescored:
-    """What came of it."""
+    """What came of a rescoring."""
 
     directory: Path
     before: RunSummary

@@ -68,7 +68,7 @@ class HarnessContract:
 
     @pytest.fixture
     def tools(self, tmp_path: Path) -> HarnessTools:
-        """What it is given; override it where a model must be there."""
+        """What the harness is given; override it where a model must be there."""
         return OfflineTools(tmp_path, self.answer)
 
     @pytest.fixture

@@ -181,7 +181,7 @@ class _Endpoint:
         return down, now < self.busy_until, self.in_flight, self.turn
 
     def pause(self) -> float:
-        """Seconds it is left alone."""
+        """Seconds that the server is left alone."""
         doubled: float = PAUSE_SECONDS * 2 ** min(self.failures - 1, 10)
         return min(doubled, LONGEST_PAUSE_SECONDS)
 

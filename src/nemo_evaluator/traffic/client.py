@@ -267,7 +267,7 @@ class ModelClient:
         self.limiter.set_cap(most)
 
     def load(self, benchmark: str | None = None) -> Load:
-        """How busy it is now; with the calls of one benchmark only, where one is named."""
+        """How busy the service is now; with the calls of one benchmark only, where one is named."""
         limiter, outage = self.limiter, self.endpoint.outage.text()
         if benchmark is None:
             failed = self.endpoint.failed_tries.total()

@@ -119,7 +119,7 @@ class Outage:
         return f"endpoint {what} since {since} ({self._cause}), retrying"
 
     def outcome(self) -> str:
-        """Why it was given up."""
+        """Why the endpoint was given up."""
         what = "unreachable" if self.unreachable else "failing"
         since = time.strftime("%H:%M", time.localtime(self._began_at))
         return (

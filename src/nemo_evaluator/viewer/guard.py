@@ -40,7 +40,8 @@ class Guard:
         self._cookie = "nel_view"
 
     def open_at(self, host: str, port: int) -> None:
-        """Where it listens. Beyond this machine any name may lead here: the token protects."""
+        """Note the address that the viewer listens at. Beyond this machine any name may lead here:
+        the token protects."""
         self._cookie = f"nel_view_{port}"  # cookies know no ports, and there may be two viewers
         if is_loopback(host):
             names = {*LOCAL_NAMES, bracketed(host).lower()}

@@ -96,11 +96,11 @@ class Table:
 
     @property
     def progress(self) -> Progress:
-        """How far it is."""
+        """How far the index is."""
         return self._progress
 
     def start(self) -> None:
-        """Make it, unless an earlier viewer has."""
+        """Make the index, unless an earlier viewer has."""
         whole = self._cache.glob(f"{self._stem}-{self.stamp}-*.sqlite")
         if (found := next(filter(_is_complete, whole), None)) is not None:
             self.path = found

@@ -39,12 +39,13 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What links to it say: its folder; of a folder with a common name that above it too."""
+        """What links to the run say: its folder; of a folder with a common name that above it
+        too."""
         return self.directory.name
 
     @cached_property
     def plans(self) -> dict[str, BenchmarkPlan]:
-        """What it was to do, by slug; empty where another tool made it."""
+        """What the run was to do, by slug; empty where another tool made it."""
         try:
             lock = plan_of(self.directory)
         except ConfigError:
@@ -53,7 +54,7 @@ class Run:
 
     @property
     def created(self) -> str:
-        """When it began, as ISO 8601; empty where no file tells."""
+        """When the run began, as ISO 8601; empty where no file tells."""
         if self.view.info is not None:
             return self.view.info.created
         return next((b.bundle.created or "" for b in self.benchmarks()), "")
@@ -66,7 +67,7 @@ class Run:
         return ", ".join(dict.fromkeys(told))
 
     def state(self) -> RunState | None:
-        """What it is doing; None where another tool made it."""
+        """What the run is doing; None where another tool made it."""
         try:
             return status_of(self.directory)
         except (ConfigError, OSError):
@@ -107,7 +108,7 @@ class Library:
         self._scanned = float("-inf")
 
     def runs(self) -> list[Run]:
-        """All of them, the latest first."""
+        """All runs, the latest first."""
         if time.monotonic() - self._scanned > RESCAN_SECONDS:
             directories = dict.fromkeys(self._directories())
             self._found = {run.key: run for run in map(self._known, directories)}

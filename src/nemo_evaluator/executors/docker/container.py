@@ -37,7 +37,7 @@ class Seen(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why it ended, where its exit code is not that of the run; with what to do."""
+        """Why the container ended, where its exit code is not that of the run; with what to do."""
         if self.running:
             return "the container is paused: docker unpause it" if self.paused else ""
         if self.out_of_memory:

@@ -151,7 +151,7 @@ class DockerRun(LocalRun):
         await container.signal(self.engine, self.name, "SIGKILL")
 
     async def resume(self) -> DockerRun:
-        """Go on with it in a new container. See ``RunHandle``."""
+        """Go on with the run in a new container. See ``RunHandle``."""
         state = await self.status()
         if state.state.active:
             raise ConfigError(f"is {state.state}: it cannot be resumed", where=str(self.directory))

@@ -46,7 +46,7 @@ class Kubectl:
         return [*found, *words]
 
     async def run(self, *words: str, sent: Manifest | None = None, timeout: float = SECONDS) -> str:
-        """What it printed. Raises ClusterAway."""
+        """What kubectl printed. Raises ClusterAway."""
         process = await self.start(*words, stdin=sent is not None)
         data = json.dumps(sent).encode() if sent is not None else None
         try:
@@ -77,7 +77,7 @@ class Kubectl:
         await self.run("delete", kind, name, "--ignore-not-found", *words, timeout=timeout)
 
     async def start(self, *words: str, stdin: bool = False) -> asyncio.subprocess.Process:
-        """Start it. Raises ClusterAway where it is not installed."""
+        """Start kubectl. Raises ClusterAway where it is not installed."""
         try:
             return await asyncio.create_subprocess_exec(
                 *self.words(*words),
@@ -92,7 +92,7 @@ class Kubectl:
             raise ClusterAway("kubectl is not on PATH", where="cluster", hint=hint) from None
 
     async def lines(self, *words: str) -> AsyncIterator[str]:
-        """What it prints, as it comes. Raises ClusterAway."""
+        """What kubectl prints, as it comes. Raises ClusterAway."""
         process = await self.start(*words)
         assert process.stdout is not None and process.stderr is not None
         try:
@@ -106,7 +106,7 @@ class Kubectl:
 
 
 async def ended(process: asyncio.subprocess.Process) -> None:
-    """See that it has ended."""
+    """Kill a process that still runs, and wait until it has ended."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -114,7 +114,7 @@ async def ended(process: asyncio.subprocess.Process) -> None:
 
 
 def failure(verb: str, said: bytes) -> ClusterAway:
-    """What went wrong, by the last line that it said."""
+    """What went wrong, by the last line that kubectl printed."""
     lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
     text = lines[-1].strip() if lines else "it said nothing"
     if "(NotFound)" in text:

@@ -184,7 +184,7 @@ class KubernetesRun(LocalRun):
             await self.kubectl.run("delete", *words, "--wait=false")
 
     async def resume(self) -> KubernetesRun:
-        """Go on with it in a new job. See ``RunHandle``."""
+        """Go on with the run in a new job. See ``RunHandle``."""
         directory = self.submitted.directory
         with contextlib.chdir(self._folder()):
             loaded = loaded_again(directory / SUBMITTED_CONFIG)

@@ -57,7 +57,7 @@ class Sender:
     _sent: dict[str, _Sent] = field(default_factory=dict)
 
     def known(self) -> None:
-        """What is there now is known at the other end."""
+        """Note that the other end knows what is there now."""
         for _ in self.changes():
             pass
 

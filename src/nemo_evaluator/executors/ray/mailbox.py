@@ -88,7 +88,7 @@ class Mailbox:
         self._asked.append(shard)
 
     def give(self, shard: int, files: Sequence[Change]) -> None:
-        """The driver has them."""
+        """Leave the files that the driver has for a shard."""
         self._files[shard] = files
 
     def files(self, shard: int) -> Sequence[Change] | None:

@@ -55,7 +55,7 @@ class SlurmRun:
 
     @property
     def submitted(self) -> Submitted:
-        """What it was submitted as."""
+        """What the run was submitted as."""
         return self._submitted
 
     @property

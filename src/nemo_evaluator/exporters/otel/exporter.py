@@ -44,7 +44,7 @@ class Otel:
     """See the module."""
 
     class Options(FileOptions):
-        """Where it is told, and what."""
+        """Where telemetry is sent, and what of a run."""
 
         endpoint: str | None = None
         """Address of a collector (`http://HOST:4318`); null: `OTEL_EXPORTER_OTLP_ENDPOINT`. Without

@@ -39,7 +39,7 @@ class Telemetry(NamedTuple):
 
 
 def resource(run: RunView) -> dict[str, Json]:
-    """Who tells it."""
+    """Who sends the telemetry."""
     return {
         "service.name": "nemo-evaluator",
         "service.version": __version__,

@@ -36,7 +36,7 @@ class Lifespan:
             raise LifespanError(message)
 
     async def stop(self) -> None:
-        """Stop it. Safe to call twice."""
+        """Stop the application. Safe to call twice."""
         if self._task is not None:
             self._stopping.set()
             message = await self._until_told(first=False)

@@ -68,7 +68,7 @@ class Ended:
 
     @property
     def error(self) -> str | None:
-        """What it raised."""
+        """What the agent raised."""
         if not self.kinds:
             return None
         text = " ".join(self.message.split())[:SHOWN]

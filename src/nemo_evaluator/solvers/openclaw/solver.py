@@ -270,7 +270,8 @@ class Run:
             await asyncio.wait({task})
 
     async def told(self) -> Sequence[Step]:
-        """What it did so far. Its own account is left in the workspace too, for verifiers."""
+        """What the agent did so far. Its own account is left in the workspace too, for
+        verifiers."""
         read = await self._place.runs.exec(
             [self._program.node, "-e", READER, "--", f"{self._state}/{DATABASE}"],
             env=self._env,

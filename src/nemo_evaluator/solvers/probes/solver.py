@@ -36,7 +36,7 @@ class CheatProbe:
             ) from None
 
     async def solve(self, problem: Problem, tools: SolveTools) -> Solution:
-        """What it printed, and in ``details`` what it found."""
+        """What the script printed, and in ``details`` what it found."""
         assert tools.workspace is not None  # it needs one
         folder = problem.metadata.get("task_dir")
         env = {}
@@ -51,7 +51,7 @@ class CheatProbe:
         return Solution(response=done.stdout, calls=0, tries=0, details={"found": found})
 
     def identity(self) -> Mapping[str, Json]:
-        """Which attempt it is."""
+        """Which attempt this is."""
         return {"type": "cheat-probe", "probe": self._probe}
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ class ConsolidateSystem(Interceptor):
     """Merges the system messages; all others keep their order."""
 
     class Options(ConfigRecord):
-        """How they are joined."""
+        """How system messages are joined."""
 
         separator: str = "\n\n"
         """Text between two of them."""

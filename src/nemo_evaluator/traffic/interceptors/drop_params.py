@@ -34,7 +34,7 @@ class DropParams(Interceptor):
         self._drops_stream = "stream" in self._names
 
     def on_request(self, request: ModelRequest) -> None:
-        """Remove them."""
+        """Remove the parameters."""
         for name in self._names:
             request.body.pop(name, None)
         if self._drops_stream:

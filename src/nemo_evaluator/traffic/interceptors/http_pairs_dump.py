@@ -39,7 +39,7 @@ class HttpPairsDump(Interceptor):
     best_effort = True
 
     class Options(ConfigRecord):
-        """Where to, and how many."""
+        """Where pairs are written, and how many."""
 
         dump_path: str = Field(min_length=1)
         """The file; an existing one is replaced."""
@@ -87,7 +87,7 @@ class HttpPairsDump(Interceptor):
             await self._write()
 
     def _counted(self, ended: Ended) -> bool:
-        """Whether it is a failure; a caller that went away is none."""
+        """Whether the end of a call is a failure; a caller that went away is none."""
         if isinstance(ended, ModelResponse):
             self._metrics[str(ended.status)] += 1
             return ended.status != 200

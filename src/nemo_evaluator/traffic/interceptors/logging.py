@@ -23,7 +23,7 @@ class Logging(Interceptor):
     best_effort = True
 
     class Options(ConfigRecord):
-        """How much."""
+        """How much is logged."""
 
         preview_chars: int = Field(512, ge=0)
         """Characters of each body that are shown."""
@@ -44,7 +44,7 @@ class Logging(Interceptor):
         log.info("→ %s %s %s", session, request.protocol, self._preview(request.body))
 
     def on_end(self, request: ModelRequest, ended: Ended) -> None:
-        """Log how it ended."""
+        """Log how the call ended."""
         if not log.isEnabledFor(logging.INFO):
             return
         session = request.context.session or "-"

@@ -32,7 +32,7 @@ class ProgressTracking(Interceptor):
     best_effort = True
 
     class Options(ConfigRecord):
-        """Where to and how often."""
+        """Where progress is reported, and how often."""
 
         webhook_url: str | None = None
         """Address to call; null: only the log."""

@@ -25,7 +25,7 @@ class ReasoningPattern(Interceptor):
     changes = Changes.ANSWERS
 
     class Options(ConfigRecord):
-        """What is reasoning."""
+        """What of a text is reasoning."""
 
         pattern: str
         """Regular expression; everything it matches is reasoning."""

@@ -31,7 +31,7 @@ class ReasoningReplay(Interceptor):
     """Remembers the latest answers; the least recently used go first."""
 
     class Options(ConfigRecord):
-        """How it is put back, and how much is remembered."""
+        """How reasoning is put back, and how much is remembered."""
 
         mode: Literal["think_tags", "native", "both"] = "think_tags"
         """``think_tags``: as a block before the content, unless that begins with one. ``native``:
@@ -57,7 +57,7 @@ class ReasoningReplay(Interceptor):
         """Turns whose reasoning was not known."""
 
     def on_request(self, request: ModelRequest) -> None:
-        """Put it back."""
+        """Put earlier reasoning back."""
         messages = request.body.get("messages")
         if request.protocol != "chat_completions" or not isinstance(messages, list):
             return
@@ -70,7 +70,7 @@ class ReasoningReplay(Interceptor):
             request.body["messages"] = changed
 
     def on_response(self, request: ModelRequest, response: ModelResponse) -> None:
-        """Remember it."""
+        """Remember the answer's reasoning."""
         if request.protocol != "chat_completions":
             return
         for choice in dicts(response.body.get("choices")):
@@ -85,7 +85,7 @@ class ReasoningReplay(Interceptor):
             del self._known[key]
 
     async def close(self) -> None:
-        """Log how often it helped."""
+        """Log how often reasoning was put back."""
         if self.hits or self.misses:
             log.info("reasoning put back: %d turns, not known: %d", self.hits, self.misses)
             self.hits = self.misses = 0

@@ -21,7 +21,7 @@ class ResponseStats(Interceptor):
     best_effort = True
 
     class Options(ConfigRecord):
-        """How often."""
+        """How often totals are logged."""
 
         every: int = Field(100, ge=1)
         """Calls between two lines of the log."""

@@ -19,7 +19,7 @@ class Streaming(Interceptor):
     changes = Changes.NOTHING
 
     class Options(ConfigRecord):
-        """What becomes of answers."""
+        """What the caller gets of a streamed answer."""
 
         null_content_to_empty: bool = True
         """In a whole chat answer, ``content: null`` (tool calls only, say) becomes ``""``."""

@@ -39,7 +39,7 @@ class SystemMessage(Interceptor):
         self._message = {"role": "system", "content": options.system_message}
 
     def on_request(self, request: ModelRequest) -> None:
-        """Put it in. Raises ConfigError for a prompt of token ids."""
+        """Put the system message in. Raises ConfigError for a prompt of token ids."""
         body = request.body
         if request.protocol == "chat_completions":
             body["messages"] = self._in_messages(_as_messages(body.get("messages")))

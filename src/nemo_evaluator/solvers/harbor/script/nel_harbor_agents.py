@@ -105,5 +105,5 @@ def only_anthropic(agent_class: AgentClass) -> bool:
 
 
 def needs_model(agent_class: AgentClass, name: str) -> bool:
-    """Whether it can do nothing without a model."""
+    """Whether the agent can do nothing without a model."""
     return agent_class.MODEL_CONNECTION is not None and name not in ("oracle", "nop")
