@@ -85,3 +85,23 @@ async def test_what_was_stopped_or_crashed(
     assert f"state      interrupted, exit code {int(code)} ({MEANING[code]})" in told
     assert "so it was" in told
     assert set(MEANING) == set(ExitCode)
+
+
+async def test_the_time_of_a_resumed_run_counts_from_its_first_invocation(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    loopback.script(error(500, "broken"), answer)
+    document = config(tmp_path, loopback.url)
+    assert (await evaluate_async(document)).exit_code == ExitCode.INCOMPLETE
+    run = tmp_path / "run"
+    first = read_progress(run)
+    assert first is not None
+    an_hour_ago = first.started - 3600
+    write_progress(
+        run, msgspec.structs.replace(first, started=an_hour_ago, first_started=an_hour_ago)
+    )
+    assert (await evaluate_async(document, resume=True)).exit_code == 0
+    second = read_progress(run)
+    assert second is not None
+    assert second.first_started == an_hour_ago and second.started >= first.started
+    assert ", 1h00m long" in await status(run)

@@ -47,6 +47,11 @@ class Shims:
         jobs = [{**job, "state": state, "reason": reason} for job in self.jobs]
         (self._folder / "jobs").write_text(json.dumps(jobs))
 
+    def as_one(self) -> None:
+        """List each array as one job, as Slurm does where it was cancelled before it began."""
+        jobs = [{**job, "tasks": None} for job in self.jobs]
+        (self._folder / "jobs").write_text(json.dumps(jobs))
+
     def asked(self, name: str) -> list[list[str]]:
         """The words of each call of a command."""
         calls = map(json.loads, (self._folder / "asked").read_text().splitlines())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ from .run_choice import handle, run_options, shards_of
 if TYPE_CHECKING:
     from ..results.status import RunState
 
+FEW_SHARDS = 8
+"""So many are shown one by one."""
 WATCH_SECONDS = 2.0
 ASK_SECONDS = 10.0
 """The same where a scheduler is asked, which serves many users."""
@@ -67,7 +71,6 @@ async def _states(chosen: Path) -> list[RunState]:
 
 def _text(state: RunState) -> str:
     from ..executors.progress_text import duration
-    from ..results.status import State
     from ..tasks.find_run import shown
 
     lines = [
@@ -78,23 +81,38 @@ def _text(state: RunState) -> str:
     if state.reason:
         lines.append(f"reason     {state.reason}")
     lines += [f"submitted  {job}" for job in state.jobs]
-    if state.started is not None:
+    if (first := state.first_started or state.started) is not None:
         end = time.time() if state.ended is None else state.ended
-        began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.started))
-        lines.append(f"started    {began}, {duration(max(0.0, end - state.started))} long")
+        began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first))
+        lines.append(f"started    {began}, {duration(max(0.0, end - first))} long")
     lines += [f"  {benchmark.line}" for benchmark in state.benchmarks.values()]
+    return "\n".join([*lines, *_shard_lines(state), *state.messages])
+
+
+def _shard_lines(state: RunState) -> Iterator[str]:
+    """What is said of each shard; where there are many, once of all that are alike."""
+    from ..engine.shards import ranges
+    from ..results.status import State
+
+    few = len(state.shards) <= FEW_SHARDS
+    alike: dict[tuple[str, ...], list[int]] = {}
     for index, shard in state.shards.items():
-        lines.append(_shard_line(index, shard))
-        if shard.state is not State.DONE:
-            lines += [f"    {text}" for text in shard.messages if text not in state.messages]
-    return "\n".join([*lines, *state.messages])
+        done = shard.state is State.DONE
+        own = [] if done else [text for text in shard.messages if text not in state.messages]
+        text = _shard_text(shard)
+        if not few:  # the number of a job's task is that of the shard
+            text = re.sub(rf"(job \d+)_{index}\b", r"\1", text)
+        alike.setdefault((str(index) if few else "", text, *own), []).append(index)
+    for (_, text, *own), indices in alike.items():
+        yield f"  shard{'s' if len(indices) > 1 else ''} {ranges(indices)}: {text}"
+        yield from (f"    {line}" for line in own)
 
 
-def _shard_line(index: int, state: RunState) -> str:
+def _shard_text(state: RunState) -> str:
     done = sum(benchmark.done for benchmark in state.benchmarks.values())
     total = sum(benchmark.total for benchmark in state.benchmarks.values())
     rates = [b.rollouts_per_s for b in state.benchmarks.values() if b.rollouts_per_s is not None]
-    text = f"  shard {index}: {state.state}" + (f" {done}/{total}" if total else "")
+    text = str(state.state) + (f" {done}/{total}" if total else "")
     if rates and state.state.active:
         text += f" {sum(rates):.3g}/s"
     return text + (f" ({state.reason})" if state.reason else "")
@@ -140,6 +158,7 @@ def _document(state: RunState) -> dict[str, object]:
         "pid": state.owner.pid if state.owner else None,
         "host": state.owner.host if state.owner else None,
         "started": state.started,
+        "first_started": state.first_started,
         "ended": state.ended,
         "exit_code": state.exit_code,
         "messages": state.messages,

@@ -6,7 +6,7 @@ A shard has the same identity as the whole run, so shards can be merged; only it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,6 +44,21 @@ class Shard(Record, frozen=True, kw_only=True):
         """``shard_<index>`` below the run's directory."""
         name = f"{FOLDER}{self.index}"
         return parent if parent.name == name else parent / name
+
+
+def ranges(indices: Iterable[int]) -> str:
+    """Shards in words, by ascending number: three and more in a row are a range.
+
+    >>> ranges([0, 1, 2, 5, 7, 8])
+    '0-2, 5, 7, 8'
+    """
+    found: list[list[int]] = []
+    for index in indices:
+        if not found or index != found[-1][-1] + 1:
+            found.append([])
+        found[-1].append(index)
+    rows = ([f"{row[0]}-{row[-1]}"] if len(row) > 2 else map(str, row) for row in found)
+    return ", ".join(text for row in rows for text in row)
 
 
 def parse_shard(text: str) -> Shard:

@@ -21,7 +21,13 @@ from ..engine.control import Control
 from ..engine.progress import BenchmarkProgress, Tally
 from ..results.layout import STOP
 from ..results.lock import DirectoryLock
-from ..results.progress_file import BenchmarkState, RunProgress, ScoreSoFar, write_progress
+from ..results.progress_file import (
+    BenchmarkState,
+    RunProgress,
+    ScoreSoFar,
+    read_progress,
+    write_progress,
+)
 from ..results.requests import Reply, take_up
 from ..results.run_info import RunInfo, RunStatus
 from . import progress_text as say
@@ -45,13 +51,16 @@ class ProgressWriter(Observer):
         """Does what the run is asked for, once everything is opened."""
         self._replies: deque[Reply] = deque(maxlen=REPLIES)
         self._directory, self._run_id = Path(), ""
-        self._started = time.time()
+        self._started = self._first_started = time.time()
         self._tallies: Mapping[str, Tally] = {}
         self._meters: dict[str, PaceMeter] = {}
 
     def opened(self, directory: Path, info: RunInfo) -> None:
         """Say that the run goes on; an earlier request to stop is over."""
         self._directory, self._run_id = directory, info.run_id
+        earlier = read_progress(directory)
+        if earlier is not None and earlier.run_id == info.run_id:
+            self._first_started = earlier.first_started or earlier.started
         (directory / STOP).unlink(missing_ok=True)
         self._write(self._progress())
 
@@ -110,6 +119,7 @@ class ProgressWriter(Observer):
             host=socket.gethostname(),
             pid=os.getpid(),
             started=self._started,
+            first_started=self._first_started,
             heartbeat=time.time(),
             exit_code=ending.code if ending is not None else None,
             messages=ending.messages if ending is not None else (),

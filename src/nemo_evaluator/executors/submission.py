@@ -22,7 +22,7 @@ from ..files.reading import read_json
 from ..results.files import write_json
 from ..results.layout import SUBMISSION
 from ..types import Json, Record
-from .run_notes import RunNote, store, write_note
+from .run_notes import NOTES, RunNote, store, write_note
 
 FORMAT = 1
 
@@ -112,6 +112,17 @@ def write_submission(submission: Submission) -> None:
     if noted is not None:
         with contextlib.suppress(OSError):
             write_json(noted / SUBMISSION, submission)
+    _on_other_hosts.cache_clear()
+
+
+def remove_submission(submission: Submission) -> None:
+    """Forget a submission: nothing was handed over."""
+    noted = store() / submission.run_id
+    recorded = [] if submission.host else [Path(submission.directory) / SUBMISSION]
+    with contextlib.suppress(OSError):
+        for path in (*recorded, noted / SUBMISSION, noted / NOTES):
+            path.unlink(missing_ok=True)
+        noted.rmdir()
     _on_other_hosts.cache_clear()
 
 

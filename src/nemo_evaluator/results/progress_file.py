@@ -75,6 +75,8 @@ class RunProgress(Record, frozen=True, kw_only=True, omit_defaults=False):
     pid: int
     started: float
     """Unix time at which this invocation began."""
+    first_started: float | None = None
+    """Unix time at which the first invocation of the run began."""
     heartbeat: float
     """Unix time at which this was written."""
     exit_code: int | None = None

@@ -84,6 +84,8 @@ class RunState:
     """Who runs it."""
     started: float | None = None
     """Unix time at which the last invocation began, where that is known."""
+    first_started: float | None = None
+    """Unix time at which the first one began."""
     ended: float | None = None
     exit_code: int | None = None
     messages: tuple[str, ...] = ()
@@ -125,6 +127,7 @@ def status_of(directory: Path, *, patience: float = 0.0) -> RunState:
         run_id=info.run_id,
         state=state,
         started=progress.started if progress is not None else None,
+        first_started=progress.first_started if progress is not None else None,
         ended=progress.heartbeat if progress is not None else None,
         exit_code=progress.exit_code if progress is not None else CODES.get(state),
         messages=progress.messages if progress is not None else (),
@@ -185,6 +188,7 @@ def _active(directory: Path, owner: Owner, progress: RunProgress | None) -> RunS
         state=State.STOPPING if progress.stopping else State.RUNNING,
         owner=owner,
         started=progress.started,
+        first_started=progress.first_started,
         messages=(PAUSED,) if progress.paused else (),
         benchmarks=progress.benchmarks,
     )

@@ -6,6 +6,7 @@ The directory of the whole run is held by this process until the shards are merg
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import signal
 import socket
@@ -109,6 +110,7 @@ def _info(submission: Submission, options: Options) -> RunInfo:
     return msgspec.structs.replace(
         new_run_info(command=options.command),
         run_id=submission.run_id,
+        created=submission.created,
         benchmarks=submission.benchmarks,
     )
 
@@ -138,6 +140,8 @@ class Watch:
         self._directory, self._lock, self._info = directory, lock, info
         self._interval, self._observers = interval, observers
         self._started = time.time()
+        created = datetime.datetime.fromisoformat(info.created).timestamp()
+        self._first_started = min(created, self._started)
         self._command = Command.GO_ON
         self.code: ExitCode | None = None
         """Of who stopped the run."""
@@ -216,6 +220,7 @@ class Watch:
             host=socket.gethostname(),
             pid=os.getpid(),
             started=self._started,
+            first_started=self._first_started,
             heartbeat=time.time(),
             exit_code=None if ending is None else int(ending.code),
             messages=() if ending is None else ending.messages,

@@ -59,7 +59,9 @@ async def test_patience_ends(slurm: Shims, tmp_path: Path) -> None:
 
 async def test_what_is_refused_is_not_tried_again(slurm: Shims, tmp_path: Path) -> None:
     slurm.fail("sbatch", "Batch job submission failed: Invalid account or account/partition")
-    with pytest.raises(ConfigError, match=r"job nel-a-1: sbatch: .*Invalid account"):
+    with pytest.raises(
+        ConfigError, match=r"job nel-a-1: sbatch refuses it: Invalid account.*cluster\.account"
+    ):
         await Slurm(ThisHost()).submit("nel-a-1", words(tmp_path))
     assert len(slurm.asked("sbatch")) == 1
 

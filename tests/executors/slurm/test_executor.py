@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from commands import Nel
 from runs import NEL
@@ -18,6 +19,7 @@ from slurm_played import Shims
 
 from nemo_evaluator.executors.slurm import client, handle, log
 from nemo_evaluator.executors.slurm.plan import CHAIN, ENDS, SECRETS
+from nemo_evaluator.results.progress_file import read_progress, write_progress
 
 CONFIG: dict[str, Any] = {
     "services": {"m": {"type": "simulated"}},
@@ -103,6 +105,61 @@ def test_a_dry_run_submits_and_writes_nothing(slurm: Shims, nel: Nel) -> None:
     assert not Path("run").exists() and not slurm.asked("sbatch")
 
 
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("Invalid partition name specified", "node_pools.*.partition"),
+        ("Invalid job array specification", "MaxArraySize"),
+        ("Requested node configuration is not available", "no node has what node_pools.* asks for"),
+        ("Slot machine is empty", "nothing of this job was submitted"),
+    ],
+)
+def test_what_is_refused_as_a_whole_leaves_no_run(
+    slurm: Shims, nel: Nel, said: str, hint: str
+) -> None:
+    slurm.fail("sbatch", f"Batch job submission failed: {said}")
+    code, _, err = nel("eval", "run", "c.yaml")
+    assert code == 2 and f"sbatch refuses it: {said} — " in err and hint in err
+    assert not Path("run", SECRETS).exists() and Path("run/nel_eval.sbatch").exists()
+    assert nel("eval", "status", "run")[0] == 2 and nel("eval", "jobs")[1] == "No runs.\n"
+    assert nel("eval", "run", "c.yaml")[0] == 0  # the same command, once the file is right
+    assert len(slurm.jobs) == 2
+
+
+def test_many_shards_that_are_alike_take_one_line(slurm: Shims, nel: Nel) -> None:
+    configure(shards=600)
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    out = nel("eval", "status", "run")[1]
+    assert "  shards 0-599: pending (other jobs come first (Priority))" in out
+    slurm.turn("NODE_FAIL")
+    Path("run/shard_7").mkdir()
+    Path("run/shard_7", CHAIN).write_text("777_7\n")
+    out = nel("eval", "status", "run")[1]
+    assert "reason     shards 0-599 failed: job 100_0: a node failed; nel eval" in out
+    assert "  shards 0-599: failed (job 100: a node failed; nel eval resume goes on with it" in out
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(slurm: Shims, nel: Nel) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    slurm.turn("TIMEOUT")
+    before = json.loads(Path("run/submission.json").read_text())["details"]
+    slurm.fail("sbatch", "Batch job submission failed: Invalid qos specification")
+    code, _, err = nel("eval", "resume", "run")
+    assert code == 2 and "cluster.qos" in err
+    assert json.loads(Path("run/submission.json").read_text())["details"] == before
+    assert status(nel)["state"] == "failed" and not Path("run", SECRETS).exists()
+    assert nel("eval", "resume", "run")[0] == 0 and len(slurm.jobs) == 4
+
+
+def test_an_array_that_is_cancelled_before_it_begins_is_cancelled(slurm: Shims, nel: Nel) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    slurm.turn("CANCELLED")
+    slurm.as_one()
+    state = status(nel)
+    assert state["state"] == "cancelled" and "shards 0, 1 cancelled" in state["reason"]
+    assert {shard["state"] for shard in state["shards"].values()} == {"cancelled"}
+
+
 def test_the_second_job_is_refused(slurm: Shims, nel: Nel) -> None:
     slurm.fail("sbatch", "", "Batch job submission failed: Job violates accounting policy")
     code, _, err = nel("eval", "run", "c.yaml")
@@ -137,7 +194,8 @@ def test_a_submission_that_was_killed_is_found_and_completed(
 
 
 def test_a_run_that_is_being_submitted_has_not_failed(slurm: Shims, nel: Nel) -> None:
-    slurm.fail("sbatch", "Batch job submission failed: Invalid partition name specified")
+    slurm.fail("sbatch", "away")
+    slurm.fail("squeue", "Invalid user, and the process is gone")
     assert nel("eval", "run", "c.yaml")[0] == 2 and not slurm.jobs
     slurm.fail("squeue", *["away"] * 2)
     state = status(nel)
@@ -189,6 +247,27 @@ def test_only_what_is_incomplete_is_submitted_again(
     assert "there is nothing to go on with" in nel("eval", "resume", "run")[2]
     code, out, _ = nel("eval", "status", "run", "--watch")
     assert code == 0 and "  shard 1: done 3/3" in out
+
+
+def test_how_long_a_run_takes_counts_from_its_first_job(
+    slurm: Shims, nel: Nel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    for index in (0, 1):
+        play(nel, monkeypatch, index)
+        folder = Path(f"run/shard_{index}")
+        progress = read_progress(folder)
+        assert progress is not None and progress.first_started == progress.started
+        earlier = progress.started - 3600 * (index + 1)
+        write_progress(folder, msgspec.structs.replace(progress, first_started=earlier))
+    before = status(nel)
+    assert before["first_started"] == pytest.approx(before["started"] - 7200, abs=60)
+    assert nel("eval", "merge", "run")[0] == 0
+    slurm.turn("COMPLETED")
+    merged = status(nel)
+    assert merged["first_started"] == before["first_started"]
+    assert merged["ended"] == max(shard["ended"] for shard in merged["shards"].values())
+    assert ", 2h00m long" in nel("eval", "status", "run")[1]
 
 
 def test_attempts_count_on_where_that_is_asked(slurm: Shims, nel: Nel) -> None:

@@ -46,6 +46,7 @@ def state_of(
         jobs=(f"job {name}",),
         run_id=next((part.run_id for part in parts.values() if part.run_id), ""),
         started=min((p.started for p in progress.values()), default=None),
+        first_started=min((p.first_started or p.started for p in progress.values()), default=None),
         benchmarks=_summed(found.values()),
         shards=parts if shards is not None else {},
     )

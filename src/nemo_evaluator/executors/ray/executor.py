@@ -147,6 +147,7 @@ def _unmerged(found: Submitted) -> RunState:
         submission.run_id,
         state,
         started=progress.started,
+        first_started=progress.first_started,
         ended=progress.heartbeat,
         exit_code=progress.exit_code,
         messages=progress.messages,

@@ -12,12 +12,13 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from ...errors import ConfigError
 from ..host import TIMED_OUT, Done, Host
+from .refusals import refused
 
 T = TypeVar("T")
 
@@ -70,6 +71,10 @@ class SlurmAway(ConfigError):
     """Slurm does not answer."""
 
 
+class SlurmRefused(ConfigError):
+    """Slurm does not take a job, or there is no Slurm: nothing was submitted."""
+
+
 class Slurm:
     """The commands of Slurm on a host."""
 
@@ -81,19 +86,26 @@ class Slurm:
         id. Raises ConfigError for what Slurm refuses, or if it does not answer in time."""
         began = time.monotonic()
         while True:
-            done = await self._host.run(
-                ["sbatch", "--parsable", "--export=NONE", f"--job-name={name}", *words]
-            )
+            done = await self._sbatch(["--parsable", "--export=NONE", f"--job-name={name}", *words])
             found = re.search(r"^(\d+)(;\S*)?\s*$", done.out, re.MULTILINE)
             if done.code == 0 and found:
                 return found[1]
             if not _is_transient(done):
-                hint = "nothing of this job was submitted; sbatch says why"
-                raise ConfigError(f"sbatch: {done.said}", where=f"job {name}", hint=hint)
+                said = done.said.removeprefix("sbatch: error: ")
+                what = f"sbatch refuses it: {said.removeprefix('Batch job submission failed: ')}"
+                raise SlurmRefused(what, where=f"job {name}", hint=refused(said))
             await asyncio.sleep(SETTLED_SECONDS)
             accepted = await self._patient(lambda: self.named([name]), began, done.said)
             if accepted:
                 return str(min(job.number for job in accepted))
+
+    async def _sbatch(self, words: Sequence[str]) -> Done:
+        try:
+            return await self._host.run(["sbatch", *words])
+        except ConfigError as error:
+            if self._host.name:
+                raise  # the connection may have ended after the job was accepted
+            raise SlurmRefused(error.what, where=error.where, hint=error.hint) from None
 
     async def named(self, names: Iterable[str]) -> list[JobState]:
         """Every job with one of these names, in the queue or in the accounting."""
@@ -175,13 +187,30 @@ def _sacct(which: str) -> list[str]:
 def _rows(text: str) -> Iterable[JobState]:
     for line in text.splitlines():
         cells = line.split("|")
-        if len(cells) < 7 or not cells[0][:1].isdigit() or "[" in cells[0]:
-            continue  # no job, or the tasks of an array that have not begun
+        if len(cells) < 7 or not cells[0][:1].isdigit():
+            continue  # no job
         if cells[6] == "allocation":
             continue  # what the accounting calls an array as a whole
         state, _, by = cells[1].partition(" ")
+        if "[" in cells[0] and state == "PENDING":
+            continue  # of tasks that wait, the queue knows more
         reason = by if by else cells[2]
-        yield JobState(cells[0], state, reason, *cells[3:8])
+        for job in _each(cells[0]):
+            yield JobState(job, state, reason, *cells[3:8])
+
+
+def _each(ids: str) -> Iterator[str]:
+    """The tasks of an array that ended before they began, which Slurm lists as one.
+
+    >>> list(_each("12_[0,4-8:2%2]")), list(_each("12_3"))
+    (['12_0', '12_4', '12_6', '12_8'], ['12_3'])
+    """
+    array, bracket, tasks = ids.partition("_[")
+    if not bracket:
+        yield ids
+    for first, last, step in re.findall(r"(\d+)(?:-(\d+))?(?::(\d+))?", tasks.partition("%")[0]):
+        for task in range(int(first), int(last or first) + 1, int(step or 1)):
+            yield f"{array}_{task}"
 
 
 def _is_transient(done: Done) -> bool:

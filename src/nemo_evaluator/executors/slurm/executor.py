@@ -36,13 +36,22 @@ from ..submission import (
     now,
 )
 from . import planning
-from .client import Slurm
+from .client import Slurm, SlurmRefused
 from .files import files_of
 from .handle import SlurmRun
 from .look import Look, unsubmitted
 from .plan import EVALUATION, Job, JobPlan, Submitter
 from .reasons import LIVE, WAITING, hopeless
-from .record import JobRecord, SlurmRecord, host_of, record_of, with_id, with_jobs, write_record
+from .record import (
+    JobRecord,
+    SlurmRecord,
+    host_of,
+    record_of,
+    take_back,
+    with_id,
+    with_jobs,
+    write_record,
+)
 from .render import described
 
 EXECUTOR = "slurm"
@@ -167,9 +176,13 @@ class SlurmExecutor:
         """Write the files, record the jobs, and submit them. Raises ConfigError."""
         await self._write(submission, plan, loaded, options)
         jobs = [_record(plan, job, again) for job in _wanted(plan, again)]
-        submission = with_jobs(submission, [*record_of(submission).jobs, *jobs])
+        before, submission = submission, with_jobs(submission, [*record_of(submission).jobs, *jobs])
         await write_record(submission)
-        return await self._send(submission, jobs, {})
+        try:
+            return await self._send(submission, jobs, {})
+        except SlurmRefused:
+            await take_back(submission, before)
+            raise
 
     async def _write(
         self, submission: Submission, plan: JobPlan, loaded: Loaded, options: Options
@@ -191,7 +204,9 @@ class SlurmExecutor:
             try:
                 done[job.job] = await slurm.submit(job.name, [*words, *job.words])
             except ConfigError as error:
-                raise _partly(error, submission, done) from None
+                if done:
+                    raise _partly(error, submission, done) from None
+                raise
             submission = with_id(submission, job.name, done[job.job])
             await write_record(submission)
         return SlurmRun(Submitted(submission, Path(submission.directory)), self.resume)
@@ -313,8 +328,6 @@ def _record(plan: JobPlan, job: Job, again: Again) -> JobRecord:
 
 def _partly(error: ConfigError, submission: Submission, ids: Mapping[str, str]) -> ConfigError:
     """The error of a submission of which a part was submitted."""
-    if not ids:
-        return error
     done = ", ".join(f"{name} as job {job}" for name, job in ids.items())
     what = f"{error}; already submitted: {done}"
     hint = f"nel eval resume {submission.directory} submits the rest, nel eval stop takes it back"

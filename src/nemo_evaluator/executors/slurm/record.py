@@ -16,8 +16,8 @@ from ...results.layout import SUBMISSION
 from ...types import Record
 from ..host import File, Host, ThisHost
 from ..ssh import SshHost
-from ..submission import Submission, write_submission
-from .plan import When
+from ..submission import Submission, remove_submission, write_submission
+from .plan import SECRETS, When
 
 
 class JobRecord(Record, frozen=True, kw_only=True):
@@ -67,6 +67,18 @@ def with_id(submission: Submission, name: str, job_id: str) -> Submission:
 def host_of(name: str) -> Host:
     """The host of a submission; this one where it has no name."""
     return SshHost(name) if name else ThisHost()
+
+
+async def take_back(submission: Submission, before: Submission) -> None:
+    """Record what was there ``before`` a submission that Slurm refused as a whole: of a new run
+    nothing, and its secrets are removed. The scripts stay, for who wants to see what was refused.
+    """
+    if before.ids:
+        await write_record(before)
+        return
+    remove_submission(submission)
+    directory = Path(submission.directory)
+    await host_of(submission.host).remove(directory, SUBMISSION, SECRETS)
 
 
 async def write_record(submission: Submission) -> None:

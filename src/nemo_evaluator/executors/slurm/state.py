@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from ...engine.shards import ranges
 from ...errors import ConfigError, ExitCode
 from ...results.progress_file import read_progress
 from ...results.run_info import RunStatus, read_run_info
@@ -58,6 +59,7 @@ def state_in_files(folder: Path, directory: Path, *, copied: bool) -> RunState |
         run_id=progress.run_id,
         state=State.RUNNING if progress.running else State(progress.state),
         started=progress.started,
+        first_started=progress.first_started,
         ended=ended,
         exit_code=progress.exit_code,
         messages=progress.messages,
@@ -89,7 +91,8 @@ def part_state(
     which they were submitted; ``told``: how a job ended, by its id, as it wrote itself;
     ``submitting``: none may have been accepted yet."""
     known = files or RunState(directory, "", State.STARTING, executor=EXECUTOR)
-    known = replace(known, directory=directory, jobs=tuple(map(_job_text, jobs)))
+    texts = (_job_text(job, told=told.get(job.id)) for job in jobs)
+    known = replace(known, directory=directory, jobs=tuple(texts))
     live = [job for job in jobs if job.state in LIVE]
     waiting = [job for job in jobs if job.state in WAITING]
     if files is not None and files.state in WHOLE:
@@ -145,7 +148,8 @@ def whole_state(
     base = RunState(directory, "", State.PENDING, executor=EXECUTOR, jobs=jobs, shards=shards)
     parts = [shard.benchmarks for shard in shards.values() if shard.benchmarks]
     benchmarks = combined(parts, len(shards))
-    base = replace(base, benchmarks=benchmarks, started=_first(shards.values()))
+    base = replace(base, benchmarks=benchmarks, started=_first(s.started for s in shards.values()))
+    base = replace(base, first_started=_first(s.first_started for s in shards.values()))
     if any(state.active for state in states):
         running = [state for state in states if state.active and state is not State.PENDING]
         if running:
@@ -155,14 +159,28 @@ def whole_state(
         return replace(base, reason=reasons[0])
     current = [job for job in merging if job.state in LIVE or job.state in WAITING]
     if merged is not None and not current:
-        counted = merged.benchmarks or base.benchmarks
-        return replace(merged, directory=directory, jobs=jobs, shards=shards, benchmarks=counted)
+        return _merged(base, merged)
     if current:
         reason = f"job {current[-1].id} merges the shards"
         if current[-1].state in WAITING:
             reason = f"{reason}: {why_waiting(current[-1])}"
         return replace(base, state=State.RUNNING, reason=reason)
     return _unmerged(base, shards, merging)
+
+
+def _merged(base: RunState, merged: RunState) -> RunState:
+    """What the files of the merged run say, and the time its shards took: it has none itself."""
+    ends = [shard.ended for shard in base.shards.values() if shard.ended is not None]
+    return replace(
+        merged,
+        directory=base.directory,
+        jobs=base.jobs,
+        shards=base.shards,
+        benchmarks=merged.benchmarks or base.benchmarks,
+        started=base.started,
+        first_started=base.first_started,
+        ended=max(ends, default=None),
+    )
 
 
 def _unmerged(
@@ -172,8 +190,7 @@ def _unmerged(
     for state in WORST_FIRST:
         found = [index for index, shard in shards.items() if shard.state is state]
         if found:
-            which = ", ".join(map(str, found))
-            what = f"shard{'s' if len(found) > 1 else ''} {which} {state}"
+            what = f"shard{'s' if len(found) > 1 else ''} {ranges(found)} {state}"
             reason = f"{what}: {shards[found[0]].reason}".removesuffix(": ")
             code = CODES.get(state, ExitCode.INCOMPLETE)
             return replace(base, state=state, reason=reason, exit_code=code)
@@ -187,14 +204,17 @@ def _short(job: JobState) -> str:
 
 
 def _job_text(
-    job: JobState, follows: str = "it starts only if the job before it does not finish"
+    job: JobState,
+    follows: str = "it starts only if the job before it does not finish",
+    told: Told | None = None,
 ) -> str:
     where = f" on {job.nodes}" if job.nodes and job.nodes != "None assigned" else ""
     limit = f" of {job.limit}" if job.limit else ""
     if job.state in WAITING:
         return f"job {job.id} {job.state}{f': {follows}' if job.reason == 'Dependency' else ''}"
-    return f"job {job.id} {job.state}{where}, {job.elapsed}{limit}"
+    why = f" ({told.reason})" if told is not None and told.reason else ""
+    return f"job {job.id} {job.state}{where}, {job.elapsed}{limit}{why}"
 
 
-def _first(shards: Iterable[RunState]) -> float | None:
-    return min((s.started for s in shards if s.started is not None), default=None)
+def _first(times: Iterable[float | None]) -> float | None:
+    return min((time for time in times if time is not None), default=None)
