@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engines import require
 from loopback import Loopback
+from running import kill_when
 from runs import rows
 
 from nemo_evaluator import ConfigError, evaluate_async
@@ -128,6 +130,7 @@ async def test_its_scores_are_measures(tmp_path: Path, loopback: Loopback) -> No
     assert (await evaluate_async(again, resume=True)).exit_code == 0
 
 
+@pytest.mark.slow
 async def test_what_fails_is_never_a_score(tmp_path: Path, loopback: Loopback) -> None:
     result = await evaluate_async(document(tmp_path, loopback.url, {"crash": True}))
     assert result.exit_code == 2 and "exit code 1: it broke" in " ".join(result.messages)
@@ -169,6 +172,40 @@ async def test_nothing_secret_is_to_be_seen_and_nothing_stays(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert not [one for one in await containers() if one["Id"] not in before]
+
+
+@pytest.mark.slow
+async def test_what_a_killed_run_paid_for_is_not_asked_again(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    given = document(tmp_path, loopback.url, {"limit": 3})
+    (seen := tmp_path / "seen").mkdir()
+    given["solver"]["mounts"][str(seen)] = "/seen"
+    program = tmp_path / "nemo-evaluator"
+    waits = 'while number == 2 and not os.path.exists("/seen/go"): time.sleep(0.05)\n    body ='
+    program.write_text(program.read_text().replace("body =", waits, 1))
+    (tmp_path / "config.yaml").write_text(json.dumps(given))
+    command = [sys.executable, "-m", "nemo_evaluator.cli", "eval", "run"]
+    command += [str(tmp_path / "config.yaml"), "--no-progress"]
+    answers = tmp_path / "run/ifeval/harness/0-0/answers.jsonl"
+
+    def half() -> bool:
+        return answers.is_file() and answers.read_bytes().count(b"\n") == 2
+
+    await asyncio.to_thread(kill_when, half, command)
+    assert len(loopback.calls) == 2
+    (seen / "go").touch()
+    result = await evaluate_async(given, resume=True)
+    assert result.exit_code == 0
+    assert [loopback.count(f"q{number}") for number in range(3)] == [1, 1, 1]
+    [row] = rows(tmp_path / "run/ifeval")
+    assert row["reward"] == 0.75
+    # As if there had been no kill: the rollout has used what its three answers cost.
+    other = document(tmp_path, loopback.url, {"limit": 3})
+    other["output"]["dir"] = str(tmp_path / "calm")
+    other["solver"]["mounts"][str(seen)] = "/seen"
+    await evaluate_async(other)
+    assert rows(tmp_path / "calm/ifeval")[0]["tokens"] == row["tokens"] > 0
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from ..results.layout import HARNESS, JOURNAL
 from ..solvers.requests import Asker
 from ..traffic.client import ModelClient
 from ..traffic.door.sessions import Endpoint
+from ..traffic.kept_answers import KeptAnswers
 from ..traffic.types import CallContext
 from ..types import Problem, RolloutKey
 from .accounts import NOTHING, Spent, of_session
@@ -83,12 +84,22 @@ class Tools:
         return None if self._job.model is None else self._job.model.protocol
 
     async def endpoint(
-        self, key: RolloutKey | None = None, *, listener: Listener | None = None
+        self,
+        key: RolloutKey | None = None,
+        *,
+        listener: Listener | None = None,
+        answers: Path | None = None,
     ) -> Endpoint:
         """A door, counted to the rollout or to none. Raises ConfigError without a service."""
         if key is None:
             return await self._client.door(self._shared, listener=listener)
-        context = self._doors.setdefault(key, self._context(key))
+        context = self._doors.get(key)
+        if context is None:
+            context = self._context(key)
+            if answers is not None:
+                kept = await asyncio.to_thread(KeptAnswers, answers, self._client.scrub)
+                context = msgspec.structs.replace(context, kept=kept)
+            self._doors[key] = context
         return await self._client.door(context, listener=listener)
 
     async def call(self, key: RolloutKey, request: Request) -> Answer:
@@ -113,6 +124,9 @@ class Tools:
             return Through(NOTHING, round(latency, 3))
         used = self._client.ledger.session(context)
         self._client.end_session(context)
+        if context.kept is not None:
+            context.kept.count()
+            context.kept.close()
         return Through(of_session(used), round(used.latency_ms + latency, 3))
 
     def count_beside(self) -> None:

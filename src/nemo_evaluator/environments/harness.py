@@ -61,11 +61,17 @@ class HarnessTools(Protocol):
         """What its service is asked over: ``chat_completions``, ``completions`` …"""
 
     async def endpoint(
-        self, key: RolloutKey | None = None, *, listener: Listener | None = None
+        self,
+        key: RolloutKey | None = None,
+        *,
+        listener: Listener | None = None,
+        answers: Path | None = None,
     ) -> Endpoint:
         """A door to the model over HTTP: through the interceptors, cache, budget and log as for
         everybody; on a ``listener`` that was made inside a sandbox, there. What is used there is
-        counted to the rollout, or to none. Raises ConfigError without a service."""
+        counted to the rollout, or to none. ``answers``: a file in which the answers to the rollout
+        are kept, for a program that asks everything again when it is run again: the nth equal
+        question gets the nth answer. Raises ConfigError without a service."""
 
     async def call(self, key: RolloutKey, request: Request) -> Answer:
         """One question of a rollout. Journaled when it is answered, and answered from the journal

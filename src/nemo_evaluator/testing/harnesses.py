@@ -49,7 +49,11 @@ class OfflineTools:
         return "chat_completions"
 
     async def endpoint(
-        self, key: RolloutKey | None = None, *, listener: Listener | None = None
+        self,
+        key: RolloutKey | None = None,
+        *,
+        listener: Listener | None = None,
+        answers: Path | None = None,
     ) -> Endpoint:
         """Raises ConfigError: there is no model."""
         raise ConfigError("there is no model in a test", hint="answer tools.call instead")

@@ -16,6 +16,7 @@ from .dialects import DIALECTS, Question
 from .door.sessions import Endpoint as SessionEndpoint
 from .endpoint import Endpoint
 from .guard import CompletionsGuard, guarded
+from .kept_answers import from_kept_answers
 from .ledger import Ledger, Totals
 from .limiter import Limiter
 from .log import TrafficLog
@@ -188,7 +189,11 @@ class ModelClient:
     def _steps(self, between: Sequence[tuple[str, Step]]) -> list[tuple[str, Step]]:
         """The whole pipeline: what every client does before and after the interceptors."""
         steps: list[tuple[str, Step]] = [("defaults", Defaults(self._dialect, self._params))]
-        steps += [*between, ("completions guard", CompletionsGuard())]
+        steps += [
+            ("kept answers", from_kept_answers),
+            *between,
+            ("completions guard", CompletionsGuard()),
+        ]
         if self.traffic is not None:
             steps.append(("traffic log", self.traffic))
         return [*steps, ("ledger", self.ledger)]

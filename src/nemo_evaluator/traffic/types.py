@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
@@ -16,6 +16,9 @@ from ..types import Json, Usage
 from .dialects.contract import Reply, parse_usage
 from .scrub import Scrubber
 from .store.keys import Form
+
+if TYPE_CHECKING:
+    from .kept_answers import KeptAnswers
 
 
 class CallContext(msgspec.Struct, frozen=True):
@@ -41,6 +44,8 @@ class CallContext(msgspec.Struct, frozen=True):
     on_hold: Callable[[bool], None] | None = None
     """Told that a call waits for admission, or for an endpoint that is down, and that this is over.
     """
+    kept: KeptAnswers | None = None
+    """Answers of earlier invocations to the same session, and where those of this one go."""
 
     @property
     def scope(self) -> tuple[str, int]:

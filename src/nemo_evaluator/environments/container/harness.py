@@ -36,7 +36,7 @@ from .results import NAMES, Found, measures_of, read_results, results_file
 
 CONFIG, RESULTS = "/config/run_config.yaml", "/results"
 KEY = "NEMO_API_KEY"
-LOG, DONE, OUTPUT = "log.txt", "done", "results"
+LOG, DONE, OUTPUT, ANSWERS = "log.txt", "done", "results", "answers.jsonl"
 KILLED = 128 + 9
 SECONDS = 7 * 86_400.0
 """The longest a harness may take; a benchmark's ``timeout`` ends one that does nothing."""
@@ -178,7 +178,8 @@ class ContainerHarness:
         """The exit code of the harness; None where the run is to end before."""
         env = dict(self._told.env_vars)
         listener = None if self._told.network == "host" else await sandbox.listen()
-        endpoint = await tools.endpoint(key, listener=listener)
+        answers = folder / ANSWERS
+        endpoint = await tools.endpoint(key, listener=listener, answers=answers)
         kind = self._told.endpoint_type or (
             "completions" if tools.protocol == "completions" else "chat"
         )
