@@ -289,7 +289,7 @@ def test_what_is_paid_for_is_read(tmp_path: Path, text: str | bytes) -> None:
 
 @pytest.mark.parametrize("value", [".nan", "null", "N/A", ".inf", "!!python/name:numpy.nan ''"])
 def test_no_score_takes_the_place_of_the_first(tmp_path: Path, value: str) -> None:
-    with pytest.raises(ConfigError, match="t/m/s, the first score, is no number"):
+    with pytest.raises(ConfigError, match="t/m/s, the first score, is not a number"):
         read_results(left(tmp_path, one(value, more=", other: {value: 0.5}")))
 
 

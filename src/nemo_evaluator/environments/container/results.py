@@ -60,7 +60,7 @@ def read_results(folder: Path, task: str = "") -> list[Found]:
     if not numbers:
         raise ConfigError("holds no score", where=str(path), hint=AGAIN)
     if found[0] is not numbers[0]:
-        what = f"{found[0].name}, the first score, is no number"
+        what = f"{found[0].name}, the first score, is not a number"
         raise ConfigError(what, where=str(path), hint=AGAIN)
     if lost := [one.name for one in found if not math.isfinite(one.value)]:
         log.warning("%s: no numbers, and left out: %s", path, ", ".join(lost[:SHOWN]))
