@@ -49,6 +49,9 @@ def test_extended_twice_and_killed_in_between(
     larger = command(url, file, out, 30, 3, "--resume")
     kill_when(lambda: len(paid(journal(out))) > 45, [*NEL, *larger])
     held = paid(journal(out))
+    assert bundle(out)["coverage"]["planned"] == 90  # no gate takes what is there for the whole
+    gate = nel("gate", out, out, "--policy", policy(tmp_path))
+    assert gate.returncode == 2 and "INCONCLUSIVE" in gate.stdout
     done = nel(*larger)
     assert done.returncode == 0 and held <= paid(journal(out))
     # What was in flight when it was killed was asked again: no more than --max-concurrent.
@@ -64,6 +67,13 @@ def test_extended_twice_and_killed_in_between(
     assert timeless(out / "sums") == timeless(calm / "sums")
     assert bundle(out)["scores"]["pass@1"] == bundle(calm)["scores"]["pass@1"]
     assert "repeats: 3 → 4, problems: 30 → 40" in (out / "report.md").read_text()
+
+
+def policy(folder: Path) -> Path:
+    path = folder / "policy.json"
+    rules = {"metric": "mean_reward", "max_drop": 0.9, "tier": "critical"}
+    path.write_text(json.dumps({"version": 1, "defaults": rules}))
+    return path
 
 
 def bundle(out: Path) -> Any:
@@ -170,9 +180,7 @@ def test_another_model_stays_refused_in_a_larger_run(
 
 def test_a_run_that_a_gate_may_end_is_not_extended(tmp_path: Path) -> None:
     """Its answers were looked at by a plan for that number of problems."""
-    policy = {"version": 1, "defaults": {"metric": "mean_reward", "max_drop": 0.05}}
-    path = tmp_path / "policy.json"
-    path.write_text(json.dumps(policy))
+    path = policy(tmp_path)
     run(tmp_path / "base", max_problems=40)
     gated = {"gate": str(path), "baseline": str(tmp_path / "base")}
     run(tmp_path / "out", max_problems=40, **gated)

@@ -151,16 +151,18 @@ def check_resumable(
     where: Path,
     unscored: Collection[str] = (),
     fixed: Mapping[str, str] = {},
-) -> list[str]:
+) -> dict[str, str]:
     """Raise ConfigError, listing every difference, unless the plans mean the same. What the run is
-    extended by, a line each.
+    extended by, for people, by slug.
 
     The scorer may be another one where nothing was scored yet (``unscored``, by slug): that is
     how a broken scorer is fixed without asking anything again. What sums up may always be another.
     More repeats and more problems extend a run, but for benchmarks that have a reason in ``fixed``.
     """
     before = {plan.slug: plan for plan in old.benchmarks}
-    lines, refused, extended = [], [], []
+    lines: list[str] = []
+    refused: list[str] = []
+    extended = {}
     parts = [{_shard(plan) for plan in p} for p in (old.benchmarks, new)]
     if parts[0] != parts[1]:
         lines.append(f"  shard: {_joined_names(parts[0])} → {_joined_names(parts[1])}")
@@ -172,7 +174,7 @@ def check_resumable(
         lines += [f"  {plan.slug}: {x}" for x in differences(previous, plan, ignored=ignored)]
         if found := ", ".join(counts(previous, plan)):
             why = obstacle(previous, plan) or fixed.get(plan.slug)
-            extended.append(f"{plan.slug}: {found}")
+            extended[plan.slug] = f"{plan.slug}: {found}"
             refused += [f"  {plan.slug}: {found}: {why}"] if why else []
     lines += [f"  {slug}: no longer in the configuration" for slug in before]
     if lines or refused:

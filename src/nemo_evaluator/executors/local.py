@@ -174,6 +174,8 @@ async def _open(
     for index in opened.journals.values():
         stack.callback(index.close)
     publisher = Publisher(directory, opened.info, loaded.config.output.report, say, lock)
+    with _writing(directory, "no request was sent; {} and repeat the command"):
+        publisher.derive_larger([job for job in prepared.jobs if job.plan.slug in opened.extended])
     return _Begun(prepared, opened, tallies, budget, interrupts, publisher, gate, watch)
 
 

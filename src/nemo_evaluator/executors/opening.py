@@ -6,7 +6,7 @@ is decided, and every document of the run is on disk, before the first request i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,8 @@ class Opened:
     info: RunInfo
     journals: Mapping[str, JournalIndex]
     """What earlier invocations of the run left, by slug."""
+    extended: frozenset[str] = frozenset()
+    """Benchmarks that have more rollouts than those had planned."""
 
 
 def set_aside(directory: Path, say: Say) -> None:
@@ -111,7 +113,7 @@ def open_run(
     keep = earlier is not None and _worth_keeping(directory, earlier, found)
     _check_strangers(directory, earlier, plans, resumed=keep)
     info = new_run_info(command=command)
-    extended: Sequence[str] = ()
+    extended: Mapping[str, str] = {}
     if earlier is not None and (keep or resume):
         if not resume:
             raise already_holds(directory, earlier.run_id)
@@ -120,7 +122,7 @@ def open_run(
         found = _begun_anew(directory, found)
     if found and earlier is not None:
         info = _continued(info, info_of(directory, earlier), extended)
-        for text in extended:
+        for text in extended.values():
             say(f"the run is extended: {text}; what was answered stays")
     for slug, index in found.items():
         lost = damage_in(directory / slug, index), shortage_in(directory / slug, plans[slug], index)
@@ -128,16 +130,16 @@ def open_run(
             say(f"warning: {text} and are requested again")
     info = msgspec.structs.replace(info, status=RunStatus.RUNNING, benchmarks=tuple(plans))
     _write_documents(directory, prepared, loaded, info, command)
-    return Opened(info, found)
+    return Opened(info, found, frozenset(extended))
 
 
-def _continued(info: RunInfo, first: RunInfo, extended: Sequence[str]) -> RunInfo:
+def _continued(info: RunInfo, first: RunInfo, extended: Mapping[str, str]) -> RunInfo:
     """The run goes on as the one that is there."""
     return msgspec.structs.replace(
         info,
         run_id=first.run_id,
         created=first.created,
-        extended=(*first.extended, *extended),
+        extended=(*first.extended, *extended.values()),
     )
 
 
@@ -148,9 +150,9 @@ def _resumed(
     found: Mapping[str, JournalIndex],
     *,
     keep: bool,
-) -> tuple[Mapping[str, JournalIndex], Sequence[str]]:
-    """The journals that the run goes on with, and what it is extended by. Raises ConfigError if
-    they are of another plan, unless nothing in them was paid for."""
+) -> tuple[Mapping[str, JournalIndex], Mapping[str, str]]:
+    """The journals that the run goes on with, and what it is extended by, by slug. Raises
+    ConfigError if they are of another plan, unless nothing in them was paid for."""
     unscored = [
         slug
         for slug, index in found.items()
@@ -164,7 +166,7 @@ def _resumed(
     except ConfigError:
         if keep:
             raise
-        return _begun_anew(directory, found), ()
+        return _begun_anew(directory, found), {}
     return found, extended
 
 

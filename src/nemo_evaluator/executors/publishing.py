@@ -46,6 +46,12 @@ class Publisher:
         self._busy = asyncio.Lock()
         self._next_report = 0.0
 
+    def derive_larger(self, jobs: Sequence[Job]) -> None:
+        """Derive benchmarks that were extended: from now on they lack rollouts, and whoever reads
+        their results, or what a killed run leaves of them, must see that."""
+        for job in jobs:
+            self._derive(job)
+
     async def ended(self, job: Job) -> None:
         """Derive a benchmark whose run goes on, and show its result."""
         async with self._busy:
