@@ -51,7 +51,7 @@ def results_file(folder: Path) -> Path | None:
 
 def read_results(folder: Path, task: str = "") -> list[Found]:
     """The scores of a run, those of ``task`` first. Raises ConfigError where there are none, or
-    where the first is no number."""
+    where the first is not a number."""
     if (path := results_file(folder)) is None:
         raise ConfigError("there is no results.yml", where=str(folder), hint="see the log")
     found = list(scores_in(_document(path)))
@@ -63,7 +63,7 @@ def read_results(folder: Path, task: str = "") -> list[Found]:
         what = f"{found[0].name}, the first score, is not a number"
         raise ConfigError(what, where=str(path), hint=AGAIN)
     if lost := [one.name for one in found if not math.isfinite(one.value)]:
-        log.warning("%s: no numbers, and left out: %s", path, ", ".join(lost[:SHOWN]))
+        log.warning("%s: not numbers, and left out: %s", path, ", ".join(lost[:SHOWN]))
     return numbers
 
 
