@@ -16,11 +16,12 @@ from pathlib import Path
 from ..environments.contract import Environment
 from ..environments.user_code import contained
 from ..errors import ConfigError
-from ..results.journal import Errored, JournalIndex, ProblemSeeded, Solved
+from ..results.journal import AskedImage, Errored, JournalIndex, ProblemSeeded, Solved
 from ..results.journal_reader import JournalReader
 from ..solvers.contract import Handover
 from ..steps import Step
-from ..types import Phase, Problem, RolloutKey, Solution
+from ..traffic.images import media_type_of
+from ..types import Image, Phase, Problem, RolloutKey, Solution
 from .accounts import NOTHING, Spent
 from .plan import problem_digest
 from .workspaces import Lease
@@ -184,4 +185,16 @@ def journal_form(problem: Problem) -> ProblemSeeded:
         quoted=quoted,
         cluster=problem.cluster,
         requests=problem.requests,
+        images=tuple(map(_asked, problem.images)),
     )
+
+
+def _asked(image: Image) -> AskedImage:
+    """Where an image is. One that the problem brings along in full is not written once more."""
+    data = image.data
+    if image.url is not None and image.url.startswith("data:"):
+        data = image.url.encode()
+    if data is not None:
+        return AskedImage(media_type=media_type_of(image, data), size=len(data))
+    place = image.url if image.path is None else str(Path(image.path).absolute())
+    return AskedImage(place=place, media_type=media_type_of(image))

@@ -74,22 +74,27 @@ def _question_and_answer(row: ResultRow) -> Iterator[Step]:
 
 def _ends(span: Span, steps: Sequence[Step]) -> list[datetime.datetime]:
     """The beginning, and the end of each step; never backwards."""
-    turns = sum(step.source is StepSource.AGENT for step in steps) or 1
+    turns = sum(map(_is_work, steps)) or 1
     share = (span.ended - span.begun) / turns
     ends, last = [span.begun], span.begun
     for step in steps:
         told = when(step.timestamp)
         if told is None:
-            told = last + share if step.source is StepSource.AGENT else last
+            told = last + share if _is_work(step) else last
         last = max(last, min(told, max(span.ended, last)))
         ends.append(last)
     return ends
 
 
+def _is_work(step: Step) -> bool:
+    """Whether the agent did it; what it is only reminded of was said."""
+    return step.source is StepSource.AGENT and not step.is_copied_context
+
+
 def _work(
     step: Step, begun: datetime.datetime, ended: datetime.datetime, model: str
 ) -> Iterator[Work]:
-    if step.source is StepSource.AGENT:
+    if _is_work(step):
         yield Work(
             kind=Kind.MODEL,
             name=step.model_name or model,
@@ -101,7 +106,8 @@ def _work(
             metrics=step.metrics,
         )
     else:
-        name = step.source.value
+        agent = step.source is StepSource.AGENT
+        name = "assistant" if agent else step.source.value
         yield Work(kind=Kind.SAID, name=name, begun=begun, ended=ended, made=step.message)
     results = step.observation.results if step.observation is not None else ()
     calls = {call.tool_call_id for call in step.tool_calls}

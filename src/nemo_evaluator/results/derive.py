@@ -14,6 +14,7 @@ import msgspec
 from ..types import BenchmarkPlan
 from .bundle import write_bundle
 from .collect import Collector
+from .facts import plan_facts
 from .failures import failure_analysis
 from .files import line_writer, write_json
 from .journal import Called, Errored, JournalIndex, Solved, UsedBeside
@@ -83,6 +84,7 @@ def publish(
     """Write all derived files of a benchmark's folder, or write them ``into`` another one, and
     return its summary. ``index``: see ``summarise``."""
     method, into = verifier_name(plan), into or folder
+    system = plan_facts(plan).system_prompt
     with (
         line_writer(into / RESULTS) as result,
         line_writer(into / UNSCORED, unless_empty=True) as unscored,
@@ -92,7 +94,7 @@ def publish(
         def write(record: RolloutRecord) -> None:
             row = result_row(record, method)
             (result if row.judged else unscored)(row)
-            trajectory(trajectory_row(record, row))
+            trajectory(trajectory_row(record, row, system))
 
         summary = summarise(folder, plan, write, index)
     write_bundle(into, summary, plan, run)

@@ -22,6 +22,7 @@ from ..types import (
     RolloutKey,
 )
 from .aggregated import Aggregated
+from .journal_events import AskedImage as AskedImage
 from .journal_events import Began as Began
 from .journal_events import Called as Called
 from .journal_events import Errored as Errored

@@ -43,6 +43,16 @@ class Header(Record, frozen=True, kw_only=True, tag_field="event", tag="header")
     """What the journal is of in full: enough to go on where ``plan.lock`` is lost."""
 
 
+class AskedImage(Record, frozen=True, kw_only=True):
+    """An image of a problem: where it is, not what is in it."""
+
+    place: str | None = None
+    """Its address or its file; None where it came as bytes."""
+    media_type: str | None = None
+    size: int | None = None
+    """Bytes, where they came with the problem."""
+
+
 class ProblemSeeded(Record, frozen=True, kw_only=True, tag_field="event", tag="problem"):
     """A problem, written once, before the first rollout of it is solved."""
 
@@ -57,6 +67,7 @@ class ProblemSeeded(Record, frozen=True, kw_only=True, tag_field="event", tag="p
     """Metadata that stands in the prompt word for word: key → offsets there. Not repeated."""
     cluster: str | None = None
     requests: tuple[Request, ...] = ()
+    images: tuple[AskedImage, ...] = ()
 
     def problem(self) -> Problem:
         """The problem as it can be verified again (images are not kept)."""

@@ -17,8 +17,9 @@ from ..files.reading import UNREADABLE, lines_of
 from ..steps import ATIF_VERSION, Step, StepMetrics, StepSource, steps_from
 from ..types import Failure, Json, Outcome, Record, RolloutKey, Solution
 from ..version import __version__
-from .journal import Errored
+from .journal import Errored, ProblemSeeded
 from .layout import TRAJECTORIES
+from .question_steps import question_steps
 from .result_row import ResultRow
 from .rows import RolloutRecord
 
@@ -123,8 +124,11 @@ OF_A_DOCUMENT = TrajectoryRow.__struct_fields__[
 ]
 
 
-def trajectory_row(record: RolloutRecord, row: ResultRow) -> TrajectoryRow:
-    """The line of a rollout; ``row``: its line of ``results.jsonl``."""
+def trajectory_row(
+    record: RolloutRecord, row: ResultRow, system: str | None = None
+) -> TrajectoryRow:
+    """The line of a rollout; ``row``: its line of ``results.jsonl``; ``system``: the system prompt
+    of the solver, which stands in the place of the benchmark's own."""
     solution = record.solved.solution if record.solved else None
     return TrajectoryRow(
         problem_idx=row.problem_idx,
@@ -144,7 +148,7 @@ def trajectory_row(record: RolloutRecord, row: ResultRow) -> TrajectoryRow:
             verify_ms=record.scored.verify_ms if record.scored else None,
         ),
         model=_reply(solution) if solution else None,
-        **_document(record, row),
+        **_document(record, row, system),
     )
 
 
@@ -198,14 +202,14 @@ def _reply(solution: Solution) -> ReplyShown:
     )
 
 
-def _document(record: RolloutRecord, row: ResultRow) -> dict[str, Any]:
+def _document(record: RolloutRecord, row: ResultRow, system: str | None) -> dict[str, Any]:
     """The fields of the row that are an ATIF document."""
     solution = record.solved.solution if record.solved else None
     if solution is None:
         steps = conforming(_unfinished(record), _note)
         return {"steps": steps, "final_metrics": FinalMetrics(total_steps=len(steps))}
     if not solution.steps and not solution.trajectory:
-        steps = _single_turn(solution, row.prompt)
+        steps = _single_turn(solution, _asked(record.problem, row.prompt, system))
     else:
         steps = conforming(solution.steps or steps_from(solution.trajectory), _note)
     usage = solution.usage
@@ -254,13 +258,22 @@ def _note(text: str) -> None:
     log.warning("a trajectory is no valid ATIF: %s; that stands under `extra` now", text)
 
 
-def _single_turn(solution: Solution, prompt: str | None) -> tuple[Step, ...]:
+def _asked(
+    problem: ProblemSeeded | None, prompt: str | None, system: str | None
+) -> tuple[Step, ...]:
+    """What was said to the model: a text, or the messages in their roles."""
+    if problem is None or not (problem.messages or problem.images or problem.system or system):
+        return (Step(step_id=1, source=StepSource.USER, message=prompt or ""),)
+    return conforming(question_steps(problem, system))
+
+
+def _single_turn(solution: Solution, asked: tuple[Step, ...]) -> tuple[Step, ...]:
     usage = solution.usage
     extra = {} if usage.reasoning_tokens is None else {"reasoning_tokens": usage.reasoning_tokens}
     return (
-        Step(step_id=1, source=StepSource.USER, message=prompt or ""),
+        *asked,
         Step(
-            step_id=2,
+            step_id=len(asked) + 1,
             source=StepSource.AGENT,
             message=solution.response,
             model_name=solution.model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import re
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -38,12 +39,20 @@ def image_url(image: Image) -> str:
             raise ConfigError(
                 f"cannot read the image: {error.strerror}", where=image.path
             ) from None
-    media_type = image.media_type or sniff(data) or mimetypes.guess_type(image.path or "")[0]
+    media_type = media_type_of(image, data)
     if media_type is None:
         raise ConfigError(
             "the kind of this image is not known", where=image.path, hint="set its media_type"
         )
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def media_type_of(image: Image, data: bytes = b"") -> str | None:
+    """The media type of an image: as told, by its first bytes, else by its name."""
+    if (told := image.media_type or sniff(data)) is not None:
+        return told
+    name = image.path if image.url is None else re.split("[?#]", image.url)[0]
+    return mimetypes.guess_type(name or "")[0]
 
 
 def sniff(data: bytes) -> str | None:

@@ -121,9 +121,10 @@ def images_of(calls: Sequence[Call], steps: Sequence[Step]) -> list[str]:
 
 def _images(value: Json) -> Iterator[str]:
     if isinstance(value, dict):
-        url = value.get("url")
-        if isinstance(url, str) and url.startswith(SAFE_IMAGES):
-            yield url
+        for name in ("url", "path"):
+            url = value.get(name)
+            if isinstance(url, str) and url.startswith(SAFE_IMAGES):
+                yield url
         for inner in value.values():
             yield from _images(inner)
     elif isinstance(value, list | tuple):

@@ -9,17 +9,23 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ...errors import ConfigError
+from ...files.reading import open_regular
 from ...results.result_row import ResultRow
 from ...results.tables import plain_text
 from ...results.trajectory_row import TrajectoryRow
 from ...steps import ObservationResult, Step, StepSource, ToolCall
-from ...types import Json
+from ...traffic.images import image_url, sniff
+from ...types import Image, Json
 from ..times import when
 from .header import usage_of
 
 UNKNOWN_CALL = "unknown"
+LARGEST_IMAGE = 20 << 20
+"""Bytes of an image that is put into a log."""
 
 
 @dataclass(slots=True)
@@ -85,7 +91,8 @@ class _Maker:
         calls = {call.tool_call_id: call for call in step.tool_calls}
         results = step.observation.results if step.observation is not None else ()
         for result in results:
-            self._result(calls.get(result.source_call_id or ""), result)
+            call = calls.get(result.source_call_id or "")
+            self._result(call, result, copied=bool(step.is_copied_context))
 
     def event(self, name: str, **fields: Json) -> None:
         """An event, at the time of the last step."""
@@ -110,7 +117,8 @@ class _Maker:
         said = content(step.message, step.reasoning_content)
         calls = {"tool_calls": [_call(call) for call in step.tool_calls]} if step.tool_calls else {}
         model = step.model_name or self._model
-        message = self._say("assistant", said, source="generate", model=model, **calls)
+        source = "input" if step.is_copied_context else "generate"
+        message = self._say("assistant", said, source=source, model=model, **calls)
         if not step.is_turn:
             return
         reason = "tool_calls" if step.tool_calls else "stop"
@@ -131,7 +139,7 @@ class _Maker:
             output=output,
         )
 
-    def _result(self, call: ToolCall | None, result: ObservationResult) -> None:
+    def _result(self, call: ToolCall | None, result: ObservationResult, *, copied: bool) -> None:
         answered = call.tool_call_id if call is not None else result.source_call_id
         if call is None and answered is None:
             self._say("user", content(result.content))
@@ -139,14 +147,15 @@ class _Maker:
         name = call.function_name if call is not None else UNKNOWN_CALL
         text = plain_text(content(result.content)) or ""
         failed = {"error": {"type": "unknown", "message": text[:1000]}} if result.failed else {}
-        self.event(
-            "tool",
-            id=answered,
-            function=name,
-            arguments=dict(call.arguments) if call is not None else {},
-            result=text,
-            **failed,
-        )
+        if not copied:
+            self.event(
+                "tool",
+                id=answered,
+                function=name,
+                arguments=dict(call.arguments) if call is not None else {},
+                result=text,
+                **failed,
+            )
         self._say("tool", text, tool_call_id=answered, function=name, **failed)
 
 
@@ -172,9 +181,24 @@ def _parts(parts: Iterable[Json]) -> Iterator[dict[str, Json]]:
         if isinstance(told.get("text"), str):
             yield {"type": "text", "text": told["text"]}
         elif isinstance(image, str):
-            yield {"type": "image", "image": image}
+            yield {"type": "image", "image": _embedded(image)}
         else:
             yield {"type": "text", "text": plain_text(part) or ""}
+
+
+def _embedded(image: str) -> str:
+    """An image in a file of this machine as a ``data:`` address, as Inspect logs it itself."""
+    if not image.startswith("/"):
+        return image
+    try:
+        with open_regular(Path(image)) as file:
+            data = file.read(LARGEST_IMAGE + 1)
+    except (ConfigError, OSError, ValueError):
+        return image
+    kind = sniff(data)
+    if kind is None or len(data) > LARGEST_IMAGE:
+        return image
+    return image_url(Image(data=data, media_type=kind))
 
 
 def _call(call: ToolCall) -> dict[str, Json]:

@@ -27,7 +27,7 @@ INFORMATION = 9
 EVENT = "gen_ai.evaluation.result"
 UNKNOWN = "_OTHER"
 LABELS = {True: "correct", False: "incorrect"}
-ROLES = {"user": "user", "system": "system"}
+ROLES = {"user": "user", "system": "system", "assistant": "assistant"}
 """Who says something besides the model; what the environment says is a user's."""
 
 

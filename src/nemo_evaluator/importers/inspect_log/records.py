@@ -133,6 +133,8 @@ class ChatMessage(Record, frozen=True, kw_only=True):
     tool_call_id: Json = None
     error: Error | None = None
     model: str | None = None
+    source: str | None = None
+    """``input`` of what the sample began with, ``generate`` of what the model said."""
 
 
 class Sample(Record, frozen=True, kw_only=True):

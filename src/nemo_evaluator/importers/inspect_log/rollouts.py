@@ -17,6 +17,7 @@ from ...steps import Observation, ObservationResult, Step, StepSource, ToolCall,
 from ...types import EndedBy, ErrorInfo, Failure, Json, Outcome, Problem, Score, Solution, Usage
 from ..contract import Rollout
 from ..writing import when
+from .question import asked, content_of, text_of
 from .records import ChatMessage, Sample
 from .records import Score as Given
 
@@ -45,7 +46,7 @@ def rollout(sample: Sample, idx: int, scorer: str | None, *, own: bool) -> Rollo
     metadata = {name: value for name, value in sample.metadata.items() if name not in TOLD}
     problem = Problem(
         idx=idx,
-        prompt=_texts(sample.input),
+        **asked(sample),
         target=sample.target,
         metadata=metadata if own else {**metadata, "id": str(sample.id)},
         cluster=kept.get("cluster"),
@@ -148,8 +149,8 @@ def _details(main: Given, scores: Mapping[str, Given], name: str) -> dict[str, J
 def _solution(sample: Sample, kept: Mapping[str, Any]) -> Solution:
     output = sample.output
     steps = tuple(_steps(sample.messages))
-    turns = sum(step.source is StepSource.AGENT for step in steps)
-    agent = turns > 1 or any(step.tool_calls for step in steps)
+    turns = sum(step.is_turn for step in steps)
+    agent = turns > 1 or any(step.is_turn and step.tool_calls for step in steps)
     stopped = output.choices[0].stop_reason if output.choices else None
     finish = FinishReason.of(stopped)
     seconds = output.time if output.time is not None and not agent else sample.working_time
@@ -205,7 +206,7 @@ def _steps(messages: Sequence[ChatMessage]) -> Iterator[Step]:
                 source_call_id=message.tool_call_id
                 if isinstance(message.tool_call_id, str)
                 else None,
-                content=_text(message.content),
+                content=text_of(message.content),
                 extra=failed,
             )
             before = step.observation.results if step.observation is not None else ()
@@ -231,28 +232,12 @@ def _step(message: ChatMessage) -> Step:
     )
     return Step(
         source=sources.get(message.role, StepSource.SYSTEM),
-        message=_text(message.content),
+        message=content_of(message.content),
         model_name=message.model if message.role == "assistant" else None,
         reasoning_content="\n".join(_reasoning(message.content)) or None,
         tool_calls=calls,
+        is_copied_context=(message.role == "assistant" and message.source == "input") or None,
     )
-
-
-def _texts(given: Json) -> str:
-    """The input of a sample: a text, or the texts of its messages."""
-    if isinstance(given, str):
-        return given
-    messages = given if isinstance(given, list | tuple) else ()
-    parts = [message.get("content") for message in messages if isinstance(message, dict)]
-    return "\n\n".join(_text(part) for part in parts)
-
-
-def _text(content: Json) -> str:
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list | tuple) else ()
-    texts = (part.get("text") for part in parts if isinstance(part, dict))
-    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _reasoning(content: Json) -> Iterator[str]:
