@@ -14,9 +14,9 @@ import msgspec
 from ..types import BenchmarkPlan
 from .bundle import write_bundle
 from .collect import Collector
-from .facts import plan_facts
 from .failures import failure_analysis
 from .files import line_writer, write_json
+from .identity_facts import plan_facts
 from .journal import Called, Errored, JournalIndex, Solved, UsedBeside
 from .journal_reader import JournalReader
 from .judgements import judge_totals
