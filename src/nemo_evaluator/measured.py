@@ -6,11 +6,18 @@ one asks it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
 from .records import Json, Record
+
+LARGEST = 1e100
+"""What is larger is no number of a rollout: sums of squares would overflow."""
+
+
+def can_be_averaged(value: float) -> bool:
+    """Whether a number is finite, and means and variances of such numbers are."""
+    return abs(value) <= LARGEST
 
 
 class Ratio(NamedTuple):
@@ -48,7 +55,7 @@ class Measure(Record, frozen=True, kw_only=True):
 
 
 def metric_of(value: Json) -> Metric | None:
-    """A finite number, or a pair of them as a ratio; None for anything else.
+    """A number that can be averaged, or a pair of them as a ratio; None for anything else.
 
     >>> metric_of([1, 2])
     Ratio(numerator=1.0, denominator=2.0)
@@ -72,6 +79,6 @@ def metrics_in(value: Json) -> dict[str, Metric]:
 def _number(value: object) -> float | None:
     if hasattr(value, "dtype") and hasattr(value, "item"):
         value = value.item()  # numpy's own
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not can_be_averaged(value):
         return None
     return float(value)

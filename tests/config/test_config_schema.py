@@ -7,7 +7,9 @@ import sys
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from nemo_evaluator.config.benchmark import BenchmarkConfig
 from nemo_evaluator.config.load import parse
 from nemo_evaluator.config.root import EvalConfig
 from nemo_evaluator.config.runnable import check_runnable, unsupported
@@ -727,3 +729,11 @@ def test_importing_the_configuration_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("field", ["repeats", "max_problems", "timeout", "shuffle_seed"])
+@pytest.mark.parametrize("value", [True, False])
+def test_a_truth_value_is_no_number(field: str, value: bool) -> None:
+    """`max_problems: yes` is a mistake, not one problem."""
+    with pytest.raises(ValidationError, match=r"valid (number|integer)"):
+        BenchmarkConfig.model_validate({"name": "sample", field: value})

@@ -614,3 +614,14 @@ def test_no_p_value_is_said_to_be_0(tmp_path: Path) -> None:
     after = write_results(tmp_path / "b", fell, categories=groups)
     (said,) = [r for r in compare_runs(before, after).verdict_reasons if "differs between" in r]
     assert said.endswith("(p < 1e-99)")
+
+
+@pytest.mark.parametrize("sides", [("one",), ("other",), ("one", "other")])
+def test_clusters_count_whichever_side_names_them(tmp_path: Path, sides: tuple[str, ...]) -> None:
+    """Problems of two clusters are two units, also where only the candidate says so."""
+    rows, halves = {i: [1.0] for i in range(200)}, {i: f"c{i % 2}" for i in range(200)}
+    each = {i: f"c{i}" for i in range(200)}
+    clusters = {"one": each if len(sides) == 2 else None, "other": None}
+    clusters |= dict.fromkeys(sides[-1:], halves)
+    folders = [write_results(tmp_path / side, rows, clusters=clusters[side]) for side in clusters]
+    assert compare_runs(*folders)["verdict"] == "INCONCLUSIVE"

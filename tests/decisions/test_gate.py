@@ -565,3 +565,12 @@ def test_the_published_pass_1_counts_rewards_above_0(tmp_path: Path) -> None:
     assert gate_runs(*sides, policy)["verdict"] == "NO-GO"
     found = gate_runs(*sides, policy, rules="published")
     assert found["verdict"] == "GO" and found["benchmarks"][0]["candidate_score"] == 0.35
+
+
+@pytest.mark.parametrize("field", ["max_drop", "min_problems", "min_coverage", "equivalence"])
+def test_a_limit_that_is_yes_or_no_is_refused(tmp_path: Path, field: str) -> None:
+    """`max_drop: yes` allowed a drop of 1."""
+    run = write_results(tmp_path / "run", constant(1.0, 40))
+    policy = {"version": 1, "defaults": {"metric": "mean_reward", field: True}}
+    with pytest.raises(ConfigError, match=rf"defaults\.{field}: must be a"):
+        gate_runs(run, run, policy)

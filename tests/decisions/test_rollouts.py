@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from published import write_results
 
-from nemo_evaluator import compare_results
+from nemo_evaluator import compare_results, compare_runs
 from nemo_evaluator.decisions.rollouts import read_rollouts, rollouts_of
 from nemo_evaluator.results.result_row import read_rows
 
@@ -90,3 +91,15 @@ def test_rows_without_a_verdict_are_read_from_their_own_file_and_from_among_the_
         assert found.rewards.tolist()[:4] == [1.0] * 4 and np.isnan(found.rewards[4])
         assert found.row(4)["prompt"] == "5" and found.row(1)["problem_idx"] == 1
         assert [row.problem_idx for row in read_rows(folder)][-1] == 5
+
+
+@pytest.mark.parametrize("reward", ["1e308", "-1e308", "1" + "0" * 400])
+def test_a_reward_that_cannot_be_averaged_is_no_verdict(tmp_path: Path, reward: str) -> None:
+    """Its square would overflow: such a row is missing, and the rest can be compared."""
+    rows = {i: [1.0] for i in range(40)}
+    one, other = (write_results(tmp_path / side, rows) for side in ("one", "other"))
+    path = other / "results.jsonl"
+    path.write_text(path.read_text().replace('"reward": 1.0', f'"reward": {reward}', 10))
+    assert compare_runs(one, other)["verdict"] == "INCONCLUSIVE"
+    found = read_rollouts(other)
+    assert found is not None and found.ignored == {"a reward that is not a number": 10}

@@ -57,6 +57,8 @@ def test_the_rest_of_a_dict_is_details() -> None:
         {"reward": math.nan},
         {"reward": math.inf},
         math.nan,
+        1e308,
+        -(10**400),
         {"correct": "yes"},
         {"correct": 0.7},
         {"correct": math.nan},

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from types import NoneType
-from typing import Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -57,13 +57,15 @@ class ConfigRecord(BaseModel):
     def _null_is_the_default(cls, data: object) -> object:
         if not isinstance(data, Mapping):
             return data
-        nullable, mappings = _kinds(cls)
+        nullable, mappings, numbers = _kinds(cls)
         kept = {}
         for name, value in data.items():
             if value is None and name not in nullable:
                 continue  # also if there is no such field: deleting an unset field is no change
             if name in mappings and isinstance(value, Mapping):
                 value = {key: child for key, child in value.items() if child is not None}
+            if name in numbers and isinstance(value, bool):
+                value = str(value).lower()  # `max_drop: on` is no drop of 1: refused as a text is
             kept[name] = value
         return kept
 
@@ -99,13 +101,29 @@ class ConfigRecord(BaseModel):
 
 
 @cache
-def _kinds(record: type[ConfigRecord]) -> tuple[frozenset[str], frozenset[str]]:
-    """Names of the fields that may be null, and of those that are mappings."""
-    nullable, mappings = set(), set()
+def _kinds(
+    record: type[ConfigRecord],
+) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Names of the fields that may be null, of those that are mappings, and of those that take
+    numbers and no truth values."""
+    nullable, mappings, numbers = set(), set(), set()
     for name, field in record.model_fields.items():
         if NoneType in get_args(field.annotation):
             nullable.add(name)
         kinds = (field.annotation, *get_args(field.annotation))
         if any(get_origin(kind) is dict for kind in kinds) and name not in KEEPS_NULLS:
             mappings.add(name)
-    return frozenset(nullable), frozenset(mappings)
+        plain = {*_parts(field.annotation)}
+        if plain & {int, float} and not plain & {bool, str, Any, object}:
+            numbers.add(name)
+    return frozenset(nullable), frozenset(mappings), frozenset(numbers)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """The members of a union, however it is nested in annotations."""
+    origin = get_origin(annotation)
+    if origin is Annotated or origin in (Union, UnionType):
+        for part in get_args(annotation)[: 1 if origin is Annotated else None]:
+            yield from _parts(part)
+    else:
+        yield annotation

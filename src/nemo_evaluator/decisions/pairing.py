@@ -135,7 +135,9 @@ def pair(
         baseline_rows=rows,
         candidate_rows=other.first[j],
         categories=categories,
-        clusters=clusters_of(baseline, rows, problems),
+        clusters=_coarser(
+            clusters_of(baseline, rows, problems), clusters_of(candidate, other.first[j], problems)
+        ),
         weights=macro_weights(categories) if metric.macro else None,
         union=len(np.union1d(baseline.problems, candidate.problems)),
         baseline_side=one,
@@ -173,6 +175,14 @@ def _categories(
         baseline.categories[i] if baseline.categories[i] is not None else candidate.categories[j]
         for i, j in zip(rows.tolist(), others.tolist(), strict=True)
     ]
+
+
+def _coarser(one: list[str] | None, other: list[str] | None) -> list[str] | None:
+    """The clusters that make fewer units, where the sides do not name the same ones: problems that
+    either side takes for dependent are not evidence of their own."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one if len(set(one)) <= len(set(other)) else other
 
 
 def clusters_of(rollouts: Rollouts, rows: Ints, problems: Ints) -> list[str] | None:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..files.reading import UNREADABLE, first_line, open_regular, read_lines
 from ..finish import FinishReason
+from ..measured import can_be_averaged
 from ..records import Json
 from ..results.layout import RESULTS, UNSCORED
 from ..results.result_row import MOST, Index, has_verdict
@@ -171,8 +172,7 @@ def _parse_row(row: Json, where: str) -> _Line:
             raise ConfigError(f"{name} is {value!r}, not a whole number", where=where)
         found[name] = value
     reward = _python_scalar(row.get("reward"))
-    known = isinstance(reward, int | float) or reward is None
-    found["reward"] = (None if reward is None else float(reward)) if known else math.nan
+    found["reward"] = None if reward is None else _number(reward)
     for name in ("outcome", "finish_reason", "cluster"):
         value = row.get(name)
         found[name] = value if isinstance(value, str) else None
@@ -186,6 +186,13 @@ def _parse_row(row: Json, where: str) -> _Line:
             "scoring_details": _details(found["scoring_details"]),
         }
     )
+
+
+def _number(value: Json) -> float:
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # a whole number of 400 digits
+        return math.inf
 
 
 def _raw(value: Json) -> msgspec.Raw:
@@ -285,7 +292,7 @@ def _last_of_each(problems: Ints, repeats: Ints) -> tuple[Ints, Ints]:
 
 
 def _reward(line: _Line) -> float:
-    if line.reward is None or not math.isfinite(line.reward):
+    if line.reward is None or _strange(line):
         return math.nan
     found = line.scoring_details
     # Most lines are ours and scored; for these no mapping is made.
@@ -307,7 +314,7 @@ def _marks(found: _Details | None) -> Mapping[str, Json]:
 
 
 def _strange(line: _Line) -> bool:
-    return line.reward is not None and not math.isfinite(line.reward)
+    return line.reward is not None and not can_be_averaged(line.reward)
 
 
 def _cut(line: _Line) -> bool:

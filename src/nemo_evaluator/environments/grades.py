@@ -5,14 +5,13 @@ Invariant: nonsense raises here and becomes an error; it never becomes a reward.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from ..errors import InfraError
-from ..measured import Metric, metrics_in
+from ..measured import Metric, can_be_averaged, metrics_in
 from ..scoring.reasoning import Visible
 from ..scoring.targets import ImpossibleTarget
 from ..types import Failure, Json, Phase, Score, Solution
@@ -74,12 +73,12 @@ def to_metrics(given: Any) -> dict[str, Metric]:
 
 
 def to_reward(value: Any) -> float:
-    """A finite number. Raises TypeError or ValueError."""
+    """A number that can be averaged. Raises TypeError or ValueError."""
     value = _python_scalar(value)
     if not isinstance(value, int | float):
         raise TypeError(f"a reward is a number, not {value!r:.80}")
-    if not math.isfinite(value):
-        raise ValueError(f"the reward is {value}")
+    if not can_be_averaged(value):
+        raise ValueError(f"the reward is {value!r:.40}")
     return float(value)
 
 

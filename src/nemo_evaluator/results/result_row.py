@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeGuard
@@ -18,6 +17,7 @@ from typing import Annotated, Any, TypeGuard
 import msgspec
 
 from ..files.reading import UNREADABLE, lines_of
+from ..measured import can_be_averaged
 from ..types import EndedBy, Failure, Json, Outcome, Record, RolloutKey
 from .layout import RESULTS, UNSCORED
 
@@ -253,6 +253,6 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not can_be_averaged(value):
         return None
     return float(value)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ...measured import can_be_averaged
 from ...types import Record
 
 REWARD = "reward"
@@ -65,7 +66,7 @@ def of_json(data: bytes) -> Rewards:
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool):
         return float(value)
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not can_be_averaged(value):
         raise ValueError(f"{name} is no finite number but {value!r:.{SHOWN}}")
     return float(value)
 
