@@ -113,7 +113,7 @@ SCHEMES = Kind(
             "python://module:Class, the same as a class (a Harness)",
         ),
         "skills": (
-            "environments.skills:open_skills",
+            "environments.skills.dataset:open_skills",
             "skills://NAME, datasets that NeMo Skills prepared",
         ),
         "vlmevalkit": (

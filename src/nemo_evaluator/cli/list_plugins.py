@@ -70,7 +70,7 @@ def _search_lm_eval(text: str) -> None:
 def _list_sources(sources: Sequence[str], data_dir: str | None) -> None:
     """Benchmarks by source, each with how it is run."""
     from ..environments.registry import benchmarks_from
-    from ..environments.skills import datasets_in
+    from ..environments.skills.dataset import datasets_in
 
     for source in sources:
         click.echo(f"{TITLES[source]}:")

@@ -24,7 +24,7 @@ from ..row_files import Row, read_file
 
 _LOG = logging.getLogger(__name__)
 REFERENCE = 64
-"""A cell of at most so many characters is no image but the index of the row that has it."""
+"""A cell of at most so many characters is not an image but the index of the row that has it."""
 NEEDED = ("question", "answer")
 EMPTY = ("", "nan", "NaN")
 """How tables write a cell without a value."""
@@ -45,7 +45,7 @@ class ImageTable:
         lacks += [] if {"image", "image_path"} & set(columns) else ["image (or image_path)"]
         if lacks:
             raise ConfigError(
-                f"is no table of VLMEvalKit with answers: it lacks {', '.join(lacks)}"
+                f"is not a table of VLMEvalKit with answers: it lacks {', '.join(lacks)}"
                 "; it needs the columns question and answer, and image or image_path",
                 where=str(path),
                 hint="answers of TEST splits are not published; the DEV or VAL table has them",
@@ -98,7 +98,7 @@ class ImageTable:
         with found.open("rb") as file:
             known = sniff(file.read(HEAD)) or mimetypes.guess_type(name)[0] or ""
         if not known.startswith("image/"):
-            raise ConfigError(f"{found} is no image of a known kind", hint=f"one of {KINDS}")
+            raise ConfigError(f"{found} is not an image of a known kind", hint=f"one of {KINDS}")
         return Image(path=str(found))
 
 
