@@ -157,7 +157,9 @@ def _read(directory: Path) -> Submission | None:
         modified = store().stat().st_mtime_ns
         if (found := _on_other_hosts(store(), modified).get(str(directory.absolute()))) is not None:
             return found
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    if not directory.is_dir():
+        return None
+    with contextlib.suppress(FileNotFoundError):
         return read_json(directory / SUBMISSION, Submission)
     return None
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,25 @@ def test_many_shards_that_are_alike_take_one_line(slurm: Shims, nel: Nel) -> Non
     out = nel("eval", "status", "run")[1]
     assert "reason     shards 0-599 failed: job 100_0: a node failed; nel eval" in out
     assert "  shards 0-599: failed (job 100: a node failed; nel eval resume goes on with it" in out
+
+
+def test_a_full_disk_leaves_no_secrets(slurm: Shims) -> None:
+    command = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000)); "
+        "from nemo_evaluator.cli.main import main; sys.argv = ['nel', *sys.argv[1:]]; main()"
+    )
+    words = [sys.executable, "-c", command, "eval", "run", "c.yaml"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2 and "cannot be written: File too large" in done.stderr
+    assert Path("run").is_dir() and not Path("run", SECRETS).exists() and not slurm.jobs
+
+
+def test_a_place_that_is_no_folder_is_said(slurm: Shims, nel: Nel) -> None:
+    Path("file").touch()
+    code, _, err = nel("eval", "run", "c.yaml", "-o", "file/run")
+    assert code == 2 and "file: cannot be written: Not a directory" in err.replace(
+        "file/run", "file"
+    )
 
 
 def test_a_refused_resume_leaves_the_run_as_it_was(slurm: Shims, nel: Nel) -> None:
@@ -396,6 +416,20 @@ def test_how_the_last_job_ended_is_not_said_of_the_next_one(
         assert (seen["state"], seen["exit_code"], seen["messages"]) == (shown, None, [])
     slurm.turn("COMPLETED")
     assert status(nel)["exit_code"] == 3 and status(nel)["messages"]
+
+
+def test_jobs_are_told_in_the_order_of_their_submission(slurm: Shims, nel: Nel) -> None:
+    """The follow-up of the first job is older than the job of the resume."""
+    configure(shards=None)
+    other = Path("other.yaml")
+    other.write_text(Path("c.yaml").read_text().replace('"run"', '"other"'))
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    assert nel("eval", "run", other)[0] == 0  # job 101 stands for the follow-up of job 100
+    slurm.turn("CANCELLED")
+    assert nel("eval", "resume", "run")[0] == 0
+    Path("run", CHAIN).write_text("100\n101\n")
+    assert [text[:7] for text in status(nel)["jobs"]] == ["job 100", "job 101", "job 102"]
+    assert "goes on by itself: job 102 is PENDING" in nel("eval", "resume", "run")[2]
 
 
 def test_a_cluster_without_accounting_is_followed_by_its_queue(slurm: Shims, nel: Nel) -> None:

@@ -47,7 +47,7 @@ from .record import (
     SlurmRecord,
     host_of,
     record_of,
-    take_back,
+    taken_back,
     with_id,
     with_jobs,
     write_record,
@@ -174,15 +174,14 @@ class SlurmExecutor:
         again: Again,
     ) -> SlurmRun:
         """Write the files, record the jobs, and submit them. Raises ConfigError."""
-        await self._write(submission, plan, loaded, options)
+        before = submission
         jobs = [_record(plan, job, again) for job in _wanted(plan, again)]
-        before, submission = submission, with_jobs(submission, [*record_of(submission).jobs, *jobs])
-        await write_record(submission)
-        try:
+        submission = with_jobs(submission, [*record_of(submission).jobs, *jobs])
+        async with taken_back(submission, before, ConfigError):  # a full disk
+            await self._write(submission, plan, loaded, options)
+            await write_record(submission)
+        async with taken_back(submission, before, SlurmRefused):
             return await self._send(submission, jobs, {})
-        except SlurmRefused:
-            await take_back(submission, before)
-            raise
 
     async def _write(
         self, submission: Submission, plan: JobPlan, loaded: Loaded, options: Options
@@ -284,7 +283,8 @@ def _incomplete(submitted: Submitted, seen: Look, *, counting: bool) -> Again:
         job for job in mine if (job.state in LIVE or job.state in WAITING) and not hopeless(job)
     ]
     if busy:
-        what = f"job {busy[-1].id} is {busy[-1].state}"
+        first = min(busy, key=lambda job: job.state in WAITING)  # one that runs, if there is one
+        what = f"job {first.id} is {first.state}"
         hint = "nothing has to be resumed; nel eval stop ends it first"
         raise ConfigError(f"goes on by itself: {what}", where=where, hint=hint)
     states: dict[int | None, RunState] = {None: seen.state}

@@ -106,16 +106,17 @@ async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory
 
 
 def jobs_with(jobs: Iterable[JobState], ids: Iterable[str]) -> list[JobState]:
-    """The jobs of some ids; of the components of a job, the one that says most. An array that ended
-    before any of its tasks began may be listed as one job: it stands for each."""
-    wanted, found = list(dict.fromkeys(ids)), dict[str, JobState]()
+    """The jobs of some ids, earlier ones first; of the components of a job, the one that says most.
+    An array that ended before any of its tasks began may be listed as one: it stands for each."""
+    found: dict[str, JobState] = {}
     for job in jobs:
         base = job.id.partition("+")[0]
         known = found.get(base)
         if known is None or known.state in ("COMPLETED", "CANCELLED"):
             found[base] = job
-    each = ((job, found.get(job) or found.get(job.partition("_")[0])) for job in wanted)
-    return [replace(state, id=job) for job, state in each if state is not None]
+    each = ((job, found.get(job) or found.get(job.partition("_")[0])) for job in set(ids))
+    known = [replace(state, id=job) for job, state in each if state is not None]
+    return sorted(known, key=lambda job: (job.number, job.task or 0))
 
 
 def _own(directory: Path, index: int | None) -> Path:

@@ -6,7 +6,8 @@ between, the job can be found and is not submitted again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -69,16 +70,24 @@ def host_of(name: str) -> Host:
     return SshHost(name) if name else ThisHost()
 
 
-async def take_back(submission: Submission, before: Submission) -> None:
-    """Record what was there ``before`` a submission that Slurm refused as a whole: of a new run
-    nothing, and its secrets are removed. The scripts stay, for who wants to see what was refused.
-    """
-    if before.ids:
-        await write_record(before)
-        return
-    remove_submission(submission)
-    directory = Path(submission.directory)
-    await host_of(submission.host).remove(directory, SUBMISSION, SECRETS)
+@contextlib.asynccontextmanager
+async def taken_back(
+    submission: Submission, before: Submission, error: type[ConfigError]
+) -> AsyncIterator[None]:
+    """Where the block ends with this error, nothing was submitted: what was recorded ``before`` is
+    recorded again, of a new run nothing, and its secrets are removed. The scripts stay, for who
+    wants to see what was refused."""
+    try:
+        yield
+    except error:
+        if before.ids:
+            with contextlib.suppress(ConfigError):  # the disk may be full
+                await write_record(before)
+        else:
+            remove_submission(submission)
+            directory = Path(submission.directory)
+            await host_of(submission.host).remove(directory, SUBMISSION, SECRETS)
+        raise
 
 
 async def write_record(submission: Submission) -> None:
