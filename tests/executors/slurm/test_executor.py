@@ -180,6 +180,27 @@ def test_an_array_that_is_cancelled_before_it_begins_is_cancelled(slurm: Shims, 
     assert {shard["state"] for shard in state["shards"].values()} == {"cancelled"}
 
 
+def test_what_says_when_a_run_begins_is_for_its_first_job(slurm: Shims, nel: Nel) -> None:
+    configure(
+        sbatch_extra=["--dependency=afterok:7", "--begin=20:00"], sbatch_extra_flags={"hold": True}
+    )
+    when = ["--hold", "--dependency=afterok:7", "--begin=20:00"]
+    code, out, _ = nel("eval", "run", "c.yaml", "--dry-run")
+    assert code == 0 and f"sbatch {' '.join(when)} " in out
+    assert nel("eval", "run", "c.yaml")[0] == 0
+    first, merge = slurm.asked("sbatch")
+    assert all(word in first for word in when)
+    assert not {word.partition("=")[0] for word in merge} & {"--hold", "--begin"}
+    for script in Path("run").glob("*.sbatch"):
+        assert not re.search(r"#SBATCH --(hold|dependency|begin)", script.read_text())
+    slurm.turn("PENDING", "Dependency")
+    shard = status(nel, "--shard", 0)
+    assert shard["jobs"] == ["job 100_0 PENDING: it waits for the job it was told to wait for"]
+    slurm.turn("TIMEOUT")
+    assert nel("eval", "resume", "run")[0] == 0
+    assert not set(slurm.asked("sbatch")[2]) & set(when)
+
+
 def test_the_second_job_is_refused(slurm: Shims, nel: Nel) -> None:
     slurm.fail("sbatch", "", "Batch job submission failed: Job violates accounting policy")
     code, _, err = nel("eval", "run", "c.yaml")

@@ -135,6 +135,11 @@ def test_time_limits_as_slurm_reads_them(text: str, seconds: int | None) -> None
     [
         ({"sbatch_extra": ["--output=x"]}, r"cluster.sbatch_extra: cannot set --output"),
         ({"sbatch_extra_flags": {"array": "1"}}, r"cluster.sbatch_extra_flags: cannot set --array"),
+        ({"sbatch_extra": ["--outp=x"]}, r"cluster.sbatch_extra: cannot set --outp"),
+        (
+            {"node_pools": {"a": {"partition": "p", "sbatch_extra_flags": {"export": "ALL"}}}},
+            r"cluster.node_pools.a.sbatch_extra_flags: cannot set --export",
+        ),
         ({"sbatch_extra": ["constraint=x"]}, "not one option of sbatch"),
         ({"sbatch_extra": ["--constraint=a\n#SBATCH --uid=0"]}, "not one option of sbatch"),
         ({"account": "a\nb"}, "one line"),

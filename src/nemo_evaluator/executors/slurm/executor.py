@@ -52,7 +52,7 @@ from .record import (
     with_jobs,
     write_record,
 )
-from .render import described
+from .render import described, first_words
 
 EXECUTOR = "slurm"
 
@@ -67,6 +67,8 @@ class Again:
     """False: only what comes after the evaluation."""
     arguments: tuple[str, ...] = ()
     """Of the script: which attempt it is."""
+    first: bool = False
+    """Nothing of it was submitted before."""
 
 
 class SlurmExecutor:
@@ -111,7 +113,7 @@ class SlurmExecutor:
             shards=plan.shards,
             details=msgspec.to_builtins(SlurmRecord(folder=str(Path.cwd()))),
         )
-        return await self._submit(submission, plan, loaded, options, Again())
+        return await self._submit(submission, plan, loaded, options, Again(first=True))
 
     def attach(self, directory: Path) -> SlurmRun | None:
         """See ``Executor``."""
@@ -309,7 +311,7 @@ def _wanted(plan: JobPlan, again: Again) -> Sequence[Job]:
 
 def _record(plan: JobPlan, job: Job, again: Again) -> JobRecord:
     """How a job is submitted, under a name that no other job has."""
-    words: list[str] = []
+    words = first_words(plan) if again.first and job.name == EVALUATION else []
     tasks = None
     if job.array is not None:
         tasks = tuple(range(job.array)) if again.tasks is None else again.tasks

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...config.cluster import NodePool, SlurmCluster
+from ...config.tree import KeyPath
 from .plan import LOGS, Directive, Group
 from .quoting import unusable
 
@@ -44,10 +45,13 @@ _RESOURCES = {
 }
 """What the job that merges shards does not ask for."""
 _OURS = {
-    *("output", "error", "open-mode", "array", "no-requeue", "requeue", "export", "dependency"),
+    *("output", "error", "open-mode", "array", "no-requeue", "requeue", "export"),
     *("job-name", "parsable", "wrap", "test-only", "wait", "chdir", "input", "signal", "time"),
 }
 """What further options cannot change: finding the run, and going on with it, rest on them."""
+_FIRST = {"begin", "hold", "dependency"}
+"""Of further options, those that say when a run begins: they are not for what follows its first
+job, nor for a run that is resumed."""
 
 
 def groups(
@@ -102,11 +106,25 @@ def of_the_merge(
     return (*kept, Directive("time", "01:00:00"))
 
 
-def refused(cluster: SlurmCluster) -> list[tuple[str, str]]:
-    """Field and name of each further option that would take a run away from this tool."""
-    flags = [("sbatch_extra_flags", given.name) for given in by_name(cluster.sbatch_extra_flags)]
-    extra = [("sbatch_extra", _parsed(option).name) for option in cluster.sbatch_extra]
-    return [(field, name) for field, name in (*flags, *extra) if name in _OURS]
+def of_the_first(cluster: SlurmCluster) -> tuple[Directive, ...]:
+    """Further options that only the first job of a run gets."""
+    return tuple(given for given in _further(cluster) if given.name in _FIRST)
+
+
+def refused(cluster: SlurmCluster) -> Iterator[tuple[KeyPath, str]]:
+    """Field below the cluster and name of each further option that would take a run away from this
+    tool. Slurm takes the beginning of a name for the name."""
+    given: list[tuple[KeyPath, Iterable[Directive]]] = [
+        (("sbatch_extra_flags",), by_name(cluster.sbatch_extra_flags)),
+        (("sbatch_extra",), map(_parsed, cluster.sbatch_extra)),
+    ]
+    for name, pool in cluster.node_pools.items():
+        place = ("node_pools", name, "sbatch_extra_flags")
+        given.append((place, by_name(pool.sbatch_extra_flags)))
+    for field, options in given:
+        for option in options:
+            if any(ours.startswith(option.name) for ours in _OURS):
+                yield field, option.name
 
 
 def seconds_of(text: str) -> int | None:
@@ -148,6 +166,10 @@ def _of_the_cluster(cluster: SlurmCluster) -> Iterator[Directive]:
     yield from _directive_if_set("qos", cluster.qos)
     yield from _directive_if_set("reservation", cluster.reservation)
     yield from _directive_if_set("comment", cluster.sbatch_comment)
+    yield from (given for given in _further(cluster) if given.name not in _FIRST)
+
+
+def _further(cluster: SlurmCluster) -> Iterator[Directive]:
     yield from by_name(cluster.sbatch_extra_flags)
     yield from map(_parsed, cluster.sbatch_extra)
 

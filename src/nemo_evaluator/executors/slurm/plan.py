@@ -191,6 +191,8 @@ class JobPlan(Record, frozen=True, kw_only=True):
     """In the order of submission."""
     merge_directives: tuple[Directive, ...] = ()
     """Of the job that merges shards."""
+    first: tuple[Directive, ...] = ()
+    """Of the first submission of the evaluation: when it begins."""
     groups: tuple[Group, ...]
     """Several: a heterogeneous job. The first has also what is said of the job as a whole."""
     shards: int | None = None

@@ -73,6 +73,7 @@ def job_plan(loaded: Loaded, options: Options, *, directory: Path, submitter: Su
         jobs=_jobs(cluster.shards),
         groups=header.groups(cluster, nodes, whole, submitter.environ),
         merge_directives=merge,
+        first=header.of_the_first(cluster),
         shards=cluster.shards,
         chain=chain,
         command=command,
@@ -108,7 +109,7 @@ def problems(loaded: Loaded, directory: str) -> Iterator[Mistake]:
     yield from _secret_problems(loaded, cluster)
     yield from _sandbox_problems(loaded, cluster)
     for field, name in header.refused(cluster):
-        yield Mistake(("cluster", field), f"cannot set --{name}: the run rests on it", "remove it")
+        yield Mistake(("cluster", *field), f"cannot set --{name}: the run rests on it", "remove it")
 
 
 def _variable_problems(loaded: Loaded, cluster: SlurmCluster) -> Iterator[Mistake]:

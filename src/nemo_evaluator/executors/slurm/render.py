@@ -125,11 +125,20 @@ def _exports(
     return "".join(lines)
 
 
+def first_words(plan: JobPlan) -> list[str]:
+    """What ``sbatch`` is called with for the first job of a run only."""
+    pairs = ((given.name, given.value) for given in plan.first)
+    return [f"--{name}" if value is None else f"--{name}={value}" for name, value in pairs]
+
+
 def described(plan: JobPlan) -> str:
     """What would be submitted, as a user reads it; secrets are names only."""
     parts = [f"# ---- {plan.directory}/{name}\n{text}" for name, text in rendered(plan).items()]
     if plan.secrets:
         parts.append(f"# ---- {plan.directory}/{SECRETS} (0600)\n{_masked(plan.secrets)}")
+    if plan.first:
+        words = word(["sbatch", *first_words(plan), f"{plan.directory}/{SCRIPTS[EVALUATION]}"])
+        parts.append(f"# ---- the first job\n{words}\n")
     return "\n".join(parts)
 
 

@@ -32,6 +32,7 @@ CODES = {
 
 
 SUBMITTING = "it is being submitted; if that broke off, nel eval resume goes on with it"
+FOLLOWS = "it starts only if the job before it does not finish"
 LASTING = (ExitCode.USER_ERROR, ExitCode.BUG)
 """Exit codes of a job that would end another one too."""
 
@@ -91,7 +92,8 @@ def part_state(
     which they were submitted; ``told``: how a job ended, by its id, as it wrote itself;
     ``submitting``: none may have been accepted yet."""
     known = files or RunState(directory, "", State.STARTING, executor=EXECUTOR)
-    texts = (_job_text(job, told=told.get(job.id)) for job in jobs)
+    follows = ("it waits for the job it was told to wait for", *(len(jobs) * [FOLLOWS]))
+    texts = (_job_text(job, why, told.get(job.id)) for job, why in zip(jobs, follows, strict=False))
     known = replace(known, directory=directory, jobs=tuple(texts))
     live = [job for job in jobs if job.state in LIVE]
     waiting = [job for job in jobs if job.state in WAITING]
@@ -203,11 +205,7 @@ def _short(job: JobState) -> str:
     return why_ended(job).partition(";")[0]
 
 
-def _job_text(
-    job: JobState,
-    follows: str = "it starts only if the job before it does not finish",
-    told: Told | None = None,
-) -> str:
+def _job_text(job: JobState, follows: str, told: Told | None = None) -> str:
     where = f" on {job.nodes}" if job.nodes and job.nodes != "None assigned" else ""
     limit = f" of {job.limit}" if job.limit else ""
     if job.state in WAITING:
