@@ -159,7 +159,8 @@ class Slurm:
         where = self._host.name or None
         if _is_transient(done):
             return SlurmAway(f"Slurm does not answer ({command}: {done.said})", where=where)
-        return ConfigError(f"{command}: {done.said}", where=where)
+        said = done.said.removeprefix(f"{command}: error: ")
+        return ConfigError(f"{command}: {said}", where=where)
 
     async def _patient(self, ask: Callable[[], Awaitable[T]], began: float, said: str) -> T:
         """Ask until there is an answer. Raises SlurmAway where there is none in time."""
