@@ -244,7 +244,8 @@ def test_stop_lets_it_finish_and_submits_nothing_further(
 def test_what_is_refused_says_why(make: Make) -> None:
     run = make("refused", node_pools={"main": {"partition": "none"}})
     code, out, err = run.nel("eval", "run", "c.yaml")
-    assert (code, out) == (2, "") and "error: " in err and "sbatch: " in err
+    assert (code, out) == (2, "") and "sbatch refuses it: Invalid partition" in err
+    assert not run.directory.joinpath("submission.json").exists()
 
 
 def test_a_login_node_behind_ssh(
