@@ -204,8 +204,8 @@ def _is_part(part: Json) -> bool:
 
 def _image(part: Mapping[str, Json]) -> Json:
     """An image in OpenAI's form."""
-    told = part.get("image_url")
-    url = told.get("url") if isinstance(told, Mapping) else told
+    image_url = part.get("image_url")
+    url = image_url.get("url") if isinstance(image_url, Mapping) else image_url
     if not isinstance(url, str):
         return None
     suffix = url.partition("?")[0].rpartition(".")[2]

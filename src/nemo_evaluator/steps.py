@@ -147,7 +147,7 @@ def _step(entry: dict[str, Json]) -> Step:
 
 def _source(entry: dict[str, Json]) -> StepSource:
     """Who speaks in an entry of another form, by its ``source`` or its chat ``role``."""
-    told = entry.get("source") or entry.get("role")
-    if told in ("agent", "assistant"):
+    source = entry.get("source") or entry.get("role")
+    if source in ("agent", "assistant"):
         return StepSource.AGENT
-    return StepSource.USER if told == "user" else StepSource.SYSTEM
+    return StepSource.USER if source == "user" else StepSource.SYSTEM

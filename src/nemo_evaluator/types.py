@@ -262,14 +262,14 @@ class Solution(Record, frozen=True, kw_only=True):
     @classmethod
     def of(cls, generation: Generation, **own: Any) -> Solution:
         """The solution that one generation is; ``own`` are fields of the solution that differ."""
-        told = zip(OF_A_GENERATION, _told_by(generation), strict=True)
-        return cls(**{"response": generation.text, **dict(told), **own})
+        shared = zip(OF_A_GENERATION, _told_by(generation), strict=True)
+        return cls(**{"response": generation.text, **dict(shared), **own})
 
     @property
     def generation(self) -> Generation:
         """The answer as one generation: the last text, with what all calls used."""
-        told = {name: getattr(self, name) for name in OF_A_GENERATION}
-        return Generation(text=self.response, **told)
+        shared = {name: getattr(self, name) for name in OF_A_GENERATION}
+        return Generation(text=self.response, **shared)
 
     @property
     def truncated(self) -> bool:

@@ -47,14 +47,14 @@ def report(error: BaseException) -> str:
     """Write the traceback into a file; the line for the user."""
     said = f": {error}" if str(error) else ""
     what = " ".join(f"{type(error).__name__}{said}".split())[:300]
-    told = f"error: {_clean(what)}: this is a bug in nel, please report it"
+    message = f"error: {_clean(what)}: this is a bug in nel, please report it"
     try:
         fd, name = tempfile.mkstemp(prefix="nel-bug-", suffix=".log")
         with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(_clean(_details(error)))
     except OSError as refused:
-        return f"{told} (its traceback could not be written: {refused.strerror})"
-    return f"{told}, with the details in {name}"
+        return f"{message} (its traceback could not be written: {refused.strerror})"
+    return f"{message}, with the details in {name}"
 
 
 def _details(error: BaseException) -> str:

@@ -133,8 +133,8 @@ def _state_line(state: RunState) -> str:
     elif state.state is State.KILLED:
         text += f"; nel eval resume {shlex.quote(str(state.directory))} goes on with it"
     elif state.exit_code is not None:
-        told = MEANING.get(state.exit_code, "failed")
-        text += f", exit code {state.exit_code} ({told})"
+        meaning = MEANING.get(state.exit_code, "failed")
+        text += f", exit code {state.exit_code} ({meaning})"
     return text
 
 

@@ -28,5 +28,5 @@ def explained(error: click.ClickException) -> click.ClickException:
     """The error, or in the place of an unknown option what to use."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return error
-    told = about(error.ctx, error.option_name)
-    return click.UsageError(told, error.ctx) if told is not None else error
+    explanation = about(error.ctx, error.option_name)
+    return click.UsageError(explanation, error.ctx) if explanation is not None else error

@@ -43,8 +43,11 @@ def _text(command: click.Command) -> str:
 
 def _parameters(command: click.Command, name: str) -> Iterator[str]:
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
-    told = " ".join(argument.make_metavar(click.Context(command)) for argument in arguments)
-    yield f"```text\n{name}{' [OPTIONS]' if _options(command) else ''} {told}".rstrip() + "\n```\n"
+    metavars = " ".join(argument.make_metavar(click.Context(command)) for argument in arguments)
+    yield (
+        f"```text\n{name}{' [OPTIONS]' if _options(command) else ''} {metavars}".rstrip()
+        + "\n```\n"
+    )
     if options := _options(command):
         yield "| option | meaning |\n|---|---|"
         for option in options:

@@ -14,17 +14,17 @@ def with_settings(flags: dict[str, Any]) -> dict[str, Any]:
     there is said on stderr. Raises ConfigError."""
     from ..config.settings import effective
 
-    told: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for name, (value, where) in effective().items():
         if name not in flags or flags[name] is not None:
             continue
         if name in OF_THE_MODEL and (flags["model_url"] or _has_key(flags)):
             continue  # the key and the name are those of the endpoint in the settings
-        if name.startswith("judge_") and name != "judge_url" and not _has_judge(flags, told):
+        if name.startswith("judge_") and name != "judge_url" and not _has_judge(flags, defaults):
             continue
-        told[name] = value
+        defaults[name] = value
         click.echo(f"setting: {name} = {value} ({where})", err=True)
-    return {**flags, **told}
+    return {**flags, **defaults}
 
 
 def _has_key(flags: dict[str, Any]) -> bool:

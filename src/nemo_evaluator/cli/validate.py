@@ -120,8 +120,8 @@ def _probe(bench: str, samples: int | None, *, stateless: bool, as_json: bool) -
     outcomes = run_blocking(probing.probe(bench, samples, stateless=stateless))
     fine = probing.as_it_should_be(outcomes)
     if as_json:
-        told = {"as_it_should_be": fine, "attempts": [one.plain for one in outcomes]}
-        click.echo(json.dumps(told, indent=2))
+        document = {"as_it_should_be": fine, "attempts": [one.plain for one in outcomes]}
+        click.echo(json.dumps(document, indent=2))
     else:
         for line in probing.table(outcomes):
             click.echo(line)

@@ -37,9 +37,9 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
     agents = {b.solver.service for b in config.benchmarks if isinstance(b.solver, HarborFields)}
     for name, service in config.services.items():
         if isinstance(service, ModelFields):
-            told = WINDOW if name in agents else ()
+            fields = WINDOW if name in agents else ()
             yield from _set(
-                ("services", name), service, *(f for f in service.inert if f not in told)
+                ("services", name), service, *(f for f in service.inert if f not in fields)
             )
     for index, benchmark in enumerate(config.benchmarks):
         yield from _set(("benchmarks", index), benchmark, "context_window")

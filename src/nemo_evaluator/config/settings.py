@@ -91,12 +91,12 @@ def effective(env: Mapping[str, str] = os.environ) -> dict[str, tuple[Any, str]]
     there."""
     file = read_settings(env)
     path = settings_path(env)
-    told = {name: (value, str(path)) for name, value in _set(file.settings).items()}
+    settings = {name: (value, str(path)) for name, value in _set(file.settings).items()}
     name = env.get(PROFILE) or file.profile
     if name:
         profile = _profile(file, name, path)
-        told |= {key: (value, f"profile {name}") for key, value in _set(profile).items()}
-    return told
+        settings |= {key: (value, f"profile {name}") for key, value in _set(profile).items()}
+    return settings
 
 
 def change(
@@ -160,8 +160,8 @@ def _validated(document: object, path: Path, what: str = "") -> SettingsFile:
     except ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
-        told = NO_VARIABLE if first["type"] == "string_pattern_mismatch" else first["msg"]
-        raise ConfigError(f"{what or at + ': '}{told}", where=str(path)) from None
+        what_is_wrong = NO_VARIABLE if first["type"] == "string_pattern_mismatch" else first["msg"]
+        raise ConfigError(f"{what or at + ': '}{what_is_wrong}", where=str(path)) from None
 
 
 def _write(file: SettingsFile, path: Path) -> Path:

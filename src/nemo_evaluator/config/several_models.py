@@ -64,13 +64,13 @@ def _entries(entry: Node, names: list[str], shared: Node | None) -> list[Node]:
     solver = entry.value.get("solver")
     if solver is None or solver.value is None:
         solver = shared
-    told = plain(solver) if solver is not None else None
-    if _is_complete(told):
+    own_solver = plain(solver) if solver is not None else None
+    if _is_complete(own_solver):
         return [entry]
     base = entry.value.get("label") or entry.value.get("name")
     found = []
     for name in names:
-        own = solver if isinstance(told, dict) else from_plain({"type": "simple"}, entry.mark)
+        own = solver if isinstance(own_solver, dict) else from_plain({"type": "simple"}, entry.mark)
         assert own is not None
         new = set_at(entry, ("solver",), set_at(own, ("service",), from_plain(name, entry.mark)))
         if base is not None and isinstance(base.value, str):

@@ -67,8 +67,8 @@ def same_run(baseline: Source, candidate: Source) -> bool:
 
 def other_problems(baseline: Source, candidate: Source, pairs: Pairs) -> list[Difference]:
     """What shows that problems of one number are not the same problem on both sides."""
-    told = differences(baseline, candidate, pairs)
-    return [found for found in told if found.what.startswith(_OTHER_PROBLEMS)]
+    changes = differences(baseline, candidate, pairs)
+    return [found for found in changes if found.what.startswith(_OTHER_PROBLEMS)]
 
 
 _OTHER_PROBLEMS = ("dataset digest", "expected answer")

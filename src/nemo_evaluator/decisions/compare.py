@@ -109,13 +109,13 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
     metric = metric_between(
         baseline, candidate, options.metric, higher_is_better=options.higher_is_better
     )
-    told = None
+    measured_pair = None
     if options.rules is Rules.SOUND:
-        told = told_by_both(baseline, candidate, options.metric)
+        measured_pair = told_by_both(baseline, candidate, options.metric)
     try:
         pairs = _pairs(baseline, candidate, metric, options)
     except ConfigError:
-        if told is None:
+        if measured_pair is None:
             raise
         pairs = None
     differs = differences(baseline, candidate, pairs)
@@ -136,8 +136,8 @@ def compare(baseline: Source, candidate: Source, options: CompareOptions) -> Com
         differs=tuple(differs),
         warnings=tuple(warnings_about(baseline, candidate, differs)),
     )
-    if told is not None and (pairs is None or not pairs.n):
-        return _by_measure(head, baseline, candidate, told)
+    if measured_pair is not None and (pairs is None or not pairs.n):
+        return _by_measure(head, baseline, candidate, measured_pair)
     if pairs is None or not pairs.n:
         return msgspec.structs.replace(head, reasons=(nothing_paired(baseline, candidate, pairs),))
     measured = _measured(head, baseline, candidate, pairs, metric)
@@ -153,9 +153,9 @@ def metric_between(
     baseline: Source, candidate: Source, name: str, *, higher_is_better: bool | None = None
 ) -> Metric:
     """The metric of a name, in the direction that is given, or that the benchmark tells."""
-    told = told_by_both(baseline, candidate, name)
-    if higher_is_better is None and told is not None:
-        higher_is_better = told.higher_is_better
+    measured_pair = told_by_both(baseline, candidate, name)
+    if higher_is_better is None and measured_pair is not None:
+        higher_is_better = measured_pair.higher_is_better
     return metric_named(name, higher_is_better=higher_is_better)
 
 

@@ -38,12 +38,12 @@ def _of_measures(baseline: Source, candidate: Source, metric: str) -> dict[str, 
     one, other = baseline.published.metrics[metric], candidate.published.metrics[metric]
     if AGGREGATE not in (one.method, other.method):
         return {}
-    told: dict[str, Any] = {"measure": True, "higher_is_better": one.higher_is_better}
+    fields: dict[str, Any] = {"measure": True, "higher_is_better": one.higher_is_better}
     if one.stderr is not None and other.stderr is not None:
         half = Z_95 * math.hypot(one.stderr, other.stderr)
-        told["ci_lower"] = other.value - one.value - half
-        told["ci_upper"] = other.value - one.value + half
-    return told
+        fields["ci_lower"] = other.value - one.value - half
+        fields["ci_upper"] = other.value - one.value + half
+    return fields
 
 
 def runtime_deltas(baseline: Source, candidate: Source) -> dict[str, dict[str, Any]]:

@@ -69,13 +69,14 @@ def _bundles(baseline: Source, candidate: Source, pairs: Pairs, metric: Metric) 
         ("baseline", baseline, pairs.baseline_side),
         ("candidate", candidate, pairs.candidate_side),
     ):
-        told = source.value(metric.name) if source.counted is None else None
-        if told is None or not side.scored or source.rollouts is None:
+        published_score = source.value(metric.name) if source.counted is None else None
+        if published_score is None or not side.scored or source.rollouts is None:
             continue
         low, high = _recomputed(source.rollouts, side, metric)
         close = CLOSE * max(1.0, abs(high))
-        if not low - close <= told[0] <= high + close:
-            text = f"the bundle of the {name} says {metric.name} {told[0]:.4f}, its rows say "
+        if not low - close <= published_score[0] <= high + close:
+            says = f"says {metric.name} {published_score[0]:.4f}"
+            text = f"the bundle of the {name} {says}, its rows say "
             yield Doubt(kind=DoubtKind.BUNDLE, text=f"{text}{_span(low, high)}")
 
 
@@ -86,8 +87,8 @@ def _recomputed(rollouts: Rollouts, side: PerProblem, metric: Metric) -> tuple[f
     found = [float(side.means.mean())]
     values = [rollouts.rewards]
     if metric.verdicts:
-        told = np.where(np.isnan(rollouts.rewards), np.nan, rollouts.rewards > 0)
-        values = [correctness(rollouts)] + [told] * bool(np.isnan(rollouts.correct).any())
+        correct = np.where(np.isnan(rollouts.rewards), np.nan, rollouts.rewards > 0)
+        values = [correctness(rollouts)] + [correct] * bool(np.isnan(rollouts.correct).any())
     for column in values:
         found += [float(np.nanmean(column)), float(np.nansum(column)) / len(column)]
     return min(found), max(found)

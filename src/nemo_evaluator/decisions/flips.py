@@ -162,9 +162,9 @@ def _telling(rollouts: Rollouts, first: int, *, best: bool) -> int:
     end = _end(rollouts, first)
     if end == first + 1:
         return first
-    rewards, told = rollouts.rewards[first:end], rollouts.correct[first:end]
-    told = np.where(np.isnan(rewards), np.nan, told)
-    values = rewards if np.isnan(told).all() else told
+    rewards, correct = rollouts.rewards[first:end], rollouts.correct[first:end]
+    correct = np.where(np.isnan(rewards), np.nan, correct)
+    values = rewards if np.isnan(correct).all() else correct
     return first + int(np.nanargmax(values) if best else np.nanargmin(values))
 
 

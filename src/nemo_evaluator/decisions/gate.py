@@ -185,11 +185,11 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
         metric=name,
         higher_is_better=metric.higher_is_better,
     )
-    told = None if policy.published else told_by_both(one, other, name)
+    measured_pair = None if policy.published else told_by_both(one, other, name)
     try:
         pairs = _pairs(one, other, metric, policy)
     except ConfigError as error:
-        if told is None:
+        if measured_pair is None:
             return by_bundles(head, one, other, undecided("metric", error.what))
         pairs = None
     options = CompareOptions(
@@ -209,8 +209,8 @@ def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> B
         warnings=comparison.warnings,
         n_paired=comparison.n_paired,
     )
-    if pairs is None and told is not None and comparison.by_measure:
-        return by_measure(head, comparison, one, other, told)
+    if pairs is None and measured_pair is not None and comparison.by_measure:
+        return by_measure(head, comparison, one, other, measured_pair)
     if pairs is None:
         return by_bundles(head, one, other, undecided("paired", comparison.reasons[0]))
     if pairs.n < rules.min_problems:

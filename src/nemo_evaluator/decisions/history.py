@@ -123,11 +123,11 @@ def _one_line(error: ConfigError) -> str:
 
 
 def _moment(source: Source, metric: Metric) -> Moment:
-    told: Score = (None if metric.macro else source.value(metric.name)) or (None, None, None)
+    score: Score = (None if metric.macro else source.value(metric.name)) or (None, None, None)
     note = ""
-    if told[1] is None and source.rollouts is not None:
+    if score[1] is None and source.rollouts is not None:
         try:
-            told = _counted(source, source.rollouts, metric)
+            score = _counted(source, source.rollouts, metric)
         except ConfigError as error:
             note = _one_line(error)
     return Moment(
@@ -135,9 +135,9 @@ def _moment(source: Source, metric: Metric) -> Moment:
         model=source.model,
         path=str(source.path),
         created=created(source),
-        score=told[0],
-        lower=told[1],
-        upper=told[2],
+        score=score[0],
+        lower=score[1],
+        upper=score[2],
         note=note,
     )
 

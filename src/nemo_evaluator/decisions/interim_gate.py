@@ -206,8 +206,8 @@ def planned_source(
         "stopping": None if stopping is None else msgspec.to_builtins(stopping),
     }
     document = {"config": config_of(plan), "benchmark": benchmark}
-    told = published(document, where=plan.slug)
-    return Source(name, Path(plan.slug), told, given=rollouts)
+    bundle = published(document, where=plan.slug)
+    return Source(name, Path(plan.slug), bundle, given=rollouts)
 
 
 class Bets:

@@ -120,12 +120,12 @@ def _places(
 
 
 def _but_the_model(identity: Mapping[str, Json]) -> bytes:
-    told = {
+    without_model = {
         key: value
         for key, value in identity.items()
         if key != BENCHMARK and key.partition(".")[0] != MODEL
     }
-    return msgspec.json.encode(told, order="deterministic")
+    return msgspec.json.encode(without_model, order="deterministic")
 
 
 def _by_model(group: Sequence[Source]) -> dict[str, Source]:

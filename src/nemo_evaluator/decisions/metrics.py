@@ -101,8 +101,8 @@ def correctness(rollouts: Rollouts, *, correct_above: float = 0.0) -> Floats:
         np.nan,
         (rollouts.rewards > correct_above + ROUNDING).astype(np.float64),
     )
-    told = np.where(np.isnan(rollouts.rewards), np.nan, rollouts.correct)
-    return np.where(np.isnan(told), by_reward, told)
+    correct = np.where(np.isnan(rollouts.rewards), np.nan, rollouts.correct)
+    return np.where(np.isnan(correct), by_reward, correct)
 
 
 def of_problems(metric: Metric, sums: Floats, counts: npt.NDArray[Any]) -> Floats:

@@ -302,8 +302,8 @@ def _reward(line: _Line) -> float:
 
 
 def _correct(line: _Line) -> float:
-    told = line.scoring_details.correct if line.scoring_details is not None else None
-    return float(told) if isinstance(told, bool) else math.nan
+    correct = line.scoring_details.correct if line.scoring_details is not None else None
+    return float(correct) if isinstance(correct, bool) else math.nan
 
 
 def _marks(found: _Details | None) -> Mapping[str, Json]:

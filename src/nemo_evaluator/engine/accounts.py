@@ -90,11 +90,11 @@ def accounted(solution: Solution, spent: Spent) -> Solution:
     if solution.cached or not spent.calls:
         return solution
     own, seen = solution.usage.total_tokens, spent.usage.total_tokens or 0
-    told = own is not None and own >= seen
-    if told and spent.calls == 1:
+    includes_session = own is not None and own >= seen
+    if includes_session and spent.calls == 1:
         return solution
     calls, tries = max(solution.calls, spent.calls), max(solution.tries, spent.tries)
-    if told:
+    if includes_session:
         usd = spent.usd if solution.cost_usd is None else solution.cost_usd
         return msgspec.structs.replace(solution, cost_usd=usd, calls=calls, tries=tries)
     return msgspec.structs.replace(

@@ -62,18 +62,18 @@ class Keeper:
             try:
                 if isinstance(left, Archive):
                     await asyncio.to_thread(unpack, left.data, place / FILES, MOST, str(place))
-                    told: dict[str, Json] = {"command": _in_files(place)}
+                    record: dict[str, Json] = {"command": _in_files(place)}
                 else:
-                    told = await _kept(left, place)
-                told |= {"problem_idx": key.problem_idx, "repeat": key.repeat, "why": why}
-                gone = await asyncio.to_thread(self._noted, place, told)
+                    record = await _kept(left, place)
+                record |= {"problem_idx": key.problem_idx, "repeat": key.repeat, "why": why}
+                gone = await asyncio.to_thread(self._noted, place, record)
             except (SandboxLost, OSError, ValueError) as error:
                 self._say(f"warning: {self._name}: the workspace of {key} is not kept: {error}")
                 return
         if gone:
             self._say(f"{self._name}: only the {NEWEST} newest are kept, without {', '.join(gone)}")
         where = f"problem {key.problem_idx}, repeat {key.repeat}"
-        self._say(f"{self._name}: the workspace of {where} is kept ({why}): {told['command']}")
+        self._say(f"{self._name}: the workspace of {where} is kept ({why}): {record['command']}")
 
     def _noted(self, place: Path, told: dict[str, Json]) -> list[str]:
         """Write it down, and remove the oldest where there are too many: which ones. Blocks."""

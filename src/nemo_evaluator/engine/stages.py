@@ -31,8 +31,8 @@ async def solved_in_stages(
             raise ConfigError("a problem in stages needs a solver that works in a workspace")
         sandbox = tools.workspace.sandbox
         await sandbox.end_processes()
-        told, following = await environment.next_stage(problem, sandbox)
-        done.append(told)
+        outcome, following = await environment.next_stage(problem, sandbox)
+        done.append(outcome)
         if following is not None:
             problem = following
             solution = _together(solution, await _solved(solver, problem, tools))

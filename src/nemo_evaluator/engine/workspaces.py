@@ -187,8 +187,8 @@ class Workspaces:
 
     def _stays(self, spec: SandboxSpec) -> bool:
         """Whether a workspace is verified as it is, and not its files elsewhere."""
-        told = "stateful" in self._config.model_fields_set
-        return self._config.stateful if told else spec.stateful
+        is_set = "stateful" in self._config.model_fields_set
+        return self._config.stateful if is_set else spec.stateful
 
     async def keep(self, key: RolloutKey, attempt: int, archive: Archive) -> None:
         """Keep the files of a workspace until there is a verdict."""
@@ -286,12 +286,12 @@ def workspace_identity(benchmark: BenchmarkConfig, solver: Solver) -> dict[str, 
     config = benchmark.sandbox
     if not _works_in_sandbox(needs_of(solver), config):
         return {}
-    told = {name: getattr(config, name, None) for name in _OF_THE_IDENTITY}
-    told["needs"] = needs_of(solver).network
+    settings = {name: getattr(config, name, None) for name in _OF_THE_IDENTITY}
+    settings["needs"] = needs_of(solver).network
     if isinstance(config, OwnFields):  # as it may be written down: without secrets
         further = config.model_dump(mode="json", exclude={"type", *OwnFields.model_fields})
-        told["options"] = further or None
-    return {"workspace": {name: value for name, value in told.items() if value is not None}}
+        settings["options"] = further or None
+    return {"workspace": {name: value for name, value in settings.items() if value is not None}}
 
 
 def _instead(program: str) -> str:

@@ -103,8 +103,8 @@ class CommandHarness:
         elif self._samples is not None:
             self._ids = read_ids(Path(self._samples))
         else:
-            told = await self._output_of("plan", b"", "or give params: {samples: NUMBER or FILE}")
-            self._ids = [line.strip() for line in told.decode().splitlines() if line.strip()]
+            output = await self._output_of("plan", b"", "or give params: {samples: NUMBER or FILE}")
+            self._ids = [line.strip() for line in output.decode().splitlines() if line.strip()]
         if not self._ids:
             hint = "give params: {samples: NUMBER or FILE}, or tell them where NEL_TASK is plan"
             raise ConfigError("has no samples", where=self.where, hint=hint)
@@ -139,10 +139,10 @@ class CommandHarness:
         """What the program makes of all rows (``NEL_TASK=aggregate``)."""
         if not self._aggregates:
             return ()
-        told = await self._output_of(
+        output = await self._output_of(
             "aggregate", b"".join(map(row_line, finished)), "fix it, --resume"
         )
-        return [measure_of(line, self.where) for line in told.splitlines() if line.strip()]
+        return [measure_of(line, self.where) for line in output.splitlines() if line.strip()]
 
     async def close(self) -> None:
         """Nothing to release: a program ends with its task."""
@@ -207,7 +207,7 @@ async def _results(
     tools: HarnessTools,
 ) -> AsyncIterator[Finished]:
     """What the program writes while it runs. It is interrupted, once, where the run is to end."""
-    told = False
+    warned = False
     while True:
         ended = process.returncode is not None
         for line in lines.new(whole=ended):
@@ -215,8 +215,8 @@ async def _results(
                 yield finished
         if ended:
             return
-        if tools.stopping.is_set() and not told:
-            told = True
+        if tools.stopping.is_set() and not warned:
+            warned = True
             _signal(process, signal.SIGINT)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), POLL_SECONDS)

@@ -28,5 +28,5 @@ class contained:
         task = asyncio.current_task()
         if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
             return
-        told = RuntimeError(f"{self._what} raised {error!r}")
-        raise told.with_traceback(error.__traceback__) from error
+        failure = RuntimeError(f"{self._what} raised {error!r}")
+        raise failure.with_traceback(error.__traceback__) from error

@@ -25,7 +25,7 @@ async def claimed(
 ) -> DirectoryLock:
     """The lock of the directory. Raises ConfigError where another process has it; but a job that
     goes on after another one waits: what a scheduler took for dead may finish the work."""
-    told = False
+    announced = False
     while True:
         watch = await _watched(directory, say)
         try:
@@ -33,19 +33,19 @@ async def claimed(
         except InUse as error:
             if not inner_execution():
                 raise
-            if not told:
+            if not announced:
                 say(f"{directory} is {error.what}: goes on when that process has ended")
-                told = True
+                announced = True
             await asyncio.sleep(IN_USE_SECONDS)
 
 
 async def _watched(directory: Path, say: Callable[[str], None]) -> OwnerWatch:
     """OwnerWatch who claims the directory from elsewhere, until it is known whether it is alive."""
     watch = OwnerWatch(directory, job_runs)
-    told = False
+    announced = False
     while (waiting := await asyncio.to_thread(still_watched, directory, watch))[0] > 0:
-        if not told:
+        if not announced:
             say(waiting[1])
-            told = True
+            announced = True
         await asyncio.sleep(min(waiting[0], LOOK_SECONDS))
     return watch

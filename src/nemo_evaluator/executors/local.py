@@ -128,11 +128,11 @@ async def _locked(
         from .exporting import hand_on  # numpy
 
         try:
-            told = await hand_on(loaded, directory, result.summary.run.status)
+            export_notes = await hand_on(loaded, directory, result.summary.run.status)
         except BaseException:  # interrupted: the run has ended all the same
             observers.ended(result.ending)
             raise
-        result = replace(result, messages=(*result.messages, *told))
+        result = replace(result, messages=(*result.messages, *export_notes))
     observers.ended(result.ending)
     return result
 

@@ -83,8 +83,8 @@ class Steering:
             if (at_work := self._control.at_work.get(slug)) is not None:
                 at_work.resize(most)
             bounds = [min(most, model.limiter.cap) for model in job.models.values()]
-            told = min([most, *bounds])
-            cut = f" ({told}: its service has that limit)" if told < most else ""
+            effective = min([most, *bounds])
+            cut = f" ({effective}: its service has that limit)" if effective < most else ""
             yield f"{slug}: at most {most} at once{cut}"
 
     def _allow(self, model: ModelClient, most: int) -> None:

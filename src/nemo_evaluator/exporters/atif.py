@@ -47,7 +47,7 @@ class Atif:
 
 def _document(run: RunView, benchmark: BenchmarkView, row: TrajectoryRow) -> dict[str, Json]:
     document = row.document
-    told = document.get("extra")
+    extra = document.get("extra")
     about: dict[str, Json] = {
         "run_id": run.run_id,
         "benchmark": benchmark.name,
@@ -55,4 +55,4 @@ def _document(run: RunView, benchmark: BenchmarkView, row: TrajectoryRow) -> dic
         "repeat": row.repeat,
         "reward": row.reward,
     }
-    return {**document, "extra": {**(told if isinstance(told, dict) else {}), **about}}
+    return {**document, "extra": {**(extra if isinstance(extra, dict) else {}), **about}}

@@ -88,8 +88,8 @@ class Junit:
             return "error", row.error or f"no verdict: {row.failure or row.outcome}"
         if row.reward is None:
             return "skipped", "its verdict is metrics alone"
-        told = row.scoring_details.get("correct")
-        if told if isinstance(told, bool) else row.reward >= self._options.least_reward:
+        correct = row.scoring_details.get("correct")
+        if correct if isinstance(correct, bool) else row.reward >= self._options.least_reward:
             return "", ""
         got, expected = plain_text(row.extracted_answer), plain_text(row.expected_answer)
         words = [f"reward {row.reward:g}"]

@@ -46,12 +46,12 @@ async def export_run(
     for name, config in exporters.items():
         try:
             places = await open_exporter(name, config).export(run)
-            told = [f"exported to {name}: {place}" for place in places]
+            lines = [f"exported to {name}: {place}" for place in places]
         except (Exception, SystemExit) as error:  # foreign code, other machines
             what = str(error) if isinstance(error, ConfigError) else _error_line(error)
             failed.append(KNOWN(redact(f"export to {name} failed: {what}", secrets)))
         else:
-            done += [KNOWN(redact(text, secrets)) for text in told]
+            done += [KNOWN(redact(text, secrets)) for text in lines]
     return done, failed
 
 

@@ -78,10 +78,10 @@ def _ends(span: Span, steps: Sequence[Step]) -> list[datetime.datetime]:
     share = (span.ended - span.begun) / turns
     ends, last = [span.begun], span.begun
     for step in steps:
-        told = when(step.timestamp)
-        if told is None:
-            told = last + share if _is_work(step) else last
-        last = max(last, min(told, max(span.ended, last)))
+        stamp = when(step.timestamp)
+        if stamp is None:
+            stamp = last + share if _is_work(step) else last
+        last = max(last, min(stamp, max(span.ended, last)))
         ends.append(last)
     return ends
 

@@ -28,9 +28,9 @@ def when(text: str | None) -> datetime.datetime | None:
 
 def created(benchmark: BenchmarkView) -> datetime.datetime:
     """When the run was made, in UTC; the time of the bundle's file where it does not say."""
-    told = when(benchmark.bundle.created)
-    if told is not None:
-        return told.astimezone(datetime.UTC)
+    stamp = when(benchmark.bundle.created)
+    if stamp is not None:
+        return stamp.astimezone(datetime.UTC)
     return datetime.datetime.fromtimestamp(benchmark.bundle_path.stat().st_mtime, datetime.UTC)
 
 
@@ -43,8 +43,8 @@ def rollout_span(
     benchmark: BenchmarkView, row: ResultRow, trajectory: TrajectoryRow | None
 ) -> Span:
     """When the solver worked on it. Without a time of its own it ended when the run was made."""
-    told = trajectory.timestamp if trajectory is not None else None
-    ended = when(told) if isinstance(told, str) else _unix(told)
+    stamp = trajectory.timestamp if trajectory is not None else None
+    ended = when(stamp) if isinstance(stamp, str) else _unix(stamp)
     ended = ended or created(benchmark)
     return Span(ended - datetime.timedelta(milliseconds=spent_ms(row) or 0.0), ended)
 

@@ -92,7 +92,7 @@ def numbers(bundle: Published) -> dict[str, float]:
 
 def facts(bundle: Published, run_id: str) -> dict[str, Json]:
     """What a benchmark of a run is: what trackers keep as parameters."""
-    told: dict[str, Json] = {
+    fields: dict[str, Json] = {
         "run_id": run_id,
         "benchmark": bundle.name,
         "model": bundle.model,
@@ -108,8 +108,8 @@ def facts(bundle: Published, run_id: str) -> dict[str, Json]:
         "simulated": bundle.simulated,
     }
     for name in ("temperature", "top_p", "max_tokens", "seed", "system_prompt"):
-        told[name] = bundle.config.get(name)
-    return {name: value for name, value in told.items() if value is not None}
+        fields[name] = bundle.config.get(name)
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def flattened(config: Json, depth: int, prefix: str = "") -> dict[str, str]:

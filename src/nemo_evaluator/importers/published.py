@@ -129,12 +129,12 @@ def _repeats(data: Published) -> int:
 
 
 def _identity(data: Published) -> dict[str, Json]:
-    told: dict[str, Json] = {
+    identity: dict[str, Json] = {
         "environment.harness": "published",
         "environment.scorer": facts_of(data.identity).scorer,
         "solver.system_prompt": data.config.get("system_prompt"),
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in identity.items() if value is not None}
 
 
 def _measures(data: Published) -> Iterator[Measure]:
@@ -157,7 +157,7 @@ def _rollouts(view: BenchmarkView) -> Iterator[Rollout]:
 
 
 def _rollout(row: ResultRow, trajectory: TrajectoryRow | None) -> Rollout:
-    told = trajectory.timestamp if trajectory is not None else None
+    stamp = trajectory.timestamp if trajectory is not None else None
     found = Rollout(
         problem=Problem(
             idx=row.problem_idx,
@@ -167,7 +167,7 @@ def _rollout(row: ResultRow, trajectory: TrajectoryRow | None) -> Rollout:
             cluster=row.cluster,
         ),
         repeat=row.repeat,
-        at=when(told) if isinstance(told, str) else told or 0.0,
+        at=when(stamp) if isinstance(stamp, str) else stamp or 0.0,
         solution=_solution(row, trajectory) if row.model_response is not None else None,
         score=_score(row) if row.judged else None,
         outcome=row.outcome,
@@ -177,7 +177,7 @@ def _rollout(row: ResultRow, trajectory: TrajectoryRow | None) -> Rollout:
 
 
 def _score(row: ResultRow) -> Score:
-    told = row.scoring_details.get("correct")
+    correct = row.scoring_details.get("correct")
     details: dict[str, Json] = _details(row)
     for name, reward in row.scorer_rewards.items():
         details.setdefault(name, {"reward": reward})
@@ -185,7 +185,7 @@ def _score(row: ResultRow) -> Score:
     return Score(
         reward=row.reward or 0.0,
         rated=row.reward is not None,
-        correct=told if isinstance(told, bool) else row.reward == 1.0 if binary else None,
+        correct=correct if isinstance(correct, bool) else row.reward == 1.0 if binary else None,
         extracted=row.extracted_answer,
         details=details,
         failure=row.failure,

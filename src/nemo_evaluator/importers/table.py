@@ -118,10 +118,10 @@ class _Table:
         rows = self.benchmarks[name]
         models = {_text(self._of(row, "model")) for _, row in rows}
         if len(models) > 1:
-            told = ", ".join(sorted(str(model) for model in models))
+            models_text = ", ".join(sorted(str(model) for model in models))
             hint = "split the file, a run each"
             raise ConfigError(
-                f"{name} has several models: {told}", where=str(self._path), hint=hint
+                f"{name} has several models: {models_text}", where=str(self._path), hint=hint
             )
         numbers = self._numbers(rows)
         places = sorted(set(numbers))
@@ -155,8 +155,8 @@ class _Table:
         """The repeat of each row; where no column tells, the n-th row of a problem is its n-th
         repeat."""
         if "repeat" in self._columns:
-            told = [self._index(place, row, "repeat") for place, row in rows]
-            return [repeat - min(told) for repeat in told]
+            indexes = [self._index(place, row, "repeat") for place, row in rows]
+            return [repeat - min(indexes) for repeat in indexes]
         seen: dict[int, int] = defaultdict(int)
         found = []
         for number in numbers:
@@ -216,8 +216,8 @@ class _Table:
 
     def _reward(self, place: int, row: Row) -> float | None:
         value = self._of(row, "reward")
-        if isinstance(value, str) and (told := RIGHT.get(value.strip().lower())) is not None:
-            return told
+        if isinstance(value, str) and (reward := RIGHT.get(value.strip().lower())) is not None:
+            return reward
         return self._number(place, row, "reward")
 
     def _index(self, place: int, row: Row, what: str) -> int:

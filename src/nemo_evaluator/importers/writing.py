@@ -82,10 +82,10 @@ def _emptied(directory: Path) -> None:
 def _info(benchmarks: Sequence[Imported], command: str) -> RunInfo:
     """The run: made when the other tool made it, where that is known."""
     info = new_run_info(command=command)
-    told = sorted(one.created for one in benchmarks if one.created)
+    stamps = sorted(one.created for one in benchmarks if one.created)
     sources = tuple(hidden_urls(f"{one.tool}: {one.source}") for one in benchmarks)
     return msgspec.structs.replace(
-        info, created=told[0] if told else info.created, imported_from=sources
+        info, created=stamps[0] if stamps else info.created, imported_from=sources
     )
 
 

@@ -59,10 +59,10 @@ def _share(finding: Finding) -> str:
 def _categories(finding: Finding) -> str:
     """The categories of a finding, where problems have categories."""
     named = list(finding.by_category.items())
-    told = [f"{one_line(name)} {count:,}" for name, count in named[:CATEGORIES]]
+    counts = [f"{one_line(name)} {count:,}" for name, count in named[:CATEGORIES]]
     if len(named) > CATEGORIES:
-        told.append(f"{len(named) - CATEGORIES:,} more categories")
-    return ", ".join(told)
+        counts.append(f"{len(named) - CATEGORIES:,} more categories")
+    return ", ".join(counts)
 
 
 def _section(audit: Audit, examples: int) -> Section:

@@ -113,15 +113,15 @@ def _scores(trend: Trend) -> Forest:
 
 def _score(m: Moment, score: float, scale: Scale) -> Interval:
     factor = 100.0 if scale.points else 1.0
-    told = UNKNOWN
+    interval = UNKNOWN
     if m.lower is not None and m.upper is not None:
-        told = f"{scale.score(m.lower)} to {scale.score(m.upper)}"
+        interval = f"{scale.score(m.lower)} to {scale.score(m.upper)}"
     return Interval(
         name=_label(m),
         value=factor * score,
         lower=None if m.lower is None else factor * m.lower,
         upper=None if m.upper is None else factor * m.upper,
-        cells=(m.model or UNKNOWN, scale.score(score), told),
+        cells=(m.model or UNKNOWN, scale.score(score), interval),
     )
 
 

@@ -118,9 +118,9 @@ def cost_table(results: Sequence[Result]) -> Table:
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     if len(report.models) > 1:
         yield "Models", ", ".join(report.models)
-    told = {result.data.run_id: result for result in report.results}
-    if len(told) > 1:
-        yield "Runs", f"{len(told):,}, listed at the end"
+    by_run = {result.data.run_id: result for result in report.results}
+    if len(by_run) > 1:
+        yield "Runs", f"{len(by_run):,}, listed at the end"
         return
     result = report.results[0]
     yield "Run", result.data.run_id

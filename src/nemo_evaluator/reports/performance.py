@@ -18,20 +18,20 @@ NOTE = (
 
 def performance_blocks(data: Published) -> Iterator[Block]:
     """Times, pace, and what a correct answer costs."""
-    told = data.performance
-    if told is None:
+    performance = data.performance
+    if performance is None:
         return
     rows: list[tuple[str, Quantity | None, Callable[[float], str]]] = [
-        ("Time to the first token, p50", told.ttft_p50_ms, _ms),
-        ("Time to the first token, p90", told.ttft_p90_ms, _ms),
-        ("Latency of an answer, p50", told.latency_p50_ms, _ms),
-        ("Latency of an answer, p90", told.latency_p90_ms, _ms),
-        ("Completion tokens per second, p50", told.tokens_per_s_p50, amount),
+        ("Time to the first token, p50", performance.ttft_p50_ms, _ms),
+        ("Time to the first token, p90", performance.ttft_p90_ms, _ms),
+        ("Latency of an answer, p50", performance.latency_p50_ms, _ms),
+        ("Latency of an answer, p90", performance.latency_p90_ms, _ms),
+        ("Completion tokens per second, p50", performance.tokens_per_s_p50, amount),
     ]
     if data.effort is None:  # of agents it stands with what else a solved task took
         rows += [
-            ("Cost per correct answer", told.cost_per_correct, show.usd),
-            ("Tokens per correct answer", told.tokens_per_correct, amount),
+            ("Cost per correct answer", performance.cost_per_correct, show.usd),
+            ("Tokens per correct answer", performance.tokens_per_correct, amount),
         ]
     cells = tuple(_row(name, found, text) for name, found, text in rows if found is not None)
     if cells:

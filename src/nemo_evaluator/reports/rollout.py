@@ -69,8 +69,10 @@ def rollout_parts(
 
 def why(details: Mapping[str, Json]) -> str:
     """The scoring details in a line."""
-    told = (f"{name}: {as_text(value)}" for name, value in details.items() if name not in NO_REASON)
-    return "; ".join(told)
+    reasons = (
+        f"{name}: {as_text(value)}" for name, value in details.items() if name not in NO_REASON
+    )
+    return "; ".join(reasons)
 
 
 def as_text(value: Json) -> str:

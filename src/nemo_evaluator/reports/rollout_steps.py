@@ -83,8 +83,8 @@ def _step(found: StepCalls, number: int, start: str | None, limit: int | None) -
     step = found.step
     parts = [f"step {step.step_id} {step.source.value}"]
     parts += [f"({one_line(step.model_name)})"] if step.model_name else []
-    told = [_after(start, step.timestamp), *_metrics(step.metrics, found.calls)]
-    yield " · ".join([f"── {' '.join(parts)}", *filter(None, told)])
+    figures = [_after(start, step.timestamp), *_metrics(step.metrics, found.calls)]
+    yield " · ".join([f"── {' '.join(parts)}", *filter(None, figures)])
     for place, call in enumerate(found.calls, number):
         yield f"   call {place}: {one_line(call_head(call))}"
     if step.reasoning_content:

@@ -61,15 +61,15 @@ def sample_blocks(samples: Samples, path: str, *, alone: bool) -> Iterator[Block
 def _head(row: ResultRow) -> str:
     """What tells it from others at a glance: ``6/3 · 45 expected, 64 extracted · A tank holds``."""
     if row.error is not None:
-        told = _short(row.error, GLANCE)
+        summary = _short(row.error, GLANCE)
     else:
         expected, extracted = (
             _short(as_text(value), GLANCE) or "nothing"
             for value in (row.expected_answer, row.extracted_answer)
         )
-        told = f"{expected} expected, {extracted} extracted"
+        summary = f"{expected} expected, {extracted} extracted"
     reward = "" if row.reward in (None, 0.0) else f"reward {row.reward:g}"
-    parts = (str(row.key), reward, told, _short(row.prompt or "", 2 * GLANCE))
+    parts = (str(row.key), reward, summary, _short(row.prompt or "", 2 * GLANCE))
     return one_line(" · ".join(filter(None, parts)))
 
 

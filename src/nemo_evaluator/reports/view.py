@@ -132,8 +132,8 @@ def build_report(found: Sequence[Found]) -> Report:
 
 def _boards(found: Sequence[Found]) -> tuple[Board, ...]:
     """The leaderboards; nothing is read, nor imported, where there are no several models."""
-    told = {(item.result.model, item.result.service) for item in found if item.result is not None}
-    if len(told) < 2:
+    models = {(item.result.model, item.result.service) for item in found if item.result is not None}
+    if len(models) < 2:
         return ()
     from ..decisions.leaderboard import boards
     from ..decisions.sources import find

@@ -59,11 +59,11 @@ class StepDoubts:
 
 def step_doubts(folder: Path) -> StepDoubts:
     """Read the steps of a benchmark's folder, where an agent made some."""
-    told = _bundle(folder)
-    if told is not None and told.effort is None and told.solver in SINGLE_TURN:
+    bundle = _bundle(folder)
+    if bundle is not None and bundle.effort is None and bundle.solver in SINGLE_TURN:
         return StepDoubts({})
-    asks = told is None or told.service is not None
-    in_workspace = told is not None and "workspace" in told.identity
+    asks = bundle is None or bundle.service is not None
+    in_workspace = bundle is not None and "workspace" in bundle.identity
     uses_tools = in_workspace
     found: dict[RolloutKey, Sequence[Doubt]] = {}
     for row in read_trajectories(folder):
@@ -75,8 +75,8 @@ def step_doubts(folder: Path) -> StepDoubts:
 
 def planned_rollouts(folder: Path) -> int | None:
     """How many rollouts there were to be, if a bundle says so."""
-    told = _bundle(folder)
-    return None if told is None else told.n_rollouts
+    bundle = _bundle(folder)
+    return None if bundle is None else bundle.n_rollouts
 
 
 def _bundle(folder: Path) -> Published | None:
@@ -126,14 +126,14 @@ def _loop(steps: list[Step]) -> str | None:
     """The first call that is made ``LOOP`` times in a row, with its number."""
     before: tuple[str, bytes] | None = None
     run, longest = 0, 0
-    told = ""
+    repeated_call = ""
     for call in (call for step in steps for call in step.tool_calls):
         this = (call.function_name, msgspec.json.encode(call.arguments, order="sorted"))
         run = run + 1 if this == before else 1
         before = this
         if run > longest:
-            longest, told = run, _call_text(call)
-    return f"{longest} times {told}" if longest >= LOOP else None
+            longest, repeated_call = run, _call_text(call)
+    return f"{longest} times {repeated_call}" if longest >= LOOP else None
 
 
 def _call_text(call: ToolCall) -> str:

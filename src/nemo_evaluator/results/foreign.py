@@ -57,7 +57,7 @@ def recounted(data: Published, folder: Path) -> Published:
     summary = summed_up((row for row, _ in rows_at(folder / RESULTS, offsets)), plan)
     unjudged = summary.n_scored < len(offsets)
     own = data.headline if data.headline not in (None, *OWN_METRICS) else None
-    told = data.score.value if data.score is not None and own is None else None
+    own_score = data.score.value if data.score is not None and own is None else None
     given = summary.score.value if summary.score is not None else None
     kept = {name: value for name, value in data.metrics.items() if name not in OWN_METRICS}
     found = {name: _measure(value) for name, value in summary.metrics.items()}
@@ -73,7 +73,9 @@ def recounted(data: Published, folder: Path) -> Published:
         headline=own or summary.headline,
         # Without a verdict there is no score, whatever the bundle says.
         metrics={**kept, **found} if summary.n_scored else {},
-        told=told if told is not None and (given is None or abs(told - given) > SAME) else None,
+        told=own_score
+        if own_score is not None and (given is None or abs(own_score - given) > SAME)
+        else None,
         categories=_categories(summary) or data.categories,
         outcomes=summary.outcomes,
         failures={name: kind.count for name, kind in summary.failures.items()}
@@ -96,8 +98,8 @@ def plan_of(data: Published, keys: Iterable[RolloutKey]) -> BenchmarkPlan:
     done = Counter(key.problem_idx for key in keys)
     most = max(done.values(), default=1)
     # A bundle may say anything; room is made for what could have been done.
-    told = min(data.repeats or most, MOST_REPEATS)
-    repeats = max(told, most)
+    n_repeats = min(data.repeats or most, MOST_REPEATS)
+    repeats = max(n_repeats, most)
     planned = (data.n_rollouts or 0) // (data.repeats or 1)
     n_problems = max(planned, len(done))
     shuffle = data.config.get("shuffle")
@@ -191,11 +193,11 @@ def _record(row: ResultRow) -> RolloutRecord:
 
 def _scored(row: ResultRow, where: _Where) -> Scored:
     assert row.reward is not None
-    told = row.scoring_details.get("correct")
+    correct = row.scoring_details.get("correct")
     binary = row.reward in (0.0, 1.0)
     score = Score(
         reward=row.reward,
-        correct=(told if isinstance(told, bool) else row.reward > 0) if binary else None,
+        correct=(correct if isinstance(correct, bool) else row.reward > 0) if binary else None,
         extracted=row.extracted_answer,
         details={name: {"reward": reward} for name, reward in _scorers(row).items()},
         failure=row.failure,
@@ -210,8 +212,8 @@ def _scorers(row: ResultRow) -> dict[str, float]:
         for name, found in row.scoring_details.items()
         if name.startswith("scorer:") and isinstance(found, Mapping)
     }
-    told = {**nested, **row.scorer_rewards}
-    return {name: float(x) for name, x in told.items() if isinstance(x, int | float)}
+    rewards = {**nested, **row.scorer_rewards}
+    return {name: float(x) for name, x in rewards.items() if isinstance(x, int | float)}
 
 
 def _category(row: ResultRow) -> dict[str, str]:

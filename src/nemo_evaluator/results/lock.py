@@ -219,11 +219,11 @@ def is_holder(pid: int, directory: Path) -> bool:
 
 def _watch_owners(directory: Path, folder: int, runs: Runs, say: Say) -> OwnerWatch:
     """Watch who claims the directory until everything is known that can be."""
-    watch, told = OwnerWatch(directory, runs), False
+    watch, announced = OwnerWatch(directory, runs), False
     while (left := watch.left(folder)[0]) > 0:
-        if not told:
+        if not announced:
             say(still_watched(directory, watch)[1])
-            told = True
+            announced = True
         time.sleep(min(left, LOOK_SECONDS))
     return watch
 

@@ -72,8 +72,8 @@ class OwnerWatch:
                 return Liveness.DEAD
             if owner.alive and owner.fresh:
                 return Liveness.ALIVE
-            told = owner.told_by_pid and not owner.alive
-            return Liveness.DEAD if told else Liveness.SILENT
+            is_gone = owner.told_by_pid and not owner.alive
+            return Liveness.DEAD if is_gone else Liveness.SILENT
         if (runs := self._by_scheduler(owner)) is not None:
             return Liveness.ALIVE if runs else Liveness.SILENT
         if owner.seen > SKEW_SECONDS:

@@ -89,8 +89,8 @@ def published(document: Any, *, where: str, strict: bool = True) -> Published:
     benchmark, config = _mapping(known["benchmark"]), _mapping(known.get("config"))
     scores, coverage = _mapping(benchmark.get("scores")), _mapping(benchmark.get("coverage"))
     failures, spread = _mapping(scores.get("failures")), scores.get("summary")
-    told = ("retried", "agreement", "stopping", "effort", "performance")
-    retried, agreed, stopping, effort, served = (benchmark.get(key) for key in told)
+    passed_on = ("retried", "agreement", "stopping", "effort", "performance")
+    retried, agreed, stopping, effort, served = (benchmark.get(key) for key in passed_on)
     return Published(
         name=name,
         slug=_text(benchmark.get("slug")) or name,
@@ -184,9 +184,9 @@ def _measure(entry: Mapping[str, Json], value: float) -> Measure:
 
 
 def _headline(benchmark: Mapping[str, Json], metrics: Mapping[str, Measure]) -> str | None:
-    told = benchmark.get("headline")
-    if isinstance(told, str) and told in metrics:
-        return told
+    headline = benchmark.get("headline")
+    if isinstance(headline, str) and headline in metrics:
+        return headline
     others = (
         name
         for name in metrics

@@ -210,9 +210,9 @@ def row_from(row: Mapping[str, Any]) -> ResultRow:
     """A row with a ``problem_idx``, and whatever else its writer put there."""
     problem: int = row["problem_idx"]
     repeat, details = row.get("repeat"), _mapping(row.get("scoring_details"))
-    told = _text(row.get("outcome"))
+    outcome_text = _text(row.get("outcome"))
     reward = _number(row.get("reward"))
-    if not has_verdict(told, details):
+    if not has_verdict(outcome_text, details):
         reward = None
     unjudged = Outcome.INFRA_ERROR if details.get("error_category") else Outcome.UNSCORED
     outcome = Outcome.SCORED if reward is not None else unjudged
@@ -220,7 +220,7 @@ def row_from(row: Mapping[str, Any]) -> ResultRow:
     return ResultRow(
         problem_idx=problem,
         repeat=repeat if _is_index(repeat) else 0,
-        outcome=OUTCOMES.get(told or "", outcome),
+        outcome=OUTCOMES.get(outcome_text or "", outcome),
         reward=reward,
         prompt=_text(row.get("prompt")),
         model_response=_text(row.get("model_response")),

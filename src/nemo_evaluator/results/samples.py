@@ -97,8 +97,8 @@ def _head(line: bytes) -> _Head | None:
 
 
 def _plainly_right(head: _Head) -> bool:
-    told = head.scoring_details.correct is True
-    return told and head.outcome is Outcome.SCORED and head.reward is not None
+    is_correct = head.scoring_details.correct is True
+    return is_correct and head.outcome is Outcome.SCORED and head.reward is not None
 
 
 def _repeated(rows: list[ResultRow]) -> Repeated:

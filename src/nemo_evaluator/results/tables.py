@@ -146,8 +146,8 @@ def _detail(one: Rollout, *names: str) -> Any:
 
 
 def _correct(one: Rollout) -> bool | None:
-    told = one.row.scoring_details.get("correct")
-    return told if isinstance(told, bool) else None
+    correct = one.row.scoring_details.get("correct")
+    return correct if isinstance(correct, bool) else None
 
 
 def _tools(one: ModelCall) -> int | None:

@@ -223,10 +223,10 @@ def _document(record: RolloutRecord, row: ResultRow, system: str | None) -> dict
             total_steps=len(steps),
         ),
     }
-    told = _of_another(solution)
-    if (metrics := told.get("final_metrics")) is not None:
-        told["final_metrics"] = _filled(metrics, fields["final_metrics"])
-    return {**fields, **told, "steps": steps}
+    theirs = _of_another(solution)
+    if (metrics := theirs.get("final_metrics")) is not None:
+        theirs["final_metrics"] = _filled(metrics, fields["final_metrics"])
+    return {**fields, **theirs, "steps": steps}
 
 
 def _filled(metrics: FinalMetrics, ours: FinalMetrics) -> FinalMetrics:
@@ -242,14 +242,14 @@ def _of_another(solution: Solution) -> dict[str, Any]:
     # Of a task in several steps there are several: their agent is one, their sums are not.
     names = OF_A_DOCUMENT if len(solution.trajectory) == 1 else ("agent",)
     found = {name: solution.trajectory[0].get(name) for name in names}
-    told = {name: value for name, value in found.items() if value is not None}
-    told.pop("steps", None)
-    told.pop("schema_version", None)
+    fields = {name: value for name, value in found.items() if value is not None}
+    fields.pop("steps", None)
+    fields.pop("schema_version", None)
     try:
-        row = msgspec.convert({**told, "problem_idx": 0}, TrajectoryRow)
+        row = msgspec.convert({**fields, "problem_idx": 0}, TrajectoryRow)
     except msgspec.ValidationError:
         return {}
-    return {name: getattr(row, name) for name in told}
+    return {name: getattr(row, name) for name in fields}
 
 
 @cache

@@ -128,8 +128,8 @@ class Engine:
         end = time.monotonic() + seconds
         while not await self.is_there():
             if time.monotonic() > end:
-                told = f"the Docker engine is gone for more than {seconds:g} s"
-                raise SandboxLost(told, peer=self.socket)
+                message = f"the Docker engine is gone for more than {seconds:g} s"
+                raise SandboxLost(message, peer=self.socket)
             await asyncio.sleep(BACK_SECONDS)
 
     async def stream(

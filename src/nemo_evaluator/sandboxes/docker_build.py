@@ -104,20 +104,20 @@ class Builder:
         labels = {LABEL: digest, BASES: json.dumps(built_on, sort_keys=True)}
         notes, path = self.folder / f"{digest}.notes", self.folder / f"{digest}.log"
         with path.open("wb") as log, notes.open("a") as noted:
-            told = Told(log, noted)
+            build_output = Told(log, noted)
             try:
                 async with asyncio.timeout(context.build.timeout):
-                    await self._run(context, tag, labels, told)
+                    await self._run(context, tag, labels, build_output)
             except TimeoutError:
-                told.error = f"it did not end within {context.build.timeout:g} s"
+                build_output.error = f"it did not end within {context.build.timeout:g} s"
             except SandboxLost as error:
-                told.error = told.error or str(error)
+                build_output.error = build_output.error or str(error)
             except BaseException:
                 await self._remove_noted(notes)
                 raise
-        if told.error is not None:
+        if build_output.error is not None:
             await self._remove_noted(notes)
-            raise BuildFailed(_failure(context, told, path))
+            raise BuildFailed(_failure(context, build_output, path))
         notes.unlink(missing_ok=True)
 
     async def _run(self, context: Context, tag: str, labels: Mapping[str, str], told: Told) -> None:

@@ -109,8 +109,8 @@ class PlainSandbox(DockerSandbox):
         container = await self._engine.expect("GET", f"/containers/{self.id}/json")
         if (seen := await asyncio.to_thread(overlay.changes, container)) is not None:
             return seen
-        told = await self._engine.expect("GET", f"/containers/{self.id}/changes")
-        return [Change(path=one["Path"], added=one["Kind"] == 1) for one in told or ()]
+        entries = await self._engine.expect("GET", f"/containers/{self.id}/changes")
+        return [Change(path=one["Path"], added=one["Kind"] == 1) for one in entries or ()]
 
     async def set_back(self, paths: Sequence[str]) -> None:
         """See `OfImage.set_back`. The files are those of a container that never ran."""

@@ -232,14 +232,14 @@ class DockerSandbox(CommandSandbox):
             return False
         files = "/sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control"
         argv = ["sh", "-c", f"cat {files} 2>/dev/null | sed -n 's/^oom_kill //p'"]
-        told = None
+        answer = None
         with contextlib.suppress(SandboxLost):
-            told = await self._trusted(argv, timeout=10, stdin=None, limit=100)
-        if told is None or told.code != 0:
+            answer = await self._trusted(argv, timeout=10, stdin=None, limit=100)
+        if answer is None or answer.code != 0:
             await self._must_stand()
             return False
         before = self._kills
-        self._kills = int(told.data or b"0")
+        self._kills = int(answer.data or b"0")
         return self._kills > before
 
     async def _must_stand(self) -> None:

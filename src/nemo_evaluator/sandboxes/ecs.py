@@ -219,28 +219,28 @@ class EcsBackend:
             name = parameter_name(config.ssm_project)
             ssm = self._aws("ssm")
             try:
-                told = ssm.get_parameter(Name=name, WithDecryption=True)
+                parameter = ssm.get_parameter(Name=name, WithDecryption=True)
             except Exception as error:  # botocore's errors have no useful common base
                 raise ConfigError(
                     f"SSM parameter {name} cannot be read: {error}",
                     where="sandbox.ssm_project",
                     hint="name the project whose stack made it, or set cluster, subnets and so on",
                 ) from None
-            stored = stored_settings(told["Parameter"]["Value"], name)
+            stored = stored_settings(parameter["Parameter"]["Value"], name)
         settings = assemble(config, stored)
         self._require_cluster(settings)
         return settings
 
     def _require_cluster(self, settings: EcsSettings) -> None:
         try:
-            told = self._aws("ecs").describe_clusters(clusters=[settings.cluster])
+            reply = self._aws("ecs").describe_clusters(clusters=[settings.cluster])
         except Exception as error:  # botocore's errors have no useful common base
             raise ConfigError(
                 f"AWS cannot be asked: {error}",
                 where="sandbox",
                 hint="see that `aws ecs describe-clusters` works with the same credentials",
             ) from None
-        if not any(one.get("status") == "ACTIVE" for one in told["clusters"]):
+        if not any(one.get("status") == "ACTIVE" for one in reply["clusters"]):
             raise ConfigError(f"there is no active cluster {settings.cluster!r}", where="sandbox")
 
     async def _agent(self) -> Keys:

@@ -173,10 +173,10 @@ class EcsTasks:
         )
         arns = [arn for page in pages for arn in page["taskArns"]]
         for some in (arns[i : i + 100] for i in range(0, len(arns), 100)):
-            told = self._ecs.describe_tasks(
+            reply = self._ecs.describe_tasks(
                 cluster=self._settings.cluster, tasks=some, include=["TAGS"]
             )
-            for found in told["tasks"]:
+            for found in reply["tasks"]:
                 tags = {tag["key"]: tag["value"] for tag in found.get("tags", ())}
                 owner = find_owner(tags.get(LABEL, ""))
                 if owner is not None and owner.abandoned:
@@ -201,32 +201,34 @@ class EcsTasks:
 
     def _active_definition(self, name: str) -> str | None:
         try:
-            told = self._ecs.describe_task_definition(taskDefinition=name)["taskDefinition"]
+            definition = self._ecs.describe_task_definition(taskDefinition=name)["taskDefinition"]
         except self._ecs.exceptions.ClientException:
             return None
-        return str(told["taskDefinitionArn"]) if told.get("status") == "ACTIVE" else None
+        return (
+            str(definition["taskDefinitionArn"]) if definition.get("status") == "ACTIVE" else None
+        )
 
     def _register(self, name: str, made: dict[str, Any]) -> str:
-        told = self._ecs.register_task_definition(family=name, **made)["taskDefinition"]
-        self._registered.append(str(told["taskDefinitionArn"]))
+        definition = self._ecs.register_task_definition(family=name, **made)["taskDefinition"]
+        self._registered.append(str(definition["taskDefinitionArn"]))
         return self._registered[-1]
 
     def _described(self, task: str) -> dict[str, Any]:
-        told = _retried(
+        reply = _retried(
             lambda: self._ecs.describe_tasks(cluster=self._settings.cluster, tasks=[task])
         )
-        if not told["tasks"]:
+        if not reply["tasks"]:
             raise SandboxLost("the task is gone", peer="ecs_fargate")
-        return dict(told["tasks"][0])
+        return dict(reply["tasks"][0])
 
     def _stopped(self, task: str, reason: str) -> dict[str, Any]:
         try:
-            told: dict[str, Any] = self._ecs.stop_task(
+            reply: dict[str, Any] = self._ecs.stop_task(
                 cluster=self._settings.cluster, task=task, reason=reason
             )
         except self._ecs.exceptions.InvalidParameterException:
             return {}
-        return told
+        return reply
 
     def _address(self, found: Mapping[str, Any]) -> str:
         """The public address of a task, else its private one."""
@@ -237,12 +239,12 @@ class EcsTasks:
             if "name" in one and "value" in one
         }
         if self._settings.assign_public_ip and "networkInterfaceId" in details:
-            told = _retried(
+            reply = _retried(
                 lambda: self._ec2.describe_network_interfaces(
                     NetworkInterfaceIds=[details["networkInterfaceId"]]
                 )
             )
-            if public := told["NetworkInterfaces"][0].get("Association", {}).get("PublicIp"):
+            if public := reply["NetworkInterfaces"][0].get("Association", {}).get("PublicIp"):
                 return str(public)
         if "privateIPv4Address" not in details:
             raise SandboxLost("the task has no address", peer="ecs_fargate")

@@ -50,10 +50,10 @@ def options(words: Sequence[str]) -> int:
 
 def status(fd: int) -> dict[str, int]:
     """Status lines of bubblewrap: one JSON object per line."""
-    told: dict[str, int] = {}
+    fields: dict[str, int] = {}
     for line in os.pread(fd, 1 << 14, 0).splitlines():
-        told.update(json.loads(line))
-    return told
+        fields.update(json.loads(line))
+    return fields
 
 
 async def feed(pipe: asyncio.StreamWriter | None, data: bytes | None) -> None:

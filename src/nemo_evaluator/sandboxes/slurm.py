@@ -60,8 +60,8 @@ class SlurmBackend:
                 hint="install pyxis and enroot on the cluster (github.com/NVIDIA/pyxis), or use "
                 "`sandbox: {type: apptainer}`, which needs only Apptainer",
             )
-        _, told = await _output(["scontrol", "show", "config"], 30)
-        settings = dict(_setting(line) for line in told.splitlines() if "=" in line)
+        _, output = await _output(["scontrol", "show", "config"], 30)
+        settings = dict(_setting(line) for line in output.splitlines() if "=" in line)
         self._counts_memory = settings.get("ConstrainRAMSpace", "no") == "yes"
         self._tracks_processes = settings.get("ProctrackType") == "proctrack/cgroup"
         return {

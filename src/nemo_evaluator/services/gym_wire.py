@@ -36,14 +36,14 @@ def read_answer(response: Json) -> Generation:
     if not isinstance(response, dict):
         raise NoAnswer(f"the response is {type(response).__name__}, no object and no text")
     if isinstance(response.get("output"), list):
-        told = DIALECTS["responses"].parse(response)
-        answer = _generation(told, final_text(response))
+        reply = DIALECTS["responses"].parse(response)
+        answer = _generation(reply, final_text(response))
         if answer.finish_reason == FinishReason.TOOL_CALLS and answer.text:
             return replace(answer, finish_reason=FinishReason.STOP.value)  # they were answered
         return answer
     if response.get("choices"):
-        told = DIALECTS["chat_completions"].parse(response)
-        return _generation(told, told.text)
+        reply = DIALECTS["chat_completions"].parse(response)
+        return _generation(reply, reply.text)
     for name in ("output_text", "output", "text", "content"):
         if isinstance(response.get(name), str):
             return Generation(text=str(response[name]))
@@ -139,8 +139,12 @@ def steps_in(output: Sequence[Json]) -> list[Step]:
     for number, item in enumerate(dicts(output)):
         match item.get("type"):
             case "reasoning":
-                told = DIALECTS["responses"].parse({"output": [item]}).reasoning
-                reasoning = f"{reasoning}\n{told}" if reasoning and told else told or reasoning
+                reasoning_text = DIALECTS["responses"].parse({"output": [item]}).reasoning
+                reasoning = (
+                    f"{reasoning}\n{reasoning_text}"
+                    if reasoning and reasoning_text
+                    else reasoning_text or reasoning
+                )
             case "function_call":
                 ident = as_str(item.get("call_id")) or f"call_{number}"
                 ident = ident if ident not in seen else f"{ident}_{number}"

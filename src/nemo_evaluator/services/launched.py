@@ -220,8 +220,10 @@ def supervised(
     path = None if place.folder is None else place.folder / f"service_{slug(name)}{suffix}.log"
 
     def programs(env: Mapping[str, str]) -> Any:
-        told = {**place.env, **env}
-        return programs_of(launch, name, port=port, model=model, devices=devices, env=told)
+        env_of_program = {**place.env, **env}
+        return programs_of(
+            launch, name, port=port, model=model, devices=devices, env=env_of_program
+        )
 
     return Supervisor(
         name,

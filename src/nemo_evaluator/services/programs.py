@@ -31,9 +31,9 @@ def programs_of(
         "leader": HOST,
         "rank": "0",
     }
-    told = {"PORT": values["port"], "HOST": values["host"], "MODEL": model}
+    variables = {"PORT": values["port"], "HOST": values["host"], "MODEL": model}
     own = {variable: filled(value, values) for variable, value in launch.env.items()}
-    shared = {**(env or {}), **told}
+    shared = {**(env or {}), **variables}
     left = [*devices]
     found = []
     for process in launch.programs:

@@ -131,8 +131,8 @@ def open_server(
         calls = JsonServer(url, token=token, limit=limit, proxy=direct)
         return Server(name, calls, answers=answers, identity=identity, patience=patience)
     ports = ReservedPorts(launch, f"services.{name}.port")
-    told, model = _env(name, options, place), options.model or name
-    supervisor = supervised(name, launch, place, ports.first, model=model, env=told)
+    env, model = _env(name, options, place), options.model or name
+    supervisor = supervised(name, launch, place, ports.first, model=model, env=env)
     url = f"http://{HOST}:{ports.first}"
     calls = JsonServer(url, token=token, limit=limit, proxy="direct")
     return Server(

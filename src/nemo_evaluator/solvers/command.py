@@ -191,15 +191,15 @@ def _digest(given: Path) -> str:
 def _images(problem: Problem, own: str) -> tuple[list[str], dict[str, bytes]]:
     """What the program is told of a problem's images (a path, or a URL of the web), and the files.
     Blocks."""
-    told, files = [], {}
+    references, files = [], {}
     for number, image in enumerate(problem.images):
         url = image_url(image)
         head, _, encoded = url.partition(";base64,")
         if not url.startswith("data:") or not encoded:
-            told.append(url)
+            references.append(url)
             continue
         suffix = mimetypes.guess_extension(head.removeprefix("data:")) or ""
         path = posixpath.join(own, "images", f"{number}{suffix}")
-        told.append(path)
+        references.append(path)
         files[path] = base64.b64decode(encoded)
-    return told, files
+    return references, files

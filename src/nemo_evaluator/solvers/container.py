@@ -29,9 +29,9 @@ class ContainerSolver:
 
     def identity(self) -> Mapping[str, Json]:
         """What the harness is told. Not the values of variables: they may be secrets."""
-        told = self.container.model_dump(exclude={"service", "env_vars", "mounts"})
+        settings = self.container.model_dump(exclude={"service", "env_vars", "mounts"})
         named = {"env_vars": sorted(self.container.env_vars)}
-        return {**{k: v for k, v in told.items() if v is not None}, **named}
+        return {**{k: v for k, v in settings.items() if v is not None}, **named}
 
     async def close(self) -> None:
         """Nothing to release."""

@@ -52,10 +52,10 @@ class GymDelegation:
         async with agent.places:
             tools.begin_waiting(agent.peer)
             try:
-                told = await agent.session().post("/run", body, seconds=tools.seconds_left())
+                reply = await agent.session().post("/run", body, seconds=tools.seconds_left())
             except InfraError as error:
                 return _solution_if_limited(error, tools)
-        return self._solution(told, problem, tools, agent)
+        return self._solution(reply, problem, tools, agent)
 
     def _solution(
         self, told: Json, problem: Problem, tools: SolveTools, agent: JsonServer

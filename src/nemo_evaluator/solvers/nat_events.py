@@ -63,18 +63,18 @@ class NatEvents:
         if not colon or kind not in (STEP, DATA, ERROR):
             return
         try:
-            told = json.loads(text)
+            event = json.loads(text)
         except (ValueError, RecursionError):
             if kind == ERROR:
                 self.error = text.strip()
             return
         if kind == STEP:
-            self._step(as_dict(told))
-        elif kind == ERROR or (isinstance(told, dict) and told.get("error")):
-            found = told.get("error", told) if isinstance(told, dict) else told
+            self._step(as_dict(event))
+        elif kind == ERROR or (isinstance(event, dict) and event.get("error")):
+            found = event.get("error", event) if isinstance(event, dict) else event
             self.error = found if isinstance(found, str) else json.dumps(found)
-        elif told != "[DONE]":
-            self._final = _text(told)
+        elif event != "[DONE]":
+            self._final = _text(event)
 
     def _step(self, told: Mapping[str, Json]) -> None:
         payload = told.get("payload")
@@ -116,7 +116,7 @@ class NatEvents:
         if not self.steps:
             self.steps.append(Step(source=StepSource.AGENT, message=""))
         ident = f"call_{len(self._places) + 1}"
-        told = as_str(payload.get("UUID")) or ident
+        call_id = as_str(payload.get("UUID")) or ident
         place = len(self.steps) - 1
         call = ToolCall(
             tool_call_id=ident,
@@ -125,17 +125,17 @@ class NatEvents:
         )
         step = self.steps[place]
         self.steps[place] = replace(step, tool_calls=(*step.tool_calls, call))
-        self._places[told] = place, ident
-        self._open.append(told)
+        self._places[call_id] = place, ident
+        self._open.append(call_id)
 
     def _saw(self, payload: Mapping[str, Any], text: str) -> None:
-        told = as_str(payload.get("UUID"))
-        if told not in self._open:
-            told = self._open[0] if self._open and told is None else None
-        if told is None:
+        call_id = as_str(payload.get("UUID"))
+        if call_id not in self._open:
+            call_id = self._open[0] if self._open and call_id is None else None
+        if call_id is None:
             return
-        self._open.remove(told)
-        place, ident = self._places[told]
+        self._open.remove(call_id)
+        place, ident = self._places[call_id]
         step = self.steps[place]
         result = ObservationResult(source_call_id=ident, content=text)
         before = step.observation.results if step.observation else ()

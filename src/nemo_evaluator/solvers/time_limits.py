@@ -41,13 +41,13 @@ class TimeLimit:
 
 def task_seconds(problem: Problem) -> float | None:
     """The time that a problem's task gives an agent; None where it says none, or nonsense."""
-    told = problem.metadata.get(AGENT_TIMEOUT)
-    if told is None:
+    seconds = problem.metadata.get(AGENT_TIMEOUT)
+    if seconds is None:
         return None
-    if isinstance(told, bool) or not isinstance(told, int | float) or not told > 0:
-        log.warning("problem %d: %s is %r, which is ignored", problem.idx, AGENT_TIMEOUT, told)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        log.warning("problem %d: %s is %r, which is ignored", problem.idx, AGENT_TIMEOUT, seconds)
         return None
-    return float(told)
+    return float(seconds)
 
 
 def time_limit(config: TimeLimitFields, problem: Problem, tools: SolveTools) -> TimeLimit:

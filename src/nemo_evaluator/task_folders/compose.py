@@ -104,14 +104,14 @@ def _built(path: Path, build: object, place: Place) -> Place:
     )
 
 
-def _environment(path: Path, told: object) -> dict[str, str]:
-    if told is None:
+def _environment(path: Path, variables: object) -> dict[str, str]:
+    if variables is None:
         return {}
-    if isinstance(told, list):
-        told = dict(str(one).partition("=")[::2] for one in told)
-    if not isinstance(told, dict):
+    if isinstance(variables, list):
+        variables = dict(str(one).partition("=")[::2] for one in variables)
+    if not isinstance(variables, dict):
         raise ConfigError("`environment` must be a list or a mapping", where=str(path))
-    return {str(key): _filled(str(value)) for key, value in told.items() if value is not None}
+    return {str(key): _filled(str(value)) for key, value in variables.items() if value is not None}
 
 
 def _filled(text: str) -> str:

@@ -86,8 +86,8 @@ def read_settings(path: Path) -> Settings:
     except ValidationError as error:
         mistake = next(iter(explain(error, (), Settings)))
         where = f"{path}:{line_of(text, list(mistake.path))}"
-        told = f"{format_path(mistake.path)}: {mistake.what}" if mistake.path else mistake.what
-        raise ConfigError(told, where=where, hint=mistake.hint) from None
+        what = f"{format_path(mistake.path)}: {mistake.what}" if mistake.path else mistake.what
+        raise ConfigError(what, where=where, hint=mistake.hint) from None
 
 
 def without_canary(text: str) -> str:

@@ -49,24 +49,24 @@ def is_task(folder: Path) -> bool:
 def read_task(folder: Path) -> Task:
     """The task of a folder. Raises ConfigError."""
     check_links(folder)
-    told = _task_file(folder / CONFIG)
+    task_file = _task_file(folder / CONFIG)
     script = folder / SCRIPT
     if not script.is_file():
         raise ConfigError(f"has no {SCRIPT}: nothing would verify the task", where=str(folder))
     tests = folder / "tests"
-    metadata = {name: value for name in TOLD if (value := getattr(told, name))}
+    metadata = {name: value for name in TOLD if (value := getattr(task_file, name))}
     stage = Stage(
         name="",
-        instruction=told.instruction,
+        instruction=task_file.instruction,
         check=Check(
             sources=(*([tests] if tests.is_dir() else []), script),
             script=SCRIPT,
-            timeout=told.max_test_timeout_sec,
+            timeout=task_file.max_test_timeout_sec,
             env={"TEST_DIR": "/tests"},
             by_exit_code=True,
         ),
         solution=_solution(folder),
-        agent_timeout=told.max_agent_timeout_sec,
+        agent_timeout=task_file.max_agent_timeout_sec,
     )
     return Task(
         folder=folder,
@@ -90,8 +90,8 @@ def _task_file(path: Path) -> TaskFile:
         return TaskFile.model_validate(tree)
     except ValidationError as error:
         mistake = next(iter(explain(error, (), TaskFile)))
-        told = f"{format_path(mistake.path)}: {mistake.what}" if mistake.path else mistake.what
-        raise ConfigError(told, where=str(path), hint=mistake.hint) from None
+        what = f"{format_path(mistake.path)}: {mistake.what}" if mistake.path else mistake.what
+        raise ConfigError(what, where=str(path), hint=mistake.hint) from None
 
 
 def _solution(folder: Path) -> Solution | None:

@@ -124,8 +124,8 @@ def _other_parameters(plan: BenchmarkPlan) -> str:
 
 
 def _completion_lines(job: Job, price: Price | None, prompt_tokens: int) -> list[str]:
-    told = plan_facts(job.plan).generation.get("max_tokens")
-    limit = told if isinstance(told, int) else None
+    max_tokens = plan_facts(job.plan).generation.get("max_tokens")
+    limit = max_tokens if isinstance(max_tokens, int) else None
     lines = [
         f"  at most {limit * job.plan.n_rollouts:,} completion tokens (max_tokens {limit})"
         if limit

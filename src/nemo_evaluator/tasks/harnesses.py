@@ -35,8 +35,8 @@ async def installed(wanted: Wanted, *, again: bool) -> Interpreter:
 
 async def found_of() -> dict[str, str]:
     """Each harness with its version and interpreter, or how to get it."""
-    told = await asyncio.gather(*map(_status_line, HARNESSES.values()))
-    return dict(zip(HARNESSES, told, strict=True))
+    lines = await asyncio.gather(*map(_status_line, HARNESSES.values()))
+    return dict(zip(HARNESSES, lines, strict=True))
 
 
 async def _status_line(wanted: Wanted) -> str:

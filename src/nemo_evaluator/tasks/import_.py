@@ -45,8 +45,8 @@ def import_results(
             raise ConfigError("there is no such file or folder", where=str(source))
         found += open_importer(name, _options(name, settings, columns)).read(source)
     if bench is not None and len(found) > 1:
-        told = ", ".join(one.name for one in found)
-        what = f"the results are of {len(found)} benchmarks ({told})"
+        names = ", ".join(one.name for one in found)
+        what = f"the results are of {len(found)} benchmarks ({names})"
         raise ConfigError(what, where="--bench", hint="import them one by one")
     found = [_renamed(one, bench or one.name, model or one.model) for one in found]
     return write_run(output, found, command=command)

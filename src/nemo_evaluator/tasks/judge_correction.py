@@ -101,7 +101,7 @@ def _values(
     if (values < 0).any() or (values > 1).any():
         raise ConfigError("rewards outside 0 to 1 are no shares of the judge's scale", where=where)
     if kind == "verdicts":
-        told = rollouts.correct if chosen is None else np.full(len(values), np.nan)
-        right = np.where(np.isnan(told), values >= PASS_SHARE, told)
+        correct = rollouts.correct if chosen is None else np.full(len(values), np.nan)
+        right = np.where(np.isnan(correct), values >= PASS_SHARE, correct)
         values = np.where(np.isnan(values), np.nan, right)
     return chosen or "mean_reward", values

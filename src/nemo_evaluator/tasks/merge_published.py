@@ -76,8 +76,8 @@ def _parts(folders: Sequence[Path]) -> dict[str, list[_Part]]:
                 hint = "the shard did not end: run it again"
                 raise ConfigError(f"holds no bundle ({BUNDLES})", where=str(folder), hint=hint)
             data = read_bundle(bundles[-1])
-            told = _shard(data).get("idx")
-            index = told if isinstance(told, int) else _number(shard, position)
+            idx = _shard(data).get("idx")
+            index = idx if isinstance(idx, int) else _number(shard, position)
             part = _Part(index, folder, data, last_lines(results))
             found.setdefault(folder.name, []).append(part)
     return {name: sorted(parts, key=lambda part: part.index) for name, parts in found.items()}
@@ -89,8 +89,8 @@ def _number(shard: Path, position: int) -> int:
 
 
 def _shard(data: Published) -> Mapping[str, object]:
-    told = data.config.get("shard")
-    return told if isinstance(told, Mapping) else {}
+    shard = data.config.get("shard")
+    return shard if isinstance(shard, Mapping) else {}
 
 
 def _check(parts: Sequence[_Part], partial: bool, directory: Path) -> None:
@@ -109,8 +109,8 @@ def _check(parts: Sequence[_Part], partial: bool, directory: Path) -> None:
             if (other := owners.setdefault(key, part.folder)) != part.folder:
                 what = f"holds rollout {key}, which {other} holds too"
                 raise ConfigError(what, where=str(part.folder), hint="shards must not overlap")
-    told = _shard(first.data).get("total")
-    total = told if isinstance(told, int) else max(seen) + 1
+    n_shards = _shard(first.data).get("total")
+    total = n_shards if isinstance(n_shards, int) else max(seen) + 1
     missing = [index for index in range(total) if index not in seen]
     if missing and not partial:
         shown = ", ".join(map(str, missing))

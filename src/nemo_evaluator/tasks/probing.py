@@ -58,9 +58,9 @@ class Outcomes:
     @property
     def plain(self) -> dict[str, Json]:
         """The findings as JSON."""
-        told: dict[str, Json] = {"task": self.task, "attempt": self.attempt}
-        told |= {"found": str(self.found), "reward": self.reward}
-        return {**told, "why": self.why} if self.why else told
+        fields: dict[str, Json] = {"task": self.task, "attempt": self.attempt}
+        fields |= {"found": str(self.found), "reward": self.reward}
+        return {**fields, "why": self.why} if self.why else fields
 
 
 def is_probed(bench: str) -> bool:

@@ -81,8 +81,8 @@ def query(sql: str, runs: Sequence[RunView]) -> Iterator[Answer]:
         database.set_progress_handler(lambda: 0, STEPS)
         try:
             cursor = database.execute(sql)
-            told = cursor.description or ()
-            yield Answer(tuple(column[0] for column in told), _rows(cursor, wrong))
+            described = cursor.description or ()
+            yield Answer(tuple(column[0] for column in described), _rows(cursor, wrong))
         except sqlite3.Error as error:
             raise _wrong(error, wrong) from None
 

@@ -77,8 +77,12 @@ def _of_run(path: Path, metric: str | None) -> Iterator[Compared]:
 def _orders(problem: str, model: str, verdict: Mapping[str, Json]) -> Iterator[Compared]:
     """The verdict of each order: the model's answer shown first, and after the baseline's."""
     baseline = str(verdict["baseline"])
-    told = verdict.get("orders")
-    orders = told if isinstance(told, list | tuple) and told else [verdict.get("value")]
+    both_orders = verdict.get("orders")
+    orders = (
+        both_orders
+        if isinstance(both_orders, list | tuple) and both_orders
+        else [verdict.get("value")]
+    )
     for shown, value in enumerate(orders):
         if not isinstance(value, int | float) or value not in (0.0, 0.5, 1.0):
             continue

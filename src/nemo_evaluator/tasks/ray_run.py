@@ -78,8 +78,8 @@ def run_on_ray(loaded: Loaded, options: Options) -> RayResult:
     with watch.told():
         ending, summary = _whole(directory, ends, cluster.shards, watch)
         if summary is not None:
-            told = asyncio.run(hand_on_merged(directory, ending.status))
-            ending = Ending(ending.code, (*ending.messages, *told))
+            notes = asyncio.run(hand_on_merged(directory, ending.status))
+            ending = Ending(ending.code, (*ending.messages, *notes))
             watch.merged(summary)
     watch.end(ending)
     return RayResult(ending, summary)

@@ -54,8 +54,8 @@ async def run(loaded: Loaded, options: Options) -> local.RunResult:
         raise
     state = await handle.wait()
     code = ExitCode.INCOMPLETE if state.exit_code is None else state.exit_code
-    told = (*([state.reason] if state.reason else []), *state.messages)
-    messages = tuple(text for text in told if not _was_seen(text, seen))
+    notes = (*([state.reason] if state.reason else []), *state.messages)
+    messages = tuple(text for text in notes if not _was_seen(text, seen))
     if plan_of(handle.directory) is None:  # nothing came of it
         return local.RunResult(RunSummary(run=new_run_info(), benchmarks=()), code, messages)
     return local.RunResult(refresh(handle.directory), code, messages)

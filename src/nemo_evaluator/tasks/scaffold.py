@@ -75,16 +75,16 @@ def check_variable(name: str | None) -> None:
 def _service(answers: Answers) -> dict[str, object]:
     from ..config.endpoints import url_protocol
 
-    told: dict[str, object] = {
+    fields: dict[str, object] = {
         "type": "api",
         "url": answers.model_url,
         "protocol": url_protocol(answers.model_url) or "chat_completions",
     }
     if answers.model_id:
-        told["model"] = answers.model_id
+        fields["model"] = answers.model_id
     if answers.api_key_env:
-        told["api_key"] = f"${{{answers.api_key_env}}}"
-    return told
+        fields["api_key"] = f"${{{answers.api_key_env}}}"
+    return fields
 
 
 def write_benchmark(name: str, folder: Path) -> list[Path]:
@@ -98,12 +98,12 @@ def write_benchmark(name: str, folder: Path) -> list[Path]:
     module = name.replace("-", "_")
     if (taken := _taken(module)) is not None:
         raise ConfigError(f"{name!r} is the name of {taken}", hint="choose another name")
-    told = {"name": name, "module": module, "version": __version__}
+    variables = {"name": name, "module": module, "version": __version__}
     written = []
     for source in sorted(TEMPLATES.rglob("*.txt")):
         place = source.relative_to(TEMPLATES).with_suffix("")
         path = folder / str(place).replace("MODULE", module)
-        _save(path, Template(source.read_text(encoding="utf-8")).substitute(told))
+        _save(path, Template(source.read_text(encoding="utf-8")).substitute(variables))
         written.append(path)
     return written
 

@@ -53,9 +53,9 @@ async def steer(
     states = {path: _state(path) for path in directories}
     if not any(state is not None and state.state.active for state in states.values()):
         known = [f"{path}: {state.state}" for path, state in states.items() if state is not None]
-        told = f"it is {known[0].rpartition(' ')[2]}" if len(known) == 1 else "; ".join(known)
+        state_text = f"it is {known[0].rpartition(' ')[2]}" if len(known) == 1 else "; ".join(known)
         raise ConfigError(
-            f"is not running: {told or 'there is no run'}",
+            f"is not running: {state_text or 'there is no run'}",
             where=str(directories[0] if len(directories) == 1 else directories[0].parent),
             hint="nel eval resume goes on with a run that has ended",
         )
@@ -74,8 +74,8 @@ async def _steer_one(
     directory: Path, state: RunState | None, request: ControlRequest, wait: float
 ) -> Steered:
     if state is None or not state.state.active:
-        told = "not begun" if state is None else f"not running: {state.state}"
-        return Steered(directory, note=told)
+        note = "not begun" if state is None else f"not running: {state.state}"
+        return Steered(directory, note=note)
     owner = owner_of(directory)
     name = post(directory, replace(request, to=owner.mark if owner is not None else ""))
     end = asyncio.get_running_loop().time() + wait

@@ -47,8 +47,8 @@ class ExpiringKey:
             function = find(command)
 
             async def ask() -> str:
-                told = await asyncio.to_thread(function)
-                return await told if inspect.isawaitable(told) else told
+                answer = await asyncio.to_thread(function)
+                return await answer if inspect.isawaitable(answer) else answer
 
             return cls(ask, ttl)
         return cls(lambda: _output(command), ttl)

@@ -36,13 +36,13 @@ def tokens_of_prompt(
     out that they generated. Raises ConfigError where the endpoint does not tell them."""
     if generation.prompt_logprobs:
         return generation.prompt_logprobs
-    told = generation.logprobs
+    tokens = generation.logprobs
     generated = generation.usage.completion_tokens
-    end = len(told) - (ONE_TOKEN if generated is None else generated)
-    if count and len(told) >= count:
+    end = len(tokens) - (ONE_TOKEN if generated is None else generated)
+    if count and len(tokens) >= count:
         end = count
-    elif prompt and "".join(token.token for token in told) == prompt:
-        end = len(told)
+    elif prompt and "".join(token.token for token in tokens) == prompt:
+        end = len(tokens)
     if end < 1 or end < count:
         raise ConfigError("the endpoint told no probabilities of the prompt", hint=HINT)
     return generation.logprobs[:end]

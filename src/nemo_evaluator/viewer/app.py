@@ -78,8 +78,8 @@ class _Served:
         return await self._page(pages.run_page, request.path_params["key"], part=part)
 
     async def live(self, request: Request) -> Response:
-        told = await asyncio.to_thread(pages.live, self._viewer, request.path_params["key"])
-        return _json(told)
+        state = await asyncio.to_thread(pages.live, self._viewer, request.path_params["key"])
+        return _json(state)
 
     async def audit(self, request: Request) -> Response:
         return await self._page(pages.audit_page, request.path_params["key"])
@@ -127,8 +127,8 @@ class _Served:
         if int(request.headers.get("content-length") or 0) > LABEL_BYTES:
             raise HTTPException(413, "a note is too long")
         try:
-            told = json.loads(await request.body())
-            word, note = str(told.get("label") or ""), str(told.get("note") or "")
+            body = json.loads(await request.body())
+            word, note = str(body.get("label") or ""), str(body.get("note") or "")
         except (ValueError, AttributeError):
             raise HTTPException(400, "a label is an object with label and note") from None
         if word and word not in WORDS:
@@ -143,13 +143,13 @@ class _Served:
         return await self._page(rollout_pages.compare_page, chosen)
 
     async def pair(self, request: Request) -> Response:
-        told = request.query_params
+        params = request.query_params
         return await self._page(
             rollout_pages.pair_page,
-            told.getlist("run"),
-            told.get("benchmark", ""),
-            _number(told, "problem"),
-            _number(told, "repeat") or 0,
+            params.getlist("run"),
+            params.get("benchmark", ""),
+            _number(params, "problem"),
+            _number(params, "repeat") or 0,
         )
 
     async def history(self, request: Request) -> Response:
@@ -179,8 +179,8 @@ class _Served:
 
     @staticmethod
     def _rollout(request: Request) -> tuple[str, str, int, int]:
-        told = request.path_params
-        return told["key"], told["benchmark"], told["problem"], told["repeat"]
+        params = request.path_params
+        return params["key"], params["benchmark"], params["problem"], params["repeat"]
 
     async def _page(self, make: Callable[..., str], *told: Any, **options: Any) -> Response:
         page = await asyncio.to_thread(make, self._viewer, self._links, *told, **options)

@@ -56,13 +56,13 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                told = {name for name, _ in message["headers"]}
+                present = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
                     *(
                         (name.encode(), value.encode())
                         for name, value in HEADERS.items()
-                        if name.encode() not in told
+                        if name.encode() not in present
                     ),
                 ]
             await send(message)
@@ -76,10 +76,10 @@ class Guard:
         host = headers.get(b"host", "").lower()
         if self._names is not None and host not in self._names:
             return PlainTextResponse("this viewer is not reached under that name\n", 421)
-        told = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        given = dict(told).get("token")
+        params = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        given = dict(params).get("token")
         if given is not None and self._is_token(given):
-            return self._admitted(scope, told)
+            return self._admitted(scope, params)
         if not self._is_token(self._kept(headers.get(b"cookie", ""))):
             what = "open the address that nel view has printed: the token in it is missing\n"
             return PlainTextResponse(what, 403)

@@ -231,12 +231,12 @@ class Tables:
 
 def stamp_of(folder: Path) -> str:
     """A digest of the sizes and times of the files that a table is made of."""
-    told = [str(FORMAT)]
+    parts = [str(FORMAT)]
     for name in (*SOURCES, TRAJECTORIES, TRAFFIC):
         with contextlib.suppress(OSError):
             found = (folder / name).stat()
-            told.append(f"{name} {found.st_size} {found.st_mtime_ns}")
-    return hashlib.blake2b("\n".join(told).encode(), digest_size=8).hexdigest()
+            parts.append(f"{name} {found.st_size} {found.st_mtime_ns}")
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
 
 def row_at(path: Path, place: int) -> ResultRow | None:
@@ -332,7 +332,7 @@ def _key(line: bytes, name: str) -> tuple[int, int] | None:
 
 
 def _texts(row: ResultRow) -> tuple[str, ...]:
-    told = (
+    texts = (
         row.prompt or "",
         row.model_response or "",
         row.reasoning or "",
@@ -340,7 +340,7 @@ def _texts(row: ResultRow) -> tuple[str, ...]:
         as_text(row.expected_answer),
         row.error or "",
     )
-    return tuple(searchable(sound(text)) for text in told)
+    return tuple(searchable(sound(text)) for text in texts)
 
 
 def _bounded(number: int | None) -> int | None:

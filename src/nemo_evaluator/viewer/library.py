@@ -62,9 +62,9 @@ class Run:
     @property
     def model(self) -> str:
         """The model, or the models."""
-        told = [bundle.model for bundle in (b.bundle for b in self.benchmarks()) if bundle.model]
-        told = told or [plan.model for plan in self.plans.values() if plan.model]
-        return ", ".join(dict.fromkeys(told))
+        models = [bundle.model for bundle in (b.bundle for b in self.benchmarks()) if bundle.model]
+        models = models or [plan.model for plan in self.plans.values() if plan.model]
+        return ", ".join(dict.fromkeys(models))
 
     def state(self) -> RunState | None:
         """What the run is doing; None where another tool made it."""
@@ -151,12 +151,12 @@ def _state(directory: Path) -> tuple[object, ...]:
 
 
 def _sizes(*paths: Path) -> tuple[object, ...]:
-    told: list[object] = []
+    sizes: list[object] = []
     for path in paths:
         with contextlib.suppress(OSError):
             found = path.stat()
-            told.append((path.name, found.st_mtime_ns, found.st_size))
-    return tuple(told)
+            sizes.append((path.name, found.st_mtime_ns, found.st_size))
+    return tuple(sizes)
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:

@@ -58,8 +58,8 @@ class Links:
 
     def pair(self, one: str, other: str, benchmark: str, problem: int, repeat: int) -> str:
         """One rollout in two runs."""
-        told = [("run", one), ("run", other), ("benchmark", benchmark)]
-        return f"/pair?{urlencode([*told, ('problem', problem), ('repeat', repeat)])}"
+        params = [("run", one), ("run", other), ("benchmark", benchmark)]
+        return f"/pair?{urlencode([*params, ('problem', problem), ('repeat', repeat)])}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,14 +84,14 @@ class Viewer:
 
 def stamps(views: Sequence[BenchmarkView]) -> str:
     """Changes where the results of a run do."""
-    told = []
+    found = []
     for view in views:
         try:
             at = view.bundle_path.stat()
         except OSError:
             continue
-        told.append(f"{view.bundle_path.name}:{at.st_mtime_ns}:{at.st_size}")
-    return " ".join(told)
+        found.append(f"{view.bundle_path.name}:{at.st_mtime_ns}:{at.st_size}")
+    return " ".join(found)
 
 
 def of_run(run: Run, state: Any, tab: str) -> dict[str, Any]:

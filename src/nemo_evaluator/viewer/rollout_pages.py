@@ -201,8 +201,8 @@ def _neighbours(
 
 def _unkept(row: ResultRow) -> int:
     """Images that came with the question, as its solver tells."""
-    told = row.solver_details.get("images")
-    return min(told, MOST_IMAGES) if isinstance(told, int) and told > 0 else 0
+    images = row.solver_details.get("images")
+    return min(images, MOST_IMAGES) if isinstance(images, int) and images > 0 else 0
 
 
 def _source(run: Run, benchmark: str, row: ResultRow) -> str:

@@ -58,7 +58,7 @@ class Query:
     def link(self, **changed: Any) -> str:
         """The query string of this query, with some of it changed."""
         new = replace(self, **changed)
-        told = {
+        params = {
             "q": new.words,
             "kind": new.kind,
             "category": new.category,
@@ -68,7 +68,7 @@ class Query:
             "order": "down" if new.down else "",
             "page": "" if new.page == 1 else new.page,
         }
-        return urlencode({name: value for name, value in told.items() if value != ""})
+        return urlencode({name: value for name, value in params.items() if value != ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,8 @@ def listed(
 def _statement(query: Query, labels: Mapping[Key, str]) -> tuple[str, list[object]]:
     """The rows of a page after their number. What the words find is read once for both, and leads:
     looking each row of a filter up in it takes five times as long."""
-    told = list(_conditions(query, labels))
-    where = " AND ".join(text for text, _ in told) or "true"
+    conditions = list(_conditions(query, labels))
+    where = " AND ".join(text for text, _ in conditions) or "true"
     source = "texts t CROSS JOIN samples s ON s.id = t.rowid" if query.words else "samples s"
     kept = "MATERIALIZED" if query.words else "NOT MATERIALIZED"
     down = "DESC" if query.down else "ASC"
@@ -148,7 +148,7 @@ def _statement(query: Query, labels: Mapping[Key, str]) -> tuple[str, list[objec
         f" (SELECT id FROM found ORDER BY {order} LIMIT ? OFFSET ?)) page"
         " LEFT JOIN samples s ON s.id = page.id LEFT JOIN heads h ON h.id = page.id"
         " ORDER BY page.number"
-    ), [value for _, some in told for value in some]
+    ), [value for _, some in conditions for value in some]
 
 
 def first_rows(rows: Iterator[ResultRow], size: int = PAGE) -> Page:

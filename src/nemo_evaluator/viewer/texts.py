@@ -42,9 +42,9 @@ def span_of(row: ResultRow) -> tuple[int, int] | None:
     """The part of an answer that the scorer took for the answer: as it says, else the last
     occurrence of what it extracted that is no part of a longer word or number."""
     text, mark = row.model_response or "", as_text(row.extracted_answer).strip()
-    told = row.scoring_details.get("span")
-    if isinstance(told, list) and len(told) == 2 and all(isinstance(n, int) for n in told):
-        start, end = told
+    span = row.scoring_details.get("span")
+    if isinstance(span, list) and len(span) == 2 and all(isinstance(n, int) for n in span):
+        start, end = span
         if 0 <= start < end <= len(text):
             return start, end
     if not mark or len(mark) > len(text):

@@ -94,8 +94,8 @@ class UnfinishedRuns:
             changed = _state(journal) != unfinished.seen
             if changed and not unfinished.busy and time.monotonic() >= unfinished.not_before:
                 unfinished.busy = True
-                told = (run, plan, journal, unfinished)
-                threading.Thread(target=self._derive, args=told, daemon=True).start()
+                arguments = (run, plan, journal, unfinished)
+                threading.Thread(target=self._derive, args=arguments, daemon=True).start()
         end = time.monotonic() + wait
         while (bundle := _bundle(unfinished.folder)) is None and unfinished.busy:
             if time.monotonic() > end:

@@ -157,14 +157,14 @@ def verdict(result: ExecResult, word: str) -> CheckResult:
     for line in reversed(result.stdout.splitlines()):
         said, _, text = line.partition(" ")
         if said == word:
-            told: dict[str, str] = msgspec.json.decode(text.encode())
-            if "tests" in told:
+            outcomes: dict[str, str] = msgspec.json.decode(text.encode())
+            if "tests" in outcomes:
                 raise ConfigError(
-                    f"the tests of this problem cannot judge a program: {told['tests']}",
+                    f"the tests of this problem cannot judge a program: {outcomes['tests']}",
                     where="target",
                     hint="correct the row, or leave it out",
                 )
-            why = told["reason"]
+            why = outcomes["reason"]
             return CheckResult(passed=not why, reason=why, seconds=round(result.duration, 3))
     if result.exit_code == CANNOT_HIDE:
         raise SandboxLost(

@@ -113,8 +113,8 @@ class ContainerHarness:
 
     async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
         """The harness's own scores. With several repeats, the mean over them."""
-        told = [one.score.details.get("scores") for one in finished]
-        return measures_of(msgspec.convert(told, list[list[Found]]))
+        scores = [one.score.details.get("scores") for one in finished]
+        return measures_of(msgspec.convert(scores, list[list[Found]]))
 
     async def close(self) -> None:
         """Nothing to release: a container is removed with its run."""

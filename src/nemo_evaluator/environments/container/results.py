@@ -74,8 +74,8 @@ def scores_in(document: Mapping[str, object]) -> Iterator[Found]:
     found = [*_tasks(body), *_groups(body, "")]
     yield from found
     for kind in () if found else ("metrics", "scores"):
-        for name, told in _items(body.get(kind)):
-            yield from _score(name, told)
+        for name, body_of_kind in _items(body.get(kind)):
+            yield from _score(name, body_of_kind)
 
 
 def measures_of(repeats: Sequence[Sequence[Found]]) -> list[Measure]:
@@ -98,12 +98,12 @@ def measures_of(repeats: Sequence[Sequence[Found]]) -> list[Measure]:
 def _document(path: Path) -> Mapping[str, object]:
     text = read_document(path).decode(errors="replace")
     try:
-        told = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)
+        document = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_Loader)
     except (*UNREADABLE, yaml.YAMLError) as error:
         raise ConfigError(
             f"cannot be read: {first_line(error)}", where=str(path), hint=AGAIN
         ) from None
-    return told if isinstance(told, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 _Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -126,16 +126,16 @@ def _is_of(name: str, task: str) -> bool:
 
 
 def _tasks(body: Mapping[str, object]) -> Iterator[Found]:
-    for task, told in _items(body.get("tasks")):
-        yield from _of_task(task, told)
+    for task, body_of_task in _items(body.get("tasks")):
+        yield from _of_task(task, body_of_task)
 
 
 def _groups(body: Mapping[str, object], above: str, depth: int = 0) -> Iterator[Found]:
     """The scores of groups, each followed by those of the groups in it."""
-    for group, told in _items(body.get("groups")) if depth < MAX_DEPTH else ():
-        yield from _of_task(f"{above}{group}", told)
-        if isinstance(told, dict):
-            yield from _groups(told, f"{above}{group}/", depth + 1)
+    for group, body_of_group in _items(body.get("groups")) if depth < MAX_DEPTH else ():
+        yield from _of_task(f"{above}{group}", body_of_group)
+        if isinstance(body_of_group, dict):
+            yield from _groups(body_of_group, f"{above}{group}/", depth + 1)
 
 
 def _of_task(task: str, told: object) -> Iterator[Found]:

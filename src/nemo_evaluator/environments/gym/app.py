@@ -68,7 +68,7 @@ class GymApp:
 
     async def _health(self, request: Request) -> Response:
         served = self._served
-        told: dict[str, Json] = {
+        health: dict[str, Json] = {
             "status": "ok",
             "benchmark": served.name,
             "dataset_size": served.size,
@@ -76,7 +76,7 @@ class GymApp:
             "answers_hidden": served.hidden,
             "identity": dict(served.identity()),
         }
-        return _json(told)
+        return _json(health)
 
     async def _size(self, request: Request) -> Response:
         return _json({"size": self._served.size})
@@ -229,8 +229,8 @@ class Guarded:
         if self._access is None:
             return _error(503, "this server is starting")
         kind = Kind.CALL if head.method == "POST" else Kind.OTHER
-        if (told := self._access.refusal(head, Called(kind, path=head.path))) is not None:
-            return _error(told.status, told.message)
+        if (refusal := self._access.refusal(head, Called(kind, path=head.path))) is not None:
+            return _error(refusal.status, refusal.message)
         if self._token is None or head.path == "/health" or self._is_known(head):
             return None
         return _error(401, "this server requires its token: Authorization: Bearer TOKEN")

@@ -140,8 +140,8 @@ class Told:
     async def prepare(self) -> None:
         """Ask how many problems there are; and for all of them, where the server does not say what
         identifies them. Raises InfraError and ConfigError."""
-        told: Any = await self._calls.session().get("/dataset_size")
-        size = told.get("size") if isinstance(told, dict) else None
+        size_reply: Any = await self._calls.session().get("/dataset_size")
+        size = size_reply.get("size") if isinstance(size_reply, dict) else None
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ConfigError(f"says that it has {size!r:.40} problems", where=self._calls.peer)
         self.size = size
@@ -187,10 +187,10 @@ class Told:
     async def _fetched(self, number: int) -> list[Problem]:
         wanted = range(number * BLOCK, min((number + 1) * BLOCK, self.size))
         if self.is_known:
-            told: Any = await self._calls.session().post(
+            seed_reply: Any = await self._calls.session().post(
                 "/seed_batch", {"idx": [*wanted]}, seconds=SECONDS, again=True
             )
-            seeds = told.get("problems", ()) if isinstance(told, dict) else ()
+            seeds = seed_reply.get("problems", ()) if isinstance(seed_reply, dict) else ()
         else:
             places = asyncio.Semaphore(AT_ONCE)
 
@@ -260,9 +260,9 @@ def read_verdict(calls: JsonServer, verdict: Json) -> Score:
 async def health_of(calls: JsonServer) -> Mapping[str, Any]:
     """What ``/health`` says; nothing where there is no such thing."""
     try:
-        told = await calls.session().get("/health")
+        health = await calls.session().get("/health")
     except InfraError as error:
         if error.info.kind in (Failure.NOT_FOUND, Failure.INVALID_RESPONSE):
             return {}
         raise
-    return told if isinstance(told, dict) else {}
+    return health if isinstance(health, dict) else {}

@@ -124,8 +124,8 @@ async def _session(
 ) -> tuple[Session, Json]:
     """The session that the answer was given in, and what the agent did in it."""
     session = calls.session()
-    told = solution.details.get(GYM_SESSION)
-    kept: dict[str, Any] = dict(told) if isinstance(told, Mapping) else {}
+    details = solution.details.get(GYM_SESSION)
+    kept: dict[str, Any] = dict(details) if isinstance(details, Mapping) else {}
     if kept.get("server") == calls.url and kept.get("cookies"):
         session.cookies.update(kept["cookies"])
     else:
@@ -167,10 +167,10 @@ async def paths_of(calls: JsonServer) -> frozenset[str]:
     """The paths of a server's OpenAPI document; none where it has none. Raises InfraError where the
     server cannot be reached."""
     try:
-        told = await calls.session().get("/openapi.json")
+        document = await calls.session().get("/openapi.json")
     except InfraError as error:
         if error.info.kind in (Failure.NOT_FOUND, Failure.INVALID_RESPONSE):
             return frozenset()
         raise
-    paths = told.get("paths") if isinstance(told, dict) else None
+    paths = document.get("paths") if isinstance(document, dict) else None
     return frozenset(paths) if isinstance(paths, dict) else frozenset()

@@ -53,25 +53,25 @@ def to_seed(problem: Problem, *, hidden: str | None = None) -> dict[str, Json]:
 def told_metadata(problem: Problem, hidden: str | None) -> Json:
     """The metadata of a problem as clients are told them."""
     if hidden is None:
-        told: Json = plain(problem.metadata)
-        return told
+        metadata: Json = plain(problem.metadata)
+        return metadata
     category = problem.category
     return {UUID: hidden, **({} if category is None else {"category": category})}
 
 
 def from_seed_body(body: Mapping[str, Any], idx: int) -> Problem:
     """The problem that a server poses. Raises msgspec.ValidationError for what is none."""
-    told = msgspec.convert(body, _Seed)
+    seed = msgspec.convert(body, _Seed)
     return Problem(
         idx=idx,
-        prompt=told.prompt or "",
-        messages=told.messages or (),
-        system=told.system,
-        target=told.expected_answer,
-        metadata=told.metadata or {},
-        images=tuple(Image(url=url) for url in told.images or ()),
-        requests=told.requests or (),
-        cluster=told.cluster,
+        prompt=seed.prompt or "",
+        messages=seed.messages or (),
+        system=seed.system,
+        target=seed.expected_answer,
+        metadata=seed.metadata or {},
+        images=tuple(Image(url=url) for url in seed.images or ()),
+        requests=seed.requests or (),
+        cluster=seed.cluster,
     )
 
 
@@ -108,14 +108,14 @@ def to_answered(solution: Solution) -> dict[str, Json]:
 
 def from_answered(answer: Generation, answered: Mapping[str, Any]) -> Solution:
     """The solution of an answer, with what else is told of it. Raises msgspec.ValidationError."""
-    told = msgspec.convert(answered, _Answered)
+    parsed = msgspec.convert(answered, _Answered)
     return Solution.of(
         answer,
-        reasoning=told.reasoning or answer.reasoning,
-        finish_reason=told.finish_reason or answer.finish_reason,
-        response_source=told.response_source or "content",
-        answers=told.answers,
-        error=told.error,
+        reasoning=parsed.reasoning or answer.reasoning,
+        finish_reason=parsed.finish_reason or answer.finish_reason,
+        response_source=parsed.response_source or "content",
+        answers=parsed.answers,
+        error=parsed.error,
     )
 
 

@@ -228,11 +228,11 @@ async def _answers_of(
 
     async def one(index: int, body: Any) -> None:
         try:
-            told = await answer(body)
+            reply = await answer(body)
         except Exception as error:
             status, message = refusal(error)
-            told = {"error": {"message": message, "status": status}}
-        done.put_nowait({"index": index, **told})
+            reply = {"error": {"message": message, "status": status}}
+        done.put_nowait({"index": index, **reply})
 
     tasks = [asyncio.create_task(one(index, body)) for index, body in enumerate(bodies)]
     try:
@@ -306,7 +306,7 @@ def _is_of_row(name: str) -> bool:
 
 def _echo(body: Mapping[str, Any], *, hidden: bool) -> dict[str, Json]:
     """What of a request of NeMo Gym stands in its answer."""
-    told = {name: body[name] for name in OWN_FIELDS if name in body and name != "metadata"}
+    echoed = {name: body[name] for name in OWN_FIELDS if name in body and name != "metadata"}
     if hidden:
-        told.pop("expected_answer", None)
-    return told
+        echoed.pop("expected_answer", None)
+    return echoed

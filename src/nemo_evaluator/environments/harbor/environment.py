@@ -112,12 +112,12 @@ class HarborEnvironment(Environment):
         """What became of a step, and the next one."""
         task = await asyncio.to_thread(self._task, problem.idx)
         number = [stage.name for stage in task.stages].index(str(problem.metadata[STEP]))
-        told = await self._grader.step(task, task.stages[number], sandbox)
-        if "over" in told:
-            return told, None
+        outcome = await self._grader.step(task, task.stages[number], sandbox)
+        if "over" in outcome:
+            return outcome, None
         following = task.stages[number + 1]
         await begin(sandbox, following, after=True)
-        return told, self._problem(task, problem.idx, following)
+        return outcome, self._problem(task, problem.idx, following)
 
     def _problem(self, task: Task, idx: int, stage: Stage) -> Problem:
         own: dict[str, Json] = {TASK: task.name, TASK_DIR: str(task.folder)}
@@ -161,8 +161,8 @@ class HarborEnvironment(Environment):
 
 def open_harbor(uri: str, params: Mapping[str, Json]) -> list[Environment]:
     """The tasks of ``harbor://...``. Raises ConfigError."""
-    place, told = parse(uri)
-    options = options_of({**params, **told}, uri)
+    place, given = parse(uri)
+    options = options_of({**params, **given}, uri)
     source = find(place, options.registry, uri)
     folders = chosen(source.folders, names_of(options.tasks), names_of(options.exclude), uri)
     return [HarborEnvironment(source.name, folders, options)]

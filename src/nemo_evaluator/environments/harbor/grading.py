@@ -65,8 +65,8 @@ class TaskGrader:
     ) -> Score:
         """The score of what a solver left. Raises InfraError, or NoVerdict."""
         if solution.error is not None:
-            told = {"model_error": solution.error.message}
-            return Score(reward=0.0, correct=False, failure=solution.error.kind, details=told)
+            details = {"model_error": solution.error.message}
+            return Score(reward=0.0, correct=False, failure=solution.error.kind, details=details)
         if solution.reward is not None and not solution.workspace:
             return Score(reward=solution.reward, details={"reward_source": "solver"})
         done = steps_of(solution)
@@ -187,8 +187,8 @@ async def _carried(sandbox: Sandbox, check: Check) -> dict[str, bytes]:
 
 def steps_of(solution: Solution) -> list[Any]:
     """What became of the earlier steps of a task."""
-    told = solution.details.get("stages")
-    return list(told) if isinstance(told, list | tuple) else []
+    stages = solution.details.get("stages")
+    return list(stages) if isinstance(stages, list | tuple) else []
 
 
 def _score_fields(rewards: Rewards) -> dict[str, Any]:

@@ -26,14 +26,14 @@ _CLEAN = f"rm -rf {TESTS} {LOGS} && mkdir -p {LOGS} && chmod 777 {LOGS}"
 
 def told_of(stage: Stage, verified: Verified) -> dict[str, Json]:
     """What became of a step, as data. ``over`` says why no step follows."""
-    told: dict[str, Json] = {"step": stage.name}
+    record: dict[str, Json] = {"step": stage.name}
     if verified.reward_file_before:
-        told["reward_file_before"] = True
+        record["reward_file_before"] = True
     if verified.rewards is None:
-        return {**told, "error": str(without_reward(verified)), "over": "no reward"}
+        return {**record, "error": str(without_reward(verified)), "over": "no reward"}
     rewards = dict(verified.rewards.by_name)
     short = stage.step.falls_short(rewards) if stage.step is not None else None
-    return {**told, "rewards": rewards, **({"over": short} if short else {})}
+    return {**record, "rewards": rewards, **({"over": short} if short else {})}
 
 
 async def begin(sandbox: Sandbox, stage: Stage, *, after: bool) -> None:

@@ -47,13 +47,13 @@ class TaskSuite:
             return Path(str(folder)).expanduser(), None
         if self.repository is None:
             return self._downloaded(), None
-        if (told := os.environ.get(self.repository)) is None:
+        if (repository := os.environ.get(self.repository)) is None:
             raise ConfigError(
                 f"the variable {self.repository} is not set",
                 where=self.name,
                 hint=f"{self.repository}=/path/to/the/repository, or params: {{folder: PATH}}",
             )
-        root = Path(told).expanduser().resolve()
+        root = Path(repository).expanduser().resolve()
         dockerfile = root / self.dockerfile if self.dockerfile else None
         for path in filter(None, (root / self.below, dockerfile)):
             if not path.exists():

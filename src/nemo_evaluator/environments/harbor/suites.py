@@ -131,9 +131,9 @@ def chosen(
 
 def suite_folders() -> list[Path]:
     """Folders that may hold downloaded suites, the first one first."""
-    told = [Path(value).expanduser() for name in FOLDERS if (value := os.environ.get(name))]
+    folders = [Path(value).expanduser() for name in FOLDERS if (value := os.environ.get(name))]
     cache = Path.home() / ".cache" / "harbor"
-    return [*told, Path(DEFAULT), cache / "datasets", cache / "tasks"]
+    return [*folders, Path(DEFAULT), cache / "datasets", cache / "tasks"]
 
 
 def _downloaded(suite: str, version: str, where: str) -> tuple[Path, ...]:
@@ -198,12 +198,14 @@ def _registered(path: Path, suite: str, version: str) -> tuple[Path, ...]:
 def _listed_folders(path: Path) -> Iterator[Path]:
     """The folders that a file lists: one a line, or as ``path`` of JSON objects."""
     for number, line in enumerate(_entries(path), 1):
-        told: Any = line.get("path", line.get("task_dir")) if isinstance(line, Mapping) else line
-        if not isinstance(told, str) or not told:
+        named_folder: Any = (
+            line.get("path", line.get("task_dir")) if isinstance(line, Mapping) else line
+        )
+        if not isinstance(named_folder, str) or not named_folder:
             raise ConfigError("names no task folder", where=f"{path}:{number}")
-        folder = path.parent / Path(told).expanduser()
+        folder = path.parent / Path(named_folder).expanduser()
         if not folder.is_dir():
-            raise ConfigError(f"there is no folder {told}", where=f"{path}:{number}")
+            raise ConfigError(f"there is no folder {named_folder}", where=f"{path}:{number}")
         yield folder.resolve()
 
 

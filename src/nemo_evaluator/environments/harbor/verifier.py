@@ -102,18 +102,18 @@ async def run_tests(
         done = await sandbox.exec(
             f"{whole}; exit $code", timeout=seconds, env=env, user=0, cwd="/", stdin=tests
         )
-        told = done.stdout
-        if done.exit_code == _NOT_READY and _OUTPUT not in told:
+        text = done.stdout
+        if done.exit_code == _NOT_READY and _OUTPUT not in text:
             raise SandboxLost(f"not ready for the tests: {done.stderr.strip()[:300]}")
     else:
         made = await sandbox.exec(ready, timeout=READY_SECONDS, user=0, cwd="/", stdin=tests)
         if not made.ok:
             raise SandboxLost(f"not ready for the tests: {made.stderr.strip()[:300]}")
         done = await sandbox.exec(script, timeout=seconds, env=env, user=user, cwd="/")
-        told = made.stdout
-    if _OUTPUT not in told:
-        told += await _read(sandbox)
-    files, output = _parse_output(told)
+        text = made.stdout
+    if _OUTPUT not in text:
+        text += await _read(sandbox)
+    files, output = _parse_output(text)
     before = files.pop(_BEFORE, None) is not None
     rewards, wrong = _rewards(files, check, done)
     return Verified(

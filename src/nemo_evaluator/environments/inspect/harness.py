@@ -160,7 +160,7 @@ class Inspect:
                 env=env,
                 handlers={"sample": self._took},
             )
-            told = await self._call(
+            described = await self._call(
                 "load",
                 task=self._named,
                 args=dict(self._options.task_args),
@@ -169,7 +169,7 @@ class Inspect:
         except ForeignError as error:
             said = error.message if error.kind == "UserError" else str(error)
             raise ConfigError(f"cannot be loaded: {said}", where=self.where) from None
-        self._loaded = msgspec.convert(told, Loaded)
+        self._loaded = msgspec.convert(described, Loaded)
 
     def identity(self) -> Mapping[str, Json]:
         """Versions of Inspect and of the task, its arguments and limits."""
@@ -231,9 +231,9 @@ class Inspect:
             await asyncio.wait({call, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not call.done():
                 return
-            told = call.result()
-            if told["status"] == "error":
-                raise ConfigError(f"Inspect failed: {told['error']}", where=self.where)
+            end_of_run = call.result()
+            if end_of_run["status"] == "error":
+                raise ConfigError(f"Inspect failed: {end_of_run['error']}", where=self.where)
         except (ForeignError, WorkerLost) as error:
             raise ConfigError(f"Inspect failed: {error}", where=self.where) from None
         finally:
@@ -289,22 +289,22 @@ class Inspect:
         for row in finished:
             files = row.score.details.get(FILES)
             by_repeat[row.repeat] += self._paths(files if isinstance(files, list) else [])
-        told = [
+        samples = [
             msgspec.convert(await self._call("aggregate", files=files), list[Measured])
             for files in by_repeat.values()
         ]
         values: dict[tuple[str, str, str | None], list[float]] = defaultdict(list)
-        for one in (one for repeat in told for one in repeat):
+        for one in (one for repeat in samples for one in repeat):
             values[one.scorer, one.name, one.reducer].append(one.value)
         return [
             Measure(
                 name=f"{one.scorer}/{one.name}",
                 value=sum(found := values[one.scorer, one.name, one.reducer]) / len(found),
-                stderr=one.stderr if len(told) == 1 else None,
+                stderr=one.stderr if len(samples) == 1 else None,
                 n=one.n,
                 filter=one.reducer or "none",
             )
-            for one in (told[0] if told else ())
+            for one in (samples[0] if samples else ())
         ]
 
     def _paths(self, files: Iterable[Json]) -> list[Json]:

@@ -64,11 +64,11 @@ class Memory:
             known = self._known.get(sample, {}).get(request, [])
             if place < len(known):
                 return ModelOutput.model_validate_json(known[place])
-            told = await generate(input, tools, tool_choice, config, **more)
-            output = told[0] if isinstance(told, tuple) else told
+            result = await generate(input, tools, tool_choice, config, **more)
+            output = result[0] if isinstance(result, tuple) else result
             if isinstance(output, ModelOutput):
                 self._note(sample, request=request, answer=output.model_dump_json())
-            return told
+            return result
 
         return remembering
 

@@ -116,8 +116,8 @@ def _function(module: Theirs, where: str, name: str) -> Theirs:
     if not name:
         raise UserError(f"say which task of {where}, as {where}@TASK; it has {_some(registered)}")
     close = difflib.get_close_matches(name, registered, SHOWN, 0.5)
-    told = f"did you mean {', '.join(close)}?" if close else f"it has {_some(registered)}"
-    raise UserError(f"{where} has no task {name!r}; {told}")
+    hint = f"did you mean {', '.join(close)}?" if close else f"it has {_some(registered)}"
+    raise UserError(f"{where} has no task {name!r}; {hint}")
 
 
 def _some(names: Collection[str]) -> str:

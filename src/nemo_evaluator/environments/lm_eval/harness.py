@@ -134,10 +134,10 @@ class LmEval:
     def identity(self) -> Mapping[str, Json]:
         """Versions of lm_eval and of the tasks, and what was set."""
         loaded, defaults = self._of(), Options()
-        told: dict[str, Json] = msgspec.to_builtins(self._options)
+        options: dict[str, Json] = msgspec.to_builtins(self._options)
         changed = {
             name: value
-            for name, value in told.items()
+            for name, value in options.items()
             if name not in OURS and getattr(self._options, name) != getattr(defaults, name)
         }
         return {
@@ -174,9 +174,9 @@ class LmEval:
             for row, doc in zip(rows, docs, strict=True):
                 replies = manner.replies(doc, row.solution.answers)
                 by_repeat.setdefault(row.repeat, []).append((row.problem.idx, replies))
-        told = [await self._lm_eval.aggregate(rows) for rows in by_repeat.values()]
+        by_metric = [await self._lm_eval.aggregate(rows) for rows in by_repeat.values()]
         whole = self._names[0] if len(self._names) == 1 else None
-        return measures_of(told, whole, asked)
+        return measures_of(by_metric, whole, asked)
 
     async def close(self) -> None:
         """End the worker."""

@@ -17,8 +17,8 @@ from .scores import MODE
 
 def asked_by(rows: Sequence[ScoredProblem]) -> Mode:
     """The mode in which the choices of these rows were asked for, as their verdicts tell."""
-    told = (row.score.details.get(MODE) for row in rows)
-    return next((Mode(str(mode)) for mode in told if mode is not None), Mode.LOGLIKELIHOOD)
+    modes = (row.score.details.get(MODE) for row in rows)
+    return next((Mode(str(mode)) for mode in modes if mode is not None), Mode.LOGLIKELIHOOD)
 
 
 @dataclass(frozen=True, slots=True)

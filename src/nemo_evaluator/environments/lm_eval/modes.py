@@ -87,12 +87,12 @@ async def _unlike(meeting: Meeting) -> str | None:
 
 async def _no_candidates(meeting: Meeting) -> str | None:
     try:
-        told = await meeting.generate(LETTERS, first_tokens(str(meeting.protocol)))
+        generation = await meeting.generate(LETTERS, first_tokens(str(meeting.protocol)))
     except InfraError:
         raise
     except NelError as error:
         return str(error)
-    if not told.logprobs or len(told.logprobs[0].candidates) < 2:
+    if not generation.logprobs or len(generation.logprobs[0].candidates) < 2:
         return "the endpoint tells no candidates for the first token"
     return None
 

@@ -104,7 +104,7 @@ class DockerRun(LocalRun):
         """Wait until the run in the container has begun, or has ended. Raises ConfigError, with
         what it said, if it ended before. ``since``: when the container was started; ``say`` is told
         what it says meanwhile, if it takes its time."""
-        told = 0
+        n_shown = 0
         for tries in itertools.count(1):
             state = await self.status()
             progress = await asyncio.to_thread(read_progress, self.directory)
@@ -114,9 +114,9 @@ class DockerRun(LocalRun):
                 raise await self._not_begun(state)
             if tries % PATIENT_POLLS == 0:
                 lines = await container.last_words(self.engine, self.name)
-                for line in lines[told:]:
+                for line in lines[n_shown:]:
                     say(line)
-                told = len(lines)
+                n_shown = len(lines)
             await asyncio.sleep(POLL_SECONDS)
         return state
 

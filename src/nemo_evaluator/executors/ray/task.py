@@ -105,19 +105,19 @@ class _Post:
 
     def send(self, sender: Sender | None) -> Command:
         """A sign of life, with all changes; what to do. Without a driver: give up."""
-        told = self._beat(sender, ())
+        command = self._beat(sender, ())
         for change in sender.changes() if sender is not None else ():
-            told = self._beat(sender, (change,))
-        return told
+            command = self._beat(sender, (change,))
+        return command
 
     def _beat(self, sender: Sender | None, changes: Sequence[Change]) -> Command:
         shard, attempt, host = self._job.shard.index, self._job.attempt, socket.gethostname()
         beat = Beat(shard, attempt, host, sender is None, changes)
-        told: Told = self._answer(self._mailbox.beat.remote(beat), Told(Command.GIVE_UP))
+        command: Told = self._answer(self._mailbox.beat.remote(beat), Told(Command.GIVE_UP))
         if sender is not None:
-            for request in told.requests:
+            for request in command.requests:
                 apply(sender.directory, request)
-        return told.command
+        return command.command
 
     def earlier(self) -> Sequence[Change]:
         """The files that an earlier attempt left with the driver."""

@@ -164,17 +164,17 @@ class Slurm:
 
     async def _patient(self, ask: Callable[[], Awaitable[T]], began: float, said: str) -> T:
         """Ask until there is an answer. Raises SlurmAway where there is none in time."""
-        told = False
+        warned = False
         while True:
             try:
                 return await ask()
             except SlurmAway as error:
                 if time.monotonic() - began > self._patience:
                     raise
-                if not told:
+                if not warned:
                     what = "Slurm does not answer (%s): trying again for up to %.0f s"
                     logger.warning(what, said or error.what, self._patience)
-                told = True
+                warned = True
                 await asyncio.sleep(RETRY_SECONDS)
 
 

@@ -67,12 +67,12 @@ async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory
     async with host.files(directory, *PATTERNS) as folder:
         parts: dict[int | None, list[str]] = {}
         files: dict[int | None, RunState | None] = {}
-        told: dict[str, Told] = {}
+        ends: dict[str, Told] = {}
         for index in indices:
             own = _own(folder, index)
             parts[index] = [*_recorded(submission, index), *_written(own)]
             files[index] = state_in_files(own, _own(directory, index), copied=copied)
-            told.update(_read_ends(own))
+            ends.update(_read_ends(own))
         merging = _recorded_merges(submission) + _written(folder) if submission.shards else []
         merged = None
         if submission.shards:
@@ -92,7 +92,7 @@ async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory
             _own(directory, index),
             files[index],
             jobs_with(jobs, parts[index]),
-            told,
+            ends,
             submitting=submitting,
             copied=copied,
         )

@@ -60,12 +60,12 @@ def hopeless(job: JobState) -> bool:
 def why_waiting(job: JobState) -> str:
     """Why a job has not started."""
     reason = job.reason.strip("()")
-    told = _WAITS.get(reason) or _WAITS.get(reason.split(",")[0])
-    if told is None and reason.startswith(("QOS", "Assoc", "Max", "Grp")):
-        told = "a limit of the account or the quality of service is reached"
+    why = _WAITS.get(reason) or _WAITS.get(reason.split(",")[0])
+    if why is None and reason.startswith(("QOS", "Assoc", "Max", "Grp")):
+        why = "a limit of the account or the quality of service is reached"
     if reason in ("", "None"):
         return "it was submitted just now"
-    return f"{told} ({reason})" if told else reason
+    return f"{why} ({reason})" if why else reason
 
 
 def why_ended(job: JobState) -> str:

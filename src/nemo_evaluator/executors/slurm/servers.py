@@ -160,10 +160,12 @@ class _Making:
     ) -> Step:
         number = next(self._numbers)
         model = self._loaded.config.model_id(name) if self._is_model(name) else name
-        told = {"PORT": "{port}", "HOST": "{host}", "MODEL": model} if launch.image is None else {}
+        variables = (
+            {"PORT": "{port}", "HOST": "{host}", "MODEL": model} if launch.image is None else {}
+        )
         engine = {key: filled(text, {"model": model}) for key, text in launch.env.items()}
         words, hidden = self._words(name, launch, process, seat, model)
-        values = {**told, **engine, **process.env, **hidden}
+        values = {**variables, **engine, **process.env, **hidden}
         passed = {key: self._loaded.env[key] for key in self._passed(launch)}
         written = {*self._written(name), *hidden}
         users = {key: value for key, value in values.items() if key in written}

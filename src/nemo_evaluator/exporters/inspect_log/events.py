@@ -174,12 +174,12 @@ def content(message: Json, reasoning: str | None = None) -> Json:
 def _parts(parts: Iterable[Json]) -> Iterator[dict[str, Json]]:
     """Parts of ATIF's or OpenAI's form; what is neither is shown as JSON."""
     for part in parts:
-        told: Mapping[str, Any] = part if isinstance(part, Mapping) else {}
-        image = told.get("source") or told.get("image_url")
+        fields: Mapping[str, Any] = part if isinstance(part, Mapping) else {}
+        image = fields.get("source") or fields.get("image_url")
         if isinstance(image, Mapping):
             image = image.get("path") or image.get("url")
-        if isinstance(told.get("text"), str):
-            yield {"type": "text", "text": told["text"]}
+        if isinstance(fields.get("text"), str):
+            yield {"type": "text", "text": fields["text"]}
         elif isinstance(image, str):
             yield {"type": "image", "image": _embedded(image)}
         else:
@@ -214,8 +214,10 @@ def _usage(step: Step) -> dict[str, Json] | None:
     used = step.metrics
     if used is None:
         return None
-    told = used.extra.get("reasoning_tokens")
-    reasoning = used.reasoning_tokens or (told if isinstance(told, int) else None)
+    reasoning_tokens = used.extra.get("reasoning_tokens")
+    reasoning = used.reasoning_tokens or (
+        reasoning_tokens if isinstance(reasoning_tokens, int) else None
+    )
     return usage_of(
         used.prompt_tokens, used.completion_tokens, used.cached_tokens, reasoning, used.cost_usd
     )

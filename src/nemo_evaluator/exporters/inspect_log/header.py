@@ -106,11 +106,11 @@ def _plan(benchmark: BenchmarkView) -> dict[str, Json]:
 
 
 def _generation(bundle: Published) -> dict[str, Json]:
-    told = facts_of(bundle.identity).generation or bundle.config
+    generation = facts_of(bundle.identity).generation or bundle.config
     return {
         name: value
         for name in GENERATION
-        if isinstance(value := told.get(name), int | float) and not isinstance(value, bool)
+        if isinstance(value := generation.get(name), int | float) and not isinstance(value, bool)
     }
 
 
@@ -185,7 +185,7 @@ def usage_of(
         total = (prompt or 0) + (completion or 0)
     if not total:
         return None
-    told = {
+    fields = {
         "input_tokens_cache_read": cached or None,
         "reasoning_tokens": reasoning or None,
         "total_cost": cost,
@@ -194,5 +194,5 @@ def usage_of(
         "input_tokens": max((prompt or 0) - (cached or 0), 0),
         "output_tokens": completion or 0,
         "total_tokens": total,
-        **{name: value for name, value in told.items() if value is not None},
+        **{name: value for name, value in fields.items() if value is not None},
     }

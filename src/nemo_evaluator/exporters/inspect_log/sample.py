@@ -113,8 +113,8 @@ def _scores(benchmark: BenchmarkView, row: ResultRow) -> dict[str, Json] | None:
         return None
     value: Json = row.reward
     if row.reward is None:
-        told = metrics_in(row.scoring_details.get("metrics"))
-        value = {name: _share(one) for name, one in told.items()}
+        metrics = metrics_in(row.scoring_details.get("metrics"))
+        value = {name: _share(one) for name, one in metrics.items()}
     main: dict[str, Json] = {
         "value": value,
         "answer": plain_text(row.extracted_answer),

@@ -89,18 +89,18 @@ class Mlflow:
         async with tracker(WANTED, SCRIPT, self._options.python, ENV) as worker:
             await worker.call("open", uri=uri, experiment=self._options.experiment_name)
             for benchmark in run.benchmarks():
-                told = await worker.call("begin", **self._begin(run, benchmark))
-                if told["new"] or not self._options.skip_existing:
-                    await self._fill(worker, run, benchmark, new=told["new"])
-                where = f"#/experiments/{told['experiment']}/runs/{told['run']}"
+                begun_run = await worker.call("begin", **self._begin(run, benchmark))
+                if begun_run["new"] or not self._options.skip_existing:
+                    await self._fill(worker, run, benchmark, new=begun_run["new"])
+                where = f"#/experiments/{begun_run['experiment']}/runs/{begun_run['run']}"
                 places.append(hidden_urls(uri) + where)
         return places
 
     def _uri(self) -> str:
-        told = self._options.tracking_uri
-        if told is not None and "://" not in told:
-            told = os.environ.get(told, told)
-        if not (uri := told or os.environ.get(URI)):
+        configured = self._options.tracking_uri
+        if configured is not None and "://" not in configured:
+            configured = os.environ.get(configured, configured)
+        if not (uri := configured or os.environ.get(URI)):
             hint = f"-o tracking_uri=http://HOST:5000, or sqlite:///mlflow.db; or set {URI}"
             raise ConfigError("the tracking server is not known", where="tracking_uri", hint=hint)
         return uri
@@ -155,19 +155,19 @@ class Mlflow:
         await worker.call("end")
 
     def _params(self, run: RunView, benchmark: BenchmarkView) -> dict[str, Json]:
-        told = {
+        params = {
             **facts(benchmark.bundle, run.run_id),
             "results_dir": str(benchmark.folder),
             **self._options.extra_metadata,
         }
         if self._options.log_config_params:
-            told |= flattened(
+            params |= flattened(
                 {"config": dict(run.config)}, self._options.log_config_params_max_depth + 1
             )
-        names = plain_names(told)
+        names = plain_names(params)
         return {
             names[name]: _one_line(plain_text(value) or "null", PARAM_CHARS)
-            for name, value in told.items()
+            for name, value in params.items()
         }
 
     def _artifacts(self, run: RunView, benchmark: BenchmarkView) -> Iterator[tuple[Path, str]]:

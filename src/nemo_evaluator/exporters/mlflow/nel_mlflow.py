@@ -65,9 +65,9 @@ async def begin(
 async def log(peer: Peer, metrics: dict[str, float], params: dict[str, str]) -> None:
     """Numbers and parameters."""
     now = int(time.time() * 1000)
-    told = [Metric(key, value, now, 0) for key, value in metrics.items()]
-    for at in range(0, len(told), AT_ONCE):
-        State.client.log_batch(State.run, metrics=told[at : at + AT_ONCE])
+    logged = [Metric(key, value, now, 0) for key, value in metrics.items()]
+    for at in range(0, len(logged), AT_ONCE):
+        State.client.log_batch(State.run, metrics=logged[at : at + AT_ONCE])
     named = [Param(key, value) for key, value in params.items()]
     for at in range(0, len(named), AT_ONCE):
         State.client.log_batch(State.run, params=named[at : at + AT_ONCE])

@@ -75,14 +75,14 @@ class Otel:
     def _batches(self, run: RunView) -> Iterator[tuple[list[Json], list[Json]]]:
         spans: list[Json] = []
         events: list[Json] = []
-        told = 0
+        n_sent = 0
         for benchmark in run.benchmarks():
             for row, trajectory in benchmark.rollouts():
                 found = rollout(benchmark, row, trajectory, texts=self._options.texts)
                 spans += found.spans
                 events += found.events
-                told += 1
-                if told % BATCH == 0:
+                n_sent += 1
+                if n_sent % BATCH == 0:
                     yield spans, events
                     spans, events = [], []
         if spans:
@@ -111,8 +111,8 @@ class Otel:
     def _headers(self) -> dict[str, str]:
         if self._options.headers is not None:
             return {k: v.get_secret_value() for k, v in self._options.headers.items()}
-        told = (part.partition("=") for part in os.environ.get(HEADERS, "").split(","))
-        return {unquote(name.strip()): unquote(value.strip()) for name, eq, value in told if eq}
+        pairs = (part.partition("=") for part in os.environ.get(HEADERS, "").split(","))
+        return {unquote(name.strip()): unquote(value.strip()) for name, eq, value in pairs if eq}
 
 
 class _Sink(Protocol):
@@ -152,10 +152,10 @@ class _Posted:
 def _refused(answer: bytes) -> str | None:
     """What a collector says that it did not take."""
     try:
-        told = msgspec.json.decode(answer, type=dict[str, Json])
+        reply = msgspec.json.decode(answer, type=dict[str, Json])
     except ValueError:
         return None
-    partial = told.get("partialSuccess")
+    partial = reply.get("partialSuccess")
     if not isinstance(partial, Mapping):
         return None
     names = ("rejectedSpans", "rejectedLogRecords")
@@ -172,9 +172,9 @@ def _encode(document: Mapping[str, Json]) -> bytes:
 
 def _of_environment() -> str | None:
     """The address that the variable of OpenTelemetry holds. Raises ConfigError."""
-    if not (told := os.environ.get(BASE)):
+    if not (base := os.environ.get(BASE)):
         return None
     try:
-        return check_url(told)
+        return check_url(base)
     except ValueError as error:
         raise ConfigError(str(error), where=BASE) from None

@@ -68,12 +68,12 @@ def rollout(
         "gen_ai.conversation.id": f"{bundle.run_id}/{benchmark.folder.name}/{row.key}",
         "error.type": None if row.judged else _failure(row),
     }
-    told = _Told(trace, root, benchmark, texts=texts)
+    telemetry = _Told(trace, root, benchmark, texts=texts)
     spans = [
         _span(
             trace, root, "", f"evaluate {bundle.name}", INTERNAL, span, about, _failure_text(row)
         ),
-        *told.spans(work, row),
+        *telemetry.spans(work, row),
     ]
     return Telemetry(spans, list(_verdicts(benchmark, row, trace, root, span)))
 

@@ -63,7 +63,7 @@ def _no_password() -> str:
 def _unusable(path: Path, name: str, what: str, error: Exception) -> ConfigError:
     reason = getattr(error, "reason", None) or " ".join(str(error).split())
     hint = "an encrypted key must be decrypted first: openssl pkey -in KEY -out PLAIN_KEY"
-    told = str(reason).replace("_", " ").lower()
+    text = str(reason).replace("_", " ").lower()
     return ConfigError(
-        f"{what} ({told})", where=f"{name} {path}", hint=hint if "encrypted" in told else None
+        f"{what} ({text})", where=f"{name} {path}", hint=hint if "encrypted" in text else None
     )

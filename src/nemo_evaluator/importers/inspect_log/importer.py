@@ -94,11 +94,11 @@ def _imported(path: Path) -> Imported:
 
 def _plan(head: Head) -> BenchmarkPlan | None:
     """The plan of a log that we wrote."""
-    told = (head.eval.metadata or {}).get(PLAN)
-    if not isinstance(told, dict) or "nemo_evaluator" not in head.eval.packages:
+    plan = (head.eval.metadata or {}).get(PLAN)
+    if not isinstance(plan, dict) or "nemo_evaluator" not in head.eval.packages:
         return None
     try:
-        return msgspec.convert(told, BenchmarkPlan)
+        return msgspec.convert(plan, BenchmarkPlan)
     except msgspec.ValidationError:
         return None
 
@@ -128,12 +128,12 @@ def _measures(results: Results | None, *, own: bool) -> tuple[Measure, ...]:
                 continue
             of_mean = name in ("accuracy", "mean") and error is not None
             theirs = error.value if of_mean and error is not None else None
-            told = about.get("stderr") if own else theirs
+            stderr = about.get("stderr") if own else theirs
             found.append(
                 Measure(
                     name=name if own else f"{score.name}/{name}",
                     value=metric.value,
-                    stderr=float(told) if isinstance(told, int | float) and told else None,
+                    stderr=float(stderr) if isinstance(stderr, int | float) and stderr else None,
                     n=score.scored_samples or 0,
                     filter="none" if own else score.reducer or "none",
                 )

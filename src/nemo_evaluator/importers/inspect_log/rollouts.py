@@ -41,8 +41,8 @@ TOLD = (OURS, "id")
 def rollout(sample: Sample, idx: int, scorer: str | None, *, own: bool) -> Rollout:
     """A rollout. ``scorer``: whose value is the reward, None for the first; ``own``: the log is one
     that we wrote."""
-    told = sample.metadata.get(OURS)
-    kept: Mapping[str, Any] = told if own and isinstance(told, dict) else {}
+    own_metadata = sample.metadata.get(OURS)
+    kept: Mapping[str, Any] = own_metadata if own and isinstance(own_metadata, dict) else {}
     metadata = {name: value for name, value in sample.metadata.items() if name not in TOLD}
     problem = Problem(
         idx=idx,
@@ -82,9 +82,9 @@ def number(value: Json) -> float | None:
     (1.0, 1.0, 0.25, None)
     """
     if isinstance(value, str):
-        told = NUMBERS.get(value, WORDS.get(value.strip().lower()))
-        if told is not None:
-            return told
+        known_value = NUMBERS.get(value, WORDS.get(value.strip().lower()))
+        if known_value is not None:
+            return known_value
         try:
             value = float(value)
         except ValueError:
@@ -106,8 +106,8 @@ def _score(sample: Sample, scorer: str | None) -> Score | None:
     if reward is None:
         return None
     details, rated = _details(main, scores, name), True
-    told = details.get("correct")
-    correct = told if isinstance(told, bool) else None
+    given_correct = details.get("correct")
+    correct = given_correct if isinstance(given_correct, bool) else None
     if main.value in ("C", "I", "N") or isinstance(main.value, bool):
         correct = reward == 1.0
     failure = details.get("failure")

@@ -136,8 +136,8 @@ def _model(results: Mapping[str, Any]) -> str | None:
     if isinstance(arguments, str):
         pairs = (part.partition("=") for part in arguments.split(","))
         arguments = {name.strip(): value for name, _, value in pairs}
-    told = _mapping(arguments)
-    named = told.get("model") or told.get("pretrained") or results.get("model_name")
+    model_args = _mapping(arguments)
+    named = model_args.get("model") or model_args.get("pretrained") or results.get("model_name")
     return str(named or _mapping(results.get("config")).get("model") or "") or None
 
 
@@ -155,17 +155,21 @@ def _scan(path: Path) -> tuple[dict[int, _Doc], dict[int, dict[str, float]]]:
     metrics: dict[int, dict[str, float]] = {}
     with open_regular(path) as file:
         for number, (offset, line) in enumerate(read_lines(file), 1):
-            told = _decoded(line, path, number)
-            doc = docs.setdefault(told.doc_id, _Doc(offset, told.doc_hash or ""))
-            values = metrics.setdefault(told.doc_id, {})
-            if doc.offset != offset and told.filter in {name.split(",")[-1] for name in values}:
-                what = f"holds document {told.doc_id} twice for the filter {told.filter}"
+            line_fields = _decoded(line, path, number)
+            doc = docs.setdefault(line_fields.doc_id, _Doc(offset, line_fields.doc_hash or ""))
+            values = metrics.setdefault(line_fields.doc_id, {})
+            if doc.offset != offset and line_fields.filter in {
+                name.split(",")[-1] for name in values
+            }:
+                what = (
+                    f"holds document {line_fields.doc_id} twice for the filter {line_fields.filter}"
+                )
                 raise ConfigError(what, where=f"{path}:{number}")
             raw: dict[str, Any] = msgspec.json.decode(line)
-            for name in told.metrics or ():
+            for name in line_fields.metrics or ():
                 value = raw.get(name)
                 if isinstance(value, int | float):
-                    values[f"{name},{told.filter}"] = float(value)
+                    values[f"{name},{line_fields.filter}"] = float(value)
     return docs, metrics
 
 
@@ -208,13 +212,13 @@ def _rollout(line: Line, metrics: Mapping[str, float]) -> Rollout:
 
 
 def _measures(results: Mapping[str, Any], task: str, n: int) -> Iterator[Measure]:
-    told = _mapping(_mapping(results.get("results")).get(task))
+    task_results = _mapping(_mapping(results.get("results")).get(task))
     better = _mapping(_mapping(results.get("higher_is_better")).get(task))
-    for key, value in told.items():
+    for key, value in task_results.items():
         name, comma, filter_ = key.partition(",")
         if not comma or name.endswith(STDERR) or not isinstance(value, int | float):
             continue
-        error = told.get(f"{name}{STDERR},{filter_}")
+        error = task_results.get(f"{name}{STDERR},{filter_}")
         yield Measure(
             name=f"{name},{filter_}",
             value=float(value),

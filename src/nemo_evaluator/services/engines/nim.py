@@ -15,7 +15,7 @@ class Nim:
 
     def launch(self, options: NimService) -> Launch:
         """See ``ServiceKind``. The image starts its server by itself; ``extra_args`` follow."""
-        told = {
+        variables = {
             "NIM_SERVED_MODEL_NAME": served_name(options),
             "NIM_SERVER_PORT": "{port}",
             "NIM_HTTP_API_PORT": "{port}",
@@ -25,7 +25,7 @@ class Nim:
             if model_path(options) == MODEL_IN_CONTAINER
             else None,
         }
-        env = {name: str(value) for name, value in told.items() if value is not None}
+        env = {name: str(value) for name, value in variables.items() if value is not None}
         return launch_from(
             options,
             tuple(options.extra_args),

@@ -52,31 +52,31 @@ class HarborWorker:
         """What an agent is. Raises ConfigError where there is none of that name, or where it could
         not be made."""
         try:
-            told: Given = await self.call("describe", given=given)
+            description: Given = await self.call("describe", given=given)
         except ForeignError as error:
             raise _refused(error) from None
         except WorkerLost as error:
             raise ConfigError(str(error), where=HARBOR.where) from None
-        if (known := told.get("unknown")) is not None:
+        if (known := description.get("unknown")) is not None:
             raise ConfigError(
                 f"harbor has no agent {given['agent']!r}",
                 where="solver.agent",
                 hint=f"{suggest(given['agent'], known)}; your own is module:Class",
             )
-        if (known := told.get("unknown_environment")) is not None:
+        if (known := description.get("unknown_environment")) is not None:
             name = given["environment"]["type"]
             raise ConfigError(
                 f"harbor has no environment {name!r}",
                 where="solver.environment",
                 hint=f"{suggest(name, known)}; your own is module:Class",
             )
-        for name in told.get("unknown_arguments", ()):
+        for name in description.get("unknown_arguments", ()):
             raise ConfigError(
                 f"the agent {given['agent']!r} has no such argument",
                 where=f"solver.agent_kwargs.{name}",
-                hint=suggest(name, told["known"]),
+                hint=suggest(name, description["known"]),
             )
-        return told
+        return description
 
     async def finish(self, rollout: str) -> None:
         """Forget a rollout. A process that does not answer is ended: an agent blocks it."""

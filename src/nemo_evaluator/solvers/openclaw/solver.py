@@ -185,12 +185,12 @@ class OpenClawSolver:
 
     def identity(self) -> Mapping[str, Json]:
         """OpenClaw's version and settings."""
-        told = self._config.model_dump(exclude={"service", "skip_preflight", "openclaw_bin"})
-        if (path := told.pop("config_path")) is not None:
+        settings = self._config.model_dump(exclude={"service", "skip_preflight", "openclaw_bin"})
+        if (path := settings.pop("config_path")) is not None:
             data = Path(path).expanduser().read_bytes()
-            told["config"] = hashlib.sha256(data).hexdigest()[:16]
+            settings["config"] = hashlib.sha256(data).hexdigest()[:16]
         version = self._program.version if self._program else None
-        return {**{k: v for k, v in told.items() if v is not None}, "version": version}
+        return {**{k: v for k, v in settings.items() if v is not None}, "version": version}
 
     async def close(self) -> None:
         """Nothing to release: the command ends with its turn."""
@@ -285,25 +285,25 @@ class Run:
 
 def read_turn(result: ExecResult, session: str) -> Turn:
     """What a run of the command says of itself: the envelope of ``agent exec``, or of ``agent``."""
-    told: Any = None
+    reply: Any = None
     if (start := result.stdout.find("{")) >= 0:
         try:
-            told = msgspec.json.decode(result.stdout[start:])
+            reply = msgspec.json.decode(result.stdout[start:])
         except msgspec.DecodeError:
-            told = None
-    if not isinstance(told, dict):
+            reply = None
+    if not isinstance(reply, dict):
         lines = result.stderr.strip().splitlines()[-3:] or ["it said nothing"]
         return Turn(result, "", session, " ".join(lines))
-    payloads = [p for p in told.get("payloads") or () if isinstance(p, dict)]
+    payloads = [p for p in reply.get("payloads") or () if isinstance(p, dict)]
     text = "\n".join(str(p["text"]).strip() for p in payloads if p.get("text"))
-    meta = told.get("meta")
+    meta = reply.get("meta")
     below = meta.get("error") if isinstance(meta, dict) else None
-    error = told.get("error") or below or {}
+    error = reply.get("error") or below or {}
     message = error.get("message") if isinstance(error, dict) else error
     return Turn(
         result,
-        str(told.get("final") or text),
-        str(told.get("sessionId") or session),
+        str(reply.get("final") or text),
+        str(reply.get("sessionId") or session),
         str(message or ""),
     )
 

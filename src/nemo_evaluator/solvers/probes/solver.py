@@ -75,5 +75,5 @@ def _files(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[int, str, str
         for path in sorted((folder / name).rglob("*")):
             if path.is_file() and not path.is_symlink() and path.stat().st_size >= _SMALL:
                 data = path.read_bytes()
-                told = path.relative_to(folder).as_posix()
-                yield len(data), hashlib.sha256(data).hexdigest(), told
+                relative = path.relative_to(folder).as_posix()
+                yield len(data), hashlib.sha256(data).hexdigest(), relative

@@ -145,7 +145,7 @@ async def _streams_of(process: Process) -> AsyncIterator[Any]:
     from mcp.shared.message import SessionMessage
 
     heard, read = anyio.create_memory_object_stream[Any](0)
-    write, told = anyio.create_memory_object_stream[SessionMessage](0)
+    write, outgoing = anyio.create_memory_object_stream[SessionMessage](0)
 
     async def hear() -> None:
         async with heard:
@@ -154,8 +154,8 @@ async def _streams_of(process: Process) -> AsyncIterator[Any]:
                     await heard.send(_message(line))
 
     async def tell() -> None:
-        async with told:
-            async for message in told:
+        async with outgoing:
+            async for message in outgoing:
                 text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
                 with contextlib.suppress(BrokenPipeError):
                     await process.write(f"{text}\n".encode())
@@ -167,7 +167,7 @@ async def _streams_of(process: Process) -> AsyncIterator[Any]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for stream in (heard, read, write, told):
+        for stream in (heard, read, write, outgoing):
             await stream.aclose()
 
 

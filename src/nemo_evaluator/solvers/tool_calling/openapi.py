@@ -70,9 +70,9 @@ def _operation(
     if definitions := resolver.definitions():
         schema["$defs"] = definitions
     name = PLACE.sub(r"\1", path).strip("/").replace("/", "_")
-    told = about.get("description") or about.get("summary") or name
+    description = about.get("description") or about.get("summary") or name
     return Operation(
-        tool=Tool(name=name, description=str(told), parameters=schema),
+        tool=Tool(name=name, description=str(description), parameters=schema),
         path=path,
         in_path=tuple(places["path"]),
         in_query=tuple(places["query"]),

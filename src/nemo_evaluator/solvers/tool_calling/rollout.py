@@ -171,8 +171,8 @@ class Rollout:
             if self._generations or not self._speech.refuses(self._model.name, error):
                 raise
             self._protocol = self._speech.to(self._model.name)
-            if (told := self._protocol.system(None, self._task.offered)) is not None:
-                self._record.system(told)
+            if (system_prompt := self._protocol.system(None, self._task.offered)) is not None:
+                self._record.system(system_prompt)
             return await self._timer.within(self._generated())
 
     async def _generated(self) -> Generation:
@@ -201,8 +201,8 @@ class Rollout:
             self._record.turn(generation, text, calls)
             raise
         self._record.turn(generation, text, calls, results)
-        told = self._protocol.told(calls, results)
-        self._conversation.add([self._protocol.said(generation, calls), *told])
+        messages = self._protocol.told(calls, results)
+        self._conversation.add([self._protocol.said(generation, calls), *messages])
         return False
 
     def _is_final(self, generation: Generation, text: str) -> bool:
@@ -221,10 +221,10 @@ class Rollout:
         return False
 
     def _no_answer(self, over: OutOfTime) -> BudgetExceeded | InfraError:
-        told = f"{over}, and there is no answer"
+        why = f"{over}, and there is no answer"
         if over.own:
-            return BudgetExceeded(told).of(EndedBy.TIME)
-        return InfraError(told, kind=Failure.SOLVE_TIMEOUT)
+            return BudgetExceeded(why).of(EndedBy.TIME)
+        return InfraError(why, kind=Failure.SOLVE_TIMEOUT)
 
     def _answer(self, limit: EndedBy | None) -> Solution:
         """What the rollout ends with."""

@@ -124,13 +124,13 @@ class SandboxTools:
         await self._shell.leave()
 
     async def _bash(self, arguments: Mapping[str, Json], seconds: float) -> ToolResult:
-        told = ""
+        note = ""
         if arguments.get("restart"):
             await self._shell.restart()
-            told = "The shell was restarted."
+            note = "The shell was restarted."
         command = arguments.get("command")
         if not isinstance(command, str) or not command.strip():
-            return ToolResult(text=told) if told else failed("`command` is missing")
+            return ToolResult(text=note) if note else failed("`command` is missing")
         wanted = arguments.get("timeout")
         if isinstance(wanted, int | float) and wanted > 0:
             seconds = min(seconds, wanted)

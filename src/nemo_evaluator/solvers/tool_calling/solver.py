@@ -69,8 +69,8 @@ class ToolCallingSolver:
 
     def identity(self) -> Mapping[str, Json]:
         """What changes the answers."""
-        told = self._config.model_dump(mode="json", exclude=NO_IDENTITY, exclude_defaults=True)
-        return {**told, "type": "tool_calling", "max_turns": self._config.max_turns}
+        settings = self._config.model_dump(mode="json", exclude=NO_IDENTITY, exclude_defaults=True)
+        return {**settings, "type": "tool_calling", "max_turns": self._config.max_turns}
 
     async def close(self) -> None:
         """Nothing to release: a rollout closes what it opens."""

@@ -56,8 +56,8 @@ class Textual:
 
     def system(self, system: str | None, tools: Sequence[Tool]) -> str | None:
         """See `ToolProtocol.system`."""
-        told = [INTRODUCTION, *(_line(tool) for tool in tools)]
-        return "\n".join(told if system is None else [system, "", *told])
+        lines = [INTRODUCTION, *(_line(tool) for tool in tools)]
+        return "\n".join(lines if system is None else [system, "", *lines])
 
     def read(self, generation: Generation, ids: Ids) -> tuple[str, list[Call]]:
         """See `ToolProtocol.read`."""
@@ -99,11 +99,11 @@ def _line(tool: Tool) -> str:
 def _call(block: str, ids: Ids, generation: Generation) -> Call:
     """The call that a block is."""
     inner = FENCE.match(block)
-    told, problem = arguments_of(inner[1] if inner else block, cut_off=generation.truncated)
+    fields, problem = arguments_of(inner[1] if inner else block, cut_off=generation.truncated)
     if problem is not None:
         return Call(id=ids.of(), name="", problem=f"a <tool_call> block cannot be read: {problem}")
-    name = told.get("name")
+    name = fields.get("name")
     if not isinstance(name, str) or not name:
         return Call(id=ids.of(), name="", problem="a <tool_call> block without a `name`")
-    arguments, problem = arguments_of(told.get("arguments", told.get("parameters")))
-    return Call(id=ids.of(told.get("id")), name=name, arguments=arguments, problem=problem)
+    arguments, problem = arguments_of(fields.get("arguments", fields.get("parameters")))
+    return Call(id=ids.of(fields.get("id")), name=name, arguments=arguments, problem=problem)

@@ -48,8 +48,8 @@ class Timer:
             return
         own = self._own_end is not None and time.monotonic() >= self._own_end
         limit = self._limit
-        told = f"{limit.why} ({limit.seconds:g} s)" if own else OF_BENCHMARK
-        raise OutOfTime(f"the time is over: {told}", own=own)
+        why = f"{limit.why} ({limit.seconds:g} s)" if own else OF_BENCHMARK
+        raise OutOfTime(f"the time is over: {why}", own=own)
 
     async def within(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of some work, while there is time. Raises OutOfTime. The end may move while

@@ -163,8 +163,8 @@ def stream_error(event: Mapping[str, Json]) -> dict[str, Json] | None:
 
 def error_of_choice(choice: Mapping[str, Json]) -> dict[str, Json]:
     """The error of a choice the server gave up; its own words where there are any."""
-    told = choice.get("error")
-    error = dict(told) if isinstance(told, dict) else {"message": as_str(told)}
+    details = choice.get("error")
+    error = dict(details) if isinstance(details, dict) else {"message": as_str(details)}
     reason = f"the server broke off the generation (finish_reason {finish_of(choice)!r})"
     said = as_str(error.get("message"))
     return {**error, "message": f"{reason}: {said}" if said else reason}
@@ -207,8 +207,8 @@ def thinking_of(content: Json) -> str | None:
     """The reasoning among the parts of a content (``{"type": "thinking", ...}``), if any."""
     if not isinstance(content, list):
         return None
-    told = (part for part in content if _is_thinking(part))
-    return "".join(_thought(part) for part in told) or None
+    parts = (part for part in content if _is_thinking(part))
+    return "".join(_thought(part) for part in parts) or None
 
 
 def all_text(parts: Json) -> str:

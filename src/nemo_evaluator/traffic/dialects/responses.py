@@ -36,8 +36,8 @@ def build(question: Question) -> dict[str, Json]:
     if isinstance(tools := params.get("tools"), list):
         params["tools"] = [_tool(tool) for tool in tools]
     messages = list(question.messages) or [{"role": "user", "content": question.prompt}]
-    told = with_system(messages, question.system)
-    items = [item for message in told for item in _items(message)]
+    conversation = with_system(messages, question.system)
+    items = [item for message in conversation for item in _items(message)]
     if question.images:
         parts = [
             {
@@ -185,8 +185,8 @@ def _items(message: Message) -> Iterator[dict[str, Json]]:
         yield _item(message)
     for call in calls:
         function = as_dict(call.get("function"))
-        told = {"name": function.get("name"), "arguments": function.get("arguments")}
-        yield {"type": "function_call", "call_id": call.get("id"), **told}
+        call_fields = {"name": function.get("name"), "arguments": function.get("arguments")}
+        yield {"type": "function_call", "call_id": call.get("id"), **call_fields}
 
 
 def _item(message: Message) -> dict[str, Json]:

@@ -68,13 +68,13 @@ class Access:
 
     def _wrong_host(self, request: Request) -> str:
         host = request.headers.get("host", "")
-        told = f"this {self._what} is not reached as {host!r}; use {self._address}"
-        return told + (", or list the name under proxy.allowed_hosts" if self._settings else "")
+        message = f"this {self._what} is not reached as {host!r}; use {self._address}"
+        return message + (", or list the name under proxy.allowed_hosts" if self._settings else "")
 
     def _foreign(self, origin: str) -> str:
-        told = f"a web page ({origin}) may not use this {self._what}"
+        message = f"a web page ({origin}) may not use this {self._what}"
         more = "; if it shall, list its origin under proxy.allowed_origins"
-        return told + (more if self._settings else "")
+        return message + (more if self._settings else "")
 
 
 def is_loopback(host: str) -> bool:

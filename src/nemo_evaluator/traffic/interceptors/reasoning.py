@@ -199,13 +199,13 @@ class Events:
         name = self._name
         holder = choice if name == "text" else as_dict(choice.get("delta"))
         field = as_str(holder.get("reasoning_content"))
-        told = text_of(holder.get(name))
+        content = text_of(holder.get(name))
         found = field or as_str(holder.get("reasoning")) or ""
-        reasoning, text = live.feed(found, told, bool(holder.get("tool_calls")))
+        reasoning, text = live.feed(found, content, bool(holder.get("tool_calls")))
         if finish := as_str(choice.get("finish_reason")):
             more_reasoning, more_text = live.end(finish)
             reasoning, text = reasoning + more_reasoning, text + more_text
-        if reasoning == (field or "") and text == told:
+        if reasoning == (field or "") and text == content:
             return choice
         changed = _filled(holder, name, reasoning, text)
         return changed if name == "text" else {**choice, "delta": changed}

@@ -108,8 +108,8 @@ class TurnCounter(Interceptor):
             return
         for index in range(len(messages) - 1, -1, -1):
             if isinstance(messages[index], dict) and messages[index].get("role") == "user":
-                told = _with_notice(messages[index], notice, responses=name == "input")
-                request.body[name] = [*messages[:index], told, *messages[index + 1 :]]
+                with_notice = _with_notice(messages[index], notice, responses=name == "input")
+                request.body[name] = [*messages[:index], with_notice, *messages[index + 1 :]]
                 return
 
 

@@ -76,20 +76,20 @@ async def describe(peer: Peer, given: Given) -> Given:
         if environment.get("type", kinds[0]) not in kinds:
             return {"unknown_environment": kinds}
         _check_environment(EnvironmentConfig(**environment))
-    told = {
+    description = {
         "name": agent_class.name(),
         "inside": issubclass(agent_class, BaseInstalledAgent | FolderAgent),
         "anthropic": only_anthropic(agent_class),
         "skills": agent_class.capabilities.skills,
         "needs_model": needs_model(agent_class, name),
     }
-    if given["model"] or not told["needs_model"]:
+    if given["model"] or not description["needs_model"]:
         with tempfile.TemporaryDirectory() as folder:
             if not given["folder"]:
                 AgentFactory.run_preflight(config_of(agent_class, given))
             if name != "oracle":  # which needs a task
-                told["version"] = make(agent_class, given, Path(folder), {}).version()
-    return told
+                description["version"] = make(agent_class, given, Path(folder), {}).version()
+    return description
 
 
 async def set_up(peer: Peer, rollout: str, given: Given, place: Given, seconds: float) -> None:

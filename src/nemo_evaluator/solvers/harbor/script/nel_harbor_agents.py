@@ -77,8 +77,11 @@ def _takes(agent_class: AgentClass, name: str) -> bool:
 def make(agent_class: AgentClass, given: Given, logs: Path, more: Given) -> AgentClass:
     """An agent that writes its logs there; ``more``: arguments beside the configured ones."""
     if given["folder"]:
-        folder, told = Path(given["agent"]), {"model": given["model"], "base_url": given["url"]}
-        return FolderAgent(logs, folder, told | given["kwargs"], extra_env=_env(given))
+        folder, variables = (
+            Path(given["agent"]),
+            {"model": given["model"], "base_url": given["url"]},
+        )
+        return FolderAgent(logs, folder, variables | given["kwargs"], extra_env=_env(given))
     return AgentFactory.create_agent_from_config(
         config_of(agent_class, given), logs_dir=logs, **more
     )

@@ -79,13 +79,13 @@ class FolderAgent(BaseAgent):  # type: ignore[misc]
             await environment.upload_file(file.name, target)
 
 
-def rendered(template: Path, **told: Any) -> str:
+def rendered(template: Path, **variables: Any) -> str:
     """A script. The instruction is one word of the shell in it, whether the template quotes it or
     not; ``instruction_raw`` is the text itself."""
     text = template.read_text(encoding="utf-8")
     text = re.sub(r"""(["'])(\{\{-?\s*instruction\s*-?\}\})\1""", r"\2", text)
-    if "instruction" in told:
-        told |= {"instruction_raw": told["instruction"]}
-        told["instruction"] = shlex.quote(told["instruction"])
+    if "instruction" in variables:
+        variables |= {"instruction_raw": variables["instruction"]}
+        variables["instruction"] = shlex.quote(variables["instruction"])
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    return environment.from_string(text).render(**told)
+    return environment.from_string(text).render(**variables)

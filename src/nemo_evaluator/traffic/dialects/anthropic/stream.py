@@ -120,9 +120,9 @@ class EventTranslator:
         return [{"type": "message_start", "message": message_of(chunk, self._model, [], usage)}]
 
     def _upstream_error(self, problem: Json) -> dict[str, Json]:
-        told = as_dict(problem)
-        status = as_int(told.get("code")) or as_int(told.get("status")) or BROKEN_STREAM
-        message = as_str(told.get("message")) or as_str(problem)
+        fields = as_dict(problem)
+        status = as_int(fields.get("code")) or as_int(fields.get("status")) or BROKEN_STREAM
+        message = as_str(fields.get("message")) or as_str(problem)
         return self.error(status, message or "the model's server broke off the answer")
 
     def _take(self, choice: Mapping[str, Json]) -> list[dict[str, Json]]:
