@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from runs import NEL
 
 import nemo_evaluator
+from nemo_evaluator.kinds import KINDS
 
 
 def nel(*words: object, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
@@ -61,6 +63,11 @@ def test_list_one_kind(kind: str) -> None:
 def test_list_everything() -> None:
     text = nel("list").stdout
     assert all(f"{kind}:" in text for kind in ("benchmarks", "solvers", "scorers", "reports"))
+
+
+def test_the_help_of_list_names_every_kind() -> None:
+    text = nel("list", "--help").stdout
+    assert set(KINDS) <= set(re.findall(r"[a-z-]+", text))
 
 
 def test_report_formats(run: Path, tmp_path: Path) -> None:

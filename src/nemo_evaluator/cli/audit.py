@@ -33,7 +33,7 @@ from .numbers import NamedShare
     multiple=True,
     metavar="KIND=SHARE",
     type=NamedShare(),
-    help="Flag a finding above this share, e.g. turn_limit=0.05. May be repeated.",
+    help="Flag a finding above this share, e.g. turn_limit=0.05; repeatable.",
 )
 @click.option("--check", is_flag=True, help="Exit with 1 if a finding is flagged.")
 def command(

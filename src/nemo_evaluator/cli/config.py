@@ -76,9 +76,9 @@ def set_(key: str, value: str, profile: str | None) -> None:
 
 @group.command()
 @click.argument("key", shell_complete=complete_key)
-@click.option("--profile", shell_complete=complete_profile, help="Take it back in this profile.")
+@click.option("--profile", shell_complete=complete_profile, help="Remove it from this profile.")
 def unset(key: str, profile: str | None) -> None:
-    """Take KEY back."""
+    """Remove KEY."""
     from ..config.settings import change
 
     of = f" of profile {profile}" if profile else ""

@@ -70,7 +70,7 @@ class _ActionAnywhere(click.Command):
 
 @click.command(cls=_ActionAnywhere)
 @run_options
-@click.argument("action", required=False, metavar=f"[{'|'.join(ACTIONS)}]")
+@click.argument("action", required=False, metavar="[ACTION]")
 @click.option(
     "--max-concurrent",
     type=click.IntRange(1, MOST),
@@ -82,13 +82,13 @@ class _ActionAnywhere(click.Command):
     "limits",
     type=Limit(),
     multiple=True,
-    help="SERVICE=N: requests in flight at most. Can be repeated.",
+    help="SERVICE=N: requests in flight at most; repeatable.",
 )
 @click.option(
     "--older-than",
     type=Seconds(),
-    help="With finish: what is in flight may take so long in all (90, 15m, 2h). Without it"
-    " everything in flight is given up now.",
+    help="With finish: what is in flight may take this long in all (90, 15m, 2h). Without"
+    " --older-than everything in flight is given up now.",
 )
 @click.option(
     "--wait",
@@ -107,7 +107,8 @@ def command(
     wait: float,
 ) -> None:
     """Change the run in DIRECTORY (./eval_results unless given) while it goes on, wherever it runs:
-    on this machine, in a container, in jobs of a cluster. Of shards, each that is at work.
+    on this machine, in a container, in jobs of a cluster. If it has shards, all that are at work
+    are changed. ACTION is one of
 
     \b
     show             what can be changed, and what it is now
@@ -116,7 +117,8 @@ def command(
     requeue-errored  try rollouts that ended without a verdict again, in this run
     finish           end with what there is: what is in flight is given up
 
-    It says what changed once the run took note of it.
+    Without an action or an option it shows what can be changed. Else it waits until the run took
+    note, and prints what changed.
     """
     from ..results.requests import Action, ControlRequest
 

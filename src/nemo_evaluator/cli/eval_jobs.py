@@ -50,7 +50,7 @@ def _unseen(run: Listed) -> str:
 
 
 @click.command()
-@click.option("--older-than", help="Only runs that began so long ago: 7d, 4w, 24h, 3m.")
+@click.option("--older-than", help="Only runs older than this: 24h, 7d, 4w or 3m (months).")
 @click.option("--executor", help="Only runs of this executor.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -19,7 +19,7 @@ def group() -> None:
 def install(names: tuple[str, ...], again: bool) -> None:
     """Install lm-eval, inspect or harbor.
 
-    With uv where it is there, else with venv and pip. They are found by themselves from then on.
+    Uses uv where it is installed, else venv and pip. Runs find the packages by themselves.
     """
     from ..runtime import run_blocking
     from ..tasks.harnesses import installed, named

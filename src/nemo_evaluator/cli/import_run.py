@@ -15,7 +15,7 @@ import click
     "-o", "--output", "--output-dir", "output", required=True, type=click.Path(path_type=Path),
     help="The run directory to make.",
 )  # fmt: skip
-@click.option("--format", help="What the sources are (nel list importers). Default: found out.")
+@click.option("--format", help="What the sources are; see `nel list importers`.  [detected]")
 @click.option(
     "--columns",
     multiple=True,

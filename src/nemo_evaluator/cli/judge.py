@@ -130,7 +130,7 @@ def _judge_flags(
     return JudgeFlags(**described)
 
 
-@group.command()
+@group.command(short_help="Rate several models that a judge compared.")
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--pairs",
@@ -156,7 +156,7 @@ def rank(runs: tuple[Path, ...], pairs: tuple[Path, ...], metric: str | None, fm
     print_report(fmt, found, ranking_report(found))
 
 
-@group.command()
+@group.command(short_help="Correct a judged score by a calibration.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--calibration",

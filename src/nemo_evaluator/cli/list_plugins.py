@@ -20,7 +20,7 @@ SCHEME = f"{LM_EVAL}://"
 
 
 @click.command()
-@click.argument("kind", required=False, type=click.Choice([*KINDS, LM_EVAL]))
+@click.argument("kind", required=False, metavar="[KIND]", type=click.Choice([*KINDS, LM_EVAL]))
 @click.argument("text", required=False)
 @click.option(
     "-s",
@@ -30,9 +30,11 @@ SCHEME = f"{LM_EVAL}://"
 )
 @click.option("--data-dir", help="Directory with the prepared datasets of NeMo Skills.")
 def command(kind: str | None, text: str | None, source: str | None, data_dir: str | None) -> None:
-    """List what is available of KIND, or of every kind.
+    """List what a configuration can name: of KIND, or of every kind.
 
-    `nel list lm-eval TEXT` searches the tasks of lm-evaluation-harness.
+    KIND is benchmarks, schemes, solvers, services, sandboxes, executors, exporters, importers,
+    reports, interceptors, scorers or instructions. `nel list lm-eval TEXT` searches the tasks of
+    lm-evaluation-harness.
     """
     if text is not None and kind != LM_EVAL:
         raise click.UsageError(f"TEXT applies to {LM_EVAL} only")

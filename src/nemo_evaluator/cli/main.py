@@ -35,13 +35,13 @@ COMMANDS = {
     "audit": ("nemo_evaluator.cli.audit:command", "Show where a score may be wrong."),
     "package": ("nemo_evaluator.cli.package:command", "Build an image of your benchmark."),
     "cache-sqsh": ("nemo_evaluator.cli.cache_sqsh:command", "Put an image on a cluster as a file."),
-    "config": ("nemo_evaluator.cli.config:group", "Your settings; the schema of configurations."),
+    "config": ("nemo_evaluator.cli.config:group", "Show and change your settings."),
     "harness": ("nemo_evaluator.cli.harness:group", "Install packages of other harnesses."),
-    "doctor": ("nemo_evaluator.cli.doctor:command", "What is installed, and what is missing."),
+    "doctor": ("nemo_evaluator.cli.doctor:command", "Show what is installed and what is missing."),
     "init": ("nemo_evaluator.cli.init:command", "Write a first configuration."),
     "init-benchmark": (
         "nemo_evaluator.cli.init_benchmark:command",
-        "Write an installable package with a benchmark of your own.",
+        "Write a package with a benchmark of your own.",
     ),
     "completion": ("nemo_evaluator.cli.completion:command", "Print a shell completion script."),
 }
