@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from .records import Json, Record
 
 LARGEST = 1e100
-"""What is larger is no number of a rollout: sums of squares would overflow."""
+"""The largest number of a rollout: sums of squares of larger ones would overflow."""
 
 
 def can_be_averaged(value: float) -> bool:
