@@ -20,7 +20,7 @@ from token_server import TokenServer
 pytestmark = [pytest.mark.slow, pytest.mark.process]
 
 TASKS = '''
-from inspect_ai import Task, task
+from inspect_ai import Epochs, Task, task
 from inspect_ai.dataset import MemoryDataset, Sample, json_dataset
 from inspect_ai.model import ChatMessageUser, get_model
 from inspect_ai.scorer import Score, choice, includes, match, mean, scorer
@@ -64,6 +64,23 @@ def several():
         solver=generate(temperature=1.0),
         scorer=includes(),
         epochs=2,
+    )
+
+
+@scorer(metrics=[mean()])
+def by_epoch():
+    async def score(state, target):
+        return Score(value=[0.0, 0.25, 1.0][state.epoch - 1])
+
+    return score
+
+
+@task
+def reduced():
+    return Task(
+        dataset=MemoryDataset(samples(3)),
+        scorer=by_epoch(),
+        epochs=Epochs(3, ["median", "max"]),
     )
 
 
@@ -278,6 +295,33 @@ def test_epochs_of_a_task_are_one_rollout(file: Path, python: str) -> None:
     assert accuracy["value"] == theirs["metrics"]["includes/accuracy"]
 
 
+def test_the_reward_is_reduced_in_the_first_way(file: Path, python: str) -> None:
+    with TokenServer() as server:
+        done, folder = run(file, "reduced", python, server.url)
+    assert done.returncode == 0, done.stderr
+    assert "by_epoch/mean,median 0.250" in done.stdout
+    found = rows(folder)
+    assert [row["reward"] for row in found] == [0.25] * 3
+    several = {"by_epoch": 0.25, "by_epoch,median": 0.25, "by_epoch,max": 1.0}
+    assert found[0]["scoring_details"]["metrics"] == several
+    assert scores_in(folder)["by_epoch/mean,max"]["value"] == 1.0
+
+
+def test_what_a_sample_uses_is_counted_to_its_rollout(file: Path, python: str) -> None:
+    """Its tokens, its calls, and its rows of the traffic log; no key of it is in a file."""
+    with TokenServer() as server:
+        done, folder = run(file, "talks", python, server.url)
+    assert done.returncode == 0, done.stderr
+    log = (folder / "model_traffic.jsonl").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    for row in rows(folder):
+        own = [line for line in lines if line["problem_idx"] == row["problem_idx"]]
+        assert row["calls"] == len(own) == 24
+        assert row["tokens"] == sum(line["usage"]["total_tokens"] for line in own) > 0
+    kept = [file.read_text() for file in folder.glob("harness/0/*.json")]
+    assert kept and not [text for text in kept if "Bearer" in text]
+
+
 def test_after_a_kill_no_turn_that_was_answered_is_asked_again(file: Path, python: str) -> None:
     """Samples that were under way begin again, and are answered as before."""
     with TokenServer() as server:
@@ -317,7 +361,7 @@ def test_a_sample_that_fails_has_no_verdict_and_the_others_have(file: Path, pyth
         (
             "zzz",
             {},
-            "it has broken, doubted, renamed, several, sums, talks, unscored",
+            "it has broken, doubted, reduced, renamed, several, sums, talks, unscored",
         ),
         ("sum", {}, "has no task 'sum'; did you mean sums?"),
         ("unscored", {}, "unscored has no scorer, so no sample would have a score"),
@@ -400,7 +444,7 @@ def test_a_file_of_several_tasks_asks_which(file: Path, python: str) -> None:
         command = [*NEL, "eval", "run", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     assert done.returncode == 2
-    assert "it has broken, doubted, renamed, several, sums, talks, unscored" in done.stderr
+    assert "it has broken, doubted, reduced, renamed, several, sums, talks, unscored" in done.stderr
 
 
 def test_no_other_scorer_stands_in_for_the_first(file: Path, python: str) -> None:

@@ -201,7 +201,7 @@ class Inspect:
         }
         for repeat in sorted({key.repeat for key in todo}):
             keys = {ids[key.problem_idx]: key for key in todo if key.repeat == repeat}
-            work = asyncio.create_task(self._run(repeat, list(keys), model, tools))
+            work = asyncio.create_task(self._run(repeat, keys, model, tools))
             try:
                 async for finished in self._collected(keys):
                     yield finished
@@ -213,13 +213,19 @@ class Inspect:
                 return
 
     async def _run(
-        self, repeat: int, ids: list[str], model: dict[str, Json], tools: HarnessTools
+        self,
+        repeat: int,
+        keys: Mapping[str, RolloutKey],
+        model: dict[str, Json],
+        tools: HarnessTools,
     ) -> None:
         """One repeat. Ended early where the run is stopping."""
+        sessions = {name: (await tools.endpoint(key)).token for name, key in keys.items()}
         call = asyncio.create_task(
             self._call(
                 "run",
-                ids=ids,
+                ids=list(keys),
+                sessions=sessions,
                 folder=str((tools.folder / str(repeat)).absolute()),
                 model=model,
                 options=self._options.limits,

@@ -13,7 +13,7 @@ import contextvars
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +25,7 @@ Sample = tuple[str, int]
 """Id and epoch."""
 CURRENT: contextvars.ContextVar[Sample | None] = contextvars.ContextVar("sample", default=None)
 """The sample that is asking, in the tasks that belong to it."""
+KEY = "Authorization"
 HOW = {"max_connections", "adaptive_connections", "max_retries", "timeout", "attempt_timeout"}
 """Settings of how a request is sent, which a later invocation may change."""
 
@@ -32,7 +33,9 @@ HOW = {"max_connections", "adaptive_connections", "max_retries", "timeout", "att
 class Memory:
     """The answers of one run of a task, in a file that only grows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sessions: Mapping[str, str]) -> None:
+        """``sessions``: by the id of a sample, the key by which its calls are counted."""
+        self._sessions = sessions
         self._known: dict[Sample, dict[str, list[str]]] = {}
         """Answers of an earlier invocation, by request, in the order in which they came."""
         self._asked: dict[Sample, dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -64,13 +67,23 @@ class Memory:
             known = self._known.get(sample, {}).get(request, [])
             if place < len(known):
                 return ModelOutput.model_validate_json(known[place])
+            config = self._counted(sample, config)
             result = await generate(input, tools, tool_choice, config, **more)
             output = result[0] if isinstance(result, tuple) else result
+            for call in result[1:] if isinstance(result, tuple) else ():
+                _without_key(call)
             if isinstance(output, ModelOutput):
                 self._note(sample, request=request, answer=output.model_dump_json())
             return result
 
         return remembering
+
+    def _counted(self, sample: Sample, config: Theirs) -> Theirs:
+        """The settings of a call that says which sample it is of."""
+        if (key := self._sessions.get(sample[0])) is None:
+            return config
+        headers = {**(config.extra_headers or {}), KEY: f"Bearer {key}"}
+        return config.model_copy(update={"extra_headers": headers})
 
     def forget(self, sample: Sample) -> None:
         """A sample failed: all of it is asked again when it is tried again."""
@@ -97,6 +110,13 @@ def _digest(messages: Theirs, tools: Theirs, tool_choice: Theirs, config: Theirs
         config.model_dump(mode="json", exclude_none=True, exclude=HOW),
     ]
     return hashlib.sha256(json.dumps(shown, default=str).encode()).hexdigest()[:32]
+
+
+def _without_key(call: Theirs) -> None:
+    """What is kept of a call holds no key."""
+    headers = (getattr(call, "request", None) or {}).get("extra_headers")
+    if isinstance(headers, dict):
+        headers.pop(KEY, None)
 
 
 def _lines(path: Path) -> Iterator[Theirs]:

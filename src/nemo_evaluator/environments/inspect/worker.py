@@ -95,6 +95,7 @@ async def run(
     model: dict[str, Data],
     options: dict[str, Data],
     connections: int,
+    sessions: dict[str, str],
 ) -> Data:
     """Run some samples; each is told by a call of ``sample``. How the whole of it ended."""
     STATE.folder = Path(folder)
@@ -106,7 +107,7 @@ async def run(
         config=GenerateConfig(max_connections=connections),
         responses_api=model["responses"],
     )
-    STATE.memory = Memory(STATE.folder / ANSWERS)
+    STATE.memory = Memory(STATE.folder / ANSWERS, sessions)
     asked.api.generate = STATE.memory.around(asked.api.generate)
     logs = await inspect_ai.eval_async(
         made(STATE.named, STATE.args),
@@ -128,9 +129,17 @@ async def aggregate(peer: Peer, files: Sequence[str]) -> list[Data]:
 
 
 async def reduced(peer: Peer, files: Sequence[str]) -> dict[str, Data]:
-    """The values that one sample has over its epochs, as its task reduces them."""
-    log = _log(files)
-    return {one.scorer: _number(one.samples[0].value) for one in log.reductions or []}
+    """The values that one sample has over its epochs, as its task reduces them: in the first way,
+    and where there are several in each of them."""
+    reductions = _log(files).reductions or []
+    several = len({one.reducer for one in reductions}) > 1
+    numbers: dict[str, Data] = {}
+    for one in reductions:
+        number = _number(one.samples[0].value)
+        numbers.setdefault(one.scorer, number)
+        if several:
+            numbers[f"{one.scorer},{one.reducer}"] = number
+    return numbers
 
 
 def _log(files: Sequence[str]) -> EvalLog:
