@@ -10,6 +10,13 @@ from nemo_evaluator.scoring.input import ScorerInput
 from nemo_evaluator.scoring.multichoice import multichoice_regex
 
 RIGHT: list[tuple[str, Any]] = [
+    ("The answer is not A but B.", "B"),
+    ("The answer is not (A), but rather (B).", "B"),
+    ("I choose A. Actually, I change my answer to B.", "B"),
+    ("Answer: A\nI'm changing my answer from A to C.", "C"),
+    ("A is the correct answer? No, it's B.", "B"),
+    ("The answer cannot be A, so B is the answer.", "B"),
+    ("If B is the answer, then x = 3, a contradiction. So C.", "C"),
     ("Answer: A and C", "A, C"),
     ("Answer: A, C", "AC"),
     ("Answer: C/A", ["A", "C"]),

@@ -48,6 +48,8 @@ FUZZY = [
     ("the", "Theseus", False),
     ("It is not Paris, it is London", "Paris", False),
     ("It is not Paris, it is London", "London", True),
+    ("The capital isn't Paris, it's London.", "London", True),
+    ("The capital isn't Paris, it's London.", "Paris", False),
     ("The capital of France is Paris.", "Paris", True),
     ("The capital of France is not Paris.", "Paris", False),
     ("Paris", "paris!", True),

@@ -18,6 +18,7 @@ from nemo_evaluator.scoring.primitives import exact_match
         ("ﬁne", "fine"),
         ("U.S.A.", "usa"),
         ("«Paris»", "paris"),
+        ("१२३ ٣.٥", "123 3.5"),
         ("", ""),
         ("!?", "!?"),
     ],

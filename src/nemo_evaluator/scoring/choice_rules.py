@@ -41,6 +41,13 @@ _WORDS = (
     *("conclusion", "output", "correct"),
 )
 FOREIGN_WORDS = tuple(word.lower() for word in (*ANSWER, *WITHOUT_COPULA))
+_NOT_BUT = r"(?:not[ \t]\(?[A-Z]\)?,?[ \t]but[ \t](?:rather[ \t])?)?"
+_SUPPOSED = r"(?<!\b[Ii]f\s)(?<!\b[Ii]f\s\()(?<!hether\s)(?<!hether\s\()(?<!ssume\s)(?<!uppose\s)"
+_CHANGE = tuple(
+    f"{verb} {whose} answer"
+    for verb in ("change", "changed", "changing", "revise", "revised", "revising")
+    for whose in ("my", "the")
+)
 _BEST = r"(?:correct|right|best|true|accurate|appropriate)"
 _LINE = r"(?:[ \t]{0,4}\n[ \t\n]{0,6})?"
 
@@ -89,7 +96,12 @@ def _announcements(label: str) -> tuple[Strict, ...]:
         rf"(?<![^\W_])(?:{'|'.join(_WORDS)})s?\b\.?(?:[ \t](?:choice|option|letter))?"
         r"(?:,[ \t](?:then|therefore|thus),)?"
         r"(?:[ \t](?:to|for|that|which|corresponding)\b[^\n.:]{0,120}?)?"
-        rf"[ \t*_`\"']{{0,5}}{_IS}[ \t]?[:：]?[*_]{{0,3}}{_LINE}{_WRAP}{{0,8}}{label}",
+        rf"[ \t*_`\"']{{0,5}}{_IS}[ \t]?[:：]?[*_]{{0,3}}{_LINE}{_NOT_BUT}"
+        rf"{_WRAP}{{0,8}}{label}",
+        re.IGNORECASE,
+    )
+    changed = late_pattern(
+        rf"(?:{'|'.join(_CHANGE)})(?:[ \t]from[ \t]\(?[A-Z]\)?)?[ \t]to[ \t]{_WRAP}{{0,8}}{label}",
         re.IGNORECASE,
     )
     foreign = late_pattern(
@@ -100,6 +112,7 @@ def _announcements(label: str) -> tuple[Strict, ...]:
     )
     return (
         Strict("answer_line", _WORDS, answer),
+        Strict("answer_is", _CHANGE, changed),
         Strict("other_language", FOREIGN_WORDS, foreign),
         Strict("hashes", ("####",), late_pattern(rf"####{_WRAP}{{0,8}}{label}")),
         Strict(
@@ -127,9 +140,10 @@ def _readings(bare: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
         (
             "is_correct",
             late_pattern(
-                rf"{_START}[*(\[{OPEN}]{{0,3}}{bare}[*)\].{CLOSE}]{{0,3}}{_AHEAD}"
-                r"[ \t](?:is|would be|seems)[ \t](?:the[ \t])?(?:most[ \t])?"
-                rf"(?:likely[ \t])?{_BEST}"
+                rf"{_SUPPOSED}{_START}[*(\[{OPEN}]{{0,3}}{bare}[*)\].{CLOSE}]{{0,3}}{_AHEAD}"
+                r"[ \t](?:is|would be|seems)[ \t](?:(?:the[ \t])?(?:most[ \t])?"
+                rf"(?:likely[ \t])?{_BEST}|(?:the|my|our)[ \t](?:final[ \t])?answer\b)"
+                r"(?![^\n.!]{0,40}\?)"
             ),
         ),
         (

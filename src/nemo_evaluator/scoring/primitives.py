@@ -101,7 +101,9 @@ def _may_be(text: str, wanted: set[str]) -> bool:
 
 SENTENCE = 400
 """Characters of a last sentence that are looked at."""
-_COPULAS = frozenset(["is", "was", "are", "were", "be", "called", "named"])
+_COPULAS = frozenset(
+    ["is", "was", "are", "were", "be", "called", "named", "its", "thats", "hes", "shes"]
+)
 _DENIALS = frozenset(
     [
         "not",

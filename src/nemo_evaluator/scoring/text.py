@@ -47,11 +47,21 @@ def normalize(text: str) -> str:
     words = text
     if not text.isascii():
         text = unicodedata.normalize("NFKD", _SUPERSCRIPT.sub(_power, folded(text)))
-        words = "".join(c for c in text if c.isascii() or unicodedata.category(c)[0] != "P")
+        words = "".join(
+            c if c.isascii() else _plain_digit(c)
+            for c in text
+            if c.isascii() or unicodedata.category(c)[0] != "P"
+        )
     lower = words.lower()
     bare = lower.translate(_PUNCTUATION) if _PLAIN.search(lower) is None else _without_marks(lower)
     kept = _LONE_ARTICLES.sub(" ", bare).split() or bare.split() or text.split()
     return " ".join(kept)
+
+
+def _plain_digit(character: str) -> str:
+    """A digit of any script as ``0`` to ``9``; any other character as it is."""
+    value = unicodedata.decimal(character, None)
+    return character if value is None else str(value)
 
 
 def unaccented(text: str) -> str:

@@ -49,7 +49,8 @@ def test_an_option_is_not_a_part_of_a_word_or_of_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"), [("yes.", "Yes"), ("No, it is not", "No"), ("yes or no", None), ("", None)]
+    ("answer", "said"),
+    [("yes.", "Yes"), ("No, it is not", "No"), ("ＹＥＳ", "Yes"), ("yes or no", None), ("", None)],
 )
 def test_yes_or_no_is_one_of_them(answer: str, said: str | None) -> None:
     assert yes_or_no(answer) == said

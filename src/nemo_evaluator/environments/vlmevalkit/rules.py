@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ...scoring.choices import choice
+from ...scoring.folding import folded
 from ...scoring.overlap import levenshtein
 from ...scoring.text import normalize
 
@@ -89,7 +90,7 @@ def yes_or_no(answer: str) -> str | None:
     >>> yes_or_no("Yes, there is."), yes_or_no("Yes and no")
     ('Yes', None)
     """
-    said = set(_WORD.findall(answer.casefold()))
+    said = set(_WORD.findall(folded(answer).casefold()))
     if ("yes" in said) == ("no" in said):
         return None
     return "Yes" if "yes" in said else "No"
