@@ -34,6 +34,7 @@ FOREIGN = (
     "environments/inspect/worker.py",
     "environments/lm_eval/nel_lm_eval_index.py",
     "environments/lm_eval/nel_lm_eval_loading.py",
+    "environments/lm_eval/nel_lm_eval_results.py",
     "environments/lm_eval/nel_lm_eval_tokens.py",
     "environments/lm_eval/worker.py",
     "exporters/mlflow/nel_mlflow.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,50 @@ async def test_tokens_that_spell_nothing_are_counted(tmp_path: Path, loopback: L
     await evaluate_async(document(tmp_path, ONE % request, **api(loopback)))
     (solution,) = solutions(tmp_path / "r" / "one" / "journal.jsonl")
     assert solution.answers[0].tokens == 3 and solution.calls == 2
+
+
+async def test_tokens_that_are_not_those_of_the_prompt_are_no_probability(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    """An endpoint that ignores `echo` and tells as many tokens of anything."""
+    loopback.script(echo(" x", " y", " z", " y"))
+    result = await evaluate_async(document(tmp_path, ONE % LIKELIHOOD, **api(loopback)))
+    (example,) = result.summary.benchmarks[0].examples
+    assert "told 4 tokens of a prompt, 4 of its beginning" in example.error
+
+
+async def test_a_probability_that_lacks_is_an_error_and_no_part_of_a_sum(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    def script(call: Call) -> Reply:
+        reply = json.loads(echo("Caf", "é", " au", " la", "it")(call).body)
+        reply["choices"][0]["logprobs"]["token_logprobs"][3] = None
+        return json_reply(reply)
+
+    loopback.script(script)
+    result = await evaluate_async(document(tmp_path, ONE % LIKELIHOOD, **api(loopback)))
+    (example,) = result.summary.benchmarks[0].examples
+    assert "no probability of the token ' la'" in example.error
+
+
+async def test_all_tokens_of_a_letter_count_together(tmp_path: Path, loopback: Loopback) -> None:
+    """``A`` and `` A`` are one answer; a vocabulary's own blanks are blanks."""
+
+    def script(_: Call) -> Reply:
+        told = {"B": 0.4, "A": 0.3, " A": 0.2, "\u0120A.": 0.05}
+        tops = [{"token": token, "logprob": math.log(share)} for token, share in told.items()]
+        choice = {"index": 0, "message": {"content": "B"}, "finish_reason": "length"}
+        content = [{**tops[0], "top_logprobs": tops}]
+        return json_reply({"choices": [{**choice, "logprobs": {"content": content}}]})
+
+    loopback.script(script)
+    request = 'Request(kind="first_token", choices=["A", "B", "C"])'
+    service = api(loopback, "chat_completions")
+    await evaluate_async(document(tmp_path, ONE % request, **service))
+    (solution,) = solutions(tmp_path / "r" / "one" / "journal.jsonl")
+    first, second, third = solution.answers[0].choices
+    assert first == pytest.approx(math.log(0.55)) and second == pytest.approx(math.log(0.4))
+    assert third is None
 
 
 async def test_a_whole_text(tmp_path: Path, loopback: Loopback) -> None:

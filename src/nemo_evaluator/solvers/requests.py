@@ -141,6 +141,11 @@ class Asker:
             return answer
         # Tokens that are no whole characters spell nothing: count those of the context instead.
         before = len(await self._of_prompt(context, request)) if context else 0
+        if len(tokens) <= before:
+            raise ConfigError(
+                f"the endpoint told {len(tokens)} tokens of a prompt, {before} of its beginning",
+                hint=HINT,
+            )
         return of_last(tokens, len(tokens) - before)
 
     async def _of_prompt(self, prompt: str, request: Request) -> Sequence[TokenLogprob]:

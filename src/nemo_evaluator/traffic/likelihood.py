@@ -6,6 +6,7 @@ before counts whole); where that cannot be made out there is an error and no num
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ..asked import Answer, TokenLogprob
@@ -20,6 +21,9 @@ OF_THE_PROMPT = {"prompt_logprobs": 1, "max_tokens": ONE_TOKEN, "temperature": 0
 """The same of vLLM, for chats too."""
 CANDIDATES = 20
 """Most candidates for a token that servers tell."""
+AROUND = " \t\n\u0120\u010a\u2581()[].:*"
+"""What stands around a letter in a token. The three signs by number are how vocabularies write a
+blank, the end of a line, and a blank."""
 OPEN_ENDED = {"add_generation_prompt": False, "continue_final_message": True}
 """The last message is the assistant's, and is not over (vLLM, SGLang)."""
 FIRST_HINT = "an endpoint with `top_logprobs` (chat) or `logprobs` (completions), or mode: generate"
@@ -54,17 +58,25 @@ def of_end(tokens: Sequence[TokenLogprob], text: str) -> Answer | None:
     while start and len(spelled) < len(text):
         start -= 1
         spelled = tokens[start].token + spelled
-    return of_tokens(tokens[start:]) if spelled.endswith(text) else None
+    return _of_tokens(tokens, start) if spelled.endswith(text) else None
 
 
 def of_last(tokens: Sequence[TokenLogprob], count: int) -> Answer:
-    """The answer for the last ``count`` tokens of a prompt."""
-    return of_tokens(tokens[len(tokens) - count :])
+    """The answer for the last ``count`` tokens of a prompt. Raises ConfigError."""
+    return _of_tokens(tokens, len(tokens) - count)
 
 
-def of_tokens(tokens: Sequence[TokenLogprob]) -> Answer:
-    """Summed up. A first token that nothing precedes has no probability and is left out."""
-    known = [token for token in tokens if token.logprob is not None]
+def _of_tokens(tokens: Sequence[TokenLogprob], start: int) -> Answer:
+    """Summed up from there on. The first token of a prompt, which nothing precedes, has no
+    probability and is left out; one that lacks further on is no sum. Raises ConfigError."""
+    asked = tokens[start:]
+    known = [token for token in asked if token.logprob is not None]
+    if len(known) < len(asked) - (start == 0):
+        missing = next(t for t in tokens[max(1, start) :] if t.logprob is None)
+        raise ConfigError(
+            f"the endpoint told no probability of the token {missing.token!r} of a prompt",
+            hint=HINT,
+        )
     greedy = [token.greedy for token in known]
     return Answer(
         logprob=sum(token.logprob for token in known if token.logprob is not None),
@@ -83,13 +95,33 @@ def first_tokens(protocol: str, candidates: int = CANDIDATES) -> dict[str, Json]
 
 
 def of_choices(generation: Generation, choices: Sequence[str]) -> Answer:
-    """How probable each choice is as the first token, blanks around it aside; None for those that
-    are not among the candidates. Raises ConfigError where the endpoint told none."""
+    """How probable each choice is as the first token, however it is written (`letter_of`): all of
+    its tokens together; None for those that are not among the candidates. Raises ConfigError where
+    the endpoint told none."""
     if not generation.logprobs or not generation.logprobs[0].candidates:
         raise ConfigError("the endpoint told no candidates for the first token", hint=FIRST_HINT)
     first = generation.logprobs[0]
     found: dict[str, list[float]] = {}
     for token, logprob in first.candidates.items():
-        found.setdefault(token.strip(), []).append(logprob)
-    probable = {token: max(values) for token, values in found.items()}
-    return Answer(text=first.token, choices=tuple(probable.get(choice) for choice in choices))
+        blank = token.strip()
+        found.setdefault(blank if blank in choices else letter_of(token), []).append(logprob)
+    return Answer(
+        text=first.token,
+        choices=tuple(_together(found[one]) if one in found else None for one in choices),
+    )
+
+
+def _together(logprobs: Sequence[float]) -> float:
+    """Of any of several tokens."""
+    most = max(logprobs)
+    return most + math.log(sum(math.exp(one - most) for one in logprobs))
+
+
+def letter_of(token: str) -> str:
+    """What a token names as a choice: blanks (also as vocabularies write them), brackets and the
+    full stop after it aside.
+
+    >>> [letter_of(token) for token in (" A", "\u0120A", "\u2581A", "(A", "A.", "**A")]
+    ['A', 'A', 'A', 'A', 'A', 'A']
+    """
+    return token.strip(AROUND)

@@ -329,6 +329,20 @@ def test_a_mode_that_the_endpoint_cannot_do_is_refused_before_anything_is_asked(
     assert "Traceback" not in done.stderr
 
 
+def test_options_without_letters_are_refused_before_anything_is_asked(
+    nel: Nel, tasks: Path
+) -> None:
+    many = yaml.safe_load((tasks / "own_chosen.yaml").read_text())
+    many |= {"task": "own_many", "doc_to_choice": "{{range(27) | map('string') | list}}"}
+    (tasks / "own_many.yaml").write_text(yaml.safe_dump(many))
+    (tasks / "own_both.yaml").write_text("{group: own_both, task: [own_chosen, own_many]}")
+    with TokenServer() as server:
+        done = nel.run("own_both", server.url, {"mode": "generate"}, protocol="chat_completions")
+        assert not server.requests
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert "own_many has more than one question to a document, or more than 26" in done.stderr
+
+
 def test_an_endpoint_that_fails_when_it_is_probed_chooses_no_mode(nel: Nel) -> None:
     with TokenServer() as server:
         url = server.url

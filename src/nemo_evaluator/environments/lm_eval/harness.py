@@ -18,6 +18,7 @@ from ...errors import ConfigError
 from ...foreign import ForeignError
 from ...measured import Measure
 from ...records import Json
+from ...traffic.likelihood import HINT
 from ...types import RolloutKey
 from ..harness import Finished, HarnessTools, Meeting
 from ..scored import ScoredProblem
@@ -129,7 +130,24 @@ class LmEval:
             wanted = Mode.LOGLIKELIHOOD
         self._mode = wanted
         if self._meeting.context is not None:
-            self._mode = await mode_for(self._meeting, wanted, self.where)
+            greedy = "loglikelihood" in kinds
+            self._mode = await mode_for(self._meeting, wanted, self.where, greedy=greedy)
+        if self._mode in (Mode.FIRST_TOKEN, Mode.GENERATE):
+            self._check_letters(loaded, self._mode)
+
+    def _check_letters(self, loaded: Loaded, mode: Mode) -> None:
+        without = [
+            task.name
+            for task in loaded.tasks
+            if task.output_type == "multiple_choice" and not task.letters
+        ]
+        if without:
+            raise ConfigError(
+                f"mode {mode}: {', '.join(without)} has more than one question to a document, or "
+                "more than 26 options",
+                where=self.where,
+                hint=HINT,
+            )
 
     def identity(self) -> Mapping[str, Json]:
         """Versions of lm_eval and of the tasks, and what was set."""
@@ -161,7 +179,8 @@ class LmEval:
 
     @property
     def _manner(self) -> Manner:
-        return Manner(self._mode, self._messages, self._options.seed)
+        options = self._options
+        return Manner(self._mode, self._messages, options.seed, options.gen_kwargs or {})
 
     async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
         """lm_eval's own results. With several repeats, the mean over them; its error is unknown."""

@@ -3,8 +3,8 @@ together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ...asked import Answer, Request
 from ...records import Json
@@ -31,6 +31,8 @@ class Manner:
     """Asked over chat."""
     seed: int
     """Of every request."""
+    generation: Mapping[str, Json] = field(default_factory=dict)
+    """How a choice is written, where one is."""
 
     def choosing(self, doc: Doc) -> Mode | None:
         """The mode in which a document's options are asked for, where lm_eval asks otherwise."""
@@ -40,7 +42,10 @@ class Manner:
     def requests(self, doc: Doc) -> list[Request]:
         """What a document asks. Raises ConfigError where it cannot be asked so."""
         if (mode := self.choosing(doc)) is not None:
-            return [choice_request(doc, mode, messages=self.messages, seed=self.seed)]
+            one = choice_request(
+                doc, mode, messages=self.messages, seed=self.seed, generation=self.generation
+            )
+            return [one]
         return requests_of(doc, messages=self.messages, seed=self.seed)
 
     def replies(self, doc: Doc, answers: Sequence[Answer]) -> list[list[Json]]:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from ...asked import Answer, Request, RequestKind
+from ...asked import Answer, Request, RequestKind, TokenLogprob
 from ...errors import ConfigError, InfraError, ModelError, NelError
 from ...records import Json
 from ...scoring.choices import choice
-from ...traffic.likelihood import ECHO, HINT, first_tokens, tokens_of_prompt
+from ...traffic.likelihood import ECHO, HINT, first_tokens, letter_of, tokens_of_prompt
 from ..harness import Meeting
 from .options import Mode
-from .replies import Doc
+from .replies import Doc, parameters
 
 WRITTEN = "Answer with the letter of the correct option."
 CHOSEN, OTHERS = 0.0, -100.0
@@ -28,15 +29,19 @@ CHOSEN, OTHERS = 0.0, -100.0
 CLOSE = 0.05
 """Most that two ways to learn one log-probability may differ."""
 PROBE = "The capital of France is Paris. The capital of Germany is"
-LETTERS = "A. Paris\nB. Berlin\nThe capital of Germany is option"
-MAX_TOKENS = 256
+LETTERS = f"The capital of Germany is\nA. Paris\nB. Berlin\n{WRITTEN}\nAnswer:"
+TOKEN_ID = "token_id:"
+"""How vLLM tells tokens as numbers."""
+_WRITTEN = re.compile(r"[^A-Za-z.]")
+_LABEL = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?([A-Z])[).:]+\s*", re.IGNORECASE)
 
 
-async def mode_for(meeting: Meeting, wanted: Mode, where: str) -> Mode:
-    """The wanted mode, if the endpoint can do it; of ``auto`` the first that it can. Raises
-    ConfigError, also where the endpoint fails: then nothing is known of what it can do."""
+async def mode_for(meeting: Meeting, wanted: Mode, where: str, *, greedy: bool = False) -> Mode:
+    """The wanted mode, if the endpoint can do it; of ``auto`` the first that it can. ``greedy``: a
+    task asks whether a text is the likeliest. Raises ConfigError, also where the endpoint fails:
+    then nothing is known of what it can do."""
     try:
-        return await _possible(meeting, wanted, where)
+        return await _possible(meeting, wanted, where, greedy=greedy)
     except InfraError as error:
         raise ConfigError(
             f"the endpoint failed when it was asked how it answers: {error}",
@@ -45,15 +50,15 @@ async def mode_for(meeting: Meeting, wanted: Mode, where: str) -> Mode:
         ) from None
 
 
-async def _possible(meeting: Meeting, wanted: Mode, where: str) -> Mode:
+async def _possible(meeting: Meeting, wanted: Mode, where: str, *, greedy: bool) -> Mode:
     if wanted in (Mode.LOGLIKELIHOOD, Mode.AUTO):
-        wrong = await _unlike(meeting)
+        wrong = await _unlike(meeting, greedy=greedy)
         if wrong is None:
             return Mode.LOGLIKELIHOOD
         if wanted is Mode.LOGLIKELIHOOD:
             raise ConfigError(f"mode loglikelihood: {wrong}", where=where, hint=HINT)
     if wanted in (Mode.FIRST_TOKEN, Mode.AUTO):
-        wrong = await _no_candidates(meeting)
+        wrong = await _no_candidates(meeting, first=wanted is Mode.AUTO)
         if wrong is None:
             return Mode.FIRST_TOKEN
         if wanted is Mode.FIRST_TOKEN:
@@ -61,7 +66,7 @@ async def _possible(meeting: Meeting, wanted: Mode, where: str) -> Mode:
     return Mode.GENERATE
 
 
-async def _unlike(meeting: Meeting) -> str | None:
+async def _unlike(meeting: Meeting, *, greedy: bool) -> str | None:
     """Why the probabilities of a prompt cannot be had, or not believed."""
     if meeting.protocol != "completions":
         return f"the protocol {meeting.protocol} gives no probabilities of a prompt's tokens"
@@ -72,12 +77,20 @@ async def _unlike(meeting: Meeting) -> str | None:
         echoed = tokens_of_prompt(await meeting.generate(whole, ECHO), whole)
     except (ConfigError, ModelError) as error:
         return str(error)
+    if not _spells(echoed, PROBE):
+        return "what it tells with `echo` are not the tokens of the prompt"
+    if any(token.logprob is None for token in echoed[1:]):
+        return "it tells no probability of some of a prompt's tokens"
+    if greedy and echoed[-1].greedy is None:
+        return "it does not tell whether a token is the likeliest (`top_logprobs` of the echo)"
     if said is None or said.logprob is None:
         return None if echoed else "it tells no probabilities"
     last = echoed[-1]
-    if last.logprob is None:
-        return "it tells no probability of a prompt's last token"
-    if last.token == said.token and not math.isclose(last.logprob, said.logprob, abs_tol=CLOSE):
+    if (
+        last.logprob is not None
+        and last.token == said.token
+        and not math.isclose(last.logprob, said.logprob, abs_tol=CLOSE)
+    ):
         return (
             f"its echo says {last.logprob:.3f} of the token {last.token!r} that it generates with "
             f"{said.logprob:.3f}: the probabilities of its prompts are not in their places"
@@ -85,7 +98,16 @@ async def _unlike(meeting: Meeting) -> str | None:
     return None
 
 
-async def _no_candidates(meeting: Meeting) -> str | None:
+def _spells(tokens: Sequence[TokenLogprob], text: str) -> bool:
+    """Whether a text is in them, however a vocabulary writes blanks. Tokens that are told as
+    numbers spell nothing, and are believed."""
+    told = "".join(token.token for token in tokens)
+    return TOKEN_ID in told or _WRITTEN.sub("", text) in _WRITTEN.sub("", told)
+
+
+async def _no_candidates(meeting: Meeting, *, first: bool) -> str | None:
+    """Why the letters cannot be compared. ``first``: an answer must also begin with a letter, for
+    the letters that might stand there instead say little (of a model that thinks first, say)."""
     try:
         generation = await meeting.generate(LETTERS, first_tokens(str(meeting.protocol)))
     except InfraError:
@@ -94,6 +116,10 @@ async def _no_candidates(meeting: Meeting) -> str | None:
         return str(error)
     if not generation.logprobs or len(generation.logprobs[0].candidates) < 2:
         return "the endpoint tells no candidates for the first token"
+    candidates = generation.logprobs[0].candidates
+    likeliest = max(candidates, key=lambda token: candidates[token])
+    if first and letter_of(likeliest) not in tuple("ABCD"):
+        return f"its answers begin with {likeliest!r}"
     return None
 
 
@@ -102,8 +128,11 @@ def letters_of(doc: Doc) -> str:
     return ascii_uppercase[: len(doc.choices or ())]
 
 
-def choice_request(doc: Doc, mode: Mode, *, messages: bool, seed: int) -> Request:
-    """The one question of a multiple choice. Raises ConfigError where it cannot be asked so."""
+def choice_request(
+    doc: Doc, mode: Mode, *, messages: bool, seed: int, generation: Mapping[str, Json]
+) -> Request:
+    """The one question of a multiple choice; ``generation``: how an answer is written, by lm_eval's
+    names. Raises ConfigError where it cannot be asked so."""
     contexts = {asked.args[0] for asked in doc.requests}
     if len(contexts) != 1 or not doc.choices or len(doc.choices) > len(ascii_uppercase):
         raise ConfigError(
@@ -113,14 +142,18 @@ def choice_request(doc: Doc, mode: Mode, *, messages: bool, seed: int) -> Reques
         )
     [context] = contexts
     below = _option_lines(doc.choices, mode)
-    params: dict[str, Json] = {"seed": seed}
-    if mode is Mode.GENERATE:
-        params |= {"temperature": 0, "max_tokens": MAX_TOKENS}
     history = _with(json.loads(context)[0], below) if messages else ()
     prompt = "" if messages else context + below
-    kind = RequestKind.FIRST_TOKEN if mode is Mode.FIRST_TOKEN else RequestKind.GENERATE
-    letters = tuple(letters_of(doc)) if mode is Mode.FIRST_TOKEN else ()
-    return Request(kind=kind, prompt=prompt, messages=history, params=params, choices=letters)
+    if mode is Mode.GENERATE:
+        until, params = parameters(generation, messages=messages, seed=seed)
+        return Request(prompt=prompt, messages=history, params=params, until=until)
+    return Request(
+        kind=RequestKind.FIRST_TOKEN,
+        prompt=prompt,
+        messages=history,
+        params={"seed": seed},
+        choices=tuple(letters_of(doc)),
+    )
 
 
 def chosen(doc: Doc, mode: Mode, answer: Answer) -> int | None:
@@ -129,7 +162,28 @@ def chosen(doc: Doc, mode: Mode, answer: Answer) -> int | None:
         known = [(value, -place) for place, value in enumerate(answer.choices) if value is not None]
         return -max(known)[1] if known else None
     found = choice(answer.text or "", letters_of(doc))
-    return None if found is None else letters_of(doc).index(str(found.value))
+    if found is None:
+        return _written_out(doc.choices or (), answer.text or "")
+    return letters_of(doc).index(str(found.value))
+
+
+def _written_out(options: Sequence[str], text: str) -> int | None:
+    """The place of the option that a whole answer, or its last line, is."""
+    for line in (text, (text.strip().splitlines() or [""])[-1]):
+        label = _LABEL.match(line.strip())
+        said = _plain(line.strip()[label.end() :] if label else line)
+        places = [place for place, option in enumerate(options) if _plain(option) == said]
+        if (
+            said
+            and len(places) == 1
+            and (not label or label[1].upper() == ascii_uppercase[places[0]])
+        ):
+            return places[0]
+    return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).strip(" .*\"'`")
 
 
 def as_replies(doc: Doc, place: int | None) -> list[list[Json]]:

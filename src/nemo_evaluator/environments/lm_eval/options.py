@@ -45,7 +45,7 @@ class Options(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Examples are turns of the chat."""
     system_instruction: str | None = None
     gen_kwargs: Mapping[str, Json] | None = None
-    """Change the generation parameters of tasks that generate."""
+    """Change the generation parameters of tasks that generate, and of ``mode: generate``."""
     fewshot_seed: int = 1234
     seed: int = 1234
     """``seed`` of every request."""

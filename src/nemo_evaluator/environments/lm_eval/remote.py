@@ -36,6 +36,8 @@ class Task(Record, frozen=True, kw_only=True):
     """Digest of its configuration."""
     output_type: str
     num_fewshot: int | None
+    letters: bool
+    """Each document is one question whose options can be letters."""
 
 
 class Loaded(Record, frozen=True, kw_only=True):

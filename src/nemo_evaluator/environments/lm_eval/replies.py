@@ -87,6 +87,17 @@ def _requests(asked: Asked, *, messages: bool, seed: int) -> Iterator[Request]:
 
 
 def _generation(context: str, given: Mapping[str, Any], *, messages: bool, seed: int) -> Request:
+    until, params = parameters(given, messages=messages, seed=seed)
+    if not messages:
+        return Request(prompt=context, until=until, params=params)
+    history, _ = json.loads(context)
+    return Request(messages=tuple(history), until=until, params=params)
+
+
+def parameters(
+    given: Mapping[str, Any], *, messages: bool, seed: int
+) -> tuple[tuple[str, ...], dict[str, Json]]:
+    """The stop texts and the parameters of a request, by lm_eval's names for them."""
     wanted = dict(given)
     wanted.pop("do_sample", None)
     until = wanted.pop("until", None) or []
@@ -94,10 +105,7 @@ def _generation(context: str, given: Mapping[str, Any], *, messages: bool, seed:
     most = wanted.pop("max_gen_toks", MAX_TOKENS)
     most = wanted.pop("max_tokens", most)
     params = {"max_tokens": most, "temperature": 0, "seed": seed, **wanted}
-    if not messages:
-        return Request(prompt=context, until=tuple(stops), params=params)
-    history, _ = json.loads(context)
-    return Request(messages=tuple(history), until=tuple(stops[:CHAT_STOPS]), params=params)
+    return tuple(stops[:CHAT_STOPS] if messages else stops), params
 
 
 def _reply(asked: Asked, answers: Sequence[Answer]) -> Json:

@@ -27,6 +27,7 @@ from nel_lm_eval_loading import (
     text_of,
     told,
 )
+from nel_lm_eval_results import json_value, measured
 from nel_lm_eval_tokens import Tokens, UserError
 
 Theirs = Any
@@ -34,6 +35,8 @@ Theirs = Any
 Data = Any
 """What JSON can say."""
 CHOSEN, OTHERS = 0.0, -100.0
+LETTERS = 26
+"""Most options that have a letter."""
 
 
 def chat_json(history: Data, add_generation_prompt: bool = True) -> str:
@@ -186,13 +189,18 @@ class Worker:
     def _described(self) -> Data:
         import lm_eval
 
-        digest = hashlib.sha256()
+        digest, without = hashlib.sha256(), set[str]()
         for name, doc_id, instances in self.docs:
             asked = [name, doc_id, *(instance.args for instance in instances)]
             digest.update(json.dumps(asked, default=text_of).encode())
+            if len(instances) > LETTERS or len({one.args[0] for one in instances}) > 1:
+                without.add(name)
         return {
             "version": lm_eval.__version__,
-            "tasks": [told(name, task) for name, task in self.tasks.items()],
+            "tasks": [
+                {**told(name, task), "letters": name not in without}
+                for name, task in self.tasks.items()
+            ],
             "problems": [[name, doc_id] for name, doc_id, _ in self.docs],
             "digest": digest.hexdigest()[:16],
         }
@@ -217,8 +225,8 @@ class Worker:
         return {
             "task": name,
             "doc_id": doc_id,
-            "doc": {key: _json_value(value) for key, value in doc.items() if _is_plain(value)},
-            "target": _json_value(target),
+            "doc": {key: json_value(value) for key, value in doc.items() if _is_plain(value)},
+            "target": json_value(target),
             "choices": choices,
             "requests": [self._request(instance) for instance in instances],
         }
@@ -278,8 +286,8 @@ class Worker:
             filtered = [instance.filtered_resps[key] for instance in instances]
             doc = copy.deepcopy(instances[0].doc)  # some tasks change theirs
             metrics = scored[key] = self.tasks[name].process_results(doc, filtered)
-            plain = {str(metric): _json_value(value) for metric, value in metrics.items()}
-            graded[key] = {"metrics": plain, "filtered": _json_value(filtered)}
+            plain = {str(metric): json_value(value) for metric, value in metrics.items()}
+            graded[key] = {"metrics": plain, "filtered": json_value(filtered)}
         self.scored[index, json.dumps(replies)] = scored
         return graded
 
@@ -328,7 +336,7 @@ class Worker:
                 **self._chat(),
             )
         sizes = {name: len(docs) for name, docs in samples.items()}
-        return list(_measured(results, sizes))
+        return list(measured(results, sizes))
 
     def search(self, text: str) -> list[str]:
         """Names of tasks, groups and tags that contain a text."""
@@ -336,51 +344,8 @@ class Worker:
         return [name for name in known if text.lower() in name.lower()]
 
 
-def _measured(results: Theirs, sizes: Mapping[str, int]) -> Iterator[Data]:
-    """Every number of lm_eval's results that is no error of another, with its error."""
-    members = results.get("group_subtasks", {})
-
-    def size(name: str) -> int:
-        return sizes.get(name) or sum(size(member) for member in members.get(name) or ())
-
-    for name, metrics in {**results["results"], **results.get("groups", {})}.items():
-        higher = results["higher_is_better"].get(name) or {}
-        for key, value in metrics.items():
-            metric, comma, chosen = key.partition(",")
-            value = _json_value(value)  # numpy's numbers too
-            if not comma or metric.endswith("_stderr") or not _is_number(value):
-                continue
-            stderr = _json_value(metrics.get(f"{metric}_stderr,{chosen}"))
-            yield {
-                "task": name,
-                "name": metric,
-                "filter": chosen,
-                "value": float(value),
-                "stderr": float(stderr) if _is_number(stderr) else None,
-                "higher_is_better": higher.get(metric) is not False,
-                "n": size(name),
-            }
-
-
 def _reply(kind: str, reply: Data) -> Data:
     return tuple(reply) if kind == "loglikelihood" else reply
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _json_value(value: Data) -> Data:
-    """The value as JSON can hold it."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_json_value(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _json_value(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _is_plain(value: object) -> bool:
