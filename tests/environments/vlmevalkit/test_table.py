@@ -14,7 +14,7 @@ from nemo_evaluator.environments.registry import resolve
 from nemo_evaluator.environments.row_checks import ChecksRows
 from nemo_evaluator.environments.vlmevalkit.environment import VlmTable
 from nemo_evaluator.errors import ConfigError
-from nemo_evaluator.types import Solution
+from nemo_evaluator.types import Failure, Solution
 
 IMAGE = base64.b64decode(PIXEL)
 ROW = {"index": 0, "image": PIXEL, "question": "What is it?", **ANIMALS, "answer": "B"}
@@ -131,6 +131,30 @@ async def test_a_cell_that_says_nan_is_empty(tmp_path: Path) -> None:
     assert problem.category is None
     score = await environment.verify(problem, Solution(response="B"), VerifyTools())
     assert score.reward == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "response", "reward", "extracted"),
+    [
+        ("B", "<think>Answer: A</think> B", 1.0, "B"),
+        ("B", "<think>It may be B", 0.0, None),
+        ("Yes", "<think>yes or no?</think>\nYes", 1.0, "Yes"),
+        ("red", "<think>blue, red</think>\nred", 1.0, "red"),
+        ("red", "<think>red", 0.0, None),
+    ],
+)
+async def test_reasoning_is_no_part_of_an_answer(
+    tmp_path: Path, answer: str, response: str, reward: float, extracted: str | None
+) -> None:
+    row = ROW | {"answer": answer}
+    if answer != "B":
+        row |= dict.fromkeys("ABC", "")
+    table(tmp_path, "Own", [row])
+    environment = await opened(tmp_path, "Own")
+    problem = await environment.seed(0)
+    score = await environment.verify(problem, Solution(response=response), VerifyTools())
+    assert (score.reward, score.extracted) == (reward, extracted)
+    assert (score.failure is Failure.TRUNCATED) == (extracted is None)
 
 
 async def test_a_name_may_hold_a_point(tmp_path: Path) -> None:

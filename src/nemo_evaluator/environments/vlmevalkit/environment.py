@@ -16,9 +16,11 @@ from typing import Any
 from ...errors import ConfigError
 from ...records import Json, Record
 from ...scoring.judged import Labels, Scale
+from ...scoring.reasoning import visible
 from ...types import Failure, Problem, Score, Solution
 from ..contract import Aggregates, Environment, Needs, VerifyTools
 from ..fingerprint import digest
+from ..grades import in_view_of
 from ..harness import Meeting
 from ..params import options_of
 from ..row_checks import check_rows
@@ -179,17 +181,23 @@ class VlmTable(Environment):
         )
 
     async def verify(self, problem: Problem, solution: Solution, tools: VerifyTools) -> Score:
-        """The grade by the dataset's rules; a judge, where one is configured, reads an answer that
-        names no option in so many words."""
-        answer, kind = solution.response, self._kind
-        target: Any = problem.target
+        """The grade of what follows the reasoning, by the dataset's rules; a judge, where one is
+        configured, reads an answer that names no option in so many words."""
+        shown = visible(solution.response)
+        return in_view_of(shown, solution, await self._score(problem, shown.text, tools))
+
+    async def _score(self, problem: Problem, answer: str, tools: VerifyTools) -> Score:
+        kind, target = self._kind, problem.target
         if kind is Kind.CHOICE:
             return await self._chosen(problem, answer, tools)
         if kind is Kind.YES_OR_NO:
             return await self._said(problem, answer, tools)
         if kind is Kind.JUDGED:
             return await self._judged(problem, answer, tools)
-        grade = graded(kind, answer, target, str(problem.metadata.get("category", "")))
+        texts = (
+            [str(text) for text in target] if isinstance(target, list | tuple) else [str(target)]
+        )
+        grade = graded(kind, answer, texts, str(problem.metadata.get("category", "")))
         if kind in (Kind.DOCUMENT, Kind.PEOPLE):
             return Score(reward=grade, extracted=answer.strip() or None)
         return _verdict(answer.strip() or None, grade == 1.0)
