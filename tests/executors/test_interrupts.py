@@ -49,7 +49,7 @@ async def test_what_is_in_flight_is_given_up_before_the_job_is_killed(
         process.send_signal(signal.SIGTERM)
         while process.poll() is None:
             await asyncio.sleep(0.05)
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 60
         assert process.stderr is not None
         said = process.stderr.read().decode()
     assert process.returncode == 143
@@ -73,7 +73,7 @@ async def test_a_job_whose_run_was_asked_to_finish_is_done(
         while not loopback.calls:
             await asyncio.sleep(0.05)
         await steer([tmp_path / "run"], ControlRequest(action=Action.FINISH))
-        await asyncio.to_thread(process.wait, 20)
+        await asyncio.to_thread(process.wait, 60)
     assert process.returncode == 0
     state = status_of(tmp_path / "run")
     assert (state.state, state.exit_code) == (State.INCOMPLETE, 3)

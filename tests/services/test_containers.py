@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from engines import require
+from free_ports import free_port
 from runs import BENCH, NEL, ROOT, rows
 
 from nemo_evaluator import evaluate_async
@@ -80,7 +81,7 @@ def log_of(tmp_path: Path) -> str:
         {"type": "vllm", "container_mounts": ["{tmp}:/there"], "shm_size": "64m"},
         {"type": "sglang", "setup_commands": ["echo before"]},
         {"type": "nim", "extra_args": ["--port", "{port}"]},
-        {"type": "docker_model", "port": 9123},
+        {"type": "docker_model", "port": None},
         {"type": "docker_model", "pre_cmd": "exec vllm serve m --port $PORT --host $HOST"},
     ],
     ids=lambda model: f"{model['type']}-{[*model][-1]}",
@@ -88,6 +89,8 @@ def log_of(tmp_path: Path) -> str:
 async def test_a_model_server_in_a_container(tmp_path: Path, image: str, model: Document) -> None:
     secret = "hf_" + "a1B2c3D4" * 4
     model = json.loads(json.dumps(model).replace("{tmp}", str(tmp_path)))
+    if "port" in model:
+        model["port"] = free_port()
     config = document(tmp_path, {**model, "image": image, "extra_env": {"TOLD": secret}})
     running = asyncio.create_task(evaluate_async(config))
     seen = ""

@@ -138,10 +138,10 @@ async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
 
 async def test_a_server_that_is_not_up_in_time_is_ended(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    slow = service("--slow", "600", "--child", str(pids), startup_timeout=1.0)
+    slow = service("--slow", "600", "--child", str(pids), startup_timeout=2.5)
     result = await evaluate_async(document(tmp_path, slow))
     assert result.exit_code == 2
-    assert "was not up after 1 s (GET http://127.0.0.1:" in result.messages[0]
+    assert "was not up after 2.5 s (GET http://127.0.0.1:" in result.messages[0]
     assert "was answered with 503" in result.messages[0]
     assert not any(is_running(int(pid)) for pid in pids.read_text().split())
 

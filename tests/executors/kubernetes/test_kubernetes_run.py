@@ -75,12 +75,13 @@ def until(nel: Nel, *states: str) -> dict[str, Any]:
     return state
 
 
-def begun(nel: Nel) -> dict[str, Any]:
-    """The state of a run that has done something."""
+def begun(nel: Nel, directory: str = "run", total: int = 0) -> dict[str, Any]:
+    """The state of a run that has done something, once it knows of so many rollouts."""
     end = time.monotonic() + 60
     while True:
-        state = status(nel)
-        if any(one["done"] for one in state["benchmarks"].values()):
+        state = status(nel, directory)
+        found = state["benchmarks"].values()
+        if any(one["done"] for one in found) and sum(one["total"] for one in found) >= total:
             return state
         assert time.monotonic() < end, state
         time.sleep(0.2)
@@ -115,13 +116,13 @@ def test_one_pod(nel: Nel, cluster: Path, expected: object) -> None:
 
 
 def test_shards_are_merged_to_the_same_results(nel: Nel, cluster: Path, expected: object) -> None:
-    code, out, err = nel("eval", "run", write(cluster, shards=3, latency={"mean_ms": 500}))
+    code, out, err = nel("eval", "run", write(cluster, shards=3, latency={"mean_ms": 1000}))
     assert code == 0 and out.startswith("submitted to kubernetes as nel-"), err
-    state = begun(nel)
+    one = begun(nel, "run/shard_1")
+    assert (one["state"], one["benchmarks"]["sums"]["total"]) == ("running", 26)
+    state = begun(nel, total=SIZE * 2)  # of all shards: each begins when its pod does
     assert state["state"] == "running" and set(state["shards"]) == {"0", "1", "2"}
     assert state["benchmarks"]["sums"]["total"] == SIZE * 2
-    one = status(nel, "run/shard_1")
-    assert (one["state"], one["benchmarks"]["sums"]["total"]) == ("running", 26)
     assert "[pod/" in nel("eval", "logs", "run")[1]
     until(nel, "done")
     assert scores(Path("run/sums")) == expected
