@@ -99,7 +99,7 @@ def test_now_gives_up_what_is_in_flight(nel: Nel, folder: Path) -> None:
     running(folder / "run")
     code, out, _ = nel("eval", "stop", "run", "--wait", 0.1)
     assert code == 0 and "what is in flight is finished first" in out
-    until(folder / "run", lambda state: state.state is State.STOPPING, seconds=1)
+    until(folder / "run", lambda state: state.state is State.STOPPING)
     began = time.monotonic()
     code, out, _ = nel("eval", "stop", "run", "--now")
     assert (code, out) == (0, "stopped: interrupted\n")

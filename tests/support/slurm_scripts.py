@@ -104,7 +104,7 @@ def run_script(
     )
     try:
         if term_when:
-            until = time.monotonic() + 20
+            until = time.monotonic() + 60
             while not (state / term_when).exists() and time.monotonic() < until:
                 time.sleep(0.02)
             process.send_signal(signal.SIGTERM)

@@ -28,7 +28,7 @@ def far_host(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Pat
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("host", "user"):
         words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
-        subprocess.run(words, check=True, timeout=20)
+        subprocess.run(words, check=True, timeout=60)
     port = free_port()
     sets = "".join(f'SetEnv "{name}={value}"\n' for name, value in (env or {}).items())
     (folder / "sshd_config").write_text(
@@ -53,11 +53,12 @@ def far_host(folder: Path, env: Mapping[str, str] | None = None) -> Iterator[Pat
         yield programs
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def _answers(port: int) -> None:
-    for _ in range(100):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.05)

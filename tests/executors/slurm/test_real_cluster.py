@@ -103,7 +103,7 @@ def local(make: Make) -> Callable[[int], Path]:
 @pytest.fixture(scope="module", autouse=True)
 def started(slurm: Cluster, make: Make) -> Iterator[dict[str, Run]]:
     """Runs that need a time limit to pass: they wait for it side by side."""
-    slow = {"size": LONG, "ms": 1000, "concurrent": 1, "walltime": "00:01:00"}
+    slow = {"size": LONG, "ms": 1000, "concurrent": 1, "walltime": "00:01:00", "max_retries": 10}
     alone = {"node_pools": {"main": {"partition": "batch"}}}
     runs = {
         "term": make("term", **slow),
