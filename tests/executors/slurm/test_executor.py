@@ -95,7 +95,10 @@ def test_jobs_are_submitted_in_order_and_recorded(slurm: Shims, nel: Nel) -> Non
     assert (state["state"], state["reason"]) == ("pending", "other jobs come first (Priority)")
     assert {s["state"] for s in state["shards"].values()} == {"pending"}
     slurm.turn("PENDING", "Dependency")
-    assert status(nel)["jobs"] == ["job 101 PENDING: it starts after the shards"]
+    assert status(nel)["jobs"] == [
+        "job 100, an array of the shards: 2 PENDING",
+        "job 101 PENDING: it starts after the shards",
+    ]
     slurm.turn("PENDING", "QOSMaxCpuPerUserLimit")
     assert "limit of the account" in status(nel, "--shard", 1)["reason"]
 

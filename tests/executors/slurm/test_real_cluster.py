@@ -231,7 +231,8 @@ def test_stop_lets_it_finish_and_submits_nothing_further(
 ) -> None:
     run = make("stop", ms=6000, shards=2)
     run.submit()
-    run.begun(4, 60)
+    # A job that has not begun to evaluate would be cancelled.
+    run.until(lambda state: all(map(finished, state["shards"].values())), 60)
     code, out, err = run.nel("eval", "stop", "run", "--wait", 120, timeout=180)
     assert code == 0 and "stopped: interrupted" in out, err
     state = run.status()

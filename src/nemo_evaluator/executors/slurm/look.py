@@ -40,6 +40,8 @@ class Look:
     shards, of it (None)."""
     merging: Sequence[str] = ()
     """Ids of the jobs that merge the shards."""
+    known: Mapping[str, JobState] = field(default_factory=dict)
+    """The jobs by their ids."""
 
     @property
     def current(self) -> list[JobState]:
@@ -48,7 +50,7 @@ class Look:
 
     def of(self, ids: Iterable[str]) -> list[JobState]:
         """The jobs of some ids."""
-        return jobs_with(self.jobs or (), ids)
+        return jobs_with(self.known, ids)
 
 
 async def look(host: Host, slurm: Slurm, submission: Submission, directory: Path) -> Look:
@@ -64,13 +66,14 @@ async def look(host: Host, slurm: Slurm, submission: Submission, directory: Path
 async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory: Path) -> Look:
     copied = bool(host.name)
     indices: list[int | None] = [*range(submission.shards)] if submission.shards else [None]
+    recorded = _recorded(submission, indices)
     async with host.files(directory, *PATTERNS) as folder:
         parts: dict[int | None, list[str]] = {}
         files: dict[int | None, RunState | None] = {}
         ends: dict[str, Told] = {}
         for index in indices:
             own = _own(folder, index)
-            parts[index] = [*_recorded(submission, index), *_written(own)]
+            parts[index] = [*recorded[index], *_written(own)]
             files[index] = state_in_files(own, _own(directory, index), copied=copied)
             ends.update(_read_ends(own))
         merging = _recorded_merges(submission) + _written(folder) if submission.shards else []
@@ -86,12 +89,13 @@ async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory
     except ConfigError as error:
         state = _without_slurm(directory, files, merged, error)
         return Look(state, None, parts, merging)
+    known = by_id(jobs)
     submitting = bool(lost) and not asked and age_of(submission) < ABANDONED_SECONDS
     states = {
         index: part_state(
             _own(directory, index),
             files[index],
-            jobs_with(jobs, parts[index]),
+            jobs_with(known, parts[index]),
             ends,
             submitting=submitting,
             copied=copied,
@@ -99,40 +103,46 @@ async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory
         for index in indices
     }
     if submission.shards is None:
-        return Look(states[None], tuple(jobs), parts)
+        return Look(states[None], tuple(jobs), parts, known=known)
     shards = {index: state for index, state in states.items() if index is not None}
-    state = whole_state(directory, merged, shards, jobs_with(jobs, merging))
-    return Look(state, tuple(jobs), parts, merging)
+    arrays = [record.id for record in record_of(submission).jobs if record.job == EVALUATION]
+    tasks = [job for ids in parts.values() for job in jobs_with(known, ids)]
+    mine = [job for job in tasks if job.id.partition("_")[0] in arrays]
+    state = whole_state(directory, merged, shards, jobs_with(known, merging), mine)
+    return Look(state, tuple(jobs), parts, merging, known)
 
 
-def jobs_with(jobs: Iterable[JobState], ids: Iterable[str]) -> list[JobState]:
-    """The jobs of some ids, earlier ones first; of the components of a job, the one that says most.
-    An array that ended before any of its tasks began may be listed as one: it stands for each."""
+def by_id(jobs: Iterable[JobState]) -> dict[str, JobState]:
+    """Jobs by their ids; of the components of a job, the one that says most."""
     found: dict[str, JobState] = {}
     for job in jobs:
         base = job.id.partition("+")[0]
         known = found.get(base)
         if known is None or known.state in ("COMPLETED", "CANCELLED"):
-            found[base] = job
-    each = ((job, found.get(job) or found.get(job.partition("_")[0])) for job in set(ids))
-    known = [replace(state, id=job) for job, state in each if state is not None]
-    return sorted(known, key=lambda job: (job.number, job.task or 0))
+            found[base] = replace(job, id=base)
+    return found
+
+
+def jobs_with(known: Mapping[str, JobState], ids: Iterable[str]) -> list[JobState]:
+    """The jobs of some ids, earlier ones first. An array that ended before any of its tasks began
+    may be listed as one: it stands for each."""
+    each = ((job, known.get(job) or known.get(job.partition("_")[0])) for job in set(ids))
+    found = [replace(state, id=job) for job, state in each if state is not None]
+    return sorted(found, key=lambda job: (job.number, job.task or 0))
 
 
 def _own(directory: Path, index: int | None) -> Path:
     return directory if index is None else directory / f"{FOLDER}{index}"
 
 
-def _recorded(submission: Submission, index: int | None) -> list[str]:
-    """Ids of the recorded jobs that are at a part."""
-    found = []
+def _recorded(submission: Submission, indices: Iterable[int | None]) -> dict[int | None, list[str]]:
+    """Ids of the recorded jobs that are at each part."""
+    found: dict[int | None, list[str]] = {index: [] for index in indices}
     for job in record_of(submission).jobs:
         if job.job != EVALUATION or job.id is None:
             continue
-        if index is None:
-            found.append(job.id)
-        elif job.tasks is None or index in job.tasks:
-            found.append(f"{job.id}_{index}")
+        for index in found if job.tasks is None else job.tasks:
+            found[index].append(job.id if index is None else f"{job.id}_{index}")
     return found
 
 
@@ -184,7 +194,7 @@ def _without_slurm(
         if index is not None
     }
     if shards and merged is None:
-        base = whole_state(directory, None, shards, ())
+        base = whole_state(directory, None, shards, (), ())
     else:
         unknown = RunState(directory, "", State.PENDING, executor=EXECUTOR)
         base = merged or files.get(None) or unknown

@@ -6,7 +6,8 @@ done, whatever became of the job.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -143,10 +144,13 @@ def whole_state(
     merged: RunState | None,
     shards: Mapping[int, RunState],
     merging: Sequence[JobState],
+    tasks: Sequence[JobState],
 ) -> RunState:
-    """The state of a run in shards. ``merging``: the jobs that merge them."""
+    """The state of a run in shards. ``merging``: the jobs that merge them; ``tasks``: those of the
+    arrays that were submitted."""
     states = [shard.state for shard in shards.values()]
-    jobs = tuple(_job_text(job, "it starts after the shards") for job in merging)
+    merges = (_job_text(job, "it starts after the shards") for job in merging)
+    jobs = (*_array_texts(tasks), *merges)
     base = RunState(directory, "", State.PENDING, executor=EXECUTOR, jobs=jobs, shards=shards)
     parts = [shard.benchmarks for shard in shards.values() if shard.benchmarks]
     benchmarks = combined(parts, len(shards))
@@ -212,6 +216,16 @@ def _job_text(job: JobState, follows: str, told: Told | None = None) -> str:
         return f"job {job.id} {job.state}{f': {follows}' if job.reason == 'Dependency' else ''}"
     why = f" ({told.reason})" if told is not None and told.reason else ""
     return f"job {job.id} {job.state}{where}, {job.elapsed}{limit}{why}"
+
+
+def _array_texts(tasks: Iterable[JobState]) -> Iterator[str]:
+    """How many tasks of each array are in which state."""
+    arrays: dict[str, Counter[str]] = {}
+    for task in tasks:
+        arrays.setdefault(task.id.partition("_")[0], Counter())[task.state] += 1
+    for array, states in arrays.items():
+        counts = ", ".join(f"{count} {state}" for state, count in states.most_common())
+        yield f"job {array}, an array of the shards: {counts}"
 
 
 def _first(times: Iterable[float | None]) -> float | None:
