@@ -157,6 +157,13 @@ async def test_reasoning_is_no_part_of_an_answer(
     assert (score.failure is Failure.TRUNCATED) == (extracted is None)
 
 
+async def test_results_are_grouped_by_the_columns_that_are_filled(tmp_path: Path) -> None:
+    table(tmp_path, "Own", [ROW | {"category": "pets", "l2-category": "animals", "split": ""}])
+    problem = await (await opened(tmp_path, "Own")).seed(0)
+    assert problem.category == "pets"
+    assert problem.metadata["breakdowns"] == {"l2-category": "animals"}
+
+
 async def test_a_name_may_hold_a_point(tmp_path: Path) -> None:
     table(tmp_path, "Own_v1.1", [ROW])
     assert (await opened(tmp_path, "Own_v1.1")).name == "Own_v1.1"

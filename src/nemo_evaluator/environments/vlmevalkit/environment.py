@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
+from ...judging.prompts import SYSTEM, tagged
 from ...records import Json, Record
 from ...scoring.judged import Labels, Scale
 from ...scoring.reasoning import visible
@@ -34,8 +35,8 @@ VARIABLE = "LMUData"
 """VLMEvalKit's own name of the folder with its tables."""
 PICK = "Please select the correct answer from the options above."
 SHORT = "Answer the question using a single word or phrase."
-KEPT = ("category", "l2-category", "split")
-"""Columns that are kept in the metadata of a row."""
+GROUPS = ("category", "l2-category", "split")
+"""Columns that are kept in the metadata of a row, and that results are grouped by."""
 JUDGE = """\
 A question about an image has these options:
 {options}
@@ -166,7 +167,9 @@ class VlmTable(Environment):
     def _problem(self, idx: int) -> Problem:
         row = self._open.rows[idx]
         index = row.get("index", idx)
-        more = {name: str(row[name]) for name in KEPT if has_value(row.get(name))}
+        more: dict[str, Json] = {n: str(row[n]) for n in GROUPS if has_value(row.get(n))}
+        if groups := {name: more[name] for name in GROUPS[1:] if name in more}:
+            more["breakdowns"] = groups
         images = self._open.images(row)
         if self._kind is Kind.YES_OR_NO:
             named = row.get("image_path")
@@ -209,7 +212,8 @@ class VlmTable(Environment):
         if letter is None and tools.judge is not None and answer.strip():
             shown = "\n".join(f"{name}. {text}" for name, text in listed.items())
             form = Labels((*listed, NONE_OF_THEM))
-            ruling = await tools.judge.ask(JUDGE.format(options=shown, answer=answer), form)
+            asked = JUDGE.format(options=shown, answer=tagged("answer", answer))
+            ruling = await tools.judge.ask(asked, form, system=SYSTEM)
             letter = None if ruling.value == NONE_OF_THEM else str(ruling.value)
             rule = "judge"
         return _verdict(letter, letter is not None and letter == problem.target, rule=rule)
@@ -217,8 +221,8 @@ class VlmTable(Environment):
     async def _said(self, problem: Problem, answer: str, tools: VerifyTools) -> Score:
         said, rule = yes_or_no(answer), "text"
         if said is None and tools.judge is not None and answer.strip():
-            asked = JUDGE_YES_OR_NO.format(question=problem.prompt, answer=answer)
-            ruling = await tools.judge.ask(asked, Labels(("Yes", "No", UNKNOWN)))
+            asked = JUDGE_YES_OR_NO.format(question=problem.prompt, answer=tagged("answer", answer))
+            ruling = await tools.judge.ask(asked, Labels(("Yes", "No", UNKNOWN)), system=SYSTEM)
             said, rule = None if ruling.value == UNKNOWN else str(ruling.value), "judge"
         return _verdict(said, said is not None and said == problem.target, rule=rule)
 
@@ -227,8 +231,10 @@ class VlmTable(Environment):
             return Score(reward=0.0, failure=Failure.EMPTY)
         assert tools.judge is not None, "needs says so"
         target = " <OR> ".join(map(str, problem.target))
-        asked = JUDGE_TEXT.format(question=problem.prompt, target=target, answer=answer)
-        ruling = await tools.judge.ask(asked, Scale(highest=1.0))
+        asked = JUDGE_TEXT.format(
+            question=problem.prompt, target=target, answer=tagged("answer", answer)
+        )
+        ruling = await tools.judge.ask(asked, Scale(highest=1.0), system=SYSTEM)
         details: dict[str, Json] = {"explanation": ruling.explanation}
         return Score(reward=float(ruling.value), extracted=answer.strip(), details=details)
 
@@ -245,6 +251,7 @@ class VlmTable(Environment):
             "dataset_rows": len(self._open.rows),
             "prompt_digest": digest(PICK, SHORT),
             "scorer": f"vlmevalkit.{self._kind}",
+            **({"judged_by": digest(JUDGE_TEXT)} if self._kind is Kind.JUDGED else {}),
         }
 
     async def close(self) -> None:
