@@ -109,7 +109,9 @@ def log_of(tmp_path: Path) -> str:
 
 
 async def test_its_scores_are_measures(tmp_path: Path, loopback: Loopback) -> None:
-    result = await evaluate_async(document(tmp_path, loopback.url))
+    given = document(tmp_path, loopback.url)
+    given["benchmarks"][0]["max_problems"] = 7
+    result = await evaluate_async(given)
     assert result.exit_code == 0
     [row] = rows(tmp_path / "run/ifeval")
     assert row["reward"] == 0.75 and row["extracted_answer"] == "ifeval/accuracy/strict"
@@ -123,10 +125,12 @@ async def test_its_scores_are_measures(tmp_path: Path, loopback: Loopback) -> No
     calls = (tmp_path / "run/ifeval/model_traffic.jsonl").read_text().splitlines()
     assert len(calls) == 2 and json.loads(calls[0])["problem_idx"] == 0
     log = log_of(tmp_path)
+    assert "limit_samples: 7" in log
     assert KEY not in log and "hf-secret-of-mine" not in log and '"HF_TOKEN": "****' in log
     assert "use_caching: true" in log and "type: chat" in log
     # Done once, done for good.
     again = document(tmp_path, "http://127.0.0.1:9/v1")
+    again["benchmarks"][0]["max_problems"] = 7
     assert (await evaluate_async(again, resume=True)).exit_code == 0
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..config.scrubber import KNOWN
+from ..config.secrecy import hidden_urls
 from ..errors import InfraError, PermanentError
 from ..http.client.clock import Clock
 from ..http.client.errors import CannotConnect, Late, Limit, NetError
@@ -37,6 +38,7 @@ PAUSES = (0.2, 1.0, 3.0)
 BUSY = (429, 502, 503, 504)
 """Statuses of a server that did not do what was asked, and may later."""
 REFUSED = (401, 403)
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class Reply(NamedTuple):
@@ -103,9 +105,14 @@ class JsonServer:
             return InfraError(f"{self.peer}: {what}", kind=Failure.TIMEOUT, peer=self.peer)
         return InfraError(f"{self.peer}: {path}: {error}", kind=Failure.CONNECTION, peer=self.peer)
 
-    def refused(self, path: str, status: int, body: bytes) -> InfraError:
-        """What an error of the server is to a rollout."""
+    def refused(
+        self, path: str, status: int, body: bytes, headers: Mapping[str, str]
+    ) -> InfraError:
+        """What an error of the server is to a rollout. A redirect is one: what is sent to another
+        address is not what was configured."""
         said = KNOWN(_error_text(body))
+        if status in REDIRECTS and (to := headers.get("location")):
+            said = f"it redirects to {KNOWN(hidden_urls(to))[:SHOWN]}; use that address"
         message = f"{self.peer}: {path} was answered with {status}{f': {said}' if said else ''}"
         if status in REFUSED:
             return PermanentError(message, kind=Failure.AUTH, peer=self.peer, status=status)
@@ -142,7 +149,7 @@ class Session:
         """The answer, which must be JSON with a status of 2xx. Raises InfraError."""
         reply = await self.asked(method, path, body, seconds=seconds, again=again)
         if not 200 <= reply.status < 300:
-            raise self.server.refused(path, reply.status, reply.body)
+            raise self.server.refused(path, reply.status, reply.body, reply.headers)
         try:
             decoded: Json = json.loads(reply.body)
         except (ValueError, RecursionError):
@@ -177,7 +184,8 @@ class Session:
             async with self.server.sent("POST", path, data, headers, seconds) as response:
                 self._keep(response)
                 if not 200 <= response.status < 300:
-                    raise self.server.refused(path, response.status, await response.read())
+                    body = await response.read()
+                    raise self.server.refused(path, response.status, body, response.headers)
                 yield response.pieces()
         except NetError as error:
             raise self.server.failed(path, error, seconds) from None

@@ -17,7 +17,7 @@ from ..traffic.types import CallContext
 from ..types import Json
 from .contract import Health, Launch, OpenService, Place
 from .endpoint import without_credentials
-from .json_server import JsonServer
+from .json_server import REDIRECTS, JsonServer
 from .launch import HOST
 from .launched import supervised
 from .ports import ReservedPorts
@@ -104,7 +104,9 @@ class Server:
                 return str(error)
             if reply.status == 200:
                 return None
-            said = str(self.calls.refused(path, reply.status, reply.body))
+            said = str(self.calls.refused(path, reply.status, reply.body, reply.headers))
+            if reply.status in REDIRECTS:
+                return said
         return said
 
     def _not_up(self, said: str) -> str:

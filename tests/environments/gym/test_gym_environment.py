@@ -14,7 +14,7 @@ import pytest
 from gyms import ROWS, prepared, routed, serving, sums, talk
 from runs import BENCH, rows
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from nemo_evaluator import evaluate_async
@@ -420,3 +420,16 @@ async def test_a_server_that_is_gone_is_an_error_before_anything_is_paid(tmp_pat
     }
     with pytest.raises(ConfigError, match=r"gym://127.0.0.1:9: does not answer: .*refused"):
         await evaluate_async(document)
+
+
+async def test_a_server_that_redirects_says_which_address_to_give() -> None:
+    """Nothing is sent to an address that was not configured."""
+
+    async def elsewhere(request: Request) -> Response:
+        return RedirectResponse("https://ann:hunter2pass@gym.example/health?token=abcdef123456")
+
+    async with routed(Route("/health", elsewhere)) as url:
+        with pytest.raises(ConfigError, match=r"with 307: it redirects to .*gym\.example") as e:
+            async with opened(url):
+                pass
+    assert "hunter2pass" not in str(e.value) and "abcdef123456" not in str(e.value)

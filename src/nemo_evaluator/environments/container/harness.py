@@ -30,12 +30,12 @@ from ...sandboxes.docker import DockerBackend
 from ...sandboxes.pool import SandboxPool
 from ...types import Json, Problem, RolloutKey, Score, Solution
 from ..fingerprint import digest
-from ..harness import Finished, HarnessTools
+from ..harness import Finished, HarnessTools, Meeting
 from ..scored import ScoredProblem
 from .results import NAMES, Found, measures_of, read_results, results_file
 
 CONFIG, RESULTS = "/config/run_config.yaml", "/results"
-KEY = "NEMO_API_KEY"
+KEY, LIMIT = "NEMO_API_KEY", "limit_samples"
 LOG, DONE, OUTPUT, ANSWERS = "log.txt", "done", "results", "answers.jsonl"
 KILLED = 128 + 9
 SECONDS = 7 * 86_400.0
@@ -79,6 +79,11 @@ class ContainerHarness:
             self._told = found
             return True
         return False
+
+    def meet(self, meeting: Meeting) -> None:
+        """``max_problems`` is the harness's own limit on samples."""
+        if meeting.max_problems is not None:
+            self._params = {LIMIT: meeting.max_problems, **self._params}
 
     async def prepare(self) -> None:
         """Raises ConfigError for mounts that are not there."""
