@@ -74,8 +74,9 @@ def test_a_killed_run_asks_nothing_again_and_scores_the_same(
     with TokenServer() as server:
         subprocess.run(command(server.url, "whole"), check=True, capture_output=True, timeout=60)
         whole = Counter(map(json.dumps, server.requests))
-    with TokenServer(delay=0.1) as server:
-        kill_when(lambda: len(server.requests) >= COUNT // 2, command(server.url, "killed"))
+    with TokenServer(holds_after=COUNT // 2) as server:
+        kill_when(lambda: server.held() == IN_FLIGHT, command(server.url, "killed"))
+        server.release()
         before = len(server.requests)
         resumed = command(server.url, "killed", "--resume")
         subprocess.run(resumed, check=True, capture_output=True, timeout=60)

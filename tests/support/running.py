@@ -41,7 +41,8 @@ def ended(directory: Path) -> RunState:
 
 
 def kill_when(ready: Callable[[], bool], command: list[str], seconds: float = 90) -> None:
-    """Begin a run, and kill its processes (SIGKILL) in the middle."""
+    """Begin a run, and kill its processes (SIGKILL) once it waits: what it was answered before is
+    on disk by then."""
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
@@ -49,5 +50,5 @@ def kill_when(ready: Callable[[], bool], command: list[str], seconds: float = 90
         while not ready():
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.02)
-        time.sleep(0.05)  # what was answered just now is written within 10 ms
+        time.sleep(0.5)  # what was answered is written within 10 ms, on a busy machine later
         os.killpg(process.pid, signal.SIGKILL)

@@ -12,7 +12,6 @@ import json
 import re
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -30,12 +29,14 @@ def share(*parts: object) -> float:
 
 
 class TokenServer:
-    """Serves on a free port of 127.0.0.1, or on the given one."""
+    """Serves on a free port of 127.0.0.1, or on the given one. ``holds_after``: how many model
+    requests are answered; the others wait until they are released."""
 
-    def __init__(self, *manners: str, port: int = 0, delay: float = 0.0) -> None:
-        self.manners, self.delay = manners, delay
+    def __init__(self, *manners: str, port: int = 0, holds_after: int | None = None) -> None:
+        self.manners, self.holds_after = manners, holds_after
         self.requests: list[dict[str, Any]] = []
         """Bodies of all model requests."""
+        self._released = threading.Event()
         self._ids: dict[str, int] = {}
         self._texts: list[str] = []
         self._lock = threading.Lock()
@@ -55,6 +56,14 @@ class TokenServer:
     def serve_forever(self) -> None:
         self._server.serve_forever()
 
+    def held(self) -> int:
+        """How many requests wait."""
+        return len(self.requests) - self.holds_after if self.holds_after is not None else 0
+
+    def release(self) -> None:
+        """Answer those that wait, and all others."""
+        self._released.set()
+
     def ids(self, tokens: Sequence[str]) -> list[int]:
         with self._lock:
             for token in tokens:
@@ -71,8 +80,11 @@ class TokenServer:
             return {"prompt": "".join(self.texts(body["tokens"]))}
         if path.endswith("/tokenize"):
             return {"tokens": self.ids(TOKEN.findall(body["prompt"]))}
-        self.requests.append(body)
-        time.sleep(self.delay)
+        with self._lock:
+            self.requests.append(body)
+            waits = self.holds_after is not None and len(self.requests) > self.holds_after
+        if waits:
+            self._released.wait()
         if "chat" in path:
             return completed([self._chat(body)], 7)
         prompts = body["prompt"]

@@ -329,9 +329,10 @@ def test_after_a_kill_no_turn_that_was_answered_is_asked_again(file: Path, pytho
         assert done.returncode == 0, done.stderr
         whole, scores = Counter(map(json.dumps, server.requests)), scores_in(folder)
     shutil.rmtree(folder.parent)
-    with TokenServer(delay=0.1) as server:
+    with TokenServer(holds_after=40) as server:
         command = written(file, "talks", python, server.url, "--max-concurrent", "2")
-        kill_when(lambda: len(server.requests) >= 40, command)
+        kill_when(lambda: server.held() >= 2, command)
+        server.release()
         before = len(server.requests)
         moved = folder.parent.with_name("moved")
         folder.parent.rename(moved)

@@ -455,9 +455,10 @@ def test_a_gated_dataset_says_how_to_get_it(nel: Nel, shared_dir: Path) -> None:
 
 
 def test_after_a_kill_nothing_that_was_answered_is_asked_again(nel: Nel) -> None:
-    with TokenServer(delay=0.1) as server:
+    with TokenServer(holds_after=40) as server:
         nel.write("own_group", server.url, {}, {"protocol": "completions", "tokenizer": "remote"})
-        kill_when(lambda: len(server.requests) >= 40, nel.command("--max-concurrent", "4"))
+        kill_when(lambda: server.held() >= 4, nel.command("--max-concurrent", "4"))
+        server.release()
         before = len(server.requests)
         done = subprocess.run(nel.command("--resume"), capture_output=True, text=True, timeout=100)
         assert done.returncode == 0, done.stderr
