@@ -88,6 +88,7 @@ async def test_instructions_are_checked(tmp_path: Path) -> None:
         ('METRICS_TYPE = "lean4-proof"\n', {}, "evaluation type 'lean4-proof' is not known here"),
         ("", {}, "tells no evaluation type"),
         ('METRICS_TYPE = "evalplus"\n', {}, "NeMo Skills alone can evaluate it"),
+        ('METRICS_TYPE = "hle"\nEVAL_ARGS = "++eval_type=math"\n', {}, "type 'hle' is not known"),
         ('METRICS_TYPE = "ruler"\n', {}, "has no match_type"),
         ('METRICS_TYPE = "ruler"\n', {"match_type": "some"}, "match_type 'some' is not known"),
         ("METRICS_TYPE = = 1\n", {}, r"__init__\.py:1: is not valid Python"),
@@ -156,7 +157,11 @@ async def test_options_are_shown_once_however_a_row_holds_them(
 
 @pytest.mark.parametrize(
     "problem",
-    ["Which? A) red B) green C) blue", "A) the only line that looks so\nWhich is it?"],
+    [
+        "Which?\nA. red\nB.\nC. blue",
+        "Which? A) red B) green C) blue",
+        "A) the only line that looks so\nWhich is it?",
+    ],
 )
 async def test_options_that_are_no_lines_can_be_answered(tmp_path: Path, problem: str) -> None:
     row = {"problem": problem, "expected_answer": "C"}
@@ -256,15 +261,22 @@ async def test_rows_elsewhere_are_an_input_file(tmp_path: Path) -> None:
 
 def test_questions_of_fact_need_a_judge(tmp_path: Path) -> None:
     row = {"question": "Capital?", "expected_answer": "Paris"}
-    prepared(tmp_path, "own", 'METRICS_TYPE = "simpleqa"\n', [row])
+    about = 'METRICS_TYPE = "simpleqa"\nEVAL_ARGS = "++eval_type=math "\n'
+    prepared(tmp_path, "own", about, [row])
     [environment] = resolve("skills://own", params={"data_dir": str(tmp_path)})
     assert environment.needs.judge
 
 
 def test_parts_and_splits_of_a_dataset_are_named(tmp_path: Path) -> None:
-    prepared(tmp_path, "ruler/words", MATH, [])
+    prepared(tmp_path, "ruler/m-3.1_128k/words", MATH, [{"problem": "?", "expected_answer": "1"}])
     prepared(tmp_path, "own", MATH, [])
-    assert datasets_in(str(tmp_path)) == ["own", "ruler.words"]
-    for name, said in [("ruler", "its parts are ruler.words"), ("own?split=dev", "one of test")]:
+    part = "ruler.m-3.1_128k.words"
+    assert datasets_in(str(tmp_path)) == ["own", part]
+    assert resolve(f"skills://{part}", params={"data_dir": str(tmp_path)})
+    for name, said in [
+        ("ruler", f"its parts are {part}"),
+        ("ruler.m-3.1_128k", f"its parts are {part}"),
+        ("own?split=dev", "one of test"),
+    ]:
         with pytest.raises(ConfigError, match=said):
             resolve(f"skills://{name}", params={"data_dir": str(tmp_path)})

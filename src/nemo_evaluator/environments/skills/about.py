@@ -47,7 +47,7 @@ def read_about(folder: Path) -> About:
         or texts.get("PROMPT_CONFIG")
         or texts.get("DEFAULT_PROMPT_CONFIG"),
         match_type=given.get("eval_config.match_type"),
-        split=texts.get("EVAL_SPLIT"),
+        split=texts.get("EVAL_SPLIT") or given.get("split"),
     )
 
 

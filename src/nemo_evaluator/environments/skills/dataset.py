@@ -21,13 +21,15 @@ from ..define import Definition
 from ..judged import REQUIREMENT
 from ..params import options_of
 from .about import About, read_about
-from .evaluations import ELSEWHERE, EVALUATIONS, RULER, Evaluation
+from .evaluations import ELSEWHERE, EVALUATIONS, GRADED_ROWS, RULER, Evaluation
 from .prompts import Asked, find_prompt
 from .rows import TARGET
 
 _LOG = logging.getLogger(__name__)
 VARIABLE = "NEMO_SKILLS_DATA_DIR"
 SPLIT = "test"
+DEEPEST = 3
+"""Folders above the rows of a part: dataset, setup, task."""
 RULER_TYPE = "ruler"
 
 
@@ -54,7 +56,7 @@ def open_skills(uri: str, params: Mapping[str, Json]) -> list[Definition]:
     """The dataset of a URI. Raises ConfigError."""
     name, options = options_of(uri, params, Options)
     about, path = _found(name, options, uri)
-    kind = options.eval_type or about.eval_type or about.metrics_type
+    kind = options.eval_type or _said_type(about)
     evaluation = _evaluation(kind, uri)
     asked = _asked(options, about, evaluation, uri)
     return [
@@ -76,12 +78,22 @@ def open_skills(uri: str, params: Mapping[str, Json]) -> list[Definition]:
 
 def datasets_in(data_dir: str | None = None) -> list[str]:
     """Names of the prepared datasets of a folder; a part of one is ``DATASET.PART``."""
-    folder = _root(data_dir)
-    if folder is None or not folder.is_dir():
-        return []
-    found = [path.parent.relative_to(folder) for path in folder.glob("*/*.jsonl")]
-    found += [path.parent.relative_to(folder) for path in folder.glob("*/*/*.jsonl")]
-    return sorted({".".join(path.parts) for path in found})
+    root = _root(data_dir)
+    return list(_prepared(root)) if root is not None else []
+
+
+def _prepared(root: Path) -> Mapping[str, Path]:
+    """Folders with rows by their names, in order: ``ruler/SETUP/TASK`` is ``ruler.SETUP.TASK``."""
+    rows = (path for depth in range(1, DEEPEST + 1) for path in root.glob("*/" * depth + "*.jsonl"))
+    folders = {path.parent for path in rows}
+    return {".".join(f.relative_to(root).parts): f for f in sorted(folders)}
+
+
+def _said_type(about: About) -> str | None:
+    """The type that a dataset says: that of its metrics, unless they sum up another's grades."""
+    if about.metrics_type is None or about.metrics_type in GRADED_ROWS:
+        return about.eval_type or about.metrics_type
+    return about.metrics_type
 
 
 def _found(name: str, options: Options, where: str) -> tuple[About, Path]:
@@ -97,12 +109,12 @@ def _found(name: str, options: Options, where: str) -> tuple[About, Path]:
     if path.is_file():
         return about, path
     splits = sorted(found.stem for found in folder.glob("*.jsonl"))
-    parts = sorted(f"{name}.{found.parent.name}" for found in folder.glob("*/*.jsonl"))
+    parts = [f"{name}.{part}" for part in _prepared(folder)]
     hint = f"prepare it: ns prepare_data {name}"
     if splits:
         hint = f"params: {{split: ...}}, one of {', '.join(splits)}; or {hint}"
     elif parts:
-        hint = f"its parts are {', '.join(dict.fromkeys(parts))}"
+        hint = f"its parts are {', '.join(parts)}"
     raise ConfigError(f"there is no {path}", where=where, hint=hint)
 
 
@@ -114,12 +126,14 @@ def _folder(name: str, options: Options, where: str) -> Path:
             where=where,
             hint=f"params: {{data_dir: FOLDER}}, or the variable {VARIABLE}",
         )
-    folders = (root / name, root / name.replace(".", "/"))
-    folder = next((folder for folder in folders if name and folder.is_dir()), None)
-    if folder is None:
-        known = ", ".join(datasets_in(options.data_dir)) or "none"
-        raise ConfigError(f"{root} has no dataset {name!r}", where=where, hint=f"it has {known}")
-    return folder
+    if name and (root / name).is_dir():
+        return root / name
+    known = _prepared(root)
+    if (folder := known.get(name)) is not None:
+        return folder
+    parts = [one for one in known if one.startswith(f"{name}.")] if name else []
+    hint = f"its parts are {', '.join(parts)}" if parts else f"it has {', '.join(known) or 'none'}"
+    raise ConfigError(f"{root} has no dataset {name!r}", where=where, hint=hint)
 
 
 def _evaluation(kind: str | None, where: str) -> Evaluation:

@@ -113,6 +113,10 @@ EVALUATIONS: Mapping[str, Evaluation] = {
     "simpleqa": Evaluation(PLAIN, skills_factual, judge=True),
     "exact_match": Evaluation(PLAIN, find_scorer("exact_match")),
 }
+GRADED_ROWS = frozenset(
+    ("math", "math_multilingual", "multichoice", "multichoice_multilingual", "if", "ruler")
+)
+"""Metrics types that sum up what the evaluation type graded; any other decides how it is graded."""
 _ELSEWHERE = """
 answer-judgement aalcr arena audio bfcl bigcodebench bird code code_exec code_metrics compute-eval
 evalplus hle human_eval_infilling icpc ifbench ioi lean4-proof lean4-statement livebench_coding

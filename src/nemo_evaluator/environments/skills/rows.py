@@ -17,7 +17,7 @@ QUESTION = ("problem", "question", "prompt")
 TARGET = "expected_answer"
 LETTERS = "ABCDEFGHIJ"
 """Letters of options that a row does not tell."""
-OPTION = re.compile(r"^\s*\(?([A-Z])[).:]\s+(.*\S)", re.MULTILINE)
+OPTION = re.compile(r"^[ \t]*\(?([A-Z])[).:](?:[ \t]+(.*))?$", re.MULTILINE)
 
 
 def prepared(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
@@ -53,7 +53,8 @@ def with_instructions(row: dict[str, Any], idx: int, rng: Random) -> dict[str, A
 def with_options(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
     """A row of multiple choice: its options stand in the question, and are told to the scorer."""
     row = prepared(row, idx, rng)
-    question, options = row["problem"], _options(row)
+    question, given = row["problem"], _options(row)
+    options = given or dict(_lines(str(row.get("options") or "")))
     shown = row["options"] if isinstance(row.get("options"), str) else ""
     shown = shown or "\n".join(f"{letter}) {text}" for letter, text in options.items())
     if shown and not _stands_in(options, shown, question):
@@ -62,8 +63,8 @@ def with_options(row: dict[str, Any], idx: int, rng: Random) -> dict[str, Any]:
         options = dict(_lines(question))
     target = str(row.get(TARGET, "")).strip().upper()
     if len(target) == 1 and target in ascii_uppercase and target not in options:
-        if _options(row):
-            known = ", ".join(options)
+        if given:
+            known = ", ".join(given)
             raise ConfigError(f"its {TARGET} {target!r} is none of its options {known}")
         options = {}  # lines that look like options are others
     choices: dict[str, list[str]] = {"label": list(options) or list(LETTERS)}
@@ -79,9 +80,7 @@ def _options(row: Mapping[str, Any]) -> dict[str, str]:
     if isinstance(listed, Mapping):
         return {str(letter): str(text) for letter, text in listed.items()}
     fields = {letter: str(row[letter]) for letter in ascii_uppercase if row.get(letter) is not None}
-    if len(fields) > 1:
-        return fields
-    return dict(_lines(listed)) if isinstance(listed, str) else {}
+    return fields if len(fields) > 1 else {}
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
@@ -90,8 +89,8 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
     for letter, option in OPTION.findall(text):
         if letter == "A":
             found = []
-        if letter == ascii_uppercase[len(found)]:
-            found.append((letter, option))
+        if len(found) < len(ascii_uppercase) and letter == ascii_uppercase[len(found)]:
+            found.append((letter, option.strip()))
     return iter(found if len(found) > 1 else [])
 
 
