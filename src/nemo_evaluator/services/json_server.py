@@ -105,13 +105,11 @@ class JsonServer:
             return InfraError(f"{self.peer}: {what}", kind=Failure.TIMEOUT, peer=self.peer)
         return InfraError(f"{self.peer}: {path}: {error}", kind=Failure.CONNECTION, peer=self.peer)
 
-    def refused(
-        self, path: str, status: int, body: bytes, headers: Mapping[str, str]
-    ) -> InfraError:
+    def refused(self, path: str, reply: Reply) -> InfraError:
         """What an error of the server is to a rollout. A redirect is one: what is sent to another
         address is not what was configured."""
-        said = KNOWN(_error_text(body))
-        if status in REDIRECTS and (to := headers.get("location")):
+        status, said = reply.status, KNOWN(_error_text(reply.body))
+        if status in REDIRECTS and (to := reply.headers.get("location")):
             said = f"it redirects to {KNOWN(hidden_urls(to))[:SHOWN]}; use that address"
         message = f"{self.peer}: {path} was answered with {status}{f': {said}' if said else ''}"
         if status in REFUSED:
@@ -149,7 +147,7 @@ class Session:
         """The answer, which must be JSON with a status of 2xx. Raises InfraError."""
         reply = await self.asked(method, path, body, seconds=seconds, again=again)
         if not 200 <= reply.status < 300:
-            raise self.server.refused(path, reply.status, reply.body, reply.headers)
+            raise self.server.refused(path, reply)
         try:
             decoded: Json = json.loads(reply.body)
         except (ValueError, RecursionError):
@@ -184,8 +182,8 @@ class Session:
             async with self.server.sent("POST", path, data, headers, seconds) as response:
                 self._keep(response)
                 if not 200 <= response.status < 300:
-                    body = await response.read()
-                    raise self.server.refused(path, response.status, body, response.headers)
+                    reply = Reply(response.status, response.headers, await response.read())
+                    raise self.server.refused(path, reply)
                 yield response.pieces()
         except NetError as error:
             raise self.server.failed(path, error, seconds) from None

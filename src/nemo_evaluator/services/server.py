@@ -104,7 +104,7 @@ class Server:
                 return str(error)
             if reply.status == 200:
                 return None
-            said = str(self.calls.refused(path, reply.status, reply.body, reply.headers))
+            said = str(self.calls.refused(path, reply))
             if reply.status in REDIRECTS:
                 return said
         return said

@@ -123,7 +123,7 @@ async def _instances(head: JsonServer) -> Sequence[Mapping[str, Any]] | None:
     if reply.status in (404, 405):
         return None
     if reply.status != 200:
-        raise head.refused("/server_instances", reply.status, reply.body, reply.headers)
+        raise head.refused("/server_instances", reply)
     try:
         return msgspec.json.decode(reply.body, type=list[dict[str, Any]])
     except msgspec.ValidationError:

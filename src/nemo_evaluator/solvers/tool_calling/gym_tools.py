@@ -64,7 +64,7 @@ class GymTools:
                 raise TimeoutError from None
             raise
         if reply.status in (*BUSY, *REFUSED):
-            raise self._calls.refused(path, reply.status, reply.body)
+            raise self._calls.refused(path, reply)
         text = reply.body.decode("utf-8", "replace")
         if not 200 <= reply.status < 300:
             return failed(f"HTTP {reply.status}: {text[:ERROR_CHARS]}", status=reply.status)
