@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,13 +20,9 @@ __all__ = ["page"]
 
 @pytest.fixture(scope="session")
 def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two finished runs, ``before`` and ``after``; do not change them.
-
-    A second apart: when a run was made is told in whole seconds.
-    """
+    """Two finished runs, ``before`` and ``after``; do not change them."""
     folder = tmp_path_factory.mktemp("view")
     for name, seed in (("before", 1), ("after", 2)):
-        time.sleep(1 if seed > 1 else 0)
         words = [
             "eval",
             "run",

@@ -231,6 +231,27 @@ def test_runs_of_other_tools_are_shown_too(view: View, tmp_path: Path) -> None:
     assert "response 3/0" in client.get(f"{run}/bench/sample/3/0").text
 
 
+def test_runs_stand_in_the_order_of_their_times(view: View, tmp_path: Path) -> None:
+    times = {
+        "d": "2030-01-01T12:00:00.5Z",
+        "c": "2030-01-01T12:00:00+00:00",
+        "b": "2030-01-01T12:00:00+00:00",  # of one second: by their folders
+        "z": "2030-01-01T13:30:00+02:00",
+    }
+    for name, told in times.items():
+        made = write_results(tmp_path / name / "bench", share_right(3, 4), run_id=f"eval-{name}")
+        bundle = made / f"eval-{name}.json"
+        bundle.write_text(json.dumps({**json.loads(bundle.read_text()), "timestamp": told}))
+    client = view(tmp_path)
+    found = dict.fromkeys(re.findall(r'href="/run/([^-/"]+)-[0-9a-f]+"', client.get("/").text))
+    assert list(found) == ["d", "c", "b", "z"]
+    keys = {name: client.run(name).removeprefix("/run/") for name in times}
+    for one, other in (("b", "c"), ("z", "b"), ("c", "d")):
+        for chosen in ((one, other), (other, one)):
+            query = "&".join(f"run={keys[name]}" for name in chosen)
+            assert f"<h1>{other} against {one}</h1>" in client.get(f"/compare?{query}").text
+
+
 def test_a_folder_without_runs_and_one_that_is_not_there(
     view: View, nel: Nel, tmp_path: Path
 ) -> None:

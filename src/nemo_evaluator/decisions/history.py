@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from ..errors import ConfigError
+from ..results.times import order
 from ..stats.intervals import mean_interval
 from ..types import Record
 from .compare import Comparison, compare
@@ -84,7 +85,7 @@ def history(runs: Sequence[Run], options: CompareOptions) -> History:
     for name in names:
         sources = [run[name] for run in runs if name in run]
         if len(sources) > 1:
-            ordered = sorted(sources, key=lambda source: created(source) or "")
+            ordered = sorted(sources, key=lambda source: order(created(source)))
             found.append(Trend(benchmark=name, moments=tuple(_moments(ordered, options))))
     if not found:
         raise ConfigError("no benchmark is in two runs or more", hint="give more runs")

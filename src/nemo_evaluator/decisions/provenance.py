@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..results.times import order
 from ..types import Record
 from ..version import __version__
 from .sources import Source
@@ -79,7 +80,7 @@ def _facts(path: Path, sources: Iterable[Source]) -> RunFacts:
         path=str(path),
         models=_once(source.model for source in found),
         run_ids=_once(source.run_id for source in found),
-        created=tuple(sorted(_once(created(source) for source in found))),
+        created=tuple(sorted(_once(created(source) for source in found), key=order)),
     )
 
 

@@ -66,7 +66,7 @@ def new_run_id() -> str:
 
 def now() -> str:
     """The time of a submission, as it is recorded."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 def folder_of(output: OutputConfig, run_id: str, *, stamped: bool) -> Path:

@@ -13,11 +13,12 @@ from itertools import pairwise
 
 from ..results.result_row import ResultRow
 from ..results.tables import plain_text
+from ..results.times import when
 from ..results.trajectory_row import TrajectoryRow
 from ..results.view import BenchmarkView
 from ..steps import Step, StepMetrics, StepSource, ToolCall
 from ..types import Json, Record
-from .times import Span, rollout_span, when
+from .times import Span, rollout_span
 
 
 class Kind(enum.StrEnum):

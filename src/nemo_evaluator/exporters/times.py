@@ -6,6 +6,7 @@ import datetime
 from typing import NamedTuple
 
 from ..results.result_row import ResultRow
+from ..results.times import when
 from ..results.trajectory_row import TrajectoryRow
 from ..results.view import BenchmarkView
 
@@ -15,15 +16,6 @@ class Span(NamedTuple):
 
     begun: datetime.datetime
     ended: datetime.datetime
-
-
-def when(text: str | None) -> datetime.datetime | None:
-    """A time of ISO 8601, which is UTC where it does not say; None for anything else."""
-    try:
-        found = datetime.datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return found.replace(tzinfo=found.tzinfo or datetime.UTC) if found is not None else None
 
 
 def created(benchmark: BenchmarkView) -> datetime.datetime:

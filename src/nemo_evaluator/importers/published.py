@@ -33,7 +33,7 @@ from ..types import (
     Usage,
 )
 from .contract import Imported, Rollout
-from .writing import when
+from .writing import unix_time
 
 ROWS = (RESULTS, UNSCORED)
 TOLD_AGAIN = ("correct", "failure", "error", "error_category", "phase", "metrics")
@@ -167,7 +167,7 @@ def _rollout(row: ResultRow, trajectory: TrajectoryRow | None) -> Rollout:
             cluster=row.cluster,
         ),
         repeat=row.repeat,
-        at=when(stamp) if isinstance(stamp, str) else stamp or 0.0,
+        at=unix_time(stamp) if isinstance(stamp, str) else stamp or 0.0,
         solution=_solution(row, trajectory) if row.model_response is not None else None,
         score=_score(row) if row.judged else None,
         outcome=row.outcome,

@@ -7,7 +7,6 @@ by the plan's identity and by ``run.json``.
 
 from __future__ import annotations
 
-import datetime
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from ..results.measures import digest_of, summed_up_by
 from ..results.plan_lock import PlanLock, write_lock
 from ..results.run_info import RunInfo, RunStatus, new_run_info, write_run_info
 from ..results.summary import BenchmarkSummary, RunSummary, accounts
+from ..results.times import order, when
 from ..types import BenchmarkPlan, ErrorInfo, Failure, Json, Outcome, PlanSettings
 from .contract import Imported, Rollout
 
@@ -82,7 +82,7 @@ def _emptied(directory: Path) -> None:
 def _info(benchmarks: Sequence[Imported], command: str) -> RunInfo:
     """The run: made when the other tool made it, where that is known."""
     info = new_run_info(command=command)
-    stamps = sorted(one.created for one in benchmarks if one.created)
+    stamps = sorted((one.created for one in benchmarks if one.created), key=order)
     sources = tuple(hidden_urls(f"{one.tool}: {one.source}") for one in benchmarks)
     return msgspec.structs.replace(
         info, created=stamps[0] if stamps else info.created, imported_from=sources
@@ -230,15 +230,10 @@ def _config(directory: Path, plans: Sequence[BenchmarkPlan]) -> str:
     )
 
 
-def when(text: str | None) -> float:
+def unix_time(text: str | None) -> float:
     """Unix time of a time of ISO 8601; 0 where it is none."""
-    try:
-        found = datetime.datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return 0.0
-    if found is None:
-        return 0.0
-    return found.replace(tzinfo=found.tzinfo or datetime.UTC).timestamp()
+    found = when(text)
+    return found.timestamp() if found is not None else 0.0
 
 
 def numbered(ids: Iterator[str] | Sequence[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ No call is left out: what belongs to no step stands after them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from ..steps import Step
@@ -16,6 +16,7 @@ from ..types import Record, RolloutKey
 from .call import Call, calls
 from .layout import TRAFFIC
 from .result_row import ResultRow, read_rows
+from .times import when
 from .trajectory_row import TrajectoryRow, read_trajectories
 
 
@@ -72,7 +73,7 @@ def aligned(
     """The steps with the calls behind each, and the calls behind none."""
     turns = [place for place, step in enumerate(steps) if step.is_turn]
     answered = sum(not call.failed for call in made)
-    ends = [_when(steps[place].timestamp) for place in turns]
+    ends = [when(steps[place].timestamp) for place in turns]
     if answered == len(turns) or None in ends:
         places = _in_order(turns, made)
     else:
@@ -102,7 +103,7 @@ def _by_time(
     """The first step that ended after the call did."""
     places = []
     for call in made:
-        at = _when(call.timestamp)
+        at = when(call.timestamp)
         after = (place for place, end in zip(turns, ends, strict=True) if at and end >= at)
         places.append(next(after, None))
     return places
@@ -113,11 +114,3 @@ def _attempt(row: TrajectoryRow, made: Sequence[Call]) -> int:
     if row.attempts is not None and (row.attempts in known or not known):
         return row.attempts
     return max(known, default=1)
-
-
-def _when(text: str | None) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found is not None and found.tzinfo is None else found

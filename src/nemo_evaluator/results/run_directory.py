@@ -95,7 +95,7 @@ def info_of(directory: Path, lock: PlanLock) -> RunInfo:
         created = datetime.datetime.fromtimestamp(begun, datetime.UTC)
         info = msgspec.structs.replace(
             new_run_info(),
-            created=created.isoformat(timespec="seconds"),
+            created=created.isoformat(timespec="milliseconds"),
             status=RunStatus.INTERRUPTED,
             git=None,
             benchmarks=tuple(plan.slug for plan in lock.benchmarks),

@@ -65,11 +65,12 @@ class RunInfo(Record, frozen=True, kw_only=True):
 
 
 def new_run_info(*, command: str = "") -> RunInfo:
-    """A run that starts now. The id is unique even for runs started in the same second."""
+    """A run that starts now. The id is unique even for runs started in the same second, and ids of
+    one host sort by when they were made."""
     now = datetime.datetime.now(datetime.UTC)
     return RunInfo(
-        run_id=f"{now:%Y%m%d_%H%M%S}_{secrets.token_hex(4)}",
-        created=now.isoformat(timespec="seconds"),
+        run_id=f"{now:%Y%m%d_%H%M%S}_{_part_of_second(now)}{secrets.token_hex(2)}",
+        created=now.isoformat(timespec="milliseconds"),
         version=__version__,
         python=platform.python_version(),
         host=socket.gethostname(),
@@ -78,6 +79,11 @@ def new_run_info(*, command: str = "") -> RunInfo:
         folder=_folder(),
         command=command,
     )
+
+
+def _part_of_second(moment: datetime.datetime) -> str:
+    """In 65,536 parts, as four digits."""
+    return f"{moment.microsecond * 0x10000 // 1_000_000:04x}"
 
 
 def write_run_info(directory: Path, info: RunInfo) -> None:

@@ -130,7 +130,7 @@ def over_time(runs: Sequence[tuple[Run, Sequence[BenchmarkView]]], benchmark: st
     for run, views in runs:
         sources = {name: s for name, s in sources_of(views).items() if name == benchmark}
         if sources:
-            found.append((run.created, sources))
+            found.append((run.order, sources))
     if not found:
         raise ConfigError(f"no run has results of {benchmark}")
     ordered = [sources for _, sources in sorted(found, key=lambda item: item[0])]

@@ -20,6 +20,7 @@ from ..results.layout import JOURNAL, PLAN_LOCK, PROGRESS, RUN_INFO, slug
 from ..results.read_bundle import BUNDLES
 from ..results.run_directory import plan_of
 from ..results.status import RunState, status_of
+from ..results.times import order
 from ..results.view import BenchmarkView, RunView
 from ..tasks.find_run import known_runs
 from ..types import BenchmarkPlan
@@ -58,6 +59,11 @@ class Run:
         if self.view.info is not None:
             return self.view.info.created
         return next((b.bundle.created or "" for b in self.benchmarks()), "")
+
+    @property
+    def order(self) -> tuple[float, str]:
+        """What runs are sorted by: when they began, then where they are."""
+        return order(self.created), str(self.directory)
 
     @property
     def model(self) -> str:
@@ -113,7 +119,7 @@ class Library:
             directories = dict.fromkeys(self._directories())
             self._found = {run.key: run for run in map(self._known, directories)}
             self._scanned = time.monotonic()
-        return sorted(self._found.values(), key=lambda run: run.created, reverse=True)
+        return sorted(self._found.values(), key=lambda run: run.order, reverse=True)
 
     def run(self, key: str) -> Run | None:
         """The run with a key; None where there is none."""

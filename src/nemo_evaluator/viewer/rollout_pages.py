@@ -179,7 +179,7 @@ def _two(viewer: Viewer, chosen: Sequence[str]) -> tuple[Run, Run]:
     if len(chosen) != 2:
         raise NotThere("choose two runs to compare")
     one, other = (viewer.run(key) for key in chosen)
-    return (one, other) if one.created <= other.created else (other, one)
+    return (one, other) if one.order <= other.order else (other, one)
 
 
 def _neighbours(

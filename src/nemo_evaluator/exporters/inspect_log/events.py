@@ -16,11 +16,11 @@ from ...errors import ConfigError
 from ...files.reading import open_regular
 from ...results.result_row import ResultRow
 from ...results.tables import plain_text
+from ...results.times import when
 from ...results.trajectory_row import TrajectoryRow
 from ...steps import ObservationResult, Step, StepSource, ToolCall
 from ...traffic.images import image_url, sniff
 from ...types import Image, Json
-from ..times import when
 from .header import usage_of
 
 UNKNOWN_CALL = "unknown"

@@ -16,7 +16,7 @@ from ...results.result_row import LIMITS, OUTCOMES, as_failure
 from ...steps import Observation, ObservationResult, Step, StepSource, ToolCall, numbered
 from ...types import EndedBy, ErrorInfo, Failure, Json, Outcome, Problem, Score, Solution, Usage
 from ..contract import Rollout
-from ..writing import when
+from ..writing import unix_time
 from .question import asked, content_of, text_of
 from .records import ChatMessage, Sample
 from .records import Score as Given
@@ -55,7 +55,7 @@ def rollout(sample: Sample, idx: int, scorer: str | None, *, own: bool) -> Rollo
     found = Rollout(
         problem=problem,
         repeat=max(sample.epoch - 1, 0),
-        at=when(sample.completed_at),
+        at=unix_time(sample.completed_at),
         solution=solution,
         outcome=OUTCOMES.get(str(kept.get("outcome")), Outcome.SCORED),
     )
