@@ -21,6 +21,8 @@ from runs import NEL
 
 from nemo_evaluator import load_run
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.results.lock import directory_lock
+from nemo_evaluator.results.run_info import RunStatus
 from nemo_evaluator.results.view import RunView
 from nemo_evaluator.tasks.query import query
 
@@ -58,6 +60,18 @@ def test_tables_hold_what_the_files_say(run: RunView) -> None:
     assert answers(sql, run) == [("compared with 1",)]
     found = answers("SELECT count(*) FROM calls", run)
     assert found == [(len(list(view.calls())),)]
+
+
+def test_a_run_whose_process_was_killed_is_not_running(run: RunView) -> None:
+    path = run.directory / "run.json"
+    known = json.loads(path.read_text())
+    assert answers("SELECT status FROM runs", run) == [(known["status"],)]
+    path.write_text(json.dumps({**known, "status": "running"}))
+    again = RunView.open(run.directory)
+    assert again.info is not None and again.info.status is RunStatus.RUNNING
+    assert answers("SELECT status FROM runs", again) == [("killed",)]
+    with directory_lock(run.directory):
+        assert answers("SELECT status FROM runs", again) == [("running",)]
 
 
 def test_several_runs_and_statistics(tmp_path: Path) -> None:

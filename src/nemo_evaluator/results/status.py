@@ -28,7 +28,7 @@ from .plan_lock import PlanLock
 from .progress_file import BenchmarkState, RunProgress, ScoreSoFar, read_progress
 from .read_bundle import bundle_path, read_bundle
 from .run_directory import info_of, plan_of
-from .run_info import RunStatus
+from .run_info import RunInfo, RunStatus
 
 PATIENCE = 2 * BEAT_SECONDS
 """Seconds in which a process that is alive gives a sign of life."""
@@ -121,7 +121,7 @@ def status_of(directory: Path, *, patience: float = 0.0) -> RunState:
         benchmarks = progress.benchmarks
     else:
         benchmarks = _counted(directory, lock, info.run_id)
-    state = State.KILLED if info.status is RunStatus.RUNNING else State(info.status)
+    state = _told(info)
     return RunState(
         directory=directory,
         run_id=info.run_id,
@@ -133,6 +133,19 @@ def status_of(directory: Path, *, patience: float = 0.0) -> RunState:
         messages=progress.messages if progress is not None else (),
         benchmarks=benchmarks,
     )
+
+
+def state_of(directory: Path, info: RunInfo) -> State:
+    """How a run ended, or whether it has: what its ``run.json`` says, and the lock where that says
+    ``running``, which a process that was killed leaves there."""
+    if info.status is RunStatus.RUNNING and holder_of(directory) is not None:
+        return State.RUNNING
+    return _told(info)
+
+
+def _told(info: RunInfo) -> State:
+    """Of a run that nobody holds."""
+    return State.KILLED if info.status is RunStatus.RUNNING else State(info.status)
 
 
 def holder_of(directory: Path, *, patience: float = 0.0) -> Owner | None:

@@ -18,6 +18,7 @@ from ..types import Json
 from .call import Call
 from .published import Measure, Published
 from .result_row import ResultRow
+from .status import state_of
 from .view import BenchmarkView, RunView
 
 Cell: TypeAlias = str | int | float | bool | None
@@ -154,6 +155,11 @@ def _tools(one: ModelCall) -> int | None:
     return one.call.tool_calls.count if one.call.tool_calls is not None else None
 
 
+def _state(one: Benchmark) -> str | None:
+    run = one.run
+    return state_of(run.directory, run.info).value if run.info is not None else None
+
+
 _TEXT, _INTEGER, _REAL = ColumnType.TEXT, ColumnType.INTEGER, ColumnType.REAL
 _BOOLEAN, _JSON = ColumnType.BOOLEAN, ColumnType.JSON
 
@@ -165,7 +171,7 @@ RUNS: Table[Benchmark] = Table(
         Column("directory", _TEXT, lambda one: str(one.run.directory)),
         Column("created", _TEXT, lambda one: one.bundle.created),
         Column("version", _TEXT, lambda one: one.bundle.version),
-        Column("status", _TEXT, lambda one: one.run.info.status.value if one.run.info else None),
+        Column("status", _TEXT, _state),
         Column("benchmark", _TEXT, lambda one: one.bundle.name),
         Column("slug", _TEXT, lambda one: one.bundle.slug),
         Column("model", _TEXT, lambda one: one.bundle.model),
