@@ -54,6 +54,15 @@ def test_named_columns(nel: Nel, tmp_path: Path) -> None:
     assert code == 2 and "did you mean 'reward'?" in err
 
 
+def test_a_name_in_another_script_stays(nel: Nel, tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.csv", [{"id": 1, "reward": 1}, {"id": 2, "reward": 0}])
+    code, out, err = nel("import", path, "-o", tmp_path / "run", "-b", "北京")
+    assert code == 0 and out.startswith("北京: pass@1 0.500"), err
+    assert len(rows(tmp_path / "run" / "北京")) == 2
+    code, out, err = nel("report", tmp_path / "run", "-f", "json")
+    assert code == 0 and "北京" in out, err
+
+
 def test_parquet_ids_repeats_and_benchmarks(nel: Nel, tmp_path: Path) -> None:
     columns = {
         "id": ["b", "a", "b", "x"],

@@ -17,7 +17,8 @@ from journals import RUN, errored, plan, problem, scored, solved, write
 from nemo_evaluator.results.active_time import active_seconds
 from nemo_evaluator.results.derive import publish
 from nemo_evaluator.results.journal import Event, Solved, encode
-from nemo_evaluator.results.layout import slug
+from nemo_evaluator.results.layout import ascii_slug, slug
+from nemo_evaluator.results.planned import is_name
 from nemo_evaluator.results.result_row import read_rows
 from nemo_evaluator.results.summary import headline_line
 from nemo_evaluator.types import (
@@ -203,6 +204,28 @@ def test_slugs_are_safe_folders() -> None:
     assert slug("./my_bench.py:x") == "my_bench_x"
     for name in ("..", "", "a b/c", "ü"):
         assert slug(name) and "/" not in slug(name) and not slug(name).startswith(".")
+
+
+@given(st.text(max_size=200))
+def test_every_slug_is_the_name_of_a_folder(name: str) -> None:
+    found = slug(name)
+    assert is_name(found) and len(found.encode()) <= 150
+    assert slug(found) == found or found.endswith(".py")
+    assert ascii_slug(name).isascii() and is_name(ascii_slug(name))
+
+
+def test_letters_of_every_script_stay(tmp_path: Path) -> None:
+    names = {
+        "北京": "北京",
+        "हिन्दी भाषा": "हिन्दी_भाषा",
+        "ü/é": "ü_é",
+        "u\u0308": "ü",
+        "京" * 99: "京" * 50,
+    }
+    for name, folder in names.items():
+        assert slug(name) == folder
+        (tmp_path / folder).mkdir()
+    assert not is_name("a\u202eb") and not is_name(".hidden") and not is_name("京" * 67)
 
 
 def test_records_round_trip() -> None:

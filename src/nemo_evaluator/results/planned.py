@@ -7,7 +7,6 @@ and ranges as long as it says. So both are checked before anything else uses the
 from __future__ import annotations
 
 import random
-import re
 from array import array
 from collections.abc import Container
 from functools import lru_cache
@@ -16,11 +15,13 @@ from typing import Any
 from ..errors import ConfigError
 from ..types import BenchmarkPlan
 from .identity_facts import plan_facts, whole_size
+from .layout import is_safe
 
 MAX_PROBLEMS, MAX_REPEATS, MAX_SHARDS = 20_000_000, 100_000, 1_000_000
 PART = "problem_range"
 """Where a plan's identity says that it is of a part of the dataset, in its order: start and end."""
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
+LONGEST_NAME = 200
+"""Bytes of a name that becomes one of a folder."""
 
 
 def problem_order(size: int, *, shuffle_seed: int | None, max_problems: int | None) -> list[int]:
@@ -70,7 +71,9 @@ def planned_problems(plan: BenchmarkPlan) -> Container[int]:
 
 def is_name(text: object) -> bool:
     """Whether a text that was read may be the name of a folder of ours, or part of one."""
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+    if not isinstance(text, str) or not text or text.startswith("."):
+        return False
+    return all(map(is_safe, text)) and len(text.encode()) <= LONGEST_NAME
 
 
 def check_name(text: object, what: str, where: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..files.owner import find_owner, this_process
-from ..results.layout import slug
+from ..results.layout import ascii_slug
 from .child import Program
 from .launch import Launch, Process, command_of
 
@@ -39,7 +39,7 @@ def in_container(
 ) -> Program:
     """A program, filled in, as a container. Raises ConfigError where there is no docker command."""
     docker = docker_command(f"services.{name}.image")
-    called = f"nel-{slug(name)[:40]}-{secrets.token_hex(4)}".lower()
+    called = f"nel-{ascii_slug(name)[:40]}-{secrets.token_hex(4)}".lower()
     words = command_of(process)
     entry = () if launch.own_entrypoint or not words else ("--entrypoint", words[0])
     words = words[1:] if entry else words

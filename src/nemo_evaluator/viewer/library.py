@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..files.reading import visible_folders
-from ..results.layout import JOURNAL, PLAN_LOCK, PROGRESS, RUN_INFO, slug
+from ..results.layout import JOURNAL, PLAN_LOCK, PROGRESS, RUN_INFO, ascii_slug
 from ..results.read_bundle import BUNDLES
 from ..results.run_directory import plan_of
 from ..results.status import RunState, status_of
@@ -147,7 +147,7 @@ def key_of(directory: Path) -> str:
     """The key of a run: its folder's name, for people, and a digest of its path."""
     path = str(directory.resolve())
     digest = hashlib.blake2b(path.encode(errors="surrogateescape"), digest_size=4).hexdigest()
-    return f"{slug(directory.resolve().name)[:60]}-{digest}"
+    return f"{ascii_slug(directory.resolve().name)[:60]}-{digest}"
 
 
 def _state(directory: Path) -> tuple[object, ...]:

@@ -15,7 +15,7 @@ from ...config.scrubber import scrubber_of
 from ...config.secrecy import secret_variable
 from ...config.tree import KeyPath
 from ...config.walltime import walltime_seconds
-from ...results.layout import slug
+from ...results.layout import ascii_slug
 from ..handing import job_document
 from ..options import Options
 from . import header
@@ -44,7 +44,9 @@ def job_plan(loaded: Loaded, options: Options, *, directory: Path, submitter: Su
     if failure is not None:
         raise failure
     document = job_document(loaded, output_dir=directory)
-    name = "-".join(dict.fromkeys(slug(b.label or b.name) for b in loaded.config.benchmarks))[:60]
+    name = "-".join(dict.fromkeys(ascii_slug(b.label or b.name) for b in loaded.config.benchmarks))[
+        :60
+    ]
     chain = _chain(cluster, submitter.environ)
     folder = document.folder if cluster.hostname is None else where
     command = _command(cluster, submitter)

@@ -20,7 +20,7 @@ from ...config.load import Loaded
 from ...config.mistakes import Mistake
 from ...config.server_life import ServerLife
 from ...errors import ConfigError
-from ...results.layout import slug
+from ...results.layout import ascii_slug
 from ...services.launch import (
     HOST,
     SCRIPT_NAME,
@@ -124,7 +124,7 @@ class _Making:
                 after = tuple(steps[role].number for role in process.after)
                 steps[process.role] = self._step(name, launch, process, seat, first, host, after)
         single = launch.instances == 1
-        log = f"server-{slug(name)}" + ("" if single else f"-{index + 1}")
+        log = f"server-{ascii_slug(name)}" + ("" if single else f"-{index + 1}")
         taken = {server.log for server in self.servers}
         restart = service.restart if isinstance(service, ServerLife) else None
         self.servers.append(
