@@ -172,4 +172,12 @@ async def test_a_name_may_hold_a_point(tmp_path: Path) -> None:
 def test_what_a_judge_grades_needs_one(tmp_path: Path) -> None:
     [graded] = resolve("vlmevalkit://MMVet", params={"data_dir": str(tmp_path)})
     [other] = resolve("vlmevalkit://MMVet", params={"data_dir": str(tmp_path), "type": "vqa"})
+    [read] = resolve("vlmevalkit://Own", params={"data_dir": str(tmp_path), "judge": True})
     assert graded.needs.judge and not other.needs.judge
+    assert read.needs.judge and read.needs.own_rubric
+
+
+async def test_a_judge_that_would_read_nothing_is_refused(tmp_path: Path) -> None:
+    table(tmp_path, "ChartQA", [{"index": 0, "image": PIXEL, "question": "?", "answer": "1"}])
+    with pytest.raises(ConfigError, match="judge: true has no effect on type chartqa"):
+        await opened(tmp_path, "ChartQA", judge=True)

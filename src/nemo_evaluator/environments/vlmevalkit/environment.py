@@ -33,6 +33,8 @@ from .table import ImageTable, cell_texts, has_value, options
 
 VARIABLE = "LMUData"
 """VLMEvalKit's own name of the folder with its tables."""
+READ = (Kind.CHOICE, Kind.YES_OR_NO, Kind.JUDGED)
+"""Types whose answers a judge may read."""
 PICK = "Please select the correct answer from the options above."
 SHORT = "Answer the question using a single word or phrase."
 GROUPS = ("category", "l2-category", "split")
@@ -77,6 +79,8 @@ class Options(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How it is asked and graded; None: by its columns and its name."""
     data_dir: str | None = None
     """Where the tables are; None: ``$LMUData``, else ``~/LMUData``."""
+    judge: bool = False
+    """A judge must be there, and reads the answers that name no option."""
 
 
 def open_vlmevalkit(uri: str, params: Mapping[str, Json]) -> list[VlmTable]:
@@ -97,7 +101,7 @@ class VlmTable(Environment):
         self.where = f"{SCHEME}{named}"
         folder = options.data_dir or os.environ.get(VARIABLE) or "~/LMUData"
         self.path = (path if is_path else Path(folder) / f"{named}.tsv").expanduser()
-        self._configured = options.type
+        self._configured, self._judge = options.type, options.judge
         self._kind = options.type or kind_by_name(self.name) or Kind.EXACT
         self._rotated = False
         self._table: ImageTable | None = None
@@ -105,8 +109,9 @@ class VlmTable(Environment):
 
     @property
     def needs(self) -> Needs:
-        """A judge, where the dataset is graded by one."""
-        return Needs(judge=True, own_rubric=True) if self._kind is Kind.JUDGED else Needs()
+        """A judge, where the dataset is graded by one, or ``judge: true`` asks for it."""
+        judged = self._judge or self._kind is Kind.JUDGED
+        return Needs(judge=True, own_rubric=True) if judged else Needs()
 
     def meet(self, meeting: Meeting) -> None:
         """Raise ConfigError for an endpoint that cannot be shown images."""
@@ -133,6 +138,12 @@ class VlmTable(Environment):
             )
         table = ImageTable(self.path)
         self._kind = kind_of(self.name, table.rows, self._configured, self.where)
+        if self._judge and self._kind not in READ:
+            raise ConfigError(
+                f"judge: true has no effect on type {self._kind}",
+                where=self.where,
+                hint=f"a judge reads answers of {', '.join(READ)}; type: judged has it grade texts",
+            )
         indices = (str(row.get("index", "")) for row in table.rows)
         self._rotated = self._kind is Kind.CHOICE and any(
             index.isdigit() and int(index) >= CIRCULAR for index in indices
