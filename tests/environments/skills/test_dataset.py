@@ -155,6 +155,15 @@ async def test_options_are_shown_once_however_a_row_holds_them(
     assert await grade(environment, 0, "Answer: D") == 0.0
 
 
+@pytest.mark.parametrize("said", ["الإجابة: ب", "الإجابة الصحيحة هي (ب)", r"\boxed{ব}", "উত্তর: খ"])
+async def test_a_letter_of_another_script_stands_for_its_option(tmp_path: Path, said: str) -> None:
+    row = {"problem": f"Which?\n{LINES}", "expected_answer": "B"}
+    prepared(tmp_path, "own", 'METRICS_TYPE = "multichoice"\n', [row])
+    environment = await opened(tmp_path, "own")
+    assert await grade(environment, 0, said) == 1.0
+    assert await grade(environment, 0, "قبل ذلك") == await grade(environment, 0, "বি") == 0.0
+
+
 @pytest.mark.parametrize(
     "problem",
     [

@@ -5,9 +5,11 @@ Invariant: a type that is not here is an error before anything is paid, never an
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ...judging.factual import FORM, question, verdict
@@ -15,6 +17,7 @@ from ...judging.prompts import SYSTEM
 from ...measured import Measure
 from ...scoring.grade import Grade
 from ...scoring.input import ScorerInput
+from ...scoring.multichoice import multichoice_regex
 from ...scoring.primitives import find_scorer, math_match_async
 from ...scoring.reasoning import visible
 from ...scoring.targets import impossible, no_value
@@ -54,6 +57,12 @@ def _voted(rows: Sequence[ScoredProblem]) -> float:
     return statistics.fmean(grades) if grades else 0.0
 
 
+NATIVE_LETTERS = dict(zip("أبجدঅবডঢকখগঘ", "ABCD" * 3, strict=True))
+"""What NeMo Skills reads as A to D, and the first letters of the Bengali alphabet."""
+_LETTER = r"\w\u0600-\u06ff\u0980-\u09ff"  # with the vowel signs of both scripts
+NATIVE = re.compile(rf"(?<![{_LETTER}])[{''.join(NATIVE_LETTERS)}](?![{_LETTER}])")
+
+
 class Evaluation(NamedTuple):
     """How a type is asked and graded."""
 
@@ -68,6 +77,16 @@ class Evaluation(NamedTuple):
 async def skills_math(sample: ScorerInput) -> Grade:
     """The boxed or last stated answer equals the target as mathematics."""
     return await math_match_async(sample)
+
+
+def skills_multichoice(sample: ScorerInput) -> Grade:
+    """The letter chosen last; where it is none of Latin script, the Arabic or Bengali letter that
+    stands for A to D."""
+    found = multichoice_regex(sample)
+    plain = NATIVE.sub(lambda at: NATIVE_LETTERS[at[0]], sample.response)
+    if found["extracted"] is not None or plain == sample.response:
+        return found
+    return multichoice_regex(replace(sample, response=plain))
 
 
 async def skills_factual(sample: ScorerInput) -> Grade:
@@ -105,9 +124,7 @@ RULER: Mapping[str, Any] = {"all": skills_ruler_all, "part": skills_ruler_part}
 """What ``eval_config.match_type`` may be."""
 EVALUATIONS: Mapping[str, Evaluation] = {
     "math": Evaluation(MATH, skills_math, aggregate=majority),
-    "multichoice": Evaluation(
-        CHOICE, find_scorer("multichoice_regex"), with_options, aggregate=majority
-    ),
+    "multichoice": Evaluation(CHOICE, skills_multichoice, with_options, aggregate=majority),
     "if": Evaluation(PLAIN, find_scorer("ifeval"), with_instructions),
     "ruler": Evaluation(PLAIN, None),
     "simpleqa": Evaluation(PLAIN, skills_factual, judge=True),
