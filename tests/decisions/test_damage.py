@@ -199,3 +199,12 @@ def test_a_ratio_without_a_denominator_is_said_to_have_none() -> None:
     ]
     with pytest.raises(ConfigError, match="'f1' is a ratio whose denominators are 0 in all rows"):
         compare_results(rows, rows, metric="f1")
+
+
+def test_a_category_without_a_change_is_known_no_better_for_being_counted_more() -> None:
+    """Four problems that are a third of a macro metric: that none changed says little."""
+    weights = np.concatenate([np.full(192, 200 / 3 / 192), np.full(8, 200 / 3 / 4)])
+    macro = Damage(Sides(weights, weights, weights=weights)).bounds()
+    assert macro.damage == 0.0 and macro.upper > 0.2 and macro.lower < -0.2
+    ones = np.ones(200)
+    assert Damage(Sides(ones, ones, weights=ones)).bounds() == Damage(Sides(ones, ones)).bounds()

@@ -116,6 +116,24 @@ def test_a_drop_of_few_large_losses_is_rarely_go(n: int, share: float, noise: fl
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sizes", [(52, 4, 4), (192, 4, 4), (30, 20, 10)])
+def test_a_drop_in_a_small_category_is_rarely_go(sizes: tuple[int, ...]) -> None:
+    """Of a macro metric it is a large share, of which a sample may have seen no change at all."""
+    times, limit, generator = 400, 0.1, np.random.default_rng(21)
+    weights = np.concatenate([np.full(n, sum(sizes) / len(sizes) / n) for n in sizes])
+    last = np.arange(sum(sizes)) >= sum(sizes) - sizes[-1]
+    go = no_go = 0
+    for _ in range(times):
+        one = generator.uniform(size=sum(sizes)) < 0.9
+        other = generator.uniform(size=sum(sizes)) < 0.9 - last * limit * len(sizes)
+        bounds = Damage(Sides(one * weights, other * weights, weights=weights)).bounds()
+        go += bounds.upper <= limit
+        no_go += bounds.lower > limit
+    assert go / times <= at_most(0.025, times)
+    assert no_go / times <= at_most(0.025, times)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "k"), [(60, 4), (200, 2)])
 def test_a_drop_of_the_limit_is_rarely_blocked_or_passed(n: int, k: int) -> None:
     times = 600

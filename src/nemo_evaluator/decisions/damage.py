@@ -10,7 +10,7 @@ a verdict would have said.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -70,6 +70,17 @@ class Sides:
     clusters: Sequence[object] | None = None
     span: float | None = None
     """The most that a problem can change; None where that is not known."""
+    weights: Floats | None = None
+    """What the values were multiplied by, where problems do not count alike."""
+
+    def parts(self, baseline: Floats) -> Iterator[tuple[float, Sides]]:
+        """The problems of one weight each, as they are without it, with their share of the mean."""
+        assert self.weights is not None
+        for weight in np.unique(self.weights):
+            at = np.flatnonzero(self.weights == weight)
+            clusters = None if self.clusters is None else [self.clusters[i] for i in at.tolist()]
+            part = Sides(baseline[at] / weight, self.candidate[at] / weight, clusters)
+            yield weight * len(at) / len(baseline), part
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +229,31 @@ def smallest_level(shown: Callable[[float], bool]) -> float:
 
 
 def _limits(sides: Sides, baseline: Floats, level: float) -> tuple[float, float, float]:
-    """Mean of candidate - baseline, its lower and its upper limit. Summed exactly over all numbers
+    """Mean of candidate - baseline, its lower and its upper limit."""
+    mean, lower, upper = _limits_alike(sides, baseline, level)
+    if sides.weights is None:
+        return mean, lower, upper
+    below, above = _by_weight(sides, baseline, level)
+    return mean, min(lower, mean - below), max(upper, mean + above)
+
+
+def _by_weight(sides: Sides, baseline: Floats, level: float) -> tuple[float, float]:
+    """How far the limits of a mean of parts reach down and up, by those of the parts, which are
+    independent (MOVER: Zou & Donner 2008). A part of four problems that is a third of the mean has
+    wide limits, also where none of the four changed."""
+    below = above = 0.0
+    for share, part in sides.parts(baseline):
+        mean, lower, upper = _limits_alike(part, part.baseline, level)
+        if not math.isfinite(upper - lower):  # one unit: anything that the values can do
+            whole = float(np.ptp(np.concatenate([part.baseline, part.candidate, [0.0, 1.0]])))
+            lower, upper = -whole, whole
+        below += (share * (mean - lower)) ** 2
+        above += (share * (upper - mean)) ** 2
+    return math.sqrt(below), math.sqrt(above)
+
+
+def _limits_alike(sides: Sides, baseline: Floats, level: float) -> tuple[float, float, float]:
+    """The same for problems that count alike. Summed exactly over all numbers
     of flips (docs/statistics.md), each keeps its level."""
     n, changed = len(baseline), int(np.count_nonzero(sides.candidate != baseline))
     at = level_kept(level, n, changed)

@@ -32,7 +32,7 @@ def damage_of(
     assert baseline.rollouts is not None and candidate.rollouts is not None
     weighted, limits = pairs.weighted(), value_range(metric, baseline, candidate)
     span = span_of(metric, baseline, candidate)
-    seen = Sides(weighted.baseline, weighted.candidate, pairs.clusters, span)
+    seen = Sides(weighted.baseline, weighted.candidate, pairs.clusters, span, pairs.weights)
     watched = watched_of(baseline, candidate, metric)
     head = Damage(seen, metric.higher_is_better, watched=watched)
     sides = [_Counts.of(source, metric, correct_above) for source in (baseline, candidate)]
@@ -50,12 +50,14 @@ def damage_of(
         other.filled(problems, unseen, bad, metric) * weights,
         clusters,
         span,
+        weights if metric.macro else None,
     )
     best = Sides(
         one.filled(problems, unseen, bad, metric) * weights,
         other.filled(problems, unseen, good, metric) * weights,
         clusters,
         span,
+        weights if metric.macro else None,
     )
     return replace(head, worst=worst, best=best)
 
