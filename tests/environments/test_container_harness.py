@@ -120,6 +120,7 @@ async def test_its_scores_are_measures(tmp_path: Path, loopback: Loopback) -> No
     assert summary.headline == "ifeval/accuracy/strict"
     assert (strict.value, strict.stderr, strict.n) == (0.75, 0.05, 40)
     assert summary.metrics["ifeval/accuracy/loose"].value == 0.8
+    assert summary.effort is None  # its 40 samples are not one task that was not solved
     # Its calls are counted, by the key of its session and not the endpoint's.
     assert len(loopback.calls) == 2
     calls = (tmp_path / "run/ifeval/model_traffic.jsonl").read_text().splitlines()

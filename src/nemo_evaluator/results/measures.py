@@ -55,11 +55,15 @@ def with_measures(summary: BenchmarkSummary, measures: Iterable[Measure]) -> Ben
     of_parts = {one.key.removeprefix(f"{one.group}/") for one in all_of_them if one.group}
     kept = {name: one for name, one in summary.metrics.items() if name not in of_parts}
     summary = msgspec.structs.replace(summary, metrics={**kept, **found})
+    headline = next(iter(found))
+    effort = summary.effort
+    if effort is not None and found[headline].n > effort.rollouts:
+        summary = msgspec.structs.replace(summary, effort=None)  # a rollout is no single task
     if "pass@1" in summary.metrics:
         return summary
     return msgspec.structs.replace(
         summary,
-        headline=next(iter(found)),
+        headline=headline,
         bound_if_rest_wrong=None,
         bound_if_rest_right=None,
         warnings=(),  # of the interval of the mean
