@@ -422,6 +422,16 @@ async def test_a_server_that_is_gone_is_an_error_before_anything_is_paid(tmp_pat
         await evaluate_async(document)
 
 
+async def test_what_a_served_benchmark_needs_is_given_to_its_server() -> None:
+    gym = GymEnvironment(read_address("gym://xstest", {}))
+    try:
+        with pytest.raises(ConfigError, match="needs a judge") as error:
+            await gym.prepare()
+    finally:
+        await gym.close()
+    assert "gym://cmd:nel serve -b xstest --judge-url URL" in str(error.value)
+
+
 async def test_a_server_that_redirects_says_which_address_to_give() -> None:
     """Nothing is sent to an address that was not configured."""
 

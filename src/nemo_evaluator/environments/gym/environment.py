@@ -61,6 +61,9 @@ class GymEnvironment:
             self._health = await health_of(self._server.calls)
         except ConfigError as error:
             hint = None if self._address.is_started else "start it, or check the address"
+            if (served := self._address.service.benchmark) is not None:
+                words = f"nel serve -b {served} --judge-url URL --port $PORT"
+                hint = f"options of its server are given so: 'gym://cmd:{words}'"
             raise ConfigError(error.what, where=self._address.uri, hint=hint) from error
         except InfraError as error:
             raise ConfigError(str(error), where=self._address.uri) from error
