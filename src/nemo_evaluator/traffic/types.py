@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -17,8 +17,21 @@ from .dialects.contract import Reply, parse_usage
 from .scrub import Scrubber
 from .store.keys import Form
 
-if TYPE_CHECKING:
-    from .kept_answers import KeptAnswers
+
+class KeepsAnswers(Protocol):
+    """Answers of earlier invocations, and those of this one for later ones."""
+
+    def take(self, request: ModelRequest) -> ModelResponse | None:
+        """The next answer to a request that was not given yet."""
+
+    def keep(self, request: str, response: ModelResponse) -> None:
+        """Add an answer."""
+
+    def count(self) -> None:
+        """What is there has been counted: a later invocation gets it for nothing."""
+
+    def close(self) -> None:
+        """Close the file."""
 
 
 class CallContext(msgspec.Struct, frozen=True):
@@ -44,7 +57,7 @@ class CallContext(msgspec.Struct, frozen=True):
     on_hold: Callable[[bool], None] | None = None
     """Told that a call waits for admission, or for an endpoint that is down, and that this is over.
     """
-    kept: KeptAnswers | None = None
+    kept: KeepsAnswers | None = None
     """Answers of earlier invocations to the same session, and where those of this one go."""
 
     @property
