@@ -42,6 +42,7 @@ async def checked(environment: VlmTable) -> None:
         ({"image": "!" * 80}, "no base64"),
         ({"image": base64.b64encode(b"no image" * 20).decode()}, "of no known kind"),
         ({"image": "77"}, "row '77', which is not there"),
+        ({"image": "[]"}, "list of images is empty"),
         ({"image": "1"}, "which refers back to it"),
         ({"image": "", "image_path": "nowhere.png"}, "no image nowhere.png"),
     ],
@@ -162,6 +163,13 @@ async def test_results_are_grouped_by_the_columns_that_are_filled(tmp_path: Path
     problem = await (await opened(tmp_path, "Own")).seed(0)
     assert problem.category == "pets"
     assert problem.metadata["breakdowns"] == {"l2-category": "animals"}
+
+
+async def test_an_index_may_be_any_text(tmp_path: Path) -> None:
+    table(tmp_path, "Own", [ROW | {"index": index} for index in ("²", "٣", "9" * 5000, "")])
+    environment = await opened(tmp_path, "Own")
+    await checked(environment)
+    assert environment.aggregates is None
 
 
 async def test_a_name_may_hold_a_point(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from ..params import options_of
 from ..row_checks import check_rows
 from ..row_files import ENDINGS, line_of
 from .kinds import kind_by_name, kind_of
-from .measures import CIRCULAR, IMAGE, measures_of, question_of
+from .measures import IMAGE, is_rotated, measures_of, question_of
 from .rules import Kind, graded, option, yes_or_no
 from .table import ImageTable, cell_texts, has_value, options
 
@@ -144,9 +144,8 @@ class VlmTable(Environment):
                 where=self.where,
                 hint=f"a judge reads answers of {', '.join(READ)}; type: judged has it grade texts",
             )
-        indices = (str(row.get("index", "")) for row in table.rows)
         self._rotated = self._kind is Kind.CHOICE and any(
-            index.isdigit() and int(index) >= CIRCULAR for index in indices
+            is_rotated(row.get("index")) for row in table.rows
         )
         self._digest = table.digest()
         return table

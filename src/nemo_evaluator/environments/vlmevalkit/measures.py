@@ -5,6 +5,7 @@ Pure functions of scored rows. Shares are 0 to 1; MME's points are its authors' 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from .rules import Kind, yes_or_no
 
 CIRCULAR = 1_000_000
 """Rows whose indices are equal modulo this are one question with its options rotated."""
+INTEGER = re.compile(r"[0-9]{1,18}")
 IMAGE = "image_id"
 """Where the metadata of a row says which image it is about."""
 MME_PARTS: Mapping[str, Sequence[str]] = {
@@ -50,7 +52,13 @@ def measures_of(name: str, kind: Kind, rotated: bool) -> Aggregates | None:
 def question_of(index: object) -> str:
     """The index of a question before its options were rotated."""
     text = str(index)
-    return str(int(text) % CIRCULAR) if text.isdigit() else text
+    return str(int(text) % CIRCULAR) if INTEGER.fullmatch(text) else text
+
+
+def is_rotated(index: object) -> bool:
+    """Whether an index is that of a question with its options rotated."""
+    text = str(index)
+    return INTEGER.fullmatch(text) is not None and int(text) >= CIRCULAR
 
 
 def circular(rows: Rows) -> Sequence[Measure]:

@@ -69,10 +69,14 @@ class ImageTable:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
     def images(self, row: Row) -> tuple[Image, ...]:
-        """The images of a row, in order. Raises ConfigError."""
+        """The images of a row, in order, at least one. Raises ConfigError."""
         if has_value(row.get("image")):
-            return tuple(_decoded(text) for text in self._texts(row["image"]))
-        return tuple(self._file(name) for name in cell_texts(row["image_path"]))
+            found = tuple(_decoded(text) for text in self._texts(row["image"]))
+        else:
+            found = tuple(self._file(name) for name in cell_texts(row["image_path"]))
+        if not found:
+            raise ConfigError("its list of images is empty")
+        return found
 
     def _texts(self, cell: object, passed: tuple[int, ...] = ()) -> Iterator[str]:
         """The images of a cell in base64; those of another row where the cell names it."""
