@@ -69,10 +69,11 @@ async def test_pope_counts_a_row_in_each_of_its_categories() -> None:
 
 async def test_each_repeat_of_a_rotated_question_counts() -> None:
     rows = [
-        row(repeat == 0 or index != "1000001", {"index": index}, repeat=repeat)
+        row(repeat == 0 or index != "1000001", {"index": index, "rotations": "2"}, repeat=repeat)
         for index in ("1", "1000001")
         for repeat in (0, 1)
     ]
+    rows.append(row(True, {"index": "2", "rotations": "2"}))  # the other was not asked
     assert await measured("MMBench", rows, Kind.CHOICE, rotated=True) == {"circular": 0.5}
 
 

@@ -120,7 +120,7 @@ async def test_rows_without_an_image_are_left_out_and_counted(
     environment = await opened(tmp_path, "Own")
     assert await environment.size() == 1
     assert (await environment.seed(0)).metadata["index"] == "1"
-    assert "1 rows have no image" in caplog.text
+    assert "rows without an image, which are left out: 1" in caplog.text
 
 
 async def test_a_cell_that_says_nan_is_empty(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from ..params import options_of
 from ..row_checks import check_rows
 from ..row_files import ENDINGS, line_of
 from .kinds import kind_by_name, kind_of
-from .measures import IMAGE, is_rotated, measures_of, question_of
+from .measures import IMAGE, ROTATIONS, is_rotated, measures_of, question_of
 from .rules import Kind, graded, option, yes_or_no
 from .table import ImageTable, cell_texts, has_value, options
 
@@ -104,6 +105,7 @@ class VlmTable(Environment):
         self._configured, self._judge = options.type, options.judge
         self._kind = options.type or kind_by_name(self.name) or Kind.EXACT
         self._rotated = False
+        self._rotations = Counter[str]()
         self._table: ImageTable | None = None
         self._digest = ""
 
@@ -147,6 +149,7 @@ class VlmTable(Environment):
         self._rotated = self._kind is Kind.CHOICE and any(
             is_rotated(row.get("index")) for row in table.rows
         )
+        self._rotations = Counter(question_of(row.get("index")) for row in table.rows)
         self._digest = table.digest()
         return table
 
@@ -181,6 +184,8 @@ class VlmTable(Environment):
         if groups := {name: more[name] for name in GROUPS[1:] if name in more}:
             more["breakdowns"] = groups
         images = self._open.images(row)
+        if self._rotated:
+            more[ROTATIONS] = self._rotations[question_of(index)]
         if self._kind is Kind.YES_OR_NO:
             named = row.get("image_path")
             more[IMAGE] = str(named) if has_value(named) else digest(images[0].data)

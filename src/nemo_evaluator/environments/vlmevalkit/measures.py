@@ -19,6 +19,8 @@ from .rules import Kind, yes_or_no
 CIRCULAR = 1_000_000
 """Rows whose indices are equal modulo this are one question with its options rotated."""
 INTEGER = re.compile(r"[0-9]{1,18}")
+ROTATIONS = "rotations"
+"""Where the metadata of a row says how many rows its question has."""
 IMAGE = "image_id"
 """Where the metadata of a row says which image it is about."""
 MME_PARTS: Mapping[str, Sequence[str]] = {
@@ -62,8 +64,15 @@ def is_rotated(index: object) -> bool:
 
 
 def circular(rows: Rows) -> Sequence[Measure]:
-    """The share of questions that are right in every rotation."""
-    return _all_right("circular", rows, lambda row: question_of(row.problem.metadata["index"]))
+    """The share of questions that are right in every rotation, of those whose rotations all have a
+    verdict."""
+
+    def key(row: ScoredProblem) -> tuple[str, int]:
+        return question_of(_text(row, "index")), row.repeat
+
+    seen = Counter(map(key, rows))
+    whole = [row for row in rows if _text(row, ROTATIONS) in ("", str(seen[key(row)]))]
+    return _all_right("circular", whole, lambda row: question_of(_text(row, "index")))
 
 
 def hallusion(rows: Rows) -> Sequence[Measure]:

@@ -57,7 +57,7 @@ class ImageTable:
         if not self._kept:
             raise ConfigError("no row has an image", where=str(path))
         if without := len(self._stored) - len(self._kept):
-            _LOG.warning("%s: %d rows have no image and are left out", path, without)
+            _LOG.warning("%s: rows without an image, which are left out: %d", path, without)
 
     def place(self, idx: int) -> int:
         """Where a row stands in the file, from 0."""
