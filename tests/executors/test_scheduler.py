@@ -13,7 +13,7 @@ from nemo_evaluator.results.owner import Owner, this_process
 
 SAYS = """#!/bin/sh
 printf '%s ' "$@" >> "$0.asked"
-echo {state}
+[ -z "{state}" ] || echo "$(printf '%s\n' "$@" | sed -n s/--jobs=//p) {state}"
 echo {error} >&2
 exit {code}
 """
@@ -54,7 +54,13 @@ def test_what_the_scheduler_says(
 ) -> None:
     asked = squeue(tmp_path, state, error, code)
     assert job_runs(owner(cluster="far")) is runs
-    assert asked.read_text() == "--noheader --jobs=7 --format=%T "
+    assert asked.read_text() == "--noheader --jobs=7 --format=%A %T "
+
+
+def test_other_tasks_of_an_array_are_other_jobs(tmp_path: Path) -> None:
+    """One task of an array has the number of the array."""
+    squeue(tmp_path, "PENDING\n8 RUNNING")
+    assert job_runs(owner()) is False
 
 
 def test_another_cluster_is_asked_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

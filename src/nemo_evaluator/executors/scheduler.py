@@ -47,7 +47,7 @@ def job_runs(owner: Owner) -> bool | None:
         return False if again else None
     if (squeue := shutil.which("squeue")) is None:
         return None
-    argv = [squeue, "--noheader", f"--jobs={owner.job}", "--format=%T"]
+    argv = [squeue, "--noheader", f"--jobs={owner.job}", "--format=%A %T"]
     if owner.cluster and owner.cluster != os.environ.get("SLURM_CLUSTER_NAME", owner.cluster):
         argv.append(f"--clusters={owner.cluster}")
     try:
@@ -55,6 +55,8 @@ def job_runs(owner: Owner) -> bool | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     if asked.returncode == 0:
-        states = set(asked.stdout.split())
+        # The number of an array, which one of its tasks has, stands for all of its tasks.
+        rows = (line.split() for line in asked.stdout.splitlines())
+        states = {row[1] for row in rows if len(row) == 2 and row[0] == owner.job}
         return None if states & ENDING else bool(states - ENDED)
     return False if UNKNOWN_JOB in asked.stderr.lower() else None

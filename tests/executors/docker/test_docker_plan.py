@@ -14,6 +14,7 @@ from nemo_evaluator.config.docker_cluster import size_in_bytes
 from nemo_evaluator.config.load import parse
 from nemo_evaluator.config.mounts import Mount, parse_mount
 from nemo_evaluator.errors import ConfigError
+from nemo_evaluator.executors.docker.container import Seen
 from nemo_evaluator.executors.docker.mounts import mounts_of
 from nemo_evaluator.executors.docker.plan import (
     ENGINE,
@@ -189,3 +190,26 @@ def test_the_command_that_is_shown_is_one_command(text: str) -> None:
     )
     words = shlex.split(plan.command())
     assert words[-2:] == [text, text] and f"A={text}" in words
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (0, ""),
+        (130, ""),
+        (137, "docker kill, or a restart of the engine or the machine"),
+        (255, "docker kill, or a restart of the engine or the machine"),
+        (127, "has no working `nel`"),
+    ],
+)
+def test_why_a_container_ended(code: int, reason: str) -> None:
+    seen = Seen(
+        id="1",
+        running=False,
+        paused=False,
+        exit_code=code,
+        out_of_memory=False,
+        error="",
+        image="i",
+    )
+    assert reason in seen.reason and bool(seen.reason) is bool(reason)

@@ -26,6 +26,12 @@ SIZE = 60
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _image() -> None:
+    """What its building says is not said by a command of a test."""
+    nel_image()
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     require("docker")
@@ -230,6 +236,7 @@ def test_what_cannot_start_says_why_and_leaves_nothing(nel: Nel, folder: Path) -
     assert code == 2 and "No module named 'not_there_at_all'" in err
     assert len(err.strip().splitlines()) == 1
     assert not (folder / "run/submission.json").exists()
+    assert nel("eval", "jobs")[1] == "No runs.\n"
     assert not containers(f"label=nemo-evaluator.run.directory={folder / 'run'}")
 
     write({"image": "127.0.0.1:9/not-there:1"})

@@ -253,6 +253,7 @@ def test_a_cluster_that_is_away(nel: Nel, cluster: Path) -> None:
     code, _, err = nel("eval", "run", write(cluster))
     assert code == 2 and "connection to the server" in err and len(err.splitlines()) == 1
     assert not Path("run/submission.json").exists()
+    assert nel("eval", "jobs")[1] == "No runs.\n"
     (cluster / "away").unlink()
     assert nel("eval", "run", "config.yaml")[0] == 0
     (cluster / "away").touch()

@@ -167,6 +167,7 @@ def test_shards_and_their_merge(slurm: Cluster, make: Make, local: Callable[[int
     assert run.nel("eval", "status", "run", "--shard", 2, "--json")[1].count("shard_2")
     assert run.nel("eval", "status", "run", "--shard", 9)[0] == 2
     logs = run.logs()
+    assert "the last lines of its log" not in logs  # no shard has ended the server of another
     assert all(f"_{index}.log <==" in logs for index in range(4)) and "slurm-merge-" in logs
     job = job_in(out)
     assert "done on slurm" in run.nel("eval", "status", "--job-id", f"{job}_1")[1]

@@ -256,6 +256,17 @@ def test_servers_are_started_and_the_evaluation_is_told_where(tmp_path: Path) ->
     assert "a line of the server" in (tmp_path / "logs/server-m.log").read_text()
 
 
+def test_a_shard_ends_its_own_servers_only(tmp_path: Path) -> None:
+    """One task of an array has the number of the array as its own."""
+    document = config(services={"m": vllm()}, cluster={"shards": 2, "max_walltime": "01:00:00"})
+    written(plan := planned(document, tmp_path / "run"))
+    job = {"SLURM_JOB_ID": "70", "SHIM_SACCT": "TIMEOUT|3000"}
+    ran = run_script(plan, tmp_path / "state", "1", "69_1", "0", **job)
+    assert ran.code == 0, ran.said
+    assert {words[words.index("-j") + 1] for words in ran.words("squeue")} == {"70_1"}
+    assert ["update", "JobId=70_1", "TimeLimit=10"] in ran.words("scontrol")
+
+
 def test_a_server_that_cannot_start_is_tried_once_more(tmp_path: Path) -> None:
     plan = planned(config(services={"m": vllm()}), tmp_path)
     directory = written(plan)

@@ -17,8 +17,8 @@ from ...sandboxes.docker_api import HEADER_BYTES, Attached, Engine
 from ..handed_environment import packed
 from .plan import DockerPlan
 
-KILLED = 137
-"""Exit code of what was ended by SIGKILL."""
+KILLED = (137, 255)
+"""Exit codes of what was ended by SIGKILL, and of what an engine found dead when it started."""
 HANDED_SECONDS = 10.0
 _NOT_STARTED = range(125, 128)
 
@@ -47,7 +47,7 @@ class Seen(NamedTuple):
             )
         if self.error:
             return f"the container did not start: {self.error}"
-        if self.exit_code == KILLED:
+        if self.exit_code in KILLED:
             return (
                 "the container was killed (docker kill, or a restart of the engine or the machine)"
             )

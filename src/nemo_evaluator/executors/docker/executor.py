@@ -14,7 +14,7 @@ from ...config.mistakes import Mistake
 from ...config.runnable import problems
 from ...errors import ConfigError
 from ...files.writing import make_folder, replace_file
-from ...results.layout import SUBMISSION, SUBMITTED_CONFIG
+from ...results.layout import SUBMITTED_CONFIG
 from ...results.status import holder_of
 from ...sandboxes.contract import SandboxLost
 from ...sandboxes.docker_api import Engine
@@ -31,6 +31,7 @@ from ..submission import (
     folder_to_use,
     new_run_id,
     now,
+    remove_submission,
     write_submission,
 )
 from . import container
@@ -154,7 +155,7 @@ async def _start(
     except ConfigError:
         await container.remove(run.engine, plan.name)
         if not options.resume:
-            (run.directory / SUBMISSION).unlink(missing_ok=True)
+            remove_submission(run.submission)
         raise
     except asyncio.CancelledError:
         await container.signal(run.engine, plan.name, "SIGTERM")

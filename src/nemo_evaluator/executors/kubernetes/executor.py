@@ -15,7 +15,7 @@ from ...config.mistakes import Mistake
 from ...config.runnable import problems
 from ...errors import ConfigError
 from ...files.writing import make_folder, replace_file
-from ...results.layout import SUBMISSION, SUBMITTED_CONFIG
+from ...results.layout import SUBMITTED_CONFIG
 from ...results.status import State
 from ..observers import Observers
 from ..opening import already_holds, kept_run, set_aside
@@ -27,6 +27,7 @@ from ..submission import (
     folder_to_use,
     new_run_id,
     now,
+    remove_submission,
     write_submission,
 )
 from .client import ClusterAway, Kubectl
@@ -100,7 +101,7 @@ class KubernetesExecutor:
             await create(kubectl, plan)
         except BaseException:
             if earlier is None:
-                (directory / SUBMISSION).unlink(missing_ok=True)
+                remove_submission(submission)
             else:
                 write_submission(earlier.submitted.submission)
             raise

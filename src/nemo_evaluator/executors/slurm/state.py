@@ -117,9 +117,16 @@ def part_state(
     if files is not None and files.state.active and not copied:
         reason = f"job {ended[-1].id} is over ({ended[-1].state}), and a process still writes"
         return replace(known, reason=reason)
-    # A follow-up job that has nothing to do ends well, and says nothing.
+    # A follow-up job that has nothing to do ends well, and says nothing; nor does one that was
+    # taken back with a run that was asked to stop.
+    stopped = known.exit_code == ExitCode.INTERRUPTED
     telling = [job for job in ended if job.state != "COMPLETED"] or ended
+    telling = [job for job in telling if not (stopped and _never_began(job))] or telling
     return _over(known, telling[-1], told.get(telling[-1].id, Told()), begun=files is not None)
+
+
+def _never_began(job: JobState) -> bool:
+    return job.state == "CANCELLED" and job.elapsed in ("0:00", "00:00:00")
 
 
 def _over(known: RunState, job: JobState, told: Told, *, begun: bool) -> RunState:
