@@ -32,6 +32,7 @@ FOREIGN = (
     "environments/inspect/nel_inspect_memory.py",
     "environments/inspect/nel_inspect_tasks.py",
     "environments/inspect/worker.py",
+    "environments/lm_eval/nel_lm_eval_errors.py",
     "environments/lm_eval/nel_lm_eval_index.py",
     "environments/lm_eval/nel_lm_eval_loading.py",
     "environments/lm_eval/nel_lm_eval_results.py",

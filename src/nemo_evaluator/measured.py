@@ -54,6 +54,14 @@ class Measure(Record, frozen=True, kw_only=True):
         return group + self.name + ("" if self.filter == "none" else f",{self.filter}")
 
 
+class Measures(Record, frozen=True, kw_only=True):
+    """What sums up a benchmark, where a measure may be without a value."""
+
+    measures: tuple[Measure, ...] = ()
+    absent: Mapping[str, str] = {}
+    """Why a measure has no value ("is infinite"), by its key."""
+
+
 def metric_of(value: Json) -> Metric | None:
     """A number that can be averaged, or a pair of them as a ratio; None for anything else.
 

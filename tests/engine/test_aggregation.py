@@ -65,6 +65,28 @@ class Corpus(EvalEnvironment):
 BROKEN = CORPUS.replace("right = sum(", "right = 1 / 0 + sum(")
 
 
+LACKING = """
+from pathlib import Path
+from nemo_evaluator import Measure, ScorerInput, benchmark, scorer
+from nemo_evaluator.measured import Measures
+
+
+def corpus(rows):
+    n, found = len(rows), float(Path(FOUND).read_text())
+    perplexity = Measure(name="perplexity", value=7.5, n=n, higher_is_better=False)
+    if found:
+        return [perplexity, Measure(name="bleu", value=found, n=n)]
+    return Measures(measures=(perplexity,), absent={"bleu": "is infinite"})
+
+
+@benchmark(name="corpus", dataset=[{}] * 4, prompt="Say", aggregate=corpus)
+@scorer
+def score(sample: ScorerInput) -> dict:
+    return {"reward": 2.0, "metrics": {"bleu": 0.3}}
+"""
+"""One of the measures has no value, as long as a file holds 0."""
+
+
 def document(folder: Path, text: str = CORPUS, **benchmark: Any) -> dict[str, Any]:
     (folder / "corpus.py").write_text(text)
     return {
@@ -146,6 +168,21 @@ def test_what_cannot_be_summed_up_keeps_its_verdicts(tmp_path: Path) -> None:
     mended = evaluate(document(tmp_path, CORPUS), resume=True)
     assert mended.exit_code == 0 and mended.summary.benchmarks[0].headline == "f1"
     assert mended.summary.benchmarks[0].runtime.total_retries == 0
+
+
+def test_a_measure_without_a_value_is_told_and_nothing_stands_in_for_it(tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    found.write_text("0")
+    given = document(tmp_path, LACKING.replace("FOUND", repr(str(found))))
+    (summary,) = evaluate(given).summary.benchmarks
+    assert "bleu" not in summary.metrics  # the mean over the rows, 0.3, is no BLEU of a corpus
+    assert summary.metrics["perplexity"].value == 7.5
+    (path,) = (tmp_path / "r" / "corpus").glob(BUNDLES)
+    assert "bleu is infinite" in json.loads(path.read_text())["benchmark"]["warnings"]
+    assert "bleu is infinite" in (tmp_path / "r" / "report.md").read_text()
+    found.write_text("0.25")
+    (summary,) = evaluate(given, resume=True).summary.benchmarks
+    assert summary.metrics["bleu"].value == 0.25 and not summary.warnings
 
 
 def test_a_class_sums_up_its_rows(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Sequence
 from inspect import isawaitable
 
+import msgspec
+
 from ..environments.contract import ScoredProblem
 from ..environments.user_code import contained
 from ..errors import ConfigError
-from ..measured import Measure
+from ..measured import Measure, Measures
 from ..results.aggregated import Aggregated
 from ..results.journal import JournalIndex, header_of
 from ..results.journal_writer import Hold, JournalWriter
@@ -36,14 +38,15 @@ async def aggregate(job: Job, run_id: str, hold: Hold | None = None) -> ConfigEr
         return None
     index = await asyncio.to_thread(load_journal, job.folder, job.plan)
     of = digest_of(index, summed_up_by(job.plan))
-    known = index.aggregated is not None and index.aggregated.of == of
-    if known or not any(state.scored for state in index.rollouts.values()):
+    known = index.aggregated
+    done = known is not None and known.of == of and not known.absent  # else what lacks may be had
+    if done or not any(state.scored for state in index.rollouts.values()):
         return None
     try:
         with contained("the aggregation"):
             rows = await asyncio.to_thread(_rows, job, index)
             made = await asyncio.to_thread(aggregates, rows)
-            measures = checked(await made if isawaitable(made) else made)
+            made = checked(await made if isawaitable(made) else made)
     except Exception as error:
         return ConfigError(
             f"the measures of all rows could not be made: {described(error)}",
@@ -53,7 +56,8 @@ async def aggregate(job: Job, run_id: str, hold: Hold | None = None) -> ConfigEr
         )
     header = header_of(job.plan, run_id)
     journal = JournalWriter(job.folder / JOURNAL, index, header=header, hold=hold)
-    journal.append(Aggregated(at=time.time(), of=of, measures=tuple(measures)))
+    found = Aggregated(at=time.time(), of=of, measures=made.measures, absent=made.absent)
+    journal.append(found)
     return await journal.close()
 
 
@@ -70,8 +74,14 @@ def _rows(job: Job, index: JournalIndex) -> Sequence[ScoredProblem]:
     ]
 
 
-def checked(given: object) -> Sequence[Measure]:
+def checked(given: object) -> Measures:
     """Measures that can be published. Raises ReturnedError."""
+    if isinstance(given, Measures):
+        return msgspec.structs.replace(given, measures=_checked(given.measures))
+    return Measures(measures=_checked(given))
+
+
+def _checked(given: object) -> tuple[Measure, ...]:
     if not isinstance(given, Sequence) or not all(isinstance(item, Measure) for item in given):
         raise ReturnedError(f"aggregate returns a list of Measure, not {given!r:.80}")
     for measure in given:
@@ -86,4 +96,4 @@ def checked(given: object) -> Sequence[Measure]:
     twice = [key for key, count in Counter(measure.key for measure in given).items() if count > 1]
     if twice:
         raise ReturnedError(f"two measures are called {', '.join(twice)}")
-    return given
+    return tuple(given)

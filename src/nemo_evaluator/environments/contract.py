@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from ..measured import Measure
+from ..measured import Measure, Measures
 from ..sandboxes.contract import Sandbox, SandboxSpec
 from ..scoring.judged import Form, Graded, JudgeRequest, Ruling
 from ..types import Json, Problem, Record, Score, Solution
@@ -116,7 +116,7 @@ class Aggregates(Protocol):
 
     def __call__(
         self, rows: Sequence[ScoredProblem], /
-    ) -> Sequence[Measure] | Awaitable[Sequence[Measure]]:
+    ) -> Sequence[Measure] | Measures | Awaitable[Sequence[Measure] | Measures]:
         """The measures of all rollouts that have a verdict, in (problem, repeat) order. Called in a
         thread, once the rollouts are over."""
 

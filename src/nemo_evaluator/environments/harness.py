@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..asked import Answer, Request
 from ..http.listener import Listener
-from ..measured import Measure
+from ..measured import Measure, Measures
 from ..traffic.door.sessions import Endpoint
 from ..traffic.types import CallContext
 from ..types import ErrorInfo, Generation, Json, Problem, Record, RolloutKey, Score, Solution
@@ -134,7 +134,7 @@ class Harness(Protocol):
         """Do these rollouts, in any order, and hand back each as it is done. What is not handed
         back stays open. Raises ConfigError for what a user can fix."""
 
-    async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
+    async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure] | Measures:
         """Measures of all rollouts that have a verdict; none where the metrics are means."""
 
     async def close(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..measured import Measure
 from ..types import Record
 
@@ -14,3 +16,5 @@ class Aggregated(Record, frozen=True, kw_only=True, tag_field="event", tag="aggr
     of: str
     """Which verdicts they are made of (``digest_of``)."""
     measures: tuple[Measure, ...]
+    absent: Mapping[str, str] = {}
+    """Why a measure has no value, by its key."""

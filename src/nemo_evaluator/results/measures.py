@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ..measured import Measure
+from ..measured import Measure, Measures
 from ..types import BenchmarkPlan
 from .identity import AFTERWARDS
 from .journal import JournalIndex
@@ -34,15 +34,34 @@ def summed_up_by(plan: BenchmarkPlan) -> str:
     return str([plan.identity.get(key) for key in AFTERWARDS])
 
 
-def measures_in(index: JournalIndex, plan: BenchmarkPlan) -> tuple[Measure, ...]:
+def measures_in(index: JournalIndex, plan: BenchmarkPlan) -> Measures:
     """The measures that were made of just the verdicts that are there."""
     found = index.aggregated
     if found is None or found.of != digest_of(index, summed_up_by(plan)):
-        return ()
-    return found.measures
+        return Measures()
+    return Measures(measures=found.measures, absent=found.absent)
 
 
-def with_measures(summary: BenchmarkSummary, measures: Iterable[Measure]) -> BenchmarkSummary:
+def with_measures(summary: BenchmarkSummary, made: Measures) -> BenchmarkSummary:
+    """The summary with the measures among its metrics, and a warning for each that has no value:
+    nothing else may stand under its name."""
+    summary = _with_values(summary, made.measures)
+    if not made.absent:
+        return summary
+    absent = {key.rpartition("/")[2] for key in made.absent} | made.absent.keys()
+    named = {one.key for one in made.measures}
+    return msgspec.structs.replace(
+        summary,
+        metrics={
+            name: one
+            for name, one in summary.metrics.items()
+            if name in named or name not in absent
+        },
+        warnings=(*summary.warnings, *(f"{key} {why}" for key, why in made.absent.items())),
+    )
+
+
+def _with_values(summary: BenchmarkSummary, measures: Iterable[Measure]) -> BenchmarkSummary:
     """The summary with the measures among its metrics. Where verdicts are not right or wrong, the
     first of them is the headline, and nothing is known of what the missing rows would make it.
 

@@ -69,14 +69,13 @@ def of_last(tokens: Sequence[TokenLogprob], count: int) -> Answer:
 def _of_tokens(tokens: Sequence[TokenLogprob], start: int) -> Answer:
     """Summed up from there on. The first token of a prompt, which nothing precedes, has no
     probability and is left out; one that lacks further on is no sum. Raises ConfigError."""
-    asked = tokens[start:]
-    known = [token for token in asked if token.logprob is not None]
-    if len(known) < len(asked) - (start == 0):
-        missing = next(t for t in tokens[max(1, start) :] if t.logprob is None)
+    missing = next((one for one in tokens[max(1, start) :] if one.logprob is None), None)
+    if missing is not None:
         raise ConfigError(
             f"the endpoint told no probability of the token {missing.token!r} of a prompt",
             hint=HINT,
         )
+    known = [token for token in tokens[start:] if token.logprob is not None]
     greedy = [token.greedy for token in known]
     return Answer(
         logprob=sum(token.logprob for token in known if token.logprob is not None),

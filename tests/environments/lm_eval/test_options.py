@@ -24,7 +24,15 @@ def test_generation_parameters_are_a_mapping_or_a_text(uri: str, params: dict[st
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("limit", 0), ("limit", -3), ("limit", -0.5), ("num_fewshot", -1)]
+    ("name", "value"),
+    [
+        ("limit", 0),
+        ("limit", -3),
+        ("limit", -0.5),
+        ("num_fewshot", -1),
+        ("bootstrap_iters", 1),
+        ("bootstrap_iters", -5),
+    ],
 )
 def test_numbers_that_mean_nothing_are_refused(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=name):

@@ -16,6 +16,7 @@ from nemo_evaluator.environments.lm_eval.remote import Remote
 pytestmark = [pytest.mark.slow, pytest.mark.process]
 
 CODE = """
+import math
 import random
 import numpy as np
 
@@ -23,10 +24,23 @@ def scored(doc, results):
     doc.pop("q")
     doc["hints"].pop()
     drawn = random.SystemRandom().random()
-    return {"drawn": drawn, "listed": [drawn], "length": np.int64(len(results[0]))}
+    numbers = {"drawn": drawn, "listed": [drawn], "length": np.int64(len(results[0]))}
+    return {**numbers, "raised": 0.5, "huge": 0.5, "endless": 0.5, "unknown": 0.5}
 
 def of_lists(items):
     return sum(item[0] for item in items) / len(items)
+
+def raises(items):
+    raise ValueError("no such label")
+
+def huge(items):
+    return math.exp(1000)
+
+def endless(items):
+    return np.float64("inf")
+
+def unknown(items):
+    return math.nan
 
 def longest(items):
     return np.max(items)
@@ -47,6 +61,10 @@ metric_list:
 - {metric: drawn, aggregation: mean, higher_is_better: true}
 - {metric: listed, aggregation: !function code.of_lists, higher_is_better: true}
 - {metric: length, aggregation: !function code.longest, higher_is_better: true}
+- {metric: raised, aggregation: !function code.raises, higher_is_better: true}
+- {metric: huge, aggregation: !function code.huge, higher_is_better: true}
+- {metric: endless, aggregation: !function code.endless, higher_is_better: true}
+- {metric: unknown, aggregation: !function code.unknown, higher_is_better: true}
 metadata: {version: 1.0}
 """
 DOCS = 5
@@ -80,6 +98,20 @@ async def test_results_are_those_of_the_scores_of_the_documents(remote: Remote) 
         assert told["listed", chosen] == pytest.approx(sum(drawn) / DOCS, abs=1e-12)
     assert told["length", "whole"] == 2 + DOCS - 1
     assert told["length", "number"] == 2
+
+
+async def test_a_metric_without_a_value_says_why_and_the_others_have_theirs(remote: Remote) -> None:
+    """lm_eval ends with the first aggregation that fails, when all is paid for."""
+    measured = await remote.aggregate([(place, [["x" * place]]) for place in range(DOCS)])
+    found = {one.name: one for one in measured if one.filter == "whole"}
+    assert {name: one.absent for name, one in found.items() if one.absent} == {
+        "raised": "could not be made: ValueError: no such label",
+        "huge": "is too large for a number",
+        "endless": "is infinite",
+        "unknown": "is not a number (nan)",
+    }
+    assert found["raised"].value is None and found["drawn"].value is not None
+    assert found["drawn"].stderr is not None
 
 
 async def test_what_another_process_scored_is_scored_again(remote: Remote) -> None:

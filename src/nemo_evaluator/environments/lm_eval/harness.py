@@ -16,7 +16,7 @@ import msgspec
 
 from ...errors import ConfigError
 from ...foreign import ForeignError
-from ...measured import Measure
+from ...measured import Measures
 from ...records import Json
 from ...traffic.likelihood import HINT
 from ...types import RolloutKey
@@ -182,7 +182,7 @@ class LmEval:
         options = self._options
         return Manner(self._mode, self._messages, options.seed, options.gen_kwargs or {})
 
-    async def aggregate(self, finished: Sequence[ScoredProblem]) -> Sequence[Measure]:
+    async def aggregate(self, finished: Sequence[ScoredProblem]) -> Measures:
         """lm_eval's own results. With several repeats, the mean over them; its error is unknown."""
         by_repeat: dict[int, list[Replies]] = {}
         asked = None if self._mode is None else asked_by(finished)  # a merge asks no endpoint

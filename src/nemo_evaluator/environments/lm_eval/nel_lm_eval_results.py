@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
+
+from nel_lm_eval_errors import quick_errors
 
 Theirs = Any
 """An object of lm_eval, whose types are not ours to know."""
@@ -12,8 +15,66 @@ Data = Any
 """What JSON can say."""
 
 
-def measured(results: Theirs, sizes: Mapping[str, int]) -> Iterator[Data]:
-    """Every number of lm_eval's results that is no error of another, with its error."""
+Failed = dict[tuple[str, str], str]
+"""Why an aggregation failed, by task and metric."""
+
+
+def evaluated(tasks: Mapping[str, Theirs], once: Callable[[int | None], Theirs]) -> Theirs:
+    """lm_eval's results and what failed. ``once`` evaluates, with so many draws of a bootstrap, or
+    as many as were asked for. Where lm_eval would end because the aggregation of one metric fails,
+    the others have their values."""
+    failed: Failed = {}
+    try:
+        with quick_errors():
+            return once(None), failed
+    except Exception:
+        with _contained(tasks, failed, None):
+            once(0)
+        if not failed:
+            raise
+        with quick_errors(), _contained(tasks, failed, frozenset(failed)):
+            return once(None), failed
+
+
+@contextlib.contextmanager
+def _contained(
+    tasks: Mapping[str, Theirs], failed: Failed, only: Set[tuple[str, str]] | None
+) -> Iterator[None]:
+    """Aggregations that fail (only these, if given) are not a number, and say why. One that is
+    replaced has no standard error: lm_eval knows its functions by identity."""
+
+    def guarded(place: tuple[str, str], function: Theirs) -> Theirs:
+        def aggregate(items: Theirs) -> Theirs:
+            try:
+                return function(items)
+            except OverflowError:
+                failed[place] = "is too large for a number"
+            except Exception as error:
+                said = " ".join(str(error).split())
+                failed[place] = f"could not be made: {type(error).__name__}: {said:.200}"
+            return math.nan
+
+        return aggregate
+
+    def aggregations(name: str, task: Theirs) -> Callable[[], Theirs]:
+        functions = {
+            metric: guarded((name, metric), function)
+            if only is None or (name, metric) in only
+            else function
+            for metric, function in task.aggregation().items()
+        }
+        return lambda: functions
+
+    with contextlib.ExitStack() as stack:
+        for name, task in tasks.items():
+            replaced, task.aggregation = task.aggregation, aggregations(name, task)
+            stack.callback(setattr, task, "aggregation", replaced)
+        yield
+
+
+def measured(results: Theirs, sizes: Mapping[str, int], failed: Failed) -> Iterator[Data]:
+    """Every number of lm_eval's results that is no error of another, with its error; of what is no
+    finite number, why there is none."""
     members = results.get("group_subtasks", {})
 
     def size(name: str) -> int:
@@ -23,19 +84,27 @@ def measured(results: Theirs, sizes: Mapping[str, int]) -> Iterator[Data]:
         higher = results["higher_is_better"].get(name) or {}
         for key, value in metrics.items():
             metric, comma, chosen = key.partition(",")
-            value = json_value(value)  # numpy's numbers too
-            if not comma or metric.endswith("_stderr") or not _is_number(value):
+            if not comma or metric.endswith("_stderr"):
                 continue
+            value = value.tolist() if hasattr(value, "tolist") else value  # numpy's numbers
+            known = _is_number(value)
             stderr = json_value(metrics.get(f"{metric}_stderr,{chosen}"))
             yield {
                 "task": name,
                 "name": metric,
                 "filter": chosen,
-                "value": float(value),
+                "value": float(value) if known else None,
+                "absent": None if known else failed.get((name, metric)) or _why_absent(value),
                 "stderr": float(stderr) if _is_number(stderr) else None,
                 "higher_is_better": higher.get(metric) is not False,
                 "n": size(name),
             }
+
+
+def _why_absent(value: object) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return "is not a number (nan)"
+    return "is infinite" if isinstance(value, float) else f"is no number: {value!r:.80}"
 
 
 def _is_number(value: object) -> bool:

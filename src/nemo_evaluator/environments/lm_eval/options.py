@@ -83,6 +83,12 @@ def parse(uri: str, params: Mapping[str, Json]) -> tuple[tuple[str, ...], Option
         raise ConfigError(
             f"num_fewshot: {options.num_fewshot} is below 0", where=uri, hint="0 is none"
         )
+    if options.bootstrap_iters < 0 or options.bootstrap_iters == 1:
+        raise ConfigError(
+            f"bootstrap_iters: {options.bootstrap_iters} draws make no standard error",
+            where=uri,
+            hint="0 (no error), or 1000",
+        )
     return found, options
 
 

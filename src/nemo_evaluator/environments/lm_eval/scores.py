@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...asked import Answer, RequestKind
-from ...measured import Measure
+from ...measured import Measure, Measures
 from ...records import Json, Record
 from ...types import Failure, Score
 from .modes import chosen, letters_of
@@ -68,7 +68,9 @@ class Measured(Record, frozen=True, kw_only=True):
     task: str
     name: str
     filter: str
-    value: float
+    value: float | None
+    absent: str | None = None
+    """Why it has no value."""
     stderr: float | None
     higher_is_better: bool
     n: int
@@ -131,24 +133,40 @@ def finish_of(answers: Sequence[Answer]) -> str | None:
 
 
 def measures_of(
-    told: Sequence[Sequence[Measured]], whole: str | None, mode: Mode | None
-) -> list[Measure]:
-    """The results of one repeat, or the means over several. ``whole`` names the benchmark."""
-    kept = (Mode.FIRST_TOKEN, Mode.GENERATE)
-    values: dict[tuple[str, str, str], list[float]] = {}
-    for repeat in told:
+    repeats: Sequence[Sequence[Measured]], whole: str | None, mode: Mode | None
+) -> Measures:
+    """The results of one repeat, or the means over several; what one of them lacks has no value.
+    ``whole`` names the benchmark."""
+    found: dict[tuple[str, str, str], list[Measured]] = {}
+    for repeat in repeats:
         for one in repeat:
-            values.setdefault((one.task, one.name, one.filter), []).append(one.value)
-    measures = [
-        Measure(
+            found.setdefault((one.task, one.name, one.filter), []).append(one)
+    measures: list[Measure] = []
+    absent: dict[str, str] = {}
+    for same in found.values():
+        one = same[0]
+        values = [each.value for each in same if each.value is not None]
+        measure = Measure(
             name=f"{one.name},{one.filter}",
-            value=sum(found := values[one.task, one.name, one.filter]) / len(found),
-            stderr=one.stderr if len(told) == 1 else None,
+            value=sum(values) / max(1, len(values)),
+            stderr=one.stderr if len(repeats) == 1 else None,
             n=one.n,
             higher_is_better=one.higher_is_better,
             group=None if one.task == whole else one.task,
         )
-        for one in (told[0] if told else ())
-        if mode not in kept or one.name in OF_A_CHOICE or one.name.startswith(RIGHT_OR_WRONG)
-    ]
-    return sorted(measures, key=lambda measure: measure.group is not None)
+        if not _is_known(one.name, mode):
+            absent[measure.key] = "needs how probable each option is (mode: loglikelihood)"
+        elif len(values) < len(repeats):
+            absent[measure.key] = next(
+                filter(None, (each.absent for each in same)), "lacks in a repeat"
+            )
+        else:
+            measures.append(measure)
+    measures.sort(key=lambda measure: measure.group is not None)
+    return Measures(measures=tuple(measures), absent=absent)
+
+
+def _is_known(metric: str, mode: Mode | None) -> bool:
+    """Whether a metric can be told in a mode."""
+    choice_only = mode in (Mode.FIRST_TOKEN, Mode.GENERATE)
+    return not choice_only or metric in OF_A_CHOICE or metric.startswith(RIGHT_OR_WRONG)

@@ -27,7 +27,7 @@ from nel_lm_eval_loading import (
     text_of,
     told,
 )
-from nel_lm_eval_results import json_value, measured
+from nel_lm_eval_results import evaluated, json_value, measured
 from nel_lm_eval_tokens import Tokens, UserError
 
 Theirs = Any
@@ -323,20 +323,24 @@ class Worker:
                     answers[name, place, kind, instance.idx, repeat] = _reply(kind, reply)
         tasks = {name: task for name, task in self.tasks.items() if name in samples}
         groups = self.loaded.get("groups", {}) if len(tasks) == len(self.tasks) else {}
-        with contextlib.ExitStack() as stack:
-            for name, task in tasks.items():
-                stack.enter_context(scored_once(task, known[name]))
-            results = evaluate(
-                lm=replaying(answers, self._template() if self.options["chat"] else chat_json),
-                task_dict={**self.loaded, "tasks": tasks, "groups": groups},
-                samples=dict(samples),
-                bootstrap_iters=self.options["bootstrap_iters"],
-                log_samples=False,
-                confirm_run_unsafe_code=bool(self.options["confirm_run_unsafe_code"]),
-                **self._chat(),
-            )
+
+        def once(draws: int | None) -> Theirs:
+            with contextlib.ExitStack() as stack:
+                for name, task in tasks.items():
+                    stack.enter_context(scored_once(task, known[name]))
+                return evaluate(
+                    lm=replaying(answers, self._template() if self.options["chat"] else chat_json),
+                    task_dict={**self.loaded, "tasks": tasks, "groups": groups},
+                    samples=dict(samples),
+                    bootstrap_iters=self.options["bootstrap_iters"] if draws is None else draws,
+                    log_samples=False,
+                    confirm_run_unsafe_code=bool(self.options["confirm_run_unsafe_code"]),
+                    **self._chat(),
+                )
+
+        results, failed = evaluated(tasks, once)
         sizes = {name: len(docs) for name, docs in samples.items()}
-        return list(measured(results, sizes))
+        return list(measured(results, sizes, failed))
 
     def search(self, text: str) -> list[str]:
         """Names of tasks, groups and tags that contain a text."""
