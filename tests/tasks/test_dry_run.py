@@ -45,6 +45,14 @@ async def test_a_plan_calls_nothing_and_pulls_no_image(tmp_path: Path, loopback:
     assert not (tmp_path / "run").exists()
 
 
+async def test_a_plan_says_what_ray_would_do(tmp_path: Path, loopback: Loopback) -> None:
+    cluster = {"type": "ray", "address": "head:6379", "shards": 3, "resources": {"far": 1}}
+    text = await describe_plan(parse({**document(tmp_path, loopback.url), "cluster": cluster}))
+    assert (
+        "cluster ray at head:6379: 3 shards, each a task that needs 1 CPUs, 0 GPUs, 1 far" in text
+    )
+
+
 async def test_a_run_wants_the_image(tmp_path: Path, loopback: Loopback) -> None:
     """The same configuration, to show that the plan above leaves something out."""
     with pytest.raises(ConfigError):

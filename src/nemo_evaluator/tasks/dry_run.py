@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from ..config.load import Loaded
+from ..config.ray_cluster import RayCluster
 from ..config.runnable import check_runnable
 from ..config.secrecy import redact
 from ..engine.control import Control
@@ -31,7 +33,7 @@ async def describe_plan(loaded: Loaded) -> str:
     check_runnable(loaded)
     async with AsyncExitStack() as stack:
         prepared = await prepare(loaded, Path(loaded.config.output.dir), stack, plan_only=True)
-        lines = ["Plan (nothing is called):", ""]
+        lines = ["Plan (nothing is called):", "", *_ray_lines(loaded)]
         lines += _service_lines(loaded, prepared)
         for job in prepared.jobs:
             lines += await _job_lines(job)
@@ -39,6 +41,21 @@ async def describe_plan(loaded: Loaded) -> str:
         total = sum(job.plan.n_rollouts for job in prepared.jobs)
         lines += ["", f"{total} rollouts in all; results go to {loaded.config.output.dir}"]
     return "\n".join(lines)
+
+
+def _ray_lines(loaded: Loaded) -> list[str]:
+    """Where Ray makes the run; other clusters say themselves what they would submit."""
+    cluster = loaded.config.cluster
+    if not isinstance(cluster, RayCluster):
+        return []
+    where = cluster.address or os.environ.get("RAY_ADDRESS") or "local"
+    needs = [f"{cluster.num_cpus:g} CPUs", f"{cluster.num_gpus:g} GPUs"]
+    needs += [f"{number:g} {name}" for name, number in cluster.resources.items()]
+    return [
+        f"cluster ray at {where}: {cluster.shards} shards, each a task that needs"
+        f" {', '.join(needs)} and is started again up to {cluster.max_retries} times",
+        "",
+    ]
 
 
 def _gate_lines(loaded: Loaded, prepared: Prepared) -> list[str]:

@@ -28,4 +28,5 @@ def test_a_follow_up_that_is_taken_back_says_nothing_of_a_run_that_was_stopped(
     jobs = [job("7_0", "FAILED", "0:30"), job("8_0", "CANCELLED", "0:00")]
     found = part_state(Path("run"), files, jobs, {})
     assert (found.state, found.exit_code) == (state, code)
-    assert found.reason.startswith("job 7_0: " if state is State.INTERRUPTED else "job 8_0: ")
+    why = "job 7_0: it was asked to stop; " if state is State.INTERRUPTED else "job 8_0: it was can"
+    assert found.reason.startswith(why)

@@ -130,8 +130,9 @@ def _never_began(job: JobState) -> bool:
 
 
 def _over(known: RunState, job: JobState, told: Told, *, begun: bool) -> RunState:
-    failed = told.reason and job.state == "FAILED"
-    why = f"{told.reason}; {RESUME}" if failed else why_ended(job)
+    asked = "it was asked to stop" if known.exit_code == ExitCode.INTERRUPTED else ""
+    said = told.reason or asked
+    why = f"{said}; {RESUME}" if said and job.state == "FAILED" else why_ended(job)
     reason = f"job {job.id}: {why}"
     if not begun and job.state in ("COMPLETED", "FAILED"):
         reason = f"{reason}; no rollout was made"
