@@ -113,6 +113,33 @@ async def test_a_scorer_fails_its_own_verdict(
     assert sum(isinstance(event, Solved) for event in journal(tmp_path)) == SIZE
 
 
+@pytest.mark.parametrize(
+    "score",
+    [
+        "d = {'reward': 1.0}; d['itself'] = d; return d",
+        "return {'reward': 1.0, 'odd': type('Odd', (), {'__str__': lambda self: 1 / 0})()}",
+    ],
+)
+async def test_a_verdict_that_cannot_be_written_is_a_failure_of_the_scorer(
+    tmp_path: Path, loopback: Loopback, score: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = await run(tmp_path, loopback.url, score=score)
+    [benchmark] = result.summary.benchmarks
+    assert (result.exit_code, benchmark.n_scored) == (3, SIZE - 1)
+    [event] = [event for event in journal(tmp_path) if isinstance(event, Errored)]
+    assert event.error.message.startswith("what the scorer returned cannot be written as JSON")
+    assert "never retrieved" not in caplog.text
+
+
+async def test_the_place_of_a_scorers_error_is_in_its_own_code(
+    tmp_path: Path, loopback: Loopback
+) -> None:
+    """Not where we refuse what it returned."""
+    await run(tmp_path, loopback.url, score="return 'yes'")
+    [event] = [event for event in journal(tmp_path) if isinstance(event, Errored)]
+    assert "not 'yes'" in event.error.message and ".py:" not in event.error.message
+
+
 async def test_a_solver_that_cannot_be_closed_costs_no_results(
     tmp_path: Path, loopback: Loopback, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -207,6 +207,30 @@ def test_arguments_are_checked_when_decorating() -> None:
         benchmark(name="b", dataset=[])
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"prompt": lambda row: row["q"]}, "prompt must be a template"),
+        ({"name": None}, "needs a name"),
+        ({"target_field": 5}, "target_field must be a text, not 5"),
+        ({"category_field": 5}, "category_field must be the name of a field"),
+        ({"prepare_row": {"a": 1}}, "prepare_row must be a function"),
+        ({"field_mapping": ["a"]}, "field_mapping must be a dict"),
+        ({"requirements": "judge"}, "requirements must be a list of texts, not 'judge'"),
+        ({"num_fewshot": "3"}, "num_fewshot must be a whole number"),
+        ({"keep_reasoning": "no"}, "keep_reasoning must be True or False, not 'no'"),
+        ({"sandbox": "python"}, "sandbox must be a SandboxSpec"),
+        ({"mean_range": 3}, "mean_range is 3"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_when_decorating(
+    given: dict[str, Any], told: str
+) -> None:
+    arguments = {"name": "b", "dataset": [{"q": "a", "target": "b"}], "prompt": "{q}", **given}
+    with pytest.raises(ConfigError, match=told):
+        benchmark(**arguments)(lambda sample: True)
+
+
 async def test_params_replace_arguments(environment: Any) -> None:
     def params(level: int = 1) -> dict[str, Any]:
         return {"dataset": [{"q": f"level {level}", "target": "4"}], "extra": {"level": level}}

@@ -163,3 +163,25 @@ def test_a_name_of_the_hub_needs_no_scheme(
 def test_a_missing_file_is_no_name_of_the_hub(source: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="dataset not found"):
         load(source, folder=tmp_path)
+
+
+def test_a_row_that_cannot_be_written_is_named() -> None:
+    class Silent:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    itself: dict[str, Any] = {}
+    itself["row"] = itself
+    for odd, told in ((itself, "RecursionError"), ({"x": Silent()}, "RuntimeError: no text")):
+        with pytest.raises(ConfigError, match=rf"rows\[1\]: cannot be written as JSON: {told}"):
+            load([{"q": "a"}, odd])
+
+
+def test_a_folder_and_a_data_frame_are_said_to_be_no_rows(tmp_path: Path) -> None:
+    class Frame(list[str]):
+        columns, dtypes = ("q",), ("str",)
+
+    with pytest.raises(ConfigError, match="is a folder, not a file of rows"):
+        load(tmp_path)
+    with pytest.raises(ConfigError, match="not a data frame"):
+        load(Frame(["q"]))

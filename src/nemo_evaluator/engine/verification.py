@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ..environments.contract import VerifyTools
-from ..errors import ConfigError, NelError
+from ..errors import ConfigError, InfraError, NelError
 from ..sandboxes.contract import SandboxLost
-from ..types import Phase, Score, Solution
+from ..types import Failure, Phase, Score, Solution
 from .backlog import Work
 from .failures import PATIENCE, described, info_of
 from .job import Job
@@ -101,6 +101,9 @@ class Verification:
             score = await self._watchdog.watched(
                 work.key, Phase.VERIFY, self._seconds(work), verify, started=True
             )
+            await self._keep(work, f"reward {score.reward:g}", failed=score.reward <= 0)
+            verify_ms = (time.perf_counter() - started) * 1000
+            self._scored(work, solution, score, verify_ms)
         except Exception as error:
             await self._keep(work, described(error), failed=True)
             self._recorder.errored(work, info_of(error, Phase.VERIFY), final=True)
@@ -108,11 +111,20 @@ class Verification:
                 self._note_failure(error)
         else:
             self._verified += 1
-            await self._keep(work, f"reward {score.reward:g}", failed=score.reward <= 0)
-            verify_ms = (time.perf_counter() - started) * 1000
-            self._recorder.scored(work, solution, score, verify_ms)
             if solution.workspace and self._job.workspaces is not None:
                 await asyncio.to_thread(self._job.workspaces.drop, work.key, work.attempt)
+
+    def _scored(self, work: Work, solution: Solution, score: Score, verify_ms: float) -> None:
+        """Journal a verdict. Raises InfraError for one that user code has made unwritable: that
+        contains itself, or an object without a text."""
+        try:
+            self._recorder.scored(work, solution, score, verify_ms)
+        except Exception as error:
+            raise InfraError(
+                f"what the scorer returned cannot be written as JSON: {described(error)}",
+                kind=Failure.VERIFIER,
+                phase=Phase.VERIFY,
+            ) from error
 
     def _seconds(self, work: Work) -> float:
         """How long the verification of an answer may take."""

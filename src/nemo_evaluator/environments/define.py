@@ -179,6 +179,10 @@ def benchmark(
     ranges = {metric: checked_range(r, name, metric) for metric, r in (metric_ranges or {}).items()}
     if reward_range is not None:
         reward_range = checked_range(reward_range, name, "reward_range")
+    if mean_range is not None:
+        checked_range(mean_range, name, "mean_range")
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError("@benchmark: needs a name", hint='write name="..."')
     if not prompt and seed_fn is None:
         raise ConfigError("needs a prompt or a seed_fn", where=name)
 
@@ -214,11 +218,37 @@ def benchmark(
             aggregate=aggregate,
             folder=_folder_of(caller.get("__file__")),
         )
+        _check_types(definition)
         function.__nel_benchmark__ = definition  # type: ignore[attr-defined]
         DEFINED.setdefault(caller["__name__"], []).append(definition)
         return function
 
     return decorate
+
+
+_TYPES: Sequence[tuple[Any, str, tuple[str, ...]]] = (
+    (str, "a text", ("name", "target_field", "system_prompt", "fewshot_format")),
+    (str, "the name of a field", ("category_field", "cluster_field")),
+    ((str, Path), "a template, or the path of a file with one", ("prompt",)),
+    (Callable, "a function", ("scorer", "prepare_row", "seed_fn", "params", "aggregate")),
+    (Mapping, "a dict", ("field_mapping", "extra")),
+    ((list, tuple, set, frozenset), "a list of texts", ("requirements",)),
+    (int, "a whole number", ("num_fewshot",)),
+    (bool, "True or False", ("keep_reasoning", "inline", "own_rubric")),
+    (SandboxSpec, "a SandboxSpec", ("sandbox",)),
+)
+"""What the fields of a definition must be, where they are given."""
+
+
+def _check_types(given: Definition) -> None:
+    """Raise ConfigError for an argument of another type: here, and not when it is first used."""
+    for types, wanted, names in _TYPES:
+        for name in names:
+            value = getattr(given, name)
+            if value is not None and not isinstance(value, types):
+                raise ConfigError(
+                    f"@benchmark: {name} must be {wanted}, not {value!r:.60}", where=str(given.name)
+                )
 
 
 def checked_range(given: Any, where: str, what: str) -> tuple[float, float]:

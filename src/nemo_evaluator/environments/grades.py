@@ -16,6 +16,8 @@ from ..scoring.reasoning import Visible
 from ..scoring.targets import ImpossibleTarget
 from ..types import Failure, Json, Phase, Score, Solution
 
+OURS = __name__.partition(".")[0] + "."
+
 
 def to_score(verdict: Any) -> Score:
     """A bool, a number, or a dict with ``correct`` or ``reward`` as a score.
@@ -108,7 +110,8 @@ def in_view_of(shown: Visible, solution: Solution, score: Score) -> Score:
 
 def scorer_failed(name: str, idx: int, error: Exception) -> InfraError:
     """The error of a scorer, attributed: its name, the problem, and the line that raised."""
-    what = f"{type(error).__name__}: {error}{raised_at(error)}"
+    theirs = any(not ours for _, ours in _lines_of(error))  # else we refused what it returned
+    what = f"{type(error).__name__}: {error}{raised_at(error) if theirs else ''}"
     if isinstance(error, TypeError | AttributeError) and "'coroutine' object" in str(error):
         what += "; await what is asynchronous, such as code_sandbox(...), in an `async def`"
     return InfraError(
@@ -120,11 +123,20 @@ def scorer_failed(name: str, idx: int, error: Exception) -> InfraError:
 
 
 def raised_at(error: BaseException) -> str:
-    """The innermost line of an error's traceback, as `` (file:line)``; empty without one."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
+    """The innermost line of an error's traceback that is not ours, else of any, as
+    `` (file:line)``; empty without one."""
+    lines = _lines_of(error)
+    return next((line for line, ours in reversed(lines) if not ours), lines[-1][0] if lines else "")
+
+
+def _lines_of(error: BaseException) -> list[tuple[str, bool]]:
+    """The lines of a traceback, and whether they are of this package."""
+    lines, frame = [], error.__traceback__
+    while frame is not None:
+        ours = str(frame.tb_frame.f_globals.get("__name__")).startswith(OURS)
+        lines.append((f" ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})", ours))
         frame = frame.tb_next
-    return f" ({frame.tb_frame.f_code.co_filename}:{frame.tb_lineno})" if frame else ""
+    return lines
 
 
 def _raw_span(shown: Visible, span: Json) -> Json:

@@ -74,6 +74,12 @@ def digest_rows(rows: Sequence[Row]) -> str:
             raise ConfigError(
                 f"holds {half}, half of a character", where=f"rows[{position}]", hint=hint
             ) from None
+        except Exception as error:  # it contains itself, or an object without a text
+            raise ConfigError(
+                f"cannot be written as JSON: {type(error).__name__}: {error}",
+                where=f"rows[{position}]",
+                hint="a row holds texts, numbers, lists and dicts",
+            ) from None
         digest.update(b"\n")
     return f"sha256:{digest.hexdigest()}"
 
@@ -86,6 +92,12 @@ def _digestible(value: Any) -> Json:
 def _checked_rows(rows: Any, where: str) -> list[Row]:
     if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
         raise ConfigError(f"a dataset is a list of rows, not {type(rows).__name__}", where=where)
+    if hasattr(rows, "columns") and hasattr(rows, "dtypes"):
+        raise ConfigError(
+            "a dataset is a list of rows, not a data frame",
+            where=where,
+            hint="use df.to_dict('records') of pandas, df.to_dicts() of Polars",
+        )
     return [mapping(row, f"{where}[{position}]") for position, row in enumerate(rows)]
 
 
@@ -120,6 +132,12 @@ def _find(path: Path, folder: Path | None) -> Path:
     for candidate in tried:
         if candidate.is_file():
             return candidate
+    if folders := [candidate for candidate in tried if candidate.is_dir()]:
+        raise ConfigError(
+            "is a folder, not a file of rows",
+            where=str(folders[0]),
+            hint=f"name a file in it: {', '.join(ENDINGS)}",
+        )
     raise ConfigError(
         "dataset not found",
         where=str(path),
