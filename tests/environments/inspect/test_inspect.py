@@ -85,6 +85,22 @@ def reduced():
 
 
 @solver
+def odd():
+    async def solve(state, generate):
+        state = await generate(state)
+        state.metadata["object"] = object()
+        state.output.completion = "half of a pair: \\ud83d"
+        return state
+
+    return solve
+
+
+@task
+def unsayable():
+    return Task(dataset=MemoryDataset(samples(2)), solver=odd(), scorer=includes())
+
+
+@solver
 def talking(turns):
     async def solve(state, generate):
         for turn in range(turns):
@@ -307,6 +323,14 @@ def test_the_reward_is_reduced_in_the_first_way(file: Path, python: str) -> None
     assert scores_in(folder)["by_epoch/mean,max"]["value"] == 1.0
 
 
+def test_what_no_json_can_say_loses_no_sample(file: Path, python: str) -> None:
+    with TokenServer() as server:
+        done, folder = run(file, "unsayable", python, server.url)
+    assert done.returncode == 0, done.stderr
+    assert [row["model_response"] for row in rows(folder)] == ["half of a pair: \\ud83d"] * 2
+    assert scores_in(folder)["includes/accuracy"]["n"] == 2
+
+
 def test_what_a_sample_uses_is_counted_to_its_rollout(file: Path, python: str) -> None:
     """Its tokens, its calls, and its rows of the traffic log; no key of it is in a file."""
     with TokenServer() as server:
@@ -362,7 +386,7 @@ def test_a_sample_that_fails_has_no_verdict_and_the_others_have(file: Path, pyth
         (
             "zzz",
             {},
-            "it has broken, doubted, reduced, renamed, several, sums, talks, unscored",
+            "it has broken, doubted, reduced, renamed, several, sums, talks, unsayable and 1 more",
         ),
         ("sum", {}, "has no task 'sum'; did you mean sums?"),
         ("unscored", {}, "unscored has no scorer, so no sample would have a score"),
@@ -445,7 +469,10 @@ def test_a_file_of_several_tasks_asks_which(file: Path, python: str) -> None:
         command = [*NEL, "eval", "run", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     assert done.returncode == 2
-    assert "it has broken, doubted, reduced, renamed, several, sums, talks, unscored" in done.stderr
+    assert (
+        "it has broken, doubted, reduced, renamed, several, sums, talks, unsayable and 1 more"
+        in done.stderr
+    )
 
 
 def test_no_other_scorer_stands_in_for_the_first(file: Path, python: str) -> None:

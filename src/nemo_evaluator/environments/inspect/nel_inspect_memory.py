@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from inspect_ai.model import ModelOutput
+from pydantic_core import to_jsonable_python
 
 Theirs = Any
 """An object of Inspect, whose types are not ours to know."""
@@ -73,7 +74,7 @@ class Memory:
             for call in result[1:] if isinstance(result, tuple) else ():
                 _without_key(call)
             if isinstance(output, ModelOutput):
-                self._note(sample, request=request, answer=output.model_dump_json())
+                self._note(sample, request=request, answer=dumped(output))
             return result
 
         return remembering
@@ -99,6 +100,25 @@ class Memory:
         line = json.dumps({"id": sample[0], "epoch": sample[1], **more})
         self._file.write(line.encode() + b"\n")
         self._file.flush()
+
+
+def dumped(model: Theirs) -> str:
+    """An object of Inspect as JSON. As in Inspect's own logs, what JSON cannot say is null, and
+    half of a surrogate pair, which a model may answer with, is its escape."""
+    try:
+        text: str = model.model_dump_json()
+    except ValueError:
+        return json.dumps(whole(to_jsonable_python(model, fallback=lambda _: None)))
+    return text
+
+
+def whole(value: Theirs) -> Theirs:
+    """The value with texts that UTF-8 can say."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {whole(name): whole(item) for name, item in value.items()}
+    return [whole(item) for item in value] if isinstance(value, list) else value
 
 
 def _digest(messages: Theirs, tools: Theirs, tool_choice: Theirs, config: Theirs) -> str:

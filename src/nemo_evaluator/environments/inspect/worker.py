@@ -19,7 +19,7 @@ from inspect_ai.hooks import Hooks, SampleEnd, SampleStart, TaskStart, hooks
 from inspect_ai.log import EvalLog, EvalSample, EvalSpec, recompute_metrics
 from inspect_ai.model import GenerateConfig, get_model
 from inspect_ai.scorer import value_to_float
-from nel_inspect_memory import CURRENT, Memory
+from nel_inspect_memory import CURRENT, Memory, dumped, whole
 from nel_inspect_tasks import absolute, made
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Told(Hooks):  # type: ignore[misc]
 
     async def on_task_start(self, data: TaskStart) -> None:
         """Keep what metrics are computed by."""
-        (STATE.folder / SPEC).write_text(data.spec.model_dump_json())
+        (STATE.folder / SPEC).write_text(dumped(data.spec), encoding="utf-8")
 
     async def on_sample_start(self, data: SampleStart) -> None:
         """Say who asks, in this task and those that it begins."""
@@ -64,9 +64,9 @@ class Told(Hooks):  # type: ignore[misc]
         """Keep the sample, and hand its verdict over."""
         sample = data.sample
         path = STATE.folder / f"{sample.uuid}.json"
-        path.write_text(sample.model_dump_json())
+        path.write_text(dumped(sample), encoding="utf-8")
         file = str(path.relative_to(STATE.folder.parent))
-        await STATE.peer.call("sample", told={**_sample_data(sample), "file": file})
+        await STATE.peer.call("sample", told={**whole(_sample_data(sample)), "file": file})
         if sample.error and STATE.memory is not None:  # and no end of ours was the reason
             STATE.memory.forget((str(sample.id), sample.epoch))
 
@@ -119,6 +119,8 @@ async def run(
         ctl_server=False,
         **options,
     )
+    if not logs:
+        return {"status": "error", "error": "it was ended by code of the task (sys.exit?)"}
     log = logs[0]
     return {"status": log.status, "error": log.error.message if log.error else None}
 
@@ -144,11 +146,15 @@ async def reduced(peer: Peer, files: Sequence[str]) -> dict[str, Data]:
 
 def _log(files: Sequence[str]) -> EvalLog:
     """The samples of one run of the task as one log; the task's description lies beside them."""
-    samples = [EvalSample.model_validate_json(Path(name).read_text()) for name in files]
-    spec = EvalSpec.model_validate_json(Path(files[0]).with_name(SPEC).read_text())
+    samples = [EvalSample.model_validate_json(_text(Path(name))) for name in files]
+    spec = EvalSpec.model_validate_json(_text(Path(files[0]).with_name(SPEC)))
     log = EvalLog(eval=spec, samples=samples, status="success")
     recompute_metrics(log)
     return log
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def _sample_data(sample: EvalSample) -> Data:
