@@ -144,7 +144,7 @@ def state_of(directory: Path, info: RunInfo) -> State:
 
 
 def _told(info: RunInfo) -> State:
-    """Of a run that nobody holds."""
+    """Of a run that no process holds."""
     return State.KILLED if info.status is RunStatus.RUNNING else State(info.status)
 
 

@@ -2,7 +2,7 @@
 
 The draws are lm_eval's own (Python's generator, seeded 0, 1, 2 ... for each 1,000), made by numpy's
 implementation of the same generator; the statistics are those of lm_eval, of all draws at once.
-Invariant: the error is lm_eval's to rounding; what is not known here, or is no number, is left to
+Invariant: the error is lm_eval's to rounding; what is not known here, or not a number, is left to
 lm_eval.
 """
 

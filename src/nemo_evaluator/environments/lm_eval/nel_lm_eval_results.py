@@ -104,7 +104,7 @@ def measured(results: Theirs, sizes: Mapping[str, int], failed: Failed) -> Itera
 def _why_absent(value: object) -> str:
     if isinstance(value, float) and math.isnan(value):
         return "is not a number (nan)"
-    return "is infinite" if isinstance(value, float) else f"is no number: {value!r:.80}"
+    return "is infinite" if isinstance(value, float) else f"is not a number: {value!r:.80}"
 
 
 def _is_number(value: object) -> bool:
