@@ -66,7 +66,15 @@ task = {
 (root / "theirs" / "one.yaml").write_text(json.dumps(task))
 (own / "group.yaml").write_text("{group: own_group, task: [their_task]}")
 from nel_lm_eval_loading import loaded_tasks
-print(json.dumps(list(loaded_tasks(["own_group"], str(own), None)["tasks"])))
+found = [list(loaded_tasks([n], str(own), None)["tasks"]) for n in ("own_group", "their_*")]
+(own / "broken.yaml").write_text("task: [no end")
+(own / "template.yaml").write_text("output_type: generate_until")
+for name in ("broken", "their_takes*"):
+    try:
+        loaded_tasks([name], str(own), None)
+    except Exception as error:
+        found.append(str(error))
+print(json.dumps(found))
 """
 
 
@@ -108,5 +116,11 @@ def test_where_nothing_can_be_kept_the_index_is_made(tmp_path: Path) -> None:
     assert said(script, tmp_path, tmp_path / "file") is True
 
 
-def test_a_group_of_ones_own_may_name_tasks_of_lm_eval(tmp_path: Path) -> None:
-    assert said(GROUPED, tmp_path, tmp_path / "cache") == ["their_task"]
+def test_names_of_tasks(tmp_path: Path) -> None:
+    """A group of one's own may name tasks of lm_eval, a star stands for any text; and for a name
+    that is not known the files are told that lm_eval passes over without a word."""
+    grouped, starred, broken, none = said(GROUPED, tmp_path, tmp_path / "cache")  # type: ignore[misc]
+    assert grouped == starred == ["their_task"]
+    assert "no task 'broken'" in broken and str(tmp_path / "own" / "broken.yaml") in broken
+    assert "template.yaml" not in broken  # it is no task, and well
+    assert "no task 'their_takes*'" in none

@@ -4,12 +4,13 @@ with them before anything is asked."""
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import functools
 import hashlib
 import json
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def _text_of_error(error: Exception) -> str:
 
 
 def loaded_tasks(names: Sequence[str], include: str | None, metadata: Data) -> dict[str, Theirs]:
-    """What TaskManager gives: tasks, groups. Raises UserError for a name that it does not know."""
+    """What TaskManager gives: tasks, groups. A ``*`` in a name stands for any text, as for the
+    command of lm_eval. Raises UserError for a name that it does not know."""
     from lm_eval.tasks import TaskManager
 
     if include and not Path(include).is_dir():
@@ -81,13 +83,47 @@ def loaded_tasks(names: Sequence[str], include: str | None, metadata: Data) -> d
             return dict(own.load(list(names)))
     every = manager_of_all(include, metadata)
     known = sorted(every.task_index)
+    wanted = list[str]()
     for name in names:
-        if name not in known and not Path(name).is_file():
-            close = difflib.get_close_matches(name, known, CLOSE, 0.5)
-            close = close or [task for task in known if name in task][:CLOSE]
-            hint = f"; did you mean {', '.join(close)}?" if close else ""
-            raise UserError(f"lm_eval has no task {name!r}{hint}")
-    return dict(every.load(names))
+        found = fnmatch.filter(known, name) if "*" in name else [name]
+        if not found or (name not in known and "*" not in name and not Path(name).is_file()):
+            raise UserError(f"lm_eval has no task {name!r}{_hint(name, known, include)}")
+        wanted += found
+    return dict(every.load(list(dict.fromkeys(wanted))))
+
+
+def _hint(name: str, known: Sequence[str], include: str | None) -> str:
+    """What may be meant by a name that is not known, or why it is not."""
+    close = difflib.get_close_matches(name, known, CLOSE, 0.5)
+    close = close or [task for task in known if name in task][:CLOSE]
+    hint = f"; did you mean {', '.join(close)}?" if close else ""
+    unread = list(_unread(include))[:CLOSE] if include else []
+    return (
+        f"{hint}; files of include_path that it cannot read: {', '.join(unread)}"
+        if unread
+        else hint
+    )
+
+
+def _unread(include: str) -> Iterator[str]:
+    """The files of a folder that lm_eval passes over, as it says to its log only."""
+    from lm_eval.tasks import TaskManager
+
+    lines, log = list[logging.LogRecord](), logging.getLogger("lm_eval.tasks._index")
+
+    def keep(record: logging.LogRecord) -> bool:
+        lines.append(record)
+        return False
+
+    level = log.level
+    log.addFilter(keep)
+    log.setLevel(logging.DEBUG)
+    TaskManager(include_path=include, include_defaults=False)
+    log.setLevel(level)
+    log.removeFilter(keep)
+    for line in lines:
+        if line.msg.startswith("Skip") and "config shape" not in (said := line.getMessage()):
+            yield " ".join(said.removeprefix("Skip ").split())
 
 
 def check_aggregations(name: str, task: Theirs) -> None:
