@@ -84,8 +84,8 @@ def _without_result(step: Step, result: ObservationResult) -> Step:
 
 def _says(step: Step, before: Step) -> bool:
     """Whether anything is left of a step whose results were moved."""
-    said = (step.message, step.observation, step.tool_calls, step.extra, step.metrics)
-    return step is before or any(said)
+    contents = (step.message, step.observation, step.tool_calls, step.extra, step.metrics)
+    return step is before or any(contents)
 
 
 def _conforming(step: Step, note: Note) -> Step:

@@ -111,7 +111,9 @@ def command(
 
     options = CompareOptions(rules=Rules(rules), **chosen)
     if len(candidates) > 1:
-        return _several(baseline, candidates, options, correction, fmt, output, report, strict)
+        return _compare_several(
+            baseline, candidates, options, correction, fmt, output, report, strict
+        )
     return _pair(
         baseline,
         candidates[0],
@@ -185,7 +187,7 @@ def _pair(
     return overall(found.values(), missing).exit_code if strict else 0
 
 
-def _several(
+def _compare_several(
     baseline: Path,
     candidates: tuple[Path, ...],
     options: CompareOptions,

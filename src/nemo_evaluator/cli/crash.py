@@ -45,8 +45,8 @@ def as_user_error(error: BaseException) -> ConfigError | None:
 
 def report(error: BaseException) -> str:
     """Write the traceback into a file; the line for the user."""
-    said = f": {error}" if str(error) else ""
-    what = " ".join(f"{type(error).__name__}{said}".split())[:300]
+    detail = f": {error}" if str(error) else ""
+    what = " ".join(f"{type(error).__name__}{detail}".split())[:300]
     message = f"error: {_clean(what)}: this is a bug in nel, please report it"
     try:
         fd, name = tempfile.mkstemp(prefix="nel-bug-", suffix=".log")

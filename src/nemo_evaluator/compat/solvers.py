@@ -246,7 +246,7 @@ def task_of(problem: Problem) -> SeedResult:
 
 
 def _solution(result: SolveResult) -> Solution:
-    said = result.model_response or ModelResponse()
+    model_response = result.model_response or ModelResponse()
     calls = 1 if result.model_response else 0
     kind = ErrorKind(result.error_kind)
     error = None
@@ -256,15 +256,15 @@ def _solution(result: SolveResult) -> Solution:
         error = ErrorInfo(kind=Failure.BAD_REQUEST, message=result.error)
     return Solution(
         response=result.response,
-        reasoning=said.reasoning,
-        finish_reason=said.finish_reason or None,
+        reasoning=model_response.reasoning,
+        finish_reason=model_response.finish_reason or None,
         usage=Usage(
-            prompt_tokens=said.prompt_tokens,
-            completion_tokens=said.completion_tokens,
-            reasoning_tokens=said.reasoning_tokens,
+            prompt_tokens=model_response.prompt_tokens,
+            completion_tokens=model_response.completion_tokens,
+            reasoning_tokens=model_response.reasoning_tokens,
         ),
-        model=said.model or None,
-        latency_ms=said.latency_ms,
+        model=model_response.model or None,
+        latency_ms=model_response.latency_ms,
         calls=calls,
         tries=calls,
         trajectory=tuple(dict(step) for step in result.trajectory),

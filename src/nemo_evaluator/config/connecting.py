@@ -40,11 +40,11 @@ def with_endpoint(tree: Node, path: KeyPath, flags: Mapping[str, object]) -> Nod
     for name, value in given_flags(flags).items():
         if name == "headers":
             for header, text in parsed_headers(value).items():
-                tree = _set(tree, (*path, "proxy", "extra_headers", header), text, name)
+                tree = _set_flag(tree, (*path, "proxy", "extra_headers", header), text, name)
         elif name in KEY_FLAGS:
             tree = _with_key(tree, path, name, value)
         else:
-            tree = _set(tree, (*path, name), str(value), name)
+            tree = _set_flag(tree, (*path, name), str(value), name)
     return tree
 
 
@@ -76,10 +76,10 @@ def _with_key(tree: Node, path: KeyPath, name: str, value: str | Callable[..., A
     for other in KEY_FLAGS:
         if other != name:
             tree = set_at(tree, (*path, other), Node(None))
-    return _set(tree, (*path, name), value, name)
+    return _set_flag(tree, (*path, name), value, name)
 
 
-def _set(tree: Node, path: KeyPath, value: Any, flag: str) -> Node:
+def _set_flag(tree: Node, path: KeyPath, value: Any, flag: str) -> Node:
     texts = [text.replace("${", "$${") for text in ([value] if isinstance(value, str) else value)]
     plain = texts[0] if isinstance(value, str) else texts
     try:

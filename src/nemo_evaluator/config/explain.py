@@ -145,11 +145,11 @@ def _walk(
             continue
         path.append(part)
         record = next((option for option in options if _is_record(option)), None)
-        options = _below(options, part)
+        options = _members_at(options, part)
     return tuple(path), record, in_union
 
 
-def _below(options: list[Any], part: int | str) -> list[Any]:
+def _members_at(options: list[Any], part: int | str) -> list[Any]:
     found = []
     for option in options:
         if _is_record(option):

@@ -38,11 +38,11 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
     for name, service in config.services.items():
         if isinstance(service, ModelFields):
             fields = WINDOW if name in agents else ()
-            yield from _set(
+            yield from _changed_paths(
                 ("services", name), service, *(f for f in service.inert if f not in fields)
             )
     for index, benchmark in enumerate(config.benchmarks):
-        yield from _set(("benchmarks", index), benchmark, "context_window")
+        yield from _changed_paths(("benchmarks", index), benchmark, "context_window")
         if not any(benchmark.sandbox is named for named in config.sandboxes.values()):
             path: KeyPath = ("benchmarks", index, "sandbox")
             yield from _workspace(path, benchmark.sandbox, [benchmark.solver])
@@ -51,28 +51,28 @@ def _paths(config: EvalConfig) -> Iterator[KeyPath]:
             solvers = [b.solver for b in config.benchmarks if b.sandbox is sandbox]
             yield from _workspace(("sandboxes", name), sandbox, solvers)
     if isinstance(config.cluster, LocalCluster):
-        yield from _set(("cluster",), config.cluster, "max_memory")
+        yield from _changed_paths(("cluster",), config.cluster, "max_memory")
         if config.output.timestamped:
             yield ("output", "timestamped")
     if isinstance(config.cluster, SlurmCluster):
-        yield from _set(("cluster",), config.cluster, "shm_size")
+        yield from _changed_paths(("cluster",), config.cluster, "shm_size")
     for name in config.output.export_config:
         if name not in config.output.export:
             yield ("output", "export_config", name)
-    yield from _set(("output", "trajectories"), config.output.trajectories, "enrich")
+    yield from _changed_paths(("output", "trajectories"), config.output.trajectories, "enrich")
 
 
 def _workspace(path: KeyPath, sandbox: object, solvers: Collection[object]) -> Iterator[KeyPath]:
     if not isinstance(sandbox, NoSandbox | MadeSandbox):
         return
     if isinstance(sandbox, EcsFargateSandbox):  # files go through the SSH connection
-        yield from _set(path, sandbox, "s3_bucket", "s3_prefix", "dockerhub_secret_arn")
+        yield from _changed_paths(path, sandbox, "s3_bucket", "s3_prefix", "dockerhub_secret_arn")
     if all(isinstance(solver, SimpleSolver) for solver in solvers):
-        yield from _set(path, sandbox, *WORKSPACE)
+        yield from _changed_paths(path, sandbox, *WORKSPACE)
     elif sandbox.stateful:
-        yield from _set(path, sandbox, "capture_cmd")
+        yield from _changed_paths(path, sandbox, "capture_cmd")
 
 
-def _set(path: KeyPath, record: ConfigRecord, *names: str) -> Iterator[KeyPath]:
+def _changed_paths(path: KeyPath, record: ConfigRecord, *names: str) -> Iterator[KeyPath]:
     changed = record.changed()
     yield from ((*path, name) for name in names if name in changed)

@@ -41,8 +41,8 @@ def gpus_by_service(
     allowed, servers = _allowed(config) if mine is None else mine, _servers(config)
     if allowed is None and os.environ.get(VISIBLE):  # by other names than numbers
         servers = {name: s for name, s in servers.items() if isinstance(s.gpus, list)}
-    said = {name: s.gpus for name, s in servers.items() if isinstance(s.gpus, list)}
-    found = {name: tuple(gpus) for name, gpus in said.items()}
+    named = {name: s.gpus for name, s in servers.items() if isinstance(s.gpus, list)}
+    found = {name: tuple(gpus) for name, gpus in named.items()}
     open_ones = {name: s for name, s in servers.items() if name not in found}
     if allowed is None and len(servers) == 1 and not any(map(_needed, open_ones.values())):
         return found
@@ -59,9 +59,9 @@ def gpus_by_service(
 def gpus_to_choose(config: Document) -> tuple[int, set[int]]:
     """How many GPUs the servers without `gpus` take, and the numbers that the others name."""
     servers = _servers(config).values()
-    said = {gpu for server in servers if isinstance(server.gpus, list) for gpu in server.gpus}
+    named = {gpu for server in servers if isinstance(server.gpus, list) for gpu in server.gpus}
     chosen = (server for server in servers if not isinstance(server.gpus, list))
-    return sum(_needed(server) or server.instances for server in chosen), said
+    return sum(_needed(server) or server.instances for server in chosen), named
 
 
 def _servers(config: Document) -> dict[str, ManagedModelFields]:

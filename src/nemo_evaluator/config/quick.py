@@ -87,7 +87,7 @@ def quick_config(
     service = _service(model_url, model_id)
     for name, value in service.items():
         flag = {"url": "model_url", "model": "model_id"}.get(name, "")
-        tree = _set(tree, ("services", SERVICE, name), value, flag)
+        tree = _set_flag(tree, ("services", SERVICE, name), value, flag)
     if service["type"] == "api":
         given = given_flags(settings)
         unasked = None if given.keys() & set(KEY_FLAGS) else key_variable(env)
@@ -96,23 +96,25 @@ def quick_config(
     else:
         refuse_for_simulated(settings)
     generation = ("services", SERVICE, "generation")
-    for name in _in(settings, GENERATION_FLAGS):
-        tree = _set(tree, (*generation, name), settings[name], name)
+    for name in _flags_in(settings, GENERATION_FLAGS):
+        tree = _set_flag(tree, (*generation, name), settings[name], name)
     for index in range(len(benches)):
         path: KeyPath = ("benchmarks", index)
         tree = set_at(tree, (*path, "solver"), from_plain({"type": "simple", "service": SERVICE}))
         if system_prompt is not None:
-            tree = _set(tree, (*path, "solver", "system_prompt"), system_prompt, "system_prompt")
-        for name in _in(settings, BENCHMARK_FLAGS):
-            tree = _set(tree, (*path, name), settings[name], name)
-        for name in _in(settings, TABLE_FLAGS):
-            tree = _set(tree, (*path, "params", name), settings[name], name)
+            tree = _set_flag(
+                tree, (*path, "solver", "system_prompt"), system_prompt, "system_prompt"
+            )
+        for name in _flags_in(settings, BENCHMARK_FLAGS):
+            tree = _set_flag(tree, (*path, name), settings[name], name)
+        for name in _flags_in(settings, TABLE_FLAGS):
+            tree = _set_flag(tree, (*path, "params", name), settings[name], name)
     tree = _with_judge(tree, len(benches), judge_url, judge_id, judge_key_env)
     tree = _with_gate(_with_budget(tree, settings), settings)
     if output_dir is not None:
-        tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
+        tree = _set_flag(tree, ("output", "dir"), output_dir, "output_dir")
     if keep_workspaces is not None:
-        tree = _set(tree, ("output", "keep_workspaces"), keep_workspaces, "keep_workspaces")
+        tree = _set_flag(tree, ("output", "keep_workspaces"), keep_workspaces, "keep_workspaces")
     tree = resolve_references(apply_overrides(tree, overrides))
     return check(tree, (), overrides, env)
 
@@ -142,21 +144,21 @@ def apply_flags(
     settings = _given_settings(settings, accepted)
     tree = loaded.tree
     if output_dir is not None:
-        tree = _set(tree, ("output", "dir"), output_dir, "output_dir")
+        tree = _set_flag(tree, ("output", "dir"), output_dir, "output_dir")
     if keep_workspaces is not None:
-        tree = _set(tree, ("output", "keep_workspaces"), keep_workspaces, "keep_workspaces")
+        tree = _set_flag(tree, ("output", "keep_workspaces"), keep_workspaces, "keep_workspaces")
     for index in range(len(loaded.config.benchmarks)):
-        for name in _in(settings, BENCHMARK_FLAGS):
-            tree = _set(tree, ("benchmarks", index, name), settings[name], name)
+        for name in _flags_in(settings, BENCHMARK_FLAGS):
+            tree = _set_flag(tree, ("benchmarks", index, name), settings[name], name)
         solver: dict[tuple[str, ...], Any] = {
-            ("generation", name): settings[name] for name in _in(settings, GENERATION_FLAGS)
+            ("generation", name): settings[name] for name in _flags_in(settings, GENERATION_FLAGS)
         }
         if system_prompt is not None:
             solver[("system_prompt",)] = system_prompt
         if solver:
             tree = _with_solver(tree, loaded, index, next(iter(solver))[-1])
         for key, value in solver.items():
-            tree = _set(tree, ("benchmarks", index, "solver", *key), value, key[-1])
+            tree = _set_flag(tree, ("benchmarks", index, "solver", *key), value, key[-1])
     tree = _with_gate(_with_budget(tree, settings), settings)
     tree = _with_model(tree, loaded, model_url, model_id, given_flags(settings))
     if tree is loaded.tree:
@@ -176,9 +178,9 @@ def _with_judge(
         return tree
     flags = {"url": "judge_url", "model": "judge_id"}
     for name, value in _service(url, model, JUDGE).items():
-        tree = _set(tree, ("services", JUDGE, name), value, flags.get(name, ""))
+        tree = _set_flag(tree, ("services", JUDGE, name), value, flags.get(name, ""))
     if key_env is not None:
-        tree = _set(tree, ("services", JUDGE, "api_key_env"), key_env, "judge_key_env")
+        tree = _set_flag(tree, ("services", JUDGE, "api_key_env"), key_env, "judge_key_env")
     metric = {"type": "judge", "name": "judge", "service": JUDGE}
     for index in range(benches):
         path = ("benchmarks", index, "scoring", "metrics")
@@ -187,17 +189,17 @@ def _with_judge(
 
 
 def _with_budget(tree: Node, settings: Mapping[str, object]) -> Node:
-    for flag in _in(settings, BUDGET_FLAGS):
-        tree = _set(tree, ("budget", flag.removeprefix("budget_")), settings[flag], flag)
+    for flag in _flags_in(settings, BUDGET_FLAGS):
+        tree = _set_flag(tree, ("budget", flag.removeprefix("budget_")), settings[flag], flag)
     return tree
 
 
 def _with_gate(tree: Node, settings: Mapping[str, object]) -> Node:
     """The document with the `gate` section. Raises ConfigError for a part of it without the
     rest."""
-    given = _in(settings, tuple(GATE_FLAGS))
+    given = _flags_in(settings, tuple(GATE_FLAGS))
     for flag in given:
-        tree = _set(tree, ("gate", GATE_FLAGS[flag]), str(settings[flag]), flag)
+        tree = _set_flag(tree, ("gate", GATE_FLAGS[flag]), str(settings[flag]), flag)
     section = step(tree, "gate")
     for flag in ("gate", "baseline"):
         if given and (section is None or step(section, GATE_FLAGS[flag]) is None):
@@ -249,11 +251,11 @@ def _with_model(
         return set_at(tree, path, _simulated(tree, names[0], model))
     if url is not None:
         _check(url)
-        tree = _set(tree, (*path, "url"), url, "model_url")
+        tree = _set_flag(tree, (*path, "url"), url, "model_url")
         if protocol := url_protocol(url):
-            tree = _set(tree, (*path, "protocol"), protocol, "model_url")
+            tree = _set_flag(tree, (*path, "protocol"), protocol, "model_url")
     if model is not None:
-        tree = _set(tree, (*path, "model"), model, "model_id")
+        tree = _set_flag(tree, (*path, "model"), model, "model_id")
     return with_endpoint(tree, path, endpoint)
 
 
@@ -298,7 +300,7 @@ def key_variable(env: Mapping[str, str]) -> str | None:
     return next((name for name in KEY_VARIABLES if env.get(name)), None)
 
 
-def _set(tree: Node, path: KeyPath, value: object, flag: str) -> Node:
+def _set_flag(tree: Node, path: KeyPath, value: object, flag: str) -> Node:
     # A flag's text is taken as it is: a reference in it would be expanded, "$${" is not.
     value = value.replace("${", "$${") if isinstance(value, str) else value
     try:
@@ -311,7 +313,7 @@ def _name(flag: str) -> str:
     return f"--{flag.replace('_', '-')}"
 
 
-def _in(settings: Collection[str], flags: Sequence[str]) -> list[str]:
+def _flags_in(settings: Collection[str], flags: Sequence[str]) -> list[str]:
     return [name for name in flags if name in settings]
 
 

@@ -91,11 +91,13 @@ def effective(env: Mapping[str, str] = os.environ) -> dict[str, tuple[Any, str]]
     there."""
     file = read_settings(env)
     path = settings_path(env)
-    settings = {name: (value, str(path)) for name, value in _set(file.settings).items()}
+    settings = {name: (value, str(path)) for name, value in _given_values(file.settings).items()}
     name = env.get(PROFILE) or file.profile
     if name:
         profile = _profile(file, name, path)
-        settings |= {key: (value, f"profile {name}") for key, value in _set(profile).items()}
+        settings |= {
+            key: (value, f"profile {name}") for key, value in _given_values(profile).items()
+        }
     return settings
 
 
@@ -148,7 +150,7 @@ def _profile(file: SettingsFile, name: str, path: Path) -> Settings:
     return found
 
 
-def _set(settings: Settings) -> dict[str, Any]:
+def _given_values(settings: Settings) -> dict[str, Any]:
     return {key: value for key, value in settings.model_dump().items() if value is not None}
 
 

@@ -46,7 +46,7 @@ def snapshot(
         "The configuration of this run. Run it again: nel eval run config.yaml -o DIR",
         f"nemo-evaluator version: {__version__}",
         f"created: {now}",
-        f"command: {_without(command, secrets, '***')}",
+        f"command: {_without_secrets(command, secrets, '***')}",
         *(f"source config: {source}" for source in sources),
         *(f"override: {safe_override(text, secrets)}" for text in overrides),
     ]
@@ -60,13 +60,13 @@ def safe_override(text: str, secrets: Collection[str] = ()) -> str:
     key, equals, value = text.partition("=")
     names = re.findall(r"[^.\[\]\"']+", key)
     if not equals or not names:
-        return _without(text, secrets, REDACTED)
+        return _without_secrets(text, secrets, REDACTED)
     places = list(pairwise(["", *names]))
     if any(_is_literal_secret(value, name, parent) for parent, name in places):
         return f"{key}={REDACTED}"
     if value.lstrip()[:1] in ("{", "["):
         return f"{key}={_safe_value(value, names[-1], secrets)}"
-    return _without(text, secrets, REDACTED)
+    return _without_secrets(text, secrets, REDACTED)
 
 
 def _safe_value(text: str, name: str, secrets: Collection[str]) -> str:
@@ -101,7 +101,7 @@ def safe_command(argv: Sequence[str]) -> str:
     return shlex.join(shown)
 
 
-def _without(text: str, secrets: Collection[str], mask: str) -> str:
+def _without_secrets(text: str, secrets: Collection[str], mask: str) -> str:
     """A text without known secrets, and without those of the URLs in it."""
     text = redact(hidden_urls(text, mask), secrets, mask)
     return scrubber_of(frozenset(secrets), mask)(text)
@@ -122,7 +122,7 @@ def _cleaned(value: object, secrets: Collection[str], name: str, parent: str) ->
         return value
     value = REFERENCE.sub(_without_default, value)
     # A name may equal a secret by chance ("simulated"): what says the kind of a record stays.
-    return value if name in ("type", "protocol") else _without(value, secrets, REDACTED)
+    return value if name in ("type", "protocol") else _without_secrets(value, secrets, REDACTED)
 
 
 def _is_literal_secret(value: str, name: str, parent: str) -> bool:

@@ -111,7 +111,7 @@ def _contents(one: Rollouts, other: Rollouts, pairs: Pairs) -> Iterator[Differen
         for i in suspects.tolist():
             mine = one.row(int(pairs.baseline_rows[i])).get(name)
             theirs = other.row(int(pairs.candidate_rows[i])).get(name)
-            if not _same(mine, theirs):
+            if not _same_value(mine, theirs):
                 first = (mine, theirs) if not differing else first
                 differing += 1
         if differing:
@@ -119,7 +119,7 @@ def _contents(one: Rollouts, other: Rollouts, pairs: Pairs) -> Iterator[Differen
             yield Difference(what=what, baseline=first[0], candidate=first[1])
 
 
-def _same(one: Json, other: Json) -> bool:
+def _same_value(one: Json, other: Json) -> bool:
     """Equal, or the same plain value as a number and as text: other tools write targets as text."""
     if isinstance(one, str) is isinstance(other, str):
         return bool(one == other)

@@ -31,14 +31,14 @@ def expected(name: str, baseline: Source, rules: GateRules, rule: StoppingRule, 
     limit, drop = rules.max_drop, min(WORSE * rules.max_drop, spread.room)
     good = _half(spread, 0.0, repeats, rule, -limit, LEVEL * AT_LOOKS)
     bad = _half(spread, drop, repeats, rule, limit, LEVEL / family)
+    passed, failed = _after_how_many(good, rule), _after_how_many(bad, rule)
     return (
-        f"{name}: half of the runs of a model as good as the baseline pass for certain "
-        f"{_by(good, rule)}, half of those of one that is worse by {drop:.3g} are a NO-GO "
-        f"{_by(bad, rule)}"
+        f"{name}: half of the runs of a model as good as the baseline pass for certain {passed},"
+        f" half of those of one that is worse by {drop:.3g} are a NO-GO {failed}"
     )
 
 
-def _by(problems: int | None, rule: StoppingRule) -> str:
+def _after_how_many(problems: int | None, rule: StoppingRule) -> str:
     if problems is None:
         return f"only at the end, if at all ({rule.problems:,} problems)"
     return f"after about {problems:,} of {rule.problems:,} problems"

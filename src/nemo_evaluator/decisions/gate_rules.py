@@ -226,7 +226,7 @@ def _categories(
     open_ = [key for key, b in bounds.items() if b.upper > limit]
     if not open_:
         return Rule(name=name, status=Status.PASS, explanation=text, p_value=p)
-    text += f"; a larger one is not ruled out in {_some(open_)}"
+    text += f"; a larger one is not ruled out in {_first_names(open_)}"
     return Rule(name=name, status=Status.INSUFFICIENT_EVIDENCE, explanation=text, p_value=p)
 
 
@@ -272,7 +272,7 @@ def change(damage: float) -> str:
     return f"{'better' if damage < 0 else 'worse'} by {abs(damage):.4f}"
 
 
-def _some(names: list[str], most: int = 5) -> str:
+def _first_names(names: list[str], most: int = 5) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 

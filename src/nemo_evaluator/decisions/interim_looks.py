@@ -38,7 +38,9 @@ def as_decided(baseline: Source, candidate: Source) -> tuple[Source, Source]:
     if found.decision is None or not chose_its_end(candidate):
         return baseline, replace(candidate, watched=Watched(looks, stopped=False))
     over = found.decision.problems
-    return _only(baseline, over), _only(candidate, over, Watched(looks, stopped=True))
+    return _restricted_to(baseline, over), _restricted_to(
+        candidate, over, Watched(looks, stopped=True)
+    )
 
 
 class StoppedEarly(Record, frozen=True, kw_only=True, omit_defaults=False):
@@ -113,7 +115,9 @@ def unneeded(candidates: Iterable[Source]) -> frozenset[str]:
     return frozenset(name for d in decisions if d is not None for name in d.pending)
 
 
-def _only(source: Source, problems: Iterable[int], watched: Watched | None = None) -> Source:
+def _restricted_to(
+    source: Source, problems: Iterable[int], watched: Watched | None = None
+) -> Source:
     wanted = np.fromiter(problems, dtype=np.int64)
     rollouts = source.rollouts
     kept = None if rollouts is None else _rows(rollouts, np.isin(rollouts.problems, wanted))

@@ -62,7 +62,7 @@ def boards(sources: Sequence[Source]) -> tuple[Board, ...]:
             found.append(Board(title=benchmark_of(group[0]), places=places))
             tables.append(named)
     same = len(found) > 1 and len({tuple(sorted(named)) for named in tables}) == 1
-    if same and (places := _together(tables)):
+    if same and (places := _places_over_all(tables)):
         title = f"{len(found)} benchmarks together"
         found.insert(0, Board(title=title, places=places, benchmarks=len(found)))
     return tuple(found)
@@ -140,7 +140,7 @@ def _by_model(group: Sequence[Source]) -> dict[str, Source]:
     return found
 
 
-def _together(tables: Sequence[Mapping[str, Source]]) -> tuple[Place, ...]:
+def _places_over_all(tables: Sequence[Mapping[str, Source]]) -> tuple[Place, ...]:
     """The places over several benchmarks: scores are means of the benchmarks' means."""
     names = sorted(tables[0])
     metric = metric_named(REWARD)

@@ -161,9 +161,9 @@ def _by_means(event: Event, truth: Truth, n: int, level: float) -> float:
     at = level_kept(level, n, changed)
     distance = (truth.damage - event.limit) * (-1 if event.ruled_out else 1) / error
     if event.ruled_out:
-        at = _away(event.limit, truth, n, at, error)
+        at = _level_at_limit(event.limit, truth, n, at, error)
     wider = _score_width(event, truth)
-    likely = _beyond(distance, wider * t_quantile(1 - at, df), min(df, 2 * changed))
+    likely = _chance_beyond(distance, wider * t_quantile(1 - at, df), min(df, 2 * changed))
     if not event.ruled_out or truth.span is None:
         return likely
     unseen = unseen_share(n, level_kept(level, n, 0))
@@ -178,7 +178,7 @@ def _changed(truth: Truth, n: int) -> float:
     return max(1.0, min(n, n * truth.variance / truth.size**2))
 
 
-def _beyond(distance: float, quantile: float, df: float) -> float:
+def _chance_beyond(distance: float, quantile: float, df: float) -> float:
     spread = math.sqrt(1 + quantile**2 / (2 * df))
     return NORMAL.cdf((distance - quantile * (1 - 1 / (4 * df))) / spread)
 
@@ -192,7 +192,7 @@ def _score_width(event: Event, truth: Truth) -> float:
     return min(MUCH_WIDER, math.sqrt(math.hypot(1, more)))
 
 
-def _away(limit: float, truth: Truth, n: int, level: float, error: float) -> float:
+def _level_at_limit(limit: float, truth: Truth, n: int, level: float, error: float) -> float:
     """The level of the upper end where the damage seen is as large as just rules the limit out: the
     larger it is, the more of the changes seen are losses."""
     at, units, alike = level, n * truth.units, truth.design_effect * truth.units
@@ -213,7 +213,7 @@ def _by_whole_clusters(event: Event, truth: Truth, n: int, level: float) -> floa
     flips = min(1.0, max(abs(drop), variance + drop * drop))
     units = max(1, round(n * truth.units))
     if event.ruled_out and flips:
-        level = _away(event.limit, truth, n, level, math.sqrt(flips / units))
+        level = _level_at_limit(event.limit, truth, n, level, math.sqrt(flips / units))
     return _by_flips(event, (flips + drop) / 2, (flips - drop) / 2, units, level)
 
 

@@ -225,16 +225,16 @@ def spread_of_pairs(pairs: Pairs, span: float | None, *, icc: float = ICC) -> Sp
     if binary and single:
         # Flips, whichever way: two equal models flip as often.
         within, between = float(np.mean(differences**2)), 0.0
-        said = "as if all of it were chance"
+        basis = "as if all of it were chance"
     elif single:
-        within, between, said = total, 0.0, "as if all of it were chance"
+        within, between, basis = total, 0.0, "as if all of it were chance"
     elif min(int(side.repeats.max()) for side in sides) > 1:
         noise = [float(side.within[side.repeats > 1].mean()) for side in sides]
         between = max(0.0, total - sum(w / k for w, k in zip(noise, repeats, strict=True)))
-        within, said = sum(noise), "with repeats"
+        within, basis = sum(noise), "with repeats"
     else:
         within, between = (1 - icc) * total, icc * total
-        said = f"{icc:.0%} of the variance assumed to be between problems"
+        basis = f"{icc:.0%} of the variance assumed to be between problems"
     clusters = _clustering(differences, pairs.clusters)
     score = float(weighted.baseline.mean())
     return Spread(
@@ -243,7 +243,7 @@ def spread_of_pairs(pairs: Pairs, span: float | None, *, icc: float = ICC) -> Sp
         binary=binary,
         score=score,
         problems=pairs.n,
-        basis=said + _clustering_note(clusters),
+        basis=basis + _clustering_note(clusters),
         room=score - min(0.0, float(rewards.min())),
         clusters=clusters,
         span=span,

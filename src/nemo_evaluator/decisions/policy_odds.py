@@ -130,20 +130,20 @@ def gate_odds(deciding: Sequence[Had | None], policy: GatePolicy) -> GateOdds | 
     if not found or len(found) < len(deciding):
         return None
     level = LEVEL / len(found) if policy.corrected else LEVEL
-    return _together([_odds(item, level) for item in found])
+    return _gate_odds([_odds(item, level) for item in found])
 
 
-def _together(found: Sequence[BenchmarkOdds]) -> GateOdds:
+def _gate_odds(found: Sequence[BenchmarkOdds]) -> GateOdds:
     return GateOdds(
         go_if_equal=math.prod(b.pass_if_equal for b in found),
-        no_go_at_limit=_any(b.breach_at_limit for b in found),
-        no_go_at_twice=_any(b.breach_at_twice for b in found),
+        no_go_at_limit=_chance_of_any(b.breach_at_limit for b in found),
+        no_go_at_twice=_chance_of_any(b.breach_at_twice for b in found),
         in_the_way=min(found, key=lambda b: b.pass_if_equal).benchmark,
         benchmarks=tuple(found),
     )
 
 
-def _any(chances: Iterable[float]) -> float:
+def _chance_of_any(chances: Iterable[float]) -> float:
     return 1 - math.prod(1 - p for p in chances)
 
 
@@ -178,11 +178,15 @@ def policy_odds(
     whole = len(designs) == len(found)
     costs = [design.cost_usd for design in designs if design.cost_usd is not None]
     return PolicyOdds(
-        **msgspec.structs.asdict(_together(found)),
+        **msgspec.structs.asdict(_gate_odds(found)),
         power=power,
         cost_usd=math.fsum(costs) if len(costs) == len(found) else None,
-        designed_no_go_at_limit=_any(d.breach_at_limit for d in designs) if whole else None,
-        designed_no_go_at_twice=_any(d.breach_at_twice for d in designs) if whole else None,
+        designed_no_go_at_limit=_chance_of_any(d.breach_at_limit for d in designs)
+        if whole
+        else None,
+        designed_no_go_at_twice=_chance_of_any(d.breach_at_twice for d in designs)
+        if whole
+        else None,
     )
 
 

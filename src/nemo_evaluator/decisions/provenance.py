@@ -78,13 +78,13 @@ def _facts(path: Path, sources: Iterable[Source]) -> RunFacts:
     found = list(sources)
     return RunFacts(
         path=str(path),
-        models=_once(source.model for source in found),
-        run_ids=_once(source.run_id for source in found),
-        created=tuple(sorted(_once(created(source) for source in found), key=order)),
+        models=_unique_values(source.model for source in found),
+        run_ids=_unique_values(source.run_id for source in found),
+        created=tuple(sorted(_unique_values(created(source) for source in found), key=order)),
     )
 
 
-def _once(values: Iterable[str | None]) -> tuple[str, ...]:
+def _unique_values(values: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
 
 

@@ -248,8 +248,8 @@ class _Columns:
         self._correct.append(_correct(line))
         self._strange.append(_strange(line))
         self._cut.append(_cut(line))
-        self._categories.append(self._once(_category(line)))
-        self._clusters.append(self._once(line.cluster))
+        self._categories.append(self._interned(_category(line)))
+        self._clusters.append(self._interned(line.cluster))
 
     def rollouts(self, rows: Rows) -> Rollouts:
         """The columns, sorted, the last line of each rollout."""
@@ -277,7 +277,7 @@ class _Columns:
             ignored=dict(self.ignored),
         )
 
-    def _once(self, name: str | None) -> str | None:
+    def _interned(self, name: str | None) -> str | None:
         """One object for equal names."""
         return None if name is None else self._names.setdefault(name, name)
 

@@ -74,8 +74,8 @@ def described(error: Exception) -> str:
         return str(error)
     if isinstance(error, ConfigError):
         return f"{error.where}: {error.what}" if error.where else error.what
-    said = f": {error}" if str(error) else ""
-    return f"{type(error).__name__}{said}{raised_at(error)}"
+    detail = f": {error}" if str(error) else ""
+    return f"{type(error).__name__}{detail}{raised_at(error)}"
 
 
 def interrupted() -> ErrorInfo:

@@ -138,7 +138,7 @@ class HarnessRun:
         limit, seen, beside = self._job.timeout, -1, time.monotonic()
         while True:
             await self._control.sleep(min(0.2, limit / 4))
-            if self._over:
+            if self._is_over:
                 self._tools.stopping.set()
                 await asyncio.sleep(min(0.2, limit / 4))
             now, answers = time.monotonic(), self._answers()
@@ -160,7 +160,7 @@ class HarnessRun:
                 return
 
     @property
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
         watch = self._job.watch
         self._budget.check()
         return self._control.stopping or (watch is not None and watch.done)

@@ -134,20 +134,20 @@ class Tools:
         if self._job.model is None:
             return
         seen = of_session(self._job.model.ledger.session(self._shared))
-        self._beside(seen.minus(self._counted))
+        self._count_beside(seen.minus(self._counted))
         self._counted = seen
 
     def close(self) -> None:
         """Close all doors; what went through those of rollouts that are not done is counted."""
         for key in list(self._doors):
-            self._beside(self.over(key).spent)
+            self._count_beside(self.over(key).spent)
         self.count_beside()
         if self._job.model is not None:
             self._job.model.end_session(self._shared)
         if self._reader is not None:
             self._reader.close()
 
-    def _beside(self, used: Spent) -> None:
+    def _count_beside(self, used: Spent) -> None:
         if not used.calls and not used.usage.total_tokens:
             return
         self._budget.spend(used.usage, used.usd)
@@ -207,7 +207,7 @@ class Tools:
         finally:
             self._budget.release()
             if answer is None:  # paid for all the same
-                self._beside(of_session(self._client.ledger.session(context)))
+                self._count_beside(of_session(self._client.ledger.session(context)))
             self._client.end_session(context)
         self._budget.attempted(spent)
         self._journal.append(

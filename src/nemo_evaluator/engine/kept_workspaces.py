@@ -64,7 +64,7 @@ class Keeper:
                     await asyncio.to_thread(unpack, left.data, place / FILES, MOST, str(place))
                     record: dict[str, Json] = {"command": _in_files(place)}
                 else:
-                    record = await _kept(left, place)
+                    record = await _keep_files(left, place)
                 record |= {"problem_idx": key.problem_idx, "repeat": key.repeat, "why": why}
                 gone = await asyncio.to_thread(self._noted, place, record)
             except (SandboxLost, OSError, ValueError) as error:
@@ -85,7 +85,7 @@ class Keeper:
         return [old.name for old in every[:-NEWEST]]
 
 
-async def _kept(sandbox: Sandbox, place: Path) -> dict[str, Json]:
+async def _keep_files(sandbox: Sandbox, place: Path) -> dict[str, Json]:
     await sandbox.end_processes()
     if isinstance(sandbox, BecomesImage):
         image = await sandbox.become_image(secrets.token_hex(6))

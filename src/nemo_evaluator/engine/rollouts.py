@@ -170,11 +170,11 @@ class Rollouts:
     def _wake(self) -> None:
         """Let those who wait see what has changed, and have as many workers as are wanted."""
         self._moved.set()
-        if not self._over:
+        if not self._is_over:
             self._workers.fill()
 
     @property
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
         return (
             self._control.stopping
             or self.failure is not None
@@ -212,7 +212,7 @@ class Rollouts:
         again before anything new, and nothing is asked while the endpoint refuses everything.
         Whoever has nothing to ask leaves its place to other benchmarks."""
         refusals = self._refusals
-        while not (self._over or self._workers.too_many):
+        while not (self._is_over or self._workers.too_many):
             if self._control.paused:
                 seat.leave()
                 await self._control.until_going()
@@ -278,7 +278,7 @@ class Rollouts:
                 raise
             except NeverAskedError as error:
                 self._stopped_midway(work)
-                if isinstance(error, CalledBackError) and not self._over:
+                if isinstance(error, CalledBackError) and not self._is_over:
                     self._called_back.append(work)
                 return None
             except Exception as error:
@@ -299,7 +299,7 @@ class Rollouts:
     def _retries(self, work: Work, error: Exception, *, last: bool) -> bool:
         """Journal a failed attempt; whether another one makes sense."""
         transient = isinstance(error, InfraError) and not isinstance(error, PermanentError)
-        final = not transient or last or self._over
+        final = not transient or last or self._is_over
         self._recorder.errored(work, info_of(error, Phase.SOLVE), final=final)
         if isinstance(error, EndpointDown):
             self._health.note_down(error)
@@ -335,7 +335,7 @@ class Rollouts:
         refusals = self._refusals
         async with self._sitting_out:
             if refusals.answered:
-                while (refusals.many or refusals.in_burst) and refusals.held and not self._over:
+                while (refusals.many or refusals.in_burst) and refusals.held and not self._is_over:
                     await self._try_again()
                 refusals.end_burst()
                 self._tally.status = ""
@@ -353,7 +353,7 @@ class Rollouts:
         refusals.begin_burst()
         self._tally.status = refusals.text()
         await self._control.sleep(refusals.delay())
-        if not refusals.held or self._over:
+        if not refusals.held or self._is_over:
             return
         if refusals.rounds and refusals.lasts() > self._patience:
             message = f"{refusals.text()}; gave up (proxy.max_outage)"
@@ -389,7 +389,7 @@ class Rollouts:
         """Nothing but refused requests is left."""
         async with self._sitting_out:
             refusals = self._refusals
-            if not refusals.held or refusals.ready or self._asking or self._over:
+            if not refusals.held or refusals.ready or self._asking or self._is_over:
                 return
             if not refusals.answered:
                 self._give_up(refusals.of_every_request(self._job.plan.service))

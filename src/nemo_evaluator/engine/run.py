@@ -141,10 +141,10 @@ class Suite:
             raise ConfigError("a gate or a harness has every rollout once", where=slug)
         del self._ends[entry.rank]
         entry.tally.reopen()
-        group.create_task(self._again(entry, group))
+        group.create_task(self._run_again(entry, group))
         return left
 
-    async def _again(self, entry: Entry, group: asyncio.TaskGroup) -> None:
+    async def _run_again(self, entry: Entry, group: asyncio.TaskGroup) -> None:
         """Run a benchmark that has ended once more, from its journal."""
         try:
             index = await asyncio.to_thread(scan, entry.job.folder / JOURNAL, entry.job.plan)
@@ -167,7 +167,7 @@ class Suite:
                     self._room.release()
                     continue
                 begun = asyncio.Event()
-                group.create_task(self._one(entry, places, health, begun))
+                group.create_task(self._run_one(entry, places, health, begun))
                 await begun.wait()
 
     async def _may_begin(self, entry: Entry, health: ServiceHealth) -> bool:
@@ -189,7 +189,7 @@ class Suite:
         checks = (check_service(job, health, self._warn), self._judges.check(job))
         return await first_error(*checks, check_servers(job))
 
-    async def _one(
+    async def _run_one(
         self, entry: Entry, places: Places, health: ServiceHealth, begun: asyncio.Event
     ) -> None:
         try:

@@ -71,7 +71,7 @@ async def open_sandboxes(
     from ..sandboxes.opening import open_backend
 
     if isinstance(config, NoSandbox):
-        pool = await _any(needed, environment.name, stack)
+        pool = await _open_any(needed, environment.name, stack)
         return Lender(pool, turn, {}, {}, names_image=isinstance(pool.backend, LocalBackend))
     if not isinstance(config, MadeSandbox):
         raise ConfigError(f"{config.type!r} cannot be run by this version", where=environment.name)
@@ -100,8 +100,8 @@ def _settings(config: MadeSandbox) -> tuple[dict[str, object], dict[str, object]
     fields: dict[str, object] = {}
     if config.container_env:
         fields["env"] = dict(config.container_env)
-    said = "network" in config.model_fields_set or isinstance(config, OnlyBridge)
-    if said and config.network is not None:
+    is_set = "network" in config.model_fields_set or isinstance(config, OnlyBridge)
+    if is_set and config.network is not None:
         fields["network"] = config.network
     return fields, limits
 
@@ -120,7 +120,7 @@ def megabytes(text: str) -> int:
     return size
 
 
-async def _any(needed: SandboxSpec, name: str, stack: AsyncExitStack) -> SandboxPool:
+async def _open_any(needed: SandboxSpec, name: str, stack: AsyncExitStack) -> SandboxPool:
     from ..sandboxes import DockerBackend, LocalBackend
 
     problems = []

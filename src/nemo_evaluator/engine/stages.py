@@ -35,7 +35,7 @@ async def solved_in_stages(
         done.append(outcome)
         if following is not None:
             problem = following
-            solution = _together(solution, await _solved(solver, problem, tools))
+            solution = _combined(solution, await _solved(solver, problem, tools))
         details = {**solution.details, STAGES: list(done)}
         solution = msgspec.structs.replace(solution, details=details)
         if following is None:
@@ -49,7 +49,7 @@ async def _solved(solver: Solver, problem: Problem, tools: SolveTools) -> Soluti
     return checked(solution)
 
 
-def _together(before: Solution, last: Solution) -> Solution:
+def _combined(before: Solution, last: Solution) -> Solution:
     """The last answer, with what all of them used and did."""
     usd = [cost for cost in (before.cost_usd, last.cost_usd) if cost is not None]
     return msgspec.structs.replace(

@@ -160,7 +160,9 @@ class Workspaces:
             for program in self._needs.programs:
                 found = await sandbox.exec(["sh", "-c", 'command -v -- "$1"', "sh", program])
                 if not found.ok:
-                    raise ConfigError(f"the workspace has no {program!r}", hint=_instead(program))
+                    raise ConfigError(
+                        f"the workspace has no {program!r}", hint=_hint_for_missing(program)
+                    )
 
     async def open(self, problem: Problem, key: RolloutKey) -> Lease:
         """A workspace; waits until there is room for one. Raises SandboxLost."""
@@ -294,7 +296,7 @@ def workspace_identity(benchmark: BenchmarkConfig, solver: Solver) -> dict[str, 
     return {"workspace": {name: value for name, value in settings.items() if value is not None}}
 
 
-def _instead(program: str) -> str:
+def _hint_for_missing(program: str) -> str:
     """What helps where a workspace has no such program: a folder of this machine that only its
     owner may enter cannot be shown to the user of a sandbox."""
     others = stat.S_IXOTH

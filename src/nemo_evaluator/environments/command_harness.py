@@ -172,8 +172,8 @@ class CommandHarness:
                 async with self._running({"NEL_TASK": task, **files}, log.fileno()) as process:
                     await process.wait()
             if process.returncode:
-                said = f"exit code {process.returncode}: {last_line(folder / LOG)}"
-                raise ConfigError(f"NEL_TASK={task} ended with {said}", where=self.where, hint=hint)
+                end = f"exit code {process.returncode}: {last_line(folder / LOG)}"
+                raise ConfigError(f"NEL_TASK={task} ended with {end}", where=self.where, hint=hint)
             return (folder / "out").read_bytes()
 
     @contextlib.asynccontextmanager

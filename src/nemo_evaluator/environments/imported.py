@@ -72,13 +72,17 @@ class Recorded(Environment):
 
     async def size(self) -> int:
         """Problems of the dataset."""
-        header = self._of().header
+        header = self._loaded_index().header
         plan = header.plan if header is not None else None
-        return plan.dataset_size if plan is not None else max(self._of().problems, default=-1) + 1
+        return (
+            plan.dataset_size
+            if plan is not None
+            else max(self._loaded_index().problems, default=-1) + 1
+        )
 
     async def seed(self, idx: int) -> Problem:
         """The problem as it was recorded; an empty one where nothing of it was."""
-        offset = self._of().problems.get(idx)
+        offset = self._loaded_index().problems.get(idx)
         assert self._reader is not None
         event = self._reader.at(offset) if offset is not None else None
         return event.problem() if isinstance(event, ProblemSeeded) else Problem(idx=idx)
@@ -89,7 +93,7 @@ class Recorded(Environment):
 
     def identity(self) -> Mapping[str, Json]:
         """What the plan of the imported run says."""
-        header = self._of().header
+        header = self._loaded_index().header
         identity = header.plan.identity if header is not None and header.plan is not None else {}
         start = "environment."
         return {k.removeprefix(start): v for k, v in identity.items() if k.startswith(start)}
@@ -101,6 +105,6 @@ class Recorded(Environment):
             self._index.close()
             self._reader = None
 
-    def _of(self) -> JournalIndex:
+    def _loaded_index(self) -> JournalIndex:
         assert self._index is not None, "prepare was not called"
         return self._index

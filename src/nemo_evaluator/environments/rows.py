@@ -44,7 +44,7 @@ def load(source: Source, *, folder: Path | None = None) -> Dataset:
     """Load a dataset. Relative paths are looked up beside the defining file, then in the current
     directory. Blocks; call it in a thread. Raises ConfigError saying what to do."""
     if callable(source):
-        return _called(source)
+        return _rows_of_callable(source)
     if isinstance(source, str) and source.startswith("hf://"):
         from .hub import load_hub
 
@@ -101,7 +101,7 @@ def _checked_rows(rows: Any, where: str) -> list[Row]:
     return [mapping(row, f"{where}[{position}]") for position, row in enumerate(rows)]
 
 
-def _called(source: Callable[..., Any]) -> Dataset:
+def _rows_of_callable(source: Callable[..., Any]) -> Dataset:
     name = getattr(source, "__name__", "callable")
     takes = inspect.signature(source).parameters
     try:

@@ -18,12 +18,12 @@ def combined(parts: Parts, shards: int) -> dict[str, BenchmarkState]:
     """Every benchmark, by slug. ``parts``: of the shards that have begun, of so many."""
     slugs = list(dict.fromkeys(slug for part in parts for slug in part))
     return {
-        slug: _one([part[slug] for part in parts if slug in part], len(parts), shards)
+        slug: _combined_state([part[slug] for part in parts if slug in part], len(parts), shards)
         for slug in slugs
     }
 
 
-def _one(states: Sequence[BenchmarkState], begun: int, shards: int) -> BenchmarkState:
+def _combined_state(states: Sequence[BenchmarkState], begun: int, shards: int) -> BenchmarkState:
     failed: Counter[str] = Counter()
     for state in states:
         failed.update(state.failed)

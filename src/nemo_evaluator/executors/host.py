@@ -110,7 +110,7 @@ class ThisHost:
 
     async def put(self, directory: Path, files: Mapping[str, File]) -> None:
         """See ``Host``."""
-        await asyncio.to_thread(_put, directory, files)
+        await asyncio.to_thread(_write_files, directory, files)
 
     async def remove(self, directory: Path, *names: str) -> None:
         """See ``Host``."""
@@ -163,7 +163,7 @@ def _run(argv: Sequence[str], given: bytes, timeout: float) -> Done:
     return Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
 
-def _put(directory: Path, files: Mapping[str, File]) -> None:
+def _write_files(directory: Path, files: Mapping[str, File]) -> None:
     try:
         for name, file in files.items():
             path = directory / name

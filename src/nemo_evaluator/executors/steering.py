@@ -41,13 +41,13 @@ class Steering:
         try:
             jobs = self._chosen(request)
             self._check(request)
-            said = [*self._limited(request), *self._resized(request, jobs)]
-            said += [line async for line in self._acted(request, tallies)]
+            lines = [*self._limited(request), *self._resized(request, jobs)]
+            lines += [line async for line in self._acted(request, tallies)]
         except ConfigError as error:
             return Reply(id=request.id, refused=str(error))
-        for line in said:
+        for line in lines:
             self._say(f"nel eval ctl: {line}")
-        return Reply(id=request.id, said=tuple(said))
+        return Reply(id=request.id, said=tuple(lines))
 
     def _chosen(self, request: ControlRequest) -> list[Job]:
         if request.benchmark is None:

@@ -42,7 +42,7 @@ class Table:
     async def export(self, run: RunView) -> Sequence[str]:
         """See ``Exporter.export``."""
         path = self._options.folder(run) / self._options.file
-        with _alone(path.parent):
+        with _folder_lock(path.parent):
             kept = [row for row in _rows_of(path) if row[0] != run.run_id]
             out = io.StringIO()
             writer = csv.writer(out, lineterminator="\n")
@@ -93,7 +93,7 @@ def _rows_of(path: Path) -> list[list[str]]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _folder_lock(folder: Path) -> Iterator[None]:
     """While no other process writes a table in a folder."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

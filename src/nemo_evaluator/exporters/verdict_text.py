@@ -30,6 +30,6 @@ def explanation(row: ResultRow) -> str:
         words.append(f"failure: {failure}")
     for name, ruling in details.items():
         if name.startswith(BESIDE) and isinstance(ruling, Mapping):
-            said = ruling.get("explanation") or plain_text(ruling.get("value"))
-            words.append(f"{name.removeprefix(BESIDE)}: {said}")
+            stated = ruling.get("explanation") or plain_text(ruling.get("value"))
+            words.append(f"{name.removeprefix(BESIDE)}: {stated}")
     return "\n".join(words)

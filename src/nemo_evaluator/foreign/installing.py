@@ -88,16 +88,16 @@ async def _done(command: list[str], wanted: Wanted) -> None:
     )
     try:
         async with asyncio.timeout(LONGEST):
-            _, said = await process.communicate()
+            _, output = await process.communicate()
     except TimeoutError:
-        said = f"not done after {LONGEST:g} s".encode()
+        output = f"not done after {LONGEST:g} s".encode()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
         raise ConfigError(
-            f"{wanted.package} cannot be installed: {_why(said.decode(errors='replace'))}",
+            f"{wanted.package} cannot be installed: {_why(output.decode(errors='replace'))}",
             where=str(wanted.folder),
             hint="where there is no network, name an interpreter that has it: "
             f"{wanted.where}, or {wanted.variable}",

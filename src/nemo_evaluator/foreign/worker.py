@@ -167,17 +167,17 @@ class Worker:
     async def call(self, method: str, **params: Json) -> Any:
         """What a method of the script returns. Raises ForeignError for what it raises, and
         WorkerLost. Cancelled here, it is cancelled there."""
-        return json.loads(bytes(await self._called(method, json.dumps(params).encode())))
+        return json.loads(bytes(await self._call_method(method, json.dumps(params).encode())))
 
     async def call_as(self, kind: type[T], method: str, **params: object) -> T:
         """The same, as a record or a list of records, and quicker. Numbers must be finite."""
-        answer = await self._called(method, msgspec.json.encode(params))
+        answer = await self._call_method(method, msgspec.json.encode(params))
         return msgspec.json.decode(answer, type=kind)
 
-    async def _called(self, method: str, params: bytes) -> msgspec.Raw:
+    async def _call_method(self, method: str, params: bytes) -> msgspec.Raw:
         """What a method returns, as JSON."""
         if not self.alive:
-            raise self._lost()
+            raise self._lost_error()
         self._number += 1
         number = self._number
         answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
@@ -208,7 +208,7 @@ class Worker:
         for task in (*self._pumps, *self._running.values()):
             task.cancel()
         await asyncio.gather(*self._pumps, *self._running.values(), return_exceptions=True)
-        self._fail(self._lost())
+        self._fail(self._lost_error())
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
 
     @property
@@ -223,7 +223,7 @@ class Worker:
             self._process.stdin.write(line + b"\n")
             await self._process.stdin.drain()
         except (ConnectionError, RuntimeError):
-            raise self._lost() from None
+            raise self._lost_error() from None
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
@@ -235,7 +235,7 @@ class Worker:
                 async with asyncio.timeout(1.0):
                     await self._process.wait()
                     await asyncio.wait({self._pumps[1]})
-            self._fail(self._lost())
+            self._fail(self._lost_error())
 
     def _take(self, line: _Line) -> None:
         if line.call is not None:
@@ -274,11 +274,11 @@ class Worker:
             del self._printed[:-TAIL]
             log.debug("%s: %s", self._name, chunk.decode(errors="replace").rstrip())
 
-    def _lost(self) -> WorkerLost:
+    def _lost_error(self) -> WorkerLost:
         code = self._process.returncode
         how = "does not answer" if code is None else f"ended with exit code {code}"
-        said = f": {self.printed}" if self._printed else ""
-        return WorkerLost(f"{self._name} {how}{said}")
+        last_line = f": {self.printed}" if self._printed else ""
+        return WorkerLost(f"{self._name} {how}{last_line}")
 
     def _fail(self, error: WorkerLost) -> None:
         for answer in (self._ready, *self._asked.values()):

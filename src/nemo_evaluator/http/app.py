@@ -168,7 +168,7 @@ class Application:
 
     def failure(self, scope: Scope | None, status: int, message: str) -> tuple[Message, Message]:
         """What the server answers by itself, in the application's words (``server.Failure``)."""
-        request = Request(scope, _nowhere) if scope is not None else None
+        request = Request(scope, _discard_message) if scope is not None else None
         return self._app.failure(request, status, message).messages()
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -255,7 +255,7 @@ async def _send(send: Send, request: Request, answer: Response) -> None:
 async def _while_connected(answering: Awaitable[AnyResult], receive: Receive) -> AnyResult | None:
     """The answer; None if the client leaves before, which cancels it."""
     task = asyncio.ensure_future(answering)
-    leaving = asyncio.ensure_future(_left(receive))
+    leaving = asyncio.ensure_future(_client_left(receive))
     try:
         await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
@@ -265,12 +265,12 @@ async def _while_connected(answering: Awaitable[AnyResult], receive: Receive) ->
         await asyncio.gather(task, leaving, return_exceptions=True)
 
 
-async def _left(receive: Receive) -> None:
+async def _client_left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def _nowhere(message: Message) -> None:
+async def _discard_message(message: Message) -> None:
     """For a request that the application does not answer."""
 
 

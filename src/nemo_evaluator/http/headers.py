@@ -148,12 +148,12 @@ class RequestHead:
     def __call__(self, length: int, more: Mapping[str, str] | None = None) -> bytes:
         """The head of a request with a body of so many bytes; ``more`` replaces headers of the
         same name. Raises ValueError for what cannot be sent."""
-        whole = self._with(more) if more else self._whole
+        whole = self._with_fields(more) if more else self._whole
         if length or self._sized:
             return b"%bContent-Length: %d\r\n\r\n" % (whole, length)
         return whole + b"\r\n"
 
-    def _with(self, more: Mapping[str, str]) -> bytes:
+    def _with_fields(self, more: Mapping[str, str]) -> bytes:
         lines = [_sendable(name, value) for name, value in more.items()]
         names = {name.lower() for name in more}
         if self._names.isdisjoint(names):

@@ -110,13 +110,13 @@ class _Table:
         self._path, self._columns = path, columns
         self.benchmarks: dict[str, list[tuple[int, Row]]] = defaultdict(list)
         for place, row in enumerate(rows):
-            name = _text(self._of(row, "benchmark")) or path.stem
+            name = _text(self._cell(row, "benchmark")) or path.stem
             self.benchmarks[name].append((place, row))
 
     def imported(self, name: str) -> Imported:
         """One benchmark of the table."""
         rows = self.benchmarks[name]
-        models = {_text(self._of(row, "model")) for _, row in rows}
+        models = {_text(self._cell(row, "model")) for _, row in rows}
         if len(models) > 1:
             models_text = ", ".join(sorted(str(model) for model in models))
             hint = "split the file, a run each"
@@ -145,9 +145,9 @@ class _Table:
     def _numbers(self, rows: Sequence[tuple[int, Row]]) -> list[int]:
         if "problem_idx" in self._columns:
             return [self._index(place, row, "problem_idx") for place, row in rows]
-        ids = [_text(self._of(row, "id")) or "" for _, row in rows]
+        ids = [_text(self._cell(row, "id")) or "" for _, row in rows]
         if "" in ids:
-            raise ConfigError("has no id", where=self._where(rows[ids.index("")][0]))
+            raise ConfigError("has no id", where=self._line_text(rows[ids.index("")][0]))
         places = numbered(ids)
         return [places[one] for one in ids]
 
@@ -172,19 +172,19 @@ class _Table:
 
     def _rollout(self, place: int, row: Row, number: int, repeat: int) -> Rollout:
         reward = self._reward(place, row)
-        error = _text(self._of(row, "error"))
-        category, named = _text(self._of(row, "category")), _text(self._of(row, "id"))
+        error = _text(self._cell(row, "error"))
+        category, named = _text(self._cell(row, "category")), _text(self._cell(row, "id"))
         used = set(self._columns.values())
         metadata: dict[str, Json] = {str(k): v for k, v in row.items() if k not in used}
         metadata |= {} if category is None else {"category": category}
         metadata |= {} if named is None else {"id": named}
         problem = Problem(
             idx=number,
-            prompt=_text(self._of(row, "prompt")) or "",
-            target=self._of(row, "expected"),
+            prompt=_text(self._cell(row, "prompt")) or "",
+            target=self._cell(row, "expected"),
             metadata=metadata,
         )
-        response = _text(self._of(row, "response"))
+        response = _text(self._cell(row, "response"))
         tokens = self._number(place, row, "tokens")
         solution = Solution(
             response=response or "",
@@ -209,13 +209,13 @@ class _Table:
             score=Score(
                 reward=reward,
                 correct=reward == 1.0 if reward in (0.0, 1.0) else None,
-                extracted=self._of(row, "extracted"),
+                extracted=self._cell(row, "extracted"),
                 details={**details, **({} if error is None else {"note": error})},
             ),
         )
 
     def _reward(self, place: int, row: Row) -> float | None:
-        value = self._of(row, "reward")
+        value = self._cell(row, "reward")
         if isinstance(value, str) and (reward := RIGHT.get(value.strip().lower())) is not None:
             return reward
         return self._number(place, row, "reward")
@@ -223,25 +223,27 @@ class _Table:
     def _index(self, place: int, row: Row, what: str) -> int:
         number = self._number(place, row, what)
         if number is None or number != int(number) or not 0 <= number < 20_000_000:
-            value = self._of(row, what)
-            raise ConfigError(f"{what} is {value!r}, no whole number", where=self._where(place))
+            value = self._cell(row, what)
+            raise ConfigError(f"{what} is {value!r}, no whole number", where=self._line_text(place))
         return int(number)
 
     def _number(self, place: int, row: Row, what: str) -> float | None:
-        value = self._of(row, what)
+        value = self._cell(row, what)
         if value is None or (isinstance(value, str) and value.strip().lower() in EMPTY):
             return None
         try:
             number = float(value)
         except (TypeError, ValueError):
-            raise ConfigError(f"{what} is {value!r}, no number", where=self._where(place)) from None
+            raise ConfigError(
+                f"{what} is {value!r}, no number", where=self._line_text(place)
+            ) from None
         return number if math.isfinite(number) else None
 
-    def _of(self, row: Row, what: str) -> Any:
+    def _cell(self, row: Row, what: str) -> Any:
         name = self._columns.get(what)
         return None if name is None else row.get(name)
 
-    def _where(self, place: int) -> str:
+    def _line_text(self, place: int) -> str:
         return line_of(self._path, place) or f"{self._path}: row {place + 1}"
 
 

@@ -121,13 +121,13 @@ async def calibrate(examined: Examined, labels: LabelFile, judge_file: JudgeFile
         )
     )
     rows = [every[i : i + examined.repeats] for i in range(0, len(every), examined.repeats)]
-    said = [row[0] for row in rows]
-    if all(one.label is None for one in said):
-        first = f"line {labels.rows[0].line}: {said[0].failure}"
+    judged = [row[0] for row in rows]
+    if all(one.label is None for one in judged):
+        first = f"line {labels.rows[0].line}: {judged[0].failure}"
         raise ConfigError(f"no row could be judged; {first}", where=str(labels.path))
     human = [_human(row, labels.kind) for row in labels.rows]
-    found = agreement([one.label for one in said], human, labels=_names(labels, said))
-    found = _with_biases(found, labels, said, human, examined)
+    found = agreement([one.label for one in judged], human, labels=_names(labels, judged))
+    found = _with_biases(found, labels, judged, human, examined)
     if examined.repeats > 1:
         steady = consistency([[one.label for one in row] for row in rows])
         found = msgspec.structs.replace(found, consistency=steady)
@@ -135,19 +135,19 @@ async def calibrate(examined: Examined, labels: LabelFile, judge_file: JudgeFile
         Calibration(
             kind=labels.kind,
             agreement=found,
-            by_order=_by_order(said, human),
+            by_order=_by_order(judged, human),
             disagreements=tuple(
                 Disagreement(line=row.line, human=person, judge=one.label)
-                for row, person, one in zip(labels.rows, human, said, strict=True)
+                for row, person, one in zip(labels.rows, human, judged, strict=True)
                 if one.label is not None and one.label != person
             )[:EXAMPLES],
             failures=tuple(
                 f"line {row.line}: {one.failure}"
-                for row, one in zip(labels.rows, said, strict=True)
+                for row, one in zip(labels.rows, judged, strict=True)
                 if one.failure
             )[:EXAMPLES],
             judge=examined.identity or {},
-            judged=_shares(examined, labels, said),
+            judged=_shares(examined, labels, judged),
         ),
         [one.paid for one in every if one.paid is not None],
     )
@@ -190,18 +190,18 @@ async def _row(
     verification = judge_file.verification(number, repeat)
     try:
         if examined.verify is not None:
-            said = _verified(await examined.verify(row, verification), labels.kind)
+            judged = _verified(await examined.verify(row, verification), labels.kind)
         elif labels.kind == "pairs":
-            said = await _pair(examined.metric, row, verification)
+            judged = await _pair(examined.metric, row, verification)
         elif labels.kind == "words":
-            said = await _word(examined.metric, labels, row, verification)
+            judged = await _word(examined.metric, labels, row, verification)
         else:
-            said = await _grade(examined, labels.kind, row, verification)
+            judged = await _grade(examined, labels.kind, row, verification)
     except InfraError as error:
-        said = _Said(None, failure=str(error))
+        judged = _Said(None, failure=str(error))
     finally:
         verification.close()
-    return replace(said, paid=verification.totals)
+    return replace(judged, paid=verification.totals)
 
 
 def _verified(score: Score, kind: str) -> _Said:

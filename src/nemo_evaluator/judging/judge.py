@@ -70,10 +70,10 @@ class Judge:
             verification.note(first if readable else key, self.client, reply, readable=readable)
             if ruling is not None:
                 return ruling
-            said = [{"role": "assistant", "content": text}] if text.strip() else []
+            previous = [{"role": "assistant", "content": text}] if text.strip() else []
             # A number not used before: a cache would return the reply that could not be read.
             number = max(1, verification.unreadable(key))
-            messages = [*messages, *said, {"role": "user", "content": repair(form, number)}]
+            messages = [*messages, *previous, {"role": "user", "content": repair(form, number)}]
         shown = " ".join(text.split())[-SHOWN_CHARS:]
         raise self._failed(
             f"gave no readable verdict in {self.manner.max_retries + 1} replies; the last: "

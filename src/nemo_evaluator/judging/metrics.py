@@ -234,7 +234,7 @@ class EnsembleMetric:
             "disagreement": len(votes) > 1,
             "spread": max(values) - min(values),
         }
-        return Graded(self._together(values, decided), details)
+        return Graded(self._aggregated(values, decided), details)
 
     def identity(self) -> Mapping[str, Json]:
         """The members, and how their grades become one."""
@@ -244,7 +244,7 @@ class EnsembleMetric:
             "members": [dict(member.identity()) for member in self.members],
         }
 
-    def _together(self, values: Sequence[float], decided: Sequence[bool]) -> float:
+    def _aggregated(self, values: Sequence[float], decided: Sequence[bool]) -> float:
         if self.aggregation == "majority_vote":
             return float(decided[0]) if decided else 0.5
         return median(values) if self.aggregation == "median" else fmean(values)

@@ -154,7 +154,7 @@ def _of_item(item: Mapping[str, object], aspect: str | None) -> float | None:
             value = item[name]
             if isinstance(value, Mapping):
                 return _number(value.get(aspect)) if aspect else None
-            return None if aspect else _only(value)
+            return None if aspect else _single_number(value)
     if aspect and aspect in item:
         return _number(item[aspect])
     probs = item.get("probs")
@@ -171,7 +171,7 @@ def _of_text(text: str, aspect: str | None) -> float | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _only(value: object) -> float | None:
+def _single_number(value: object) -> float | None:
     """The number in lists of one; of a list by tokens (vLLM's step rewards) none is taken."""
     while isinstance(value, list):
         if len(value) != 1:

@@ -55,8 +55,8 @@ def read(text: str, form: Form, *, truncated: bool = False) -> Ruling | None:
     if f'"{form.field}"' in rest:
         return None  # half an object, or one that names its verdict twice
     ruling = _from_objects(found, form)
-    said = {_text_value(value, form) for _, value in _verdict_lines(rest, form)}
-    return None if ruling is None or said - {ruling.value} else ruling
+    values = {_text_value(value, form) for _, value in _verdict_lines(rest, form)}
+    return None if ruling is None or values - {ruling.value} else ruling
 
 
 def schema(form: Form) -> dict[str, Any]:
@@ -115,10 +115,10 @@ def _from_lines(text: str, form: Form) -> Ruling | None:
         return None
     if len(lines) == 1 and (whole := _text_value(lines[0], form)) is not None:
         return Ruling(whole, "", "whole")
-    said = _verdict_lines(text, form)
-    if not said or said[-1][0] != lines[-1]:
+    verdicts = _verdict_lines(text, form)
+    if not verdicts or verdicts[-1][0] != lines[-1]:
         return None
-    values = {_text_value(value, form) for _, value in said}
+    values = {_text_value(value, form) for _, value in verdicts}
     if len(values) != 1 or (value := values.pop()) is None:
         return None
     return Ruling(value, "\n".join(lines[:-1])[:EXPLANATION_CHARS], "line")
@@ -171,7 +171,7 @@ def _within(value: float, form: Scale) -> float | None:
 
 def _objects(text: str) -> Iterator[tuple[dict[str, object], int, int]]:
     """The JSON objects of a text, outermost ones, with their offsets."""
-    decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+    decoder = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
     at = text.find("{")
     for _ in range(MAX_OBJECTS):
         if at < 0:
@@ -185,7 +185,7 @@ def _objects(text: str) -> Iterator[tuple[dict[str, object], int, int]]:
         at = text.find("{", end)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, object]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, object]:
     """Read an object without duplicate names: of two scores, neither is known to be meant."""
     found = dict(pairs)
     if len(found) != len(pairs):

@@ -185,8 +185,8 @@ class Document(msgspec.Struct, frozen=True):
 def shares_text(shares: Shares) -> str:
     """The parts in words: ``right each time 28 (23.3 %), never right 1 (0.8 %)``."""
     whole = sum(count for _, count, _ in shares.parts)
-    said = (f"{name} {count:,} ({count / whole:.1%})" for name, count, _ in shares.parts if count)
-    return ", ".join(said).replace("%", " %")
+    texts = (f"{name} {count:,} ({count / whole:.1%})" for name, count, _ in shares.parts if count)
+    return ", ".join(texts).replace("%", " %")
 
 
 def samples_text(samples: SampleList) -> str:
@@ -197,8 +197,8 @@ def samples_text(samples: SampleList) -> str:
 def histogram_text(histogram: Histogram) -> str:
     """Count, quantiles and ends in words: ``480 answers: p50 1.65 ms, p90 2.89 ms, …``."""
     marks = (*histogram.marks, ("least", histogram.least), ("most", histogram.most))
-    said = ", ".join(f"{name} {rounded(x)}{histogram.unit}" for name, x in marks)
-    return f"{sum(histogram.counts):,} answers: {said}"
+    quantiles = ", ".join(f"{name} {rounded(x)}{histogram.unit}" for name, x in marks)
+    return f"{sum(histogram.counts):,} answers: {quantiles}"
 
 
 def columns_text(columns: Columns) -> str:

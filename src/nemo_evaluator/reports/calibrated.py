@@ -28,5 +28,5 @@ def _rows(c: Comparison) -> Sequence[tuple[str, ...]]:
     scale = scale_of_comparison(c)
     bounds = found.bounds(c.evidence, c.options.level)
     scores = (found.baseline.raw, found.baseline.score, found.candidate.raw, found.candidate.score)
-    said = told("", bounds, c.options.max_drop, scale)
-    return ((c.benchmark, found.metric, *map(scale.score, scores), said),)
+    text = told("", bounds, c.options.max_drop, scale)
+    return ((c.benchmark, found.metric, *map(scale.score, scores), text),)

@@ -99,7 +99,7 @@ def field_report(field: Field, facts: Sequence[Provenance] = ()) -> Document:
     """Several candidates against one baseline. ``facts``: of each candidate and the baseline."""
     verdict = worst(entry.verdict for entry in field.entries)
     counts = {kind: sum(e.verdict is kind for e in field.entries) for kind in Verdict}
-    said = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
+    counted = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
     note = {"holm": "Holm", "bh": "Benjamini-Hochberg"}.get(field.correction)
     columns = ("Candidate", "Benchmark", "Verdict", "Baseline", "Score", "Change", "95 % CI")
     candidates = Table(
@@ -129,7 +129,7 @@ def field_report(field: Field, facts: Sequence[Provenance] = ()) -> Document:
     return Document(
         title=f"{len({e.candidate for e in field.entries})} candidates against {field.baseline}",
         badges=((tone(verdict), verdict.value),),
-        lead=f"{said}.",
+        lead=f"{counted}.",
         blocks=(Facts(tuple(evidence_of_many(facts))), Notices(unmatched), candidates, *boards),
         sections=(),
     )
@@ -196,11 +196,11 @@ def _lead(comparisons: Mapping[str, Comparison], verdict: Verdict, missing: Sequ
 
 def _deciding(comparisons: Mapping[str, Comparison], names: Sequence[str]) -> str:
     """What became of the benchmarks that decide, of the first few in a sentence."""
-    said = []
+    rows = []
     for name in names[:SAID]:
         reason = comparisons[name].reasons[0]
-        said.append(reason if reason.startswith(name) else f"{name}: {reason}")
-    return "; ".join([*said, *([f"and {', '.join(names[SAID:])}"] if names[SAID:] else [])])
+        rows.append(reason if reason.startswith(name) else f"{name}: {reason}")
+    return "; ".join([*rows, *([f"and {', '.join(names[SAID:])}"] if names[SAID:] else [])])
 
 
 def _forests(comparisons: Sequence[Comparison]) -> list[Forest]:
@@ -297,7 +297,7 @@ def _paired(c: Comparison) -> str:
     parts = []
     for name, side in c.sides.items():
         missing = side.rollouts - side.scored
-        said = [
+        facts = [
             f"{count:,} {what}"
             for count, what in (
                 (side.only_here, "only here"),
@@ -306,8 +306,8 @@ def _paired(c: Comparison) -> str:
             )
             if count
         ]
-        if said:
-            parts.append(f"{name}: {', '.join(said)}")
+        if facts:
+            parts.append(f"{name}: {', '.join(facts)}")
     return "; ".join([text, *parts])
 
 

@@ -36,7 +36,7 @@ def gate_report(report: GateReport, *, explain: bool = False) -> Document:
         badges=((tone(report.verdict), report.verdict.value),),
         lead=_decision(report),
         blocks=(
-            Facts((*_sides(report), *_rest(report))),
+            Facts((*_sides(report), *_further_facts(report))),
             *_forests(report),
             Table(
                 "Without a difference",
@@ -70,11 +70,11 @@ def _decision(report: GateReport) -> str:
     if len(deciding) == 1 and (needed := _needed(deciding[0])):
         more = f"about {needed:,} problems would decide if there is no difference"
         return f"{_deciding_rules(deciding[0])}; {more}."
-    said = [_deciding_rules(item) for item in deciding[:SAID]]
+    sentences = [_deciding_rules(item) for item in deciding[:SAID]]
     if len(deciding) > SAID:
         others = len(deciding) - SAID
-        said.append(f"and {others} more benchmark{'s' * (others > 1)}")
-    return "; ".join(said) + "."
+        sentences.append(f"and {others} more benchmark{'s' * (others > 1)}")
+    return "; ".join(sentences) + "."
 
 
 def _nearness(item: BenchmarkGate) -> float:
@@ -145,7 +145,7 @@ def _sides(report: GateReport) -> list[tuple[str, str]]:
     return evidence(report.provenance, rules=report.policy.rules.value)
 
 
-def _rest(report: GateReport) -> list[tuple[str, str]]:
+def _further_facts(report: GateReport) -> list[tuple[str, str]]:
     """Coverage, what was not decided, and the benchmarks together."""
     rows = coverage_fact(
         {x.benchmark: x.coverage for x in report.benchmarks if x.coverage is not None}

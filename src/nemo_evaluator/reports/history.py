@@ -22,13 +22,13 @@ TOGETHER = (
 def history_report(history: History) -> Document:
     """The newest runs against the first, then each benchmark run by run."""
     deciding = [t for t in history.trends if t.verdict is history.verdict]
-    said = [_sentence(trend) for trend in deciding[:3]]
+    sentences = [_sentence(trend) for trend in deciding[:3]]
     if len(deciding) > 3:
-        said.append(f"and {len(deciding) - 3} more")
+        sentences.append(f"and {len(deciding) - 3} more")
     return Document(
         title=_title(history.options.metric),
         badges=((tone(history.verdict), history.verdict.value),),
-        lead=f"{'; '.join(said)}.",
+        lead=f"{'; '.join(sentences)}.",
         blocks=tuple(
             _forest("Newest runs", "Benchmark", [(t.benchmark, t.newest) for t in history.trends])
         ),

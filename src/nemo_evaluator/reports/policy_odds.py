@@ -39,8 +39,8 @@ def odds_report(odds: PolicyOdds) -> Document:
     total = "not known" if odds.cost_usd is None else f"${odds.cost_usd:,.2f}"
     facts = [
         ("GO asked for", f"{odds.power * 100:g} % for an equal model (--power)"),
-        (NO_GO, _both(odds.no_go_at_limit, odds.designed_no_go_at_limit)),
-        (NO_GO_TWICE, _both(odds.no_go_at_twice, odds.designed_no_go_at_twice)),
+        (NO_GO, _chance_here_and_designed(odds.no_go_at_limit, odds.designed_no_go_at_limit)),
+        (NO_GO_TWICE, _chance_here_and_designed(odds.no_go_at_twice, odds.designed_no_go_at_twice)),
         ("cost of the designs", total),
         ("assumed", ASSUMED),
     ]
@@ -48,7 +48,7 @@ def odds_report(odds: PolicyOdds) -> Document:
     return Document(
         title="Odds of the gate",
         badges=((Tone.PLAIN, "PLAN"),),
-        lead=f"An equal model gets GO in {_go(odds)}.",
+        lead=f"An equal model gets GO in {_chance_of_go(odds)}.",
         blocks=(Facts(tuple(facts)), Table("Benchmarks", (*CHANCES, *DESIGN), rows, NOTE)),
         sections=(),
     )
@@ -60,7 +60,12 @@ def odds_facts(odds: GateOdds | None) -> list[tuple[str, str]]:
         return []
     worse = f"NO-GO in {percent(odds.no_go_at_twice)} if every drop is twice its limit"
     at_limit = f"in {percent(odds.no_go_at_limit)} if it is the limit"
-    return [("odds on this evidence", f"GO for an equal model in {_go(odds)}; {worse}, {at_limit}")]
+    return [
+        (
+            "odds on this evidence",
+            f"GO for an equal model in {_chance_of_go(odds)}; {worse}, {at_limit}",
+        )
+    ]
 
 
 def odds_tables(odds: GateOdds | None) -> Sequence[Table]:
@@ -69,12 +74,12 @@ def odds_tables(odds: GateOdds | None) -> Sequence[Table]:
     return (Table("Odds on this evidence", CHANCES, rows, HAD),)
 
 
-def _go(odds: GateOdds) -> str:
+def _chance_of_go(odds: GateOdds) -> str:
     text = f"{percent(odds.go_if_equal)} of cases"
     return f"{text}; {odds.in_the_way} stands in the way most" if len(odds.benchmarks) > 1 else text
 
 
-def _both(here: float, designed: float | None) -> str:
+def _chance_here_and_designed(here: float, designed: float | None) -> str:
     there = "" if designed is None else f"; on the cheapest designs {percent(designed)}"
     return f"{percent(here)} on the baseline's problems{there}"
 

@@ -137,11 +137,11 @@ def histogram(
         )
         for _, x in marks
     ]
-    parts += [_label(x, 10, name, "tick strong") for name, x in _apart(axis, marks)]
+    parts += [_label(x, 10, name, "tick strong") for name, x in _spread_marks(axis, marks)]
     return _svg(height, about, [*parts, *_labels(axis, height - 5, unit)])
 
 
-def _apart(axis: Axis, marks: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+def _spread_marks(axis: Axis, marks: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
     """Names of marks and where they stand; those too near to each other share a place."""
     found: list[tuple[str, float]] = []
     for name, x in marks:

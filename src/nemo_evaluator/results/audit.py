@@ -191,13 +191,13 @@ def _contradictions(details: Mapping[str, Json]) -> Iterator[str]:
             continue
         name = key.removeprefix("judge:")
         if isinstance(members := found.get("members"), dict):
-            said = ", ".join(f"{who} {value}" for who, value in members.items())
+            text = ", ".join(f"{who} {value}" for who, value in members.items())
         elif "orders" in found:
             first, second = found["orders"]
-            said = f"{first:g} shown first, {second:g} shown second"
+            text = f"{first:g} shown first, {second:g} shown second"
         else:
-            said = f"{' and '.join(f'{x:g}' for x in found.get('scores', ()))}, by the order"
-        yield f"{name}: {said}"
+            text = f"{' and '.join(f'{x:g}' for x in found.get('scores', ()))}, by the order"
+        yield f"{name}: {text}"
 
 
 def _judges_disagree(details: Mapping[str, Json]) -> bool:

@@ -167,7 +167,7 @@ class Collector:
         self._truncated += record.truncated
         self._no_answer += score.failure in NO_ANSWER
         cluster = record.problem.cluster if record.problem else None
-        self._clusters.append(None if cluster is None else self._once(cluster))
+        self._clusters.append(None if cluster is None else self._interned(cluster))
         metadata = record.problem.metadata if record.problem else {}
         breakdowns = metadata.get("breakdowns")
         groups = dict(breakdowns) if isinstance(breakdowns, Mapping) else {}
@@ -175,7 +175,7 @@ class Collector:
             groups["category"] = metadata["category"]
         for name, group in groups.items():
             groups_of = self._groups.setdefault(str(name), [])
-            _append(groups_of, self._once(str(group)), "", len(self._rewards))
+            _append(groups_of, self._interned(str(group)), "", len(self._rewards))
         for name, reward in extra_metrics(record.scored).items():
             if isinstance(reward, Ratio):
                 parts = self._rates.setdefault(name, (array("d"), array("d")))
@@ -186,7 +186,7 @@ class Collector:
                 self._extra[name] = array("d")
             _append(self._extra[name], reward, 0.0, len(self._rewards))
 
-    def _once(self, name: str) -> str:
+    def _interned(self, name: str) -> str:
         return self._names.setdefault(name, name)
 
     def _add_example(self, record: RolloutRecord, failure: Failure) -> None:

@@ -70,29 +70,29 @@ def facts_of(identity: Mapping[str, Json]) -> Facts:
     environment = "environment."
     generation: dict[str, Json] = {}
     for place in reversed(GENERATION):
-        generation |= _as(dict[str, Json], identity.get(place)) or {}
+        generation |= _converted(dict[str, Json], identity.get(place)) or {}
     return Facts(
-        n_problems=_as(int, identity.get("n_problems")),
-        problem_range=_as(tuple[int, int], identity.get("problem_range")),
-        problems=_as(tuple[int, ...], identity.get("problems")) or (),
-        dataset=_as(str, identity.get(environment + "dataset")),
-        dataset_revision=_as(str, identity.get(environment + "dataset_revision")),
-        dataset_digest=_as(str, identity.get(DIGEST)),
-        mode=_as(str, identity.get(environment + "mode")),
-        num_fewshot=_as(int, identity.get(environment + "num_fewshot")),
-        scorer=_as(str, identity.get(environment + "scorer")),
-        scorers=tuple(_as(list[Json], identity.get("scorers")) or ()),
+        n_problems=_converted(int, identity.get("n_problems")),
+        problem_range=_converted(tuple[int, int], identity.get("problem_range")),
+        problems=_converted(tuple[int, ...], identity.get("problems")) or (),
+        dataset=_converted(str, identity.get(environment + "dataset")),
+        dataset_revision=_converted(str, identity.get(environment + "dataset_revision")),
+        dataset_digest=_converted(str, identity.get(DIGEST)),
+        mode=_converted(str, identity.get(environment + "mode")),
+        num_fewshot=_converted(int, identity.get(environment + "num_fewshot")),
+        scorer=_converted(str, identity.get(environment + "scorer")),
+        scorers=tuple(_converted(list[Json], identity.get("scorers")) or ()),
         mean_range=_range(identity.get(environment + "mean_range")),
         reward_range=_range(identity.get(environment + "reward_range")),
         metric_ranges={
             name: ends
             for name, value in (
-                _as(dict[str, Json], identity.get(environment + "metric_ranges")) or {}
+                _converted(dict[str, Json], identity.get(environment + "metric_ranges")) or {}
             ).items()
             if (ends := _range(value)) is not None
         },
-        system_prompt=_as(str, identity.get("solver.system_prompt")),
-        model_generation=_as(dict[str, Json], identity.get("model.generation")) or {},
+        system_prompt=_converted(str, identity.get("solver.system_prompt")),
+        model_generation=_converted(dict[str, Json], identity.get("model.generation")) or {},
         generation=generation,
     )
 
@@ -109,11 +109,11 @@ def whole_size(plan: BenchmarkPlan) -> int:
 
 
 def _range(value: Json) -> Range | None:
-    found = _as(tuple[float, float], value)
+    found = _converted(tuple[float, float], value)
     return found if found is not None and found[0] < found[1] else None
 
 
-def _as(kind: type[T], value: Json) -> T | None:
+def _converted(kind: type[T], value: Json) -> T | None:
     if value is None:
         return None
     try:

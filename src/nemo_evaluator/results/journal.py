@@ -266,7 +266,7 @@ class _Scanner:
             if key in self.index.called:
                 return ""
             self.index.called[key] = offset
-            self._beside(offset)
+            self._note_superseded(offset)
             return None
         if not 1 <= event.attempt <= MAX_ATTEMPT:
             return f"has the impossible attempt number {event.attempt}"
@@ -281,11 +281,11 @@ class _Scanner:
             case Aggregated():
                 self.index.aggregated = event
             case UsedBeside():
-                self._beside(offset)
+                self._note_superseded(offset)
             case _:
                 self.index.stopping = stopping_after(self.index.stopping, event)
 
-    def _beside(self, offset: int) -> None:
+    def _note_superseded(self, offset: int) -> None:
         self.index.paid = True
         self.index.superseded.append(offset)
 

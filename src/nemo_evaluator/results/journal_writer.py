@@ -143,7 +143,7 @@ class JournalWriter:
 
     def _write(self) -> None:
         """Write what is in memory, oldest first. The first refusal gives up the reserve."""
-        while self._unwritten and not self._lost:
+        while self._unwritten and not self._check_lost:
             try:
                 self._file.append(self._unwritten[0].lines)
             except OSError as error:
@@ -155,7 +155,7 @@ class JournalWriter:
                 self._unsynced.append(self._unwritten.pop(0))
 
     @property
-    def _lost(self) -> bool:
+    def _check_lost(self) -> bool:
         """Whether another process writes the journal now: then nothing more of this one's does."""
         if self._hold is None or not self._hold.lost:
             return False
@@ -168,7 +168,7 @@ class JournalWriter:
             return
         try:
             self._file.sync()
-            if self._lost:
+            if self._check_lost:
                 return
             self._check_place()
         except OSError as error:
@@ -225,7 +225,7 @@ class JournalWriter:
             self._sync()
             if self._unwritten:
                 time.sleep(SYNC_SECONDS)
-        if self._hold is not None and self._lost:
+        if self._hold is not None and self._check_lost:
             return self._hold.loss()
         with contextlib.suppress(OSError):
             self._check_place()

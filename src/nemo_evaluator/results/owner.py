@@ -84,8 +84,8 @@ class Owner:
             "cluster": self.cluster,
             "start": self.start,
         }
-        said = "".join(f" {key}={value}" for key, value in words.items() if value)
-        return f"pid {self.pid} on {self.host}{said}".encode()[: LINE_BYTES - 1].ljust(
+        fields = "".join(f" {key}={value}" for key, value in words.items() if value)
+        return f"pid {self.pid} on {self.host}{fields}".encode()[: LINE_BYTES - 1].ljust(
             LINE_BYTES - 1
         ) + (b"\n")
 

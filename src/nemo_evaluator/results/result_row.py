@@ -106,8 +106,8 @@ class ResultRow(Record, frozen=True, kw_only=True):
             name = self.scoring_details.get(key)
             if isinstance(name, str) and (kind := as_failure(name)) is not None:
                 return kind
-        said = (self.model_response or "").strip()
-        if self.reward is not None and not said and self.response_source != WORKSPACE:
+        response = (self.model_response or "").strip()
+        if self.reward is not None and not response and self.response_source != WORKSPACE:
             return Failure.EMPTY
         return None
 

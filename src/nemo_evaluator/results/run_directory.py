@@ -126,7 +126,7 @@ def check_header(
     run)."""
     if header is None:
         return
-    if run_id in (None, header.run_id) and _same(header.plan, plan, header.plan_digest):
+    if run_id in (None, header.run_id) and _is_of_plan(header.plan, plan, header.plan_digest):
         return
     raise ConfigError(
         f"is the journal of another run ({header.run_id[:100]}, {header.benchmark[:100]})",
@@ -135,7 +135,7 @@ def check_header(
     )
 
 
-def _same(journaled: BenchmarkPlan | None, plan: BenchmarkPlan, digest: str) -> bool:
+def _is_of_plan(journaled: BenchmarkPlan | None, plan: BenchmarkPlan, digest: str) -> bool:
     """Whether a journal is of a plan. Only what grades and sums up may have been replaced since;
     where the plan was extended, ``plan.lock`` was written before the journal's header."""
     if digest == plan.digest:

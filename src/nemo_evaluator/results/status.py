@@ -156,7 +156,7 @@ def holder_of(directory: Path, *, patience: float = 0.0) -> Owner | None:
     if owner is None:
         return None
     if patience and not owner.told_by_pid and not 0 < owner.seen < FRESH_SECONDS:
-        return _moved(directory, owner, patience)
+        return _with_sign_of_life(directory, owner, patience)
     if not owner.alive:
         return None
     # Of a process here the file lock tells, unless locks are granted to everybody.
@@ -164,7 +164,7 @@ def holder_of(directory: Path, *, patience: float = 0.0) -> Owner | None:
     return owner if by_pid or not owner.here else None
 
 
-def _moved(directory: Path, owner: Owner, patience: float) -> Owner | None:
+def _with_sign_of_life(directory: Path, owner: Owner, patience: float) -> Owner | None:
     """The owner, where it gives a sign of life in so many seconds."""
     end, first = time.monotonic() + patience, _touched(directory)
     while owner.seen < SKEW_SECONDS and time.monotonic() < end:

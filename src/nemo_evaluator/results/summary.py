@@ -229,13 +229,13 @@ def interval(estimate: Estimate) -> str:
 def headline_line(summary: BenchmarkSummary) -> str:
     """The score as it must be read: with interval, n, coverage, and the shares of unusual answers.
 
-    ``0.642 [0.616, 0.668] n=1285 of 1,319, scored 97.4 %; 0.625 if the rest is wrong, 0.651 if
+    ``0.642 [0.616, 0.668] n=1,285 of 1,319, scored 97.4 %; 0.625 if the rest is wrong, 0.651 if
     right``
     """
     score = summary.score
     if score is None:
         return f"no score: 0 of {summary.n_rollouts} scored{_marks(summary)}"
-    line = f"{interval(score)} n={score.n}"
+    line = f"{interval(score)} n={score.n:,}"
     if summary.dataset_size is not None and score.n < summary.dataset_size:
         line += f" of {summary.dataset_size:,}"
     if summary.repeats > 1:

@@ -96,7 +96,7 @@ class ModelCall(NamedTuple):
     call: Call
 
 
-def _itself(one: Benchmark) -> Iterator[Benchmark]:
+def _one_benchmark(one: Benchmark) -> Iterator[Benchmark]:
     yield one
 
 
@@ -207,7 +207,7 @@ RUNS: Table[Benchmark] = Table(
         Column("ttft_p50_ms", _REAL, lambda one: _percentile(one, "ttft", "p50")),
         Column("digest", _TEXT, lambda one: one.bundle.digest),
     ),
-    _itself,
+    _one_benchmark,
 )
 
 

@@ -64,13 +64,13 @@ class ApptainerBackend:
             raise ConfigError(
                 "the apptainer sandbox needs apptainer, not found on this machine", hint=_HINT
             )
-        said = await asyncio.to_thread(_output, [self._program, "--version"])
-        if (version := _version(said)) is None:
-            raise ConfigError(f"apptainer does not run here: {said[-300:]}", hint=_HINT)
+        output = await asyncio.to_thread(_output, [self._program, "--version"])
+        if (version := _version(output)) is None:
+            raise ConfigError(f"apptainer does not run here: {output[-300:]}", hint=_HINT)
         if version < OLDEST:
-            raise ConfigError(f"Apptainer 1.1 or newer is needed, not {said!r}", hint=_HINT)
+            raise ConfigError(f"Apptainer 1.1 or newer is needed, not {output!r}", hint=_HINT)
         limited = "the sandbox (cgroup)" if _bounds() else "each process (rlimit)"
-        found = {"engine": said, "memory and processes bounded for": limited}
+        found = {"engine": output, "memory and processes bounded for": limited}
         found["disk"] = "each file is bounded; the sum is not"
         if self._nodes is not None:
             found["nodes"] = ", ".join(self._nodes.names)

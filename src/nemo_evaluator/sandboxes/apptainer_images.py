@@ -65,17 +65,17 @@ class SifCache:
 
     async def _build(self, image: str, made: Path) -> None:
         part = made.with_name(f".{secrets.token_hex(4)}.{made.name}")
-        said = ""
+        output = ""
         try:
             for source in await asyncio.to_thread(_sources, image):
-                code, said = await self._run("build", str(part), source)
+                code, output = await self._run("build", str(part), source)
                 if code == 0:
                     part.replace(made)
                     return
         finally:
             part.unlink(missing_ok=True)
         raise ConfigError(
-            f"image {image} cannot be made a SIF file: {said[-_TAIL:]}",
+            f"image {image} cannot be made a SIF file: {output[-_TAIL:]}",
             hint=f"try `apptainer build {made} docker://{image}`, or name a .sif file as the image",
         )
 
@@ -90,13 +90,13 @@ class SifCache:
         )
         try:
             async with asyncio.timeout(_SECONDS):
-                said, _ = await process.communicate()
+                output, _ = await process.communicate()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
             raise
-        return process.returncode or 0, said.decode(errors="replace").strip()
+        return process.returncode or 0, output.decode(errors="replace").strip()
 
 
 def _sources(image: str) -> list[str]:

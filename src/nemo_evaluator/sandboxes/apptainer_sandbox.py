@@ -204,9 +204,9 @@ class ApptainerSandbox(ClientSandbox):
             stderr=subprocess.DEVNULL,
             env=dict(self._place.env),
         )
-        said, _ = await found.communicate()
+        output, _ = await found.communicate()
         with contextlib.suppress(ValueError, KeyError, IndexError):
-            return int(json.loads(said)["instances"][0]["pid"])
+            return int(json.loads(output)["instances"][0]["pid"])
         raise self._lost("the instance is gone")
 
     async def _make_cwd(self) -> None:

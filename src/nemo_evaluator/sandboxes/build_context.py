@@ -121,7 +121,7 @@ class Context:
     def entries(self) -> list[Entry]:
         """What belongs to the context, by name. The Dockerfile and ``.dockerignore`` always do: who
         builds needs them, and leaves them out of the image where they are ignored. Blocks."""
-        return sorted(self._below(""), key=lambda entry: entry.name)
+        return sorted(self._entries_below(""), key=lambda entry: entry.name)
 
     def digest(self) -> str:
         """What the image is made of; without its base. Blocks."""
@@ -154,7 +154,7 @@ class Context:
         # read everything: no padding, or a build that is given up goes on.
         file.truncate(end)
 
-    def _below(self, where: str) -> Iterator[Entry]:
+    def _entries_below(self, where: str) -> Iterator[Entry]:
         for found in os.scandir(self.folder / where):
             name = posixpath.join(where, found.name)
             mode = found.stat(follow_symlinks=False).st_mode
@@ -164,7 +164,7 @@ class Context:
                 yield Entry(name, Path(found.path), mode)
             needed = any(always.startswith(f"{name}/") for always in self._always)
             if folder and (not ignored or self._ignored.may_keep or needed):
-                yield from self._below(name)
+                yield from self._entries_below(name)
 
     @cached_property
     def _always(self) -> tuple[str, str]:

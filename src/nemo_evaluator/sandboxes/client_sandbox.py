@@ -147,7 +147,7 @@ class ClientSandbox(CommandSandbox):
             self._gone = "interrupted"
             raise
         finally:
-            await finish(self._settled(client))
+            await finish(self._end_client(client))
         return await self._code(client)
 
     async def _start(self, launch: Launch) -> LocalProcess:
@@ -188,7 +188,7 @@ class ClientSandbox(CommandSandbox):
         ]
         if output:
             await asyncio.wait(output, timeout=LINGER)
-        await finish(self._settled(client))
+        await finish(self._end_client(client))
         for task in output:
             task.cancel()
         await asyncio.gather(*output, return_exceptions=True)
@@ -226,7 +226,7 @@ class ClientSandbox(CommandSandbox):
         except TimeoutError:
             raise self._lost("processes in the sandbox do not end") from None
         finally:
-            await finish(self._settled(client))
+            await finish(self._end_client(client))
 
     def _call(
         self, argv: list[str], user: int, cwd: str, extra: Mapping[str, str], *, tty: bool
@@ -298,7 +298,7 @@ class ClientSandbox(CommandSandbox):
         if not ended.done():
             self._gone = "a killed command did not end"
 
-    async def _settled(self, client: asyncio.subprocess.Process) -> None:
+    async def _end_client(self, client: asyncio.subprocess.Process) -> None:
         """See that a client is gone."""
         if client.returncode is None:
             processes.kill_group(client.pid)

@@ -86,7 +86,7 @@ class CommandSandbox(ABC):
         """See `Sandbox.close`."""
 
     @property
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         """Seconds of the lifetime that are left."""
         return max(0.0, self._ends - time.monotonic())
 
@@ -125,7 +125,7 @@ class CommandSandbox(ABC):
         kept = limits.output_bytes if output_bytes is None else output_bytes
         job = Job(
             argv=_argv(command),
-            timeout=min(wanted, self._left),
+            timeout=min(wanted, self._seconds_left),
             out=Kept(kept),
             err=Kept(kept),
             user=self._allowed(user),
@@ -161,7 +161,7 @@ class CommandSandbox(ABC):
             user=self._allowed(user),
             cwd=cwd or "",
             env={**self.spec.env, **(env or {})},
-            seconds=self._left,
+            seconds=self._seconds_left,
             tty=tty,
         )
         return await self._start(launch)

@@ -141,8 +141,8 @@ class Engine:
             attached, status, headers = await self._send("POST", path, None, query, archive=body)
             try:
                 if status >= 400:
-                    said = Response(status, await _body(attached.reader, headers)).message
-                    raise SandboxLost(f"the Docker engine refused: {said}", peer=self.socket)
+                    message = Response(status, await _body(attached.reader, headers)).message
+                    raise SandboxLost(f"the Docker engine refused: {message}", peer=self.socket)
                 async for line in _lines(_pieces(attached.reader, headers)):
                     yield line
             finally:
@@ -162,9 +162,9 @@ class Engine:
                     "POST", path, body, query, upgrade=True
                 )
                 if status not in (101, 200):
-                    said = Response(status, await _body(attached.reader, headers)).message
+                    message = Response(status, await _body(attached.reader, headers)).message
                     attached.drop()
-                    raise SandboxLost(f"the Docker engine refused: {said}", peer=self.socket)
+                    raise SandboxLost(f"the Docker engine refused: {message}", peer=self.socket)
                 return attached
         except (OSError, EOFError, ValueError, LookupError, TimeoutError) as error:
             raise SandboxLost(

@@ -61,7 +61,7 @@ class Builder:
         tag = f"{REPOSITORY}:{digest}"
         if (image := await self._current(tag, context)) is not None:
             return image.id
-        async with self._alone(digest):
+        async with self._build_lock(digest):
             old = await self._images.find(tag)
             if (image := await self._current(tag, context)) is not None:
                 return image.id  # somebody else has built it meanwhile
@@ -78,7 +78,7 @@ class Builder:
         removed = []
         for notes in sorted(self.folder.glob("*.notes")):
             with contextlib.suppress(BlockingIOError):
-                async with self._alone(notes.stem, wait=False):
+                async with self._build_lock(notes.stem, wait=False):
                     removed += await self._remove_noted(notes)
         return removed
 
@@ -146,7 +146,7 @@ class Builder:
         """Remove an image, unless it is in use or being built; whether it is gone."""
         digest = tag.rpartition(":")[2]
         with contextlib.suppress(BlockingIOError):
-            async with self._alone(digest, wait=False):
+            async with self._build_lock(digest, wait=False):
                 gone = await self._engine.request("DELETE", f"/images/{tag}")
                 if gone.status < 400:
                     await asyncio.to_thread((self.folder / f"{digest}.log").unlink, missing_ok=True)
@@ -179,7 +179,7 @@ class Builder:
         return got.status < 400 or got.status == 404
 
     @asynccontextmanager
-    async def _alone(self, digest: str, *, wait: bool = True) -> AsyncIterator[None]:
+    async def _build_lock(self, digest: str, *, wait: bool = True) -> AsyncIterator[None]:
         """While no other process builds the same. BlockingIOError if one does, without ``wait``."""
         self.folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW

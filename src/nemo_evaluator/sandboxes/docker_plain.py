@@ -75,7 +75,7 @@ class PlainSandbox(DockerSandbox):
             {path.lstrip("/"): data for path, data in files.items()},
             shared=[path.strip("/") for path in folders],
         )
-        await self._put("/", archive)
+        await self._upload_archive("/", archive)
 
     @property
     def runs_as_root(self) -> bool:
@@ -124,13 +124,13 @@ class PlainSandbox(DockerSandbox):
                     "GET", f"/containers/{untouched}/archive", query=query
                 )
                 data = got.body if got.status == 200 else _empty(posixpath.basename(path))
-                await self._put(posixpath.dirname(path), data)
+                await self._upload_archive(posixpath.dirname(path), data)
         finally:
             await finish(delete(self._engine, untouched))
         # What the container runs by itself may have been among them.
         await self._end_all()
 
-    async def _put(self, folder: str, archive: bytes) -> None:
+    async def _upload_archive(self, folder: str, archive: bytes) -> None:
         """Unpack an archive in the container, by the engine."""
         where, query = f"/containers/{self.id}/archive", {"path": folder}
         got = await self._engine.request("PUT", where, query=query, archive=io.BytesIO(archive))

@@ -81,20 +81,20 @@ def listen(folder: Path) -> socket.socket:
 
 async def relayed(listener: socket.socket, relay: Process) -> Listener:
     """The address inside of a relay that was just started. ConfigError if it did not start."""
-    said = b""
+    received = b""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SECONDS):
             async for chunk in relay.stdout:
-                said += chunk
-                if said.endswith(b"\n"):
+                received += chunk
+                if received.endswith(b"\n"):
                     break
-    if not said.strip().isdigit():
+    if not received.strip().isdigit():
         listener.close()
         raise ConfigError(
             f"no door into the container: {relay.stderr.text.strip()[-300:] or 'no answer'}",
             hint="for a user who is not root, `network: door` needs python3 in the image",
         )
-    return Listener(listener, "127.0.0.1", int(said))
+    return Listener(listener, "127.0.0.1", int(received))
 
 
 def remove_folders(ours: Callable[[Owner], bool]) -> list[str]:

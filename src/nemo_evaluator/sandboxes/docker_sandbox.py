@@ -84,7 +84,7 @@ class DockerSandbox(CommandSandbox):
         if self.folder is not None:
             listener = docker_relay.listen(self.folder)
             program = ["python3", "-I", "-S", "-c", docker_relay.RELAY]
-            launch = Launch(program, user=0, cwd="/", env={}, seconds=self._left, tty=False)
+            launch = Launch(program, user=0, cwd="/", env={}, seconds=self._seconds_left, tty=False)
             return await docker_relay.relayed(listener, await self._start(launch))
         state = await self._engine.expect("GET", f"/containers/{self.id}/json")
         pid = int(state["State"]["Pid"])

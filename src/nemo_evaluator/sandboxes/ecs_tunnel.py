@@ -66,12 +66,12 @@ class Keys:
         )
         keys = cls(folder, process)
         for _ in range(100):
-            code, said = await _run_openssh(
+            code, why = await _run_openssh(
                 ["ssh-add", "-"], keys.socket, private_key.strip() + "\n"
             )
             if code == 0:
                 return keys
-            if "invalid format" in said or "error in libcrypto" in said:
+            if "invalid format" in why or "error in libcrypto" in why:
                 break
             await asyncio.sleep(0.05)
         await keys.close()
@@ -113,10 +113,10 @@ class Tunnel:
             if self._process is not None and self._process.returncode is None:
                 return
             pause, end = _PAUSE, asyncio.get_running_loop().time() + seconds
-            while (said := await self._connect()) is not None:
+            while (why := await self._connect()) is not None:
                 late = asyncio.get_running_loop().time() + pause > end
-                if late or any(word in said for word in _REFUSED):
-                    raise SandboxLost(f"no SSH connection to the task: {said[-300:]}", peer="ssh")
+                if late or any(word in why for word in _REFUSED):
+                    raise SandboxLost(f"no SSH connection to the task: {why[-300:]}", peer="ssh")
                 await asyncio.sleep(pause)
                 pause = min(1.5 * pause, _LONGEST)
             for path, port in self._doors.items():
@@ -160,16 +160,16 @@ class Tunnel:
             await asyncio.sleep(0.05)
         processes.kill_group(process.pid)
         assert process.stderr is not None
-        said = (await process.stderr.read(2000)).decode(errors="replace").strip()
+        stderr = (await process.stderr.read(2000)).decode(errors="replace").strip()
         await process.wait()
-        return said or "no answer"
+        return stderr or "no answer"
 
     async def _forward(self, path: str, port: int) -> int:
         words = self._words("-F", "none", "-O", "forward", "-R", f"127.0.0.1:{port}:{path}")
-        code, said = await _run_openssh(words, self._keys.socket, "")
+        code, output = await _run_openssh(words, self._keys.socket, "")
         if code != 0:
-            raise SandboxLost(f"no door into the task: {said[-300:]}", peer="ssh")
-        return port or int(said.split()[0])
+            raise SandboxLost(f"no door into the task: {output[-300:]}", peer="ssh")
+        return port or int(output.split()[0])
 
 
 async def _run_openssh(words: list[str], agent: str, stdin: str) -> tuple[int, str]:
@@ -183,12 +183,12 @@ async def _run_openssh(words: list[str], agent: str, stdin: str) -> tuple[int, s
     )
     try:
         async with asyncio.timeout(_ONCE):
-            said, _ = await process.communicate(stdin.encode())
+            output, _ = await process.communicate(stdin.encode())
     except TimeoutError:
-        said = b"no answer in time"
+        output = b"no answer in time"
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-    return process.returncode or 0, said.decode(errors="replace").strip()
+    return process.returncode or 0, output.decode(errors="replace").strip()

@@ -42,14 +42,14 @@ class Holder:
             async with asyncio.timeout(seconds):
                 if (await process.stdout.readline()).decode().strip() == READY:
                     return holder
-                said = (await process.stderr.read(4000)).decode(errors="replace").strip()
+                why = (await process.stderr.read(4000)).decode(errors="replace").strip()
         except TimeoutError:
-            said = f"no answer in {seconds:.0f} s"
+            why = f"no answer in {seconds:.0f} s"
         except BaseException:
             await holder.end(processes.GONE)
             raise
         await holder.end(processes.GONE)
-        raise SandboxLost(f"the sandbox did not start: {said[-400:]}", peer=peer)
+        raise SandboxLost(f"the sandbox did not start: {why[-400:]}", peer=peer)
 
     @property
     def running(self) -> bool:

@@ -95,7 +95,7 @@ class HostFolder:
     @classmethod
     async def open(cls) -> HostFolder:
         """A new, empty folder that only this user may enter. The caller closes it."""
-        return cls(await asyncio.to_thread(_made))
+        return cls(await asyncio.to_thread(_make_folder))
 
     async def close(self) -> None:
         """Remove the folder; safe to call twice."""
@@ -184,7 +184,7 @@ async def _end_keeper(keeper: asyncio.subprocess.Process) -> None:
     await keeper.wait()
 
 
-def _made() -> Path:
+def _make_folder() -> Path:
     """A folder that names its owner. What dead owners left is removed first."""
     for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         if (owner := find_owner(old.name)) is not None and owner.abandoned:

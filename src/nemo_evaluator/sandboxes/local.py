@@ -362,8 +362,8 @@ class LocalSandbox(CommandSandbox):
         assert holder.stdout is not None and holder.stderr is not None
         async with asyncio.timeout(30):
             if await holder.stdout.readline() != bwrap.READY:
-                said = (await holder.stderr.read(2000)).decode(errors="replace").strip()
-                raise SandboxLost(f"bubblewrap did not start: {said}", peer="local")
+                stderr = (await holder.stderr.read(2000)).decode(errors="replace").strip()
+                raise SandboxLost(f"bubblewrap did not start: {stderr}", peer="local")
 
     async def _spawn(
         self,

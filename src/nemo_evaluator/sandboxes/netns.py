@@ -47,9 +47,9 @@ async def listen_inside(pid: int, *, own_users: bool, peer: str) -> Listener:
             env=_ENV,
         )
         theirs.close()
-        said = await _helper_output(helper)
+        output = await _helper_output(helper)
         if helper.returncode != 0:
-            raise _failure(pid, said, peer)
+            raise _failure(pid, output, peer)
         _, fds, _, _ = socket.recv_fds(ours, 1, 1)
         listener = socket.socket(fileno=fds[0])
         listener.setblocking(False)
@@ -72,8 +72,8 @@ async def _helper_output(helper: asyncio.subprocess.Process) -> str:
     """Wait for the helper; what it said. It is killed if it does not end."""
     try:
         async with asyncio.timeout(SECONDS):
-            _, said = await helper.communicate()
-            return said.decode(errors="replace").strip()
+            _, output = await helper.communicate()
+            return output.decode(errors="replace").strip()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             helper.kill()

@@ -58,7 +58,7 @@ class SandboxPool:
         for spec in every:
             self._check(spec)
         await self.open()
-        done = await asyncio.gather(*map(self._have, every), return_exceptions=True)
+        done = await asyncio.gather(*map(self._ensure_image, every), return_exceptions=True)
         for failure in done:
             if isinstance(failure, BaseException):
                 raise failure
@@ -67,7 +67,7 @@ class SandboxPool:
         """Have the image of a spec at hand. ConfigError, or BuildFailed."""
         self._check(spec)
         await self.open()
-        await self._have(spec)
+        await self._ensure_image(spec)
 
     @asynccontextmanager
     async def acquire(self, spec: SandboxSpec, *, beyond: bool = False) -> AsyncIterator[Sandbox]:
@@ -77,7 +77,7 @@ class SandboxPool:
         """
         self._check(spec)
         await self.open()
-        image = await self._have(spec)  # before a place is taken: that may take minutes
+        image = await self._ensure_image(spec)  # before a place is taken: that may take minutes
         async with nullcontext() if beyond else self._room:
             if spec.build is not None:
                 spec = msgspec.structs.replace(spec, image=image, build=None)
@@ -126,7 +126,7 @@ class SandboxPool:
         if spec.image is not None:
             raise ConfigError("a sandbox has either an image or a build, not both")
 
-    async def _have(self, spec: SandboxSpec) -> str | None:
+    async def _ensure_image(self, spec: SandboxSpec) -> str | None:
         """Have an image at hand, unless that was done; who waits for a failing one fails with it.
         The image's name."""
         wanted = (

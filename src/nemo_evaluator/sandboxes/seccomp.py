@@ -102,10 +102,10 @@ def build(*, memory_counted: bool, machine: str | None = None) -> bytes | None:
     program += [_op(_EQUAL, _CLONE3, 0, 1), _op(_RETURN, _ERRNO | errno.ENOSYS)]
     for number in denied:
         program += [_op(_EQUAL, number, 0, 1), *deny]
-    program += _on(table.clone, _ARG0, [_op(_ANY_BIT, _NEW_NAMESPACES, 0, 1), *deny])
-    program += _on(table.ioctl, _ARG1, _any_of((_TIOCSTI, _TIOCLINUX), deny))
+    program += _if_call(table.clone, _ARG0, [_op(_ANY_BIT, _NEW_NAMESPACES, 0, 1), *deny])
+    program += _if_call(table.ioctl, _ARG1, _any_of((_TIOCSTI, _TIOCLINUX), deny))
     allowed = [_op(_EQUAL, family, len(_FAMILIES) - i, 0) for i, family in enumerate(_FAMILIES)]
-    program += _on(table.socket, _ARG0, [*allowed, *deny])
+    program += _if_call(table.socket, _ARG0, [*allowed, *deny])
     program.append(_op(_RETURN, _ALLOW))
     return b"".join(program)
 
@@ -162,7 +162,7 @@ def _any_of(values: Sequence[int], then: list[bytes]) -> list[bytes]:
     return [line for value in values for line in (_op(_EQUAL, value, 0, 1), *then)]
 
 
-def _on(number: int, argument: int, body: list[bytes]) -> list[bytes]:
+def _if_call(number: int, argument: int, body: list[bytes]) -> list[bytes]:
     """Run ``body`` with an argument of one call loaded; then load the call's number again."""
     lines = [_op(_LOAD, argument), *body, _op(_LOAD, _NUMBER)]
     return [_op(_EQUAL, number, 0, len(lines)), *lines]

@@ -53,8 +53,8 @@ class SlurmBackend:
         """See `Backend.preflight`."""
         require_srun(self.name)
         names = self.nodes.names
-        code, said = await _output(["srun", "--help"], 30)
-        if code == 0 and "--container-image" not in said:
+        code, help_text = await _output(["srun", "--help"], 30)
+        if code == 0 and "--container-image" not in help_text:
             raise ConfigError(
                 "the slurm sandbox needs pyxis, and this srun has no --container-image",
                 hint="install pyxis and enroot on the cluster (github.com/NVIDIA/pyxis), or use "
@@ -87,10 +87,10 @@ class SlurmBackend:
         """See `Backend.pull`. Every node imports it by a step that does nothing."""
         name = self._image(image)
         done = await asyncio.gather(*(self._import(node, name) for node in self.nodes.names))
-        for node, (code, said) in zip(self.nodes.names, done, strict=True):
+        for node, (code, output) in zip(self.nodes.names, done, strict=True):
             if code != 0:
                 raise ConfigError(
-                    f"node {node} cannot start image {name}: {said[-_TAIL:]}",
+                    f"node {node} cannot start image {name}: {output[-_TAIL:]}",
                     hint=f"try `srun --nodelist={node} --container-image={pyxis_image(name)} true`",
                 )
 
@@ -166,11 +166,11 @@ async def _output(words: list[str], seconds: float) -> tuple[int, str]:
         return 127, ""
     try:
         async with asyncio.timeout(seconds):
-            said, _ = await process.communicate()
+            output, _ = await process.communicate()
     except TimeoutError:
-        said = b"no answer in time"
+        output = b"no answer in time"
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return process.returncode or 0, said.decode(errors="replace").strip()
+    return process.returncode or 0, output.decode(errors="replace").strip()

@@ -90,8 +90,8 @@ def client_environment(*prefixes: str) -> dict[str, str]:
 
 def drop_report(err: Kept) -> None:
     """Drop what srun says at the end about how its task ended: the task did not say it."""
-    if not err.truncated and (said := _REPORT.search(err.data)) is not None:
-        del err.data[said.start() :]
+    if not err.truncated and (report := _REPORT.search(err.data)) is not None:
+        del err.data[report.start() :]
 
 
 def exported(names: Iterable[str]) -> str:

@@ -159,14 +159,14 @@ class SlurmSandbox(ClientSandbox):
         if self._holder is None or not self._holder.running:
             raise self._lost("the step ended while a command was running")
 
-    async def _settled(self, client: asyncio.subprocess.Process) -> None:
+    async def _end_client(self, client: asyncio.subprocess.Process) -> None:
         # Told to end, srun ends its step; killed, it would leave the step behind.
         if client.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 client.send_signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(client.wait(), processes.GONE)
-        await super()._settled(client)
+        await super()._end_client(client)
 
     async def _remove_container(self) -> None:
         """Remove the file system; pyxis itself does at the end of the job at the latest."""
@@ -185,4 +185,4 @@ class SlurmSandbox(ClientSandbox):
     async def _settled_within(self, client: asyncio.subprocess.Process, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(client.wait(), seconds)
-        await self._settled(client)
+        await self._end_client(client)

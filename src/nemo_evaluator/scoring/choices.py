@@ -68,7 +68,7 @@ _MORE = late_pattern(r"^(?:(?:,|\s(?:and|or|&))\s\(?[A-Z]\)?(?![^\W_])){1,4}")
 _OTHERS = ("other", "last", "listed", "also")
 
 
-def _several(match: _Match, rules: Rules, letters: str) -> bool:
+def _is_one_of_several(match: _Match, rules: Rules, letters: str) -> bool:
     """Whether a label is one of several: ``A and C``."""
     text, letter = match.string, match["letter"].upper()
     after = rules.joined_after.match(text, match.end("letter"))
@@ -141,7 +141,7 @@ def choice(
     if found is None:
         return _lenient(text, known, letters) if lenient else None
     rule, match = found
-    if order == "last" and _several(match, known, letters):
+    if order == "last" and _is_one_of_several(match, known, letters):
         return None  # MMLU-Pro's script takes the first of several
     return _chosen(match, rule, letters)
 
@@ -179,7 +179,9 @@ def _lenient(text: str, known: Rules, letters: str) -> Extraction | None:
         if match is None and rule == "choose":
             match = _foreign_choice(text, known)
         if match is not None:
-            return None if _several(match, known, letters) else _chosen(match, rule, letters)
+            return (
+                None if _is_one_of_several(match, known, letters) else _chosen(match, rule, letters)
+            )
     match = known.opening.match(text) or _only_option_line(text, known.option_line)
     return None if match is None else _chosen(match, "option_line", letters)
 

@@ -161,7 +161,7 @@ def _program(block: Block, reader: Reader) -> str:
         if reader.tree(other) is not None:
             return other
     start = next((number for number, line in enumerate(lines) if BEGINS.match(line)), None)
-    return code if start is None else _from(lines, start, reader) or code
+    return code if start is None else _program_from(lines, start, reader) or code
 
 
 def _unfenced(text: str, entry_point: str, reader: Reader) -> Code | None:
@@ -274,7 +274,7 @@ _TAG = late_pattern(
 def _longest_part(text: str, entry_point: str, reader: Reader) -> Code | None:
     """The longest run of lines that is code and begins like a program; the last of the longest."""
     lines = [_TAG.sub("", line) for line in text.translate(_INVISIBLE).split("\n")]
-    found = [part for n in reversed(_starts(lines)) if (part := _from(lines, n, reader))]
+    found = [part for n in reversed(_starts(lines)) if (part := _program_from(lines, n, reader))]
     defining = [part for part in found if entry_point and reader.defines(part, entry_point)]
     best = max(defining or found, key=len, default=None)
     return None if best is None else Code(best, "prose")
@@ -291,7 +291,7 @@ def _starts(lines: Sequence[str]) -> list[int]:
     return starts
 
 
-def _from(lines: Sequence[str], start: int, reader: Reader) -> str | None:
+def _program_from(lines: Sequence[str], start: int, reader: Reader) -> str | None:
     """The longest program that begins here; most of what follows is prose."""
     indent = lines[start][: len(lines[start]) - len(lines[start].lstrip())]
     for window in WINDOWS:

@@ -336,7 +336,7 @@ def same_values(a: Formula, b: Formula, variables: frozenset[str]) -> list[bool 
     found: list[bool | None] = []
     for env in _points(variables):
         try:
-            found.append(same(_at(a, env), _at(b, env)))
+            found.append(same(_at_point(a, env), _at_point(b, env)))
         except (ArithmeticError, ValueError, RecursionError):
             found.append(None)
     if all(grade is None for grade in found):
@@ -344,7 +344,7 @@ def same_values(a: Formula, b: Formula, variables: frozenset[str]) -> list[bool 
     return found
 
 
-def _at(formula: Formula, env: Mapping[str, Fraction]) -> Callable[[Field], Value]:
+def _at_point(formula: Formula, env: Mapping[str, Fraction]) -> Callable[[Field], Value]:
     return lambda field: formula(Point(env, field))
 
 

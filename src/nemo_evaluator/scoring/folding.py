@@ -95,12 +95,12 @@ def _composed(edits: list[tuple[int, int]], seen: Visible) -> tuple[tuple[int, i
     """Pieces of the folded text in the response: those of the folding and of the stripping."""
     if len(seen.pieces) == 1:
         return tuple((new, seen.raw(old)) for new, old in edits)
-    pieces = {_moved(old, edits): raw for old, raw in seen.pieces}
+    pieces = {_offset_after(old, edits): raw for old, raw in seen.pieces}
     pieces |= {new: seen.raw(old) for new, old in edits}
     return tuple(sorted(pieces.items()))
 
 
-def _moved(old: int, edits: list[tuple[int, int]]) -> int:
+def _offset_after(old: int, edits: list[tuple[int, int]]) -> int:
     """Where an offset of the text before the edits stands after them."""
     at = bisect_right(edits, old, key=lambda edit: edit[1])
     new, start = edits[at - 1]

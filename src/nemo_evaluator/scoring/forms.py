@@ -228,7 +228,7 @@ def _read(text: str, floor: int, tokens: Sequence[_Token], *, near: bool) -> Rea
             return Reading(Form(Kind.RELATION, (sound[0],), (sign,)), span)
         return Reading(_unbulleted(text, tokens[0], near=near), span)
     kinds = [_joined(text, one, other, near=near) or Kind.UNREAD for one, other in pairwise(tokens)]
-    return Reading(_together(text, floor, tokens, sound, kinds), span)
+    return Reading(_combined_value(text, floor, tokens, sound, kinds), span)
 
 
 def _unsigned(text: str, token: _Token) -> Number | None:
@@ -244,7 +244,7 @@ def _unbulleted(text: str, token: _Token, *, near: bool) -> Number | None:
     return _unsigned(text, token) if near and line.endswith("\n") else token.value
 
 
-def _together(
+def _combined_value(
     text: str,
     floor: int,
     tokens: Sequence[_Token],

@@ -60,7 +60,7 @@ def numeric_match(
             else announced(seen.text, rules, prefixes)
         )
         # in the format asked for, an answer stands alone: no unit, no sentence around it
-        strict = alone is not None and _alone(alone, gold, locale, tolerance)
+        strict = alone is not None and _equals_alone(alone, gold, locale, tolerance)
     return grade(seen, found.extraction, correct, asked=rules, strict_correct=strict)
 
 
@@ -70,7 +70,9 @@ def _of_other_form(mine: forms.Value, gold: forms.Value) -> bool:
     )
 
 
-def _alone(said: Extraction, gold: forms.Value, locale: str | None, tolerance: float) -> bool:
+def _equals_alone(
+    said: Extraction, gold: forms.Value, locale: str | None, tolerance: float
+) -> bool:
     value: forms.Value | None
     if isinstance(gold, numbers.Number):
         value = numbers.parse(said.value, locale) if numbers.is_bare(said.value) else None

@@ -62,7 +62,7 @@ def decide_sets(a: str, b: str) -> bool | None:
             return None
         if first.name and second.name and first.name != second.name:
             return None
-        return _same(first.pieces, second.pieces)
+        return _same_set(first.pieces, second.pieces)
 
 
 def _is_plain(text: str) -> bool:
@@ -85,7 +85,7 @@ def _read(text: str, depth: int) -> Reals:
         return _read(builder[2], depth + 1)
     name, member, rest = text.partition("∈")
     if member:
-        return _under(name.strip(), _read(rest.strip(), depth + 1))
+        return _of_variable(name.strip(), _read(rest.strip(), depth + 1))
     for sign, joined in (("∪", _union), ("∨", _union), ("∧", _intersection)):
         if sign in text and len(parts := split(text, sign)) > 1:
             return _joined([_read(part, depth + 1) for part in parts], joined)
@@ -127,13 +127,13 @@ def _relation(chain: list[str]) -> Reals:
     """``x < 2``, ``2 > x``, ``1 < x <= 2``, ``x != 3``, ``x = 3``, ``|x| < 2``."""
     parts = [part.strip() for part in chain]
     if len(parts) == 3 and _NAME.fullmatch(parts[0]):
-        return _under(parts[0], _one_sided(parts[1], _value(parts[2])))
+        return _of_variable(parts[0], _one_sided(parts[1], _value(parts[2])))
     if len(parts) == 3 and _NAME.fullmatch(parts[2]):
-        return _under(parts[2], _one_sided(_FLIP[parts[1]], _value(parts[0])))
+        return _of_variable(parts[2], _one_sided(_FLIP[parts[1]], _value(parts[0])))
     if len(parts) == 5 and _NAME.fullmatch(parts[2]) and parts[1][0] == parts[3][0] != "!":
         low = _one_sided(_FLIP[parts[1]], _value(parts[0]))
         high = _one_sided(parts[3], _value(parts[4]))
-        return _under(parts[2], Reals(_intersection(low.pieces, high.pieces), ""))
+        return _of_variable(parts[2], Reals(_intersection(low.pieces, high.pieces), ""))
     raise Unreadable("no relation of one variable")
 
 
@@ -148,7 +148,7 @@ def _one_sided(sign: str, value: object) -> Reals:
     return Reals([Piece(_OPEN_END, bound) if sign[0] == "<" else Piece(bound, _OPEN_END)], "")
 
 
-def _under(name: str, found: Reals) -> Reals:
+def _of_variable(name: str, found: Reals) -> Reals:
     """The set of a variable, or of what has its magnitude in the set."""
     name = name.replace(" ", "")
     if not _NAME.fullmatch(name) or (found.name and found.name != name):
@@ -279,7 +279,7 @@ def _joined(sets: list[Reals], join: Any) -> Reals:
     return Reals(pieces, names.pop() if names else "")
 
 
-def _same(a: Pieces, b: Pieces) -> bool:
+def _same_set(a: Pieces, b: Pieces) -> bool:
     a, b = _sorted(a), _sorted(b)
     return len(a) == len(b) and all(
         _lows(one.low, other.low) == 0 and _highs(one.high, other.high) == 0

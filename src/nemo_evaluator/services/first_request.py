@@ -53,10 +53,10 @@ def asks(url: str, protocol: ApiProtocol, model: str, key: object = None) -> Que
             return f"POST {target}: {error}"
         if 200 <= status < 300 or (400 <= status < 500 and status not in (*FINAL, *LATER)):
             return None  # whoever refuses what was asked has read it
-        said = f"POST {target} was answered with {status}: {_message(answer)}"
+        refusal = f"POST {target} was answered with {status}: {_message(answer)}"
         if status in FINAL:
-            raise ConfigError(said)
-        return said
+            raise ConfigError(refusal)
+        return refusal
 
     return question
 
@@ -81,10 +81,10 @@ class AskedTransport(HttpTransport):
     async def check(self, model: str) -> str | None:
         """See ``Transport``."""
         end = time.monotonic() + self._patience
-        while (said := await self._question(max(1.0, end - time.monotonic()))) is not None:
+        while (why := await self._question(max(1.0, end - time.monotonic()))) is not None:
             if time.monotonic() > end:
                 raise ConfigError(
-                    f"no real request was answered for {self._patience:g} s: {said}",
+                    f"no real request was answered for {self._patience:g} s: {why}",
                     where=self.peer,
                     hint="see the log of the server",
                 )

@@ -74,8 +74,8 @@ class Fleet:
 
     def down(self) -> EndpointDown:
         """The error that no server is left, with the last words of each."""
-        said = [f"{one.label}: {why}" for one in self.servers if (why := one.health().why)]
-        return EndpointDown("\n".join(said), peer=self.name)
+        reasons = [f"{one.label}: {why}" for one in self.servers if (why := one.health().why)]
+        return EndpointDown("\n".join(reasons), peer=self.name)
 
     def health(self) -> Health:
         """Whether any server can be asked."""

@@ -24,12 +24,12 @@ MANY = 1024
 def gpus_of_a_shard(config: Document, held: ExitStack) -> Mapping[str, tuple[int, ...]]:
     """The numbers of the GPUs of each service; no other shard on the machine gets them until
     ``held`` is closed. Raises ConfigError where there are too few."""
-    count, said = gpus_to_choose(config)
+    count, named = gpus_to_choose(config)
     given = VISIBLE in os.environ or bool(os.environ.get(STARTED))
     if not count or given or not isinstance(config.cluster, LocalCluster):
         return gpus_by_service(config)
     mine: list[int] = []
-    for gpu in (number for number in _pool(config.cluster) if number not in said):
+    for gpu in (number for number in _pool(config.cluster) if number not in named):
         if len(mine) < count and (claim := claimed(KIND, [gpu])) is not None:
             held.enter_context(claim)
             mine.append(gpu)

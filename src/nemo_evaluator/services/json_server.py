@@ -108,10 +108,10 @@ class JsonServer:
     def refused(self, path: str, reply: Reply) -> InfraError:
         """What an error of the server is to a rollout. A redirect is one: what is sent to another
         address is not what was configured."""
-        status, said = reply.status, KNOWN(_error_text(reply.body))
+        status, detail = reply.status, KNOWN(_error_text(reply.body))
         if status in REDIRECTS and (to := reply.headers.get("location")):
-            said = f"it redirects to {KNOWN(hidden_urls(to))[:SHOWN]}; use that address"
-        message = f"{self.peer}: {path} was answered with {status}{f': {said}' if said else ''}"
+            detail = f"it redirects to {KNOWN(hidden_urls(to))[:SHOWN]}; use that address"
+        message = f"{self.peer}: {path} was answered with {status}{f': {detail}' if detail else ''}"
         if status in REFUSED:
             return PermanentError(message, kind=Failure.AUTH, peer=self.peer, status=status)
         kind = Failure.NOT_FOUND if status == 404 else Failure.SERVER_ERROR
@@ -161,7 +161,7 @@ class Session:
         data = b"" if body is None else msgspec.json.encode(body)
         for pause in (*PAUSES, None):
             try:
-                reply = await self._once(method, path, data, seconds)
+                reply = await self._request_once(method, path, data, seconds)
             except NetError as error:
                 may = again or isinstance(error, CannotConnect)
                 if pause is None or not may or isinstance(error, Late):
@@ -188,7 +188,7 @@ class Session:
         except NetError as error:
             raise self.server.failed(path, error, seconds) from None
 
-    async def _once(self, method: str, path: str, data: bytes, seconds: float) -> Reply:
+    async def _request_once(self, method: str, path: str, data: bytes, seconds: float) -> Reply:
         async with self.server.sent(method, path, data, self._cookie(), seconds) as response:
             self._keep(response)
             pieces, size = [], 0

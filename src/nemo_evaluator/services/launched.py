@@ -82,7 +82,7 @@ class LaunchedTransport:
         fleet, streaming = self._fleet, False
         fleet.begin()
         try:
-            await self._up(request)
+            await self._wait_until_up(request)
             response = await self._inner(request)
             self._server.answered()
             if response.chunks is not None:
@@ -99,7 +99,7 @@ class LaunchedTransport:
     @asynccontextmanager
     async def _passed(self, request: RawRequest) -> AsyncIterator[RawResponse]:
         with self._fleet.used():
-            await self._up(None)
+            await self._wait_until_up(None)
             async with self._inner.pass_through(request) as response:
                 yield response
 
@@ -117,7 +117,7 @@ class LaunchedTransport:
         """See ``Transport``."""
         await self._inner.close()
 
-    async def _up(self, request: ModelRequest | None) -> None:
+    async def _wait_until_up(self, request: ModelRequest | None) -> None:
         """Until the server can be asked. The time it takes to start is not the request's. Raises
         TransportError where another server can be asked, else EndpointDown."""
         server, fleet = self._server, self._fleet

@@ -58,16 +58,16 @@ class ReservedPorts:
 
     def __init__(self, launch: Launch, where: str) -> None:
         """The ports that the launch names, or free ones where it names none. Raises ConfigError."""
-        count, said = ports_of(launch), launch.port
+        count, named = ports_of(launch), launch.port
         self._held = contextlib.ExitStack()
-        if said is not None and launch.port_is_fixed:
-            self.first = said
-            self._reserve(said, count)  # whether it is free is seen when the server is started
+        if named is not None and launch.port_is_fixed:
+            self.first = named
+            self._reserve(named, count)  # whether it is free is seen when the server is started
             return
-        ports = _any_ports() if said is None else range(said, LAST_PORT - count)
+        ports = _any_ports() if named is None else range(named, LAST_PORT - count)
         found = next((port for port in ports if self._take(port, count)), None)
         if found is None:
-            raise ConfigError(f"no port from {said or _FIRST_OF_ANY} on is free", where=where)
+            raise ConfigError(f"no port from {named or _FIRST_OF_ANY} on is free", where=where)
         self.first = found
 
     def release(self) -> None:

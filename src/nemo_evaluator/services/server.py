@@ -57,10 +57,10 @@ class Server:
         began = time.monotonic()
         if self._supervisor is not None:
             await self._supervisor.start()
-        while (said := await self._ask_answering_paths()) is not None:
+        while (why := await self._ask_answering_paths()) is not None:
             late = time.monotonic() - began > self._patience
             if self._supervisor is None or late or not self.health().up:
-                raise ConfigError(self._not_up(said), where=f"services.{self.name}")
+                raise ConfigError(self._not_up(why), where=f"services.{self.name}")
             await asyncio.sleep(POLL_SECONDS)
         self._is_ready = True
         return None
@@ -96,7 +96,7 @@ class Server:
 
     async def _ask_answering_paths(self) -> str | None:
         """What came instead of an answer; None where there was one."""
-        said = ""
+        why = ""
         for path in self._answers:
             try:
                 reply = await self.calls.session().asked("GET", path, None, seconds=ASK_SECONDS)
@@ -104,10 +104,10 @@ class Server:
                 return str(error)
             if reply.status == 200:
                 return None
-            said = str(self.calls.refused(path, reply))
+            why = str(self.calls.refused(path, reply))
             if reply.status in REDIRECTS:
-                return said
-        return said
+                return why
+        return why
 
     def _not_up(self, said: str) -> str:
         health = self.health()

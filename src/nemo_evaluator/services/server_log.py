@@ -40,8 +40,8 @@ class ServerLog:
                 with contextlib.suppress(OSError, ConfigError):
                     file = stack.enter_context(LineFile(self.path, shared=True))
             for line in stream:
-                said = KNOWN(line.decode(errors="replace").rstrip("\r\n"))
-                text = f"[{role}] {said}" if role else said
+                shown = KNOWN(line.decode(errors="replace").rstrip("\r\n"))
+                text = f"[{role}] {shown}" if role else shown
                 self._lines.append(text)
                 if file is not None:
                     with contextlib.suppress(OSError):  # a full disk stops no server

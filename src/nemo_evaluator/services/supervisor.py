@@ -208,12 +208,12 @@ class Supervisor:
             now = time.monotonic()
             if self.launch.health_path is None or now < next_probe:
                 continue
-            up, said = await self._ask_health()
+            up, why = await self._ask_health()
             next_probe = time.monotonic() + PROBE_SECONDS
             silent_since = silent_since if silent else now
             silent = 0 if up else silent + 1
             if silent >= SILENT_PROBES and self._last_answer < silent_since and self.is_up():
-                self._is_silent(said, time.monotonic() - silent_since, first=silent)
+                self._is_silent(why, time.monotonic() - silent_since, first=silent)
 
     def _is_silent(self, said: str, seconds: float, *, first: int) -> None:
         """The server runs and answers nothing any more: it is ended where it would be started
@@ -224,9 +224,9 @@ class Supervisor:
             self._say(f"warning: {self.label} runs, but does not answer: {said}")
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        self._kept(asyncio.ensure_future(work), self._tasks)
+        self._keep_until_done(asyncio.ensure_future(work), self._tasks)
 
-    def _kept(self, future: Work, until_done: set[Work]) -> Work:
+    def _keep_until_done(self, future: Work, until_done: set[Work]) -> Work:
         until_done.add(future)
         future.add_done_callback(until_done.discard)
         return future
@@ -236,7 +236,7 @@ class Supervisor:
         children, self._children = self._children, []
         if children:
             ends = [asyncio.to_thread(child.stop) for child in reversed(children)]
-            await asyncio.shield(self._kept(asyncio.gather(*ends), self._ends))
+            await asyncio.shield(self._keep_until_done(asyncio.gather(*ends), self._ends))
 
     # -- its start --------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ class Supervisor:
             ) from None
         self._children.append(child)
         if program.listens_on is not None:
-            await self._until(lambda: _takes_connections(program.listens_on or 0), end)
+            await self._wait_until(lambda: _takes_connections(program.listens_on or 0), end)
 
     def _check_free(self) -> None:
         """Raise ConfigError if another program listens on the port: it would be evaluated."""
@@ -287,14 +287,14 @@ class Supervisor:
             )
 
     async def _until_up(self, end: float) -> None:
-        await self._until(self._ask_health, end)
+        await self._wait_until(self._ask_health, end)
         if self._question is None:
             return
         question = self._question
 
         async def answered() -> tuple[bool, str]:
             try:
-                said = await question(max(1.0, end - time.monotonic()))
+                why = await question(max(1.0, end - time.monotonic()))
             except ConfigError as error:
                 raise self._wrong(f"{error.what}{self._log.tail()}") from None
             how = (
@@ -302,23 +302,25 @@ class Supervisor:
                 if self.launch.health_path is None
                 else (f"GET {self.launch.health_path} is answered")
             )
-            return said is None, f"{how}, but a real request is not: {said}"
+            return why is None, f"{how}, but a real request is not: {why}"
 
-        await self._until(answered, end)
+        await self._wait_until(answered, end)
 
-    async def _until(self, look: Callable[[], Awaitable[tuple[bool, str]]], end: float) -> None:
+    async def _wait_until(
+        self, look: Callable[[], Awaitable[tuple[bool, str]]], end: float
+    ) -> None:
         """Wait for what ``look`` looks for; it says what is there instead. Raises ConfigError."""
         pause = POLL_SECONDS[0]
         while True:
             for child in self._children:
                 if child.code() is not None:
                     raise self._wrong(self._how_it_ended(child))
-            there, said = await look()
+            there, why = await look()
             if there:
                 return
             if time.monotonic() > end:
                 seconds = f"{self.launch.startup_timeout:g}"
-                raise self._wrong(f"was not up after {seconds} s ({said}){self._log.tail()}")
+                raise self._wrong(f"was not up after {seconds} s ({why}){self._log.tail()}")
             await asyncio.sleep(pause)
             pause = min(2 * pause, POLL_SECONDS[1])
 

@@ -98,7 +98,7 @@ class CommandSolver:
         return {
             posixpath.join(folder, name, below).rstrip("/"): path.read_bytes()
             for name, given in self._given.items()
-            for below, path in _below(given)
+            for below, path in _files_below(given)
         }
 
     def _visible_metadata(self, problem: Problem) -> Mapping[str, Json]:
@@ -171,7 +171,7 @@ def _decoded(text: str) -> tuple[Json, dict[str, Json]]:
         return None, {"trajectory_file": f"not valid JSON: {error}"}
 
 
-def _below(given: Path) -> Iterator[tuple[str, Path]]:
+def _files_below(given: Path) -> Iterator[tuple[str, Path]]:
     """The files of a folder by their path below it; a file by none."""
     if given.is_file():
         yield "", given
@@ -183,7 +183,7 @@ def _below(given: Path) -> Iterator[tuple[str, Path]]:
 
 def _digest(given: Path) -> str:
     found = hashlib.sha256()
-    for below, path in _below(given):
+    for below, path in _files_below(given):
         found.update(f"{below}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()[:16]
 

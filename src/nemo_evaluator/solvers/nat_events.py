@@ -89,9 +89,9 @@ class NatEvents:
             case "LLM_END":
                 self._add_answer(payload, _text(data.get("output")))
             case "TOOL_START":
-                self._called(payload, data.get("input"))
+                self._add_call(payload, data.get("input"))
             case "TOOL_END":
-                self._saw(payload, _text(data.get("output")))
+                self._add_result(payload, _text(data.get("output")))
 
     def _add_answer(self, payload: Mapping[str, Any], text: str) -> None:
         used = _usage(as_dict(as_dict(payload.get("usage_info")).get("token_usage")))
@@ -112,7 +112,7 @@ class NatEvents:
             Step(source=StepSource.AGENT, message=text, model_name=name, metrics=metrics)
         )
 
-    def _called(self, payload: Mapping[str, Any], given: Json) -> None:
+    def _add_call(self, payload: Mapping[str, Any], given: Json) -> None:
         if not self.steps:
             self.steps.append(Step(source=StepSource.AGENT, message=""))
         ident = f"call_{len(self._places) + 1}"
@@ -128,7 +128,7 @@ class NatEvents:
         self._places[call_id] = place, ident
         self._open.append(call_id)
 
-    def _saw(self, payload: Mapping[str, Any], text: str) -> None:
+    def _add_result(self, payload: Mapping[str, Any], text: str) -> None:
         call_id = as_str(payload.get("UUID"))
         if call_id not in self._open:
             call_id = self._open[0] if self._open and call_id is None else None

@@ -159,9 +159,9 @@ class Asker:
     async def _of_chat(
         self, messages: tuple[Message, ...], text: str, request: Request
     ) -> Generation:
-        said = {"role": "assistant", "content": text}
+        reply = {"role": "assistant", "content": text}
         params = {**OF_THE_PROMPT, **OPEN_ENDED, **request.params}
-        return await self._ask("", (*messages, said), params)
+        return await self._ask("", (*messages, reply), params)
 
     async def _ask(
         self,

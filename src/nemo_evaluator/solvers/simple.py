@@ -49,8 +49,8 @@ class SimpleSolver:
             return Solution(response="", error=error.info)
         solution = to_solution(generation)
         if problem.images:
-            said = {**solution.details, "images": len(problem.images)}
-            solution = msgspec.structs.replace(solution, details=said)
+            details = {**solution.details, "images": len(problem.images)}
+            solution = msgspec.structs.replace(solution, details=details)
         return solution
 
     def identity(self) -> Mapping[str, Json]:

@@ -57,7 +57,7 @@ def time_limit(config: TimeLimitFields, problem: Problem, tools: SolveTools) -> 
     ``task``: the task's time; ``max``: the larger of both. ``max_agent_timeout`` caps the result.
     Never more than what is left of the rollout's own time (``benchmark.timeout``).
     """
-    whole = TimeLimit(_left(tools), OF_BENCHMARK)
+    whole = TimeLimit(_seconds_left(tools), OF_BENCHMARK)
     own = TimeLimit(config.run_timeout, "run_timeout") if config.run_timeout else whole
     task = task_seconds(problem)
     chosen = own
@@ -70,7 +70,7 @@ def time_limit(config: TimeLimitFields, problem: Problem, tools: SolveTools) -> 
     return min(chosen, whole, key=lambda limit: limit.seconds)
 
 
-def _left(tools: SolveTools) -> float:
+def _seconds_left(tools: SolveTools) -> float:
     """Seconds of the rollout's time that an agent may use from now on."""
     context = tools.context
     deadline = context.until() if context.until is not None else context.deadline

@@ -81,7 +81,7 @@ def packed(sources: Sequence[Path]) -> bytes:
     members = {
         name: path
         for source in sources
-        for name, path in (_below(source) if source.is_dir() else [(source.name, source)])
+        for name, path in (_entries_below(source) if source.is_dir() else [(source.name, source)])
     }
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -98,7 +98,7 @@ def packed(sources: Sequence[Path]) -> bytes:
     return buffer.getvalue()
 
 
-def _below(folder: Path) -> Iterator[tuple[str, Path]]:
+def _entries_below(folder: Path) -> Iterator[tuple[str, Path]]:
     """Everything in a folder, folders before what is in them."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts

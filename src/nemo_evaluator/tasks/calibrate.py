@@ -252,7 +252,7 @@ async def _open(
     if chosen.benchmark is None:
         [metric] = _open_panel(config, serve).metrics
     else:
-        metric, verify = await _through(chosen.benchmark, config, serve, file, stack)
+        metric, verify = await _benchmark_judge(chosen.benchmark, config, serve, file, stack)
     if repeats > 1:
         for judge in _judges(metric):
             judge.manner = replace(judge.manner, per_repeat=True)
@@ -281,7 +281,7 @@ def _open_panel(
     )
 
 
-async def _through(
+async def _benchmark_judge(
     benchmark: BenchmarkConfig,
     config: Judging,
     serve: Callable[[str], Served],

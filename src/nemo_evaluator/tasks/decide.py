@@ -51,7 +51,7 @@ def compare_directories(
     A pair of single benchmarks is compared even if their names differ, if that is forced.
     Raises ConfigError where there is nothing to compare.
     """
-    one, other = _some(baseline), _some(candidate)
+    one, other = _sources_or_error(baseline), _sources_or_error(candidate)
     if not one.keys() & other.keys():
         one, other = _by_benchmark(one), _by_benchmark(other)
     unmatched = {name: str(candidate) for name in one if name not in other}
@@ -81,14 +81,14 @@ def evidence_of(baseline: Path, candidate: Path) -> Provenance:
 
 def history_of(paths: Sequence[Path], options: CompareOptions) -> History:
     """Runs in time, each against the first and the one before it. Raises ConfigError."""
-    return history([_some(path) for path in paths], options)
+    return history([_sources_or_error(path) for path in paths], options)
 
 
 def compare_many(
     baseline: Path, candidates: Sequence[Path], options: CompareOptions, correction: Correction
 ) -> Field:
     """Several candidates against one baseline. Raises ConfigError."""
-    runs = [_some(path) for path in (baseline, *candidates)]
+    runs = [_sources_or_error(path) for path in (baseline, *candidates)]
     if any(not one.keys() & runs[0].keys() for one in runs[1:]):
         runs = [_by_benchmark(one) for one in runs]
     labels = _labels([baseline, *candidates])
@@ -226,7 +226,11 @@ def odds_of_policy(
 ) -> PolicyOdds:
     """How likely the policy says GO, and NO-GO, of a candidate. Raises ConfigError."""
     return policy_odds(
-        _some(baseline), load_policy(policy), power=power, correlation=correlation, icc=icc
+        _sources_or_error(baseline),
+        load_policy(policy),
+        power=power,
+        correlation=correlation,
+        icc=icc,
     )
 
 
@@ -234,13 +238,13 @@ def spreads(
     baseline: Path, candidate: Path | None, *, correlation: float, icc: float
 ) -> dict[str, Spread]:
     """How scores vary, by benchmark, on one or two past runs. Raises ConfigError."""
-    one = _some(baseline)
+    one = _sources_or_error(baseline)
     if candidate is None:
         return {
             name: spread_of_run(source, correlation=correlation, icc=icc)
             for name, source in one.items()
         }
-    other = _some(candidate)
+    other = _sources_or_error(candidate)
     shared = [name for name in one if name in other]
     if not shared:
         raise ConfigError("No matching benchmarks", where=f"{baseline} and {candidate}")
@@ -254,7 +258,7 @@ def _rules(name: str) -> Rules:
         raise ConfigError(f"no rules {name!r}", hint=f"one of {', '.join(Rules)}") from None
 
 
-def _some(path: Path) -> dict[str, Source]:
+def _sources_or_error(path: Path) -> dict[str, Source]:
     found = sources(path)
     if not found:
         raise ConfigError(

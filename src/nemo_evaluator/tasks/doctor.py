@@ -70,14 +70,14 @@ class Found(Record, frozen=True, kw_only=True, omit_defaults=False):
 
 async def examine(env: Mapping[str, str] = os.environ) -> list[Found]:
     """Look for everything."""
-    found = [*_itself(), *_extras(), *_settings(env), *_credentials(env), *_folders()]
+    found = [*_nel_and_python(), *_extras(), *_settings(env), *_credentials(env), *_folders()]
     docker, *harnesses = await asyncio.gather(
         _docker(), *(_harness(name, wanted) for name, wanted in HARNESSES.items())
     )
     return [*found, *harnesses, docker, *_programs()]
 
 
-def _itself() -> Iterator[Found]:
+def _nel_and_python() -> Iterator[Found]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Found(group="nel", name="nel", health=Health.OK, what=f"{__version__} ({sys.prefix})")
     yield Found(group="nel", name="python", health=Health.OK, what=f"{python} ({sys.executable})")
@@ -177,11 +177,11 @@ async def _docker() -> Found:
         fix = "docs.docker.com/engine/install"
         what = "sandbox `docker`, cluster.type `docker`"
         return Found(group=group, name=name, health=Health.ABSENT, what=what, fix=fix)
-    code, said = await _run_command("docker", "version", "--format", "{{.Server.Version}}")
+    code, output = await _run_command("docker", "version", "--format", "{{.Server.Version}}")
     if code == 0:
-        return Found(group=group, name=name, health=Health.OK, what=f"engine {said}")
+        return Found(group=group, name=name, health=Health.OK, what=f"engine {output}")
     fix = "start the engine; add yourself to the group docker"
-    return Found(group=group, name=name, health=Health.PROBLEM, what=said, fix=fix)
+    return Found(group=group, name=name, health=Health.PROBLEM, what=output, fix=fix)
 
 
 async def _harness(name: str, wanted: Wanted) -> Found:

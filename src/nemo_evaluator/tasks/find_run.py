@@ -101,7 +101,7 @@ def _is_part(directory: Path) -> bool:
 def _submissions() -> Iterator[Submission]:
     """Everything that was submitted, of the store and below the working directory."""
     seen = set()
-    below = (path for path in _below(Path(), DEPTH) if path.name == SUBMISSION)
+    below = (path for path in _run_files_below(Path(), DEPTH) if path.name == SUBMISSION)
     here = (found.submission for path in below if (found := find_submission(path.parent)))
     for submission in (*stored_submissions(), *here):
         if (key := (submission.host, submission.directory)) not in seen:
@@ -124,16 +124,16 @@ def _is_host(known: str, asked: str) -> bool:
 
 
 def _notes(top: Path) -> Iterator[Path]:
-    yield from _below(top, DEPTH)
+    yield from _run_files_below(top, DEPTH)
     yield from sorted(store().glob(f"*/{NOTES}"))
 
 
-def _below(folder: Path, depth: int) -> Iterator[Path]:
+def _run_files_below(folder: Path, depth: int) -> Iterator[Path]:
     yield from (path for name in (RUN_INFO, NOTES, SUBMISSION) if (path := folder / name).is_file())
     if depth:
         with contextlib.suppress(OSError):
             for child in visible_folders(folder):
-                yield from _below(child, depth - 1)
+                yield from _run_files_below(child, depth - 1)
 
 
 def _read(path: Path) -> _Note | None:

@@ -31,13 +31,15 @@ def make_measures(
     # In a thread of its own: an event loop may run in this one.
     with ThreadPoolExecutor(1) as pool:
         try:
-            made = pool.submit(run_blocking, _made(directory, shard, plans, run_id)).result()
+            made = pool.submit(
+                run_blocking, _make_measures(directory, shard, plans, run_id)
+            ).result()
         except ConfigError as error:
             made = [(plan, error) for plan in plans]
     return [_left_out_note(directory, plan, error) for plan, error in made if error is not None]
 
 
-async def _made(
+async def _make_measures(
     directory: Path, shard: Path, plans: Sequence[BenchmarkPlan], run_id: str
 ) -> list[tuple[BenchmarkPlan, ConfigError | None]]:
     found: list[tuple[BenchmarkPlan, ConfigError | None]] = []
@@ -46,7 +48,9 @@ async def _made(
         jobs = {job.plan.slug: job for job in prepared.jobs}
         for plan in plans:
             job = jobs.get(plan.slug)
-            if job is None or any(_by(plan, key) != _by(job.plan, key) for key in AFTERWARDS):
+            if job is None or any(
+                _identity_value(plan, key) != _identity_value(job.plan, key) for key in AFTERWARDS
+            ):
                 error = ConfigError("what makes them is another one now", where=plan.name)
                 found.append((plan, error))
                 continue
@@ -55,7 +59,7 @@ async def _made(
     return found
 
 
-def _by(plan: BenchmarkPlan, key: str) -> object:
+def _identity_value(plan: BenchmarkPlan, key: str) -> object:
     return plan.identity.get(key)
 
 

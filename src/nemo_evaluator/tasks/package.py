@@ -161,8 +161,8 @@ async def push_image(tag: str) -> None:
     except FileNotFoundError:
         hint = "install the docker command, or push the image yourself"
         raise ConfigError("--push needs the command docker", hint=hint) from None
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     if process.returncode != 0:
-        lines = said.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        lines = output.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         hint = "the image is built; `docker login` may be needed"
         raise ConfigError(f"cannot be pushed: {lines[-1]}", where=tag, hint=hint)

@@ -107,7 +107,7 @@ def packaged(path: Path) -> Packaged:
 
 
 def _folder(folder: Path) -> Packaged:
-    files = tuple(sorted(_below(folder)))
+    files = tuple(sorted(_files_below(folder)))
     if (names := _names_of_project(folder / "pyproject.toml")) is not None:
         return Packaged(_name(folder.name), folder, files, names, is_project=True)
     found = {}
@@ -180,13 +180,13 @@ def _referenced_files(found: Iterable[Found], folder: Path) -> Iterator[Path]:
                     yield path
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Path) -> Iterator[Path]:
     """The files of a folder; hidden ones and what Python makes are left out."""
     for child in folder.iterdir():
         if child.name.startswith(".") or child.name == "__pycache__" or child.is_symlink():
             continue
         if child.is_dir():
-            yield from _below(child)
+            yield from _files_below(child)
         elif child.is_file():
             yield child
 

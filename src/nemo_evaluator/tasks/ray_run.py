@@ -238,8 +238,8 @@ def _whole(
     hopeless = [(index, end) for index, end in ends.items() if end.code in HOPELESS]
     if hopeless:
         index, end = hopeless[0]
-        said = _error_in(end.lines) or "it said nothing"
-        return Ending(ExitCode(end.code), (f"shard {index} on {end.node}: {said}",)), None
+        reason = _error_in(end.lines) or "it said nothing"
+        return Ending(ExitCode(end.code), (f"shard {index} on {end.node}: {reason}",)), None
     if watch.code is not None and any(end.code in STOPPED for end in ends.values()):
         return Ending(watch.code, (f"stopped; {again}",)), None
     begun = [d for d in directory.glob("shard_*") if (d / "plan.lock").exists()]

@@ -119,7 +119,7 @@ def find(paths: Sequence[Path], *, anew: bool = False) -> tuple[Found, ...]:
     """
     found: dict[Path, Found] = {}
     for path in paths:
-        here = list(_below(path, anew))
+        here = list(_sources_below(path, anew))
         if not here:
             raise ConfigError("holds no run and no bundle", where=str(path), hint=_hint(path))
         found |= {item.path.resolve(): item for item in here}
@@ -149,11 +149,11 @@ def _has_results(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (RESULTS, UNSCORED))
 
 
-def _below(path: Path, anew: bool) -> Iterator[Found]:
+def _sources_below(path: Path, anew: bool) -> Iterator[Found]:
     if not path.exists():
         raise ConfigError("there is no such file or directory", where=str(path))
     if path.is_file() and path.name == RESULTS:
-        yield from _below(path.parent, anew)
+        yield from _sources_below(path.parent, anew)
     elif path.is_file():
         yield bundle_source(path)
     elif (lock := _run_in(path)) is not None:
@@ -168,7 +168,7 @@ def _below(path: Path, anew: bool) -> Iterator[Found]:
         if not bundles and is_foreign(path):
             yield rows_source(path)
         for child in _folders(path):
-            yield from _below(child, anew)
+            yield from _sources_below(child, anew)
 
 
 def _folders(path: Path) -> list[Path]:

@@ -33,10 +33,12 @@ class ScriptedTransport:
         """See ``Transport``."""
         self.requests.append(request)
         await asyncio.sleep(self._seconds)
-        said = self._script(request)
-        if isinstance(said, Exception):
-            raise said
-        return said if isinstance(said, ModelResponse) else ModelResponse(200, _body(request, said))
+        reply = self._script(request)
+        if isinstance(reply, Exception):
+            raise reply
+        return (
+            reply if isinstance(reply, ModelResponse) else ModelResponse(200, _body(request, reply))
+        )
 
     def pass_through(self, request: RawRequest) -> AbstractAsyncContextManager[RawResponse]:
         """See ``Transport``."""

@@ -137,7 +137,7 @@ async def read_events(
         while error is None and not reader.is_done and (chunk := await response.read_some()):
             error = reader.feed(chunk)
         if error is None and response.wire is not None:
-            await _rest(response)
+            await _drain(response)
     except NetError:
         if not reader.is_answered:
             raise
@@ -153,7 +153,7 @@ async def read_events(
     )
 
 
-async def _rest(response: Response) -> None:
+async def _drain(response: Response) -> None:
     """What follows the end mark, so that the connection can be used again; not for long."""
     with contextlib.suppress(TimeoutError, NetError):
         async with asyncio.timeout(GRACE_SECONDS):

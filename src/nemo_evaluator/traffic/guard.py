@@ -45,14 +45,14 @@ class CompletionsGuard(Interceptor):
 
 def guarded(body: dict[str, Any]) -> dict[str, Any]:
     """The body of a text completion without chat-template fields. Raises PermanentError."""
-    switches = [place for place in _places(body, "") if _has_switch(_at(body, place))]
+    switches = [place for place in _places(body, "") if _has_switch(_value_at(body, place))]
     if switches and os.environ.get(ALLOW, "").strip().lower() not in ("1", "true", "yes", "on"):
         raise PermanentError(
             f"{', '.join(switches)} switches a chat template, which a text completion has not;"
             f" use protocol chat_completions, or set {ALLOW}=1 to send it without",
             kind=Failure.BAD_REQUEST,
         )
-    cleaned: dict[str, Any] = _without(body)
+    cleaned: dict[str, Any] = _without_fields(body)
     return cleaned
 
 
@@ -70,7 +70,7 @@ def _places(value: object, path: str) -> Iterator[str]:
             yield from _places(item, f"{path}.{index}")
 
 
-def _at(body: Any, place: str) -> Any:
+def _value_at(body: Any, place: str) -> Any:
     for part in place.split("."):
         body = body[int(part)] if isinstance(body, list) else body[part]
     return body
@@ -83,7 +83,7 @@ def _has_switch(value: object) -> bool:
     return any(_has_switch(item) for item in items)
 
 
-def _without(value: Any) -> Any:
+def _without_fields(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _without(item) for name, item in value.items() if name not in FIELDS}
-    return [_without(item) for item in value] if isinstance(value, list) else value
+        return {name: _without_fields(item) for name, item in value.items() if name not in FIELDS}
+    return [_without_fields(item) for item in value] if isinstance(value, list) else value

@@ -87,12 +87,12 @@ class HttpTransport:
         """One try; with a new key where the old one has expired. Raises TransportError, and
         PermanentError for a header that cannot be sent."""
         if self._expiring is None:
-            return await self._once(request)
+            return await self._send_once(request)
         await self._authorize()
-        used, response = self._key, await self._once(request)
+        used, response = self._key, await self._send_once(request)
         if response.status == 401 and await self._is_renewed(used):
             await self._authorize()
-            response = await self._once(request)
+            response = await self._send_once(request)
         return response
 
     def widen(self, connections: int) -> None:
@@ -101,7 +101,7 @@ class HttpTransport:
         if self._pool is not None:
             self._pool.widen(connections)
 
-    async def _once(self, request: ModelRequest) -> ModelResponse:
+    async def _send_once(self, request: ModelRequest) -> ModelResponse:
         started = time.perf_counter()
         stream, body = request.stream, request.body
         data = encode(streamed_body(body, request.protocol) if stream else body)

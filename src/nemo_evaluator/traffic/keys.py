@@ -119,6 +119,6 @@ async def _output(command: str | Sequence[str]) -> str:
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     if process.returncode:
-        said = err.decode(errors="replace").strip().splitlines()
-        raise NoKey(f"exit code {process.returncode}" + (f": {said[-1]}" if said else ""))
+        errors = err.decode(errors="replace").strip().splitlines()
+        raise NoKey(f"exit code {process.returncode}" + (f": {errors[-1]}" if errors else ""))
     return out.decode(errors="replace")

@@ -92,7 +92,7 @@ class TrafficLog(Interceptor):
         number = f"{self._prefix}{self._count:06x}"
         row: dict[str, object] = {
             "model_traffic_request_id": f"{context.session}:{number}",
-            "timestamp": _now(),
+            "timestamp": _timestamp(),
             "benchmark": context.benchmark,
             "problem_idx": context.problem_idx,
             "repeat": context.repeat,
@@ -302,7 +302,7 @@ def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _now() -> str:
+def _timestamp() -> str:
     seconds, fraction = divmod(time.time(), 1)
     return f"{_to_the_second(int(seconds))}.{int(fraction * 1000):03d}Z"
 

@@ -129,15 +129,15 @@ def says_why(body: object) -> bool:
 
 def _refusal(status: int, body: object, text: str) -> TryOutcome:
     """Some APIs refuse keys and used-up credit by a 400 too."""
-    said = f"{_code(body)} {text}"
-    if USED_UP.search(said):
+    words = f"{_code(body)} {text}"
+    if USED_UP.search(words):
         return TryOutcome(Action.PERMANENT, Failure.QUOTA, f"quota used up: {text}", status)
-    if BAD_KEY.search(said):
+    if BAD_KEY.search(words):
         return TryOutcome(Action.PERMANENT, Failure.AUTH, text, status)
     kind = Failure.BAD_REQUEST
-    if CONTEXT.search(said):
+    if CONTEXT.search(words):
         kind = Failure.CONTEXT_WINDOW
-    elif FILTER.search(said):
+    elif FILTER.search(words):
         kind = Failure.CONTENT_FILTER
     return TryOutcome(Action.MODEL, kind, text, status)
 

@@ -94,16 +94,16 @@ def without_secret_places(body: Mapping[str, Any]) -> Mapping[str, Any]:
             break
     else:
         return body
-    return {name: item if name in CONTENT else _blotted(name, item) for name, item in body.items()}
+    return {name: item if name in CONTENT else _masked(name, item) for name, item in body.items()}
 
 
-def _blotted(name: str, value: Any) -> Any:
+def _masked(name: str, value: Any) -> Any:
     if holds_secret(value, name):
         return blotted(value)
     if isinstance(value, dict):
-        return {key: _blotted(key, item) for key, item in value.items()}
+        return {key: _masked(key, item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_blotted(name, item) for item in value]
+        return [_masked(name, item) for item in value]
     return value
 
 

@@ -80,7 +80,7 @@ class Guard:
         given = dict(params).get("token")
         if given is not None and self._is_token(given):
             return self._admitted(scope, params)
-        if not self._is_token(self._kept(headers.get(b"cookie", ""))):
+        if not self._is_token(self._cookie_token(headers.get(b"cookie", ""))):
             what = "open the address that nel view has printed: the token in it is missing\n"
             return PlainTextResponse(what, 403)
         if scope["method"] in CHANGES and not self._from_us(headers, host):
@@ -98,7 +98,7 @@ class Guard:
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._token.encode())
 
-    def _kept(self, cookies: str) -> str:
+    def _cookie_token(self, cookies: str) -> str:
         try:
             found = SimpleCookie(cookies).get(self._cookie)
         except CookieError:

@@ -58,8 +58,8 @@ class Labels:
     def of(self, run: Run, benchmark: str) -> Mapping[Key, Label]:
         """All of a benchmark."""
         found: dict[Key, Label] = {}
-        for path in (_elsewhere(run, benchmark), _beside(run, benchmark)):
-            found |= self._in(path)
+        for path in (_path_of_user(run, benchmark), _path_in_run(run, benchmark)):
+            found |= self._labels_in(path)
         return found
 
     def set(self, run: Run, benchmark: str, row: ResultRow, word: str, note: str) -> Path:
@@ -82,7 +82,7 @@ class Labels:
             data = b"".join(msgspec.json.encode(found[key]) + b"\n" for key in sorted(found))
             return _written(run, benchmark, data)
 
-    def _in(self, path: Path) -> dict[Key, Label]:
+    def _labels_in(self, path: Path) -> dict[Key, Label]:
         try:
             at = path.stat()
         except OSError:
@@ -101,19 +101,19 @@ class Labels:
         return known[1]
 
 
-def _beside(run: Run, benchmark: str) -> Path:
+def _path_in_run(run: Run, benchmark: str) -> Path:
     folder = run.folder(benchmark)
     return (folder if folder is not None else run.directory / benchmark) / FILE
 
 
-def _elsewhere(run: Run, benchmark: str) -> Path:
+def _path_of_user(run: Run, benchmark: str) -> Path:
     data = os.environ.get("XDG_DATA_HOME")
     base = Path(data) if data else Path.home() / ".local" / "share"
     return base / "nel" / "labels" / run.key / f"{benchmark}.jsonl"
 
 
 def _written(run: Run, benchmark: str, data: bytes) -> Path:
-    beside, elsewhere = _beside(run, benchmark), _elsewhere(run, benchmark)
+    beside, elsewhere = _path_in_run(run, benchmark), _path_of_user(run, benchmark)
     try:
         replace_file(beside, data)
     except OSError:

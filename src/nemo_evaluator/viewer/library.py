@@ -140,7 +140,7 @@ class Library:
         if not self._paths:
             yield from known_runs()
         for path in self._paths:
-            yield from _below(path if path.is_dir() else path.parent, DEPTH)
+            yield from _runs_below(path if path.is_dir() else path.parent, DEPTH)
 
 
 def key_of(directory: Path) -> str:
@@ -165,14 +165,14 @@ def _sizes(*paths: Path) -> tuple[object, ...]:
     return tuple(sizes)
 
 
-def _below(folder: Path, depth: int) -> Iterator[Path]:
+def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
     if is_run(folder):
         yield folder
         return
     if depth:
         with contextlib.suppress(OSError):
             for child in visible_folders(folder):
-                yield from _below(child, depth - 1)
+                yield from _runs_below(child, depth - 1)
 
 
 def is_run(folder: Path) -> bool:

@@ -79,30 +79,30 @@ class FileLinks(Links):
         """See ``Links``."""
         return number <= self.pages
 
-    def _up(self, path: str) -> str:
+    def _from_root(self, path: str) -> str:
         return "../" * self.depth + quote(path)
 
     def runs(self) -> str:
         """See ``Links``."""
-        return self._up("index.html")
+        return self._from_root("index.html")
 
     def asset(self, name: str) -> str:
         """See ``Links``."""
-        return self._up(f"static/{name}")
+        return self._from_root(f"static/{name}")
 
     def run(self, key: str) -> str:
         """See ``Links``."""
-        return self._up(f"run/{key}/index.html")
+        return self._from_root(f"run/{key}/index.html")
 
     def samples(self, key: str, benchmark: str, query: str = "") -> str:
         """See ``Links``. Of a query only the page counts: nothing filters files."""
         page = query.removeprefix("page=") if query.startswith("page=") else "1"
-        return self._up(f"run/{key}/{benchmark}/samples-{page}.html")
+        return self._from_root(f"run/{key}/{benchmark}/samples-{page}.html")
 
     def sample(self, key: str, benchmark: str, problem: int, repeat: int, query: str = "") -> str:
         """See ``Links``."""
-        return self._up(f"run/{key}/{benchmark}/sample-{problem}-{repeat}.html")
+        return self._from_root(f"run/{key}/{benchmark}/sample-{problem}-{repeat}.html")
 
     def audit(self, key: str) -> str:
         """See ``Links``."""
-        return self._up(f"run/{key}/audit.html")
+        return self._from_root(f"run/{key}/audit.html")

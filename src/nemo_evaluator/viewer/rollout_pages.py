@@ -116,7 +116,7 @@ def set_label(
 
 def compare_page(viewer: Viewer, links: Links, chosen: Sequence[str]) -> str:
     """Two runs: the decision with its interval, and what flipped."""
-    one, other = _two(viewer, chosen)
+    one, other = _chosen_runs(viewer, chosen)
     left, right = viewer.benchmarks(one), viewer.benchmarks(other)
     made = viewer.memory.of(
         ("compare", one.key, other.key, stamps(left), stamps(right)),
@@ -139,7 +139,7 @@ def pair_page(
     """One rollout in two runs, with what differs in the texts marked."""
     if problem is None:
         raise NotThere("say which problem")
-    one, other = _two(viewer, chosen)
+    one, other = _chosen_runs(viewer, chosen)
     left, right = viewer.benchmarks(one), viewer.benchmarks(other)
     made = content.slugs_of(left, right).get(benchmark)
     if made is None:
@@ -174,7 +174,7 @@ def _row_of(viewer: Viewer, key: str, slug: str, problem: int, repeat: int) -> R
     return row
 
 
-def _two(viewer: Viewer, chosen: Sequence[str]) -> tuple[Run, Run]:
+def _chosen_runs(viewer: Viewer, chosen: Sequence[str]) -> tuple[Run, Run]:
     """Two runs, the earlier one first: it is the baseline, whichever was ticked first."""
     if len(chosen) != 2:
         raise NotThere("choose two runs to compare")

@@ -167,8 +167,8 @@ def _header(text: str, file: Path) -> Header:
 
 def _prompt(header: Header, sections: Mapping[str, str]) -> str:
     """The prompt; of a task with several sessions, all that is asked, in order."""
-    said = [str(session["prompt"]) for session in sessions_of(header)]
-    return "\n\n".join(said) if any(said) else sections.get("Prompt", "").strip()
+    prompts = [str(session["prompt"]) for session in sessions_of(header)]
+    return "\n\n".join(prompts) if any(prompts) else sections.get("Prompt", "").strip()
 
 
 def _weights(header: Header, file: Path) -> tuple[float, float]:

@@ -300,8 +300,8 @@ class Border:
         (if ``caused``) the exception it was raised from."""
         return {
             "lineage": lineage(type(error)),
-            "args": packer.pack(tuple(_carried(self, arg) for arg in error.args)),
-            "state": packer.pack({k: _carried(self, v) for k, v in vars(error).items()}),
+            "args": packer.pack(tuple(_argument_or_text(self, arg) for arg in error.args)),
+            "state": packer.pack({k: _argument_or_text(self, v) for k, v in vars(error).items()}),
             "text": text_of(error),
             "cause": self.pack_error(error.__cause__, packer, caused=False)
             if caused and error.__cause__ is not None
@@ -374,7 +374,7 @@ class Border:
         return Broken(why)
 
 
-def _carried(border: Border, value: Any) -> Any:
+def _argument_or_text(border: Border, value: Any) -> Any:
     """An argument of an exception, as text where it cannot cross."""
     try:
         Packer(border, []).pack(value)

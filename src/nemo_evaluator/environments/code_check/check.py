@@ -155,8 +155,8 @@ def _is_class(prompt: str, entry_point: str) -> bool:
 def verdict(result: ExecResult, word: str) -> CheckResult:
     """What the tests said, known by the word that only they knew."""
     for line in reversed(result.stdout.splitlines()):
-        said, _, text = line.partition(" ")
-        if said == word:
+        secret, _, text = line.partition(" ")
+        if secret == word:
             outcomes: dict[str, str] = msgspec.json.decode(text.encode())
             if "tests" in outcomes:
                 raise ConfigError(

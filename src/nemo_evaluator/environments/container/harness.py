@@ -132,7 +132,7 @@ class ContainerHarness:
                 spec = self._spec(folder)
                 await pool.prepull([spec])
                 async with pool.acquire(spec) as sandbox:
-                    code = await self._in(sandbox, folder, key, tools)
+                    code = await self._run_in(sandbox, folder, key, tools)
         except SandboxLost as error:
             raise ConfigError(
                 f"the container was lost: {error}", where=self._where, hint="--resume runs it again"
@@ -177,7 +177,7 @@ class ContainerHarness:
             limits=Limits(memory_mb=16_384, pids=8192, cpus=cpus, lifetime=SECONDS),
         )
 
-    async def _in(
+    async def _run_in(
         self, sandbox: Sandbox, folder: Path, key: RolloutKey, tools: HarnessTools
     ) -> int | None:
         """The exit code of the harness; None where the run is to end before."""

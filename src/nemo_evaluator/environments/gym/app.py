@@ -116,7 +116,7 @@ class GymApp:
             if not (isinstance(first, int) and isinstance(end, int) and first >= 0):
                 raise RefusedError(400, "start and end must be whole numbers")
             wanted = list(range(first, min(end, self._served.size, first + MOST_AT_ONCE)))
-        return await self._several(request, wanted, "idx", self._served.seed, "problems")
+        return await self._answer_several(request, wanted, "idx", self._served.seed, "problems")
 
     async def _verify_batch(self, request: Request) -> Response:
         async def verified(item: Any) -> dict[str, Json]:
@@ -125,9 +125,9 @@ class GymApp:
             return await self._served.verify(item)
 
         items = (await self._object(request)).get("items")
-        return await self._several(request, items, "items", verified, "results")
+        return await self._answer_several(request, items, "items", verified, "results")
 
-    async def _several(
+    async def _answer_several(
         self, request: Request, wanted: Any, field: str, answer: Answered, name: str
     ) -> Response:
         """All answers in one object; or, where the client accepts that, each as it comes."""

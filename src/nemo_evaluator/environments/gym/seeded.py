@@ -147,8 +147,8 @@ def to_verdict(score: Score, *, hidden: bool = False) -> dict[str, Json]:
 def from_verdict(body: Mapping[str, Any]) -> Score:
     """The score in a server's verdict. Raises ValueError or TypeError where there is none."""
     if "reward" not in body:
-        said = json.dumps(sorted(body))
-        raise ValueError(f"the verdict has no reward; it has {said:.200}")
+        fields = json.dumps(sorted(body))
+        raise ValueError(f"the verdict has no reward; it has {fields:.200}")
     correct, failure = body.get("correct"), body.get("failure")
     details, metadata = body.get("scoring_details"), body.get("metadata")
     metrics = body.get("metrics")

@@ -131,7 +131,7 @@ class Served:
         of the client's session, where it has one."""
         if "response" not in body:
             raise RefusedError(400, "the request has no response")
-        problem = await self._meant(body, seeded)
+        problem = await self._problem_of(body, seeded)
         try:
             answer = read_answer(body["response"])
             answered = body.get("answered")
@@ -153,7 +153,7 @@ class Served:
             score = await self._environment.verify(problem, solution, tools)
             return to_verdict(score, hidden=self.hidden)
 
-    async def _meant(self, body: Mapping[str, Any], seeded: int | None) -> Problem:
+    async def _problem_of(self, body: Mapping[str, Any], seeded: int | None) -> Problem:
         """The problem an answer is to: named, of the session, the row that the client sends back,
         or one of the client's own."""
         named = self.named(body)
@@ -197,7 +197,7 @@ class Served:
         if self._solve is None:
             what = "this server has no model: give it --model-url, or a configuration"
             raise RefusedError(501, what)
-        problem = await self._meant(body, None)
+        problem = await self._problem_of(body, None)
         async with self._solving:
             try:
                 solution = await self._solve(problem, uuid4().hex)

@@ -106,7 +106,7 @@ class TaskGrader:
             changed = await self._set_back(task, sandbox)
             found = await run_tests(sandbox, check, task.place, env, seconds)
             return replace(found, set_back=changed)
-        carried = await _carried(sandbox, check)
+        carried = await _artifacts_of(sandbox, check)
         spec = spec_of(check.place, task.folder, self._options)
         async with _fresh(tools, spec, self.seconds(stage)) as own:
             own.user = 0
@@ -172,7 +172,7 @@ def _fresh(
     return tools.sandboxes.acquire(msgspec.structs.replace(spec, limits=limits))
 
 
-async def _carried(sandbox: Sandbox, check: Check) -> dict[str, bytes]:
+async def _artifacts_of(sandbox: Sandbox, check: Check) -> dict[str, bytes]:
     """What an agent left that a verifier in another container gets: folders by their path."""
     carried = {}
     for path in check.artifacts:

@@ -50,9 +50,9 @@ async def begin(sandbox: Sandbox, stage: Stage, *, after: bool) -> None:
     if (stage.files / SETUP).is_file():
         done = await sandbox.exec(f"bash {SETUP}", timeout=SETUP_SECONDS)
         if not done.ok:
-            said = (done.stderr or done.stdout).strip()[-300:]
+            output = (done.stderr or done.stdout).strip()[-300:]
             raise SandboxLost(
-                f"step {stage.name}: {SETUP} ended with exit code {done.exit_code}: {said}",
+                f"step {stage.name}: {SETUP} ended with exit code {done.exit_code}: {output}",
                 phase=Phase.SOLVE,
             )
 

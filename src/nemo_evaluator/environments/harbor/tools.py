@@ -111,11 +111,11 @@ def plan_of(changes: Sequence[Change], cwd: str, programs: Sequence[str] = ()) -
                 plan.restored.append(path)
         elif (line := _removal(path, added, cwd)) is not None:
             plan.lines.append(line)
-    plan.restored = _together(plan.restored)
+    plan.restored = _by_library(plan.restored)
     return plan
 
 
-def _together(paths: Sequence[str]) -> list[str]:
+def _by_library(paths: Sequence[str]) -> list[str]:
     """The paths; many of one Python library as the library."""
     libraries = Counter(match["library"] for path in paths if (match := _PYTHON.match(path)))
     whole = [library for library, count in libraries.items() if count > MANY]

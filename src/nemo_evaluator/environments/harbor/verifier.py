@@ -138,8 +138,8 @@ async def _read(sandbox: Sandbox) -> str:
 def without_reward(verified: Verified, details: Mapping[str, Json] | None = None) -> NoVerdict:
     """The error for tests that ran and gave no valid reward. ``details``: what they did say."""
     lines = verified.output.strip().splitlines()[-3:]
-    said = f": {' | '.join(lines)[-300:]}" if lines else ""
-    text = f"the task's tests gave no reward: {verified.wrong}{said}"
+    output = f": {' | '.join(lines)[-300:]}" if lines else ""
+    text = f"the task's tests gave no reward: {verified.wrong}{output}"
     return NoVerdict(text, phase=Phase.VERIFY, details=details)
 
 

@@ -167,13 +167,13 @@ class Inspect:
                 limit=self._options.limit,
             )
         except ForeignError as error:
-            said = error.message if error.kind == "UserError" else str(error)
-            raise ConfigError(f"cannot be loaded: {said}", where=self.where) from None
+            message = error.message if error.kind == "UserError" else str(error)
+            raise ConfigError(f"cannot be loaded: {message}", where=self.where) from None
         self._loaded = msgspec.convert(described, Loaded)
 
     def identity(self) -> Mapping[str, Json]:
         """Versions of Inspect and of the task, its arguments and limits."""
-        loaded, options = self._of(), self._options
+        loaded, options = self._loaded_tasks(), self._options
         path = Path(self._named.rpartition("@")[0] or self._named)
         code = {"code": digest(path.read_bytes())} if path.is_file() else {}
         return {
@@ -187,7 +187,7 @@ class Inspect:
 
     async def plan(self) -> Sequence[str]:
         """The ids of its samples, sorted."""
-        return sorted(self._of().ids)
+        return sorted(self._loaded_tasks().ids)
 
     async def run(self, todo: Sequence[RolloutKey], tools: HarnessTools) -> AsyncIterator[Finished]:
         """Let Inspect run samples, one repeat after the other; each is handed back as it ends."""
@@ -253,7 +253,7 @@ class Inspect:
         epochs: dict[str, list[Sample]] = defaultdict(list)
         while (sample := await self._ended.get()) is not None:
             epochs[sample.id].append(sample)
-            if len(epochs[sample.id]) == self._of().epochs and sample.id in keys:
+            if len(epochs[sample.id]) == self._loaded_tasks().epochs and sample.id in keys:
                 yield await self._finished(keys[sample.id], epochs.pop(sample.id))
 
     async def _finished(self, key: RolloutKey, samples: Sequence[Sample]) -> Finished:
@@ -335,7 +335,7 @@ class Inspect:
         assert self._worker is not None, "prepare was not called"
         return await self._worker.call(method, **params)
 
-    def _of(self) -> Loaded:
+    def _loaded_tasks(self) -> Loaded:
         assert self._loaded is not None, "prepare was not called"
         return self._loaded
 

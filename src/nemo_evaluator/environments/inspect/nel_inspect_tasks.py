@@ -114,13 +114,15 @@ def _function(module: Theirs, where: str, name: str) -> Theirs:
     if callable(found):
         return found
     if not name:
-        raise UserError(f"say which task of {where}, as {where}@TASK; it has {_some(registered)}")
+        raise UserError(
+            f"say which task of {where}, as {where}@TASK; it has {_first_names(registered)}"
+        )
     close = difflib.get_close_matches(name, registered, SHOWN, 0.5)
-    hint = f"did you mean {', '.join(close)}?" if close else f"it has {_some(registered)}"
+    hint = f"did you mean {', '.join(close)}?" if close else f"it has {_first_names(registered)}"
     raise UserError(f"{where} has no task {name!r}; {hint}")
 
 
-def _some(names: Collection[str]) -> str:
+def _first_names(names: Collection[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{', '.join(sorted(names)[:SHOWN]) or 'none'}{more}"
 

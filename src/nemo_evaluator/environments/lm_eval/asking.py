@@ -98,7 +98,7 @@ class Asking:
     async def _work(self) -> None:
         stopping = self._tools.stopping
         while not stopping.is_set():
-            if not self._open and not await self._fed():
+            if not self._open and not await self._open_next():
                 return
             rollout, place = self._open.popleft()
             if rollout.error is None:
@@ -120,7 +120,7 @@ class Asking:
             self._room.clear()
             await self._room.wait()
 
-    async def _fed(self) -> bool:
+    async def _open_next(self) -> bool:
         """Open the next document; False where there is none."""
         while not self._open and not self._fetched:
             async with self._feeding:

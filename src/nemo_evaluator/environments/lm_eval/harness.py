@@ -93,9 +93,9 @@ class LmEval:
             self._remote = await Remote.start(self._options.python)
             self._loaded = await self._remote.load(self._names, self._worker_options())
         except ForeignError as error:
-            said = error.message if error.kind == "UserError" else str(error)
-            hint = GATED if "gated" in said else None
-            raise ConfigError(f"cannot be loaded: {said}", where=self.where, hint=hint) from None
+            message = error.message if error.kind == "UserError" else str(error)
+            hint = GATED if "gated" in message else None
+            raise ConfigError(f"cannot be loaded: {message}", where=self.where, hint=hint) from None
         if self._meeting.max_problems is not None and len(self._loaded.tasks) > 1:
             raise ConfigError(
                 "max_problems would take the first documents of its first task only",
@@ -151,7 +151,7 @@ class LmEval:
 
     def identity(self) -> Mapping[str, Json]:
         """Versions of lm_eval and of the tasks, and what was set."""
-        loaded, defaults = self._of(), Options()
+        loaded, defaults = self._loaded_tasks(), Options()
         options: dict[str, Json] = msgspec.to_builtins(self._options)
         changed = {
             name: value
@@ -170,11 +170,11 @@ class LmEval:
 
     async def plan(self) -> Sequence[str]:
         """The documents of the tasks: ``TASK/DOC_ID``, in lm_eval's order."""
-        return [f"{task}/{doc_id}" for task, doc_id in self._of().problems]
+        return [f"{task}/{doc_id}" for task, doc_id in self._loaded_tasks().problems]
 
     def run(self, todo: Sequence[RolloutKey], tools: HarnessTools) -> AsyncIterator[Finished]:
         """Ask rollouts, as many questions side by side as are wanted; score them meanwhile."""
-        several = len(self._of().tasks) > 1
+        several = len(self._loaded_tasks().tasks) > 1
         return Asking(self._lm_eval, self._manner, todo, tools, several=several).finished()
 
     @property
@@ -207,6 +207,6 @@ class LmEval:
         assert self._remote is not None, "prepare was not called"
         return self._remote
 
-    def _of(self) -> Loaded:
+    def _loaded_tasks(self) -> Loaded:
         assert self._loaded is not None, "prepare was not called"
         return self._loaded

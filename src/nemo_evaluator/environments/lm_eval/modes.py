@@ -52,7 +52,7 @@ async def mode_for(meeting: Meeting, wanted: Mode, where: str, *, greedy: bool =
 
 async def _possible(meeting: Meeting, wanted: Mode, where: str, *, greedy: bool) -> Mode:
     if wanted in (Mode.LOGLIKELIHOOD, Mode.AUTO):
-        wrong = await _unlike(meeting, greedy=greedy)
+        wrong = await _why_no_probabilities(meeting, greedy=greedy)
         if wrong is None:
             return Mode.LOGLIKELIHOOD
         if wanted is Mode.LOGLIKELIHOOD:
@@ -66,13 +66,13 @@ async def _possible(meeting: Meeting, wanted: Mode, where: str, *, greedy: bool)
     return Mode.GENERATE
 
 
-async def _unlike(meeting: Meeting, *, greedy: bool) -> str | None:
+async def _why_no_probabilities(meeting: Meeting, *, greedy: bool) -> str | None:
     """Why the probabilities of a prompt cannot be had, or not believed."""
     if meeting.protocol != "completions":
         return f"the protocol {meeting.protocol} gives no probabilities of a prompt's tokens"
     try:
         written = await meeting.generate(PROBE, {"max_tokens": 1, "temperature": 0, "logprobs": 1})
-        said = written.logprobs[0] if written.logprobs else None
+        first_token = written.logprobs[0] if written.logprobs else None
         whole = PROBE + written.text
         echoed = tokens_of_prompt(await meeting.generate(whole, ECHO), whole)
     except (ConfigError, ModelError) as error:
@@ -83,17 +83,17 @@ async def _unlike(meeting: Meeting, *, greedy: bool) -> str | None:
         return "it tells no probability of some of a prompt's tokens"
     if greedy and echoed[-1].greedy is None:
         return "it does not tell whether a token is the likeliest (`top_logprobs` of the echo)"
-    if said is None or said.logprob is None:
+    if first_token is None or first_token.logprob is None:
         return None if echoed else "it tells no probabilities"
     last = echoed[-1]
     if (
         last.logprob is not None
-        and last.token == said.token
-        and not math.isclose(last.logprob, said.logprob, abs_tol=CLOSE)
+        and last.token == first_token.token
+        and not math.isclose(last.logprob, first_token.logprob, abs_tol=CLOSE)
     ):
         return (
             f"its echo says {last.logprob:.3f} of the token {last.token!r} that it generates with "
-            f"{said.logprob:.3f}: the probabilities of its prompts are not in their places"
+            f"{first_token.logprob:.3f}: the probabilities of its prompts are not in their places"
         )
     return None
 
@@ -142,7 +142,7 @@ def choice_request(
         )
     [context] = contexts
     below = _option_lines(doc.choices, mode)
-    history = _with(json.loads(context)[0], below) if messages else ()
+    history = _with_text_below(json.loads(context)[0], below) if messages else ()
     prompt = "" if messages else context + below
     if mode is Mode.GENERATE:
         until, params = parameters(generation, messages=messages, seed=seed)
@@ -205,7 +205,7 @@ def _option_lines(choices: Sequence[str], mode: Mode) -> str:
     return f"\n{options.strip()}{asked or f'{chr(10)}{WRITTEN}'}\nAnswer:"
 
 
-def _with(history: Sequence[dict[str, Any]], below: str) -> tuple[dict[str, Any], ...]:
+def _with_text_below(history: Sequence[dict[str, Any]], below: str) -> tuple[dict[str, Any], ...]:
     """The chat with something below its last question."""
     *before, last = history
     if last.get("role") == "assistant":  # a beginning of the answer; the question is before it

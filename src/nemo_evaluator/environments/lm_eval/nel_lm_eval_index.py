@@ -28,7 +28,7 @@ def manager_of_all(include: str | None, metadata: Data) -> Theirs:
     ``task_index`` for names: ``all_tasks`` does not know of what was kept."""
     from lm_eval.tasks import TaskManager
 
-    kept = _kept()
+    kept = _cached_index()
     found = TaskManager(include_path=include, include_defaults=False, metadata=metadata)
     index = found.task_index
     if kept is None or found.task_index is not index:
@@ -38,7 +38,7 @@ def manager_of_all(include: str | None, metadata: Data) -> Theirs:
     return found
 
 
-def _kept() -> Mapping[str, Theirs] | None:
+def _cached_index() -> Mapping[str, Theirs] | None:
     """Every task, group and tag of lm_eval by its name; None where it can be kept nowhere."""
     import lm_eval.tasks
 
@@ -48,8 +48,8 @@ def _kept() -> Mapping[str, Theirs] | None:
         files = _files(root)
         if (found := _read(path, files)) is not None:
             return found
-        with _alone(path):  # of several that start together one makes it
-            return _read(path, files) or _made(path, files)
+        with _locked(path):  # of several that start together one makes it
+            return _read(path, files) or _make_index(path, files)
     except (ImportError, OSError, RuntimeError):  # RuntimeError: a user without a home
         return None
 
@@ -91,7 +91,7 @@ def _read(path: Path, files: str) -> dict[str, Theirs] | None:
         return None
 
 
-def _made(path: Path, files: str) -> Mapping[str, Theirs]:
+def _make_index(path: Path, files: str) -> Mapping[str, Theirs]:
     from lm_eval.tasks import TaskManager
 
     index: Mapping[str, Theirs] = TaskManager().task_index
@@ -106,7 +106,7 @@ def _made(path: Path, files: str) -> Mapping[str, Theirs]:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -52,8 +52,8 @@ class Said(logging.Handler):
     def beside(self, error: Exception) -> str:
         """An error with the last warning before it."""
         reasons = [line for line in self.lines if "using default" not in line]
-        said = f" ({reasons[-1]})" if reasons else ""
-        return f"{_text_of_error(error)}{said}"
+        reason = f" ({reasons[-1]})" if reasons else ""
+        return f"{_text_of_error(error)}{reason}"
 
     def end(self) -> None:
         """Errors only, from here on."""

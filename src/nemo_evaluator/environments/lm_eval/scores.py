@@ -119,12 +119,12 @@ def response_of(doc: Doc, answers: Sequence[Answer]) -> str:
     texts = [answer.text for answer in answers if answer.text is not None]
     if texts:
         return texts[-1]
-    said = [
+    written = [
         (answer.logprob, str(asked.args[1]))
         for asked, answer in zip(doc.requests, answers, strict=False)
         if asked.kind == RequestKind.LOGLIKELIHOOD and answer.logprob is not None
     ]
-    return max(said, key=lambda one: one[0])[1] if said else ""
+    return max(written, key=lambda one: one[0])[1] if written else ""
 
 
 def finish_of(answers: Sequence[Answer]) -> str | None:

@@ -104,15 +104,15 @@ class Worker:
 
     def load(self, names: Sequence[str], options: dict[str, Data]) -> Data:
         """Load tasks and make their requests; what they are."""
-        said = Said()
+        printed = Said()
         try:
             return self._loading(names, options)
         except UserError:
             raise
         except Exception as error:
-            raise UserError(said.beside(error)) from error
+            raise UserError(printed.beside(error)) from error
         finally:
-            said.end()
+            printed.end()
 
     def _loading(self, names: Sequence[str], options: dict[str, Data]) -> Data:
         import numpy as np
@@ -220,7 +220,7 @@ class Worker:
         if task.OUTPUT_TYPE == "multiple_choice" and hasattr(task, "doc_to_choice"):
             choices = [str(choice) for choice in task.doc_to_choice(doc)]
         if brief:
-            asked = [self._brief(instance) for instance in instances]
+            asked = [self._instance_data(instance) for instance in instances]
             return {"task": name, "doc_id": doc_id, "choices": choices, "requests": asked}
         return {
             "task": name,
@@ -231,7 +231,7 @@ class Worker:
             "requests": [self._request(instance) for instance in instances],
         }
 
-    def _brief(self, instance: Theirs) -> Data:
+    def _instance_data(self, instance: Theirs) -> Data:
         kind, count = instance.request_type, 1
         if self.tokens is not None and kind == "loglikelihood_rolling":
             count = len(self.tokens.windows(kind, instance.args))
@@ -256,9 +256,9 @@ class Worker:
             self._filter(rows)
             return [{"filters": self._scored(index, replies)} for index, replies in rows]
         except Exception:  # whatever the task's code raises, of one document
-            return [self._alone(index, replies) for index, replies in rows]
+            return [self._score_alone(index, replies) for index, replies in rows]
 
-    def _alone(self, index: int, replies: list[Data]) -> Data:
+    def _score_alone(self, index: int, replies: list[Data]) -> Data:
         try:
             self._filter([(index, replies)])
             return {"filters": self._scored(index, replies)}

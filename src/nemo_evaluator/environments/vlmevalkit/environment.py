@@ -300,12 +300,12 @@ class VlmTable(Environment):
             return _letter(str(answer), row)
         if self._kind is not Kind.YES_OR_NO:
             return texts
-        if (said := yes_or_no(str(answer))) is None:
+        if (word := yes_or_no(str(answer))) is None:
             raise ConfigError(
                 f"its answer {str(answer)!r:.60} is neither yes nor no",
                 hint="params: {type: vqa} compares short texts",
             )
-        return said
+        return word
 
 
 def _letter(answer: str, row: Mapping[str, Any]) -> str:

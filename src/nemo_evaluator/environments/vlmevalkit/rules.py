@@ -90,10 +90,10 @@ def yes_or_no(answer: str) -> str | None:
     >>> yes_or_no("Yes, there is."), yes_or_no("Yes and no")
     ('Yes', None)
     """
-    said = set(_WORD.findall(folded(answer).casefold()))
-    if ("yes" in said) == ("no" in said):
+    words = set(_WORD.findall(folded(answer).casefold()))
+    if ("yes" in words) == ("no" in words):
         return None
-    return "Yes" if "yes" in said else "No"
+    return "Yes" if "yes" in words else "No"
 
 
 def graded(kind: Kind, answer: str, targets: Sequence[str], category: str = "") -> float:
@@ -116,7 +116,7 @@ def graded(kind: Kind, answer: str, targets: Sequence[str], category: str = "") 
         case Kind.PEOPLE:
             return _people(answer, targets)
         case _:
-            return float(any(_same(answer, target) for target in targets))
+            return float(any(_same_words(answer, target) for target in targets))
 
 
 def _held(target: str, answer: str, category: str) -> bool:
@@ -128,12 +128,12 @@ def _held(target: str, answer: str, category: str) -> bool:
 
 
 def _relaxed(answer: str, target: str) -> bool:
-    gold, said = _value(target), _last_value(answer)
-    if gold is None or said is None:
-        return _same(answer, target)
+    gold, given = _value(target), _last_value(answer)
+    if gold is None or given is None:
+        return _same_words(answer, target)
     if gold == 0:
-        return said == 0
-    return abs(said - gold) <= RELAXED * abs(gold)
+        return given == 0
+    return abs(given - gold) <= RELAXED * abs(gold)
 
 
 def _value(text: str) -> float | None:
@@ -152,26 +152,26 @@ def _float(text: str) -> float:
 
 
 def _anls(answer: str, target: str) -> float:
-    said, gold = (" ".join(text.casefold().split()) for text in (answer, target))
-    longest = max(len(said), len(gold))
+    given, gold = (" ".join(text.casefold().split()) for text in (answer, target))
+    longest = max(len(given), len(gold))
     if not longest:
         return 0.0
-    distance = levenshtein(said, gold) / longest
+    distance = levenshtein(given, gold) / longest
     return 1 - distance if distance < ANLS_THRESHOLD else 0.0
 
 
 def _people(answer: str, targets: Sequence[str]) -> float:
     """Mean over leaving out each person of min(1, others who said the same / 3)."""
-    same = [_same(answer, target) for target in targets]
+    same = [_same_words(answer, target) for target in targets]
     if len(targets) < PEOPLE:
         return float(any(same))
     shares = [min(1.0, (sum(same) - one) / PEOPLE) for one in same]
     return sum(shares) / len(shares)
 
 
-def _same(answer: str, target: str) -> bool:
-    said, wanted = (
+def _same_words(answer: str, target: str) -> bool:
+    given, wanted = (
         [NUMBER_WORDS.get(word, word) for word in normalize(text).split()]
         for text in (answer, target)
     )
-    return bool(said) and said == wanted
+    return bool(given) and given == wanted

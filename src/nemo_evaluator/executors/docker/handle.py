@@ -121,9 +121,9 @@ class DockerRun(LocalRun):
         return state
 
     async def _not_begun(self, state: RunState) -> ConfigError:
-        said = await container.last_words(self.engine, self.name)
-        errors = [number for number, line in enumerate(said) if line.startswith("error: ")]
-        text = "\n".join(said[errors[-1] :] if errors else said[-3:]).removeprefix("error: ")
+        output = await container.last_words(self.engine, self.name)
+        errors = [number for number, line in enumerate(output) if line.startswith("error: ")]
+        text = "\n".join(output[errors[-1] :] if errors else output[-3:]).removeprefix("error: ")
         return ConfigError(
             state.reason or text or f"the run did not start (exit code {state.exit_code})"
         )

@@ -91,7 +91,7 @@ def expect(
             drawn: dict[str | None, list[Part]] = {}
             for one, seen in zip(work, past, strict=True):
                 count = _part(one.rollouts, shard, shards)
-                taken = _drawn(one, seen, min(count, MOST_DRAWN), random) * slowdown
+                taken = _draw_durations(one, seen, min(count, MOST_DRAWN), random) * slowdown
                 drawn.setdefault(one.service, []).append(Part(taken, one.places, count))
             ends.append([_of_services(drawn, until) for until in (math.inf, limit)])
         seconds.append(_last([end for end, _ in ends], shards))
@@ -112,16 +112,16 @@ def _resampled(work: Work, random: np.random.Generator) -> Seconds:
     return np.sort(random.choice(work.durations, len(work.durations)))
 
 
-def _drawn(work: Work, past: Seconds, count: int, random: np.random.Generator) -> Seconds:
-    return _at(work, past, random.random(count))
+def _draw_durations(work: Work, past: Seconds, count: int, random: np.random.Generator) -> Seconds:
+    return _durations_at(work, past, random.random(count))
 
 
 def _slowest(work: Work, past: Seconds, random: np.random.Generator) -> float:
     """The longest of all rollouts: of n numbers from 0 to 1 the largest is the n-th root of one."""
-    return float(_at(work, past, random.random(1) ** (1 / max(1, work.rollouts)))[0])
+    return float(_durations_at(work, past, random.random(1) ** (1 / max(1, work.rollouts)))[0])
 
 
-def _at(work: Work, past: Seconds, shares: Seconds) -> Seconds:
+def _durations_at(work: Work, past: Seconds, shares: Seconds) -> Seconds:
     """The durations that such shares of all rollouts do not exceed: between two that follow each
     other, and beyond the longest, there are equally many, so that the tail is neither left out nor
     counted twice."""

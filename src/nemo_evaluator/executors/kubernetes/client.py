@@ -98,9 +98,9 @@ class Kubectl:
         try:
             while line := await process.stdout.readline():
                 yield line.decode(errors="replace").rstrip("\n")
-            said = await process.stderr.read()
+            stderr = await process.stderr.read()
             if await process.wait() != 0:
-                raise failure(words[0], said)
+                raise failure(words[0], stderr)
         finally:
             await ended(process)
 

@@ -46,12 +46,12 @@ async def merge(directory: Path) -> str:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        _, said = await process.communicate()
+        _, stderr = await process.communicate()
     finally:
         await ended(process)
     if process.returncode in (ExitCode.DONE, ExitCode.FAILED_CHECK, ExitCode.INCOMPLETE):
         return ""
-    lines = said.decode(errors="replace").strip().splitlines() or [""]
+    lines = stderr.decode(errors="replace").strip().splitlines() or [""]
     return f"the shards cannot be merged: {lines[-1].removeprefix('error: ')}"
 
 
@@ -62,9 +62,9 @@ async def _fetch(kubectl: Kubectl, pod: str, results: str, archive: IO[bytes]) -
     try:
         while chunk := await process.stdout.read(_CHUNK):
             await asyncio.to_thread(archive.write, chunk)
-        said = await process.stderr.read()
+        stderr = await process.stderr.read()
         if await process.wait() != 0:
-            raise failure("exec", said)
+            raise failure("exec", stderr)
     finally:
         await ended(process)
 

@@ -86,7 +86,7 @@ class KubernetesRun(LocalRun):
             return whole
         found = whole.shards.get(shard)
         if found is None:
-            found = replace(await self._here(self.directory), reason=whole.reason)
+            found = replace(await self._state_here(self.directory), reason=whole.reason)
         return replace(found, executor=EXECUTOR, jobs=whole.jobs)
 
     async def _state_now(self) -> RunState:
@@ -97,9 +97,9 @@ class KubernetesRun(LocalRun):
             if self.record.collected:
                 return await self._result()
             gone = "its job is not in the cluster any more"
-            return replace(await self._here(directory), executor=EXECUTOR, reason=gone)
+            return replace(await self._state_here(directory), executor=EXECUTOR, reason=gone)
         except ClusterAway as error:
-            return replace(await self._here(directory), executor=EXECUTOR, reason=str(error))
+            return replace(await self._state_here(directory), executor=EXECUTOR, reason=str(error))
         try:
             return await self._look(job)
         except ClusterAway as error:
@@ -119,13 +119,13 @@ class KubernetesRun(LocalRun):
             problem = await self._collected(job["metadata"]["uid"], state.state)
         if state.state is State.DONE and not problem:
             return replace(await self._result(), jobs=state.jobs)
-        here = await self._here(directory)
+        here = await self._state_here(directory)
         reason = "; ".join(filter(None, (state.reason, problem)))
         return replace(state, reason=reason, benchmarks=here.benchmarks or state.benchmarks)
 
     async def _result(self) -> RunState:
         """What came of a job that is complete, by its results here."""
-        here = await self._here(self.submitted.directory)
+        here = await self._state_here(self.submitted.directory)
         code = ExitCode.DONE if here.state is State.DONE else here.exit_code
         return replace(here, executor=EXECUTOR, reason=self.record.problem, exit_code=code)
 
@@ -165,7 +165,7 @@ class KubernetesRun(LocalRun):
         except ClusterAway:  # it has just ended
             return {}
 
-    async def _here(self, directory: Path) -> RunState:
+    async def _state_here(self, directory: Path) -> RunState:
         """What the files here say."""
         with contextlib.suppress(ConfigError):
             return await asyncio.to_thread(status_of, directory)

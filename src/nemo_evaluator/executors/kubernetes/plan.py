@@ -234,7 +234,7 @@ def _pod(
         memory: Json = {"medium": "Memory", "sizeLimit": cluster.shm_size}
         volumes.append({"name": "shm", "emptyDir": memory})
     return {
-        **_placed(cluster),
+        **_pod_spec(cluster),
         "terminationGracePeriodSeconds": cluster.grace_seconds,
         **({"initContainers": [*sidecars.containers]} if sidecars.containers else {}),
         "containers": [*containers],
@@ -242,7 +242,7 @@ def _pod(
     }
 
 
-def _placed(cluster: KubernetesCluster) -> Manifest:
+def _pod_spec(cluster: KubernetesCluster) -> Manifest:
     """What pods of a run have in common: where they may be, and as whom."""
     pod: Manifest = {
         "restartPolicy": "Never",
@@ -283,7 +283,7 @@ def _reader(cluster: KubernetesCluster, name: str, meta: Manifest) -> Manifest:
         "kind": "Pod",
         "metadata": {**meta, "name": f"{name}-reader", "labels": {**MANAGED}},
         "spec": {
-            **_placed(cluster),
+            **_pod_spec(cluster),
             "containers": [container],
             "volumes": [{"name": "results", **_volume(cluster)}],
         },

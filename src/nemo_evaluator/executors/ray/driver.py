@@ -185,16 +185,16 @@ class Driver:
             self._hopeless(run, ShardEnd(ExitCode.USER_ERROR, run.node, (_cause_line(error),)))
             return
         except ray.exceptions.RayError as error:
-            self._lost(run, _cause_line(error))
+            self._note_lost(run, _cause_line(error))
             return
         if end.code in HOPELESS:
             self._hopeless(run, end)
         elif end.code < 0 or (end.code in STOPPED and self._command is Command.GO_ON):
-            self._lost(run, f"its process was ended from outside (exit code {end.code})")
+            self._note_lost(run, f"its process was ended from outside (exit code {end.code})")
         else:
             run.end = end
 
-    def _lost(self, run: ShardRun, reason: str) -> None:
+    def _note_lost(self, run: ShardRun, reason: str) -> None:
         index, retries = run.shard.index, self.job.cluster.max_retries
         if not run.shared:  # the owner that the copy names is gone
             (self.job.folder(index) / LOCK).unlink(missing_ok=True)

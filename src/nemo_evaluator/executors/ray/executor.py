@@ -96,11 +96,11 @@ class RayRun(LocalRun):
         found = find_submission(self.directory)
         if found is None:
             raise ConfigError("is missing", where=str(self.directory / SUBMISSION))
-        again = _again(found)
+        again = _resumption_of(found)
         return RayRun(await submit(again.loaded, again.options, again.folder, program=PROGRAM))
 
 
-def _again(found: Submitted) -> Resumption:
+def _resumption_of(found: Submitted) -> Resumption:
     """How a run goes on: with the configuration that was submitted."""
     directory = found.directory.resolve()
     folder = Path(str(found.submission.details.get("folder", "")))

@@ -72,9 +72,9 @@ class Sender:
             except (OSError, ConfigError):
                 continue  # it was only there for a moment
             with file:
-                yield from self._of(file, name, now)
+                yield from self._changes_of(file, name, now)
 
-    def _of(self, file: BinaryIO, name: str, now: os.stat_result) -> Iterator[Change]:
+    def _changes_of(self, file: BinaryIO, name: str, now: os.stat_result) -> Iterator[Change]:
         sent = self._sent.get(name)
         start, end = 0, b""
         if sent is not None and _grew(file, sent, now):

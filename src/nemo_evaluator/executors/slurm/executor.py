@@ -98,7 +98,7 @@ class SlurmExecutor:
         if earlier is not None and earlier.submission.host != _host_name(cluster):
             earlier = None  # a directory of that name on another host
         if earlier is not None and options.resume:
-            return await self._again(
+            return await self._submit_again(
                 SlurmRun(earlier, self.resume), loaded, options, counting=False
             )
         _check_free(directory, earlier, options, here=cluster.hostname is None)
@@ -143,9 +143,9 @@ class SlurmExecutor:
             loaded = apply_flags(loaded_again(copy), output_dir=submission.directory)
             command = f"nel eval resume {submission.directory}"
             options = Options(resume=True, command=command)
-            return await self._again(run, loaded, options, counting=counting)
+            return await self._submit_again(run, loaded, options, counting=counting)
 
-    async def _again(
+    async def _submit_again(
         self, run: SlurmRun, loaded: Loaded, options: Options, *, counting: bool
     ) -> SlurmRun:
         seen = await run.look()

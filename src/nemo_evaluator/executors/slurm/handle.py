@@ -104,7 +104,7 @@ class SlurmRun:
         seen = await self.look()
         if seen.jobs is None:
             raise ConfigError(f"cannot be stopped: {seen.state.reason}", where=str(self.directory))
-        mine = self._mine(seen)
+        mine = self._own_jobs(seen)
         current = [job for job in mine if job.state in LIVE or job.state in WAITING]
         if not current:
             state = self._chosen(seen).state
@@ -112,12 +112,14 @@ class SlurmRun:
         await self._cancel(seen, current, now=now)
         await asyncio.sleep(SETTLE_SECONDS)
         again = await self.look()
-        late = [job for job in self._mine(again) if job.state in WAITING or (now and _runs(job))]
+        late = [
+            job for job in self._own_jobs(again) if job.state in WAITING or (now and _runs(job))
+        ]
         await self._slurm.cancel(job.id for job in late)
 
     async def cancel_hopeless(self, seen: Look) -> None:
         """Cancel what waits for a job that did not end as it must. Raises ConfigError."""
-        await self._slurm.cancel(job.id for job in self._mine(seen) if hopeless(job))
+        await self._slurm.cancel(job.id for job in self._own_jobs(seen) if hopeless(job))
 
     async def _cancel(self, seen: Look, current: Sequence[JobState], *, now: bool) -> None:
         """Cancel jobs, those that wait first: they would take the place of those that run."""
@@ -180,7 +182,7 @@ class SlurmRun:
     def _goes_on(self, seen: Look) -> bool:
         """Whether a job is at the run, or will be, as far as is known."""
         known = seen.jobs is not None
-        return not known or self._chosen(seen).state.active or any(map(_runs, self._mine(seen)))
+        return not known or self._chosen(seen).state.active or any(map(_runs, self._own_jobs(seen)))
 
     def _no_log(self, seen: Look) -> ConfigError:
         state = self._chosen(seen)
@@ -200,7 +202,7 @@ class SlurmRun:
             names += [log_name(job, merge=True) for job in dict.fromkeys(seen.merging)]
         return names
 
-    def _mine(self, seen: Look) -> list[JobState]:
+    def _own_jobs(self, seen: Look) -> list[JobState]:
         """The jobs of the run; of a shard, its own."""
         shard = self._submitted.shard
         if shard is not None:

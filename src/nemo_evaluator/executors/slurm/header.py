@@ -150,15 +150,15 @@ def by_name(flags: Mapping[str, str | int | float | bool]) -> Iterator[Directive
 
 def _respecting(environ: Environ, directives: Iterable[Directive]) -> tuple[Directive, ...]:
     """Directives, with those of ``SBATCH_*`` in their place; the last one of a name counts."""
-    said = {given.name: given for given in directives}
+    by_name = {given.name: given for given in directives}
     for variable, option in _OF_THE_USER.items():
         value = environ.get(f"SBATCH_{variable}")
         name = option or variable.lower().replace("_", "-")
         if name == "exclusive" and value in ("", "yes", "1"):
-            said[name] = Directive(name)
+            by_name[name] = Directive(name)
         elif value and not unusable(value):
-            said[name] = Directive(name, value)
-    return tuple(said.values())
+            by_name[name] = Directive(name, value)
+    return tuple(by_name.values())
 
 
 def _of_the_cluster(cluster: SlurmCluster) -> Iterator[Directive]:

@@ -99,7 +99,7 @@ def _metrics_file(server: Server) -> Shell:
     return Shell(f"{server.log.removeprefix('server-')}_engine_metrics.jsonl")
 
 
-def _at(step: Step) -> Shell:
+def _address_of(step: Step) -> Shell:
     return Shell(f'"{words.address(step.group, step.node)}"')
 
 
@@ -160,6 +160,6 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    made.filters.update(directive=directive, exports=exports, reached=_reached, at=_at)
+    made.filters.update(directive=directive, exports=exports, reached=_reached, at=_address_of)
     made.filters.update(metrics_file=_metrics_file, reached_raw=_reached_raw)
     return made

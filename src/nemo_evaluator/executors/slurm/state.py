@@ -122,14 +122,16 @@ def part_state(
     stopped = known.exit_code == ExitCode.INTERRUPTED
     telling = [job for job in ended if job.state != "COMPLETED"] or ended
     telling = [job for job in telling if not (stopped and _never_began(job))] or telling
-    return _over(known, telling[-1], told.get(telling[-1].id, Told()), begun=files is not None)
+    return _state_of_ended(
+        known, telling[-1], told.get(telling[-1].id, Told()), begun=files is not None
+    )
 
 
 def _never_began(job: JobState) -> bool:
     return job.state == "CANCELLED" and job.elapsed in ("0:00", "00:00:00")
 
 
-def _over(known: RunState, job: JobState, told: Told, *, begun: bool) -> RunState:
+def _state_of_ended(known: RunState, job: JobState, told: Told, *, begun: bool) -> RunState:
     asked = "it was asked to stop" if known.exit_code == ExitCode.INTERRUPTED else ""
     said = told.reason or asked
     why = f"{said}; {RESUME}" if said and job.state == "FAILED" else why_ended(job)

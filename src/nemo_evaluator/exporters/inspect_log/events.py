@@ -38,8 +38,8 @@ class Transcript:
     @property
     def last_answer(self) -> dict[str, Any] | None:
         """The last message of the model."""
-        said = (one for one in reversed(self.messages) if one["role"] == "assistant")
-        return next(said, None)
+        answers = (one for one in reversed(self.messages) if one["role"] == "assistant")
+        return next(answers, None)
 
 
 def transcript(
@@ -114,11 +114,11 @@ class _Maker:
 
     def _turn(self, step: Step) -> None:
         before = len(self.found.messages)
-        said = content(step.message, step.reasoning_content)
+        turn_text = content(step.message, step.reasoning_content)
         calls = {"tool_calls": [_call(call) for call in step.tool_calls]} if step.tool_calls else {}
         model = step.model_name or self._model
         source = "input" if step.is_copied_context else "generate"
-        message = self._say("assistant", said, source=source, model=model, **calls)
+        message = self._say("assistant", turn_text, source=source, model=model, **calls)
         if not step.is_turn:
             return
         reason = "tool_calls" if step.tool_calls else "stop"

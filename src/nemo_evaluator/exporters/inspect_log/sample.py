@@ -41,19 +41,19 @@ def sample(
     begun, ended = rollout_span(benchmark, row, trajectory)
     spent = spent_ms(row)
     usage = _usage(row, trajectory)
-    said = transcript(row, trajectory, model, begun)
+    messages = transcript(row, trajectory, model, begun)
     found: dict[str, Json] = {
         "id": row.problem_idx,
         "epoch": row.repeat + 1,
         "input": row.prompt or "",
         "target": _target(row.expected_answer),
-        "messages": said.messages,
-        "output": _output(row, said, model, usage),
+        "messages": messages.messages,
+        "output": _output(row, messages, model, usage),
         "scores": _scores(benchmark, row),
-        "metadata": {**row.metadata, "nel": _kept(row)},
+        "metadata": {**row.metadata, "nel": _kept_fields(row)},
         "store": {},
-        "events": said.events,
-        "events_data": {"messages": said.messages, "calls": []},
+        "events": messages.events,
+        "events_data": {"messages": messages.messages, "calls": []},
         "model_usage": {} if usage is None else {model: usage},
         "started_at": begun.isoformat(),
         "completed_at": ended.isoformat(),
@@ -136,7 +136,7 @@ def _share(value: float | Ratio) -> float:
     return value
 
 
-def _kept(row: ResultRow) -> dict[str, Any]:
+def _kept_fields(row: ResultRow) -> dict[str, Any]:
     found = {name: getattr(row, name) for name in KEPT}
     if row.solver_details:
         found["solver_details"] = json_text(row.solver_details)

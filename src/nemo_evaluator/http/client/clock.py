@@ -44,7 +44,7 @@ class Clock:
         """Start the timer of a request; the ``loop.time()`` at which its time is over."""
         end = self._ends[what] = self._loop.time() + self.seconds
         if self._timer is None:
-            self._set(end)
+            self._set_timer(end)
         return end
 
     def restart(self, what: Timed) -> None:
@@ -62,7 +62,7 @@ class Clock:
             self._timer.cancel()
             self._timer = None
 
-    def _set(self, end: float) -> None:
+    def _set_timer(self, end: float) -> None:
         self._due = end
         self._timer = self._loop.call_at(end, self._ring)
 
@@ -74,7 +74,7 @@ class Clock:
         while self._ends:
             what, end = next(iter(self._ends.items()))
             if end > now:
-                self._set(end)
+                self._set_timer(end)
                 return
             del self._ends[what]
             if self.limit is not Limit.FIRST_BYTE or not what.status:

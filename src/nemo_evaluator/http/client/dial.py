@@ -148,8 +148,10 @@ async def _tunnel(
     answer, status = b"", 100
     while 100 <= status < 200:  # an informational answer may come first
         head, answer = await _head(loop, sock, answer)
-        version, said, *_ = *head.split(None, 2), b"", b""
-        status = int(said) if version.startswith(b"HTTP/1.") and said.isdigit() else 0
+        version, status_field, *_ = *head.split(None, 2), b"", b""
+        status = (
+            int(status_field) if version.startswith(b"HTTP/1.") and status_field.isdigit() else 0
+        )
     if status == 407:
         raise OSError(
             "the proxy does not open a tunnel: HTTP 407, it requires a user name and a password:"

@@ -82,7 +82,7 @@ class Pool:
         ends = [clock.start(response) for clock in clocks]
         try:
             for left in reversed(range(STALE_TRIES + 1)):
-                kept = self._kept() if left == STALE_TRIES else None
+                kept = self._idle_connection() if left == STALE_TRIES else None
                 connection = kept or await self._another(clocks, ends)
                 try:
                     await connection.exchange(response, head, body, bodiless=bodiless)
@@ -130,7 +130,7 @@ class Pool:
 
     # -- places -----------------------------------------------------------------------------------
 
-    def _kept(self) -> Connection | None:
+    def _idle_connection(self) -> Connection | None:
         """An idle connection, the one used last first; None if there is none."""
         if not self._idle:
             return None

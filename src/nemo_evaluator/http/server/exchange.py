@@ -193,9 +193,9 @@ class Exchange:
 
     def _head(self, size: int | None) -> bytes:
         """Status line and fields. ``size``: the length of a body that is sent as a whole."""
-        incoming, said = self.incoming, self._said
+        incoming, written = self.incoming, self._said
         self._mute = incoming.method == "HEAD" or is_bodiless(self._status)
-        length = said.get(b"content-length")
+        length = written.get(b"content-length")
         framing = b""
         if is_bodiless(self._status):
             pass
@@ -206,8 +206,8 @@ class Exchange:
         elif not (self._mute or incoming.is_old):
             self._chunked, framing = True, _CHUNKED
         ends = bool(framing) or self._mute
-        closes = said.get(b"connection", b"").lower() == b"close"
+        closes = written.get(b"connection", b"").lower() == b"close"
         self.keep = ends and not closes and self._wire.keeps(incoming)
         connection = (_KEEP if incoming.is_old else b"") if self.keep else _CLOSE
-        start = opening(self._status, now(), b"date" in said)
+        start = opening(self._status, now(), b"date" in written)
         return b"".join((start, connection, framing, self._fields, b"\r\n"))

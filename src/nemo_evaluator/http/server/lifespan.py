@@ -73,5 +73,5 @@ class Lifespan:
         assert self._told is not None
         if not self._told.done():
             is_failed = message["type"].endswith(".failed")
-            said = message.get("message") or "it gives no reason"
-            self._told.set_result(said if is_failed else "")
+            reason = message.get("message") or "it gives no reason"
+            self._told.set_result(reason if is_failed else "")

@@ -130,17 +130,17 @@ def now() -> int:
 def known_fields(headers: Raw) -> tuple[Raw, dict[bytes, bytes]]:
     """An application's header fields less those that frame the response, which the server writes,
     and the values of these."""
-    said: dict[bytes, bytes] = {}
+    known: dict[bytes, bytes] = {}
     kept = []
     for field in headers:
         name = field[0].lower()
         if name in FRAMING:
-            said[name] = field[1]
+            known[name] = field[1]
             if name in KEPT:
                 kept.append(field)
         else:
             kept.append(field)
-    return kept, said
+    return kept, known
 
 
 FRAMING = frozenset((b"connection", b"content-length", b"date", b"transfer-encoding"))

@@ -214,11 +214,11 @@ def _(block: SampleList) -> Markup:
         "s" * (block.count > 1),
         listed,
         items,
-        _note(_rest(block)),
+        _note(_not_listed(block)),
     )
 
 
-def _rest(block: SampleList) -> str:
+def _not_listed(block: SampleList) -> str:
     rest = block.count - len(block.items)
     return f"{rest:,} more are not listed here: {block.where}" if rest else ""
 

@@ -47,5 +47,5 @@ def engine_identity(options: ManagedModelFields) -> dict[str, Json]:
     """What of a server changes its answers. How many GPUs and servers there are does not."""
     record = options.model_dump(mode="json")
     names = ("model", "image", "extra_args", "pre_cmd")
-    said = {name: record[name] for name in names if record.get(name)}
-    return {"engine": getattr(options, "type", ""), **said}
+    identity = {name: record[name] for name in names if record.get(name)}
+    return {"engine": getattr(options, "type", ""), **identity}

@@ -28,11 +28,11 @@ class Simulated:
             upstream=f"simulated:{options.model_dump_json(exclude={'proxy', 'price'})}",
             max_concurrent=place.max_concurrent,
         )
-        identity = {**model_identity(options, options.protocol), "simulated": _of(options)}
+        identity = {**model_identity(options, options.protocol), "simulated": _identity_of(options)}
         return Endpoint(client, protocol=options.protocol, identity=identity, simulated=True)
 
 
-def _of(service: SimulatedService) -> dict[str, Json]:
+def _identity_of(service: SimulatedService) -> dict[str, Json]:
     """What changes the answers; latency and faults that are tried again do not."""
     return {
         "seed": service.seed,

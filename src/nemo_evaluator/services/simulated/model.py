@@ -114,10 +114,10 @@ class SimulatedModel:
             return self._echo(body["prompt"], drawn, key, target)
         if asked.tools and share(drawn.tool) < config.tool_call_rate:
             return self._tool_call(asked, drawn, key)
-        said = self._answer_text(asked, drawn, target)
+        answer_text = self._answer_text(asked, drawn, target)
         mean, sigma = config.completion_tokens.mean, config.completion_tokens.sigma
         tokens = lognormal(drawn.tokens, mean, sigma)
-        last = f"Answer: {said}"
+        last = f"Answer: {answer_text}"
         chars = int(tokens * CHARS_PER_TOKEN) - len(last) - 2
         text = f"{filler(drawn.prose, chars)}\n\n{last}" if chars >= SHORTEST_FILLER else last
         if asked.stop:

@@ -42,8 +42,8 @@ def with_costs(document: Document, steps: Sequence[Step]) -> Document:
 
 def last_words(document: Document | None, metadata: Mapping[str, Json]) -> str:
     """What the agent answered: what it says itself, else its last message."""
-    if isinstance(said := metadata.get("response"), str):
-        return said
+    if isinstance(response := metadata.get("response"), str):
+        return response
     for step in reversed(document["steps"] if document else []):
         if step.get("source") == StepSource.AGENT and (text := _text(step.get("message"))):
             return text

@@ -98,7 +98,7 @@ def answers_of(tools: SolveTools) -> int:
 def judged(ended: Ended, tools: SolveTools, known: Circumstances) -> EndedBy | None:
     """The limit that ended the agent, or None. Raises InfraError (and what `judge_session` raises)
     where nothing is known about its answer."""
-    what = _what(ended, known)
+    what = _end_text(ended, known)
     if LOST & set(ended.kinds):
         raise InfraError(what, kind=Failure.SANDBOX)
     answers = answers_of(tools) - known.before
@@ -126,7 +126,7 @@ def _gave_up(tools: SolveTools, known: Circumstances) -> bool:
     return bool(tools.model.session(tools.context).errors)
 
 
-def _what(ended: Ended, known: Circumstances) -> str:
+def _end_text(ended: Ended, known: Circumstances) -> str:
     if ended.timed_out:
         return f"the agent's time was over ({known.limit.why}: {known.limit.seconds:g} s)"
     return f"the agent raised {ended.error}" if ended.error else "the agent ended by itself"

@@ -135,8 +135,8 @@ class HarborSolver:
                     tools.steps.add(step)
             changed = (await sandbox.exec(CHANGED)).ok
             ended = Ended.of(found)
-            said = bool(last_words(document, ended.metadata or {}).strip())
-            known = Circumstances(limit, self._described["needs_model"], changed, said, before)
+            has_words = bool(last_words(document, ended.metadata or {}).strip())
+            known = Circumstances(limit, self._described["needs_model"], changed, has_words, before)
             return self._solution(problem, tools, ended, known, document)
 
     def identity(self) -> Mapping[str, Json]:

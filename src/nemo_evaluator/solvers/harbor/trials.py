@@ -41,8 +41,8 @@ async def tried(
     reward = reward_of(rewards)
     limited = judged(ended, tools, Circumstances(limit, asks, changed=reward is not None))
     if reward is None:
-        said = "gave no reward" if rewards is None else f"gave several rewards: {sorted(rewards)}"
-        raise InfraError(f"harbor's verifier {said}", kind=Failure.VERIFIER)
+        what = "gave no reward" if rewards is None else f"gave several rewards: {sorted(rewards)}"
+        raise InfraError(f"harbor's verifier {what}", kind=Failure.VERIFIER)
     calls = answers_of(tools)
     details: dict[str, Json] = {"rewards": rewards, "agent_version": ended.version}
     return Solution(

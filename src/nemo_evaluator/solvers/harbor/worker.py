@@ -120,5 +120,5 @@ def _refused(error: ForeignError) -> ConfigError:
             what, where="solver.agent", hint="set the variable in container_env of the solver"
         )
     message = message.partition(" See harbor agent schema")[0]
-    said = message if error.kind == "ValueError" else f"{error.kind}: {message}"
-    return ConfigError(said, where="solver.agent")
+    text = message if error.kind == "ValueError" else f"{error.kind}: {message}"
+    return ConfigError(text, where="solver.agent")

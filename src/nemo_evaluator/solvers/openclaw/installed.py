@@ -98,8 +98,8 @@ async def _version(argv: list[str]) -> tuple[int, ...]:
         raise ConfigError(f"does not tell its version in {SECONDS:g} s", where=argv[0]) from None
     match = re.search(r"(\d+)\.(\d+)\.(\d+)", out.decode(errors="replace"))
     if process.returncode or match is None:
-        said = (err or out).decode(errors="replace").strip().splitlines()[-1:] or [
+        lines = (err or out).decode(errors="replace").strip().splitlines()[-1:] or [
             "it said nothing"
         ]
-        raise ConfigError(f"does not tell its version: {said[0][:200]}", where=argv[-2])
+        raise ConfigError(f"does not tell its version: {lines[0][:200]}", where=argv[-2])
     return tuple(map(int, match.groups()))

@@ -76,7 +76,7 @@ def settings(
         name = config.web_search_provider
         own["tools"]["web"] = {"search": {"provider": name}}
         own["plugins"] = {"entries": {name: {"enabled": True}}}
-    return _over(dict(base), own)
+    return _merged_settings(dict(base), own)
 
 
 def user_settings(path: str | None) -> dict[str, Json]:
@@ -96,10 +96,10 @@ def user_settings(path: str | None) -> dict[str, Json]:
     return found
 
 
-def _over(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def _merged_settings(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """``own`` over ``base``, folder by folder."""
     for name, value in own.items():
         below = base.get(name)
         both = isinstance(value, dict) and isinstance(below, dict)
-        base[name] = _over(dict(below or {}), value) if both else value
+        base[name] = _merged_settings(dict(below or {}), value) if both else value
     return base

@@ -179,8 +179,10 @@ class OpenClawSolver:
             details["error"] = last.error
         text = "\n\n".join(turn.text for turn in turns if turn.text)
         if not last.text:  # it was ended before it could say so: its last words stand in the steps
-            said = [str(step.message or "") for step in steps if step.source is StepSource.AGENT]
-            text = next((words for words in reversed(said) if words), text)
+            messages = [
+                str(step.message or "") for step in steps if step.source is StepSource.AGENT
+            ]
+            text = next((words for words in reversed(messages) if words), text)
         return Solution(response=text, details=details, ended_by=ended_by)
 
     def identity(self) -> Mapping[str, Json]:

@@ -53,11 +53,11 @@ class Connection:
         )
         if opened.done() and not opened.cancelled():
             return opened.result()
-        said = f"nothing was heard of it within {self._config.startup_timeout:g} s"
+        why = f"nothing was heard of it within {self._config.startup_timeout:g} s"
         if self._task.done() and (error := self._task.exception()) is not None:
-            said = _innermost(error)
+            why = _innermost(error)
         await self.close()
-        raise self.lost(f"it cannot be used: {said}")
+        raise self.lost(f"it cannot be used: {why}")
 
     async def close(self) -> None:
         """Disconnect, and end what was started. Safe to call twice."""
@@ -110,8 +110,8 @@ class Connection:
                 async with stdio_client(server, errlog=log) as streams:
                     yield streams
             finally:
-                said = _tail_of(log)()
-                self._complaints = lambda: said
+                last_lines = _tail_of(log)()
+                self._complaints = lambda: last_lines
 
     @contextlib.asynccontextmanager
     async def _in_workspace(self, sandbox: Sandbox) -> AsyncIterator[Any]:

@@ -122,8 +122,8 @@ class McpTools:
         except ConfigError:
             raise
         except (MCPError, TimeoutError, RuntimeError, ValueError) as error:
-            said = f"{type(error).__name__} {error}".strip()
-            raise self._connection.lost(f"it does not tell its tools: {said}") from None
+            why = f"{type(error).__name__} {error}".strip()
+            raise self._connection.lost(f"it does not tell its tools: {why}") from None
 
     async def _list_tools(self) -> list[Tool]:
         """All pages of the list. Raises ConfigError for a wanted tool that the server has not."""

@@ -59,7 +59,7 @@ class Record:
         self.failed_calls += sum(result.failed for result in results)
         for call in calls:
             self._count(call)
-        seen = tuple(_seen(*pair) for pair in zip(calls, results, strict=False))
+        seen = tuple(_observation(*pair) for pair in zip(calls, results, strict=False))
         self._steps.add(
             Step(
                 source=StepSource.AGENT,
@@ -92,7 +92,7 @@ class Record:
         self.longest_run = max(self.longest_run, self.run)
 
 
-def _seen(call: Call, result: ToolResult) -> ObservationResult:
+def _observation(call: Call, result: ToolResult) -> ObservationResult:
     extra: dict[str, Json] = dict(result.extra)
     if result.failed:
         extra["failed"] = True

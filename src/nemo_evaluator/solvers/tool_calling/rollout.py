@@ -118,7 +118,7 @@ class Rollout:
     async def _limited(self) -> EndedBy | None:
         """The limit that ended the rollout; None where the model is done."""
         try:
-            return await self._worked()
+            return await self._work()
         except OutOfTime as over:
             if not self._has_work:
                 raise self._no_answer(over) from None
@@ -132,7 +132,7 @@ class Rollout:
             self._why = str(over)
             return over.limit or EndedBy.TOKENS
 
-    async def _worked(self) -> EndedBy | None:
+    async def _work(self) -> EndedBy | None:
         """Until the model is done, turns or context are used up, or it goes round in circles."""
         while len(self._generations) < self._config.max_turns:
             try:
@@ -215,8 +215,8 @@ class Rollout:
         if self._reminders > MOST_REMINDERS:
             return True
         reminder = CUT_OFF if reason.truncated else EMPTY
-        said: Message = {"role": "assistant", "content": text.strip() or NO_REPLY}
-        self._conversation.add([said, {"role": "user", "content": reminder}])
+        reply: Message = {"role": "assistant", "content": text.strip() or NO_REPLY}
+        self._conversation.add([reply, {"role": "user", "content": reminder}])
         self._record.told(reminder)
         return False
 
@@ -229,15 +229,15 @@ class Rollout:
     def _answer(self, limit: EndedBy | None) -> Solution:
         """What the rollout ends with."""
         last = self._generations[-1]
-        said = {"response": self._text, "reasoning": last.reasoning}
+        fields = {"response": self._text, "reasoning": last.reasoning}
         if limit is None and not last.text.strip():  # some servers answer in the reasoning
             final = to_solution(last)
-            said = {"response": final.response, "reasoning": final.reasoning}
-            said["response_source"] = final.response_source
+            fields = {"response": final.response, "reasoning": final.reasoning}
+            fields["response_source"] = final.response_source
         if self._config.response_mode == "sandbox_artifact":
-            said["response"] = ""
+            fields["response"] = ""
         return Solution.of(
-            reduce(together, self._generations), **said, **self._solution_fields(limit)
+            reduce(together, self._generations), **fields, **self._solution_fields(limit)
         )
 
     def _refused(self, error: ErrorInfo) -> Solution:

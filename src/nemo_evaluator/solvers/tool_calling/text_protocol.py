@@ -61,12 +61,12 @@ class Textual:
 
     def read(self, generation: Generation, ids: Ids) -> tuple[str, list[Call]]:
         """See `ToolProtocol.read`."""
-        said = THOUGHT.sub("", generation.text)  # what is only thought of is not called
+        text = THOUGHT.sub("", generation.text)  # what is only thought of is not called
         calls = [
             _call(match["tag"] if match["tag"] is not None else match["fence"], ids, generation)
-            for match in BLOCK.finditer(said)
+            for match in BLOCK.finditer(text)
         ]
-        return BLOCK.sub("", said).strip() if calls else generation.text, calls
+        return BLOCK.sub("", text).strip() if calls else generation.text, calls
 
     def said(self, generation: Generation, calls: Sequence[Call]) -> Message:
         """See `ToolProtocol.said`."""

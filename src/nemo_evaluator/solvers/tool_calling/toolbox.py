@@ -109,12 +109,12 @@ class Toolbox:
 
     async def _within(self, call: Call, left: float | None) -> ToolResult:
         async with self._slots:
-            result = await self._made(call, left)
+            result = await self._run_call(call, left)
         return msgspec.structs.replace(
             result, text=limited(result.text, self._most, result.omitted), omitted=0
         )
 
-    async def _made(self, call: Call, left: float | None) -> ToolResult:
+    async def _run_call(self, call: Call, left: float | None) -> ToolResult:
         if call.problem is not None:
             return failed(call.problem)
         place = self._places.get(call.name)

@@ -169,8 +169,8 @@ class _Choice:
         whole = choice.get("message") or choice.get("text")
         if not whole:
             return True
-        said = text_of(whole.get("content")) if isinstance(whole, dict) else whole
-        return bool(said) and said == "".join(self._texts.get("content", ()))
+        content = text_of(whole.get("content")) if isinstance(whole, dict) else whole
+        return bool(content) and content == "".join(self._texts.get("content", ()))
 
     def body(self, index: int) -> dict[str, Any]:
         message: dict[str, Json] = {"role": self._role, "content": None}

@@ -166,8 +166,8 @@ def error_of_choice(choice: Mapping[str, Json]) -> dict[str, Json]:
     details = choice.get("error")
     error = dict(details) if isinstance(details, dict) else {"message": as_str(details)}
     reason = f"the server broke off the generation (finish_reason {finish_of(choice)!r})"
-    said = as_str(error.get("message"))
-    return {**error, "message": f"{reason}: {said}" if said else reason}
+    message = as_str(error.get("message"))
+    return {**error, "message": f"{reason}: {message}" if message else reason}
 
 
 def parse_usage(usage: Json) -> Usage:
@@ -208,7 +208,7 @@ def thinking_of(content: Json) -> str | None:
     if not isinstance(content, list):
         return None
     parts = (part for part in content if _is_thinking(part))
-    return "".join(_thought(part) for part in parts) or None
+    return "".join(_thinking_text(part) for part in parts) or None
 
 
 def all_text(parts: Json) -> str:
@@ -242,7 +242,7 @@ def _is_thinking(part: Json) -> bool:
     return isinstance(part, dict) and as_str(part.get("type")) in THINKING
 
 
-def _thought(part: Mapping[str, Json]) -> str:
+def _thinking_text(part: Mapping[str, Json]) -> str:
     return next((text for name in THOUGHTS if (text := all_text(part.get(name)))), "")
 
 

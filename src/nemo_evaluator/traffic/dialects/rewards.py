@@ -25,6 +25,6 @@ def has_answer(body: dict[str, Any]) -> bool:
 
 def parse(body: dict[str, Any]) -> Reply:
     """The scores as text, usage and model."""
-    said = {name: body[name] for name in SCORES if name in body}
-    text = msgspec.json.encode(said).decode()[:SHOWN_CHARS]
+    scores = {name: body[name] for name in SCORES if name in body}
+    text = msgspec.json.encode(scores).decode()[:SHOWN_CHARS]
     return Reply(text, None, None, parse_usage(body.get("usage")), as_str(body.get("model")))

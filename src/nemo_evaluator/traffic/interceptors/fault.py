@@ -80,7 +80,7 @@ class Fault(Interceptor):
         """The transport, at times a broken one."""
 
         async def broken(request: ModelRequest) -> ModelResponse:
-            drawn = self._drawn(request)
+            drawn = self._draw_fault(request)
             if drawn is None:
                 return await transport(request)
             kind, variant = drawn
@@ -88,7 +88,7 @@ class Fault(Interceptor):
             if kind == "drop" and request.live:
                 return await _drop_in_the_middle(request, transport)
             if kind == "empty" or kind == "length":
-                return _spoilt(await transport(_whole(request)), kind)
+                return _with_fault(await transport(_whole(request)), kind)
             return await self._failed(kind, variant)
 
         return broken
@@ -102,7 +102,7 @@ class Fault(Interceptor):
         counts = ", ".join(f"{kind} {count}" for kind, count in self.injected.items())
         log.info("faults injected: %s", counts or "none")
 
-    def _drawn(self, request: ModelRequest) -> tuple[FaultKind, int] | None:
+    def _draw_fault(self, request: ModelRequest) -> tuple[FaultKind, int] | None:
         """The fault of this try, and which of its two forms."""
         scope = Scope.of(request.context)
         key = self._keys(request.protocol, request.form())
@@ -169,7 +169,7 @@ def _whole(request: ModelRequest) -> ModelRequest:
     )
 
 
-def _spoilt(response: ModelResponse, kind: FaultKind) -> ModelResponse:
+def _with_fault(response: ModelResponse, kind: FaultKind) -> ModelResponse:
     """The answer without its content, or half of it; what is no answer stays."""
     if response.status != 200:
         return response

@@ -174,7 +174,7 @@ class Replay(Interceptor):
             text = f"not in the recording {self.path}: {self._difference(request, key.hex())}"
             raise PermanentError(text, kind=Failure.NOT_FOUND, peer=self._place.peer)
         if error := line.get("error"):
-            raise _raised(error)
+            raise _error_of(error)
         return ModelResponse(
             line["status"],
             line["body"],
@@ -220,7 +220,7 @@ def _different(fields: dict[str, str], head: Head) -> list[str]:
     return [name for name in names if fields.get(name) != recorded.get(name)]
 
 
-def _raised(error: dict[str, Any]) -> ModelError | InfraError | BudgetExceeded:
+def _error_of(error: dict[str, Any]) -> ModelError | InfraError | BudgetExceeded:
     info = msgspec.convert(error["info"], ErrorInfo)
     upstream = ModelResponse(error["status"], error["body"]) if "status" in error else None
     return ERRORS[error["class"]](

@@ -23,8 +23,8 @@ def count_tokens(body: Mapping[str, object]) -> int:
         _characters(message.get("content")) for message in dicts(body.get("messages"))
     )
     for tool in dicts(body.get("tools")):
-        said = {name: tool.get(name) for name in ("name", "description", "input_schema")}
-        characters += len(json.dumps(said, ensure_ascii=False))
+        described = {name: tool.get(name) for name in ("name", "description", "input_schema")}
+        characters += len(json.dumps(described, ensure_ascii=False))
     return -(-characters // CHARACTERS_PER_TOKEN)
 
 
