@@ -15,6 +15,7 @@ from running import kill_when
 from runs import rows
 
 from nemo_evaluator import ConfigError, evaluate_async
+from nemo_evaluator.config.scrubber import MASK
 from nemo_evaluator.environments.container.harness import open_container
 from nemo_evaluator.environments.container.results import (
     Found,
@@ -327,6 +328,12 @@ def test_the_mean_of_repeats() -> None:
     [measure] = measures_of([[one], [two]])
     assert (measure.value, measure.stderr, measure.n) == (70.0, None, 9)
     assert measures_of([[one]])[0].stderr == 1.0 and measures_of([]) == []
+
+
+def test_its_identity_says_what_it_is_told_but_not_how_fast_and_no_secret() -> None:
+    params: dict[str, Any] = {"parallelism": 8, "extra": {"api_key": "sk-1234567890abcdef", "k": 1}}
+    [harness] = open_container("container://img#task", params)
+    assert harness.identity()["params"] == {"extra": {"api_key": MASK, "k": 1}}
 
 
 def test_the_task_is_after_the_last_mark() -> None:

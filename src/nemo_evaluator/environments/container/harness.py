@@ -20,6 +20,7 @@ import msgspec
 import yaml
 
 from ...config.scrubber import KNOWN
+from ...config.secrecy import masked
 from ...config.solvers import ContainerSolverConfig
 from ...errors import ConfigError
 from ...files.lines import LineFile
@@ -29,13 +30,14 @@ from ...sandboxes.contract import Limits, Process, Sandbox, SandboxLost, Sandbox
 from ...sandboxes.docker import DockerBackend
 from ...sandboxes.pool import SandboxPool
 from ...types import Json, Problem, RolloutKey, Score, Solution
-from ..fingerprint import digest
 from ..harness import Finished, HarnessTools, Meeting
 from ..scored import ScoredProblem
 from .results import NAMES, Found, measures_of, read_results, results_file
 
 CONFIG, RESULTS = "/config/run_config.yaml", "/results"
 KEY, LIMIT = "NEMO_API_KEY", "limit_samples"
+HOW = {"parallelism", "max_retries", "request_timeout"}
+"""Parameters of NeMo Evaluator's harnesses that change how fast answers come, and not which."""
 LOG, DONE, OUTPUT, ANSWERS = "log.txt", "done", "results", "answers.jsonl"
 KILLED = 128 + 9
 SECONDS = 7 * 86_400.0
@@ -94,9 +96,9 @@ class ContainerHarness:
             raise ConfigError(f"there is no {missing[0]!r}", where="solver.mounts")
 
     def identity(self) -> Mapping[str, Json]:
-        """The image, the task and what both are told."""
-        params = {name: str(value) for name, value in self._params.items()}
-        return {"harness": self._where, "params": digest(sorted(params.items()))}
+        """The image, the task, and its parameters but for secrets and those of ``HOW``."""
+        params = {name: value for name, value in self._params.items() if name not in HOW}
+        return {"harness": self._where, "params": KNOWN.json(masked(params))}
 
     async def plan(self) -> Sequence[str]:
         """One: the whole task."""
