@@ -44,10 +44,11 @@ def test_the_most_frequent_answer_counts_and_ties_are_shared() -> None:
 def test_recorded_results_are_met(shared_dir: Path) -> None:
     folder = shared_dir / "data" / "recorded" / "nemo_skills_eval"
     expected = json.loads((folder / "expected_metrics.json").read_text())["math"]
+    texts = [(folder / "math" / f"output-rs{repeat}.jsonl").read_text() for repeat in range(3)]
     rows = [
         row(idx, repeat, said["predicted_answer"], said["symbolic_correct"])
-        for repeat in range(3)
-        for idx, line in enumerate((folder / "math" / f"output-rs{repeat}.jsonl").open())
+        for repeat, text in enumerate(texts)
+        for idx, line in enumerate(text.splitlines())
         for said in [json.loads(line)]
     ]
     rows.sort(key=lambda one: (one.problem.idx, one.repeat))
