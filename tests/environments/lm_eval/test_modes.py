@@ -81,6 +81,15 @@ async def test_what_an_endpoint_tells_decides(endpoint: Told, mode: Mode) -> Non
     assert await mode_for(endpoint, Mode.AUTO, "here") is mode
 
 
+async def test_letters_that_no_answer_begins_with_are_compared_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    endpoint = Told(chat=True, first={"<think>": -0.01, "A": -6.0, "B": -7.0})
+    assert await mode_for(endpoint, FIRST_TOKEN, "here") is FIRST_TOKEN
+    [record] = caplog.records
+    assert "begins with '<think>' and not with a letter" in record.getMessage()
+
+
 async def test_whether_a_text_is_the_likeliest_must_be_told_where_a_task_asks() -> None:
     unknown = TokenLogprob(token=" Berlin", logprob=-0.2)
     endpoint = Told(echo=echo(*SPELLED, last=unknown))

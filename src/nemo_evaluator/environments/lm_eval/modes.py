@@ -8,6 +8,7 @@ below it under letters. Invariant: what was not answered is never taken for a ch
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ from ...traffic.likelihood import ECHO, HINT, first_tokens, letter_of, tokens_of
 from ..harness import Meeting
 from .options import Mode
 from .replies import Doc, parameters
+
+log = logging.getLogger(__name__)
 
 WRITTEN = "Answer with the letter of the correct option."
 CHOSEN, OTHERS = 0.0, -100.0
@@ -58,11 +61,25 @@ async def _possible(meeting: Meeting, wanted: Mode, where: str, *, greedy: bool)
         if wanted is Mode.LOGLIKELIHOOD:
             raise ConfigError(f"mode loglikelihood: {wrong}", where=where, hint=HINT)
     if wanted in (Mode.FIRST_TOKEN, Mode.AUTO):
-        wrong = await _no_candidates(meeting, first=wanted is Mode.AUTO)
-        if wrong is None:
+        candidates = await _candidates(meeting)
+        if isinstance(candidates, str):
+            if wanted is Mode.FIRST_TOKEN:
+                raise ConfigError(
+                    f"mode first_token: {candidates}", where=where, hint="mode: generate"
+                )
+            return Mode.GENERATE
+        likeliest = max(candidates, key=lambda token: candidates[token])
+        if letter_of(likeliest) in tuple("ABCD"):
             return Mode.FIRST_TOKEN
+        # Letters that might stand there instead say little (of a model that thinks first, say).
         if wanted is Mode.FIRST_TOKEN:
-            raise ConfigError(f"mode first_token: {wrong}", where=where, hint="mode: generate")
+            log.warning(
+                "%s: mode first_token, but an answer begins with %r and not with a letter; "
+                "mode: generate reads written answers",
+                where,
+                likeliest,
+            )
+            return Mode.FIRST_TOKEN
     return Mode.GENERATE
 
 
@@ -105,9 +122,8 @@ def _spells(tokens: Sequence[TokenLogprob], text: str) -> bool:
     return TOKEN_ID in told or _WRITTEN.sub("", text) in _WRITTEN.sub("", told)
 
 
-async def _no_candidates(meeting: Meeting, *, first: bool) -> str | None:
-    """Why the letters cannot be compared. ``first``: an answer must also begin with a letter, for
-    the letters that might stand there instead say little (of a model that thinks first, say)."""
+async def _candidates(meeting: Meeting) -> Mapping[str, float] | str:
+    """How probable tokens are as the first of an answer, or why that is not known."""
     try:
         generation = await meeting.generate(LETTERS, first_tokens(str(meeting.protocol)))
     except InfraError:
@@ -116,11 +132,7 @@ async def _no_candidates(meeting: Meeting, *, first: bool) -> str | None:
         return str(error)
     if not generation.logprobs or len(generation.logprobs[0].candidates) < 2:
         return "the endpoint tells no candidates for the first token"
-    candidates = generation.logprobs[0].candidates
-    likeliest = max(candidates, key=lambda token: candidates[token])
-    if first and letter_of(likeliest) not in tuple("ABCD"):
-        return f"its answers begin with {likeliest!r}"
-    return None
+    return generation.logprobs[0].candidates
 
 
 def letters_of(doc: Doc) -> str:
