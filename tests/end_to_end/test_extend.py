@@ -14,7 +14,7 @@ import pytest
 from running import kill_when
 from runs import NEL, counts, paid, rows, timeless
 
-from nemo_evaluator import ConfigError, evaluate
+from nemo_evaluator import ConfigError, compare_runs, evaluate
 from nemo_evaluator.results.journal import Scored, Solved, events
 from nemo_evaluator.results.run_info import read_run_info
 
@@ -206,3 +206,14 @@ def test_the_repeats_of_shards_can_be_extended(
     assert nel("eval", "merge", tmp_path / "out").returncode == 0
     assert len(rows(tmp_path / "out" / "sums")) == 20 and sum(counts(url).values()) == 20
     assert read_run_info(tmp_path / "out").extended == ("sums: repeats: 1 → 2",)
+
+
+def test_a_comparison_says_that_the_smaller_run_can_be_extended(tmp_path: Path) -> None:
+    run(tmp_path / "base", max_problems=None)
+    run(tmp_path / "out")
+    with pytest.raises(
+        ConfigError, match=r"(?s)n problems: '120' and '10'.*extend the smaller run"
+    ):
+        compare_runs(tmp_path / "base", tmp_path / "out")
+    run(tmp_path / "out", max_problems=None, resume=True)
+    assert compare_runs(tmp_path / "base", tmp_path / "out")["verdict"] == "PASS"

@@ -334,6 +334,16 @@ async def test_a_harness_may_keep_its_order(
     assert summary.n_scored == 3 and (tmp_path / "own.py.todo").read_text() == asked
 
 
+async def test_a_harness_is_not_extended(tmp_path: Path, loopback: Loopback) -> None:
+    """What it makes of its samples may depend on their number."""
+    name = program(tmp_path, PROGRAM)
+    await evaluate_async(document(tmp_path, name, api(loopback), params={"args": [2]}))
+    given = document(tmp_path, name, api(loopback), params={"args": [2]}, repeats=2)
+    with pytest.raises(ConfigError, match="repeats: 1 → 2: its own harness makes the rollouts"):
+        await evaluate_async(given, resume=True)
+    assert len(loopback.calls) == 2
+
+
 async def test_a_budget_ends_a_harness(tmp_path: Path, loopback: Loopback) -> None:
     given = document(tmp_path, program(tmp_path, SLOW), api(loopback), params={"args": [20]})
     given["budget"] = {"tokens": 60}

@@ -11,7 +11,8 @@ import msgspec
 
 from ..config.gate_policy import Rules
 from ..errors import ConfigError
-from ..results.identity import Difference
+from ..results.extending import ORDER, PROBLEMS
+from ..results.identity import Difference, words
 from ..stats.paired import PairedDifference, paired_difference
 from ..types import Record
 from .calibrated import Calibrated, calibrated
@@ -379,8 +380,11 @@ def _run(source: Source) -> dict[str, object]:
 
 def _incomparable(baseline: Source, candidate: Source, differs: list[Difference]) -> ConfigError:
     lines = "".join(f"\n  {item}" for item in differs)
+    larger = {words(key) for key in (PROBLEMS, ORDER)}  # a whole dataset has no order
+    more = "extend the smaller run (its command with --resume and as many problems), or "
     return ConfigError(
         f"the results are not comparable: they differ in{lines}",
         where=f"{Path(baseline.path)} and {Path(candidate.path)}",
-        hint="--force compares them anyway",
+        hint=(more if {item.what for item in differs} <= larger else "")
+        + "--force compares them anyway",
     )
