@@ -44,7 +44,8 @@ def _job(number: str, words: list[str], given: dict[str, str]) -> dict[str, Any]
     directive = re.search(r"^#SBATCH --array=0-(\d+)", script, re.MULTILINE)
     tasks = [*range(int(directive[1]) + 1)] if directive else None
     if "array" in given:
-        tasks = [int(task) for task in given["array"].split(",")]
+        rows = (part.partition("-")[::2] for part in given["array"].split(","))
+        tasks = [task for first, last in rows for task in range(int(first), int(last or first) + 1)]
     job = {"id": number, "name": given["job-name"], "state": "PENDING", "reason": "Priority"}
     return {**job, "tasks": tasks, "after": given.get("dependency", "")}
 

@@ -141,6 +141,8 @@ def test_many_shards_that_are_alike_take_one_line(slurm: Shims, nel: Nel) -> Non
     out = nel("eval", "status", "run")[1]
     assert "reason     shards 0-599 failed: job 100_0: a node failed; nel eval" in out
     assert "  shards 0-599: failed (job 100: a node failed; nel eval resume goes on with it" in out
+    assert nel("eval", "resume", "run")[0] == 0
+    assert "--array=0-599" in slurm.asked("sbatch")[-2]
 
 
 def test_a_full_disk_leaves_no_secrets(slurm: Shims) -> None:

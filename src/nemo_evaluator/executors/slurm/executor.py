@@ -18,6 +18,7 @@ from ...config.load import Loaded
 from ...config.mistakes import Mistake
 from ...config.quick import apply_flags
 from ...config.runnable import problems
+from ...engine.shards import ranges
 from ...environments.registry import missing
 from ...errors import ConfigError
 from ...results.layout import SUBMITTED_CONFIG
@@ -316,7 +317,7 @@ def _record(plan: JobPlan, job: Job, again: Again) -> JobRecord:
     if job.array is not None:
         tasks = tuple(range(job.array)) if again.tasks is None else again.tasks
         if again.tasks is not None:
-            words.append(f"--array={','.join(map(str, tasks))}")
+            words.append(f"--array={ranges(tasks).replace(' ', '')}")
     arguments = again.arguments if job.name == EVALUATION else ()
     part = "" if job.name == EVALUATION else f"-{job.name}"
     return JobRecord(
