@@ -307,6 +307,7 @@ def test_how_long_a_run_takes_counts_from_its_first_job(
         earlier = progress.started - 3600 * (index + 1)
         write_progress(folder, msgspec.structs.replace(progress, first_started=earlier))
     before = status(nel)
+    assert before["run_id"] == json.loads(Path("run/submission.json").read_text())["run_id"]
     assert before["first_started"] == pytest.approx(before["started"] - 7200, abs=60)
     assert nel("eval", "merge", "run")[0] == 0
     slurm.turn("COMPLETED")

@@ -109,7 +109,14 @@ async def _look_once(host: Host, slurm: Slurm, submission: Submission, directory
     tasks = [job for ids in parts.values() for job in jobs_with(known, ids)]
     mine = [job for job in tasks if job.id.partition("_")[0] in arrays]
     state = whole_state(directory, merged, shards, jobs_with(known, merging), mine)
-    return Look(state, tuple(jobs), parts, merging, known)
+    return Look(_with_id(state, submission), tuple(jobs), parts, merging, known)
+
+
+def _with_id(state: RunState, submission: Submission) -> RunState:
+    """A run in shards has the id of its submission until it is merged."""
+    if state.run_id or not any(shard.run_id for shard in state.shards.values()):
+        return state
+    return replace(state, run_id=submission.run_id)
 
 
 def by_id(jobs: Iterable[JobState]) -> dict[str, JobState]:
