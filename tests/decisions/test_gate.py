@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from nemo_evaluator.engine.gate import load_gate_policy
-from published import constant, write_results
+from published import constant, share_right, write_results
 
 from nemo_evaluator import ConfigError, compare_runs, gate_runs
 from nemo_evaluator.decisions.documents import GateDocument
@@ -39,6 +39,29 @@ def published(*arguments: Any, **rules: Any) -> dict[str, Any]:
 
 def status(report: Mapping[str, Any]) -> str:
     return str(report["benchmarks"][0]["status"])
+
+
+def test_the_rules_of_a_benchmark_are_those_of_each_model(tmp_path: Path) -> None:
+    for side, right in (("a", 800), ("b", 795)):
+        for model in ("large", "small"):
+            folder = tmp_path / side / f"bench_{model}"
+            write_results(folder, share_right(right, 1000), name=f"bench@{model}")
+    entry = {"metric": "mean_reward", "tier": "critical", "max_drop": 0.05}
+    tight = {**entry, "max_drop": 0.0}
+
+    def passed(entries: dict[str, Any]) -> tuple[dict[str, bool], list[str]]:
+        policy = {"version": 1, "benchmarks": entries}
+        report = gate_runs(tmp_path / "a", tmp_path / "b", policy)
+        found = {one["benchmark"]: one["status"] == "PASS" for one in report["benchmarks"]}
+        return found, report["missing"]
+
+    assert passed({"bench": entry}) == ({"bench@large": True, "bench@small": True}, [])
+    for entries in (
+        {"bench": entry, "bench@small": tight},
+        {"bench@small": tight, "bench": entry},
+    ):
+        assert passed(entries) == ({"bench@large": True, "bench@small": False}, [])
+    assert passed({"ben": entry})[1] == ["ben"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,11 @@ def test_models_of_a_run_are_compared_with_each_other(
     run, fair = tmp_path / "run", tmp_path / "fair"
     code, out, err = nel("compare", run / "sample_good", run / "sample_poor", "--no-strict")
     assert code == 0 and "BLOCK: sample fell" in out and "same run" not in out, err
+    policy = {"benchmarks": {"sample": {"metric": "pass@1", "max_drop": 0.01}}}
+    (tmp_path / "policy.json").write_text(json.dumps(policy))
+    words = ("gate", run / "sample_good", run / "sample_poor", "-p", tmp_path / "policy.json")
+    code, out, err = nel(*words, "--no-strict", "--no-report")
+    assert code == 0 and "NO-GO: sample fell" in out and "missing" not in out, err
     words = ("-O", 'models=["fair"]', "-O", f"output.dir={fair}", "--no-progress")
     assert nel("eval", "run", tmp_path / "run.yaml", *words)[0] == 0
     alone = tmp_path / "good"

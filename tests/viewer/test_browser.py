@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from browser import Page
 from parts import part
+from published import share_right, write_results
 from viewing import Client
 
 pytestmark = pytest.mark.process
@@ -117,6 +118,26 @@ async def test_long_names_and_values_fit(view: View, runs: Path, page: Page) -> 
         assert await page.value(inner) <= 1
         assert await page.value("document.querySelector('#keys').offsetHeight") < 50
         assert await page.value("document.querySelector('[data-row]').offsetHeight") < 320
+
+
+async def test_names_from_right_to_left_do_not_turn_a_line_around(
+    view: View, page: Page, tmp_path: Path
+) -> None:
+    arabic = "ما هو مجموع العددين؟"
+    write_results(
+        tmp_path / "run" / "bench", share_right(3, 4), name="اختبار", rows={"prompt": arabic}
+    )
+    client = view(tmp_path)
+    client.samples("run", benchmark="bench")
+    await opened(page, client, "/", width=1280)
+    left = "document.querySelector('.score {}').getBoundingClientRect().left"
+    assert await page.value(f"{left.format('a')} < {left.format('b')}"), "the score comes after"
+    await opened(page, client, f"{client.run('run')}/bench/sample/0/0", width=1280)
+    await page.value(
+        "window.text = document.createRange();"
+        "text.selectNodeContents(document.querySelector('#prompt-text')); null"
+    )
+    assert await page.value("text.getBoundingClientRect().left > 640"), "begins on the right"
 
 
 async def test_no_page_is_wider_than_a_phone_or_hard_to_use(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -250,6 +252,57 @@ def test_runs_stand_in_the_order_of_their_times(view: View, tmp_path: Path) -> N
         for chosen in ((one, other), (other, one)):
             query = "&".join(f"run={keys[name]}" for name in chosen)
             assert f"<h1>{other} against {one}</h1>" in client.get(f"/compare?{query}").text
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "no bundle": lambda path: path.write_text("[]"),
+    "cut short": lambda path: path.write_text('{"run_id":'),
+    "no score": lambda path: path.write_text(
+        '{"benchmark": {"name": "b", "scores": {"pass@1": {"value": "x"}}}}'
+    ),
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": lambda path: os.mkfifo(path),
+    "nothing": lambda path: path.symlink_to("/nowhere"),
+}
+
+
+def test_a_run_that_is_damaged_hides_no_other(view: View, nel: Nel, tmp_path: Path) -> None:
+    write_results(tmp_path / "whole" / "bench", share_right(3, 4))
+    for number in (1, 2):
+        source = tmp_path / "whole" / "bench" / "eval-1.json"
+        shutil.copytree(source.parent, tmp_path / f"mixed{number}" / "bench")
+    (tmp_path / "mixed1" / "other").mkdir()
+    (tmp_path / "mixed1" / "other" / "eval-1.json").write_text("{}")
+    for name, damage in DAMAGE.items():
+        (tmp_path / name / "bench").mkdir(parents=True)
+        damage(tmp_path / name / "bench" / "eval-1.json")
+    client = view(tmp_path)
+    answer = client.get("/")
+    assert answer.status == 200
+    assert answer.text.count("Not readable: ") == len(DAMAGE) + 1
+    links = dict.fromkeys(re.findall(r'href="(/run/[^/"]+)"', answer.text))
+    assert len(links) == len(DAMAGE) + 3
+    for link in links:
+        page = client.get(link)
+        assert page.status == 200 and "There are no results yet" not in page.text
+    assert client.get(f"{client.run('mixed1')}/bench/sample/0/0").status == 200
+    assert client.get("/history?benchmark=bench").status == 200
+    code, _, err = nel("view", tmp_path, "--export", tmp_path / "site")
+    assert code == 0 and (tmp_path / "site" / "index.html").is_file(), err
+
+
+def test_a_run_that_is_removed_while_it_is_looked_at(view: View, tmp_path: Path) -> None:
+    for name in ("kept", "gone"):
+        write_results(tmp_path / name / "bench", share_right(3, 4))
+    client = view(tmp_path)
+    client.samples("gone", benchmark="bench")
+    gone = client.run("gone")
+    shutil.rmtree(tmp_path / "gone")
+    answer = client.get("/")
+    assert answer.status == 200 and 'href="/run/kept-' in answer.text
+    for path in (gone, f"{gone}/audit", f"{gone}/bench/samples", f"{gone}/bench/sample/0/0"):
+        assert client.get(path).status in (404, 422, 200), path
+        assert "cannot be made" not in client.get(path).text, path
 
 
 def test_a_folder_without_runs_and_one_that_is_not_there(

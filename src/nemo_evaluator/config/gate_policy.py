@@ -7,12 +7,14 @@ Fields from ``equivalence`` on are ours, and so are ``rules``, ``correction`` an
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ..aliases import attributes
 from .base import ConfigRecord
+from .several_models import BETWEEN
 
 SUPPORTED = ("mean_reward", "pass@1")
 """What the published rules can judge a benchmark by that decides."""
@@ -136,6 +138,17 @@ class GatePolicy(ConfigRecord):
         if self.published and "max_truncation_rate" not in found.model_fields_set:
             found = found.model_copy(update={"max_truncation_rate": None})
         return found
+
+    def written_out(self, names: Collection[str]) -> GatePolicy:
+        """The same for the benchmarks with these names: the rules of one that was asked of several
+        models (``models: [a, b]``) are those of each, ``gsm8k@a`` and ``gsm8k@b``."""
+        found: dict[str, GateEntry] = {}
+        for name, entry in self.benchmarks.items():
+            each = [one for one in names if one.startswith(name + BETWEEN)]
+            for one in [name] if name in names or not each else each:
+                if one == name or one not in self.benchmarks:
+                    found[one] = entry
+        return self.model_copy(update={"benchmarks": found})
 
     def required(self) -> list[str]:
         """The listed benchmarks that decide."""

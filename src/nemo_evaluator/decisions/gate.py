@@ -86,6 +86,7 @@ def gate(
     force: bool = False,
 ) -> GateReport:
     """Apply a policy to everything two runs have in common."""
+    policy = policy.written_out(dict.fromkeys((*baseline, *candidate)))
     order = [*policy.benchmarks, *sorted({*baseline, *candidate} - {*policy.benchmarks})]
     found: list[BenchmarkGate] = []
     warnings: list[str] = []
@@ -93,7 +94,8 @@ def gate(
     for name in order:
         one, other = baseline.get(name), candidate.get(name)
         if one is not None and other is not None:
-            found.append(_evaluated(one, other, policy, force))
+            listed = name if name in policy.benchmarks else one.name
+            found.append(_evaluated(listed, one, other, policy, force))
             continue
         absent = " and ".join(n for n, s in zip(names, (one, other), strict=True) if s is None)
         if other is None and name in not_run:
@@ -171,17 +173,19 @@ def _missing(name: str, policy: GatePolicy, why: list[Rule]) -> BenchmarkGate:
     )
 
 
-def _evaluated(one: Source, other: Source, policy: GatePolicy, force: bool) -> BenchmarkGate:
-    rules = policy.rules_of(one.name)
+def _evaluated(
+    benchmark: str, one: Source, other: Source, policy: GatePolicy, force: bool
+) -> BenchmarkGate:
+    rules = policy.rules_of(benchmark)
     one, other = as_decided(one, other)
     name = rules.metric or _metric(one, other)
     metric = metric_between(one, other, name, higher_is_better=rules.higher_is_better)
     head = BenchmarkGate(
-        benchmark=one.name,
+        benchmark=benchmark,
         tier=rules.tier,
         status=Status.INSUFFICIENT_EVIDENCE,
         rules=rules,
-        listed=one.name in policy.benchmarks,
+        listed=benchmark in policy.benchmarks,
         metric=name,
         higher_is_better=metric.higher_is_better,
     )

@@ -159,6 +159,7 @@ def policy_odds(
     not a mean of rollouts."""
     if policy.published:
         raise ConfigError("odds are those of the sound rules", hint="leave out rules: published")
+    policy = policy.written_out(baseline)
     missing = [name for name in policy.required() if name not in baseline]
     if missing:
         raise ConfigError(f"the baseline lacks {', '.join(missing)}, which the policy requires")

@@ -69,7 +69,8 @@ class Gate:
                 hint="`nel eval report DIR` derives what a run that was cut short has not",
             )
         path = Path(config.policy)
-        return cls(path.name, load_policy(path), baseline, config.baseline)
+        policy = load_policy(path).written_out(baseline)
+        return cls(path.name, policy, baseline, config.baseline)
 
     def verdict(self, directory: Path) -> GateReport:
         """What the gate says of the results in a directory. Raises ConfigError."""

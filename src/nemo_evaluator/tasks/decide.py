@@ -51,9 +51,7 @@ def compare_directories(
     A pair of single benchmarks is compared even if their names differ, if that is forced.
     Raises ConfigError where there is nothing to compare.
     """
-    one, other = _sources_or_error(baseline), _sources_or_error(candidate)
-    if not one.keys() & other.keys():
-        one, other = _by_benchmark(one), _by_benchmark(other)
+    one, other = _matched(_sources_or_error(baseline), _sources_or_error(candidate))
     unmatched = {name: str(candidate) for name in one if name not in other}
     unmatched |= {name: str(baseline) for name in other if name not in one}
     shared = [name for name in one if name in other]
@@ -66,6 +64,13 @@ def compare_directories(
             where=f"{baseline} and {candidate}",
         )
     return {name: compare(one[name], other[name], options) for name in shared}, unmatched
+
+
+def _matched(*runs: dict[str, Source]) -> list[dict[str, Source]]:
+    """Runs by names that they share: without the models where a run has none of the first one's."""
+    if all(one.keys() & runs[0].keys() for one in runs[1:]):
+        return list(runs)
+    return [_by_benchmark(one) for one in runs]
 
 
 def _by_benchmark(found: dict[str, Source]) -> dict[str, Source]:
@@ -89,8 +94,7 @@ def compare_many(
 ) -> Field:
     """Several candidates against one baseline. Raises ConfigError."""
     runs = [_sources_or_error(path) for path in (baseline, *candidates)]
-    if any(not one.keys() & runs[0].keys() for one in runs[1:]):
-        runs = [_by_benchmark(one) for one in runs]
+    runs = _matched(*runs)
     labels = _labels([baseline, *candidates])
     first, *rest = zip(labels, runs, strict=True)
     for label, others in rest:
@@ -116,7 +120,8 @@ def gate_directories(
     sides = sources(baseline), sources(candidate)
     file = policy if isinstance(policy, Path) else None
     facts = provenance(baseline, candidate, sides, file)
-    decision = gate(*sides, found, names=names, force=force)
+    one, other = _matched(*sides)
+    decision = gate(one, other, found, names=names, force=force)
     return msgspec.structs.replace(decision, provenance=facts)
 
 

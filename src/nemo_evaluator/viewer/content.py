@@ -128,7 +128,8 @@ def over_time(runs: Sequence[tuple[Run, Sequence[BenchmarkView]]], benchmark: st
     show."""
     found = []
     for run, views in runs:
-        sources = {name: s for name, s in sources_of(views).items() if name == benchmark}
+        named = [view for view in views if _name(view) == benchmark]
+        sources = {name: s for name, s in sources_of(named).items() if name == benchmark}
         if sources:
             found.append((run.order, sources))
     if not found:
@@ -137,6 +138,14 @@ def over_time(runs: Sequence[tuple[Run, Sequence[BenchmarkView]]], benchmark: st
     if len(ordered) == 1:
         raise ConfigError(f"only one run has results of {benchmark}")
     return inner_html(history_report(history(ordered, CompareOptions(force=True))))
+
+
+def _name(view: BenchmarkView) -> str | None:
+    """None where the bundle is gone, or damaged."""
+    try:
+        return view.name
+    except (ConfigError, OSError):
+        return None
 
 
 def sources_of(views: Sequence[BenchmarkView]) -> dict[str, Source]:

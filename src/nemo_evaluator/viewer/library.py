@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,15 @@ from ..types import BenchmarkPlan
 DEPTH = 4
 """Folders below the given ones that are looked into."""
 RESCAN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What the bundles of a run say."""
+
+    created: str
+    models: tuple[str, ...]
+    unreadable: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class Run:
         """When the run began, as ISO 8601; empty where no file tells."""
         if self.view.info is not None:
             return self.view.info.created
-        return next((b.bundle.created or "" for b in self.benchmarks()), "")
+        return self._results.created
 
     @property
     def order(self) -> tuple[float, str]:
@@ -68,9 +77,8 @@ class Run:
     @property
     def model(self) -> str:
         """The model, or the models."""
-        models = [bundle.model for bundle in (b.bundle for b in self.benchmarks()) if bundle.model]
-        models = models or [plan.model for plan in self.plans.values() if plan.model]
-        return ", ".join(dict.fromkeys(models))
+        planned = (plan.model for plan in self.plans.values() if plan.model)
+        return ", ".join(self._results.models or dict.fromkeys(planned))
 
     def state(self) -> RunState | None:
         """What the run is doing; None where another tool made it."""
@@ -84,9 +92,30 @@ class Run:
         documents = [self.directory / name for name in (RUN_INFO, PLAN_LOCK, PROGRESS)]
         return _sizes(*documents, *(self.directory / plan / JOURNAL for plan in self.plans))
 
+    @property
+    def unreadable(self) -> Mapping[str, str]:
+        """Benchmarks whose results are damaged, by their folders, and what is wrong with them."""
+        return self._results.unreadable
+
     def benchmarks(self) -> tuple[BenchmarkView, ...]:
-        """The benchmarks that have results."""
-        return self.view.benchmarks()
+        """Benchmarks with results that can be read."""
+        views = self.view.benchmarks()
+        return tuple(view for view in views if view.folder.resolve().name not in self.unreadable)
+
+    @cached_property
+    def _results(self) -> _Results:
+        """What is kept of the bundles, which are too large to be kept as a whole."""
+        created, models, unreadable = "", dict[str, None](), dict[str, str]()
+        for view in self.view.benchmarks():
+            try:
+                bundle = view.bundle
+            except (ConfigError, OSError) as error:
+                unreadable[view.folder.resolve().name] = str(error)
+                continue
+            created = created or bundle.created or ""
+            if bundle.model:
+                models[bundle.model] = None
+        return _Results(created, tuple(models), unreadable)
 
     def folder(self, name: str) -> Path | None:
         """The folder of one of its benchmarks; None for a name that is none of them."""

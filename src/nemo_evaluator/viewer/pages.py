@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from ..errors import ConfigError
 from ..results.result_row import read_rows
+from ..results.view import BenchmarkView
 from . import content
 from .index import Table
 from .labels import WORDS, Label
+from .library import Run
 from .links import Links
 from .rendering import Viewer, of_run, render, stamps
 from .search import KINDS, PAGE, SORTS, Page, Query, categories, counts, first_rows, listed
@@ -18,23 +22,33 @@ FIRST_PAINT_SECONDS = 0.4
 
 def runs_page(viewer: Viewer, links: Links, part: str | None = None) -> str:
     """All runs, with their scores."""
-    rows = [(run, views, viewer.state(run)) for run, views in viewer.runs()]
-    items = [
-        {
-            "run": run,
-            "scores": content.scores(views),
-            "state": state,
-            "doing": content.doing(state),
-            "reading": viewer.unfinished.is_reading(run),
-            "started": run.created[:16].replace("T", " "),
-        }
-        for run, views, state in rows
-    ]
-    names = [name for _, views, _ in rows for name in {view.name for view in views}]
+    items = [_listed(viewer, run, views) for run, views in viewer.runs()]
+    names = [name for item in items for name in {score.benchmark for score in item["scores"]}]
     repeated = sorted({name for name in names if names.count(name) > 1})
     return render(
         "runs.html", links, part, title="Runs", items=items, repeated=repeated,
     )  # fmt: skip
+
+
+def _listed(viewer: Viewer, run: Run, views: Sequence[BenchmarkView]) -> dict[str, Any]:
+    """A row of the list. It names results that are damaged, or gone since they were found: the
+    other runs are shown all the same."""
+    scores: list[content.Score] = []
+    problems = list(run.unreadable.values())
+    try:
+        scores = content.scores(views)
+    except (ConfigError, OSError) as error:
+        problems.append(str(error))
+    state = viewer.state(run)
+    return {
+        "run": run,
+        "scores": scores,
+        "problems": problems,
+        "state": state,
+        "doing": content.doing(state),
+        "reading": viewer.unfinished.is_reading(run),
+        "started": run.created[:16].replace("T", " "),
+    }
 
 
 def run_page(viewer: Viewer, links: Links, key: str, part: str | None = None) -> str:
@@ -49,7 +63,7 @@ def run_page(viewer: Viewer, links: Links, key: str, part: str | None = None) ->
     return render(
         "run.html", links, part, **of_run(run, state, "overview"),
         scores=content.scores(views), report=report, doing=content.doing(state),
-        info=run.view.info,
+        info=run.view.info, problems=list(run.unreadable.values()),
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ class UnfinishedRuns:
         for name in run.benchmark_names():
             view = published.get(name)
             plan = run.plans.get(name)
-            if plan is not None and _is_behind(run, run.directory / name):
+            if plan is not None and _is_behind(run, name):
                 view = self._view(run, plan, wait) or view
             if view is not None:
                 found.append(view)
@@ -160,9 +160,10 @@ def _derived_of(folder: Path) -> str:
         return ""
 
 
-def _is_behind(run: Run, folder: Path) -> bool:
-    """Whether a journal tells more than the results beside it. Times tell that of a run that has
-    not ended; of one that has, a copy may have mixed them up."""
+def _is_behind(run: Run, name: str) -> bool:
+    """Whether a journal tells more than the results beside it, or those are damaged. Times tell
+    that of a run that has not ended; of one that has, a copy may have mixed them up."""
+    folder = run.directory / name
     try:
         journal = (folder / JOURNAL).stat().st_mtime_ns
     except OSError:
@@ -170,6 +171,8 @@ def _is_behind(run: Run, folder: Path) -> bool:
     try:
         results = (folder / RESULTS).stat().st_mtime_ns
     except OSError:
+        return True
+    if name in run.unreadable:
         return True
     ended = run.view.info is not None and run.view.info.status in PUBLISHED
     return journal > results and not ended
