@@ -29,7 +29,7 @@ WORDS = {
     ("word", "reason"),
     [(word, reason) for reason, words in WORDS.items() for word in words.split()],
 )
-def test_words(word: str, reason: FinishReason) -> None:
+def test_servers_words_for_the_end_have_one_meaning(word: str, reason: FinishReason) -> None:
     assert FinishReason.of(word) is reason
     assert reason.truncated is (reason is FinishReason.LENGTH)
     assert canonical(word) == (word if reason is FinishReason.UNKNOWN else reason.value)

@@ -84,7 +84,7 @@ def ask(env: dict[str, str]) -> Any:
 
 
 @pytest.mark.shared
-def test_mmlu(ask: Any) -> None:
+def test_mmlu_is_graded_by_its_answer_line(ask: Any) -> None:
     found = ask("mmlu", [(0, "Thus **Answer:** (B)"), (0, "Answer: A"), (0, "no idea")])
     first = found["problems"][0]
     assert found["size"] == 14042

@@ -83,7 +83,7 @@ async def test_one_criterion_without_a_verdict_leaves_the_example_without_one(
     assert result.exit_code == 3 and rows_of(tmp_path / "run")[0]["reward"] is None
 
 
-def test_variants() -> None:
+def test_variants_choose_their_examples_and_items() -> None:
     data = Dataset(
         [
             example(0, item(5, "level:cluster"), item(3, "level:example")),

@@ -165,7 +165,7 @@ def test_a_full_disk_is_named(run: Path, tmp_path: Path) -> None:
     assert done.returncode == 2 and "No space left on device" in done.stderr
 
 
-def test_validate(tmp_path: Path) -> None:
+def test_validate_verifies_the_first_problems(tmp_path: Path) -> None:
     done = nel("validate", "-b", "sample", "--samples", 4, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("expected=") == 4 and "4 of 4 verified" in done.stdout
@@ -173,7 +173,7 @@ def test_validate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(shell: str) -> None:
+def test_completion_prints_a_script_for_each_shell(shell: str) -> None:
     assert "_NEL_COMPLETE" in nel("completion", shell).stdout
 
 

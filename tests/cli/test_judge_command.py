@@ -109,7 +109,7 @@ def test_a_simulated_judge_says_so(tmp_path: Path) -> None:
     assert "simulated, AGREEMENT" in result.output and "nothing about a real one" in result.output
 
 
-def test_steadiness(tmp_path: Path) -> None:
+def test_repeats_measure_how_steady_a_judge_is(tmp_path: Path) -> None:
     labels = grades(tmp_path, *RIGHT_AND_WRONG)
     once = nel("--labels", labels, "--judge-url", "simulated")
     result = nel("--labels", labels, "--judge-url", "simulated", "--repeats", 3)

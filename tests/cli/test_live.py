@@ -166,12 +166,12 @@ def test_a_share_is_100_percent_only_at_the_end() -> None:
         (4980, "1h23m"),
     ],
 )
-def test_durations(seconds: float, text: str) -> None:
+def test_durations_are_short_texts(seconds: float, text: str) -> None:
     assert say.duration(seconds) == text
 
 
 @pytest.mark.parametrize(("usd", "text"), [(0, "$0.00"), (0.0042, "$0.0042"), (12.344, "$12.34")])
-def test_costs(usd: float, text: str) -> None:
+def test_costs_have_as_many_digits_as_they_need(usd: float, text: str) -> None:
     assert say.cost(usd) == text
 
 

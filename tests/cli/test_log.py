@@ -32,7 +32,7 @@ def run(tmp_path: Path, *words: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_levels(tmp_path: Path) -> None:
+def test_each_v_logs_more(tmp_path: Path) -> None:
     simulated = ("--model-url", "simulated")
     assert run(tmp_path, *simulated) == []
     (tmp_path / "run").rename(tmp_path / "run0")

@@ -117,7 +117,7 @@ async def test_a_terminal_still_gets_its_table(tmp_path: Path) -> None:
     assert "\x1b[1m" in text and "\\u001b" not in text
 
 
-def test_texts() -> None:
+def test_control_characters_are_made_visible() -> None:
     assert visible("a\x1b[1mb\tc\nd\r\ne\rf") == "a\\u001b[1mb\tc\nd\ne\\rf"
     assert visible("\x7f\x9b\u202e\U000e0041") == "\\u007f\\u009b\\u202e\\udb40\\udc41"
     assert visible("plain ü 漢 שלום") == "plain ü 漢 שלום"

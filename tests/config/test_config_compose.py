@@ -46,7 +46,7 @@ def merged(base: Any, overlay: Any) -> Any:
         ({"a": 1}, {"a": None}, {"a": None}),
     ],
 )
-def test_merge(base: Any, overlay: Any, result: Any) -> None:
+def test_an_overlay_is_merged_into_its_base(base: Any, overlay: Any, result: Any) -> None:
     assert merged(base, overlay) == result
 
 

@@ -39,7 +39,7 @@ ENV = {"BENCH": "gsm8k", "EMPTY": "", "A": "1", "NESTED": "${A}"}
         (None, None),
     ],
 )
-def test_expansion(text: Any, value: Any) -> None:
+def test_references_are_replaced_by_their_values(text: Any, value: Any) -> None:
     result = expand(from_plain({"k": [text]}), ENV)
     assert result.data == {"k": [value]}
     assert result.problems == []
@@ -70,7 +70,7 @@ def test_a_number_may_come_from_a_variable(loads: Load) -> None:
     assert config.config.benchmarks[0].repeats == 4
 
 
-def test_dotenv(tmp_path: Path) -> None:
+def test_a_dotenv_file_is_read_as_shells_read_it(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text(
         "# comment\nA=1\nexport B = two words \nC='x # y'\nD=\"q\" # note\nE=v # note\n"

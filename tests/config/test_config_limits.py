@@ -69,7 +69,7 @@ def references(kind: str) -> str:
     ],
     ids=lambda text: text[:20],
 )
-def test_bombs(tmp_path: Path, text: str, message: str) -> None:
+def test_yaml_bombs_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(text, encoding="utf-8")
     assert message in refused(path)

@@ -42,7 +42,7 @@ from .conftest import Fails, Load, document
         ("*x", "*x"),
     ],
 )
-def test_values(text: str, value: Any) -> None:
+def test_override_values_are_yaml(text: str, value: Any) -> None:
     assert parse_value(text) == value
 
 
@@ -72,7 +72,7 @@ def test_json_is_read_as_it_is(value: Any) -> None:
         ("services['gpt-4.1'].url", ("services", "gpt-4.1", "url")),
     ],
 )
-def test_keys(key: str, path: tuple[str | int, ...]) -> None:
+def test_override_keys_are_paths(key: str, path: tuple[str | int, ...]) -> None:
     assert parse_key(key) == path
 
 
@@ -91,7 +91,7 @@ def applied(data: Any, *overrides: str) -> Any:
     return plain(apply_overrides(from_plain(data), overrides))
 
 
-def test_setting() -> None:
+def test_overrides_set_add_and_remove_fields() -> None:
     data = {"a": {"b": 1}, "l": [{"x": 1}, 2]}
     assert applied(data, "a.b=2", "a.c.d=x", "l[0].x=3", "l.1=[4]", "n=null") == {
         "a": {"b": 2, "c": {"d": "x"}},

@@ -104,7 +104,9 @@ def test_the_simulated_model(url: str) -> None:
         ({"api_key_env": "MINE"}, {"NEMO_API_KEY": "nemo-1", "MINE": "mine-1"}, "mine-1"),
     ],
 )
-def test_keys(flags: dict[str, str], env: dict[str, str], key: str | None) -> None:
+def test_the_key_is_taken_from_flag_or_environment(
+    flags: dict[str, str], env: dict[str, str], key: str | None
+) -> None:
     found = quick(env=env, **flags).config.services["model"].api_key
     assert (found.get_secret_value() if found else None) == key
 

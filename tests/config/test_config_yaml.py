@@ -86,7 +86,7 @@ def test_a_character_yaml_forbids() -> None:
         ("v1.10", "v1.10"),
     ],
 )
-def test_scalars(text: str, value: object) -> None:
+def test_scalars_have_their_types(text: str, value: object) -> None:
     assert read(f"a: {text}\n") == {"a": value}
 
 

@@ -29,7 +29,7 @@ SECRETS = st.text(CHARACTERS, min_size=10, max_size=40).map(lambda text: f"9#aB{
 
 
 @pytest.mark.parametrize("around", ["{}", "key={}", "Bearer {}!", '"{}"', "x{}y", "({})"])
-def test_plain(around: str) -> None:
+def test_a_secret_is_masked_wherever_it_stands(around: str) -> None:
     text = around.format(KEY)
     assert Scrubber([KEY])(text) == text.replace(KEY, MASK)
 
@@ -138,12 +138,12 @@ def test_streams_of_bytes_that_are_no_text() -> None:
         *((n, False) for n in ("author", "tokens", "assignment", "designs")),
     ],
 )
-def test_places(name: str, secret: bool) -> None:
+def test_fields_that_hold_secrets_are_known_by_name(name: str, secret: bool) -> None:
     assert secret_field(name) is secret
 
 
 @pytest.mark.parametrize(("name", "secret"), [("SIG", True), ("AUTH", True), ("AUTHOR", False)])
-def test_variables(name: str, secret: bool) -> None:
+def test_variables_that_hold_secrets_are_known_by_name(name: str, secret: bool) -> None:
     assert secret_variable(name) is secret
 
 
@@ -165,7 +165,7 @@ def test_what_a_configuration_tells() -> None:
     assert not {"host", "completions"} & set(variable_secrets("https://host/x/completions"))
 
 
-def test_urls() -> None:
+def test_secrets_in_urls_are_masked() -> None:
     url = "see https://u:pw@h/v1?a=1&api-key=x#f or http://tok@h"
     assert hidden_urls(url, "*") == "see https://u:*@h/v1?a=1&api-key=*#f or http://*@h"
     assert hidden_urls("harbor://suite@2.0: missing", "*") == "harbor://suite@2.0: missing"

@@ -143,7 +143,9 @@ def test_few_problems_are_no_evidence(tmp_path: Path) -> None:
         (20, 0, 20, 2**-20, 1.0),
     ],
 )
-def test_mcnemar(tmp_path: Path, lost: int, won: int, n: int, p: float, effect: float) -> None:
+def test_the_p_value_is_that_of_mcnemars_exact_test(
+    tmp_path: Path, lost: int, won: int, n: int, p: float, effect: float
+) -> None:
     report = as_published(tmp_path, *flips(lost, won, n))
     test = report["mcnemar"]
     assert test["p_value"] == pytest.approx(p, rel=1e-5)

@@ -107,7 +107,7 @@ async def test_what_was_used_before_counts(tmp_path: Path, loopback: Loopback) -
     assert len(loopback.calls) - asked <= 1
 
 
-def test_hours() -> None:
+def test_a_budget_of_hours_stops_the_run() -> None:
     async def scenario() -> None:
         control = Control()
         budget = RunBudget(BudgetConfig(hours=1.5), control, lambda _: None)

@@ -225,7 +225,7 @@ async def test_what_a_killed_run_paid_for_is_not_asked_again(
         ({"name": "sample"}, "harnesses in images"),
     ],
 )
-async def test_mistakes(
+async def test_mistakes_are_named_before_anything_runs(
     tmp_path: Path, loopback: Loopback, change: dict[str, Any], said: str
 ) -> None:
     given = document(tmp_path, loopback.url)

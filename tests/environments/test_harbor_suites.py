@@ -159,7 +159,7 @@ def twice(folder: Path) -> None:
         (twice, "harbor://./suite", {"passenv": "X"}, "unknown field `passenv`"),
     ],
 )
-def test_mistakes(
+def test_mistakes_in_a_uri_are_named(
     tmp_path: Path,
     make: Callable[[Path], None],
     name: str,

@@ -44,7 +44,7 @@ for uri in sys.argv[1:]:
         ("hf://org/name?config=&split=", ("org/name", None, "test", None)),
     ],
 )
-def test_addresses(uri: str, parts: tuple[str | None, ...]) -> None:
+def test_an_address_is_split_into_its_parts(uri: str, parts: tuple[str | None, ...]) -> None:
     assert parse_uri(uri) == parts
 
 

@@ -30,7 +30,9 @@ from nemo_evaluator.types import Failure, Score, Solution
         ({"correct": np.bool_(False), "reward": np.int64(3)}, 3.0, False),
     ],
 )
-def test_verdicts(verdict: Any, reward: float, correct: bool | None) -> None:
+def test_what_a_scorer_returns_becomes_a_score(
+    verdict: Any, reward: float, correct: bool | None
+) -> None:
     score = to_score(verdict)
     assert (score.reward, score.correct) == (reward, correct)
     assert type(score.reward) is float

@@ -78,7 +78,7 @@ async def ask(app: Whatever) -> AsyncIterator[Ask]:
         yield asked
 
 
-async def test_answers(ask: Ask) -> None:
+async def test_routes_answer_with_path_query_and_body(ask: Ask) -> None:
     for _ in range(2):
         status, body = await ask("/a%2Fb?c=%20d", b"x" * 10)
         assert status == 200
@@ -86,7 +86,7 @@ async def test_answers(ask: Ask) -> None:
         assert await ask("/stream") == (200, b"abcabcabc")
 
 
-async def test_refusals(ask: Ask, app: Whatever) -> None:
+async def test_refusals_name_their_reason(ask: Ask, app: Whatever) -> None:
     assert await ask("/secret", b"x" * 100_000) == (401, b'"stranger"')
     packed = gzip.compress(bytes(1000), mtime=0)
     assert json.loads((await ask("/a", packed, content_encoding="gzip"))[1])["size"] == 1000

@@ -34,7 +34,7 @@ def test_whole_bodies(data: bytes, coding: str) -> None:
 
 
 @given(st.binary(), CODINGS, st.lists(st.integers(0, 400), max_size=6))
-def test_pieces(data: bytes, coding: str, cuts: list[int]) -> None:
+def test_pieces_of_any_size_are_inflated(data: bytes, coding: str, cuts: list[int]) -> None:
     body = packed(data, coding)
     if "gzip" in coding:
         body += packed(data, coding) + bytes(3)
@@ -52,7 +52,7 @@ def test_a_bomb_is_not_unpacked() -> None:
         inflated(gzip.compress(bytes(600), mtime=0) * 2, "gzip", 1000)
 
 
-def test_codings() -> None:
+def test_only_known_codings_are_inflated() -> None:
     assert inflated(b"x", "identity", 1) == b"x" and inflated(b"", "gzip", 1) == b""
     with pytest.raises(LookupError, match="br"):
         inflated(b"x", "br", 1)

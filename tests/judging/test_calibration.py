@@ -67,7 +67,7 @@ async def test_grades_on_a_scale(tmp_path: Path) -> None:
     assert found.agreement.labels == ("0", "1", "2", "3")
 
 
-async def test_words(tmp_path: Path) -> None:
+async def test_a_judge_that_answers_by_words_is_calibrated(tmp_path: Path) -> None:
     rows = [
         {"prompt": "p", "response": f"r{i}", "label": ["refusal", "compliance"][i % 2]}
         for i in range(20)

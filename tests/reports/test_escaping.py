@@ -142,7 +142,7 @@ def test_columns_of_numbers_stand_to_the_right() -> None:
     ]
 
 
-def test_anchors() -> None:
+def test_anchors_are_lower_case_words() -> None:
     assert anchor("GSM8K: by level") == "gsm8k-by-level" and anchor("数学") == "part"
 
 

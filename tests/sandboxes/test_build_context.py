@@ -57,7 +57,9 @@ def archived(folder: Path) -> dict[str, tarfile.TarInfo]:
         ("# not this", "# not this", False),
     ],
 )
-def test_patterns(pattern: str, path: str, expected: bool) -> None:
+def test_dockerignore_patterns_match_as_docker_does(
+    pattern: str, path: str, expected: bool
+) -> None:
     assert Ignored([pattern])(path) is expected
 
 

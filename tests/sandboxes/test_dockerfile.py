@@ -24,7 +24,7 @@ from nemo_evaluator.sandboxes.dockerfile import bases, needs_buildkit
         ("", []),
     ],
 )
-def test_bases(text: str, expected: list[str]) -> None:
+def test_the_bases_of_a_dockerfile_are_found(text: str, expected: list[str]) -> None:
     args = {"V": "given"} if "given" in str(expected) else {}
     assert bases(text, args) == expected
 

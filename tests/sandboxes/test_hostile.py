@@ -490,7 +490,9 @@ def _marked(mark: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PROGRAMS)
-async def test_hostile(hostile_pool: SandboxPool, host: Host, name: str) -> None:
+async def test_a_hostile_program_does_no_harm(
+    hostile_pool: SandboxPool, host: Host, name: str
+) -> None:
     hostile = PROGRAMS[name]
     mark = f"MARK_{os.getpid()}_{time.monotonic_ns()}"
     spec = SandboxSpec(

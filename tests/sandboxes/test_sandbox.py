@@ -68,7 +68,7 @@ async def test_files_of_the_spec_and_those_of_a_command_stay(box: Sandbox) -> No
     assert (await box.exec("cat out.txt", cwd="/workspace/a")).stdout == "in\n"
 
 
-async def test_stdin(box: Sandbox) -> None:
+async def test_standard_input_reaches_the_command(box: Sandbox) -> None:
     text = b"x" * 300_000
     assert (await box.exec("wc -c", stdin=text)).stdout.strip() == "300000"
     assert (await box.exec("wc -c")).stdout.strip() == "0"
@@ -137,7 +137,7 @@ async def test_upload_and_download(box: Sandbox, tmp_path: Path) -> None:
         await box.download("deep/er/f.bin", max_bytes=10)
 
 
-async def test_folders(box: Sandbox, tmp_path: Path) -> None:
+async def test_folders_go_in_and_come_out(box: Sandbox, tmp_path: Path) -> None:
     source = tmp_path / "source"
     (source / "sub").mkdir(parents=True)
     (source / "sub" / "f").write_text("deep")

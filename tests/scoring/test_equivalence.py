@@ -47,13 +47,13 @@ FORMS = [
 
 
 @given(written)
-def test_reflexive(text: str) -> None:
+def test_every_number_equals_itself(text: str) -> None:
     assert numbers.equal(text, text)
     assert decide(text, text) is True
 
 
 @given(written, written)
-def test_symmetric(a: str, b: str) -> None:
+def test_equality_is_symmetric(a: str, b: str) -> None:
     assert numbers.equal(a, b) == numbers.equal(b, a)
     assert decide(a, b) == decide(b, a)
 

@@ -211,7 +211,7 @@ def test_instructions_of_your_own(monkeypatch: pytest.MonkeyPatch) -> None:
         ("你好。再见。", 2),
     ],
 )  # fmt: skip
-def test_sentences(text: str, count: int) -> None:
+def test_sentences_are_counted(text: str, count: int) -> None:
     assert sentences(text) == count or (text.startswith("He said") and sentences(text) == 2)
 
 
@@ -246,7 +246,7 @@ def test_shouted_words() -> None:
         ("1 + 1", None),
     ],
 )
-def test_languages(text: str, language: str | None) -> None:
+def test_languages_are_told_apart(text: str, language: str | None) -> None:
     assert language_of(text) == language
 
 

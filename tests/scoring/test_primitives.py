@@ -97,7 +97,9 @@ def test_exact_match_is_of_the_whole_response() -> None:
         ("Answer: F", "(F)", {}, True),
     ],
 )
-def test_multichoice(response: str, target: Any, metadata: dict[str, Any], correct: bool) -> None:
+def test_a_letter_is_compared_with_the_target(
+    response: str, target: Any, metadata: dict[str, Any], correct: bool
+) -> None:
     verdict = multichoice_regex(ScorerInput(response, target, metadata))
     assert verdict["correct"] is correct
 

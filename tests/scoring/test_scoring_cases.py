@@ -201,7 +201,9 @@ NASTY: list[Case] = [
 @pytest.mark.parametrize(
     ("name", "response", "target", "correct", "strict"), SPECIFIED + LATER + NASTY
 )
-def test_verdict(name: str, response: str, target: Any, correct: bool, strict: bool | None) -> None:
+def test_every_case_has_its_verdict(
+    name: str, response: str, target: Any, correct: bool, strict: bool | None
+) -> None:
     verdict = p.PRIMITIVES[name](ScorerInput(response, target))
     assert verdict["correct"] is correct, verdict
     if strict is not None:

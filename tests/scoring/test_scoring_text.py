@@ -23,7 +23,7 @@ from nemo_evaluator.scoring.primitives import exact_match
         ("!?", "!?"),
     ],
 )
-def test_normalize(raw: str, normal: str) -> None:
+def test_texts_are_normalised_before_they_are_compared(raw: str, normal: str) -> None:
     assert text.normalize(raw) == normal
 
 

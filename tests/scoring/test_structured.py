@@ -82,7 +82,7 @@ SCHEMA = {
         ("", False, "no JSON"),
     ],
 )
-def test_schemas(text: str, valid: bool, error: str | None) -> None:
+def test_json_is_validated_against_its_schema(text: str, valid: bool, error: str | None) -> None:
     result = validate_json_schema(text, SCHEMA)
     assert (result["valid"], result["score"]) == (valid, float(valid))
     assert error is None or result["errors"][0].startswith(error)

@@ -170,7 +170,7 @@ def test_copies_with_attention_in_parallel_share_gpus() -> None:
         launch("sglang", **sizes)
 
 
-def test_placeholders() -> None:
+def test_placeholders_are_filled_and_other_braces_stay() -> None:
     values = {"port": "8000", "host": "h", "model": "m"}
     assert filled("{port} {port+2} ${port} {rank} {x}", values) == "8000 8002 ${port} {rank} {x}"
     process = filled_process(

@@ -37,7 +37,7 @@ def sample(response: str, target: Json) -> ScorerInput:
 
 
 @given(st.integers(-(10**6), 10**6) | st.decimals(-1000, 1000, places=2), NUMBERS)
-def test_numbers(value: object, number: int) -> None:
+def test_right_and_wrong_numbers_are_graded_so(value: object, number: int) -> None:
     target = str(value)
     for right in (True, False):
         verdict = numeric_match(sample(said(target, "How many?", number, right=right), target))
@@ -46,7 +46,7 @@ def test_numbers(value: object, number: int) -> None:
 
 
 @given(st.sampled_from("ABCDEFGHIJ"), NUMBERS)
-def test_letters(letter: str, number: int) -> None:
+def test_right_and_wrong_letters_are_graded_so(letter: str, number: int) -> None:
     for right in (True, False):
         response = said(letter, "", number, right=right)
         verdict = multichoice_regex(sample(response, letter))
@@ -65,7 +65,7 @@ def test_an_index_is_a_letter_where_the_prompt_has_options(index: int, number: i
     st.sampled_from([r"\frac{1}{2}", r"x^2+1", r"(3, \frac{\pi}{2})", r"3\sqrt{13}", r"[-2,7]"]),
     NUMBERS,
 )
-def test_formulas(target: str, number: int) -> None:
+def test_right_and_wrong_formulas_are_graded_so(target: str, number: int) -> None:
     for right in (True, False):
         verdict = math_match(sample(said(target, "", number, right=right), target))
         assert verdict["correct"] is right

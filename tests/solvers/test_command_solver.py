@@ -280,6 +280,8 @@ async def test_time_ends_all_that_it_started(tmp_path: Path, loopback: Loopback)
         ({"command": "x", "where": "host", "files": ["no-such-file"]}, "there is no"),
     ],
 )
-async def test_mistakes(tmp_path: Path, solver: dict[str, Any], said: str) -> None:
+async def test_mistakes_in_the_configuration_are_named(
+    tmp_path: Path, solver: dict[str, Any], said: str
+) -> None:
     with pytest.raises(ConfigError, match=said):
         await evaluate_async(document(tmp_path, "http://127.0.0.1:9/v1", solver))

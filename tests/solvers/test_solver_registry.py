@@ -54,7 +54,7 @@ def opened(**fields: Any) -> Solver:
     return open_solver(TypeAdapter[Any](SolverConfig).validate_python(fields))
 
 
-def test_simple() -> None:
+def test_simple_is_built_in() -> None:
     assert isinstance(opened(type="simple", service="s"), SimpleSolver)
 
 
@@ -96,5 +96,5 @@ def test_errors_name_the_solver(fields: dict[str, Any], message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_listing() -> None:
+def test_built_in_solvers_are_listed() -> None:
     assert {"simple", "custom", "oracle", "nop"} <= set(SOLVERS.names())

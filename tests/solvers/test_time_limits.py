@@ -35,7 +35,9 @@ def limit(left: float = 10_000, task: Json = None, **config: object) -> tuple[fl
         ({"run_timeout": 100, "max_agent_timeout": 500}, None, (100, "run_timeout")),
     ],
 )
-def test_strategies(config: dict[str, object], task: Json, expected: tuple[float, str]) -> None:
+def test_a_strategy_chooses_the_time_limit(
+    config: dict[str, object], task: Json, expected: tuple[float, str]
+) -> None:
     assert limit(task=task, **config) == expected
 
 

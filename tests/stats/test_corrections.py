@@ -44,7 +44,7 @@ def test_corrections_by_hand() -> None:
                 correct([0.1, wrong])
 
 
-def test_effects() -> None:
+def test_effect_sizes_equal_published_values() -> None:
     assert cohens_dz(np.array([0.5] * 20 + [-0.1] * 5)) == pytest.approx(1.551344, abs=1e-6)
     drops = np.array([0.3, 0.1, -0.2, 0.4, -0.1, 0.2, 0.0, 0.3])
     assert cohens_dz(drops) == pytest.approx(0.589256, abs=1e-6)

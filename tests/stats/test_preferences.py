@@ -89,7 +89,7 @@ def test_a_problem_asked_often_counts_once() -> None:
     assert widths[1] > 0.8 * widths[0]
 
 
-def test_edges() -> None:
+def test_ratings_stay_finite_at_the_edges() -> None:
     won = Comparisons(["a", "b"], np.array([0] * 9), np.array([1] * 9), np.ones(9), list(range(9)))
     assert all(math.isfinite(one.rating) for one in ratings(won, resamples=20).ratings)
     none = Comparisons(["a", "b"], np.array([], int), np.array([], int), np.array([]), [])

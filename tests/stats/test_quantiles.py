@@ -17,7 +17,7 @@ def test_the_median_of_a_hundred() -> None:
 
 
 @pytest.mark.parametrize("q", [0.5, 0.9])
-def test_coverage(q: float) -> None:
+def test_quantile_intervals_hold_the_truth_as_often_as_they_say(q: float) -> None:
     draw = np.random.default_rng(1)
     truth = -np.log(1 - q)
     found = [quantile_interval(draw.exponential(size=150), q) for _ in range(600)]

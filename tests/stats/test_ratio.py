@@ -43,7 +43,7 @@ def test_all_solved_is_no_certainty() -> None:
     assert ratio_interval(np.ones(2000), np.ones(2000)).upper < 1.01
 
 
-def test_edges() -> None:
+def test_a_ratio_has_an_interval_at_the_edges() -> None:
     assert ratio_interval(np.zeros(5), np.ones(5)).upper == 0.0
     alone = ratio_interval(np.array([2.0]), np.array([1.0]))
     assert (alone.value, alone.lower, alone.upper) == (2.0, 0.0, math.inf)
@@ -74,7 +74,7 @@ def test_the_interval_holds_the_ratio_and_scales_with_the_unit(
 
 
 @pytest.mark.parametrize(("n", "share"), [(20, 0.5), (50, 0.1), (50, 0.9)])
-def test_coverage(n: int, share: float) -> None:
+def test_ratio_intervals_hold_the_truth_as_often_as_they_say(n: int, share: float) -> None:
     """Costs of failures are twice those of successes, as agents' are; lognormal."""
     generator = np.random.default_rng(n)
     truth = math.exp(0.5**2 / 2) * (2 - share) / share

@@ -44,7 +44,7 @@ def test_cluster_bootstrap() -> None:
     assert doubled == pytest.approx(own, abs=1e-12)
 
 
-def test_stability() -> None:
+def test_stability_is_measured_over_repeats() -> None:
     rewards = np.array([1.0, 1, 1, 0, 0, 0, 1, 1, 1])
     found = stability(list("aabbccdde"), rewards)
     assert found is not None and found.n == 4

@@ -183,7 +183,7 @@ timeout_sec = 20
 """
 
 
-def test_steps(tmp_path: Path) -> None:
+def test_a_task_of_several_steps_is_read(tmp_path: Path) -> None:
     folder = own_task(tmp_path / "t", task_toml=STEPS, instruction_md=None)
     write_task(
         folder / "steps",

@@ -127,7 +127,7 @@ def test_what_is_wrong_is_told(nel: Nel, run: RunView, sql: str, said: str) -> N
     assert code == 2 and said in err
 
 
-def test_formats(nel: Nel, run: RunView) -> None:
+def test_rows_are_printed_in_every_format(nel: Nel, run: RunView) -> None:
     sql = "SELECT problem_idx AS p, reward, model_response FROM rows WHERE repeat = 0"
     told = json.loads(nel("query", sql, "run", "--format", "json")[1])
     assert [line["reward"] for line in told] == [1.0, 0.0, None, 1.0]
@@ -208,7 +208,7 @@ print(loaded.benchmarks[0].n_scored, loaded.to_arrow().num_rows)"""
 
 
 @pytest.mark.slow
-def test_polars(run: RunView) -> None:
+def test_tables_are_frames_of_polars(run: RunView) -> None:
     [site] = (part("export") / "lib").glob("python*/site-packages")
     code = (
         f"import sys; sys.path.append({str(site)!r})\n"

@@ -172,7 +172,7 @@ CONVERSATIONS: dict[str, tuple[list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize(("messages", "expected"), CONVERSATIONS.values(), ids=CONVERSATIONS)
-def test_messages(messages: list[Any], expected: list[Any]) -> None:
+def test_messages_become_a_chat(messages: list[Any], expected: list[Any]) -> None:
     assert to_chat(request(*messages))["messages"] == expected
 
 
@@ -272,7 +272,7 @@ PARAMETERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("fields", "expected"), PARAMETERS)
-def test_parameters(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_parameters_keep_their_meaning(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     base = {"model": MODEL, "messages": [USER], "max_tokens": 9}
     assert to_chat(request(**fields)) == base | expected
 
@@ -499,7 +499,7 @@ def test_arguments_of_calls(arguments: Any, expected: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_texts(message: dict[str, Any], expected: list[Any]) -> None:
+def test_texts_of_a_completion_become_blocks(message: dict[str, Any], expected: list[Any]) -> None:
     body = completion(message)
     assert from_chat(body, model=MODEL)["content"] == expected
     assert streamed(as_chunk(body))["content"] == expected
@@ -750,7 +750,7 @@ def test_an_error_in_the_middle_ends_the_stream(
         (529, "overloaded_error"),
     ],
 )
-def test_errors(status: int, kind: str) -> None:
+def test_errors_are_told_in_anthropics_words(status: int, kind: str) -> None:
     expected = {"type": "error", "error": {"type": kind, "message": "m"}}
     assert error_body(status, "m") == expected
     assert EventTranslator(MODEL).error(status, "m") == expected

@@ -259,7 +259,7 @@ def test_whatever_happens_to_the_endpoints(moves: Sequence[tuple[int, Any]]) -> 
 # -- the rest of a transport ----------------------------------------------------------------------
 
 
-async def test_check() -> None:
+async def test_what_cannot_be_used_is_named_and_left_out() -> None:
     nodes, balanced, _ = several(2)
     assert await balanced.check("m") is None
     nodes[0].checks = nodes[1].checks = "lists no m"

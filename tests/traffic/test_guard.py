@@ -1,4 +1,4 @@
-"""Chat-template fields never reach a text completion unseen (W14)."""
+"""Chat-template fields never reach a text completion unseen."""
 
 from __future__ import annotations
 

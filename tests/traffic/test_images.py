@@ -52,7 +52,7 @@ def test_the_name_decides_where_the_bytes_say_nothing(tmp_path: Path) -> None:
         (b"", None),
     ],
 )
-def test_sniffing(data: bytes, kind: str | None) -> None:
+def test_the_kind_of_an_image_is_read_from_its_bytes(data: bytes, kind: str | None) -> None:
     assert sniff(data) == kind
 
 

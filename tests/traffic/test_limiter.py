@@ -313,7 +313,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(cap=st.integers(1, 20), steps=STEPS)
-def test_invariants(cap: int, steps: list[tuple[str, int, str]]) -> None:
+def test_the_limit_is_kept_whatever_happens(cap: int, steps: list[tuple[str, int, str]]) -> None:
     async def scenario() -> None:
         limiter = Limiter(cap, clock=now)
         limiter.set_share("a", 0, max(1, cap // 2))

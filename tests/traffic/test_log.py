@@ -69,7 +69,7 @@ class Logged:
 
 
 async def test_a_row_as_other_tools_read_it(tmp_path: Path) -> None:
-    """W9 of the format's worked examples."""
+    """A worked example of the format."""
     logged = Logged(tmp_path / "t.jsonl", capture_request_body=True, max_content_chars=20)
     await logged.ask()
     [row] = await logged.rows()
@@ -180,7 +180,7 @@ async def test_a_full_disk_ends_the_log_and_nothing_else(
     assert "no more traffic is logged: No such file or directory" in caplog.text
 
 
-def test_levels() -> None:
+def test_options_say_what_the_log_keeps() -> None:
     def kept(**options: Any) -> str:
         return ModelTrafficCaptureConfig.model_validate(options).kept
 

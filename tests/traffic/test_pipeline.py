@@ -267,6 +267,6 @@ def test_errors_name_interceptor_and_option(config: dict[str, Any], message: str
     assert str(caught.value) == message
 
 
-def test_listing() -> None:
+def test_interceptors_are_listed_endpoint_first() -> None:
     names = INTERCEPTORS.names()
     assert names[0] == "endpoint" and "caching" in names

@@ -69,7 +69,9 @@ def body(message: str, **more: Any) -> dict[str, Any]:
         *((status, "no", Action.RETRY, Failure.SERVER_ERROR) for status in NOT_THE_MODELS),
     ],
 )
-def test_classification(status: int, message: str, action: Action, kind: Failure) -> None:
+def test_a_failure_is_retried_or_not_by_its_kind(
+    status: int, message: str, action: Action, kind: Failure
+) -> None:
     outcome = classify(status, body(message), {}, NAMED)
     assert (outcome.action, outcome.kind, outcome.status) == (action, kind, status)
     assert message in outcome.message

@@ -289,7 +289,7 @@ async def test_a_gym_without_problems_says_what_to_give() -> None:
 # -- addresses ------------------------------------------------------------------------------------
 
 
-def test_addresses() -> None:
+def test_an_address_says_which_server_and_protocol() -> None:
     running = read_address("gym://127.0.0.1:9?protocol=native", {"data": "x.jsonl"})
     assert running.service.url == "http://127.0.0.1:9" and running.name == "gym-127.0.0.1:9"
     assert running.protocol is Protocol.NATIVE and running.data == Path("x.jsonl")

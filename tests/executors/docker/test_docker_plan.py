@@ -74,7 +74,7 @@ def test_the_run_inside_is_an_ordinary_one(folder: Path) -> None:
         ([2, 3], {"DeviceIDs": ["2", "3"]}, '"device=2,3"'),
     ],
 )
-def test_gpus(gpus: object, request_: dict[str, object], word: str) -> None:
+def test_gpus_become_a_device_request(gpus: object, request_: dict[str, object], word: str) -> None:
     plan = planned({"gpus": gpus})
     [asked] = plan.body()["HostConfig"]["DeviceRequests"]
     assert asked == {"Driver": "", "Capabilities": [["gpu"]], **request_}
@@ -173,7 +173,7 @@ def test_what_is_no_mount_is_refused_with_its_place(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "size"), [("2g", 2 << 30), ("1024", 1024), ("3MiB", 3 << 20)])
-def test_sizes(text: str, size: int) -> None:
+def test_sizes_are_read_as_docker_writes_them(text: str, size: int) -> None:
     assert size_in_bytes(text) == size
 
 

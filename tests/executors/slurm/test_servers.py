@@ -116,7 +116,7 @@ def test_variables_of_the_user_are_secrets_and_those_of_engines_are_not() -> Non
     assert "--no-container-entrypoint -- sh /etc/rc" in script(plan)
 
 
-def test_containers() -> None:
+def test_a_server_with_an_image_runs_in_a_container() -> None:
     image = vllm(image="ghcr.io/org/vllm:1", model="/models/x", container_mounts=["/a:/b:ro"])
     plan = plan_of({"m": image}, container_mounts=["/c:/c"], eval_image="auto", mount_home=False)
     (step,) = plan.servers[0].steps

@@ -46,7 +46,7 @@ MEGABYTE = 2**20
         (OK + b"rubbish", 200, b"ok", False),
     ],
 )
-async def test_messages(
+async def test_a_connection_is_used_again_after_each_kind_of_message(
     serve: Serve,
     make_pool: MakePool,
     message: bytes,

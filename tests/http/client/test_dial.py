@@ -120,7 +120,7 @@ async def test_the_text_of_a_connect_timeout(silent_port: int) -> None:
     await transport.close()
 
 
-async def test_ipv6(serve: Serve) -> None:
+async def test_an_ipv6_address_is_reached(serve: Serve) -> None:
     try:
         server = await serve(answers, host="::1")
     except OSError:
@@ -627,7 +627,9 @@ def test_other_proxies_are_refused(no_proxies: pytest.MonkeyPatch, address: str)
         ("https://bücher.example/x", "xn--bcher-kva.example", "xn--bcher-kva.example:443"),
     ],
 )
-def test_origins(no_proxies: pytest.MonkeyPatch, url: str, authority: str, shown: str) -> None:
+def test_an_origin_has_an_authority_and_a_shown_form(
+    no_proxies: pytest.MonkeyPatch, url: str, authority: str, shown: str
+) -> None:
     origin = Origin.of(url)
     assert (origin.authority, origin.shown) == (authority, shown)
 

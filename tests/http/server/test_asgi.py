@@ -297,7 +297,7 @@ class Living:
             await send({"type": f"{kind}.complete"})
 
 
-async def test_lifespan() -> None:
+async def test_the_application_starts_and_ends_with_the_server() -> None:
     app = Living()
     server = Server(app)
     port = await server.start("127.0.0.1", 0)
@@ -325,7 +325,7 @@ async def test_an_application_that_cannot_stop(caplog: pytest.LogCaptureFixture)
 # -- an application of a framework ----------------------------------------------------------------
 
 
-async def test_starlette(connect: Connect) -> None:
+async def test_starlette_runs_under_the_server(connect: Connect) -> None:
     from starlette.applications import Starlette
     from starlette.background import BackgroundTask
     from starlette.requests import Request

@@ -28,7 +28,7 @@ async def test_keep_alive(serve: Serve) -> None:
     assert fields["date"].endswith(" gmt") and "connection" not in fields
 
 
-async def test_pipelined(serve: Serve) -> None:
+async def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     async def slower_first(request: Request) -> Response:
         await asyncio.sleep(0.05 if request.path == "/0" else 0)
         return await echo(request)
@@ -80,7 +80,7 @@ async def test_expect_continue(serve: Serve) -> None:
     assert status == 413
 
 
-async def test_methods(serve: Serve) -> None:
+async def test_every_method_is_passed_on(serve: Serve) -> None:
     client = await (await serve()).client()
     for method in (b"OPTIONS", b"PUT", b"DELETE", b"PATCH", b"PROPFIND"):
         told = await client.told(method + b" /x HTTP/1.1\r\nContent-Length: 1\r\n\r\ny")
@@ -132,7 +132,9 @@ async def test_statuses_without_a_body(serve: Serve) -> None:
         (post(b"", "Content-Length: 5"), 400),
     ],
 )
-async def test_refusals(serve: Serve, request_bytes: bytes, status: int) -> None:
+async def test_a_malformed_request_is_refused_and_the_connection_closed(
+    serve: Serve, request_bytes: bytes, status: int
+) -> None:
     served = await serve()
     client = await served.client()
     await client.send(get("/before") + request_bytes)
@@ -180,7 +182,9 @@ async def test_a_refused_client_cannot_stay_forever(serve: Serve) -> None:
     assert await served.empties()
 
 
-async def test_crashes(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_handler_that_raises_ends_its_own_answer_only(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     async def answer(request: Request) -> Response | Stream:
         if request.path == "/half":
             stream = await request.begin(200)
@@ -215,7 +219,7 @@ async def counting(request: Request) -> Stream:
     return stream
 
 
-async def test_streams(serve: Serve) -> None:
+async def test_streams_are_sent_in_chunks(serve: Serve) -> None:
     client = await (await serve(counting)).client()
     for _ in range(3):
         status, fields, body = await client.ask(get())

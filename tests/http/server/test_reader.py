@@ -41,7 +41,7 @@ def told(request: Incoming) -> tuple[str, bytes, dict[str, str], bytes, bool]:
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-def test_cuts(cuts: list[int]) -> None:
+def test_a_stream_cut_anywhere_gives_the_same_requests(cuts: list[int]) -> None:
     edges = sorted({0, *cuts, len(STREAM)})
     pieces = [STREAM[a:b] for a, b in pairwise(edges)]
     reader = read(*pieces)
@@ -88,7 +88,7 @@ def test_any_bytes(data: bytes, cuts: list[int]) -> None:
         b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999999\r\n\r\n",
     ],
 )
-def test_malformed(data: bytes) -> None:
+def test_malformed_requests_are_refused(data: bytes) -> None:
     for reader in (read(data), read(*(data[i : i + 1] for i in range(len(data))))):
         assert not reader.requests
         assert reader.refusal is not None and reader.refusal.status == 400

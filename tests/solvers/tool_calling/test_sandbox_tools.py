@@ -142,7 +142,7 @@ async def test_output_without_end_is_cut_and_does_not_fill_memory(hand: Hand) ->
     assert result.extra["timed_out"] and len(result.text) < 200_000
 
 
-async def test_files(hand: Hand) -> None:
+async def test_files_are_written_and_read(hand: Hand) -> None:
     assert (
         "11 bytes" in (await hand("file_write", path="it's/a b.txt", content="one\ntwo\nöh")).text
     )

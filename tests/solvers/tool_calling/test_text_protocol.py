@@ -65,7 +65,7 @@ async def test_a_task_is_done_in_text(one: Sandbox) -> None:
         ('<think>hm</think><tool_call>{"name": "f"}</tool_call>', ["f"], ""),
     ],
 )
-def test_blocks(text: str, named: list[str], besides: str | None) -> None:
+def test_blocks_in_a_text_are_calls(text: str, named: list[str], besides: str | None) -> None:
     said, calls = read(text)
     assert [call.name for call in calls] == named
     assert said == (text if besides is None else besides)

@@ -76,7 +76,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def test_answers(
+async def test_the_proxy_answers_under_other_servers(
     proxy: tuple[str, ProxyServer], http: aiohttp.ClientSession, loopback: Loopback
 ) -> None:
     url, server = proxy

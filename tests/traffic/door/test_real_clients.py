@@ -222,7 +222,9 @@ async def test_anthropic_errors(anthropic: Any) -> None:
     assert caught.value.body["error"]["type"] == "invalid_request_error"
 
 
-async def test_litellm(proxy: ProxyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_litellm_speaks_to_the_door(
+    proxy: ProxyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -254,7 +256,7 @@ async def test_litellm(proxy: ProxyServer, monkeypatch: pytest.MonkeyPatch) -> N
         await litellm.close_litellm_async_clients()
 
 
-async def test_langchain(proxy: ProxyServer) -> None:
+async def test_langchain_speaks_to_the_door(proxy: ProxyServer) -> None:
     from langchain_core.messages import HumanMessage
     from langchain_openai import ChatOpenAI
 
@@ -269,7 +271,7 @@ async def test_langchain(proxy: ProxyServer) -> None:
     assert called.tool_calls[0]["name"] == "weather"
 
 
-async def test_curl(proxy: ProxyServer) -> None:
+async def test_curl_speaks_to_the_door(proxy: ProxyServer) -> None:
     async def curl(*arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(
             "curl", "-sS", "-N", *arguments, stdout=asyncio.subprocess.PIPE

@@ -114,7 +114,9 @@ async def until(condition: Callable[[], bool]) -> None:
         "/s/gsm8k%2F12%2F0/v1/chat/completions",
     ],
 )
-async def test_paths(proxy: ProxyServer, loopback: Loopback, ask: Ask, path: str) -> None:
+async def test_every_path_reaches_its_endpoint(
+    proxy: ProxyServer, loopback: Loopback, ask: Ask, path: str
+) -> None:
     told = await ask(proxy.url + path, CHAT)
     assert told.status == 200 and told.body["choices"][0]["message"]["content"] == TEXT
     assert told.headers["content-type"] == "application/json"
@@ -143,7 +145,7 @@ async def test_model_default(start: Start, loopback: Loopback, ask: Ask) -> None
 
 
 @pytest.mark.parametrize("how", ["path", "odd path", "header", "opened"])
-async def test_sessions(start: Start, ask: Ask, how: str) -> None:
+async def test_a_session_has_its_own_limits(start: Start, ask: Ask, how: str) -> None:
     proxy = await start(
         proxy={"interceptors": [{"name": "turn_counter", "config": {"max_turns": 2}}]}
     )
@@ -176,7 +178,7 @@ async def test_a_session_that_is_over(proxy: ProxyServer, ask: Ask) -> None:
     assert (told.status, told.body["error"]["code"]) == (410, "session_closed")
 
 
-async def test_models(start: Start, loopback: Loopback, ask: Ask) -> None:
+async def test_the_list_of_models_is_answered(start: Start, loopback: Loopback, ask: Ask) -> None:
     proxy = await start()
     told = await ask(f"{proxy.url}/s/x/v1/models", method="GET")
     assert [model["id"] for model in told.body["data"]] == ["m"]
@@ -320,7 +322,9 @@ async def test_errors_of_the_upstream_are_not_made_worse(
     assert told.body["error"]["message"] == "Unknown parameter: foo"
 
 
-async def test_retries(start: Start, loopback: Loopback, ask: Ask) -> None:
+async def test_the_proxy_retries_for_its_clients(
+    start: Start, loopback: Loopback, ask: Ask
+) -> None:
     proxy = await start(proxy={"max_retries": 2})
     loopback.script(FAULTS["server_error"], FAULTS["drop"], answer)
     assert (await ask(f"{proxy.url}/v1/chat/completions", CHAT)).status == 200
@@ -403,7 +407,7 @@ async def test_a_body_too_large(start: Start, loopback: Loopback, ask: Ask) -> N
 # -- streams --------------------------------------------------------------------------------------
 
 
-async def test_streams(proxy: ProxyServer, loopback: Loopback, ask: Ask) -> None:
+async def test_streams_pass_through(proxy: ProxyServer, loopback: Loopback, ask: Ask) -> None:
     told = await ask(f"{proxy.url}/v1/chat/completions", CHAT | {"stream": True})
     assert told.status == 200 and told.headers["content-type"] == "text/event-stream"
     *events, done = told.events
@@ -485,7 +489,9 @@ async def test_a_client_that_leaves_cancels_the_call_upstream(
 # -- Anthropic ------------------------------------------------------------------------------------
 
 
-async def test_messages(proxy: ProxyServer, loopback: Loopback, ask: Ask) -> None:
+async def test_anthropic_messages_are_answered(
+    proxy: ProxyServer, loopback: Loopback, ask: Ask
+) -> None:
     body = CHAT | {"model": "m", "max_tokens": 50, "system": "Be brief."}
     told = await ask(f"{proxy.url}/v1/messages", body, headers={"anthropic-version": "2023-06-01"})
     assert told.body["type"] == "message" and told.body["content"][0]["text"] == TEXT
@@ -551,13 +557,13 @@ async def test_keys_of_clients(start: Start, loopback: Loopback, ask: Ask) -> No
     assert [call.headers["authorization"] for call in loopback.calls] == ["Bearer mine"] * 2
 
 
-async def test_ports(start: Start, proxy: ProxyServer) -> None:
+async def test_a_port_in_use_is_named(start: Start, proxy: ProxyServer) -> None:
     port = int(proxy.url.rpartition(":")[2])
     with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: cannot listen: .*in use"):
         await start(options={"port": port})
 
 
-async def test_ipv6(start: Start, ask: Ask) -> None:
+async def test_the_proxy_listens_on_ipv6(start: Start, ask: Ask) -> None:
     try:
         proxy = await start(options={"host": "::1"})
     except ConfigError:

@@ -206,7 +206,7 @@ async def test_every_protocol_is_kept(tmp_path: Path, protocol: str) -> None:
             assert (response.source, response.body) == (expected, bodies[protocol])
 
 
-async def test_modes(tmp_path: Path) -> None:
+async def test_each_mode_reads_and_writes_what_it_says(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no adapter_cache\.db in it — fill it first"):
         Cached(tmp_path, mode="replay_only")
     async with Cached(tmp_path, mode="read_only") as cached:

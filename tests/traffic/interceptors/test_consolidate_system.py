@@ -20,15 +20,15 @@ def message(role: str, content: Any) -> dict[str, Any]:
 
 USER, ASSISTANT = message("user", "a"), message("assistant", "b")
 ROWS = {
-    "W8 merged in order": (
+    "merged in order": (
         [USER, message("system", [{"text": "s1"}, "s2"]), ASSISTANT, message("system", "s3")],
         [message("system", "s1\ns2\n\ns3"), USER, ASSISTANT],
     ),
-    "W8 empty ones drop": (
+    "empty ones drop": (
         [message("system", ""), USER, message("system", "R")],
         [message("system", "R"), USER],
     ),
-    "W8 all empty": ([USER, {"role": "system"}], [USER]),
+    "all empty": ([USER, {"role": "system"}], [USER]),
     "first already": ([message("system", "s"), USER], [message("system", "s"), USER]),
     "one that is not first": ([USER, message("system", "s")], [message("system", "s"), USER]),
     "developer counts": (
@@ -40,14 +40,16 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("messages", "expected"), ROWS.values(), ids=ROWS)
-async def test_chat(messages: list[Any], expected: list[Any]) -> None:
+async def test_system_messages_of_a_chat_become_one(
+    messages: list[Any], expected: list[Any]
+) -> None:
     original = copy.deepcopy(messages)
     body = (await sent("consolidate_system", {}, {"messages": messages})).body
     assert body == {"messages": expected}
     assert messages == original
 
 
-async def test_separator() -> None:
+async def test_the_separator_joins_system_messages() -> None:
     messages = [message("system", "a"), message("system", "b")]
     body = (await sent("consolidate_system", {"separator": " | "}, {"messages": messages})).body
     assert body["messages"] == [message("system", "a | b")]
@@ -65,7 +67,9 @@ async def test_separator() -> None:
         ({"instructions": "i", "input": "u"}, {"instructions": "i", "input": "u"}),
     ],
 )
-async def test_responses(body: dict[str, Any], expected: dict[str, Any]) -> None:
+async def test_system_messages_of_the_responses_api_become_one(
+    body: dict[str, Any], expected: dict[str, Any]
+) -> None:
     assert (await sent("consolidate_system", {}, body, protocol="responses")).body == expected
 
 

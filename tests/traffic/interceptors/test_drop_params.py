@@ -22,7 +22,9 @@ from nemo_evaluator.traffic.types import ModelRequest, ModelResponse
     ],
     ids=["named", "absent ones are no matter", "top level only"],
 )
-async def test_drops(params: list[str], body: dict[str, Any], expected: dict[str, Any]) -> None:
+async def test_the_parameters_are_removed(
+    params: list[str], body: dict[str, Any], expected: dict[str, Any]
+) -> None:
     assert (await sent("drop_params", {"params": params}, body)).body == expected
 
 
@@ -41,6 +43,6 @@ async def test_without_stream_the_answer_is_whole() -> None:
 
 
 @pytest.mark.parametrize("config", [{}, {"params": []}, {"params": ["stream_options"]}])
-def test_refused(config: dict[str, Any]) -> None:
+def test_wrong_options_are_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="params"):
         open_interceptors([configured("drop_params", config)])

@@ -113,7 +113,7 @@ async def test_a_hang_takes_its_time() -> None:
     assert asyncio.get_running_loop().time() - started >= 0.09
 
 
-async def test_statuses() -> None:
+async def test_faults_have_their_statuses_and_headers() -> None:
     limited = await Drill(rate_limit=1.0, retry_after_s=0.25).ask()
     assert (limited.status, limited.headers["retry-after"]) == (429, "0.25")
     drill = Drill(server_error=1.0)

@@ -1,4 +1,4 @@
-"""An answer that used up its limit was cut off, in a stream too (W6)."""
+"""An answer that used up its limit was cut off, in a stream too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def usage(completion: Any, reasoning: Any = None) -> Body:
     return {"completion_tokens": completion, "completion_tokens_details": details}
 
 
-W6 = {
+EXAMPLES = {
     "limit reached": ({"max_tokens": 10}, "stop", usage(10), "length"),
     "below": ({"max_tokens": 10}, "stop", usage(9), "stop"),
     "reasoning counts": ({"max_tokens": 10}, "stop", usage(0, 10), "length"),
@@ -37,9 +37,11 @@ W6 = {
 }
 
 
-@pytest.mark.parametrize(("body", "reason", "tokens", "expected"), W6.values(), ids=W6)
+@pytest.mark.parametrize(("body", "reason", "tokens", "expected"), EXAMPLES.values(), ids=EXAMPLES)
 @pytest.mark.parametrize("shape", ["message", "text"])
-async def test_w6(body: Body, reason: str, tokens: Any, expected: str, shape: str) -> None:
+async def test_stop_becomes_length_where_a_limit_was_reached(
+    body: Body, reason: str, tokens: Any, expected: str, shape: str
+) -> None:
     choice = {shape: "x", "finish_reason": reason}
     answer = {"choices": [choice], "usage": tokens}
     found = (await Scripted(configured("finish_reason")).send(dict(body), answer))["choices"][0]
@@ -47,7 +49,7 @@ async def test_w6(body: Body, reason: str, tokens: Any, expected: str, shape: st
     assert found.get("original_finish_reason") == (reason if expected != reason else None)
 
 
-async def test_w6_several_choices_share_no_usage() -> None:
+async def test_several_choices_share_no_usage() -> None:
     answer = {
         "choices": [{"finish_reason": "stop"}, {"finish_reason": "stop"}],
         "usage": usage(100),
@@ -99,7 +101,7 @@ TAIL: dict[str, tuple[list[Body], bool]] = {
 
 @pytest.mark.parametrize(("tail", "fixed"), TAIL.values(), ids=TAIL)
 @pytest.mark.parametrize("n", [{}, {"n": 1}, {"n": None}], ids=str)
-async def test_live(tail: list[Body], fixed: bool, n: Body) -> None:
+async def test_live_streams_are_corrected_too(tail: list[Body], fixed: bool, n: Body) -> None:
     pipeline = Scripted(configured("finish_reason"))
     events = [chunk("a"), *tail]
     found, body = await pipeline.stream(events, {"max_tokens": 10, **n})

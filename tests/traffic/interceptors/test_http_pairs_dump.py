@@ -1,4 +1,4 @@
-"""The first pairs and the failures reach the file, whole and without secrets (W24)."""
+"""The first pairs and the failures reach the file, whole and without secrets."""
 
 from __future__ import annotations
 

@@ -15,20 +15,20 @@ from nemo_evaluator.traffic.interceptors.opening import open_interceptors
 from nemo_evaluator.traffic.types import Interceptor, ModelRequest
 
 SCHEMA = {"type": "object", "properties": {"seed": {"type": "integer"}, "max_tokens": {}}}
-W11 = {
+CONFIG = {
     "params_to_remove": ["seed"],
     "params_to_rename": {"max_tokens": "max_completion_tokens"},
     "params_to_add": {"chat_template_kwargs": {"a": 1}},
 }
 
 
-async def test_w11_body() -> None:
+async def test_body() -> None:
     """The schemas of tools stay as they are, and template arguments are merged: NEL 0.4 changed
     the one and lost the other."""
     tool = {"type": "function", "function": {"name": "f", "parameters": SCHEMA, "seed": 1}}
     body = {"seed": 1, "max_tokens": 5, "chat_template_kwargs": {"b": 2}, "tools": [tool]}
     original = copy.deepcopy(tool)
-    assert (await sent("payload_modifier", W11, body)).body == {
+    assert (await sent("payload_modifier", CONFIG, body)).body == {
         "max_completion_tokens": 5,
         "chat_template_kwargs": {"b": 2, "a": 1},
         "tools": [{"type": "function", "function": {"name": "f", "parameters": SCHEMA}}],
@@ -36,7 +36,7 @@ async def test_w11_body() -> None:
     assert tool == original
 
 
-async def test_w11_headers() -> None:
+async def test_headers() -> None:
     config = {
         "headers_to_remove": ["X-A"],
         "headers_to_rename": {"X-b": "X-C"},
@@ -120,7 +120,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("config", "body", "expected"), ROWS.values(), ids=ROWS)
-async def test_body(config: Any, body: Any, expected: Any) -> None:
+async def test_the_body_is_changed_as_configured(config: Any, body: Any, expected: Any) -> None:
     assert (await sent("payload_modifier", config, body)).body == expected
 
 
@@ -153,7 +153,7 @@ async def test_stream_has_effect(config: Any, asked: bool) -> None:
         ({}, "needs one of params_to_remove"),
     ],
 )
-def test_refused(config: Any, reason: str) -> None:
+def test_wrong_options_are_refused(config: Any, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         open_interceptors([configured("payload_modifier", config)])
 

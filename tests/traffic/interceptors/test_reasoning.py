@@ -1,4 +1,4 @@
-"""Reasoning goes to its field, or back into the text; a stream adds up to the whole answer (W7)."""
+"""Reasoning goes to its field, or back into the text; a stream adds up to the whole answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def opened(config: Body) -> Reasoning:
     return Reasoning(Reasoning.Options.model_validate(config))
 
 
-W7 = {
+EXAMPLES = {
     "block": (fields("<think>\n a </think>\n\nans"), fields("ans", "a")),
     "not at the beginning": (fields("x<think>a</think>b"), fields("x<think>a</think>b")),
     "not closed": (fields("<think>open only"), fields("<think>open only")),
@@ -64,8 +64,8 @@ W7 = {
 }
 
 
-@pytest.mark.parametrize(("message", "expected"), W7.values(), ids=W7)
-async def test_w7(message: Body, expected: Body) -> None:
+@pytest.mark.parametrize(("message", "expected"), EXAMPLES.values(), ids=EXAMPLES)
+async def test_reasoning_in_the_content_is_moved(message: Body, expected: Body) -> None:
     answer = {"choices": [{"message": message, "finish_reason": "stop"}]}
     body = await Scripted(configured("reasoning")).send({}, answer)
     assert body["choices"][0]["message"] == expected
@@ -113,7 +113,7 @@ BACK = {
 
 
 @pytest.mark.parametrize(("message", "expected"), BACK.values(), ids=BACK)
-def test_back(message: Body, expected: Body) -> None:
+def test_reasoning_is_moved_back_into_the_content(message: Body, expected: Body) -> None:
     assert whole({"mode": "field_to_content"}, message) == expected
 
 
@@ -151,7 +151,7 @@ async def test_responses_are_left_alone() -> None:
         ({"mode": "both"}, "mode"),
     ],
 )
-def test_refused(config: Body, reason: str) -> None:
+def test_wrong_options_are_refused(config: Body, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         open_interceptors([configured("reasoning", config)])
 

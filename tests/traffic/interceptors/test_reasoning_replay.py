@@ -1,4 +1,4 @@
-"""What a model thought comes back into its turns, within its session (W13)."""
+"""What a model thought comes back into its turns, within its session."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def replayed(pipeline: Scripted, message: Body, session: str = "5e") -> Bo
         ),
     ],
 )
-async def test_w13_by_tool_call(mode: str, expected: Body) -> None:
+async def test_by_tool_call(mode: str, expected: Body) -> None:
     pipeline = Scripted(configured("reasoning_replay", {"mode": mode}))
     await pipeline.send({}, answer("why", None, "k1", "k2"), session="5e")
     message = turn(None, "k2")
@@ -73,7 +73,7 @@ async def test_w13_by_tool_call(mode: str, expected: Body) -> None:
     ],
     ids=["text", "stripped", "parts", "has a block", "unknown"],
 )
-async def test_w13_by_text(content: Any, expected: Any) -> None:
+async def test_by_text(content: Any, expected: Any) -> None:
     pipeline = Scripted(configured("reasoning_replay"))
     await pipeline.send({}, answer("why", "ans", ""), session="5e")
     assert (await replayed(pipeline, turn(content)))["content"] == expected
@@ -87,7 +87,7 @@ async def test_native_leaves_a_field_alone(field: str) -> None:
     assert await replayed(pipeline, message) == message
 
 
-async def test_w13_the_oldest_go_first() -> None:
+async def test_the_oldest_go_first() -> None:
     pipeline = Scripted(configured("reasoning_replay", {"cache_max_entries": 2}))
     for n in range(3):
         await pipeline.send({}, answer(f"why {n}", None, f"k{n}"), session="5e")
@@ -106,7 +106,7 @@ async def test_a_use_makes_an_entry_new() -> None:
 
 
 @pytest.mark.parametrize("reasoning", ["", "  \n", None])
-async def test_w13_blank_reasoning_is_not_kept(reasoning: Any) -> None:
+async def test_blank_reasoning_is_not_kept(reasoning: Any) -> None:
     pipeline = Scripted(configured("reasoning_replay"))
     await pipeline.send({}, answer(reasoning, "ans"), session="5e")
     assert await replayed(pipeline, turn("ans")) == turn("ans")
@@ -144,6 +144,6 @@ async def test_misses_are_logged(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     "config", [{"mode": "x"}, {"tag_open": ""}, {"tag_close": ""}, {"cache_max_entries": 0}]
 )
-def test_refused(config: Body) -> None:
+def test_wrong_options_are_refused(config: Body) -> None:
     with pytest.raises(ConfigError):
         open_interceptors([configured("reasoning_replay", config)])

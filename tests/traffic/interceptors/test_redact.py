@@ -126,7 +126,7 @@ PRESET_CASES = {
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_presets(name: str) -> None:
+def test_presets_match_what_they_name_and_nothing_else(name: str) -> None:
     matched, others = PRESET_CASES[name]
     for text in matched:
         assert re.search(PRESETS[name], text), text

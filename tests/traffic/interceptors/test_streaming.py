@@ -1,4 +1,4 @@
-"""Streams are asked for where there are any, and add up to the answer (W10)."""
+"""Streams are asked for where there are any, and add up to the answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tool(arguments: str, name: str, **fields: Any) -> dict[str, Any]:
     return {"tool_calls": [{"index": 0, "function": function, **fields}]}
 
 
-W10 = [
+EVENTS = [
     chunk({"role": "assistant", "reasoning": "th"}),
     chunk(tool('{"a"', "ba", id="c9")),
     chunk(tool(":1}", "sh"), "tool_calls"),
@@ -39,9 +39,9 @@ W10 = [
 ]
 
 
-async def test_w10() -> None:
+async def test_null_content_becomes_an_empty_text() -> None:
     call = {"id": "c9", "type": "function", "function": {"name": "bash", "arguments": '{"a":1}'}}
-    body = await Scripted(configured("streaming")).send({}, accumulated(W10))
+    body = await Scripted(configured("streaming")).send({}, accumulated(EVENTS))
     assert body["choices"] == [
         {
             "index": 0,
@@ -62,7 +62,7 @@ async def test_w10() -> None:
     ("error", "status", "kind"),
     [({"status": 429}, 429, Failure.RATE_LIMIT), ({"type": "x"}, 200, Failure.SERVER_ERROR)],
 )
-def test_w10_an_error_event_is_a_failure(error: Any, status: int, kind: Failure) -> None:
+def test_an_error_event_is_a_failure(error: Any, status: int, kind: Failure) -> None:
     verdict = error_in_body({"error": error}, retry_on=(429, 500))
     assert (verdict.action, verdict.status, verdict.kind) == (Action.RETRY, status, kind)
 
@@ -79,8 +79,8 @@ async def test_asks_for_a_stream(protocol: str, asked: bool) -> None:
 
 
 async def test_a_live_stream_passes_through_and_adds_up() -> None:
-    found, body = await Scripted(configured("streaming")).stream(W10)
-    assert found == W10
+    found, body = await Scripted(configured("streaming")).stream(EVENTS)
+    assert found == EVENTS
     assert body["choices"][0]["message"]["content"] == ""
 
 

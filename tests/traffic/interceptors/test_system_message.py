@@ -52,7 +52,9 @@ async def changed(strategy: str, body: dict[str, Any], protocol: str) -> dict[st
 
 
 @pytest.mark.parametrize(("strategy", "messages", "expected"), CHAT)
-async def test_chat(strategy: str, messages: Any, expected: Any) -> None:
+async def test_the_system_message_of_a_chat_is_changed(
+    strategy: str, messages: Any, expected: Any
+) -> None:
     original = copy.deepcopy(messages)
     body = {} if messages is None else {"messages": messages}
     assert await changed(strategy, body, "chat_completions") == {"messages": expected}
@@ -60,7 +62,9 @@ async def test_chat(strategy: str, messages: Any, expected: Any) -> None:
 
 
 @pytest.mark.parametrize(("strategy", "body", "expected"), RESPONSES)
-async def test_responses(strategy: str, body: dict[str, Any], expected: Any) -> None:
+async def test_the_instructions_of_a_response_are_changed(
+    strategy: str, body: dict[str, Any], expected: Any
+) -> None:
     assert await changed(strategy, dict(body), "responses") == expected
 
 
@@ -81,6 +85,6 @@ async def test_embeddings_have_none() -> None:
 @pytest.mark.parametrize(
     "config", [{}, {"system_message": ""}, {"system_message": "s", "strategy": "insert"}]
 )
-def test_refused(config: dict[str, Any]) -> None:
+def test_wrong_options_are_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         open_interceptors([configured("system_message", config)])

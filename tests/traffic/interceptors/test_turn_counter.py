@@ -43,7 +43,7 @@ async def turn(
 
 
 async def test_thresholds_and_the_end() -> None:
-    """W5, its first part."""
+    """The first part of the worked example."""
     steps = pipeline(max_turns=10)
     for _ in range(7):
         assert await turn(steps) == [USER]
@@ -60,7 +60,7 @@ async def test_thresholds_and_the_end() -> None:
 
 
 async def test_periodic_in_the_user_message() -> None:
-    """W5, its second part."""
+    """The second part of the worked example."""
     steps = pipeline(max_turns=6, position="user_message", trigger="periodic", interval=2)
     messages = [USER, {"role": "assistant", "content": "k"}]
     for number, left in ((1, None), (2, 4), (3, None), (4, 2)):

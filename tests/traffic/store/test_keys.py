@@ -132,7 +132,9 @@ def test_what_was_sent_and_read_back_is_the_same(body: dict[str, Any]) -> None:
         ({1: "a"}, {"1": "a"}, True),
     ],
 )
-def test_examples(one: dict[str, Any], other: dict[str, Any], same: bool) -> None:
+def test_equal_requests_have_equal_keys(
+    one: dict[str, Any], other: dict[str, Any], same: bool
+) -> None:
     assert (key(one) == key(other)) is same
 
 
