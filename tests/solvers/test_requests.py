@@ -144,6 +144,31 @@ async def test_tokens_before_the_text_do_not_count(tmp_path: Path, loopback: Loo
     assert loopback.count("Café au lait") == 1  # one request is enough
 
 
+@pytest.mark.parametrize(
+    ("beginning", "generated", "counted"),
+    [("<s>", False, 1), ("", False, 1), ("<s>", True, 0), ("<s>", True, 2), ("", True, 0)],
+)
+async def test_what_was_generated_does_not_count_whatever_its_number_is_said_to_be(
+    tmp_path: Path, loopback: Loopback, beginning: str, generated: bool, counted: int
+) -> None:
+    def script(call: Call) -> Reply:
+        whole = ["Caf", "é", " au", " la", "it"]
+        prompt = whole if call.prompt.endswith("it") else whole[:3]
+        tokens = [*([beginning] if beginning else []), *prompt]
+        values = [None, *(-float(place) for place, _ in enumerate(tokens[1:], 1))]
+        if generated:
+            tokens, values = [*tokens, " x"], [*values, -90.0]
+        logprobs = {"tokens": tokens, "token_logprobs": values, "top_logprobs": None}
+        choice = {"index": 0, "text": "", "finish_reason": "length", "logprobs": logprobs}
+        return json_reply({"choices": [choice], "usage": {"completion_tokens": counted}})
+
+    loopback.script(script)
+    await evaluate_async(document(tmp_path, ONE % LIKELIHOOD, **api(loopback)))
+    (solution,) = solutions(tmp_path / "r" / "one" / "journal.jsonl")
+    assert solution.answers[0].logprob == (-9.0 if beginning else -7.0)
+    assert loopback.count("Café au lait") == 1
+
+
 async def test_tokens_that_spell_nothing_are_counted(tmp_path: Path, loopback: Loopback) -> None:
     """Half a character is shown as a sign for the unknown: then the context is asked alone."""
     loopback.script(echo("Caf", "\ufffd", "\ufffd", " au", " l\ufffd", " lait"))

@@ -45,11 +45,25 @@ def tokens_of_prompt(
     end = len(tokens) - (ONE_TOKEN if generated is None else generated)
     if count and len(tokens) >= count:
         end = count
-    elif prompt and "".join(token.token for token in tokens) == prompt:
-        end = len(tokens)
+    elif prompt and (spelled := _spelling(tokens, prompt)):
+        end = spelled
     if end < 1 or end < count:
         raise ConfigError("the endpoint told no probabilities of the prompt", hint=HINT)
     return generation.logprobs[:end]
+
+
+def _spelling(tokens: Sequence[TokenLogprob], prompt: str) -> int:
+    """How many of the tokens spell a prompt, after what stands for its beginning; 0 where they do
+    not. What a server generated is in none of them, whatever it says of its number."""
+    text = "".join(token.token for token in tokens)
+    found, end = 0, len(tokens)
+    if prompt not in text:
+        return 0
+    while end and len(text) >= len(prompt):
+        found = end if text.endswith(prompt) else found
+        end -= 1
+        text = text[: len(text) - len(tokens[end].token)]
+    return found
 
 
 def of_end(tokens: Sequence[TokenLogprob], text: str) -> Answer | None:
