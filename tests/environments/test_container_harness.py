@@ -330,6 +330,18 @@ def test_the_mean_of_repeats() -> None:
     assert measures_of([[one]])[0].stderr == 1.0 and measures_of([]) == []
 
 
+async def test_without_an_engine_the_harness_is_named(
+    tmp_path: Path, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = document(tmp_path, loopback.url)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    result = await evaluate_async(given)
+    said = " ".join(result.messages)
+    assert result.exit_code == 2 and "container://sandbox-base:latest#ifeval: the docker" in said
+    assert "start Docker on this machine" in said and "type: local" not in said
+    assert not loopback.calls
+
+
 def test_its_identity_says_what_it_is_told_but_not_how_fast_and_no_secret() -> None:
     params: dict[str, Any] = {"parallelism": 8, "extra": {"api_key": "sk-1234567890abcdef", "k": 1}}
     [harness] = open_container("container://img#task", params)

@@ -130,7 +130,7 @@ class ContainerHarness:
         """Run the container to its end; False where the run is to end. Raises ConfigError."""
         backend = DockerBackend()
         try:
-            async with SandboxPool(backend, limit=1) as pool:
+            async with await self._opened(backend) as pool:
                 spec = self._spec(folder)
                 await pool.prepull([spec])
                 async with pool.acquire(spec) as sandbox:
@@ -151,6 +151,15 @@ class ContainerHarness:
                 hint=f"its output is in {folder / LOG}; --resume runs it again",
             )
         return True
+
+    async def _opened(self, backend: DockerBackend) -> SandboxPool:
+        pool = SandboxPool(backend, limit=1)
+        try:
+            await pool.open()
+        except ConfigError as error:
+            hint = "start Docker on this machine and see that `docker info` works for this user"
+            raise ConfigError(error.what, where=self._where, hint=hint) from None
+        return pool
 
     def _end(self, folder: Path) -> None:
         """The harness has ended well. Raises ConfigError where it left nothing."""
