@@ -26,6 +26,10 @@ COMMAND_SECONDS = 60.0
 PUBLIC, PRIVATE, PROGRAM = 0o644, 0o600, 0o755
 
 
+class NoCommand(ConfigError):
+    """The host has no such command: nothing was done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What came of a command."""
@@ -154,7 +158,7 @@ def _run(argv: Sequence[str], given: bytes, timeout: float) -> Done:
             env=_environment(),
         )
     except FileNotFoundError:
-        raise ConfigError(
+        raise NoCommand(
             f"there is no command {argv[0]!r} on this host",
             hint="run this where the command is installed and on PATH",
         ) from None

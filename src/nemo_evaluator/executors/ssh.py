@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
-from .host import COMMAND_SECONDS, PROGRAM, Done, File, ThisHost
+from .host import COMMAND_SECONDS, PROGRAM, Done, File, NoCommand, ThisHost
 
 CONNECT_SECONDS = 20
 KEPT_SECONDS = 120
@@ -72,7 +72,7 @@ class SshHost:
         if done.code == _NO_COMMAND:
             what = f"there is no command {argv[0]!r} there"
             hint = "it must be on PATH of a shell that ssh starts without a terminal"
-            raise ConfigError(what, where=self._name, hint=hint)
+            raise NoCommand(what, where=self._name, hint=hint)
         return done
 
     async def put(self, directory: Path, files: Mapping[str, File]) -> None:

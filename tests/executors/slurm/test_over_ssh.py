@@ -97,6 +97,7 @@ def test_what_is_not_there_is_one_line(far: Shims, nel: Nel, tmp_path: Path) -> 
         (tmp_path / "slurm/bin" / name).write_text(absent)
     code, _, err = nel("eval", "run", "c.yaml")
     assert code == 2 and err.count("error: ") <= 2 and "sbatch" in err, err
+    assert not (tmp_path / "there" / SECRETS).exists() and nel("eval", "jobs")[1] == "No runs.\n"
     code, _, err = nel("eval", "run", "c.yaml", "-O", "cluster.hostname=closed")
     assert code == 2 and "closed: ssh: " in err and "must work without a question" in err
     code, _, err = nel("eval", "run", "c.yaml", "-O", "cluster.hostname=-oProxyCommand=x")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ...errors import ConfigError
-from ..host import TIMED_OUT, Done, Host
+from ..host import TIMED_OUT, Done, Host, NoCommand
 from .refusals import refused
 
 T = TypeVar("T")
@@ -102,9 +102,7 @@ class Slurm:
     async def _sbatch(self, words: Sequence[str]) -> Done:
         try:
             return await self._host.run(["sbatch", *words])
-        except ConfigError as error:
-            if self._host.name:
-                raise  # the connection may have ended after the job was accepted
+        except NoCommand as error:
             raise SlurmRefused(error.what, where=error.where, hint=error.hint) from None
 
     async def named(self, names: Iterable[str]) -> list[JobState]:
