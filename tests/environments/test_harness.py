@@ -288,6 +288,41 @@ def test_what_a_user_can_fix(tmp_path: Path, name: str, more: Any, message: str)
         evaluate(document(tmp_path, name, **more))
 
 
+REWARDS = """
+import numpy
+from nemo_evaluator.environments.harness import Finished
+from nemo_evaluator.types import Score, Solution
+
+GIVEN = ["0.5", float("nan"), None, numpy.float32(0.5)]
+
+class Own:
+    name = "own"
+    async def prepare(self): ...
+    def identity(self): return {}
+    async def plan(self): return ["a", "b", "c", "d"]
+    async def run(self, todo, tools):
+        for key in todo:
+            score = Score(reward=GIVEN[key.problem_idx])
+            yield Finished(key=key, solution=Solution(response=""), score=score)
+    async def aggregate(self, finished): return []
+    async def close(self): ...
+"""
+
+
+async def test_what_is_not_a_reward_is_named(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(REWARDS)
+    result = await evaluate_async(document(tmp_path, f"python://{tmp_path}/own.py:Own"))
+    (summary,) = result.summary.benchmarks
+    assert result.exit_code == 3 and summary.n_scored == 1
+    assert summary.metrics["mean_reward"].value == 0.5
+    errors = sorted(str(one.error) for one in summary.examples)
+    assert errors == [
+        "a reward is a number, not '0.5'",
+        "a reward is a number, not None",
+        "the reward is nan",
+    ]
+
+
 async def test_calls_of_a_class_are_paid_once(tmp_path: Path, loopback: Loopback) -> None:
     (tmp_path / "own.py").write_text(CLASS)
     name = f"python://{tmp_path}/own.py:Own"

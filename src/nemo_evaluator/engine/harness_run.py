@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
+from ..environments.grades import to_reward
 from ..environments.harness import Finished, Harness
 from ..environments.user_code import contained
 from ..errors import ConfigError, NelError
-from ..measured import can_be_averaged
 from ..results.journal import JournalIndex
 from ..results.journal_writer import JournalWriter
 from ..types import ErrorInfo, Failure, Phase, Problem, RolloutKey, Score
@@ -242,6 +242,6 @@ def _checked_score(finished: Finished) -> Score | None:
     score = finished.score
     if score is None:
         return None
-    if not isinstance(score, Score) or not can_be_averaged(score.reward):
-        raise ValueError(f"the harness gave no score but {score!r:.80}")
-    return score
+    if not isinstance(score, Score):
+        raise TypeError(f"the harness gave no score but {score!r:.80}")
+    return msgspec.structs.replace(score, reward=to_reward(score.reward))
