@@ -131,13 +131,17 @@ async def test_a_verdict_that_cannot_be_written_is_a_failure_of_the_scorer(
     assert "never retrieved" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("score", "place"),
+    [("return 'yes'", ""), ("numeric_match(None)", "/sums.py:"), ("1 / 0", "/sums.py:")],
+)
 async def test_the_place_of_a_scorers_error_is_in_its_own_code(
-    tmp_path: Path, loopback: Loopback
+    tmp_path: Path, loopback: Loopback, score: str, place: str
 ) -> None:
-    """Not where we refuse what it returned."""
-    await run(tmp_path, loopback.url, score="return 'yes'")
+    """Not where we refuse what it returned, nor in a function of ours that it called."""
+    await run(tmp_path, loopback.url, score=score)
     [event] = [event for event in journal(tmp_path) if isinstance(event, Errored)]
-    assert "not 'yes'" in event.error.message and ".py:" not in event.error.message
+    assert event.error.message.count(".py:") == bool(place) and place in event.error.message
 
 
 async def test_a_solver_that_cannot_be_closed_costs_no_results(

@@ -231,6 +231,14 @@ def test_an_argument_of_another_type_is_refused_when_decorating(
         benchmark(**arguments)(lambda sample: True)
 
 
+@pytest.mark.parametrize("function", [lambda: True, lambda sample, target: True, type("X", (), {})])
+def test_a_scorer_that_cannot_take_a_sample_is_refused_when_decorating(function: Any) -> None:
+    decorate = benchmark(name="b", dataset=[], prompt="?")
+    with pytest.raises(ConfigError, match="must take one argument, the sample"):
+        decorate(function)
+    decorate(lambda sample, strict=True: True)
+
+
 async def test_params_replace_arguments(environment: Any) -> None:
     def params(level: int = 1) -> dict[str, Any]:
         return {"dataset": [{"q": f"level {level}", "target": "4"}], "extra": {"level": level}}

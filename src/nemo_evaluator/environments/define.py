@@ -219,6 +219,7 @@ def benchmark(
             folder=_folder_of(caller.get("__file__")),
         )
         _check_types(definition)
+        _check_takes_sample(definition)
         function.__nel_benchmark__ = definition  # type: ignore[attr-defined]
         DEFINED.setdefault(caller["__name__"], []).append(definition)
         return function
@@ -249,6 +250,21 @@ def _check_types(given: Definition) -> None:
                 raise ConfigError(
                     f"@benchmark: {name} must be {wanted}, not {value!r:.60}", where=str(given.name)
                 )
+
+
+def _check_takes_sample(given: Definition) -> None:
+    """Raise ConfigError for a scorer that cannot be called with one sample: here, and not when all
+    answers are paid for."""
+    try:
+        inspect.signature(given.scorer).bind(None)
+    except TypeError:
+        raise ConfigError(
+            "the scorer must take one argument, the sample",
+            where=given.name,
+            hint="write `def my_scorer(sample): ...`",
+        ) from None
+    except ValueError:  # a function of C says nothing about its arguments
+        return
 
 
 def checked_range(given: Any, where: str, what: str) -> tuple[float, float]:

@@ -16,7 +16,8 @@ from ..scoring.reasoning import Visible
 from ..scoring.targets import ImpossibleTarget
 from ..types import Failure, Json, Phase, Score, Solution
 
-OURS = __name__.partition(".")[0] + "."
+OURS = (__name__.partition(".")[0] + ".", "asyncio.", "concurrent.")
+"""How the names of the modules begin through which a scorer is called."""
 
 
 def to_score(verdict: Any) -> Score:
@@ -130,7 +131,7 @@ def raised_at(error: BaseException) -> str:
 
 
 def _lines_of(error: BaseException) -> list[tuple[str, bool]]:
-    """The lines of a traceback, and whether they are of this package."""
+    """The lines of a traceback, and whether they are of what calls user code."""
     lines, frame = [], error.__traceback__
     while frame is not None:
         ours = str(frame.tb_frame.f_globals.get("__name__")).startswith(OURS)
