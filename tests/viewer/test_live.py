@@ -17,9 +17,10 @@ SLOW = """
 services:
   model: {type: simulated, latency: {mean_ms: 150}}
 benchmarks:
-  - {name: sample, max_concurrent: 4}
+  - {name: sample, repeats: 50, max_concurrent: 4}
 output: {dir: RUN}
 """
+"""It would take minutes: however slow this machine is, it goes on until it is killed."""
 
 
 @pytest.fixture
@@ -55,14 +56,14 @@ def test_a_run_in_progress_updates_and_is_not_touched(
     run = client.run("slow")
     assert '"active":true' in client.get(f"{run}/live").text
     first = 0
-    for _ in range(100):
+    for _ in range(600):
         if first := count(client.get(f"{run}/sample/samples").text):
             break
         time.sleep(0.1)
-    assert 0 < first < 120
+    assert 0 < first < 6000
     assert not (folder / "sample" / "results.jsonl").exists(), "a viewer writes nothing into a run"
     later = first
-    for _ in range(100):
+    for _ in range(600):
         if (later := count(client.get(f"{run}/sample/samples?part=table").text)) > first:
             break
         time.sleep(0.1)
