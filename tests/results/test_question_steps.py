@@ -10,8 +10,10 @@ from journals import plan, problem, scored, solved, write
 
 from nemo_evaluator.atif import violations
 from nemo_evaluator.results.journal import AskedImage
+from nemo_evaluator.results.rollout_steps import rollout_steps
 from nemo_evaluator.results.trajectory_row import read_trajectories
-from nemo_evaluator.types import BenchmarkPlan
+from nemo_evaluator.steps import Step, StepSource
+from nemo_evaluator.types import BenchmarkPlan, RolloutKey
 
 CHAT = (
     {"role": "system", "content": "Be kind."},
@@ -87,6 +89,25 @@ def test_images_stand_before_the_text_of_the_last_question(tmp_path: Path) -> No
 
 def test_a_single_text_is_one_step_as_before(tmp_path: Path) -> None:
     assert [step["message"] for step in steps_of(tmp_path)] == ["What?", "r0"]
+
+
+def test_a_question_of_several_messages_is_no_work_of_an_agent(tmp_path: Path) -> None:
+    """`nel traffic --rollout` prints its conversation."""
+    said = Step(source=StepSource.AGENT, message="4", timestamp="2026-01-01T00:00:00+00:00")
+    told = Step(source=StepSource.USER, message="2+2?", timestamp="2026-01-01T00:00:00+00:00")
+    for name, solution, agent in (
+        ("one", solved(0), False),
+        ("recorded", solved(0, steps=(told, told, said)), True),
+        ("turns", solved(0, steps=(Step(source=StepSource.USER), *(turn() for _ in "12"))), True),
+    ):
+        events = [problem(0, prompt="", messages=CHAT), solution, scored(0, True)]
+        write(tmp_path / name, events, plan(1))
+        found = rollout_steps(tmp_path / name, RolloutKey(0, 0))
+        assert found is not None and found.of_an_agent is agent, name
+
+
+def turn() -> Step:
+    return Step(source=StepSource.AGENT, message="4")
 
 
 def test_messages_of_any_shape_do_no_harm(tmp_path: Path) -> None:

@@ -45,8 +45,12 @@ class RolloutSteps(Record, frozen=True, kw_only=True):
 
     @property
     def of_an_agent(self) -> bool:
-        """Whether the rollout is more than a question and an answer."""
-        return len(self.steps) > 2 or any(found.step.tool_calls for found in self.steps)
+        """Whether the attempt is more than a question, however many messages that has, and an
+        answer. What a solver recorded while it worked has times."""
+        own = [found.step for found in self.steps if not found.step.is_copied_context]
+        turns = sum(step.is_turn for step in own)
+        recorded = turns != 1 or any(step.timestamp for step in own)
+        return any(step.tool_calls for step in own) or (recorded and len(own) > 2)
 
 
 def rollout_steps(folder: Path, key: RolloutKey) -> RolloutSteps | None:
