@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ Theirs = Any
 """An object of lm_eval, whose types are not ours to know."""
 Data = Any
 """What JSON can say."""
+WAIT_SECONDS = 60.0
+"""For another process that makes the index."""
 
 
 def manager_of_all(include: str | None, metadata: Data) -> Theirs:
@@ -107,6 +110,13 @@ def _make_index(path: Path, files: str) -> Mapping[str, Theirs]:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
+    """Nobody else makes the index; a process that was stopped is not waited for without end."""
     with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        until = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.1)
         yield
