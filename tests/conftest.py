@@ -22,6 +22,8 @@ __all__ = ["loopback", "nel"]
 settings.register_profile("nel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("nel")
 
+SLOW_SECONDS = 400
+"""A slow test that takes longer hangs."""
 
 PROCESSES = (
     "benchmarks/test_all_eight.py",
@@ -60,6 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(root).as_posix().startswith(PROCESSES):
             item.add_marker(pytest.mark.process)
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 
 
 OFFLINE = Path(__file__).resolve().parent / "support" / "offline"

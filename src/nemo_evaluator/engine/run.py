@@ -231,9 +231,11 @@ class Suite:
                 await control.until_stopped(have_images(job, index, self._warn))
             await rollouts.run(begun)
         finally:
-            tally.finish()
-            if (error := await journal.close()) is not None:
-                control.fatal = error  # says also where the answers are
+            try:
+                if (error := await journal.close()) is not None:
+                    control.fatal = error  # says also where the answers are
+            finally:
+                tally.finish()  # the verdicts written last count as well
         _log_end(job, tally)
         end = _end_of(job, rollouts, health)
         if end.failure is None and control.fatal is None and control.interrupted is None:
