@@ -103,6 +103,19 @@ def test_a_good_agent_leaves_no_doubt(tmp_path: Path) -> None:
     assert found(tmp_path, rollout(0), rollout(1, steps)) == {}
 
 
+def test_copied_context_is_not_the_work_of_an_agent(tmp_path: Path) -> None:
+    looped = turn("ls", "ls", "ls", metrics=None)
+    shown = msgspec.structs.replace(looped, is_copied_context=True)
+    calls = tuple(
+        msgspec.structs.replace(call, tool_call_id=f"c{place}", arguments={})
+        for place, call in enumerate(looped.tool_calls)
+    )
+    shown = msgspec.structs.replace(shown, tool_calls=calls, observation=None)
+    assert found(tmp_path, rollout(0), rollout(1, (shown, *GOOD))) == {}
+    own = msgspec.structs.replace(shown, is_copied_context=None, metrics=TOKENS)
+    assert set(found(tmp_path / "own", rollout(0), rollout(1, (own, *GOOD)))) == {"loop"}
+
+
 @pytest.mark.parametrize(
     ("kind", "outcome", "finding"),
     [

@@ -67,8 +67,9 @@ def step_doubts(folder: Path) -> StepDoubts:
     uses_tools = in_workspace
     found: dict[RolloutKey, Sequence[Doubt]] = {}
     for row in read_trajectories(folder):
-        uses_tools = uses_tools or any(step.tool_calls for step in row.steps)
-        if doubts := tuple(_of_steps(row.steps, asks=asks)):
+        steps = tuple(step for step in row.steps if not step.is_copied_context)
+        uses_tools = uses_tools or any(step.tool_calls for step in steps)
+        if doubts := tuple(_of_steps(steps, asks=asks)):
             found[row.key] = doubts
     return StepDoubts(found if uses_tools else {}, in_workspace=in_workspace)
 
