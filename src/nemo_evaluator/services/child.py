@@ -20,6 +20,9 @@ from .server_log import ServerLog
 
 PR_SET_PDEATHSIG = 1
 CLEAN_UP_SECONDS = 30.0
+WORDS_SECONDS, DRAIN_SECONDS = 2.0, 10.0
+"""How long the rest of a log is waited for: of a program that ended, and of one that was ended with
+all it started, where only a busy machine can keep it back."""
 _GUARD = (
     'read _; kill -s TERM -- "-$0"; sleep "$1"; kill -s KILL -- "-$0"; '
     'shift; [ $# = 0 ] || exec "$@"'
@@ -72,8 +75,8 @@ class Child:
         return self._process.poll()
 
     def last_words(self) -> None:
-        """Wait a moment for what an ended program said last."""
-        self._reader.join(1.0)
+        """Wait a moment for what an ended program said last: what it has started may go on."""
+        self._reader.join(WORDS_SECONDS)
 
     def stop(self) -> None:
         """End the program and every process that it started; blocks. Safe to call twice."""
@@ -94,7 +97,7 @@ class Child:
                     os.kill(pid, signal.SIGKILL)
         process.wait()
         self._clean_up()
-        self._reader.join(1.0)
+        self._reader.join(DRAIN_SECONDS)
         if process.stdout is not None and not self._reader.is_alive():
             process.stdout.close()
 
