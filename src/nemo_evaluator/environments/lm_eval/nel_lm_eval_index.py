@@ -110,7 +110,7 @@ def _make_index(path: Path, files: str) -> Mapping[str, Theirs]:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Nobody else makes the index; a process that was stopped is not waited for without end."""
+    """No other process makes the index meanwhile; the wait for one that was stopped ends."""
     with path.with_suffix(".lock").open("w") as lock:
         until = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < until:
